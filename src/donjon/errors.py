@@ -1,0 +1,46 @@
+"""The four ways in which a promise is broken; every error below Donjon belongs to one of them and carries a stable code.
+
+A *no* with reasons is not an error: it is a list of `donjon.findings.Finding`.
+"""
+
+
+class DonjonError(Exception):
+    """A broken promise with a stable code; `donjon explain CODE` prints its page."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class Malformed(DonjonError):
+    """Input that is not what its format says, or longer than its bound."""
+
+
+class Untrusted(DonjonError):
+    """Well-formed input whose origin or integrity could not be proved."""
+
+
+class Unavailable(DonjonError):
+    """Something outside did not answer, or not in time."""
+
+
+class Misconfigured(DonjonError):
+    """A setting of ours that cannot work as it stands."""
+
+
+EXIT_YES = 0
+EXIT_NO = 1
+EXIT_MALFORMED = 2
+EXIT_COULD_NOT_LOOK = 3
+
+EXIT_CODES: dict[type[DonjonError], int] = {
+    Malformed: EXIT_MALFORMED,
+    Misconfigured: EXIT_MALFORMED,
+    Untrusted: EXIT_NO,
+    Unavailable: EXIT_COULD_NOT_LOOK,
+}
+"""The exit code of a command that ends in an error of that family."""
