@@ -1,0 +1,40 @@
+"""Every Kubernetes name of ours, and those of others that we read: said once, here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+EPC = "sgx.intel.com/epc"  # bytes; Intel's name, and ours
+ENCLAVE = "sgx.intel.com/enclave"  # the device in which enclaves are made
+PROVISION = "sgx.intel.com/provision"  # the device that gives the provisioning key
+
+_MIB = 1 << 20
+
+FOREIGN_EPC: Mapping[str, int] = MappingProxyType(
+    {
+        "sgx.intel.com/sgx_epc_mem_in_MiB": _MIB,  # the AKS FAQ, which mixes two names
+        "kubernetes.azure.com/sgx_epc_mem_in_MiB": _MIB,  # AKS, Azure's first plugin
+        "alibabacloud.com/sgx_epc_MiB": _MIB,  # Alibaba's plugin
+    }
+)
+"""The names under which others count EPC, with the bytes of one of their units."""
+
+EPC_UNITS: Mapping[str, int] = MappingProxyType({EPC: 1, **FOREIGN_EPC})
+"""All names of EPC, with the bytes of one unit."""
+
+LABEL_CAPABLE = "sgx.intel.com/capable"  # "true" on a node with SGX; Intel's label
+LABEL_SGX = "donjon.dev/sgx"  # "1" or "2"
+LABEL_EDMM = "donjon.dev/edmm"  # "true" where enclaves can grow
+LABEL_DRIVER = "donjon.dev/driver"  # "in-tree", "dcap" or "isgx"
+LABEL_AESM = "donjon.dev/aesm"  # "ready" where the quoting service answers
+
+NODE_LABELS = (LABEL_CAPABLE, LABEL_SGX, LABEL_EDMM, LABEL_DRIVER, LABEL_AESM)
+"""The labels that the node agent writes; its policy lets it write no other."""
+
+LABEL_PROVISION = "donjon.dev/provision"
+PROVISION_ALLOWED = "allowed"
+"""The namespace label, and its value, that lets the pods of a namespace have the provisioning key."""
+
+CONDITION_READY = "SGXReady"
+ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
+
+EPC_PAGE = 4096  # bytes; EPC is handed out in pages (Intel SDM, volume 3D, 34.5)

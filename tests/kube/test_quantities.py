@@ -1,0 +1,91 @@
+"""Quantities as Kubernetes reads and prints them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from donjon.errors import Malformed
+from donjon.kube.quantities import MAX, canonical, parse, same_amount
+
+BOTH_WAYS = [
+    (0, "0"),
+    (10, "10"),
+    (1000, "1000"),
+    (1023, "1023"),
+    (1 << 10, "1Ki"),
+    (1536, "1536"),
+    (512 << 10, "512Ki"),
+    (10 << 20, "10Mi"),
+    (1 << 30, "1Gi"),
+    (99 << 40, "99Ti"),
+    (1 << 50, "1Pi"),
+    (7 << 60, "7Ei"),
+    (MAX, str(MAX)),
+    (-(2 << 20), "-2Mi"),
+]
+
+READ_ONLY = [
+    ("1024Mi", 1 << 30),
+    ("0.5Mi", 512 << 10),
+    ("1.5Ki", 1536),
+    ("1e3", 1000),
+    ("1E3", 1000),
+    ("1E", 10**18),
+    ("+5", 5),
+    ("5.", 5),
+    (".5k", 500),
+    ("2000m", 2),
+    ("3000000u", 3),
+    ("4000000000n", 4),
+    ("1k", 1000),
+    ("1M", 10**6),
+    ("1G", 10**9),
+    ("1T", 10**12),
+    ("1P", 10**15),
+    ("10e-1", 1),
+    ("0e999999999999", 0),
+    ("-0", 0),
+    ("0.99999999999", 1),  # Kubernetes rounds away from zero to a billionth.
+]
+
+NO_AMOUNT = ["", " ", "1 Mi", "Mi", "1mi", "1KB", "0x10", "1_000", "one", "1.5", "100m", "1e-3", "1e", ".", "+", "1e400", "10Ei"]
+NO_AMOUNT += [str(MAX + 1), "1e999999999999999999", "9" * 200, "٣", "1\n", "1e-999999999", "--1", "1.2.3", "nan", "inf"]
+
+
+@pytest.mark.parametrize(("amount", "text"), BOTH_WAYS)
+def test_reads_what_it_prints(amount: int, text: str) -> None:
+    assert canonical(amount) == text
+    assert parse(text) == amount
+
+
+@pytest.mark.parametrize(("text", "amount"), READ_ONLY)
+def test_reads_every_form_that_kubernetes_reads(text: str, amount: int) -> None:
+    assert parse(text) == amount
+
+
+@pytest.mark.parametrize("text", NO_AMOUNT)
+def test_refuses_what_is_no_whole_amount(text: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse(text)
+    assert caught.value.code == "DJ910"
+    assert len(str(caught.value)) < 300
+
+
+@given(st.integers(min_value=-MAX, max_value=MAX))
+def test_printing_loses_nothing(amount: int) -> None:
+    assert parse(canonical(amount)) == amount
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_amount_or_malformed(text: str) -> None:
+    try:
+        assert abs(parse(text)) <= MAX
+    except Malformed as error:
+        assert error.code == "DJ910"  # noqa: PT017 - both outcomes are right, and each has its own promise.
+
+
+def test_two_spellings_of_an_amount_are_the_same_amount() -> None:
+    assert same_amount("1Gi", 1 << 30)
+    assert same_amount("1073741824", 1 << 30)
+    assert not same_amount("1G", 1 << 30)
+    assert not same_amount("nonsense", 0)
