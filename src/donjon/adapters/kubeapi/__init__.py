@@ -1,0 +1,1 @@
+"""The API server, spoken to in plain HTTP by programs that must stay small."""

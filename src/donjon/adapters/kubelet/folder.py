@@ -1,0 +1,35 @@
+"""What stands in the kubelet's plugin folder."""
+
+import socket
+import stat
+from pathlib import Path
+
+from donjon.node.plugin import SocketIdentity
+
+
+def identity(path: Path) -> SocketIdentity | None:
+    """The identity of the socket at a path, `None` where there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_ctime_ns) if stat.S_ISSOCK(status.st_mode) else None
+
+
+def is_deleted(folder: Path) -> bool:
+    """Whether the folder was deleted under us: a mount keeps the old one, which nobody else sees any more."""
+    try:
+        return folder.stat().st_nlink == 0
+    except OSError:
+        return True
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens at the socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(0.2)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True

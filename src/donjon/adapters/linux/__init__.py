@@ -1,0 +1,1 @@
+"""The host below us: its files, its devices, its processor."""

@@ -1,0 +1,62 @@
+"""Small files and paths of a host whose root may be mounted elsewhere; every read has a bound, nothing here raises for a bad host."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from donjon.node.readings import DeviceNode, FileKind, Reading
+
+T = TypeVar("T")
+
+MAX_FILE = 1 << 20
+
+_KINDS: tuple[tuple[Callable[[int], bool], FileKind], ...] = (
+    (stat.S_ISCHR, FileKind.CHARACTER),
+    (stat.S_ISBLK, FileKind.BLOCK),
+    (stat.S_ISDIR, FileKind.FOLDER),
+    (stat.S_ISLNK, FileKind.LINK),
+    (stat.S_ISREG, FileKind.FILE),
+    (stat.S_ISSOCK, FileKind.SOCKET),
+)
+
+
+def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
+    """The text of a regular file up to 1 MiB, or of its first `head` bytes; or why it could not be read."""
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return Reading[str].unknown(f"{source}: not a regular file", source=source)
+            data = file.read(MAX_FILE + 1 if head is None else head)
+    except OSError as error:
+        return Reading[str].unknown(f"{source}: {error.strerror or error}", source=source)
+    if len(data) > MAX_FILE:
+        return Reading[str].unknown(f"{source}: longer than {MAX_FILE} bytes", source=source)
+    return Reading.of(data.decode("utf-8", errors="replace"), source=source)
+
+
+def look_at(root: Path, path: str) -> DeviceNode:
+    """What stands at a path of the host, links not followed."""
+    full = root / path.lstrip("/")
+    try:
+        status = full.lstat()
+        kind = next((kind for test, kind in _KINDS if test(status.st_mode)), FileKind.OTHER)
+        target = str(full.readlink()) if kind is FileKind.LINK else ""
+    except (FileNotFoundError, NotADirectoryError):
+        return DeviceNode(path=path, kind=FileKind.ABSENT)
+    except OSError:
+        return DeviceNode(path=path, kind=FileKind.UNREADABLE)
+    mode = stat.S_IMODE(status.st_mode)
+    return DeviceNode(path=path, kind=kind, uid=status.st_uid, gid=status.st_gid, mode=mode, target=target)
+
+
+def first_known(*readings: Callable[[], Reading[T]]) -> Reading[T]:
+    """The first reading that is known; where none is, the last one's reason."""
+    reading = readings[0]()
+    for attempt in readings[1:]:
+        if reading.value is not None:
+            break
+        reading = attempt()
+    return reading

@@ -1,0 +1,1 @@
+"""Prometheus: the metrics of our programs, each program a registry of its own."""

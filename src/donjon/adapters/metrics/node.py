@@ -1,0 +1,67 @@
+"""What the node agent counts."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.process_collector import ProcessCollector
+
+from donjon.node.offer import Offer
+
+
+class NodeMetrics:
+    """The figures of one node agent."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._info = self._gauge("info", "Version of the agent and driver of the node; always 1.", "version", "driver")
+        self._capacity = self._gauge("epc_capacity_bytes", "EPC of the node.")
+        self._allocatable = self._gauge(
+            "epc_allocatable_bytes", "EPC offered to pods: capacity less the reserve, 0 when not ready."
+        )
+        self._ready = self._gauge("ready", "1 when the node can run enclaves.")
+        self._reasons = self._gauge("readiness_reasons", "1 for each finding about the node.", "code", "severity")
+        self._devices = self._gauge("devices", "Devices offered to the kubelet.", "resource", "health")
+        self._in_use = self._gauge("devices_in_use", "Containers that hold a device.", "resource")
+        self._without = self._gauge("containers_without_device", "Containers that asked for EPC and run without their device.")
+        self._registrations = self._counter("registrations", "Registrations with the kubelet.", "resource")
+        self._reassertions = self._counter("reassertions", "Patches that put the node object right.", "what")
+        self._version = version
+
+    def tell_node(self, *, driver: str, capacity: int, ready: bool, codes: Iterable[tuple[str, str]]) -> None:
+        """What the node is like now; `codes` are code and severity of each finding."""
+        self._info.clear()
+        self._info.labels(self._version, driver).set(1)
+        self._capacity.set(capacity)
+        self._ready.set(ready)
+        self._reasons.clear()
+        for code, severity in codes:
+            self._reasons.labels(code, severity).set(1)
+
+    def tell_offer(self, offer: Offer) -> None:
+        """What is offered now."""
+        self._allocatable.set(offer.epc)
+        self._devices.clear()
+        for device in offer.devices:
+            for health, count in (("Healthy", device.count * device.healthy), ("Unhealthy", device.count * (not device.healthy))):
+                self._devices.labels(device.resource, health).set(count)
+
+    def tell_use(self, in_use: dict[str, int], without_device: int) -> None:
+        """How many containers hold a device of each resource, and how many run without theirs."""
+        for resource, count in in_use.items():
+            self._in_use.labels(resource).set(count)
+        self._without.set(without_device)
+
+    def registered(self, resource: str) -> None:
+        """One more registration."""
+        self._registrations.labels(resource).inc()
+
+    def reasserted(self, what: str) -> None:
+        """One more patch of the node object."""
+        self._reassertions.labels(what).inc()
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"donjon_node_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"donjon_node_{name}", text, labels, registry=self.registry)

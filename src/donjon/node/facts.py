@@ -1,0 +1,174 @@
+"""What a host's readings mean. A fact is a `Reading` too: it keeps the place it came from, or says why it is unknown."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import starmap
+from typing import TypeVar
+
+from donjon.errors import DonjonError
+from donjon.node.devices import MODULES, PATHS, DriverKind, KnownPath, Role
+from donjon.node.readings import AesmState, DeviceNode, FileKind, HostReadings, Reading
+from donjon.sgx.cpuid import MAX_PHYSICAL_ADDRESS, EpcSection, SgxCpu
+from donjon.sgx.cpuid import parse as parse_cpuid
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+EDMM_KERNEL = (6, 0)  # Linux 6.0 brought SGX_IOC_ENCLAVE_MODIFY_TYPES and its siblings.
+_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_DECIMAL = re.compile(r"\d{1,20}")
+_OWNERSHIP = re.compile(r"^\s*device_ownership_from_security_context\s*=\s*(true|false)\b", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The SGX driver of a host; `version` is empty where none is told."""
+
+    kind: DriverKind
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """A host as far as SGX goes."""
+
+    devices: tuple[DeviceNode, ...]
+    enclave: DeviceNode | None  # the device that containers get, a character device
+    provision: DeviceNode | None
+    driver: Reading[Driver]
+    cpu: Reading[SgxCpu]
+    cpu_standin: bool
+    cpu_flags: Reading[frozenset[str]]
+    kernel: Reading[str]
+    numa_epc: Reading[dict[int, int]]  # NUMA node to bytes, as the kernel manages them
+    sections: Reading[tuple[EpcSection, ...]]
+    epc: Reading[int]  # bytes
+    edmm: Reading[bool]
+    dev_noexec: Reading[bool]
+    aesm: Reading[AesmState]
+    device_ownership: Reading[bool]
+
+    @property
+    def has_sgx(self) -> bool:
+        """Whether anything at all speaks of SGX here; a host that only could not be read counts as having it."""
+        silent = self.cpu.value is not None and not self.cpu.value.sgx
+        return not silent or any(_is_sgx_device(node) for node in self.devices)
+
+
+def derive(readings: HostReadings) -> NodeFacts:
+    """All facts that follow from the readings; whatever cannot be told is a fact marked unknown with its reason."""
+    cpu = _map(readings.cpuid, parse_cpuid)
+    numa_epc = _numa_epc(readings)
+    sections = _map(cpu, lambda known: known.sections)
+    return NodeFacts(
+        devices=readings.devices,
+        enclave=_choose(readings.devices, Role.ENCLAVE),
+        provision=_choose(readings.devices, Role.PROVISION),
+        driver=_driver(readings),
+        cpu=cpu,
+        cpu_standin=readings.cpu_standin,
+        cpu_flags=_map(readings.cpuinfo, _flags),
+        kernel=readings.kernel_release,
+        numa_epc=numa_epc,
+        sections=sections,
+        epc=_epc(numa_epc, sections),
+        edmm=_edmm(cpu, readings.kernel_release),
+        dev_noexec=_map(readings.dev_options, lambda options: "noexec" in options),
+        aesm=readings.aesm,
+        device_ownership=_map(readings.containerd_config, _device_ownership),
+    )
+
+
+def _map(reading: Reading[T], meaning: Callable[[T], U]) -> Reading[U]:
+    """The meaning of a known reading at the same source; unknown stays unknown, and a broken promise becomes a reason."""
+    if reading.value is None:
+        return Reading[U].unknown(reading.problem, source=reading.source)
+    try:
+        return Reading.of(meaning(reading.value), source=reading.source)
+    except DonjonError as error:
+        return Reading[U].unknown(str(error), source=reading.source)
+
+
+def _is_sgx_device(node: DeviceNode) -> bool:
+    return node.kind is FileKind.CHARACTER
+
+
+def _known(devices: Iterable[DeviceNode]) -> Iterable[tuple[KnownPath, DeviceNode]]:
+    return zip(PATHS, devices, strict=True)
+
+
+def _choose(devices: tuple[DeviceNode, ...], role: Role) -> DeviceNode | None:
+    """The first character device of that role in the order of the table."""
+    return next((node for known, node in _known(devices) if known.role is role and _is_sgx_device(node)), None)
+
+
+def _driver(readings: HostReadings) -> Reading[Driver]:
+    """The driver by the path of its enclave device, unless a loaded out-of-tree module says better (DCAP 1.41 uses in-tree paths)."""
+    modules = readings.modules.value or {}
+    for name, kind in MODULES.items():
+        if name in modules:
+            return Reading.of(Driver(kind=kind, version=modules[name]), source=f"module {name}")
+    for known, node in _known(readings.devices):
+        if known.role is Role.ENCLAVE and known.driver is not None and _is_sgx_device(node):
+            version = readings.kernel_release.value if known.driver is DriverKind.IN_TREE else ""
+            return Reading.of(Driver(kind=known.driver, version=version or ""), source=node.path)
+    return Reading[Driver].unknown("no enclave device", source="/dev")
+
+
+def _flags(cpuinfo: str) -> frozenset[str]:
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    return frozenset(next((flags.split() for name, _, flags in lines if name.strip() == "flags"), ()))
+
+
+def _numa_epc(readings: HostReadings) -> Reading[dict[int, int]]:
+    """Bytes of EPC a NUMA node; unknown as a whole when one node's figure cannot be believed, so that no sum is made up."""
+    source = readings.numa_epc.source
+    if readings.numa_epc.value is None:
+        return Reading[dict[int, int]].unknown(readings.numa_epc.problem, source=source)
+    amounts = list(starmap(_numa_amount, sorted(readings.numa_epc.value.items())))
+    problems = [amount.problem for _, amount in amounts if amount.value is None]
+    if problems or not amounts:
+        return Reading[dict[int, int]].unknown("; ".join(problems) or "no NUMA node tells sgx_total_bytes", source=source)
+    return Reading.of({node: amount.value for node, amount in amounts if amount.value is not None}, source=source)
+
+
+def _numa_amount(node: int, text: Reading[str]) -> tuple[int, Reading[int]]:
+    if text.value is None:
+        return node, Reading[int].unknown(text.problem, source=text.source)
+    said = text.value.strip()
+    if not _DECIMAL.fullmatch(said) or int(said) > MAX_PHYSICAL_ADDRESS:
+        problem = f"{text.source}: {said[:40]!r}, expected bytes in decimal, at most {MAX_PHYSICAL_ADDRESS} [DJ903]"
+        return node, Reading[int].unknown(problem, source=text.source)
+    return node, Reading.of(int(said), source=text.source)
+
+
+def _epc(numa: Reading[dict[int, int]], sections: Reading[tuple[EpcSection, ...]]) -> Reading[int]:
+    """The EPC that may be promised: what the kernel manages, never more than the processor has; what one of them says where only one speaks."""
+    if numa.value is not None and sections.value is not None:
+        return Reading.of(
+            min(sum(numa.value.values()), sum(section.size for section in sections.value)),
+            source=f"{numa.source}, {sections.source}",
+        )
+    if numa.value is not None:
+        return Reading.of(sum(numa.value.values()), source=numa.source)
+    if sections.value is not None:
+        return Reading.of(sum(section.size for section in sections.value), source=sections.source)
+    return Reading[int].unknown(f"{numa.problem}; {sections.problem}", source=f"{numa.source}, {sections.source}")
+
+
+def _edmm(cpu: Reading[SgxCpu], kernel: Reading[str]) -> Reading[bool]:
+    """Enclave Dynamic Memory Management: SGX2 in the processor and a kernel that can use it."""
+    source = f"{cpu.source}, {kernel.source}"
+    if cpu.value is None or kernel.value is None:
+        return Reading[bool].unknown(cpu.problem or kernel.problem, source=source)
+    release = _RELEASE.match(kernel.value)
+    if release is None:
+        return Reading[bool].unknown(f"kernel release {kernel.value[:40]!r} has no number", source=source)
+    return Reading.of(cpu.value.sgx2 and (int(release[1]), int(release[2])) >= EDMM_KERNEL, source=source)
+
+
+def _device_ownership(config: str) -> bool:
+    """containerd's `device_ownership_from_security_context`; off where the file does not say it."""
+    said = _OWNERSHIP.search(config)
+    return said is not None and said[1] == "true"

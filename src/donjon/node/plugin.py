@@ -1,0 +1,115 @@
+"""The device plugin of one resource as a state machine: what was seen goes in, what to do comes out.
+
+Source: kubernetes/kubelet pkg/apis/deviceplugin/v1beta1. A kubelet that starts deletes every socket in its folder; a plugin
+notices, binds again and registers again. The machine has no clock: its edge calls `look` a few times a second, and a failure
+skips some looks.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+SocketIdentity = tuple[int, int, int]
+"""Device, inode and change time (ns) of a socket: another one at the same path has another identity."""
+
+MAX_SKIPPED_LOOKS = 3
+
+
+class Phase(StrEnum):
+    """How far one resource is with the kubelet."""
+
+    IDLE = "idle"
+    BINDING = "binding"
+    BOUND = "bound"
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+
+
+class Event(StrEnum):
+    """What happened to one resource."""
+
+    OFFERED = "offered"
+    WITHDRAWN = "withdrawn"
+    DONE = "done"
+    FAILED = "failed"
+    SOCKET_LOST = "socket lost"
+    KUBELET_NEW = "kubelet new"
+
+
+class Action(StrEnum):
+    """What the edge has to do, and to answer with `DONE` or `FAILED` (but `CLOSE`, which needs no answer)."""
+
+    BIND = "bind"
+    REGISTER = "register"
+    CLOSE = "close"
+
+
+_TABLE: dict[tuple[Phase, Event], tuple[Phase, Action | None]] = {
+    (Phase.IDLE, Event.OFFERED): (Phase.BINDING, Action.BIND),
+    (Phase.BINDING, Event.DONE): (Phase.BOUND, None),
+    (Phase.BINDING, Event.FAILED): (Phase.IDLE, None),
+    (Phase.BOUND, Event.KUBELET_NEW): (Phase.REGISTERING, Action.REGISTER),
+    (Phase.BOUND, Event.SOCKET_LOST): (Phase.BINDING, Action.BIND),
+    (Phase.BOUND, Event.WITHDRAWN): (Phase.IDLE, Action.CLOSE),
+    (Phase.REGISTERING, Event.DONE): (Phase.REGISTERED, None),
+    (Phase.REGISTERING, Event.FAILED): (Phase.BOUND, None),
+    (Phase.REGISTERED, Event.KUBELET_NEW): (Phase.REGISTERING, Action.REGISTER),
+    (Phase.REGISTERED, Event.SOCKET_LOST): (Phase.BINDING, Action.BIND),
+    (Phase.REGISTERED, Event.WITHDRAWN): (Phase.IDLE, Action.CLOSE),
+}
+"""What is not here changes nothing: an event that comes while an action is under way is seen again at the next look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One resource: its phase, the socket we bound, and the kubelet socket we registered at."""
+
+    phase: Phase = Phase.IDLE
+    socket: SocketIdentity | None = None
+    kubelet: SocketIdentity | None = None
+    skip: int = 0  # looks to let pass after a failure
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a look at the kubelet's plugin folder shows for one resource."""
+
+    offered: bool
+    socket: SocketIdentity | None  # what stands at our socket's path
+    kubelet: SocketIdentity | None  # what stands at kubelet.sock
+
+
+def look(endpoint: Endpoint, seen: Surroundings) -> tuple[Endpoint, Action | None]:
+    """The endpoint after a look, and what to do now."""
+    if endpoint.skip:
+        return replace(endpoint, skip=endpoint.skip - 1), None
+    event = _event(endpoint, seen)
+    if event is None or (endpoint.phase, event) not in _TABLE:
+        return endpoint, None
+    phase, action = _TABLE[endpoint.phase, event]
+    kubelet = seen.kubelet if action is Action.REGISTER else endpoint.kubelet
+    return replace(endpoint, phase=phase, kubelet=kubelet), action
+
+
+def answer(endpoint: Endpoint, event: Event, *, socket: SocketIdentity | None = None) -> Endpoint:
+    """The endpoint after its action was done or failed; a bind that was done brings the identity of its socket."""
+    phase, _ = _TABLE[endpoint.phase, event]
+    if event is Event.FAILED:
+        failures = endpoint.failures + 1
+        return replace(endpoint, phase=phase, kubelet=None, failures=failures, skip=min(failures, MAX_SKIPPED_LOOKS))
+    if endpoint.phase is Phase.BINDING:
+        return replace(endpoint, phase=phase, socket=socket, kubelet=None)
+    return replace(endpoint, phase=phase, failures=0)
+
+
+def _event(endpoint: Endpoint, seen: Surroundings) -> Event | None:
+    """The most pressing thing that a look shows."""
+    if not seen.offered:
+        return Event.WITHDRAWN
+    if endpoint.phase is Phase.IDLE:
+        return Event.OFFERED
+    if seen.socket is None or seen.socket != endpoint.socket:
+        return Event.SOCKET_LOST
+    if seen.kubelet is not None and seen.kubelet != endpoint.kubelet:
+        return Event.KUBELET_NEW
+    return None

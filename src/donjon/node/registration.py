@@ -1,0 +1,117 @@
+"""What a node object must say, and the patches that make it say so.
+
+EPC is no device: the agent writes it into the node's status itself, capacity and allocatable together, and again whenever
+another hand or a new node object lost it. The condition `SGXReady` says why a node does or does not serve enclaves.
+"""
+
+from dataclasses import dataclass
+
+from donjon.findings import Severity
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.names import CONDITION_READY, EPC
+from donjon.kube.quantities import same_amount
+from donjon.node.labels import NO_LABELS
+from donjon.node.readiness import Readiness
+
+MAX_MESSAGE = 32_000  # A condition's message holds 32,768 bytes; a cut one says so.
+NFD_ANNOTATION = "nfd.node.kubernetes.io/extended-resources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """The condition SGXReady, without its times."""
+
+    status: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What the node object must say; `None` is what the agent leaves alone."""
+
+    epc: int | None
+    labels: dict[str, str | None]
+    condition: Condition | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patches:
+    """A strategic merge patch for the node's status and a merge patch for the node; `None` where nothing is to be said."""
+
+    status: JsonObject | None
+    node: JsonObject | None
+
+
+def condition(readiness: Readiness) -> Condition:
+    """The verdict as the node's condition: the codes of its errors as the reason, their sentences as the message."""
+    errors = [finding for finding in readiness.findings if finding.severity is Severity.ERROR]
+    others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
+    if errors:
+        message = "; ".join(finding.sentence() for finding in errors)
+        return Condition(status=False, reason="_".join(finding.code for finding in errors)[:1024], message=message[:MAX_MESSAGE])
+    notes = "; ".join(f"{finding.subject}: {finding.found} [{finding.code}]" for finding in others)
+    message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
+    return Condition(status=True, reason="SGXReady", message=message[:MAX_MESSAGE])
+
+
+def plan(node: JsonObject, desired: Desired, *, moment: str) -> Patches:
+    """The patches that make the node say what is desired; `moment` (RFC 3339) is when a changed condition changed."""
+    return Patches(status=_status(node, desired, moment), node=_labels(node, desired.labels))
+
+
+def epc_is_anothers(node: JsonObject) -> bool:
+    """Whether Node Feature Discovery writes this node's EPC: it keeps a list of what it owns in an annotation."""
+    owned = at(node, "metadata", "annotations", NFD_ANNOTATION)
+    return isinstance(owned, str) and EPC in {name.strip() for name in owned.split(",")}
+
+
+def farewell(node: JsonObject) -> tuple[JsonObject | None, JsonObject | None]:
+    """The merge patches (of the status, of the node) that take away all that Donjon ever wrote on a node."""
+    status: JsonObject = {}
+    for field in ("capacity", "allocatable"):
+        if at(node, "status", field, EPC) is not None:
+            status[field] = {EPC: None}
+    conditions = objects(at(node, "status", "conditions"))
+    others: list[Json] = [entry for entry in conditions if entry.get("type") != CONDITION_READY]
+    if len(others) != len(conditions):
+        status["conditions"] = others
+    return ({"status": status} if status else None), _labels(node, NO_LABELS)
+
+
+def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | None:
+    status: JsonObject = {}
+    if desired.epc is not None and _epc_differs(node, desired.epc):
+        status |= {field: {EPC: str(desired.epc)} for field in ("capacity", "allocatable")}
+    if desired.condition is not None:
+        known = _condition(node)
+        said: JsonObject = {
+            "status": "True" if desired.condition.status else "False",
+            "reason": desired.condition.reason,
+            "message": desired.condition.message,
+        }
+        if any(known.get(key) != value for key, value in said.items()):
+            turned = moment if known.get("status") != said["status"] else known.get("lastTransitionTime", moment)
+            times: JsonObject = {"lastTransitionTime": turned, "lastHeartbeatTime": moment}
+            status["conditions"] = [{"type": CONDITION_READY} | said | times]
+    return {"status": status} if status else None
+
+
+def _epc_differs(node: JsonObject, epc: int) -> bool:
+    """Whether capacity or allocatable say another amount; a node that says none is right where there is none."""
+    said = [at(node, "status", field, EPC) for field in ("capacity", "allocatable")]
+    if epc == 0 and said == [None, None]:
+        return False
+    return any(not (isinstance(amount, str) and same_amount(amount, epc)) for amount in said)
+
+
+def _condition(node: JsonObject) -> JsonObject:
+    conditions = objects(at(node, "status", "conditions"))
+    return next((entry for entry in conditions if entry.get("type") == CONDITION_READY), {})
+
+
+def _labels(node: JsonObject, wanted: dict[str, str | None]) -> JsonObject | None:
+    said = at(node, "metadata", "labels")
+    labels = said if isinstance(said, dict) else {}
+    changed: dict[str, Json] = {name: value for name, value in wanted.items() if labels.get(name) != value}
+    return {"metadata": {"labels": changed}} if changed else None

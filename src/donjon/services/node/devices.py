@@ -1,0 +1,122 @@
+"""The loop over the kubelet's plugin folder: one state machine a resource, its actions carried out here."""
+
+import asyncio
+import logging
+from functools import partial
+
+from donjon.adapters.kubelet.folder import answers, identity, is_deleted
+from donjon.adapters.kubelet.plugin import PluginServer, register
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.node import NodeMetrics
+from donjon.errors import DonjonError, Unavailable
+from donjon.findings import Finding, Severity
+from donjon.kube.names import ENCLAVE, PROVISION
+from donjon.node.allocation import allocate
+from donjon.node.offer import DeviceOffer
+from donjon.node.plugin import Action, Endpoint, Event, Phase, Surroundings, answer, look
+from donjon.services.node.settings import NodeSettings
+from donjon.services.node.state import AgentState
+
+LOG = logging.getLogger(__name__)
+
+RESOURCES = (ENCLAVE, PROVISION)
+_OURS = {ENCLAVE: "donjon-enclave.sock", PROVISION: "donjon-provision.sock"}
+_RIVALS = {resource: f"{resource.replace('/', '-')}.sock" for resource in RESOURCES}  # Intel's plugin names its sockets so.
+
+
+class PluginLoop:
+    """Keeps every offered device registered with whichever kubelet is there."""
+
+    def __init__(self, settings: NodeSettings, state: AgentState, metrics: NodeMetrics) -> None:
+        self._settings = settings
+        self._state = state
+        self._metrics = metrics
+        self._endpoints = dict.fromkeys(RESOURCES, Endpoint())
+        self._servers: dict[str, PluginServer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble: dict[str, str] = {}
+
+    async def look(self) -> None:
+        """One look at the folder; raises `Unavailable` DJ033 when it was deleted, which only a new container can mend."""
+        folder = self._settings.plugin_folder
+        if is_deleted(folder):
+            raise Unavailable("DJ033", f"{folder}: deleted; the container must start again to see the new one")
+        kubelet = identity(self._settings.kubelet_socket)
+        offers = {offer.resource: offer for offer in self._state.offer.devices}
+        self._state.rivals = tuple(_rival(resource) for resource in offers if self._has_rival(resource))
+        for resource in RESOURCES:
+            offer = None if self._has_rival(resource) else offers.get(resource)
+            if offer is not None and resource in self._servers:
+                self._servers[resource].offer(offer)
+            seen = Surroundings(offered=offer is not None, socket=identity(folder / _OURS[resource]), kubelet=kubelet)
+            self._endpoints[resource], action = look(self._endpoints[resource], seen)
+            await self._act(resource, action, offer)
+            self._state.registered[resource] = offer is None or self._endpoints[resource].phase is Phase.REGISTERED
+
+    async def close(self) -> None:
+        """Stop serving; what the node object says stays, for a restart must not evict."""
+        for task in self._tasks:
+            task.cancel()
+        for server in self._servers.values():
+            await server.close()
+
+    def _has_rival(self, resource: str) -> bool:
+        path = self._settings.plugin_folder / _RIVALS[resource]
+        return identity(path) is not None and answers(path)
+
+    async def _act(self, resource: str, action: Action | None, offer: DeviceOffer | None) -> None:
+        match action:
+            case Action.CLOSE:
+                await self._servers.pop(resource).close()
+            case Action.BIND if offer is not None:
+                await self._bind(resource, offer)
+            case Action.REGISTER:
+                task = asyncio.create_task(self._register(resource))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case _:
+                pass
+
+    async def _bind(self, resource: str, offer: DeviceOffer) -> None:
+        path = self._settings.plugin_folder / _OURS[resource]
+        allocator = partial(allocate, host_prefix=self._settings.host_prefix)
+        old = self._servers.pop(resource, None)
+        if old is not None:
+            await old.close()
+        server = PluginServer(path=path, offer=offer, allocate=allocator)
+        try:
+            socket = await server.bind()
+        except DonjonError as error:
+            self._fail(resource, error)
+        else:
+            self._servers[resource] = server
+            self._endpoints[resource] = answer(self._endpoints[resource], Event.DONE, socket=socket)
+
+    async def _register(self, resource: str) -> None:
+        try:
+            await register(kubelet_socket=self._settings.kubelet_socket, endpoint=_OURS[resource], resource=resource)
+        except DonjonError as error:
+            self._fail(resource, error)
+        else:
+            self._endpoints[resource] = answer(self._endpoints[resource], Event.DONE)
+            self._trouble.pop(resource, None)
+            self._metrics.registered(resource)
+            say(LOG, "registered with the kubelet", resource=resource)
+
+    def _fail(self, resource: str, error: DonjonError) -> None:
+        """Say a trouble once, not at every try."""
+        self._endpoints[resource] = answer(self._endpoints[resource], Event.FAILED)
+        if self._trouble.get(resource) != str(error):
+            self._trouble[resource] = str(error)
+            say(LOG, "the kubelet does not take the plugin yet", level=logging.WARNING, resource=resource, error=str(error))
+
+
+def _rival(resource: str) -> Finding:
+    return Finding(
+        code="DJ018",
+        severity=Severity.WARNING,
+        subject=resource,
+        found="another device plugin (Intel's, by its socket) serves it on this node",
+        why="two plugins for one resource take it from each other, so Donjon leaves it alone",
+        do="remove Intel's SGX plugin, or start the agent with --advertise epc,labels",
+    )

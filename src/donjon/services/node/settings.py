@@ -1,0 +1,36 @@
+"""What the node agent is told at start."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from donjon.node.offer import OfferSettings
+
+DEFAULT_KUBELET_DIR = Path("/var/lib/kubelet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Where the agent is and what it may tell; `host_prefix` is where the host's root is for the kubelet ("" for /)."""
+
+    node_name: str
+    host_root: Path
+    host_prefix: str = ""
+    kubelet_dir: Path = DEFAULT_KUBELET_DIR
+    listen_host: str
+    listen_port: int
+    offer: OfferSettings = field(default_factory=OfferSettings)
+
+    @property
+    def plugin_folder(self) -> Path:
+        """Where the kubelet looks for plugins, whatever its root folder is."""
+        return self.kubelet_dir / "device-plugins"
+
+    @property
+    def kubelet_socket(self) -> Path:
+        """Where plugins register."""
+        return self.plugin_folder / "kubelet.sock"
+
+    @property
+    def pod_resources_socket(self) -> Path:
+        """Where the kubelet accounts for devices."""
+        return self.kubelet_dir / "pod-resources" / "kubelet.sock"

@@ -1,0 +1,36 @@
+"""What the node agent knows at the moment, and who wants to hear of a change."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from donjon.findings import Finding
+from donjon.node.facts import NodeFacts
+from donjon.node.offer import NOTHING, Offer
+from donjon.node.readiness import Readiness
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentState:
+    """Written by the loop that owns each part, read by the others in the same event loop."""
+
+    facts: NodeFacts | None = None
+    readiness: Readiness | None = None
+    offer: Offer = NOTHING
+    rivals: tuple[Finding, ...] = ()  # others who advertise the same; the readiness below holds them too
+    node_is_true: bool = False
+    registered: dict[str, bool] = field(default_factory=dict)
+    heartbeat: float = 0.0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self) -> None:
+        """Wake whoever keeps the node object true."""
+        self.news.set()
+
+    def is_ready(self) -> bool:
+        """Whether the agent does its work: host read, node object right, every offered device registered."""
+        return self.readiness is not None and self.node_is_true and all(self.registered.values())
+
+    def is_alive(self, now: Callable[[], float], patience: float) -> bool:
+        """Whether the loop over the host still turns."""
+        return now() - self.heartbeat < patience
