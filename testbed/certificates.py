@@ -1,9 +1,9 @@
-"""One certificate authority for the whole testbed, and everything that it signs. Keys are P-256: a cluster's worth is made in milliseconds."""
+"""One certificate authority for the whole testbed, and everything that it signs; keys are P-256, made in milliseconds."""
 
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from testbed.layout import Layout, Node
 
-YEAR = datetime.timedelta(days=365)
+YEAR = dt.timedelta(days=365)
 _AUTHORITY = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "donjon-testbed")])
 
 
@@ -65,7 +65,7 @@ def _authority(folder: Path) -> None:
         .issuer_name(_AUTHORITY)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - datetime.timedelta(hours=1))
+        .not_valid_before(moment - dt.timedelta(hours=1))
         .not_valid_after(moment + YEAR)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -126,9 +126,7 @@ def _general_name(name: str) -> x509.GeneralName:
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     path.touch(mode=0o600)
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
 

@@ -48,7 +48,7 @@ def folders() -> list[Path]:
 
 
 def remove(cgroup: str = CGROUP) -> None:
-    """Remove a cgroup with all that is in it, in every hierarchy; one that still holds a process stays, and shows as left over."""
+    """Remove a cgroup with all that is in it, in every hierarchy; one that still holds a process stays."""
     for folder in folders():
         if any(folder.is_relative_to(root / cgroup.strip("/")) for root in hierarchies()):
             with suppress(OSError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ now = time.monotonic  # noqa: TID251 - this module is where the testbed meets th
 pause = time.sleep  # noqa: TID251 - the same.
 
 
-def today() -> datetime.datetime:
+def today() -> dt.datetime:
     """The present moment, in UTC."""
-    return datetime.datetime.now(datetime.UTC)  # noqa: TID251 - the same.
+    return dt.datetime.now(dt.UTC)  # noqa: TID251 - the same.
 
 
 def wait_until(holds: Callable[[], bool], *, seconds: float, every: float = 0.1) -> bool:

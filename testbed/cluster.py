@@ -31,7 +31,7 @@ from testbed import (
 from testbed.commands import attempt, run
 from testbed.layout import RUN, Layout, Node
 from testbed.leftovers import leftovers
-from testbed.trouble import Trouble
+from testbed.trouble import Lacking, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class Wish:
 
     @classmethod
     def parse(cls, environment: Mapping[str, str]) -> Wish:
-        """The wish in SGX_NODES, PLAIN_NODES, MACHINE and DRIVER; the last two may be lists with commas, one entry an SGX node."""
+        """The wish in SGX_NODES, PLAIN_NODES, MACHINE and DRIVER; the last two may be lists, an entry a node."""
         return cls(
             sgx=_count(environment, "SGX_NODES"),
             plain=_count(environment, "PLAIN_NODES"),
@@ -88,10 +88,10 @@ def plan(wish: Wish, present: tuple[Node, ...] = ()) -> tuple[Node, ...]:
         raise Trouble("no nodes at all", why="SGX_NODES and PLAIN_NODES are both 0", do="ask for one node at least")
     names = [(f"sgx-{index + 1}", _turn(machines, index), _turn(drivers, index)) for index in range(sgx)]
     names += [(f"plain-{index + 1}", "none", "in-tree") for index in range(plain)]
-    numbers = {name: index + 1 if name.startswith("sgx") else MAX_NODES + index - sgx + 1 for index, (name, _, _) in enumerate(names)}
-    return tuple(
-        Node(name=name, number=numbers[name], machine=machine, driver=driver) for name, machine, driver in names
-    )
+    numbers = {
+        name: index + 1 if name.startswith("sgx") else MAX_NODES + index - sgx + 1 for index, (name, _, _) in enumerate(names)
+    }
+    return tuple(Node(name=name, number=numbers[name], machine=machine, driver=driver) for name, machine, driver in names)
 
 
 def _turn(entries: tuple[str, ...], index: int) -> str:
@@ -105,7 +105,7 @@ def up(layout: Layout, wish: Wish) -> None:
         packages.install()
         binaries.ensure(layout)
         began = clock.now()
-        if present(layout) and not (_COMPLETE.exists() and _same_boot()):
+        if present() and not (_COMPLETE.exists() and _same_boot()):
             print("clearing what an unfinished run left …", flush=True)
             _clear(layout)
         _own(layout)
@@ -204,7 +204,7 @@ def down(layout: Layout) -> None:
     """Take everything away, also what a killed run left; raises when something stays."""
     _check_machine()
     with _alone(layout):
-        if not present(layout):
+        if not present():
             print("no testbed is up")
             return
         _refuse_others(layout)
@@ -221,17 +221,16 @@ def down(layout: Layout) -> None:
 def _clear(layout: Layout) -> None:
     """Stop and remove everything that is marked as a testbed's: the pods' processes too, whose parents are gone by then."""
     _COMPLETE.unlink(missing_ok=True)
+    # Killed and not asked: the API server would drain for a quarter of a minute, and all that it serves goes with it.
+    # Several rounds, since a daemon may have started something between being seen and being killed.
     for _ in range(5):
-        running = processes.ours()
-        if not running:
+        if not (running := list(processes.ours())):
             break
-        daemons = [process for process, words in running.items() if _is_daemon(words)]
-        processes.end(daemons, number=signal.SIGTERM, seconds=15)
-        processes.end([process for process in processes.ours()], number=signal.SIGKILL, seconds=10)
+        processes.end(running, number=signal.SIGKILL, seconds=10)
     sysctls.restore()
     network.remove()
     mounts.unmount(RUN)
-    clock.wait_until(lambda: _no_cgroups(), seconds=5)
+    clock.wait_until(_no_cgroups, seconds=5)
     node.remove_made()
     for folder in ("nodes", "etcd", "certificates"):
         shutil.rmtree(layout.state / folder, ignore_errors=True)
@@ -245,12 +244,7 @@ def _no_cgroups() -> bool:
     return not cgroups.folders()
 
 
-def _is_daemon(words: str) -> bool:
-    """Whether it is a program that ends cleanly when asked; shims and what is in pods are killed."""
-    return "/testbed/bin/" in words and "containerd-shim" not in words
-
-
-def present(layout: Layout) -> bool:
+def present() -> bool:
     """Whether anything of a testbed is on this machine."""
     return RUN.exists() or bool(leftovers())
 
@@ -275,7 +269,9 @@ def find(layout: Layout, name: str) -> Node:
     """The node of that name."""
     known = {one.name: one for one in nodes(layout)}
     if name not in known:
-        raise Trouble(f"no node {name}", why=f"there are {', '.join(known) or 'none: no testbed is up'}", do="name one that is there")
+        raise Trouble(
+            f"no node {name}", why=f"there are {', '.join(known) or 'none: no testbed is up'}", do="name one that is there"
+        )
     return known[name]
 
 
@@ -286,7 +282,7 @@ def _write_nodes(layout: Layout, wanted: tuple[Node, ...]) -> None:
 
 def _check_machine() -> None:
     if os.geteuid() != 0:
-        raise Trouble("not root", why="network namespaces, mounts and containers need it", do="run this as root (sudo)")
+        raise Lacking("not root", why="network namespaces, mounts and containers need it", do="run this as root (sudo)")
 
 
 def _check_hardware(wanted: tuple[Node, ...]) -> None:

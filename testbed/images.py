@@ -1,4 +1,4 @@
-"""The images that every node holds, each one layer around Debian's static busybox, written by hand as an OCI layout: no registry is asked."""
+"""The images that every node holds: each one layer around Debian's static busybox, an OCI layout written by hand."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ done
 exit "$code"
 """
 # Not every applet: those that tests and people use to look around in a pod.
-_APPLETS = "sh ls cat echo sleep test id env ps mount grep wc head tail stat hexdump wget nc httpd ping true false dd kill mkdir".split()
+_APPLETS = ("sh", "ls", "cat", "echo", "sleep", "test", "id", "env", "ps", "mount", "grep", "wc",
+    "head", "tail", "stat", "hexdump", "wget", "nc", "httpd", "ping", "true", "false", "dd", "kill", "mkdir")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,9 @@ IMAGES = (
 def load(layout: Layout, nodes: Sequence[Node], archive: Path) -> None:
     """Import a tar of images (OCI layout or `docker save`) in every node."""
     if not archive.is_file():
-        raise Trouble(f"{archive} is not a file", why="images are loaded from a tar", do="build the image first, or mend the path")
+        raise Trouble(
+            f"{archive} is not a file", why="images are loaded from a tar", do="build the image first, or mend the path"
+        )
     for node in nodes:
         if not processes.running(f"containerd-{node.name}"):
             raise Trouble(
@@ -146,6 +149,8 @@ def _layer(image: Image) -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
         _add(archive, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
+        # Names are looked up in the files of the image, as the statically linked C library cannot load anything else.
+        _add(archive, "etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
         for name, text in image.files.items():
             _add(archive, name, text.encode(), mode=0o755)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
 """Where everything of the testbed lies, and its addresses: said once, here.
 
-What a daemon listens on lies under `/run/donjon-testbed`, because the path of a Unix socket ends at 107 bytes and a checkout may lie
-in a deep folder. Everything else lies in the checkout, under `testbed/state`.
+What a daemon listens on lies under `/run/donjon-testbed`, because the path of a Unix socket ends at 107 bytes and a checkout
+may lie in a deep folder. Everything else lies in the checkout, under `testbed/state`.
 """
 
 from __future__ import annotations

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from testbed import cgroups, mounts, network, processes
 from testbed.layout import RUN
-
-_IN_STATE = "/testbed/state/"
 
 
 def leftovers() -> list[str]:
@@ -17,7 +13,6 @@ def leftovers() -> list[str]:
     """
     found = [f"process {process.pid}: {words}" for process, words in processes.ours().items()]
     found += [f"mount {point}" for point in mounts.under(RUN)]
-    found += [f"mount {point}" for point in mounts.under(Path("/")) if _IN_STATE in f"{point}/"]
     found += [f"namespace {path}" for path in sorted((RUN / "namespaces").glob("*"))]
     found += [f"cgroup {folder}" for folder in cgroups.folders()]
     found += [f"link {name}" for name in network.links()]

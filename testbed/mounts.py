@@ -25,7 +25,7 @@ def unmount(*folders: Path) -> None:
 
 
 def keep_namespaces() -> None:
-    """Make the folder in which namespaces are kept: a private mount, as the kernel refuses to keep a mount namespace in a shared one."""
+    """Make the folder in which namespaces are kept: a private mount, as the kernel keeps no mount namespace in a shared one."""
     folder = RUN / "namespaces"
     folder.mkdir(parents=True, exist_ok=True)
     if not under(folder):

@@ -36,7 +36,7 @@ def bridge() -> None:
 
 
 def attach(node: Node) -> None:
-    """The node's network namespace, joined to the bridge; the host finds its pods through it, as the API server calls webhooks there."""
+    """The node's network namespace, joined to the bridge; through it the host finds the pods, where webhooks are called."""
     if not connected(node):
         detach(node)
         node.network.touch()

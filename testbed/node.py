@@ -23,7 +23,6 @@ from testbed.trouble import Trouble
 if TYPE_CHECKING:
     import subprocess
 
-    from donjon.node.devices import DriverKind
     from testbed.layout import Layout, Node
 
 DAEMONS = ("containerd", "kubelet", "kube-proxy")
@@ -50,21 +49,22 @@ def prepare(layout: Layout, node: Node) -> None:
     _mount(layout, node)
 
 
-def write_tree(layout: Layout, node: Node) -> None:
-    """The node's stand-in hardware; a tree of the same machine and driver only gets its devices back."""
+def write_tree(layout: Layout, node: Node, *, anew: bool = False) -> None:
+    """The node's stand-in hardware; a tree of the same machine and driver only gets its devices back, unless wanted anew."""
     wanted = f"{node.machine} {node.driver}"
     note = node.folder(layout) / "hardware"
-    described = host.host(node.machine, node.driver)
-    if note.exists() and note.read_text() == wanted:
+    described = describe(layout, node)
+    if not anew and note.exists() and note.read_text() == wanted:
         if described.driver is not None:
             host.return_devices(node.tree(layout), described.driver)
         return
-    host.write_host(node.tree(layout), _with_containerd(described, layout, node))
+    host.write_host(node.tree(layout), described)
     note.write_text(wanted)
 
 
-def _with_containerd(described: host.Host, layout: Layout, node: Node) -> host.Host:
-    return dataclasses.replace(described, containerd=_containerd(layout, node))
+def describe(layout: Layout, node: Node) -> host.Host:
+    """The host that the node pretends to be; its containerd configuration is the real one of this node."""
+    return dataclasses.replace(host.host(node.machine, node.driver), containerd=_containerd(layout, node))
 
 
 def _mount(layout: Layout, node: Node) -> None:
@@ -298,10 +298,3 @@ def _proxy(layout: Layout, node: Node) -> dict[str, object]:
         # The machine's own limits of connection tracking are not the testbed's to change.
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
-
-
-def tree_driver(node: Node) -> DriverKind | None:
-    """The driver of the node's stand-in hardware; none on an ordinary node."""
-    return host.host(node.machine, node.driver).driver
-
-

@@ -6,7 +6,7 @@ import os
 import shutil
 
 from testbed.commands import SEARCH_PATH, run
-from testbed.trouble import Trouble
+from testbed.trouble import Lacking, Trouble
 
 PACKAGES = {
     "runc": "runc",
@@ -34,7 +34,7 @@ def install() -> None:
         return
     command = f"apt-get install --yes --no-install-recommends {' '.join(absent)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise Trouble(
+        raise Lacking(
             f"Debian packages are missing: {', '.join(absent)}",
             why="the testbed runs their programs, and installing them needs root and apt-get",
             do=f"run `{command}` as root",

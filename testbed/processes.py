@@ -1,7 +1,7 @@
 """Daemons: started apart from their parent, recorded by process id and start time, stopped only when they are truly ours.
 
-Three marks make a process ours, so that a killed run can be cleaned up too: the record, the variable in its environment, and, for what
-runs in containers, the cgroup it is in. Nothing is ever stopped by its name.
+Three marks make a process ours, so that a killed run can be cleaned up too: the record, the variable in its environment, and,
+for what runs in containers, the cgroup it is in. Nothing is ever stopped by its name.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def start(layout: Layout, name: str, command: Sequence[str | Path], *, enter: Se
     pid = int(printed.stdout)
     started = _stat(pid)
     if started is None:
-        raise Trouble(f"{name} ended as soon as it was started", why="see its log", do="mend what it says, then try again", log=log)
+        raise Trouble(
+            f"{name} ended as soon as it was started", why="see its log", do="mend what it says, then try again", log=log
+        )
     RECORDS.mkdir(parents=True, exist_ok=True)
     _record(name).write_text(json.dumps(asdict(Process(pid=pid, started=started))))
 

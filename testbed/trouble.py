@@ -22,6 +22,10 @@ class Trouble(Exception):
         super().__init__("\n".join(parts))
 
 
+class Lacking(Trouble):
+    """This machine cannot hold a testbed as it stands: no root, no network, no compiler. Tests are then not run, and say so."""
+
+
 def last_lines(log: Path) -> list[str]:
     """The end of a log file; a file that cannot be read says so instead."""
     try:

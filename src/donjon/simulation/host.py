@@ -1,7 +1,7 @@
-"""Trees of files that stand in for a host with SGX: device nodes, CPUID, sysfs, procfs, as the node agent reads them under a host root.
+"""Trees of files that stand in for a host with SGX: device nodes, CPUID, sysfs, procfs, as the node agent reads them.
 
-The CPUID figures are real ones, printed by real machines; each says where. What the tree cannot do is run an enclave: its device
-nodes are the kernel's zero device under another name.
+The CPUID figures are real ones, printed by real machines; each says where. What the tree cannot do is run an enclave: its
+device nodes are the kernel's zero device under another name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import shutil
 import stat
 import struct
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from donjon.errors import Misconfigured, Unavailable
+from donjon.node.devices import DriverKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +26,7 @@ Leaf = tuple[int, int, int, int]
 
 PAGE = 4096
 _ZERO_DEVICE = os.makedev(1, 5)
-"""Linux Documentation/admin-guide/devices.txt: character device 1:5 is /dev/zero, which can be opened, mapped and read anywhere."""
-
-
-class Driver(StrEnum):
-    """The drivers a host can have, by the paths of their devices."""
-
-    IN_TREE = "in-tree"
-    DCAP = "dcap"
-    ISGX = "isgx"
+"""Linux Documentation/admin-guide/devices.txt: character device 1:5 is /dev/zero, which opens, maps and reads anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,24 +96,24 @@ MACHINES: Mapping[str, Machine] = MappingProxyType(
 
 _TWO_SOCKETS = frozenset({"phoenixnap-d2"})
 
-DEVICES: Mapping[Driver, tuple[str, ...]] = MappingProxyType(
+DEVICES: Mapping[DriverKind, tuple[str, ...]] = MappingProxyType(
     {
-        Driver.IN_TREE: ("dev/sgx_enclave", "dev/sgx_provision"),
-        Driver.DCAP: ("dev/sgx/enclave", "dev/sgx/provision"),
-        Driver.ISGX: ("dev/isgx",),
+        DriverKind.IN_TREE: ("dev/sgx_enclave", "dev/sgx_provision"),
+        DriverKind.DCAP: ("dev/sgx/enclave", "dev/sgx/provision"),
+        DriverKind.ISGX: ("dev/isgx",),
     }
 )
-KERNELS: Mapping[Driver, str] = MappingProxyType(
+KERNELS: Mapping[DriverKind, str] = MappingProxyType(
     {
-        Driver.IN_TREE: "6.8.0-1021-azure",
+        DriverKind.IN_TREE: "6.8.0-1021-azure",
         # The FAQ's nodes: Ubuntu 18.04 with the DCAP driver 1.33.2.
-        Driver.DCAP: "5.4.0-1056-azure",
-        Driver.ISGX: "5.4.0-150-generic",
+        DriverKind.DCAP: "5.4.0-1056-azure",
+        DriverKind.ISGX: "5.4.0-150-generic",
     }
 )
-"""The kernel release a host has unless told otherwise; the out-of-tree drivers belong to kernels without the in-tree one (5.11)."""
-MODULES: Mapping[Driver, tuple[str, str]] = MappingProxyType(
-    {Driver.DCAP: ("intel_sgx", "1.33.2"), Driver.ISGX: ("isgx", "2.11.0")}
+"""The kernel release a host has unless told otherwise; out-of-tree drivers belong to kernels before the in-tree one (5.11)."""
+MODULES: Mapping[DriverKind, tuple[str, str]] = MappingProxyType(
+    {DriverKind.DCAP: ("intel_sgx", "1.33.2"), DriverKind.ISGX: ("isgx", "2.11.0")}
 )
 _OURS = ("dev/sgx_enclave", "dev/sgx_provision", "dev/sgx", "dev/isgx", "dev/cpu", "sys", "proc", "run/aesmd", "etc/containerd")
 """What a tree is made of: removed before it is written anew, so that nothing of another machine stays."""
@@ -132,7 +124,7 @@ class Host:
     """A host to be written: a machine with what its firmware and operating system make of it."""
 
     machine: Machine
-    driver: Driver | None = Driver.IN_TREE
+    driver: DriverKind | None = DriverKind.IN_TREE
     """None for a host whose driver is not loaded."""
     kernel: str = ""
     """The kernel release; empty for the driver's usual one."""
@@ -146,15 +138,15 @@ class Host:
     """The text of the host's containerd configuration; empty for none."""
 
 
-def host(name: str, driver: str = Driver.IN_TREE) -> Host:
+def host(name: str, driver: str = DriverKind.IN_TREE) -> Host:
     """A usual host of that machine, by name; raises `Misconfigured` DJ910 for names that are not known."""
     if name not in MACHINES:
         raise Misconfigured("DJ910", f"machine {name!r}: not known, expected one of {', '.join(MACHINES)}")
-    if driver not in set(Driver):
-        raise Misconfigured("DJ910", f"driver {driver!r}: not known, expected one of {', '.join(Driver)}")
+    if driver not in set(DriverKind):
+        raise Misconfigured("DJ910", f"driver {driver!r}: not known, expected one of {', '.join(DriverKind)}")
     machine = MACHINES[name]
-    chosen = Driver(driver) if machine.sgx else None
-    if chosen is Driver.ISGX:
+    chosen = DriverKind(driver) if machine.sgx else None
+    if chosen is DriverKind.ISGX:
         # That driver is for processors whose launch key cannot be set.
         machine = replace(machine, launch_control=False)
     return Host(machine=machine, driver=chosen, numa=2 if name in _TWO_SOCKETS else 1)
@@ -165,6 +157,8 @@ def write_host(root: Path, described: Host) -> None:
 
     Raises `Unavailable` DJ911 where device nodes cannot be made, which needs root.
     """
+    if root.resolve() == Path("/"):
+        raise Misconfigured("DJ910", f"{root}: the real root of this machine, expected a folder for stand-in files")
     for path in _OURS:
         _remove(root / path)
     sections = _sections(described)
@@ -181,7 +175,7 @@ def write_host(root: Path, described: Host) -> None:
         return_devices(root, described.driver)
 
 
-def return_devices(root: Path, driver: Driver = Driver.IN_TREE) -> None:
+def return_devices(root: Path, driver: DriverKind = DriverKind.IN_TREE) -> None:
     """Make the driver's device nodes where they are not."""
     for path in DEVICES[driver]:
         make_device(root / path)
@@ -228,8 +222,8 @@ def _leaves(machine: Machine, sections: tuple[Leaf, ...]) -> dict[tuple[int, int
     """Leaf and sub-leaf to registers, as far as SGX is concerned."""
     if not machine.sgx:
         return {(0, 0): (0xD, 0, 0, 0)}
-    # SECS.ATTRIBUTES that may be set: DEBUG, MODE64BIT, PROVISIONKEY, EINITTOKENKEY, and KSS where the machine has it; XFRM is x87, SSE
-    # and AVX. The dumps in public do not hold this sub-leaf: these are the bits that the architecture names.
+    # SECS.ATTRIBUTES that may be set: DEBUG, MODE64BIT, PROVISIONKEY, EINITTOKENKEY, and KSS where the machine has it;
+    # XFRM is x87, SSE and AVX. The dumps in public do not hold this sub-leaf: these are the bits that the architecture names.
     attributes = 0x36 | (0x80 if machine.kss else 0)
     return {
         (0, 0): (0x1B, 0, 0, 0),
@@ -243,9 +237,9 @@ def _leaves(machine: Machine, sections: tuple[Leaf, ...]) -> dict[tuple[int, int
 def _write_cpuid(path: Path, leaves: Mapping[tuple[int, int], Leaf]) -> None:
     """A sparse file to be read like /dev/cpu/0/cpuid: 16 bytes at offset `subleaf << 32 | leaf`.
 
-    On the device every offset is a leaf of its own; in a file the 16 bytes of neighbours overlap. Hence only the registers that matter
-    to SGX are set, and joined bit by bit: the highest leaf, SGX (7.EBX[2]), SGX_LC (7.ECX[30]), and leaf 12H in full. One bit is seen
-    twice: SGX_LC shows as 12H.0.EAX[6] too, which concerns hypervisors only (ENCLS-C).
+    On the device every offset is a leaf of its own; in a file the 16 bytes of neighbours overlap. Hence only the registers that
+    matter to SGX are set, and joined bit by bit: the highest leaf, SGX (7.EBX[2]), SGX_LC (7.ECX[30]), and leaf 12H in full.
+    One bit is seen twice: SGX_LC shows as 12H.0.EAX[6] too, which concerns hypervisors only (ENCLS-C).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content: dict[int, int] = {}
@@ -267,7 +261,7 @@ def _write_cpuid(path: Path, leaves: Mapping[tuple[int, int], Leaf]) -> None:
 def _texts(described: Host, sections: tuple[Leaf, ...]) -> dict[str, str]:
     """Every text file of the tree."""
     driver = described.driver
-    kernel = described.kernel or KERNELS[driver or Driver.IN_TREE]
+    kernel = described.kernel or KERNELS[driver or DriverKind.IN_TREE]
     options = "rw,nosuid,noexec" if described.dev_noexec else "rw,nosuid"
     texts = {
         "proc/cpuinfo": _cpuinfo(described.machine),
@@ -276,7 +270,7 @@ def _texts(described: Host, sections: tuple[Leaf, ...]) -> dict[str, str]:
     }
     for node in range(described.numa):
         texts[f"sys/devices/system/node/node{node}/cpulist"] = f"{node}\n"
-    if driver is Driver.IN_TREE:
+    if driver is DriverKind.IN_TREE:
         for node, amount in _epc(described, sections).items():
             texts[f"sys/devices/system/node/node{node}/x86/sgx_total_bytes"] = f"{amount}\n"
     elif driver is not None:
