@@ -1,0 +1,65 @@
+"""The shape of the API server's policy objects (admissionregistration.k8s.io/v1), and what is the same in all of ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from donjon.kube.json import Json, JsonObject
+
+API_VERSION = "admissionregistration.k8s.io/v1"
+LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "donjon"}
+PODS: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+
+
+class Kind(StrEnum):
+    """The two kinds of policy; a binding's kind adds `Binding`."""
+
+    MUTATING = "MutatingAdmissionPolicy"
+    VALIDATING = "ValidatingAdmissionPolicy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a policy looks at, and when it is asked at all."""
+
+    kind: Kind
+    name: str
+    matches: tuple[JsonObject, ...]
+    conditions: Mapping[str, str]
+    variables: Mapping[str, str]
+    must_answer: bool  # whether a request is refused when the policy fails to evaluate
+
+
+def policy(about: Policy, spec: JsonObject) -> JsonObject:
+    """The policy object, with what its kind adds to the spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": str(about.kind),
+        "metadata": _metadata(about.name),
+        "spec": {
+            "failurePolicy": "Fail" if about.must_answer else "Ignore",
+            "matchConstraints": {"resourceRules": list(about.matches)},
+            "matchConditions": [_named(name, expression) for name, expression in about.conditions.items()],
+            "variables": [_named(name, expression) for name, expression in about.variables.items()],
+            **spec,
+        },
+    }
+
+
+def binding(about: Policy, *actions: str) -> JsonObject:
+    """The object that puts a policy in force; a mutating one knows no actions."""
+    validation: JsonObject = {"validationActions": list(actions)} if actions else {}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": f"{about.kind}Binding",
+        "metadata": _metadata(about.name),
+        "spec": {"policyName": about.name, **validation},
+    }
+
+
+def _metadata(name: str) -> Json:
+    return {"name": name, "labels": dict(LABELS)}
+
+
+def _named(name: str, expression: str) -> Json:
+    return {"name": name, "expression": expression}

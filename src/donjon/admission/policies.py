@@ -1,0 +1,24 @@
+"""All policies that the API server needs, as objects: printed by `donjon admission policies`, installed by the chart."""
+
+from donjon.admission.agent import Account, hold_to_its_node
+from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads
+from donjon.admission.wiring import wire
+from donjon.kube.json import JsonObject
+
+DEFAULT_PREFIX = "donjon"
+DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")
+
+
+def for_pods(prefix: str) -> tuple[JsonObject, ...]:
+    """The policies about pods and the workloads that make them: they wire, refuse and warn."""
+    return (
+        *wire(prefix),
+        *refuse(f"{prefix}-refuse", wired_by=prefix),
+        *warn_on_pods(f"{prefix}-warn"),
+        *warn_on_workloads(f"{prefix}-warn-workloads", wired_by=prefix),
+    )
+
+
+def for_the_node_agent(prefix: str, account: Account) -> tuple[JsonObject, ...]:
+    """The policy that holds the node agent to its own node."""
+    return hold_to_its_node(f"{prefix}-node-agent", account)

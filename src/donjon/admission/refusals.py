@@ -1,0 +1,211 @@
+"""The validating policies: what is refused, and what is warned about, on pods and on the workloads that make them.
+
+The API server shows only the first failed validation of the first policy, so all reasons are joined in one. Nothing here is
+newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from donjon.admission import cel
+from donjon.admission.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.rules import REFUSALS, WARNINGS, Rule
+from donjon.admission.wiring import MOST, SUFFIXES
+from donjon.kube.json import JsonObject
+from donjon.kube.names import ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, LABEL_PROVISION, PROVISION, PROVISION_ALLOWED
+from donjon.kube.quantities import MAX
+
+_CHANGED: JsonObject = {"apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
+WORKLOADS: tuple[JsonObject, ...] = (
+    _CHANGED | {"apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "replicasets", "statefulsets"]},
+    _CHANGED | {"apiGroups": ["batch"], "resources": ["cronjobs", "jobs"]},
+)
+
+# Quantities of more than an int64 come as its largest number where they are written in Ki to Ei, which the API server caps.
+_BOUNDS = {EPC: str(MAX)} | {name: str(most + 1) for name, most in MOST.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a pod stands: in a pod, or in a workload's template."""
+
+    spec: str  # the pod's spec
+    unwired: str  # whether container x asks for EPC and will be without its device
+    foreign: str  # whether container x asks for EPC under a name that nothing will translate any more
+
+
+def _wants(name: str) -> str:
+    """Whether container x asks for more than none of it."""
+    return f"({cel.text(name)} in x.limits && {cel.positive(f'x.limits[{cel.text(name)}]')})"
+
+
+def _wants_any(names: str) -> str:
+    return f"variables.{names}.exists(n, n in x.limits && {cel.positive('x.limits[n]')})"
+
+
+POD = Place(
+    spec="dyn(object).spec",
+    unwired=f"{_wants_any('names')} && !{_wants(ENCLAVE)}",
+    foreign=_wants_any("foreignNames"),
+)
+# A template is not wired yet: only one that says itself that it wants no device will come out without it.
+TEMPLATE = Place(
+    spec="(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template.spec",
+    unwired=f"{_wants_any('names')} && {cel.text(ENCLAVE)} in x.limits && !{_wants(ENCLAVE)}",
+    foreign="false",
+)
+
+
+def refuse(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
+    """The policy that refuses pods with all reasons at once, and its binding."""
+    about = Policy(
+        kind=Kind.VALIDATING,
+        name=name,
+        matches=(PODS,),
+        conditions={"asks": _asks(POD)},
+        variables=_variables(POD) | _reasons(REFUSALS, wired_by),
+        must_answer=True,
+    )
+    spec: JsonObject = {
+        "validations": [_all_reasons("variables.reasons.join('; ')") | {"reason": "Forbidden"}],
+        "auditAnnotations": [{"key": "refusal", "valueExpression": "variables.reasons.join('; ')"}],
+    }
+    return policy(about, spec), binding(about, "Deny", "Audit")
+
+
+def warn_on_pods(name: str) -> tuple[JsonObject, JsonObject]:
+    """The policy that warns whoever makes a pod, and its binding."""
+    about = Policy(
+        kind=Kind.VALIDATING,
+        name=name,
+        matches=(PODS,),
+        conditions={"asks": _asks(POD)},
+        variables=_variables(POD),
+        must_answer=False,
+    )
+    return policy(about, {"validations": list(_warnings())}), binding(about, "Warn")
+
+
+def warn_on_workloads(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
+    """The policy that says at `kubectl apply` that a workload's pods will be refused, since nobody reads a Job's events."""
+    about = Policy(
+        kind=Kind.VALIDATING,
+        name=name,
+        matches=WORKLOADS,
+        # A controller that makes a Job or a ReplicaSet does not read warnings.
+        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "asks": _asks(TEMPLATE)},
+        variables=_variables(TEMPLATE) | _reasons(REFUSALS, wired_by),
+        must_answer=False,
+    )
+    refused = "'the pods of this ' + object.kind + ' will be refused: ' + variables.reasons.join('; ')"
+    return policy(about, {"validations": [_all_reasons(refused), *_warnings()]}), binding(about, "Warn")
+
+
+def _asks(place: Place) -> str:
+    """Whether the pod asks for anything of SGX; all else is for pods that do."""
+    containers = f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
+    wanted = cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in (*EPC_UNITS, ENCLAVE, PROVISION))
+    return f"{containers}.exists(c, has(c.resources) && has(c.resources.limits) && (\n  {wanted}))"
+
+
+def _variables(place: Place) -> dict[str, str]:
+    """Who is concerned by what: lists of containers, each as a map of its name and its limits.
+
+    A container has one reason concerning its EPC, the first that fits: too much, amounts that differ, a foreign name, no device.
+    """
+    epc, label = cel.text(EPC), cel.text(LABEL_PROVISION)
+    own = f"x.limits[{epc}]"
+    return {
+        "names": cel.listed(EPC_UNITS),
+        "foreignNames": cel.listed(FOREIGN_EPC),
+        "suffix": cel.mapped(SUFFIXES),
+        "bound": cel.mapped(_BOUNDS),
+        "pod": place.spec,
+        "limited": """\
+(variables.pod.containers + (has(variables.pod.initContainers) ? variables.pod.initContainers : []))
+  .filter(c, has(c.resources) && has(c.resources.limits))
+  .map(c, {'name': dyn(c.name), 'limits': dyn(c.resources.limits)})""",
+        "tooMuch": f"""\
+variables.limited.filter(x, variables.names.exists(n, n in x.limits &&
+  {cel.amount("x.limits[n]")}.compareTo(quantity(variables.bound[n])) >= 0))""",
+        "counted": f"""\
+variables.limited
+  .filter(x, !variables.tooMuch.exists(y, y.name == x.name))
+  .map(x, {{'name': dyn(x.name), 'limits': dyn(x.limits), 'bytes': dyn(variables.names
+    .filter(n, n in x.limits && (n == {epc} || {cel.amount("x.limits[n]")}.isInteger()))
+    .map(n, n == {epc} ? string(x.limits[n]) : string({cel.amount("x.limits[n]")}.asInteger()) + variables.suffix[n]))}})""",
+        "differing": f"""\
+variables.counted.filter(x, x.bytes.exists(b, {cel.amount("b")}.compareTo({cel.amount("x.bytes[0]")}) != 0))""",
+        "agreed": "variables.counted.filter(x, !variables.differing.exists(y, y.name == x.name))",
+        "foreign": f"variables.agreed.filter(x, {place.foreign})",
+        "unwired": f"""\
+variables.agreed.filter(x, !variables.foreign.exists(y, y.name == x.name) &&
+  {place.unwired})""",
+        "provision": f"variables.limited.filter(x, {_wants(PROVISION)})",
+        "mayProvision": f"""\
+has(namespaceObject.metadata.labels) && {label} in namespaceObject.metadata.labels &&
+  namespaceObject.metadata.labels[{label}] == {cel.text(PROVISION_ALLOWED)}""",
+        "nodeName": "has(variables.pod.nodeName) ? string(variables.pod.nodeName) : ''",
+        "ownEpc": f"variables.limited.filter(x, {_wants(EPC)})",
+        "belowPage": f"""\
+variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) < 0)""",
+        "unaccounted": f"""\
+variables.limited.filter(x, {_wants(ENCLAVE)} &&
+  !{_wants_any("names")})""",
+        # What is no integer here is so large that its last page does not matter.
+        "unaligned": f"""\
+variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) > 0 &&
+  {cel.amount(own)}.isInteger() && {cel.amount(own)}.asInteger() % {EPC_PAGE} != 0)""",
+    }
+
+
+_CONCERNED: Mapping[str, str] = {
+    "DJ101": "unwired",
+    "DJ102": "foreign",
+    "DJ103": "tooMuch",
+    "DJ104": "provision",
+    "DJ106": "differing",
+    "DJ107": "belowPage",
+    "DJ108": "unaccounted",
+    "DJ109": "unaligned",
+}
+"""The rules about containers with the variable that lists those concerned."""
+
+_HOLDS: Mapping[str, str] = {
+    "DJ104": "variables.provision.size() > 0 && !variables.mayProvision",
+    "DJ105": "variables.nodeName != ''",
+}
+"""When the rules hold that do not simply hold where a container is concerned."""
+
+
+def _holds(rule: Rule) -> str:
+    return _HOLDS.get(rule.code) or f"variables.{_CONCERNED[rule.code]}.size() > 0"
+
+
+def _reasons(rules: Iterable[Rule], wired_by: str) -> dict[str, str]:
+    """One variable more: the list of the sentences of all rules that hold."""
+    told = (f"({_holds(rule)} ?\n  [{_said(rule, wired_by)}] : [])" for rule in rules)
+    return {"reasons": " +\n".join(told)}
+
+
+def _said(rule: Rule, wired_by: str = "") -> str:
+    """The rule's sentence as an expression, its holes filled."""
+    concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
+    quantities = "variables.names.filter(n, n in x.limits).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
+    holes = {
+        "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
+        "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
+        "namespace": "request.namespace",
+        "node": "variables.nodeName",
+        "policy": cel.text(wired_by),
+    }
+    return cel.sentence(rule.sentence, holes)
+
+
+def _warnings() -> Iterable[JsonObject]:
+    for rule in WARNINGS:
+        yield {"expression": f"!({_holds(rule)})", "messageExpression": _said(rule)}
+
+
+def _all_reasons(message: str) -> JsonObject:
+    return {"expression": "variables.reasons.size() == 0", "messageExpression": message}

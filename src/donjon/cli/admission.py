@@ -1,0 +1,26 @@
+"""`donjon admission`: the rules of admission, printed as the API server's own policies."""
+
+import click
+
+from donjon.admission.agent import Account
+from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
+from donjon.admission.printing import chart_template, manifest
+
+
+@click.group()
+def admission() -> None:
+    """Wire and refuse pods inside the API server."""
+
+
+@admission.command()
+@click.option("--namespace", default=DEFAULT_ACCOUNT.namespace, show_default=True, help="Namespace of the node agent.")
+@click.option("--service-account", default=DEFAULT_ACCOUNT.name, show_default=True, help="Service account of the node agent.")
+@click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="What the names of all policies begin with.")
+@click.option("--helm", is_flag=True, help="Print the chart's template instead; the options above do not apply.")
+def policies(namespace: str, service_account: str, prefix: str, *, helm: bool) -> None:
+    """Print the policies as YAML, for kubectl apply -f -."""
+    if helm:
+        click.echo(chart_template(), nl=False)
+        return
+    account = Account(namespace=namespace, name=service_account)
+    click.echo(manifest((*for_pods(prefix), *for_the_node_agent(prefix, account))), nl=False)
