@@ -104,7 +104,7 @@ def _choose(devices: tuple[DeviceNode, ...], role: Role) -> DeviceNode | None:
 
 
 def _driver(readings: HostReadings) -> Reading[Driver]:
-    """The driver by the path of its enclave device, unless a loaded out-of-tree module says better (DCAP 1.41 uses in-tree paths)."""
+    """The driver by the path of its enclave device; a loaded out-of-tree module says it better (DCAP 1.41 uses in-tree paths)."""
     modules = readings.modules.value or {}
     for name, kind in MODULES.items():
         if name in modules:
@@ -144,7 +144,7 @@ def _numa_amount(node: int, text: Reading[str]) -> tuple[int, Reading[int]]:
 
 
 def _epc(numa: Reading[dict[int, int]], sections: Reading[tuple[EpcSection, ...]]) -> Reading[int]:
-    """The EPC that may be promised: what the kernel manages, never more than the processor has; what one of them says where only one speaks."""
+    """The EPC that may be promised: the kernel's figure, never more than the processor has; one where only one speaks."""
     if numa.value is not None and sections.value is not None:
         return Reading.of(
             min(sum(numa.value.values()), sum(section.size for section in sections.value)),
@@ -169,6 +169,6 @@ def _edmm(cpu: Reading[SgxCpu], kernel: Reading[str]) -> Reading[bool]:
 
 
 def _device_ownership(config: str) -> bool:
-    """containerd's `device_ownership_from_security_context`; off where the file does not say it."""
+    """Containerd's `device_ownership_from_security_context`; off where the file does not say it."""
     said = _OWNERSHIP.search(config)
     return said is not None and said[1] == "true"

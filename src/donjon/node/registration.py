@@ -12,9 +12,9 @@ from donjon.kube.names import CONDITION_READY, EPC
 from donjon.kube.quantities import same_amount
 from donjon.node.labels import NO_LABELS
 from donjon.node.readiness import Readiness
+from donjon.node.rivals import NFD_ANNOTATION
 
 MAX_MESSAGE = 32_000  # A condition's message holds 32,768 bytes; a cut one says so.
-NFD_ANNOTATION = "nfd.node.kubernetes.io/extended-resources"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,11 @@ class Condition:
     status: bool
     reason: str
     message: str
+
+    @property
+    def state(self) -> str:
+        """The status as Kubernetes writes it."""
+        return "True" if self.status else "False"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,9 @@ class Patches:
 
     status: JsonObject | None
     node: JsonObject | None
+
+
+NOTHING_TO_DO = Patches(status=None, node=None)
 
 
 def condition(readiness: Readiness) -> Condition:
@@ -66,17 +74,20 @@ def epc_is_anothers(node: JsonObject) -> bool:
     return isinstance(owned, str) and EPC in {name.strip() for name in owned.split(",")}
 
 
-def farewell(node: JsonObject) -> tuple[JsonObject | None, JsonObject | None]:
-    """The merge patches (of the status, of the node) that take away all that Donjon ever wrote on a node."""
-    status: JsonObject = {}
-    for field in ("capacity", "allocatable"):
-        if at(node, "status", field, EPC) is not None:
-            status[field] = {EPC: None}
+def stated_condition(node: JsonObject) -> JsonObject:
+    """The condition SGXReady as the node object has it; empty where it has none."""
     conditions = objects(at(node, "status", "conditions"))
-    others: list[Json] = [entry for entry in conditions if entry.get("type") != CONDITION_READY]
-    if len(others) != len(conditions):
-        status["conditions"] = others
-    return ({"status": status} if status else None), _labels(node, NO_LABELS)
+    return next((entry for entry in conditions if entry.get("type") == CONDITION_READY), {})
+
+
+def farewell(node: JsonObject) -> Patches:
+    """The patches that take away all that Donjon ever wrote on a node."""
+    status: JsonObject = {
+        field: {EPC: None} for field in ("capacity", "allocatable") if at(node, "status", field, EPC) is not None
+    }
+    if stated_condition(node):
+        status["conditions"] = [{"$patch": "delete", "type": CONDITION_READY}]
+    return Patches(status={"status": status} if status else None, node=_labels(node, NO_LABELS))
 
 
 def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | None:
@@ -84,9 +95,9 @@ def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | Non
     if desired.epc is not None and _epc_differs(node, desired.epc):
         status |= {field: {EPC: str(desired.epc)} for field in ("capacity", "allocatable")}
     if desired.condition is not None:
-        known = _condition(node)
+        known = stated_condition(node)
         said: JsonObject = {
-            "status": "True" if desired.condition.status else "False",
+            "status": desired.condition.state,
             "reason": desired.condition.reason,
             "message": desired.condition.message,
         }
@@ -103,11 +114,6 @@ def _epc_differs(node: JsonObject, epc: int) -> bool:
     if epc == 0 and said == [None, None]:
         return False
     return any(not (isinstance(amount, str) and same_amount(amount, epc)) for amount in said)
-
-
-def _condition(node: JsonObject) -> JsonObject:
-    conditions = objects(at(node, "status", "conditions"))
-    return next((entry for entry in conditions if entry.get("type") == CONDITION_READY), {})
 
 
 def _labels(node: JsonObject, wanted: dict[str, str | None]) -> JsonObject | None:

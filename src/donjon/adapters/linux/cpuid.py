@@ -72,7 +72,7 @@ def _pread(descriptor: int, leaf: int, subleaf: int) -> Registers:
 def _execute() -> Reading[Leaves]:
     source = "CPUID"
     if platform.machine() not in {"x86_64", "AMD64"}:
-        return Reading[Leaves].unknown(f"this processor is {platform.machine()}, SGX is x86-64 only", source=source)
+        return Reading[Leaves].of({}, source=f"processor {platform.machine()}, which has no CPUID")
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     except OSError as error:

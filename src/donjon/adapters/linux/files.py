@@ -1,4 +1,4 @@
-"""Small files and paths of a host whose root may be mounted elsewhere; every read has a bound, nothing here raises for a bad host."""
+"""Small files and paths of a host whose root may be mounted elsewhere. Every read has a bound; a bad host raises nothing."""
 
 import os
 import stat

@@ -13,7 +13,6 @@ from donjon.adapters.linux.files import first_known, look_at, read_text
 from donjon.node.devices import MODULES, PATHS
 from donjon.node.readings import AesmState, DeviceNode, HostReadings, Reading
 
-MAX_NUMA_NODES = 1024  # MAX_NUMNODES of the kernel's largest configuration.
 PROC_HEAD = 1 << 16  # The first processor of /proc/cpuinfo fits; a thousand of them would not.
 AESM_TIMEOUT = 1.0
 MAX_SOCKET_PATH = 107  # sizeof(sun_path) less its final zero.
@@ -63,7 +62,7 @@ def _stripped(text: Reading[str]) -> Reading[str]:
 def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
     source = f"{folder}/node*/x86/sgx_total_bytes"
     try:
-        names = sorted(os.listdir(folder))[: 2 * MAX_NUMA_NODES]
+        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         return Reading[Mapping[int, Reading[str]]].unknown(f"{folder}: {error.strerror}", source=source)
     nodes = {int(match[1]): folder / name for name in names if (match := _NODE_FOLDER.fullmatch(name))}
@@ -82,7 +81,10 @@ def _modules(folder: Path) -> Reading[Mapping[str, str]]:
 
 
 def _dev_options(root: Path) -> Reading[frozenset[str]]:
-    """The mount options of /dev. A runtime that makes a hostPath read-only drops `noexec`, so in a container only its presence counts."""
+    """The mount options of /dev.
+
+    A runtime that makes a hostPath read-only may drop `noexec` from it, so in a container only its presence says something.
+    """
     if root == _OWN:
         return _mount_options(read_text(Path("/proc/self/mounts")), "/dev")
     standin = _mount_options(read_text(root / "proc/mounts"), "/dev")

@@ -29,5 +29,5 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def say(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fields: object) -> None:
-    """One structured line: what happened, and its fields."""
-    logger.log(level, event, extra={"fields": fields})
+    """One structured line: what happened, and those of its fields that say something."""
+    logger.log(level, event, extra={"fields": {name: value for name, value in fields.items() if value is not None}})

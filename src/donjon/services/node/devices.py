@@ -9,11 +9,11 @@ from donjon.adapters.kubelet.plugin import PluginServer, register
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import DonjonError, Unavailable
-from donjon.findings import Finding, Severity
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.allocation import allocate
 from donjon.node.offer import DeviceOffer
 from donjon.node.plugin import Action, Endpoint, Event, Phase, Surroundings, answer, look
+from donjon.node.rivals import rival_plugin, rival_socket
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 
@@ -21,7 +21,6 @@ LOG = logging.getLogger(__name__)
 
 RESOURCES = (ENCLAVE, PROVISION)
 _OURS = {ENCLAVE: "donjon-enclave.sock", PROVISION: "donjon-provision.sock"}
-_RIVALS = {resource: f"{resource.replace('/', '-')}.sock" for resource in RESOURCES}  # Intel's plugin names its sockets so.
 
 
 class PluginLoop:
@@ -43,9 +42,10 @@ class PluginLoop:
             raise Unavailable("DJ033", f"{folder}: deleted; the container must start again to see the new one")
         kubelet = identity(self._settings.kubelet_socket)
         offers = {offer.resource: offer for offer in self._state.offer.devices}
-        self._state.rivals = tuple(_rival(resource) for resource in offers if self._has_rival(resource))
+        rivals = [resource for resource in offers if self._has_rival(resource)]
+        self._state.rivals["devices"] = tuple(rival_plugin(resource) for resource in rivals)
         for resource in RESOURCES:
-            offer = None if self._has_rival(resource) else offers.get(resource)
+            offer = None if resource in rivals else offers.get(resource)
             if offer is not None and resource in self._servers:
                 self._servers[resource].offer(offer)
             seen = Surroundings(offered=offer is not None, socket=identity(folder / _OURS[resource]), kubelet=kubelet)
@@ -61,7 +61,7 @@ class PluginLoop:
             await server.close()
 
     def _has_rival(self, resource: str) -> bool:
-        path = self._settings.plugin_folder / _RIVALS[resource]
+        path = self._settings.plugin_folder / rival_socket(resource)
         return identity(path) is not None and answers(path)
 
     async def _act(self, resource: str, action: Action | None, offer: DeviceOffer | None) -> None:
@@ -109,14 +109,3 @@ class PluginLoop:
         if self._trouble.get(resource) != str(error):
             self._trouble[resource] = str(error)
             say(LOG, "the kubelet does not take the plugin yet", level=logging.WARNING, resource=resource, error=str(error))
-
-
-def _rival(resource: str) -> Finding:
-    return Finding(
-        code="DJ018",
-        severity=Severity.WARNING,
-        subject=resource,
-        found="another device plugin (Intel's, by its socket) serves it on this node",
-        why="two plugins for one resource take it from each other, so Donjon leaves it alone",
-        do="remove Intel's SGX plugin, or start the agent with --advertise epc,labels",
-    )

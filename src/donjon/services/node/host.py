@@ -7,6 +7,7 @@ from donjon.adapters import clock
 from donjon.adapters.linux.host import read_devices, read_host
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
+from donjon.findings import Finding
 from donjon.node.facts import NodeFacts, derive
 from donjon.node.offer import renew
 from donjon.node.readiness import Readiness, assess
@@ -29,26 +30,24 @@ class HostLoop:
         self._metrics = metrics
         self._devices: tuple[DeviceNode, ...] = ()
         self._read_at = float("-inf")
+        self._rivals: tuple[Finding, ...] = ()
         self._told: tuple[tuple[str, str, str], ...] | None = None
 
     async def look(self) -> None:
         """One look: everything is read again when a device changed or some seconds went by."""
         devices = read_devices(self._settings.host_root)
         now = clock.monotonic()
-        if devices == self._devices and now - self._read_at < READ_ALL_EVERY and not self._rivals_changed():
+        rivals = tuple(finding for found in self._state.rivals.values() for finding in found)
+        if (devices, rivals) == (self._devices, self._rivals) and now - self._read_at < READ_ALL_EVERY:
             return
-        self._devices, self._read_at = devices, now
+        self._devices, self._rivals, self._read_at = devices, rivals, now
         facts = derive(await asyncio.to_thread(read_host, self._settings.host_root))
         self._take(facts, assess(facts))
-
-    def _rivals_changed(self) -> bool:
-        readiness = self._state.readiness
-        return readiness is not None and any(rival not in readiness.findings for rival in self._state.rivals)
 
     def _take(self, facts: NodeFacts, readiness: Readiness) -> None:
         """Make the new facts the state's own, and say what changed."""
         state = self._state
-        readiness = Readiness(findings=(*readiness.findings, *state.rivals))
+        readiness = Readiness(findings=(*readiness.findings, *self._rivals))
         offer = renew(state.offer, facts, readiness, self._settings.offer)
         changed = (facts, readiness, offer) != (state.facts, state.readiness, state.offer)
         state.facts, state.readiness, state.offer = facts, readiness, offer

@@ -17,7 +17,7 @@ class AgentState:
     facts: NodeFacts | None = None
     readiness: Readiness | None = None
     offer: Offer = NOTHING
-    rivals: tuple[Finding, ...] = ()  # others who advertise the same; the readiness below holds them too
+    rivals: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # by who found them: others who advertise the same
     node_is_true: bool = False
     registered: dict[str, bool] = field(default_factory=dict)
     heartbeat: float = 0.0

@@ -1,0 +1,5 @@
+"""`python -m donjon`."""
+
+from donjon.cli import main
+
+main()

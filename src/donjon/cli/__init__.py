@@ -1,0 +1,59 @@
+"""The command line: parse arguments, call one function, print. A command's module is loaded only when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from donjon import __version__
+from donjon.errors import EXIT_CODES, DonjonError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "admission": ("donjon.cli.admission:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
+    "doctor": ("donjon.cli.doctor:doctor", "Tell whether this machine can run enclaves, and what to do if not."),
+    "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
+    "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
+}
+"""Every command, where it is, and its line of help: said here so that the help needs to load none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, loaded now; `None` for a name we do not have."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands from the table alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(COMMANDS.items())])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="donjon")
+def donjon() -> None:
+    """Intel SGX for any Kubernetes cluster.
+
+    Exit codes of every command: 0 yes, 1 no, 2 malformed input or usage, 3 could not look.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error of ours becomes one line and its exit code."""
+    try:
+        donjon(prog_name="donjon")
+    except DonjonError as error:
+        click.echo(f"donjon: {error} (donjon explain {error.code})", err=True)
+        sys.exit(next(code for family, code in EXIT_CODES.items() if isinstance(error, family)))

@@ -1,0 +1,142 @@
+"""`donjon doctor`: the first-day checklist of a machine with SGX, on a laptop, a node or in a pod."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from donjon import __version__
+from donjon.adapters import clock
+from donjon.adapters.kubelet.folder import answers
+from donjon.adapters.linux.host import read_host
+from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, Unavailable
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json, JsonObject
+from donjon.kube.names import ENCLAVE, PROVISION
+from donjon.node.facts import NodeFacts, derive
+from donjon.node.readiness import Readiness, assess
+from donjon.node.report import FactLine, report
+from donjon.node.rivals import rival_plugin, rival_socket
+
+_SIGNS = {Severity.ERROR: "[red]error[/]", Severity.WARNING: "[yellow]warning[/]", Severity.INFO: "[dim]info[/]"}
+
+
+@click.command()
+@click.option(
+    "--host-root",
+    envvar="DONJON_HOST_ROOT",
+    default="/",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where the host's root is for this process.",
+)
+@click.option(
+    "--kubelet-dir",
+    envvar="DONJON_KUBELET_DIR",
+    default="/var/lib/kubelet",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The kubelet's folder, to see other device plugins; it need not be there.",
+)
+@click.option(
+    "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or for programs."
+)
+@click.option(
+    "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Also write all of it to a file for a bug report."
+)
+def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None) -> None:
+    """Tell whether this machine can run enclaves, and what to do if not.
+
+    Works with and without Kubernetes, on a laptop, a node or in a pod. Exit code 0 ready, 1 not ready, 3 could not look.
+    """
+    if not host_root.is_dir():
+        raise Unavailable("DJ050", f"host root {host_root}: no folder; name the place where the host's root is mounted")
+    facts = derive(read_host(host_root))
+    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(kubelet_dir)))
+    document = _document(facts, readiness)
+    if bundle is not None:
+        _write(bundle, document)
+    if form == "json":
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        _print(facts, readiness)
+        if bundle is not None:
+            click.echo(f"wrote {bundle}: facts and findings as above, nothing else")
+    sys.exit(_exit_code(facts, readiness))
+
+
+def _exit_code(facts: NodeFacts, readiness: Readiness) -> int:
+    """3 where neither the processor nor a device could be looked at, for then the no is ours and not the machine's."""
+    if facts.cpu.value is None and facts.enclave is None:
+        return EXIT_COULD_NOT_LOOK
+    return EXIT_YES if readiness.ready else EXIT_NO
+
+
+def _rivals(kubelet_dir: Path) -> list[Finding]:
+    folder = kubelet_dir / "device-plugins"
+    return [rival_plugin(resource) for resource in (ENCLAVE, PROVISION) if answers(folder / rival_socket(resource))]
+
+
+def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
+    lines: list[Json] = [_fact(line) for line in report(facts)]
+    findings: list[Json] = [_finding(finding) for finding in readiness.findings]
+    return {
+        "donjon": __version__,
+        "time": clock.now(),
+        "ready": readiness.ready,
+        "simulated": facts.cpu_standin,
+        "findings": findings,
+        "facts": lines,
+        "inPod": "KUBERNETES_SERVICE_HOST" in os.environ,
+    }
+
+
+def _fact(line: FactLine) -> Json:
+    known: JsonObject = {"name": line.name, "value": line.value, "source": line.source}
+    return known | ({"unknown": line.problem} if line.value is None else {})
+
+
+def _finding(finding: Finding) -> Json:
+    return {
+        "code": finding.code,
+        "severity": str(finding.severity),
+        "subject": finding.subject,
+        "found": finding.found,
+        "why": finding.why,
+        "do": finding.do,
+    }
+
+
+def _write(path: Path, document: JsonObject) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Unavailable("DJ051", f"bundle {path}: {error.strerror}") from error
+
+
+def _print(facts: NodeFacts, readiness: Readiness) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("fact", "value", "read from"):
+        table.add_column(heading, overflow="fold")
+    for line in report(facts):
+        table.add_row(
+            line.name, line.shown if line.value is not None else f"[yellow]unknown[/]: {line.problem}", f"[dim]{line.source}[/]"
+        )
+    console.print(table)
+    console.print()
+    for finding in readiness.findings:
+        head = f"{finding.code} {finding.subject}: {finding.found}"
+        console.print(f"{_SIGNS[finding.severity]} {escape(head)}", soft_wrap=True)
+        console.print(f"      why: {escape(finding.why)}", soft_wrap=True)
+        if finding.do:
+            console.print(f"      do:  {escape(finding.do)}", soft_wrap=True)
+    console.print()
+    simulated = " (SIMULATED: a file stands in for the processor)" if facts.cpu_standin else ""
+    verdict = "[green]ready[/]: this machine can run enclaves" if readiness.ready else "[red]not ready[/]: see the errors above"
+    console.print(f"{verdict}{simulated}; donjon explain CODE says more")

@@ -1,0 +1,24 @@
+"""`donjon explain CODE`."""
+
+from importlib.resources import files
+
+import click
+
+from donjon.errors import EXIT_MALFORMED
+
+
+@click.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Print the page of a code such as DJ104; without one, list all codes."""
+    folder = files("donjon.findings") / "pages"
+    pages = {page.name.removesuffix(".md"): page for page in folder.iterdir() if page.name.endswith(".md")}
+    if code is None:
+        for known in sorted(pages):
+            click.echo(pages[known].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
+        return
+    page = pages.get(code.upper())
+    if page is None:
+        click.echo(f"donjon: no code {code[:20]!r}; donjon explain lists all of them", err=True)
+        raise SystemExit(EXIT_MALFORMED)
+    click.echo(page.read_text(encoding="utf-8").rstrip())

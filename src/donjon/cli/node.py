@@ -1,0 +1,152 @@
+"""`donjon node run`, what the DaemonSet runs, and `donjon node forget`, what the chart's uninstall hook runs."""
+
+from pathlib import Path
+
+import click
+
+from donjon.errors import Malformed, Misconfigured
+from donjon.kube.quantities import parse
+from donjon.node.offer import DEFAULT_DEVICES, MAX_DEVICES, Advertise, OfferSettings
+
+
+def _advertise(_: click.Context, __: click.Parameter, text: str) -> frozenset[Advertise]:
+    try:
+        return frozenset(Advertise(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; expected some of {', '.join(Advertise)}, separated by commas") from error
+
+
+def _amount(_: click.Context, __: click.Parameter, text: str) -> int:
+    try:
+        amount = parse(text)
+    except Malformed as error:
+        raise click.BadParameter(str(error)) from error
+    if amount < 0:
+        raise click.BadParameter(f"{text}: expected no negative amount")
+    return amount
+
+
+def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]:
+    host, _separator, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16 or not host:
+        raise click.BadParameter(f"{text}: expected ADDRESS:PORT, such as 0.0.0.0:9808")
+    return host.strip("[]"), int(port)
+
+
+@click.group()
+def node() -> None:
+    """The node agent, and what it leaves behind."""
+
+
+@node.command()
+@click.option("--node-name", envvar="DONJON_NODE_NAME", required=True, help="The node's name in Kubernetes.")
+@click.option(
+    "--host-root",
+    envvar="DONJON_HOST_ROOT",
+    default="/",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where the host's root is for this process.",
+)
+@click.option(
+    "--host-prefix",
+    envvar="DONJON_HOST_PREFIX",
+    default="",
+    metavar="PATH",
+    help="Where that root is for the kubelet, if not at /: for development clusters with stand-in hardware.",
+)
+@click.option(
+    "--kubelet-dir",
+    envvar="DONJON_KUBELET_DIR",
+    default="/var/lib/kubelet",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The kubelet's folder, as this process sees it.",
+)
+@click.option(
+    "--enclave-limit",
+    envvar="DONJON_ENCLAVE_LIMIT",
+    default=DEFAULT_DEVICES,
+    show_default=True,
+    type=click.IntRange(1, MAX_DEVICES),
+    help="How many containers may hold the enclave device at once.",
+)
+@click.option(
+    "--provision-limit",
+    envvar="DONJON_PROVISION_LIMIT",
+    default=DEFAULT_DEVICES,
+    show_default=True,
+    type=click.IntRange(1, MAX_DEVICES),
+    help="How many containers may hold the provision device at once.",
+)
+@click.option(
+    "--epc-reserve",
+    envvar="DONJON_EPC_RESERVE",
+    default="0",
+    show_default=True,
+    metavar="QUANTITY",
+    callback=_amount,
+    help="EPC that is not offered to pods, for quoting enclaves: 16Mi.",
+)
+@click.option(
+    "--advertise",
+    envvar="DONJON_ADVERTISE",
+    default="epc,labels,devices",
+    show_default=True,
+    callback=_advertise,
+    help="What to tell the cluster; leave out what another plugin or NFD tells.",
+)
+@click.option(
+    "--listen",
+    envvar="DONJON_LISTEN",
+    default="0.0.0.0:9808",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    callback=_listen,
+    help="Where /metrics, /healthz and /readyz are served.",
+)
+def run(
+    *,
+    node_name: str,
+    host_root: Path,
+    host_prefix: str,
+    kubelet_dir: Path,
+    enclave_limit: int,
+    provision_limit: int,
+    epc_reserve: int,
+    advertise: frozenset[Advertise],
+    listen: tuple[str, int],
+) -> None:
+    """Run the agent of one node until it is stopped."""
+    from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
+    from donjon.services.node.settings import NodeSettings  # noqa: PLC0415
+
+    if host_prefix and not host_prefix.startswith("/"):
+        raise Misconfigured("DJ042", f"--host-prefix {host_prefix}: expected an absolute path, or nothing for /")
+    offer = OfferSettings(
+        enclave_limit=enclave_limit, provision_limit=provision_limit, epc_reserve=epc_reserve, advertise=advertise
+    )
+    serve(
+        NodeSettings(
+            node_name=node_name,
+            host_root=host_root,
+            host_prefix=host_prefix.rstrip("/"),
+            kubelet_dir=kubelet_dir,
+            listen_host=listen[0],
+            listen_port=listen[1],
+            offer=offer,
+        )
+    )
+
+
+@node.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every node of the cluster.")
+def forget(*, names: tuple[str, ...], every: bool) -> None:
+    """Take Donjon's EPC, labels and condition off nodes; agents must be gone, or they write them again."""
+    from donjon.services.node.forget import forget as take_away  # noqa: PLC0415
+
+    if bool(names) == every:
+        raise click.UsageError("name the nodes, or say --all")
+    for name in take_away(names):
+        click.echo(f"{name}: EPC, labels and condition of Donjon are gone")

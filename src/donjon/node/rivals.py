@@ -1,0 +1,35 @@
+"""Others who advertise the same on a node: findings, so that nobody fights over a resource."""
+
+from donjon.findings import Finding, Severity
+from donjon.kube.names import EPC
+
+NFD_ANNOTATION = "nfd.node.kubernetes.io/extended-resources"
+
+
+def rival_plugin(resource: str) -> Finding:
+    """Another device plugin serves the resource."""
+    return Finding(
+        code="DJ018",
+        severity=Severity.WARNING,
+        subject=resource,
+        found="another device plugin (Intel's, by its socket) serves it on this node",
+        why="two plugins for one resource take it from each other, so Donjon leaves it alone",
+        do="remove Intel's SGX plugin, or start the agent with --advertise epc,labels",
+    )
+
+
+def rival_epc() -> Finding:
+    """Node Feature Discovery writes the node's EPC."""
+    return Finding(
+        code="DJ014",
+        severity=Severity.WARNING,
+        subject=EPC,
+        found=f"Node Feature Discovery writes it (annotation {NFD_ANNOTATION})",
+        why="two writers would take it from each other, so Donjon leaves it alone; it stays when the node is not ready",
+        do="remove the NodeFeatureRule that sets it, or start the agent with --advertise labels,devices",
+    )
+
+
+def rival_socket(resource: str) -> str:
+    """The name that Intel's plugin gives its socket in the kubelet's folder."""
+    return f"{resource.replace('/', '-')}.sock"

@@ -1,0 +1,30 @@
+"""Events of the API server: what a person sees with `kubectl describe`."""
+
+from donjon.kube.json import JsonObject
+
+COMPONENT = "donjon-node"
+MAX_NOTE = 1024  # The API server refuses longer messages.
+
+
+def event(
+    *, kind: str, namespace: str, name: str, uid: str, reason: str, message: str, warning: bool, moment: str, host: str
+) -> JsonObject:
+    """An Event about an object; one about a node lies in the namespace default, as the kubelet's do."""
+    involved: JsonObject = {"kind": kind, "apiVersion": "v1", "name": name, "uid": uid}
+    if kind != "Node":
+        involved["namespace"] = namespace
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{name[:200]}.", "namespace": namespace},
+        "involvedObject": involved,
+        "reason": reason,
+        "message": message if len(message) <= MAX_NOTE else f"{message[: MAX_NOTE - 1]}…",
+        "type": "Warning" if warning else "Normal",
+        "source": {"component": COMPONENT, "host": host},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": host,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

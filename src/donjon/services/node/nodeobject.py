@@ -1,0 +1,128 @@
+"""The loop over our own node object: EPC, labels and condition as the facts want them, again whenever they are lost."""
+
+import asyncio
+import logging
+
+from donjon.adapters import clock
+from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.node import NodeMetrics
+from donjon.errors import Unavailable
+from donjon.kube.json import JsonObject, at
+from donjon.kube.names import EPC
+from donjon.node.labels import labels
+from donjon.node.offer import Advertise
+from donjon.node.registration import Desired, condition, epc_is_anothers, plan, stated_condition
+from donjon.node.rivals import rival_epc
+from donjon.services.node.events import event
+from donjon.services.node.patience import Patience
+from donjon.services.node.settings import NodeSettings
+from donjon.services.node.state import AgentState
+
+LOG = logging.getLogger(__name__)
+
+REST = 0.5  # seconds between two rounds of patches, so that a fight over a field stays a slow one
+
+
+class NodeObjectLoop:
+    """Keeps the node object true."""
+
+    def __init__(self, settings: NodeSettings, state: AgentState, metrics: NodeMetrics, api: KubeApi) -> None:
+        self._settings = settings
+        self._state = state
+        self._metrics = metrics
+        self._api = api
+        self._node: JsonObject | None = None
+        self._path = f"/api/v1/nodes/{settings.node_name}"
+        self._following = Patience("watch of the node object")
+        self._patching = Patience("patch of the node object")
+
+    async def follow(self) -> None:
+        """Take in every change of the node object until the watch ends."""
+        selector = f"metadata.name={self._settings.node_name}"
+        async for change in self._api.follow("/api/v1/nodes", selector):
+            self._following.back()
+            match change:
+                case Listed(items):
+                    self._node = items[0] if items else None
+                case Changed(item, gone):
+                    self._node = None if gone else item
+            self._state.tell()
+
+    async def run(self) -> None:
+        """Follow and put right, as long as the agent runs."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._following.forever(self.follow))
+            group.create_task(self._patching.forever(self._put_right))
+
+    async def _put_right(self) -> None:
+        await self._state.news.wait()
+        self._state.news.clear()
+        try:
+            await self._reconcile()
+        except Unavailable:
+            self._state.tell()
+            raise
+        self._patching.back()
+        await asyncio.sleep(REST)
+
+    async def _reconcile(self) -> None:
+        node, desired = self._node, self._desired()
+        if node is None or desired is None:
+            return
+        patches = plan(node, desired, moment=clock.now())
+        if patches.node is not None:
+            node = await self._api.patch(self._path, patches.node, PatchType.MERGE)
+            self._tell("labels", patches.node)
+        if patches.status is not None:
+            turned = _turned(node, desired)
+            node = await self._api.patch(f"{self._path}/status", patches.status, PatchType.STRATEGIC)
+            self._tell("status", patches.status)
+            if turned:
+                await self._announce(node, desired)
+        self._node = node
+        self._state.node_is_true = True
+
+    def _desired(self) -> Desired | None:
+        """What the node object must say; nothing while the host was not read, and nothing new on a node without SGX."""
+        facts, readiness, node = self._state.facts, self._state.readiness, self._node
+        if facts is None or readiness is None or node is None:
+            return None
+        wanted = self._settings.offer.advertise
+        theirs = epc_is_anothers(node)
+        self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in wanted else ()
+        epc = self._state.offer.epc if Advertise.EPC in wanted and not theirs else None
+        says = condition(readiness) if facts.has_sgx or stated_condition(node) else None
+        return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in wanted else {}, condition=says)
+
+    def _tell(self, what: str, patch: JsonObject) -> None:
+        self._metrics.reasserted(what)
+        epc, changed = at(patch, "status", "capacity", EPC), at(patch, "metadata", "labels")
+        say(LOG, f"node object: {what} put right", node=self._settings.node_name, epc=epc, labels=changed)
+
+    async def _announce(self, node: JsonObject, desired: Desired) -> None:
+        """An Event for a change of readiness; that it is lost with the API server's trouble is no reason to try again."""
+        if desired.condition is None:
+            return
+        name = self._settings.node_name
+        body = event(
+            kind="Node",
+            namespace="default",
+            name=name,
+            uid=str(at(node, "metadata", "uid") or ""),
+            reason="SGXReady" if desired.condition.status else "SGXNotReady",
+            message=desired.condition.message,
+            warning=not desired.condition.status,
+            moment=clock.now(),
+            host=name,
+        )
+        try:
+            await self._api.create("/api/v1/namespaces/default/events", body)
+        except Unavailable as error:
+            say(LOG, "event was not written", level=logging.WARNING, error=str(error))
+
+
+def _turned(node: JsonObject, desired: Desired) -> bool:
+    """Whether the condition's status changes."""
+    wanted = desired.condition
+    return wanted is not None and stated_condition(node).get("status") != wanted.state

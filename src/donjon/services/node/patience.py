@@ -1,0 +1,47 @@
+"""Going on while the API server or the kubelet is away: tried again within two seconds, told once."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+
+from donjon.adapters.logs import say
+from donjon.errors import Unavailable
+
+LOG = logging.getLogger(__name__)
+
+
+class Patience:
+    """Says one line when something goes away and one when it is back."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._trouble = ""
+
+    def lost(self, error: Unavailable) -> None:
+        """It failed; a line, unless the same trouble was told already."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            say(LOG, f"{self._what}: trying again", level=logging.WARNING, error=str(error))
+
+    def back(self) -> None:
+        """It works; a line, if it did not before."""
+        if self._trouble:
+            self._trouble = ""
+            say(LOG, f"{self._what}: works again")
+
+    async def forever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work again and again, whether it ended or failed."""
+        while True:
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type(Unavailable),
+                wait=wait_exponential_jitter(initial=0.2, max=2, jitter=0.2),
+                before_sleep=lambda state: self.lost(_unavailable(state.outcome.exception() if state.outcome else None)),
+            )
+            async for attempt in retrying:
+                with attempt:
+                    await work()
+
+
+def _unavailable(error: BaseException | None) -> Unavailable:
+    return error if isinstance(error, Unavailable) else Unavailable("DJ041", "gone")
