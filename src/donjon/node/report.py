@@ -35,7 +35,7 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     yield _line("cpu: launch control (sgx_lc)", cpu, None if cpu.value is None else cpu.value.launch_control)
     yield _line("cpu: sgx version", cpu, None if cpu.value is None else cpu.value.version)
     yield _line("cpu: key separation (kss)", cpu, None if cpu.value is None else cpu.value.kss)
-    kernel_flags: Json = None if flags.value is None else sorted(flags.value & {"sgx", "sgx_lc"})
+    kernel_flags: Json = None if flags.value is None else [flag for flag in ("sgx", "sgx_lc") if flag in flags.value]
     yield _line("kernel: cpu flags", flags, kernel_flags, "none of sgx, sgx_lc" if not kernel_flags else "")
     yield _line("kernel: release", facts.kernel, facts.kernel.value)
     yield _line("edmm", facts.edmm, facts.edmm.value)
