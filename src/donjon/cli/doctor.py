@@ -44,7 +44,13 @@ _SIGNS = {Severity.ERROR: "[red]error[/]", Severity.WARNING: "[yellow]warning[/]
     help="The kubelet's folder, to see other device plugins; it need not be there.",
 )
 @click.option(
-    "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or for programs."
+    "--output",
+    "-o",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for programs.",
 )
 @click.option(
     "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Also write all of it to a file for a bug report."
