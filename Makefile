@@ -1,0 +1,68 @@
+# Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up demo check cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench clean
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+export SGX_NODES PLAIN_NODES MACHINE DRIVER
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+up: $(READY) ## Cluster up, Donjon installed, the FAQ's Job run; ends with what to try next
+	@$(PY) -m testbed.demo
+
+check: $(READY) ## Everything CI runs: format, lint, imports, types, all tests, the cluster's too
+	@$(PY) tests/check.py
+
+cluster: $(READY) ## A real Kubernetes cluster on this machine (SGX_NODES=1 PLAIN_NODES=1 MACHINE=dc2ds-v3 DRIVER=in-tree)
+	@$(PY) -m testbed up
+
+cluster-down: $(READY) ## Take the cluster away; nothing stays
+	@$(PY) -m testbed down
+
+image: $(READY) ## Build the product's image without Docker, as deploy/images/build-out/donjon.tar
+	@deploy/images/build
+
+format: $(READY) ## Format the code
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix-only --quiet .
+
+lint: $(READY) ## Format and lint, as check does
+	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check .
+
+types: $(READY)
+	@$(VENV)/bin/mypy
+
+imports: $(READY)
+	@$(VENV)/bin/lint-imports
+
+test-fast: $(READY) ## The tests that need neither root nor a cluster
+	@$(VENV)/bin/pytest -q --ignore tests/cluster
+
+test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBECONFIG=…)
+	@$(VENV)/bin/pytest -q tests/cluster
+
+bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+lock: $(READY) ## Lock the newest versions of every dependency again
+	@for set in dev proto go; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header -c requirements/dev.txt requirements/node.in -o requirements/node.txt
+
+proto: $(READY) ## Generate the gRPC stubs from our .proto files
+	@$(PYTHON) -m venv $(VENV)-proto && $(VENV)-proto/bin/pip install -q --require-hashes -r requirements/proto.txt
+	@cd src && ../$(VENV)-proto/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+	  --plugin=protoc-gen-grpclib_python=../$(VENV)/bin/protoc-gen-grpclib_python --grpclib_python_out=. donjon/adapters/kubelet/wire/*.proto
+	@rm -rf $(VENV)-proto
+
+clean: ## Remove what the build made (the cluster must be down)
+	@rm -rf $(VENV) deploy/images/build-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# The virtual environment, from locked requirements alone.
+$(READY): requirements/dev.txt requirements/go.txt pyproject.toml
+	@PYTHON=$(PYTHON) requirements/install
+	@touch $(READY)

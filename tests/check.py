@@ -1,0 +1,80 @@
+"""`make check`: every check in turn with its time; the last lines say what could not run here and what to install.
+
+What could not run is a failure where CI=true, so that a green CI means that everything ran.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = ROOT / ".venv" / "bin"
+_SKIPPED = re.compile(r"^SKIPPED \[\d+\] (?P<where>\S+?): (?P<why>.+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check: what it is for and the command that does it."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+STEPS = (
+    Step("format", (str(BIN / "ruff"), "format", "--check", ".")),
+    Step("lint", (str(BIN / "ruff"), "check", ".")),
+    Step("imports", (str(BIN / "lint-imports"),)),
+    Step("types", (str(BIN / "mypy"),)),
+    Step("tests", (str(BIN / "pytest"), "-q", "--ignore", "tests/cluster", "--ignore", "tests/deploy", "--durations", "5")),
+    Step("tests on a real cluster", (str(BIN / "pytest"), "-v", "tests/cluster", "tests/deploy", "--durations", "10")),
+)
+
+
+def main() -> int:
+    """Run every step, even after one failed; 0 only when all passed and, in CI, none was skipped."""
+    failed, skipped = [], []
+    for number, step in enumerate(STEPS, start=1):
+        print(f"== [{number}/{len(STEPS)}] {step.name}", flush=True)
+        start = time.perf_counter()  # noqa: TID251 - how long a check took is told, not decided by.
+        code, lines = _run(step)
+        skipped += _skips(lines)
+        print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251
+        if code:
+            failed.append(step.name)
+    return _conclude(failed, skipped)
+
+
+def _run(step: Step) -> tuple[int, list[str]]:
+    """The step's exit code and its lines, each shown as it comes."""
+    lines = []
+    with subprocess.Popen(step.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip("\n"))
+    return process.returncode, lines
+
+
+def _skips(lines: list[str]) -> list[str]:
+    return [f"{match['where']}: {match['why']}" for line in lines if (match := _SKIPPED.match(line))]
+
+
+def _conclude(failed: list[str], skipped: list[str]) -> int:
+    strict = os.environ.get("CI") == "true"
+    print()
+    for reason in sorted(set(skipped)):
+        print(f"NOT RUN here: {reason}")
+    if skipped and strict:
+        print("with CI=true everything must run, so this is a failure")
+    for name in failed:
+        print(f"FAILED: {name}")
+    good = not failed and not (skipped and strict)
+    print("check: all passed" if good and not skipped else "check: passed, but not everything ran" if good else "check: failed")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
