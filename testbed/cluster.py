@@ -84,6 +84,8 @@ def plan(wish: Wish, present: tuple[Node, ...] = ()) -> tuple[Node, ...]:
     plain = len(present) - len(sgx_present) if wish.plain is None and present else 1 if wish.plain is None else wish.plain
     machines = wish.machines or tuple(one.machine for one in sgx_present) or ("dc2ds-v3",)
     drivers = wish.drivers or tuple(one.driver for one in sgx_present) or ("in-tree",)
+    if "none" in machines:
+        raise Trouble("MACHINE=none", why="it is the hardware of SGX nodes", do="ask for ordinary nodes with PLAIN_NODES")
     if sgx + plain == 0:
         raise Trouble("no nodes at all", why="SGX_NODES and PLAIN_NODES are both 0", do="ask for one node at least")
     names = [(f"sgx-{index + 1}", _turn(machines, index), _turn(drivers, index)) for index in range(sgx)]

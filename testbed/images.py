@@ -88,7 +88,7 @@ def load(layout: Layout, nodes: Sequence[Node], archive: Path) -> None:
                 do="run `python -m testbed up` first",
             )
         ctr = (layout.program("ctr"), "--address", node.containerd, "--namespace", "k8s.io")
-        run(*ctr, "images", "import", "--no-unpack=false", archive.resolve())
+        run(*ctr, "images", "import", archive.resolve())
 
 
 def write(path: Path) -> Path:

@@ -41,10 +41,17 @@ def prepare(layout: Layout, node: Node) -> None:
     network.attach(node)
     cgroups.make(node.cgroup)
     (folder / "cni.d").mkdir(exist_ok=True)
-    (folder / "cni.d" / "10-testbed.conflist").write_text(json.dumps(_cni(layout, node), indent=2))
-    (folder / "containerd.toml").write_text(_containerd(layout, node))
-    (folder / "kubelet.json").write_text(json.dumps(_kubelet(layout, node), indent=2))
-    (folder / "proxy.json").write_text(json.dumps(_proxy(layout, node), indent=2))
+    files = {
+        "cni.d/10-testbed.conflist": json.dumps(_cni(layout, node), indent=2),
+        "containerd.toml": _containerd(layout, node),
+        "kubelet.json": json.dumps(_kubelet(layout, node), indent=2),
+        "proxy.json": json.dumps(_proxy(layout, node), indent=2),
+        "resolv.conf": "# The testbed has no name server.\n",
+    }
+    for name, text in files.items():
+        # kube-proxy ends when somebody writes to its configuration, be it the same words.
+        if not (folder / name).exists() or (folder / name).read_text() != text:
+            (folder / name).write_text(text)
     write_tree(layout, node)
     _mount(layout, node)
 
@@ -271,7 +278,6 @@ def _kubelet(layout: Layout, node: Node) -> dict[str, object]:
         "registerNode": True,
         "resolvConf": str(node.folder(layout) / "resolv.conf"),
     }
-    (node.folder(layout) / "resolv.conf").write_text("# The testbed has no name server.\n")
 
     if not _may_raise_limits():
         # Without CAP_SYS_RESOURCE nobody may lower an oom_score_adj, and only this gate makes the kubelet bear it.

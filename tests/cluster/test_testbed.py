@@ -93,6 +93,22 @@ def test_the_stand_in_for_the_faqs_image_says_so_and_fails_without_devices(
     assert "/dev/sgx/provision: absent" in said
 
 
+def test_the_stand_in_passes_where_both_enclave_paths_are_devices(
+    cluster: "Cluster", testbed: "Testbed", namespace: str, wait_for: Callable[..., Any]
+) -> None:
+    assert testbed is not None
+    given = pod("stand-in", cluster.sgx_nodes[0], image=SGX_TEST_IMAGE)
+    device = {"path": f"{cluster.host_root}/dev/sgx_enclave", "type": "CharDevice"}
+    given["spec"]["volumes"] = [{"name": "device", "hostPath": device}]
+    given["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "device", "mountPath": path} for path in ("/dev/sgx_enclave", "/dev/sgx/enclave")
+    ]
+    cluster.apply(given, namespace=namespace)
+    wait_for(lambda: phase(cluster, namespace, "stand-in") == "Succeeded", what="the stand-in found its devices")
+    said = cluster.kubectl("logs", "stand-in", "-n", namespace).splitlines()
+    assert said[1:3] == ["/dev/sgx_enclave: character device", "/dev/sgx/enclave: character device"]
+
+
 def test_a_node_sees_its_own_hardware_at_the_path_that_all_nodes_share(cluster: "Cluster", testbed: "Testbed") -> None:
     for name in cluster.sgx_nodes:
         seen = testbed.run_in(name, "find", f"{cluster.host_root}/dev", "-type", "c").stdout
@@ -152,9 +168,7 @@ def test_a_second_testbed_is_refused_with_the_folder_that_holds_the_first(
 def alone(testbed: "Testbed") -> Iterator["Testbed"]:
     """The testbed, for tests that take it down; not where it was up before, as someone may be using it."""
     if testbed.was_up and "DONJON_TESTBED_MAY_FALL" not in os.environ:
-        pytest.skip(
-            "the testbed was up before and would be taken down: `make cluster-down` first, or DONJON_TESTBED_MAY_FALL=1"
-        )
+        pytest.skip("the testbed was up before and would be taken down: `make cluster-down` first, or DONJON_TESTBED_MAY_FALL=1")
     yield testbed
     testbed_cluster.up(testbed.layout, testbed_cluster.Wish())
 
