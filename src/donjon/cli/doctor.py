@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -14,14 +15,17 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.kubelet.folder import answers
 from donjon.adapters.linux.host import read_host
-from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, Unavailable
+from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.facts import NodeFacts, derive
 from donjon.node.readiness import Readiness, assess
+from donjon.node.registration import epc_is_anothers
 from donjon.node.report import FactLine, report
-from donjon.node.rivals import rival_plugin, rival_socket
+from donjon.node.rivals import rival_epc, rival_plugin, rival_socket, unasked
+
+PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
 
 _SIGNS = {Severity.ERROR: "[red]error[/]", Severity.WARNING: "[yellow]warning[/]", Severity.INFO: "[dim]info[/]"}
 
@@ -63,7 +67,7 @@ def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None
     if not host_root.is_dir():
         raise Unavailable("DJ050", f"host root {host_root}: no folder; name the place where the host's root is mounted")
     facts = derive(read_host(host_root))
-    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(kubelet_dir)))
+    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(kubelet_dir), *_rival_of_epc(os.environ)))
     document = _document(facts, readiness)
     if bundle is not None:
         _write(bundle, document)
@@ -86,6 +90,19 @@ def _exit_code(facts: NodeFacts, readiness: Readiness) -> int:
 def _rivals(kubelet_dir: Path) -> list[Finding]:
     folder = kubelet_dir / "device-plugins"
     return [rival_plugin(resource) for resource in (ENCLAVE, PROVISION) if answers(folder / rival_socket(resource))]
+
+
+def _rival_of_epc(environment: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Who else writes this node's EPC, where we run in a pod that may ask; elsewhere nobody can tell."""
+    name = environment.get("DONJON_NODE_NAME", "")
+    if not name or "KUBERNETES_SERVICE_HOST" not in environment:
+        return ()
+    from donjon.adapters.kubeapi.client import in_cluster, read_once  # noqa: PLC0415 - a laptop needs no HTTP client for this.
+
+    try:
+        return (rival_epc(),) if epc_is_anothers(read_once(in_cluster(environment), f"/api/v1/nodes/{name}")) else ()
+    except DonjonError as error:
+        return (unasked(str(error)),)
 
 
 def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
@@ -126,7 +143,7 @@ def _write(path: Path, document: JsonObject) -> None:
 
 
 def _print(facts: NodeFacts, readiness: Readiness) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")

@@ -30,6 +30,18 @@ def rival_epc() -> Finding:
     )
 
 
+def unasked(trouble: str) -> Finding:
+    """The API server could not be asked who else writes the node's EPC."""
+    return Finding(
+        code="DJ021",
+        severity=Severity.INFO,
+        subject="node object",
+        found=f"could not be read ({trouble})",
+        why="whether Node Feature Discovery writes this node's EPC too is unknown",
+        do=f"kubectl get node -o yaml, and look for the annotation {NFD_ANNOTATION}",
+    )
+
+
 def rival_socket(resource: str) -> str:
     """The name that Intel's plugin gives its socket in the kubelet's folder."""
     return f"{resource.replace('/', '-')}.sock"

@@ -3,6 +3,7 @@
 Source: Kubernetes API Concepts, "Efficient detection of changes".
 """
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -148,6 +149,19 @@ class KubeApi:
             return {"Authorization": f"Bearer {self._token.read_text().strip()}", "Accept": "application/json"}
         except OSError as error:
             raise Unavailable("DJ041", f"token {self._token}: {error.strerror}") from error
+
+
+def read_once(access: Access, path: str) -> JsonObject:
+    """One object, for a program that has no event loop."""
+
+    async def read() -> JsonObject:
+        api = KubeApi(access)
+        try:
+            return await api.get(path)
+        finally:
+            await api.close()
+
+    return asyncio.run(read())
 
 
 def _object(data: bytes, what: str) -> JsonObject:

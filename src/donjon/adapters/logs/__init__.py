@@ -24,7 +24,7 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx2", "httpcore2", "uvicorn.access", "hpack"):
+    for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "hpack", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
