@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 OWNER = RUN / "owner"
 _BOOT = RUN / "boot"
-_COMPLETE = RUN / "complete"
+COMPLETE = RUN / "complete"
 READY_WITHIN = 60.0
 MAX_NODES = 20
 """Of each kind: more is a mistake on one machine."""
@@ -107,7 +107,8 @@ def up(layout: Layout, wish: Wish) -> None:
         packages.install()
         binaries.ensure(layout)
         began = clock.now()
-        if present() and not (_COMPLETE.exists() and _same_boot()):
+        _refuse_others(layout)
+        if present() and not (COMPLETE.exists() and _same_boot()):
             print("clearing what an unfinished run left …", flush=True)
             _clear(layout)
         _own(layout)
@@ -120,7 +121,7 @@ def up(layout: Layout, wish: Wish) -> None:
             node.remove(layout, gone)
         _write_nodes(layout, wanted)
         _bring_up(layout, wanted)
-        _COMPLETE.touch()
+        COMPLETE.touch()
     machines = ", ".join(f"{one.name} ({one.machine}, {one.driver})" if one.machine != "none" else one.name for one in wanted)
     print(f"ready in {clock.now() - began:.1f} s: {machines}")
     print(f"kubeconfig: {layout.kubeconfig}")
@@ -222,7 +223,7 @@ def down(layout: Layout) -> None:
 
 def _clear(layout: Layout) -> None:
     """Stop and remove everything that is marked as a testbed's: the pods' processes too, whose parents are gone by then."""
-    _COMPLETE.unlink(missing_ok=True)
+    COMPLETE.unlink(missing_ok=True)
     # Killed and not asked: the API server would drain for a quarter of a minute, and all that it serves goes with it.
     # Several rounds, since a daemon may have started something between being seen and being killed.
     for _ in range(5):

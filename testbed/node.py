@@ -35,7 +35,7 @@ _MADE = RUN / "made"
 def prepare(layout: Layout, node: Node) -> None:
     """Everything a node's daemons need before they start; whatever is there already is left alone."""
     folder = node.folder(layout)
-    for name in ("kubelet", "log", "cni", "host", "containerd", "plugins"):
+    for name in ("kubelet", "log", "cni", "host"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     node.runtime.mkdir(parents=True, exist_ok=True)
     network.attach(node)
@@ -203,7 +203,7 @@ def _containerd(layout: Layout, node: Node) -> str:
     runtime, cri_images = 'plugins."io.containerd.cri.v1.runtime"', 'plugins."io.containerd.cri.v1.images"'
     return f"""\
 version = 3
-root = "{folder / "containerd"}"
+root = "{folder / ".containerd"}"
 state = "/run/containerd"
 # The plugin `opt` would make a folder in the host's /opt.
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]

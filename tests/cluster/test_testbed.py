@@ -164,6 +164,18 @@ def test_a_second_testbed_is_refused_with_the_folder_that_holds_the_first(
         assert f"a testbed from {testbed.layout.checkout} is on this machine" in refused.stderr
 
 
+def test_a_second_testbed_is_refused_also_while_the_first_is_still_coming_up(
+    cluster: "Cluster", testbed: "Testbed", tmp_path: Path
+) -> None:
+    testbed_cluster.COMPLETE.unlink()
+    try:
+        refused = _testbed(_copy(testbed, tmp_path / "elsewhere"), "up")
+    finally:
+        testbed_cluster.COMPLETE.touch()
+    assert f"a testbed from {testbed.layout.checkout} is on this machine" in refused.stderr
+    assert cluster.node_names
+
+
 @pytest.fixture
 def alone(testbed: "Testbed") -> Iterator["Testbed"]:
     """The testbed, for tests that take it down; not where it was up before, as someone may be using it."""
@@ -231,6 +243,18 @@ def test_up_after_an_up_that_was_killed_halfway_makes_a_whole_cluster(cluster: "
     began.kill()
     began.wait()
     testbed_cluster.up(alone.layout, testbed_cluster.Wish())
+    assert all(_ready(cluster, name) for name in cluster.node_names)
+
+
+@pytest.mark.takes_the_testbed_down
+def test_a_testbed_whose_folder_is_gone_is_taken_over(cluster: "Cluster", alone: "Testbed", tmp_path: Path) -> None:
+    testbed_cluster.down(alone.layout)
+    copy = _copy(alone, tmp_path / "elsewhere")
+    first = _testbed(copy, "up")
+    assert first.returncode == 0, first.stderr
+    shutil.rmtree(copy)
+    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
+    assert testbed_cluster.owner() == alone.layout.checkout
     assert all(_ready(cluster, name) for name in cluster.node_names)
 
 
