@@ -1,0 +1,167 @@
+"""The policies as objects and as text, without a cluster: what the API server makes of them is seen in tests/cluster."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from donjon.admission import cel
+from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
+from donjon.admission.printing import chart_template, manifest
+from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES
+from donjon.admission.wiring import MOST, SUFFIXES
+from donjon.cli.admission import admission
+from donjon.kube.json import JsonObject, at
+from donjon.kube.names import EPC_UNITS, FOREIGN_EPC
+from donjon.kube.quantities import MAX, parse
+
+CHART_TEMPLATE = Path(__file__).parents[2] / "deploy/chart/templates/policies.yaml"
+OBJECTS = (*for_pods(DEFAULT_PREFIX), *for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT))
+POLICIES = [entry for entry in OBJECTS if not str(entry["kind"]).endswith("Binding")]
+CODES = {rule.code for rule in RULES} | {AGENT_RULE}
+HOLES = {"containers", "quantities", "namespace", "node", "policy"}
+
+
+def name(entry: JsonObject) -> str:
+    return str(at(entry, "metadata", "name"))
+
+
+def printed(*arguments: str) -> str:
+    done = CliRunner().invoke(admission, ["policies", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def loaded(text: str) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe").load_all(text))
+
+
+def test_every_policy_has_a_binding_of_its_kind_and_name() -> None:
+    bound = {(entry["kind"], at(entry, "spec", "policyName")) for entry in OBJECTS if entry not in POLICIES}
+    assert bound == {(f"{entry['kind']}Binding", name(entry)) for entry in POLICIES}
+
+
+@pytest.mark.parametrize(
+    ("policy", "fails", "actions"),
+    [
+        ("donjon", "Fail", None),
+        ("donjon-refuse", "Fail", ["Deny", "Audit"]),
+        ("donjon-warn", "Ignore", ["Warn"]),
+        ("donjon-warn-workloads", "Ignore", ["Warn"]),
+        ("donjon-node-agent", "Fail", ["Deny", "Audit"]),
+    ],
+)
+def test_what_wires_or_refuses_must_answer_and_what_warns_need_not(policy: str, fails: str, actions: list[str] | None) -> None:
+    about, bound = (entry for entry in OBJECTS if name(entry) == policy)
+    assert at(about, "spec", "failurePolicy") == fails
+    assert at(bound, "spec", "validationActions") == actions
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name)
+def test_no_policy_is_asked_about_everything(policy: JsonObject) -> None:
+    assert at(policy, "spec", "matchConditions")
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name)
+def test_variables_speak_only_of_variables_before_them(policy: JsonObject) -> None:
+    known: set[str] = set()
+    variables = at(policy, "spec", "variables")
+    assert isinstance(variables, list)
+    for variable in variables:
+        used = set(re.findall(r"variables\.(\w+)", str(at(variable, "expression"))))
+        assert used <= known
+        known.add(str(at(variable, "name")))
+    assert set(re.findall(r"variables\.(\w+)", manifest([policy]))) <= known
+
+
+@pytest.mark.parametrize("policy", [entry for entry in POLICIES if entry["kind"] == "ValidatingAdmissionPolicy"], ids=name)
+def test_validating_policies_use_no_function_newer_than_kubernetes_1_30(policy: JsonObject) -> None:
+    newer = r"lists\.range|\.flatten\(|\.slice\(|transformList|transformMap|\.sort\(|\.distinct\(|\.first\(|\.last\("
+    assert not re.search(newer, manifest([policy]))
+
+
+def test_a_refusal_joins_all_reasons_in_one_validation() -> None:
+    refuse = next(entry for entry in POLICIES if name(entry) == "donjon-refuse")
+    validations = at(refuse, "spec", "validations")
+    assert isinstance(validations, list)
+    assert len(validations) == 1
+    assert at(validations[0], "reason") == "Forbidden"
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_is_printed_and_has_a_page_with_its_name(code: str) -> None:
+    assert f"[{code}]" in manifest(OBJECTS)
+    page = (files("donjon.findings") / "pages" / f"{code}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {code}: ")
+    for part in ("**Found.**", "**What to do.**", "**How to see it.**"):
+        assert part in page
+
+
+def test_every_code_in_an_expression_is_one_of_the_table() -> None:
+    assert set(re.findall(r"DJ\d{3}", manifest(OBJECTS))) == CODES
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_rules_words_have_only_the_holes_that_are_said(rule: Any) -> None:
+    assert {hole for _, hole, _, _ in Formatter().parse(rule.sentence) if hole} <= HOLES
+
+
+def test_the_longest_refusal_fits_into_a_message() -> None:
+    longest_name = 253  # characters of a node's name; a list is cut at cel.SHOWN
+    longest = sum(len(rule.sentence.format(**dict.fromkeys(HOLES, "x" * max(longest_name, cel.SHOWN + 3)))) for rule in REFUSALS)
+    assert longest < 5 * 1024
+
+
+@pytest.mark.parametrize("foreign", FOREIGN_EPC)
+def test_a_foreign_number_with_its_suffix_is_its_bytes_up_to_the_last_that_fits(foreign: str) -> None:
+    for number in (0, 1, 10, MOST[foreign]):
+        assert parse(f"{number}{SUFFIXES[foreign]}") == number * EPC_UNITS[foreign] <= MAX
+    assert (MOST[foreign] + 1) * EPC_UNITS[foreign] > MAX
+
+
+def test_printing_is_stable_and_says_the_objects() -> None:
+    assert printed() == printed() == manifest(OBJECTS)
+    assert loaded(printed()) == list(OBJECTS)
+
+
+def test_the_command_takes_account_and_prefix() -> None:
+    text = printed("--namespace", "sgx", "--service-account", "agent", "--prefix", "other")
+    assert "'system:serviceaccount:sgx:agent'" in text
+    assert {entry["metadata"]["name"] for entry in loaded(text)} == {
+        "other",
+        "other-refuse",
+        "other-warn",
+        "other-warn-workloads",
+        "other-node-agent",
+    }
+    assert "kubectl get mutatingadmissionpolicy ' + 'other'" in text
+
+
+def test_the_charts_template_is_what_the_command_prints() -> None:
+    assert CHART_TEMPLATE.read_text(encoding="utf-8") == printed("--helm"), (
+        "donjon admission policies --helm > deploy/chart/templates/policies.yaml"
+    )
+
+
+def test_the_charts_template_rendered_is_the_same_policies() -> None:
+    actions = {
+        "{{ .Release.Namespace }}": DEFAULT_ACCOUNT.namespace,
+        '{{ include "donjon.nodeServiceAccount" . }}': DEFAULT_ACCOUNT.name,
+        '{{- include "donjon.labels" . | nindent 4 }}': "app.kubernetes.io/name: donjon",
+    }
+    rendered = chart_template()
+    for action, value in actions.items():
+        assert action in rendered
+        rendered = rendered.replace(action, value)
+    assert loaded(re.sub(r"(?m)^\{\{.*\}\}\n", "", rendered)) == list(OBJECTS)
+    assert "{{" not in re.sub(r"(?m)^\{\{.*\}\}\n", "", rendered)
+
+
+def test_text_in_an_expression_cannot_end_its_literal() -> None:
+    assert cel.text("it's a \\ here") == "'it\\'s a \\\\ here'"
+    assert cel.sentence("a {node} b", {"node": "x"}) == "'a ' + x + ' b'"
