@@ -276,6 +276,9 @@ def _kubelet(layout: Layout, node: Node) -> dict[str, object]:
         "volumePluginDir": str(KUBELET / "volume-plugins"),
         "makeIPTablesUtilChains": False,
         "registerNode": True,
+        # There is no name server: a lookup is refused at once instead of waiting, and the kubelet does not warn at every pod.
+        "clusterDNS": ["127.0.0.1"],
+        "clusterDomain": "cluster.local",
         "resolvConf": str(node.folder(layout) / "resolv.conf"),
     }
 

@@ -252,7 +252,7 @@ def test_a_testbed_whose_folder_is_gone_is_taken_over(cluster: "Cluster", alone:
     copy = _copy(alone, tmp_path / "elsewhere")
     first = _testbed(copy, "up")
     assert first.returncode == 0, first.stderr
-    shutil.rmtree(copy)
+    copy.rename(tmp_path / "moved")
     testbed_cluster.up(alone.layout, testbed_cluster.Wish())
     assert testbed_cluster.owner() == alone.layout.checkout
     assert all(_ready(cluster, name) for name in cluster.node_names)
