@@ -253,6 +253,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         pod(asking({EPC: "10Mi", ENCLAVE: 0})),
         f"container app: asks for EPC and came without {ENCLAVE}: not wired, it would start without its device [DJ101]; check",
     ),
+    "no device, in another spelling": (pod(asking({EPC: "10Mi", ENCLAVE: "0e3"})), "[DJ101]"),
+    "no device, beside a container that is well": (
+        pod(asking(WIRED, "a"), asking({EPC: "1Mi", ENCLAVE: 0}, "b")),
+        "container b: asks",
+    ),
+    "more than an int64 in Mi, capped": (pod(asking({EPC: "8796093022208Mi"})), "[DJ103]"),
+    "a node by hand, wired by hand": (pod(asking(WIRED), nodeName="sgx-1"), "[DJ105]"),
     "more than any number": (pod(asking({EPC: "1e400"})), f"container app: asks for {EPC}: 10e399: in bytes more than"),
     "more than an int64, capped": (pod(asking({EPC: "10Ei"})), "[DJ103]; ask for what an enclave needs, such as"),
     "more than an int64 in MiB": (pod(asking({FAQ: 8796093022208})), f"asks for {FAQ}: 8796093022208: in bytes more than"),

@@ -62,7 +62,7 @@ def refuse(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
         kind=Kind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"asks": _asks(POD)},
+        conditions={"unusual": _unusual(POD)},
         variables=_variables(POD) | _reasons(REFUSALS, wired_by),
         must_answer=True,
     )
@@ -79,7 +79,7 @@ def warn_on_pods(name: str) -> tuple[JsonObject, JsonObject]:
         kind=Kind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"asks": _asks(POD)},
+        conditions={"unusual": _unusual(POD)},
         variables=_variables(POD),
         must_answer=False,
     )
@@ -93,7 +93,7 @@ def warn_on_workloads(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObje
         name=name,
         matches=WORKLOADS,
         # A controller that makes a Job or a ReplicaSet does not read warnings.
-        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "asks": _asks(TEMPLATE)},
+        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _unusual(TEMPLATE)},
         variables=_variables(TEMPLATE) | _reasons(REFUSALS, wired_by),
         must_answer=False,
     )
@@ -101,11 +101,23 @@ def warn_on_workloads(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObje
     return policy(about, {"validations": [_all_reasons(refused), *_warnings()]}), binding(about, "Warn")
 
 
-def _asks(place: Place) -> str:
-    """Whether the pod asks for anything of SGX; all else is for pods that do."""
+def _unusual(place: Place) -> str:
+    """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
+
+    Plain is one enclave device, whole MiB or GiB of EPC, and no more of ours: about that no rule has anything to say. Larger
+    units are written as these up to an int64, beyond which the API server caps.
+    """
     containers = f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
-    wanted = cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in (*EPC_UNITS, ENCLAVE, PROVISION))
-    return f"{containers}.exists(c, has(c.resources) && has(c.resources.limits) && (\n  {wanted}))"
+    limits, epc, enclave = "c.resources.limits", cel.text(EPC), cel.text(ENCLAVE)
+    rare = cel.any_of(f"{cel.text(name)} in {limits}" for name in (*FOREIGN_EPC, PROVISION))
+    plain = (
+        f"{epc} in {limits} && {enclave} in {limits} && string({limits}[{enclave}]) == '1' &&\n"
+        f"    string({limits}[{epc}]).matches('^[0-9]+(Mi|Gi)$')"
+    )
+    return f"""\
+{containers}.exists(c, has(c.resources) && has({limits}) && (
+  {rare} ||
+  ({epc} in {limits} || {enclave} in {limits}) && (has({place.spec}.nodeName) || !({plain}))))"""
 
 
 def _variables(place: Place) -> dict[str, str]:
