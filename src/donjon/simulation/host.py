@@ -139,11 +139,11 @@ class Host:
 
 
 def host(name: str, driver: str = DriverKind.IN_TREE) -> Host:
-    """A usual host of that machine, by name; raises `Misconfigured` DJ910 for names that are not known."""
+    """A usual host of that machine, by name; raises `Misconfigured` DJ920 for names that are not known."""
     if name not in MACHINES:
-        raise Misconfigured("DJ910", f"machine {name!r}: not known, expected one of {', '.join(MACHINES)}")
+        raise Misconfigured("DJ920", f"machine {name!r}: not known, expected one of {', '.join(MACHINES)}")
     if driver not in set(DriverKind):
-        raise Misconfigured("DJ910", f"driver {driver!r}: not known, expected one of {', '.join(DriverKind)}")
+        raise Misconfigured("DJ920", f"driver {driver!r}: not known, expected one of {', '.join(DriverKind)}")
     machine = MACHINES[name]
     chosen = DriverKind(driver) if machine.sgx else None
     if chosen is DriverKind.ISGX:
@@ -155,10 +155,10 @@ def host(name: str, driver: str = DriverKind.IN_TREE) -> Host:
 def write_host(root: Path, described: Host) -> None:
     """Write the tree; what an earlier one left there goes, the root folder itself stays (it may be mounted somewhere).
 
-    Raises `Unavailable` DJ911 where device nodes cannot be made, which needs root.
+    Raises `Unavailable` DJ921 where device nodes cannot be made, which needs root.
     """
     if root.resolve() == Path("/"):
-        raise Misconfigured("DJ910", f"{root}: the real root of this machine, expected a folder for stand-in files")
+        raise Misconfigured("DJ920", f"{root}: the real root of this machine, expected a folder for stand-in files")
     for path in _OURS:
         _remove(root / path)
     sections = _sections(described)
@@ -195,7 +195,7 @@ def make_device(path: Path) -> None:
             os.mknod(path, stat.S_IFCHR | 0o660, _ZERO_DEVICE)
             path.chmod(0o660)
     except PermissionError as error:
-        raise Unavailable("DJ911", f"{path}: a device node can only be made by root; run this as root") from error
+        raise Unavailable("DJ921", f"{path}: a device node can only be made by root; run this as root") from error
 
 
 def _sections(described: Host) -> tuple[Leaf, ...]:
