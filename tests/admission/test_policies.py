@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 from donjon.admission import cel
 from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
 from donjon.admission.printing import chart_template, manifest
-from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES
+from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES, Rule
 from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
+from donjon.findings import Finding
 from donjon.kube.json import JsonObject, at
 from donjon.kube.names import EPC_UNITS, FOREIGN_EPC
 from donjon.kube.quantities import MAX, parse
@@ -107,8 +108,14 @@ def test_every_code_in_an_expression_is_one_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_a_rules_words_have_only_the_holes_that_are_said(rule: Any) -> None:
+def test_a_rules_words_have_only_the_holes_that_are_said(rule: Rule) -> None:
     assert {hole for _, hole, _, _ in Formatter().parse(rule.sentence) if hole} <= HOLES
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_rule_reads_like_a_finding(rule: Rule) -> None:
+    fields = {field: getattr(rule, field) for field in ("code", "severity", "subject", "found", "why", "do")}
+    assert rule.sentence == Finding(**fields).sentence()
 
 
 def test_the_longest_refusal_fits_into_a_message() -> None:
