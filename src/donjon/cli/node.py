@@ -105,6 +105,12 @@ def node() -> None:
     callback=_listen,
     help="Where /metrics, /healthz and /readyz are served.",
 )
+@click.option(
+    "--wait-for-policy",
+    envvar="DONJON_WAIT_FOR_POLICY",
+    is_flag=True,
+    help="Offer no EPC before the API server refuses this account what is not its own: Donjon's policies are then in force.",
+)
 def run(
     *,
     node_name: str,
@@ -116,6 +122,7 @@ def run(
     epc_reserve: int,
     advertise: frozenset[Advertise],
     listen: tuple[str, int],
+    wait_for_policy: bool,
 ) -> None:
     """Run the agent of one node until it is stopped."""
     from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
@@ -134,6 +141,7 @@ def run(
             kubelet_dir=kubelet_dir,
             listen_host=listen[0],
             listen_port=listen[1],
+            wait_for_policy=wait_for_policy,
             offer=offer,
         )
     )

@@ -21,6 +21,8 @@ from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
 
+POLICY_SETTLES = 1.5  # seconds; the API server takes up to one to apply what was created at the same moment
+_PROBE: JsonObject = {"metadata": {"labels": {"node.kubernetes.io/donjon-probe": "refuse-me"}}}
 REST = 0.5  # seconds between two rounds of patches, so that a fight over a field stays a slow one
 
 
@@ -51,9 +53,30 @@ class NodeObjectLoop:
 
     async def run(self) -> None:
         """Follow and put right, as long as the agent runs."""
+        if self._settings.wait_for_policy:
+            await self._policy_in_force()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._following.forever(self.follow))
             group.create_task(self._patching.forever(self._put_right))
+
+    async def _policy_in_force(self) -> None:
+        """Wait until a patch that our policy forbids is refused; it is a dry run, so it changes nothing where it is not.
+
+        Helm makes kinds that it does not know last, policies among them. An agent that offered EPC before they are in force would
+        let a pod start that nobody gave its device.
+        """
+        waiting, tries = Patience("the chart's policies"), self._path + "?dryRun=All"
+        while True:
+            try:
+                await self._api.patch(tries, _PROBE, PatchType.MERGE)
+                waiting.lost(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
+            except Unavailable as error:
+                if "DJ110" in error.message:
+                    break
+                waiting.lost(error)
+            await asyncio.sleep(REST)
+        waiting.back()
+        await asyncio.sleep(POLICY_SETTLES)
 
     async def _put_right(self) -> None:
         await self._state.news.wait()

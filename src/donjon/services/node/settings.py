@@ -18,6 +18,7 @@ class NodeSettings:
     kubelet_dir: Path = DEFAULT_KUBELET_DIR
     listen_host: str
     listen_port: int
+    wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
 
     @property
