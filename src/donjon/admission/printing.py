@@ -38,7 +38,7 @@ def chart_template() -> str:
     account = Account(namespace=_NAMESPACE, name=_ACCOUNT)
     pods = _for_helm(manifest(for_pods(DEFAULT_PREFIX)))
     node_agent = _for_helm(manifest(for_the_node_agent(DEFAULT_PREFIX, account)))
-    return f"{_WRITTEN_BY}{node_agent}{{{{- if .Values.admission.enabled }}}}\n{pods}{{{{- end }}}}\n"
+    return f"{_WRITTEN_BY}{{{{- if .Values.admission.enabled }}}}\n{pods}{{{{- end }}}}\n{node_agent}"
 
 
 def _for_helm(text: str) -> str:
