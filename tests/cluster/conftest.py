@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from testbed import clock, processes
+from testbed import clock, demo, processes
 from testbed import cluster as testbed_cluster
 from testbed import node as testbed_node
 from testbed.layout import HOST_ROOT, Layout, Node, here
@@ -211,3 +211,12 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "namespace", name, "--wait=false")
     # Not waiting for the grace period of pods that do not hear: nothing of theirs matters any more.
     cluster.kubectl("delete", "pods", "--all", "-n", name, "--force", "--grace-period=0", check=False)
+
+
+@pytest.fixture(scope="session")
+def donjon_installed(cluster: Cluster) -> None:
+    """Donjon as it stands in this checkout, in the cluster; one that was given must have it already."""
+    if cluster.testbed is None:
+        cluster.kubectl("get", "daemonset", "-n", "donjon", "donjon-node")
+        return
+    demo.install(cluster.testbed.layout)
