@@ -1,0 +1,314 @@
+"""What the chart makes of its values: what the agents may do, what they mount, what is refused and what an uninstall runs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
+
+from donjon.adapters.metrics.node import NodeMetrics
+from donjon.cli.node import forget, run
+
+ALWAYS = 'cleanup.hooks="always"'
+EVERYTHING_ON = (
+    ALWAYS,
+    "namespace.create=true",
+    "metrics.service.enabled=true",
+    "metrics.podMonitor.enabled=true",
+    "metrics.serviceMonitor.enabled=true",
+    "metrics.prometheusRule.enabled=true",
+    "metrics.dashboard.enabled=true",
+)
+
+# Every value, unlike its default, and a text by which it shows in what is rendered.
+EVERY_VALUE = [
+    ('image.repository="registry.example/sgx"', "registry.example/sgx:"),
+    ('image.tag="9.9"', "donjon.dev/donjon:9.9"),
+    (f'image.digest="sha256:{"0" * 64}"', f"donjon.dev/donjon@sha256:{'0' * 64}"),
+    ('image.pullPolicy="Never"', "imagePullPolicy: Never"),
+    ('image.pullSecrets=[{"name": "credentials"}]', "- name: credentials"),
+    ('commonLabels={"team": "vaults"}', "team: vaults"),
+    ("namespace.create=true", "pod-security.kubernetes.io/enforce: privileged"),
+    ("node.enclaveLimit=7", "--enclave-limit=7"),
+    ("node.provisionLimit=8", "--provision-limit=8"),
+    ('node.epcReserve="32Mi"', "--epc-reserve=32Mi"),
+    ('node.advertise=["devices"]', "--advertise=devices"),
+    ('node.nodeSelector={"pool": "sgx"}', "pool: sgx"),
+    ('node.affinity={"nodeAffinity": {}}', "nodeAffinity: {}"),
+    ('node.tolerations=[{"key": "sgx", "operator": "Exists"}]', "key: sgx"),
+    ('node.priorityClassName="mine"', 'priorityClassName: "mine"'),
+    ('node.resources.limits.memory="77Mi"', "memory: 77Mi"),
+    ('node.updateStrategy={"type": "OnDelete", "rollingUpdate": null}', "type: OnDelete"),
+    ("node.updateStrategy.rollingUpdate.maxUnavailable=3", "maxUnavailable: 3"),
+    ("node.terminationGracePeriodSeconds=9", "terminationGracePeriodSeconds: 9"),
+    ('node.seLinuxOptions={"type": "container_device_plugin_t"}', "type: container_device_plugin_t"),
+    ('node.serviceAccount.annotations={"who": "agent"}', "who: agent"),
+    ('node.podAnnotations={"note": "pod"}', "note: pod"),
+    ('node.podLabels={"cost": "infra"}', "cost: infra"),
+    ('node.extraEnv=[{"name": "DONJON_X", "value": "1"}]', "name: DONJON_X"),
+    ('node.extraArgs=["--more"]', "- --more"),
+    ('node.kubeletDir="/data/kubelet"', "/data/kubelet/device-plugins"),
+    ('node.hostRoot="/stand-in"', "--host-prefix=/stand-in"),
+    ("metrics.port=9999", "--listen=0.0.0.0:9999"),
+    ("metrics.service.enabled=true", "clusterIP: None"),
+    ("metrics.podMonitor.enabled=true", "kind: PodMonitor"),
+    ("metrics.serviceMonitor.enabled=true", "kind: ServiceMonitor"),
+    ("metrics.prometheusRule.enabled=true", "kind: PrometheusRule"),
+    ("metrics.dashboard.enabled=true", 'grafana_dashboard: "1"'),
+    (ALWAYS, "kind: Job"),
+    ('cleanup={"hooks": "always", "nodeSelector": {"pool": "infra"}}', "pool: infra"),
+    ('cleanup={"hooks": "always", "resources": {"limits": {"memory": "55Mi"}}}', "memory: 55Mi"),
+]
+
+
+def pod_of(objects: list[dict[str, Any]], kind: str = "DaemonSet", name: str = "donjon-node") -> dict[str, Any]:
+    spec: dict[str, Any] = named(objects, kind, name)["spec"]["template"]["spec"]
+    return spec
+
+
+def host_paths(pod: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Each folder of the host: where it is in the container, and whether it can be written there."""
+    (container,) = pod["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert set(mounts) == {each["name"] for each in pod["volumes"]}
+    return {
+        each["hostPath"]["path"]: (mounts[each["name"]]["mountPath"], not mounts[each["name"]].get("readOnly", False))
+        for each in pod["volumes"]
+    }
+
+
+def rules(objects: list[dict[str, Any]], name: str) -> dict[str, list[str]]:
+    found = named(objects, "ClusterRole", name)["rules"]
+    assert all(set(rule) == {"apiGroups", "resources", "verbs"} and rule["apiGroups"] == [""] for rule in found)
+    return {resource: rule["verbs"] for rule in found for resource in rule["resources"]}
+
+
+def described(schema: dict[str, Any], path: str = "") -> dict[str, str]:
+    """Each value that the schema knows by a name of its own, with its description."""
+    found = {path: schema["description"]}
+    for name, inner in schema.get("properties", {}).items():
+        found |= described(inner, f"{path}.{name}".lstrip("."))
+    return found
+
+
+def leaves(values: dict[str, Any], path: str = "") -> set[str]:
+    """Each value that values.yaml writes down."""
+    found = set()
+    for name, inner in values.items():
+        here = f"{path}.{name}".lstrip(".")
+        found |= {here} | (leaves(inner, here) if isinstance(inner, dict) else set())
+    return found
+
+
+def test_helm_finds_nothing_to_complain_about(helm: Helm) -> None:
+    done = helm.run("lint", "--strict", CHART)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_defaults_make_an_agent_its_account_and_the_policies(helm: Helm) -> None:
+    made = helm.template()
+    ours = {(each["kind"], each["metadata"]["name"]) for each in made if "Admission" not in each["kind"]}
+    names = ("ClusterRole", "ClusterRoleBinding", "DaemonSet", "ServiceAccount")
+    assert ours == {(kind, "donjon-node") for kind in names}
+    assert "donjon-node-agent" in {each["metadata"]["name"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
+
+
+@pytest.mark.parametrize(("setting", "seen"), EVERY_VALUE)
+def test_every_value_shows_in_what_is_rendered(helm: Helm, setting: str, seen: str) -> None:
+    before, after = helm.refusal_or_text(), helm.refusal_or_text(setting)
+    assert after.returncode == 0, after.stderr
+    assert seen in after.stdout
+    assert seen not in before.stdout
+
+
+def test_without_agents_the_policies_remain_and_without_policies_the_agents_and_their_leash(helm: Helm) -> None:
+    assert {each["metadata"]["name"] for each in helm.template("node.enabled=false")} >= {"donjon", "donjon-refuse"}
+    assert not [each for each in helm.template("node.enabled=false", ALWAYS) if "Admission" not in each["kind"]]
+    left = helm.template("admission.enabled=false")
+    assert {each["metadata"]["name"] for each in left if "Admission" in each["kind"]} == {"donjon-node-agent"}
+
+
+def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
+    made = helm.template()
+    assert rules(made, "donjon-node") == {
+        "nodes": ["get", "list", "watch", "patch"],
+        "nodes/status": ["patch"],
+        "pods": ["get", "list", "watch"],
+        "events": ["create", "patch"],
+    }
+    assert not [each for each in helm.template(*EVERYTHING_ON) if each["kind"] in {"Role", "RoleBinding"}]
+
+
+def test_the_cleanups_account_is_another_and_may_only_change_nodes(helm: Helm) -> None:
+    made = helm.template(ALWAYS)
+    assert rules(made, "donjon-cleanup") == {"nodes": ["get", "list", "patch"], "nodes/status": ["patch"]}
+    assert pod_of(made[::-1], "Job", "donjon-cleanup")["serviceAccountName"] == "donjon-cleanup"
+
+
+def test_the_agent_has_no_privilege_and_no_capability(helm: Helm) -> None:
+    pod = pod_of(helm.template())
+    assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+def test_the_cleanup_is_not_root(helm: Helm) -> None:
+    pod = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup")
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert "volumes" not in pod
+
+
+def test_the_agent_mounts_what_it_reads_and_writes_only_the_plugin_folder(helm: Helm) -> None:
+    assert host_paths(pod_of(helm.template())) == {
+        "/dev": ("/host/dev", False),
+        "/sys/devices/system/node": ("/host/sys/devices/system/node", False),
+        "/sys/module": ("/host/sys/module", False),
+        "/run/aesmd": ("/host/run/aesmd", False),
+        "/var/lib/kubelet/device-plugins": ("/var/lib/kubelet/device-plugins", True),
+        "/var/lib/kubelet/pod-resources": ("/var/lib/kubelet/pod-resources", False),
+    }
+
+
+@pytest.mark.parametrize("root", ["/run/stand-in", "/run/stand-in/"])
+def test_stand_in_hardware_moves_the_hosts_folders_and_not_the_kubelets(helm: Helm, root: str) -> None:
+    pod = pod_of(helm.template(f'node.hostRoot="{root}"'))
+    assert {path for path in host_paths(pod) if not path.startswith("/var/lib/kubelet/")} == {
+        f"/run/stand-in/{each}" for each in ("dev", "sys/devices/system/node", "sys/module", "run/aesmd", "proc")
+    }
+    assert "--host-prefix=/run/stand-in" in pod["containers"][0]["args"]
+
+
+def test_the_root_as_host_root_is_a_real_host(helm: Helm) -> None:
+    assert pod_of(helm.template('node.hostRoot="/"')) == pod_of(helm.template())
+
+
+def test_the_agents_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    agent, *following = (
+        pod_of(helm.template())["containers"][0]["args"],
+        pod_of(helm.template(ALWAYS)[::-1], "Job", "donjon-cleanup"),
+    )
+    assert agent[:2] == ["node", "run"]
+    known = {option for parameter in run.params for option in parameter.opts}
+    assert {flag.partition("=")[0] for flag in agent[2:]} <= known
+    assert following[0]["containers"][0]["args"] == ["node", "forget", "--all"]
+    assert "--all" in {option for parameter in forget.params for option in parameter.opts}
+
+
+def test_the_selector_stays_whatever_the_values_and_the_release(helm: Helm) -> None:
+    selector = {"matchLabels": {"app.kubernetes.io/name": "donjon", "app.kubernetes.io/component": "node"}}
+    made = helm.template('commonLabels={"team": "vaults"}', 'node.podLabels={"a": "b"}', 'image.tag="2"')
+    assert named(made, "DaemonSet", "donjon-node")["spec"]["selector"] == selector
+
+
+def test_every_taint_is_tolerated_by_default(helm: Helm) -> None:
+    assert pod_of(helm.template())["tolerations"] == [{"operator": "Exists"}]
+
+
+def test_hooks_stay_out_where_no_helm_would_run_them(helm: Helm) -> None:
+    assert not [each for each in helm.template() if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+
+
+def test_an_uninstall_stops_the_agents_then_cleans_and_leaves_no_hook_behind(helm: Helm) -> None:
+    hooks = [each for each in helm.template(ALWAYS) if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+    notes = {each["kind"]: each["metadata"]["annotations"] for each in hooks}
+    assert {note["helm.sh/hook"] for note in notes.values()} == {"pre-delete"}
+    assert {note["helm.sh/hook-delete-policy"] for note in notes.values()} == {"before-hook-creation,hook-succeeded,hook-failed"}
+    weights = {kind: int(note["helm.sh/hook-weight"]) for kind, note in notes.items()}
+    accounts = {weights[kind] for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")}
+    assert weights["DaemonSet"] < min(accounts)
+    assert max(accounts) < weights["Job"]
+    stopped = next(each for each in hooks if each["kind"] == "DaemonSet")
+    assert stopped["metadata"]["name"] == "donjon-node"
+    assert stopped["spec"]["template"]["spec"]["nodeSelector"] == {"donjon.dev/nowhere": "true"}
+
+
+def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> None:
+    (term,) = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup")["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    agents = named(helm.template(), "DaemonSet", "donjon-node")["spec"]
+    assert term["labelSelector"] == agents["selector"]
+    hasty = helm.template('cleanup={"hooks": "always", "waitForAgents": false}')
+    assert "affinity" not in pod_of(hasty, "Job", "donjon-cleanup")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("node.enclaveLimits=3", ["enclaveLimits", "not allowed"]),
+        ('admision={"enabled": true}', ["admision", "not allowed"]),
+        ("node.enclaveLimit=0", ["enclaveLimit", "minimum"]),
+        ('node.enclaveLimit="many"', ["enclaveLimit", "integer"]),
+        ('node.advertise=["everything"]', ["advertise", "one of"]),
+        ('node.epcReserve="lots"', ["epcReserve", "pattern"]),
+        ('node.hostRoot="relative"', ["hostRoot", "pattern"]),
+        ('image.digest="sha256:short"', ["digest", "pattern"]),
+        ('cleanup.hooks="sometimes"', ["hooks", "one of"]),
+        ("node.updateStrategy.rollingUpdate.maxSurge=1", ["maxSurge", "one of"]),
+    ],
+)
+def test_refuses_a_wrong_value_by_its_name(helm: Helm, setting: str, words: list[str]) -> None:
+    refusal = helm.refusal(setting)
+    assert all(word in refusal for word in words), refusal
+
+
+def test_refuses_a_cluster_without_mutating_policies(helm: Helm) -> None:
+    done = helm.run("template", "donjon", CHART, "--kube-version", "1.35.9")
+    assert "requires kubeVersion: >=1.36.0-0" in done.stderr
+
+
+def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:
+    schema = described(json.loads((CHART / "values.schema.json").read_text()))
+    assert all(len(sentence) > len("As in a pod") for sentence in schema.values())
+    free = {path for path in schema if path.endswith((".affinity", ".labels", ".annotations", ".seLinuxOptions"))}
+    written = {path for path in leaves(load(CHART / "values.yaml")) if not any(path.startswith(f"{each}.") for each in free)}
+    open_maps = ("nodeSelector.", "resources.requests.", "resources.limits.")
+    written = {path for path in written if not any(part in path for part in open_maps)}
+    silent = {"", "global", "node.updateStrategy.rollingUpdate.maxSurge"} | {
+        path for path in schema if path.startswith("node.seLinuxOptions.")
+    }
+    assert written == set(schema) - silent
+
+
+def test_the_alert_rules_are_the_same_with_and_without_the_operator(helm: Helm) -> None:
+    rule = named(helm.template("metrics.prometheusRule.enabled=true"), "PrometheusRule", "donjon-node")
+    assert rule["spec"] == load(CHART / "files" / "alerts.yaml")
+    for alert in rule["spec"]["groups"][0]["rules"]:
+        assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+        assert set(alert["annotations"]) == {"summary", "description"}
+
+
+def test_the_dashboard_comes_out_as_it_went_in(helm: Helm) -> None:
+    made = named(helm.template("metrics.dashboard.enabled=true"), "ConfigMap", "donjon-dashboard")
+    assert json.loads(made["data"]["donjon.json"]) == json.loads((CHART / "files" / "dashboard.json").read_text())
+
+
+@pytest.mark.parametrize("file", ["alerts.yaml", "dashboard.json"])
+def test_alerts_and_dashboard_ask_for_metrics_that_the_agent_has(file: str) -> None:
+    asked = set(re.findall(r"donjon_node_\w+", (CHART / "files" / file).read_text()))
+    kept = NodeMetrics(version="0").registry.collect()
+    assert asked <= {f"{each.name}_total" if each.type == "counter" else each.name for each in kept}
+
+
+def test_the_namespace_bears_its_pod_security_label_and_outlives_the_release(helm: Helm) -> None:
+    made = named(helm.template("namespace.create=true"), "Namespace", "donjon")["metadata"]
+    assert made["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    assert made["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_chart_and_program_have_one_version() -> None:
+    chart = load(CHART / "Chart.yaml")
+    source = (PROJECT / "src" / "donjon" / "__init__.py").read_text()
+    assert f'__version__ = "{chart["appVersion"]}"' in source
+    assert Path(CHART / "values.schema.json").is_file()
