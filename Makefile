@@ -47,7 +47,7 @@ test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBE
 	@$(VENV)/bin/pytest -q tests/cluster
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for name in help_startup beside_intel; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 lock: $(READY) ## Lock the newest versions of every dependency again
 	@for set in dev proto go; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done

@@ -143,6 +143,28 @@ def test_two_numa_nodes_add_up(cluster: Cluster, testbed: Testbed, namespace: st
         _start_again(cluster, agent, wait_for)
 
 
+def test_with_all_agents_stopped_ordinary_pods_run_and_enclave_pods_wait(
+    cluster: Cluster, testbed: Testbed, namespace: str, wait_for: Wait
+) -> None:
+    (node, *_others) = cluster.sgx_nodes
+    agent = Agent(cluster, node)
+    stop = {"spec": {"template": {"spec": {"nodeSelector": {"donjon.dev/nowhere": "true"}}}}}
+    patch = ("patch", "daemonset", "-n", "donjon", "donjon-node", "-p")
+    cluster.kubectl(*patch, json.dumps(stop))
+    try:
+        wait_for(lambda: agent.pod() is None, what="the agent is gone")
+        wait_for(lambda: offered(cluster, node)[ENCLAVE][1] == "0", what="the kubelet takes its devices back")
+        cluster.apply(_on(node, pod("ordinary", "true", image=ORDINARY_IMAGE)), namespace=namespace)
+        cluster.apply(_on(node, pod("enclave", image=SGX_TEST_IMAGE, limits={EPC: "1Mi"})), namespace=namespace)
+        wait_for(lambda: phase(cluster, namespace, "ordinary") == "Succeeded", what="the ordinary pod runs")
+        assert phase(cluster, namespace, "enclave") == "Pending"
+        assert offered(cluster, node)[EPC] == (str(8 << 30),) * 2, "a stopping agent takes no EPC away: a restart must not evict"
+    finally:
+        stop["spec"]["template"]["spec"]["nodeSelector"]["donjon.dev/nowhere"] = None  # type: ignore[assignment]
+        cluster.kubectl(*patch, json.dumps(stop))
+    wait_for(lambda: phase(cluster, namespace, "enclave") == "Succeeded", what="the enclave pod runs when its agent is back")
+
+
 def _start_again(cluster: Cluster, agent: Agent, wait_for: Wait) -> None:
     """A new pod for the agent: its mounts hold the folders of the old tree."""
     cluster.kubectl("delete", "pod", "-n", "donjon", agent.pod()["metadata"]["name"], "--wait=true")

@@ -1,0 +1,100 @@
+"""Every command that the README shows, run as it stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.conftest import Cluster, Testbed
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+NOT_READY = 1
+
+# Commands that other tests run as they stand, or that cannot run within themselves.
+ELSEWHERE = {
+    "make check": "is what runs this test",
+    "make cluster": "the fixture `cluster` runs what it runs",
+}
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it brings a cluster up")
+
+
+def shown() -> set[str]:
+    """The commands of console blocks, and those of the table and the text that stand in backticks."""
+    blocks = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
+    inline = re.findall(r"`((?:make|donjon) [a-z][^`]*)`", README)
+    return {command for command in (*blocks, *inline) if "=" not in command and "CODE" not in command}
+
+
+def run(command: str, *, kubeconfig: Path | None = None, ok: tuple[int, ...] = (0,)) -> str:
+    """The command's output, run from the project's folder with the programs that the project brings on the search path."""
+    path = os.pathsep.join([str(PROJECT / ".venv" / "bin"), str(PROJECT / "testbed" / "bin"), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path} | ({} if kubeconfig is None else {"KUBECONFIG": str(kubeconfig)})
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode in ok, f"{command}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout + done.stderr
+
+
+def test_every_command_of_the_readme_is_run_here_or_named() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    assert {command for command in shown() if f'run("{command}"' not in tested} == set(ELSEWHERE) & shown()
+
+
+def test_make_up_ends_with_the_faqs_job_and_what_to_try_next(testbed: Testbed) -> None:
+    del testbed
+    said = run("make up")
+    assert "/dev/sgx_enclave: character device" in said
+    assert "/dev/sgx/enclave: character device" in said
+    (pod,) = re.findall(r"^(sgx-test-\S+) +(\S+) .*Succeeded$", said, re.MULTILINE)
+    assert pod[1] == "sgx-1"
+    assert "Next:" in said
+
+
+def test_what_make_up_proposes_next_works_as_it_stands(testbed: Testbed) -> None:
+    del testbed
+    said = run("make up")
+    proposed = [line.partition("#")[0].strip() for line in said[said.index("Next:") :].splitlines() if "testbed/bin" in line]
+    outputs = {command: run(f"export KUBECONFIG=$PWD/testbed/state/kubeconfig; {command}", ok=(0, 1)) for command in proposed}
+    assert len(proposed) == 3
+    (refused,) = [text for command, text in outputs.items() if "provision.yaml" in command]
+    assert "DJ104" in refused
+    assert "kubectl label namespace default donjon.dev/provision=allowed" in refused
+    assert any("SGXReady" in text for command, text in outputs.items() if "describe" in command)
+    assert any("SIMULATED" in text for command, text in outputs.items() if "doctor" in command)
+
+
+def test_the_chart_installs_by_the_commands_of_the_readme(
+    cluster: Cluster, testbed: Testbed, donjon_installed: None, wait_for: Callable[..., Any]
+) -> None:
+    del testbed, donjon_installed
+    run("helm uninstall donjon --namespace donjon --wait", kubeconfig=cluster.kubeconfig)
+    try:
+        run("make image")
+        run("helm install donjon deploy/chart --namespace donjon --create-namespace", kubeconfig=cluster.kubeconfig)
+        rollout = ("rollout", "status", "daemonset/donjon-node", "-n", "donjon", "--timeout=60s")
+        wait_for(lambda: "successfully" in cluster.kubectl(*rollout, check=False), seconds=60, what="the agents are ready")
+    finally:
+        run("make up")
+
+
+def test_doctor_explain_and_policies_answer() -> None:
+    assert "donjon explain" in run(".venv/bin/donjon doctor", ok=(0, NOT_READY))
+    assert run("donjon doctor", ok=(0, NOT_READY))
+    assert "provision" in run("donjon explain DJ104")
+    assert "MutatingAdmissionPolicy" in run("donjon admission policies")
+
+
+@pytest.mark.takes_the_testbed_down
+def test_the_testbed_goes_by_make_cluster_down(testbed: Testbed) -> None:
+    if testbed.was_up and not os.environ.get("DONJON_TESTBED_MAY_FALL"):
+        pytest.skip("the testbed was up before the tests: make cluster-down first, or DONJON_TESTBED_MAY_FALL=1")
+    assert shutil.which("make")
+    run("make cluster-down")
+    assert "held by: nobody" in run(".venv/bin/python -m testbed status", ok=(1,))
