@@ -1,0 +1,230 @@
+"""The chart on a real cluster, with real Helm: what install, upgrade, rollback and uninstall leave, and in which order they work.
+
+These tests take Donjon out of the testbed and put it back. A cluster that was given keeps its Donjon as it is.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from testbed import demo
+from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, condition, offered, pod
+from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
+
+Wait = Callable[..., Any]
+
+POLICY_KINDS = (
+    "mutatingadmissionpolicies,mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
+EVERYWHERE = f"clusterroles,clusterrolebindings,{POLICY_KINDS}"
+INSIDE = "daemonsets,jobs,pods,serviceaccounts,configmaps,secrets,services,roles,rolebindings"
+OURS = ("-l", "app.kubernetes.io/part-of=donjon")
+OUR_LABELS = ("donjon.dev/", "sgx.intel.com/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Donjon's release, by Helm."""
+
+    cluster: Cluster
+
+    def command(self, *arguments: str) -> list[str]:
+        testbed = self.cluster.testbed
+        assert testbed is not None
+        where = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", NAMESPACE)
+        return [str(testbed.layout.program("helm")), *arguments, *where]
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False, timeout=120)
+
+    def run(self, *arguments: str) -> str:
+        done = self.attempt(*arguments)
+        if done.returncode != 0:
+            pytest.fail(f"helm {' '.join(arguments)}: {done.stderr.strip()}", pytrace=False)
+        return done.stdout
+
+    def upgrade_command(self, *settings: str, name: str = "donjon") -> list[str]:
+        """Install or upgrade; a `setting` is as for --set-json."""
+        testbed = self.cluster.testbed
+        assert testbed is not None
+        chart = str(testbed.layout.checkout / "deploy" / "chart")
+        root = ("--set", f"node.hostRoot={self.cluster.host_root}", "--set", "image.pullPolicy=Never")
+        options = [part for setting in settings for part in ("--set-json", setting)]
+        return ["upgrade", "--install", name, chart, "--create-namespace", *root, *options]
+
+    def upgrade(self, *settings: str) -> str:
+        return self.run(*self.upgrade_command(*settings), "--wait", "--timeout", "90s")
+
+    def is_there(self) -> bool:
+        return bool(json.loads(self.run("list", "--output", "json")))
+
+    def uninstall(self) -> None:
+        if self.is_there():
+            self.run("uninstall", "donjon", "--timeout", "60s")
+
+
+def names(cluster: Cluster, kinds: str, *where: str) -> set[str]:
+    listed = cluster.kubectl("get", kinds, "-o", "name", *where)
+    return set(listed.split())
+
+
+def cluster_wide(cluster: Cluster) -> set[str]:
+    """Objects of no namespace that are ours by label or by name."""
+    by_name = {each for each in names(cluster, EVERYWHERE) if each.partition("/")[2].startswith("donjon")}
+    return (by_name | names(cluster, EVERYWHERE, *OURS)) - {each for each in by_name if "/donjon-test" in each}
+
+
+def allocatable(cluster: Cluster, node: str) -> int:
+    return int(offered(cluster, node)[EPC][1] or 0)
+
+
+def is_wired(cluster: Cluster) -> bool:
+    """Whether a pod that asks in the FAQ's unit comes out with its device."""
+    asks = pod("probe", image=ORDINARY_IMAGE, limits={"sgx.intel.com/sgx_epc_mem_in_MiB": "1"})
+    tried = cluster.kubectl("create", "--dry-run=server", "-o", "json", "-n", "default", "-f", "-", stdin=json.dumps(asks))
+    limits: dict[str, str] = json.loads(tried)["spec"]["containers"][0]["resources"]["limits"]
+    return limits == {EPC: "1Mi", ENCLAVE: "1"}
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster) -> Iterator[Release]:
+    if cluster.testbed is None:
+        pytest.skip("needs the testbed: the Donjon of another cluster is not taken out for a test")
+    demo.install(cluster.testbed.layout)
+    release = Release(cluster=cluster)
+    yield release
+    # Other tests count on Donjon being there, and some of these end with it gone.
+    release.upgrade()
+    demo.wait_in_force(cluster.testbed.layout)
+
+
+@pytest.fixture
+def absent(release: Release) -> Release:
+    """The release, not installed."""
+    release.uninstall()
+    return release
+
+
+@pytest.fixture
+def present(release: Release, cluster: Cluster, wait_for: Wait) -> Release:
+    """The release as it is by default, agents ready and EPC on offer."""
+    release.upgrade()
+    wait_for(lambda: all(allocatable(cluster, node) for node in cluster.sgx_nodes), what="EPC is on offer")
+    return release
+
+
+def test_an_install_offers_no_epc_before_the_policies_are_in_force(absent: Release, cluster: Cluster, wait_for: Wait) -> None:
+    (node, *_) = cluster.sgx_nodes
+    wait_for(lambda: not is_wired(cluster), what="the policies of the last release are no longer felt")
+    with subprocess.Popen(absent.command(*absent.upgrade_command()), stdout=subprocess.DEVNULL):
+        wait_for(lambda: allocatable(cluster, node), seconds=60, every=0.02, what="EPC is on offer")
+        assert is_wired(cluster)
+
+
+def test_an_install_makes_agents_ready_and_says_so_on_the_nodes(present: Release, cluster: Cluster) -> None:
+    status = cluster.get("daemonset", "-n", NAMESPACE, "donjon-node")["status"]
+    assert status["numberReady"] == status["desiredNumberScheduled"] == len(cluster.node_names)
+    assert {condition(cluster, node) for node in cluster.sgx_nodes} == {"True"}
+    assert "Wait for the agents" in present.run("get", "notes", "donjon")
+
+
+def test_an_upgrade_changes_the_offer_and_never_withdraws_it(
+    present: Release, cluster: Cluster, namespace: str, wait_for: Wait
+) -> None:
+    (node, *_) = cluster.sgx_nodes
+    before = allocatable(cluster, node)
+    holder = pod("holder", "sleep", "600", image=ORDINARY_IMAGE, limits={EPC: "1Mi", ENCLAVE: "1"})
+    cluster.apply(holder, namespace=namespace)
+    wait_for(lambda: cluster.get("pod", "-n", namespace, "holder")["status"]["phase"] == "Running", what="the pod runs")
+    seen = set()
+    with subprocess.Popen(
+        present.command(*present.upgrade_command('node.epcReserve="64Mi"'), "--wait"), stdout=subprocess.DEVNULL
+    ) as upgrading:
+        while upgrading.poll() is None:
+            seen.add(allocatable(cluster, node))
+    wait_for(lambda: allocatable(cluster, node) == before - (64 << 20), seconds=10, what="the reserve is kept back")
+    assert seen <= {before, before - (64 << 20)}
+    held = cluster.get("pod", "-n", namespace, "holder")["status"]
+    assert held["containerStatuses"][0]["restartCount"] == 0
+    assert is_wired(cluster)
+
+
+def test_a_rollback_brings_the_former_offer_back(present: Release, cluster: Cluster, wait_for: Wait) -> None:
+    (node, *_) = cluster.sgx_nodes
+    before = allocatable(cluster, node)
+    present.upgrade('node.epcReserve="64Mi"')
+    wait_for(lambda: allocatable(cluster, node) == before - (64 << 20), seconds=10, what="the reserve is kept back")
+    present.run("rollback", "donjon", "--wait", "--timeout", "90s")
+    wait_for(lambda: allocatable(cluster, node) == before, seconds=10, what="the reserve is given back")
+    assert is_wired(cluster)
+
+
+def test_a_wrong_value_is_refused_and_changes_nothing(present: Release, cluster: Cluster) -> None:
+    before = cluster.get("daemonset", "-n", NAMESPACE, "donjon-node")["metadata"]["generation"]
+    done = present.attempt(*present.upgrade_command("node.enclaveLimits=3"))
+    assert done.returncode != 0
+    assert "enclaveLimits" in done.stderr
+    assert cluster.get("daemonset", "-n", NAMESPACE, "donjon-node")["metadata"]["generation"] == before
+
+
+def test_a_second_release_is_refused_since_a_node_has_one_agent(present: Release) -> None:
+    done = present.attempt(*present.upgrade_command(name="another"))
+    assert done.returncode != 0
+    assert 'must equal "another": current value is "donjon"' in done.stderr
+
+
+@pytest.mark.usefixtures("present")
+def test_pod_security_is_told_what_the_agents_need_and_the_namespace_stays(release: Release, cluster: Cluster) -> None:
+    release.run(*release.upgrade_command("namespace.create=true"), "--take-ownership", "--wait", "--timeout", "90s")
+    labels = cluster.get("namespace", NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
+    release.uninstall()
+    assert cluster.get("namespace", NAMESPACE)["status"]["phase"] == "Active"
+
+
+@pytest.mark.usefixtures("present")
+def test_an_uninstall_takes_epc_off_before_the_policies_go(release: Release, cluster: Cluster) -> None:
+    unguarded = []
+    with subprocess.Popen(release.command("uninstall", "donjon", "--timeout", "60s"), stdout=subprocess.DEVNULL) as uninstalling:
+        while uninstalling.poll() is None:
+            # In this order: what is offered after the policies were seen missing is offered without them.
+            if "mutatingadmissionpolicy.admissionregistration.k8s.io/donjon" not in names(cluster, POLICY_KINDS):
+                unguarded += [node for node in cluster.node_names if allocatable(cluster, node)]
+    assert uninstalling.returncode == 0
+    assert not unguarded
+
+
+def test_an_uninstall_leaves_nothing_but_the_kubelets_own_entries(present: Release, cluster: Cluster, wait_for: Wait) -> None:
+    present.uninstall()
+    assert not cluster_wide(cluster)
+    assert names(cluster, INSIDE, "-n", NAMESPACE) <= {"serviceaccount/default", "configmap/kube-root-ca.crt"}
+    for node in cluster.node_names:
+        found = cluster.get("node", node)
+        assert not [label for label in found["metadata"]["labels"] if label.startswith(OUR_LABELS)]
+        assert condition(cluster, node) is None
+        assert offered(cluster, node)[EPC] == (None, None)
+        for resource in (ENCLAVE, PROVISION):
+            wait_for(
+                lambda node=node, resource=resource: offered(cluster, node)[resource][1] in {None, "0"},
+                seconds=15,
+                what=f"{node} offers no {resource}",
+            )
+
+
+def test_a_cleanup_that_cannot_run_stops_the_uninstall_and_a_rollback_revives_it(
+    present: Release, cluster: Cluster, wait_for: Wait
+) -> None:
+    (node, *_) = cluster.sgx_nodes
+    present.upgrade('cleanup.nodeSelector={"no": "such-node"}')
+    done = present.attempt("uninstall", "donjon", "--timeout", "5s")
+    assert done.returncode != 0
+    assert "donjon-cleanup" in done.stderr
+    assert is_wired(cluster)
+    assert not {each for each in cluster_wide(cluster) if "cleanup" in each}
+    present.run("rollback", "donjon", "--wait", "--timeout", "90s")
+    wait_for(lambda: allocatable(cluster, node), what="EPC is on offer")
+    present.uninstall()
+    assert offered(cluster, node)[EPC] == (None, None)
