@@ -16,8 +16,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 EDMM_KERNEL = (6, 0)  # Linux 6.0 brought SGX_IOC_ENCLAVE_MODIFY_TYPES and its siblings.
-_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})")
-_DECIMAL = re.compile(r"\d{1,20}")
+_RELEASE = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+_DECIMAL = re.compile(r"[0-9]{1,20}")
 _OWNERSHIP = re.compile(r"^\s*device_ownership_from_security_context\s*=\s*(true|false)\b", re.MULTILINE)
 
 
@@ -135,7 +135,7 @@ def _numa_epc(readings: HostReadings) -> Reading[dict[int, int]]:
 
 def _numa_amount(node: int, text: Reading[str]) -> tuple[int, Reading[int]]:
     if text.value is None:
-        return node, Reading[int].unknown(text.problem, source=text.source)
+        return node, Reading[int].unknown(f"{text.problem} [DJ903]", source=text.source)
     said = text.value.strip()
     if not _DECIMAL.fullmatch(said) or int(said) > MAX_PHYSICAL_ADDRESS:
         problem = f"{text.source}: {said[:40]!r}, expected bytes in decimal, at most {MAX_PHYSICAL_ADDRESS} [DJ903]"

@@ -14,7 +14,9 @@ from donjon.node.labels import NO_LABELS
 from donjon.node.readiness import Readiness
 from donjon.node.rivals import NFD_ANNOTATION
 
-MAX_MESSAGE = 32_000  # A condition's message holds 32,768 bytes; a cut one says so.
+MAX_MESSAGE = (
+    8_000  # Characters, so at most 32,000 bytes of the 32,768 that a condition holds; a cut message ends in an ellipsis.
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +58,11 @@ def condition(readiness: Readiness) -> Condition:
     errors = [finding for finding in readiness.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
     if errors:
-        message = "; ".join(finding.sentence() for finding in errors)
-        return Condition(status=False, reason="_".join(finding.code for finding in errors)[:1024], message=message[:MAX_MESSAGE])
+        reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
+        return Condition(status=False, reason=reason, message=_cut("; ".join(finding.sentence() for finding in errors)))
     notes = "; ".join(f"{finding.subject}: {finding.found} [{finding.code}]" for finding in others)
     message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
-    return Condition(status=True, reason="SGXReady", message=message[:MAX_MESSAGE])
+    return Condition(status=True, reason="SGXReady", message=_cut(message))
 
 
 def plan(node: JsonObject, desired: Desired, *, moment: str) -> Patches:
@@ -88,6 +90,10 @@ def farewell(node: JsonObject) -> Patches:
     if stated_condition(node):
         status["conditions"] = [{"$patch": "delete", "type": CONDITION_READY}]
     return Patches(status={"status": status} if status else None, node=_labels(node, NO_LABELS))
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…"
 
 
 def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | None:

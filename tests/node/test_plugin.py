@@ -1,0 +1,178 @@
+"""The device plugin of one resource as a state machine: what is seen, what is done, and that it always arrives."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from donjon.node.plugin import (
+    MAX_SKIPPED_LOOKS,
+    Action,
+    Endpoint,
+    Event,
+    Phase,
+    SocketIdentity,
+    Surroundings,
+    answer,
+    look,
+)
+
+OURS: SocketIdentity = (1, 10, 100)
+ANOTHER: SocketIdentity = (1, 11, 101)
+KUBELET: SocketIdentity = (1, 20, 200)
+NEW_KUBELET: SocketIdentity = (1, 21, 201)
+
+SEEN = Surroundings(offered=True, socket=OURS, kubelet=KUBELET)
+IDLE = Endpoint()
+BINDING = Endpoint(phase=Phase.BINDING)
+BOUND = Endpoint(phase=Phase.BOUND, socket=OURS)
+REGISTERING = Endpoint(phase=Phase.REGISTERING, socket=OURS, kubelet=KUBELET)
+REGISTERED = Endpoint(phase=Phase.REGISTERED, socket=OURS, kubelet=KUBELET)
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "phase", "action"),
+    [
+        (IDLE, {"socket": None}, Phase.BINDING, Action.BIND),
+        (IDLE, {"socket": None, "kubelet": None}, Phase.BINDING, Action.BIND),
+        (IDLE, {"offered": False}, Phase.IDLE, None),
+        (BINDING, {}, Phase.BINDING, None),
+        (BINDING, {"offered": False}, Phase.BINDING, None),
+        (BOUND, {}, Phase.REGISTERING, Action.REGISTER),
+        (BOUND, {"kubelet": None}, Phase.BOUND, None),
+        (BOUND, {"socket": None}, Phase.BINDING, Action.BIND),
+        (BOUND, {"offered": False}, Phase.IDLE, Action.CLOSE),
+        (REGISTERING, {}, Phase.REGISTERING, None),
+        (REGISTERING, {"kubelet": NEW_KUBELET}, Phase.REGISTERING, None),
+        (REGISTERING, {"socket": None}, Phase.REGISTERING, None),
+        (REGISTERING, {"offered": False}, Phase.REGISTERING, None),
+        (REGISTERED, {}, Phase.REGISTERED, None),
+        (REGISTERED, {"kubelet": None}, Phase.REGISTERED, None),
+        (REGISTERED, {"kubelet": NEW_KUBELET}, Phase.REGISTERING, Action.REGISTER),
+        (REGISTERED, {"socket": None}, Phase.BINDING, Action.BIND),
+        (REGISTERED, {"socket": ANOTHER}, Phase.BINDING, Action.BIND),
+        (REGISTERED, {"socket": None, "kubelet": NEW_KUBELET}, Phase.BINDING, Action.BIND),
+        (REGISTERED, {"offered": False}, Phase.IDLE, Action.CLOSE),
+        (REGISTERED, {"offered": False, "socket": None, "kubelet": None}, Phase.IDLE, Action.CLOSE),
+    ],
+)
+def test_a_look_leads_to_the_phase_and_the_action_of_the_table(
+    before: Endpoint, changed: dict[str, object], phase: Phase, action: Action | None
+) -> None:
+    after, done = look(before, replace(SEEN, **changed))  # type: ignore[arg-type]  # A table's columns have one type.
+    assert (after.phase, done) == (phase, action)
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "phase"),
+    [
+        (BINDING, Event.DONE, Phase.BOUND),
+        (BINDING, Event.FAILED, Phase.IDLE),
+        (REGISTERING, Event.DONE, Phase.REGISTERED),
+        (REGISTERING, Event.FAILED, Phase.BOUND),
+    ],
+)
+def test_an_answer_leads_to_the_phase_of_the_table(before: Endpoint, event: Event, phase: Phase) -> None:
+    assert answer(before, event, socket=OURS).phase is phase
+
+
+@pytest.mark.parametrize("before", [IDLE, BOUND, REGISTERED])
+@pytest.mark.parametrize("event", [Event.DONE, Event.FAILED])
+def test_an_answer_that_nobody_waits_for_is_a_mistake_of_the_edge(before: Endpoint, event: Event) -> None:
+    with pytest.raises(KeyError):
+        answer(before, event)
+
+
+def test_registers_in_two_looks_where_everything_works() -> None:
+    endpoint, action = look(IDLE, replace(SEEN, socket=None))
+    assert action is Action.BIND
+    endpoint = answer(endpoint, Event.DONE, socket=OURS)
+    endpoint, action = look(endpoint, SEEN)
+    assert action is Action.REGISTER
+    endpoint = answer(endpoint, Event.DONE)
+    assert (endpoint.phase, endpoint.kubelet, endpoint.socket) == (Phase.REGISTERED, KUBELET, OURS)
+    assert look(endpoint, SEEN) == (endpoint, None)
+
+
+def test_a_socket_bound_anew_is_registered_anew_with_the_same_kubelet() -> None:
+    endpoint, _ = look(REGISTERED, replace(SEEN, socket=None))
+    endpoint = answer(endpoint, Event.DONE, socket=ANOTHER)
+    _, action = look(endpoint, replace(SEEN, socket=ANOTHER))
+    assert action is Action.REGISTER
+
+
+def test_a_failed_registration_is_tried_again_with_the_same_kubelet() -> None:
+    endpoint = answer(REGISTERING, Event.FAILED)
+    endpoint, action = look(endpoint, SEEN)
+    assert action is None
+    _, action = look(endpoint, SEEN)
+    assert action is Action.REGISTER
+
+
+def test_failures_skip_more_looks_each_time_up_to_a_bound_and_success_forgets_them() -> None:
+    endpoint, skipped = BOUND, []
+    for _ in range(5):
+        endpoint, action = look(endpoint, SEEN)
+        assert action is Action.REGISTER
+        endpoint = answer(endpoint, Event.FAILED)
+        skipped.append(endpoint.skip)
+        while endpoint.skip:
+            endpoint, action = look(endpoint, SEEN)
+            assert action is None
+    assert skipped == [1, 2, MAX_SKIPPED_LOOKS, MAX_SKIPPED_LOOKS, MAX_SKIPPED_LOOKS]
+    endpoint, _ = look(endpoint, SEEN)
+    assert answer(endpoint, Event.DONE).failures == 0
+
+
+IDENTITIES = st.one_of(st.none(), st.tuples(st.just(1), st.integers(0, 3), st.integers(0, 3)))
+SURROUNDINGS = st.builds(Surroundings, offered=st.booleans(), socket=IDENTITIES, kubelet=IDENTITIES)
+ANSWERS = st.sampled_from([Event.DONE, Event.FAILED, None])  # None: the action is still under way at the next look.
+CALM_LOOKS = 2 * (MAX_SKIPPED_LOOKS + 1) + 3
+
+
+def waits_for_an_answer(endpoint: Endpoint) -> bool:
+    return endpoint.phase in {Phase.BINDING, Phase.REGISTERING}
+
+
+@settings(max_examples=300)
+@given(history=st.lists(st.tuples(SURROUNDINGS, ANSWERS), max_size=40), ending=st.sampled_from([Event.DONE, Event.FAILED]))
+def test_after_any_history_a_calm_kubelet_has_it_registered_within_a_few_looks(
+    history: list[tuple[Surroundings, Event | None]], ending: Event
+) -> None:
+    endpoint = IDLE
+    for seen, told in history:
+        endpoint, _ = look(endpoint, seen)
+        if waits_for_an_answer(endpoint) and told is not None:
+            endpoint = answer(endpoint, told, socket=seen.socket or OURS)
+    if waits_for_an_answer(endpoint):
+        endpoint = answer(endpoint, ending, socket=OURS)
+    standing: SocketIdentity | None = endpoint.socket
+    bound = 0
+    for _ in range(CALM_LOOKS):
+        endpoint, action = look(endpoint, Surroundings(offered=True, socket=standing, kubelet=NEW_KUBELET))
+        if action is Action.BIND:
+            bound += 1
+            standing = (2, bound, bound)
+            endpoint = answer(endpoint, Event.DONE, socket=standing)
+        elif action is Action.REGISTER:
+            endpoint = answer(endpoint, Event.DONE)
+    assert (endpoint.phase, endpoint.kubelet, endpoint.socket) == (Phase.REGISTERED, NEW_KUBELET, standing)
+
+
+@given(history=st.lists(st.tuples(SURROUNDINGS, ANSWERS), max_size=40))
+def test_nothing_is_done_twice_at_once_and_what_is_withdrawn_is_closed(
+    history: list[tuple[Surroundings, Event | None]],
+) -> None:
+    endpoint, served = IDLE, False
+    for seen, told in history:
+        busy = waits_for_an_answer(endpoint)
+        endpoint, action = look(endpoint, seen)
+        assert action is None or not busy
+        assert action is not Action.CLOSE or served
+        if action is Action.CLOSE:
+            served = False
+        if waits_for_an_answer(endpoint) and told is not None:
+            served = served if endpoint.phase is Phase.REGISTERING else told is Event.DONE
+            endpoint = answer(endpoint, told, socket=seen.socket or OURS)
+        assert endpoint.phase is not Phase.IDLE or not served
