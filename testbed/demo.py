@@ -31,8 +31,20 @@ def install(layout: Layout) -> None:
     images.load(layout, cluster.nodes(layout), build_image(layout))
     _step("installing Donjon with Helm")
     chart = layout.checkout / "deploy" / "chart"
-    values = ("--set", f"node.hostRoot={HOST_ROOT}", "--set", "image.pullPolicy=Never")
-    helm(layout, "upgrade", "--install", RELEASE, chart, "--create-namespace", *values, "--wait", "--timeout", "90s")
+    values = ("--set", f"node.hostRoot={HOST_ROOT}", "--set", "image.pullPolicy=Never", "--set", "namespace.create=true")
+    helm(
+        layout,
+        "upgrade",
+        "--install",
+        RELEASE,
+        chart,
+        "--create-namespace",
+        "--take-ownership",
+        *values,
+        "--wait",
+        "--timeout",
+        "90s",
+    )
     wait_in_force(layout)
 
 

@@ -37,8 +37,10 @@ def chart_template() -> str:
     """The chart's template of all policies: release namespace, service account and labels are filled in by Helm."""
     account = Account(namespace=_NAMESPACE, name=_ACCOUNT)
     pods = _for_helm(manifest(for_pods(DEFAULT_PREFIX)))
-    node_agent = _for_helm(manifest(for_the_node_agent(DEFAULT_PREFIX, account)))
-    return f"{_WRITTEN_BY}{{{{- if .Values.admission.enabled }}}}\n{pods}{{{{- end }}}}\n{node_agent}"
+    agent = (
+        f"{{{{- if .Values.node.enabled }}}}\n{_for_helm(manifest(for_the_node_agent(DEFAULT_PREFIX, account)))}{{{{- end }}}}\n"
+    )
+    return f"{_WRITTEN_BY}{{{{- if .Values.admission.enabled }}}}\n{pods}{{{{- end }}}}\n{agent}"
 
 
 def _for_helm(text: str) -> str:
