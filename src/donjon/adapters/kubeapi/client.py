@@ -20,6 +20,7 @@ from donjon.kube.json import Json, JsonObject, at, objects
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
 WATCH_SECONDS = 60
+PAUSE = 0.2  # seconds after a watch that ended, so that a server that ends them at once is not flooded
 GONE = 410
 
 
@@ -64,11 +65,17 @@ def in_cluster(environment: Mapping[str, str]) -> Access:
 
 
 class KubeApi:
-    """One API server; every failure of it is `Unavailable` DJ041 with its own words."""
+    """One API server; every failure of it is `Unavailable` DJ041 with its own words.
+
+    Raises `Misconfigured` DJ040 for an authority that is none.
+    """
 
     def __init__(self, access: Access) -> None:
         self._token = access.token
-        context = ssl.create_default_context(cafile=str(access.authority))
+        try:
+            context = ssl.create_default_context(cafile=str(access.authority))
+        except OSError as error:  # An SSLError is one.
+            raise Misconfigured("DJ040", f"API server: authority {access.authority}: {error.strerror or error}") from error
         self._client = httpx2.AsyncClient(base_url=access.server, verify=context, timeout=TIMEOUT)
 
     async def close(self) -> None:
@@ -96,11 +103,13 @@ class KubeApi:
             async for kind, item in self._watch(path, selector, version):
                 if kind == "ERROR":
                     if at(item, "code") == GONE:
+                        await asyncio.sleep(PAUSE)
                         return
                     raise Unavailable("DJ041", f"watch {path}: {at(item, 'message')}")
                 version = str(at(item, "metadata", "resourceVersion") or version)
                 if kind != "BOOKMARK":
                     yield Changed(item, gone=kind == "DELETED")
+            await asyncio.sleep(PAUSE)
 
     async def _watch(self, path: str, selector: str, version: str) -> AsyncIterator[tuple[str, JsonObject]]:
         query = {
@@ -167,7 +176,7 @@ def read_once(access: Access, path: str) -> JsonObject:
 def _object(data: bytes, what: str) -> JsonObject:
     try:
         value = cast("Json", json.loads(data))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # JSON nested too deep for Python is no answer of an API server either.
         raise Unavailable("DJ041", f"{what}: the answer is no JSON") from error
     if not isinstance(value, dict):
         raise Unavailable("DJ041", f"{what}: the answer is no object")

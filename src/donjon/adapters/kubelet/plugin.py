@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakSet
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
 from grpclib.server import Server, Stream
 
 from donjon.adapters.kubelet.channel import call_kubelet
@@ -21,6 +23,7 @@ from donjon.node.plugin import SocketIdentity
 API_VERSION = "v1beta1"
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 MAX_CONTAINERS = 1_000  # Container requests of one Allocate call.
+CLOSING = 1.0  # seconds that a kubelet is given to take the end of its connection
 
 Allocator = Callable[[DeviceOffer, tuple[str, ...]], tuple[DeviceSpec, ...]]
 
@@ -31,12 +34,12 @@ class PluginServer:
     def __init__(self, *, path: Path, offer: DeviceOffer, allocate: Allocator) -> None:
         self._path = path
         self._service = _DevicePlugin(offer, allocate)
-        self._server: Server | None = None
+        self._server: _Server | None = None
 
     async def bind(self) -> SocketIdentity:
         """Serve at the socket anew and tell its identity; raises `Unavailable` DJ031 where the folder does not let us."""
         await self.close()
-        server = Server([self._service])
+        server = _Server(self._service)
         try:
             self._path.unlink(missing_ok=True)
             await server.start(path=str(self._path))
@@ -45,6 +48,7 @@ class PluginServer:
         self._server = server
         bound = identity(self._path)
         if bound is None:
+            await self.close()
             raise Unavailable("DJ031", f"plugin socket {self._path}: gone as soon as it was made")
         return bound
 
@@ -53,11 +57,36 @@ class PluginServer:
         if self._server is not None:
             server, self._server = self._server, None
             server.close()
-            await server.wait_closed()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING):
+                    await server.wait_closed()
 
     def offer(self, offer: DeviceOffer) -> None:
         """Tell every kubelet that listens what is offered now."""
         self._service.change(offer)
+
+
+class _Server(Server):
+    """Ends its connections with itself.
+
+    The library leaves them open: the kubelet would take the devices for healthy, and since Python 3.12 `wait_closed` waits for
+    the last of them.
+    """
+
+    def __init__(self, service: DevicePluginBase) -> None:
+        super().__init__([service])
+        self._protocols: WeakSet[H2Protocol] = WeakSet()
+
+    def _protocol_factory(self) -> H2Protocol:
+        protocol = super()._protocol_factory()
+        self._protocols.add(protocol)
+        return protocol
+
+    def close(self) -> None:
+        super().close()
+        for protocol in list(self._protocols):
+            if hasattr(protocol, "connection"):  # It has none before its first turn of the loop.
+                protocol.connection.close()
 
 
 class _DevicePlugin(DevicePluginBase):

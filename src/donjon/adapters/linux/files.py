@@ -26,7 +26,7 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
     """The text of a regular file up to 1 MiB, or of its first `head` bytes; or why it could not be read."""
     source = str(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return Reading[str].unknown(f"{source}: not a regular file", source=source)
             data = file.read(MAX_FILE + 1 if head is None else head)
@@ -37,19 +37,33 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
     return Reading.of(data.decode("utf-8", errors="replace"), source=source)
 
 
+def stands(path: Path) -> bool:
+    """Whether anything can be seen at a path, links followed; what we may not look at counts as not there."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
 def look_at(root: Path, path: str) -> DeviceNode:
     """What stands at a path of the host, links not followed."""
     full = root / path.lstrip("/")
     try:
         status = full.lstat()
         kind = next((kind for test, kind in _KINDS if test(status.st_mode)), FileKind.OTHER)
-        target = str(full.readlink()) if kind is FileKind.LINK else ""
+        target = os.fsencode(full.readlink()).decode("utf-8", errors="replace") if kind is FileKind.LINK else ""
     except (FileNotFoundError, NotADirectoryError):
         return DeviceNode(path=path, kind=FileKind.ABSENT)
     except OSError:
         return DeviceNode(path=path, kind=FileKind.UNREADABLE)
     mode = stat.S_IMODE(status.st_mode)
     return DeviceNode(path=path, kind=kind, uid=status.st_uid, gid=status.st_gid, mode=mode, target=target)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe where a file should be would otherwise be waited for, for ever."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def first_known(*readings: Callable[[], Reading[T]]) -> Reading[T]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from donjon.adapters.linux.cpuid import read_cpuid
-from donjon.adapters.linux.files import first_known, look_at, read_text
+from donjon.adapters.linux.files import first_known, look_at, read_text, stands
 from donjon.node.devices import MODULES, PATHS
 from donjon.node.readings import AesmState, DeviceNode, HostReadings, Reading
 
@@ -66,7 +66,7 @@ def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
     except OSError as error:
         return Reading[Mapping[int, Reading[str]]].unknown(f"{folder}: {error.strerror}", source=source)
     nodes = {int(match[1]): folder / name for name in names if (match := _NODE_FOLDER.fullmatch(name))}
-    told = {number: path / "x86/sgx_total_bytes" for number, path in nodes.items() if (path / "x86/sgx_total_bytes").exists()}
+    told = {number: path / "x86/sgx_total_bytes" for number, path in nodes.items() if stands(path / "x86/sgx_total_bytes")}
     if not told:
         problem = "no NUMA node tells sgx_total_bytes (kernel before 5.17, an out-of-tree driver, or SGX off)"
         return Reading[Mapping[int, Reading[str]]].unknown(problem, source=source)
@@ -74,9 +74,9 @@ def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
 
 
 def _modules(folder: Path) -> Reading[Mapping[str, str]]:
-    if not folder.is_dir():
+    if not stands(folder):
         return Reading[Mapping[str, str]].unknown(f"{folder}: not visible", source=str(folder))
-    loaded = {name: read_text(folder / name / "version") for name in MODULES if (folder / name).is_dir()}
+    loaded = {name: read_text(folder / name / "version") for name in MODULES if stands(folder / name)}
     return Reading.of({name: (version.value or "").strip()[:64] for name, version in loaded.items()}, source=str(folder))
 
 

@@ -2,32 +2,20 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, make_asgi_app
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from donjon.adapters.http import Answer, Routes
+from donjon.adapters.metrics import exposition
 
 Probe = Callable[[], bool]
 
 
-def node_app(registry: CollectorRegistry, *, alive: Probe, ready: Probe) -> ASGI3Application:
+def routes(metrics: exposition.Registry, *, alive: Probe, ready: Probe) -> Routes:
     """The three routes; a probe's no is 503."""
-    metrics = make_asgi_app(registry)
-    probes = {"/healthz": alive, "/readyz": ready}
-
-    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "http":
-            return
-        path = scope["path"]
-        if path == "/metrics":
-            await metrics(scope, receive, send)
-        elif path in probes:
-            await _answer(send, *((200, b"ok\n") if probes[path]() else (503, b"not yet\n")))
-        else:
-            await _answer(send, 404, b"try /metrics, /healthz or /readyz\n")
-
-    return app
+    return {
+        "/metrics": lambda: Answer(status=200, body=exposition.text(metrics), content_type=exposition.CONTENT_TYPE),
+        "/healthz": lambda: _probe(alive),
+        "/readyz": lambda: _probe(ready),
+    }
 
 
-async def _answer(send: ASGISendCallable, status: int, text: bytes) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
-    await send({"type": "http.response.body", "body": text, "more_body": False})
+def _probe(probe: Probe) -> Answer:
+    return Answer(status=200, body=b"ok\n") if probe() else Answer(status=503, body=b"not yet\n")

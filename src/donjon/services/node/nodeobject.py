@@ -93,6 +93,7 @@ class NodeObjectLoop:
         node, desired = self._node, self._desired()
         if node is None or desired is None:
             return
+        seen = node
         patches = plan(node, desired, moment=clock.now())
         if patches.node is not None:
             node = await self._api.patch(self._path, patches.node, PatchType.MERGE)
@@ -103,7 +104,8 @@ class NodeObjectLoop:
             self._tell("status", patches.status)
             if turned:
                 await self._announce(node, desired)
-        self._node = node
+        if self._node is seen:  # What the watch brought meanwhile is newer, or is followed by what we wrote.
+            self._node = node
         self._state.node_is_true = True
 
     def _desired(self) -> Desired | None:

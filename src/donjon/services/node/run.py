@@ -7,13 +7,13 @@ import signal
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import server
+from donjon.adapters.http import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.services.node.devices import PluginLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
-from donjon.services.node.http import node_app
+from donjon.services.node.http import routes
 from donjon.services.node.nodeobject import NodeObjectLoop
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
@@ -34,27 +34,29 @@ async def _serve(settings: NodeSettings) -> None:
     state, metrics = AgentState(), NodeMetrics(__version__)
     api = KubeApi(in_cluster(os.environ))
     host, plugin = HostLoop(settings, state, metrics), PluginLoop(settings, state, metrics)
-    app = node_app(metrics.registry, alive=lambda: state.is_alive(clock.monotonic, PATIENCE), ready=state.is_ready)
-    http = server(app, host=settings.listen_host, port=settings.listen_port)
+    answers = routes(metrics.registry, alive=lambda: state.is_alive(clock.monotonic, PATIENCE), ready=state.is_ready)
+    http = ProbeServer(answers, host=settings.listen_host, port=settings.listen_port)
     say(LOG, "node agent starts", version=__version__, node=settings.node_name)
-    # The HTTP server stops at a signal and then raises that signal again, which would end us before we closed our sockets.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    serving = asyncio.create_task(http.serve())
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await http.start()
     loops = [
+        asyncio.create_task(stopped.wait()),
         asyncio.create_task(_look(host, plugin, state)),
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
         asyncio.create_task(TruthLoop(settings, metrics, api).run()),
     ]
     try:
-        ended, _ = await asyncio.wait([serving, *loops], return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             await task
     finally:
-        http.should_exit = True
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(serving, *loops, return_exceptions=True)
+        await asyncio.gather(*loops, return_exceptions=True)
         await plugin.close()
+        await http.close()
         await api.close()
         say(LOG, "node agent stopped", node=settings.node_name)
 

@@ -63,7 +63,7 @@ class TruthLoop:
     async def _check_later(self) -> None:
         await asyncio.sleep(CHECK_EVERY)
         claimed = frozenset(claim for found in self._claims.values() for claim in found)
-        if claimed - self._borne_out or self._borne_out - claimed:
+        if claimed != self._borne_out or self._suspects:
             await self._check(claimed)
 
     async def _check(self, claimed: frozenset[Claim]) -> None:
