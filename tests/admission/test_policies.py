@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from donjon.admission import cel
 from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
 from donjon.admission.printing import chart_template, manifest
-from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES, Rule
+from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES, SHOWN, Rule
 from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
 from donjon.findings import Finding
@@ -119,8 +119,8 @@ def test_a_rule_reads_like_a_finding(rule: Rule) -> None:
 
 
 def test_the_longest_refusal_fits_into_a_message() -> None:
-    longest_name = 253  # characters of a node's name; a list is cut at cel.SHOWN
-    longest = sum(len(rule.sentence.format(**dict.fromkeys(HOLES, "x" * max(longest_name, cel.SHOWN + 3)))) for rule in REFUSALS)
+    longest_name = 253  # characters of a node's name; a list is cut at SHOWN
+    longest = sum(len(rule.sentence.format(**dict.fromkeys(HOLES, "x" * max(longest_name, SHOWN + 3)))) for rule in REFUSALS)
     assert longest < 5 * 1024
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-SHOWN = 240  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+from donjon.admission.rules import SHOWN
 
 
 def text(value: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from donjon.findings import Severity
 from donjon.kube.names import ENCLAVE, EPC, LABEL_PROVISION, PROVISION, PROVISION_ALLOWED
 
+SHOWN = 240  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

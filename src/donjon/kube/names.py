@@ -37,4 +37,4 @@ PROVISION_ALLOWED = "allowed"
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 
-EPC_PAGE = 4096  # bytes; EPC is handed out in pages (Intel SDM, volume 3D, 34.5)
+EPC_PAGE = 4096  # bytes; EPC is handed out in pages (Intel SDM, volume 3D, "Enclave Page Cache")

@@ -25,7 +25,7 @@ _QUANTITY = re.compile(
 
 def parse(text: str) -> int:
     """The whole number that a quantity says; raises `Malformed` DJ910 for no quantity, a fraction, or more than an int64."""
-    value = _rounded(_exact(text))
+    value = exact(text)
     if value.denominator != 1:
         raise Malformed("DJ910", f"quantity {text!r}: a fraction, expected a whole number")
     if abs(value) > MAX:
@@ -49,7 +49,15 @@ def same_amount(text: str, amount: int) -> bool:
         return False
 
 
-def _exact(text: str) -> Fraction:
+def exact(text: str) -> Fraction:
+    """The number that a quantity says, of any size; raises `Malformed` DJ910 for no quantity.
+
+    Exponents beyond `MAX_EXPONENT` count as that one.
+    """
+    return _rounded(_number(text))
+
+
+def _number(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
         shown = text if len(text) <= MAX_LENGTH else f"{text[:40]}…"

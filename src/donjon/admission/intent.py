@@ -1,0 +1,109 @@
+"""What a pod says about SGX, read once from its JSON. Whether that is well is for `rules`, what becomes of it for `mutation`.
+
+Nothing here raises: a pod may be of a newer API, or nonsense. What has the wrong type or is no quantity says nothing; the API
+server refuses it in its own words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.names import ENCLAVE, EPC_UNITS, PROVISION
+from donjon.kube.quantities import exact
+
+ASKED = (*EPC_UNITS, ENCLAVE, PROVISION)
+"""The resources by which a container asks for SGX."""
+
+FIELDS = ("containers", "initContainers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container or init container, with those of its resources that ask for SGX."""
+
+    field: str  # one of FIELDS
+    index: int
+    name: str
+    limits: Mapping[str, Fraction]
+    requests: Mapping[str, Fraction]  # as the API server completes them from the limits
+    written: Mapping[str, str]  # the limits as they stand there
+    legible: bool  # limits and requests are what the API server takes for such
+    own_requests: Mapping[str, Fraction] | None  # before that; `None` where there are none
+
+    @property
+    def path(self) -> str:
+        """Where its resources stand, as a JSON pointer."""
+        return f"/spec/{self.field}/{self.index}/resources"
+
+    def wants(self, name: str) -> bool:
+        """Whether it asks for more than none of it."""
+        return self.limits.get(name, 0) > 0
+
+    def wants_any(self, names: Mapping[str, int]) -> bool:
+        """Whether it asks for more than none of any of them."""
+        return any(map(self.wants, names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a pod says about SGX."""
+
+    containers: tuple[Container, ...]  # all of them, init containers last, as the API server's policies see them
+    node: str  # spec.nodeName, empty where the scheduler is to choose
+
+    @property
+    def asks(self) -> bool:
+        """Whether any container wants anything of SGX."""
+        return any(container.wants(name) for container in self.containers for name in ASKED)
+
+
+def read(pod: Json) -> Intent:
+    """What that pod says, or one with that spec: `{"spec": …}` is enough."""
+    containers = tuple(
+        _container(field, index, entry)
+        for field in FIELDS
+        for index, entry in enumerate(_entries(at(pod, "spec", field)))
+        if isinstance(entry, dict)
+    )
+    return Intent(containers=containers, node=text(at(pod, "spec", "nodeName")))
+
+
+def text(value: Json) -> str:
+    """The string that stands there; empty where there is none."""
+    return value if isinstance(value, str) else ""
+
+
+def _container(field: str, index: int, entry: JsonObject) -> Container:
+    limits, requests = at(entry, "resources", "limits"), at(entry, "resources", "requests")
+    amounts = _amounts(limits)
+    return Container(
+        field=field,
+        index=index,
+        name=text(entry.get("name")),
+        limits=amounts,
+        requests={**amounts, **_amounts(requests)},
+        written={name: str(at(limits, name)) for name in amounts},
+        legible=isinstance(limits, dict) and (requests is None or isinstance(requests, dict)),
+        own_requests=_amounts(requests) if isinstance(requests, dict) else None,
+    )
+
+
+def _entries(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _amounts(resources: Json) -> dict[str, Fraction]:
+    stated = {name: amount(at(resources, name)) for name in ASKED}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def amount(quantity: Json) -> Fraction | None:
+    """The number that a quantity says; `None` for what is none."""
+    if isinstance(quantity, bool) or not isinstance(quantity, (str, int, float)):
+        return None
+    try:
+        return exact(quantity if isinstance(quantity, str) else repr(quantity))
+    except (Malformed, ValueError):  # Python does not print integers of more than 4,300 digits.
+        return None

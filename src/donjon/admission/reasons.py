@@ -1,0 +1,93 @@
+"""Which rules of the table hold for a pod as it came out of `mutation`, with their words filled in.
+
+A container has one reason concerning its EPC, the first that fits: too much, amounts that differ, a foreign name, no device.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from donjon.admission.intent import Container, Intent
+from donjon.admission.rules import RULES, SHOWN, Rule
+from donjon.admission.settings import Settings, Surroundings
+from donjon.findings import Finding
+from donjon.kube.names import ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
+from donjon.kube.quantities import MAX
+
+_BOUNDS = {EPC: MAX} | {name: MAX // unit + 1 for name, unit in FOREIGN_EPC.items()}
+"""From where on a number is too much: what is written in Ki to Ei, the API server caps at the largest int64."""
+
+
+def findings(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Finding, ...]:
+    """Every rule that holds, in the table's order; nothing for a pod that does not ask."""
+    if not intent.asks:
+        return ()
+    told = {rule: _concerned(rule, intent) for rule in RULES if _about_pod(rule, intent, around)}
+    return tuple(_filled(rule, concerned, intent, around, settings) for rule, concerned in told.items() if concerned is not None)
+
+
+def _about_pod(rule: Rule, intent: Intent, around: Surroundings) -> bool:
+    """Whether the rule can hold at all for this pod, where it stands."""
+    match rule.code:
+        case "DJ104":
+            return not around.may_provision
+        case "DJ105":
+            return bool(intent.node)
+        case _:
+            return True
+
+
+def _concerned(rule: Rule, intent: Intent) -> tuple[Container, ...] | None:
+    """The containers that it holds for; `None` where it does not hold, nobody where it is about the pod."""
+    holds = _ABOUT_CONTAINERS.get(rule.code)
+    if holds is None:
+        return ()
+    return tuple(filter(holds, intent.containers)) or None
+
+
+def _too_much(container: Container) -> bool:
+    return any(container.limits.get(name, 0) >= bound for name, bound in _BOUNDS.items())
+
+
+def _differing(container: Container) -> bool:
+    counted = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
+    return len(counted) > 1 and not _too_much(container)
+
+
+def _foreign(container: Container) -> bool:
+    return container.wants_any(FOREIGN_EPC) and not (_too_much(container) or _differing(container))
+
+
+def _unwired(container: Container) -> bool:
+    settled = _too_much(container) or _differing(container) or _foreign(container)
+    return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not settled
+
+
+_ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
+    "DJ101": _unwired,
+    "DJ102": _foreign,
+    "DJ103": _too_much,
+    "DJ104": lambda container: container.wants(PROVISION),
+    "DJ106": _differing,
+    "DJ107": lambda container: 0 < container.limits.get(EPC, 0) < EPC_PAGE,
+    "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
+    "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX and container.limits[EPC] % EPC_PAGE != 0,
+}
+
+
+def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings) -> Finding:
+    holes = {
+        "containers": _shortened(", ".join(container.name for container in concerned)),
+        "quantities": _shortened(", ".join(map(_quantities, concerned))),
+        "namespace": around.namespace,
+        "node": intent.node,
+        "policy": settings.wired_by,
+    }
+    words = {field: getattr(rule, field).format(**holes) for field in ("subject", "found", "why", "do")}
+    return Finding(code=rule.code, severity=rule.severity, **words)
+
+
+def _quantities(container: Container) -> str:
+    return " and ".join(f"{name}: {container.written[name]}" for name in EPC_UNITS if name in container.written)
+
+
+def _shortened(listed: str) -> str:
+    return listed if len(listed) <= SHOWN else f"{listed[:SHOWN]}..."

@@ -1,0 +1,27 @@
+"""What the rules need to know besides the pod: where it is to run, and what whoever runs the cluster has chosen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The namespace that a pod is made in."""
+
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def may_provision(self) -> bool:
+        """Whether its pods may have the provisioning key."""
+        return self.labels.get(LABEL_PROVISION) == PROVISION_ALLOWED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What whoever runs the cluster has chosen."""
+
+    wired_by: str = "donjon"  # the name of the policy that wires pods, for the words of a refusal

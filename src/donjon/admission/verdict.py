@@ -1,0 +1,35 @@
+"""A pod to its verdict: the patch that wires it, the pod after it, and every rule that then holds.
+
+The API server asks in the same order, the mutating policy first; so what is refused here is what is refused there.
+"""
+
+from dataclasses import dataclass
+
+from donjon.admission.intent import read
+from donjon.admission.mutation import patch
+from donjon.admission.reasons import findings
+from donjon.admission.settings import Settings, Surroundings
+from donjon.findings import Finding, is_refusal
+from donjon.kube.json import JsonObject
+from donjon.kube.patch import Operation, applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is to be said of a pod, and what is to be changed in it."""
+
+    findings: tuple[Finding, ...]
+    patch: tuple[Operation, ...]
+    admitted: JsonObject  # the pod after the patch
+
+    @property
+    def refused(self) -> bool:
+        """Whether the pod may not be made."""
+        return is_refusal(self.findings)
+
+
+def decide(pod: JsonObject, around: Surroundings, settings: Settings) -> Verdict:
+    """The verdict on a pod that is to be made; it never raises, whatever stands in the pod."""
+    operations = patch(read(pod))
+    admitted = applied(pod, operations) if operations else pod
+    return Verdict(findings=findings(read(admitted), around, settings), patch=operations, admitted=admitted)

@@ -1,0 +1,88 @@
+"""JSON patches (RFC 6902) as values: the two operations that we need, and what a document is after them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject
+
+APPEND = "-"  # the index after a list's last (RFC 6901, section 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Add:
+    """A member set, or an entry put into a list."""
+
+    path: str
+    value: Json
+
+    def told(self) -> JsonObject:
+        """The operation as JSON."""
+        return {"op": "add", "path": self.path, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """A member or an entry taken away."""
+
+    path: str
+
+    def told(self) -> JsonObject:
+        """The operation as JSON."""
+        return {"op": "remove", "path": self.path}
+
+
+Operation = Add | Remove
+
+
+def escaped(key: str) -> str:
+    """A key as one step of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def applied(document: JsonObject, operations: Iterable[Operation]) -> JsonObject:
+    """The document after the operations, itself untouched; raises `Malformed` DJ911 where one does not fit."""
+    own: dict[int, Json] = {}
+    changed = dict(document)
+    own[id(changed)] = changed
+    for operation in operations:
+        try:
+            _apply(changed, operation, own)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise Malformed("DJ911", f"patch: {operation.path}: nothing there to change") from error
+    return changed
+
+
+def _apply(document: JsonObject, operation: Operation, own: dict[int, Json]) -> None:
+    """Change what is our own; on the way there, what is still the original's is copied, one level at a time and once.
+
+    A deep copy of the whole would recurse as deep as whoever wrote the document likes.
+    """
+    *way, last = [step.replace("~1", "/").replace("~0", "~") for step in operation.path.split("/")[1:]]
+    place: JsonObject | list[Json] = document
+    for step in way:
+        place = _owned(place, step, own)
+    match place, operation:
+        case dict(), Add():
+            place[last] = operation.value
+        case list(), Add():
+            place.insert(len(place) if last == APPEND else int(last), operation.value)
+        case dict(), Remove():
+            del place[last]
+        case list(), Remove():
+            del place[int(last)]
+
+
+def _owned(place: JsonObject | list[Json], step: str, own: dict[int, Json]) -> JsonObject | list[Json]:
+    entry = place[step] if isinstance(place, dict) else place[int(step)]
+    if not isinstance(entry, (dict, list)):
+        raise TypeError(step)
+    if id(entry) in own:
+        return entry
+    copied = dict(entry) if isinstance(entry, dict) else list(entry)
+    own[id(copied)] = copied
+    if isinstance(place, dict):
+        place[step] = copied
+    else:
+        place[int(step)] = copied
+    return copied
