@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from donjon import __version__
 from donjon.adapters import clock
@@ -27,7 +27,7 @@ from donjon.node.rivals import rival_epc, rival_plugin, rival_socket, unasked
 
 PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
 
-_SIGNS = {Severity.ERROR: "[red]error[/]", Severity.WARNING: "[yellow]warning[/]", Severity.INFO: "[dim]info[/]"}
+_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 
 @click.command()
@@ -64,7 +64,7 @@ def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None
 
     Works with and without Kubernetes, on a laptop, a node or in a pod. Exit code 0 ready, 1 not ready, 3 could not look.
     """
-    if not host_root.is_dir():
+    if not _is_folder(host_root):
         raise Unavailable("DJ050", f"host root {host_root}: no folder; name the place where the host's root is mounted")
     facts = derive(read_host(host_root))
     readiness = Readiness(findings=(*assess(facts).findings, *_rivals(kubelet_dir), *_rival_of_epc(os.environ)))
@@ -78,6 +78,13 @@ def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None
         if bundle is not None:
             click.echo(f"wrote {bundle}: facts and findings as above, nothing else")
     sys.exit(_exit_code(facts, readiness))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # A name too long, or a folder on the way that is closed to us.
+        return False
 
 
 def _exit_code(facts: NodeFacts, readiness: Readiness) -> int:
@@ -148,17 +155,16 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")
     for line in report(facts):
-        table.add_row(
-            line.name, line.shown if line.value is not None else f"[yellow]unknown[/]: {line.problem}", f"[dim]{line.source}[/]"
-        )
+        shown = Text(line.shown) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
+        table.add_row(Text(line.name), shown, Text(line.source, style="dim"))
     console.print(table)
     console.print()
     for finding in readiness.findings:
-        head = f"{finding.code} {finding.subject}: {finding.found}"
-        console.print(f"{_SIGNS[finding.severity]} {escape(head)}", soft_wrap=True)
-        console.print(f"      why: {escape(finding.why)}", soft_wrap=True)
+        sign = str(finding.severity), _STYLES[finding.severity]
+        console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
+        console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
         if finding.do:
-            console.print(f"      do:  {escape(finding.do)}", soft_wrap=True)
+            console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
     console.print()
     simulated = " (SIMULATED: a file stands in for the processor)" if facts.cpu_standin else ""
     verdict = "[green]ready[/]: this machine can run enclaves" if readiness.ready else "[red]not ready[/]: see the errors above"
