@@ -45,15 +45,19 @@ def name(item: JsonObject) -> object:
     return at(item, "metadata", "name")
 
 
+def whole(item: JsonObject) -> JsonObject:
+    return item
+
+
 class Follower:
     """A watch in the background, and what it has told so far."""
 
     def __init__(self, api: KubeApi) -> None:
-        self.told: list[Listed | Changed] = []
+        self.told: list[Listed[JsonObject] | Changed[JsonObject]] = []
         self.task = asyncio.create_task(self._follow(api))
 
     async def _follow(self, api: KubeApi) -> None:
-        async for change in api.follow(NODES, SELECTOR):
+        async for change in api.follow(NODES, SELECTOR, whole):
             self.told.append(change)
 
     async def has(self, count: int) -> None:
@@ -128,7 +132,11 @@ def test_a_watch_lists_then_tells_every_change_of_what_was_selected(tmp_path: Pa
     told(story, tmp_path)
 
 
-def test_a_watch_that_ends_goes_on_where_a_bookmark_left_it_and_lists_no_more(tmp_path: Path) -> None:
+def test_a_watch_that_ends_goes_on_where_a_bookmark_left_it_and_lists_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SHORT", 0.0)
+
     async def story(server: FakeApi, api: KubeApi) -> None:
         follower = Follower(api)
         await watching(server)
@@ -148,7 +156,11 @@ def test_a_watch_that_ends_goes_on_where_a_bookmark_left_it_and_lists_no_more(tm
 
 
 @pytest.mark.parametrize("manner", ["an event", "an answer"])
-def test_a_server_that_forgot_where_we_were_ends_the_watch_so_that_all_is_listed_anew(tmp_path: Path, manner: str) -> None:
+def test_a_server_that_forgot_where_we_were_ends_the_watch_so_that_all_is_listed_anew(
+    tmp_path: Path, manner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SHORT", 0.0)
+
     async def story(server: FakeApi, api: KubeApi) -> None:
         if manner == "an answer":
             server.answer = lambda request: status(410, "too old") if "watch" in request.query else None
@@ -165,10 +177,8 @@ def test_a_server_that_forgot_where_we_were_ends_the_watch_so_that_all_is_listed
 def test_servers_that_end_every_watch_at_once_are_not_flooded(tmp_path: Path) -> None:
     async def story(server: FakeApi, api: KubeApi) -> None:
         server.answer = lambda request: http(200, b"") if "watch" in request.query else None
-        follower = Follower(api)
-        await asyncio.sleep(1)
-        assert 2 <= len(server.asked("GET", NODES)) <= 2 + 1 / client.PAUSE
-        await cancelled(follower)
+        assert "ended at once" in (await ended(Follower(api))).message
+        assert len(server.asked("GET", NODES)) == 2
 
     told(story, tmp_path)
 
@@ -264,7 +274,7 @@ def test_whatever_the_server_answers_is_an_object_or_unavailable(tmp_path: Path,
             assert words in refused.value.message
             assert len(refused.value.message) < 1200
         with pytest.raises(Unavailable):
-            await anext(api.follow(NODES, SELECTOR))
+            await anext(api.follow(NODES, SELECTOR, whole))
 
     told(story, tmp_path)
 

@@ -295,9 +295,11 @@ def test_an_identity_is_that_of_a_socket_and_of_nothing_else(short: Path) -> Non
     asyncio.run(story())
 
 
-def test_a_folder_that_is_gone_counts_as_deleted(short: Path) -> None:
+def test_a_folder_that_was_never_there_is_not_taken_for_a_deleted_one(short: Path) -> None:
     folder = short / "device-plugins"
-    assert is_deleted(folder)
+    with pytest.raises(Unavailable) as refused:
+        is_deleted(folder)
+    assert refused.value.code == "DJ031"
     folder.mkdir()
     assert not is_deleted(folder)
 

@@ -297,7 +297,7 @@ def test_an_unprivileged_reader_of_closed_folders_gets_unknown_facts_and_no_erro
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "{'unreadable'} {} None None"
+    assert done.stdout.strip() == "{'unreadable'} None None None"
 
 
 def test_a_root_whose_name_is_too_long_for_any_path_is_unreadable_and_raises_nothing() -> None:

@@ -31,7 +31,7 @@ def donjon(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 
 def doctor(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return donjon("doctor", "--host-root", root, "--kubelet-dir", root / "kubelet", *arguments)
+    return donjon("doctor", "--host-root", root, "--plugin-dir", root / "kubelet/device-plugins", *arguments)
 
 
 # Help.
@@ -197,7 +197,7 @@ def test_a_bundle_holds_what_was_said_and_no_secret(tmp_path: Path) -> None:
     root = written(tmp_path / "host", replace(USUAL, containerd=config))
     bundle = tmp_path / "bundle.json"
     done = donjon(
-        *("doctor", "--host-root", root, "--kubelet-dir", root, "--bundle", bundle),
+        *("doctor", "--host-root", root, "--plugin-dir", root, "--bundle", bundle),
         REGISTRY_PASSWORD=SECRET,
         DONJON_NODE_NAME=f"node-{SECRET}",
     )
@@ -250,7 +250,7 @@ def test_another_device_plugin_is_told_by_its_socket() -> None:
 def test_doctor_in_a_pod_that_may_not_ask_says_what_it_could_not_see(tmp_path: Path) -> None:
     root = written_without_devices(tmp_path, USUAL)
     done = donjon(
-        *("doctor", "--host-root", root, "--kubelet-dir", root),
+        *("doctor", "--host-root", root, "--plugin-dir", root),
         KUBERNETES_SERVICE_HOST="127.0.0.1",
         KUBERNETES_SERVICE_PORT="1",
         DONJON_NODE_NAME="sgx-1",

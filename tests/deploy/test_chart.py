@@ -49,7 +49,7 @@ EVERY_VALUE = [
     ('node.podLabels={"cost": "infra"}', "cost: infra"),
     ('node.extraEnv=[{"name": "DONJON_X", "value": "1"}]', "name: DONJON_X"),
     ('node.extraArgs=["--more"]', "- --more"),
-    ('node.kubeletDir="/data/kubelet"', "/data/kubelet/device-plugins"),
+    ('node.kubeletDir="/data/kubelet"', "/data/kubelet/pod-resources"),
     ('node.hostRoot="/stand-in"', "--host-prefix=/stand-in"),
     ("metrics.port=9999", "--listen=0.0.0.0:9999"),
     ("metrics.service.enabled=true", "clusterIP: None"),
@@ -201,7 +201,7 @@ def test_the_agents_flags_are_flags_that_it_knows(helm: Helm) -> None:
     assert agent[:2] == ["node", "run"]
     known = {option for parameter in run.params for option in parameter.opts}
     assert {flag.partition("=")[0] for flag in agent[2:]} <= known
-    assert following[0]["containers"][0]["args"] == ["node", "forget", "--all"]
+    assert following[0]["containers"][0]["args"] == ["node", "forget", "--all", "--advertise=epc,labels,devices"]
     assert "--all" in {option for parameter in forget.params for option in parameter.opts}
 
 

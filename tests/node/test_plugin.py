@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from donjon.node.plugin import (
+    DEAF_LOOKS,
     MAX_SKIPPED_LOOKS,
     Action,
     Endpoint,
@@ -23,7 +24,7 @@ ANOTHER: SocketIdentity = (1, 11, 101)
 KUBELET: SocketIdentity = (1, 20, 200)
 NEW_KUBELET: SocketIdentity = (1, 21, 201)
 
-SEEN = Surroundings(offered=True, socket=OURS, kubelet=KUBELET)
+SEEN = Surroundings(offered=True, socket=OURS, kubelet=KUBELET, listening=True)
 IDLE = Endpoint()
 BINDING = Endpoint(phase=Phase.BINDING)
 BOUND = Endpoint(phase=Phase.BOUND, socket=OURS)
@@ -126,13 +127,35 @@ def test_failures_skip_more_looks_each_time_up_to_a_bound_and_success_forgets_th
 
 
 IDENTITIES = st.one_of(st.none(), st.tuples(st.just(1), st.integers(0, 3), st.integers(0, 3)))
-SURROUNDINGS = st.builds(Surroundings, offered=st.booleans(), socket=IDENTITIES, kubelet=IDENTITIES)
+SURROUNDINGS = st.builds(Surroundings, offered=st.booleans(), socket=IDENTITIES, kubelet=IDENTITIES, listening=st.booleans())
 ANSWERS = st.sampled_from([Event.DONE, Event.FAILED, None])  # None: the action is still under way at the next look.
 CALM_LOOKS = 2 * (MAX_SKIPPED_LOOKS + 1) + 3
 
 
 def waits_for_an_answer(endpoint: Endpoint) -> bool:
     return endpoint.phase in {Phase.BINDING, Phase.REGISTERING}
+
+
+def test_a_kubelet_that_stopped_listening_is_registered_with_again_less_and_less_often() -> None:
+    endpoint, looks = REGISTERED, []
+    deaf = replace(SEEN, listening=False)
+    for _ in range(4):
+        count = 0
+        action = None
+        while action is None:
+            endpoint, action = look(endpoint, deaf)
+            count += 1
+        assert action is Action.REGISTER
+        endpoint = answer(endpoint, Event.DONE)
+        looks.append(count)
+    assert looks == [DEAF_LOOKS, 2 * DEAF_LOOKS, 4 * DEAF_LOOKS, 8 * DEAF_LOOKS]
+
+
+def test_a_kubelet_that_listens_in_between_is_not_registered_with_again() -> None:
+    endpoint, action = REGISTERED, None
+    for number in range(10 * DEAF_LOOKS):
+        endpoint, action = look(endpoint, replace(SEEN, listening=number % 3 == 0))
+        assert action is None
 
 
 @settings(max_examples=300)
@@ -150,7 +173,7 @@ def test_after_any_history_a_calm_kubelet_has_it_registered_within_a_few_looks(
     standing: SocketIdentity | None = endpoint.socket
     bound = 0
     for _ in range(CALM_LOOKS):
-        endpoint, action = look(endpoint, Surroundings(offered=True, socket=standing, kubelet=NEW_KUBELET))
+        endpoint, action = look(endpoint, Surroundings(offered=True, socket=standing, kubelet=NEW_KUBELET, listening=True))
         if action is Action.BIND:
             bound += 1
             standing = (2, bound, bound)

@@ -13,6 +13,7 @@ from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject, at
 from donjon.kube.names import CONDITION_READY, EPC, LABEL_CAPABLE, LABEL_SGX
 from donjon.node.labels import labels
+from donjon.node.offer import Advertise
 from donjon.node.readiness import Readiness, assess
 from donjon.node.registration import (
     MAX_MESSAGE,
@@ -26,6 +27,7 @@ from donjon.node.registration import (
     plan,
     stated_condition,
 )
+from donjon.node.rivals import NFD_ANNOTATION
 
 NOON = "2026-11-23T12:00:00Z"
 LATER = "2026-11-23T12:30:00Z"
@@ -177,10 +179,26 @@ def test_node_feature_discovery_says_in_an_annotation_that_epc_is_its_own(annota
     assert epc_is_anothers({"metadata": {"annotations": annotations}}) is theirs
 
 
+ALL = frozenset(Advertise)
+
+
 def test_a_farewell_takes_all_of_ours_and_nothing_else() -> None:
-    node = applied(after(bare()), farewell(after(bare())))
+    node = applied(after(bare()), farewell(after(bare()), ALL))
     assert node == bare()
-    assert farewell(node) == NOTHING_TO_DO
+    assert farewell(node, ALL) == NOTHING_TO_DO
+
+
+def test_a_farewell_leaves_what_others_write() -> None:
+    node = after(bare())
+    left = applied(node, farewell(node, frozenset({Advertise.DEVICES})))
+    assert at(left, "status", "capacity", EPC) == at(node, "status", "capacity", EPC)
+    assert at(left, "metadata", "labels") == at(node, "metadata", "labels")
+    assert at(node, "metadata") != {}
+    theirs = after(bare())
+    metadata = theirs["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["annotations"] = {NFD_ANNOTATION: EPC}
+    assert at(farewell(theirs, ALL).status, "status", "capacity") is None
 
 
 def test_the_condition_of_a_ready_node_carries_its_warnings() -> None:
@@ -212,7 +230,7 @@ def test_a_message_too_long_for_the_api_server_is_cut_and_says_so(severity: Seve
 @pytest.mark.parametrize("node", [{}, {"status": None, "metadata": []}, {"status": {"conditions": "none", "capacity": 3}}])
 def test_a_node_object_that_is_nonsense_is_planned_for_all_the_same(node: JsonObject) -> None:
     assert plan(node, DESIRED, moment=NOON).status is not None
-    assert farewell(node) == NOTHING_TO_DO
+    assert farewell(node, ALL) == NOTHING_TO_DO
 
 
 def test_facts_to_labels_to_node_and_nothing_more_to_do() -> None:

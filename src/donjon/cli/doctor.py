@@ -40,12 +40,11 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "di
     help="Where the host's root is for this process.",
 )
 @click.option(
-    "--kubelet-dir",
-    envvar="DONJON_KUBELET_DIR",
-    default="/var/lib/kubelet",
+    "--plugin-dir",
+    default="/var/lib/kubelet/device-plugins",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="The kubelet's folder, to see other device plugins; it need not be there.",
+    help="The kubelet's folder of plugin sockets, to see other device plugins; it need not be there.",
 )
 @click.option(
     "--output",
@@ -59,7 +58,7 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "di
 @click.option(
     "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Also write all of it to a file for a bug report."
 )
-def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None) -> None:
+def doctor(*, host_root: Path, plugin_dir: Path, form: str, bundle: Path | None) -> None:
     """Tell whether this machine can run enclaves, and what to do if not.
 
     Works with and without Kubernetes, on a laptop, a node or in a pod. Exit code 0 ready, 1 not ready, 3 could not look.
@@ -67,7 +66,7 @@ def doctor(*, host_root: Path, kubelet_dir: Path, form: str, bundle: Path | None
     if not _is_folder(host_root):
         raise Unavailable("DJ050", f"host root {host_root}: no folder; name the place where the host's root is mounted")
     facts = derive(read_host(host_root))
-    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(kubelet_dir), *_rival_of_epc(os.environ)))
+    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(plugin_dir), *_rival_of_epc(os.environ)))
     document = _document(facts, readiness)
     if bundle is not None:
         _write(bundle, document)
@@ -94,9 +93,8 @@ def _exit_code(facts: NodeFacts, readiness: Readiness) -> int:
     return EXIT_YES if readiness.ready else EXIT_NO
 
 
-def _rivals(kubelet_dir: Path) -> list[Finding]:
-    folder = kubelet_dir / "device-plugins"
-    return [rival_plugin(resource) for resource in (ENCLAVE, PROVISION) if answers(folder / rival_socket(resource))]
+def _rivals(plugin_dir: Path) -> list[Finding]:
+    return [rival_plugin(resource) for resource in (ENCLAVE, PROVISION) if answers(plugin_dir / rival_socket(resource))]
 
 
 def _rival_of_epc(environment: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -61,7 +61,7 @@ def node() -> None:
     default="/var/lib/kubelet",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="The kubelet's folder, as this process sees it.",
+    help="The kubelet's --root-dir, as this process sees it; its plugin folder does not follow it.",
 )
 @click.option(
     "--enclave-limit",
@@ -150,11 +150,21 @@ def run(
 @node.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every node of the cluster.")
-def forget(*, names: tuple[str, ...], every: bool) -> None:
+@click.option(
+    "--advertise",
+    default="epc,labels,devices",
+    show_default=True,
+    callback=_advertise,
+    help="What the agents were told to advertise; the rest is another's and stays.",
+)
+def forget(*, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise]) -> None:
     """Take Donjon's EPC, labels and condition off nodes; agents must be gone, or they write them again."""
     from donjon.services.node.forget import forget as take_away  # noqa: PLC0415
 
     if bool(names) == every:
         raise click.UsageError("name the nodes, or say --all")
-    for name in take_away(names):
+    cleaned = take_away(names, advertise)
+    for name in cleaned:
         click.echo(f"{name}: EPC, labels and condition of Donjon are gone")
+    if not cleaned:
+        click.echo("nothing of Donjon on any of these nodes")

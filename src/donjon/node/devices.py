@@ -51,7 +51,17 @@ CONTAINER_PATHS: dict[Role, tuple[str, ...]] = {
     Role.ENCLAVE: ("/dev/sgx_enclave", "/dev/sgx/enclave"),
     Role.PROVISION: ("/dev/sgx_provision", "/dev/sgx/provision"),
 }
-"""Where a container finds a device: at its in-tree and at its legacy path, whatever the host's driver calls it."""
+"""Where a container finds a device: at its in-tree and at its legacy path, whichever of the two the host's driver uses."""
+
+_OWN_INTERFACE = frozenset({"/dev/sgx", "/dev/sgx_prv", "/dev/isgx"})
+"""Devices whose drivers speak an interface of their own. An SDK picks the interface by the path (intel/linux-sgx
+psw/urts/linux/edmm_utility.cpp, get_driver_type), so under another path it would speak the wrong one."""
+
+
+def container_paths(role: Role, host_path: str) -> tuple[str, ...]:
+    """Where a container finds the device of the host."""
+    return (host_path,) if host_path in _OWN_INTERFACE else CONTAINER_PATHS[role]
+
 
 MODULES: dict[str, DriverKind] = {"intel_sgx": DriverKind.DCAP, "isgx": DriverKind.ISGX}
 """Kernel modules of the out-of-tree drivers; the in-tree driver is built in and has none."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from donjon.kube.names import ENCLAVE, PROVISION
-from donjon.node.devices import CONTAINER_PATHS, Role
+from donjon.node.devices import Role, container_paths
 from donjon.node.facts import NodeFacts
 from donjon.node.readiness import Readiness
 from donjon.node.readings import DeviceNode
@@ -75,7 +75,7 @@ def renew(previous: Offer, facts: NodeFacts, readiness: Readiness, settings: Off
 
 def _device(previous: Offer, resource: str, role: Role, node: DeviceNode | None, count: int) -> DeviceOffer | None:
     if node is not None:
-        paths = CONTAINER_PATHS[role]
+        paths = container_paths(role, node.path)
         return DeviceOffer(resource=resource, host_path=node.path, container_paths=paths, count=count, healthy=True)
     before = next((device for device in previous.devices if device.resource == resource), None)
     return None if before is None else replace(before, healthy=False)

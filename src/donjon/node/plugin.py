@@ -12,6 +12,7 @@ SocketIdentity = tuple[int, int, int]
 """Device, inode and change time (ns) of a socket: another one at the same path has another identity."""
 
 MAX_SKIPPED_LOOKS = 3
+DEAF_LOOKS = 6  # looks without a kubelet that listens after which we register again; doubled each time, up to 32 fold
 
 
 class Phase(StrEnum):
@@ -32,7 +33,7 @@ class Event(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SOCKET_LOST = "socket lost"
-    KUBELET_NEW = "kubelet new"
+    KUBELET_NEW = "kubelet new"  # another one, or one that does not listen to us any more
 
 
 class Action(StrEnum):
@@ -68,6 +69,8 @@ class Endpoint:
     kubelet: SocketIdentity | None = None
     skip: int = 0  # looks to let pass after a failure
     failures: int = 0
+    deaf: int = 0  # looks since the kubelet stopped listening to us
+    unheard: int = 0  # how often we registered again because of that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,15 @@ class Surroundings:
     offered: bool
     socket: SocketIdentity | None  # what stands at our socket's path
     kubelet: SocketIdentity | None  # what stands at kubelet.sock
+    listening: bool  # the kubelet reads our list of devices; it never comes back by itself once it stopped
 
 
 def look(endpoint: Endpoint, seen: Surroundings) -> tuple[Endpoint, Action | None]:
     """The endpoint after a look, and what to do now."""
     if endpoint.skip:
         return replace(endpoint, skip=endpoint.skip - 1), None
+    quiet = endpoint.phase is Phase.REGISTERED and not seen.listening
+    endpoint = replace(endpoint, deaf=endpoint.deaf + 1 if quiet else 0)
     event = _event(endpoint, seen)
     if event is None or (endpoint.phase, event) not in _TABLE:
         return endpoint, None
@@ -98,8 +104,8 @@ def answer(endpoint: Endpoint, event: Event, *, socket: SocketIdentity | None = 
         failures = endpoint.failures + 1
         return replace(endpoint, phase=phase, kubelet=None, failures=failures, skip=min(failures, MAX_SKIPPED_LOOKS))
     if endpoint.phase is Phase.BINDING:
-        return replace(endpoint, phase=phase, socket=socket, kubelet=None)
-    return replace(endpoint, phase=phase, failures=0)
+        return replace(endpoint, phase=phase, socket=socket, kubelet=None, unheard=0)
+    return replace(endpoint, phase=phase, failures=0, deaf=0, unheard=endpoint.unheard + (endpoint.deaf > 0))
 
 
 def _event(endpoint: Endpoint, seen: Surroundings) -> Event | None:
@@ -111,5 +117,7 @@ def _event(endpoint: Endpoint, seen: Surroundings) -> Event | None:
     if seen.socket is None or seen.socket != endpoint.socket:
         return Event.SOCKET_LOST
     if seen.kubelet is not None and seen.kubelet != endpoint.kubelet:
+        return Event.KUBELET_NEW
+    if endpoint.deaf >= DEAF_LOOKS << min(endpoint.unheard, 5):
         return Event.KUBELET_NEW
     return None

@@ -195,21 +195,23 @@ def _legacy_driver(facts: NodeFacts) -> Iterator[Finding]:
 
 
 def _non_root(facts: NodeFacts) -> Iterator[Finding]:
-    node = facts.enclave
-    if node is None or node.mode & _ANYONE_MAY_USE == _ANYONE_MAY_USE or facts.device_ownership.value:
+    node, ownership = facts.enclave, facts.device_ownership
+    if node is None or node.mode & _ANYONE_MAY_USE == _ANYONE_MAY_USE or ownership.value:
         return
     group = (
         f"or give the pod securityContext.supplementalGroups: [{node.gid}]"
         if node.mode & _GROUP_MAY_USE == _GROUP_MAY_USE and node.gid != 0
         else "or let udev give the device a group (systemd's rule: GROUP sgx, MODE 0660) and the pod that supplemental group"
     )
+    unseen = f"whether they can depends on the runtime's configuration, which was not seen ({ownership.problem})"
     yield Finding(
         code="DJ009",
-        severity=Severity.WARNING,
+        severity=Severity.INFO if ownership.value is None else Severity.WARNING,
         subject=node.path,
         found=f"mode {node.mode:04o}, owner {node.uid}, group {node.gid}",
-        why="containers that do not run as root cannot open it",
-        do=f"set device_ownership_from_security_context = true in containerd's configuration, {group}",
+        why=unseen if ownership.value is None else "containers that do not run as root cannot open it",
+        do="for containers that do not run as root: set device_ownership_from_security_context = true in the configuration of "
+        f"containerd or CRI-O, {group}",
     )
 
 

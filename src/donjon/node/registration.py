@@ -11,6 +11,7 @@ from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.names import CONDITION_READY, EPC
 from donjon.kube.quantities import same_amount
 from donjon.node.labels import NO_LABELS
+from donjon.node.offer import Advertise
 from donjon.node.readiness import Readiness
 from donjon.node.rivals import NFD_ANNOTATION
 
@@ -65,6 +66,11 @@ def condition(readiness: Readiness) -> Condition:
     return Condition(status=True, reason="SGXReady", message=_cut(message))
 
 
+def shortened(text: str, most: int = MAX_MESSAGE) -> str:
+    """The text, or its beginning and a sign that there was more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def plan(node: JsonObject, desired: Desired, *, moment: str) -> Patches:
     """The patches that make the node say what is desired; `moment` (RFC 3339) is when a changed condition changed."""
     return Patches(status=_status(node, desired, moment), node=_labels(node, desired.labels))
@@ -82,14 +88,15 @@ def stated_condition(node: JsonObject) -> JsonObject:
     return next((entry for entry in conditions if entry.get("type") == CONDITION_READY), {})
 
 
-def farewell(node: JsonObject) -> Patches:
-    """The patches that take away all that Donjon ever wrote on a node."""
-    status: JsonObject = {
-        field: {EPC: None} for field in ("capacity", "allocatable") if at(node, "status", field, EPC) is not None
-    }
+def farewell(node: JsonObject, advertised: frozenset[Advertise]) -> Patches:
+    """The patches that take away what agents that advertise so wrote on a node; what others write there stays."""
+    status: JsonObject = {}
+    if Advertise.EPC in advertised and not epc_is_anothers(node):
+        status |= {field: {EPC: None} for field in ("capacity", "allocatable") if at(node, "status", field, EPC) is not None}
     if stated_condition(node):
         status["conditions"] = [{"$patch": "delete", "type": CONDITION_READY}]
-    return Patches(status={"status": status} if status else None, node=_labels(node, NO_LABELS))
+    labels = _labels(node, NO_LABELS if Advertise.LABELS in advertised else {})
+    return Patches(status={"status": status} if status else None, node=labels)
 
 
 def _cut(message: str) -> str:

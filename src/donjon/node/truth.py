@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from donjon.findings import Finding, Severity
 from donjon.kube.asks import asks, epc_asked
 from donjon.kube.json import JsonObject, at, objects
-from donjon.kube.names import ENCLAVE
+from donjon.kube.names import ENCLAVE, PROVISION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -25,8 +25,29 @@ class Claim:
     container_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedPod:
+    """What the agent keeps of a pod of its node."""
+
+    uid: str
+    claims: tuple[Claim, ...]
+    uses_devices: bool  # some container limits a device of ours, with EPC or without
+
+    @property
+    def concerns_us(self) -> bool:
+        """Whether it is worth keeping."""
+        return self.uses_devices or bool(self.claims)
+
+
 Assigned = Mapping[tuple[str, str, str], frozenset[str]]
 """Namespace, pod and container to the resources of which the kubelet gave it a device."""
+
+
+def watched(pod: JsonObject) -> WatchedPod:
+    """What is kept of a pod."""
+    containers = (each for field in ("containers", "initContainers") for each in objects(at(pod, "spec", field)))
+    uses = any(at(each, "resources", "limits", name) is not None for each in containers for name in (ENCLAVE, PROVISION))
+    return WatchedPod(uid=str(at(pod, "metadata", "uid")), claims=claims(pod), uses_devices=uses)
 
 
 def claims(pod: JsonObject) -> tuple[Claim, ...]:

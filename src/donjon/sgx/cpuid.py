@@ -1,6 +1,6 @@
 """CPUID as far as it speaks of SGX: leaf 7 (is it there), leaf 12H (what it can do, and its EPC sections).
 
-Source: Intel SDM volume 3D, section 37.7.2 "Intel SGX Resource Enumeration Leaves", and volume 2A, CPUID.
+Source: Intel SDM, volume 3D, "Intel SGX Resource Enumeration Leaves", and volume 2A, CPUID.
 """
 
 from collections.abc import Mapping

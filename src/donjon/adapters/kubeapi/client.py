@@ -6,21 +6,24 @@ Source: Kubernetes API Concepts, "Efficient detection of changes".
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import httpx2
 
 from donjon.errors import Misconfigured, Unavailable
 from donjon.kube.json import Json, JsonObject, at, objects
 
+T = TypeVar("T")
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
 WATCH_SECONDS = 60
-PAUSE = 0.2  # seconds after a watch that ended, so that a server that ends them at once is not flooded
+SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
+PAGE = 25  # objects of one page of a list
 GONE = 410
 
 
@@ -41,17 +44,17 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """All objects there are; what was known before is to be forgotten."""
+class Listed(Generic[T]):
+    """What is kept of all objects there are; what was known before is to be forgotten."""
 
-    items: tuple[JsonObject, ...]
+    items: tuple[T, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """An object that was added or changed, or is gone."""
+class Changed(Generic[T]):
+    """What is kept of an object that was added or changed, or is gone."""
 
-    item: JsonObject
+    item: T
     gone: bool
 
 
@@ -94,22 +97,39 @@ class KubeApi:
         """The object as it was created."""
         return await self._call("POST", path, body=body)
 
-    async def follow(self, path: str, selector: str) -> AsyncIterator[Listed | Changed]:
-        """All objects that the field selector finds, then every change; ends where the server has forgotten where we were."""
-        listed = await self._call("GET", path, query={"fieldSelector": selector})
-        yield Listed(objects(listed.get("items")))
-        version = str(at(listed, "metadata", "resourceVersion") or "")
+    async def follow(self, path: str, selector: str, keep: Callable[[JsonObject], T]) -> AsyncIterator[Listed[T] | Changed[T]]:
+        """What `keep` makes of all objects that the field selector finds, then of every change.
+
+        Nothing else of the objects stays in memory. Ends where the server has forgotten where we were.
+        """
+        loop = asyncio.get_running_loop()
+        items, version = await self._list(path, selector, keep)
+        yield Listed(items)
+        del items
         while True:
+            began = loop.time()
             async for kind, item in self._watch(path, selector, version):
                 if kind == "ERROR":
-                    if at(item, "code") == GONE:
-                        await asyncio.sleep(PAUSE)
+                    if at(item, "code") == GONE and loop.time() - began > SHORT:
                         return
-                    raise Unavailable("DJ041", f"watch {path}: {at(item, 'message')}")
+                    raise Unavailable("DJ041", f"watch {path}: {at(item, 'message') or 'ended at once'}")
                 version = str(at(item, "metadata", "resourceVersion") or version)
                 if kind != "BOOKMARK":
-                    yield Changed(item, gone=kind == "DELETED")
-            await asyncio.sleep(PAUSE)
+                    yield Changed(keep(item), gone=kind == "DELETED")
+            if loop.time() - began < SHORT:
+                raise Unavailable("DJ041", f"watch {path}: ended at once")
+
+    async def _list(self, path: str, selector: str, keep: Callable[[JsonObject], T]) -> tuple[tuple[T, ...], str]:
+        """What is kept of all objects, read in pages, and the version from which to watch."""
+        kept: list[T] = []
+        token = ""
+        while True:
+            query = {"fieldSelector": selector, "limit": str(PAGE)} | ({"continue": token} if token else {})
+            page = await self._call("GET", path, query=query)
+            kept += [keep(item) for item in objects(page.get("items"))]
+            token = str(at(page, "metadata", "continue") or "")
+            if not token:
+                return tuple(kept), str(at(page, "metadata", "resourceVersion") or "")
 
     async def _watch(self, path: str, selector: str, version: str) -> AsyncIterator[tuple[str, JsonObject]]:
         query = {

@@ -4,6 +4,7 @@ import socket
 import stat
 from pathlib import Path
 
+from donjon.errors import Unavailable
 from donjon.node.plugin import SocketIdentity
 
 
@@ -17,11 +18,14 @@ def identity(path: Path) -> SocketIdentity | None:
 
 
 def is_deleted(folder: Path) -> bool:
-    """Whether the folder was deleted under us: a mount keeps the old one, which nobody else sees any more."""
+    """Whether the folder was deleted under us: a mount keeps the old one, which nobody else sees any more.
+
+    Raises `Unavailable` DJ031 where there is no folder to look at.
+    """
     try:
         return folder.stat().st_nlink == 0
-    except OSError:
-        return True
+    except OSError as error:
+        raise Unavailable("DJ031", f"plugin folder {folder}: {error.strerror or error}") from error
 
 
 def answers(path: Path) -> bool:

@@ -35,6 +35,7 @@ class PluginServer:
         self._path = path
         self._service = _DevicePlugin(offer, allocate)
         self._server: _Server | None = None
+        self._bound: SocketIdentity | None = None
 
     async def bind(self) -> SocketIdentity:
         """Serve at the socket anew and tell its identity; raises `Unavailable` DJ031 where the folder does not let us."""
@@ -46,20 +47,29 @@ class PluginServer:
         except OSError as error:
             raise Unavailable("DJ031", f"plugin socket {self._path}: {error.strerror or error}") from error
         self._server = server
-        bound = identity(self._path)
-        if bound is None:
+        self._bound = identity(self._path)
+        if self._bound is None:
             await self.close()
             raise Unavailable("DJ031", f"plugin socket {self._path}: gone as soon as it was made")
-        return bound
+        return self._bound
 
     async def close(self) -> None:
-        """Stop serving; the kubelet then marks the devices unhealthy."""
+        """Stop serving, and leave no socket behind; the kubelet then marks the devices unhealthy."""
+        if self._bound is not None and identity(self._path) == self._bound:
+            with suppress(OSError):
+                self._path.unlink()
+        self._bound = None
         if self._server is not None:
             server, self._server = self._server, None
             server.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING):
                     await server.wait_closed()
+
+    @property
+    def listening(self) -> bool:
+        """Whether a kubelet reads the list of devices."""
+        return self._service.listeners > 0
 
     def offer(self, offer: DeviceOffer) -> None:
         """Tell every kubelet that listens what is offered now."""
@@ -94,6 +104,7 @@ class _DevicePlugin(DevicePluginBase):
         self._offer = offer
         self._allocate = allocate
         self._changed = asyncio.Event()
+        self.listeners = 0
 
     def change(self, offer: DeviceOffer) -> None:
         if offer != self._offer:
@@ -107,11 +118,16 @@ class _DevicePlugin(DevicePluginBase):
 
     async def ListAndWatch(self, stream: Stream[wire.Empty, wire.ListAndWatchResponse]) -> None:
         await stream.recv_message()
-        with suppress(StreamTerminatedError):
+        self.listeners += 1
+        try:
             while True:
                 changed, offer = self._changed, self._offer
                 await stream.send_message(_listing(offer))
                 await changed.wait()
+        except StreamTerminatedError:
+            pass
+        finally:
+            self.listeners -= 1
 
     async def GetPreferredAllocation(
         self, stream: Stream[wire.PreferredAllocationRequest, wire.PreferredAllocationResponse]

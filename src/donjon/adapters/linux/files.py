@@ -38,11 +38,13 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
 
 
 def stands(path: Path) -> bool:
-    """Whether anything can be seen at a path, links followed; what we may not look at counts as not there."""
+    """Whether anything stands at a path, links followed; what may not be looked at does: reading it says why not."""
     try:
         path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
     return True
 
 

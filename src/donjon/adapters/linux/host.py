@@ -74,10 +74,12 @@ def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
 
 
 def _modules(folder: Path) -> Reading[Mapping[str, str]]:
-    if not stands(folder):
-        return Reading[Mapping[str, str]].unknown(f"{folder}: not visible", source=str(folder))
-    loaded = {name: read_text(folder / name / "version") for name in MODULES if stands(folder / name)}
-    return Reading.of({name: (version.value or "").strip()[:64] for name, version in loaded.items()}, source=str(folder))
+    try:
+        loaded = {path.name for path in folder.iterdir()} & set(MODULES)
+    except OSError as error:
+        return Reading[Mapping[str, str]].unknown(f"{folder}: {error.strerror}", source=str(folder))
+    versions = {name: read_text(folder / name / "version") for name in loaded}
+    return Reading.of({name: (version.value or "").strip()[:64] for name, version in versions.items()}, source=str(folder))
 
 
 def _dev_options(root: Path) -> Reading[frozenset[str]]:

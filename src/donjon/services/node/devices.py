@@ -4,6 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
+from donjon.adapters import clock
 from donjon.adapters.kubelet.folder import answers, identity, is_deleted
 from donjon.adapters.kubelet.plugin import PluginServer, register
 from donjon.adapters.logs import say
@@ -12,13 +13,14 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.allocation import allocate
 from donjon.node.offer import DeviceOffer
-from donjon.node.plugin import Action, Endpoint, Event, Phase, Surroundings, answer, look
+from donjon.node.plugin import Action, Endpoint, Event, Phase, SocketIdentity, Surroundings, answer, look
 from donjon.node.rivals import rival_plugin, rival_socket
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
 
+ASK_RIVALS_EVERY = 10.0  # seconds
 RESOURCES = (ENCLAVE, PROVISION)
 _OURS = {ENCLAVE: "donjon-enclave.sock", PROVISION: "donjon-provision.sock"}
 
@@ -34,6 +36,7 @@ class PluginLoop:
         self._servers: dict[str, PluginServer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: dict[str, str] = {}
+        self._rivals: dict[str, tuple[SocketIdentity | None, float, bool]] = {}
 
     async def look(self) -> None:
         """One look at the folder; raises `Unavailable` DJ033 when it was deleted, which only a new container can mend."""
@@ -42,13 +45,19 @@ class PluginLoop:
             raise Unavailable("DJ033", f"{folder}: deleted; the container must start again to see the new one")
         kubelet = identity(self._settings.kubelet_socket)
         offers = {offer.resource: offer for offer in self._state.offer.devices}
-        rivals = [resource for resource in offers if self._has_rival(resource)]
+        rivals = [resource for resource in offers if await self._has_rival(resource)]
         self._state.rivals["devices"] = tuple(rival_plugin(resource) for resource in rivals)
         for resource in RESOURCES:
             offer = None if resource in rivals else offers.get(resource)
             if offer is not None and resource in self._servers:
                 self._servers[resource].offer(offer)
-            seen = Surroundings(offered=offer is not None, socket=identity(folder / _OURS[resource]), kubelet=kubelet)
+            server = self._servers.get(resource)
+            seen = Surroundings(
+                offered=offer is not None,
+                socket=identity(folder / _OURS[resource]),
+                kubelet=kubelet,
+                listening=server is not None and server.listening,
+            )
             self._endpoints[resource], action = look(self._endpoints[resource], seen)
             await self._act(resource, action, offer)
             self._state.registered[resource] = offer is None or self._endpoints[resource].phase is Phase.REGISTERED
@@ -60,9 +69,18 @@ class PluginLoop:
         for server in self._servers.values():
             await server.close()
 
-    def _has_rival(self, resource: str) -> bool:
+    async def _has_rival(self, resource: str) -> bool:
+        """Whether Intel's plugin serves the resource: asked when its socket changes and every some seconds, not at every look."""
         path = self._settings.plugin_folder / rival_socket(resource)
-        return identity(path) is not None and answers(path)
+        socket, now = identity(path), clock.monotonic()
+        known, when, answered = self._rivals.get(resource, (None, float("-inf"), False))
+        if socket is None:
+            self._rivals.pop(resource, None)
+            return False
+        if socket != known or now - when > ASK_RIVALS_EVERY:
+            answered = await asyncio.to_thread(answers, path)
+            self._rivals[resource] = (socket, now, answered)
+        return answered
 
     async def _act(self, resource: str, action: Action | None, offer: DeviceOffer | None) -> None:
         match action:

@@ -1,6 +1,7 @@
 """Events of the API server: what a person sees with `kubectl describe`."""
 
 from donjon.kube.json import JsonObject
+from donjon.node.registration import shortened
 
 COMPONENT = "donjon-node"
 MAX_NOTE = 1024  # The API server refuses longer messages.
@@ -19,7 +20,7 @@ def event(
         "metadata": {"generateName": f"{name[:200]}.", "namespace": namespace},
         "involvedObject": involved,
         "reason": reason,
-        "message": message if len(message) <= MAX_NOTE else f"{message[: MAX_NOTE - 1]}…",
+        "message": shortened(message, MAX_NOTE),
         "type": "Warning" if warning else "Normal",
         "source": {"component": COMPONENT, "host": host},
         "reportingComponent": COMPONENT,

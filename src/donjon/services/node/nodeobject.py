@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 
 POLICY_SETTLES = 1.5  # seconds; the API server takes up to one to apply what was created at the same moment
 _PROBE: JsonObject = {"metadata": {"labels": {"node.kubernetes.io/donjon-probe": "refuse-me"}}}
+MAX_REST = 5.0
 REST = 0.5  # seconds between two rounds of patches, so that a fight over a field stays a slow one
 
 
@@ -42,13 +43,15 @@ class NodeObjectLoop:
     async def follow(self) -> None:
         """Take in every change of the node object until the watch ends."""
         selector = f"metadata.name={self._settings.node_name}"
-        async for change in self._api.follow("/api/v1/nodes", selector):
+        async for change in self._api.follow("/api/v1/nodes", selector, lambda node: node):
             self._following.back()
             match change:
                 case Listed(items):
                     self._node = items[0] if items else None
                 case Changed(item, gone):
                     self._node = None if gone else item
+            if self._node is None:
+                self._state.node_is_true = False
             self._state.tell()
 
     async def run(self) -> None:
@@ -65,7 +68,7 @@ class NodeObjectLoop:
         Helm makes kinds that it does not know last, policies among them. An agent that offered EPC before they are in force would
         let a pod start that nobody gave its device.
         """
-        waiting, tries = Patience("the chart's policies"), self._path + "?dryRun=All"
+        waiting, tries, rest = Patience("the chart's policies"), self._path + "?dryRun=All", REST
         while True:
             try:
                 await self._api.patch(tries, _PROBE, PatchType.MERGE)
@@ -74,7 +77,8 @@ class NodeObjectLoop:
                 if "DJ110" in error.message:
                     break
                 waiting.lost(error)
-            await asyncio.sleep(REST)
+            await asyncio.sleep(rest)
+            rest = min(2 * rest, MAX_REST)
         waiting.back()
         await asyncio.sleep(POLICY_SETTLES)
 
@@ -84,6 +88,7 @@ class NodeObjectLoop:
         try:
             await self._reconcile()
         except Unavailable:
+            self._state.node_is_true = False
             self._state.tell()
             raise
         self._patching.back()

@@ -6,25 +6,25 @@ from pathlib import Path
 from donjon.node.offer import OfferSettings
 
 DEFAULT_KUBELET_DIR = Path("/var/lib/kubelet")
+PLUGIN_FOLDER = DEFAULT_KUBELET_DIR / "device-plugins"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
-    """Where the agent is and what it may tell; `host_prefix` is where the host's root is for the kubelet ("" for /)."""
+    """Where the agent is and what it may tell; `host_prefix` is where the host's root is for the kubelet ("" for /).
+
+    `kubelet_dir` is the kubelet's --root-dir; its plugin folder does not follow that (kubernetes pkg/kubelet/cm/devicemanager).
+    """
 
     node_name: str
     host_root: Path
     host_prefix: str = ""
     kubelet_dir: Path = DEFAULT_KUBELET_DIR
+    plugin_folder: Path = PLUGIN_FOLDER
     listen_host: str
     listen_port: int
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
-
-    @property
-    def plugin_folder(self) -> Path:
-        """Where the kubelet looks for plugins, whatever its root folder is."""
-        return self.kubelet_dir / "device-plugins"
 
     @property
     def kubelet_socket(self) -> Path:

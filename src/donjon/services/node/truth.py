@@ -9,9 +9,8 @@ from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
-from donjon.kube.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, PROVISION
-from donjon.node.truth import Assigned, Claim, claims, finding, without_device
+from donjon.node.truth import Claim, WatchedPod, finding, watched, without_device
 from donjon.services.node.events import event
 from donjon.services.node.patience import Patience
 from donjon.services.node.settings import NodeSettings
@@ -19,6 +18,7 @@ from donjon.services.node.settings import NodeSettings
 LOG = logging.getLogger(__name__)
 
 CHECK_EVERY = 3.0  # seconds; two checks in a row must agree, for a pod that ends leaves the kubelet's account first
+COUNT_ROUNDS = 5  # checks after which devices in use are counted again, while there are any
 
 
 class TruthLoop:
@@ -28,7 +28,9 @@ class TruthLoop:
         self._settings = settings
         self._metrics = metrics
         self._api = api
-        self._claims: dict[str, tuple[Claim, ...]] = {}  # by the pod's uid
+        self._pods: dict[str, WatchedPod] = {}  # by uid
+        self._in_use: dict[str, int] = {}
+        self._rounds = 0
         self._borne_out: frozenset[Claim] = frozenset()
         self._suspects: frozenset[Claim] = frozenset()
         self._told: frozenset[Claim] = frozenset()
@@ -42,28 +44,23 @@ class TruthLoop:
             group.create_task(self._asking.forever(self._check_later))
 
     async def follow(self) -> None:
-        """Take in every change of the node's pods until the watch ends; only their claims are kept."""
-        async for change in self._api.follow("/api/v1/pods", f"spec.nodeName={self._settings.node_name}"):
+        """Take in every change of the node's pods until the watch ends."""
+        async for change in self._api.follow("/api/v1/pods", f"spec.nodeName={self._settings.node_name}", watched):
             self._following.back()
             match change:
                 case Listed(items):
-                    self._claims = {}
-                    for item in items:
-                        self._take(item, gone=False)
-                case Changed(item, gone):
-                    self._take(item, gone=gone)
-
-    def _take(self, pod: JsonObject, *, gone: bool) -> None:
-        uid = str(at(pod, "metadata", "uid"))
-        self._claims.pop(uid, None)
-        claimed = () if gone else claims(pod)
-        if claimed:
-            self._claims[uid] = claimed
+                    self._pods = {pod.uid: pod for pod in items if pod.concerns_us}
+                case Changed(pod, gone):
+                    self._pods.pop(pod.uid, None)
+                    if pod.concerns_us and not gone:
+                        self._pods[pod.uid] = pod
 
     async def _check_later(self) -> None:
         await asyncio.sleep(CHECK_EVERY)
-        claimed = frozenset(claim for found in self._claims.values() for claim in found)
-        if claimed != self._borne_out or self._suspects:
+        self._rounds += 1
+        claimed = frozenset(claim for pod in self._pods.values() for claim in pod.claims)
+        changed = claimed != self._borne_out or bool(self._suspects)
+        if changed or (self._rounds % COUNT_ROUNDS == 0 and (self._pods or any(self._in_use.values()))):
             await self._check(claimed)
 
     async def _check(self, claimed: frozenset[Claim]) -> None:
@@ -75,7 +72,8 @@ class TruthLoop:
         for claim in sorted(confirmed - self._told):
             await self._tell(claim)
         self._told = confirmed
-        self._metrics.tell_use(_in_use(assigned), len(confirmed))
+        self._in_use = {resource: sum(resource in held for held in assigned.values()) for resource in (ENCLAVE, PROVISION)}
+        self._metrics.tell_use(self._in_use, len(confirmed))
 
     async def _tell(self, claim: Claim) -> None:
         found = finding(claim)
@@ -101,7 +99,3 @@ class TruthLoop:
             await self._api.create(f"/api/v1/namespaces/{claim.namespace}/events", body)
         except Unavailable as error:
             say(LOG, "event was not written", level=logging.WARNING, error=str(error))
-
-
-def _in_use(assigned: Assigned) -> dict[str, int]:
-    return {resource: sum(resource in held for held in assigned.values()) for resource in (ENCLAVE, PROVISION)}
