@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from io import StringIO
 
 from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import LiteralScalarString, SingleQuotedScalarString
 
 from donjon.admission.agent import Account
+from donjon.admission.manifests import unquoted
 from donjon.admission.policies import DEFAULT_PREFIX, for_pods, for_the_node_agent
 from donjon.kube.json import Json, JsonObject
 
@@ -56,11 +57,21 @@ def _for_helm(text: str) -> str:
 def _laid_out(value: Json) -> Json:
     match value:
         case dict():
-            return {key: _laid_out(inner) for key, inner in value.items()}
+            return {_quoted(key): _laid_out(inner) for key, inner in value.items()}
         case list():
             return [_laid_out(inner) for inner in value]
         case str() if len(value) > _SHORT or "\n" in value:
             block: str = LiteralScalarString(value)
             return block
+        case str():
+            return _quoted(value)
         case _:
             return value
+
+
+def _quoted(text: str) -> str:
+    """In quotation marks where kubectl would read another thing: our writer knows YAML 1.2, in which `yes` is a plain word."""
+    if isinstance(unquoted(text), str):
+        return text
+    quoted: str = SingleQuotedScalarString(text)
+    return quoted

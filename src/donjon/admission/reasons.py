@@ -3,25 +3,39 @@
 A container has one reason concerning its EPC, the first that fits: too much, amounts that differ, a foreign name, no device.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from donjon.admission.intent import Container, Intent
 from donjon.admission.rules import RULES, SHOWN, Rule
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
 from donjon.kube.names import ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
+from donjon.kube.patch import escaped
 from donjon.kube.quantities import MAX
 
 _BOUNDS = {EPC: MAX} | {name: MAX // unit + 1 for name, unit in FOREIGN_EPC.items()}
 """From where on a number is too much: what is written in Ki to Ei, the API server caps at the largest int64."""
 
 
-def findings(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A rule that holds, and the field that shows it, as a JSON pointer into the pod."""
+
+    finding: Finding
+    place: str
+
+
+def reasons(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Reason, ...]:
     """Every rule that holds, in the table's order; nothing for a pod that does not ask."""
     if not intent.asks:
         return ()
     told = {rule: _concerned(rule, intent) for rule in RULES if _about_pod(rule, intent, around)}
-    return tuple(_filled(rule, concerned, intent, around, settings) for rule, concerned in told.items() if concerned is not None)
+    return tuple(
+        Reason(finding=_filled(rule, concerned, intent, around, settings), place=_place(rule, concerned))
+        for rule, concerned in told.items()
+        if concerned is not None
+    )
 
 
 def _about_pod(rule: Rule, intent: Intent, around: Surroundings) -> bool:
@@ -71,6 +85,14 @@ _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
     "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
     "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX and container.limits[EPC] % EPC_PAGE != 0,
 }
+
+
+def _place(rule: Rule, concerned: Sequence[Container]) -> str:
+    if not concerned:
+        return "/spec/nodeName"
+    names = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,)}.get(rule.code, tuple(EPC_UNITS))
+    stated = next((name for name in names if name in concerned[0].limits), EPC)
+    return f"{concerned[0].path}/limits/{escaped(stated)}"
 
 
 def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings) -> Finding:

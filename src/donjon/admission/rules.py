@@ -113,3 +113,6 @@ WARNINGS = tuple(rule for rule in RULES if rule.severity is Severity.WARNING)
 
 AGENT_RULE = "DJ110"
 """The code under which the node agent's own policy refuses."""
+
+CORE_RULE = "DJ120"
+"""The code under which `donjon check` says what Kubernetes itself refuses."""

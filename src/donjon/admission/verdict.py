@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from donjon.admission.intent import read
 from donjon.admission.mutation import patch
-from donjon.admission.reasons import findings
+from donjon.admission.reasons import Reason, reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding, is_refusal
 from donjon.kube.json import JsonObject
@@ -18,9 +18,14 @@ from donjon.kube.patch import Operation, applied
 class Verdict:
     """What is to be said of a pod, and what is to be changed in it."""
 
-    findings: tuple[Finding, ...]
+    reasons: tuple[Reason, ...]
     patch: tuple[Operation, ...]
     admitted: JsonObject  # the pod after the patch
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All rules that hold, errors and warnings."""
+        return tuple(reason.finding for reason in self.reasons)
 
     @property
     def refused(self) -> bool:
@@ -32,4 +37,4 @@ def decide(pod: JsonObject, around: Surroundings, settings: Settings) -> Verdict
     """The verdict on a pod that is to be made; it never raises, whatever stands in the pod."""
     operations = patch(read(pod))
     admitted = applied(pod, operations) if operations else pod
-    return Verdict(findings=findings(read(admitted), around, settings), patch=operations, admitted=admitted)
+    return Verdict(reasons=reasons(read(admitted), around, settings), patch=operations, admitted=admitted)

@@ -7,6 +7,7 @@ exponent. Like it, we round away from zero to a billionth before anything else.
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from donjon.errors import Malformed
 
@@ -49,6 +50,7 @@ def same_amount(text: str, amount: int) -> bool:
         return False
 
 
+@lru_cache(maxsize=1024)  # The containers of a pod say the same few amounts many times.
 def exact(text: str) -> Fraction:
     """The number that a quantity says, of any size; raises `Malformed` DJ910 for no quantity.
 

@@ -1,0 +1,245 @@
+"""The text of manifests as JSON that knows its lines. Reading the bytes is for whoever received them.
+
+Plain words become booleans and numbers as kubectl takes them (sigs.k8s.io/yaml, which keeps YAML 1.1's `yes` and `on`). Built
+from the parser's events without recursion, so that neither depth nor aliases cost more than the bounds below.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from donjon.errors import Malformed
+from donjon.kube.json import Json
+
+MAX_SIZE = 3 << 20  # bytes of one file; the API server takes as many in one request
+MAX_DOCUMENTS = 5_000
+MAX_DEPTH = 100
+MAX_NODES = 500_000  # of one document, its aliases written out
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
+_FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
+_INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[1-9][0-9_]{0,30}|0)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_PRINTED_WHOLE = 1e21  # JSON as Go prints it turns to exponents from here on
+_RENDER = "a template is to be rendered first, as in helm template . | donjon check -"
+_MERGE = "<<"
+_TAGGED_TEXT = "tag:yaml.org,2002:str"
+_IMAGE_WITH_BLANK = re.compile(r"\bimage:\s*(?P<name>\S+:)\s+(?P<tag>\S+)")
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it begins; scalars, lists of nodes, or nodes by key."""
+
+    line: int  # from 1
+    value: "bool | int | float | str | list[Node] | dict[str, Node] | None"
+    size: int = 1  # nodes in it, aliases written out
+    height: int = 1
+    keys: dict[str, int] = field(default_factory=dict)  # the lines of an object's keys
+
+    def json(self) -> Json:
+        """The value without its lines."""
+        match self.value:
+            case dict():
+                return {key: inner.json() for key, inner in self.value.items()}
+            case list():
+                return [inner.json() for inner in self.value]
+            case _:
+                return self.value
+
+    def line_of(self, pointer: str) -> int:
+        """The line of what that JSON pointer names, or of the innermost part of the way that is there."""
+        here, line = self, self.line
+        for step in (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]):
+            if isinstance(here.value, dict) and step in here.value:
+                here, line = here.value[step], here.keys[step]
+            elif isinstance(here.value, list) and step.isdigit() and int(step) < len(here.value):
+                here = here.value[int(step)]
+                line = here.line
+            else:
+                break
+        return line
+
+
+def read(text: str) -> tuple[Node, ...]:
+    """The documents of a YAML or JSON text, empty ones left out; raises `Malformed` DJ930 with the line, DJ931 beyond a bound."""
+    documents: list[Node] = []
+    building = _Building()
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            building.take(event)
+            if isinstance(event, DocumentEndEvent):
+                documents += [building.root] if building.root is not None and building.root.value is not None else []
+                building = _Building()
+            if len(documents) > MAX_DOCUMENTS:
+                raise Malformed("DJ931", f"more than {MAX_DOCUMENTS} documents: check them in several calls")
+    except MarkedYAMLError as error:
+        raise Malformed("DJ930", _said(error, text)) from error
+    except (YAMLError, ValueError) as error:
+        raise Malformed("DJ930", f"no YAML: {str(error).splitlines()[0]}") from error
+    return tuple(documents)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or object whose end has not come yet."""
+
+    node: Node
+    anchor: str | None
+    key: str | None = None
+    merged: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Building:
+    """One document, event by event."""
+
+    root: Node | None = None
+    anchors: dict[str, Node] = field(default_factory=dict)
+    around: list[_Open] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        line = event.start_mark.line + 1
+        match event:
+            case ScalarEvent():
+                self._settle(Node(line=line, value=_scalar(event)), event.anchor)
+            case AliasEvent():
+                self._settle(self._aliased(event, line), None, line=line)
+            case SequenceStartEvent():
+                self._begin(Node(line=line, value=[]), event.anchor)
+            case MappingStartEvent():
+                self._begin(Node(line=line, value={}), event.anchor)
+            case SequenceEndEvent() | MappingEndEvent():
+                ended = self.around.pop()
+                _merge(ended)
+                self._settle(ended.node, ended.anchor)
+
+    def _aliased(self, event: AliasEvent, line: int) -> Node:
+        if event.anchor not in self.anchors:
+            raise Malformed("DJ930", f"line {line}: *{event.anchor} names nothing that stands before it")
+        return self.anchors[event.anchor]
+
+    def _begin(self, node: Node, anchor: str | None) -> None:
+        self.around.append(_Open(node=node, anchor=anchor))
+        if len(self.around) > MAX_DEPTH:
+            raise Malformed("DJ931", f"line {node.line}: nested deeper than {MAX_DEPTH}")
+
+    def _settle(self, node: Node, anchor: str | None, *, line: int | None = None) -> None:
+        """Put a finished node where it belongs."""
+        if anchor is not None:
+            self.anchors[anchor] = node
+        if not self.around:
+            self.root = node
+            return
+        into = self.around[-1]
+        if isinstance(into.node.value, dict) and into.key is None:
+            into.key = _key(node)
+            into.node.keys.setdefault(into.key, line or node.line)
+            return
+        _put(into, node)
+        _grow(into.node, node)
+
+
+def _put(around: _Open, node: Node) -> None:
+    """The node into the list, or under the key that came before it."""
+    key, around.key = around.key, None
+    match around.node.value:
+        case list():
+            around.node.value.append(node)
+        case dict() if key == _MERGE:
+            around.merged += node.value if isinstance(node.value, list) else [node]
+        case dict() if key is not None and key not in around.node.value:
+            around.node.value[key] = node
+        case _:
+            raise Malformed("DJ930", f"line {node.line}: {key} is there twice")
+
+
+def _grow(around: Node, node: Node) -> None:
+    around.size += node.size
+    around.height = max(around.height, node.height + 1)
+    if around.size > MAX_NODES:
+        raise Malformed("DJ931", f"line {node.line}: more than {MAX_NODES} values in one document, aliases written out")
+    if around.height > MAX_DEPTH:
+        raise Malformed("DJ931", f"line {node.line}: nested deeper than {MAX_DEPTH}, aliases written out")
+
+
+def _merge(ended: _Open) -> None:
+    """Take over what `<<` names, without what the object says itself."""
+    if isinstance(ended.node.value, dict):
+        ended.node.keys.pop(_MERGE, None)
+        for source in ended.merged:
+            for key, inner in source.value.items() if isinstance(source.value, dict) else ():
+                ended.node.keys.setdefault(key, source.keys[key])
+                ended.node.value.setdefault(key, inner)
+
+
+def _key(node: Node) -> str:
+    match node.value:
+        case dict() | list():
+            raise Malformed("DJ930", f"line {node.line}: a key that is no word; {_RENDER}")
+        case bool():
+            return str(node.value).lower()
+        case None:
+            return "null"
+        case _:
+            return str(node.value)
+
+
+def _scalar(event: ScalarEvent) -> bool | int | float | str | None:
+    text = str(event.value)
+    return text if event.style is not None or event.tag == _TAGGED_TEXT else unquoted(text)
+
+
+def unquoted(text: str) -> bool | int | float | str | None:
+    """What a word is that stands there without quotation marks."""
+    if text in _NULL:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if _INTEGER.fullmatch(text):
+        return _integer(text)
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < _PRINTED_WHOLE else number
+
+
+def _integer(text: str) -> int | str:
+    digits = text.replace("_", "").lower()
+    octal = re.fullmatch(r"([-+]?)0o?([0-7]+)", digits)
+    try:
+        return int(f"{octal[1]}{octal[2]}", 8) if octal else int(digits, 0)
+    except ValueError:
+        return text
+
+
+def _said(error: MarkedYAMLError, text: str) -> str:
+    """The parser's complaint with its line, and what helps with the mistakes that people make."""
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark is not None else 1
+    said = f"line {line}: no YAML: {error.problem or error.context}"
+    return "; ".join((said, *_hints(text, line)))
+
+
+def _hints(text: str, line: int) -> Iterator[str]:
+    written = (text.splitlines() or [""])[min(line, len(text.splitlines()) or 1) - 1]
+    image = _IMAGE_WITH_BLANK.search(written)
+    if image is not None:
+        yield f"image has a blank in it: write {image['name']}{image['tag']}"
+    if "{{" in text:
+        yield _RENDER
