@@ -1,12 +1,13 @@
 """The command line: parse arguments, call one function, print. A command's module is loaded only when it is called."""
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
 from donjon import __version__
-from donjon.errors import EXIT_CODES, DonjonError
+from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "admission": ("donjon.cli.admission:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
@@ -58,3 +59,7 @@ def main() -> None:
     except DonjonError as error:
         click.echo(f"donjon: {error} (donjon explain {error.code})", err=True)
         sys.exit(next(code for family, code in EXIT_CODES.items() if isinstance(error, family)))
+    except Exception:  # noqa: BLE001 - a mistake of ours is no answer, so it must not end like a no.
+        traceback.print_exc()
+        click.echo("donjon: this is a mistake in Donjon; please report it with the lines above", err=True)
+        sys.exit(EXIT_COULD_NOT_LOOK)

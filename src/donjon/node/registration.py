@@ -60,10 +60,10 @@ def condition(readiness: Readiness) -> Condition:
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
-        return Condition(status=False, reason=reason, message=_cut("; ".join(finding.sentence() for finding in errors)))
+        return Condition(status=False, reason=reason, message=shortened("; ".join(finding.sentence() for finding in errors)))
     notes = "; ".join(f"{finding.subject}: {finding.found} [{finding.code}]" for finding in others)
     message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
-    return Condition(status=True, reason="SGXReady", message=_cut(message))
+    return Condition(status=True, reason="SGXReady", message=shortened(message))
 
 
 def shortened(text: str, most: int = MAX_MESSAGE) -> str:
@@ -97,10 +97,6 @@ def farewell(node: JsonObject, advertised: frozenset[Advertise]) -> Patches:
         status["conditions"] = [{"$patch": "delete", "type": CONDITION_READY}]
     labels = _labels(node, NO_LABELS if Advertise.LABELS in advertised else {})
     return Patches(status={"status": status} if status else None, node=labels)
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…"
 
 
 def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | None:

@@ -21,7 +21,7 @@ from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
 
-POLICY_SETTLES = 1.5  # seconds; the API server takes up to one to apply what was created at the same moment
+POLICY_SETTLES = 2.0  # seconds; the API server takes up to one to apply what was created at the same moment
 _PROBE: JsonObject = {"metadata": {"labels": {"node.kubernetes.io/donjon-probe": "refuse-me"}}}
 MAX_REST = 5.0
 REST = 0.5  # seconds between two rounds of patches, so that a fight over a field stays a slow one
