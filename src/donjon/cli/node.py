@@ -125,9 +125,11 @@ def run(
     wait_for_policy: bool,
 ) -> None:
     """Run the agent of one node until it is stopped."""
-    from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
-    from donjon.services.node.settings import NodeSettings  # noqa: PLC0415
-
+    try:
+        from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
+        from donjon.services.node.settings import NodeSettings  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"the node agent needs {error.name}: pip install 'donjon[node]'") from error
     if host_prefix and not host_prefix.startswith("/"):
         raise Misconfigured("DJ042", f"--host-prefix {host_prefix}: expected an absolute path, or nothing for /")
     offer = OfferSettings(
