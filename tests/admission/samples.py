@@ -1,0 +1,136 @@
+"""Pods for parity: those that people and others' tests write, and generated ones that mix everything that the rules look at."""
+
+import random
+
+from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, container, pod
+
+from donjon.kube.json import Json, JsonObject
+
+AESM_VOLUME: JsonObject = {"name": "var-run-aesmd", "hostPath": {"path": "/var/run/aesmd"}}
+AESM_MOUNT: JsonObject = {"name": "var-run-aesmd", "mountPath": "/var/run/aesmd"}
+AFFINITY: JsonObject = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "agentpool", "operator": "In", "values": ["acc", "acc_second"]}]}]
+        }
+    }
+}
+"""Of the AKS samples: the node pools of confidential machines."""
+
+
+def limited(limits: JsonObject, name: str = "app", /, **fields: Json) -> JsonObject:
+    """A container as people write it: limits alone."""
+    return container(name, resources={"limits": limits}, **fields)
+
+
+SAMPLES: dict[str, JsonObject] = {
+    "faq": pod(limited({FAQ: 10}), restartPolicy="Never"),
+    "quickstart-of-old": pod(limited({EPC: "5Mi"}), restartPolicy="Never"),
+    "oe-helloworld": pod(
+        container(resources={"limits": {EPC: "10Mi"}, "requests": {EPC: "10Mi"}}, volumeMounts=[AESM_MOUNT]),
+        volumes=[AESM_VOLUME],
+    ),
+    "oe-helloworld-with-selector": pod(
+        container(resources={"limits": {AKS: 10}, "requests": {AKS: 10}}, volumeMounts=[AESM_MOUNT]),
+        volumes=[AESM_VOLUME],
+        affinity=AFFINITY,
+    ),
+    "scone-las": pod(limited({AKS: 4})),
+    "spark-executor": pod(limited({ENCLAVE: 1, "cpu": "1"})),
+    "ego": pod(limited({EPC: "10Mi", PROVISION: 1})),
+    "enclave-cc": pod(limited({EPC: "600Mi"})),
+    "gramine": pod(limited({EPC: "8000Mi", ENCLAVE: 1})),
+    "occlum": pod(limited({EPC: 21474836480, ENCLAVE: 1, PROVISION: 1})),
+    "marblerun": pod(
+        limited({EPC: "10Mi", ENCLAVE: 1, PROVISION: 1}), tolerations=[{"key": EPC, "operator": "Exists", "effect": "NoSchedule"}]
+    ),
+    "ordinary": pod(limited({"cpu": "1", "memory": "64Mi"})),
+    "zero": pod(limited({EPC: 0})),
+    "exponent": pod(limited({EPC: "1e3"})),
+    "half": pod(limited({EPC: "0.5Mi"})),
+    "forty-two": pod(limited({EPC: 42})),
+    "beyond": pod(limited({EPC: "10Ei"})),
+    "both-names": pod(limited({EPC: "10Mi", FAQ: 10})),
+    "init": pod(init=(limited({EPC: "1Mi"}, "first"),)),
+    "aesmd-without-epc": pod(container("aesmd"), limited({EPC: "1Mi"})),
+}
+"""The sample workloads of AKS, its users and Intel's, and corner cases that none of them tests."""
+
+_AMOUNTS: tuple[Json, ...] = (
+    0,
+    1,
+    10,
+    42,
+    "10",
+    "1Mi",
+    "10Mi",
+    "512Ki",
+    "0.5Mi",
+    "1e3",
+    "1k",
+    "1Gi",
+    4096,
+    10485760,
+    "10M",
+    "1Ti",
+)
+_WILD: tuple[Json, ...] = (
+    -1,
+    "1.5",
+    "100m",
+    "1Pi",
+    "7Ei",
+    "10Ei",
+    "1e400",
+    "2E",
+    8796093022208,
+    8796093022207,
+    "9223372036854775807",
+)
+_NAMES = (EPC, EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu")
+
+
+def collected() -> list[JsonObject]:
+    """The samples, each with its name."""
+    return [_named(name, made) for name, made in SAMPLES.items()]
+
+
+def generated(chance: random.Random, number: int) -> list[JsonObject]:
+    """That many pods, from one or two containers to a handful."""
+    return [_named(f"g{index}", _pod(chance)) for index in range(number)]
+
+
+def _named(name: str, made: JsonObject) -> JsonObject:
+    metadata = made["metadata"]
+    assert isinstance(metadata, dict)
+    return {**made, "metadata": {**metadata, "name": name}}
+
+
+def _pod(chance: random.Random) -> JsonObject:
+    containers = [_container(chance, name) for name in chance.sample(["app", "b", "c", "aesmd"], chance.randint(1, 3))]
+    inits = [_container(chance, f"i{index}", init=True) for index in range(chance.choice((0, 0, 0, 1, 3)))]
+    made = pod(*containers, init=tuple(inits))
+    return made if chance.random() < 0.9 else {**made, "spec": {**spec(made), "nodeName": "n"}}
+
+
+def spec(made: JsonObject) -> JsonObject:
+    """The spec of a pod of ours."""
+    found = made["spec"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _container(chance: random.Random, name: str, *, init: bool = False) -> JsonObject:
+    names = chance.sample(_NAMES, chance.choice((0, 1, 1, 1, 2, 3)))
+    limits: JsonObject = {each: _amount(chance, each) for each in names}
+    requests: JsonObject = {each: _amount(chance, each) for each in names if chance.random() < 0.03}
+    stays: JsonObject = {"restartPolicy": "Always"} if init and chance.random() < 0.4 else {}
+    return container(name, resources={"limits": limits, "requests": requests} if requests else {"limits": limits}, **stays)
+
+
+def _amount(chance: random.Random, name: str) -> Json:
+    if name in {ENCLAVE, PROVISION}:
+        return chance.choice((0, 1, 1, 1, 3))
+    if name == "cpu":
+        return 1
+    return chance.choice(_WILD if chance.random() < 0.08 else _AMOUNTS)
