@@ -69,7 +69,7 @@ class FakeApi:
         self._version = 100
         self._watchers: dict[asyncio.Queue[bytes], tuple[str, str]] = {}
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def start(self) -> None:
         """Listen, at the same port as before if there was one."""
@@ -81,9 +81,12 @@ class FakeApi:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._writers):
+        connections = dict(self._connections)
+        for writer, task in connections.items():
             writer.transport.abort()
-        await asyncio.sleep(0)
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*filter(None, connections.values()))
 
     def access(self, folder: Path) -> Access:
         """How a client reaches it."""
@@ -138,13 +141,13 @@ class FakeApi:
                 queue.put_nowait(_line(kind, item))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._connections[writer] = asyncio.current_task()
         try:
             await self._answer(await _request(reader), writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # Python 3.11 takes a cancelled connection for an error that nobody caught.
         finally:
-            self._writers.discard(writer)
+            del self._connections[writer]
             writer.close()
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:

@@ -35,7 +35,7 @@ class Patience:
         while True:
             retrying = AsyncRetrying(
                 retry=retry_if_exception_type(Unavailable),
-                wait=wait_exponential_jitter(initial=0.2, max=2, jitter=0.2),
+                wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2),
                 before_sleep=lambda state: self.lost(_unavailable(state.outcome.exception() if state.outcome else None)),
             )
             async for attempt in retrying:
