@@ -65,7 +65,7 @@ def _print(ours: Figures, intel: Figures) -> None:
         (f"registered after restart, worst of {RESTARTS}, s", max(ours.registered), max(intel.registered)),
     )
     for what, our, their in rows:
-        print(f"{what:48}{our:10.2f}{their:10.2f}{our / their if their else float('inf'):8.2f}")
+        print(f"{what:48}{our:10.2f}{their:10.2f}{f'{our / their:8.2f}' if their else '       –'}")
     print(f"goal: at most {GOAL_MEMORY:.0f} MiB: {'met' if ours.memory <= GOAL_MEMORY else 'MISSED'}")
     print(f"goal: less than {GOAL_CPU:.0f} % of a processor: {'met' if ours.cpu < GOAL_CPU else 'MISSED'}")
 
