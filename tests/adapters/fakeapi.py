@@ -64,6 +64,7 @@ class FakeApi:
     requests: list[Request] = field(default_factory=list)
     answer: Answer = lambda _: None
     port: int = 0
+    lag: float = 0.0  # seconds between a deed and its answer; those who watch are told at once
 
     def __post_init__(self) -> None:
         self._version = 100
@@ -156,7 +157,9 @@ class FakeApi:
         if raw is None and request.query.get("watch") == "true":
             await self._watch(request, writer)
             return
-        writer.write(self._respond(request) if raw is None else raw)
+        said = self._respond(request) if raw is None else raw
+        await asyncio.sleep(self.lag)
+        writer.write(said)
         await writer.drain()
 
     def _respond(self, request: Request) -> bytes:
