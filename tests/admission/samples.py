@@ -23,6 +23,22 @@ def limited(limits: JsonObject, name: str = "app", /, **fields: Json) -> JsonObj
     return container(name, resources={"limits": limits}, **fields)
 
 
+def _annotated(provider: str, *containers: JsonObject, **fields: Json) -> JsonObject:
+    return {**pod(*containers, annotations={QUOTE_PROVIDER: provider}), "spec": {**spec(pod(*containers)), **fields}}
+
+
+def spec(made: JsonObject) -> JsonObject:
+    """The spec of a pod of ours."""
+    found = made["spec"]
+    assert isinstance(found, dict)
+    return found
+
+
+QUOTE_PROVIDER = "sgx.intel.com/quote-provider"
+OWN_VOLUME: JsonObject = {"name": "aesmd-socket", "emptyDir": {"medium": "Memory"}}
+OWN_MOUNT: JsonObject = {"name": "aesmd-socket", "mountPath": "/var/run/aesmd"}
+_ONE = limited({EPC: "1Mi"}, "test")
+
 SAMPLES: dict[str, JsonObject] = {
     "faq": pod(limited({FAQ: 10}), restartPolicy="Never"),
     "quickstart-of-old": pod(limited({EPC: "5Mi"}), restartPolicy="Never"),
@@ -45,6 +61,19 @@ SAMPLES: dict[str, JsonObject] = {
         limited({EPC: "10Mi", ENCLAVE: 1, PROVISION: 1}), tolerations=[{"key": EPC, "operator": "Exists", "effect": "NoSchedule"}]
     ),
     "ordinary": pod(limited({"cpu": "1", "memory": "64Mi"})),
+    "intel-1": _annotated("", _ONE),
+    "intel-2": _annotated("test", _ONE),
+    "intel-3": _annotated("aesmd", _ONE, limited({EPC: "1Mi"}, "aesmd")),
+    "intel-4": _annotated("aesmd", _ONE),
+    "intel-5": _annotated("aesmd", *(limited({EPC: "1Mi"}, f"test{number}") for number in (1, 2, 3))),
+    "intel-6": _annotated("aesmd", {**_ONE, "volumeMounts": [OWN_MOUNT]}, volumes=[OWN_VOLUME]),
+    "aesm-daemons": _annotated("aesmd", limited({EPC: "1Mi"}, "aesmd")),
+    "provider-is-nobody": _annotated("nobody", _ONE),
+    "provider-in-init": pod(init=(limited({EPC: "1Mi"}, "first"),), annotations={QUOTE_PROVIDER: "first"}),
+    "most-containers": _annotated("aesmd", *(limited({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(100))),
+    "too-many-containers": pod(*(limited({FAQ: 1}, f"c{number}") for number in range(101))),
+    "two-thousand-containers": pod(*(limited({FAQ: 1, EPC: 10, PROVISION: 1}, f"c{number}") for number in range(2000))),
+    "host-device": pod(volumes=[{"name": "d", "hostPath": {"path": "/dev/sgx/enclave"}}]),
     "zero": pod(limited({EPC: 0})),
     "exponent": pod(limited({EPC: "1e3"})),
     "half": pod(limited({EPC: "0.5Mi"})),
@@ -89,6 +118,19 @@ _WILD: tuple[Json, ...] = (
 )
 _NAMES = (EPC, EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu")
 
+_SELDOM: tuple[tuple[JsonObject, float], ...] = (
+    ({"nodeName": "n"}, 0.05),
+    ({"os": {"name": "windows"}}, 0.03),
+    ({"nodeSelector": {"kubernetes.io/os": "windows"}}, 0.02),
+    ({"nodeSelector": {"a": "b"}}, 0.1),
+    ({"nodeSelector": {"donjon.dev/aesm": "mine"}}, 0.05),
+    ({"tolerations": [{"key": EPC, "operator": "Exists"}, {"operator": "Exists"}]}, 0.1),
+    ({"volumes": [AESM_VOLUME]}, 0.1),
+    ({"volumes": [{"name": "aesmd-socket", "emptyDir": {"medium": "Memory"}}]}, 0.1),
+    ({"volumes": [{"name": "d", "hostPath": {"path": "/dev/sgx_enclave"}}]}, 0.05),
+)
+"""What a generated pod may say besides, and how often."""
+
 
 def collected() -> list[JsonObject]:
     """The samples, each with its name."""
@@ -109,23 +151,22 @@ def _named(name: str, made: JsonObject) -> JsonObject:
 def _pod(chance: random.Random) -> JsonObject:
     containers = [_container(chance, name) for name in chance.sample(["app", "b", "c", "aesmd"], chance.randint(1, 3))]
     inits = [_container(chance, f"i{index}", init=True) for index in range(chance.choice((0, 0, 0, 1, 3)))]
-    made = pod(*containers, init=tuple(inits))
-    return made if chance.random() < 0.9 else {**made, "spec": {**spec(made), "nodeName": "n"}}
-
-
-def spec(made: JsonObject) -> JsonObject:
-    """The spec of a pod of ours."""
-    found = made["spec"]
-    assert isinstance(found, dict)
-    return found
+    provider = chance.choice((None, None, None, "aesmd", "aesmd", "app", "nobody", ""))
+    made = pod(*containers, init=tuple(inits), annotations=None if provider is None else {QUOTE_PROVIDER: provider})
+    more: JsonObject = {}
+    for fields, seldom in _SELDOM:
+        more |= fields if chance.random() < seldom else {}
+    return {**made, "spec": {**spec(made), **more}}
 
 
 def _container(chance: random.Random, name: str, *, init: bool = False) -> JsonObject:
     names = chance.sample(_NAMES, chance.choice((0, 1, 1, 1, 2, 3)))
     limits: JsonObject = {each: _amount(chance, each) for each in names}
     requests: JsonObject = {each: _amount(chance, each) for each in names if chance.random() < 0.03}
-    stays: JsonObject = {"restartPolicy": "Always"} if init and chance.random() < 0.4 else {}
-    return container(name, resources={"limits": limits, "requests": requests} if requests else {"limits": limits}, **stays)
+    more: JsonObject = {"restartPolicy": "Always"} if init and chance.random() < 0.4 else {}
+    more |= {"env": [{"name": chance.choice(("A", "SGX_AESM_ADDR")), "value": "x"}]} if chance.random() < 0.2 else {}
+    more |= {"securityContext": {"privileged": True}} if chance.random() < 0.03 else {}
+    return container(name, resources={"limits": limits, "requests": requests} if requests else {"limits": limits}, **more)
 
 
 def _amount(chance: random.Random, name: str) -> Json:

@@ -54,7 +54,8 @@ def test_the_faqs_job_is_admitted_and_comes_out_wired() -> None:
     done = checked(FAQ_JOB, "--output", "yaml")
     assert done.exit_code == 0
     assert "limits:\n            sgx.intel.com/epc: 10Mi\n            sgx.intel.com/enclave: '1'" in done.stdout
-    assert "sgx_epc_mem_in_MiB" not in done.stdout
+    assert "sgx_epc_mem_in_MiB: 10" not in done.stdout
+    assert "annotations:\n        sgx.intel.com/epc: 10Mi" in done.stdout
 
 
 def test_the_faqs_job_as_it_was_printed_is_unreadable_and_the_blank_is_named() -> None:

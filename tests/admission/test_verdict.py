@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, WIRED, asking, container, pod
+from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, spec
 
+from donjon.admission.kubernetes import completed
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
+from donjon.kube.asks import epc_total
 from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.patch import applied
 
@@ -131,11 +134,12 @@ def test_a_pod_is_never_changed_in_place() -> None:
     assert made == before
 
 
-def test_ten_thousand_containers_that_ask_are_decided_at_once() -> None:
+def test_ten_thousand_containers_that_ask_are_refused_in_one_sentence() -> None:
     many = [asking({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(10_000)]
     decided = verdict(pod(*many))
-    assert len(decided.findings[0].sentence()) < 1000
-    assert resources(pod(*many))["c9999"] == {EPC: "1Mi", ENCLAVE: "1", PROVISION: 1}
+    (finding,) = decided.findings
+    assert finding.sentence().startswith("pod: has 10000 containers and asks for SGX: the rules are applied to no more than 100")
+    assert decided.patch == ()
 
 
 def test_deep_nesting_is_carried_along() -> None:
@@ -144,6 +148,132 @@ def test_deep_nesting_is_carried_along() -> None:
         deep = {"a": deep}
     made = pod(asking({FAQ: 10}), unknown=deep)
     assert at(verdict(made).admitted, "spec", "unknown") is deep
+
+
+MIB: JsonObject = {EPC: "1Mi"}
+
+
+def of(sample: str) -> tuple[list[JsonObject], JsonObject]:
+    """The containers of a sample as admitted, and its spec."""
+    admitted = verdict(completed(SAMPLES[sample])).admitted
+    return list(objects(at(admitted, "spec", "containers"))), spec(admitted)
+
+
+def total(sample: str) -> Json:
+    return at(verdict(completed(SAMPLES[sample])).admitted, "metadata", "annotations", EPC)
+
+
+@pytest.mark.parametrize(
+    ("sample", "provisioned", "volume", "annotated"),
+    [
+        ("intel-1", [], None, "1Mi"),
+        ("intel-2", ["test"], None, "1Mi"),
+        ("intel-3", ["aesmd"], "emptyDir", "2Mi"),
+        ("intel-4", [], "hostPath", "1Mi"),
+        ("intel-5", [], "hostPath", "3Mi"),
+        ("intel-6", [], "emptyDir", "1Mi"),
+    ],
+)
+def test_the_cases_of_intels_own_webhook_hold(sample: str, provisioned: list[str], volume: str | None, annotated: str) -> None:
+    containers, whole = of(sample)
+    volumes = [each for each in objects(whole.get("volumes")) if each["name"] == "aesmd-socket"]
+    assert [kind for each in volumes for kind in each if kind != "name"] == ([volume] if volume else [])
+    assert [each["name"] for each in containers if at(each, "resources", "limits", PROVISION)] == provisioned
+    assert total(sample) == annotated
+    for each in containers:
+        assert at(each, "resources", "limits", ENCLAVE) == "1"
+        assert [at(mount, "mountPath") for mount in objects(each.get("volumeMounts"))] == ["/var/run/aesmd"] * len(volumes)
+        assert each.get("env", []) == [{"name": "SGX_AESM_ADDR", "value": "1"}] * len(volumes)
+
+
+@pytest.mark.parametrize("sample", ["intel-2", "intel-3"])
+def test_intels_cases_with_provision_need_the_right_or_the_compatibility_value(sample: str) -> None:
+    made = completed(SAMPLES[sample])
+    assert codes(made) == ["DJ104"]
+    assert codes(made, ALLOWED) == []
+    assert decide(made, PLAIN, Settings(provision_by_annotation=True)).findings == ()
+    assert decide(made, PLAIN, Settings(provision_accounts=("team:default",))).findings == ()
+    assert decide(made, PLAIN, Settings(provision_accounts=("other:default", "team:builder"))).refused
+
+
+def test_the_compatibility_value_gives_nothing_to_whoever_does_not_annotate() -> None:
+    assert decide(pod(asking({EPC: "1Mi", PROVISION: 1})), PLAIN, Settings(provision_by_annotation=True)).refused
+
+
+@pytest.mark.parametrize(
+    ("sample", "selected"),
+    [
+        *[("intel-4", True), ("intel-5", True), ("oe-helloworld", True), ("oe-helloworld-with-selector", True)],
+        *[
+            ("intel-1", False),
+            ("intel-2", False),
+            ("intel-3", False),
+            ("intel-6", False),
+            ("aesm-daemons", False),
+            ("faq", False),
+        ],
+    ],
+)
+def test_pods_that_need_the_nodes_quoting_service_go_where_it_answers(sample: str, *, selected: bool) -> None:
+    _, whole = of(sample)
+    assert (at(whole, "nodeSelector", "donjon.dev/aesm") == "ready") is selected
+    assert whole.get("affinity") == spec(SAMPLES[sample]).get("affinity")
+
+
+@pytest.mark.parametrize("sample", [*list(SAMPLES)[:14], "ordinary", "zero"])
+def test_the_sample_workloads_pass_as_they_are_where_they_have_the_right(sample: str) -> None:
+    assert not verdict(completed(SAMPLES[sample]), ALLOWED).refused
+
+
+def test_a_variable_of_the_users_is_never_overwritten() -> None:
+    own: Json = [{"name": "SGX_AESM_ADDR", "value": "mine"}]
+    admitted = verdict(pod(asking(MIB, "app", env=own), annotations={QUOTE_PROVIDER: "aesmd"})).admitted
+    assert [each.get("env") for each in objects(at(admitted, "spec", "containers"))] == [own]
+
+
+def test_the_pods_total_is_counted_as_kubernetes_counts() -> None:
+    first, beside, last = asking({EPC: "8Mi"}, "i"), asking(MIB, "s", restartPolicy="Always"), asking({EPC: "9Mi"}, "j")
+    admitted = verdict(pod(asking({EPC: "2Mi"}), asking({FAQ: 3}, "b"), init=(first, beside, last))).admitted
+    assert at(admitted, "metadata", "annotations", EPC) == "10Mi"
+    assert epc_total(admitted) == 10 << 20
+
+
+def test_a_pod_tolerates_a_pool_tainted_with_any_name_and_its_own_tolerations_stay() -> None:
+    own: Json = {"key": AKS, "operator": "Exists"}
+    tolerations = at(verdict(pod(asking(MIB), tolerations=[own])).admitted, "spec", "tolerations")
+    added = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in (EPC, FAQ, ALIBABA)]
+    assert tolerations == [own, *added]
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (pod(asking(MIB), os={"name": "windows"}), ["DJ111"]),
+        (pod(asking({ENCLAVE: 1}), nodeSelector={"kubernetes.io/os": "windows"}), ["DJ108", "DJ111"]),
+        (pod(os={"name": "windows"}), []),
+        (pod(asking(MIB), annotations={QUOTE_PROVIDER: "nobody"}), ["DJ112"]),
+        (pod(annotations={QUOTE_PROVIDER: "nobody"}), []),
+        (pod(volumes=[{"name": "d", "hostPath": {"path": "/dev/isgx"}}], nodeName="n"), ["DJ114"]),
+        (pod(volumes=[{"name": "d", "hostPath": {"path": "/dev"}}]), []),
+        (pod(asking(MIB, "app", securityContext={"privileged": True})), ["DJ115"]),
+        (pod(container(securityContext={"privileged": True})), []),
+    ],
+    ids=str,
+)
+def test_says_the_rules_about_the_whole_pod(made: JsonObject, found: list[str]) -> None:
+    assert codes(made) == found
+
+
+def test_host_devices_are_refused_where_that_was_chosen() -> None:
+    assert decide(completed(SAMPLES["host-device"]), PLAIN, Settings(refuse_host_devices=True)).refused
+    assert not verdict(completed(SAMPLES["host-device"])).refused
+
+
+def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
+    around = Surroundings(namespace="team", made_by="DaemonSet")
+    assert codes(pod(asking(MIB)), around) == ["DJ116"]
+    assert codes(pod(asking(MIB), nodeSelector={"sgx.intel.com/capable": "true"}), around) == []
+    assert codes(pod(), around) == []
 
 
 NAMES = st.sampled_from([EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu"])
@@ -169,10 +299,26 @@ def shape(fields: dict[str, st.SearchStrategy[Json]]) -> st.SearchStrategy[Json]
 
 AMOUNTS: st.SearchStrategy[Json] = st.dictionaries(NAMES, QUANTITIES, max_size=4)
 RESOURCES = shape({"limits": st.one_of(AMOUNTS, JUNK), "requests": st.one_of(AMOUNTS, JUNK)})
-CONTAINER = shape({"name": st.one_of(st.sampled_from(["app", "aesmd"]), JUNK), "resources": RESOURCES, "restartPolicy": JUNK})
+CONTAINER = shape(
+    {
+        "name": st.one_of(st.sampled_from(["app", "aesmd"]), JUNK),
+        "resources": RESOURCES,
+        "restartPolicy": JUNK,
+        "env": JUNK,
+        "volumeMounts": JUNK,
+        "securityContext": JUNK,
+    }
+)
 CONTAINERS: st.SearchStrategy[Json] = st.one_of(st.lists(CONTAINER, max_size=4), JUNK)
-SPEC = shape({"containers": CONTAINERS, "initContainers": CONTAINERS, "nodeName": JUNK})
-PODS = shape({"metadata": JUNK, "spec": SPEC}).filter(lambda made: isinstance(made, dict))
+LISTS: st.SearchStrategy[Json] = st.one_of(
+    st.lists(shape({"name": st.just("aesmd-socket"), "hostPath": JUNK, "key": JUNK})), JUNK
+)
+SPEC = shape(
+    {"containers": CONTAINERS, "initContainers": CONTAINERS, "nodeName": JUNK, "os": JUNK, "nodeSelector": JUNK}
+    | {"tolerations": LISTS, "volumes": LISTS}
+)
+METADATA = shape({"annotations": shape({QUOTE_PROVIDER: st.sampled_from(["aesmd", "app", ""]), EPC: JUNK})})
+PODS = shape({"metadata": METADATA, "spec": SPEC}).filter(lambda made: isinstance(made, dict))
 
 
 @given(PODS)

@@ -237,9 +237,12 @@ def test_init_containers_and_sidecars_are_wired_each_by_itself(world: World) -> 
     }
 
 
-def test_only_resources_are_changed(world: World) -> None:
+def test_only_resources_annotation_and_tolerations_are_changed(world: World) -> None:
     made = plain(world.admit(pod(asking({FAQ: 10}))))
     made["spec"]["containers"][0]["resources"] = {}
+    assert made["metadata"].pop("annotations") == {EPC: "10Mi"}
+    assert [each["key"] for each in made["spec"]["tolerations"][-4:]] == [EPC, FAQ, AKS, ALIBABA]
+    made["spec"]["tolerations"] = made["spec"]["tolerations"][:-4]
     assert made == world.before["bare"]
 
 
@@ -421,6 +424,18 @@ def test_warns_on_the_pod_and_on_what_makes_it(world: World, case: str, kind: st
     assert "created (server dry run)" in said
 
 
+def test_a_daemon_set_that_goes_everywhere_is_warned_about(world: World) -> None:
+    said = world.said(workload("DaemonSet", pod(asking({FAQ: 10}))["spec"]))
+    assert "DaemonSet: asks for EPC on every node: its pods stay Pending where there is no SGX [DJ116]" in said
+    assert "DJ116" not in world.said(workload("Deployment", pod(asking({FAQ: 10}))["spec"]))
+
+
+def test_two_thousand_containers_that_ask_are_refused_in_words(world: World) -> None:
+    said = world.said(pod(*(asking({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(2000))))
+    assert "pod: has 2000 containers and asks for SGX" in said
+    assert "variables." not in said
+
+
 @pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"])
 def test_a_workload_whose_pods_will_be_refused_is_made_with_a_warning(world: World, kind: str) -> None:
     first, second = asking({EPC: 10, FAQ: 10, PROVISION: 1}, "a"), asking({EPC: "1Mi", ENCLAVE: 0}, "b")
@@ -435,7 +450,8 @@ def test_a_workload_whose_pods_will_be_refused_is_made_with_a_warning(world: Wor
 @pytest.mark.parametrize("kind", ["Job", "CronJob", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"])
 @pytest.mark.parametrize("limits", [{}, {FAQ: 10}, {EPC: "10Mi"}, WIRED], ids=str)
 def test_a_workload_whose_pods_will_run_is_made_without_a_word(world: World, kind: str, limits: dict[str, Any]) -> None:
-    assert "Warning" not in world.said(workload(kind, pod(asking(limits))["spec"]))
+    chosen = {"nodeSelector": {"sgx.intel.com/capable": "true"}} if kind == "DaemonSet" else {}
+    assert "Warning" not in world.said(workload(kind, pod(asking(limits))["spec"] | chosen))
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at
-from donjon.kube.names import ENCLAVE, EPC_UNITS, PROVISION
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER, DEVICE_PATHS, ENCLAVE, EPC_UNITS, PROVISION
 from donjon.kube.quantities import exact
 
 ASKED = (*EPC_UNITS, ENCLAVE, PROVISION)
@@ -31,11 +31,27 @@ class Container:
     written: Mapping[str, str]  # the limits as they stand there
     legible: bool  # limits and requests are what the API server takes for such
     own_requests: Mapping[str, Fraction] | None  # before that; `None` where there are none
+    content: JsonObject  # all of it
+
+    @property
+    def here(self) -> str:
+        """Where it stands, as a JSON pointer."""
+        return f"/spec/{self.field}/{self.index}"
 
     @property
     def path(self) -> str:
-        """Where its resources stand, as a JSON pointer."""
-        return f"/spec/{self.field}/{self.index}/resources"
+        """Where its resources stand."""
+        return f"{self.here}/resources"
+
+    @property
+    def stays(self) -> bool:
+        """Whether it runs beside the others: a container, or an init container that stays."""
+        return self.field == "containers" or self.content.get("restartPolicy") == "Always"
+
+    @property
+    def privileged(self) -> bool:
+        """Whether every device of the host is open to it."""
+        return at(self.content, "securityContext", "privileged") is True
 
     def wants(self, name: str) -> bool:
         """Whether it asks for more than none of it."""
@@ -51,12 +67,30 @@ class Intent:
     """What a pod says about SGX."""
 
     containers: tuple[Container, ...]  # all of them, init containers last, as the API server's policies see them
+    pod: JsonObject  # all of it
     node: str  # spec.nodeName, empty where the scheduler is to choose
+    quote_provider: str  # what its annotation says; empty where it says nothing
 
     @property
     def asks(self) -> bool:
         """Whether any container wants anything of SGX."""
         return any(container.wants(name) for container in self.containers for name in ASKED)
+
+    @property
+    def windows(self) -> bool:
+        """Whether it is for Windows."""
+        said = (at(self.pod, "spec", "os", "name"), at(self.pod, "spec", "nodeSelector", "kubernetes.io/os"))
+        return "windows" in said
+
+    @property
+    def host_paths(self) -> tuple[str, ...]:
+        """What it mounts from the host."""
+        return tuple(text(at(volume, "hostPath", "path")) for volume in objects(at(self.pod, "spec", "volumes")))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The SGX devices that it mounts from the host."""
+        return tuple(path for path in self.host_paths if path.startswith(DEVICE_PATHS))
 
 
 def read(pod: Json) -> Intent:
@@ -67,7 +101,12 @@ def read(pod: Json) -> Intent:
         for index, entry in enumerate(_entries(at(pod, "spec", field)))
         if isinstance(entry, dict)
     )
-    return Intent(containers=containers, node=text(at(pod, "spec", "nodeName")))
+    return Intent(
+        containers=containers,
+        pod=pod if isinstance(pod, dict) else {},
+        node=text(at(pod, "spec", "nodeName")),
+        quote_provider=text(at(pod, "metadata", "annotations", ANNOTATION_QUOTE_PROVIDER)),
+    )
 
 
 def text(value: Json) -> str:
@@ -87,6 +126,7 @@ def _container(field: str, index: int, entry: JsonObject) -> Container:
         written={name: str(at(limits, name)) for name in amounts},
         legible=isinstance(limits, dict) and (requests is None or isinstance(requests, dict)),
         own_requests=_amounts(requests) if isinstance(requests, dict) else None,
+        content=entry,
     )
 
 

@@ -1,30 +1,45 @@
 """A pod's intent to the patch that wires it: every name of EPC becomes `sgx.intel.com/epc`, and EPC brings its enclave device.
 
+A container that is named as its own quote provider gets the provisioning device too; whether it may is for the rules.
+
 A container whose amounts cannot be counted, or disagree, stays as it came: `rules` has words for it, or Kubernetes itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from donjon.admission.intent import Container, Intent
-from donjon.kube.names import ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC
+from donjon.admission.intent import Container, Intent, text
+from donjon.admission.places import appended, put
+from donjon.admission.quoting import quoting
+from donjon.admission.rules import MAX_CONTAINERS
+from donjon.kube.json import Json, at, objects
+from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, escaped
 from donjon.kube.quantities import MAX, canonical
 
+MAX_COUNTED = 1 << 50  # bytes of one container; from here on the API server's CEL does not take quantities for integers
+
 
 def patch(intent: Intent) -> tuple[Operation, ...]:
-    """The least that wires the pod; nothing for a pod that is wired or does not ask."""
-    return tuple(operation for container in intent.containers for operation in _wired(container))
+    """The least that wires the pod; nothing for a pod that is wired, does not ask, or has more containers than are counted."""
+    if len(intent.containers) > MAX_CONTAINERS:
+        return ()
+    wanting = [container for container in intent.containers if (agreed(container) or 0) > 0]
+    resources = [operation for container in intent.containers for operation in _wired(container, intent.quote_provider)]
+    if not wanting:
+        return tuple(resources)
+    return (*resources, *_annotated(intent), *_tolerating(intent), *quoting(intent, wanting))
 
 
-def _wired(container: Container) -> Iterator[Operation]:
+def _wired(container: Container, quote_provider: str) -> Iterator[Operation]:
     epc = agreed(container)
     if epc is None:
         return
     foreign = [name for name in FOREIGN_EPC if name in container.limits]
     missing = {} if EPC in container.limits else {EPC: canonical(int(epc))}
-    if epc > 0 and ENCLAVE not in container.requests:
-        missing[ENCLAVE] = "1"
+    if epc > 0:
+        devices = (ENCLAVE, PROVISION) if container.name and container.name == quote_provider else (ENCLAVE,)
+        missing |= {device: "1" for device in devices if device not in container.requests}
     if not (foreign or missing):
         return
     yield from _changed(f"{container.path}/limits", foreign, missing)
@@ -56,3 +71,30 @@ def _bytes(container: Container, name: str) -> Fraction | None:
         return stated
     fits = stated.denominator == 1 and 0 <= stated * EPC_UNITS[name] <= MAX and container.requests.get(name) == stated
     return stated * EPC_UNITS[name] if fits else None
+
+
+def _annotated(intent: Intent) -> Iterator[Operation]:
+    """The pod's total, as Kata reads it; a pod whose amounts cannot be counted gets none."""
+    total = _total(intent)
+    if total and at(intent.pod, "metadata", "annotations", ANNOTATION_EPC) != canonical(total):
+        yield from put(intent.pod, ("metadata", "annotations"), ANNOTATION_EPC, canonical(total))
+
+
+def _total(intent: Intent) -> int:
+    """The bytes that the scheduler sets aside, counted as in `donjon.kube.asks.epc_total`; 0 where they cannot be counted."""
+    peak = beside = 0
+    for container in sorted(intent.containers, key=lambda each: each.field, reverse=True):  # Init containers start first.
+        epc = agreed(container) if any(name in container.limits for name in EPC_UNITS) else Fraction(0)
+        if epc is None or epc.denominator != 1 or epc >= MAX_COUNTED:
+            return 0
+        peak = max(peak, beside + int(epc))
+        beside += int(epc) if container.stays else 0
+    return peak
+
+
+def _tolerating(intent: Intent) -> Iterator[Operation]:
+    """Pools may be tainted with any name of EPC, to keep other pods away."""
+    stated = at(intent.pod, "spec", "tolerations")
+    known = {text(each.get("key")) for each in objects(stated)}
+    missing: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in EPC_UNITS if name not in known]
+    yield from appended("/spec/tolerations", stated, missing)

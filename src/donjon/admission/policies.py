@@ -1,7 +1,10 @@
 """All policies that the API server needs, as objects: printed by `donjon admission policies`, installed by the chart."""
 
+from dataclasses import replace
+
 from donjon.admission.agent import Account, hold_to_its_node
 from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads
+from donjon.admission.settings import Settings
 from donjon.admission.wiring import wire
 from donjon.kube.json import JsonObject
 
@@ -9,13 +12,14 @@ DEFAULT_PREFIX = "donjon"
 DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")
 
 
-def for_pods(prefix: str) -> tuple[JsonObject, ...]:
+def for_pods(prefix: str, settings: Settings | None = None) -> tuple[JsonObject, ...]:
     """The policies about pods and the workloads that make them: they wire, refuse and warn."""
+    chosen = replace(settings or Settings(), wired_by=prefix)
     return (
         *wire(prefix),
-        *refuse(f"{prefix}-refuse", wired_by=prefix),
-        *warn_on_pods(f"{prefix}-warn"),
-        *warn_on_workloads(f"{prefix}-warn-workloads", wired_by=prefix),
+        *refuse(f"{prefix}-refuse", chosen),
+        *warn_on_pods(f"{prefix}-warn", chosen),
+        *warn_on_workloads(f"{prefix}-warn-workloads", chosen),
     )
 
 

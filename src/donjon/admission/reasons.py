@@ -6,11 +6,12 @@ A container has one reason concerning its EPC, the first that fits: too much, am
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from donjon.admission.intent import Container, Intent
-from donjon.admission.rules import RULES, SHOWN, Rule
+from donjon.admission.intent import Container, Intent, text
+from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, SHOWN, Rule, table
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
-from donjon.kube.names import ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
+from donjon.kube.json import at
+from donjon.kube.names import AESMD, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import escaped
 from donjon.kube.quantities import MAX
 
@@ -28,33 +29,68 @@ class Reason:
 
 def reasons(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Reason, ...]:
     """Every rule that holds, in the table's order; nothing for a pod that does not ask."""
+    told: list[Reason] = []
+    for rule in _to_be_asked(intent, settings):
+        concerned = _concerned(rule, intent, settings)
+        if concerned is not None and _about_pod(rule, intent, around, settings):
+            finding = _filled(rule, concerned, intent, around, settings)
+            told.append(Reason(finding=finding, place=_place(rule, concerned)))
+    return tuple(told)
+
+
+def _to_be_asked(intent: Intent, settings: Settings) -> tuple[Rule, ...]:
+    """All rules; but only one about a pod that does not ask, or that has more containers than are looked at."""
+    rules = table(refuse_host_devices=settings.refuse_host_devices)
     if not intent.asks:
-        return ()
-    told = {rule: _concerned(rule, intent) for rule in RULES if _about_pod(rule, intent, around)}
-    return tuple(
-        Reason(finding=_filled(rule, concerned, intent, around, settings), place=_place(rule, concerned))
-        for rule, concerned in told.items()
-        if concerned is not None
-    )
+        return tuple(rule for rule in rules if rule.code == HOST_DEVICES)
+    many = len(intent.containers) > MAX_CONTAINERS
+    return tuple(rule for rule in rules if (rule.code == "DJ113") is many)
 
 
-def _about_pod(rule: Rule, intent: Intent, around: Surroundings) -> bool:
+def _about_pod(rule: Rule, intent: Intent, around: Surroundings, settings: Settings) -> bool:
     """Whether the rule can hold at all for this pod, where it stands."""
     match rule.code:
         case "DJ104":
-            return not around.may_provision
+            return not (around.may_provision or _account(intent, around) in settings.provision_accounts)
         case "DJ105":
             return bool(intent.node)
+        case "DJ111":
+            return intent.windows
+        case "DJ112":
+            return _nobody(intent)
+        case "DJ114":
+            return bool(intent.devices)
+        case "DJ116":
+            return around.made_by == "DaemonSet" and _anywhere(intent)
         case _:
             return True
 
 
-def _concerned(rule: Rule, intent: Intent) -> tuple[Container, ...] | None:
+def _account(intent: Intent, around: Surroundings) -> str:
+    return f"{around.namespace}:{text(at(intent.pod, 'spec', 'serviceAccountName')) or 'default'}"
+
+
+def _nobody(intent: Intent) -> bool:
+    """Whether the quote provider names no container of a pod that wants EPC."""
+    known = {"", AESMD, *(container.name for container in intent.containers)}
+    return intent.quote_provider not in known and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+
+
+def _anywhere(intent: Intent) -> bool:
+    """Whether a pod that wants EPC says nothing of the nodes that it goes to."""
+    chosen = at(intent.pod, "spec", "nodeSelector") or at(intent.pod, "spec", "affinity")
+    return not chosen and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+
+
+def _concerned(rule: Rule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
     """The containers that it holds for; `None` where it does not hold, nobody where it is about the pod."""
     holds = _ABOUT_CONTAINERS.get(rule.code)
     if holds is None:
         return ()
-    return tuple(filter(holds, intent.containers)) or None
+    concerned = tuple(filter(holds, intent.containers))
+    if rule.code == "DJ104" and settings.provision_by_annotation:
+        concerned = tuple(container for container in concerned if container.name != intent.quote_provider)
+    return concerned or None
 
 
 def _too_much(container: Container) -> bool:
@@ -83,13 +119,25 @@ _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
     "DJ106": _differing,
     "DJ107": lambda container: 0 < container.limits.get(EPC, 0) < EPC_PAGE,
     "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
+    "DJ115": lambda container: container.privileged,
     "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX and container.limits[EPC] % EPC_PAGE != 0,
 }
 
 
+_PLACES: Mapping[str, str] = {
+    "DJ105": "/spec/nodeName",
+    "DJ112": f"/metadata/annotations/{escaped(ANNOTATION_QUOTE_PROVIDER)}",
+    "DJ113": "/spec/containers",
+    "DJ114": "/spec/volumes",
+}
+"""Where a rule about the pod shows."""
+
+
 def _place(rule: Rule, concerned: Sequence[Container]) -> str:
     if not concerned:
-        return "/spec/nodeName"
+        return _PLACES.get(rule.code, "/spec")
+    if rule.code == "DJ115":
+        return f"{concerned[0].here}/securityContext/privileged"
     names = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,)}.get(rule.code, tuple(EPC_UNITS))
     stated = next((name for name in names if name in concerned[0].limits), EPC)
     return f"{concerned[0].path}/limits/{escaped(stated)}"
@@ -101,6 +149,9 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "quantities": _shortened(", ".join(map(_quantities, concerned))),
         "namespace": around.namespace,
         "node": intent.node,
+        "provider": _shortened(intent.quote_provider),
+        "number": str(len(intent.containers)),
+        "devices": _shortened(", ".join(intent.devices)),
         "policy": settings.wired_by,
     }
     words = {field: getattr(rule, field).format(**holes) for field in ("subject", "found", "why", "do")}

@@ -8,11 +8,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from donjon.admission import cel
+from donjon.admission.intent import ASKED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
-from donjon.admission.rules import REFUSALS, WARNINGS, Rule
+from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, Rule, table
+from donjon.admission.settings import Settings
 from donjon.admission.wiring import MOST, SUFFIXES
+from donjon.findings import Severity
 from donjon.kube.json import JsonObject
-from donjon.kube.names import ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, LABEL_PROVISION, PROVISION, PROVISION_ALLOWED
+from donjon.kube.names import (
+    AESMD,
+    ANNOTATION_QUOTE_PROVIDER,
+    DEVICE_PATHS,
+    ENCLAVE,
+    EPC,
+    EPC_PAGE,
+    EPC_UNITS,
+    FOREIGN_EPC,
+    LABEL_PROVISION,
+    PROVISION,
+    PROVISION_ALLOWED,
+)
 from donjon.kube.quantities import MAX
 
 _CHANGED: JsonObject = {"apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
@@ -30,6 +45,8 @@ class Place:
     """Where a pod stands: in a pod, or in a workload's template."""
 
     spec: str  # the pod's spec
+    annotations: str  # the pod's annotations
+    provision: str  # whether container x asks for the provisioning device, or will
     unwired: str  # whether container x asks for EPC and will be without its device
     foreign: str  # whether container x asks for EPC under a name that nothing will translate any more
 
@@ -45,25 +62,33 @@ def _wants_any(names: str) -> str:
 
 POD = Place(
     spec="dyn(object).spec",
+    annotations="has(object.metadata.annotations) ? object.metadata.annotations : {}",
+    provision=_wants(PROVISION),
     unwired=f"{_wants_any('names')} && !{_wants(ENCLAVE)}",
     foreign=_wants_any("foreignNames"),
 )
 # A template is not wired yet: only one that says itself that it wants no device will come out without it.
+_MADE = "(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template"
 TEMPLATE = Place(
-    spec="(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template.spec",
+    spec=f"{_MADE}.spec",
+    annotations=f"has({_MADE}.metadata) && has({_MADE}.metadata.annotations) ? {_MADE}.metadata.annotations : {{}}",
+    provision=f"""\
+({_wants(PROVISION)} ||
+    x.name == variables.provider && !({cel.text(PROVISION)} in x.limits) && {_wants_any("names")})""",
     unwired=f"{_wants_any('names')} && {cel.text(ENCLAVE)} in x.limits && !{_wants(ENCLAVE)}",
     foreign="false",
 )
 
 
-def refuse(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
+def refuse(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that refuses pods with all reasons at once, and its binding."""
+    rules = [rule for rule in table(refuse_host_devices=settings.refuse_host_devices) if rule.severity is Severity.ERROR]
     about = Policy(
         kind=Kind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"unusual": _unusual(POD)},
-        variables=_variables(POD) | _reasons(REFUSALS, wired_by),
+        conditions={"unusual": _unusual(POD, host_devices=settings.refuse_host_devices)},
+        variables=_variables(POD, settings) | _reasons(rules, settings),
         must_answer=True,
     )
     spec: JsonObject = {
@@ -73,35 +98,36 @@ def refuse(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
     return policy(about, spec), binding(about, "Deny", "Audit")
 
 
-def warn_on_pods(name: str) -> tuple[JsonObject, JsonObject]:
+def warn_on_pods(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that warns whoever makes a pod, and its binding."""
     about = Policy(
         kind=Kind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"unusual": _unusual(POD)},
-        variables=_variables(POD),
+        conditions={"unusual": _unusual(POD, host_devices=True)},
+        variables=_variables(POD, settings),
         must_answer=False,
     )
-    return policy(about, {"validations": list(_warnings())}), binding(about, "Warn")
+    return policy(about, {"validations": list(_warnings(settings))}), binding(about, "Warn")
 
 
-def warn_on_workloads(name: str, *, wired_by: str) -> tuple[JsonObject, JsonObject]:
+def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that says at `kubectl apply` that a workload's pods will be refused, since nobody reads a Job's events."""
+    rules = [rule for rule in table(refuse_host_devices=settings.refuse_host_devices) if rule.severity is Severity.ERROR]
     about = Policy(
         kind=Kind.VALIDATING,
         name=name,
         matches=WORKLOADS,
         # A controller that makes a Job or a ReplicaSet does not read warnings.
-        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _unusual(TEMPLATE)},
-        variables=_variables(TEMPLATE) | _reasons(REFUSALS, wired_by),
+        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _unusual(TEMPLATE, host_devices=True)},
+        variables=_variables(TEMPLATE, settings) | _reasons(rules, settings),
         must_answer=False,
     )
     refused = "'the pods of this ' + object.kind + ' will be refused: ' + variables.reasons.join('; ')"
-    return policy(about, {"validations": [_all_reasons(refused), *_warnings()]}), binding(about, "Warn")
+    return policy(about, {"validations": [_all_reasons(refused), *_warnings(settings)]}), binding(about, "Warn")
 
 
-def _unusual(place: Place) -> str:
+def _unusual(place: Place, *, host_devices: bool) -> str:
     """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
 
     Plain is one enclave device, whole MiB or GiB of EPC, and no more of ours: about that no rule has anything to say. Larger
@@ -114,28 +140,57 @@ def _unusual(place: Place) -> str:
         f"{epc} in {limits} && {enclave} in {limits} && string({limits}[{enclave}]) == '1' &&\n"
         f"    string({limits}[{epc}]).matches('^[0-9]+(Mi|Gi)$')"
     )
-    return f"""\
+    whole = f"""\
+has({place.spec}.nodeName) || {_windows(place.spec)} || {containers}.size() > {MAX_CONTAINERS} ||
+    {cel.text(ANNOTATION_QUOTE_PROVIDER)} in ({place.annotations}) || {_DAEMONS[place is POD]}
+    {containers}.exists(p, has(p.securityContext) && has(p.securityContext.privileged) && p.securityContext.privileged)"""
+    asks = f"""\
 {containers}.exists(c, has(c.resources) && has({limits}) && (
   {rare} ||
-  ({epc} in {limits} || {enclave} in {limits}) && (has({place.spec}.nodeName) || !({plain}))))"""
+  ({epc} in {limits} || {enclave} in {limits}) && (!({plain}) ||
+    {whole})))"""
+    return f"{asks} ||\n{_devices(place.spec)}" if host_devices else asks
 
 
-def _variables(place: Place) -> dict[str, str]:
+_DAEMONS = {True: "", False: "object.kind == 'DaemonSet' ||"}
+
+
+def _windows(spec: str) -> str:
+    return f"""\
+has({spec}.os) && {spec}.os.name == 'windows' ||
+    has({spec}.nodeSelector) && 'kubernetes.io/os' in {spec}.nodeSelector &&
+      {spec}.nodeSelector['kubernetes.io/os'] == 'windows'"""
+
+
+def _devices(spec: str) -> str:
+    """Whether it mounts a device of ours from the host."""
+    return f"has({spec}.volumes) && {spec}.volumes.exists(v, {_IS_DEVICE})"
+
+
+_IS_DEVICE = f"has(v.hostPath) && v.hostPath.path.matches({cel.text('^(' + '|'.join(DEVICE_PATHS) + ')')})"
+
+
+def _variables(place: Place, settings: Settings) -> dict[str, str]:
     """Who is concerned by what: lists of containers, each as a map of its name and its limits.
 
     A container has one reason concerning its EPC, the first that fits: too much, amounts that differ, a foreign name, no device.
     """
     epc, label = cel.text(EPC), cel.text(LABEL_PROVISION)
     own = f"x.limits[{epc}]"
+    provider = cel.text(ANNOTATION_QUOTE_PROVIDER)
+    may_annotate = " && x.name != variables.provider" if settings.provision_by_annotation else ""
     return {
         "names": cel.listed(EPC_UNITS),
         "foreignNames": cel.listed(FOREIGN_EPC),
         "suffix": cel.mapped(SUFFIXES),
         "bound": cel.mapped(_BOUNDS),
         "pod": place.spec,
+        "all": "variables.pod.containers + (has(variables.pod.initContainers) ? variables.pod.initContainers : [])",
+        "number": "variables.all.size()",
+        "annotations": place.annotations,
+        "provider": f"{provider} in variables.annotations ? string(variables.annotations[{provider}]) : ''",
         "limited": """\
-(variables.pod.containers + (has(variables.pod.initContainers) ? variables.pod.initContainers : []))
-  .filter(c, has(c.resources) && has(c.resources.limits))
+variables.all.filter(c, has(c.resources) && has(c.resources.limits))
   .map(c, {'name': dyn(c.name), 'limits': dyn(c.resources.limits)})""",
         "tooMuch": f"""\
 variables.limited.filter(x, variables.names.exists(n, n in x.limits &&
@@ -153,11 +208,24 @@ variables.counted.filter(x, x.bytes.exists(b, {cel.amount("b")}.compareTo({cel.a
         "unwired": f"""\
 variables.agreed.filter(x, !variables.foreign.exists(y, y.name == x.name) &&
   {place.unwired})""",
-        "provision": f"variables.limited.filter(x, {_wants(PROVISION)})",
+        "asks": f"variables.limited.exists(x, {cel.listed(ASKED)}.exists(n, n in x.limits && {cel.positive('x.limits[n]')}))",
+        "wantsEpc": f"variables.limited.exists(x, {_wants_any('names')})",
+        "provision": f"variables.limited.filter(x, {place.provision}{may_annotate})",
+        "account": """\
+request.namespace + ':' +
+  (has(variables.pod.serviceAccountName) ? string(variables.pod.serviceAccountName) : 'default')""",
         "mayProvision": f"""\
-has(namespaceObject.metadata.labels) && {label} in namespaceObject.metadata.labels &&
+variables.account in {cel.listed(settings.provision_accounts)} ||
+  has(namespaceObject.metadata.labels) && {label} in namespaceObject.metadata.labels &&
   namespaceObject.metadata.labels[{label}] == {cel.text(PROVISION_ALLOWED)}""",
         "nodeName": "has(variables.pod.nodeName) ? string(variables.pod.nodeName) : ''",
+        "windows": _windows("variables.pod"),
+        "devices": f"""\
+has(variables.pod.volumes) ? variables.pod.volumes.filter(v,
+  {_IS_DEVICE}).map(v, string(v.hostPath.path)) : []""",
+        "privileged": """\
+variables.all.filter(c, has(c.securityContext) && has(c.securityContext.privileged) && c.securityContext.privileged)
+  .map(c, {'name': dyn(c.name), 'limits': dyn({})})""",
         "ownEpc": f"variables.limited.filter(x, {_wants(EPC)})",
         "belowPage": f"""\
 variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) < 0)""",
@@ -180,12 +248,22 @@ _CONCERNED: Mapping[str, str] = {
     "DJ107": "belowPage",
     "DJ108": "unaccounted",
     "DJ109": "unaligned",
+    "DJ115": "privileged",
 }
 """The rules about containers with the variable that lists those concerned."""
 
 _HOLDS: Mapping[str, str] = {
     "DJ104": "variables.provision.size() > 0 && !variables.mayProvision",
-    "DJ105": "variables.nodeName != ''",
+    "DJ105": "variables.asks && variables.nodeName != ''",
+    "DJ111": "variables.asks && variables.windows",
+    "DJ112": f"""\
+variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}' &&
+  !variables.all.exists(c, c.name == variables.provider)""",
+    "DJ113": f"variables.number > {MAX_CONTAINERS}",
+    "DJ114": "variables.devices.size() > 0",
+    "DJ115": "variables.asks && variables.privileged.size() > 0",
+    "DJ116": """\
+object.kind == 'DaemonSet' && variables.wantsEpc && !(has(variables.pod.nodeSelector) || has(variables.pod.affinity))""",
 }
 """When the rules hold that do not simply hold where a container is concerned."""
 
@@ -194,10 +272,11 @@ def _holds(rule: Rule) -> str:
     return _HOLDS.get(rule.code) or f"variables.{_CONCERNED[rule.code]}.size() > 0"
 
 
-def _reasons(rules: Iterable[Rule], wired_by: str) -> dict[str, str]:
-    """One variable more: the list of the sentences of all rules that hold."""
-    told = (f"({_holds(rule)} ?\n  [{_said(rule, wired_by)}] : [])" for rule in rules)
-    return {"reasons": " +\n".join(told)}
+def _reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
+    """One variable more: the list of the sentences of all rules that hold; of too many containers that alone is said."""
+    told = {rule.code: f"({_holds(rule)} ?\n  [{_said(rule, settings.wired_by)}] : [])" for rule in rules}
+    alone = told.pop("DJ113")
+    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(told.values())}
 
 
 def _said(rule: Rule, wired_by: str = "") -> str:
@@ -209,14 +288,19 @@ def _said(rule: Rule, wired_by: str = "") -> str:
         "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
+        "provider": cel.shortened("variables.provider"),
+        "number": "string(variables.number)",
+        "devices": cel.shortened("variables.devices.join(', ')"),
         "policy": cel.text(wired_by),
     }
     return cel.sentence(rule.sentence, holes)
 
 
-def _warnings() -> Iterable[JsonObject]:
-    for rule in WARNINGS:
-        yield {"expression": f"!({_holds(rule)})", "messageExpression": _said(rule)}
+def _warnings(settings: Settings) -> Iterable[JsonObject]:
+    for rule in table(refuse_host_devices=settings.refuse_host_devices):
+        if rule.severity is Severity.WARNING:
+            few = "" if rule.code == HOST_DEVICES else f"variables.number <= {MAX_CONTAINERS} && "
+            yield {"expression": f"!({few}{_holds(rule)})", "messageExpression": _said(rule)}
 
 
 def _all_reasons(message: str) -> JsonObject:

@@ -3,11 +3,21 @@
 A rule's words are templates in `str.format`'s form. What stands in braces is filled in by whoever applies the rule.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from donjon.findings import Severity
-from donjon.kube.names import ENCLAVE, EPC, LABEL_PROVISION, PROVISION, PROVISION_ALLOWED
+from donjon.kube.names import (
+    AESMD,
+    ANNOTATION_QUOTE_PROVIDER,
+    ENCLAVE,
+    EPC,
+    LABEL_CAPABLE,
+    LABEL_PROVISION,
+    PROVISION,
+    PROVISION_ALLOWED,
+)
 
+MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
 SHOWN = 240  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 
 
@@ -15,8 +25,8 @@ SHOWN = 240  # characters of a list that someone else can make long; a message o
 class Rule:
     """One reason to refuse or to warn: the words of a `Finding`, still with holes.
 
-    The holes: {containers} those concerned, {quantities} what they ask for, {namespace}, {node}, and {policy}, the name of the
-    policy that should have wired the pod.
+    The holes: {containers} those concerned, {quantities} what they ask for, {namespace}, {node}, {provider} the quote provider,
+    {number} of containers, {devices} mounted from the host, and {policy}, the name of the policy that should have wired the pod.
     """
 
     code: str
@@ -106,10 +116,68 @@ RULES = (
         why="EPC is handed out in pages of 4096 bytes, and this is no multiple",
         do="round it up to Ki or Mi",
     ),
+    Rule(
+        code="DJ111",
+        severity=Severity.ERROR,
+        subject="pod",
+        found="is for Windows and asks for SGX",
+        why="Kubernetes gives no SGX device to Windows containers",
+        do="leave the operating system out, or the resources",
+    ),
+    Rule(
+        code="DJ112",
+        severity=Severity.ERROR,
+        subject="pod",
+        found=f"annotation {ANNOTATION_QUOTE_PROVIDER} says {{provider}}",
+        why="no container has that name, so nobody would get what makes quotes",
+        do=f"name the container that quotes by itself, or {AESMD} for the quoting service",
+    ),
+    Rule(
+        code="DJ113",
+        severity=Severity.ERROR,
+        subject="pod",
+        found="has {number} containers and asks for SGX",
+        why=f"the rules are applied to no more than {MAX_CONTAINERS} of them",
+        do="make several pods of it",
+    ),
+    Rule(
+        code="DJ114",
+        severity=Severity.WARNING,
+        subject="pod",
+        found="mounts {devices} from the host",
+        why="that goes around the accounting of devices and EPC",
+        do=f"ask for {EPC} instead, which brings the device",
+    ),
+    Rule(
+        code="DJ115",
+        severity=Severity.WARNING,
+        subject="container {containers}",
+        found="is privileged",
+        why="every device of the host is open to it, whatever the pod asks for",
+        do="leave securityContext.privileged out: the device needs no privilege",
+    ),
+    Rule(
+        code="DJ116",
+        severity=Severity.WARNING,
+        subject="DaemonSet",
+        found="asks for EPC on every node",
+        why="its pods stay Pending where there is no SGX",
+        do=f'choose nodes that have it: spec.nodeSelector {LABEL_CAPABLE}: "true"',
+    ),
 )
 
 REFUSALS = tuple(rule for rule in RULES if rule.severity is Severity.ERROR)
 WARNINGS = tuple(rule for rule in RULES if rule.severity is Severity.WARNING)
+
+HOST_DEVICES = "DJ114"
+"""The warning that whoever runs the cluster may turn into a refusal."""
+
+
+def table(*, refuse_host_devices: bool) -> tuple[Rule, ...]:
+    """All rules, with the severity that was chosen."""
+    harder = {HOST_DEVICES} if refuse_host_devices else set()
+    return tuple(replace(rule, severity=Severity.ERROR) if rule.code in harder else rule for rule in RULES)
+
 
 AGENT_RULE = "DJ110"
 """The code under which the node agent's own policy refuses."""

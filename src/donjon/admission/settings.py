@@ -14,6 +14,8 @@ class Surroundings:
     namespace: str
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    made_by: str = "Pod"  # the kind of the object that makes the pod
+
     @property
     def may_provision(self) -> bool:
         """Whether its pods may have the provisioning key."""
@@ -25,3 +27,6 @@ class Settings:
     """What whoever runs the cluster has chosen."""
 
     wired_by: str = "donjon"  # the name of the policy that wires pods, for the words of a refusal
+    provision_accounts: tuple[str, ...] = ()  # NAMESPACE:NAME of service accounts whose pods may have the provisioning key
+    provision_by_annotation: bool = False  # as Intel's webhook: whoever annotates may
+    refuse_host_devices: bool = False  # refused, not only warned about

@@ -5,9 +5,26 @@ A container whose amounts cannot be counted, or disagree, stays as it came; the 
 """
 
 from donjon.admission import cel
+from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.rules import MAX_CONTAINERS
 from donjon.kube.json import JsonObject
-from donjon.kube.names import ENCLAVE, EPC, FOREIGN_EPC
+from donjon.kube.names import (
+    AESM_FOLDER,
+    AESM_FOLDERS,
+    AESM_READY,
+    AESM_VARIABLE,
+    AESM_VOLUME,
+    AESMD,
+    ANNOTATION_EPC,
+    ANNOTATION_QUOTE_PROVIDER,
+    ENCLAVE,
+    EPC,
+    EPC_UNITS,
+    FOREIGN_EPC,
+    LABEL_AESM,
+    PROVISION,
+)
 from donjon.kube.quantities import MAX, canonical
 
 SUFFIXES = {name: canonical(unit).removeprefix("1") for name, unit in FOREIGN_EPC.items()}
@@ -15,14 +32,19 @@ SUFFIXES = {name: canonical(unit).removeprefix("1") for name, unit in FOREIGN_EP
 MOST = {name: MAX // unit for name, unit in FOREIGN_EPC.items()}
 """The foreign names with the largest number whose bytes an int64 holds."""
 
-_EPC, _ENCLAVE, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.listed(FOREIGN_EPC)
+_EPC, _ENCLAVE, _PROVISION, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.text(PROVISION), cel.listed(FOREIGN_EPC)
+_ANNOTATION, _PROVIDER = cel.text(ANNOTATION_EPC), cel.text(ANNOTATION_QUOTE_PROVIDER)
+_MOUNT = f"Object.spec.containers.volumeMounts{{name: '{AESM_VOLUME}', mountPath: '{AESM_FOLDER}'}}"
+_VARIABLE = f"Object.spec.containers.env{{name: '{AESM_VARIABLE}', value: '1'}}"
 _CONTAINERS = "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
 
-# `IfNeeded` asks the policy again after its own change; a wired pod does not match, so the second time costs little.
-_UNWIRED = f"""\
+# `IfNeeded` asks the policy again after its own change; by then there is nothing left to do, and the patch is empty.
+_ASKS = f"""\
 {_CONTAINERS}.exists(c, has(c.resources) && has(c.resources.limits) && (
-  {cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in FOREIGN_EPC)} ||
-  {_EPC} in c.resources.limits && !({_ENCLAVE} in c.resources.limits)))"""
+  {cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in EPC_UNITS)}))"""
+# More than that would exceed the budget for CEL; the refusing policy has words for it.
+_COUNTED = f"""\
+object.spec.containers.size() + (has(object.spec.initContainers) ? object.spec.initContainers.size() : 0) <= {MAX_CONTAINERS}"""
 
 # The API server has copied limits to requests before it asks us. Where they differ all the same, core validation says so,
 # provided that we leave them alone.
@@ -46,24 +68,117 @@ _AGREED = """\
 lists.range(variables.containers.size()).filter(i, variables.amounts[i].size() > 0 && variables.amounts[i].all(a,
   sign(quantity(a)) >= 0 && quantity(a).compareTo(quantity(variables.amounts[i][0])) == 0))"""
 
-_NEEDS_DEVICE = f"""\
-variables.containers.map(c, has(c.resources) && has(c.resources.limits) && has(c.resources.requests) &&
-  !({_ENCLAVE} in c.resources.limits) && !({_ENCLAVE} in c.resources.requests))"""
+# The devices that container i lacks; a container that is its own quote provider gets the provisioning one.
+_LACKS = f"""\
+variables.containers.map(c, !(has(c.resources) && has(c.resources.limits) && has(c.resources.requests)) ? [] :
+  ([{_ENCLAVE}] + (c.name == variables.provider ? [{_PROVISION}] : []))
+    .filter(n, !(n in c.resources.limits) && !(n in c.resources.requests)))"""
 
-_PATHS = """\
+_PLACES = """\
 lists.range(variables.containers.size()).map(i, i < object.spec.containers.size()
-  ? '/spec/containers/' + string(i) + '/resources/'
-  : '/spec/initContainers/' + string(i - object.spec.containers.size()) + '/resources/')"""
+  ? '/spec/containers/' + string(i)
+  : '/spec/initContainers/' + string(i - object.spec.containers.size()))"""
 
-_PATCH = f"""\
+# -1 for what cannot be counted: it disagrees, is a fraction, or so large that CEL takes it for no integer.
+_BYTES = f"""\
+lists.range(variables.containers.size()).map(i, variables.amounts[i].size() == 0 ? 0 :
+  i in variables.agreed && quantity(variables.amounts[i][0]).isInteger() &&
+    quantity(variables.amounts[i][0]).compareTo(quantity('{canonical(MAX_COUNTED)}')) < 0
+    ? quantity(variables.amounts[i][0]).asInteger() : -1)"""
+
+# As Kubernetes counts: containers and what stays beside them add up, the others run one by one before them.
+_TOTAL = """\
+variables.bytes.exists(b, b < 0) ? 0 :
+  ([variables.bytes.slice(0, object.spec.containers.size()).sum() + variables.beside.sum()] +
+  lists.range(variables.beside.size()).map(i,
+    variables.bytes[object.spec.containers.size() + i] + variables.beside.slice(0, i).sum())).max()"""
+_BESIDE = """\
+lists.range(variables.containers.size() - object.spec.containers.size()).map(i,
+  variables.containers[object.spec.containers.size() + i].?restartPolicy.orValue('') == 'Always'
+    ? variables.bytes[object.spec.containers.size() + i] : 0)"""
+
+
+def _printed(number: str) -> str:
+    """The canonical form of a positive whole number."""
+    form = f"string({number})"
+    for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), start=1):
+        unit = 1 << (10 * power)
+        form = f"{number} % {unit} == 0 ? string({number} / {unit}) + '{suffix}' :\n  {form}"
+    return form
+
+
+_RESOURCES = f"""\
 variables.agreed.map(i, ['limits', 'requests'].map(f,
   variables.foreign.filter(n, n in variables.containers[i].resources.limits).map(n,
-    JSONPatch{{op: 'remove', path: variables.paths[i] + f + '/' + jsonpatch.escapeKey(n)}}) +
+    JSONPatch{{op: 'remove', path: variables.places[i] + '/resources/' + f + '/' + jsonpatch.escapeKey(n)}}) +
   ({_EPC} in variables.containers[i].resources.limits ? [] :
-    [JSONPatch{{op: 'add', path: variables.paths[i] + f + '/' + jsonpatch.escapeKey({_EPC}), value: variables.amounts[i][0]}}]) +
-  (variables.needsDevice[i] && sign(quantity(variables.amounts[i][0])) > 0 ?
-    [JSONPatch{{op: 'add', path: variables.paths[i] + f + '/' + jsonpatch.escapeKey({_ENCLAVE}), value: '1'}}] : [])
+    [JSONPatch{{op: 'add', path: variables.places[i] + '/resources/' + f + '/' + jsonpatch.escapeKey({_EPC}),
+      value: variables.amounts[i][0]}}]) +
+  (i in variables.wanting ? variables.lacks[i].map(n,
+    JSONPatch{{op: 'add', path: variables.places[i] + '/resources/' + f + '/' + jsonpatch.escapeKey(n), value: '1'}}) : [])
 ).flatten()).flatten()"""
+
+_ANNOTATED = f"""\
+variables.total == 0 || {_ANNOTATION} in variables.annotations && variables.annotations[{_ANNOTATION}] == variables.printed ? [] :
+  (has(object.metadata.annotations) ? [] : [JSONPatch{{op: 'add', path: '/metadata/annotations', value: {{}}}}]) +
+  [JSONPatch{{op: 'add', path: '/metadata/annotations/' + jsonpatch.escapeKey({_ANNOTATION}), value: variables.printed}}]"""
+
+_TOLERATING = """\
+(variables.untolerated.size() == 0 || has(object.spec.tolerations) ? [] :
+    [JSONPatch{op: 'add', path: '/spec/tolerations', value: []}]) +
+  variables.untolerated.map(n, JSONPatch{op: 'add', path: '/spec/tolerations/-',
+    value: Object.spec.tolerations{key: n, operator: 'Exists', effect: 'NoSchedule'}})"""
+_UNTOLERATED = f"""\
+{cel.listed(EPC_UNITS)}.filter(n, !has(object.spec.tolerations) ||
+  !object.spec.tolerations.exists(t, has(t.key) && t.key == n))"""
+
+_UNMOUNTED = f"""\
+variables.wanting.filter(i, !has(variables.containers[i].volumeMounts) ||
+  !variables.containers[i].volumeMounts.exists(m, m.mountPath == '{AESM_FOLDER}'))"""
+_UNNAMED = f"""\
+variables.wanting.filter(i, !has(variables.containers[i].env) ||
+  !variables.containers[i].env.exists(e, e.name == '{AESM_VARIABLE}'))"""
+_LACKS_VOLUME = f"""\
+variables.unmounted.size() > 0 && !(has(object.spec.volumes) && object.spec.volumes.exists(v, v.name == '{AESM_VOLUME}'))"""
+_BRINGS_AESM = f"variables.containers.exists(c, c.name == '{AESMD}')"
+_BESIDE_AESM = f"""\
+variables.wanting.size() > 1 && variables.wanting.exists(i, variables.containers[i].name == '{AESMD}')"""
+_OF_THE_NODE = f"""\
+variables.provider == '{AESMD}' && variables.lacksVolume && !variables.besideAesm ||
+  has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath) && v.hostPath.path in {cel.listed(AESM_FOLDERS)})"""
+
+
+def _into(field: str, indices: str, entry: str) -> str:
+    """Append to a list of each of those containers, made where it is missing."""
+    return f"""\
+variables.{indices}.map(i,
+      (has(variables.containers[i].{field}) ? [] : [JSONPatch{{op: 'add', path: variables.places[i] + '/{field}', value: []}}]) +
+      [JSONPatch{{op: 'add', path: variables.places[i] + '/{field}/-', value: {entry}}}]).flatten()"""
+
+
+_QUOTING = f"""\
+(variables.provider != '{AESMD}' ? [] :
+    (!variables.lacksVolume ? [] :
+      (has(object.spec.volumes) ? [] : [JSONPatch{{op: 'add', path: '/spec/volumes', value: []}}]) +
+      [variables.besideAesm
+        ? JSONPatch{{op: 'add', path: '/spec/volumes/-', value: Object.spec.volumes{{name: '{AESM_VOLUME}',
+            emptyDir: Object.spec.volumes.emptyDir{{medium: 'Memory'}}}}}}
+        : JSONPatch{{op: 'add', path: '/spec/volumes/-', value: Object.spec.volumes{{name: '{AESM_VOLUME}',
+            hostPath: Object.spec.volumes.hostPath{{path: '{AESM_FOLDER}', type: 'DirectoryOrCreate'}}}}}}]) +
+    {_into("volumeMounts", "unmounted", _MOUNT)} +
+    {_into("env", "unnamed", _VARIABLE)}) +
+  (!variables.ofTheNode || variables.bringsAesm ||
+      has(object.spec.nodeSelector) && '{LABEL_AESM}' in object.spec.nodeSelector ? [] :
+    (has(object.spec.nodeSelector) ? [] : [JSONPatch{{op: 'add', path: '/spec/nodeSelector', value: {{}}}}]) +
+    [JSONPatch{{op: 'add', path: '/spec/nodeSelector/' + jsonpatch.escapeKey('{LABEL_AESM}'), value: '{AESM_READY}'}}])"""
+
+# JSONPatch is known to the mutation's own expression alone, not to variables.
+_PATCH = f"""\
+{_RESOURCES} +
+(variables.wanting.size() == 0 ? [] :
+  ({_ANNOTATED}) +
+  {_TOLERATING} +
+  {_QUOTING})"""
 
 
 def wire(name: str) -> tuple[JsonObject, JsonObject]:
@@ -72,16 +187,30 @@ def wire(name: str) -> tuple[JsonObject, JsonObject]:
         kind=Kind.MUTATING,
         name=name,
         matches=(PODS,),
-        conditions={"unwired": _UNWIRED},
+        conditions={"asks": _ASKS, "counted": _COUNTED},
         variables={
             "foreign": _FOREIGN,
             "suffix": cel.mapped(SUFFIXES),
             "most": cel.mapped(MOST),
             "containers": _CONTAINERS,
+            "annotations": "has(object.metadata.annotations) ? object.metadata.annotations : {}",
+            "provider": f"{_PROVIDER} in variables.annotations ? variables.annotations[{_PROVIDER}] : ''",
             "amounts": _AMOUNTS,
             "agreed": _AGREED,
-            "needsDevice": _NEEDS_DEVICE,
-            "paths": _PATHS,
+            "wanting": "variables.agreed.filter(i, sign(quantity(variables.amounts[i][0])) > 0)",
+            "lacks": _LACKS,
+            "places": _PLACES,
+            "bytes": _BYTES,
+            "beside": _BESIDE,
+            "total": _TOTAL,
+            "printed": _printed("variables.total"),
+            "untolerated": _UNTOLERATED,
+            "unmounted": _UNMOUNTED,
+            "unnamed": _UNNAMED,
+            "lacksVolume": _LACKS_VOLUME,
+            "besideAesm": _BESIDE_AESM,
+            "bringsAesm": _BRINGS_AESM,
+            "ofTheNode": _OF_THE_NODE,
         },
         must_answer=True,
     )

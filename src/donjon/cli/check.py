@@ -140,7 +140,7 @@ def _object(node: Node) -> JsonObject:
 
 def _checked(document: Document, namespace: str, labels: Mapping[str, str]) -> Iterator[Checked]:
     for made in pods(document.content):
-        around = Surroundings(namespace=made.namespace or namespace, labels=labels)
+        around = Surroundings(namespace=made.namespace or namespace, labels=labels, made_by=made.kind)
         pod = completed(made.pod)
         yield Checked(document=document, made=made, verdict=decide(pod, around, Settings()), complaints=complaints(pod))
 

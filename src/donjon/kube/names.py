@@ -37,4 +37,15 @@ PROVISION_ALLOWED = "allowed"
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 
+ANNOTATION_QUOTE_PROVIDER = "sgx.intel.com/quote-provider"  # who makes the pod's quotes; Intel's webhook's
+AESMD = "aesmd"  # its value for the quoting service, and the name of the container that is one
+AESM_VOLUME = "aesmd-socket"  # the volume's name in Intel's webhook
+AESM_FOLDER = "/var/run/aesmd"  # compiled into Intel's library
+AESM_FOLDERS = (AESM_FOLDER, f"{AESM_FOLDER}/", f"{AESM_FOLDER}/aesm.socket")  # as people mount it from the host by hand
+AESM_VARIABLE = "SGX_AESM_ADDR"  # its mere presence makes Intel's library quote through the service
+AESM_READY = "ready"
+
+DEVICE_PATHS = ("/dev/sgx", "/dev/isgx", "/dev/gsgx")
+"""What the paths of all drivers' devices begin with."""
+
 EPC_PAGE = 4096  # bytes; EPC is handed out in pages (Intel SDM, volume 3D, "Enclave Page Cache")

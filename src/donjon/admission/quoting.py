@@ -1,0 +1,50 @@
+"""Quoting through AESM, with the semantics of Intel's webhook: the socket's volume, its mounts, and SGX_AESM_ADDR.
+
+A pod that needs the node's own AESM goes only where it answers; not so the AESM DaemonSet itself, and pods that bring one.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from donjon.admission.intent import Container, Intent
+from donjon.admission.places import appended, put
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.names import AESM_FOLDER, AESM_FOLDERS, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM
+from donjon.kube.patch import Operation
+
+_OF_THE_NODE: JsonObject = {"name": AESM_VOLUME, "hostPath": {"path": AESM_FOLDER, "type": "DirectoryOrCreate"}}
+_OF_THE_POD: JsonObject = {"name": AESM_VOLUME, "emptyDir": {"medium": "Memory"}}
+_MOUNT: JsonObject = {"name": AESM_VOLUME, "mountPath": AESM_FOLDER}
+_VARIABLE: JsonObject = {"name": AESM_VARIABLE, "value": "1"}
+
+
+def quoting(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]:
+    """What the containers that want EPC need to quote through AESM, where the pod says that they do."""
+    volume = _volume(intent, wanting) if intent.quote_provider == AESMD else None
+    if intent.quote_provider == AESMD:
+        yield from appended("/spec/volumes", at(intent.pod, "spec", "volumes"), [volume] if volume else [])
+        for container in wanting:
+            yield from _reaching(container)
+    of_the_node = volume == _OF_THE_NODE or any(path in AESM_FOLDERS for path in intent.host_paths)
+    brings_one = any(container.name == AESMD for container in intent.containers)
+    if of_the_node and not brings_one and at(intent.pod, "spec", "nodeSelector", LABEL_AESM) is None:
+        yield from put(intent.pod, ("spec", "nodeSelector"), LABEL_AESM, AESM_READY)
+
+
+def _volume(intent: Intent, wanting: Sequence[Container]) -> JsonObject | None:
+    """The volume that is missing: the pod's own where it brings an AESM beside others, the node's otherwise."""
+    there = any(volume.get("name") == AESM_VOLUME for volume in objects(at(intent.pod, "spec", "volumes")))
+    if there or all(map(_mounted, wanting)):
+        return None
+    beside = len(wanting) > 1 and any(container.name == AESMD for container in wanting)
+    return _OF_THE_POD if beside else _OF_THE_NODE
+
+
+def _mounted(container: Container) -> bool:
+    return any(mount.get("mountPath") == AESM_FOLDER for mount in objects(container.content.get("volumeMounts")))
+
+
+def _reaching(container: Container) -> Iterator[Operation]:
+    mounts: list[Json] = [] if _mounted(container) else [_MOUNT]
+    yield from appended(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
+    named = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
+    yield from appended(f"{container.here}/env", container.content.get("env"), [] if named else [_VARIABLE])
