@@ -1,6 +1,7 @@
 """The device plugin and the kubelet over real sockets, with a kubelet that is fake and one that is mad."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -274,25 +275,25 @@ async def _awaited(call: Awaitable[object]) -> None:
 
 
 def test_an_identity_is_that_of_a_socket_and_of_nothing_else(short: Path) -> None:
-    async def story() -> None:
-        path = short / "a.sock"
-        assert identity(path) is None
-        path.touch()
-        assert identity(path) is None
-        path.unlink()
-        async with await asyncio.start_unix_server(closes_at_once, path):
-            first = identity(path)
-            assert first is not None
-            assert answers(path)
-        assert identity(path) == first, "a socket file outlives its server"
-        assert not answers(path)
-        path.unlink()
-        async with await asyncio.start_unix_server(closes_at_once, path):
-            assert identity(path) != first
-        (short / "link").symlink_to(path)
-        assert identity(short / "link") is None
-
-    asyncio.run(story())
+    path = short / "a.sock"
+    assert identity(path) is None
+    path.touch()
+    assert identity(path) is None
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        first = identity(path)
+        assert first is not None
+        assert answers(path)
+    assert identity(path) == first, "a socket file outlives its process"
+    assert not answers(path)
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as another:
+        another.bind(str(path))
+        assert identity(path) != first
+    (short / "link").symlink_to(path)
+    assert identity(short / "link") is None
 
 
 def test_a_folder_that_was_never_there_is_not_taken_for_a_deleted_one(short: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_container_gets_its_devices_through_all_of_it(short: Path) -> None:
 def test_an_ordinary_node_is_told_once_and_left_as_it_was(short: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story(here: World) -> None:
         await here.until(lambda: here.state.node_is_true)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.6)
         assert here.kubelet.registrations == []
         assert {key: value for key, value in here.node.items() if key != "metadata"} == {"status": bare_node()["status"]}
         assert at(here.node, "metadata", "labels") == {"kubernetes.io/os": "linux"}
@@ -92,7 +92,7 @@ def test_waits_for_a_kubelet_that_comes_later(short: Path, caplog: pytest.LogCap
         await here.kubelet.stop()
         for path in here.kubelet.plugins.iterdir():
             path.unlink()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.8)
         assert not here.tasks[0].done()
         await here.new_kubelet()
         await here.until(here.is_registered)
@@ -206,7 +206,7 @@ def test_an_api_server_that_is_away_and_back_is_told_what_changed_meanwhile(
         await settled(here)
         await here.api.stop()
         here.api.objects[NODE] = overwritten(here.node, "1")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.8)
         assert not any(task.done() for task in here.tasks)
         assert here.is_registered(), "the device plugin needs no API server"
         await here.api.start()
@@ -279,7 +279,7 @@ def test_what_is_not_to_be_advertised_is_left_alone(short: Path, left: Advertise
 
     async def story(here: World) -> None:
         await here.until(lambda: here.condition() == "True")
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.6)
         assert (here.epc() == (None, None)) is (left is Advertise.EPC)
         assert (here.kubelet.registrations == []) is (left is Advertise.DEVICES)
         assert (at(here.node, "metadata", "labels", LABEL_CAPABLE) is None) is (left is Advertise.LABELS)
