@@ -34,6 +34,8 @@ def spec(made: JsonObject) -> JsonObject:
     return found
 
 
+EVERY_NAME: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in (EPC, FAQ, AKS, ALIBABA)]
+"""The tolerations of an admitted pod, for those who copy one."""
 QUOTE_PROVIDER = "sgx.intel.com/quote-provider"
 OWN_VOLUME: JsonObject = {"name": "aesmd-socket", "emptyDir": {"medium": "Memory"}}
 OWN_MOUNT: JsonObject = {"name": "aesmd-socket", "mountPath": "/var/run/aesmd"}
@@ -73,6 +75,10 @@ SAMPLES: dict[str, JsonObject] = {
     "most-containers": _annotated("aesmd", *(limited({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(100))),
     "too-many-containers": pod(*(limited({FAQ: 1}, f"c{number}") for number in range(101))),
     "two-thousand-containers": pod(*(limited({FAQ: 1, EPC: 10, PROVISION: 1}, f"c{number}") for number in range(2000))),
+    "copied-and-changed": pod(limited({EPC: "20Mi", ENCLAVE: 1}), annotations={EPC: "10Mi"}, tolerations=EVERY_NAME),
+    "copied-and-put-behind-aesm": pod(
+        limited({EPC: "10Mi", ENCLAVE: 1}), annotations={EPC: "10Mi"}, tolerations=EVERY_NAME, volumes=[AESM_VOLUME]
+    ),
     "host-device": pod(volumes=[{"name": "d", "hostPath": {"path": "/dev/sgx/enclave"}}]),
     "zero": pod(limited({EPC: 0})),
     "exponent": pod(limited({EPC: "1e3"})),

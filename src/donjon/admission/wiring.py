@@ -38,13 +38,25 @@ _MOUNT = f"Object.spec.containers.volumeMounts{{name: '{AESM_VOLUME}', mountPath
 _VARIABLE = f"Object.spec.containers.env{{name: '{AESM_VARIABLE}', value: '1'}}"
 _CONTAINERS = "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
 
-# `IfNeeded` asks the policy again after its own change; by then there is nothing left to do, and the patch is empty.
 _ASKS = f"""\
 {_CONTAINERS}.exists(c, has(c.resources) && has(c.resources.limits) && (
   {cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in EPC_UNITS)}))"""
 # More than that would exceed the budget for CEL; the refusing policy has words for it.
 _COUNTED = f"""\
 object.spec.containers.size() + (has(object.spec.initContainers) ? object.spec.initContainers.size() : 0) <= {MAX_CONTAINERS}"""
+
+# `IfNeeded` asks again after our own change. By then a pod with one container that asks is finished, and is seen to be so here
+# for little; of others the patch is empty.
+_UNFINISHED = f"""\
+!(has(object.metadata.annotations) && {_ANNOTATION} in object.metadata.annotations &&
+  !({_PROVIDER} in object.metadata.annotations) &&
+  {_CONTAINERS}.filter(c, has(c.resources) && has(c.resources.limits) && (
+    {cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in EPC_UNITS)}))
+  .map(c, {_EPC} in c.resources.limits && {_ENCLAVE} in c.resources.limits &&
+    !{_FOREIGN}.exists(n, n in c.resources.limits) &&
+    string(c.resources.limits[{_EPC}]) == object.metadata.annotations[{_ANNOTATION}]) == [true] &&
+  {cel.listed(EPC_UNITS)}.all(n, has(object.spec.tolerations) && object.spec.tolerations.exists(t, has(t.key) && t.key == n)) &&
+  !(has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath))))"""
 
 # The API server has copied limits to requests before it asks us. Where they differ all the same, core validation says so,
 # provided that we leave them alone.
@@ -187,7 +199,7 @@ def wire(name: str) -> tuple[JsonObject, JsonObject]:
         kind=Kind.MUTATING,
         name=name,
         matches=(PODS,),
-        conditions={"asks": _ASKS, "counted": _COUNTED},
+        conditions={"asks": _ASKS, "counted": _COUNTED, "unfinished": _UNFINISHED},
         variables={
             "foreign": _FOREIGN,
             "suffix": cel.mapped(SUFFIXES),
