@@ -1,0 +1,184 @@
+"""An AdmissionReview, from bytes to bytes: what the API server asks its webhook, and what it is answered.
+
+The answer is always yes, with the patch that wires the pod. What may not be made, the API server's own policies refuse, in words
+and whether this program runs or not; a second voice here would only say it twice. Source: Kubernetes admission.k8s.io/v1.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.verdict import Verdict, decide
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
+
+MAX_SIZE = 3 << 20  # bytes of a body; the API server takes as many in one request
+MAX_DEPTH = 100  # of objects and lists in one another; a pod of Kubernetes 1.36 has fewer than 20
+MAX_UID = 128  # characters; the API server's own have 36
+SHOWN = 60  # characters of what someone else wrote, in a message
+
+API_VERSION, KIND = "admission.k8s.io/v1", "AdmissionReview"
+_POD: JsonObject = {"group": "", "version": "v1", "kind": "Pod"}
+_PODS: JsonObject = {"group": "", "version": "v1", "resource": "pods"}
+
+
+class Outcome(StrEnum):
+    """What becomes of a pod, by our own account."""
+
+    WIRED = "wired"
+    UNTOUCHED = "untouched"
+    REFUSED = "refused"  # by the policies, after us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A pod that is to be made, as the API server asks about it."""
+
+    uid: str
+    namespace: str
+    name: str
+    pod: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """The answer, and what led to it."""
+
+    asked: Asked
+    verdict: Verdict
+    body: bytes
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the pod."""
+        if self.verdict.refused:
+            return Outcome.REFUSED
+        return Outcome.WIRED if self.verdict.patch else Outcome.UNTOUCHED
+
+
+def review(data: bytes, settings: Settings) -> Reviewed:
+    """The answer to a body; raises `Malformed` DJ140 to DJ143 for one that is no question about a pod."""
+    asked = parse(data)
+    # Which namespaces may have the provisioning key, the policies know; here that rule stays silent.
+    around = Surroundings(namespace=asked.namespace, labels={LABEL_PROVISION: PROVISION_ALLOWED})
+    verdict = decide(asked.pod, around, settings)
+    return Reviewed(asked=asked, verdict=verdict, body=_encoded(asked.uid, [each.told() for each in verdict.patch]))
+
+
+def parse(data: bytes) -> Asked:
+    """The question in a body.
+
+    Raises `Malformed`: DJ140 beyond a bound, DJ141 for no JSON, DJ142 for no AdmissionReview v1, DJ143 for one of another thing.
+    """
+    document = _document(data)
+    if at(document, "apiVersion") != API_VERSION or at(document, "kind") != KIND:
+        found = f"{_shown(at(document, 'apiVersion'))} {_shown(at(document, 'kind'))}"
+        raise Malformed("DJ142", f"body: it is a {found}, expected {API_VERSION} {KIND}")
+    request = _object(document, "request")
+    uid = _text(request, "uid")
+    if not 0 < len(uid) <= MAX_UID:
+        raise Malformed("DJ142", f"request.uid: {len(uid)} characters, expected 1 to {MAX_UID}")
+    _about_a_new_pod(request)
+    name = at(request, "name") or at(request, "object", "metadata", "generateName")
+    return Asked(
+        uid=uid,
+        namespace=_text(request, "namespace"),
+        name=name if isinstance(name, str) else "",
+        pod=_object(request, "object"),
+    )
+
+
+def _about_a_new_pod(request: JsonObject) -> None:
+    """Raise where the webhook was asked about something that its configuration does not name."""
+    for field, expected in (("kind", _POD), ("resource", _PODS), ("operation", "CREATE")):
+        if at(request, field) != expected:
+            raise Malformed("DJ143", f"request.{field}: it is {_shown(at(request, field))}, expected {_shown(expected)}")
+    if at(request, "subResource") not in (None, ""):
+        raise Malformed("DJ143", f"request.subResource: it is {_shown(at(request, 'subResource'))}, expected none")
+
+
+def _document(data: bytes) -> Json:
+    if len(data) > MAX_SIZE:
+        raise Malformed("DJ140", f"body: more than {MAX_SIZE} bytes")
+    try:
+        document = cast(
+            "Json", json.loads(data.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_no_such_number)
+        )
+    except UnicodeDecodeError as error:
+        raise Malformed("DJ141", f"body: byte {error.start} is no UTF-8") from error
+    except ValueError as error:  # Of the JSON, or an integer of more digits than Python reads.
+        raise Malformed("DJ141", f"body: no JSON: {error}") from error
+    except RecursionError as error:
+        raise Malformed("DJ140", f"body: nested more than {MAX_DEPTH} deep") from error
+    _shallow(document)
+    return document
+
+
+def _each_key_once(pairs: list[tuple[str, Json]]) -> JsonObject:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Malformed("DJ141", f"body: {_shown(twice)} stands twice in one object")
+    return found
+
+
+def _no_such_number(word: str) -> Json:
+    raise Malformed("DJ141", f"body: {word} is no JSON")
+
+
+def _shallow(document: Json) -> None:
+    """Raise for what is nested too deep; level by level, since going down it would be what we guard against."""
+    level: list[Json] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    raise Malformed("DJ140", f"body: nested more than {MAX_DEPTH} deep")
+
+
+def _object(owner: Json, field: str) -> JsonObject:
+    value = at(owner, field)
+    if not isinstance(value, dict):
+        raise Malformed("DJ142", f"{field}: it is {_shown(value)}, expected an object")
+    return value
+
+
+def _text(owner: JsonObject, field: str) -> str:
+    value = owner.get(field)
+    if not isinstance(value, str):
+        raise Malformed("DJ142", f"request.{field}: it is {_shown(value)}, expected a string")
+    return value
+
+
+def _shown(value: Json) -> str:
+    """A value in a message; what is large is only named, since to print it may take long."""
+    match value:
+        case None:
+            return "missing"
+        case str():
+            return repr(value if len(value) <= SHOWN else f"{value[:SHOWN]}…")
+        case dict() if len(value) <= len(_POD) and all(isinstance(each, str) for each in value.values()):
+            return "/".join(_shown(each) for each in value.values())
+        case bool() | dict() | list():
+            return type(value).__name__
+        case _:
+            return "a number"
+
+
+def _encoded(uid: str, patch: Sequence[JsonObject]) -> bytes:
+    response: JsonObject = {"uid": uid, "allowed": True}
+    if patch:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
+    return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()

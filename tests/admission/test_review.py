@@ -1,0 +1,233 @@
+"""What the API server asks the webhook, and what it is answered, from bytes to bytes."""
+
+import base64
+import copy
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.admission.pods import EPC, FAQ, WIRED, asking, container, pod
+
+from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, parse, review
+from donjon.admission.settings import Settings
+from donjon.admission.verdict import Verdict
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject, at
+
+
+def question(made: Json, **changed: Json) -> JsonObject:
+    """A review of a pod that is to be made, as the API server writes it; `changed` are fields of its request."""
+    request: JsonObject = {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+        "name": "p",
+        "namespace": "team",
+        "operation": "CREATE",
+        "userInfo": {"username": "ann"},
+        "object": made,
+        "oldObject": None,
+        "dryRun": False,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+    }
+    return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request | changed}
+
+
+def asked(body: JsonObject) -> Reviewed:
+    return review(json.dumps(body).encode(), Settings())
+
+
+def response(reviewed: Reviewed) -> JsonObject:
+    told = json.loads(reviewed.body)
+    assert (told["kind"], told["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
+    answer: JsonObject = told["response"]
+    return answer
+
+
+def patch_of(reviewed: Reviewed) -> Json:
+    answer = response(reviewed)
+    assert answer["patchType"] == "JSONPatch"
+    patch: Json = json.loads(base64.b64decode(str(answer["patch"])))
+    return patch
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(Malformed) as caught:
+        parse(data)
+    assert len(caught.value.message) < 400
+    return caught.value.code
+
+
+def test_a_pod_that_asks_is_admitted_with_the_patch_of_the_verdict() -> None:
+    reviewed = asked(question(pod(asking({FAQ: 10}))))
+    assert patch_of(reviewed) == [operation.told() for operation in reviewed.verdict.patch]
+    assert response(reviewed) | {"patch": ""} == {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "allowed": True,
+        "patchType": "JSONPatch",
+        "patch": "",
+    }
+    assert at(reviewed.verdict.admitted, "spec", "containers") == [asking(WIRED)]
+    assert (reviewed.outcome, reviewed.asked.namespace, reviewed.asked.name) == (Outcome.WIRED, "team", "p")
+
+
+@pytest.mark.parametrize("made", [pod(), pod(container("c", newField={"of": ["a", "newer", "API"]})), {}, {"spec": 7}])
+def test_a_pod_that_does_not_ask_is_admitted_as_it_is(made: JsonObject) -> None:
+    reviewed = asked(question(made))
+    assert response(reviewed) == {"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": True}
+    assert reviewed.outcome is Outcome.UNTOUCHED
+
+
+def test_what_the_policies_refuse_the_webhook_admits_and_counts() -> None:
+    reviewed = asked(question(pod(asking({EPC: "9Ei"}, "c"), nodeName="n1")))
+    assert response(reviewed)["allowed"] is True
+    assert reviewed.outcome is Outcome.REFUSED
+    assert "DJ105" in [finding.code for finding in reviewed.verdict.findings]
+
+
+def test_a_generated_name_stands_for_one_that_is_not_known_yet() -> None:
+    made = pod() | {"metadata": {"generateName": "job-"}}
+    assert asked(question(made, name="")).asked.name == "job-"
+    assert asked(question(pod(), name=7)).asked.name == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "DJ141"),
+        (b"\xff\xfe{}", "DJ141"),
+        (b'{"kind": "\xc3\x28"}', "DJ141"),
+        ('{"kind": "AdmissionReview"}'.encode("utf-16"), "DJ141"),
+        (b"\xef\xbb\xbf{}", "DJ141"),
+        (b"{", "DJ141"),
+        (b"{} {}", "DJ141"),
+        (b'{"kind": NaN}', "DJ141"),
+        (b'{"kind": -Infinity}', "DJ141"),
+        (b'{"kind": ' + b"9" * 5000 + b"}", "DJ141"),
+        (b'{"kind": "a", "kind": "a"}', "DJ141"),
+        (b'{"' + b"k" * 5000 + b'": 1, "' + b"k" * 5000 + b'": 2}', "DJ141"),
+        (b" " * (MAX_SIZE + 1), "DJ140"),
+        (b"[" * 100_000, "DJ140"),
+        (b"[" * 101 + b"]" * 101, "DJ140"),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, "DJ140"),
+        (b"null", "DJ142"),
+        (b"[]", "DJ142"),
+        (b"7", "DJ142"),
+        (b'"AdmissionReview"', "DJ142"),
+        (b"{}", "DJ142"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_body_that_is_no_review_is_refused_by_its_code(data: bytes, code: str) -> None:
+    assert refusal(data) == code
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        (("apiVersion",), "admission.k8s.io/v1beta1", "DJ142"),
+        (("apiVersion",), None, "DJ142"),
+        (("kind",), "Pod", "DJ142"),
+        (("kind",), ["AdmissionReview"], "DJ142"),
+        (("request",), None, "DJ142"),
+        (("request",), [], "DJ142"),
+        (("request", "uid"), None, "DJ142"),
+        (("request", "uid"), "", "DJ142"),
+        (("request", "uid"), "u" * 129, "DJ142"),
+        (("request", "uid"), 7, "DJ142"),
+        (("request", "namespace"), None, "DJ142"),
+        (("request", "namespace"), {"name": "team"}, "DJ142"),
+        (("request", "object"), None, "DJ142"),
+        (("request", "object"), [pod()], "DJ142"),
+        (("request", "object"), "a pod", "DJ142"),
+        (("request", "operation"), "UPDATE", "DJ143"),
+        (("request", "operation"), None, "DJ143"),
+        (("request", "operation"), ["CREATE"], "DJ143"),
+        (("request", "kind"), {"group": "apps", "version": "v1", "kind": "Deployment"}, "DJ143"),
+        (("request", "kind"), "Pod", "DJ143"),
+        (("request", "kind"), None, "DJ143"),
+        (("request", "resource"), {"group": "", "version": "v1", "resource": "nodes"}, "DJ143"),
+        (("request", "resource"), True, "DJ143"),
+        (("request", "subResource"), "ephemeralcontainers", "DJ143"),
+        (("request", "subResource"), {"a": ["b"]}, "DJ143"),
+    ],
+    ids=str,
+)
+def test_a_review_with_another_field_than_it_should_have_is_refused(path: tuple[str, ...], value: Json, code: str) -> None:
+    body: JsonObject = copy.deepcopy(question(pod()))
+    *way, last = path
+    owner = at(body, *way)
+    assert isinstance(owner, dict)
+    owner[last] = value
+    assert refusal(json.dumps(body).encode()) == code
+
+
+def test_a_pod_may_be_as_deep_as_kubernetes_makes_them_and_no_deeper() -> None:
+    deep: Json = 1
+    for _ in range(90):
+        deep = [deep]
+    assert parse(json.dumps(question({"deep": deep})).encode()).pod == {"deep": deep}
+
+
+def test_ten_thousand_containers_are_admitted_untouched_for_the_policies_to_refuse() -> None:
+    many = [asking({EPC: "1Mi"}, f"c{number}") for number in range(10_000)]
+    reviewed = asked(question(pod(*many)))
+    assert not reviewed.verdict.patch
+    assert reviewed.outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("quantity", ["1e400", "-1e400", "1e-400", "9" * 4000, "Ki", "", "0x10", "١"])
+def test_quantities_that_are_none_are_left_to_kubernetes(quantity: str) -> None:
+    assert response(asked(question(pod(asking({EPC: quantity, FAQ: quantity})))))["allowed"] is True
+
+
+def test_a_number_beyond_floats_is_left_to_kubernetes() -> None:
+    body = json.dumps(question(pod(asking({EPC: "here"})))).replace('"here"', "1e400").encode()
+    assert response(review(body, Settings()))["allowed"] is True
+
+
+def test_half_a_character_comes_back_as_it_came() -> None:
+    """JSON may say half of a surrogate pair, which no UTF-8 holds."""
+    body = json.dumps(question(pod(asking({FAQ: 1}, "\ud800")))).encode()
+    assert isinstance(review(body, Settings()).verdict, Verdict)
+
+
+def test_a_large_body_costs_a_small_multiple_of_itself() -> None:
+    filler = [container(f"c{number}", env=[{"name": "E", "value": "v" * 1000}]) for number in range(2_500)]
+    body = json.dumps(question(pod(*filler))).encode()
+    assert len(body) > MAX_SIZE * 0.85
+    tracemalloc.start()
+    try:
+        review(body, Settings())
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+@settings(max_examples=300, deadline=None)
+def test_whatever_stands_where_the_pod_should_be_is_answered_or_refused_by_code(made: Json) -> None:
+    body = json.dumps(question(made)).encode()
+    try:
+        assert response(review(body, Settings()))["allowed"] is True
+    except Malformed as error:
+        assert error.code in {"DJ140", "DJ141", "DJ142", "DJ143"}  # noqa: PT017 - both ends are right, an answer or a code.
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_answered_or_refused_by_code(data: bytes) -> None:
+    try:
+        review(data, Settings())
+    except Malformed as error:
+        assert error.code in {"DJ140", "DJ141", "DJ142"}  # noqa: PT017 - as above.
