@@ -1,0 +1,144 @@
+"""Read things of a cluster with the kubeconfig that kubectl would take, through lightkube.
+
+Raises `Misconfigured` DJ040 for a kubeconfig that cannot be used, `Unavailable` DJ041 for what the API server refuses or does not
+answer. Left out: `auth-provider` and exec plugins of `client.authentication.k8s.io/v1`, which lightkube does not know.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import httpx2
+from lightkube import Client, KubeConfig
+from lightkube.config.kubeconfig import SERVICE_ACCOUNT, SingleConfig
+from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+
+from donjon.errors import Misconfigured, Unavailable
+from donjon.kube.json import JsonObject
+
+T = TypeVar("T")
+
+DEFAULT = Path("~/.kube/config")
+PAGE = 500  # objects of one page of a list
+EVERYWHERE = "*"
+NOT_FOUND = 404
+TIMEOUT = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A kind of thing that is read."""
+
+    group: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+
+POD = Resource(group="", kind="Pod", plural="pods")
+EVENT = Resource(group="", kind="Event", plural="events")
+NODE = Resource(group="", kind="Node", plural="nodes", namespaced=False)
+JOB = Resource(group="batch", kind="Job", plural="jobs")
+DEPLOYMENT = Resource(group="apps", kind="Deployment", plural="deployments")
+REPLICA_SET = Resource(group="apps", kind="ReplicaSet", plural="replicasets")
+STATEFUL_SET = Resource(group="apps", kind="StatefulSet", plural="statefulsets")
+DAEMON_SET = Resource(group="apps", kind="DaemonSet", plural="daemonsets")
+
+
+class UserCluster:
+    """One cluster, read-only, and the namespace that its kubeconfig names."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        self.namespace = config.namespace
+        try:
+            self._client: Any = Client(config=config, timeout=httpx2.Timeout(TIMEOUT))
+        except Exception as error:  # Certificates that are none come as errors of many libraries.
+            raise Misconfigured(
+                "DJ040", f"kubeconfig {config.fname or ''}: context {config.context_name}: {_text(error)}"
+            ) from error
+
+    def get(self, resource: Resource, name: str, namespace: str) -> JsonObject | None:
+        """A thing; `None` where there is none of that name."""
+        what = f"get {resource.plural} {name}"
+        try:
+            return _asked(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
+        except _Missing:
+            return None
+
+    def list(
+        self, resource: Resource, namespace: str = EVERYWHERE, *, selector: Mapping[str, str] | None = None
+    ) -> tuple[JsonObject, ...]:
+        """All things of a kind, in one namespace or everywhere, that a field selector finds."""
+        where = {"namespace": namespace} if resource.namespaced else {}
+        query = {"fields": dict(selector)} if selector else {}
+
+        def read() -> tuple[JsonObject, ...]:
+            listed = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
+            return tuple(cast("JsonObject", dict(each)) for each in listed)
+
+        return _asked(f"list {resource.plural}", read)
+
+
+class _Missing(Unavailable):
+    """There is no such thing."""
+
+
+def open_cluster(environment: Mapping[str, str], *, kubeconfig: Path | None, context: str | None) -> UserCluster:
+    """The cluster that kubectl would speak with: the file named, then KUBECONFIG, then ~/.kube/config, then a pod's account."""
+    try:
+        config = _config(_files(environment, kubeconfig)).get(context)
+    except Exception as error:  # What is no kubeconfig fails in lightkube in many ways: YAML, types, names that lead nowhere.
+        raise Misconfigured("DJ040", f"kubeconfig: {_text(error)}") from error
+    if config is None:
+        raise Misconfigured("DJ040", "kubeconfig: it names no context")
+    return UserCluster(config)
+
+
+def _files(environment: Mapping[str, str], kubeconfig: Path | None) -> list[Path]:
+    if kubeconfig is not None:
+        return [kubeconfig]
+    named = [Path(each) for each in environment.get("KUBECONFIG", "").split(":") if each]
+    usual = DEFAULT.expanduser()
+    return [each for each in named if each.is_file()] or named[:1] or ([usual] if usual.is_file() else [])
+
+
+def _config(files: list[Path]) -> KubeConfig:
+    """The files as one, as kubectl merges them: what an earlier one says stands."""
+    if not files:
+        if not Path(SERVICE_ACCOUNT, "token").exists():
+            raise ConfigError(f"none: no --kubeconfig, no KUBECONFIG, no {DEFAULT}")
+        return KubeConfig.from_service_account()
+    whole, *others = map(KubeConfig.from_file, files)
+    for other in others:
+        whole.clusters = {**other.clusters, **whole.clusters}
+        whole.contexts = {**other.contexts, **whole.contexts}
+        whole.users = {**other.users, **whole.users}
+        whole.current_context = whole.current_context or other.current_context
+    return whole
+
+
+def _asked(what: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except ApiError as error:
+        family = _Missing if error.status.code == NOT_FOUND else Unavailable
+        raise family("DJ041", f"{what}: {error.status.code} {_text(error)}") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
+    except ConfigError as error:  # A login program that the kubeconfig names could not log in.
+        raise Misconfigured("DJ040", f"kubeconfig: {_text(error)}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:  # Nonsense for an answer, or a login program that is not there.
+        raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
+
+
+@cache  # lightkube lets a class of a kind be made once.
+def _class(resource: Resource) -> Any:
+    create = create_namespaced_resource if resource.namespaced else create_global_resource
+    return create(resource.group, "v1", resource.kind, resource.plural)
+
+
+def _text(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:1000]

@@ -1,0 +1,187 @@
+"""`donjon why`: why a pod does not run, node by node, and what to do next. Reads, and changes nothing."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
+from donjon.findings import Finding, Severity
+from donjon.fleet.placement import NodeView, Stock
+from donjon.fleet.why import WITHOUT_DEVICE, Around, Explanation, explain
+from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
+from donjon.kube.json import Json, JsonObject
+from donjon.kube.quantities import canonical
+
+if TYPE_CHECKING:
+    from donjon.adapters.cluster.client import Resource, UserCluster
+
+PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
+_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+
+_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("pod", "pods", "po"), "POD"),
+    **dict.fromkeys(("job", "jobs", "job.batch", "jobs.batch"), "JOB"),
+    **dict.fromkeys(("deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"), "DEPLOYMENT"),
+    **dict.fromkeys(("replicaset", "replicasets", "rs", "replicaset.apps", "replicasets.apps"), "REPLICA_SET"),
+    **dict.fromkeys(("statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps"), "STATEFUL_SET"),
+    **dict.fromkeys(("daemonset", "daemonsets", "ds", "daemonset.apps", "daemonsets.apps"), "DAEMON_SET"),
+}
+"""What kubectl calls the kinds that are looked at, in the order in which a bare name is tried."""
+
+
+@click.command()
+@click.argument("name", metavar="POD | KIND/NAME")
+@click.option("--namespace", "-n", help="Namespace; the kubeconfig's own where it is not given.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="Kubeconfig; KUBECONFIG where it is not given."
+)
+@click.option("--context", help="Context of the kubeconfig.")
+@click.option(
+    "--output",
+    "-o",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for programs.",
+)
+def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
+    """Tell why a pod does not run, node by node, and what to do next.
+
+    NAME is a pod's, or that of a Job, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME. Only reads, with the rights of
+    your own kubeconfig. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 no such thing, 3 could not look.
+    """
+    try:
+        from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - help needs none of its libraries.
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"donjon why needs {error.name}: pip install 'donjon[cluster]'") from error
+    cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
+    told = _explanation(cluster, name, namespace or cluster.namespace)
+    if form == "json":
+        click.echo(json.dumps(_document(told), indent=2, ensure_ascii=False))
+    else:
+        _print(told)
+    sys.exit(EXIT_YES if told.well else EXIT_NO)
+
+
+def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanation:
+    from donjon.adapters.cluster import client  # noqa: PLC0415
+
+    word, slash, rest = name.partition("/")
+    if slash and word.lower() not in _WORDS:
+        raise click.BadParameter(f"{word!r}: expected one of pod, job, deployment, replicaset, statefulset, daemonset")
+    tried = [_WORDS[word.lower()]] if slash else list(dict.fromkeys(_WORDS.values()))
+    for each in tried:
+        resource: Resource = getattr(client, each)
+        thing = cluster.get(resource, rest if slash else name, namespace)
+        if thing is not None:
+            return _of_pod(cluster, thing, namespace) if each == "POD" else _of_workload(cluster, resource.kind, thing, namespace)
+    kinds = "pod, job, deployment, replicaset, statefulset or daemonset" if not slash else word
+    raise click.BadParameter(f"no {kinds} {rest if slash else name!r} in namespace {namespace!r}")
+
+
+def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanation:
+    return explain(pod, _around(cluster, namespace, WITHOUT_DEVICE))
+
+
+def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:
+    from donjon.adapters.cluster.client import POD, REPLICA_SET  # noqa: PLC0415
+
+    maker = thing
+    if kind == "Deployment":
+        maker = newest(owned(cluster.list(REPLICA_SET, namespace), thing)) or thing
+    pods = owned(cluster.list(POD, namespace), maker)
+    workload = Workload(kind=kind, thing=thing, maker=maker, pods=pods)
+    return explain_workload(workload, _around(cluster, namespace, WITHOUT_DEVICE, FAILED_CREATE))
+
+
+def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
+    """What this account may see of the cluster; that it may not see all of it is told, and is no end."""
+    from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415
+
+    events = [each for reason in reasons for each in cluster.list(EVENT, namespace, selector={"reason": reason})]
+    no_nodes = own_pods_only = ""
+    nodes: tuple[JsonObject, ...] = ()
+    try:
+        nodes = cluster.list(NODE)
+    except Unavailable as error:
+        no_nodes = error.message
+    try:
+        pods = cluster.list(POD)
+    except Unavailable as error:
+        own_pods_only = error.message
+        pods = cluster.list(POD, namespace)
+    return Around(nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only)
+
+
+def _document(told: Explanation) -> JsonObject:
+    findings: list[Json] = [_finding(each) for each in told.findings]
+    nodes: list[Json] = [_node(each) for each in told.nodes]
+    return {
+        "subject": told.subject,
+        "well": told.well,
+        "verdict": told.verdict,
+        "findings": findings,
+        "nodes": nodes,
+        "scheduler": told.scheduler,
+        "next": told.next_step,
+    }
+
+
+def _finding(finding: Finding) -> JsonObject:
+    return {field: str(getattr(finding, field)) for field in ("code", "severity", "subject", "found", "why", "do")}
+
+
+def _node(view: NodeView) -> JsonObject:
+    against: list[Json] = [{"kind": each.obstacle.name.lower(), "found": each.words} for each in view.against]
+    taints: list[Json] = list(view.taints)
+    return {
+        "name": view.name,
+        "epc": {"free": canonical(view.epc.free), "total": canonical(view.epc.total)},
+        "enclave": {"free": view.enclave.free, "total": view.enclave.total},
+        "provision": {"free": view.provision.free, "total": view.provision.total},
+        "aesm": view.aesm or None,
+        "ready": {"status": view.ready or None, "message": view.message},
+        "taintsNotTolerated": taints,
+        "against": against,
+    }
+
+
+def _print(told: Explanation) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(Text.assemble((told.subject, "green" if told.well else "red"), f" {told.verdict}"), soft_wrap=True)
+    if told.nodes:
+        console.print()
+        console.print(_table(told.nodes))
+    if told.scheduler:
+        console.print(Text(f"\nscheduler: {told.scheduler}", style="dim"), soft_wrap=True)
+    for finding in told.findings:
+        sign = str(finding.severity), _STYLES[finding.severity]
+        console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
+        console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
+    if told.next_step:
+        console.print(Text.assemble("\n", ("next: ", "bold"), told.next_step), soft_wrap=True)
+
+
+def _table(views: tuple[NodeView, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("node", "EPC free", "devices free", "AESM", "SGXReady", "what speaks against the pod"):
+        table.add_column(heading, overflow="fold")
+    for view in views:
+        against = Text("\n".join(each.words for each in view.against)) if view.against else Text("nothing", style="green")
+        epc = f"{canonical(view.epc.free)} of {canonical(view.epc.total)}" if view.epc.total else "-"
+        table.add_row(Text(view.name), Text(epc), Text(_devices(view)), Text(view.aesm or "-"), Text(view.ready or "-"), against)
+    return table
+
+
+def _devices(view: NodeView) -> str:
+    stocks: tuple[tuple[str, Stock], ...] = (("enclave", view.enclave), ("provision", view.provision))
+    return ", ".join(f"{stock.free} of {stock.total} {name}" for name, stock in stocks if stock.total) or "-"

@@ -1,0 +1,178 @@
+"""Why no node takes a pod: the nodes that come nearest, and what to do about what stands in the way there."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from donjon.findings import Finding, Severity
+from donjon.fleet.placement import NodeView, Obstacle, named
+from donjon.fleet.reserved import ENDED, reserved
+from donjon.kube.json import JsonObject, at
+from donjon.kube.names import EPC, LABEL_AESM
+
+SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the words about an obstacle are made from."""
+
+    asked: str  # the pod's EPC as a person reads it
+    views: tuple[NodeView, ...]  # every node
+    there: tuple[NodeView, ...]  # the nearest nodes where the obstacle stands
+    obstacle: Obstacle
+    pods: tuple[JsonObject, ...]
+
+
+def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonObject]) -> tuple[Finding, ...]:
+    """What stands in the way on the nodes that come nearest, hardest first; nothing where some node would take the pod."""
+    nearest = _nearest(views)
+    kinds = {kind for view in nearest for kind in view.obstacles}
+    if not nearest or Obstacle.NO_SGX in kinds:  # Then nothing else that these nodes have matters.
+        kinds = {Obstacle.NO_SGX}
+    asked, known = named(EPC, reserved(pod).get(EPC, Fraction(0))), tuple(pods)
+    said = []
+    for kind in sorted(kinds, key=lambda each: each.value):
+        there = tuple(view for view in nearest if kind in view.obstacles)
+        said.append(_WORDS[kind](Situation(asked=asked, views=tuple(views), there=there, obstacle=kind, pods=known)))
+    return tuple({finding.code: finding for finding in reversed(said)}.values())[::-1]
+
+
+def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
+    def distance(view: NodeView) -> tuple[bool, bool, bool, int]:
+        kinds = view.obstacles
+        return Obstacle.NO_SGX in kinds, Obstacle.TOO_LARGE in kinds, Obstacle.FOREIGN_NAME in kinds, len(kinds)
+
+    least = min(map(distance, views), default=None)
+    return [view for view in views if distance(view) == least]
+
+
+def _too_large(now: Situation) -> Finding:
+    largest = max(now.views, key=lambda view: view.epc.total)
+    most = _amount(largest.epc.total)
+    return _error(
+        "DJ132",
+        found=f"asks for {now.asked} of EPC, and no node has that much: the largest, {largest.name}, has {most}",
+        why="it stays Pending for ever, whatever else ends",
+        do=f"ask for at most {most}, or add a node with more EPC",
+    )
+
+
+def _no_epc_free(now: Situation) -> Finding:
+    best = max(now.there, key=lambda view: view.epc.free)
+    holders = _holders(best.name, now.pods)
+    return _error(
+        "DJ130",
+        found=f"asks for {now.asked} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
+        f"{_amount(best.epc.total)}, on {best.name}",
+        why="EPC cannot be overcommitted, so it waits until enough is given back",
+        do=f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less, or add a node",
+    )
+
+
+def _not_ready(now: Situation) -> Finding:
+    words = "; ".join(dict.fromkeys(_words(now)))
+    return _error(
+        "DJ134",
+        found=f"the nodes that could take it are not ready: {_names(now.there)}: {words}",
+        why="such a node offers no EPC and no device until that is put right",
+        do=f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
+        "donjon doctor",
+    )
+
+
+def _no_sgx(now: Situation) -> Finding:
+    return _error(
+        "DJ134",
+        found=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
+        why="nothing in this cluster can run an enclave",
+        do="add a node with SGX, or install Donjon where there is one: kubectl get daemonset -A -l app.kubernetes.io/name=donjon",
+    )
+
+
+def _devices(now: Situation) -> Finding:
+    return _error(
+        "DJ135",
+        found=f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        why="without the device a container has no way into an enclave, so the scheduler leaves it out",
+        do="where none is offered, see the node agent's log; where all are held, wait, or raise node.enclaveLimit in the chart",
+    )
+
+
+def _held_back(now: Situation) -> Finding:
+    words = "; ".join(dict.fromkeys(_words(now)))
+    return _error(
+        "DJ133",
+        found=f"it may not go to {_names(now.there)}: {words}",
+        why="the node's taints or the pod's own selector and affinity forbid it",
+        do="add the toleration to the pod (kubectl uncordon NODE for one that was cordoned), or change its selector or affinity",
+    )
+
+
+def _no_aesm(now: Situation) -> Finding:
+    return _error(
+        "DJ136",
+        found=f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
+        why="it gets its quotes from AESM, so it goes only to nodes where one answers",
+        do="start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process",
+    )
+
+
+def _foreign(now: Situation) -> Finding:
+    return _error(
+        "DJ102",
+        found=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
+        why="nothing translated it when the pod was made, and no node of Donjon's offers that name",
+        do=f"see that the policies are installed (kubectl get mutatingadmissionpolicies), make the pod again, or write {EPC}",
+    )
+
+
+def _other(now: Situation) -> Finding:
+    return _error(
+        "DJ138",
+        found=f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        why="the scheduler counts every resource, not only SGX",
+        do="ask for less of it, or make room on that node",
+    )
+
+
+_WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
+    Obstacle.NO_SGX: _no_sgx,
+    Obstacle.TOO_LARGE: _too_large,
+    Obstacle.NOT_READY: _not_ready,
+    Obstacle.FOREIGN_NAME: _foreign,
+    Obstacle.DEVICE: _devices,
+    Obstacle.TAINT: _held_back,
+    Obstacle.SELECTION: _held_back,
+    Obstacle.AESM: _no_aesm,
+    Obstacle.NO_EPC_FREE: _no_epc_free,
+    Obstacle.OTHER: _other,
+}
+
+
+def _error(code: str, *, found: str, why: str, do: str) -> Finding:
+    return Finding(code=code, severity=Severity.ERROR, subject="placement", found=found, why=why, do=do)
+
+
+def _words(now: Situation) -> list[str]:
+    return [each.words for view in now.there for each in view.against if each.obstacle is now.obstacle][:SHOWN]
+
+
+def _names(views: Sequence[NodeView]) -> str:
+    listed = ", ".join(view.name for view in views[:SHOWN])
+    return f"{listed} and {len(views) - SHOWN} more" if len(views) > SHOWN else listed
+
+
+def _holders(node: str, pods: Iterable[JsonObject]) -> str:
+    """Who holds most EPC on a node."""
+    there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in ENDED]
+    holding = sorted(((reserved(pod).get(EPC, Fraction(0)), _full_name(pod)) for pod in there), reverse=True)
+    return ", ".join(f"{name} holds {named(EPC, amount)}" for amount, name in holding[:SHOWN] if amount)
+
+
+def _full_name(pod: JsonObject) -> str:
+    return f"{at(pod, 'metadata', 'namespace')}/{at(pod, 'metadata', 'name')}"
+
+
+def _amount(amount: int) -> str:
+    return named(EPC, Fraction(amount))

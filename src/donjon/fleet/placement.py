@@ -1,0 +1,185 @@
+"""A pod against each node: what the node has, and everything there that speaks against the pod."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+
+from donjon.fleet.reserved import Amounts, amounts, held, reserved
+from donjon.fleet.selection import not_tolerated, selects
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
+from donjon.kube.quantities import canonical
+
+AESM_READY = "ready"
+DEVICES = (ENCLAVE, PROVISION)
+
+
+class Obstacle(Enum):
+    """A kind of thing that speaks against a pod on a node; the first that hold are the hardest to clear away."""
+
+    NO_SGX = 1  # no EPC is offered, and nothing says that the node should
+    TOO_LARGE = 2  # the whole node has less EPC than the pod asks for
+    NOT_READY = 3  # the condition SGXReady, or the kubelet's own
+    FOREIGN_NAME = 4  # EPC under a name that nobody offers
+    DEVICE = 5
+    TAINT = 6
+    SELECTION = 7
+    AESM = 8
+    NO_EPC_FREE = 9
+    OTHER = 10  # cpu, memory and what else has nothing to do with SGX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """One thing that speaks against the pod on a node."""
+
+    obstacle: Obstacle
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """How much of something a node offers, and what of it nobody holds."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """A node as one pod sees it."""
+
+    name: str
+    epc: Stock  # bytes
+    enclave: Stock
+    provision: Stock
+    aesm: str  # the label, empty where there is none
+    ready: str  # the status of SGXReady, empty where there is none
+    message: str  # what SGXReady says
+    taints: tuple[str, ...]  # those that the pod does not tolerate
+    against: tuple[Against, ...]
+
+    @property
+    def obstacles(self) -> frozenset[Obstacle]:
+        """The kinds of what speaks against the pod."""
+        return frozenset(each.obstacle for each in self.against)
+
+
+def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject]) -> tuple[NodeView, ...]:
+    """Every node as the pod sees it, by name; `pods` are all that were given a node, the pod itself left out of the account."""
+    own = at(pod, "metadata", "uid")
+    holding = held(each for each in pods if own is None or at(each, "metadata", "uid") != own)
+    views = (_view(pod, node, holding.get(_name(node), {})) for node in nodes)
+    return tuple(sorted(views, key=lambda view: view.name))
+
+
+def named(resource: str, amount: Fraction) -> str:
+    """An amount of a resource as a person reads it."""
+    if amount.denominator == 1 and (resource in {EPC, "memory", "ephemeral-storage"} or resource.startswith("hugepages-")):
+        return canonical(int(amount))
+    return str(int(amount)) if amount.denominator == 1 else f"{float(amount):g}"
+
+
+def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
+    there = amounts(at(node, "status", "allocatable"))
+    ready = _condition(node, CONDITION_READY)
+    return NodeView(
+        name=_name(node),
+        epc=_stock(EPC, there, holding),
+        enclave=_stock(ENCLAVE, there, holding),
+        provision=_stock(PROVISION, there, holding),
+        aesm=str(at(node, "metadata", "labels", LABEL_AESM) or ""),
+        ready=str(ready.get("status") or ""),
+        message=str(ready.get("message") or ""),
+        taints=not_tolerated(pod, node),
+        against=tuple(each for check in CHECKS for each in check(pod, node, holding)),
+    )
+
+
+def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
+    total, used = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
+    return Stock(total=int(total), free=max(int(total - used), 0))
+
+
+def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+    sgx, kubelet = _condition(node, CONDITION_READY), _condition(node, "Ready")
+    if sgx.get("status") == "False" and not _never_had(node):
+        yield Against(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
+    if kubelet and kubelet.get("status") != "True":
+        yield Against(obstacle=Obstacle.NOT_READY, words=f"the node itself is not ready: {kubelet.get('message') or 'silent'}")
+
+
+def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+    said = at(node, "metadata", "labels")
+    labels = said if isinstance(said, dict) else {}
+    if selects(pod, _name(node), labels):
+        return
+    if selects(pod, _name(node), {**labels, LABEL_AESM: AESM_READY}):
+        yield Against(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
+    else:
+        yield Against(obstacle=Obstacle.SELECTION, words="the pod's node selector or affinity leaves it out")
+
+
+def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+    for taint in not_tolerated(pod, node):
+        yield Against(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
+
+
+def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
+    asked, there = reserved(pod).get(EPC, Fraction(0)), amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
+    free = max(there - holding.get(EPC, Fraction(0)), Fraction(0))
+    if not asked or asked <= free:
+        return
+    if not there:
+        hidden = _condition(node, CONDITION_READY).get("status") and not _never_had(node)
+        kind = Obstacle.NOT_READY if hidden else Obstacle.NO_SGX
+        yield Against(obstacle=kind, words="offers no EPC")
+    elif asked > there:
+        yield Against(obstacle=Obstacle.TOO_LARGE, words=f"has {named(EPC, there)} of EPC in all")
+    else:
+        yield Against(obstacle=Obstacle.NO_EPC_FREE, words=f"{named(EPC, free)} of {named(EPC, there)} EPC free")
+
+
+def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
+    there = amounts(at(node, "status", "allocatable"))
+    for resource, asked in sorted((reserved(pod) | {"pods": Fraction(1)}).items()):
+        total, used = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
+        if resource == EPC or asked <= total - used:
+            continue
+        left = named(resource, max(total - used, Fraction(0)))
+        if resource in FOREIGN_EPC and not total:
+            yield Against(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")
+        elif resource in DEVICES:
+            words = f"{left} of {named(resource, total)} {resource} free" if total else f"offers no {resource}"
+            yield Against(obstacle=Obstacle.DEVICE if total or not _plain(node) else Obstacle.NO_SGX, words=words)
+        else:
+            yield Against(obstacle=Obstacle.OTHER, words=f"{left} of {named(resource, total)} {resource} free")
+
+
+CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Against]], ...] = (
+    _readiness,
+    _epc,
+    _others,
+    _taints,
+    _selection,
+)
+
+
+def _never_had(node: JsonObject) -> bool:
+    """Whether the agent itself says that the machine has no SGX: that is no trouble, only another kind of node."""
+    return "[DJ001]" in str(_condition(node, CONDITION_READY).get("message") or "")
+
+
+def _plain(node: JsonObject) -> bool:
+    """Whether nothing says that this node should offer SGX."""
+    offers = amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
+    return not offers and (not _condition(node, CONDITION_READY) or _never_had(node))
+
+
+def _condition(node: JsonObject, kind: str) -> dict[str, Json]:
+    return next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == kind), {})
+
+
+def _name(node: JsonObject) -> str:
+    return str(at(node, "metadata", "name") or "")

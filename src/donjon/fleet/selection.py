@@ -1,0 +1,82 @@
+"""Which nodes a pod may go to by its own words: tolerations against taints, selector and required affinity against labels.
+
+Source: k8s.io/component-helpers, `scheduling/corev1` (`toleration.ToleratesTaint`, `nodeaffinity`).
+"""
+
+from collections.abc import Callable, Mapping
+
+from donjon.kube.json import Json, JsonObject, at, objects
+
+_HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
+CORDONED = "node.kubernetes.io/unschedulable"
+"""The taint of a node that `kubectl cordon` took out."""
+
+
+def not_tolerated(pod: JsonObject, node: JsonObject) -> tuple[str, ...]:
+    """The taints of a node that keep the pod away, each as kubectl writes it."""
+    tolerations = objects(at(pod, "spec", "tolerations"))
+    taints = [taint for taint in objects(at(node, "spec", "taints")) if at(taint, "effect") in _HOLDING_BACK]
+    if at(node, "spec", "unschedulable") is True and not any(at(taint, "key") == CORDONED for taint in taints):
+        taints.append({"key": CORDONED, "effect": "NoSchedule"})
+    return tuple(_written(taint) for taint in taints if not any(_tolerates(each, taint) for each in tolerations))
+
+
+def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
+    """Whether the pod's selector and required affinity let it go to a node of that name and with those labels."""
+    selector = at(pod, "spec", "nodeSelector")
+    if isinstance(selector, dict) and any(labels.get(key) != value for key, value in selector.items()):
+        return False
+    required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    if required is None:
+        return True
+    return any(_term_holds(term, name, labels) for term in objects(at(required, "nodeSelectorTerms")))
+
+
+def _tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
+    effect, key = at(toleration, "effect"), at(toleration, "key")
+    if effect and effect != at(taint, "effect"):
+        return False
+    if key and key != at(taint, "key"):
+        return False
+    if at(toleration, "operator") == "Exists":
+        return True
+    return bool(key) and (at(toleration, "value") or "") == (at(taint, "value") or "")
+
+
+def _written(taint: JsonObject) -> str:
+    value = at(taint, "value")
+    return f"{at(taint, 'key')}{f'={value}' if value else ''}:{at(taint, 'effect')}"
+
+
+def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
+    """A term that says nothing selects nothing."""
+    expressions, fields = objects(at(term, "matchExpressions")), objects(at(term, "matchFields"))
+    if not expressions and not fields:
+        return False
+    named: Mapping[str, Json] = {"metadata.name": name}
+    return all(_holds(each, labels) for each in expressions) and all(_holds(each, named) for each in fields)
+
+
+def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
+    key, values = str(at(expression, "key")), at(expression, "values")
+    test = _OPERATORS.get(str(at(expression, "operator")))
+    return test is not None and test(labels.get(key), values if isinstance(values, list) else [])
+
+
+def _number(value: Json) -> int | None:
+    return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20 else None  # noqa: PLR2004 - an int64.
+
+
+def _compared(found: Json, values: list[Json], sign: int) -> bool:
+    mine, theirs = _number(found), _number(values[0] if values else None)
+    return mine is not None and theirs is not None and sign * (mine - theirs) > 0
+
+
+_OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
+    "In": lambda found, values: found is not None and found in values,
+    "NotIn": lambda found, values: found is None or found not in values,
+    "Exists": lambda found, _: found is not None,
+    "DoesNotExist": lambda found, _: found is None,
+    "Gt": lambda found, values: _compared(found, values, 1),
+    "Lt": lambda found, values: _compared(found, values, -1),
+}

@@ -1,0 +1,287 @@
+"""Why a pod does not run, or runs without its device: from what the cluster says to a verdict, its reasons and the next step."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from donjon.findings import Finding, Severity, is_refusal
+from donjon.fleet.pending import in_the_way
+from donjon.fleet.placement import DEVICES, NodeView, look, named
+from donjon.fleet.reserved import reserved
+from donjon.kube.asks import epc_asked, epc_total
+from donjon.kube.json import JsonObject, at, objects
+from donjon.kube.names import ENCLAVE, EPC
+
+WITHOUT_DEVICE = "RunsWithoutDevice"  # the agent's event
+BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
+"""How the kubelet's own reasons begin for a pod that it ended or did not take."""
+
+_PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What is known of the cluster."""
+
+    nodes: tuple[JsonObject, ...]
+    pods: tuple[JsonObject, ...]
+    events: tuple[JsonObject, ...]
+    no_nodes: str = ""  # why the nodes could not be read
+    own_pods_only: str = ""  # why the pods of other namespaces could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What to tell a person."""
+
+    subject: str  # "pod shop/app"
+    verdict: str  # what goes on, after the subject
+    well: bool  # it runs and holds its device, or ended well
+    findings: tuple[Finding, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
+    scheduler: str = ""  # the scheduler's own words
+    otherwise: str = ""  # the next step where no finding has one
+
+    @property
+    def next_step(self) -> str:
+        """What to do first, empty where there is nothing to do."""
+        return next((finding.do for finding in self.findings if finding.do), self.otherwise)
+
+
+def explain(pod: JsonObject, around: Around) -> Explanation:
+    """The verdict on one pod."""
+    if at(pod, "metadata", "deletionTimestamp") is not None:
+        return _told(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
+    if not concerns_sgx(pod):
+        return _ordinary(pod)
+    phase = str(at(pod, "status", "phase") or "Pending")
+    return _BY_PHASE.get(phase, _unknown)(pod, around)
+
+
+def concerns_sgx(pod: JsonObject) -> bool:
+    """Whether a pod asks for EPC under any name, or for a device."""
+    return epc_total(pod) > 0 or any(device in reserved(pod) for device in DEVICES)
+
+
+def subject_of(kind: str, thing: JsonObject) -> str:
+    """A thing of the cluster as a person names it."""
+    return f"{kind.lower()} {at(thing, 'metadata', 'namespace') or 'default'}/{at(thing, 'metadata', 'name')}"
+
+
+def _ordinary(pod: JsonObject) -> Explanation:
+    phase = str(at(pod, "status", "phase") or "Pending")
+    waiting = next((finding.found for finding in _stuck(pod)), "")
+    well = phase in {"Running", "Succeeded"} and not waiting
+    return Explanation(
+        subject=subject_of("pod", pod),
+        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{f'; {waiting}' if waiting else ''})",
+        well=well,
+        otherwise="" if well else _describe(pod),
+    )
+
+
+def _succeeded(pod: JsonObject, _around: Around) -> Explanation:
+    return _told(pod, f"ended well on {_node(pod)}", well=True)
+
+
+def _failed(pod: JsonObject, _around: Around) -> Explanation:
+    reason, message = (str(at(pod, "status", field) or "") for field in ("reason", "message"))
+    if reason.startswith(BY_KUBELET):
+        again = _remake(pod)
+        finding = Finding(
+            code="DJ137",
+            severity=Severity.ERROR,
+            subject=f"node {_node(pod)}",
+            found=f"the kubelet ended it: {reason}: {message or 'no message'}",
+            why="a pod that the kubelet ended never starts again; only whoever made it can make another",
+            do=f"put right what the message says, then {again}",
+        )
+        return _told(pod, f"failed: {finding.found}", (finding,))
+    findings = tuple(_ended(pod)) or (_container("", f"failed: {reason} {message}".rstrip(), _describe(pod)),)
+    return _told(pod, f"failed on {_node(pod)}: {findings[0].found}", findings)
+
+
+def _running(pod: JsonObject, around: Around) -> Explanation:
+    findings = (*_without_device(pod, around), *_stuck(pod))
+    if findings:
+        return _told(pod, f"runs on {_node(pod)}, but not as it should: {findings[0].found}", findings)
+    asked = epc_total(pod)
+    held = f"{named(EPC, reserved(pod)[EPC])} of EPC" if asked and EPC in reserved(pod) else "no EPC of its own"
+    return _told(pod, f"runs on {_node(pod)} with its device and {held}; no event says otherwise", well=True)
+
+
+def _pending(pod: JsonObject, around: Around) -> Explanation:
+    if at(pod, "spec", "nodeName"):
+        findings = tuple(_stuck(pod))
+        said = findings[0].found if findings else "the kubelet is starting it"
+        return _told(pod, f"was given to {_node(pod)}: {said}", findings, otherwise=_describe(pod))
+    if around.no_nodes:
+        said = _scheduler(pod)
+        return _told(pod, f"is Pending; the scheduler says: {said or 'nothing yet'}", _unseen(around), scheduler=said)
+    views = look(pod, around.nodes, around.pods)
+    findings = in_the_way(pod, views, around.pods) or (_scheduler_alone(pod),)
+    return Explanation(
+        subject=subject_of("pod", pod),
+        verdict=f"is Pending: {findings[0].found}",
+        well=False,
+        findings=(*findings, *_unseen(around)),
+        nodes=views,
+        scheduler=_scheduler(pod),
+    )
+
+
+def _unknown(pod: JsonObject, _around: Around) -> Explanation:
+    return _told(
+        pod,
+        f"is in phase {at(pod, 'status', 'phase')} on {_node(pod)}: its node does not answer",
+        otherwise=f"kubectl describe node {_node(pod)}",
+    )
+
+
+_BY_PHASE: Mapping[str, Callable[[JsonObject, Around], Explanation]] = {
+    "Pending": _pending,
+    "Running": _running,
+    "Succeeded": _succeeded,
+    "Failed": _failed,
+}
+
+
+def _without_device(pod: JsonObject, around: Around) -> Iterator[Finding]:
+    """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
+    uid = at(pod, "metadata", "uid")
+    told = any(at(e, "reason") == WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in around.events)
+    wired = {
+        at(container, "name")
+        for field in ("initContainers", "containers")
+        for container in objects(at(pod, "spec", field))
+        if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
+    }
+    unwired = sorted(name for name, amount in epc_asked(pod).items() if amount and name not in wired)
+    if told or unwired:
+        yield Finding(
+            code="DJ020",
+            severity=Severity.ERROR,
+            subject=f"container {', '.join(unwired)}" if unwired else "container",
+            found=f"asked for EPC and runs without {ENCLAVE}",
+            why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
+            do=_remake(pod),
+        )
+
+
+def _stuck(pod: JsonObject) -> Iterator[Finding]:
+    """Containers that cannot start, in the kubelet's words."""
+    for status in _statuses(pod):
+        reason = at(status, "state", "waiting", "reason")
+        if isinstance(reason, str) and reason not in _PATIENT:
+            message = str(at(status, "state", "waiting", "message") or "")
+            name = str(at(status, "name"))
+            log = f"kubectl logs -n {_namespace(pod)} {_name(pod)} -c {name} --previous"
+            yield _container(
+                name, f"{name} waits: {reason}{f': {message}' if message else ''}", log if "Loop" in reason else _describe(pod)
+            )
+
+
+def _ended(pod: JsonObject) -> Iterator[Finding]:
+    for status in _statuses(pod):
+        code = at(status, "state", "terminated", "exitCode")
+        if code not in {None, 0}:
+            name, reason = str(at(status, "name")), at(status, "state", "terminated", "reason")
+            found = f"{name} ended with exit code {code} ({reason})"
+            yield _container(name, found, f"kubectl logs -n {_namespace(pod)} {_name(pod)} -c {name}")
+
+
+def _container(name: str, found: str, do: str) -> Finding:
+    return Finding(
+        code="DJ138",
+        severity=Severity.ERROR,
+        subject=f"container {name}".rstrip(),
+        found=found,
+        why="its place and its device are not the trouble",
+        do=do,
+    )
+
+
+def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
+    for field in ("initContainerStatuses", "containerStatuses"):
+        yield from objects(at(pod, "status", field))
+
+
+def _scheduler(pod: JsonObject) -> str:
+    """What the scheduler says itself."""
+    said = (each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled")
+    return next((str(at(each, "message") or at(each, "reason") or "") for each in said), "")
+
+
+def _scheduler_alone(pod: JsonObject) -> Finding:
+    """Every node looks right from here: then the reason is one that only the scheduler knows."""
+    words = _scheduler(pod)
+    return Finding(
+        code="DJ138",
+        severity=Severity.ERROR,
+        subject="placement",
+        found=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
+        why="SGX is not in the way: some node has the EPC, the devices and the right for it",
+        do=_describe(pod),
+    )
+
+
+def _unseen(around: Around) -> Iterator[Finding]:
+    """What this account may not see, and what is missing from the answer for it."""
+    missing = (
+        (around.no_nodes, "nobody can tell from here which node lacks what"),
+        (around.own_pods_only, "what the pods of other namespaces hold is not counted: less may be free than is shown"),
+    )
+    for problem, why in missing:
+        if problem:
+            yield Finding(
+                code="DJ139",
+                severity=Severity.WARNING,
+                subject="this account",
+                found=f"may not read all of the cluster: {problem}",
+                why=why,
+                do="have someone who administers the cluster run donjon why, or give the right to list nodes and pods",
+            )
+
+
+def _told(
+    pod: JsonObject,
+    verdict: str,
+    findings: Iterable[Finding] = (),
+    *,
+    well: bool = False,
+    scheduler: str = "",
+    otherwise: str = "",
+) -> Explanation:
+    reasons = tuple(findings)
+    return Explanation(
+        subject=subject_of("pod", pod),
+        verdict=verdict,
+        well=well and not is_refusal(reasons),
+        findings=reasons,
+        scheduler=scheduler,
+        otherwise=otherwise,
+    )
+
+
+def _remake(pod: JsonObject) -> str:
+    """How to come to a new pod: what has an owner is made again by it."""
+    delete = f"kubectl delete pod -n {_namespace(pod)} {_name(pod)}"
+    owned = objects(at(pod, "metadata", "ownerReferences"))
+    return (
+        f"{delete}; {at(owned[0], 'kind')} {at(owned[0], 'name')} makes a new one" if owned else f"{delete}, and create it again"
+    )
+
+
+def _describe(pod: JsonObject) -> str:
+    return f"kubectl describe pod -n {_namespace(pod)} {_name(pod)}"
+
+
+def _namespace(pod: JsonObject) -> str:
+    return str(at(pod, "metadata", "namespace") or "default")
+
+
+def _name(pod: JsonObject) -> str:
+    return str(at(pod, "metadata", "name"))
+
+
+def _node(pod: JsonObject) -> str:
+    return str(at(pod, "spec", "nodeName") or "no node")

@@ -1,0 +1,106 @@
+"""A cluster's API server as far as one who only reads knows it: things, and lists of them in pages, for whoever has the token."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+from donjon.kube.json import Json, JsonObject, at
+
+TOKEN = "a-token-of-the-fake"  # noqa: S105 - it opens nothing.
+
+
+@dataclass
+class FakeCluster:
+    """The things by the path of their list, /api/v1/namespaces/shop/pods; those of all namespaces are found as well."""
+
+    things: dict[str, list[JsonObject]] = field(default_factory=dict)
+    forbidden: set[str] = field(default_factory=set)  # paths
+    answers: dict[str, bytes] = field(default_factory=dict)  # whole answers, by path
+    asked: list[tuple[str, str]] = field(default_factory=list)  # methods and paths
+    page: int = 2
+    port: int = 0
+
+    def kubeconfig(self, folder: Path, user: JsonObject | None = None) -> Path:
+        """A kubeconfig of the namespace shop, in JSON, which is YAML."""
+        path = folder / "kubeconfig"
+        whole: JsonObject = {
+            "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me", "namespace": "shop"}}],
+            "users": [{"name": "me", "user": user or {"token": TOKEN}}],
+        }
+        path.write_text(json.dumps(whole))
+        return path
+
+    def respond(self, target: str) -> tuple[int, bytes]:
+        """The status and body of an answer."""
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path in self.answers:
+            return 200, self.answers[parts.path]
+        if parts.path in self.forbidden:
+            return 403, _status(403, f"{parts.path} is forbidden")
+        folder, _, name = parts.path.rpartition("/")
+        if folder in self.things:
+            found = [thing for thing in self.things[folder] if at(thing, "metadata", "name") == name]
+            return (200, json.dumps(found[0]).encode()) if found else (404, _status(404, f"{name} not found"))
+        listed = self._listed(parts.path)
+        key, _, value = query.get("fieldSelector", "").partition("=")
+        listed = [thing for thing in listed if not key or at(thing, *key.split(".")) == value]
+        start = int(query.get("continue", "0"))
+        more: JsonObject = {"continue": str(start + self.page)} if start + self.page < len(listed) else {}
+        items: list[Json] = [*listed[start : start + self.page]]
+        exists = listed or parts.path.rpartition("/")[2] in PLURALS
+        return (200, json.dumps({"metadata": more, "items": items}).encode()) if exists else (404, _status(404, "no such thing"))
+
+    def _listed(self, path: str) -> list[JsonObject]:
+        group, _, plural = path.rpartition("/")
+        return [
+            thing
+            for known, things in self.things.items()
+            if known == path or (known.startswith(f"{group}/namespaces/") and known.endswith(f"/{plural}"))
+            for thing in things
+        ]
+
+
+PLURALS = {"pods", "events", "nodes", "jobs", "deployments", "replicasets", "statefulsets", "daemonsets"}
+
+
+@contextmanager
+def cluster() -> Iterator[FakeCluster]:
+    """A cluster that answers until the block ends."""
+    fake = FakeCluster()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fake.asked.append((self.command, self.path))
+            known = self.headers.get("authorization") == f"Bearer {TOKEN}"
+            code, body = fake.respond(self.path) if known else (401, _status(401, "Unauthorized"))
+            self.send_response(code)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.port = server.server_address[1]
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _status(code: int, message: str) -> bytes:
+    return json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}).encode()

@@ -1,0 +1,119 @@
+"""`donjon why` as a person meets it, against a cluster that is a fake."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.adapters.fakecluster import FakeCluster, cluster
+from tests.fleet import worlds
+
+SHOP = "/api/v1/namespaces/shop"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("DONJON_", "KUBE"))}
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCluster]:
+    with cluster() as made:
+        made.things = {
+            "/api/v1/nodes": [worlds.node("a"), worlds.node("b", "4Gi"), worlds.node("plain", "")],
+            f"{SHOP}/pods": [
+                worlds.pod("10Mi", name="runs", phase="Running", on="a"),
+                worlds.pod("16Gi", name="big"),
+                worlds.pod(name="ordinary"),
+            ],
+            "/api/v1/namespaces/other/pods": [worlds.holding("7Gi", "a")],
+            f"{SHOP}/events": [],
+        }
+        yield made
+
+
+def why(fake: FakeCluster, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "donjon", "why", "--kubeconfig", str(fake.kubeconfig(folder)), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=ENVIRONMENT, encoding="utf-8")
+
+
+def test_one_table_tells_each_node_with_its_reason_and_the_end_is_the_next_step(fake: FakeCluster, tmp_path: Path) -> None:
+    done = why(fake, tmp_path, "big")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
+    assert lines[0] == "pod shop/big is Pending: asks for 16Gi of EPC, and no node has that much: the largest, a, has 8Gi"
+    assert lines[1] == "node EPC free devices free AESM SGXReady what speaks against the pod"
+    assert lines[2] == "a 1014Mi of 8Gi 108 of 110 enclave, 110 of 110 provision - True has 8Gi of EPC in all"
+    assert lines[3] == "b 4Gi of 4Gi 110 of 110 enclave, 110 of 110 provision - True has 4Gi of EPC in all"
+    assert lines[4] == "plain - - - - offers no EPC"
+    assert lines[-1] == "next: ask for at most 8Gi, or add a node with more EPC"
+
+
+def test_programs_get_json(fake: FakeCluster, tmp_path: Path) -> None:
+    done = why(fake, tmp_path, "pod/big", "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["well"], told["findings"][0]["code"]) == (1, False, "DJ132")
+    assert [(view["name"], view["epc"], view["against"][0]["kind"]) for view in told["nodes"]] == [
+        ("a", {"free": "1014Mi", "total": "8Gi"}, "too_large"),
+        ("b", {"free": "4Gi", "total": "4Gi"}, "too_large"),
+        ("plain", {"free": "0", "total": "0"}, "no_sgx"),
+    ]
+    assert told["next"].startswith("ask for at most 8Gi")
+
+
+@pytest.mark.parametrize(("name", "code", "words"), [("runs", 0, "runs on a with its device"), ("ordinary", 1, "nothing of SGX")])
+def test_the_exit_code_says_whether_it_runs_as_it_should(
+    fake: FakeCluster, tmp_path: Path, name: str, code: int, words: str
+) -> None:
+    done = why(fake, tmp_path, name)
+    assert done.returncode == code
+    assert words in done.stdout
+
+
+def test_a_bare_name_finds_the_job_whose_pods_were_never_made(fake: FakeCluster, tmp_path: Path) -> None:
+    job = worlds.workload("Job")
+    fake.things["/apis/batch/v1/namespaces/shop/jobs"] = [job]
+    fake.things[f"{SHOP}/events"] = [worlds.event("FailedCreate", job, "denied request: no right to provision [DJ104]")]
+    done = why(fake, tmp_path, "train")
+    assert done.returncode == 1
+    assert "job shop/train has 0 of 1 pods" in done.stdout
+    assert "no right to provision [DJ104]" in done.stdout
+
+
+def test_a_deployment_is_followed_to_its_pods(fake: FakeCluster, tmp_path: Path) -> None:
+    deployment = worlds.workload("Deployment", "web")
+    replica_set = worlds.workload("ReplicaSet", "web-1", owner=deployment, replicas=1)
+    fake.things["/apis/apps/v1/namespaces/shop/deployments"] = [deployment]
+    fake.things["/apis/apps/v1/namespaces/shop/replicasets"] = [replica_set]
+    fake.things[f"{SHOP}/pods"].append(worlds.belonging(worlds.pod("5Gi", name="web-1-x"), replica_set))
+    done = why(fake, tmp_path, "deploy/web")
+    assert done.returncode == 1
+    assert "deployment shop/web: pod shop/web-1-x is Pending" in done.stdout
+    assert "shop/other holds 7Gi" in done.stdout
+
+
+def test_who_may_not_see_nodes_and_others_pods_is_told_what_that_hides(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.forbidden |= {"/api/v1/nodes", "/api/v1/pods"}
+    done = why(fake, tmp_path, "big")
+    assert done.returncode == 1
+    assert done.stdout.count("DJ139") == 2
+
+
+@pytest.mark.parametrize("name", ["nobody", "job/nobody", "cat/big"])
+def test_a_name_that_is_nothings_is_usage(fake: FakeCluster, tmp_path: Path, name: str) -> None:
+    done = why(fake, tmp_path, name)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_what_could_not_be_asked_is_exit_code_3(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.forbidden.add(f"{SHOP}/pods/big")
+    done = why(fake, tmp_path, "big")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "DJ041" in done.stderr
+
+
+def test_words_of_the_cluster_are_text_and_no_markup(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.things["/api/v1/nodes"].append(worlds.node("[red]", taints=[{"key": "[/x]", "effect": "NoSchedule"}]))
+    done = why(fake, tmp_path, "big")
+    assert "[red]" in done.stdout
+    assert "taint [/x]:NoSchedule" in done.stdout

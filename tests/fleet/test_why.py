@@ -1,0 +1,354 @@
+"""Every case of `donjon why`: what it finds, what it says, what it makes of the nodes."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet.worlds import EPC, around, belonging, container, event, holding, labelled, node, pod, saying, with_spec, workload
+
+from donjon.fleet.placement import Obstacle, look
+from donjon.fleet.why import Around, Explanation, explain
+from donjon.fleet.workloads import Workload, explain_workload, newest, owned
+from donjon.kube.json import Json, JsonObject
+
+REFUSAL = (
+    "Error creating: pods \"train-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' with binding 'donjon-refuse' "
+    "denied request: container app: asks for sgx.intel.com/provision in namespace shop: not allowed [DJ104]; label it"
+)
+
+
+def codes(told: Explanation) -> list[str]:
+    return [finding.code for finding in told.findings]
+
+
+def requiring(key: str, value: str) -> JsonObject:
+    """A required node affinity."""
+    term: JsonObject = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}}
+
+
+# Pending.
+
+
+def test_epc_that_others_hold_is_told_with_the_most_that_is_free_and_who_holds_it() -> None:
+    there = around(node("a"), node("b"), node("plain", ""), pods=(holding("7Gi", "a"), holding("5Gi", "b", "big")))
+    told = explain(pod("4Gi"), there)
+    assert codes(told) == ["DJ130"]
+    assert told.verdict == "is Pending: asks for 4Gi of EPC, and the most that is free where it may go is 3Gi of 8Gi, on b"
+    assert "shop/big holds 5Gi" in told.next_step
+    assert [(view.name, [each.words for each in view.against]) for view in told.nodes] == [
+        ("a", ["1Gi of 8Gi EPC free"]),
+        ("b", ["3Gi of 8Gi EPC free"]),
+        ("plain", ["offers no EPC", "offers no sgx.intel.com/enclave"]),
+    ]
+
+
+def test_more_than_any_node_has_is_told_with_the_largest() -> None:
+    told = explain(pod("16Gi"), around(node("a", "4Gi"), node("b")))
+    assert codes(told) == ["DJ132"]
+    assert "the largest, b, has 8Gi" in told.verdict
+    assert "at most 8Gi" in told.next_step
+
+
+def test_a_node_of_the_right_size_is_nearer_than_a_free_one_that_is_too_small() -> None:
+    there = around(node("large", "16Gi"), node("small", "4Gi"), pods=(holding("10Gi", "large"),))
+    assert codes(explain(pod("8Gi"), there)) == ["DJ130"]
+
+
+def test_init_containers_count_as_the_scheduler_counts_them() -> None:
+    asking = pod("2Gi", initContainers=[container("12Gi", name="init")])
+    assert "asks for 12Gi" in explain(asking, around(node("a"))).verdict
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"taints": [{"key": "sgx", "effect": "NoSchedule"}]}, "taint sgx:NoSchedule is not tolerated"),
+        ({"unschedulable": True}, "taint node.kubernetes.io/unschedulable:NoSchedule is not tolerated"),
+    ],
+)
+def test_a_taint_that_is_not_tolerated_is_named(spec: JsonObject, words: str) -> None:
+    told = explain(pod("1Gi"), around(with_spec(node("a"), spec), node("plain", "")))
+    assert codes(told) == ["DJ133"]
+    assert words in told.verdict
+
+
+@pytest.mark.parametrize("spec", [{"nodeSelector": {"disk": "ssd"}}, requiring("disk", "ssd")])
+def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_told(spec: JsonObject) -> None:
+    told = explain(with_spec(pod("1Gi"), spec), around(node("a")))
+    assert codes(told) == ["DJ133"]
+    assert "selector or affinity" in told.verdict
+
+
+def test_a_pod_that_needs_aesm_is_told_where_none_answers() -> None:
+    asking = with_spec(pod("1Gi"), requiring("donjon.dev/aesm", "ready"))
+    told = explain(asking, around(node("a")))
+    assert codes(told) == ["DJ136"]
+    assert "none answers on a" in told.verdict
+    with_aesm = labelled(node("b"), {"donjon.dev/aesm": "ready"})
+    assert look(asking, [with_aesm], ())[0].against == ()
+
+
+def test_a_node_that_is_not_ready_tells_its_reason() -> None:
+    broken = saying(node("a", "0"), {"type": "SGXReady", "status": "False", "message": "cpu: SGX is off [DJ002]"})
+    told = explain(pod("1Gi"), around(broken, node("plain", "")))
+    assert codes(told)[0] == "DJ134"
+    assert "cpu: SGX is off [DJ002]" in told.verdict
+    assert "kubectl describe node a" in told.next_step
+
+
+def test_a_node_whose_kubelet_is_silent_is_not_ready() -> None:
+    silent = saying(node("a"), {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."})
+    assert "Kubelet stopped posting" in explain(pod("1Gi"), around(silent)).verdict
+
+
+@pytest.mark.parametrize("nodes", [(), (node("plain", ""),)])
+def test_a_cluster_without_sgx_is_told(nodes: tuple[JsonObject, ...]) -> None:
+    told = explain(pod("1Gi"), around(*nodes))
+    assert codes(told) == ["DJ134"]
+    assert "offers SGX" in told.verdict
+
+
+def test_a_machine_without_sgx_is_another_kind_of_node_and_not_in_trouble() -> None:
+    plain = saying(node("plain", ""), {"type": "SGXReady", "status": "False", "message": "cpu: no SGX [DJ001]"})
+    (view,) = look(pod("1Gi"), [plain], ())
+    assert view.obstacles == {Obstacle.NO_SGX}
+
+
+@pytest.mark.parametrize(
+    ("enclave", "words"), [("1", "0 of 1 sgx.intel.com/enclave free"), ("0", "offers no sgx.intel.com/enclave")]
+)
+def test_devices_that_are_all_held_or_not_offered_are_told(enclave: str, words: str) -> None:
+    held = (holding("1Gi", "a"),) if enclave == "1" else ()
+    told = explain(pod("1Gi"), around(node("a", enclave=enclave), pods=held))
+    assert codes(told) == ["DJ135"]
+    assert words in told.verdict
+
+
+def test_a_foreign_name_that_nobody_translated_is_told() -> None:
+    foreign = "kubernetes.azure.com/sgx_epc_mem_in_MiB"
+    asking = pod() | {"spec": {"containers": [container(**{foreign: "10"})]}}
+    told = explain(asking, around(node("a")))
+    assert codes(told) == ["DJ102"]
+    assert f"offers no {foreign}" in told.verdict
+
+
+def test_an_ordinary_resource_that_is_missing_is_told_apart_from_sgx() -> None:
+    asking = pod("1Gi") | {"spec": {"containers": [container("1Gi", cpu="3500m")]}}
+    told = explain(asking, around(node("a")))
+    assert codes(told) == ["DJ138"]
+    assert "2 of 2 cpu free" in told.verdict
+
+
+def test_where_every_node_looks_right_the_scheduler_is_quoted() -> None:
+    said: JsonObject = {"type": "PodScheduled", "status": "False", "message": "1 node(s) had volume node affinity conflict"}
+    told = explain(saying(pod("1Gi"), said), around(node("a")))
+    assert codes(told) == ["DJ138"]
+    assert "volume node affinity conflict" in told.verdict
+    assert "kubectl describe pod -n shop app" in told.next_step
+
+
+def test_without_the_right_to_see_nodes_the_scheduler_is_quoted() -> None:
+    said: JsonObject = {"type": "PodScheduled", "status": "False", "message": "Insufficient sgx.intel.com/epc"}
+    blind = Around(nodes=(), pods=(), events=(), no_nodes="list nodes: 403 forbidden")
+    told = explain(saying(pod("1Gi"), said), blind)
+    assert (codes(told), told.well) == (["DJ139"], False)
+    assert "Insufficient sgx.intel.com/epc" in told.verdict
+
+
+def test_pods_that_could_not_be_seen_are_told_beside_the_reason() -> None:
+    partly = Around(nodes=(node("a"),), pods=(), events=(), own_pods_only="list pods: 403 forbidden")
+    assert codes(explain(pod("16Gi"), partly)) == ["DJ132", "DJ139"]
+
+
+# With a node.
+
+
+def status_of(**state: Json) -> JsonObject:
+    return {"containerStatuses": [{"name": "app", "state": dict(state)}]}
+
+
+def test_a_pod_that_holds_its_device_is_well() -> None:
+    told = explain(pod("10Mi", phase="Running", on="a", status=status_of(running={})), around(node("a")))
+    assert (told.well, codes(told), told.next_step) == (True, [], "")
+    assert "runs on a with its device and 10Mi of EPC" in told.verdict
+
+
+def test_the_agents_event_about_this_pod_and_no_other_says_that_its_device_is_missing() -> None:
+    running = pod("10Mi", phase="Running", on="a")
+    told = explain(running, around(node("a"), events=(event("RunsWithoutDevice", running),)))
+    assert (told.well, codes(told)) == (False, ["DJ020"])
+    assert "kubectl delete pod -n shop app" in told.next_step
+    assert explain(running, around(node("a"), events=(event("RunsWithoutDevice", pod("1Mi", name="older")),))).well
+
+
+def test_a_pod_that_was_never_wired_runs_without_its_device() -> None:
+    running = pod(phase="Running", on="a") | {"spec": {"nodeName": "a", "containers": [container(**{EPC: "10Mi"})]}}
+    assert codes(explain(running, around(node("a")))) == ["DJ020"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("Evicted", "The node was low on resource: memory."),
+        ("UnexpectedAdmissionError", "Allocate failed due to rpc error: device is missing"),
+        ("OutOfsgx.intel.com/epc", "Node didn't have enough resource"),
+    ],
+)
+def test_a_pod_that_the_kubelet_ended_is_told_with_its_words(reason: str, message: str) -> None:
+    told = explain(pod("1Mi", phase="Failed", on="a", status={"reason": reason, "message": message}), around())
+    assert codes(told) == ["DJ137"]
+    assert message in told.verdict
+
+
+def test_a_container_that_failed_is_sent_to_its_log() -> None:
+    failed = status_of(terminated={"exitCode": 137, "reason": "OOMKilled"})
+    told = explain(pod("1Mi", phase="Failed", on="a", status=failed), around())
+    assert (codes(told), told.next_step) == (["DJ138"], "kubectl logs -n shop app -c app")
+    assert "exit code 137 (OOMKilled)" in told.verdict
+
+
+@pytest.mark.parametrize(("phase", "reason"), [("Pending", "ImagePullBackOff"), ("Running", "CrashLoopBackOff")])
+def test_a_container_that_waits_is_told_in_the_kubelets_words(phase: str, reason: str) -> None:
+    told = explain(pod("1Mi", phase=phase, on="a", status=status_of(waiting={"reason": reason, "message": "back-off"})), around())
+    assert (codes(told), told.well) == (["DJ138"], False)
+    assert f"{reason}: back-off" in told.verdict
+
+
+@pytest.mark.parametrize(
+    ("thing", "well", "words"),
+    [
+        (pod("1Mi", phase="Succeeded", on="a"), True, "ended well on a"),
+        (pod("1Mi", on="a"), False, "the kubelet is starting it"),
+        (pod("1Mi", phase="Unknown", on="a"), False, "its node does not answer"),
+        (pod(phase="Running", on="a"), True, "asks for nothing of SGX"),
+        (pod(), False, "asks for nothing of SGX"),
+    ],
+)
+def test_the_plain_cases_are_told_plainly(thing: JsonObject, *, well: bool, words: str) -> None:
+    told = explain(thing, around())
+    assert (told.well, codes(told)) == (well, [])
+    assert words in told.verdict
+
+
+def test_an_ordinary_pod_that_does_not_run_is_sent_to_kubectl_describe() -> None:
+    assert explain(pod(), around()).next_step == "kubectl describe pod -n shop app"
+
+
+def test_a_pod_on_its_way_out_is_told_so() -> None:
+    leaving = pod("1Mi")
+    leaving["metadata"] = {"name": "app", "deletionTimestamp": "2026-11-23T12:00:00Z"}
+    assert "being deleted" in explain(leaving, around()).verdict
+
+
+# Workloads.
+
+
+def alone(thing: JsonObject, *pods: JsonObject) -> Workload:
+    return Workload(kind=str(thing["kind"]), thing=thing, maker=thing, pods=pods)
+
+
+@pytest.mark.parametrize("kind", ["Job", "ReplicaSet", "StatefulSet", "DaemonSet"])
+def test_the_refusal_of_pods_that_were_never_made_comes_from_the_events(kind: str) -> None:
+    thing = workload(kind)
+    older = event("FailedCreate", thing, "quota", "2026-11-23T11:00:00Z")
+    told = explain_workload(alone(thing), around(events=(event("FailedCreate", thing, REFUSAL), older)))
+    assert (codes(told), told.well) == (["DJ131"], False)
+    assert "container app: asks for sgx.intel.com/provision" in told.findings[0].found
+    assert "ValidatingAdmissionPolicy" not in told.findings[0].found
+    assert "donjon explain DJ104" in told.next_step
+
+
+def test_a_rollout_that_is_refused_is_told_though_the_old_pods_run() -> None:
+    deployment = workload("Deployment")
+    sets = [revision(workload("ReplicaSet", f"train-{number}", owner=deployment, replicas=1), number) for number in (9, 10)]
+    maker = newest(owned((*sets, workload("ReplicaSet", "other")), deployment))
+    assert maker is sets[1]
+    told = explain_workload(
+        Workload(kind="Deployment", thing=deployment, maker=maker, pods=()),
+        around(events=(event("FailedCreate", maker, REFUSAL),)),
+    )
+    assert codes(told) == ["DJ131"]
+    assert told.subject == "deployment shop/train"
+
+
+def revision(replica_set: JsonObject, number: int) -> JsonObject:
+    metadata = replica_set["metadata"]
+    assert isinstance(metadata, dict)
+    return replica_set | {"metadata": metadata | {"annotations": {"deployment.kubernetes.io/revision": str(number)}}}
+
+
+def test_an_old_refusal_is_forgotten_once_the_pods_are_there() -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    running = belonging(pod("1Mi", phase="Running", on="a"), thing)
+    told = explain_workload(alone(thing, running), around(node("a"), events=(event("FailedCreate", thing, REFUSAL),)))
+    assert told.well
+
+
+def test_of_many_pods_the_one_that_is_worst_off_is_told() -> None:
+    thing = workload("ReplicaSet", replicas=2)
+    told = explain_workload(alone(thing, pod("1Mi", phase="Running", on="a"), pod("16Gi", name="second")), around(node("a")))
+    assert codes(told) == ["DJ132"]
+    assert told.subject == "replicaset shop/train (2 pods, 1 of them well): pod shop/second"
+
+
+@pytest.mark.parametrize(
+    ("thing", "well", "words"),
+    [
+        (workload("Job", suspend=True), True, "wants no pods now (it is suspended)"),
+        (workload("ReplicaSet", replicas=0), True, "wants no pods now"),
+        (workload("Job", status={"conditions": [{"type": "Complete", "status": "True"}]}), True, "ended well"),
+        (
+            workload("Job", status={"conditions": [{"type": "Failed", "status": "True", "message": "deadline"}]}),
+            False,
+            "deadline",
+        ),
+        (workload("Deployment", replicas=1), False, "no event says why"),
+    ],
+)
+def test_a_workload_without_pods_is_told_plainly(thing: JsonObject, *, well: bool, words: str) -> None:
+    told = explain_workload(alone(thing), around())
+    assert (told.well, codes(told)) == (well, [])
+    assert words in told.verdict
+
+
+# Nonsense.
+
+anything: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def spoilt(whole: JsonObject) -> list[Callable[[Json], JsonObject]]:
+    """Ways to put something else into each place of an object."""
+    paths = [(key,) for key in whole] + [
+        (key, inner) for key, value in whole.items() if isinstance(value, dict) for inner in value
+    ]
+
+    def at_path(path: tuple[str, ...]) -> Callable[[Json], JsonObject]:
+        def spoil(value: Json) -> JsonObject:
+            copied: JsonObject = json.loads(json.dumps(whole))
+            if len(path) == 1:
+                copied[path[0]] = value
+            else:
+                inner = copied[path[0]]
+                assert isinstance(inner, dict)
+                inner[path[1]] = value
+            return copied
+
+        return spoil
+
+    return [at_path(path) for path in paths]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), value=anything)
+def test_explaining_never_raises_whatever_stands_in_the_objects(data: st.DataObject, value: Json) -> None:
+    pending = with_spec(pod("1Mi", tolerations=[], nodeSelector={}), requiring("a", "b"))
+    of_pod = data.draw(st.sampled_from(spoilt(pending)))(value)
+    of_node = data.draw(st.sampled_from(spoilt(node("a", taints=[]))))(value)
+    assert explain(of_pod, around(of_node, pods=(of_pod,), events=(of_pod,))).verdict
