@@ -82,6 +82,21 @@ def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_told(spec: JsonObject)
     assert "selector or affinity" in told.verdict
 
 
+def test_a_daemonsets_pod_is_measured_against_its_own_node_alone() -> None:
+    there = around(node("a"), node("plain", ""))
+    told = explain(with_spec(pod("1Gi"), meant("plain")), there)
+    assert codes(told) == ["DJ134"]
+    assert "looked at plain" in told.verdict
+    assert [each.words for each in told.nodes[0].against] == ["the pod is meant for another node"]
+    assert codes(explain(with_spec(pod("1Gi"), meant("gone")), there)) == ["DJ133"]
+
+
+def meant(name: str) -> JsonObject:
+    """The affinity that the DaemonSet controller writes."""
+    term: JsonObject = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}}
+
+
 def test_a_pod_that_needs_aesm_is_told_where_none_answers() -> None:
     asking = with_spec(pod("1Gi"), requiring("donjon.dev/aesm", "ready"))
     told = explain(asking, around(node("a")))

@@ -8,7 +8,7 @@ from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, named
 from donjon.fleet.reserved import ENDED, reserved
 from donjon.kube.json import JsonObject, at
-from donjon.kube.names import EPC, LABEL_AESM
+from donjon.kube.names import EPC, LABEL_AESM, LABEL_CAPABLE
 
 SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
 
@@ -28,7 +28,9 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
     """What stands in the way on the nodes that come nearest, hardest first; nothing where some node would take the pod."""
     nearest = _nearest(views)
     kinds = {kind for view in nearest for kind in view.obstacles}
-    if not nearest or Obstacle.NO_SGX in kinds:  # Then nothing else that these nodes have matters.
+    if not nearest or (
+        Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds
+    ):  # Then nothing else that these nodes have matters.
         kinds = {Obstacle.NO_SGX}
     asked, known = named(EPC, reserved(pod).get(EPC, Fraction(0))), tuple(pods)
     said = []
@@ -39,9 +41,15 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
 
 
 def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
-    def distance(view: NodeView) -> tuple[bool, bool, bool, int]:
+    def distance(view: NodeView) -> tuple[bool, bool, bool, bool, int]:
         kinds = view.obstacles
-        return Obstacle.NO_SGX in kinds, Obstacle.TOO_LARGE in kinds, Obstacle.FOREIGN_NAME in kinds, len(kinds)
+        return (
+            Obstacle.ELSEWHERE in kinds,
+            Obstacle.NO_SGX in kinds,
+            Obstacle.TOO_LARGE in kinds,
+            Obstacle.FOREIGN_NAME in kinds,
+            len(kinds),
+        )
 
     least = min(map(distance, views), default=None)
     return [view for view in views if distance(view) == least]
@@ -86,7 +94,8 @@ def _no_sgx(now: Situation) -> Finding:
         "DJ134",
         found=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
         why="nothing in this cluster can run an enclave",
-        do="add a node with SGX, or install Donjon where there is one: kubectl get daemonset -A -l app.kubernetes.io/name=donjon",
+        do="add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node selector "
+        f'{LABEL_CAPABLE}: "true"',
     )
 
 
@@ -137,6 +146,7 @@ def _other(now: Situation) -> Finding:
 
 
 _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
+    Obstacle.ELSEWHERE: _held_back,
     Obstacle.NO_SGX: _no_sgx,
     Obstacle.TOO_LARGE: _too_large,
     Obstacle.NOT_READY: _not_ready,

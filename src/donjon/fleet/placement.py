@@ -6,7 +6,7 @@ from enum import Enum
 from fractions import Fraction
 
 from donjon.fleet.reserved import Amounts, amounts, held, reserved
-from donjon.fleet.selection import not_tolerated, selects
+from donjon.fleet.selection import meant_for, not_tolerated, selects
 from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
@@ -18,6 +18,7 @@ DEVICES = (ENCLAVE, PROVISION)
 class Obstacle(Enum):
     """A kind of thing that speaks against a pod on a node; the first that hold are the hardest to clear away."""
 
+    ELSEWHERE = 0  # the pod names other nodes, as those of a DaemonSet do
     NO_SGX = 1  # no EPC is offered, and nothing says that the node should
     TOO_LARGE = 2  # the whole node has less EPC than the pod asks for
     NOT_READY = 3  # the condition SGXReady, or the kubelet's own
@@ -114,6 +115,10 @@ def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator
     said = at(node, "metadata", "labels")
     labels = said if isinstance(said, dict) else {}
     if selects(pod, _name(node), labels):
+        return
+    meant = meant_for(pod)
+    if meant is not None and _name(node) not in meant:
+        yield Against(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
         return
     if selects(pod, _name(node), {**labels, LABEL_AESM: AESM_READY}):
         yield Against(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")

@@ -32,6 +32,16 @@ def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
     return any(_term_holds(term, name, labels) for term in objects(at(required, "nodeSelectorTerms")))
 
 
+def meant_for(pod: JsonObject) -> frozenset[str] | None:
+    """The nodes that a pod names one by one, as those of a DaemonSet do; `None` for one that names none."""
+    required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    terms = [objects(at(term, "matchFields")) for term in objects(at(required, "nodeSelectorTerms"))]
+    if not terms or not all(terms):
+        return None
+    values = (at(field, "values") for fields in terms for field in fields if at(field, "operator") == "In")
+    return frozenset(str(name) for listed in values if isinstance(listed, list) for name in listed)
+
+
 def _tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
     effect, key = at(toleration, "effect"), at(toleration, "key")
     if effect and effect != at(taint, "effect"):
