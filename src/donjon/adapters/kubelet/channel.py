@@ -10,12 +10,12 @@ from grpclib.exceptions import GRPCError
 
 from donjon.errors import Unavailable
 
-TIMEOUT = 5.0
+TIMEOUT = 2.0  # seconds; a kubelet that hangs and is then replaced must still be served within five
 
 
 @asynccontextmanager
 async def call_kubelet(socket: Path, *, code: str, what: str) -> AsyncIterator[Channel]:
-    """A channel for one call within 5 s; raises `Unavailable` with the code for whatever goes wrong in it."""
+    """A channel for one call within 2 s; raises `Unavailable` with the code for whatever goes wrong in it."""
     channel = Channel(path=str(socket))
     try:
         async with asyncio.timeout(TIMEOUT):
