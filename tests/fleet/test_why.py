@@ -41,7 +41,7 @@ def test_epc_that_others_hold_is_told_with_the_most_that_is_free_and_who_holds_i
     assert [(view.name, [each.words for each in view.against]) for view in told.nodes] == [
         ("a", ["1Gi of 8Gi EPC free"]),
         ("b", ["3Gi of 8Gi EPC free"]),
-        ("plain", ["offers no EPC", "offers no sgx.intel.com/enclave"]),
+        ("plain", ["offers no EPC"]),
     ]
 
 
@@ -55,6 +55,14 @@ def test_more_than_any_node_has_is_told_with_the_largest() -> None:
 def test_a_node_of_the_right_size_is_nearer_than_a_free_one_that_is_too_small() -> None:
     there = around(node("large", "16Gi"), node("small", "4Gi"), pods=(holding("10Gi", "large"),))
     assert codes(explain(pod("8Gi"), there)) == ["DJ130"]
+
+
+def test_a_node_that_is_not_ready_is_farther_than_one_that_is_full_and_of_no_size_that_is_known() -> None:
+    broken = saying(node("broken", "0"), {"type": "SGXReady", "status": "False", "message": "[DJ002]"})
+    down = saying(node("down", "16Gi"), {"type": "Ready", "status": "Unknown", "message": "silent"})
+    assert codes(explain(pod("4Gi"), around(broken, node("full"), pods=(holding("7Gi", "full"),)))) == ["DJ130"]
+    assert codes(explain(pod("16Gi"), around(broken, node("small")))) == ["DJ132"]
+    assert codes(explain(pod("16Gi"), around(down, node("small")))) == ["DJ134"]
 
 
 def test_init_containers_count_as_the_scheduler_counts_them() -> None:

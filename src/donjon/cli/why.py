@@ -167,6 +167,8 @@ def _print(told: Explanation) -> None:
         sign = str(finding.severity), _STYLES[finding.severity]
         console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
+        if finding.do and finding.do != told.next_step:
+            console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
     if told.next_step:
         console.print(Text.assemble("\n", ("next: ", "bold"), told.next_step), soft_wrap=True)
 

@@ -41,15 +41,17 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
 
 
 def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
-    def distance(view: NodeView) -> tuple[bool, bool, bool, bool, int]:
+    """The nodes with the least in the way; one that is not ready and offers nothing may have any size."""
+
+    def distance(view: NodeView) -> tuple[int, ...]:
         kinds = view.obstacles
-        return (
-            Obstacle.ELSEWHERE in kinds,
-            Obstacle.NO_SGX in kinds,
-            Obstacle.TOO_LARGE in kinds,
-            Obstacle.FOREIGN_NAME in kinds,
-            len(kinds),
+        of_unknown_size = Obstacle.NOT_READY in kinds and not view.epc.total
+        weights = (
+            *(each in kinds for each in (Obstacle.ELSEWHERE, Obstacle.NO_SGX)),
+            of_unknown_size,
+            *(each in kinds for each in (Obstacle.TOO_LARGE, Obstacle.NOT_READY, Obstacle.FOREIGN_NAME)),
         )
+        return (*weights, len(kinds))
 
     least = min(map(distance, views), default=None)
     return [view for view in views if distance(view) == least]
@@ -79,7 +81,7 @@ def _no_epc_free(now: Situation) -> Finding:
 
 
 def _not_ready(now: Situation) -> Finding:
-    words = "; ".join(dict.fromkeys(_words(now)))
+    words = "; ".join(dict.fromkeys(each.partition("; ")[0] for each in _words(now)))  # The rest is the table's.
     return _error(
         "DJ134",
         found=f"the nodes that could take it are not ready: {_names(now.there)}: {words}",

@@ -24,10 +24,10 @@ class Obstacle(Enum):
     NOT_READY = 3  # the condition SGXReady, or the kubelet's own
     FOREIGN_NAME = 4  # EPC under a name that nobody offers
     DEVICE = 5
-    TAINT = 6
-    SELECTION = 7
-    AESM = 8
-    NO_EPC_FREE = 9
+    NO_EPC_FREE = 6
+    TAINT = 7
+    SELECTION = 8
+    AESM = 9
     OTHER = 10  # cpu, memory and what else has nothing to do with SGX
 
 
@@ -137,9 +137,7 @@ def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Agains
     if not asked or asked <= free:
         return
     if not there:
-        hidden = _condition(node, CONDITION_READY).get("status") and not _never_had(node)
-        kind = Obstacle.NOT_READY if hidden else Obstacle.NO_SGX
-        yield Against(obstacle=kind, words="offers no EPC")
+        yield Against(obstacle=Obstacle.NO_SGX if _plain(node) else Obstacle.NOT_READY, words="offers no EPC")
     elif asked > there:
         yield Against(obstacle=Obstacle.TOO_LARGE, words=f"has {named(EPC, there)} of EPC in all")
     else:
@@ -152,6 +150,8 @@ def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Aga
         total, used = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
         if resource == EPC or asked <= total - used:
             continue
+        if resource in DEVICES and not total and not there.get(EPC) and reserved(pod).get(EPC):
+            continue  # That it offers no EPC says it already.
         left = named(resource, max(total - used, Fraction(0)))
         if resource in FOREIGN_EPC and not total:
             yield Against(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")

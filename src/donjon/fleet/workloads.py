@@ -12,7 +12,7 @@ FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
 
 _CODE = re.compile(r"\bDJ\d{3}\b")
-_DENIED = re.compile(r"ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request: ")
+_FRAME = re.compile(r"^Error creating: |ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind") or workload.kind), workload.maker),
-        found=f"its pods are refused: {_DENIED.sub('', message)}",
+        found=f"its pods are refused: {_FRAME.sub('', message)}",
         why="the controller tries again and again with the same template, and says so only in its events",
         do=f"change {subject_of(workload.kind, workload.thing)} as the refusal says, and apply it again{explain_it}",
     )
