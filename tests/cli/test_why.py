@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,19 @@ def test_words_of_the_cluster_are_text_and_no_markup(fake: FakeCluster, tmp_path
     done = why(fake, tmp_path, "big")
     assert "[red]" in done.stdout
     assert "taint [/x]:NoSchedule" in done.stdout
+
+
+def test_kubectl_finds_it_as_a_plugin() -> None:
+    scripts = entry_points(group="console_scripts")
+    assert scripts["kubectl-donjon"].value == scripts["donjon"].value
+
+
+def test_its_help_needs_no_library_of_a_cluster() -> None:
+    code = (
+        "import sys; from donjon.cli import donjon\n"
+        "try: donjon(['why', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', [name for name in ('lightkube', 'httpx2', 'yaml') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"

@@ -17,6 +17,7 @@ REFUSAL = (
     "Error creating: pods \"train-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' with binding 'donjon-refuse' "
     "denied request: container app: asks for sgx.intel.com/provision in namespace shop: not allowed [DJ104]; label it"
 )
+WITH_AESM = labelled(node("b"), {"donjon.dev/aesm": "ready"})
 
 
 def codes(told: Explanation) -> list[str]:
@@ -105,13 +106,21 @@ def meant(name: str) -> JsonObject:
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}}
 
 
-def test_a_pod_that_needs_aesm_is_told_where_none_answers() -> None:
-    asking = with_spec(pod("1Gi"), requiring("donjon.dev/aesm", "ready"))
+@pytest.mark.parametrize("spec", [{"nodeSelector": {"donjon.dev/aesm": "ready"}}, requiring("donjon.dev/aesm", "ready")])
+def test_a_pod_that_needs_aesm_is_told_where_none_answers(spec: JsonObject) -> None:
+    asking = with_spec(pod("1Gi"), spec)
     told = explain(asking, around(node("a")))
     assert codes(told) == ["DJ136"]
     assert "none answers on a" in told.verdict
-    with_aesm = labelled(node("b"), {"donjon.dev/aesm": "ready"})
-    assert look(asking, [with_aesm], ())[0].against == ()
+    assert look(asking, [WITH_AESM], ())[0].against == ()
+
+
+def test_a_pod_whose_aesm_went_away_runs_and_is_warned_about() -> None:
+    running = pod("1Mi", phase="Running", on="b", nodeSelector={"donjon.dev/aesm": "ready"})
+    told = explain(running, around(node("b")))
+    assert (told.well, codes(told)) == (True, ["DJ136"])
+    assert "no AESM answers there any more" in told.verdict
+    assert codes(explain(running, around(WITH_AESM))) == []
 
 
 def test_a_node_that_is_not_ready_tells_its_reason() -> None:

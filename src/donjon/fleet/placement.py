@@ -1,6 +1,6 @@
 """A pod against each node: what the node has, and everything there that speaks against the pod."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -8,10 +8,9 @@ from fractions import Fraction
 from donjon.fleet.reserved import Amounts, amounts, held, reserved
 from donjon.fleet.selection import meant_for, not_tolerated, selects
 from donjon.kube.json import Json, JsonObject, at, objects
-from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
+from donjon.kube.names import AESM_READY, CONDITION_READY, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
 
-AESM_READY = "ready"
 DEVICES = (ENCLAVE, PROVISION)
 
 
@@ -75,6 +74,12 @@ def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject
     return tuple(sorted(views, key=lambda view: view.name))
 
 
+def lacks_aesm(pod: JsonObject, node: JsonObject) -> bool:
+    """Whether the pod may not be on the node for no other reason than that no AESM answers there."""
+    labels, name = _labels(node), _name(node)
+    return not selects(pod, name, labels) and selects(pod, name, {**labels, LABEL_AESM: AESM_READY})
+
+
 def named(resource: str, amount: Fraction) -> str:
     """An amount of a resource as a person reads it."""
     if amount.denominator == 1 and (resource in {EPC, "memory", "ephemeral-storage"} or resource.startswith("hugepages-")):
@@ -112,15 +117,12 @@ def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterato
 
 
 def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
-    said = at(node, "metadata", "labels")
-    labels = said if isinstance(said, dict) else {}
-    if selects(pod, _name(node), labels):
+    if selects(pod, _name(node), _labels(node)):
         return
     meant = meant_for(pod)
     if meant is not None and _name(node) not in meant:
         yield Against(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
-        return
-    if selects(pod, _name(node), {**labels, LABEL_AESM: AESM_READY}):
+    elif lacks_aesm(pod, node):
         yield Against(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
     else:
         yield Against(obstacle=Obstacle.SELECTION, words="the pod's node selector or affinity leaves it out")
@@ -184,6 +186,11 @@ def _plain(node: JsonObject) -> bool:
 
 def _condition(node: JsonObject, kind: str) -> dict[str, Json]:
     return next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == kind), {})
+
+
+def _labels(node: JsonObject) -> Mapping[str, Json]:
+    said = at(node, "metadata", "labels")
+    return said if isinstance(said, dict) else {}
 
 
 def _name(node: JsonObject) -> str:

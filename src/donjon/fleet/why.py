@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.fleet.pending import in_the_way
-from donjon.fleet.placement import DEVICES, NodeView, look, named
+from donjon.fleet.placement import DEVICES, NodeView, lacks_aesm, look, named
 from donjon.fleet.reserved import reserved
 from donjon.kube.asks import epc_asked, epc_total
 from donjon.kube.json import JsonObject, at, objects
@@ -101,12 +101,13 @@ def _failed(pod: JsonObject, _around: Around) -> Explanation:
 
 
 def _running(pod: JsonObject, around: Around) -> Explanation:
-    findings = (*_without_device(pod, around), *_stuck(pod))
-    if findings:
+    findings = (*_without_device(pod, around), *_stuck(pod), *_aesm_gone(pod, around))
+    if is_refusal(findings):
         return _told(pod, f"runs on {_node(pod)}, but not as it should: {findings[0].found}", findings)
     asked = epc_total(pod)
     held = f"{named(EPC, reserved(pod)[EPC])} of EPC" if asked and EPC in reserved(pod) else "no EPC of its own"
-    return _told(pod, f"runs on {_node(pod)} with its device and {held}; no event says otherwise", well=True)
+    but = f"; but {findings[0].found}" if findings else "; no event says otherwise"
+    return _told(pod, f"runs on {_node(pod)} with its device and {held}{but}", findings, well=True)
 
 
 def _pending(pod: JsonObject, around: Around) -> Explanation:
@@ -164,6 +165,19 @@ def _without_device(pod: JsonObject, around: Around) -> Iterator[Finding]:
             found=f"asked for EPC and runs without {ENCLAVE}",
             why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
             do=_remake(pod),
+        )
+
+
+def _aesm_gone(pod: JsonObject, around: Around) -> Iterator[Finding]:
+    """A pod that was placed for the sake of AESM stays where it is when AESM goes."""
+    if any(at(node, "metadata", "name") == _node(pod) and lacks_aesm(pod, node) for node in around.nodes):
+        yield Finding(
+            code="DJ136",
+            severity=Severity.WARNING,
+            subject=f"node {_node(pod)}",
+            found="no AESM answers there any more, and it needs one",
+            why="it gets its quotes from AESM, so attestation fails in it",
+            do=f"start AESM on {_node(pod)} again; its socket is /run/aesmd/aesm.socket",
         )
 
 
