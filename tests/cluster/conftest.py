@@ -89,6 +89,10 @@ class Testbed:
     def wipe_plugins(self, name: str) -> None:
         testbed_node.wipe_plugins(self.layout, self.node(name))
 
+    def start_again(self) -> None:
+        """Start every daemon that does not run."""
+        testbed_cluster.up(self.layout, testbed_cluster.Wish())
+
     def kill(self, daemon: str, number: signal.Signals = signal.SIGKILL) -> None:
         """End a daemon by its name, `kubelet-sgx-1` or `kube-apiserver`."""
         processes.kill(daemon, number=number)

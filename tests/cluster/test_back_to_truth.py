@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testbed import control_plane
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, Agent, condition, offered, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster, Testbed
 
@@ -149,7 +148,7 @@ def test_an_api_server_that_was_away_finds_everything_right(
 ) -> None:
     restarts = agent.pod()["status"]["containerStatuses"][0]["restartCount"]
     testbed.kill("kube-apiserver")
-    control_plane.start(testbed.layout)
+    testbed.start_again()
     wait_for(lambda: "ok" in cluster.kubectl("get", "--raw", "/readyz", check=False), seconds=30, what="the API server is back")
     patch = json.dumps({"status": {field: {EPC: "7"} for field in ("capacity", "allocatable")}})
     cluster.kubectl("patch", "node", agent.node, "--subresource=status", "--type=merge", "-p", patch)
