@@ -1,0 +1,256 @@
+"""A small HTTPS server for the API server's calls: h11 reads the requests, one connection brings many.
+
+Anyone in the cluster may connect. So whatever a client can do slowly has its time, whatever it can make large has its size, and
+when too much is open the oldest that never asked anything whole gives way: who says nothing, or says it for ever, keeps nobody
+out. At the end it is left to the clients to go: every answer says that it is the last, and only who has not asked for a while is
+cut off.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import h11
+
+from donjon.adapters.http import Answer
+from donjon.adapters.http.tls import Contexts, Secured
+from donjon.errors import Unavailable
+
+MAX_HEAD = 16 << 10  # bytes of request line and headers
+CONTINUE = 100
+
+
+class Why(IntEnum):
+    """Why a request is turned away, with the status that says so."""
+
+    NO_HTTP = 400
+    TOO_SLOW = 408
+    TOO_LARGE = 413
+
+
+class Standing(IntEnum):
+    """How much a connection is worth when one must go."""
+
+    NEW = 0  # has asked nothing whole yet
+    IDLE = 1
+    BUSY = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a client may take."""
+
+    connections: int = 512
+    body: int = 3 << 20  # bytes of one request's
+    bodies: int = 16 << 20  # bytes of all that are being received
+    handshake: float = 5.0  # seconds
+    first: float = 10.0  # until the first request begins
+    idle: float = 150.0  # until another begins; the API server itself closes after 90, and whoever closes first loses no call
+    request: float = 10.0  # until it is whole
+    answer: float = 10.0  # until it is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, whole."""
+
+    method: str
+    path: str
+    content_type: str
+    body: bytes
+    peer: str
+
+
+class Application(Protocol):
+    """Who answers."""
+
+    def answer(self, request: Request) -> Answer:
+        """What is said to a request; it must not raise."""
+
+    def turn_away(self, why: Why, peer: str) -> Answer:
+        """What is said to something that did not become a request."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Peer:
+    task: asyncio.Task[None]
+    name: str
+    standing: Standing = Standing.NEW
+    body: bytearray = field(default_factory=bytearray)
+
+
+class HttpsServer:
+    """Serves an application until it is closed."""
+
+    def __init__(self, application: Application, contexts: Contexts, *, host: str, port: int, bounds: Bounds) -> None:
+        self._application, self._contexts, self._bounds = application, contexts, bounds
+        self._host, self._port = host, port
+        self._server: asyncio.Server | None = None
+        self._peers: dict[_Peer, None] = {}  # in the order in which they came
+        self._leaving = False
+
+    async def start(self) -> int:
+        """Listen, and say at which port; raises `Unavailable` DJ052 where the address is taken or not ours."""
+        try:
+            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=MAX_HEAD, backlog=512)
+        except OSError as error:
+            raise Unavailable("DJ052", f"{self._host}:{self._port}: {error.strerror or error}") from error
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._peers)
+
+    def leave(self) -> None:
+        """Ask the clients to go: from now on every answer is the last of its connection."""
+        self._leaving = True
+
+    async def close(self, patience: float) -> None:
+        """Stop listening, cut off who asks nothing, and wait for who is being answered."""
+        self.leave()
+        if self._server is not None:
+            self._server.close()
+        for peer in tuple(self._peers):
+            if peer.standing is Standing.IDLE:
+                peer.task.cancel()
+        waiting = [peer.task for peer in self._peers]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        while len(self._peers) >= self._bounds.connections:
+            self._give_way(tuple(self._peers))
+        address = writer.get_extra_info("peername")
+        peer = _Peer(task=task, name=str(address[0]) if address else "")
+        self._peers[peer] = None
+        secured = Secured(reader, writer, self._contexts())
+        try:
+            async with asyncio.timeout(self._bounds.handshake):
+                await secured.handshake()
+            await self._converse(peer, secured)
+        except (TimeoutError, OSError, asyncio.CancelledError, h11.ProtocolError):
+            pass
+        finally:
+            self._peers.pop(peer, None)
+            secured.close()
+
+    def _give_way(self, among: tuple[_Peer, ...]) -> None:
+        """Drop the least worthy, of equals the oldest."""
+        chosen = min(among, key=lambda peer: peer.standing)
+        self._peers.pop(chosen, None)
+        chosen.task.cancel()
+
+    async def _converse(self, peer: _Peer, secured: Secured) -> None:
+        """Answer one request after the other."""
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        while True:
+            async with asyncio.timeout(self._bounds.idle if peer.standing else self._bounds.first):
+                if not await self._begun(connection, secured):
+                    return
+            if peer.standing is Standing.IDLE:
+                peer.standing = Standing.BUSY
+            asked = await self._asked(peer, connection, secured)
+            answer = self._answer(asked, peer)
+            peer.body = bytearray()
+            async with asyncio.timeout(self._bounds.answer):
+                await secured.write(_encoded(connection, answer, last=self._leaving or not isinstance(asked, Request)))
+                if asked is Why.TOO_LARGE:
+                    await _hear_out(secured)
+            if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+                return
+            connection.start_next_cycle()
+            peer.standing = Standing.IDLE
+
+    async def _asked(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
+        """The next request, or why it is none."""
+        try:
+            async with asyncio.timeout(self._bounds.request):
+                return await self._request(peer, connection, secured)
+        except TimeoutError:
+            return Why.TOO_SLOW
+        except h11.RemoteProtocolError:
+            return Why.NO_HTTP
+
+    @staticmethod
+    async def _begun(connection: h11.Connection, secured: Secured) -> bool:
+        """Whether the client begins another request; returns with its first bytes."""
+        if connection.trailing_data[0]:
+            return True
+        data = await secured.read()
+        connection.receive_data(data)
+        return bool(data)
+
+    def _answer(self, asked: "Request | Why", peer: _Peer) -> Answer:
+        if isinstance(asked, Request):
+            return self._application.answer(asked)
+        return self._application.turn_away(asked, peer.name)
+
+    async def _request(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
+        """The next request, whole, or why there is none; raises `h11.RemoteProtocolError` for what is no HTTP."""
+        head: h11.Request | None = None
+        while True:
+            event = connection.next_event()
+            match event:
+                case h11.Request():
+                    head = event
+                    if _length(event) > self._bounds.body:
+                        return Why.TOO_LARGE
+                    if connection.they_are_waiting_for_100_continue:
+                        await secured.write(connection.send(h11.InformationalResponse(status_code=CONTINUE, headers=[])) or b"")
+                case h11.Data():
+                    peer.body += event.data
+                    if len(peer.body) > self._bounds.body:
+                        return Why.TOO_LARGE
+                    self._keep_within_bounds()
+                case h11.EndOfMessage():
+                    return _whole(head, peer) if head is not None else Why.NO_HTTP
+                case h11.ConnectionClosed():
+                    raise ConnectionResetError
+                case _:
+                    connection.receive_data(await secured.read())
+
+    def _keep_within_bounds(self) -> None:
+        holding = tuple(peer for peer in self._peers if peer.body)
+        if sum(len(peer.body) for peer in holding) > self._bounds.bodies:
+            self._give_way(holding)
+
+
+def _length(request: h11.Request) -> int:
+    """What the request says of its body's length; h11 has seen to it that it is a number."""
+    return next((int(value) for name, value in request.headers if name == b"content-length"), 0)
+
+
+def _whole(head: h11.Request, peer: _Peer) -> Request:
+    kind = next((value for name, value in head.headers if name == b"content-type"), b"")
+    return Request(
+        method=head.method.decode("ascii"),
+        path=head.target.partition(b"?")[0].decode("latin-1"),
+        content_type=kind.partition(b";")[0].strip().decode("latin-1").lower(),
+        body=bytes(peer.body),
+        peer=peer.name,
+    )
+
+
+async def _hear_out(secured: Secured) -> None:
+    """Take what is still under way and forget it: a client that is cut off while it speaks does not read why."""
+    for _ in range(1 << 10):
+        if not await secured.read():
+            return
+
+
+def _encoded(connection: h11.Connection, answer: Answer, *, last: bool) -> bytes:
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    if last:
+        headers.append(("Connection", "close"))
+    sent = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
+    sent += connection.send(h11.Data(data=answer.body)) or b""
+    return sent + (connection.send(h11.EndOfMessage()) or b"")

@@ -1,0 +1,100 @@
+"""What is said to each request: the review's answer, or a coded error. One log line for each refusal and each error."""
+
+import logging
+from collections.abc import Callable
+
+from donjon.adapters.http import Answer
+from donjon.adapters.http.server import Request, Why
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, review
+from donjon.admission.settings import Settings
+from donjon.errors import Malformed
+from donjon.findings import Severity
+
+LOG = logging.getLogger(__name__)
+
+PATH = "/mutate"
+JSON = "application/json"
+LINES_A_SECOND = 20  # about requests that were turned away; whoever sends them decides how many there are
+
+_STATUS_BAD, _STATUS_NOT_FOUND, _STATUS_NOT_ALLOWED, _STATUS_TYPE, _STATUS_OURS = 400, 404, 405, 415, 500
+_TURNED_AWAY = {
+    Why.NO_HTTP: ("DJ144", "request: no HTTP/1.1"),
+    Why.TOO_SLOW: ("DJ144", "request: it was not whole within ten seconds"),
+    Why.TOO_LARGE: ("DJ140", f"body: more than {MAX_SIZE} bytes"),
+}
+
+
+class Webhook:
+    """Answers for one replica."""
+
+    def __init__(self, settings: Settings, metrics: AdmissionMetrics, clock: Callable[[], float]) -> None:
+        self._settings, self._metrics, self._clock = settings, metrics, clock
+        self._second = 0
+        self._lines = 0
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request; whatever happens, there is one."""
+        began = self._clock()
+        try:
+            _look_at(request)
+            reviewed = review(request.body, self._settings)
+        except _Wrong as wrong:
+            return self._turned_away(wrong.status, "DJ144", wrong.message, request.peer)
+        except Malformed as error:
+            return self._turned_away(_STATUS_BAD, error.code, error.message, request.peer)
+        except Exception:
+            LOG.exception("a mistake in Donjon; please report it")
+            return self._turned_away(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
+        self._metrics.reviewed(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
+        self._tell(reviewed)
+        return Answer(status=200, body=reviewed.body, content_type=JSON)
+
+    def turn_away(self, why: Why, peer: str) -> Answer:
+        """The answer to what is no request."""
+        return self._turned_away(int(why), *_TURNED_AWAY[why], peer)
+
+    def _tell(self, reviewed: Reviewed) -> None:
+        """One line for a pod that the policies will refuse, and for one that they will warn about."""
+        findings = reviewed.verdict.findings
+        if not findings:
+            return
+        refused = reviewed.outcome is Outcome.REFUSED
+        say(
+            LOG,
+            "the policies refuse this pod" if refused else "the policies warn about this pod",
+            level=logging.WARNING if refused else logging.INFO,
+            pod=f"{reviewed.asked.namespace}/{reviewed.asked.name}",
+            uid=reviewed.asked.uid,
+            codes=[finding.code for finding in findings],
+            findings=[each.sentence() for each in findings if not refused or each.severity is Severity.ERROR],
+        )
+
+    def _turned_away(self, status: int, code: str, message: str, peer: str) -> Answer:
+        self._metrics.turned_away(code)
+        if self._may_write():
+            say(LOG, "request turned away", level=logging.WARNING, code=code, error=message, peer=peer, status=status)
+        text = f"{message} [{code}]\n"
+        return Answer(status=status, body=text.encode("utf-8", "backslashreplace"))
+
+    def _may_write(self) -> bool:
+        second = int(self._clock())
+        self._lines = self._lines + 1 if second == self._second else 1
+        self._second = second
+        return self._lines <= LINES_A_SECOND
+
+
+class _Wrong(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+def _look_at(request: Request) -> None:
+    if request.path != PATH:
+        raise _Wrong(_STATUS_NOT_FOUND, f"request: no such path, expected {PATH}")
+    if request.method != "POST":
+        raise _Wrong(_STATUS_NOT_ALLOWED, f"request: it is a {request.method[:20]}, expected a POST")
+    if request.content_type != JSON:
+        raise _Wrong(_STATUS_TYPE, f"request: its content is {request.content_type[:60] or 'of no type'}, expected {JSON}")
