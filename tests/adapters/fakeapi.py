@@ -171,11 +171,26 @@ class FakeApi:
         path = request.path.removesuffix("/status")
         if request.method == "PATCH" and path in self.objects:
             return http(200, json.dumps(self._patched(path, request)).encode())
+        if request.method in {"PUT", "POST"}:
+            return self._written(request)
         if request.method == "GET" and path in self.objects:
             return http(200, json.dumps(self.objects[path]).encode())
         if request.method == "GET" and path.count("/") == len(["", "api", "v1", "nodes"]) - 1:
             return http(200, json.dumps(self._list(request)).encode())
         return status(404, f"{request.path} not found")
+
+    def _written(self, request: Request) -> bytes:
+        """An object created, or replaced if it is still of the version that the body says."""
+        item = json.loads(request.body)
+        path = request.path if request.method == "PUT" else f"{request.path}/{at(item, 'metadata', 'name')}"
+        if request.method == "POST":
+            return status(409, f"{path} already exists") if path in self.objects else http(201, _text(self.put(path, item)))
+        if path not in self.objects:
+            return status(404, f"{path} not found")
+        version = at(item, "metadata", "resourceVersion")
+        if version is not None and version != at(self.objects[path], "metadata", "resourceVersion"):
+            return status(409, "the object has been modified; please apply your changes to the latest version and try again")
+        return http(200, _text(self.put(path, item)))
 
     def _patched(self, path: str, request: Request) -> JsonObject:
         patch = json.loads(request.body)
@@ -230,6 +245,10 @@ async def _request(reader: asyncio.StreamReader) -> Request:
     parts = urlsplit(target)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return Request(method=method, path=parts.path, query=query, headers=headers, body=body)
+
+
+def _text(item: JsonObject) -> bytes:
+    return json.dumps(item).encode()
 
 
 def _line(kind: str, item: JsonObject) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 
 from donjon.adapters.kubeapi import client
-from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType, in_cluster, read_once
+from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType, Refused, in_cluster, read_once
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.kube.json import JsonObject, at
 
@@ -352,3 +352,21 @@ def test_outside_a_pod_there_is_no_server(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DonjonError) as refused:
         in_cluster(environment)
     assert refused.value.code == "DJ040"
+
+
+def test_an_object_is_replaced_only_in_the_version_that_was_read(tmp_path: Path) -> None:
+    async def story(server: FakeApi, api: KubeApi) -> None:
+        made = await api.create("/api/v1/nodes", {"metadata": {"name": "sgx-2"}})
+        changed = await api.replace("/api/v1/nodes/sgx-2", {**made, "data": "one"})
+        assert changed["data"] == server.objects["/api/v1/nodes/sgx-2"]["data"] == "one"
+        with pytest.raises(Refused) as refused:
+            await api.replace("/api/v1/nodes/sgx-2", {**made, "data": "two"})
+        assert (refused.value.changed, refused.value.missing, refused.value.code) == (True, False, "DJ041")
+        with pytest.raises(Refused) as refused:
+            await api.create("/api/v1/nodes", {"metadata": {"name": "sgx-2"}})
+        assert refused.value.changed, "someone else made it first"
+        with pytest.raises(Refused) as refused:
+            await api.replace("/api/v1/nodes/sgx-3", {"metadata": {"name": "sgx-3"}})
+        assert (refused.value.changed, refused.value.missing) == (False, True)
+
+    told(story, tmp_path)

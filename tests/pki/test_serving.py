@@ -94,3 +94,7 @@ def test_parts_that_do_not_belong_together_are_refused(certificate: bytes, key: 
 def test_a_certificate_for_other_names_is_refused_and_says_which() -> None:
     with pytest.raises(Malformed, match=r"it is not for donjon-webhook\.elsewhere\.svc"):
         parse(SERVING.certificate, SERVING.key, SERVING.authority.pem, ("donjon-webhook.elsewhere.svc",))
+
+
+def test_the_largest_serial_numbers_there_are_make_a_certificate() -> None:
+    verified(issue(NAMES, replace(fresh(), authority_serial=(1 << 159) - 1, serial=(1 << 159) - 2), START, LIFETIME), NAMES[0])

@@ -6,6 +6,7 @@ from donjon.admission.agent import Account
 from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
 from donjon.admission.printing import chart_template, manifest
 from donjon.admission.settings import Settings
+from donjon.cli.webhook import serve
 
 
 @click.group()
@@ -52,3 +53,6 @@ def policies(
         refuse_host_devices=refuse_host_devices,
     )
     click.echo(manifest((*for_pods(prefix, settings), *for_the_node_agent(prefix, account))), nl=False)
+
+
+admission.add_command(serve)

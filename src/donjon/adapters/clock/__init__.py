@@ -12,3 +12,8 @@ def now() -> str:
 def monotonic() -> float:
     """Seconds on a clock that never goes back."""
     return time.monotonic()  # noqa: TID251 - the clock's own door.
+
+
+def moment() -> datetime:
+    """The moment in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - the clock's own door.

@@ -27,6 +27,15 @@ PAGE = 25  # objects of one page of a list
 GONE = 410
 
 
+class Refused(Unavailable):
+    """The server answered, with an error: its status tells whether the object is missing or was changed by another."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__("DJ041", message)
+        self.missing = status == httpx2.codes.NOT_FOUND
+        self.changed = status == httpx2.codes.CONFLICT
+
+
 class PatchType(StrEnum):
     """How a patch is meant, by its media type."""
 
@@ -96,6 +105,10 @@ class KubeApi:
     async def create(self, path: str, body: JsonObject) -> JsonObject:
         """The object as it was created."""
         return await self._call("POST", path, body=body)
+
+    async def replace(self, path: str, body: JsonObject) -> JsonObject:
+        """The object as it is after it was replaced; `Refused.changed` where it is not any more of the version in the body."""
+        return await self._call("PUT", path, body=body)
 
     async def follow(self, path: str, selector: str, keep: Callable[[JsonObject], T]) -> AsyncIterator[Listed[T] | Changed[T]]:
         """What `keep` makes of all objects that the field selector finds, then of every change.
@@ -170,7 +183,7 @@ class KubeApi:
         except httpx2.HTTPError as error:
             raise Unavailable("DJ041", f"{method} {path}: {str(error) or type(error).__name__}") from error
         if response.is_error:
-            raise Unavailable("DJ041", f"{method} {path}: {_reason(response, response.content)}")
+            raise Refused(f"{method} {path}: {_reason(response, response.content)}", response.status_code)
         return _object(response.content, f"{method} {path}")
 
     def _headers(self) -> dict[str, str]:

@@ -1,0 +1,101 @@
+"""`donjon admission serve`: the webhook, for API servers that cannot wire pods themselves."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from donjon.errors import Misconfigured
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd])")
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
+
+
+def _duration(_: click.Context, __: click.Parameter, text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text}: expected a number and s, m, h or d, such as 90d")
+    duration = int(found["number"]) * _UNITS[found["unit"]]
+    if not _SHORTEST <= duration <= _LONGEST:
+        raise click.BadParameter(f"{text}: expected 30s to 825d")
+    return duration
+
+
+def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]:
+    host, _separator, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16 or not host:
+        raise click.BadParameter(f"{text}: expected ADDRESS:PORT, such as 0.0.0.0:9443")
+    return host.strip("[]"), int(port)
+
+
+@click.command()
+@click.option("--namespace", envvar="DONJON_NAMESPACE", default="donjon", show_default=True, help="Our namespace.")
+@click.option("--service", default="donjon-webhook", show_default=True, help="The Service by which the API server calls.")
+@click.option("--name", "names", multiple=True, help="A further host name or address by which it calls.")
+@click.option(
+    "--secret", default="donjon-webhook-tls", show_default=True, help="The Secret by which replicas share the certificate."
+)
+@click.option("--configuration", default="donjon", show_default=True, help="The MutatingWebhookConfiguration that calls us.")
+@click.option(
+    "--certificate-lifetime",
+    "lifetime",
+    envvar="DONJON_CERTIFICATE_LIFETIME",
+    default="90d",
+    show_default=True,
+    callback=_duration,
+    help="How long a certificate is good; it is renewed after two thirds of that.",
+)
+@click.option(
+    "--certificate-dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="A folder with tls.crt and tls.key that another program renews, such as cert-manager; what stands above is then its.",
+)
+@click.option(
+    "--listen", default="0.0.0.0:9443", show_default=True, metavar="ADDRESS:PORT", callback=_listen, help="Where to serve."
+)
+@click.option(
+    "--probes",
+    default="0.0.0.0:9809",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    callback=_listen,
+    help="Where /metrics, /healthz and /readyz are served.",
+)
+@click.option(
+    "--drain",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, 600),
+    help="Seconds between being told to stop and closing, in which the cluster hears that we go.",
+)
+def serve(
+    *,
+    namespace: str,
+    service: str,
+    names: tuple[str, ...],
+    secret: str,
+    configuration: str,
+    lifetime: timedelta,
+    folder: Path | None,
+    listen: tuple[str, int],
+    probes: tuple[str, int],
+    drain: float,
+) -> None:
+    """Run the webhook that wires pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36)."""
+    try:
+        from donjon.services.admission.run import run  # noqa: PLC0415 - printing policies needs none of its libraries.
+        from donjon.services.admission.settings import AdmissionSettings, Files, Shared  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"the webhook needs {error.name}: pip install 'donjon[webhook]'") from error
+    shared = Shared(
+        namespace=namespace,
+        secret=secret,
+        configuration=configuration,
+        names=(f"{service}.{namespace}.svc", *names),
+        lifetime=lifetime,
+    )
+    certificate = shared if folder is None else Files(folder=folder)
+    run(AdmissionSettings(listen=listen, probes=probes, certificate=certificate, drain=drain))

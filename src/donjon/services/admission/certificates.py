@@ -1,0 +1,200 @@
+"""The loop over the webhook's certificate: replicas share it through a Secret, and the API server is told whom to trust.
+
+The Secret is changed by whoever is first; the others find that it was changed, look again and take what is there. What the API
+server trusts is written after the Secret was read, and only into the configuration that was read before it, so that an older
+bundle never replaces a newer one.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+
+from donjon.adapters.http.tls import context
+from donjon.adapters.keys import fresh
+from donjon.adapters.kubeapi.client import KubeApi, Refused
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.kube.json import JsonObject, at, objects
+from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
+from donjon.pki.serving import Serving, ends_of, issue
+from donjon.services.admission.secret import decoded, encoded, read, written
+from donjon.services.admission.settings import Files, Shared
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY = 5.0  # seconds
+AGAIN = 0.3  # seconds until another look after someone else was first, or after trouble
+
+
+class Presented:
+    """The certificate for new connections."""
+
+    def __init__(self, metrics: AdmissionMetrics) -> None:
+        self._metrics = metrics
+        self._certificate = b""
+        self._context: ssl.SSLContext | None = None
+        self.there = asyncio.Event()
+        self.trusted = False  # whether the API server has been told whom to trust for it
+
+    def context(self) -> ssl.SSLContext:
+        """The context for the next connection; nobody asks before there is one."""
+        if self._context is None:
+            raise Unavailable("DJ146", "certificate: there is none yet")
+        return self._context
+
+    def present(self, certificate: bytes, key: bytes, ends: datetime) -> None:
+        """From now on, new connections get this one; raises `Malformed` DJ146 where the two do not fit."""
+        if certificate == self._certificate:
+            return
+        self._context = context(certificate, key)
+        self._certificate = certificate
+        self._metrics.serves(ends)
+        self.there.set()
+        say(LOG, "certificate in use", ends=ends.isoformat())
+
+
+class Trouble:
+    """Says what is wrong once, and once that it is over."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def tell(self, error: DonjonError) -> None:
+        """It failed."""
+        if str(error) != self._said:
+            self._said = str(error)
+            say(LOG, "certificate: trying again", level=logging.WARNING, code=error.code, error=error.message)
+
+    def over(self) -> None:
+        """It works."""
+        if self._said:
+            self._said = ""
+            say(LOG, "certificate: works again")
+
+
+class SharedLoop:
+    """Keeps the certificate in a Secret, renewed in time, and the caBundle true."""
+
+    def __init__(
+        self, settings: Shared, presented: Presented, api: KubeApi, metrics: AdmissionMetrics, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings, self._presented, self._api, self._metrics, self._clock = settings, presented, api, metrics, clock
+        self._pace = Pace.of(settings.lifetime)
+        self._secrets = f"/api/v1/namespaces/{settings.namespace}/secrets"
+        self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
+        self._known = Held()
+        self._trouble = Trouble()
+
+    async def run(self) -> None:
+        """Look again and again."""
+        rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
+        while True:
+            try:
+                await self.look()
+                self._trouble.over()
+                await asyncio.sleep(rest)
+            except Refused as error:
+                if not error.changed:
+                    self._trouble.tell(error)
+                await asyncio.sleep(AGAIN)
+            except DonjonError as error:
+                self._trouble.tell(error)
+                await asyncio.sleep(AGAIN)
+
+    async def look(self) -> None:
+        """Do what is due; `Refused.changed` where another replica was first."""
+        configuration = await self._api.get(self._configuration)
+        secret, held = await self._held()
+        moment = self._clock()
+        step = plan(held, _told(configuration), moment, self._pace)
+        if step is not Step.NOTHING:
+            made = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
+            held = after(step, held, made, moment)
+            await self._write(secret, held)
+            self._metrics.stepped(step.value)
+            say(LOG, "certificate renewed", step=step.value)
+        elif secret is None or held is self._known:
+            await self._write(secret, held)
+            say(LOG, "certificate put back into its Secret", level=logging.WARNING)
+        self._known = held
+        self._serve(held.present)
+        await self._tell(configuration, held.bundle)
+
+    async def _held(self) -> tuple[JsonObject | None, Held]:
+        """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
+        try:
+            secret = await self._api.get(f"{self._secrets}/{self._settings.secret}")
+        except Refused as error:
+            if not error.missing:
+                raise
+            return None, self._known
+        try:
+            held = read(secret.get("data"), self._settings.names)
+        except Malformed as error:
+            self._trouble.tell(error)
+            return secret, self._known
+        return secret, held if held.present is not None else self._known
+
+    async def _write(self, secret: JsonObject | None, held: Held) -> None:
+        if secret is not None:
+            await self._api.replace(f"{self._secrets}/{self._settings.secret}", {**secret, "data": written(held)})
+            return
+        metadata: JsonObject = {"name": self._settings.secret, "namespace": self._settings.namespace}
+        body: JsonObject = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": written(held)}
+        await self._api.create(self._secrets, body)
+
+    def _serve(self, serving: Serving | None) -> None:
+        if serving is not None:
+            self._presented.present(serving.certificate, serving.key, serving.ends)
+
+    async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:
+        """Tell the API server whom to trust, unless it knows."""
+        if _told(configuration) != bundle:
+            hooks = [_trusting(hook, encoded(bundle)) for hook in objects(configuration.get("webhooks"))]
+            await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
+            say(LOG, "API server told whom to trust")
+        self._presented.trusted = True
+
+
+class FilesLoop:
+    """Takes up the certificate that another program puts into a folder, whenever it changes."""
+
+    def __init__(self, settings: Files, presented: Presented) -> None:
+        self._settings, self._presented = settings, presented
+        self._trouble = Trouble()
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            try:
+                self.look()
+                self._trouble.over()
+            except DonjonError as error:
+                self._trouble.tell(error)
+            await asyncio.sleep(LOOK_EVERY)
+
+    def look(self) -> None:
+        """Present what is there; raises `Malformed` DJ146 for files that do not fit, `Unavailable` where they are missing."""
+        try:
+            certificate, key = ((self._settings.folder / name).read_bytes() for name in ("tls.crt", "tls.key"))
+        except OSError as error:
+            raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
+        self._presented.present(certificate, key, ends_of(certificate))
+        self._presented.trusted = True  # Whom the API server trusts, that other program tells it.
+
+
+def _told(configuration: JsonObject) -> bytes:
+    """The bundle that the API server has now; none where its webhooks differ in it, or it is nonsense."""
+    bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(configuration.get("webhooks"))]
+    try:
+        return decoded(bundles[0]) if bundles and all(each == bundles[0] for each in bundles) else b""
+    except Malformed:
+        return b""
+
+
+def _trusting(hook: JsonObject, bundle: str) -> JsonObject:
+    client = hook.get("clientConfig")
+    return {**hook, "clientConfig": {**(client if isinstance(client, dict) else {}), "caBundle": bundle}}

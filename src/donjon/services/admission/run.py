@@ -1,0 +1,105 @@
+"""Builds the webhook's objects and serves until it is told to stop.
+
+To stop means: say that we are not ready, so that no new calls come; answer those that still come, each as the last of its
+connection; and only when that had its time, close.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+
+from donjon import __version__
+from donjon.adapters import clock
+from donjon.adapters.http import Answer, ProbeServer, Routes
+from donjon.adapters.http.server import Bounds, HttpsServer
+from donjon.adapters.kubeapi.client import KubeApi, in_cluster
+from donjon.adapters.logs import log_to_stderr, say
+from donjon.adapters.metrics import exposition
+from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
+from donjon.services.admission.settings import AdmissionSettings, Shared
+from donjon.services.admission.webhook import Webhook
+
+LOG = logging.getLogger(__name__)
+
+LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
+
+
+def run(settings: AdmissionSettings) -> None:
+    """Run the webhook; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
+    log_to_stderr()
+    asyncio.run(_until_signalled(settings))
+
+
+async def _until_signalled(settings: AdmissionSettings) -> None:
+    api = KubeApi(in_cluster(os.environ)) if isinstance(settings.certificate, Shared) else None
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        await serve(settings, api, stopped)
+    finally:
+        if api is not None:
+            await api.close()
+
+
+async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: asyncio.Event) -> None:
+    """Serve until it is to be stopped, and then as long as somebody still asks."""
+    metrics = AdmissionMetrics(__version__)
+    presented = Presented(metrics)
+    application = Webhook(settings.rules, metrics, clock.monotonic)
+    host, port = settings.listen
+    server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds())
+    metrics.count_connections(lambda: server.connections)
+    probes = ProbeServer(_routes(metrics, presented, stopped), host=settings.probes[0], port=settings.probes[1])
+    say(LOG, "webhook starts", version=__version__)
+    await probes.start()
+    loop = asyncio.create_task(_certificates(settings, presented, api, metrics))
+    try:
+        await _first(loop, presented.there, stopped)
+        if presented.there.is_set():
+            await server.start()
+            await _first(loop, stopped)
+            server.leave()
+            await asyncio.sleep(settings.drain)
+            await server.close(LAST_ANSWERS)
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        await server.close(0)
+        await probes.close()
+        say(LOG, "webhook stopped")
+
+
+async def _first(loop: asyncio.Task[None], *events: asyncio.Event) -> None:
+    """Wait for the first of the events; should the loop end instead, its error is ours."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait([loop, *waiting], return_when=asyncio.FIRST_COMPLETED)
+        if loop.done():
+            await loop
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _certificates(
+    settings: AdmissionSettings, presented: Presented, api: KubeApi | None, metrics: AdmissionMetrics
+) -> None:
+    if isinstance(settings.certificate, Shared) and api is not None:
+        await SharedLoop(settings.certificate, presented, api, metrics, clock.moment).run()
+    elif not isinstance(settings.certificate, Shared):
+        await FilesLoop(settings.certificate, presented).run()
+
+
+def _routes(metrics: AdmissionMetrics, presented: Presented, stopped: asyncio.Event) -> Routes:
+    ready = Answer(status=200, body=b"ok\n")
+    return {
+        "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
+        "/healthz": lambda: ready,
+        "/readyz": lambda: (
+            ready if presented.trusted and not stopped.is_set() else Answer(status=503, body=b"not yet, or not any more\n")
+        ),
+    }

@@ -1,0 +1,64 @@
+"""What is held as the data of a Kubernetes Secret, under the keys that cert-manager uses too, and back."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject
+from donjon.pki.rotation import MAX_RETIRED, Held
+from donjon.pki.serving import MAX_PEM, Authority, Serving, parse, parse_authority
+
+_END = b"-----END CERTIFICATE-----"
+
+
+def read(data: Json, names: Sequence[str]) -> Held:
+    """What the data of a Secret holds; nothing where there is none, and `Malformed` DJ146 where it does not fit together."""
+    if not isinstance(data, dict):
+        return Held()
+    return Held(present=_serving(data, "", names), successor=_serving(data, "next-", names), retired=_authorities(data))
+
+
+def written(held: Held) -> JsonObject:
+    """The data of a Secret that holds it."""
+    data: JsonObject = {}
+    for prefix, serving in (("", held.present), ("next-", held.successor)):
+        if serving is not None:
+            data[f"{prefix}tls.crt"] = encoded(serving.certificate)
+            data[f"{prefix}tls.key"] = encoded(serving.key)
+            data[f"{prefix}ca.crt"] = encoded(serving.authority.pem)
+    if held.retired:
+        data["old-ca.crt"] = encoded(b"".join(authority.pem for authority in held.retired))
+    return data
+
+
+def encoded(text: bytes) -> str:
+    """Bytes as Kubernetes writes them."""
+    return base64.b64encode(text).decode()
+
+
+def decoded(value: Json) -> bytes:
+    """Bytes as Kubernetes writes them; none where there are none, and `Malformed` DJ146 for what is no base64."""
+    if value is None:
+        return b""
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else _no_base64()
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("DJ146", "Secret: a value is no base64") from error
+
+
+def _no_base64() -> bytes:
+    raise Malformed("DJ146", "Secret: a value is no text")
+
+
+def _serving(data: JsonObject, prefix: str, names: Sequence[str]) -> Serving | None:
+    certificate, key, authority = (decoded(data.get(f"{prefix}{field}")) for field in ("tls.crt", "tls.key", "ca.crt"))
+    return parse(certificate, key, authority, names) if certificate or key or authority else None
+
+
+def _authorities(data: JsonObject) -> tuple[Authority, ...]:
+    text = decoded(data.get("old-ca.crt"))
+    if len(text) > MAX_RETIRED * MAX_PEM:
+        raise Malformed("DJ146", "Secret: more old authorities than are kept")
+    parts = [part + _END + b"\n" for part in text.split(_END)[:-1]]
+    return tuple(parse_authority(part.strip() + b"\n") for part in parts[:MAX_RETIRED])

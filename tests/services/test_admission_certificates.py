@@ -1,0 +1,378 @@
+"""The webhook's certificate: shared by replicas through a Secret, told to the API server, renewed without a call that fails."""
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.adapters.fakeapi import FakeApi, api_server, status
+from tests.adapters.https import HOST, Client, trusting
+from tests.admission.pods import FAQ, asking, pod
+from tests.admission.test_review import question
+
+from donjon.adapters import clock
+from donjon.adapters.http.server import Bounds, HttpsServer
+from donjon.adapters.kubeapi.client import KubeApi
+from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.settings import Settings
+from donjon.errors import DonjonError
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.services.admission import certificates, run
+from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
+from donjon.services.admission.settings import AdmissionSettings, Files, Shared
+from donjon.services.admission.webhook import Webhook
+
+SECRET = "/api/v1/namespaces/donjon/secrets/donjon-webhook-tls"  # noqa: S105 - the path of a Secret.
+CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/donjon"
+SHARED = Shared(
+    namespace="donjon",
+    secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
+    configuration="donjon",
+    names=("donjon-webhook.donjon.svc", HOST),
+)
+ASKS = json.dumps(question(pod(asking({FAQ: 10})))).encode()
+DAY = timedelta(days=1)
+
+
+def configuration() -> JsonObject:
+    service: JsonObject = {"name": "donjon-webhook", "namespace": "donjon", "path": "/mutate", "port": 443}
+    hook: JsonObject = {"name": "pods.donjon.dev", "clientConfig": {"service": service}, "failurePolicy": "Ignore"}
+    return {"metadata": {"name": "donjon", "labels": {"team": "x"}}, "webhooks": [hook]}
+
+
+@dataclass
+class Moment:
+    """A clock that stands where the test puts it."""
+
+    now: datetime = field(default_factory=clock.moment)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Replica:
+    """One replica: its loop, what it presents, and its server."""
+
+    loop: SharedLoop
+    presented: Presented
+    server: HttpsServer
+    port: int = 0
+
+
+@dataclass
+class World:
+    api: FakeApi
+    moment: Moment
+    replicas: list[Replica]
+
+    @property
+    def bundle(self) -> bytes:
+        """Whom the API server trusts."""
+        hooks = self.api.objects[CONFIGURATION]["webhooks"]
+        assert isinstance(hooks, list)
+        return base64.b64decode(str(at(hooks[0], "clientConfig", "caBundle") or ""))
+
+    async def call(self, replica: Replica, bundle: bytes | None = None) -> None:
+        """A call over a new connection, as the API server makes it with what it trusts; raises where it fails."""
+        client = await Client.connected(replica.port, trusting(self.bundle if bundle is None else bundle))
+        assert (await client.post(ASKS))[0] == 200
+        client.close()
+
+    async def look(self, *replicas: Replica) -> None:
+        """One round of the replicas; who finds that another was first looks again."""
+        for replica in replicas or self.replicas:
+            try:
+                await replica.loop.look()
+            except DonjonError:
+                await replica.loop.look()
+
+
+@asynccontextmanager
+async def world(folder: Path, secret: JsonObject | None, shared: Shared) -> AsyncIterator[World]:
+    async with api_server() as server:
+        server.put(CONFIGURATION, configuration())
+        if secret is not None:
+            server.put(SECRET, secret)
+        api, moment = KubeApi(server.access(folder)), Moment()
+        replicas = []
+        for _ in range(2):
+            metrics = AdmissionMetrics("test")
+            presented = Presented(metrics)
+            loop = SharedLoop(shared, presented, api, metrics, moment)
+            application = Webhook(Settings(), metrics, clock.monotonic)
+            https = HttpsServer(application, presented.context, host=HOST, port=0, bounds=Bounds())
+            replicas.append(Replica(loop, presented, https))
+            replicas[-1].port = await https.start()
+        try:
+            yield World(server, moment, replicas)
+        finally:
+            for replica in replicas:
+                await replica.server.close(0)
+            await api.close()
+            await asyncio.sleep(0.01)
+
+
+def told(
+    story: Callable[[World], Awaitable[None]], folder: Path, secret: JsonObject | None = None, lifetime: timedelta = 90 * DAY
+) -> None:
+    async def tell() -> None:
+        async with world(folder, secret, replace(SHARED, lifetime=lifetime)) as here:
+            async with asyncio.timeout(60):
+                await story(here)
+
+    asyncio.run(tell())
+
+
+EMPTY: JsonObject = {"metadata": {"name": "donjon-webhook-tls", "namespace": "donjon"}, "type": "Opaque"}
+
+
+@pytest.mark.parametrize("secret", [None, EMPTY, EMPTY | {"data": {}}], ids=["none", "without data", "empty data"])
+def test_the_first_replica_makes_a_certificate_that_all_serve_and_the_api_server_trusts(
+    tmp_path: Path, secret: JsonObject | None
+) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        for replica in here.replicas:
+            assert replica.presented.trusted
+            await here.call(replica)
+        left = configuration()
+        assert at(here.api.objects[CONFIGURATION], "metadata", "labels") == at(left, "metadata", "labels")
+        hooks = here.api.objects[CONFIGURATION]["webhooks"]
+        assert isinstance(hooks, list)
+        assert at(hooks[0], "clientConfig", "service", "path") == "/mutate"
+
+    told(story, tmp_path, secret)
+
+
+def test_replicas_that_start_at_once_agree(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await asyncio.gather(*(replica.loop.look() for replica in here.replicas), return_exceptions=True)
+        await here.look()
+        for replica in here.replicas:
+            await here.call(replica)
+        assert len({replica.presented._certificate for replica in here.replicas}) == 1
+
+    told(story, tmp_path)
+
+
+def test_over_two_renewals_no_call_fails_whoever_is_late(tmp_path: Path) -> None:
+    """At each moment when something happens, every replica is called with what the API server trusts then.
+
+    The story is of minutes and not of months, since the calling side knows no clock but the machine's.
+    """
+
+    async def story(here: World) -> None:
+        start, served = here.moment.now, set()
+        await here.look()
+        for number, seconds in enumerate(range(0, 35 * 60, 7)):
+            here.moment.now = start + timedelta(seconds=seconds)
+            for replica in here.replicas if number % 2 else here.replicas[::-1]:
+                before = here.bundle, replica.presented._certificate
+                await here.look(replica)
+                served.add(replica.presented._certificate)
+                if number % 6 == 0 or (here.bundle, replica.presented._certificate) != before:
+                    for each in here.replicas:
+                        await here.call(each)
+                        await here.call(each, before[0] or None)
+        assert len(served) == 3
+
+    told(story, tmp_path, lifetime=timedelta(minutes=20))
+
+
+def test_a_bundle_that_someone_changes_is_put_right(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        right = here.bundle
+        for wrong in (None, "", "bm9uc2Vuc2U=", "no base64!", 7):
+            changed = configuration()
+            (hook,) = objects(changed["webhooks"])
+            changed["webhooks"] = [hook | {"clientConfig": {"caBundle": wrong}}]
+            here.api.put(CONFIGURATION, changed)
+            await here.look(here.replicas[1])
+            assert here.bundle == right
+
+    told(story, tmp_path)
+
+
+def damaged(data: JsonObject) -> list[Json]:
+    garbage = base64.b64encode(b"garbage").decode()
+    return [
+        None,
+        {},
+        {"tls.crt": garbage},
+        data | {"tls.key": garbage},
+        data | {"tls.crt": "no base64!"},
+        data | {"ca.crt": 7},
+        data | {"old-ca.crt": base64.b64encode(b"x-----END CERTIFICATE-----").decode()},
+        "text",
+    ]
+
+
+def test_a_secret_that_is_emptied_or_damaged_gets_its_certificate_back_and_no_call_fails(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        before = here.api.objects[SECRET]
+        data = before["data"]
+        assert isinstance(data, dict)
+        for wrong in damaged(data):
+            here.api.put(SECRET, before | {"data": wrong})
+            await here.look()
+            assert here.api.objects[SECRET]["data"] == data
+            for replica in here.replicas:
+                await here.call(replica)
+        here.api.delete(SECRET)
+        await here.look()
+        assert here.api.objects[SECRET]["data"] == data
+
+    told(story, tmp_path)
+
+
+def test_a_damaged_secret_found_at_start_is_replaced(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        for replica in here.replicas:
+            await here.call(replica)
+
+    told(story, tmp_path, EMPTY | {"data": {"tls.crt": "Z2FyYmFnZQ=="}})
+
+
+def test_while_the_api_server_is_away_the_webhook_serves_what_it_has(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        here.api.answer = lambda _: status(503, "away")
+        with pytest.raises(DonjonError):
+            await here.replicas[0].loop.look()
+        await here.call(here.replicas[0])
+
+    told(story, tmp_path)
+
+
+def free_ports() -> tuple[int, int]:
+    import socket  # noqa: PLC0415 - used here alone.
+
+    with socket.socket() as one, socket.socket() as two:
+        one.bind((HOST, 0))
+        two.bind((HOST, 0))
+        return int(one.getsockname()[1]), int(two.getsockname()[1])
+
+
+async def probed(port: int) -> int:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n")
+    head = await reader.read()
+    writer.close()
+    return int(head.split(b" ")[1])
+
+
+async def until(asked: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not await asked():  # noqa: ASYNC110 - another process would have no event to wait for either.
+            await asyncio.sleep(0.05)
+
+
+def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates of 4 seconds, two replicas, calls over old and new connections all the while, then a stop under calls."""
+    quick = replace(SHARED, lifetime=timedelta(seconds=4))
+    monkeypatch.setattr(run, "LAST_ANSWERS", 2.0)
+
+    async def story(here: World) -> None:
+        stops = [asyncio.Event(), asyncio.Event()]
+        ports = [free_ports(), free_ports()]
+        api = KubeApi(here.api.access(tmp_path))
+        running = []
+        for (listen, probes), stop in zip(ports, stops, strict=True):
+            settings = AdmissionSettings(listen=(HOST, listen), probes=(HOST, probes), certificate=quick, drain=0.5)
+            running.append(asyncio.create_task(run.serve(settings, api, stop)))
+        for _, probe in ports:
+
+            async def ready(probe: int = probe) -> bool:
+                try:
+                    return await probed(probe) == 200
+                except OSError:
+                    return False
+
+            await until(ready)
+        bundles: set[bytes] = set()
+        going = True
+        calls = 0
+
+        async def load(port: int, *, kept: bool) -> None:
+            nonlocal calls
+            client: Client | None = None
+            while going:
+                bundles.add(here.bundle)
+                client = client or await Client.connected(port, trusting(here.bundle))
+                said, _, stays = await client.post(ASKS)
+                assert said == 200
+                calls += 1
+                if not (stays and kept):
+                    client.close()
+                    client = None
+                await asyncio.sleep(0.02)
+            if client is not None:
+                client.close()
+
+        loads = [asyncio.create_task(load(listen, kept=kept)) for listen, _ in ports for kept in (True, False)]
+        await asyncio.sleep(9)
+        going = False
+        await asyncio.gather(*loads)
+        assert calls > 300
+        assert len(bundles) >= 4
+        going = True
+        last = asyncio.create_task(load(ports[0][0], kept=True))
+        await asyncio.sleep(0.2)
+        stops[0].set()
+        await asyncio.sleep(0.2)
+        assert await probed(ports[0][1]) == 503, "first of all, not ready"
+        going = False
+        await last
+        stops[1].set()
+        await asyncio.wait_for(asyncio.gather(*running), 5)
+        await api.close()
+
+    told(story, tmp_path)
+
+
+def test_a_certificate_in_files_is_taken_up_when_it_changes(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        del here
+        presented = Presented(AdmissionMetrics("test"))
+        loop = FilesLoop(Files(folder=tmp_path), presented)
+        with pytest.raises(DonjonError, match="No such file"):
+            loop.look()
+        contexts: list[ssl.SSLContext] = []
+        for serial in (1, 2):
+            made = certificate_of(serial)
+            (tmp_path / "tls.crt").write_bytes(made[0])
+            (tmp_path / "tls.key").write_bytes(made[1])
+            loop.look()
+            loop.look()
+            contexts.append(presented.context())
+        assert contexts[0] is not contexts[1]
+        (tmp_path / "tls.crt").write_bytes(b"garbage")
+        with pytest.raises(DonjonError, match="expected one in PEM"):
+            loop.look()
+        assert presented.context() is contexts[1]
+
+    told(story, tmp_path)
+
+
+def certificate_of(serial: int) -> tuple[bytes, bytes]:
+    from tests.adapters.https import certificate  # noqa: PLC0415 - used here alone.
+
+    made = certificate(serial)
+    return made.certificate, made.key
+
+
+def test_the_pace_that_is_promised() -> None:
+    assert certificates.LOOK_EVERY == 5.0
+    assert timedelta(days=90) == SHARED.lifetime
