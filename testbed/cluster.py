@@ -320,8 +320,8 @@ def _refuse_others(layout: Layout) -> None:
     holder = owner()
     if holder is None or holder == layout.checkout:
         return
-    if not (holder / "testbed").is_dir():
-        print(f"the testbed's folder {holder} is gone; taking over what is left", flush=True)
+    if _abandoned(holder):
+        print(f"nothing runs of the testbed of {holder}; taking over what is left", flush=True)
         _clear(layout)
         return
     raise Trouble(
@@ -329,6 +329,27 @@ def _refuse_others(layout: Layout) -> None:
         why="a machine holds one: its bridge, addresses and plugin folders are there once",
         do=f"use that one, or run `make cluster-down` in {holder}",
     )
+
+
+def _abandoned(holder: Path) -> bool:
+    """Whether a checkout's testbed is only remains: its folder is gone, or nothing of it runs and no command of it is at work."""
+    try:
+        descriptor = os.open(holder / "testbed", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return not processes.ours()
+    finally:
+        os.close(descriptor)
+
+
+def lives(layout: Layout) -> bool:
+    """Whether this checkout's testbed is up, and not merely left by a run that was killed."""
+    return owner() == layout.checkout and bool(processes.ours())
 
 
 def _same_boot() -> bool:

@@ -174,7 +174,7 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(kubeconfig=Path(given), program="kubectl", testbed=None)
         return
     layout = here()
-    was_up = testbed_cluster.owner() == layout.checkout
+    was_up = testbed_cluster.lives(layout)
     try:
         testbed_cluster.up(layout, testbed_cluster.Wish.parse(os.environ))
     except Lacking as error:

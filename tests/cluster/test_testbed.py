@@ -259,6 +259,17 @@ def test_a_testbed_whose_folder_is_gone_is_taken_over(cluster: "Cluster", alone:
 
 
 @pytest.mark.takes_the_testbed_down
+def test_a_testbed_of_which_nothing_runs_any_more_is_taken_over(cluster: "Cluster", alone: "Testbed", tmp_path: Path) -> None:
+    testbed_cluster.down(alone.layout)
+    first = _testbed(_copy(alone, tmp_path / "elsewhere"), "up")
+    assert first.returncode == 0, first.stderr
+    processes.end(processes.ours(), number=signal.SIGKILL)
+    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
+    assert testbed_cluster.owner() == alone.layout.checkout
+    assert all(_ready(cluster, name) for name in cluster.node_names)
+
+
+@pytest.mark.takes_the_testbed_down
 def test_down_leaves_nothing_after_daemons_were_killed(alone: "Testbed") -> None:
     for path in list(processes.RECORDS.iterdir()):
         alone.kill(path.stem, signal.SIGKILL)
