@@ -17,7 +17,7 @@ from tests.admission.samples import collected, generated
 from donjon.admission.kubernetes import completed
 from donjon.admission.policies import for_pods
 from donjon.admission.printing import manifest
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import Settings, Surroundings, wired_by_policy
 from donjon.admission.verdict import Verdict, decide
 from donjon.findings import Severity
 from donjon.kube.json import Json, JsonObject, at, objects
@@ -122,7 +122,8 @@ def one_by_one(text: str) -> Iterator[JsonObject]:
 def test_policies_and_python_rules_come_to_the_same(cluster: "Cluster", around: Surroundings, batch: str) -> None:
     pods = collected() if batch == "collected" else generated(random.Random(20), GENERATED)  # noqa: S311 - not for secrets
     verdicts = {
-        str(at(pod, "metadata", "name")): decide(completed(pod), around, Settings(wired_by=around.namespace)) for pod in pods
+        str(at(pod, "metadata", "name")): decide(completed(pod), around, Settings(wired_by=wired_by_policy(around.namespace)))
+        for pod in pods
     }
     outcome = through_the_server(cluster, around.namespace, pods)
     assert sorted((*outcome.admitted, *outcome.refused)) == sorted(verdicts)

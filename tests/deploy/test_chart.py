@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
 from donjon.adapters.metrics.node import NodeMetrics
+from donjon.cli.admission import policies
 from donjon.cli.node import forget, run
+from donjon.cli.webhook import serve
 
 ALWAYS = 'cleanup.hooks="always"'
+WEBHOOK = 'admission.mode="webhook"'
 EVERYTHING_ON = (
     ALWAYS,
     "namespace.create=true",
@@ -57,6 +62,26 @@ EVERY_VALUE = [
     ("metrics.serviceMonitor.enabled=true", "kind: ServiceMonitor"),
     ("metrics.prometheusRule.enabled=true", "kind: PrometheusRule"),
     ("metrics.dashboard.enabled=true", 'grafana_dashboard: "1"'),
+    (WEBHOOK, "kind: MutatingWebhookConfiguration"),
+    ('admission.provision.accounts=["sgx:quoter", "other:one"]', "['sgx:quoter', 'other:one']"),
+    ("admission.provision.byAnnotation=true", "&& x.name != variables.provider"),
+    ("admission.refuseHostDevices=true", ""),
+    *(
+        (f'admission={{"mode": "webhook", "webhook": {{{inner}}}}}', seen)
+        for inner, seen in (
+            ('"replicas": 3', "replicas: 3"),
+            ('"certificate": {"lifetime": "7d"}', "--certificate-lifetime=7d"),
+            ('"certificate": {"secretName": "theirs"}', "secretName: theirs"),
+            ('"annotations": {"inject": "ca"}', "inject: ca"),
+            ('"nodeSelector": {"pool": "system"}', "pool: system"),
+            ('"affinity": {"podAffinity": {}}', "podAffinity: {}"),
+            ('"tolerations": [{"key": "system", "operator": "Exists"}]', "key: system"),
+            ('"priorityClassName": "mine"', 'priorityClassName: "mine"'),
+            ('"resources": {"limits": {"memory": "66Mi"}}', "memory: 66Mi"),
+            ('"podAnnotations": {"note": "pod"}', "note: pod"),
+            ('"podLabels": {"cost": "infra"}', "cost: infra"),
+        )
+    ),
     (ALWAYS, "kind: Job"),
     ('cleanup={"hooks": "always", "nodeSelector": {"pool": "infra"}}', "pool: infra"),
     ('cleanup={"hooks": "always", "resources": {"limits": {"memory": "55Mi"}}}', "memory: 55Mi"),
@@ -119,8 +144,9 @@ def test_the_defaults_make_an_agent_its_account_and_the_policies(helm: Helm) -> 
 def test_every_value_shows_in_what_is_rendered(helm: Helm, setting: str, seen: str) -> None:
     before, after = helm.refusal_or_text(), helm.refusal_or_text(setting)
     assert after.returncode == 0, after.stderr
+    assert after.stdout != before.stdout
     assert seen in after.stdout
-    assert seen not in before.stdout
+    assert not seen or seen not in before.stdout
 
 
 def test_without_agents_the_policies_remain_and_without_policies_the_agents_and_their_leash(helm: Helm) -> None:
@@ -255,6 +281,11 @@ def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> 
         ('node.hostRoot="relative"', ["hostRoot", "pattern"]),
         ('image.digest="sha256:short"', ["digest", "pattern"]),
         ('cleanup.hooks="sometimes"', ["hooks", "one of"]),
+        ('admission.mode="both"', ["mode", "one of"]),
+        ("admission.provision.accounts=[\"sgx:a' || true || 'a\"]", ["accounts", "pattern"]),
+        ("admission.webhook.replicas=0", ["replicas", "minimum"]),
+        ('admission.webhook.certificate.lifetime="soon"', ["lifetime", "pattern"]),
+        ('admission.mode="auto"', ["there is no cluster to ask", "admission.mode=policies", "admission.mode=webhook"]),
         ("node.updateStrategy.rollingUpdate.maxSurge=1", ["maxSurge", "one of"]),
     ],
 )
@@ -263,9 +294,109 @@ def test_refuses_a_wrong_value_by_its_name(helm: Helm, setting: str, words: list
     assert all(word in refusal for word in words), refusal
 
 
-def test_refuses_a_cluster_without_mutating_policies(helm: Helm) -> None:
-    done = helm.run("template", "donjon", CHART, "--kube-version", "1.35.9")
-    assert "requires kubeVersion: >=1.36.0-0" in done.stderr
+@pytest.mark.parametrize(
+    ("version", "mode", "words"),
+    [
+        ("1.35.9", "policies", "has no MutatingAdmissionPolicy v1, which begins with 1.36; set admission.mode=webhook"),
+        ("1.29.9", "webhook", "requires kubeVersion: >=1.30.0-0"),
+    ],
+)
+def test_refuses_a_cluster_that_lacks_what_the_mode_needs(helm: Helm, version: str, mode: str, words: str) -> None:
+    done = helm.run("template", "donjon", CHART, "--kube-version", version, "--set", f"admission.mode={mode}")
+    assert words in done.stderr
+
+
+def test_each_mode_has_what_wires_once_and_the_same_refusals(helm: Helm) -> None:
+    modes = {mode: helm.template(f'admission.mode="{mode}"') for mode in ("policies", "webhook")}
+    wiring = {mode: {each["kind"] for each in made if each["kind"].startswith("Mutating")} for mode, made in modes.items()}
+    assert wiring == {
+        "policies": {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"},
+        "webhook": {"MutatingWebhookConfiguration"},
+    }
+    refusing = [named(made, "ValidatingAdmissionPolicy", "donjon-refuse")["spec"] for made in modes.values()]
+    inside, beside = (re.findall(r"DJ\d+", str(spec)) for spec in refusing)
+    assert inside == beside
+    assert "kubectl get mutatingadmissionpolicy donjon" in str(refusing[0])
+    assert "kubectl get pods -n donjon -l app.kubernetes.io/component=admission" in str(refusing[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ((), ()),
+        (("admission.refuseHostDevices=true",), ("--refuse-host-devices",)),
+        (("admission.provision.byAnnotation=true",), ("--provision-by-annotation",)),
+        (
+            ('admission.provision.accounts=["sgx:quoter", "other:one"]',),
+            ("--provision-account", "sgx:quoter", "--provision-account", "other:one"),
+        ),
+        (
+            ("admission.refuseHostDevices=true", "admission.provision.byAnnotation=true"),
+            ("--refuse-host-devices", "--provision-by-annotation"),
+        ),
+    ],
+)
+def test_the_chart_renders_the_policies_that_the_command_prints(
+    helm: Helm, settings: tuple[str, ...], options: tuple[str, ...]
+) -> None:
+    printed = CliRunner().invoke(policies, options)
+    sets = (helm.template(*settings), YAML(typ="safe").load_all(printed.output))
+    rendered, expected = (
+        {(each["kind"], each["metadata"]["name"]): each["spec"] for each in made if "AdmissionPolicy" in each["kind"]}
+        for made in sets
+    )
+    assert rendered == expected
+
+
+def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(helm: Helm) -> None:
+    made = helm.template(WEBHOOK)
+    pod = pod_of(made, "Deployment", "donjon-webhook")
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "volumes" not in pod
+    assert named(made, "Role", "donjon-webhook")["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["donjon-webhook-tls"], "verbs": ["get", "update"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+    ]
+    (rule,) = named(made, "ClusterRole", "donjon-webhook")["rules"]
+    assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (
+        ["mutatingwebhookconfigurations"],
+        ["donjon"],
+        ["get", "update"],
+    )
+
+
+def test_a_certificate_of_anothers_needs_no_account(helm: Helm) -> None:
+    made = helm.template('admission={"mode": "webhook", "webhook": {"certificate": {"secretName": "theirs"}}}')
+    assert not [each for each in made if "webhook" in each["metadata"]["name"] and "Role" in each["kind"]]
+    pod = pod_of(made, "Deployment", "donjon-webhook")
+    assert pod["automountServiceAccountToken"] is False
+    assert "--certificate-dir=/certificate" in pod["containers"][0]["args"]
+
+
+def test_the_webhook_has_two_replicas_on_two_nodes_and_a_disruption_budget(helm: Helm) -> None:
+    made = helm.template(WEBHOOK)
+    deployment = named(made, "Deployment", "donjon-webhook")["spec"]
+    assert deployment["replicas"] == 2
+    labels = deployment["template"]["metadata"]["labels"]
+    budget = named(made, "PodDisruptionBudget", "donjon-webhook")["spec"]
+    service = named(made, "Service", "donjon-webhook")["spec"]
+    chosen = (budget["selector"]["matchLabels"], service["selector"], deployment["selector"]["matchLabels"])
+    assert all(selector.items() <= labels.items() for selector in chosen)
+    alone = helm.template('admission={"mode": "webhook", "webhook": {"replicas": 1}}')
+    assert not [each for each in alone if each["kind"] == "PodDisruptionBudget"]
+
+
+def test_the_webhooks_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    arguments = pod_of(helm.template(WEBHOOK), "Deployment", "donjon-webhook")["containers"][0]["args"]
+    assert arguments[:2] == ["admission", "serve"]
+    known = {option for parameter in serve.params for option in parameter.opts}
+    assert {flag.partition("=")[0] for flag in arguments[2:]} <= known
 
 
 def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:

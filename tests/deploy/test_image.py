@@ -10,7 +10,8 @@ from tests.deploy.conftest import PROJECT
 
 CONTAINERFILE = PROJECT / "deploy" / "images" / "Containerfile"
 ARCHIVE = PROJECT / "deploy" / "images" / "build-out" / "donjon.tar"
-LIMIT = 80 << 20
+LIMIT = 92 << 20
+"""Bytes, unpacked: Python and its libraries are two thirds, what makes the certificates of the webhook a sixth."""
 
 
 def steps() -> Iterator[tuple[str, str]]:

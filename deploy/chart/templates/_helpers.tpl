@@ -50,3 +50,31 @@ true
 {{- if lookup "v1" "Namespace" "" "kube-system" -}}true{{- end -}}
 {{- end -}}
 {{- end }}
+
+{{- define "donjon.webhookName" -}}donjon-webhook{{- end }}
+
+{{/*
+What wires pods: the API server itself, where it can (MutatingAdmissionPolicy v1, Kubernetes 1.36), or the webhook. Where there is no
+cluster to ask, a guess could leave every pod that asks refused, so it must be said.
+*/}}
+{{- define "donjon.admissionMode" -}}
+{{- $mode := .Values.admission.mode -}}
+{{- $can := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if ne $mode "auto" -}}
+{{- if and (eq $mode "policies") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "admission.mode is policies: Kubernetes %s has no MutatingAdmissionPolicy v1, which begins with 1.36; set admission.mode=webhook (or, rendering without a cluster, tell Helm its version: --kube-version)" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- $mode -}}
+{{- else if not (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- fail "admission.mode is auto: there is no cluster to ask what it can do (helm template, GitOps); set admission.mode=policies for Kubernetes 1.36 or later, or admission.mode=webhook" -}}
+{{- else -}}
+{{- ternary "policies" "webhook" $can -}}
+{{- end -}}
+{{- end }}
+
+{{/* A list of service accounts as the literals of a CEL list. The schema lets no quotation mark in. */}}
+{{- define "donjon.provisionAccounts" -}}
+{{- range $index, $account := .Values.admission.provision.accounts -}}
+{{- if $index }}, {{ end -}}'{{ $account }}'
+{{- end -}}
+{{- end }}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from donjon.admission.agent import Account, hold_to_its_node
 from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads
-from donjon.admission.settings import Settings
+from donjon.admission.settings import Settings, wired_by_policy
 from donjon.admission.wiring import wire
 from donjon.kube.json import JsonObject
 
@@ -14,12 +14,15 @@ DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")
 
 def for_pods(prefix: str, settings: Settings | None = None) -> tuple[JsonObject, ...]:
     """The policies about pods and the workloads that make them: they wire, refuse and warn."""
-    chosen = replace(settings or Settings(), wired_by=prefix)
+    return (*wire(prefix), *to_refuse(prefix, replace(settings or Settings(), wired_by=wired_by_policy(prefix))))
+
+
+def to_refuse(prefix: str, settings: Settings) -> tuple[JsonObject, ...]:
+    """The policies that refuse and warn, whatever it is that wires."""
     return (
-        *wire(prefix),
-        *refuse(f"{prefix}-refuse", chosen),
-        *warn_on_pods(f"{prefix}-warn", chosen),
-        *warn_on_workloads(f"{prefix}-warn-workloads", chosen),
+        *refuse(f"{prefix}-refuse", settings),
+        *warn_on_pods(f"{prefix}-warn", settings),
+        *warn_on_workloads(f"{prefix}-warn-workloads", settings),
     )
 
 

@@ -2,24 +2,46 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from difflib import SequenceMatcher
 from io import StringIO
 
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString, SingleQuotedScalarString
 
+from donjon.admission import cel
 from donjon.admission.agent import Account
 from donjon.admission.manifests import unquoted
-from donjon.admission.policies import DEFAULT_PREFIX, for_pods, for_the_node_agent
+from donjon.admission.policies import DEFAULT_PREFIX, for_the_node_agent, to_refuse
+from donjon.admission.refusals import MAY_ANNOTATE
+from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
+from donjon.admission.webhook import call
+from donjon.admission.wiring import wire
 from donjon.kube.json import Json, JsonObject
 
 _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a block
 
 # The chart's template is printed with these words, which no policy holds, where Helm is to fill something in.
-_NAMESPACE, _ACCOUNT = "RELEASE-NAMESPACE", "NODE-SERVICE-ACCOUNT"
+_NAMESPACE, _ACCOUNT, _PROVISION, _SERVICE = "RELEASE-NAMESPACE", "NODE-SERVICE-ACCOUNT", "PROVISION-ACCOUNTS", "WEBHOOK-SERVICE"
+_WIRED_BY = "WIRED-BY"
 _FILLED = {
     _NAMESPACE: "{{ .Release.Namespace }}",
     _ACCOUNT: '{{ include "donjon.nodeServiceAccount" . }}',
+    _SERVICE: '{{ include "donjon.webhookName" . }}',
+    _WIRED_BY: f"""\
+{{{{ if eq (include "donjon.admissionMode" .) "webhook" }}}}{wired_by_webhook("{{ .Release.Namespace }}")}\
+{{{{ else }}}}{wired_by_policy(DEFAULT_PREFIX)}{{{{ end }}}}""",
+    cel.listed((_PROVISION,)): '[{{ include "donjon.provisionAccounts" . }}]',
+    MAY_ANNOTATE: f"{{{{ if .Values.admission.provision.byAnnotation }}}}{MAY_ANNOTATE}{{{{ end }}}}",
 }
+_OPEN, _CLOSE = "\u27ea", "\u27eb"  # for Helm's braces, until those of the policies themselves are escaped
+_ANNOTATED = f"""\
+metadata:
+{_OPEN}- with .Values.admission.webhook.annotations {_CLOSE}
+  annotations:
+    {_OPEN}- toYaml . | nindent 4 {_CLOSE}
+{_OPEN}- end {_CLOSE}
+"""
 _LABELS = re.compile(r"^( +)labels:\n(?:\1 +.*\n)+", re.MULTILINE)
 _WRITTEN_BY = "{{- /* Printed by `donjon admission policies --helm`; tests/admission keeps it so. */ -}}\n"
 
@@ -35,17 +57,44 @@ def manifest(objects: Iterable[JsonObject]) -> str:
 
 
 def chart_template() -> str:
-    """The chart's template of all policies: release namespace, service account and labels are filled in by Helm."""
-    account = Account(namespace=_NAMESPACE, name=_ACCOUNT)
-    pods = _for_helm(manifest(for_pods(DEFAULT_PREFIX)))
-    agent = (
-        f"{{{{- if .Values.node.enabled }}}}\n{_for_helm(manifest(for_the_node_agent(DEFAULT_PREFIX, account)))}{{{{- end }}}}\n"
+    """The chart's template of all policies and of the webhook's registration; Helm fills in what depends on its values."""
+    chosen = Settings(wired_by=_WIRED_BY, provision_accounts=(_PROVISION,), provision_by_annotation=True)
+    policies = _in_mode("policies", manifest(wire(DEFAULT_PREFIX)))
+    webhook = _in_mode("webhook", manifest((call(DEFAULT_PREFIX, _NAMESPACE, _SERVICE),)).replace("metadata:\n", _ANNOTATED))
+    refusing = _either(
+        "if .Values.admission.refuseHostDevices",
+        manifest(to_refuse(DEFAULT_PREFIX, replace(chosen, refuse_host_devices=True))),
+        manifest(to_refuse(DEFAULT_PREFIX, chosen)),
     )
-    return f"{_WRITTEN_BY}{{{{- if .Values.admission.enabled }}}}\n{pods}{{{{- end }}}}\n{agent}"
+    agent = manifest(for_the_node_agent(DEFAULT_PREFIX, Account(namespace=_NAMESPACE, name=_ACCOUNT)))
+    pods = _if("if .Values.admission.enabled", policies + webhook + refusing)
+    return _WRITTEN_BY + _for_helm(pods + _if("if .Values.node.enabled", agent))
+
+
+def _in_mode(mode: str, text: str) -> str:
+    return _if(f'if eq (include "donjon.admissionMode" .) "{mode}"', text)
+
+
+def _if(condition: str, text: str, otherwise: str = "") -> str:
+    """The text under a condition of Helm's, in marks that `_for_helm` turns into braces."""
+    if not text:
+        return f"{_OPEN}- {condition.replace('if ', 'if not ', 1)} {_CLOSE}\n{otherwise}{_OPEN}- end {_CLOSE}\n"
+    another = f"{_OPEN}- else {_CLOSE}\n{otherwise}" if otherwise else ""
+    return f"{_OPEN}- {condition} {_CLOSE}\n{text}{another}{_OPEN}- end {_CLOSE}\n"
+
+
+def _either(condition: str, text: str, otherwise: str) -> str:
+    """One of two texts, which are nearly the same: only the lines that differ stand under the condition."""
+    ours, others = text.splitlines(keepends=True), otherwise.splitlines(keepends=True)
+    parts = SequenceMatcher(None, ours, others, autojunk=False).get_opcodes()
+    return "".join(
+        "".join(ours[i:j]) if same == "equal" else _if(condition, "".join(ours[i:j]), "".join(others[k:n]))
+        for same, i, j, k, n in parts
+    )
 
 
 def _for_helm(text: str) -> str:
-    escaped = text.replace("{{", '{{ "{{" }}')
+    escaped = text.replace("{{", '{{ "{{" }}').replace(_OPEN, "{{").replace(_CLOSE, "}}")
     labelled = _LABELS.sub(
         lambda found: f'{found[1]}labels:\n{found[1]}  {{{{- include "donjon.labels" . | nindent 4 }}}}\n', escaped
     )

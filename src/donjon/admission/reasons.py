@@ -152,7 +152,7 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "provider": _shortened(intent.quote_provider),
         "number": str(len(intent.containers)),
         "devices": _shortened(", ".join(intent.devices)),
-        "policy": settings.wired_by,
+        "wiring": settings.wired_by,
     }
     words = {field: getattr(rule, field).format(**holes) for field in ("subject", "found", "why", "do")}
     return Finding(code=rule.code, severity=rule.severity, **words)

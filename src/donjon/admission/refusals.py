@@ -67,6 +67,9 @@ POD = Place(
     unwired=f"{_wants_any('names')} && !{_wants(ENCLAVE)}",
     foreign=_wants_any("foreignNames"),
 )
+MAY_ANNOTATE = " && x.name != variables.provider"
+"""What lets a container that the annotation names have the provisioning device, as Intel's webhook does."""
+
 # A template is not wired yet: only one that says itself that it wants no device will come out without it.
 _MADE = "(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template"
 TEMPLATE = Place(
@@ -142,7 +145,7 @@ def _unusual(place: Place, *, host_devices: bool) -> str:
     )
     whole = f"""\
 has({place.spec}.nodeName) || {_windows(place.spec)} || {containers}.size() > {MAX_CONTAINERS} ||
-    {cel.text(ANNOTATION_QUOTE_PROVIDER)} in ({place.annotations}) || {_DAEMONS[place is POD]}
+    {cel.text(ANNOTATION_QUOTE_PROVIDER)} in ({place.annotations}) ||{_DAEMONS[place is POD]}
     {containers}.exists(p, has(p.securityContext) && has(p.securityContext.privileged) && p.securityContext.privileged)"""
     asks = f"""\
 {containers}.exists(c, has(c.resources) && has({limits}) && (
@@ -152,7 +155,7 @@ has({place.spec}.nodeName) || {_windows(place.spec)} || {containers}.size() > {M
     return f"{asks} ||\n{_devices(place.spec)}" if host_devices else asks
 
 
-_DAEMONS = {True: "", False: "object.kind == 'DaemonSet' ||"}
+_DAEMONS = {True: "", False: " object.kind == 'DaemonSet' ||"}
 
 
 def _windows(spec: str) -> str:
@@ -178,7 +181,7 @@ def _variables(place: Place, settings: Settings) -> dict[str, str]:
     epc, label = cel.text(EPC), cel.text(LABEL_PROVISION)
     own = f"x.limits[{epc}]"
     provider = cel.text(ANNOTATION_QUOTE_PROVIDER)
-    may_annotate = " && x.name != variables.provider" if settings.provision_by_annotation else ""
+    may_annotate = MAY_ANNOTATE if settings.provision_by_annotation else ""
     return {
         "names": cel.listed(EPC_UNITS),
         "foreignNames": cel.listed(FOREIGN_EPC),
@@ -291,7 +294,7 @@ def _said(rule: Rule, wired_by: str = "") -> str:
         "provider": cel.shortened("variables.provider"),
         "number": "string(variables.number)",
         "devices": cel.shortened("variables.devices.join(', ')"),
-        "policy": cel.text(wired_by),
+        "wiring": cel.text(wired_by),
     }
     return cel.sentence(rule.sentence, holes)
 

@@ -26,7 +26,7 @@ class Rule:
     """One reason to refuse or to warn: the words of a `Finding`, still with holes.
 
     The holes: {containers} those concerned, {quantities} what they ask for, {namespace}, {node}, {provider} the quote provider,
-    {number} of containers, {devices} mounted from the host, and {policy}, the name of the policy that should have wired the pod.
+    {number} of containers, {devices} mounted from the host, and {wiring}, what should have wired the pod and how to see it.
     """
 
     code: str
@@ -49,7 +49,7 @@ RULES = (
         subject="container {containers}",
         found=f"asks for EPC and came without {ENCLAVE}",
         why="not wired, it would start without its device",
-        do=f"check that the policy is there (kubectl get mutatingadmissionpolicy {{policy}}), or set {ENCLAVE}: 1",
+        do=f"check that {{wiring}}, or set {ENCLAVE}: 1",
     ),
     Rule(
         code="DJ102",
@@ -57,7 +57,7 @@ RULES = (
         subject="container {containers}",
         found="still asks for EPC under a name that no node offers",
         why=f"not wired, nothing turned it into {EPC}",
-        do=f"check that the policy is there (kubectl get mutatingadmissionpolicy {{policy}}), or ask for {EPC} in bytes",
+        do=f"check that {{wiring}}, or ask for {EPC} in bytes",
     ),
     Rule(
         code="DJ103",

@@ -7,6 +7,16 @@ from types import MappingProxyType
 from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
 
 
+def wired_by_policy(name: str) -> str:
+    """What wires pods inside the API server, as the words of a refusal go on: "check that …"."""
+    return f"the policy is there (kubectl get mutatingadmissionpolicy {name})"
+
+
+def wired_by_webhook(namespace: str) -> str:
+    """What wires pods where the API server calls us for it, as the words of a refusal go on: "check that …"."""
+    return f"the webhook runs (kubectl get pods -n {namespace} -l app.kubernetes.io/component=admission)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """The namespace that a pod is made in."""
@@ -26,7 +36,7 @@ class Surroundings:
 class Settings:
     """What whoever runs the cluster has chosen."""
 
-    wired_by: str = "donjon"  # the name of the policy that wires pods, for the words of a refusal
+    wired_by: str = wired_by_policy("donjon")  # what wires pods and how to see it, for the words of a refusal
     provision_accounts: tuple[str, ...] = ()  # NAMESPACE:NAME of service accounts whose pods may have the provisioning key
     provision_by_annotation: bool = False  # as Intel's webhook: whoever annotates may
     refuse_host_devices: bool = False  # refused, not only warned about

@@ -4,6 +4,8 @@ One JSONPatch for the whole pod, made only of steps that cannot fail: a runtime 
 A container whose amounts cannot be counted, or disagree, stays as it came; the refusing policy speaks of it in words.
 """
 
+from collections.abc import Mapping
+
 from donjon.admission import cel
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
@@ -193,13 +195,17 @@ _PATCH = f"""\
   {_QUOTING})"""
 
 
+WIRE_CONDITIONS: Mapping[str, str] = {"asks": _ASKS, "counted": _COUNTED, "unfinished": _UNFINISHED}
+"""Which pods are wired: those that ask and are not done yet."""
+
+
 def wire(name: str) -> tuple[JsonObject, JsonObject]:
     """The policy that wires pods, and its binding."""
     about = Policy(
         kind=Kind.MUTATING,
         name=name,
         matches=(PODS,),
-        conditions={"asks": _ASKS, "counted": _COUNTED, "unfinished": _UNFINISHED},
+        conditions=WIRE_CONDITIONS,
         variables={
             "foreign": _FOREIGN,
             "suffix": cel.mapped(SUFFIXES),

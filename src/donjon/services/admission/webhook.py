@@ -9,12 +9,13 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, review
 from donjon.admission.settings import Settings
+from donjon.admission.webhook import PATH
 from donjon.errors import Malformed
 from donjon.findings import Severity
 
 LOG = logging.getLogger(__name__)
 
-PATH = "/mutate"
+
 JSON = "application/json"
 LINES_A_SECOND = 20  # about requests that were turned away; whoever sends them decides how many there are
 
