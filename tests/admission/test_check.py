@@ -1,15 +1,18 @@
 """`donjon check` on what people write: what it says, where, and how it ends."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click import Command
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from donjon.admission.manifests import MAX_DEPTH, MAX_SIZE, read
 from donjon.admission.workloads import TEMPLATES
+from donjon.cli.admission import policies
 from donjon.cli.check import check
 from donjon.errors import Malformed
 
@@ -108,6 +111,53 @@ def test_the_right_of_the_namespace_is_told_by_its_label() -> None:
     assert "kubectl label namespace team donjon.dev/provision=allowed" in checked(asks, "--namespace", "team").stdout
     assert checked(asks, "--namespace-label", "donjon.dev/provision=allowed").exit_code == 0
     assert checked(asks, "--namespace-label", "donjon.dev/provision").exit_code == 2
+
+
+QUOTES_BY_ITSELF = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: p, annotations: {sgx.intel.com/quote-provider: app}}
+spec:
+  serviceAccountName: signer
+  containers: [{name: app, image: registry.example/app:1, resources: {limits: {sgx.intel.com/epc: 1Mi}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "code"),
+    [
+        (QUOTES_BY_ITSELF, (), 1),
+        (QUOTES_BY_ITSELF, ("--provision-by-annotation",), 0),
+        (QUOTES_BY_ITSELF, ("--provision-account", "default:signer"), 0),
+        (QUOTES_BY_ITSELF, ("--provision-account", "a:b", "--provision-account", "team:signer", "-n", "team"), 0),
+        (QUOTES_BY_ITSELF, ("--provision-account", "default:default"), 1),
+        (pod("{limits: {sgx.intel.com/provision: 1}}"), ("--provision-by-annotation",), 1),
+        (pod("{}", "  volumes: [{name: d, hostPath: {path: /dev/sgx_enclave}}]"), (), 0),
+        (pod("{}", "  volumes: [{name: d, hostPath: {path: /dev/sgx_enclave}}]"), ("--refuse-host-devices",), 1),
+        (pod("{limits: {sgx.intel.com/epc: 1Mi}}", "    securityContext: {privileged: true}"), (), 0),
+        (pod("{limits: {sgx.intel.com/epc: 1Mi}}", "    securityContext: {privileged: true}"), ("--refuse-host-devices",), 1),
+        (pod("{}", "    securityContext: {privileged: true}"), ("--refuse-host-devices",), 0),
+    ],
+)
+def test_what_the_cluster_has_chosen_is_chosen_here(text: str, chosen: tuple[str, ...], code: int) -> None:
+    assert checked(text, *chosen).exit_code == code
+
+
+def test_every_choice_of_the_policies_is_one_here() -> None:
+    printing = {*option_names(policies)} - {"--namespace", "--service-account", "--prefix", "--helm"}
+    assert printing == {"--provision-account", "--provision-by-annotation", "--refuse-host-devices"}
+    assert printing <= {*option_names(check)}
+
+
+def option_names(command: Command) -> Iterator[str]:
+    return (name for option in command.params for name in option.opts)
+
+
+@pytest.mark.parametrize("account", ["signer", ":signer", "team:", "team:a:b", ""])
+def test_an_account_without_its_namespace_is_no_account(account: str) -> None:
+    done = checked(pod("{}"), "--provision-account", account)
+    assert done.exit_code == 2
+    assert "expected NAMESPACE:NAME, such as team:quoting" in done.stderr
 
 
 @pytest.mark.parametrize(

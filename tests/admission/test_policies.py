@@ -13,10 +13,11 @@ from ruamel.yaml import YAML
 from donjon.admission import cel
 from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
 from donjon.admission.printing import manifest
-from donjon.admission.rules import AGENT_RULE, REFUSALS, RULES, SHOWN, Rule
+from donjon.admission.rules import AGENT_RULE, RULES, SHOWN, Rule, table
+from donjon.admission.settings import Settings
 from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
-from donjon.findings import Finding
+from donjon.findings import Finding, Severity
 from donjon.kube.json import JsonObject, at
 from donjon.kube.names import EPC_UNITS, FOREIGN_EPC
 from donjon.kube.quantities import MAX, parse
@@ -120,7 +121,8 @@ def test_a_rule_reads_like_a_finding(rule: Rule) -> None:
 
 def test_the_longest_refusal_fits_into_a_message() -> None:
     longest = dict.fromkeys(HOLES, "x" * (SHOWN + 3)) | {"node": "n" * 253, "namespace": "n" * 63}
-    together = [rule for rule in REFUSALS if rule.code != "DJ113"]  # which is said alone
+    hardest = [rule for rule in table(refuse_host_devices=True) if rule.severity is Severity.ERROR]
+    together = [rule for rule in hardest if rule.code != "DJ113"]  # which is said alone
     assert sum(len(rule.sentence.format(**longest)) + len("; ") for rule in together) < 5 * 1024
 
 
@@ -147,6 +149,14 @@ def test_the_command_takes_account_and_prefix() -> None:
         "other-node-agent",
     }
     assert "(kubectl get mutatingadmissionpolicy other)" in text
+
+
+def test_the_command_takes_what_the_cluster_has_chosen() -> None:
+    text = printed("--provision-account", "team:signer", "--provision-by-annotation", "--refuse-host-devices")
+    chosen = Settings(provision_accounts=("team:signer",), provision_by_annotation=True, refuse_host_devices=True)
+    assert loaded(text)[: len(for_pods(DEFAULT_PREFIX))] == list(for_pods(DEFAULT_PREFIX, chosen))
+    refusing = next(entry for entry in loaded(text) if entry["metadata"]["name"] == "donjon-refuse")
+    assert {code for code in CODES if f"[{code}]" in manifest([refusing])} >= {"DJ104", "DJ114", "DJ115"}
 
 
 def test_the_charts_template_is_what_the_command_prints() -> None:

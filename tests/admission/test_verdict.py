@@ -103,6 +103,8 @@ def test_what_cannot_be_counted_stays_as_it_came(limits: JsonObject) -> None:
         (pod(asking({EPC: 10})), ["DJ107"]),
         (pod(asking({ENCLAVE: 1})), ["DJ108"]),
         (pod(asking({EPC: "10M"})), ["DJ109"]),
+        (completed(SAMPLES["odd"]), ["DJ109"]),
+        (completed(SAMPLES["large-and-odd"]), []),
         (pod(asking({EPC: "10Mi", ENCLAVE: 3})), []),
     ],
     ids=str,
@@ -238,6 +240,14 @@ def test_the_pods_total_is_counted_as_kubernetes_counts() -> None:
     assert epc_total(admitted) == 10 << 20
 
 
+@pytest.mark.parametrize(
+    ("sample", "annotated"),
+    [("most-counted", "134217726Mi"), ("least-uncounted", None), ("hundred-tebibytes", None), ("zero", None)],
+)
+def test_no_total_is_written_of_nothing_and_of_what_the_api_server_does_not_count(sample: str, annotated: str | None) -> None:
+    assert total(sample) == annotated
+
+
 def test_a_pod_tolerates_a_pool_tainted_with_any_name_and_its_own_tolerations_stay() -> None:
     own: Json = {"key": AKS, "operator": "Exists"}
     tolerations = at(verdict(pod(asking(MIB), tolerations=[own])).admitted, "spec", "tolerations")
@@ -265,15 +275,24 @@ def test_says_the_rules_about_the_whole_pod(made: JsonObject, found: list[str]) 
 
 
 def test_host_devices_are_refused_where_that_was_chosen() -> None:
-    assert decide(completed(SAMPLES["host-device"]), PLAIN, Settings(refuse_host_devices=True)).refused
-    assert not verdict(completed(SAMPLES["host-device"])).refused
+    privileged = pod(asking(MIB, "app", securityContext={"privileged": True}))
+    for made in (completed(SAMPLES["host-device"]), privileged):
+        assert decide(made, PLAIN, Settings(refuse_host_devices=True)).refused
+        assert not verdict(made).refused
 
 
 def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
     around = Surroundings(namespace="team", made_by="DaemonSet")
     assert codes(pod(asking(MIB)), around) == ["DJ116"]
     assert codes(pod(asking(MIB), nodeSelector={"sgx.intel.com/capable": "true"}), around) == []
+    assert codes(pod(asking(MIB), affinity={}), around) == []
     assert codes(pod(), around) == []
+
+
+@pytest.mark.parametrize("sample", ["intel-4", "oe-helloworld"])
+def test_a_daemon_set_chooses_its_nodes_before_its_pods_are_wired(sample: str) -> None:
+    """They are given the node selector of AESM, too late for the DaemonSet to make none for other nodes."""
+    assert codes(completed(SAMPLES[sample]), Surroundings(namespace="team", made_by="DaemonSet")) == ["DJ116"]
 
 
 NAMES = st.sampled_from([EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu"])

@@ -17,7 +17,12 @@ from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_E
 from donjon.kube.patch import Add, Operation, Remove, escaped
 from donjon.kube.quantities import MAX, canonical
 
-MAX_COUNTED = 1 << 50  # bytes of one container; from here on the API server's CEL does not take quantities for integers
+MAX_COUNTED = 1 << 46  # bytes of one container
+"""From a little above this on the API server's CEL takes no quantity with a binary suffix for an integer.
+
+k8s.io/apimachinery `resource.ParseQuantity` keeps such a number as an int64 while its digits and its suffix are short enough: up
+to 99Ti, 99999Gi, 99999999Mi or 99999999999Ki.
+"""
 
 
 def patch(intent: Intent) -> tuple[Operation, ...]:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from donjon.admission.intent import Container, Intent, text
-from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, SHOWN, Rule, table
+from donjon.admission.mutation import MAX_COUNTED
+from donjon.admission.nodes import LargestNode
+from donjon.admission.rules import BEYOND_NODES, HOST_DEVICES, MAX_CONTAINERS, SHOWN, Rule, table
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
+from donjon.kube.asks import epc_total
 from donjon.kube.json import at
 from donjon.kube.names import AESMD, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import escaped
-from donjon.kube.quantities import MAX
+from donjon.kube.quantities import MAX, canonical
 
 _BOUNDS = {EPC: MAX} | {name: MAX // unit + 1 for name, unit in FOREIGN_EPC.items()}
 """From where on a number is too much: what is written in Ki to Ei, the API server caps at the largest int64."""
@@ -27,27 +30,30 @@ class Reason:
     place: str
 
 
-def reasons(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Reason, ...]:
-    """Every rule that holds, in the table's order; nothing for a pod that does not ask."""
+def reasons(intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> tuple[Reason, ...]:
+    """Every rule that holds, in the table's order; nothing for a pod that does not ask.
+
+    `written` is the pod as it was before `mutation`: a DaemonSet chooses its nodes by that.
+    """
     told: list[Reason] = []
-    for rule in _to_be_asked(intent, settings):
+    for rule in _to_be_asked(intent, around, settings):
         concerned = _concerned(rule, intent, settings)
-        if concerned is not None and _about_pod(rule, intent, around, settings):
+        if concerned is not None and _about_pod(rule, intent, written, around, settings):
             finding = _filled(rule, concerned, intent, around, settings)
             told.append(Reason(finding=finding, place=_place(rule, concerned)))
     return tuple(told)
 
 
-def _to_be_asked(intent: Intent, settings: Settings) -> tuple[Rule, ...]:
+def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Rule, ...]:
     """All rules; but only one about a pod that does not ask, or that has more containers than are looked at."""
-    rules = table(refuse_host_devices=settings.refuse_host_devices)
+    rules = table(refuse_host_devices=settings.refuse_host_devices) + ((BEYOND_NODES,) if around.largest_node else ())
     if not intent.asks:
         return tuple(rule for rule in rules if rule.code == HOST_DEVICES)
     many = len(intent.containers) > MAX_CONTAINERS
     return tuple(rule for rule in rules if (rule.code == "DJ113") is many)
 
 
-def _about_pod(rule: Rule, intent: Intent, around: Surroundings, settings: Settings) -> bool:
+def _about_pod(rule: Rule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:
     """Whether the rule can hold at all for this pod, where it stands."""
     match rule.code:
         case "DJ104":
@@ -60,8 +66,10 @@ def _about_pod(rule: Rule, intent: Intent, around: Surroundings, settings: Setti
             return _nobody(intent)
         case "DJ114":
             return bool(intent.devices)
+        case "DJ132":
+            return around.largest_node is not None and epc_total(intent.pod) > around.largest_node.epc
         case "DJ116":
-            return around.made_by == "DaemonSet" and _anywhere(intent)
+            return around.made_by == "DaemonSet" and _anywhere(written)
         case _:
             return True
 
@@ -78,7 +86,7 @@ def _nobody(intent: Intent) -> bool:
 
 def _anywhere(intent: Intent) -> bool:
     """Whether a pod that wants EPC says nothing of the nodes that it goes to."""
-    chosen = at(intent.pod, "spec", "nodeSelector") or at(intent.pod, "spec", "affinity")
+    chosen = at(intent.pod, "spec", "nodeSelector") or at(intent.pod, "spec", "affinity") is not None
     return not chosen and any(container.wants_any(EPC_UNITS) for container in intent.containers)
 
 
@@ -120,7 +128,8 @@ _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
     "DJ107": lambda container: 0 < container.limits.get(EPC, 0) < EPC_PAGE,
     "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
     "DJ115": lambda container: container.privileged,
-    "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX and container.limits[EPC] % EPC_PAGE != 0,
+    "DJ132": lambda container: container.wants_any(EPC_UNITS),
+    "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX_COUNTED and container.limits[EPC] % EPC_PAGE != 0,
 }
 
 
@@ -153,9 +162,17 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "number": str(len(intent.containers)),
         "devices": _shortened(", ".join(intent.devices)),
         "wiring": settings.wired_by,
+        "asked": canonical(epc_total(intent.pod)),
+        "largest": _largest(around.largest_node),
     }
     words = {field: getattr(rule, field).format(**holes) for field in ("subject", "found", "why", "do")}
     return Finding(code=rule.code, severity=rule.severity, **words)
+
+
+def _largest(node: LargestNode | None) -> str:
+    if node is None or not node.epc:
+        return f"none of {node.of if node else 0} offers any"
+    return f"the largest of {node.of}, {node.name}, has {canonical(node.epc)}"
 
 
 def _quantities(container: Container) -> str:

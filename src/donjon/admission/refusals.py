@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from donjon.admission import cel
 from donjon.admission.intent import ASKED
+from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, Rule, table
 from donjon.admission.settings import Settings
@@ -28,12 +29,13 @@ from donjon.kube.names import (
     PROVISION,
     PROVISION_ALLOWED,
 )
-from donjon.kube.quantities import MAX
+from donjon.kube.quantities import MAX, canonical
 
 _CHANGED: JsonObject = {"apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
 WORKLOADS: tuple[JsonObject, ...] = (
     _CHANGED | {"apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "replicasets", "statefulsets"]},
     _CHANGED | {"apiGroups": ["batch"], "resources": ["cronjobs", "jobs"]},
+    _CHANGED | {"apiGroups": [""], "resources": ["replicationcontrollers"]},
 )
 
 # Quantities of more than an int64 come as its largest number where they are written in Ki to Ei, which the API server caps.
@@ -235,9 +237,10 @@ variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) <
         "unaccounted": f"""\
 variables.limited.filter(x, {_wants(ENCLAVE)} &&
   !{_wants_any("names")})""",
-        # What is no integer here is so large that its last page does not matter.
+        # What is larger may be no integer here, and its last page does not matter.
         "unaligned": f"""\
 variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) > 0 &&
+  {cel.amount(own)}.compareTo(quantity('{canonical(MAX_COUNTED)}')) < 0 &&
   {cel.amount(own)}.isInteger() && {cel.amount(own)}.asInteger() % {EPC_PAGE} != 0)""",
     }
 

@@ -18,7 +18,7 @@ from donjon.kube.names import (
 )
 
 MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
-SHOWN = 240  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+SHOWN = 200  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,16 +166,29 @@ RULES = (
     ),
 )
 
+BEYOND_NODES = Rule(
+    code="DJ132",
+    severity=Severity.WARNING,
+    subject="pod",
+    found="asks for {asked} of EPC, and no node has that much: {largest}",
+    why="it would stay Pending for ever, whatever else ends",
+    do="ask for less, or add a node with more EPC",
+)
+"""The one rule that needs to know the nodes, which no policy of the API server does; {asked} and {largest} are its own holes."""
+
 REFUSALS = tuple(rule for rule in RULES if rule.severity is Severity.ERROR)
 WARNINGS = tuple(rule for rule in RULES if rule.severity is Severity.WARNING)
 
 HOST_DEVICES = "DJ114"
-"""The warning that whoever runs the cluster may turn into a refusal."""
+"""The one rule that may hold for a pod that does not ask."""
+
+AROUND_THE_ACCOUNT = frozenset({HOST_DEVICES, "DJ115"})
+"""The warnings that whoever runs the cluster may turn into refusals: ways to the host's devices that nobody counts."""
 
 
 def table(*, refuse_host_devices: bool) -> tuple[Rule, ...]:
     """All rules, with the severity that was chosen."""
-    harder = {HOST_DEVICES} if refuse_host_devices else set()
+    harder = AROUND_THE_ACCOUNT if refuse_host_devices else frozenset()
     return tuple(replace(rule, severity=Severity.ERROR) if rule.code in harder else rule for rule in RULES)
 
 

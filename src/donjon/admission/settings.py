@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from donjon.admission.nodes import LargestNode
 from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
 
 
@@ -25,6 +26,7 @@ class Surroundings:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     made_by: str = "Pod"  # the kind of the object that makes the pod
+    largest_node: LargestNode | None = None  # where the nodes are known
 
     @property
     def may_provision(self) -> bool:

@@ -35,6 +35,7 @@ class Verdict:
 
 def decide(pod: JsonObject, around: Surroundings, settings: Settings) -> Verdict:
     """The verdict on a pod that is to be made; it never raises, whatever stands in the pod."""
-    operations = patch(read(pod))
+    written = read(pod)
+    operations = patch(written)
     admitted = applied(pod, operations) if operations else pod
-    return Verdict(reasons=reasons(read(admitted), around, settings), patch=operations, admitted=admitted)
+    return Verdict(reasons=reasons(read(admitted), written, around, settings), patch=operations, admitted=admitted)

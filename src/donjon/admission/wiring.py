@@ -93,7 +93,7 @@ lists.range(variables.containers.size()).map(i, i < object.spec.containers.size(
   ? '/spec/containers/' + string(i)
   : '/spec/initContainers/' + string(i - object.spec.containers.size()))"""
 
-# -1 for what cannot be counted: it disagrees, is a fraction, or so large that CEL takes it for no integer.
+# -1 for what cannot be counted: it disagrees, is a fraction, or so large that CEL may take it for no integer.
 _BYTES = f"""\
 lists.range(variables.containers.size()).map(i, variables.amounts[i].size() == 0 ? 0 :
   i in variables.agreed && quantity(variables.amounts[i][0]).isInteger() &&

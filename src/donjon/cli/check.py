@@ -3,23 +3,24 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import click
 
+from donjon.admission import nodes
 from donjon.admission.kubernetes import Complaint, complaints, completed
 from donjon.admission.manifests import MAX_SIZE, Node, read
+from donjon.admission.nodes import LargestNode
 from donjon.admission.printing import manifest
 from donjon.admission.reasons import Reason
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.admission.workloads import Made, pods
+from donjon.cli.choices import choices
+from donjon.cli.files import STDIN, shown, text
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.kube.json import Json, JsonObject
 from donjon.kube.patch import Add, Remove, applied
-
-STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +85,31 @@ def _labels(_context: click.Context, _option: click.Parameter, given: Iterable[s
     callback=_labels,
     help="A label of the namespace, such as donjon.dev/provision=allowed; may be repeated.",
 )
-def check(files: tuple[str, ...], *, form: str, namespace: str, labels: Mapping[str, str]) -> None:
+@click.option(
+    "--nodes",
+    "of_nodes",
+    metavar="FILE",
+    help="What kubectl get nodes -o json printed: warn about more EPC than any of them has; - reads standard input.",
+)
+@choices
+def check(
+    files: tuple[str, ...],
+    *,
+    form: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    of_nodes: str | None,
+    settings: Settings,
+) -> None:
     """Tell what admission would do to the pods of manifests, without a cluster; - reads standard input.
 
     Looks at Pods, at every kind with a pod template, and into Lists. Exit code 0 admitted (warnings too), 1 refused or its pods
     would be, 2 unreadable.
     """
     documents, unreadable = _read_all(files)
-    checked = [each for document in documents for each in _checked(document, namespace, labels)]
+    largest = None if of_nodes is None else _largest(of_nodes, files)
+    around = Surroundings(namespace=namespace, labels=labels, largest_node=largest)
+    checked = [each for document in documents for each in _checked(document, around, settings)]
     match form:
         case "json":
             click.echo(json.dumps(_report(checked, unreadable), indent=2, ensure_ascii=False))
@@ -100,10 +118,19 @@ def check(files: tuple[str, ...], *, form: str, namespace: str, labels: Mapping[
         case _:
             _print(checked, documents)
     for file, error in unreadable.items():
-        click.echo(f"{_shown(file)}: {error} (donjon explain {error.code})", err=True)
+        click.echo(f"{shown(file)}: {error} (donjon explain {error.code})", err=True)
     if form == "yaml":
         _print_findings(checked, err=True)
     sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if any(each.refused for each in checked) else EXIT_YES)
+
+
+def _largest(file: str, files: Iterable[str]) -> LargestNode:
+    if file == STDIN and STDIN in files:
+        raise click.BadParameter("standard input cannot hold both the nodes and a manifest", param_hint="--nodes")
+    try:
+        return nodes.parse(text(file, nodes.MAX_SIZE))
+    except Malformed as error:
+        raise Malformed(error.code, f"{shown(file)}: {error.message}") from error
 
 
 def _read_all(files: Iterable[str]) -> tuple[list[Document], dict[str, Malformed]]:
@@ -111,24 +138,10 @@ def _read_all(files: Iterable[str]) -> tuple[list[Document], dict[str, Malformed
     unreadable: dict[str, Malformed] = {}
     for file in files:
         try:
-            documents += [Document(file=file, node=node, content=_object(node)) for node in read(_text(file))]
+            documents += [Document(file=file, node=node, content=_object(node)) for node in read(text(file, MAX_SIZE))]
         except Malformed as error:
             unreadable[file] = error
     return documents, unreadable
-
-
-def _text(file: str) -> str:
-    try:
-        with click.open_file(file, "rb") if file == STDIN else Path(file).open("rb") as stream:
-            content = stream.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise Malformed("DJ932", f"cannot be read: {error.strerror or error}") from error
-    if len(content) > MAX_SIZE:
-        raise Malformed("DJ931", f"more than {MAX_SIZE} bytes: check it in several files")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8") from error
 
 
 def _object(node: Node) -> JsonObject:
@@ -138,11 +151,11 @@ def _object(node: Node) -> JsonObject:
     return content
 
 
-def _checked(document: Document, namespace: str, labels: Mapping[str, str]) -> Iterator[Checked]:
+def _checked(document: Document, given: Surroundings, settings: Settings) -> Iterator[Checked]:
     for made in pods(document.content):
-        around = Surroundings(namespace=made.namespace or namespace, labels=labels, made_by=made.kind)
+        around = replace(given, namespace=made.namespace or given.namespace, made_by=made.kind)
         pod = completed(made.pod)
-        yield Checked(document=document, made=made, verdict=decide(pod, around, Settings()), complaints=complaints(pod))
+        yield Checked(document=document, made=made, verdict=decide(pod, around, settings), complaints=complaints(pod))
 
 
 def _as_admitted(documents: Iterable[Document], checked: Iterable[Checked]) -> Iterator[JsonObject]:
@@ -166,7 +179,7 @@ def _print(checked: list[Checked], documents: list[Document]) -> None:
     _print_findings(checked)
     for document in documents:
         if isinstance(document.content, dict) and "kind" not in document.content:
-            click.echo(f"{_shown(document.file)}:{document.node.line}: not a Kubernetes object (no kind): skipped")
+            click.echo(f"{shown(document.file)}:{document.node.line}: not a Kubernetes object (no kind): skipped")
     refused = sum(each.refused for each in checked)
     click.echo(f"{len(checked)} with pods looked at: {len(checked) - refused} admitted, {refused} refused")
 
@@ -174,22 +187,22 @@ def _print(checked: list[Checked], documents: list[Document]) -> None:
 def _print_findings(checked: Iterable[Checked], *, err: bool = False) -> None:
     for each in checked:
         for line, said in each.said():
-            click.echo(f"{_shown(each.document.file)}:{line}: {said.finding.severity}: {said.finding.sentence()}", err=err)
+            click.echo(f"{shown(each.document.file)}:{line}: {said.finding.severity}: {said.finding.sentence()}", err=err)
         word = "refused" if each.refused else "admitted"
         wired = f", changed in {len(each.verdict.patch)} places" if each.verdict.patch and not each.refused else ""
-        click.echo(f"{_shown(each.document.file)}:{each.line}: {each.made.kind} {each.made.name}: {word}{wired}", err=err)
+        click.echo(f"{shown(each.document.file)}:{each.line}: {each.made.kind} {each.made.name}: {word}{wired}", err=err)
 
 
 def _report(checked: Iterable[Checked], unreadable: Mapping[str, Malformed]) -> JsonObject:
     return {
         "checked": [_told(each) for each in checked],
-        "unreadable": [{"file": _shown(file), "code": error.code, "found": error.message} for file, error in unreadable.items()],
+        "unreadable": [{"file": shown(file), "code": error.code, "found": error.message} for file, error in unreadable.items()],
     }
 
 
 def _told(each: Checked) -> JsonObject:
     return {
-        "file": _shown(each.document.file),
+        "file": shown(each.document.file),
         "line": each.line,
         "kind": each.made.kind,
         "name": each.made.name,
@@ -203,7 +216,3 @@ def _finding(line: int, said: Complaint | Reason) -> JsonObject:
     finding = said.finding
     words: JsonObject = {field: str(getattr(finding, field)) for field in ("code", "severity", "subject", "found", "why", "do")}
     return {"line": line, **words}
-
-
-def _shown(file: str) -> str:
-    return "standard input" if file == STDIN else file
