@@ -1,0 +1,50 @@
+"""How a quote says who certified the key that signed its quoting enclave's report.
+
+Source: Intel SGX ECDSA quote library reference, "QE Certification Data"; Intel TDX DCAP, quote format version 4.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from donjon.errors import Malformed
+
+
+class Kind(IntEnum):
+    """The types of certification data that a quote can carry in its innermost place."""
+
+    PPID_CLEAR = 1
+    PPID_RSA_2048 = 2
+    PPID_RSA_3072 = 3
+    PCK_CERTIFICATE = 4
+    PCK_CHAIN = 5
+
+
+QE_REPORT = 6
+"""The outer type of versions 4 and 5, which holds the quoting enclave's report and then one of the above."""
+
+_PPID = {Kind.PPID_CLEAR: 36, Kind.PPID_RSA_2048: 276, Kind.PPID_RSA_3072: 404}
+"""Bytes: PPID as it is or encrypted, CPUSVN (16), PCESVN (2), PCEID (2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certification:
+    """Certification data."""
+
+    kind: Kind
+    content: bytes = field(repr=False)
+
+    @property
+    def carries_chain(self) -> bool:
+        """Whether the whole chain is in the quote; otherwise someone else has to have the PCK certificate."""
+        return self.kind is Kind.PCK_CHAIN
+
+
+def parse(kind: int, content: bytes) -> Certification:
+    """Certification data of that type; raises `Malformed` DJ202."""
+    try:
+        known = Kind(kind)
+    except ValueError as error:
+        raise Malformed("DJ202", f"certification data: type {kind}, expected 1 to 5") from error
+    if len(content) != _PPID.get(known, len(content)) or not content:
+        raise Malformed("DJ202", f"certification data: {len(content)} bytes of type {kind}, expected {_PPID.get(known, 'some')}")
+    return Certification(kind=known, content=content)

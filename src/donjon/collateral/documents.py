@@ -1,0 +1,113 @@
+"""JSON read strictly: no key twice, no fraction, nothing behind the end, and every member of the type that it is said to have.
+
+A lax reader would let two readers see two documents in one signed text.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from donjon.errors import Malformed
+from donjon.kube.json import Json, JsonObject
+
+MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
+
+
+def parse(text: bytes, subject: str) -> "Members":
+    """The one object that the text holds; raises `Malformed` DJ210."""
+    if len(text) > MAX_DOCUMENT:
+        raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {MAX_DOCUMENT}")
+    try:
+        content: Json = _DECODER.decode(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ210", f"{subject}: no JSON that is read here: {error}") from error
+    if not isinstance(content, dict):
+        raise Malformed("DJ210", f"{subject}: expected an object, found {type(content).__name__}")
+    return Members(subject, content)
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key that stands twice")
+    return found
+
+
+def _refuse(number: str) -> NoReturn:
+    raise ValueError(f"a number that is not whole: {number[:20]}")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An object of a document, whose members are asked for by name and type; each raises `Malformed` DJ211 for another one."""
+
+    subject: str  # where it stands, for messages
+    content: Mapping[str, Json]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a member."""
+        return name in self.content
+
+    def text(self, name: str) -> str:
+        """A string."""
+        value = self.content.get(name)
+        return value if isinstance(value, str) else self._refuse(name, "a string")
+
+    def number(self, name: str, maximum: int) -> int:
+        """A whole number from 0 to that maximum."""
+        value = self.content.get(name)
+        if type(value) is not int or not 0 <= value <= maximum:
+            self._refuse(name, f"a number from 0 to {maximum}")
+        return value
+
+    def octets(self, name: str, length: int) -> bytes:
+        """That many bytes in hexadecimal."""
+        value = self.text(name)
+        if len(value) != 2 * length or not _HEX.fullmatch(value):
+            self._refuse(name, f"{length} bytes in hexadecimal")
+        return bytes.fromhex(value)
+
+    def date(self, name: str) -> datetime:
+        """A moment in UTC, as Intel writes it: 2026-01-31T00:00:00Z."""
+        value = self.text(name)
+        try:
+            return (
+                datetime.fromisoformat(value)
+                if _DATE.fullmatch(value)
+                else self._refuse(name, "a date like 2026-01-31T00:00:00Z")
+            )
+        except ValueError as error:
+            raise Malformed("DJ211", f"{self.subject}: {name} is no date: {error}") from error
+
+    def member(self, name: str) -> "Members":
+        """An object."""
+        value = self.content.get(name)
+        return Members(f"{self.subject}.{name}", value) if isinstance(value, dict) else self._refuse(name, "an object")
+
+    def members(self, name: str) -> "list[Members]":
+        """A list of objects, one at least."""
+        value = self.content.get(name)
+        if not isinstance(value, list) or not value:
+            self._refuse(name, "a list with one object at least")
+        return [
+            Members(f"{self.subject}.{name}", each) if isinstance(each, dict) else self._refuse(name, "objects") for each in value
+        ]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings; none where there is no such member."""
+        value = self.content.get(name, [])
+        if not isinstance(value, list):
+            self._refuse(name, "a list of strings")
+        return tuple(each if isinstance(each, str) else self._refuse(name, "strings") for each in value)
+
+    def _refuse(self, name: str, expected: str) -> NoReturn:
+        raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {str(self.content.get(name))[:40]!r}")

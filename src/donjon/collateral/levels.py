@@ -1,0 +1,57 @@
+"""Levels of a TCB: from which security version numbers on, since when, what Intel says of it, and what to read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from donjon.collateral.documents import Members
+from donjon.collateral.status import TcbStatus, parse
+from donjon.errors import Malformed
+
+MAX_LEVELS = 256  # of one document; Intel's have at most two dozen
+MAX_SVN, MAX_ISV_SVN = 0xFF, 0xFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What Intel says of a level."""
+
+    status: TcbStatus
+    date: datetime  # when the TCB was current last
+    advisories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SvnLevel:
+    """A level of an enclave or a TDX module, which have one number."""
+
+    isv_svn: int
+    standing: Standing
+
+
+def standing(level: Members) -> Standing:
+    """What that level's object says; raises `Malformed` DJ211."""
+    return Standing(status=parse(level.text("tcbStatus")), date=level.date("tcbDate"), advisories=level.texts("advisoryIDs"))
+
+
+def svn_levels(owner: Members) -> tuple[SvnLevel, ...]:
+    """The levels of an enclave or module, the highest first; raises `Malformed` DJ211."""
+    levels = tuple(
+        SvnLevel(isv_svn=each.member("tcb").number("isvsvn", MAX_ISV_SVN), standing=standing(each)) for each in bounded(owner)
+    )
+    check_order(owner, [(each.isv_svn,) for each in levels])
+    return levels
+
+
+def bounded(owner: Members) -> list[Members]:
+    """The objects of the levels; raises `Malformed` DJ211 for none and for more than `MAX_LEVELS`."""
+    found = owner.members("tcbLevels")
+    if len(found) > MAX_LEVELS:
+        raise Malformed("DJ211", f"{owner.subject}: {len(found)} TCB levels, expected at most {MAX_LEVELS}")
+    return found
+
+
+def check_order(owner: Members, keys: Sequence[tuple[int | bytes, ...]]) -> None:
+    """Raises `Malformed` DJ211 unless each level is below the one before it: the first that fits is then the highest."""
+    if list(keys) != sorted(set(keys), reverse=True):
+        raise Malformed("DJ211", f"{owner.subject}: TCB levels that stand twice or not in descending order")

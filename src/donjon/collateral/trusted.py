@@ -1,0 +1,111 @@
+"""Collateral that was proved: every signature up to the root, every list by its issuer, and only then the documents read.
+
+What depends on the moment or on the quote (windows, dates in the future, which platform) is for `attestation.verify`.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from donjon.collateral import identity, tcbinfo
+from donjon.collateral.identity import QeIdentity
+from donjon.collateral.received import Collateral
+from donjon.collateral.tcbinfo import TcbInfo
+from donjon.errors import Untrusted
+from donjon.pki import crl, intel, pem
+from donjon.pki.crl import Crl
+from donjon.pki.intel import Anchor, Certificate, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedCollateral:
+    """What Intel, or whose root that is, states about a family of platforms: `trust` alone makes one."""
+
+    anchor: Anchor
+    tcb_info: TcbInfo
+    tcb_info_signer: Certificate
+    qe_identity: QeIdentity
+    qe_identity_signer: Certificate
+    pck_crl: Crl
+    pck_ca: Certificate  # whose list that is
+    root_ca_crl: Crl
+    pck_certificate_chain: bytes | None = field(repr=False)  # as received: `attestation.verify` proves it like a quote's own
+    digest: bytes = field(repr=False)  # SHA-256 of all that the TCB's standing is judged by: both documents
+
+    def next_updates(self) -> dict[str, datetime]:
+        """Until when each document is said to hold."""
+        return {
+            "tcb_info": self.tcb_info.next_update,
+            "qe_identity": self.qe_identity.next_update,
+            "pck_crl": self.pck_crl.window.ends,
+            "root_ca_crl": self.root_ca_crl.window.ends,
+        }
+
+    def dated(self) -> dict[str, datetime]:
+        """From when on each document holds."""
+        return {
+            "tcb_info": self.tcb_info.issued,
+            "qe_identity": self.qe_identity.issued,
+            "pck_crl": self.pck_crl.window.begins,
+            "root_ca_crl": self.root_ca_crl.window.begins,
+        }
+
+
+def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
+    """The collateral, proved under that root; raises `Malformed`, and `Untrusted` DJ220 to DJ225, DJ230 or DJ233."""
+    # 1. The revocation lists, each by its issuer: what they revoke is refused in every chain below.
+    pck_ca, root = _chain(collateral.pck_crl_issuer_chain, anchor, intel.PCK_CAS)
+    root_ca_crl = crl.prove(collateral.root_ca_crl, root)
+    pck_crl = crl.prove(collateral.pck_crl, pck_ca)
+    # 2. Who signs the documents.
+    tcb_info_signer, _ = _chain(collateral.tcb_info_issuer_chain, anchor, _SIGNER)
+    same = collateral.qe_identity_issuer_chain == collateral.tcb_info_issuer_chain
+    qe_identity_signer = tcb_info_signer if same else _chain(collateral.qe_identity_issuer_chain, anchor, _SIGNER)[0]
+    for certificate in (pck_ca, tcb_info_signer, qe_identity_signer):
+        check_not_revoked(certificate, root_ca_crl)
+    # 3. The documents' signatures, over the bytes received.
+    _check_signature("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)
+    _check_signature("qe_identity", collateral.qe_identity, collateral.qe_identity_signature, qe_identity_signer)
+    # 4. Only now are they read.
+    tcb_info, qe_identity = tcbinfo.parse(collateral.tcb_info), identity.parse(collateral.qe_identity)
+    if tcb_info.tee is not qe_identity.tee:
+        raise Untrusted("DJ233", f"collateral: TCB info of {tcb_info.tee}, identity of a quoting enclave of {qe_identity.tee}")
+    return TrustedCollateral(
+        anchor=anchor,
+        tcb_info=tcb_info,
+        tcb_info_signer=tcb_info_signer,
+        qe_identity=qe_identity,
+        qe_identity_signer=qe_identity_signer,
+        pck_crl=pck_crl,
+        pck_ca=pck_ca,
+        root_ca_crl=root_ca_crl,
+        pck_certificate_chain=collateral.pck_certificate_chain,
+        digest=_digest(collateral.tcb_info, collateral.qe_identity),
+    )
+
+
+_SIGNER = frozenset({Role.TCB_SIGNER})
+
+
+def check_not_revoked(certificate: Certificate, revoked: Crl) -> None:
+    """Raises `Untrusted` DJ224 where the list names the certificate."""
+    if certificate.serial in revoked.serials:
+        raise Untrusted("DJ224", f"{certificate.role}: serial number {certificate.serial:x} is revoked by {revoked.issuer}")
+
+
+def _chain(text: bytes, anchor: Anchor, roles: frozenset[Role]) -> tuple[Certificate, Certificate]:
+    child, parent = pem.parse(text, 2)
+    root = intel.root(parent, anchor)
+    return intel.issued(child, root, roles), root
+
+
+def _check_signature(name: str, text: bytes, signature: bytes, signer: Certificate) -> None:
+    if not signer.key.verifies(signature, text):
+        raise Untrusted("DJ230", f"{name}: {signer.role} did not sign this text")
+
+
+def _digest(*texts: bytes) -> bytes:
+    whole = hashlib.sha256()
+    for text in texts:
+        whole.update(len(text).to_bytes(8, "big") + text)
+    return whole.digest()

@@ -1,0 +1,237 @@
+"""Intel's hierarchy: the root is pinned by its key, and every certificate below it is proved for the one role it may have.
+
+`cryptography`'s verifier checks signature, names' chaining, dates, basicConstraints, keyUsage of authorities and unknown critical
+extensions. What it lets through is checked here: the role by its exact common name, who issues which role, the curve, the
+signature algorithm, the path length, and that the key identifiers of issuer and issued fit. No moment comes in: a certificate's
+window, its issuer's included, is a fact that the caller holds against his own.
+
+Source: Intel SGX PCK Certificate and CRL Profile Specification, sections 1 to 4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509 import verification
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
+
+from donjon.errors import Malformed, Untrusted
+from donjon.pki import p256, pem
+
+MAX_CERTIFICATE = 8 << 10  # bytes; Intel's have less than 1.3 KiB
+
+
+class Role(StrEnum):
+    """What a certificate of the hierarchy is for; the value is its exact common name."""
+
+    ROOT = "Intel SGX Root CA"
+    PROCESSOR_CA = "Intel SGX PCK Processor CA"
+    PLATFORM_CA = "Intel SGX PCK Platform CA"
+    TCB_SIGNER = "Intel SGX TCB Signing"
+    PCK = "Intel SGX PCK Certificate"
+
+
+PCK_CAS = frozenset({Role.PROCESSOR_CA, Role.PLATFORM_CA})
+
+_ISSUERS: Mapping[Role, frozenset[Role]] = {
+    Role.ROOT: frozenset({Role.ROOT}),
+    Role.PROCESSOR_CA: frozenset({Role.ROOT}),
+    Role.PLATFORM_CA: frozenset({Role.ROOT}),
+    Role.TCB_SIGNER: frozenset({Role.ROOT}),
+    Role.PCK: PCK_CAS,
+}
+_PATH_LENGTHS: Mapping[Role, int] = {Role.ROOT: 1, Role.PROCESSOR_CA: 0, Role.PLATFORM_CA: 0}
+"""Of the authorities; the two other roles are no authorities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A root that is trusted, in whichever edition of its certificate it is shown."""
+
+    subject: bytes  # DER of the name
+    key: bytes  # X ‖ Y
+
+
+INTEL = Anchor(
+    subject=bytes.fromhex(
+        "3068311a301806035504030c11496e74656c2053475820526f6f74204341311a3018060355040a0c11496e74656c20436f72706f726174696f6e"
+        "3114301206035504070c0b53616e746120436c617261310b300906035504080c024341310b3009060355040613025553"
+    ),
+    key=bytes.fromhex(
+        "0ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e705525f5"
+        "67918e2edc88e40d860bd0cc4ee26aacc988e505a953558c453f6b0904ae7394"
+    ),
+)
+"""Intel SGX Root CA. Its certificates of 2018 to 2033 and of 2018 to 2049 have this name and this key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of time, both ends included."""
+
+    begins: datetime
+    ends: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.begins <= moment <= self.ends
+
+    def within(self, other: "Window") -> "Window":
+        """What both have in common, which may be nothing."""
+        return Window(begins=max(self.begins, other.begins), ends=min(self.ends, other.ends))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate that was proved, up to the root: `root` and `issued` alone make one."""
+
+    role: Role
+    der: bytes = field(repr=False)
+    serial: int
+    key: p256.PublicKey
+    window: Window  # in which it and everything above it is good
+    handle: x509.Certificate = field(repr=False, compare=False)
+
+
+def anchor(certificate: bytes) -> Anchor:
+    """The root that this certificate, in PEM or DER, is of; raises `Malformed` DJ204, DJ205 or DJ207."""
+    der = pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
+    handle = _read(der)
+    return Anchor(subject=handle.subject.public_bytes(), key=p256.of(handle).raw)
+
+
+def root(der: bytes, trusted: Anchor) -> Certificate:
+    """The root certificate of a chain; raises `Malformed`, and `Untrusted` DJ220 where it is not the one that is trusted."""
+    handle = _read(der)
+    key = p256.of(handle)
+    if key.raw != trusted.key or handle.subject.public_bytes() != trusted.subject:
+        raise Untrusted("DJ220", f"certificate chain: its root {_named(handle)} is not the one that is trusted")
+    _check_form(handle, Role.ROOT)
+    try:
+        handle.verify_directly_issued_by(handle)
+    except (InvalidSignature, ValueError, TypeError) as error:
+        raise Untrusted("DJ222", "root certificate: its key did not sign it") from error
+    _check_extensions(handle, Role.ROOT)
+    _check_identifiers(handle, handle)
+    return Certificate(role=Role.ROOT, der=der, serial=handle.serial_number, key=key, window=_window(handle), handle=handle)
+
+
+def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certificate:
+    """The certificate in one of those roles that this issuer signed; raises `Malformed`, and `Untrusted` DJ221 or DJ222."""
+    handle = _read(der)
+    role = _role(handle, issuer, roles)
+    _check_form(handle, role)
+    window = _window(handle).within(issuer.window)
+    policy = verification.PolicyBuilder().store(verification.Store([issuer.handle])).time(window.begins).max_chain_depth(0)
+    policy = policy.extension_policies(ca_policy=_AUTHORITIES, ee_policy=_POLICIES[role])
+    try:
+        policy.build_client_verifier().verify(handle, [])
+    except verification.VerificationError as error:
+        raise Untrusted("DJ222", f"{role}: not a certificate that {issuer.role} issued: {error}") from error
+    _check_identifiers(handle, issuer.handle)
+    key = p256.of(handle)
+    return Certificate(role=role, der=der, serial=handle.serial_number, key=key, window=window, handle=handle)
+
+
+def _read(der: bytes) -> x509.Certificate:
+    if len(der) > MAX_CERTIFICATE:
+        raise Malformed("DJ205", f"certificate: {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise Malformed("DJ205", f"certificate: no X.509: {error}") from error
+
+
+def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role]) -> Role:
+    name = _named(handle)
+    role = next((each for each in roles if each == name), None)
+    if role is None or issuer.role not in _ISSUERS[role]:
+        expected = " or ".join(sorted(roles))
+        raise Untrusted("DJ221", f"certificate chain: found {name!r} under {issuer.role}, expected {expected}")
+    return role
+
+
+def _named(handle: x509.Certificate) -> str:
+    try:
+        names = handle.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError as error:
+        raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
+    return str(names[0].value) if len(names) == 1 else f"{len(names)} common names"
+
+
+def _check_form(handle: x509.Certificate, role: Role) -> None:
+    if handle.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        raise Untrusted(
+            "DJ222", f"{role}: signed with {handle.signature_algorithm_oid.dotted_string}, expected ecdsa-with-SHA256"
+        )
+
+
+def _window(handle: x509.Certificate) -> Window:
+    try:
+        return Window(begins=handle.not_valid_before_utc, ends=handle.not_valid_after_utc)
+    except ValueError as error:
+        raise Malformed("DJ205", f"certificate: dates that cannot be read: {error}") from error
+
+
+def _check_extensions(handle: x509.Certificate, role: Role) -> None:
+    """Of a root, which the library takes as it stands; of all others its verifier does this."""
+    try:
+        constraints = handle.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = handle.extensions.get_extension_for_class(x509.KeyUsage).value
+        _constrained(role, constraints)
+        _used(role, usage)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        raise Untrusted("DJ222", f"{role}: {error}") from error
+    known = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
+    if unknown := [each.oid.dotted_string for each in handle.extensions if each.critical and each.oid not in known]:
+        raise Untrusted("DJ222", f"{role}: critical extensions that nobody here knows: {', '.join(unknown)}")
+
+
+def _constrained(role: Role, found: x509.BasicConstraints) -> None:
+    if found.ca != (role in _PATH_LENGTHS) or found.path_length != _PATH_LENGTHS.get(role):
+        raise ValueError(
+            f"basicConstraints {found.ca}, {found.path_length}, expected {role in _PATH_LENGTHS}, {_PATH_LENGTHS.get(role)}"
+        )
+
+
+def _used(role: Role, found: x509.KeyUsage) -> None:
+    signs = role in _PATH_LENGTHS
+    if (found.key_cert_sign, found.crl_sign) != (signs, signs) or (not signs and not found.digital_signature):
+        raise ValueError("keyUsage is not that of its role")
+
+
+def _policy(role: Role) -> verification.ExtensionPolicy:
+    def constraints(_policy: verification.Policy, _of: x509.Certificate, found: x509.BasicConstraints) -> None:
+        _constrained(role, found)
+
+    def usage(_policy: verification.Policy, _of: x509.Certificate, found: x509.KeyUsage) -> None:
+        _used(role, found)
+
+    policy = verification.ExtensionPolicy.permit_all()
+    policy = policy.require_present(x509.BasicConstraints, verification.Criticality.CRITICAL, constraints)
+    return policy.require_present(x509.KeyUsage, verification.Criticality.CRITICAL, usage)
+
+
+_AUTHORITIES = verification.ExtensionPolicy.webpki_defaults_ca()
+_POLICIES: Mapping[Role, verification.ExtensionPolicy] = {role: _policy(role) for role in Role}
+
+
+def _check_identifiers(handle: x509.Certificate, issuer: x509.Certificate) -> None:
+    """The issuer's key has the identifier that the issued certificate names."""
+    try:
+        named = handle.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        handle.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        raise Untrusted("DJ222", f"{_named(handle)}: {error}") from error
+    if named != own:
+        raise Untrusted("DJ222", f"{_named(handle)}: names another key as its issuer's")
+
+
+def check_window(certificate: Certificate, moment: datetime) -> None:
+    """Raises `Untrusted` DJ223 where the certificate, or one above it, is not good at that moment."""
+    if moment not in certificate.window:
+        begins, ends = certificate.window.begins, certificate.window.ends
+        raise Untrusted("DJ223", f"{certificate.role}: good from {begins:%FT%TZ} to {ends:%FT%TZ}, not at {moment:%FT%TZ}")
