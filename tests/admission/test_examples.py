@@ -1,0 +1,85 @@
+"""The example on the page of each code that a pod can have: it has that code and no other, and mended it has none."""
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from donjon.admission.intent import read
+from donjon.admission.kubernetes import completed
+from donjon.admission.manifests import read as documents
+from donjon.admission.reasons import reasons
+from donjon.admission.rules import AGENT_RULE, BEYOND_NODES, CORE_RULE, RULES
+from donjon.admission.settings import Settings, Surroundings
+from donjon.cli.check import check
+from donjon.findings import Severity
+from donjon.kube.json import JsonObject
+
+OF_PODS = sorted({rule.code for rule in RULES} | {CORE_RULE, BEYOND_NODES.code})
+UNWIRED = "DJ102"
+"""What `donjon check` wires first and so cannot show: a pod that came unwired, since the policy was missing."""
+
+SEVERITIES = {rule.code: rule.severity for rule in (*RULES, BEYOND_NODES)} | {CORE_RULE: Severity.ERROR}
+EXAMPLE = re.compile(r"\*\*Example\.\*\*.*?```yaml\n(?P<wrong>.*?)```\n\nMended:\n\n```yaml\n(?P<right>.*?)```", re.DOTALL)
+NODES = '{"kind": "Node", "metadata": {"name": "sgx-1"}, "status": {"allocatable": {"sgx.intel.com/epc": "8Gi"}}}'
+
+
+def page(code: str) -> str:
+    return (files("donjon.findings") / "pages" / f"{code}.md").read_text(encoding="utf-8")
+
+
+def example(code: str, which: str) -> str:
+    found = EXAMPLE.search(page(code))
+    assert found is not None
+    return found[which]
+
+
+def told(text: str, tmp_path: Path) -> JsonObject:
+    """What `donjon check` says of the one object in a text."""
+    nodes = tmp_path / "nodes.json"
+    nodes.write_text(NODES)
+    done = CliRunner().invoke(check, ["-", "--nodes", str(nodes), "--output", "json"], input=text)
+    (checked,) = json.loads(done.stdout)["checked"]
+    assert done.exit_code == (1 if checked["refused"] else 0)
+    answer: JsonObject = checked
+    return answer
+
+
+def codes(checked: JsonObject) -> list[str]:
+    findings = checked["findings"]
+    assert isinstance(findings, list)
+    return [str(finding["code"]) for finding in findings if isinstance(finding, dict)]
+
+
+def test_every_admission_code_has_an_example_but_the_node_agents() -> None:
+    pages = [entry.name.removesuffix(".md") for entry in (files("donjon.findings") / "pages").iterdir()]
+    assert [code for code in sorted(pages) if "**Example.**" in page(code)] == OF_PODS
+    assert {code for code in pages if "DJ100" <= code < "DJ130"} - set(OF_PODS) == {AGENT_RULE}
+
+
+@pytest.mark.parametrize("code", [code for code in OF_PODS if code != UNWIRED])
+def test_an_example_has_exactly_its_code(code: str, tmp_path: Path) -> None:
+    checked = told(example(code, "wrong"), tmp_path)
+    assert codes(checked) == [code]
+    assert checked["refused"] is (SEVERITIES[code] is Severity.ERROR)
+
+
+def test_the_example_of_what_is_not_wired_is_refused_when_nothing_wires_it_and_admitted_when_something_does(
+    tmp_path: Path,
+) -> None:
+    (document,) = documents(example(UNWIRED, "wrong"))
+    made = document.json()
+    assert isinstance(made, dict)
+    unwired = read(completed(made))
+    (reason,) = reasons(unwired, unwired, Surroundings(namespace="team"), Settings())
+    assert reason.finding.code == UNWIRED
+    assert codes(told(example(UNWIRED, "wrong"), tmp_path)) == []
+
+
+@pytest.mark.parametrize("code", OF_PODS)
+def test_an_example_mended_is_admitted_without_a_word(code: str, tmp_path: Path) -> None:
+    checked = told(example(code, "right"), tmp_path)
+    assert (codes(checked), checked["refused"]) == ([], False)
