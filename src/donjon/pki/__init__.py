@@ -1,4 +1,4 @@
-"""Certificates, of two worlds that share nothing: Intel's hierarchy (`intel`, `crl`, `pck`, with `pem` and `p256` below them), and
+"""Certificates, of two worlds that share nothing: Intel's hierarchy (`intel`, `crl`, `pck`, with `pem` and `p256` below), and
 the serving certificate of our webhook (`serving`, `rotation`).
 
 Law: keys, serial numbers and the moment are arguments; nothing is made here of itself. A certificate that exists as a value was

@@ -1,9 +1,9 @@
 """Intel's hierarchy: the root is pinned by its key, and every certificate below it is proved for the one role it may have.
 
 `cryptography`'s verifier checks signature, names' chaining, dates, basicConstraints, keyUsage of authorities and unknown critical
-extensions. What it lets through is checked here: the role by its exact common name, who issues which role, the curve, the
-signature algorithm, the path length, and that the key identifiers of issuer and issued fit. No moment comes in: a certificate's
-window, its issuer's included, is a fact that the caller holds against his own.
+extensions. What it lets through is checked here: the role by its exact common name (the root says whose hierarchy it is),
+who issues which role, the curve, the signature algorithm, the path length, and that the key identifiers of issuer and issued fit. No
+moment comes in: a certificate's window, its issuer's included, is a fact that the caller holds against his own.
 
 Source: Intel SGX PCK Certificate and CRL Profile Specification, sections 1 to 4.
 """
@@ -25,13 +25,13 @@ MAX_CERTIFICATE = 8 << 10  # bytes; Intel's have less than 1.3 KiB
 
 
 class Role(StrEnum):
-    """What a certificate of the hierarchy is for; the value is its exact common name."""
+    """What a certificate of the hierarchy is for; its exact common name is whose hierarchy that is, "Intel", and the value."""
 
-    ROOT = "Intel SGX Root CA"
-    PROCESSOR_CA = "Intel SGX PCK Processor CA"
-    PLATFORM_CA = "Intel SGX PCK Platform CA"
-    TCB_SIGNER = "Intel SGX TCB Signing"
-    PCK = "Intel SGX PCK Certificate"
+    ROOT = "SGX Root CA"
+    PROCESSOR_CA = "SGX PCK Processor CA"
+    PLATFORM_CA = "SGX PCK Platform CA"
+    TCB_SIGNER = "SGX TCB Signing"
+    PCK = "SGX PCK Certificate"
 
 
 PCK_CAS = frozenset({Role.PROCESSOR_CA, Role.PLATFORM_CA})
@@ -88,6 +88,7 @@ class Certificate:
     """A certificate that was proved, up to the root: `root` and `issued` alone make one."""
 
     role: Role
+    whose: str  # "Intel", or what stands before the root's role in its common name
     der: bytes = field(repr=False)
     serial: int
     key: p256.PublicKey
@@ -108,6 +109,9 @@ def root(der: bytes, trusted: Anchor) -> Certificate:
     key = p256.of(handle)
     if key.raw != trusted.key or handle.subject.public_bytes() != trusted.subject:
         raise Untrusted("DJ220", f"certificate chain: its root {_named(handle)} is not the one that is trusted")
+    whose, expected, rest = _named(handle).rpartition(f" {Role.ROOT}")
+    if not expected or rest:
+        raise Untrusted("DJ221", f"certificate chain: its root is {_named(handle)!r}, expected a name that ends in {Role.ROOT}")
     _check_form(handle, Role.ROOT)
     try:
         handle.verify_directly_issued_by(handle)
@@ -115,7 +119,9 @@ def root(der: bytes, trusted: Anchor) -> Certificate:
         raise Untrusted("DJ222", "root certificate: its key did not sign it") from error
     _check_extensions(handle, Role.ROOT)
     _check_identifiers(handle, handle)
-    return Certificate(role=Role.ROOT, der=der, serial=handle.serial_number, key=key, window=_window(handle), handle=handle)
+    return Certificate(
+        role=Role.ROOT, whose=whose, der=der, serial=handle.serial_number, key=key, window=_window(handle), handle=handle
+    )
 
 
 def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certificate:
@@ -132,7 +138,7 @@ def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certifica
         raise Untrusted("DJ222", f"{role}: not a certificate that {issuer.role} issued: {error}") from error
     _check_identifiers(handle, issuer.handle)
     key = p256.of(handle)
-    return Certificate(role=role, der=der, serial=handle.serial_number, key=key, window=window, handle=handle)
+    return Certificate(role=role, whose=issuer.whose, der=der, serial=handle.serial_number, key=key, window=window, handle=handle)
 
 
 def _read(der: bytes) -> x509.Certificate:
@@ -146,10 +152,10 @@ def _read(der: bytes) -> x509.Certificate:
 
 def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role]) -> Role:
     name = _named(handle)
-    role = next((each for each in roles if each == name), None)
+    role = next((each for each in roles if f"{issuer.whose} {each}" == name), None)
     if role is None or issuer.role not in _ISSUERS[role]:
         expected = " or ".join(sorted(roles))
-        raise Untrusted("DJ221", f"certificate chain: found {name!r} under {issuer.role}, expected {expected}")
+        raise Untrusted("DJ221", f"certificate chain: found {name!r} under {issuer.role}, expected {issuer.whose} {expected}")
     return role
 
 

@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from donjon.collateral.received import Collateral
 from donjon.simulation.intel import certificates, quotes
 from donjon.simulation.intel.certificates import Role, pck_extension
 from donjon.simulation.intel.keys import private_key, raw_signature
@@ -31,6 +32,12 @@ class World:
     pck_crl: bytes
     pck_crl_issuer_chain: bytes
     root_ca_crl: bytes
+    pck_certificate_chain: bytes | None = None  # for quotes that carry none
+
+    @property
+    def collateral(self) -> Collateral:
+        """What a verifier is given beside the quote."""
+        return Collateral(**{each.name: getattr(self, each.name) for each in fields(Collateral)})
 
 
 def make(setting: Setting) -> World:
