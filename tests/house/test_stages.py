@@ -13,6 +13,7 @@ OWNERS = {
     "Crl": "donjon.pki.crl",
     "TrustedCollateral": "donjon.collateral.trusted",
     "VerifiedQuote": "donjon.attestation.verify",
+    "AcceptedQuote": "donjon.attestation.acceptance",
 }
 
 

@@ -38,7 +38,7 @@ class TcbVerdict:
     """What Intel says of a platform's TCB, by one collateral; no moment is in it."""
 
     status: TcbStatus
-    date: datetime | None  # when this TCB was current last, the earliest of its parts; `None` where a part has no level
+    date: datetime | None  # of the last advisories that all its parts answer; `None` where a part has no level
     advisories: tuple[str, ...]  # of all parts, each once
     evaluation_number: int  # of the TCB info
     platform: TcbStatus  # the parts, each by itself

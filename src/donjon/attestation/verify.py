@@ -18,7 +18,7 @@ from donjon.collateral.tcbinfo import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, check_not_revoked
 from donjon.errors import Unavailable, Untrusted
 from donjon.pki import intel, p256, pck, pem
-from donjon.pki.intel import Anchor, Certificate, Role
+from donjon.pki.intel import Certificate, Role
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.report import ReportBody
 from donjon.sgx.td import TdReport
@@ -38,8 +38,7 @@ class VerifiedQuote:
     moment: datetime
     outside_validity: tuple[str, ...]  # documents past their nextUpdate at the moment
     expires: datetime  # when the first of the certificates and documents ends that this rests on
-    evaluation_numbers: tuple[int, int]  # of the TCB info and of the quoting enclave's identity
-    anchor: Anchor = field(repr=False)
+    collateral: TrustedCollateral = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +80,7 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime) -> Ver
         moment=moment,
         outside_validity=tuple(name for name, ends in collateral.next_updates().items() if moment > ends),
         expires=_expires(certified, collateral),
-        evaluation_numbers=(collateral.tcb_info.evaluation_number, collateral.qe_identity.evaluation_number),
-        anchor=collateral.anchor,
+        collateral=collateral,
     )
 
 

@@ -17,7 +17,7 @@ class Standing:
     """What Intel says of a level."""
 
     status: TcbStatus
-    date: datetime  # when the TCB was current last
+    date: datetime  # of the last security advisories that this TCB answers
     advisories: tuple[str, ...]
 
 

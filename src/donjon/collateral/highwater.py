@@ -1,0 +1,92 @@
+"""No way back: the newest document of each kind that was ever trusted, so that an older one, however well signed, is refused.
+
+The marks are a value, handed in and handed back; whoever keeps state keeps them. Evaluation numbers differ legitimately between
+Intel's two update channels, so each has its own marks. All of Intel's CRLs carry number 1: they are ordered by thisUpdate.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from donjon.collateral import documents
+from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.trusted import TrustedCollateral
+from donjon.errors import Malformed, Untrusted
+
+MAX_MARKS = 10_000
+
+_ROOT = 8  # bytes of the hash that tells roots apart
+
+
+class Channel(StrEnum):
+    """At which pace Intel's documents are taken: at an advisory's publication, or when its enforcement begins."""
+
+    EARLY = "early"
+    STANDARD = "standard"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How far a kind of document has come."""
+
+    evaluation_number: int  # 0 for CRLs
+    dated: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighWater:
+    """The marks, by a name that holds root, channel, TEE or authority, platform family and kind."""
+
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+
+def advance(high: HighWater, collateral: TrustedCollateral, channel: Channel) -> HighWater:
+    """The marks with this collateral's, where it is nowhere below them; raises `Untrusted` DJ250, `Malformed` DJ251."""
+    found = _marks(collateral, channel)
+    for name, mark in found.items():
+        if (before := high.marks.get(name)) is not None and mark < before:
+            then, now = _told(before), _told(mark)
+            raise Untrusted("DJ250", f"{name.rpartition(' ')[2]}: {now}, but {then} was trusted before")
+    marks = {**high.marks, **found}
+    if len(marks) > MAX_MARKS:
+        raise Malformed("DJ251", f"high-water marks: {len(marks)}, expected at most {MAX_MARKS}")
+    return HighWater(marks=marks)
+
+
+def parse(text: bytes) -> HighWater:
+    """The marks of a state file; raises `Malformed` DJ210, DJ211 or DJ251."""
+    state = documents.parse(text, "state")
+    marks = state.member("marks")
+    if len(marks.content) > MAX_MARKS:
+        raise Malformed("DJ251", f"high-water marks: {len(marks.content)}, expected at most {MAX_MARKS}")
+    entries = {name: marks.member(name) for name in marks.content}
+    return HighWater(
+        marks={name: Mark(entry.number("evaluation", MAX_EVALUATION), entry.date("dated")) for name, entry in entries.items()}
+    )
+
+
+def encode(high: HighWater) -> bytes:
+    """The state file that `parse` reads."""
+    marks = {
+        name: {"evaluation": mark.evaluation_number, "dated": f"{mark.dated:%FT%TZ}"} for name, mark in sorted(high.marks.items())
+    }
+    return json.dumps({"marks": marks}, indent=1).encode() + b"\n"
+
+
+def _marks(collateral: TrustedCollateral, channel: Channel) -> dict[str, Mark]:
+    root = hashlib.sha256(collateral.anchor.subject + collateral.anchor.key).digest()[:_ROOT].hex()
+    info, identity = collateral.tcb_info, collateral.qe_identity
+    return {
+        f"{root} {channel} {info.tee} {info.fmspc.hex()} tcb_info": Mark(info.evaluation_number, info.issued),
+        f"{root} {channel} {identity.tee} qe_identity": Mark(identity.evaluation_number, identity.issued),
+        f"{root} {collateral.pck_crl.issuer} pck_crl": Mark(0, collateral.pck_crl.window.begins),
+        f"{root} root_ca_crl": Mark(0, collateral.root_ca_crl.window.begins),
+    }
+
+
+def _told(mark: Mark) -> str:
+    number = f"evaluation number {mark.evaluation_number}, " if mark.evaluation_number else ""
+    return f"{number}dated {mark.dated:%FT%TZ}"
