@@ -36,10 +36,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """The rules; the default is strict, and every relaxation has a name. Raises `Misconfigured` DJ271 for rules that cannot be."""
+    """The rules; the default is strict, and every relaxation has a name. Raises `Misconfigured` DJ271."""
 
     statuses: frozenset[TcbStatus] = _STRICT
-    advisories: Mapping[str, datetime | None] | None = None  # these alone, each until its date; `None`: any
+    advisories: Mapping[str, datetime | None] | None = None  # these, each until its date; `None`: any
     min_evaluation: int | None = None  # TCB evaluation data number of both documents
     grace: timedelta = timedelta(0)  # how long after the TCB's date `OutOfDate` is accepted
     staleness: timedelta = timedelta(0)  # how long after its nextUpdate a document is accepted, at most `MAX_STALENESS`

@@ -2,8 +2,8 @@
 
 `cryptography`'s verifier checks signature, names' chaining, dates, basicConstraints, keyUsage of authorities and unknown critical
 extensions. What it lets through is checked here: the role by its exact common name (the root says whose hierarchy it is),
-who issues which role, the curve, the signature algorithm, the path length, and that the key identifiers of issuer and issued fit. No
-moment comes in: a certificate's window, its issuer's included, is a fact that the caller holds against his own.
+who issues which role, the curve, the signature algorithm, the path length, and that the key identifiers of issuer and issued
+fit. No moment comes in: a certificate's window, its issuer's included, is a fact that the caller holds against his own.
 
 Source: Intel SGX PCK Certificate and CRL Profile Specification, sections 1 to 4.
 """
