@@ -1,6 +1,6 @@
 """What Intel's webhook does to a pod, for tests of what becomes of one that both look at.
 
-Source: intel/intel-device-plugins-for-kubernetes, pkg/webhooks/sgx/sgx.go, v0.36.0, by its behaviour: it looks at containers only,
+Source: intel/intel-device-plugins-for-kubernetes v0.36.0, pkg/webhooks/sgx/sgx.go, by its behaviour: it looks at containers only,
 sets the enclave device whatever was there, and appends to env each time it is asked.
 """
 

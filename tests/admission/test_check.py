@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from click import Command
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from donjon.admission.manifests import MAX_DEPTH, MAX_SIZE, read
+from donjon.admission.printing import manifest
 from donjon.admission.workloads import TEMPLATES
 from donjon.cli.admission import policies
 from donjon.cli.check import check
@@ -276,11 +277,30 @@ def test_plain_words_are_read_as_kubectl_reads_them(text: str, value: object) ->
     assert document.json() == {"x": value}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(r'"\ud83d\udd12"', "\U0001f512"), (r'"\ud83d"', "\ufffd"), (r'"\udd12\ud83d"', "\ufffd\ufffd"), ('"é"', "é")],
+)
+def test_characters_that_json_escapes_in_two_halves_are_one(text: str, value: str) -> None:
+    (document,) = read(f'{{"x": {text}}}')
+    assert document.json() == {"x": value}
+
+
 def test_merge_keys_are_taken_over_without_what_is_said() -> None:
     (document,) = read("base: &b {x: 1, z: 2}\nown:\n  <<: *b\n  z: 3\n")
     assert document.json() == {"base": {"x": 1, "z": 2}, "own": {"x": 1, "z": 3}}
     assert document.line_of("/own/z") == 4
     assert document.line_of("/own/w") == 2
+
+
+@given(st.text(), st.integers(1, 40))
+@example("\x1f\n", 1)
+@example(" \n", 41)
+@example("#", 90)
+@example("\ta\n", 30)
+def test_whatever_text_is_printed_is_read_again(text: str, times: int) -> None:
+    (document,) = read(manifest([{"x": text * times, text: 1}]))
+    assert document.json() == {"x": text * times, text: 1}
 
 
 @given(st.text(alphabet="abc:-[]{}&*!|>'\"#% \n0.~?,<", max_size=60))

@@ -3,8 +3,6 @@
 import copy
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, WIRED, asking, container, pod
 from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, spec
 
@@ -13,7 +11,6 @@ from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.kube.asks import epc_total
 from donjon.kube.json import Json, JsonObject, at, objects
-from donjon.kube.patch import applied
 
 PLAIN = Surroundings(namespace="team")
 ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})
@@ -134,22 +131,6 @@ def test_a_pod_is_never_changed_in_place() -> None:
     before = copy.deepcopy(made)
     verdict(made)
     assert made == before
-
-
-def test_ten_thousand_containers_that_ask_are_refused_in_one_sentence() -> None:
-    many = [asking({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(10_000)]
-    decided = verdict(pod(*many))
-    (finding,) = decided.findings
-    assert finding.sentence().startswith("pod: has 10000 containers and asks for SGX: the rules are applied to no more than 100")
-    assert decided.patch == ()
-
-
-def test_deep_nesting_is_carried_along() -> None:
-    deep: Json = {}
-    for _ in range(100_000):
-        deep = {"a": deep}
-    made = pod(asking({FAQ: 10}), unknown=deep)
-    assert at(verdict(made).admitted, "spec", "unknown") is deep
 
 
 MIB: JsonObject = {EPC: "1Mi"}
@@ -293,63 +274,3 @@ def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
 def test_a_daemon_set_chooses_its_nodes_before_its_pods_are_wired(sample: str) -> None:
     """They are given the node selector of AESM, too late for the DaemonSet to make none for other nodes."""
     assert codes(completed(SAMPLES[sample]), Surroundings(namespace="team", made_by="DaemonSet")) == ["DJ116"]
-
-
-NAMES = st.sampled_from([EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu"])
-QUANTITIES = st.one_of(
-    st.sampled_from(["1e400", "10Ei", "1Pi", "-1", "1.5", "0", "", "ten", "10Mi", "4Ki", "1e-400", "9" * 200]),
-    st.integers(-2, 2**64),
-    st.floats(),
-    st.booleans(),
-    st.none(),
-)
-JUNK: st.SearchStrategy[Json] = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
-    max_leaves=6,
-)
-
-
-def shape(fields: dict[str, st.SearchStrategy[Json]]) -> st.SearchStrategy[Json]:
-    """An object with some of those fields, or something else altogether, seldom."""
-    good: st.SearchStrategy[Json] = st.fixed_dictionaries({}, optional=fields)
-    return st.integers(0, 15).flatmap(lambda chance: JUNK if chance == 0 else good)
-
-
-AMOUNTS: st.SearchStrategy[Json] = st.dictionaries(NAMES, QUANTITIES, max_size=4)
-RESOURCES = shape({"limits": st.one_of(AMOUNTS, JUNK), "requests": st.one_of(AMOUNTS, JUNK)})
-CONTAINER = shape(
-    {
-        "name": st.one_of(st.sampled_from(["app", "aesmd"]), JUNK),
-        "resources": RESOURCES,
-        "restartPolicy": JUNK,
-        "env": JUNK,
-        "volumeMounts": JUNK,
-        "securityContext": JUNK,
-    }
-)
-CONTAINERS: st.SearchStrategy[Json] = st.one_of(st.lists(CONTAINER, max_size=4), JUNK)
-LISTS: st.SearchStrategy[Json] = st.one_of(
-    st.lists(shape({"name": st.just("aesmd-socket"), "hostPath": JUNK, "key": JUNK})), JUNK
-)
-SPEC = shape(
-    {"containers": CONTAINERS, "initContainers": CONTAINERS, "nodeName": JUNK, "os": JUNK, "nodeSelector": JUNK}
-    | {"tolerations": LISTS, "volumes": LISTS}
-)
-METADATA = shape({"annotations": shape({QUOTE_PROVIDER: st.sampled_from(["aesmd", "app", ""]), EPC: JUNK})})
-PODS = shape({"metadata": METADATA, "spec": SPEC}).filter(lambda made: isinstance(made, dict))
-
-
-@given(PODS)
-@settings(max_examples=400)
-def test_deciding_never_raises_and_patching_twice_is_patching_once(made: JsonObject) -> None:
-    once = verdict(made)
-    assert applied(made, once.patch) == once.admitted or "nan" in repr(made)
-    assert verdict(once.admitted).patch == ()
-    assert verdict(once.admitted).findings == once.findings
-
-
-@given(PODS.filter(lambda made: not any(name in repr(made) for name in (EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION))))
-def test_a_pod_that_does_not_ask_yields_no_patch_and_no_finding(made: JsonObject) -> None:
-    assert verdict(made).patch == ()
-    assert verdict(made).findings == ()

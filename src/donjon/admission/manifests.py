@@ -201,8 +201,13 @@ def _key(node: Node) -> str:
 
 
 def _scalar(event: ScalarEvent) -> bool | int | float | str | None:
-    text = str(event.value)
+    text = _in_pairs(str(event.value))
     return text if event.style is not None or event.tag == _TAGGED_TEXT else unquoted(text)
+
+
+def _in_pairs(text: str) -> str:
+    """The text with characters that JSON escapes as two surrogates made one; a half alone is none, as Go's decoder has it."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def unquoted(text: str) -> bool | int | float | str | None:

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from io import StringIO
 
 from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString, SingleQuotedScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
 from donjon.admission import cel
 from donjon.admission.agent import Account
@@ -109,7 +109,7 @@ def _laid_out(value: Json) -> Json:
             return {_quoted(key): _laid_out(inner) for key, inner in value.items()}
         case list():
             return [_laid_out(inner) for inner in value]
-        case str() if len(value) > _SHORT or "\n" in value:
+        case str() if (len(value) > _SHORT or "\n" in value) and _as_it_is(value):
             block: str = LiteralScalarString(value)
             return block
         case str():
@@ -118,8 +118,16 @@ def _laid_out(value: Json) -> Json:
             return value
 
 
+def _as_it_is(text: str) -> bool:
+    """Whether every character can stand there as it is; escapes there are only in quotation marks."""
+    return all(line.isprintable() for line in text.split("\n"))
+
+
 def _quoted(text: str) -> str:
     """In quotation marks where kubectl would read another thing: our writer knows YAML 1.2, in which `yes` is a plain word."""
+    if not _as_it_is(text):
+        escaped: str = DoubleQuotedScalarString(text)
+        return escaped
     if isinstance(unquoted(text), str):
         return text
     quoted: str = SingleQuotedScalarString(text)
