@@ -4,12 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.attestation.worlds import trusted
 
 from donjon.attestation import quote, verify
 from donjon.attestation.verify import VerifiedQuote
-from donjon.collateral import trusted
 from donjon.errors import DonjonError
-from donjon.pki import intel
 from donjon.simulation.intel.quotes import Encoded
 from donjon.simulation.intel.setting import SHAPES
 from donjon.simulation.intel.world import World
@@ -21,8 +20,7 @@ SGX = ("v3 SGX", "v4 SGX", "v5 SGX")
 
 def judge(made: World) -> VerifiedQuote:
     """What is true about the world's quote, under its own root and at its moment."""
-    collateral = trusted.trust(made.collateral, intel.anchor(made.root))
-    return verify.verify(quote.parse(made.quote.data), collateral, made.setting.moment)
+    return verify.verify(quote.parse(made.quote.data), trusted(made), made.setting.moment)
 
 
 def refusal(made: World) -> str:

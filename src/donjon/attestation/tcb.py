@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from donjon.collateral.levels import Standing, SvnLevel
-from donjon.collateral.status import TcbStatus
+from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.collateral.tcbinfo import Module, TcbInfo
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.pki.pck import PckPlatform
@@ -121,7 +121,12 @@ def _converged(platform: TcbStatus, components: list[TcbStatus]) -> TcbStatus:
 
 
 def _relaunched(launch: TcbVerdict, current: TcbVerdict) -> TcbVerdict:
-    """A TD that was launched on an old TCB, on a platform that is current by now, needs only a new launch."""
+    """A TD that was launched on an old TCB, on a platform that is current by now, needs only a new launch.
+
+    Intel's library looks at the current TCB only where the one at launch is out of date; here, what nobody can accept wins.
+    """
+    if current.status in TERMINAL and launch.status not in TERMINAL:
+        return current
     if launch.status not in _OUT_OF_DATE or current.status not in _CURRENT:
         return launch
     configure = {launch.status, current.status} & _NEEDS_CONFIGURATION

@@ -61,7 +61,7 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     tcb_info_signer, _ = _chain(collateral.tcb_info_issuer_chain, anchor, _SIGNER)
     same = collateral.qe_identity_issuer_chain == collateral.tcb_info_issuer_chain
     qe_identity_signer = tcb_info_signer if same else _chain(collateral.qe_identity_issuer_chain, anchor, _SIGNER)[0]
-    for certificate in (pck_ca, tcb_info_signer, qe_identity_signer):
+    for certificate in (root, pck_ca, tcb_info_signer, qe_identity_signer):
         check_not_revoked(certificate, root_ca_crl)
     # 3. The documents' signatures, over the bytes received.
     _check_signature("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)

@@ -1,6 +1,5 @@
 """A whole make-believe world as bytes: certificates, revocation lists, documents and a quote that fit one another."""
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -49,7 +48,7 @@ def make(setting: Setting) -> World:
     pem = {role: certificate.public_bytes(Encoding.PEM) for role, certificate in issued.items()}
     tcb_info, qe_identity = setting.tcb_info.text(), setting.qe_identity.text()
     extension = setting.extension
-    tcb = (extension.cpusvn or bytes(extension.components)) + struct.pack("<H", extension.pcesvn) + extension.pce_id
+    tcb = (extension.cpusvn or bytes(extension.components)) + (extension.pcesvn & 0xFFFF).to_bytes(2, "little") + extension.pce_id
     return World(
         setting=setting,
         quote=quotes.encode(setting.quote, seed, pem, tcb),

@@ -1,0 +1,358 @@
+"""Certificates that are not those of the hierarchy, or not for what they are used (facts 4.10, clauses 17 to 25, and 6.3)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from tests.attestation.vectors import POOL
+from tests.broken.worlds import KINDS, judge, refusal, with_quote
+from tests.simulation.intel import MOMENT, SEED, world
+
+from donjon.attestation import quote, verify
+from donjon.collateral import trusted
+from donjon.errors import DonjonError, Untrusted
+from donjon.pki import intel, pem
+from donjon.simulation.intel.certificates import CA_USAGES, LEAF_USAGES, Role, pck_extension
+from donjon.simulation.intel.extension import ARC, tlv
+from donjon.simulation.intel.keys import private_key
+from donjon.simulation.intel.setting import setting
+from donjon.simulation.intel.world import World, make
+
+SECOND = timedelta(seconds=1)
+CERTIFICATES = POOL / "certs"
+CAS = {Role.PROCESSOR_CA: "processor_ca", Role.PLATFORM_CA: "platform_ca"}
+
+
+def under(made: World, root: bytes) -> str:
+    """The code that the world is refused with under that root."""
+    with pytest.raises(DonjonError) as caught:
+        verify.verify(quote.parse(made.quote.data), trusted.trust(made.collateral, intel.anchor(root)), made.setting.moment)
+    return caught.value.code
+
+
+def surgery(certificate: bytes, signer: str, change: Callable[[bytes], bytes]) -> bytes:
+    """The certificate with its body changed and signed again, for what the library's builder does not write."""
+    body = change(x509.load_pem_x509_certificate(certificate).tbs_certificate_bytes)
+    signature = private_key(SEED, signer).sign(body, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    der = tlv(0x30, body + algorithm + tlv(0x03, b"\0" + signature))
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+
+
+def with_leaf(made: World, leaf: bytes) -> World:
+    """The world with another PCK certificate in its quote."""
+    data = made.quote.data.replace(made.certificates[Role.PCK], leaf)
+    assert len(leaf) == len(made.certificates[Role.PCK])
+    return with_quote(made, data)
+
+
+def test_intels_pre_production_root() -> None:
+    """Intel's SBX root, which has the name of the real one, looked at under Intel's root. Refused. Clause 17."""
+    (root,) = pem.parse((CERTIFICATES / "SBX_preproduction_root_UNTRUSTED.pem").read_bytes(), 1)
+    with pytest.raises(Untrusted, match="DJ220"):
+        intel.root(root, intel.INTEL)
+    assert intel.anchor(root).subject == intel.INTEL.subject
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_make_believe_world_under_intels_root(kind: str) -> None:
+    """A whole world that fits itself, looked at under Intel's root. Refused. Clause 18."""
+    assert under(world(kind), (CERTIFICATES / "sgx_root_ca_2018_2049.pem").read_bytes()) == "DJ220"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_root_of_ones_own_with_the_right_names(kind: str) -> None:
+    """All names as those of the trusted hierarchy, all keys others. Refused. Clauses 18, 19 and 25."""
+    trusted_root = make(setting(b"the trusted one", MOMENT, kind)).root
+    assert under(world(kind), trusted_root) == "DJ220"
+
+
+def test_a_root_with_the_right_key_and_another_name() -> None:
+    """The trusted key under another name. Refused. Clause 19."""
+    made = world("v3 SGX", {"hierarchy.root.common_name": "Donjon simulated other SGX Root CA"})
+    assert under(made, world().root) == "DJ220"
+
+
+@pytest.mark.parametrize("name", ["Somebody", "", "SGX Root CA", "Donjon simulated SGX Root CA 2"])
+def test_a_trusted_root_that_does_not_say_whose_it_is(name: str) -> None:
+    """A root that is trusted by name and key, but is no "… SGX Root CA". Refused. Facts 4.2."""
+    names = {"hierarchy.root.common_name": name or " ", "hierarchy.processor_ca.issuer_name": name or " "}
+    assert refusal(world("v3 SGX", names)) == "DJ221"
+
+
+def test_the_same_root_in_another_edition() -> None:
+    """The root's certificate with other dates, same name and key, as Intel has two. Accepted. Facts 1.3."""
+    other = world("v3 SGX", {"hierarchy.root.ends": MOMENT + timedelta(days=365)})
+    assert other.root != world().root
+    collateral = trusted.trust(other.collateral, intel.anchor(world().root))
+    assert verify.verify(quote.parse(world().quote.data), collateral, MOMENT).tcb.status == "UpToDate"
+
+
+AUTHORITY_SPOILERS = {
+    "without CA:TRUE": {"authority": False, "path_length": None},
+    "without basicConstraints": {"authority": None, "path_length": None},
+    "without a path length": {"path_length": None},
+    "with a path length of one more": {"path_length": 1},
+    "without keyUsage": {"usages": None},
+    "without keyCertSign": {"usages": frozenset({"crl_sign"})},
+    "without cRLSign": {"usages": frozenset({"key_cert_sign"})},
+    "with the usages of a leaf": {"usages": LEAF_USAGES},
+}
+
+
+@pytest.mark.parametrize("ca", CAS)
+@pytest.mark.parametrize("change", AUTHORITY_SPOILERS.values(), ids=AUTHORITY_SPOILERS)
+def test_an_intermediate_that_may_not_sign(ca: Role, change: dict[str, object]) -> None:
+    """root → **CA, spoilt** → leaf. Refused; `cryptography` accepts one without a path length (facts 6.3). Clause 20."""
+    changes = {f"hierarchy.{CAS[ca]}.{field}": value for field, value in change.items()}
+    assert refusal(world("v3 SGX", changes, ca=ca)) == "DJ222"
+
+
+@pytest.mark.parametrize("change", AUTHORITY_SPOILERS.values(), ids=AUTHORITY_SPOILERS)
+def test_a_root_that_may_not_sign(change: dict[str, object]) -> None:
+    """**root, spoilt** → CA → leaf; an anchor is looked at, too. Refused. Clause 20."""
+    field_of_a_root = {field: 2 if field == "path_length" and value == 1 else value for field, value in change.items()}
+    assert refusal(world("v3 SGX", {f"hierarchy.root.{field}": value for field, value in field_of_a_root.items()})) == "DJ222"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"authority": True, "path_length": None},
+        {"authority": None},
+        {"usages": None},
+        {"usages": CA_USAGES},
+        {"usages": LEAF_USAGES | {"key_cert_sign"}},
+        {"usages": frozenset({"key_agreement"})},
+    ],
+    ids=["CA:TRUE", "no basicConstraints", "no keyUsage", "usages of a CA", "keyCertSign besides", "no digitalSignature"],
+)
+@pytest.mark.parametrize("leaf", ["pck", "tcb_signing"])
+def test_a_leaf_that_could_be_an_authority(leaf: str, change: dict[str, object]) -> None:
+    """CA → **leaf that may sign certificates, or nothing**. Refused. Clause 21, and facts 6.3."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{leaf}.{field}": value for field, value in change.items()})) == "DJ222"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_leaf_signed_by_a_leaf(kind: str) -> None:
+    """root → CA → leaf → **fake leaf**, shown as fake leaf, leaf, root. Refused. Clause 21."""
+    fake = {"hierarchy.pck.signed_by": Role.PCK.name, "hierarchy.pck.key": "fake", "quote.qe_signed_by": "fake"}
+    own = world(kind).certificates
+    certification = world(kind, fake).certificates[Role.PCK] + own[Role.PCK] + own[Role.ROOT]
+    assert refusal(world(kind, {**fake, "quote.certification": certification})) == "DJ221"
+
+
+def test_a_chain_of_four_with_a_leaf_between() -> None:
+    """fake leaf, leaf, CA, root. Refused. Clause 21."""
+    made = world("v3 SGX", {"hierarchy.pck.signed_by": Role.PCK.name, "hierarchy.pck.key": "fake"})
+    own = world().certificates
+    certification = made.certificates[Role.PCK] + own[Role.PCK] + own[Role.PROCESSOR_CA] + own[Role.ROOT]
+    assert refusal(world("v3 SGX", {"quote.certification": certification})) == "DJ204"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quote.chain": (Role.PCK, Role.TCB_SIGNING, Role.ROOT), "hierarchy.pck.issuer": Role.TCB_SIGNING},
+        {"quote.chain": (Role.TCB_SIGNING, Role.PROCESSOR_CA, Role.ROOT), "quote.qe_signed_by": Role.TCB_SIGNING.name},
+        {"signing.pck_crl_chain": (Role.TCB_SIGNING, Role.ROOT), "pck_crl.issuer": Role.TCB_SIGNING},
+    ],
+    ids=["it signs a leaf", "it is shown as the leaf", "it signs the CRL"],
+)
+def test_a_tcb_signer_in_another_role(changes: dict[str, object]) -> None:
+    """The TCB signer as PCK CA or as PCK certificate. Refused; `cryptography` accepts it as leaf (facts 6.3). Clause 22."""
+    assert refusal(world("v3 SGX", changes)) == "DJ221"
+
+
+@pytest.mark.parametrize("signer", [Role.PROCESSOR_CA, Role.PLATFORM_CA, Role.PCK])
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+def test_a_document_signed_by_a_certificate_of_another_role(document: str, signer: Role) -> None:
+    """[TCB info | signature by a PCK CA | PCK CA → root]. Refused. Clause 22."""
+    changes = {f"signing.{document}_by": signer.name, f"signing.{document}_chain": (signer, Role.ROOT)}
+    assert refusal(world("v3 SGX", changes)) == "DJ221"
+
+
+def test_a_document_signed_by_the_root() -> None:
+    """[TCB info | signature by the root | root → root]. Refused. Clause 22."""
+    changes = {"signing.tcb_info_by": Role.ROOT.name, "signing.tcb_info_chain": (Role.ROOT, Role.ROOT)}
+    assert refusal(world("v3 SGX", changes)) == "DJ221"
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize("name", ["Donjon simulated SGX PCK", "Intel SGX PCK Certificate", "somebody", *Role])
+def test_a_certificate_under_another_name(role: str, name: str) -> None:
+    """… → **"somebody"** → …, all signatures right. Refused. Facts 6.3."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.common_name": name})) in {"DJ221", "DJ222"}
+
+
+@pytest.mark.parametrize("role", ["processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize("field", ["issuer_name", "organisation"])
+def test_a_certificate_of_an_issuer_under_another_name(role: str, field: str) -> None:
+    """… → leaf of **"another issuer"**, signed by the right key. Refused. Facts 6.3."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.{field}": "somebody"})) in {"DJ222", "DJ225"}
+
+
+def test_a_leaf_issued_by_the_root_itself() -> None:
+    """root → leaf, shown with the CA between, or twice the root. Refused; `cryptography` accepts it (facts 6.3). Clause 21."""
+    changes: dict[str, object] = {"hierarchy.pck.issuer": Role.ROOT}
+    assert refusal(world("v3 SGX", changes)) == "DJ222"
+    assert refusal(world("v3 SGX", {**changes, "quote.chain": (Role.PCK, Role.ROOT, Role.ROOT)})) == "DJ221"
+
+
+def test_a_leaf_of_the_other_ca() -> None:
+    """root → processor CA, leaf of the platform CA, shown together. Refused. Facts 6.3, "another CA's name"."""
+    assert refusal(world("v3 SGX", {"hierarchy.pck.issuer": Role.PLATFORM_CA})) == "DJ222"
+    assert refusal(world("v3 SGX", {"hierarchy.pck.issuer_name": "Donjon simulated SGX PCK Platform CA"})) == "DJ222"
+
+
+@pytest.mark.parametrize(
+    ("role", "code"), [("root", "DJ207"), ("processor_ca", "DJ207"), ("tcb_signing", "DJ207"), ("pck", "DJ207")]
+)
+def test_a_key_of_another_curve(role: str, code: str) -> None:
+    """… → **a P-384 key**. Refused; `cryptography` accepts a P-384 leaf (facts 6.3)."""
+    made = world("v3 SGX", {f"hierarchy.{role}.curve": "secp384r1", f"hierarchy.{role}.key": "on P-384"})
+    if role == "root":
+        with pytest.raises(DonjonError, match=code):
+            intel.anchor(made.root)
+    else:
+        assert refusal(made) == code
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize("field", ["authority_key_id"])
+def test_a_key_identifier_of_another_key(role: str, field: str) -> None:
+    """The issuer's name and signature right, its key identifier another. Refused; `cryptography` accepts it (facts 6.3)."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.{field}": "another key"})) in {"DJ222", "DJ225"}
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca"])
+def test_an_issuer_that_states_another_keys_identifier(role: str) -> None:
+    """The issuer's own identifier is not that which the issued name. Refused. Facts 6.3."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.subject_key_id": "another key"})) in {"DJ222", "DJ225"}
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize("oid", ["2.5.29.35", "2.5.29.14"], ids=["AKI", "SKI"])
+def test_a_certificate_without_key_identifiers(role: str, oid: str) -> None:
+    """AKI or SKI left out. Refused. Facts 4.2, "a careful verifier adds"."""
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.without": frozenset({oid})})) == "DJ222"
+
+
+def test_a_root_whose_own_signature_is_bad() -> None:
+    """root, right name and key, signed by another key. Refused; `cryptography` accepts it as an anchor (facts 6.3)."""
+    assert (
+        refusal(world("v3 SGX", {"hierarchy.root.signed_by": "another key", "hierarchy.root.authority_key_id": "ROOT"}))
+        == "DJ222"
+    )
+
+
+def test_an_intermediate_as_anchor() -> None:
+    """The PCK CA trusted by its name and key as if it were a root. Refused; `cryptography` accepts it (facts 6.3)."""
+    assert under(world(), world().certificates[Role.PROCESSOR_CA]) == "DJ220"
+    chain = (Role.PROCESSOR_CA, Role.PROCESSOR_CA)
+    made = world("v3 SGX", {"signing.pck_crl_chain": chain})
+    assert under(made, made.certificates[Role.PROCESSOR_CA]) == "DJ221"
+
+
+EXTENSION = world().setting.extension
+
+
+def test_a_leaf_without_the_sgx_extension() -> None:
+    """CA → leaf without 1.2.840.113741.1.13.1. Refused. Clause 23."""
+    assert refusal(world("v3 SGX", {"extension_value": b""})) == "DJ208"
+
+
+def test_a_leaf_with_the_extension_twice() -> None:
+    """CA → leaf with the SGX extension twice, signed so. Refused. Clause 23."""
+    twin = pck_extension(EXTENSION.encode(), oid=ARC[:-1] + "9")
+    made = world("v3 SGX", {"hierarchy.pck.extensions": (twin,)})
+    one, other = (bytes.fromhex("2a864886f84d010d") + bytes([last]) for last in (1, 9))
+
+    def twice(body: bytes) -> bytes:
+        return body.replace(b"\x06\x09" + other, b"\x06\x09" + one)
+
+    assert refusal(with_leaf(made, surgery_of(made, twice))) in {"DJ208", "DJ222"}
+
+
+def surgery_of(made: World, change: Callable[[bytes], bytes]) -> bytes:
+    """The world's PCK certificate changed so; signatures differ in length, so one is made that fits."""
+    own = made.certificates[Role.PCK]
+    return next(leaf for _ in range(100) if len(leaf := surgery(own, Role.PROCESSOR_CA.name, change)) == len(own))
+
+
+def test_the_surgery_alone_changes_nothing() -> None:
+    """CA → leaf, taken apart, put together and signed again. Accepted: what is refused above is not refused for that."""
+    made = world()
+    assert judge(with_leaf(made, surgery_of(made, lambda body: body))).tcb.status == "UpToDate"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extension.ppid": bytes(15)},
+        {"extension.ppid": bytes(17)},
+        {"extension.cpusvn": bytes(15)},
+        {"extension.pce_id": bytes(1)},
+        {"extension.pce_id": bytes(3)},
+        {"extension.fmspc": bytes(5)},
+        {"extension.fmspc": bytes(7)},
+        {"extension.sgx_type": 3},
+        {"extension.pcesvn": 65536},
+        {"extension.pcesvn": -1},
+        {"extension_value": EXTENSION.encode()[:-1]},
+        {"extension_value": EXTENSION.encode() + b"\0"},
+        {"extension_value": tlv(0x30, b"")},
+        {"extension_value": bytes(5000)},
+    ],
+    ids=str,
+)
+def test_a_leaf_whose_extension_has_another_shape(changes: dict[str, object]) -> None:
+    """CA → leaf whose SGX extension has fields of other lengths, or more behind it. Refused. Clause 23."""
+    assert refusal(world("v3 SGX", changes)) in {"DJ208", "DJ205"}
+
+
+@pytest.mark.parametrize("ca", CAS)
+def test_the_extension_of_the_other_ca(ca: Role) -> None:
+    """Processor CA → leaf with seven elements, platform CA → leaf with five. Refused. Clause 23, facts 4.7."""
+    other = setting(SEED, MOMENT, "v3 SGX", next(each for each in CAS if each is not ca)).extension
+    assert refusal(world("v3 SGX", {"extension": other}, ca=ca)) == "DJ208"
+
+
+@pytest.mark.parametrize("ca", CAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_extension_of_either_ca(kind: str, ca: Role) -> None:
+    """Five elements under the processor CA, seven under the platform CA. Accepted. Facts 4.7."""
+    found = judge(world(kind, ca=ca)).platform
+    assert (found.ca == "platform", found.flags is not None) == (ca is Role.PLATFORM_CA, ca is Role.PLATFORM_CA)
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+def test_a_critical_extension_that_nobody_knows(role: str) -> None:
+    """… → certificate with a critical extension of an unknown kind. Refused. Clause 23."""
+    unknown = pck_extension(b"\x05\x00", critical=True, oid="1.2.3.4")
+    assert refusal(world("v3 SGX", {f"hierarchy.{role}.extensions": (unknown,)})) == "DJ222"
+
+
+def test_the_sgx_extension_marked_critical() -> None:
+    """CA → leaf whose SGX extension is critical, which Intel's never is. Refused. Clause 23."""
+    carried = pck_extension(EXTENSION.encode(), critical=True)
+    assert refusal(world("v3 SGX", {"extension_value": b"", "hierarchy.pck.extensions": (carried,)})) == "DJ222"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize(("field", "away"), [("begins", SECOND), ("ends", -SECOND)])
+def test_a_certificate_outside_its_window(kind: str, role: str, field: str, away: timedelta) -> None:
+    """Not yet valid, or no longer, by one second. Refused; QVL does not look at notBefore. Clause 24."""
+    assert refusal(world(kind, {f"hierarchy.{role}.{field}": MOMENT + away})) == "DJ223"
+
+
+@pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
+@pytest.mark.parametrize("field", ["begins", "ends"])
+def test_a_certificate_on_the_edge_of_its_window(role: str, field: str) -> None:
+    """The first second, or the last. Accepted (RFC 5280, 4.1.2.5: both are part of it). Clause 24."""
+    assert judge(world("v3 SGX", {f"hierarchy.{role}.{field}": MOMENT})).tcb.status == "UpToDate"

@@ -1,0 +1,111 @@
+"""Revocation lists that are missing, old, another's or lied about (facts 4.10, clauses 26 to 34)."""
+
+from datetime import timedelta
+
+import pytest
+from tests.broken.worlds import KINDS, judge, refusal, with_part
+from tests.simulation.intel import MOMENT, world
+
+from donjon.simulation.intel.certificates import Role
+
+LISTS = ("root_ca_crl", "pck_crl")
+PLANS = {"root_ca_crl": "root_crl", "pck_crl": "pck_crl"}
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_missing_list(crl: str) -> None:
+    """collateral without a CRL. Refused. Clause 26."""
+    assert refusal(with_part(world(), crl, b"")) == "DJ206"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("own", "other"), [(Role.PROCESSOR_CA, Role.PLATFORM_CA), (Role.PLATFORM_CA, Role.PROCESSOR_CA)])
+def test_the_list_of_the_other_ca(kind: str, own: Role, other: Role) -> None:
+    """leaf of one PCK CA, **CRL of the other**, genuine. Refused. Clause 27."""
+    changes = {"pck_crl.issuer": other, "signing.pck_crl_chain": (other, Role.ROOT)}
+    assert refusal(world(kind, changes, ca=own)) == "DJ231"
+
+
+def test_the_roots_list_for_that_of_the_ca() -> None:
+    """The root's CRL twice. Refused. Clause 27."""
+    assert refusal(with_part(world(), "pck_crl", world().root_ca_crl)) == "DJ225"
+    assert refusal(with_part(world(), "root_ca_crl", world().pck_crl)) == "DJ225"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_past_its_next_update(kind: str, crl: str) -> None:
+    """nextUpdate a second ago. Verified and told (`outside_validity`), for acceptance to refuse. Clause 28."""
+    assert judge(world(kind, {f"{PLANS[crl]}.next_update": MOMENT - SECOND})).outside_validity == (crl,)
+    assert judge(world(kind, {f"{PLANS[crl]}.next_update": MOMENT})).outside_validity == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_from_the_future(kind: str, crl: str) -> None:
+    """thisUpdate in a second. Refused. Clause 29."""
+    assert refusal(world(kind, {f"{PLANS[crl]}.issued": MOMENT + SECOND})) == "DJ226"
+    assert judge(world(kind, {f"{PLANS[crl]}.issued": MOMENT})).tcb.status == "UpToDate"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_that_another_key_signed(crl: str) -> None:
+    """All as it should be, signed by another key. Refused. Clause 30."""
+    signer = Role.ROOT if crl == "root_ca_crl" else Role.PROCESSOR_CA
+    changes = {f"{PLANS[crl]}.signed_by": "another key", f"{PLANS[crl]}.authority_key_id": signer.name}
+    assert refusal(world("v3 SGX", changes)) == "DJ225"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_of_an_issuer_under_another_name(crl: str) -> None:
+    """The right key, another issuer's name. Refused. Clause 30."""
+    assert refusal(world("v3 SGX", {f"{PLANS[crl]}.issuer_name": "somebody"})) == "DJ225"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ca", [Role.PROCESSOR_CA, Role.PLATFORM_CA])
+def test_a_revoked_leaf(kind: str, ca: Role) -> None:
+    """PCK CRL: the leaf's serial number. Refused. Clause 31."""
+    assert refusal(world(kind, {"pck_crl.revoked": frozenset({Role.PCK})}, ca=ca)) == "DJ224"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("revoked", [Role.PROCESSOR_CA, Role.TCB_SIGNING, Role.ROOT])
+def test_a_revoked_intermediate_or_signer(kind: str, revoked: Role) -> None:
+    """root CRL: the CA's serial number, the TCB signer's, or the root's own. Refused. Clause 31."""
+    assert refusal(world(kind, {"root_crl.revoked": frozenset({revoked})})) == "DJ224"
+
+
+def test_serial_numbers_of_others() -> None:
+    """PCK CRL with 500 other serial numbers, root CRL with the other CA's and with the leaf's, which is none of its. Accepted."""
+    others = {"pck_crl.others": tuple(range(1, 501)), "root_crl.revoked": frozenset({Role.PLATFORM_CA, Role.PCK})}
+    assert judge(world("v3 SGX", others)).tcb.status == "UpToDate"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+@pytest.mark.parametrize("behind", [b"\0", b"\x05\0", b"\n"])
+def test_bytes_behind_a_list(crl: str, behind: bytes) -> None:
+    """[CRL] 00. Refused (dcap-qvl once took them: facts 4.9). Clause 32."""
+    made = world()
+    data: bytes = getattr(made, crl)
+    assert refusal(with_part(made, crl, data + behind)) == "DJ206"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_without_a_number(crl: str) -> None:
+    """CRL without CRL number. Refused. Clause 33."""
+    assert refusal(world("v3 SGX", {f"{PLANS[crl]}.number": None})) == "DJ225"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_that_names_another_key(crl: str) -> None:
+    """CRL, signed by the right key, whose AKI names another. Refused. Facts 4.2, step 8."""
+    assert refusal(world("v3 SGX", {f"{PLANS[crl]}.authority_key_id": "another key"})) == "DJ225"
+
+
+@pytest.mark.parametrize("role", [Role.ROOT, Role.TCB_SIGNING, Role.PCK])
+def test_a_list_issued_by_someone_who_is_no_pck_ca(role: Role) -> None:
+    """PCK CRL, honestly signed by another certificate of the hierarchy, with its chain. Refused. Facts 4.4, step 2."""
+    changes = {"pck_crl.issuer": role, "signing.pck_crl_chain": (role, Role.ROOT)}
+    assert refusal(world("v3 SGX", changes)) in {"DJ221", "DJ222"}
