@@ -3,16 +3,15 @@
 These tests take Donjon out of the testbed and put it back. A cluster that was given keeps its Donjon as it is.
 """
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from testbed import demo
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, condition, offered, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
+from tests.cluster.release import Release, is_wired, outcome
 
 Wait = Callable[..., Any]
 
@@ -23,47 +22,6 @@ EVERYWHERE = f"clusterroles,clusterrolebindings,{POLICY_KINDS}"
 INSIDE = "daemonsets,jobs,pods,serviceaccounts,configmaps,secrets,services,roles,rolebindings"
 OURS = ("-l", "app.kubernetes.io/part-of=donjon")
 OUR_LABELS = ("donjon.dev/", "sgx.intel.com/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """Donjon's release, by Helm."""
-
-    cluster: Cluster
-
-    def command(self, *arguments: str) -> list[str]:
-        testbed = self.cluster.testbed
-        assert testbed is not None
-        where = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", NAMESPACE)
-        return [str(testbed.layout.program("helm")), *arguments, *where]
-
-    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False, timeout=120)
-
-    def run(self, *arguments: str) -> str:
-        done = self.attempt(*arguments)
-        if done.returncode != 0:
-            pytest.fail(f"helm {' '.join(arguments)}: {done.stderr.strip()}", pytrace=False)
-        return done.stdout
-
-    def upgrade_command(self, *settings: str, name: str = "donjon") -> list[str]:
-        """Install or upgrade; a `setting` is as for --set-json."""
-        testbed = self.cluster.testbed
-        assert testbed is not None
-        chart = str(testbed.layout.checkout / "deploy" / "chart")
-        root = ("--set", f"node.hostRoot={self.cluster.host_root}", "--set", "image.pullPolicy=Never")
-        options = [part for setting in settings for part in ("--set-json", setting)]
-        return ["upgrade", "--install", name, chart, "--create-namespace", *root, *options]
-
-    def upgrade(self, *settings: str) -> str:
-        return self.run(*self.upgrade_command(*settings), "--wait", "--timeout", "90s")
-
-    def is_there(self) -> bool:
-        return bool(json.loads(self.run("list", "--output", "json")))
-
-    def uninstall(self) -> None:
-        if self.is_there():
-            self.run("uninstall", "donjon", "--timeout", "60s")
 
 
 def names(cluster: Cluster, kinds: str, *where: str) -> set[str]:
@@ -79,21 +37,6 @@ def cluster_wide(cluster: Cluster) -> set[str]:
 
 def allocatable(cluster: Cluster, node: str) -> int:
     return int(offered(cluster, node)[EPC][1] or 0)
-
-
-def outcome(cluster: Cluster) -> str:
-    """What becomes of a pod that asks in the FAQ's unit: wired with its device, refused because nothing wired it, or unwired."""
-    asks = pod("probe", image=ORDINARY_IMAGE, limits={"sgx.intel.com/sgx_epc_mem_in_MiB": "1"})
-    create = ("create", "--dry-run=server", "-o", "json", "-n", "default", "-f", "-")
-    tried = cluster.kubectl(*create, stdin=json.dumps(asks), check=False)
-    if "[DJ102]" in tried or "[DJ101]" in tried:
-        return "refused"
-    limits: dict[str, str] = json.loads(tried)["spec"]["containers"][0]["resources"]["limits"]
-    return "wired" if limits == {EPC: "1Mi", ENCLAVE: "1"} else "unwired"
-
-
-def is_wired(cluster: Cluster) -> bool:
-    return outcome(cluster) == "wired"
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,12 @@ def test_a_certificate_is_renewed_after_two_thirds_of_its_life(later: timedelta,
     assert planned(Held(present=FIRST), later) is step
 
 
+def test_a_certificate_is_renewed_sooner_once_lifetimes_are_shorter() -> None:
+    shorter = Pace.of(timedelta(days=3))
+    assert plan(Held(present=FIRST), FIRST.authority.pem, START + 2 * DAY - timedelta(seconds=1), shorter) is Step.NOTHING
+    assert plan(Held(present=FIRST), FIRST.authority.pem, START + 2 * DAY, shorter) is Step.PREPARE
+
+
 def test_where_there_is_none_one_is_made() -> None:
     assert planned(Held(), timedelta(0)) is Step.BEGIN
     assert after(Step.BEGIN, Held(), FIRST, START) == Held(present=FIRST)

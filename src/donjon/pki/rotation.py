@@ -61,7 +61,7 @@ def plan(held: Held, told: bytes, moment: datetime, pace: Pace) -> Step:
             return Step.SWITCH
     if present is None or not _good(present, moment):
         return Step.BEGIN
-    if successor is None and moment >= present.made + (present.ends - present.made) * 2 / 3:
+    if successor is None and moment >= present.made + min(present.ends - present.made, pace.lifetime) * 2 / 3:
         return Step.PREPARE
     return Step.FORGET if any(authority.ends <= moment for authority in held.retired) else Step.NOTHING
 

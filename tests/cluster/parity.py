@@ -1,0 +1,136 @@
+"""What the API server makes of pods, beside what the Python rules make of them.
+
+What core validation says first, in its own words, is a list here: such pods never reach the refusing policy.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.admission.samples import collected, generated
+from tests.cluster.conftest import Cluster
+
+from donjon.admission.kubernetes import completed
+from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.verdict import Verdict, decide
+from donjon.findings import Severity
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.quantities import MAX, exact
+
+GENERATED = 400
+BATCHES = ("collected", "generated")
+
+CORE_VALIDATION = (
+    "must be an integer",  # fractions, and some whole numbers beyond an int64: 7Ei, 2E
+    "must be greater than or equal to 0",
+    "must be equal to",
+    "Limit must be set",
+)
+"""The words of Kubernetes itself, which validates before it asks the refusing policy."""
+
+_REFUSED = re.compile(
+    r'^Error from server \((?P<reason>\w+)\): .*?(?:pods "|Pod "|Pods? ")(?P<name>[a-z0-9-]+)" is (?P<words>.*)$'
+)
+
+_WARNED = re.compile(r"^Warning: .*? with binding '[^']*': (?P<subject>.*?): .*\[(?P<code>DJ\d+)\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of all pods: those that came out, and the words about those that did not."""
+
+    admitted: dict[str, JsonObject]
+    refused: dict[str, str]
+    warned: set[tuple[str, str]]  # subject and code; kubectl says the same words only once
+
+
+def agree(cluster: Cluster, around: Surroundings, settings: Settings, batch: str) -> None:
+    """Fail where a pod of the batch comes out otherwise, or with other codes, than by the Python rules."""
+    pods = collected() if batch == "collected" else generated(random.Random(20), GENERATED)  # noqa: S311 - not for secrets
+    verdicts = {str(at(pod, "metadata", "name")): decide(completed(pod), around, settings) for pod in pods}
+    outcome = through_the_server(cluster, around.namespace, pods)
+    assert sorted((*outcome.admitted, *outcome.refused)) == sorted(verdicts)
+
+    differing = [told for name, verdict in verdicts.items() if (told := difference(name, verdict, outcome))]
+    assert differing == []
+    of_core = {name for name, words in outcome.refused.items() if any(each in words for each in CORE_VALIDATION)}
+    reached = [verdict for name, verdict in verdicts.items() if name not in of_core]
+    assert outcome.warned == {
+        (finding.subject, finding.code)
+        for verdict in reached
+        for finding in verdict.findings
+        if finding.severity is Severity.WARNING
+    }
+    assert len(of_core) < len(pods) / 2, "most pods reach the policies"
+
+
+def through_the_server(cluster: Cluster, namespace: str, pods: list[JsonObject]) -> Outcome:
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+    said = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-o", "json", "-f", "-", stdin=listed, check=False)
+    first_error = re.search(r"^(Warning|Error)", said, re.MULTILINE)
+    out, words = (said[: first_error.start()], said[first_error.start() :]) if first_error else (said, "")
+    admitted = {str(at(item, "metadata", "name")): item for item in one_by_one(out)}
+    refused = {found["name"]: found[0] for line in words.splitlines() if (found := _REFUSED.match(line))}
+    warned = {(found["subject"], found["code"]) for line in words.splitlines() if (found := _WARNED.match(line))}
+    return Outcome(admitted=admitted, refused=refused, warned=warned)
+
+
+def one_by_one(text: str) -> Iterator[JsonObject]:
+    """The objects that kubectl prints one after the other."""
+    while text := text.strip():
+        found, end = json.JSONDecoder().raw_decode(text)
+        yield found
+        text = text[end:]
+
+
+def difference(name: str, verdict: Verdict, outcome: Outcome) -> str:
+    """In what the API server and the rules differ about a pod; nothing where they do not."""
+    words = outcome.refused.get(name)
+    if words is not None and any(each in words for each in CORE_VALIDATION):
+        return ""
+    expected = [finding.code for finding in verdict.findings if finding.severity is Severity.ERROR]
+    found = re.findall(r"\[(DJ\d+)\]", words or "")
+    if found != expected or "variables." in (words or ""):
+        return f"{name}: the server says {found or words}, the rules {expected}"
+    if words is None and wiring(outcome.admitted[name]) != wiring(verdict.admitted):
+        return f"{name}: the server makes {wiring(outcome.admitted[name])}, the rules {wiring(verdict.admitted)}"
+    return ""
+
+
+def wiring(pod: JsonObject) -> dict[str, Any]:
+    """What admission may change in a pod, quantities as numbers: the API server spells some of them anew."""
+    spec = at(pod, "spec")
+    return {
+        "annotations": at(pod, "metadata", "annotations") or {},
+        "nodeSelector": at(spec, "nodeSelector") or {},
+        "tolerations": [
+            each for each in objects(at(spec, "tolerations")) if not str(each.get("key")).startswith("node.kubernetes")
+        ],
+        "volumes": [
+            _volume(each) for each in objects(at(spec, "volumes")) if not str(each.get("name")).startswith("kube-api-access")
+        ],
+        "containers": [_container(each) for field in ("initContainers", "containers") for each in objects(at(spec, field))],
+    }
+
+
+def _volume(volume: JsonObject) -> JsonObject:
+    path = volume.get("hostPath")
+    return {**volume, "hostPath": {"type": "", **path}} if isinstance(path, dict) else volume
+
+
+def _container(container: JsonObject) -> dict[str, Any]:
+    mounts = objects(container.get("volumeMounts"))
+    return {
+        "name": container["name"],
+        "resources": {field: _amounts(at(container, "resources", field)) for field in ("limits", "requests")},
+        "env": container.get("env") or [],
+        "volumeMounts": [each for each in mounts if not str(each.get("name")).startswith("kube-api-access")],
+    }
+
+
+def _amounts(resources: Json) -> dict[str, Any]:
+    """The amounts as the API server counts, which caps what is written in Ki to Ei at the largest int64."""
+    return {name: min(exact(str(quantity)), MAX) for name, quantity in resources.items()} if isinstance(resources, dict) else {}
