@@ -7,6 +7,7 @@ from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, con
 from donjon.kube.json import Json, JsonObject
 
 AESM_VOLUME: JsonObject = {"name": "var-run-aesmd", "hostPath": {"path": "/var/run/aesmd"}}
+HOST_DEVICE: JsonObject = {"name": "d", "hostPath": {"path": "/dev/sgx/enclave"}}
 AESM_MOUNT: JsonObject = {"name": "var-run-aesmd", "mountPath": "/var/run/aesmd"}
 AFFINITY: JsonObject = {
     "nodeAffinity": {
@@ -75,11 +76,13 @@ SAMPLES: dict[str, JsonObject] = {
     "most-containers": _annotated("aesmd", *(limited({FAQ: 1, PROVISION: 1}, f"c{number}") for number in range(100))),
     "too-many-containers": pod(*(limited({FAQ: 1}, f"c{number}") for number in range(101))),
     "two-thousand-containers": pod(*(limited({FAQ: 1, EPC: 10, PROVISION: 1}, f"c{number}") for number in range(2000))),
+    "too-many-containers-and-a-device": pod(*(limited({FAQ: 1}, f"c{number}") for number in range(101)), volumes=[HOST_DEVICE]),
+    "any-number-of-containers-and-a-device": pod(*(container(f"c{number}") for number in range(101)), volumes=[HOST_DEVICE]),
     "copied-and-changed": pod(limited({EPC: "20Mi", ENCLAVE: 1}), annotations={EPC: "10Mi"}, tolerations=EVERY_NAME),
     "copied-and-put-behind-aesm": pod(
         limited({EPC: "10Mi", ENCLAVE: 1}), annotations={EPC: "10Mi"}, tolerations=EVERY_NAME, volumes=[AESM_VOLUME]
     ),
-    "host-device": pod(volumes=[{"name": "d", "hostPath": {"path": "/dev/sgx/enclave"}}]),
+    "host-device": pod(volumes=[HOST_DEVICE]),
     "zero": pod(limited({EPC: 0})),
     "exponent": pod(limited({EPC: "1e3"})),
     "half": pod(limited({EPC: "0.5Mi"})),

@@ -164,6 +164,18 @@ def test_ten_thousand_containers_that_do_not_ask_are_none_of_our_business() -> N
     assert (decided.patch, decided.findings) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("asks", "refused", "codes"),
+    [(True, False, ["DJ113", "DJ114"]), (True, True, ["DJ113"]), (False, False, ["DJ114"]), (False, True, ["DJ114"])],
+)
+def test_the_hosts_devices_are_seen_behind_any_number_of_containers(*, asks: bool, refused: bool, codes: list[str]) -> None:
+    limits: JsonObject = {EPC: "1Mi"} if asks else {}
+    device: Json = [{"name": "d", "hostPath": {"path": "/dev/sgx_enclave"}}]
+    many = pod(*(asking(limits, f"c{number}") for number in range(200)), volumes=device)
+    found = decide(many, Surroundings(namespace="team"), Settings(refuse_host_devices=refused)).findings
+    assert [finding.code for finding in found] == codes
+
+
 def test_check_refuses_ten_thousand_containers_in_one_line() -> None:
     done = checked(pod(*[limited({EPC: 1}, f"c{number}") for number in range(10_000)]))
     assert done.exit_code == 1

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.admission.pods import EPC, FAQ, WIRED, asking, container, pod
 
+from donjon.admission.nodes import LargestNode
 from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, parse, review
 from donjon.admission.settings import Settings
 from donjon.admission.verdict import Verdict
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject, at
+
+SHOWN_WHOLE = 256  # characters of one warning; of a longer one the API server may cut the rest
 
 
 def question(made: Json, **changed: Json) -> JsonObject:
@@ -86,6 +89,16 @@ def test_what_the_policies_refuse_the_webhook_admits_and_counts() -> None:
     assert response(reviewed)["allowed"] is True
     assert reviewed.outcome is Outcome.REFUSED
     assert "DJ105" in [finding.code for finding in reviewed.verdict.findings]
+
+
+def test_more_than_the_largest_node_has_is_warned_about_since_no_policy_can() -> None:
+    body = json.dumps(question(pod(asking({EPC: "16Gi"}, "c", securityContext={"privileged": True})))).encode()
+    nodes = LargestNode(name="sgx-1", epc=8 << 30, of=3)
+    (warning,) = json.loads(review(body, Settings(), nodes).body)["response"]["warnings"]
+    assert warning.startswith("pod: asks for 16Gi of EPC, and no node has that much: the largest of 3, sgx-1, has 8Gi: ")
+    assert len(warning) <= SHOWN_WHOLE
+    assert "warnings" not in response(review(body, Settings()))
+    assert "warnings" not in response(review(body, Settings(), LargestNode(name="sgx-1", epc=16 << 30, of=3)))
 
 
 def test_a_generated_name_stands_for_one_that_is_not_known_yet() -> None:

@@ -45,12 +45,14 @@ def reasons(intent: Intent, written: Intent, around: Surroundings, settings: Set
 
 
 def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Rule, ...]:
-    """All rules; but only one about a pod that does not ask, or that has more containers than are looked at."""
+    """All rules; but only one about a pod that does not ask, and hardly more about one with too many containers."""
     rules = table(refuse_host_devices=settings.refuse_host_devices) + ((BEYOND_NODES,) if around.largest_node else ())
     if not intent.asks:
         return tuple(rule for rule in rules if rule.code == HOST_DEVICES)
-    many = len(intent.containers) > MAX_CONTAINERS
-    return tuple(rule for rule in rules if (rule.code == "DJ113") is many)
+    if len(intent.containers) <= MAX_CONTAINERS:
+        return tuple(rule for rule in rules if rule.code != "DJ113")
+    only = {"DJ113"} if settings.refuse_host_devices else {"DJ113", HOST_DEVICES}
+    return tuple(rule for rule in rules if rule.code in only)
 
 
 def _about_pod(rule: Rule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:

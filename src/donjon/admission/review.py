@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from donjon.admission.nodes import LargestNode
+from donjon.admission.rules import BEYOND_NODES
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.errors import Malformed
@@ -61,13 +63,17 @@ class Reviewed:
         return Outcome.WIRED if self.verdict.patch else Outcome.UNTOUCHED
 
 
-def review(data: bytes, settings: Settings) -> Reviewed:
-    """The answer to a body; raises `Malformed` DJ140 to DJ143 for one that is no question about a pod."""
+def review(data: bytes, settings: Settings, largest_node: LargestNode | None = None) -> Reviewed:
+    """The answer to a body; raises `Malformed` DJ140 to DJ143 for one that is no question about a pod.
+
+    Of what is to be warned about, the answer says what no policy can, since it needs to know the nodes.
+    """
     asked = parse(data)
     # Which namespaces may have the provisioning key, the policies know; here that rule stays silent.
-    around = Surroundings(namespace=asked.namespace, labels={LABEL_PROVISION: PROVISION_ALLOWED})
+    around = Surroundings(namespace=asked.namespace, labels={LABEL_PROVISION: PROVISION_ALLOWED}, largest_node=largest_node)
     verdict = decide(asked.pod, around, settings)
-    return Reviewed(asked=asked, verdict=verdict, body=_encoded(asked.uid, [each.told() for each in verdict.patch]))
+    warnings = [finding.sentence() for finding in verdict.findings if finding.code == BEYOND_NODES.code]
+    return Reviewed(asked=asked, verdict=verdict, body=_encoded(asked.uid, verdict, warnings))
 
 
 def parse(data: bytes) -> Asked:
@@ -177,8 +183,11 @@ def _shown(value: Json) -> str:
             return "a number"
 
 
-def _encoded(uid: str, patch: Sequence[JsonObject]) -> bytes:
+def _encoded(uid: str, verdict: Verdict, warnings: Sequence[str]) -> bytes:
+    patch = [each.told() for each in verdict.patch]
     response: JsonObject = {"uid": uid, "allowed": True}
+    if warnings:
+        response["warnings"] = list(warnings)
     if patch:
         response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
     return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()
