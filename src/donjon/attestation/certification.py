@@ -22,8 +22,8 @@ class Kind(IntEnum):
 QE_REPORT = 6
 """The outer type of versions 4 and 5, which holds the quoting enclave's report and then one of the above."""
 
-_PPID = {Kind.PPID_CLEAR: 36, Kind.PPID_RSA_2048: 276, Kind.PPID_RSA_3072: 404}
-"""Bytes: PPID as it is or encrypted, CPUSVN (16), PCESVN (2), PCEID (2)."""
+_LENGTHS = {Kind.PPID_CLEAR: {34, 36}, Kind.PPID_RSA_2048: {276}, Kind.PPID_RSA_3072: {404}}
+"""Bytes: PPID as it is or encrypted, CPUSVN (16), PCESVN (2), PCEID (2), which Intel's own sample of type 1 leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,6 @@ def parse(kind: int, content: bytes) -> Certification:
         known = Kind(kind)
     except ValueError as error:
         raise Malformed("DJ202", f"certification data: type {kind}, expected 1 to 5") from error
-    if len(content) != _PPID.get(known, len(content)) or not content:
-        raise Malformed("DJ202", f"certification data: {len(content)} bytes of type {kind}, expected {_PPID.get(known, 'some')}")
+    if not content or len(content) not in _LENGTHS.get(known, {len(content)}):
+        raise Malformed("DJ202", f"certification data: {len(content)} bytes, which type {kind} never has")
     return Certification(kind=known, content=content)

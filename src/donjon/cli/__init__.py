@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("donjon.cli.doctor:doctor", "Tell whether this machine can run enclaves, and what to do if not."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
+    "quote": ("donjon.cli.quote:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
     "why": ("donjon.cli.why:why", "Tell why a pod does not run, node by node, and what to do next."),
 }
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""

@@ -213,6 +213,4 @@ def _told(each: Checked) -> JsonObject:
 
 
 def _finding(line: int, said: Complaint | Reason) -> JsonObject:
-    finding = said.finding
-    words: JsonObject = {field: str(getattr(finding, field)) for field in ("code", "severity", "subject", "found", "why", "do")}
-    return {"line": line, **words}
+    return {"line": line, **said.finding.told()}

@@ -112,7 +112,7 @@ def _rival_of_epc(environment: Mapping[str, str]) -> tuple[Finding, ...]:
 
 def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
     lines: list[Json] = [_fact(line) for line in report(facts)]
-    findings: list[Json] = [_finding(finding) for finding in readiness.findings]
+    findings: list[Json] = [{**finding.told()} for finding in readiness.findings]
     return {
         "donjon": __version__,
         "time": clock.now(),
@@ -127,17 +127,6 @@ def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
 def _fact(line: FactLine) -> Json:
     known: JsonObject = {"name": line.name, "value": line.value, "source": line.source}
     return known | ({"unknown": line.problem} if line.value is None else {})
-
-
-def _finding(finding: Finding) -> Json:
-    return {
-        "code": finding.code,
-        "severity": str(finding.severity),
-        "subject": finding.subject,
-        "found": finding.found,
-        "why": finding.why,
-        "do": finding.do,
-    }
 
 
 def _write(path: Path, document: JsonObject) -> None:

@@ -1,4 +1,4 @@
-"""Files that a person names, as text and up to a bound; `-` is standard input."""
+"""Files that a person names, up to a bound; `-` is standard input."""
 
 from pathlib import Path
 
@@ -10,21 +10,23 @@ STDIN = "-"
 
 
 def text(file: str, bound: int) -> str:
-    """What stands in the file.
-
-    Raises `Malformed`: DJ932 where it cannot be read, DJ931 beyond the bound in bytes, DJ930 for no UTF-8.
-    """
+    """What stands in the file; raises `Malformed` as `content` does, and DJ930 for no UTF-8."""
     try:
-        with click.open_file(file, "rb") if file == STDIN else Path(file).open("rb") as stream:
-            content = stream.read(bound + 1)
-    except (OSError, ValueError) as error:  # A name with a zero byte is a ValueError.
-        raise Malformed("DJ932", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(content) > bound:
-        raise Malformed("DJ931", f"more than {bound} bytes")
-    try:
-        return content.decode("utf-8-sig")
+        return content(file, bound).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8") from error
+
+
+def content(file: str, bound: int) -> bytes:
+    """What stands in the file; raises `Malformed` DJ932 where it cannot be read, DJ931 beyond the bound in bytes."""
+    try:
+        with click.open_file(file, "rb") if file == STDIN else Path(file).open("rb") as stream:
+            found = stream.read(bound + 1)
+    except (OSError, ValueError) as error:  # A name with a zero byte is a ValueError.
+        raise Malformed("DJ932", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(found) > bound:
+        raise Malformed("DJ931", f"more than {bound} bytes")
+    return found
 
 
 def shown(file: str) -> str:

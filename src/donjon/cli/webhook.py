@@ -1,23 +1,18 @@
 """`donjon admission serve`: the webhook, for API servers that cannot wire pods themselves."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from donjon.cli.durations import parsed
 from donjon.errors import Misconfigured
 
-_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[smhd])")
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
 
 
 def _duration(_: click.Context, __: click.Parameter, text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise click.BadParameter(f"{text}: expected a number and s, m, h or d, such as 90d")
-    duration = int(found["number"]) * _UNITS[found["unit"]]
+    duration = parsed(text)
     if not _SHORTEST <= duration <= _LONGEST:
         raise click.BadParameter(f"{text}: expected 30s to 825d")
     return duration

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
-from donjon.findings import Finding, Severity
+from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
 from donjon.fleet.why import WITHOUT_DEVICE, Around, Explanation, explain
 from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
@@ -123,7 +123,7 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
 
 
 def _document(told: Explanation) -> JsonObject:
-    findings: list[Json] = [_finding(each) for each in told.findings]
+    findings: list[Json] = [{**each.told()} for each in told.findings]
     nodes: list[Json] = [_node(each) for each in told.nodes]
     return {
         "subject": told.subject,
@@ -134,10 +134,6 @@ def _document(told: Explanation) -> JsonObject:
         "scheduler": told.scheduler,
         "next": told.next_step,
     }
-
-
-def _finding(finding: Finding) -> JsonObject:
-    return {field: str(getattr(finding, field)) for field in ("code", "severity", "subject", "found", "why", "do")}
 
 
 def _node(view: NodeView) -> JsonObject:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject
 
-MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
+MAX_DOCUMENT = 4 << 20  # bytes; the longest of Intel's has 20 KiB, a bundle 64
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)

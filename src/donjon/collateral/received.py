@@ -1,10 +1,11 @@
-"""Collateral as it was received, nothing of it checked; and the JSON bundle in which it is handed around.
+"""Collateral as it was received, nothing of it checked; and the bundle and the folder in which it is handed around.
 
 Source: Phala-Network/dcap-qvl, `QuoteCollateralV3`: its names, so that a bundle of either is read by both.
 """
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from donjon.collateral import documents
@@ -12,8 +13,10 @@ from donjon.collateral.documents import Members
 from donjon.errors import Malformed
 from donjon.pki import p256
 
-MAX_BUNDLE = 4 << 20  # bytes; real ones have less than 64 KiB
+MAX_BUNDLE = documents.MAX_DOCUMENT
 
+_WRAPPED = rb'\s*\{\s*"%s"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}[\s\0]*'
+_LONG_FORM = 4  # bytes of tag and length where the length takes two (X.690, 8.1.3.5)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+", re.ASCII)
 
 
@@ -81,14 +84,67 @@ class SignedText:
 
 def unwrapped(document: bytes, name: str) -> SignedText:
     """The signed text in `{"tcbInfo":{…},"signature":"…"}`, byte for byte as Intel sends it; raises `Malformed` DJ214."""
-    found = re.fullmatch(
-        rb'\s*\{\s*"' + name.encode() + rb'"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}\s*',
-        document,
-        re.DOTALL,
-    )
+    found = re.fullmatch(_WRAPPED % name.encode(), document, re.DOTALL)
     if found is None:
         raise Malformed("DJ214", f"{name}: expected an object of {name} and signature, in this order")
     return SignedText(text=found[1], signature=bytes.fromhex(found[2].decode()))
+
+
+FILES = {
+    "tcb_info": ".json",
+    "tcb_info_issuer_chain": ".pem",
+    "qe_identity": ".json",
+    "qe_identity_issuer_chain": ".pem",
+    "pck_crl": ".der",
+    "pck_crl_issuer_chain": ".pem",
+    "root_ca_crl": ".der",
+}
+"""The files of a folder of collateral, as Intel's service answered, with the endings that `files` writes."""
+
+PCK_CHAIN = "pck_certificate_chain"
+
+
+def of_files(found: Mapping[str, bytes]) -> Collateral:
+    """The collateral of a folder's files, each by its name without ending; raises `Malformed` DJ213 or DJ214."""
+    if missing := [name for name in FILES if name not in found]:
+        raise Malformed("DJ213", f"folder: no {', '.join(missing)}")
+    info, identity = unwrapped(found["tcb_info"], "tcbInfo"), unwrapped(found["qe_identity"], "enclaveIdentity")
+    return Collateral(
+        tcb_info=info.text,
+        tcb_info_signature=info.signature,
+        tcb_info_issuer_chain=found["tcb_info_issuer_chain"],
+        qe_identity=identity.text,
+        qe_identity_signature=identity.signature,
+        qe_identity_issuer_chain=found["qe_identity_issuer_chain"],
+        pck_crl=der(found["pck_crl"]),
+        pck_crl_issuer_chain=found["pck_crl_issuer_chain"],
+        root_ca_crl=der(found["root_ca_crl"]),
+        pck_certificate_chain=found.get(PCK_CHAIN),
+    )
+
+
+def files(collateral: Collateral) -> dict[str, bytes]:
+    """The files that `of_files` reads, each with its name in full."""
+    texts = {
+        "tcb_info": _wrapped(collateral.tcb_info, "tcbInfo", collateral.tcb_info_signature),
+        "qe_identity": _wrapped(collateral.qe_identity, "enclaveIdentity", collateral.qe_identity_signature),
+    }
+    found = {name + ending: texts.get(name) or getattr(collateral, name) for name, ending in FILES.items()}
+    chain = collateral.pck_certificate_chain
+    return found if chain is None else {**found, f"{PCK_CHAIN}.pem": chain}
+
+
+def der(content: bytes) -> bytes:
+    """A CRL's DER, also where a service wrote it in hexadecimal, or Intel's quote provider library put a zero byte behind it."""
+    text = content.strip().decode("latin-1")
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    whole = _LONG_FORM + int.from_bytes(content[2:_LONG_FORM], "big")
+    return content[:whole] if content[:2] == b"\x30\x82" and content[whole:] == b"\0" else content
+
+
+def _wrapped(text: bytes, name: str, signature: bytes) -> bytes:
+    return b'{"%s":%s,"signature":"%s"}' % (name.encode(), text, signature.hex().encode())
 
 
 def _list(bundle: Members, name: str) -> bytes:

@@ -32,6 +32,10 @@ class Finding:
         head = f"{self.subject}: {self.found}: {self.why} [{self.code}]"
         return f"{head}; {self.do}" if self.do else head
 
+    def told(self) -> dict[str, str]:
+        """Its six fields, for programs."""
+        return {name: str(getattr(self, name)) for name in self.__slots__}
+
 
 def is_refusal(findings: tuple[Finding, ...]) -> bool:
     """Whether any of the findings turns the verdict into a no."""

@@ -99,13 +99,13 @@ class Certificate:
 def anchor(certificate: bytes) -> Anchor:
     """The root that this certificate, in PEM or DER, is of; raises `Malformed` DJ204, DJ205 or DJ207."""
     der = pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
-    handle = _read(der)
+    handle = read(der)
     return Anchor(subject=handle.subject.public_bytes(), key=p256.of(handle).raw)
 
 
 def root(der: bytes, trusted: Anchor) -> Certificate:
     """The root certificate of a chain; raises `Malformed`, and `Untrusted` DJ220 where it is not the one that is trusted."""
-    handle = _read(der)
+    handle = read(der)
     key = p256.of(handle)
     if key.raw != trusted.key or handle.subject.public_bytes() != trusted.subject:
         raise Untrusted("DJ220", f"certificate chain: its root {_named(handle)} is not the one that is trusted")
@@ -126,7 +126,7 @@ def root(der: bytes, trusted: Anchor) -> Certificate:
 
 def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certificate:
     """The certificate in one of those roles that this issuer signed; raises `Malformed`, and `Untrusted` DJ221 or DJ222."""
-    handle = _read(der)
+    handle = read(der)
     role = _role(handle, issuer, roles)
     _check_form(handle, role)
     window = _window(handle).within(issuer.window)
@@ -141,7 +141,8 @@ def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certifica
     return Certificate(role=role, whose=issuer.whose, der=der, serial=handle.serial_number, key=key, window=window, handle=handle)
 
 
-def _read(der: bytes) -> x509.Certificate:
+def read(der: bytes) -> x509.Certificate:
+    """A certificate of which nothing is proved; raises `Malformed` DJ205."""
     if len(der) > MAX_CERTIFICATE:
         raise Malformed("DJ205", f"certificate: {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
     try:

@@ -9,9 +9,10 @@ from typing import Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat import asn1
+from cryptography.x509.oid import NameOID
 
 from donjon.errors import Malformed
-from donjon.pki.intel import Certificate, Role
+from donjon.pki.intel import Certificate, Role, read
 from donjon.sgx.platform import Ca
 
 SGX_EXTENSIONS = "1.2.840.113741.1.13.1"
@@ -150,29 +151,41 @@ _COMPONENTS = tuple((f"c{number}", f"2.{number}") for number in range(1, COMPONE
 
 def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
     """What that PCK certificate says, in the form that its authority uses: five elements, or seven; raises `Malformed` DJ208."""
+    return _platform(certificate.handle, issuer)
+
+
+def claimed(der: bytes) -> PckPlatform:
+    """What a PCK certificate says that nobody has proved: enough to look for collateral. Raises `Malformed` DJ205 or DJ208."""
+    handle = read(der)
+    names = handle.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    issuer = Role.PLATFORM_CA if any(str(each.value).endswith(Role.PLATFORM_CA) for each in names) else Role.PROCESSOR_CA
+    return _platform(handle, issuer)
+
+
+def _platform(handle: x509.Certificate, issuer: Role) -> PckPlatform:
     try:
-        read = asn1.decode_der(_SgxExtensions, _extension(certificate))
+        found = asn1.decode_der(_SgxExtensions, _extension(handle))
     except ValueError as error:
         raise Malformed("DJ208", f"PCK certificate: SGX extension: {error}") from error
-    tcb = _of(read.tcb, "2")
-    platform_instance_id, flags = _of_platform_ca(read, issuer)
+    tcb = _of(found.tcb, "2")
+    platform_instance_id, flags = _of_platform_ca(found, issuer)
     return PckPlatform(
         ca=Ca.PROCESSOR if issuer is Role.PROCESSOR_CA else Ca.PLATFORM,
-        ppid=_octets(read.ppid, "1", 16),
+        ppid=_octets(found.ppid, "1", 16),
         components=bytes(_integer(getattr(tcb, name), place, _MAX_SVN) for name, place in _COMPONENTS),
         pce_svn=_integer(tcb.pce_svn, "2.17", _MAX_PCE_SVN),
         cpu_svn=_octets(tcb.cpu_svn, "2.18", 16),
-        pce_id=_octets(read.pce_id, "3", 2),
-        fmspc=_octets(read.fmspc, "4", 6),
-        sgx_type=_sgx_type(read.sgx_type),
+        pce_id=_octets(found.pce_id, "3", 2),
+        fmspc=_octets(found.fmspc, "4", 6),
+        sgx_type=_sgx_type(found.sgx_type),
         platform_instance_id=platform_instance_id,
         flags=flags,
     )
 
 
-def _extension(certificate: Certificate) -> bytes:
+def _extension(handle: x509.Certificate) -> bytes:
     try:
-        value = certificate.handle.extensions.get_extension_for_oid(_OID).value
+        value = handle.extensions.get_extension_for_oid(_OID).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise Malformed("DJ208", f"PCK certificate: SGX extension: {error}") from error
     content = value.value if isinstance(value, x509.UnrecognizedExtension) else b""
@@ -181,9 +194,9 @@ def _extension(certificate: Certificate) -> bytes:
     return content
 
 
-def _of_platform_ca(read: _SgxExtensions, issuer: Role) -> tuple[bytes | None, Flags | None]:
+def _of_platform_ca(found: _SgxExtensions, issuer: Role) -> tuple[bytes | None, Flags | None]:
     """The two elements that the platform CA writes, and only it."""
-    identity, configuration = read.platform_instance_id, read.configuration
+    identity, configuration = found.platform_instance_id, found.configuration
     if issuer is Role.PLATFORM_CA and identity is not None and configuration is not None:
         values = _of(configuration, "7")
         return _octets(identity, "6", 16), Flags(

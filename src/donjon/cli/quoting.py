@@ -1,0 +1,270 @@
+"""What `donjon quote` does: files to quotes, collateral from where it was said, a verdict for each, printed."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from donjon.adapters import clock
+from donjon.attestation import description, evidence
+from donjon.attestation import verify as stage
+from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
+from donjon.attestation.quote import Quote
+from donjon.attestation.quote import parse as parse_quote
+from donjon.attestation.verify import VerifiedQuote
+from donjon.cli import collaterals
+from donjon.cli.files import content, shown
+from donjon.cli.quote import Options
+from donjon.cli.state import Kept
+from donjon.collateral.highwater import Channel
+from donjon.collateral.received import Collateral
+from donjon.collateral.status import TcbStatus
+from donjon.collateral.trusted import trust
+from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Misconfigured
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json, JsonObject
+from donjon.pki import intel, pck, pem
+from donjon.pki.intel import Anchor
+
+MAX_ROOT = 64 << 10  # bytes of a root certificate's file
+
+_CHAIN = 3
+_DEFAULT = Acceptance().statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """By what the quotes of one run are judged."""
+
+    source: Callable[[Quote], Collateral]
+    anchor: Anchor
+    moment: datetime
+    acceptance: Acceptance
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was found of one file."""
+
+    file: str
+    quote: Quote | None = None
+    verified: VerifiedQuote | None = None
+    reasons: tuple[Finding, ...] = ()
+    error: DonjonError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As `donjon.errors` says for an error; otherwise yes or no."""
+        if self.error is not None:
+            return next(code for family, code in EXIT_CODES.items() if isinstance(self.error, family))
+        return EXIT_NO if self.reasons else EXIT_YES
+
+
+def show(files: tuple[str, ...], form: str) -> int:
+    """Print what each quote says; the highest exit code."""
+    outcomes = [_read(file) for file in files]
+    if form == "json":
+        _print_json([_shown(each) for each in outcomes])
+    for each in outcomes if form != "json" else ():
+        click.echo(
+            f"{shown(each.file)}: {each.error}"
+            if each.quote is None
+            else "\n".join(_lines(_described(each.quote), shown(each.file)))
+        )
+    return max(each.exit_code for each in outcomes)
+
+
+def verify(files: tuple[str, ...], options: Options) -> int:
+    """Print a verdict for each quote; the highest exit code."""
+    asked = Asked(
+        source=_source(options),
+        anchor=_anchor(options["unsafe_trust_root"]),
+        moment=options["at"] or clock.moment(),
+        acceptance=_acceptance(options),
+        kept=Kept(options["state"], Channel(options["update"])),
+    )
+    outcomes = [_judged(_read(file), asked) for file in files]
+    asked.kept.save()
+    if options["form"] == "json":
+        _print_json([_document(each, asked.anchor) for each in outcomes])
+    else:
+        _print(outcomes, asked.anchor)
+    return max(each.exit_code for each in outcomes)
+
+
+def _read(file: str) -> Outcome:
+    try:
+        return Outcome(file=file, quote=parse_quote(evidence.unwrapped(content(file, evidence.MAX_EVIDENCE))))
+    except DonjonError as error:
+        return Outcome(file=file, error=error)
+
+
+def _judged(read: Outcome, asked: Asked) -> Outcome:
+    """The file's quote, verified and held against the rules."""
+    if read.quote is None:
+        return read
+    try:
+        collateral = trust(asked.source(read.quote), asked.anchor)
+        verified = stage.verify(read.quote, collateral, asked.moment)
+        asked.kept.advance(collateral)
+    except DonjonError as error:
+        return Outcome(file=read.file, quote=read.quote, error=error)
+    answer = accept(verified, asked.acceptance)
+    reasons = () if isinstance(answer, AcceptedQuote) else answer
+    return Outcome(file=read.file, quote=read.quote, verified=verified, reasons=reasons)
+
+
+def _source(options: Options) -> Callable[[Quote], Collateral]:
+    """Where collateral comes from, asked for the first quote that needs it."""
+    path = options["collateral"]
+    if path is None:
+        raise Misconfigured(
+            "DJ280", "collateral: no source named: --collateral BUNDLE.json|DIR, --pccs URL, or --pcs for Intel's own"
+        )
+    found: list[Collateral] = []
+
+    def of(_: Quote) -> Collateral:
+        if not found:
+            found.append(collaterals.read(path))
+        return found[0]
+
+    return of
+
+
+def _anchor(root: Path | None) -> Anchor:
+    return intel.INTEL if root is None else intel.anchor(content(str(root), MAX_ROOT))
+
+
+def _acceptance(options: Options) -> Acceptance:
+    accepted = frozenset({TcbStatus.UP_TO_DATE, *map(TcbStatus, options["accepted"])}) if options["accepted"] else _DEFAULT
+    return Acceptance(
+        statuses=accepted,
+        advisories=options["advisories"],
+        min_evaluation=options["min_evaluation"],
+        grace=options["grace"],
+        staleness=options["staleness"],
+        allow_debug=options["allow_debug"],
+        allow_provision_key=options["allow_provision_key"],
+        allow_sept_ve=options["allow_sept_ve"],
+        allow_mixed_evaluations=options["allow_mixed_evaluations"],
+        allow_dynamic_platform=not options["refuse_dynamic_platform"],
+        allow_cached_keys=not options["refuse_cached_keys"],
+        allow_smt=not options["refuse_smt"],
+        expected=Expected(
+            mr_enclaves=options["mrenclave"],
+            mr_signers=options["mrsigner"],
+            mr_tds=options["mrtd"],
+            product_id=options["product_id"],
+            min_svn=options["min_svn"],
+            report_data=options["report_data"],
+        ),
+    )
+
+
+def _described(quote: Quote) -> JsonObject:
+    """The quote, and what its own PCK certificate says of the platform, which nobody has proved."""
+    told = description.describe(quote)
+    if quote.certification.carries_chain:
+        try:
+            leaf = pem.parse(quote.certification.content, _CHAIN)[0]
+            told["platform"] = description.platform(pck.claimed(leaf))
+        except DonjonError as error:
+            told["platform"] = str(error)
+    return told
+
+
+def _shown(outcome: Outcome) -> JsonObject:
+    told: JsonObject = {"file": shown(outcome.file)}
+    if outcome.quote is not None:
+        return {**told, "quote": _described(outcome.quote)}
+    return {**told, "reasons": _findings(outcome)}
+
+
+def _document(outcome: Outcome, anchor: Anchor) -> JsonObject:
+    verified = outcome.verified
+    claims: JsonObject | None = None if outcome.quote is None else description.describe(outcome.quote)
+    if verified is not None and claims is not None:
+        claims["platform"] = description.platform(verified.platform)
+    outside: list[Json] = [] if verified is None else [*verified.outside_validity]
+    return {
+        "file": shown(outcome.file),
+        "verified": verified is not None,
+        "acceptable": verified is not None and not outcome.reasons,
+        "tcb": None if verified is None else _tcb(verified),
+        "outside_validity": outside,
+        "expires": None if verified is None else _iso(verified.expires),
+        "moment": None if verified is None else _iso(verified.moment),
+        "trust_root": "intel" if anchor == intel.INTEL else "unsafe",
+        "reasons": _findings(outcome),
+        "claims": claims,
+    }
+
+
+def _tcb(verified: VerifiedQuote) -> JsonObject:
+    advisories: list[Json] = [*verified.tcb.advisories]
+    return {
+        "status": str(verified.tcb.status),
+        "date": None if verified.tcb.date is None else _iso(verified.tcb.date),
+        "advisories": advisories,
+        "evaluation_number": verified.tcb.evaluation_number,
+    }
+
+
+def _findings(outcome: Outcome) -> list[Json]:
+    reasons = outcome.reasons if outcome.error is None else (_of_error(outcome.error),)
+    return [{**each.told()} for each in reasons]
+
+
+def _of_error(error: DonjonError) -> Finding:
+    subject, _, found = error.message.partition(": ")
+    do = f"donjon explain {error.code}"
+    return Finding(code=error.code, severity=Severity.ERROR, subject=subject, found=found, why="nothing is proved of it", do=do)
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment:%FT%TZ}"
+
+
+def _print_json(documents: list[JsonObject]) -> None:
+    results: list[Json] = [*documents]
+    whole: JsonObject = documents[0] if len(documents) == 1 else {"results": results}
+    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+
+
+def _print(outcomes: Iterable[Outcome], anchor: Anchor) -> None:
+    for each in outcomes:
+        click.echo(f"{shown(each.file)}: {_verdict(each)}")
+        for reason in each.reasons:
+            click.echo(f"  {reason.severity}: {reason.sentence()}")
+    if anchor != intel.INTEL:
+        click.echo(
+            "warning: under a root that is not Intel's (--unsafe-trust-root): good for tests, and for nothing else", err=True
+        )
+
+
+def _verdict(outcome: Outcome) -> str:
+    verified = outcome.verified
+    if verified is None:
+        return f"not verified: {outcome.error}"
+    tcb, word = verified.tcb, "true, but refused" if outcome.reasons else "acceptable"
+    date = f" of {tcb.date:%F}" if tcb.date else ""
+    advisories = f", {', '.join(tcb.advisories)}" if tcb.advisories else ""
+    told = f"{verified.quote.tee}, TCB {tcb.status}{date}{advisories}, evaluation {tcb.evaluation_number}"
+    return f"{word}: {told}; this holds until {_iso(verified.expires)}"
+
+
+def _lines(value: Json, name: str, depth: int = 0) -> list[str]:
+    """A value as indented lines."""
+    if not isinstance(value, dict):
+        return [f"{'  ' * depth}{name}: {_word(value)}"]
+    return [f"{'  ' * depth}{name}:", *(line for key, each in value.items() for line in _lines(each, key, depth + 1))]
+
+
+def _word(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else str(value)

@@ -1,0 +1,37 @@
+"""High-water marks in a file: read when they are needed, and written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from donjon.cli.files import content
+from donjon.collateral import highwater
+from donjon.collateral.highwater import Channel, HighWater
+from donjon.collateral.received import MAX_BUNDLE
+from donjon.collateral.trusted import TrustedCollateral
+from donjon.errors import Unavailable
+
+
+class Kept:
+    """The marks of one run; without a file they are forgotten."""
+
+    def __init__(self, file: Path | None, channel: Channel) -> None:
+        self._file, self._channel = file, channel
+        self._marks = HighWater()
+        if file is not None and file.exists():
+            self._marks = highwater.parse(content(str(file), MAX_BUNDLE))
+
+    def advance(self, collateral: TrustedCollateral) -> None:
+        """Raises `Untrusted` DJ250 where this collateral would be a step back."""
+        if self._file is not None:
+            self._marks = highwater.advance(self._marks, collateral, self._channel)
+
+    def save(self) -> None:
+        """Write the marks; raises `Unavailable` DJ282."""
+        if self._file is None:
+            return
+        aside = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")
+        try:
+            aside.write_bytes(highwater.encode(self._marks))
+            aside.replace(self._file)
+        except OSError as error:
+            raise Unavailable("DJ282", f"state {self._file}: {error.strerror}") from error
