@@ -6,7 +6,6 @@ from pathlib import Path
 from donjon.cli.files import content
 from donjon.collateral import highwater
 from donjon.collateral.highwater import Channel, HighWater
-from donjon.collateral.received import MAX_BUNDLE
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Unavailable
 
@@ -18,7 +17,7 @@ class Kept:
         self._file, self._channel = file, channel
         self._marks = HighWater()
         if file is not None and file.exists():
-            self._marks = highwater.parse(content(str(file), MAX_BUNDLE))
+            self._marks = highwater.parse(content(str(file), highwater.MAX_STATE))
 
     def advance(self, collateral: TrustedCollateral) -> None:
         """Raises `Untrusted` DJ250 where this collateral would be a step back."""

@@ -17,6 +17,7 @@ from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Malformed, Untrusted
 
 MAX_MARKS = 10_000
+MAX_STATE = 4 << 20  # bytes; a mark takes about 130
 
 _ROOT = 8  # bytes of the hash that tells roots apart
 
@@ -58,7 +59,7 @@ def advance(high: HighWater, collateral: TrustedCollateral, channel: Channel) ->
 
 def parse(text: bytes) -> HighWater:
     """The marks of a state file; raises `Malformed` DJ210, DJ211 or DJ251."""
-    state = documents.parse(text, "state")
+    state = documents.parse(text, "state", MAX_STATE)
     marks = state.member("marks")
     if len(marks.content) > MAX_MARKS:
         raise Malformed("DJ251", f"high-water marks: {len(marks.content)}, expected at most {MAX_MARKS}")

@@ -13,7 +13,7 @@ from donjon.collateral.documents import Members
 from donjon.errors import Malformed
 from donjon.pki import p256
 
-MAX_BUNDLE = documents.MAX_DOCUMENT
+MAX_BUNDLE = 4 << 20  # bytes; real ones have less than 64 KiB
 
 _WRAPPED = rb'\s*\{\s*"%s"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}[\s\0]*'
 _LONG_FORM = 4  # bytes of tag and length where the length takes two (X.690, 8.1.3.5)
@@ -41,7 +41,7 @@ def parse(text: bytes) -> Collateral:
 
     Raises `Malformed` DJ210, DJ211 or DJ213.
     """
-    bundle = documents.parse(text, "bundle")
+    bundle = documents.parse(text, "bundle", MAX_BUNDLE)
     return Collateral(
         tcb_info=bundle.text("tcb_info").encode(),
         tcb_info_signature=bundle.octets("tcb_info_signature", p256.SIGNATURE),
