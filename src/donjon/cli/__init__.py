@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("donjon.cli.doctor:doctor", "Tell whether this machine can run enclaves, and what to do if not."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
+    "policy": ("donjon.cli.policy:policy", "Attestation policies: look at them, format, explain, test."),
     "quote": ("donjon.cli.quote:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
     "why": ("donjon.cli.why:why", "Tell why a pod does not run, node by node, and what to do next."),
 }

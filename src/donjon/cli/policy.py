@@ -1,0 +1,150 @@
+"""`donjon policy`: look at an attestation policy, format it, explain what it decides, and test it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+import click
+
+from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed, Unavailable
+from donjon.policy import cases as cases_file
+from donjon.policy.advice import advice
+from donjon.policy.claims import Claim, Json, claims
+from donjon.policy.decision import Decision, Outcome
+from donjon.policy.evaluation import evaluate
+from donjon.policy.faults import Fault
+from donjon.policy.parsing import MAX_SIZE, decoded, parse
+from donjon.policy.printing import printed
+from donjon.policy.reasons import named
+from donjon.policy.story import story
+from donjon.policy.syntax import Part, Policy
+
+STDIN = "-"
+MAX_CLAIMS_FILE = 4 << 20  # bytes
+
+
+@click.group()
+def policy() -> None:
+    """Attestation policies in the language of Microsoft Azure Attestation: look, format, explain, test. Needs no service."""
+
+
+@policy.command()
+@click.argument("file")
+def check(file: str) -> None:
+    """Tell whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
+
+    Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
+    """
+    found = _policy(file)
+    for finding in advice(found):
+        click.echo(f"{_shown(file)}: {finding.severity}: {finding.sentence()}")
+    rules = sum(len(found.rules(part)) for part in Part)
+    click.echo(f"{_shown(file)}: a policy of version {found.version} with {rules} rules")
+
+
+@policy.command("format")
+@click.argument("file")
+def format_(file: str) -> None:
+    """Print FILE as a policy is written; its comments stay, its meaning too. - reads standard input."""
+    click.echo(printed(_policy(file)), nl=False)
+
+
+@policy.command()
+@click.argument("file")
+@click.option("--claims", "claims_file", required=True, metavar="C.json", help="The claims, as JSON; - reads standard input.")
+def explain(file: str, *, claims_file: str) -> None:
+    """Tell what the policy FILE decides about claims, and why, rule by rule.
+
+    The claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or a list of objects with type, value and issuer.
+    Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
+    """
+    decision = evaluate(_policy(file), _claims(claims_file))
+    for line in story(decision):
+        click.echo(line)
+    sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
+
+
+@policy.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def test(folder: Path) -> None:
+    """Hold the policies in DIR against the cases beside them (NAME.cases.toml).
+
+    Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases, 3 could not look.
+    """
+    files = _cases_in(folder)
+    if not files:
+        raise Malformed("DJ409", f"cases: {folder} holds no file NAME{cases_file.SUFFIX}")
+    failed = sum(_tested(file) for file in files)
+    sys.exit(EXIT_NO if failed else EXIT_YES)
+
+
+def _tested(file: Path) -> int:
+    """Run the cases of a file, print each; how many are not as expected."""
+    found = cases_file.parse(_text(str(file), cases_file.MAX_SIZE))
+    tried = _policy(str(file.parent / found.policy))
+    decisions = [evaluate(tried, case.claims) for case in found.cases]
+    failed = 0
+    for case, decision in zip(found.cases, decisions, strict=True):
+        lines = list(cases_file.differences(case, decision))
+        click.echo(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
+        for line in (*lines, *(finding.sentence() for finding in decision.findings)) if lines else ():
+            click.echo(f"    {line}")
+        failed += bool(lines)
+    click.echo(f"{file}: {len(decisions)} cases, {failed} failed{_idle(decisions)}")
+    return failed
+
+
+def _idle(decisions: list[Decision]) -> str:
+    """The rules that no case made fire: what they do, nobody has tried."""
+    tried = zip(*(decision.trace for decision in decisions), strict=True)
+    idle = [entries[0] for entries in tried if all(entry.outcome is not Outcome.FIRED for entry in entries)]
+    return f"; fired in no case: {', '.join(map(named, idle))}" if idle else ""
+
+
+def _cases_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(cases_file.SUFFIX))
+    except OSError as error:
+        raise Unavailable("DJ424", f"{folder}: cannot be read: {error.strerror or error}") from error
+
+
+def _policy(file: str) -> Policy:
+    try:
+        return parse(_text(file, MAX_SIZE))
+    except Fault as fault:
+        for other in (fault, *fault.others):
+            where = f"{_shown(file)}:{other.at.line}:{other.at.column}"
+            click.echo(f"{where}: {other.found}; expected {other.expected} [{other.code}]", err=True)
+        click.echo(f"donjon explain {fault.code} tells more", err=True)
+        sys.exit(EXIT_MALFORMED)
+
+
+def _claims(file: str) -> tuple[Claim, ...]:
+    text = _text(file, MAX_CLAIMS_FILE)
+    try:
+        return claims(cast("Json", json.loads(text, object_pairs_hook=_without_doubles)))
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ408", f"claims: {_shown(file)} is no JSON: {error}") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object; write a list as its value")
+    return found
+
+
+def _text(file: str, bound: int) -> str:
+    try:
+        with click.open_file(file, "rb") as stream:
+            content = stream.read(bound + 1)
+    except OSError as error:
+        raise Unavailable("DJ424", f"{_shown(file)}: cannot be read: {error.strerror or error}") from error
+    if len(content) > bound:
+        raise Malformed("DJ401", f"{_shown(file)}: more than {bound} bytes")
+    return decoded(content)
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == STDIN else file

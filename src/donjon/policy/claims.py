@@ -1,0 +1,161 @@
+"""Claims: what is known of what is being attested, each with its type, its value and who says so.
+
+Several claims may share a type; that is how sets are made.
+Source: "Claim rule grammar" of Microsoft Azure Attestation's documentation.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from donjon.errors import Malformed
+from donjon.policy.faults import shown
+from donjon.policy.syntax import MAX_INTEGER, MIN_INTEGER, Property, Scalar
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MAX_CLAIMS = 1_000  # at once, those that rules add among them
+MAX_TEXT = 256 << 10  # characters of one value
+
+
+class Issuer(StrEnum):
+    """Who says it: the service, having verified it; the policy; whoever asks, unverified."""
+
+    SERVICE = "AttestationService"
+    POLICY = "AttestationPolicy"
+    CUSTOM = "CustomClaim"
+
+
+class ValueType(StrEnum):
+    """What kind a value is of."""
+
+    STRING = "String"
+    INTEGER = "Integer"
+    BOOLEAN = "Boolean"
+
+
+def value_type(value: Scalar) -> ValueType:
+    """The kind of a value."""
+    match value:
+        case bool():
+            return ValueType.BOOLEAN
+        case int():
+            return ValueType.INTEGER
+        case _:
+            return ValueType.STRING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One claim. What is read-only may be looked at and computed with, but neither it nor what comes of it can be issued."""
+
+    type: str
+    value: Scalar
+    issuer: Issuer
+    read_only: bool = False
+
+    def property(self, name: Property) -> Scalar:
+        """One of the four properties."""
+        match name:
+            case Property.TYPE:
+                return self.type
+            case Property.VALUE:
+                return self.value
+            case Property.VALUE_TYPE:
+                return str(value_type(self.value))
+            case Property.ISSUER:
+                return str(self.issuer)
+
+
+_LONG = {"type", "value", "issuer", "readOnly"}
+_EXPECTED = "expected a text, a whole number of 64 bits, true or false, an object, or a list of these"
+
+
+def claims(content: Json) -> tuple[Claim, ...]:
+    """The claims that a JSON value states; raises `Malformed` DJ408.
+
+    An object of types and values states what the service says, as a token's payload does. A list of objects with type, value,
+    issuer (AttestationService where left out) and readOnly states it claim by claim. A list as value is one claim each, an object
+    is its JSON text.
+    """
+    found: list[Claim] = []
+    for claim in _stated(content):
+        found.append(claim)
+        if len(found) > MAX_CLAIMS:
+            raise Malformed("DJ408", f"claims: more than {MAX_CLAIMS}")
+    return tuple(found)
+
+
+def _stated(content: Json) -> Iterator[Claim]:
+    match content:
+        case dict():
+            for name, value in content.items():
+                yield from _several(name, value, Issuer.SERVICE, read_only=False)
+        case list():
+            for number, entry in enumerate(content, 1):
+                yield from _long(entry, number)
+        case _:
+            raise Malformed("DJ408", "claims: expected an object of types and values, or a list of claims")
+
+
+def _long(entry: Json, number: int) -> Iterator[Claim]:
+    if not isinstance(entry, dict) or not {"type", "value"} <= entry.keys() <= _LONG:
+        raise Malformed("DJ408", f"claim {number}: expected an object with type and value, and perhaps issuer and readOnly")
+    name, issuer, read_only = entry["type"], entry.get("issuer", Issuer.SERVICE), entry.get("readOnly", False)
+    if not isinstance(name, str):
+        raise Malformed("DJ408", f"claim {number}: its type is no text")
+    if issuer not in tuple(Issuer):
+        raise Malformed("DJ408", f"claim {number}: issuer is {shown(str(issuer))}, expected one of {', '.join(Issuer)}")
+    if not isinstance(read_only, bool):
+        raise Malformed("DJ408", f"claim {number}: readOnly is no truth value")
+    yield from _several(name, entry["value"], Issuer(str(issuer)), read_only=read_only)
+
+
+def _several(name: str, value: Json, issuer: Issuer, *, read_only: bool) -> Iterator[Claim]:
+    for each in value if isinstance(value, list) else [value]:
+        yield Claim(type=name, value=_scalar(name, each), issuer=issuer, read_only=read_only)
+
+
+def _scalar(name: str, value: Json) -> Scalar:
+    found: Scalar | None
+    match value:
+        case bool() | str():
+            found = value
+        case int() if MIN_INTEGER <= value <= MAX_INTEGER:
+            found = value
+        case dict():
+            found = compact(value)
+        case _:
+            found = None
+    if found is None:
+        raise Malformed("DJ408", f"claim {shown(name)}: its value is {_kind(value)}; {_EXPECTED}")
+    if isinstance(found, str) and len(found) > MAX_TEXT:
+        raise Malformed("DJ408", f"claim {shown(name)}: {len(found)} characters long, expected at most {MAX_TEXT}")
+    return found
+
+
+def _kind(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case float():
+            return "a fraction"
+        case int():
+            return "too large a number"
+        case _:
+            return "a list within a list"
+
+
+def compact(value: Json) -> str:
+    """JSON text without blanks; raises `ValueError` for a number that JSON has no words for."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def told(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
+    """The values of each type, in order: what a token says of these claims."""
+    values: dict[str, tuple[Scalar, ...]] = {}
+    for claim in found:
+        values[claim.type] = (*values.get(claim.type, ()), claim.value)
+    return values

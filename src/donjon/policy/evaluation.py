@@ -1,0 +1,156 @@
+"""A policy and claims to a decision.
+
+Sections run in their order, rules in theirs, and what a rule adds is seen by those after it. Every rule of authorizationrules
+runs, so that a no tells all its reasons; issuancerules run only after a yes. What cannot be computed ends the evaluation as a no,
+in issuancerules too: a claim left out could make a later `![…]` hold. Sources: "Claim rule grammar", "Claim rule functions".
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from donjon.findings import Finding
+from donjon.policy.budget import Budget, Stop
+from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, value_type
+from donjon.policy.decision import Decision, Entry, Outcome, Verdict
+from donjon.policy.functions import Value
+from donjon.policy.matching import Binding, Scene, found, value
+from donjon.policy.meaning import reserved
+from donjon.policy.reasons import denied, failed, not_permitted
+from donjon.policy.syntax import DECISIONS, Action, Part, Policy, Property, Rule, Verb
+
+
+def evaluate(policy: Policy, claims: Sequence[Claim]) -> Decision:
+    """What the policy says of these claims."""
+    run = _Run(incoming=list(claims))
+    for part in Part:
+        for number, rule in enumerate(policy.rules(part), 1):
+            run.trace.append(run.rule(rule, part, number))
+        if part is Part.AUTHORIZATION and not run.permitted:
+            run.over = True
+    return run.decision()
+
+
+def configuration(policy: Policy) -> tuple[Claim, ...]:
+    """The properties that configurationrules issue: they need no claims, and tell how evidence is to be looked at."""
+    run = _Run(incoming=[])
+    for number, rule in enumerate(policy.rules(Part.CONFIGURATION), 1):
+        run.rule(rule, Part.CONFIGURATION, number)
+    return tuple(run.properties)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One evaluation under way."""
+
+    incoming: list[Claim]
+    issued: list[Claim] = field(default_factory=list)
+    properties: list[Claim] = field(default_factory=list)
+    trace: list[Entry] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
+    decided: set[Verb] = field(default_factory=set)
+    over: bool = False  # nothing after this is run
+
+    @property
+    def permitted(self) -> bool:
+        return not self.over and self.decided == {Verb.PERMIT}
+
+    def rule(self, rule: Rule, part: Part, number: int) -> Entry:
+        entry = Entry(part=part, number=number, rule=rule, outcome=Outcome.NOT_REACHED)
+        if self.over:
+            return entry
+        try:
+            self._room(0)
+            scene = Scene(claims=tuple(self.incoming), budget=self.budget)
+            matched = found(rule, scene)
+            entry = replace(entry, looks=matched.looks, outcome=Outcome.FIRED if matched.bindings else Outcome.DID_NOT_FIRE)
+            made = [claim for binding in matched.bindings for claim in self._done(rule.action, part, binding, scene)]
+            return replace(entry, made=tuple(made))
+        except Stop as stop:
+            self.over = True
+            return replace(entry, outcome=Outcome.FAILED, found=stop.found, code=stop.code)
+
+    def _done(self, action: Action, part: Part, binding: Binding, scene: Scene) -> Iterator[Claim]:
+        """Do the action for one combination of claims; the claims that it made."""
+        self.budget.step()
+        if action.verb in DECISIONS:
+            self.decided.add(action.verb)
+            return
+        for claim in _claims(action, binding, scene):
+            _may_leave(claim, action.verb, part)
+            self._take(claim, action, part)
+            yield claim
+
+    def _take(self, claim: Claim, action: Action, part: Part) -> None:
+        if action.claim is None:  # A claim that a name stands for is among the incoming ones already.
+            self._room(1)
+            self.incoming.append(claim)
+        if action.verb is Verb.ISSUE and part is Part.ISSUANCE:
+            self.issued.append(claim)
+        if action.verb is Verb.ISSUE_PROPERTY:
+            self.properties.append(claim)
+
+    def _room(self, more: int) -> None:
+        if len(self.incoming) + more > MAX_CLAIMS:
+            raise Stop("DJ413", f"more than {MAX_CLAIMS} claims")
+
+    def decision(self) -> Decision:
+        verdict, findings = self._verdict()
+        yes = verdict is Verdict.PERMITTED
+        return Decision(
+            verdict=verdict,
+            findings=findings,
+            issued=tuple(self.issued) if yes else (),
+            properties=tuple(self.properties) if yes else (),
+            trace=tuple(self.trace),
+        )
+
+    def _verdict(self) -> tuple[Verdict, tuple[Finding, ...]]:
+        refusals = denied(self.trace)
+        if refusals:
+            return Verdict.DENIED, refusals
+        broken = failed(self.trace)
+        if broken:
+            return Verdict.FAILED, broken
+        if self.decided == {Verb.PERMIT}:
+            return Verdict.PERMITTED, ()
+        return Verdict.NOT_PERMITTED, not_permitted(self.trace)
+
+
+def _claims(action: Action, binding: Binding, scene: Scene) -> Iterator[Claim]:
+    """The claims of a name as they are, or new ones: one for each member of the value."""
+    if action.claim is not None:
+        yield from (scene.claims[place] for place in binding[action.claim])
+        return
+    values = {assignment.property: value(assignment.expression, binding, scene) for assignment in action.assignments}
+    name = _type(values[Property.TYPE])
+    members = values[Property.VALUE]
+    for member in members.members:
+        claim = Claim(type=name, value=member, issuer=Issuer.POLICY, read_only=members.read_only)
+        _as_stated(claim, values)
+        yield claim
+
+
+def _type(found_type: Value) -> str:
+    match found_type.members:
+        case (str() as name,) if name:
+            return name
+        case _:
+            raise Stop("DJ412", "the type of a new claim is not one text")
+
+
+def _as_stated(claim: Claim, values: dict[Property, Value]) -> None:
+    """A rule may state the value's type and the issuer, as long as that is what they are."""
+    for name in (Property.VALUE_TYPE, Property.ISSUER):
+        if name in values and values[name].members != (claim.property(name),):
+            expected = value_type(claim.value) if name is Property.VALUE_TYPE else claim.issuer
+            raise Stop("DJ412", f"{name} of the new claim {claim.type} is stated as something else than {expected}")
+
+
+def _may_leave(claim: Claim, verb: Verb, part: Part) -> None:
+    """Read-only claims never leave; the token's own names only with what the service itself says of them."""
+    if verb is Verb.ADD or part is Part.AUTHORIZATION:
+        return
+    if claim.read_only:
+        raise Stop("DJ414", f"{verb}() of {claim.type}, which comes of a read-only claim")
+    if verb is Verb.ISSUE and claim.issuer is not Issuer.SERVICE and reserved(claim.type):
+        raise Stop("DJ415", f"{verb}() of {claim.type}, a name that is the token's own, with a value by {claim.issuer}")

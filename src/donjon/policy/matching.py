@@ -1,0 +1,210 @@
+"""Which claims a rule's conditions find.
+
+A condition holds when a claim is there for which all its comparisons hold. A name that it gives stands for the claims found: one
+at a time where a later condition or the action looks at it alone, all at once where a function takes a set.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from donjon.policy.budget import Budget, Stop
+from donjon.policy.claims import Claim
+from donjon.policy.decision import Look, Miss
+from donjon.policy.functions import SETS, Value, applied
+from donjon.policy.syntax import (
+    EQUALITIES,
+    Call,
+    Comparison,
+    Condition,
+    Expression,
+    Literal,
+    Operator,
+    Property,
+    Reference,
+    Rule,
+    Scalar,
+    alike,
+    inside,
+)
+
+MAX_COMBINATIONS = 10_000  # of claims that one rule's names stand for
+MAX_MISSES = 5  # told of one condition
+
+Binding = Mapping[str, tuple[int, ...]]
+"""What each name stands for: places in the list of claims."""
+
+_ORDERINGS: Mapping[Operator, Callable[[int, int], bool]] = {
+    Operator.LT: operator.lt,
+    Operator.LE: operator.le,
+    Operator.GT: operator.gt,
+    Operator.GE: operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The claims as they are when a rule begins, and what may still be spent."""
+
+    claims: Sequence[Claim]
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a rule's conditions found: nothing to do without a binding."""
+
+    bindings: tuple[Binding, ...]
+    looks: tuple[Look, ...]
+
+
+def found(rule: Rule, scene: Scene) -> Found:
+    """Every combination of claims that the rule's action is to be done for; raises `Stop`."""
+    alone = frozenset(_alone(rule))
+    bindings: list[Binding] = [{}]
+    looks: list[Look] = []
+    for condition in rule.conditions:
+        bindings, look = _narrowed(condition, bindings, scene, alone)
+        looks.append(look)
+        if not bindings:
+            break
+    return Found(bindings=_grouped(bindings, rule), looks=tuple(looks))
+
+
+def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
+    """What an expression gives; raises `Stop`."""
+    match expression:
+        case Literal():
+            return Value(members=(expression.value,))
+        case Reference():
+            claims = [scene.claims[place] for place in binding[expression.name]]
+            scene.budget.step(len(claims))
+            read_only = expression.property is Property.VALUE and any(claim.read_only for claim in claims)
+            return Value(members=tuple(claim.property(expression.property) for claim in claims), read_only=read_only)
+        case _:
+            scene.budget.step()
+            arguments = [value(argument, binding, scene) for argument in expression.arguments]
+            return applied(expression.function, arguments, scene.budget)
+
+
+# Names that stand for one claim at a time.
+
+
+def _alone(rule: Rule) -> Iterator[str]:
+    for condition in rule.conditions:
+        for comparison in condition.comparisons:
+            yield from _singly(comparison.expression)
+    yield from _alone_in_action(rule)
+
+
+def _alone_in_action(rule: Rule) -> Iterator[str]:
+    if rule.action.claim is not None:
+        yield rule.action.claim
+    for assignment in rule.action.assignments:
+        yield from _singly(assignment.expression)
+
+
+def _singly(expression: Expression) -> Iterator[str]:
+    """The names that an expression takes one claim at a time."""
+    match expression:
+        case Reference():
+            yield expression.name
+        case Call():
+            sets = SETS.get(expression.function, frozenset())
+            for place, argument in enumerate(expression.arguments):
+                if not (place in sets and isinstance(argument, Reference)):
+                    yield from _singly(argument)
+
+
+def _grouped(bindings: Sequence[Binding], rule: Rule) -> tuple[Binding, ...]:
+    """One binding for each combination of what the action takes one at a time, every other name with all its claims."""
+    names = sorted(set(_alone_in_action(rule)))
+    groups: dict[tuple[tuple[int, ...], ...], dict[str, dict[int, None]]] = {}
+    for binding in bindings:
+        group = groups.setdefault(tuple(binding[name] for name in names), {})
+        for name, places in binding.items():
+            group.setdefault(name, {}).update(dict.fromkeys(places))
+    return tuple({name: tuple(places) for name, places in group.items()} for group in groups.values())
+
+
+# One condition.
+
+
+def _narrowed(
+    condition: Condition, bindings: Sequence[Binding], scene: Scene, alone: frozenset[str]
+) -> tuple[list[Binding], Look]:
+    """The bindings for which the condition holds, with its own name bound."""
+    narrowed: list[Binding] = []
+    fitting: dict[int, None] = {}
+    misses: list[Miss] = []
+    # The type is compared first: it is cheap, sorts out nearly all, and tells a near miss from a stranger.
+    ordered = sorted(condition.comparisons, key=lambda comparison: comparison.property is not Property.TYPE)
+    same = None if _refers(condition) else _fitting(ordered, {}, scene)
+    for binding in bindings:
+        scene.budget.step(1 + len(binding) // 8)
+        places, missed = same or _fitting(ordered, binding, scene)
+        if same is None or not narrowed:
+            fitting.update(dict.fromkeys(places))
+            misses += missed[: MAX_MISSES - len(misses)]
+        narrowed += _bound(condition, binding, places, alone)
+        if len(narrowed) > MAX_COMBINATIONS:
+            raise Stop("DJ413", f"more than {MAX_COMBINATIONS} combinations of claims in one rule")
+    claims = tuple(scene.claims[place] for place in fitting)
+    return narrowed, Look(condition=condition, holds=bool(narrowed), claims=claims, misses=() if claims else tuple(misses))
+
+
+def _refers(condition: Condition) -> bool:
+    expressions = (each for comparison in condition.comparisons for each in inside(comparison.expression))
+    return any(isinstance(each, Reference) for each in expressions)
+
+
+def _bound(condition: Condition, binding: Binding, places: Sequence[int], alone: frozenset[str]) -> Iterator[Binding]:
+    if condition.absent:
+        yield from () if places else (binding,)
+    elif condition.name is None:
+        yield from (binding,) if places else ()
+    elif condition.name in alone:
+        yield from ({**binding, condition.name: (place,)} for place in places)
+    elif places:
+        yield {**binding, condition.name: tuple(places)}
+
+
+def _fitting(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> tuple[list[int], list[Miss]]:
+    """The claims for which every comparison holds, and the first that are of the type looked for and still do not fit."""
+    expected: dict[int, tuple[Scalar, ...]] = {}
+    fitting: list[int] = []
+    misses: list[Miss] = []
+    for place, claim in enumerate(scene.claims):
+        failed = _first_failure(ordered, claim, expected, binding, scene)
+        if failed is None:
+            fitting.append(place)
+        elif len(misses) < MAX_MISSES and _typed(ordered, failed):
+            misses.append(Miss(claim=claim, comparison=ordered[failed], expected=expected[failed]))
+    return fitting, misses
+
+
+def _typed(ordered: Sequence[Comparison], failed: int) -> bool:
+    """Whether a claim that failed there is of the type that was asked for."""
+    return ordered[0].property is Property.TYPE and ordered[failed].property is not Property.TYPE
+
+
+def _first_failure(
+    ordered: Sequence[Comparison], claim: Claim, expected: dict[int, tuple[Scalar, ...]], binding: Binding, scene: Scene
+) -> int | None:
+    scene.budget.step()
+    for number, comparison in enumerate(ordered):
+        scene.budget.step(1 if number else 0)
+        if number not in expected:
+            expected[number] = value(comparison.expression, binding, scene).members
+        if not _holds(claim.property(comparison.property), comparison.operator, expected[number]):
+            return number
+    return None
+
+
+def _holds(left: Scalar, sign: Operator, right: tuple[Scalar, ...]) -> bool:
+    """Whether a comparison holds: never between values of two types, nor with a set that has not one member."""
+    if len(right) != 1 or type(left) is not type(right[0]):
+        return False
+    if sign in EQUALITIES:
+        return alike(left, right[0]) is (sign is Operator.EQ)
+    return type(left) is int and type(right[0]) is int and _ORDERINGS[sign](left, right[0])

@@ -1,0 +1,205 @@
+"""What a policy must mean beyond its grammar, as a list of checks: one that passes them all can be evaluated.
+
+Sources: "Claim rule grammar" (which action stands in which section, operators by type), "Policy version 1.1" and "1.2" (what each
+brought), "Claim rule functions" (arguments), all of Microsoft Azure Attestation's documentation. What is refused
+beyond those pages could never do anything, or would let a policy overwrite what the token itself says.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from donjon.policy.faults import Fault, shown
+from donjon.policy.syntax import (
+    DECISIONS,
+    EQUALITIES,
+    Action,
+    Call,
+    Comparison,
+    Expression,
+    Function,
+    Literal,
+    Part,
+    Policy,
+    Property,
+    Reference,
+    Rule,
+    Section,
+    Verb,
+    Version,
+    inside,
+)
+
+ALLOWED: dict[Part, frozenset[Verb]] = {
+    Part.CONFIGURATION: frozenset((Verb.ISSUE_PROPERTY,)),
+    Part.AUTHORIZATION: frozenset((Verb.PERMIT, Verb.DENY, Verb.ADD, Verb.ISSUE)),
+    Part.ISSUANCE: frozenset((Verb.ADD, Verb.ISSUE, Verb.ISSUE_PROPERTY)),
+}
+"""Which action may stand where. `issue` in authorizationrules does what `add` does: Microsoft's sample policy for key attestation
+uses it so, while "no claims can be issued from this section to the response token"."""
+
+ARITY: dict[Function, int] = {
+    Function.JMES_PATH: 2,
+    Function.JSON_TO_CLAIM_VALUE: 1,
+    Function.IS_SUBSET_OF: 2,
+    Function.APPEND_STRING: 2,
+    Function.NEGATE_BOOL: 1,
+    Function.CONTAINS_ONLY_VALUE: 2,
+}
+
+RESERVED_NAMES = frozenset(("iss", "exp", "iat", "nbf", "jti"))
+RESERVED_PREFIX = "x-ms-"
+"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"): no policy may say it differently."""
+
+
+def reserved(claim_type: str) -> bool:
+    """Whether only the service itself may say this in a token."""
+    return claim_type in RESERVED_NAMES or claim_type.startswith(RESERVED_PREFIX)
+
+
+def faults(policy: Policy) -> Iterator[Fault]:
+    """Everything that is wrong, section by section."""
+    yield from _order(policy)
+    for section in policy.sections:
+        if section.part is Part.CONFIGURATION and policy.version is Version.V1_0:
+            yield Fault("DJ402", section.at, "configurationrules in version 1.0", "version=1.1; or version=1.2;")
+        for rule in section.rules:
+            yield from _rule(rule, section, policy.version)
+
+
+def _order(policy: Policy) -> Iterator[Fault]:
+    order = list(Part)
+    for before, section in zip(policy.sections, policy.sections[1:], strict=False):
+        if order.index(section.part) <= order.index(before.part):
+            yield Fault(
+                "DJ403", section.at, f"{section.part} after {before.part}", f"each section once, in the order {', '.join(order)}"
+            )
+
+
+def _rule(rule: Rule, section: Section, version: Version) -> Iterator[Fault]:
+    yield from _place(rule, section.part)
+    yield from _names(rule)
+    yield from _action(rule.action, section.part)
+    for condition in rule.conditions:
+        if condition.absent and version is not Version.V1_2:
+            yield Fault("DJ402", condition.at, f"! in version {version}", "version=1.2;")
+        for comparison in condition.comparisons:
+            yield from _comparison(comparison)
+    for expression in _expressions(rule):
+        yield from _call(expression, version)
+
+
+def _expressions(rule: Rule) -> Iterator[Expression]:
+    """Every expression of a rule, in the order of the text, those within others too."""
+    for condition in rule.conditions:
+        for comparison in condition.comparisons:
+            yield from inside(comparison.expression)
+    for assignment in rule.action.assignments:
+        yield from inside(assignment.expression)
+
+
+def _place(rule: Rule, part: Part) -> Iterator[Fault]:
+    verb = rule.action.verb
+    if verb not in ALLOWED[part]:
+        allowed = ", ".join(f"{name}()" for name in Verb if name in ALLOWED[part])
+        yield Fault("DJ403", rule.action.at, f"{verb}() in {part}", f"one of {allowed}")
+    if part is Part.CONFIGURATION and rule.conditions:
+        yield Fault("DJ403", rule.at, "a condition in configurationrules", "=> at once: these rules run before there are claims")
+
+
+# Names.
+
+
+def _names(rule: Rule) -> Iterator[Fault]:
+    """Names are given once, by a condition that finds claims, before they are used."""
+    given: set[str] = set()
+    for condition in rule.conditions:
+        for comparison in condition.comparisons:
+            yield from _unknown(comparison.expression, given)
+        if condition.name is not None and condition.name in given:
+            yield Fault(
+                "DJ404", condition.at, f"the name {shown(condition.name)} given twice", "a name of its own for each condition"
+            )
+        if condition.name is not None and condition.absent:
+            yield Fault(
+                "DJ404",
+                condition.at,
+                f"the name {shown(condition.name)} at a condition with !",
+                "no name: there are no claims to name",
+            )
+        given |= {condition.name} if condition.name is not None else set()
+    if rule.action.claim is not None and rule.action.claim not in given:
+        yield _nothing(rule.action, rule.action.claim, given)
+    for assignment in rule.action.assignments:
+        yield from _unknown(assignment.expression, given)
+
+
+def _unknown(expression: Expression, given: set[str]) -> Iterator[Fault]:
+    for each in inside(expression):
+        if isinstance(each, Reference) and each.name not in given:
+            yield _nothing(each, each.name, given)
+
+
+def _nothing(used: Reference | Action, name: str, given: set[str]) -> Fault:
+    known = (
+        f"one of {', '.join(sorted(given))}" if given else f"a condition before it that gives the name, as in {shown(name)}:[…]"
+    )
+    return Fault("DJ404", used.at, f"the name {shown(name)}, which no condition before it gives", known)
+
+
+# What a rule makes.
+
+
+def _action(action: Action, part: Part) -> Iterator[Fault]:
+    if action.verb in DECISIONS:
+        if action.claim is not None or action.assignments:
+            yield Fault("DJ406", action.at, f"arguments of {action.verb}()", f"{action.verb}() without any")
+        return
+    if action.claim is not None:
+        return
+    counted = Counter(assignment.property for assignment in action.assignments)
+    for name in (Property.TYPE, Property.VALUE):
+        if counted[name] == 0:
+            yield Fault("DJ406", action.at, f"{action.verb}() without {name}=", 'claim=NAME, or both, as in type="…", value=…')
+    for name, times in counted.items():
+        if times > 1:
+            yield Fault("DJ406", action.at, f"{name}= {times} times", "each property once")
+    yield from _made(action, part)
+
+
+def _made(action: Action, part: Part) -> Iterator[Fault]:
+    """What can be said of a claim's type where it is written out."""
+    claim_type = action.assigned(Property.TYPE)
+    if not isinstance(claim_type, Literal):
+        return
+    if not isinstance(claim_type.value, str) or not claim_type.value:
+        yield Fault(
+            "DJ406", claim_type.at, "a type that is no text, or an empty one", 'a name in double quotes, as in type="product"'
+        )
+    elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and reserved(claim_type.value):
+        expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))} and {RESERVED_PREFIX}… are the token's"
+        yield Fault("DJ406", claim_type.at, f"issue() of {shown(claim_type.value)}", expected)
+
+
+# Comparisons and calls.
+
+
+def _comparison(comparison: Comparison) -> Iterator[Fault]:
+    if comparison.operator in EQUALITIES:
+        return
+    if comparison.property is not Property.VALUE:
+        yield Fault("DJ407", comparison.at, f"{comparison.operator} on {comparison.property}, which is a text", "== or !=")
+    elif isinstance(comparison.expression, Literal) and type(comparison.expression.value) is not int:
+        kind = "a truth value" if isinstance(comparison.expression.value, bool) else "a text"
+        yield Fault(
+            "DJ407", comparison.expression.at, f"{comparison.operator} with {kind}", "a whole number: only those are ordered"
+        )
+
+
+def _call(expression: Expression, version: Version) -> Iterator[Fault]:
+    if not isinstance(expression, Call):
+        return
+    if version is not Version.V1_2:
+        yield Fault("DJ402", expression.at, f"{expression.function}() in version {version}", "version=1.2;")
+    wanted, given = ARITY[expression.function], len(expression.arguments)
+    if wanted != given:
+        yield Fault("DJ405", expression.at, f"{expression.function}() with {given} arguments", f"{wanted}")

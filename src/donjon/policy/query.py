@@ -1,0 +1,146 @@
+"""JMESPath over JSON text, within bounds. The door to jmespath.
+
+Its language can double its own work at every step (`[@,@] | [@,@] | …`), so each step and the weight of what it answers are
+counted. `equals_ignore_case` is Microsoft's addition: policies in its documentation call it.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from jmespath.functions import Functions, signature
+from jmespath.parser import Parser
+from jmespath.visitor import Options, TreeInterpreter
+
+from donjon.policy.budget import Budget, Stop
+from donjon.policy.claims import MAX_TEXT, Json, compact
+from donjon.policy.faults import shown
+
+MAX_QUERY = 8 << 10  # characters
+MAX_WEIGHT = 4 * MAX_TEXT  # values and characters in one answer; what stands in it twice counts twice
+MAX_NESTING = 100  # of JSON, and of a query; far below what Python's own stack holds, so that the answer never hangs on that
+STEP = 100  # what a step weighs beside its answer
+DIGITS = 3  # bits of a number that weigh as much as one character
+
+
+def query(text: str, expression: str, budget: Budget) -> str:
+    """The JSON text that the expression finds in a JSON text; raises `Stop` DJ412 without an answer, DJ413 beyond a bound."""
+    if len(expression) > MAX_QUERY:
+        raise Stop("DJ413", f"a query of {len(expression)} characters, at most {MAX_QUERY} are looked at")
+    value = read(text, budget)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PendingDeprecationWarning)  # `foo` for `"foo"`: an old spelling that still works.
+            parsed = Parser().parse(expression).parsed
+        return bounded(compact(cast("Json", _Interpreter(budget).visit(parsed, value))))
+    except Stop:
+        raise
+    except RecursionError as error:
+        raise Stop("DJ413", f"a query nested deeper than {MAX_NESTING}") from error
+    except Exception as error:
+        # Whatever the library trips over, the query is to blame, and whoever wrote it is told.
+        raise Stop("DJ412", f"the query {shown(expression)} has no answer: {_sentence(error)}") from error
+
+
+def read(text: str, budget: Budget) -> Json:
+    """A JSON text as a value; raises `Stop` DJ412 for anything else, DJ413 beyond a bound."""
+    budget.spend(len(bounded(text)))
+    try:
+        content = cast("Json", json.loads(text, parse_constant=_refuse))
+    except RecursionError as error:
+        raise _nested() from error
+    except ValueError as error:
+        raise Stop("DJ412", f"{shown(text)!r} is no JSON: {_sentence(error)}") from error
+    if _nesting(content) > MAX_NESTING:
+        raise _nested()
+    return content
+
+
+def _nested() -> Stop:
+    return Stop("DJ413", f"JSON nested deeper than {MAX_NESTING}")
+
+
+def _nesting(content: Json) -> int:
+    depth, level = 0, [content]
+    while level:
+        inner = [value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)]
+        level = [value for values in inner for value in values]
+        depth += 1
+    return depth - 1
+
+
+def bounded(text: str) -> str:
+    """The text, if it is one that a claim can hold."""
+    if len(text) > MAX_TEXT:
+        raise Stop("DJ413", f"a text of {len(text)} characters, a claim holds at most {MAX_TEXT}")
+    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise Stop("DJ412", "half a surrogate pair, which is no Unicode text")
+    return text
+
+
+def _refuse(word: str) -> Json:
+    raise ValueError(f"{word} is no number")
+
+
+def _sentence(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+class _Functions(Functions):
+    """The functions of JMESPath, those bounded that could make much of little, and Microsoft's own."""
+
+    @signature({"types": ["string"]}, {"types": ["string"]})
+    def _func_equals_ignore_case(self, left: str, right: str) -> bool:
+        return left.casefold() == right.casefold()
+
+    @signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: str, parts: Sequence[str]) -> str:
+        length = sum(map(len, parts)) + len(separator) * len(parts)
+        if length > MAX_TEXT:
+            raise Stop("DJ413", f"join() of {length} characters, a claim holds at most {MAX_TEXT}")
+        return separator.join(parts)
+
+    @signature({"types": []})
+    def _func_to_string(self, value: Json) -> str:
+        return value if isinstance(value, str) else compact(value)
+
+
+class _Interpreter(TreeInterpreter):
+    """The library's interpreter, with every step counted."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__(Options(custom_functions=_Functions()))
+        self._budget = budget
+        self._nesting = 0
+        self._weights: dict[int, tuple[object, int]] = {}
+
+    def visit(self, node: Mapping[str, object], *args: object, **kwargs: object) -> object:
+        self._nesting += 1
+        if self._nesting > MAX_NESTING:
+            raise Stop("DJ413", f"a query nested deeper than {MAX_NESTING}")
+        found: object = super().visit(node, *args, **kwargs)  # type: ignore[arg-type]  # The library's type for it is private.
+        self._nesting -= 1
+        weight = self._weight(found)
+        self._budget.spend(STEP + weight)
+        if weight > MAX_WEIGHT:
+            raise Stop("DJ413", f"a query's answer of more than {MAX_WEIGHT} values and characters")
+        return found
+
+    def _weight(self, value: object) -> int:
+        """Values and characters, counted once for each list or object; those are kept, so that no identity is used again."""
+        match value:
+            case str():
+                return 1 + len(value)
+            case bool() | float() | None:
+                return 1
+            case int():
+                return 1 + value.bit_length() // DIGITS
+            case list() | dict():
+                known = self._weights.get(id(value))
+                if known is None:
+                    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+                    known = self._weights[id(value)] = (value, 1 + sum(map(self._weight, inner)))
+                return known[1]
+            case _:
+                return 1

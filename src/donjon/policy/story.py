@@ -1,0 +1,74 @@
+"""A decision as a story, line by line: the verdict and its reasons, what the token says, then every rule in order."""
+
+from collections.abc import Iterator
+
+from donjon.policy.claims import Claim, Issuer, told
+from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
+from donjon.policy.printing import condition_text, rule_text
+from donjon.policy.reasons import missed, scalar
+from donjon.policy.syntax import Part
+
+MAX_SHOWN = 10  # claims of one condition
+
+_HEADS = {
+    Verdict.PERMITTED: "PERMITTED: a token may be made.",
+    Verdict.DENIED: "DENIED: a deny() fired.",
+    Verdict.NOT_PERMITTED: "NOT PERMITTED: no permit() fired.",
+    Verdict.FAILED: "FAILED: a rule could not be computed, so nothing is permitted.",
+}
+
+
+def story(decision: Decision) -> Iterator[str]:
+    """The lines of it."""
+    yield _HEADS[decision.verdict]
+    yield from (f"  {finding.sentence()}" for finding in decision.findings)
+    if decision.permitted:
+        yield from _said("The policy adds to the token", decision.issued)
+        yield from _said("Properties", decision.properties)
+    for part in Part:
+        entries = [entry for entry in decision.trace if entry.part is part]
+        yield from ("", str(part)) if entries else ()
+        for entry in entries:
+            yield from _entry(entry)
+
+
+def _said(head: str, claims: tuple[Claim, ...]) -> Iterator[str]:
+    values = told(claims)
+    yield f"{head}:" if values else f"{head}: nothing."
+    for name, members in values.items():
+        yield f"  {name} = {', '.join(map(scalar, members))}"
+
+
+def _entry(entry: Entry) -> Iterator[str]:
+    yield f"  rule {entry.number}, line {entry.rule.at.line}: {entry.outcome}"
+    yield f"    {rule_text(entry.rule)}"
+    for look in entry.looks:
+        yield from (f"      {line}" for line in _look(look))
+    if entry.outcome is Outcome.FAILED:
+        yield f"      {entry.found} [{entry.code}]"
+    yield from (f"      made {_claim(claim)}" for claim in _few(entry.made))
+    yield from _more(entry.made)
+
+
+def _look(look: Look) -> Iterator[str]:
+    word = "holds" if look.holds else "does not hold"
+    yield f"{condition_text(look.condition)} {word}"
+    if not look.claims and not look.misses and not look.condition.absent:
+        yield "  no such claim"
+    yield from (f"  {'found' if look.holds else 'there is'} {_claim(claim)}" for claim in _few(look.claims))
+    yield from _more(look.claims)
+    yield from (f"  {missed(miss)}" for miss in look.misses if not look.holds)
+
+
+def _few(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    return claims[:MAX_SHOWN]
+
+
+def _more(claims: tuple[Claim, ...]) -> Iterator[str]:
+    if len(claims) > MAX_SHOWN:
+        yield f"        … and {len(claims) - MAX_SHOWN} more"
+
+
+def _claim(claim: Claim) -> str:
+    by = "" if claim.issuer is Issuer.SERVICE else f" (by {claim.issuer})"
+    return f"{claim.type} = {scalar(claim.value)}{by}"
