@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from donjon.findings import Finding, Severity
 from donjon.policy.claims import Issuer, ValueType
+from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text
 from donjon.policy.syntax import Comparison, Liberty, Literal, Part, Place, Policy, Property, Verb
 
@@ -49,7 +50,7 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
                 for comparison in filter(_without_use, condition.comparisons):
                     why = f"{comparison.property} is {_possible(comparison)}, and what differs in type never compares"
                     do = "mend the value, or take the condition out"
-                    yield comparison.at, _warning("DJ422", str(comparison.at), comparison_text(comparison), why, do)
+                    yield comparison.at, _warning("DJ422", str(comparison.at), printable(comparison_text(comparison)), why, do)
 
 
 def _without_use(comparison: Comparison) -> bool:

@@ -21,8 +21,16 @@ class Fault(Malformed):
 
 def shown(text: str) -> str:
     """A piece of somebody's text, short and on one line."""
-    cut = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-    return cut.encode("unicode_escape").decode("ascii") if not cut.isprintable() else cut
+    return printable(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """The text with what no terminal and no log should be given written out."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
 
 
 def one_of(names: tuple[str, ...], found: str) -> str:

@@ -140,11 +140,10 @@ def _unended_text(rest: str) -> str:
 def _unexpected(error: UnexpectedToken, text: str) -> Fault:
     if not text.strip():
         return Fault("DJ400", Place(1, 1), "an empty policy", "version=1.0; and sections")
-    ended = error.token.type == "$END"
-    found = "the end of the text" if ended else f"found '{shown(str(error.token))}'"
-    return Fault(
-        "DJ400", Place(max(error.line, 1), max(error.column, 1)), found, " or ".join(_told(error.accepts or error.expected))
-    )
+    expected = " or ".join(_told(error.accepts or error.expected))
+    if error.token.type == "$END":
+        return Fault("DJ400", Place(error.token.end_line or 1, error.token.end_column or 1), "the end of the text", expected)
+    return Fault("DJ400", _at(error.token), f"found '{shown(str(error.token))}'", expected)
 
 
 def _told(terminals: set[str]) -> list[str]:

@@ -22,9 +22,11 @@ def _block(lines: list[str] | tuple[str, ...]) -> str:
 
 def _section(section: Section) -> str:
     lines = [*section.comments, section.part, "{"]
+    tall = False
     for number, rule in enumerate(section.rules):
-        lines += [""] if number and rule.comments else []
-        lines += [INDENT + line for line in (*rule.comments, *_rule(rule))]
+        block = [INDENT + line for line in (*rule.comments, *_rule(rule))]
+        lines += ["", *block] if number and (tall or len(block) > 1) else block
+        tall = len(block) > 1
     return _block([*lines, *(INDENT + comment for comment in section.closing), "};"])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from donjon.findings import Finding, Severity
 from donjon.policy.decision import Entry, Look, Miss, Outcome
+from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text, expression_text, rule_text
 from donjon.policy.syntax import Literal, Part, Property, Scalar, Verb
 
@@ -18,7 +19,7 @@ def denied(trace: Iterable[Entry]) -> tuple[Finding, ...]:
             code="DJ410",
             severity=Severity.ERROR,
             subject=named(entry),
-            found=f"deny() fired: {rule_text(entry.rule)}",
+            found=printable(f"deny() fired: {rule_text(entry.rule)}"),
             why="one deny() refuses, whatever other rules permit",
             do="attest something that the rule does not fit, or change the rule",
         )
@@ -39,7 +40,7 @@ def _nothing(subject: str, found: str) -> Finding:
         code="DJ411",
         severity=Severity.ERROR,
         subject=subject,
-        found=found,
+        found=printable(found),
         why="what no rule permits is refused",
         do="compare the claims with the rule, or permit them",
     )
@@ -52,7 +53,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
             code=entry.code,
             severity=Severity.ERROR,
             subject=named(entry),
-            found=entry.found,
+            found=printable(entry.found),
             why="what cannot be computed permits nothing",
             do="see what the rule is given: donjon policy explain",
         )

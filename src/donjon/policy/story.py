@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from donjon.policy.claims import Claim, Issuer, told
 from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
+from donjon.policy.faults import printable
 from donjon.policy.printing import condition_text, rule_text
 from donjon.policy.reasons import missed, scalar
 from donjon.policy.syntax import Part
@@ -19,7 +20,11 @@ _HEADS = {
 
 
 def story(decision: Decision) -> Iterator[str]:
-    """The lines of it."""
+    """The lines of it, with nothing in them that a terminal would obey."""
+    yield from map(printable, _lines(decision))
+
+
+def _lines(decision: Decision) -> Iterator[str]:
     yield _HEADS[decision.verdict]
     yield from (f"  {finding.sentence()}" for finding in decision.findings)
     if decision.permitted:
