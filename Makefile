@@ -50,7 +50,7 @@ endurance: $(READY) ## Five minutes of certificates renewed every 30 s under loa
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
-	@for name in help_startup beside_intel; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in help_startup beside_intel admission; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 lock: $(READY) ## Lock the newest versions of every dependency again
 	@for set in dev proto go; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done

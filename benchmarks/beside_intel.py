@@ -7,12 +7,10 @@ condition, readiness or metrics), so a ratio above 1 in memory is what all that 
 Needs root and `make up`; ends with everything as it was.
 """
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +22,12 @@ from testbed import binaries, cluster, demo, node
 from testbed.commands import run
 from testbed.layout import Layout, Node, here
 
+from benchmarks.processes import pause, processor_time, resident, text
+
 IDLE_SECONDS = 60
 RESTARTS = 20
 GOAL_MEMORY = 45.0
 GOAL_CPU = 1.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 _LINE = re.compile(r"^[IWE]\d{4} (?P<time>\d\d:\d\d:\d\d\.\d{6}) .*?\] (?P<text>.*)$")
 _ENCLAVE = "sgx.intel.com/enclave"
 
@@ -71,12 +70,12 @@ def _print(ours: Figures, intel: Figures) -> None:
 
 
 def _measure(layout: Layout, one: Node, process: int) -> Figures:
-    _pause(5)
-    before, memory = _processor_time(process), []
+    pause(5)
+    before, memory = processor_time(process), []
     for _ in range(IDLE_SECONDS):
-        _pause(1)
-        memory.append(_resident(process))
-    cpu = (_processor_time(process) - before) / IDLE_SECONDS * 100
+        pause(1)
+        memory.append(resident(process))
+    cpu = (processor_time(process) - before) / IDLE_SECONDS * 100
     return Figures(memory=median(memory), cpu=cpu, registered=[_restart(layout, one) for _ in range(RESTARTS)])
 
 
@@ -86,7 +85,7 @@ def _restart(layout: Layout, one: Node) -> float:
     size = log.stat().st_size
     node.restart_kubelet(layout, one)
     for _ in range(300):
-        _pause(0.1)
+        pause(0.1)
         registered = _moment(
             _since(log, size), f'registration request from device plugin with resource" resourceName="{_ENCLAVE}'
         )
@@ -139,7 +138,7 @@ def _intel(layout: Layout, one: Node) -> Iterator[int]:
     command = ["nsenter", f"--mount={one.mounts}", "unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _pause(2)
+            pause(2)
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -150,7 +149,7 @@ def _only(command: str, one: Node) -> int:
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
-            words = _text(folder / "cmdline").replace("\0", " ")
+            words = text(folder / "cmdline").replace("\0", " ")
             if command in words and _node_of(folder) == one.name:
                 found.append(int(folder.name))
     if len(found) != 1:
@@ -160,30 +159,8 @@ def _only(command: str, one: Node) -> int:
 
 def _node_of(folder: Path) -> str:
     """The node name that a process was given."""
-    variables = dict(part.partition("=")[::2] for part in _text(folder / "environ").split("\0"))
+    variables = dict(part.partition("=")[::2] for part in text(folder / "environ").split("\0"))
     return variables.get("DONJON_NODE_NAME", "")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _resident(process: int) -> float:
-    status = _text(Path(f"/proc/{process}/status"))
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
-
-
-def _processor_time(process: int) -> float:
-    """Seconds of processor time so far, user and system (proc(5), stat)."""
-    fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _pause(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: TID251 - a benchmark waits for others.
 
 
 if __name__ == "__main__":

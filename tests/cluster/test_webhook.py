@@ -287,6 +287,14 @@ def test_the_secret_and_the_bundle_come_back_when_they_are_deleted(webhook: Rele
     wait_for(lambda: is_wired(cluster), seconds=30, what="pods are wired again")
 
 
+def test_more_than_any_node_has_is_warned_about_with_the_largest(webhook: Release, cluster: Cluster, wait_for: Wait) -> None:
+    assert webhook.is_there()
+    (largest, *_) = cluster.sgx_nodes
+    wait_for(lambda: "[DJ132]" in created(cluster, {EPC: "1Ti"}), what="the webhook knows the nodes")
+    assert f"{largest}, has " in created(cluster, {EPC: "1Ti"})
+    assert "[DJ132]" not in created(cluster, {EPC: "1Mi"})
+
+
 def test_an_upgrade_keeps_certificate_and_bundle(webhook: Release, cluster: Cluster) -> None:
     before = serials(cluster)
     webhook.upgrade(MODE, 'commonLabels={"team": "vaults"}')

@@ -363,7 +363,8 @@ def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(h
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["donjon-webhook-tls"], "verbs": ["get", "update"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     ]
-    (rule,) = named(made, "ClusterRole", "donjon-webhook")["rules"]
+    nodes, rule = named(made, "ClusterRole", "donjon-webhook")["rules"]
+    assert nodes == {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
     assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (
         ["mutatingwebhookconfigurations"],
         ["donjon"],
@@ -371,11 +372,11 @@ def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(h
     )
 
 
-def test_a_certificate_of_anothers_needs_no_account(helm: Helm) -> None:
+def test_with_a_certificate_of_anothers_the_account_may_only_read_nodes(helm: Helm) -> None:
     made = helm.template('admission={"mode": "webhook", "webhook": {"certificate": {"secretName": "theirs"}}}')
-    assert not [each for each in made if "webhook" in each["metadata"]["name"] and "Role" in each["kind"]]
+    assert not [each for each in made if each["kind"] in {"Role", "RoleBinding", "Secret"}]
+    assert [rule["resources"] for rule in named(made, "ClusterRole", "donjon-webhook")["rules"]] == [["nodes"]]
     pod = pod_of(made, "Deployment", "donjon-webhook")
-    assert pod["automountServiceAccountToken"] is False
     assert "--certificate-dir=/certificate" in pod["containers"][0]["args"]
 
 

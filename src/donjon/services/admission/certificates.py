@@ -22,6 +22,7 @@ from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
 from donjon.pki.serving import Serving, ends_of, issue
 from donjon.services.admission.secret import decoded, encoded, read, written
 from donjon.services.admission.settings import Files, Shared
+from donjon.services.admission.trouble import Trouble
 
 LOG = logging.getLogger(__name__)
 
@@ -56,25 +57,6 @@ class Presented:
         say(LOG, "certificate in use", ends=ends.isoformat())
 
 
-class Trouble:
-    """Says what is wrong once, and once that it is over."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def tell(self, error: DonjonError) -> None:
-        """It failed."""
-        if str(error) != self._said:
-            self._said = str(error)
-            say(LOG, "certificate: trying again", level=logging.WARNING, code=error.code, error=error.message)
-
-    def over(self) -> None:
-        """It works."""
-        if self._said:
-            self._said = ""
-            say(LOG, "certificate: works again")
-
-
 class SharedLoop:
     """Keeps the certificate in a Secret, renewed in time, and the caBundle true."""
 
@@ -86,7 +68,7 @@ class SharedLoop:
         self._secrets = f"/api/v1/namespaces/{settings.namespace}/secrets"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
         self._known = Held()
-        self._trouble = Trouble()
+        self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
         """Look again and again."""
@@ -164,7 +146,7 @@ class FilesLoop:
 
     def __init__(self, settings: Files, presented: Presented) -> None:
         self._settings, self._presented = settings, presented
-        self._trouble = Trouble()
+        self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
         """Look again and again."""

@@ -18,6 +18,7 @@ from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
+from donjon.services.admission.nodes import Nodes
 from donjon.services.admission.settings import AdmissionSettings, Shared
 from donjon.services.admission.webhook import Webhook
 
@@ -33,7 +34,9 @@ def run(settings: AdmissionSettings) -> None:
 
 
 async def _until_signalled(settings: AdmissionSettings) -> None:
-    api = KubeApi(in_cluster(os.environ)) if isinstance(settings.certificate, Shared) else None
+    # With another program's certificate it also runs outside a cluster, where it knows no nodes to warn by.
+    inside = isinstance(settings.certificate, Shared) or "KUBERNETES_SERVICE_HOST" in os.environ
+    api = KubeApi(in_cluster(os.environ)) if inside else None
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -48,7 +51,8 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     """Serve until it is to be stopped, and then as long as somebody still asks."""
     metrics = AdmissionMetrics(__version__)
     presented = Presented(metrics)
-    application = Webhook(settings.rules, metrics, clock.monotonic)
+    nodes = None if api is None else Nodes(api)
+    application = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
     host, port = settings.listen
     server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds())
     metrics.count_connections(lambda: server.connections)
@@ -56,6 +60,7 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     say(LOG, "webhook starts", version=__version__)
     await probes.start()
     loop = asyncio.create_task(_certificates(settings, presented, api, metrics))
+    following = [] if nodes is None else [asyncio.create_task(nodes.run())]
     try:
         await _first(loop, presented.there, stopped)
         if presented.there.is_set():
@@ -65,8 +70,9 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
             await asyncio.sleep(settings.drain)
             await server.close(LAST_ANSWERS)
     finally:
-        loop.cancel()
-        await asyncio.gather(loop, return_exceptions=True)
+        for task in (loop, *following):
+            task.cancel()
+        await asyncio.gather(loop, *following, return_exceptions=True)
         await server.close(0)
         await probes.close()
         say(LOG, "webhook stopped")

@@ -7,6 +7,7 @@ from donjon.adapters.http import Answer
 from donjon.adapters.http.server import Request, Why
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.nodes import LargestNode
 from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, review
 from donjon.admission.settings import Settings
 from donjon.admission.webhook import PATH
@@ -30,8 +31,14 @@ _TURNED_AWAY = {
 class Webhook:
     """Answers for one replica."""
 
-    def __init__(self, settings: Settings, metrics: AdmissionMetrics, clock: Callable[[], float]) -> None:
-        self._settings, self._metrics, self._clock = settings, metrics, clock
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: AdmissionMetrics,
+        clock: Callable[[], float],
+        largest_node: Callable[[], LargestNode | None] = lambda: None,
+    ) -> None:
+        self._settings, self._metrics, self._clock, self._largest_node = settings, metrics, clock, largest_node
         self._second = 0
         self._lines = 0
 
@@ -40,7 +47,7 @@ class Webhook:
         began = self._clock()
         try:
             _look_at(request)
-            reviewed = review(request.body, self._settings)
+            reviewed = review(request.body, self._settings, self._largest_node())
         except _Wrong as wrong:
             return self._turned_away(wrong.status, "DJ144", wrong.message, request.peer)
         except Malformed as error:
