@@ -51,8 +51,7 @@ def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tu
         return tuple(rule for rule in rules if rule.code == HOST_DEVICES)
     if len(intent.containers) <= MAX_CONTAINERS:
         return tuple(rule for rule in rules if rule.code != "DJ113")
-    only = {"DJ113"} if settings.refuse_host_devices else {"DJ113", HOST_DEVICES}
-    return tuple(rule for rule in rules if rule.code in only)
+    return tuple(rule for rule in rules if rule.code in {"DJ113", HOST_DEVICES})
 
 
 def _about_pod(rule: Rule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:

@@ -265,7 +265,7 @@ _HOLDS: Mapping[str, str] = {
     "DJ112": f"""\
 variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}' &&
   !variables.all.exists(c, c.name == variables.provider)""",
-    "DJ113": f"variables.number > {MAX_CONTAINERS}",
+    "DJ113": f"variables.number > {MAX_CONTAINERS} && (variables.devices.size() == 0 || variables.asks)",
     "DJ114": "variables.devices.size() > 0",
     "DJ115": "variables.asks && variables.privileged.size() > 0",
     "DJ116": """\
@@ -281,12 +281,12 @@ def _holds(rule: Rule) -> str:
 def _reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
     """One variable more: the list of the sentences of all rules that hold; of too many containers that alone is said.
 
-    A pod that does not ask may have any number of them; it comes here for the host's devices, where those are refused.
+    A pod that does not ask may have any number of them; it comes here for nothing but the host's devices.
     """
     told = {rule.code: f"({_holds(rule)} ?\n  [{_said(rule, settings.wired_by)}] : [])" for rule in rules}
     alone = told.pop("DJ113")
     if HOST_DEVICES in told:
-        alone = f"(variables.devices.size() == 0 || variables.asks ? {alone} :\n{told[HOST_DEVICES]})"
+        alone = f"{alone} +\n{told[HOST_DEVICES]}"
     return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(told.values())}
 
 
