@@ -3,6 +3,7 @@
 These tests take Donjon out of the testbed and put it back. A cluster that was given keeps its Donjon as it is.
 """
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -81,6 +82,43 @@ def test_an_install_makes_agents_ready_and_says_so_on_the_nodes(present: Release
     assert status["numberReady"] == status["desiredNumberScheduled"] == len(cluster.node_names)
     assert {condition(cluster, node) for node in cluster.sgx_nodes} == {"True"}
     assert "Wait for the agents" in present.run("get", "notes", "donjon")
+
+
+STAND_IN_AESMD = """\
+import os, socket
+path = "/var/run/aesmd/aesm.socket"
+if os.path.exists(path): os.unlink(path)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+while True: listener.accept()[0].close()
+"""
+
+
+def test_a_quote_helper_runs_on_sgx_nodes_alone_and_makes_them_answer(present: Release, cluster: Cluster, wait_for: Wait) -> None:
+    image = cluster.get("daemonset", "-n", NAMESPACE, "donjon-node")["spec"]["template"]["spec"]["containers"][0]["image"]
+    helper = {
+        "enabled": True,
+        "image": image,
+        "command": ["/usr/bin/python3", "-c", STAND_IN_AESMD],
+        "securityContext": {"runAsUser": 0, "runAsNonRoot": False},
+        "epc": "1Mi",
+    }
+    present.upgrade(f"quoteHelper={json.dumps(helper)}")
+    status = cluster.get("daemonset", "-n", NAMESPACE, "donjon-aesmd")["status"]
+    assert status["numberReady"] == status["desiredNumberScheduled"] == len(cluster.sgx_nodes)
+    wait_for(
+        lambda: all(
+            cluster.get("node", node)["metadata"]["labels"].get("donjon.dev/aesm") == "ready" for node in cluster.sgx_nodes
+        ),
+        what="the agents see an AESM that answers",
+    )
+    (pods,) = {
+        each["spec"]["serviceAccountName"]
+        for each in cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=quote-helper")["items"]
+        if each["spec"]["containers"][0]["resources"]["limits"] == {EPC: "1Mi", ENCLAVE: "1", PROVISION: "1"}
+    }
+    assert pods == "donjon-aesmd"
 
 
 def test_an_upgrade_changes_the_offer_and_never_withdraws_it(

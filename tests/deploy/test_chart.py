@@ -82,6 +82,20 @@ EVERY_VALUE = [
             ('"podLabels": {"cost": "infra"}', "cost: infra"),
         )
     ),
+    *(
+        (f'quoteHelper={{"enabled": true, "image": "aesmd:1"{more}}}', seen)
+        for more, seen in (
+            ("", 'image: "aesmd:1"'),
+            ("", "'donjon:donjon-aesmd'"),
+            (', "command": ["/opt/aesm"]', "- /opt/aesm"),
+            (', "args": ["--no-daemon"]', "- --no-daemon"),
+            (', "env": [{"name": "AESM_PATH", "value": "/opt"}]', "name: AESM_PATH"),
+            (', "qcnl": "pccs_url=https://pccs.example"', "mountPath: /etc/sgx_default_qcnl.conf"),
+            (', "securityContext": {"runAsUser": 7}', "runAsUser: 7"),
+            (', "epc": "48Mi"', 'sgx.intel.com/epc: "48Mi"'),
+            (', "tolerations": [{"key": "sgx", "operator": "Exists"}]', "key: sgx"),
+        )
+    ),
     (ALWAYS, "kind: Job"),
     ('cleanup={"hooks": "always", "nodeSelector": {"pool": "infra"}}', "pool: infra"),
     ('cleanup={"hooks": "always", "resources": {"limits": {"memory": "55Mi"}}}', "memory: 55Mi"),
@@ -283,6 +297,7 @@ def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> 
         ('cleanup.hooks="sometimes"', ["hooks", "one of"]),
         ('admission.mode="both"', ["mode", "one of"]),
         ("admission.provision.accounts=[\"sgx:a' || true || 'a\"]", ["accounts", "pattern"]),
+        ("quoteHelper.enabled=true", ["quoteHelper.image is empty", "aesmd"]),
         ("admission.webhook.replicas=0", ["replicas", "minimum"]),
         ('admission.webhook.certificate.lifetime="soon"', ["lifetime", "pattern"]),
         ('admission.mode="auto"', ["there is no cluster to ask", "admission.mode=policies", "admission.mode=webhook"]),
@@ -403,7 +418,9 @@ def test_the_webhooks_flags_are_flags_that_it_knows(helm: Helm) -> None:
 def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:
     schema = described(json.loads((CHART / "values.schema.json").read_text()))
     assert all(len(sentence) > len("As in a pod") for sentence in schema.values())
-    free = {path for path in schema if path.endswith((".affinity", ".labels", ".annotations", ".seLinuxOptions"))}
+    free = {
+        path for path in schema if path.endswith((".affinity", ".labels", ".annotations", ".seLinuxOptions", ".securityContext"))
+    }
     written = {path for path in leaves(load(CHART / "values.yaml")) if not any(path.startswith(f"{each}.") for each in free)}
     open_maps = ("nodeSelector.", "resources.requests.", "resources.limits.")
     written = {path for path in written if not any(part in path for part in open_maps)}

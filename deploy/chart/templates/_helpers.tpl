@@ -72,9 +72,15 @@ cluster to ask, a guess could leave every pod that asks refused, so it must be s
 {{- end -}}
 {{- end }}
 
+{{- define "donjon.quoteHelperName" -}}donjon-aesmd{{- end }}
+
 {{/* A list of service accounts as the literals of a CEL list. The schema lets no quotation mark in. */}}
 {{- define "donjon.provisionAccounts" -}}
-{{- range $index, $account := .Values.admission.provision.accounts -}}
+{{- $accounts := .Values.admission.provision.accounts -}}
+{{- if .Values.quoteHelper.enabled -}}
+{{- $accounts = append $accounts (printf "%s:%s" .Release.Namespace (include "donjon.quoteHelperName" .)) -}}
+{{- end -}}
+{{- range $index, $account := $accounts -}}
 {{- if $index }}, {{ end -}}'{{ $account }}'
 {{- end -}}
 {{- end }}
