@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance clean
+.PHONY: help up demo check differential cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,9 @@ test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBE
 
 endurance: $(READY) ## Five minutes of certificates renewed every 30 s under load, on a real cluster (root)
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
+
+differential: $(READY) ## 100,000 mutants judged by dcap-qvl, too, and every single bit of two quotes turned (a quarter of an hour)
+	@$(PY) -m tests.conformance
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
 	@for name in help_startup beside_intel admission; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done

@@ -71,6 +71,14 @@ def test_a_root_of_ones_own_with_the_right_names(kind: str) -> None:
     assert under(world(kind), trusted_root) == "DJ220"
 
 
+@pytest.mark.parametrize("tag", [0x03, 0x05, 0x14, 0x1E])
+def test_a_root_whose_name_is_of_a_type_that_no_name_has(tag: int) -> None:
+    """CN as BIT STRING, NULL or other types, for which the library has errors of its own. Refused with one of ours. Clause 12."""
+    der = world().root.replace(b"\x55\x04\x03\x0c", b"\x55\x04\x03" + bytes([tag]))
+    with pytest.raises(DonjonError, match=r"DJ205|DJ220"):
+        intel.root(der, intel.anchor(world().root))
+
+
 def test_a_root_with_the_right_key_and_another_name() -> None:
     """The trusted key under another name. Refused. Clause 19."""
     made = world("v3 SGX", {"hierarchy.root.common_name": "Donjon simulated other SGX Root CA"})

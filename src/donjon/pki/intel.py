@@ -100,14 +100,14 @@ def anchor(certificate: bytes) -> Anchor:
     """The root that this certificate, in PEM or DER, is of; raises `Malformed` DJ204, DJ205 or DJ207."""
     der = pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
     handle = read(der)
-    return Anchor(subject=handle.subject.public_bytes(), key=p256.of(handle).raw)
+    return Anchor(subject=_subject(handle).public_bytes(), key=p256.of(handle).raw)
 
 
 def root(der: bytes, trusted: Anchor) -> Certificate:
     """The root certificate of a chain; raises `Malformed`, and `Untrusted` DJ220 where it is not the one that is trusted."""
     handle = read(der)
     key = p256.of(handle)
-    if key.raw != trusted.key or handle.subject.public_bytes() != trusted.subject:
+    if key.raw != trusted.key or _subject(handle).public_bytes() != trusted.subject:
         raise Untrusted("DJ220", f"certificate chain: its root {_named(handle)} is not the one that is trusted")
     whose, expected, rest = _named(handle).rpartition(f" {Role.ROOT}")
     if not expected or rest:
@@ -147,7 +147,7 @@ def read(der: bytes) -> x509.Certificate:
         raise Malformed("DJ205", f"certificate: {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+    except (ValueError, x509.InvalidVersion, UserWarning) as error:  # The library warns of some; warnings may be errors.
         raise Malformed("DJ205", f"certificate: no X.509: {error}") from error
 
 
@@ -161,11 +161,15 @@ def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role])
 
 
 def _named(handle: x509.Certificate) -> str:
-    try:
-        names = handle.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as error:
-        raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
+    names = _subject(handle).get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if len(names) == 1 else f"{len(names)} common names"
+
+
+def _subject(handle: x509.Certificate) -> x509.Name:
+    try:
+        return handle.subject
+    except (ValueError, TypeError, UserWarning) as error:  # Each for another kind of attribute that is not what it says.
+        raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
 
 
 def _check_form(handle: x509.Certificate, role: Role) -> None:

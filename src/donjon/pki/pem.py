@@ -10,7 +10,7 @@ from donjon.errors import Malformed
 
 MAX_CHAIN = 32 << 10  # bytes; Intel's chains of three have less than 4 KiB
 
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/\r\n]+={0,2}\r?\n)-----END CERTIFICATE-----(?:\r?\n)?")
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]+={0,2}\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?")
 _AFTER = b"\0 \t\r\n"  # what Intel's library and others leave behind a chain
 
 
