@@ -19,6 +19,8 @@ class Kind(IntEnum):
     PCK_CHAIN = 5
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
 QE_REPORT = 6
 """The outer type of versions 4 and 5, which holds the quoting enclave's report and then one of the above."""
 
@@ -33,18 +35,12 @@ class Certification:
     kind: Kind
     content: bytes = field(repr=False)
 
-    @property
-    def carries_chain(self) -> bool:
-        """Whether the whole chain is in the quote; otherwise someone else has to have the PCK certificate."""
-        return self.kind is Kind.PCK_CHAIN
 
-
-def parse(kind: int, content: bytes) -> Certification:
-    """Certification data of that type; raises `Malformed` DJ202."""
-    try:
-        known = Kind(kind)
-    except ValueError as error:
-        raise Malformed("DJ202", f"certification data: type {kind}, expected 1 to 5") from error
-    if not content or len(content) not in _LENGTHS.get(known, {len(content)}):
-        raise Malformed("DJ202", f"certification data: {len(content)} bytes, which type {kind} never has")
-    return Certification(kind=known, content=content)
+def kind_of(number: int, length: int) -> Kind:
+    """The type of certification data with content of that length; raises `Malformed` DJ202."""
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise Malformed("DJ202", f"certification data: type {number}, expected 1 to 5")
+    if not length or length not in _LENGTHS.get(kind, {length}):
+        raise Malformed("DJ202", f"certification data: {length} bytes, which type {number} never has")
+    return kind

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from donjon.attestation import certification
-from donjon.attestation.certification import QE_REPORT, Certification
+from donjon.attestation.certification import QE_REPORT, Certification, Kind
 from donjon.errors import Malformed
 from donjon.pki import p256
 from donjon.sgx.layout import Layout, Number, Octets
@@ -30,8 +30,11 @@ _BODY_TYPES: dict[int, tuple[Tee, type[ReportBody | TdReport]]] = {
 }
 """Of version 5, where the body says what it is."""
 
-_BODY_HEAD = Struct("<HI")  # type, size
+_HEAD = Struct("<HHI")  # version, attestation key type, TEE type
+_VENDOR = slice(12, 28)
+_PART = Struct("<HI")  # type and size, of certification data and of version 5's body
 _SIZE16, _SIZE32 = Struct("<H"), Struct("<I")
+_ENCLAVE = ReportBody.SIZE + p256.SIGNATURE  # the quoting enclave's report and the platform's signature over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,128 +52,167 @@ class Header(Layout):
     user_data = Octets(28, 20)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Quote:
-    """A well-formed quote; nothing of it is true yet."""
+    """A well-formed quote; nothing of it is true yet. Its parts are cut out of its bytes when they are asked for."""
 
     raw: bytes = field(repr=False)  # exactly the quote, without what came behind it
     trailing: int  # bytes that came behind it: read over, and no part of what the quote is
-    header: Header
+    version: int  # 3, 4 or 5
     tee: Tee
-    body: ReportBody | TdReport
-    signed: bytes = field(repr=False)  # header and body
-    signature: bytes = field(repr=False)  # r ‖ s over `signed`
-    attestation_key: bytes  # X ‖ Y
-    qe_report: ReportBody = field(repr=False)
-    qe_report_signature: bytes = field(repr=False)  # r ‖ s
-    qe_authentication_data: bytes
-    certification: Certification
+    _layout: type[ReportBody | TdReport] = field(repr=False)
+    _signed: int = field(repr=False)  # where header and body end
+    _enclave: int = field(repr=False)  # where the quoting enclave's report begins
+    _kind: Kind
+    _content: int = field(repr=False)  # where the content of the certification data begins
 
     @property
-    def version(self) -> int:
-        """3, 4 or 5."""
-        return self.header.version
+    def header(self) -> Header:
+        """The first 48 bytes."""
+        return Header(self.raw[: Header.SIZE])
+
+    @property
+    def body(self) -> ReportBody | TdReport:
+        """What the quote is of."""
+        return self._layout(self.raw[self._signed - self._layout.SIZE : self._signed])
+
+    @property
+    def signed(self) -> bytes:
+        """Header and body."""
+        return self.raw[: self._signed]
+
+    @property
+    def signature(self) -> bytes:
+        """Over `signed`, r ‖ s."""
+        start = self._signed + _SIZE32.size
+        return self.raw[start : start + p256.SIGNATURE]
+
+    @property
+    def attestation_key(self) -> bytes:
+        """Which made the signature, X ‖ Y."""
+        start = self._signed + _SIZE32.size + p256.SIGNATURE
+        return self.raw[start : start + p256.KEY]
+
+    @property
+    def endorsement(self) -> bytes:
+        """Everything that vouches for the signature: the key and all behind it."""
+        return self.raw[self._signed + _SIZE32.size + p256.SIGNATURE :]
+
+    @property
+    def qe_identity(self) -> bytes:
+        """All by which the quoting enclave is judged: MISCSELECT, ATTRIBUTES, MRSIGNER, ISVPRODID and ISVSVN of its report."""
+        raw, at = self.raw, self._enclave
+        return raw[at + 16 : at + 20] + raw[at + 48 : at + 64] + raw[at + 128 : at + 160] + raw[at + 256 : at + 260]
+
+    @property
+    def td_identity(self) -> bytes:
+        """All by which a TDX module is judged: version, size, TEE_TCB_SVN, MRSIGNERSEAM, SEAMATTRIBUTES and TEE_TCB_SVN2."""
+        if self.tee is Tee.SGX:
+            return b""
+        body = self.raw[self._signed - self._layout.SIZE : self._signed]
+        return bytes([self.version]) + len(body).to_bytes(2, "big") + body[:16] + body[64:120] + body[584:600]
+
+    @property
+    def qe_report(self) -> ReportBody:
+        """The quoting enclave's."""
+        return ReportBody(self.raw[self._enclave : self._enclave + ReportBody.SIZE])
+
+    @property
+    def qe_report_signature(self) -> bytes:
+        """The platform's, r ‖ s."""
+        start = self._enclave + ReportBody.SIZE
+        return self.raw[start : start + p256.SIGNATURE]
+
+    @property
+    def qe_authentication_data(self) -> bytes:
+        """Bound together with the attestation key."""
+        return self.raw[self._enclave + _ENCLAVE + _SIZE16.size : self._content - _PART.size]
+
+    @property
+    def carries_chain(self) -> bool:
+        """Whether the whole chain of the PCK certificate is in it; otherwise someone else has to have it."""
+        return self._kind is Kind.PCK_CHAIN
+
+    @property
+    def certification(self) -> Certification:
+        """Who certified the platform."""
+        return Certification(kind=self._kind, content=self.raw[self._content :])
 
 
 def parse(raw: bytes) -> Quote:
     """The quote that these bytes begin with; raises `Malformed` DJ200, DJ201 or DJ202."""
     if len(raw) > MAX_QUOTE:
         raise Malformed("DJ200", f"quote: {len(raw)} bytes, expected at most {MAX_QUOTE}")
-    reader = _Reader(raw, 0, len(raw), "quote")
-    header = Header(reader.take(Header.SIZE))
-    _check(header)
-    tee, body = _body(reader, header)
-    signed = raw[: reader.position]
-    section = reader.part(_SIZE32, "signature section")
-    signature, key = section.take(p256.SIGNATURE), section.take(p256.KEY)
-    holder = section if header.version == V3 else _outer(section)
-    qe_report, qe_signature = ReportBody(holder.take(ReportBody.SIZE)), holder.take(p256.SIGNATURE)
-    authentication = holder.part(_SIZE16, "QE authentication data")
-    kind = _SIZE16.unpack(holder.take(_SIZE16.size))[0]
-    content = holder.part(_SIZE32, "certification data")
-    holder.finish()
-    section.finish()
-    return Quote(
-        raw=raw[: reader.position],
-        trailing=len(raw) - reader.position,
-        header=header,
-        tee=tee,
-        body=body,
-        signed=signed,
-        signature=signature,
-        attestation_key=key,
-        qe_report=qe_report,
-        qe_report_signature=qe_signature,
-        qe_authentication_data=authentication.rest(),
-        certification=certification.parse(kind, content.rest()),
-    )
+    _need(raw, Header.SIZE, len(raw), "header")
+    version, tee = _check(raw)
+    layout, signed = _body(raw, version, tee)
+    # The signature section: signature, attestation key, and what vouches for the key; version 3 has no head around that.
+    end = _part(raw, _SIZE32, signed, len(raw), "signature section")
+    enclave = signed + _SIZE32.size + p256.SIGNATURE + p256.KEY
+    if version != V3:
+        _need(raw, enclave + _PART.size, end, "certification data")
+        enclave = _outer(raw, enclave, end)
+    _need(raw, enclave + _ENCLAVE, end, "QE report and its signature")
+    kind_at = _part(raw, _SIZE16, enclave + _ENCLAVE, end, "QE authentication data")
+    _need(raw, kind_at + _PART.size, end, "certification data")
+    kind, length = _PART.unpack_from(raw, kind_at)
+    content = kind_at + _PART.size
+    if content + length != end:
+        raise Malformed("DJ200", f"certification data: {length} bytes, but {end - content} are left")
+    return Quote(raw[:end], len(raw) - end, version, tee, layout, signed, enclave, certification.kind_of(kind, length), content)
 
 
-def _check(header: Header) -> None:
-    if header.version not in {V3, V4, V5}:
-        raise Malformed("DJ201", f"quote: version {header.version}, expected 3, 4 or 5")
-    if header.attestation_key_type != ECDSA_P256:
-        raise Malformed("DJ201", f"quote: attestation key type {header.attestation_key_type}, expected 2 (ECDSA with P-256)")
-    if header.qe_vendor != INTEL_QE:
-        raise Malformed("DJ201", f"quote: quoting enclave of vendor {header.qe_vendor.hex()}, expected Intel's {INTEL_QE.hex()}")
-    if header.tee_type not in _TEES or (header.version == V3 and header.tee_type):
+def _check(raw: bytes) -> tuple[int, Tee]:
+    version, key_type, tee_type = _HEAD.unpack_from(raw)
+    if version not in {V3, V4, V5}:
+        raise Malformed("DJ201", f"quote: version {version}, expected 3, 4 or 5")
+    if key_type != ECDSA_P256:
+        raise Malformed("DJ201", f"quote: attestation key type {key_type}, expected 2 (ECDSA with P-256)")
+    if raw[_VENDOR] != INTEL_QE:
+        raise Malformed("DJ201", f"quote: quoting enclave of vendor {raw[_VENDOR].hex()}, expected Intel's {INTEL_QE.hex()}")
+    if tee_type not in _TEES or (version == V3 and tee_type):
         raise Malformed(
-            "DJ201",
-            f"quote: TEE type {header.tee_type:#x} in version {header.version}, expected 0 (SGX) or, from 4 on, 0x81 (TDX)",
+            "DJ201", f"quote: TEE type {tee_type:#x} in version {version}: expected 0 (SGX) or, from 4 on, 0x81 (TDX)"
         )
+    return version, _TEES[tee_type]
 
 
-def _body(reader: "_Reader", header: Header) -> tuple[Tee, ReportBody | TdReport]:
-    tee = _TEES[header.tee_type]
-    if header.version != V5:
-        layout = _BODIES[tee]
-        return tee, layout(reader.take(layout.SIZE))
-    kind, size = _BODY_HEAD.unpack(reader.take(_BODY_HEAD.size))
-    of, layout = _BODY_TYPES.get(kind, (None, ReportBody))
-    if of is not tee or size != layout.SIZE:
-        raise Malformed(
-            "DJ201", f"quote: body type {kind} of {size} bytes for {tee}: expected 1 (384, SGX), 2 (584, TDX) or 3 (648, TDX)"
-        )
-    return tee, layout(reader.take(size))
+def _body(raw: bytes, version: int, tee: Tee) -> tuple[type[ReportBody | TdReport], int]:
+    """What the body is, and where it ends."""
+    layout, start = _BODIES[tee], Header.SIZE
+    if version == V5:
+        _need(raw, start + _PART.size, len(raw), "body")
+        kind, size = _PART.unpack_from(raw, start)
+        of, layout = _BODY_TYPES.get(kind, (None, ReportBody))
+        if of is not tee or size != layout.SIZE:
+            expected = "1 (384, SGX), 2 (584, TDX) or 3 (648, TDX)"
+            raise Malformed("DJ201", f"quote: body type {kind} of {size} bytes for {tee}: expected {expected}")
+        start += _PART.size
+    _need(raw, start + layout.SIZE, len(raw), "body")
+    return layout, start + layout.SIZE
 
 
-def _outer(section: "_Reader") -> "_Reader":
-    kind = _SIZE16.unpack(section.take(_SIZE16.size))[0]
+def _outer(raw: bytes, start: int, end: int) -> int:
+    """Where the quoting enclave's report begins in versions 4 and 5, where it stands in certification data of its own."""
+    kind, length = _PART.unpack_from(raw, start)
     if kind != QE_REPORT:
         raise Malformed("DJ202", f"certification data: outer type {kind}, expected {QE_REPORT}")
-    return section.part(_SIZE32, "QE report certification data")
+    if start + _PART.size + length != end:
+        raise Malformed("DJ200", f"QE report certification data: {length} bytes, but {end - start - _PART.size} are left")
+    return start + _PART.size
 
 
-class _Reader:
-    """What is still to be read of a part of the quote."""
+def _part(raw: bytes, size: Struct, start: int, end: int, name: str) -> int:
+    """Where the part ends that begins there with its own size."""
+    _need(raw, start + size.size, end, name)
+    length: int = size.unpack_from(raw, start)[0]
+    stop = start + size.size + length
+    _need(raw, stop, end, name)
+    return stop
 
-    __slots__ = ("_end", "_name", "_raw", "position")
 
-    def __init__(self, raw: bytes, start: int, end: int, name: str) -> None:
-        self._raw, self.position, self._end, self._name = raw, start, end, name
-
-    def take(self, size: int) -> bytes:
-        """That many bytes."""
-        start, stop = self.position, self.position + size
-        if stop > self._end:
-            raise Malformed("DJ200", f"{self._name}: ends {stop - self._end} bytes early")
-        self.position = stop
-        return self._raw[start:stop]
-
-    def part(self, size: Struct, name: str) -> "_Reader":
-        """The part that begins with its own size."""
-        length: int = size.unpack(self.take(size.size))[0]
-        start = self.position
-        if start + length > self._end:
-            raise Malformed("DJ200", f"{name}: {length} bytes, but {self._end - start} are left")
-        self.position = start + length
-        return _Reader(self._raw, start, self.position, name)
-
-    def rest(self) -> bytes:
-        """All that is left."""
-        return self.take(self._end - self.position)
-
-    def finish(self) -> None:
-        """Raises `Malformed` DJ200 unless all was read."""
-        if self.position != self._end:
-            raise Malformed("DJ200", f"{self._name}: {self._end - self.position} bytes that belong to nothing")
+def _need(raw: bytes, stop: int, end: int, name: str) -> None:
+    if stop > end:
+        raise Malformed(
+            "DJ200", f"quote: {name} ends {stop - end} bytes behind the end of what holds it, {len(raw)} bytes in all"
+        )

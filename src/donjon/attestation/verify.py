@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from donjon.attestation import tcb
+from donjon.attestation.memory import Bound, Certified, Memory, digest
 from donjon.attestation.quote import Quote
 from donjon.attestation.tcb import TcbVerdict
 from donjon.collateral.identity import QeIdentity
@@ -18,7 +19,7 @@ from donjon.collateral.tcbinfo import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, check_not_revoked
 from donjon.errors import Unavailable, Untrusted
 from donjon.pki import intel, p256, pck, pem
-from donjon.pki.intel import Certificate, Role
+from donjon.pki.intel import Role
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.report import ReportBody
 from donjon.sgx.td import TdReport
@@ -26,6 +27,7 @@ from donjon.sgx.td import TdReport
 _CHAIN = 3  # PCK certificate, its authority, the root
 _HASH = 32
 _PCK = frozenset({Role.PCK})
+_NONE = Memory(0)  # keeps nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,80 +43,96 @@ class VerifiedQuote:
     collateral: TrustedCollateral = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certified:
-    """Who certified the key that signed the quoting enclave's report, and for which platform."""
-
-    pck: Certificate
-    ca: Certificate
-    platform: PckPlatform
-
-
-def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime) -> VerifiedQuote:
+def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory: Memory | None = None) -> VerifiedQuote:
     """What is true about that quote at that moment (with a time zone), by that collateral and under its root.
 
-    Raises `Untrusted` DJ220 to DJ244, `Malformed` DJ204 to DJ208 for certificates, and `Unavailable` DJ203 where neither the
-    quote nor the collateral has the PCK certificate's chain.
+    With a memory, what it holds is not proved again. Raises `Untrusted` DJ220 to DJ244, `Malformed` DJ204 to DJ208 for
+    certificates, and `Unavailable` DJ203 where neither the quote nor the collateral has the PCK certificate's chain.
     """
     # 1. The collateral holds at this moment: no certificate outside its window, no date in the future.
     _check_moment(collateral, moment)
-    # 2. The PCK certificate: chain to the root, window, not revoked by either list.
-    certified = _certified(quote, collateral)
-    _check_chain(certified, collateral, moment)
-    # 3. The collateral speaks of this platform, and of the TDX module it runs.
-    _check_platform(quote, certified.platform, collateral)
-    if isinstance(quote.body, TdReport):
-        _check_module(quote.body, collateral.tcb_info)
-    # 4. The quoting enclave: its report is the platform's, binds the attestation key, and is that of Intel's enclave.
-    _check_binding(quote, certified.pck.key)
-    _check_enclave(quote.qe_report, collateral.qe_identity)
+    # 2. The attestation key is vouched for: by the quoting enclave, that by the platform's key, and that by a chain to the root.
+    bound = _bound(quote, collateral, memory or _NONE)
+    # 3. Nothing of that chain is outside its window or revoked.
+    _check_chain(bound.certified, collateral, moment)
+    # 4. The collateral speaks of this platform, quoting enclave and TDX module; what Intel says of their TCB.
+    verdict = _verdict(quote, bound.certified.platform, collateral, memory or _NONE)
     # 5. The quote is the attestation key's.
-    if not p256.parse(quote.attestation_key).verifies(quote.signature, quote.signed):
+    if not bound.key.verifies(quote.signature, quote.signed):
         raise Untrusted("DJ243", "quote: the attestation key did not sign it")
-    # 6. What Intel says of the TCB.
-    verdict = tcb.judge(certified.platform, quote.qe_report, quote.body, collateral)
     return VerifiedQuote(
         quote=quote,
-        platform=certified.platform,
+        platform=bound.certified.platform,
         tcb=verdict,
         moment=moment,
-        outside_validity=tuple(name for name, ends in collateral.next_updates().items() if moment > ends),
-        expires=_expires(certified, collateral),
+        outside_validity=_outside_validity(collateral, moment),
+        expires=min(bound.certified.window.ends, collateral.window.ends, collateral.fresh_until),
         collateral=collateral,
     )
 
 
 def _check_moment(collateral: TrustedCollateral, moment: datetime) -> None:
+    if moment in collateral.window:
+        return
     for certificate in (collateral.tcb_info_signer, collateral.qe_identity_signer, collateral.pck_ca):
-        intel.check_window(certificate, moment)
+        intel.check_window(certificate.role, certificate.window, moment)
     for name, begins in collateral.dated().items():
         if moment < begins:
             raise Untrusted("DJ226", f"{name}: dated {begins:%FT%TZ}, which is after {moment:%FT%TZ}")
 
 
-def _certified(quote: Quote, collateral: TrustedCollateral) -> Certified:
-    carried = quote.certification.carries_chain
-    chain = quote.certification.content if carried else collateral.pck_certificate_chain
-    if chain is None:
-        kind = quote.certification.kind
-        raise Unavailable(
-            "DJ203", f"PCK certificate: the quote has certification data {kind.value} ({kind.name}) and carries no chain"
-        )
+def _bound(quote: Quote, collateral: TrustedCollateral, memory: Memory) -> Bound:
+    """The attestation key, certified, and bound to the platform by its quoting enclave."""
+    chain = b"" if quote.carries_chain else _chain_of(quote, collateral)
+    known = digest(collateral.root_digest, quote.version, quote.endorsement, chain)
+    if (found := memory.bound.get(known)) is not None:
+        return found
+    certified = _certified(chain or quote.certification.content, collateral, memory)
+    _check_binding(quote, p256.parse(certified.key))
+    return memory.bound.keep(known, Bound(p256.parse(quote.attestation_key), certified))
+
+
+def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
+    if collateral.pck_certificate_chain is None:
+        told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+        raise Unavailable("DJ203", f"PCK certificate: the quote has {told} and carries no chain")
+    return collateral.pck_certificate_chain
+
+
+def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> Certified:
+    """The PCK certificate of that chain, proved up to the root; what the collateral has proved already is not proved again."""
+    known = digest(collateral.root_digest, 0, chain)
+    if (found := memory.certified.get(known)) is not None:
+        return found
     leaf, authority, top = pem.parse(chain, _CHAIN)
-    root = intel.root(top, collateral.anchor)
-    ca = collateral.pck_ca if authority == collateral.pck_ca.der else intel.issued(authority, root, intel.PCK_CAS)
+    root = collateral.root if top == collateral.root.der else intel.root(top, collateral.anchor)
+    same = authority == collateral.pck_ca.der and root is collateral.root
+    ca = collateral.pck_ca if same else intel.issued(authority, root, intel.PCK_CAS)
     certificate = intel.issued(leaf, ca, _PCK)
-    return Certified(pck=certificate, ca=ca, platform=pck.parse(certificate, ca.role))
+    platform = pck.parse(certificate, ca.role)
+    return memory.certified.keep(known, Certified(certificate.key.raw, certificate.serial, certificate.window, ca, platform))
 
 
 def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: datetime) -> None:
-    intel.check_window(certified.pck, moment)
-    if certified.ca.key != collateral.pck_ca.key:
-        raise Untrusted(
-            "DJ231", f"pck_crl: of {collateral.pck_ca.role}, expected that of {certified.ca.role}, which certified the platform"
-        )
-    check_not_revoked(certified.ca, collateral.root_ca_crl)
-    check_not_revoked(certified.pck, collateral.pck_crl)
+    intel.check_window(Role.PCK, certified.window, moment)
+    if certified.ca is not collateral.pck_ca and certified.ca.key != collateral.pck_ca.key:
+        found, expected = collateral.pck_ca.role, certified.ca.role
+        raise Untrusted("DJ231", f"pck_crl: of {found}, expected that of {expected}, which certified the platform")
+    check_not_revoked(certified.ca.role, certified.ca.serial, collateral.root_ca_crl)
+    check_not_revoked(Role.PCK, certified.serial, collateral.pck_crl)
+
+
+def _verdict(quote: Quote, platform: PckPlatform, collateral: TrustedCollateral, memory: Memory) -> TcbVerdict:
+    """What Intel says of the TCB, where its documents are of this platform, quoting enclave and TDX module."""
+    told = (platform.fmspc, platform.pce_id, platform.components, platform.pce_svn)
+    known = (told, quote.qe_identity, collateral.digest, quote.tee, quote.td_identity)
+    if (found := memory.verdicts.get(known)) is not None:
+        return found
+    _check_platform(quote, platform, collateral)
+    if isinstance(body := quote.body, TdReport):
+        _check_module(body, collateral.tcb_info)
+    _check_enclave(quote.qe_report, collateral.qe_identity)
+    return memory.verdicts.keep(known, tcb.judge(platform, quote.qe_report, body, collateral))
 
 
 def _check_platform(quote: Quote, platform: PckPlatform, collateral: TrustedCollateral) -> None:
@@ -160,6 +178,7 @@ def _masked(found: bytes, mask: bytes) -> bytes:
     return bytes(one & other for one, other in zip(found, mask, strict=True))
 
 
-def _expires(certified: Certified, collateral: TrustedCollateral) -> datetime:
-    certificates = (certified.pck, collateral.tcb_info_signer, collateral.qe_identity_signer, collateral.pck_ca)
-    return min(*(each.window.ends for each in certificates), *collateral.next_updates().values())
+def _outside_validity(collateral: TrustedCollateral, moment: datetime) -> tuple[str, ...]:
+    if moment <= collateral.fresh_until:
+        return ()
+    return tuple(name for name, ends in collateral.next_updates().items() if moment > ends)

@@ -168,7 +168,7 @@ def _acceptance(options: Options) -> Acceptance:
 def _described(quote: Quote) -> JsonObject:
     """The quote, and what its own PCK certificate says of the platform, which nobody has proved."""
     told = description.describe(quote)
-    if quote.certification.carries_chain:
+    if quote.carries_chain:
         try:
             leaf = pem.parse(quote.certification.content, _CHAIN)[0]
             told["platform"] = description.platform(pck.claimed(leaf))

@@ -4,7 +4,6 @@ The marks are a value, handed in and handed back; whoever keeps state keeps them
 Intel's two update channels, so each has its own marks. All of Intel's CRLs carry number 1: they are ordered by thisUpdate.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,7 +77,7 @@ def encode(high: HighWater) -> bytes:
 
 
 def _marks(collateral: TrustedCollateral, channel: Channel) -> dict[str, Mark]:
-    root = hashlib.sha256(collateral.anchor.subject + collateral.anchor.key).digest()[:_ROOT].hex()
+    root = collateral.anchor.digest()[:_ROOT].hex()
     info, identity = collateral.tcb_info, collateral.qe_identity
     return {
         f"{root} {channel} {info.tee} {info.fmspc.hex()} tcb_info": Mark(info.evaluation_number, info.issued),

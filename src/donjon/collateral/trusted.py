@@ -14,7 +14,7 @@ from donjon.collateral.tcbinfo import TcbInfo
 from donjon.errors import Untrusted
 from donjon.pki import crl, intel, pem
 from donjon.pki.crl import Crl
-from donjon.pki.intel import Anchor, Certificate, Role
+from donjon.pki.intel import Anchor, Certificate, Role, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,11 @@ class TrustedCollateral:
     pck_ca: Certificate  # whose list that is
     root_ca_crl: Crl
     pck_certificate_chain: bytes | None = field(repr=False)  # as received: `attestation.verify` proves it like a quote's own
+    root: Certificate  # as shown with the PCK CA's
+    root_digest: bytes = field(repr=False)  # stands for the anchor
     digest: bytes = field(repr=False)  # SHA-256 of all that the TCB's standing is judged by: both documents
+    window: Window  # in which every certificate is good and no document dated in the future
+    fresh_until: datetime  # when the first nextUpdate is
 
     def next_updates(self) -> dict[str, datetime]:
         """Until when each document is said to hold."""
@@ -54,15 +58,15 @@ class TrustedCollateral:
 def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     """The collateral, proved under that root; raises `Malformed`, and `Untrusted` DJ220 to DJ225, DJ230 or DJ233."""
     # 1. The revocation lists, each by its issuer: what they revoke is refused in every chain below.
-    pck_ca, root = _chain(collateral.pck_crl_issuer_chain, anchor, intel.PCK_CAS)
+    pck_ca, root = _chain(collateral.pck_crl_issuer_chain, anchor, intel.PCK_CAS, None)
     root_ca_crl = crl.prove(collateral.root_ca_crl, root)
     pck_crl = crl.prove(collateral.pck_crl, pck_ca)
     # 2. Who signs the documents.
-    tcb_info_signer, _ = _chain(collateral.tcb_info_issuer_chain, anchor, _SIGNER)
+    tcb_info_signer, _ = _chain(collateral.tcb_info_issuer_chain, anchor, _SIGNER, root)
     same = collateral.qe_identity_issuer_chain == collateral.tcb_info_issuer_chain
-    qe_identity_signer = tcb_info_signer if same else _chain(collateral.qe_identity_issuer_chain, anchor, _SIGNER)[0]
+    qe_identity_signer = tcb_info_signer if same else _chain(collateral.qe_identity_issuer_chain, anchor, _SIGNER, root)[0]
     for certificate in (root, pck_ca, tcb_info_signer, qe_identity_signer):
-        check_not_revoked(certificate, root_ca_crl)
+        check_not_revoked(certificate.role, certificate.serial, root_ca_crl)
     # 3. The documents' signatures, over the bytes received.
     _check_signature("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)
     _check_signature("qe_identity", collateral.qe_identity, collateral.qe_identity_signature, qe_identity_signer)
@@ -80,23 +84,37 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
         pck_ca=pck_ca,
         root_ca_crl=root_ca_crl,
         pck_certificate_chain=collateral.pck_certificate_chain,
+        root=root,
+        root_digest=anchor.digest(),
         digest=_digest(collateral.tcb_info, collateral.qe_identity),
+        window=_window((tcb_info_signer, qe_identity_signer, pck_ca), (tcb_info, qe_identity), (pck_crl, root_ca_crl)),
+        fresh_until=min(tcb_info.next_update, qe_identity.next_update, pck_crl.window.ends, root_ca_crl.window.ends),
     )
 
 
 _SIGNER = frozenset({Role.TCB_SIGNER})
 
 
-def check_not_revoked(certificate: Certificate, revoked: Crl) -> None:
-    """Raises `Untrusted` DJ224 where the list names the certificate."""
-    if certificate.serial in revoked.serials:
-        raise Untrusted("DJ224", f"{certificate.role}: serial number {certificate.serial:x} is revoked by {revoked.issuer}")
+def check_not_revoked(role: Role, serial: int, revoked: Crl) -> None:
+    """Raises `Untrusted` DJ224 where the list names the certificate in that role with that serial number."""
+    if serial in revoked.serials:
+        raise Untrusted("DJ224", f"{role}: serial number {serial:x} is revoked by {revoked.issuer}")
 
 
-def _chain(text: bytes, anchor: Anchor, roles: frozenset[Role]) -> tuple[Certificate, Certificate]:
+def _chain(text: bytes, anchor: Anchor, roles: frozenset[Role], known: Certificate | None) -> tuple[Certificate, Certificate]:
+    """The certificate in one of those roles and the root above it, which may be known already."""
     child, parent = pem.parse(text, 2)
-    root = intel.root(parent, anchor)
+    root = known if known is not None and known.der == parent else intel.root(parent, anchor)
     return intel.issued(child, root, roles), root
+
+
+def _window(certificates: tuple[Certificate, ...], documents: tuple[TcbInfo | QeIdentity, ...], lists: tuple[Crl, ...]) -> Window:
+    begins = (
+        [each.window.begins for each in certificates]
+        + [each.window.begins for each in lists]
+        + [each.issued for each in documents]
+    )
+    return Window(begins=max(begins), ends=min(each.window.ends for each in certificates))
 
 
 def _check_signature(name: str, text: bytes, signature: bytes, signer: Certificate) -> None:

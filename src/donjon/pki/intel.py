@@ -8,6 +8,7 @@ fit. No moment comes in: a certificate's window, its issuer's included, is a fac
 Source: Intel SGX PCK Certificate and CRL Profile Specification, sections 1 to 4.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,10 @@ class Anchor:
 
     subject: bytes  # DER of the name
     key: bytes  # X ‖ Y
+
+    def digest(self) -> bytes:
+        """What stands for this root among others: SHA-256, 32 bytes."""
+        return hashlib.sha256(self.key + self.subject).digest()
 
 
 INTEL = Anchor(
@@ -241,8 +246,8 @@ def _check_identifiers(handle: x509.Certificate, issuer: x509.Certificate) -> No
         raise Untrusted("DJ222", f"{_named(handle)}: names another key as its issuer's")
 
 
-def check_window(certificate: Certificate, moment: datetime) -> None:
-    """Raises `Untrusted` DJ223 where the certificate, or one above it, is not good at that moment."""
-    if moment not in certificate.window:
-        begins, ends = certificate.window.begins, certificate.window.ends
-        raise Untrusted("DJ223", f"{certificate.role}: good from {begins:%FT%TZ} to {ends:%FT%TZ}, not at {moment:%FT%TZ}")
+def check_window(role: Role, window: Window, moment: datetime) -> None:
+    """Raises `Untrusted` DJ223 where a certificate in that role with that window is not good at that moment."""
+    if not window.begins <= moment <= window.ends:
+        begins, ends = window.begins, window.ends
+        raise Untrusted("DJ223", f"{role}: good from {begins:%FT%TZ} to {ends:%FT%TZ}, not at {moment:%FT%TZ}")

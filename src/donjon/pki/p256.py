@@ -53,6 +53,11 @@ def parse(raw: bytes) -> PublicKey:
     return PublicKey(raw, handle)
 
 
+def encode(handle: ec.EllipticCurvePublicKey) -> bytes:
+    """X ‖ Y of a key of P-256."""
+    return handle.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+
+
 def of(certificate: x509.Certificate) -> PublicKey:
     """The key that the certificate is for; raises `Malformed` DJ207 unless it is one of P-256."""
     try:
@@ -61,4 +66,4 @@ def of(certificate: x509.Certificate) -> PublicKey:
         raise Malformed("DJ207", f"public key: cannot be read: {error}") from error
     if not isinstance(handle, ec.EllipticCurvePublicKey) or not isinstance(handle.curve, ec.SECP256R1):
         raise Malformed("DJ207", f"public key: {type(handle).__name__}, expected one of the curve P-256")
-    return PublicKey(handle.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:], handle)
+    return PublicKey(encode(handle), handle)

@@ -1,0 +1,90 @@
+"""What was proved once and need not be proved again, each fact by itself and by all that it depends on; bounded.
+
+`verify` alone reads and writes it, and what is found here is what the same steps found before. Nothing that depends on the
+moment, on a revocation list, or on the quote's own body is ever kept, so that it can turn no *no* into a *yes*.
+
+| fact | depends on |
+|---|---|
+| `Certified`: whose key a PCK certificate's is, and its window | the certification bytes, the root |
+| `Bound`: an attestation key is that platform's | all that vouches for the key, the quote's version, the root |
+| the TCB's verdict | the platform's TCB, its quoting enclave, both documents; the TDX module's SVNs, signer, attributes |
+"""
+
+import hashlib
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from donjon.attestation.tcb import TcbVerdict
+from donjon.pki.intel import Certificate, Window
+from donjon.pki.p256 import PublicKey
+from donjon.pki.pck import PckPlatform
+
+MAX_PLATFORMS = 100_000  # each takes less than 3 KiB
+MAX_VERDICTS = 10_000
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Who certified the key that signed the quoting enclave's report, and for which platform."""
+
+    key: bytes  # X ‖ Y of the PCK certificate
+    serial: int
+    window: Window  # of the PCK certificate and everything above it
+    ca: Certificate
+    platform: PckPlatform = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An attestation key that a certified platform's quoting enclave vouches for."""
+
+    key: PublicKey
+    certified: Certified
+
+
+class Table(Generic[K, V]):
+    """The newest facts of one kind; whoever comes when it is full takes the place of the oldest."""
+
+    def __init__(self, bound: int) -> None:
+        self._kept: dict[K, V] = {}
+        self._bound = bound
+        self.get = self._kept.get
+        self.misses = 0  # how often something was kept that was not there
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def values(self) -> list[V]:
+        """All facts, the oldest first."""
+        return list(self._kept.values())
+
+    def keep(self, key: K, value: V) -> V:
+        """Remember that, and return it."""
+        self.misses += 1
+        if self._bound <= 0:
+            return value
+        try:
+            while len(self._kept) >= self._bound:
+                self._kept.pop(next(iter(self._kept)), None)
+        except (RuntimeError, StopIteration):  # Another thread made room meanwhile.
+            return value
+        self._kept[key] = value
+        return value
+
+
+class Memory:
+    """What verifications of one process share. Safe for threads: a fact lost in a race is proved again."""
+
+    def __init__(self, platforms: int = MAX_PLATFORMS) -> None:
+        self.certified: Table[bytes, Certified] = Table(platforms)
+        self.bound: Table[bytes, Bound] = Table(platforms)
+        self.verdicts: Table[Hashable, TcbVerdict] = Table(MAX_VERDICTS)
+
+
+def digest(root: bytes, version: int, first: bytes, second: bytes = b"") -> bytes:
+    """A key that stands for a root (by its digest), a version, and two texts."""
+    return hashlib.sha256(root + version.to_bytes(2, "big") + len(first).to_bytes(4, "big") + first + second).digest()

@@ -1,0 +1,186 @@
+"""What is remembered never turns a no into a yes: each test warms the memory with a yes and then changes one thing."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import pytest
+from tests.attestation.worlds import trusted
+from tests.simulation.intel import MOMENT, world
+
+from donjon.attestation.memory import Memory, Table
+from donjon.attestation.quote import parse
+from donjon.attestation.verify import VerifiedQuote, verify
+from donjon.collateral.status import TcbStatus
+from donjon.collateral.trusted import TrustedCollateral, trust
+from donjon.errors import DonjonError
+from donjon.pki.intel import anchor
+from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.setting import SHAPES
+from donjon.simulation.intel.world import World
+
+KINDS = ("v3 SGX", "v5 TDX 1.5")
+
+
+def look(made: World, memory: Memory, collateral: TrustedCollateral | None = None, moment: datetime = MOMENT) -> VerifiedQuote:
+    return verify(parse(made.quote.data), collateral or trusted(made), moment, memory)
+
+
+def warm(made: World) -> Memory:
+    memory = Memory()
+    look(made, memory)
+    return memory
+
+
+def refused(made: World, memory: Memory, collateral: TrustedCollateral | None = None, moment: datetime = MOMENT) -> str:
+    with pytest.raises(DonjonError) as caught:
+        look(made, memory, collateral, moment)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_the_same_quote_again_is_proved_by_its_signature_alone_and_is_the_same(kind: str) -> None:
+    made, collateral = world(kind), trusted(world(kind))
+    memory = Memory()
+    first = look(made, memory, collateral)
+    kept = (memory.certified.misses, memory.bound.misses, memory.verdicts.misses)
+    assert look(made, memory, collateral) == first == verify(parse(made.quote.data), collateral, MOMENT)
+    assert (memory.certified.misses, memory.bound.misses, memory.verdicts.misses) == kept == (1, 1, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_quote_of_the_platform_needs_its_own_signature(kind: str) -> None:
+    made = world(kind)
+    memory = warm(made)
+    broken = bytearray(made.quote.data)
+    broken[made.quote.pieces["signature"].start] ^= 1
+    with pytest.raises(DonjonError) as caught:
+        verify(parse(bytes(broken)), trusted(made), MOMENT, memory)
+    assert caught.value.code == "DJ243"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_certificate_that_has_expired_since_is_refused(kind: str) -> None:
+    made = world(kind, {"hierarchy.pck.ends": MOMENT + timedelta(days=1)})
+    memory = warm(made)
+    assert refused(made, memory, moment=MOMENT + timedelta(days=2)) == "DJ223"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_certificate_revoked_since_is_refused_and_nothing_else_is_proved_again(kind: str) -> None:
+    made = world(kind)
+    memory = warm(made)
+    misses = memory.certified.misses
+    assert refused(made, memory, trusted(world(kind, {"pck_crl.revoked": frozenset({Role.PCK})}))) == "DJ224"
+    assert memory.certified.misses == misses
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_authority_revoked_since_is_refused(kind: str) -> None:
+    made = world(kind)
+    memory = warm(made)
+    other = world(kind, {"pck_crl.issuer": Role.PLATFORM_CA, "signing.pck_crl_chain": (Role.PLATFORM_CA, Role.ROOT)})
+    assert refused(made, memory, trusted(other)) == "DJ231"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_root_knows_nothing_of_it(kind: str) -> None:
+    made, foreign = world(kind), world(kind, {"seed": b"another"})
+    memory = warm(made)
+    assert refused(made, memory, trusted(foreign)) == "DJ220"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tcb_info.levels.0.status": "OutOfDate"}, TcbStatus.OUT_OF_DATE),
+        ({"tcb_info.levels.0.status": "Revoked"}, TcbStatus.REVOKED),
+        ({"qe_identity.levels.0.status": "Revoked"}, TcbStatus.REVOKED),
+    ],
+)
+def test_other_collateral_is_judged_anew(kind: str, changes: Mapping[str, object], expected: TcbStatus) -> None:
+    made = world(kind)
+    memory = warm(made)
+    assert look(made, memory, trusted(world(kind, changes))).tcb.status is expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_collateral_of_another_platform_is_refused(kind: str) -> None:
+    made = world(kind)
+    assert refused(made, warm(made), trusted(world(kind, {"tcb_info.fmspc": bytes(6)}))) == "DJ231"
+
+
+@pytest.mark.parametrize("kind", ["v4 TDX 1.0", "v5 TDX 1.0", "v5 TDX 1.5"])
+def test_an_older_module_of_the_same_platform_does_not_inherit_its_standing(kind: str) -> None:
+    made, older = world(kind), world(kind, {"quote.body.tee_tcb_svn": bytes([0, 1, *[0] * 14])})
+    collateral = trusted(made)
+    memory = warm(made)
+    assert made.quote.data[-1000:] == older.quote.data[-1000:]  # The same certificates.
+    assert look(made, memory, collateral).tcb.status is TcbStatus.UP_TO_DATE
+    assert look(older, memory, collateral).tcb.status is TcbStatus.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"quote.body.mrsigner_seam": bytes([1] * 48)}, {"quote.body.seam_attributes": bytes([1] * 8)}],
+    ids=["signer", "attributes"],
+)
+def test_a_foreign_module_on_the_same_platform_is_refused(changes: Mapping[str, object]) -> None:
+    made, foreign = world("v5 TDX 1.5"), world("v5 TDX 1.5", changes)
+    assert refused(foreign, warm(made), trusted(made)) == "DJ244"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_spliced_in_from_another_platform_is_refused(kind: str) -> None:
+    made = world(kind)
+    other = world(kind, {"quote.attestation_key": "another", "quote.authentication_data": bytes(32)})
+    memory = warm(made)
+    look(other, memory, trusted(made))
+    spliced = bytearray(made.quote.data)
+    for piece in ("qe_report", "qe_signature"):
+        place = made.quote.pieces[piece]
+        spliced[place] = other.quote.data[other.quote.pieces[piece]]
+    with pytest.raises(DonjonError) as caught:
+        verify(parse(bytes(spliced)), trusted(made), MOMENT, memory)
+    assert caught.value.code == "DJ241"
+
+
+def test_what_is_refused_is_not_remembered() -> None:
+    made, memory = world(changes={"quote.bound": bytes(64)}), Memory()
+    assert refused(made, memory) == "DJ241"
+    assert (len(memory.bound), len(memory.verdicts)) == (0, 0)
+
+
+def test_a_new_list_leaves_the_memory_warm() -> None:
+    made = world()
+    memory = warm(made)
+    look(made, memory, trusted(world(changes={"pck_crl.issued": MOMENT - timedelta(hours=1)})))
+    assert (memory.certified.misses, memory.bound.misses, memory.verdicts.misses) == (1, 1, 1)
+
+
+def test_the_memory_is_bounded_and_the_oldest_goes_first() -> None:
+    table: Table[int, int] = Table(2)
+    for number in range(3):
+        table.keep(number, number)
+    assert (len(table), table.get(0), table.get(1), table.get(2)) == (2, None, 1, 2)
+
+
+def test_a_memory_of_nothing_keeps_nothing() -> None:
+    table: Table[int, int] = Table(0)
+    assert table.keep(1, 1) == 1
+    assert len(table) == 0
+
+
+def test_a_quote_without_chain_is_remembered_with_the_chain_that_it_was_proved_by() -> None:
+    made = world(changes={"quote.certification_type": 1})
+    chain = b"".join(made.certificates[role] for role in made.setting.quote.chain)
+    root = anchor(made.root)
+    with_chain = trust(type(made.collateral)(**{**_parts(made), "pck_certificate_chain": chain}), root)
+    memory = Memory()
+    assert look(made, memory, with_chain).tcb.status is TcbStatus.UP_TO_DATE
+    assert refused(made, memory, trust(made.collateral, root)) == "DJ203"
+
+
+def _parts(made: World) -> dict[str, bytes]:
+    names = [name for name in made.collateral.__slots__ if name != "pck_certificate_chain"]
+    return {name: getattr(made.collateral, name) for name in names}
