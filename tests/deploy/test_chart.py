@@ -409,7 +409,10 @@ def test_the_webhook_has_two_replicas_on_two_nodes_and_a_disruption_budget(helm:
 
 
 def test_the_webhooks_flags_are_flags_that_it_knows(helm: Helm) -> None:
-    arguments = pod_of(helm.template(WEBHOOK), "Deployment", "donjon-webhook")["containers"][0]["args"]
+    choices = ("refuseHostDevices=true", "provision.byAnnotation=true", 'provision.accounts=["a:b"]')
+    made = helm.template(WEBHOOK, *(f"admission.{choice}" for choice in choices))
+    arguments = pod_of(made, "Deployment", "donjon-webhook")["containers"][0]["args"]
+    assert {"--refuse-host-devices", "--provision-by-annotation", "--provision-account=a:b"} <= set(arguments)
     assert arguments[:2] == ["admission", "serve"]
     known = {option for parameter in serve.params for option in parameter.opts}
     assert {flag.partition("=")[0] for flag in arguments[2:]} <= known

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from donjon.admission.settings import Settings
+from donjon.cli.choices import choices
 from donjon.cli.durations import parsed
 from donjon.errors import Misconfigured
 
@@ -66,6 +68,7 @@ def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]
     type=click.FloatRange(0, 600),
     help="Seconds between being told to stop and closing, in which the cluster hears that we go.",
 )
+@choices
 def serve(
     *,
     namespace: str,
@@ -78,8 +81,12 @@ def serve(
     listen: tuple[str, int],
     probes: tuple[str, int],
     drain: float,
+    settings: Settings,
 ) -> None:
-    """Run the webhook that wires pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36)."""
+    """Run the webhook that wires pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36).
+
+    What it counts and logs as refused follows the same choices as the policies, which are what refuses.
+    """
     try:
         from donjon.services.admission.run import run  # noqa: PLC0415 - printing policies needs none of its libraries.
         from donjon.services.admission.settings import AdmissionSettings, Files, Shared  # noqa: PLC0415
@@ -93,4 +100,4 @@ def serve(
         lifetime=lifetime,
     )
     certificate = shared if folder is None else Files(folder=folder)
-    run(AdmissionSettings(listen=listen, probes=probes, certificate=certificate, drain=drain))
+    run(AdmissionSettings(listen=listen, probes=probes, certificate=certificate, drain=drain, rules=settings))
