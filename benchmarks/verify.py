@@ -114,9 +114,6 @@ def _memory(platforms: int) -> None:
     told = f"memory: {entry / 1024:.2f} KiB a platform at {platforms:,} of at most {MAX_PLATFORMS:,}"
     print(f"{told}, goal 3.00: {_met(entry <= 3 << 10)}")
     found = sum(filled.bound.get(b"b" + number.to_bytes(31, "big")) is not None for number in range(platforms))
-    print(
-        f"memory: {entry / 1024:.2f} KiB a platform at {platforms:,} of at most {MAX_PLATFORMS:,}, goal 3.00: {_met(entry <= 3 << 10)}"
-    )
     print(f"hit rate: {found / platforms:.3f} of platforms seen before, while no more than that are seen")
 
 
