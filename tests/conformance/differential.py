@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 
 from tests.attestation import vectors
@@ -10,15 +11,17 @@ from tests.conformance.peer import NAMES, Peer, Question, bundle_of
 from tests.conformance.reasons import reason
 from tests.simulation.intel import world
 
-from donjon.attestation.quote import parse
+from donjon.attestation.memory import Memory
+from donjon.attestation.quote import Quote, parse
 from donjon.attestation.verify import VerifiedQuote, verify
 from donjon.collateral.received import Collateral
-from donjon.collateral.trusted import trust
+from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL, Anchor, anchor
 from donjon.sgx.td import TdReport
 
 REFUSED = "refused: "
+MEMORY = Memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,26 @@ def _real(case: vectors.Case) -> Mutant:
 
 
 def ours(mutant: Mutant) -> str:
-    """A line: the status with advisories and what acceptance would look at, or the refusal's code and message."""
+    """A line: the status with advisories and what acceptance would look at, or the refusal's code and message.
+
+    Said twice, the second time with a memory of all that was judged before: it must make no difference.
+    """
     try:
-        root = INTEL if mutant.root is None else _anchor(mutant.root)
-        collateral = trust(Collateral(**mutant.parts), root)
-        found = verify(parse(mutant.quote), collateral, mutant.moment)
+        collateral = trust(Collateral(**mutant.parts), INTEL if mutant.root is None else _anchor(mutant.root))
+        quote = parse(mutant.quote)
+        cold, warm = (_verified(quote, collateral, mutant.moment, memory) for memory in (None, MEMORY))
     except DonjonError as error:
         return f"{REFUSED}{error.code} {error.message}"
     except Exception as error:  # noqa: BLE001 - nothing but our errors is to come out, so whatever else does is told
         return f"LEAKED: {error!r}"
+    return cold if cold == warm else f"REMEMBERED: {warm}, and without a memory: {cold}"
+
+
+def _verified(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory: Memory | None) -> str:
+    try:
+        found = verify(quote, collateral, moment, memory)
+    except DonjonError as error:
+        return f"{REFUSED}{error.code} {error.message}"
     return " ".join((f"{found.tcb.status} {','.join(sorted(found.tcb.advisories))} |", *_noted(found)))
 
 

@@ -54,6 +54,9 @@ def test_whole_quotes_of_both_tees_are_turned_bit_by_bit() -> None:
         ("refused: DJ243 quote: the attestation key did not sign it", "UpToDate  |", "quote bit 1"),
         ("LEAKED: KeyError()", "refused: Verification failed: Failed to decode quote", ""),
         ("LEAKED: KeyError()", "UpToDate  |", ""),
+        ("REMEMBERED: UpToDate  | v3 SGX, and without a memory: refused: DJ224", "refused: revoked", ""),
+        ("REMEMBERED: refused: DJ224 revoked, and without a memory: UpToDate |", "UpToDate  |", "revoked"),
+        ("LEAKED: KeyError()", "refused: unknown variant", "revoked"),
     ],
 )
 def test_the_list_of_reasons_lets_no_such_difference_through(ours: str, theirs: str, told: str) -> None:
