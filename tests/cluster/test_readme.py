@@ -93,6 +93,10 @@ def test_doctor_explain_and_policies_answer() -> None:
     assert "admitted" in run("donjon check testbed/examples/sgx-test.yaml")
 
 
+def test_policies_are_tested_offline() -> None:
+    assert "4 cases, 0 failed" in run("donjon policy test docs/examples/policies")
+
+
 @pytest.mark.takes_the_testbed_down
 def test_the_testbed_goes_by_make_cluster_down(testbed: Testbed) -> None:
     if testbed.was_up and not os.environ.get("DONJON_TESTBED_MAY_FALL"):

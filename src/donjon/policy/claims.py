@@ -115,25 +115,36 @@ def _long(entry: Json, number: int) -> Iterator[Claim]:
 
 def _several(name: str, value: Json, issuer: Issuer, *, read_only: bool) -> Iterator[Claim]:
     for each in value if isinstance(value, list) else [value]:
-        yield Claim(type=name, value=_scalar(name, each), issuer=issuer, read_only=read_only)
+        yield Claim(type=_bounded(name, name), value=_scalar(name, each), issuer=issuer, read_only=read_only)
 
 
 def _scalar(name: str, value: Json) -> Scalar:
-    found: Scalar | None
     match value:
-        case bool() | str():
-            found = value
+        case bool():
+            return value
         case int() if MIN_INTEGER <= value <= MAX_INTEGER:
-            found = value
+            return value
+        case str():
+            return _bounded(name, value)
         case dict():
-            found = compact(value)
+            return _bounded(name, _written(name, value))
         case _:
-            found = None
-    if found is None:
-        raise Malformed("DJ408", f"claim {shown(name)}: its value is {_kind(value)}; {_EXPECTED}")
-    if isinstance(found, str) and len(found) > MAX_TEXT:
-        raise Malformed("DJ408", f"claim {shown(name)}: {len(found)} characters long, expected at most {MAX_TEXT}")
-    return found
+            raise Malformed("DJ408", f"claim {shown(name)}: its value is {_kind(value)}; {_EXPECTED}")
+
+
+def _bounded(name: str, text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise Malformed("DJ408", f"claim {shown(name)}: {len(text)} characters long, expected at most {MAX_TEXT}")
+    if not is_unicode(text):
+        raise Malformed("DJ408", f"claim {shown(name)}: it holds half a surrogate pair; expected Unicode text")
+    return text
+
+
+def _written(name: str, value: Json) -> str:
+    try:
+        return compact(value)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ408", f"claim {shown(name)}: its value cannot be written as JSON: {error}") from error
 
 
 def _kind(value: Json) -> str:
@@ -146,6 +157,11 @@ def _kind(value: Json) -> str:
             return "too large a number"
         case _:
             return "a list within a list"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON's escapes can make halves of surrogate pairs."""
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def compact(value: Json) -> str:

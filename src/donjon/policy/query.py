@@ -14,7 +14,7 @@ from jmespath.parser import Parser
 from jmespath.visitor import Options, TreeInterpreter
 
 from donjon.policy.budget import Budget, Stop
-from donjon.policy.claims import MAX_TEXT, Json, compact
+from donjon.policy.claims import MAX_TEXT, Json, compact, is_unicode
 from donjon.policy.faults import shown
 
 MAX_QUERY = 8 << 10  # characters
@@ -74,7 +74,7 @@ def bounded(text: str) -> str:
     """The text, if it is one that a claim can hold."""
     if len(text) > MAX_TEXT:
         raise Stop("DJ413", f"a text of {len(text)} characters, a claim holds at most {MAX_TEXT}")
-    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+    if not is_unicode(text):
         raise Stop("DJ412", "half a surrogate pair, which is no Unicode text")
     return text
 

@@ -51,8 +51,7 @@ def _entry(entry: Entry) -> Iterator[str]:
         yield from (f"      {line}" for line in _look(look))
     if entry.outcome is Outcome.FAILED:
         yield f"      {entry.found} [{entry.code}]"
-    yield from (f"      made {_claim(claim)}" for claim in _few(entry.made))
-    yield from _more(entry.made)
+    yield from (f"      {line}" for line in _listed("made", entry.made))
 
 
 def _look(look: Look) -> Iterator[str]:
@@ -60,18 +59,14 @@ def _look(look: Look) -> Iterator[str]:
     yield f"{condition_text(look.condition)} {word}"
     if not look.claims and not look.misses and not look.condition.absent:
         yield "  no such claim"
-    yield from (f"  {'found' if look.holds else 'there is'} {_claim(claim)}" for claim in _few(look.claims))
-    yield from _more(look.claims)
+    yield from (f"  {line}" for line in _listed("found" if look.holds else "there is", look.claims))
     yield from (f"  {missed(miss)}" for miss in look.misses if not look.holds)
 
 
-def _few(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
-    return claims[:MAX_SHOWN]
-
-
-def _more(claims: tuple[Claim, ...]) -> Iterator[str]:
+def _listed(word: str, claims: tuple[Claim, ...]) -> Iterator[str]:
+    yield from (f"{word} {_claim(claim)}" for claim in claims[:MAX_SHOWN])
     if len(claims) > MAX_SHOWN:
-        yield f"        … and {len(claims) - MAX_SHOWN} more"
+        yield f"… and {len(claims) - MAX_SHOWN} more"
 
 
 def _claim(claim: Claim) -> str:

@@ -1,0 +1,191 @@
+"""`donjon policy` as a security officer or a script meets it: each call is a process of its own."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.test_cli import donjon
+
+from donjon.policy.budget import MAX_STEPS
+from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT
+from donjon.policy.matching import MAX_COMBINATIONS
+from donjon.policy.parsing import MAX_DEPTH, MAX_SIZE
+from donjon.policy.query import MAX_NESTING, MAX_QUERY
+
+PROJECT = Path(__file__).parents[2]
+EXAMPLES = PROJECT / "docs" / "examples" / "policies"
+POLICY = EXAMPLES / "enclave.policy"
+CASES = "enclave.cases.toml"
+
+
+def policy(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return donjon("policy", *arguments)
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The example, to be changed."""
+    for file in EXAMPLES.iterdir():
+        written(tmp_path, file.name, file.read_text(encoding="utf-8"))
+    return tmp_path
+
+
+def test_check_says_what_the_file_is() -> None:
+    done = policy("check", POLICY)
+    assert (done.returncode, done.stdout) == (0, f"{POLICY}: a policy of version 1.2 with 4 rules\n")
+
+
+def test_check_tells_every_fault_with_line_and_column(tmp_path: Path) -> None:
+    wrong = written(
+        tmp_path, "wrong.policy", 'version=1.0;\nauthorizationrules\n{\n  ![type=="a"] => permit();\n  [value<"b"] => deny();\n};'
+    )
+    done = policy("check", wrong)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"{wrong}:4:3: ! in version 1.0; expected version=1.2; [DJ402]",
+        f"{wrong}:5:10: < with a text; expected a whole number: only those are ordered [DJ407]",
+        "donjon explain DJ402 tells more",
+    ]
+
+
+def test_check_warns_and_says_yes(tmp_path: Path) -> None:
+    done = policy("check", written(tmp_path, "loose.policy", "version=1.0; authorizationrules { => deny() };"))
+    assert done.returncode == 0
+    assert "[DJ420]" in done.stdout
+    assert "[DJ421]" in done.stdout
+
+
+def test_format_prints_the_example_as_it_stands() -> None:
+    done = policy("format", POLICY)
+    assert (done.returncode, done.stdout) == (0, POLICY.read_text(encoding="utf-8"))
+
+
+def test_format_mends_spelling(tmp_path: Path) -> None:
+    done = policy("format", written(tmp_path, "loose.policy", 'version=1.0;authorizationrules{[type="a"]=>permit()}// ja'))
+    assert done.stdout == 'version=1.0;\n\nauthorizationrules\n{\n    [type=="a"] => permit();\n};\n\n// ja\n'
+
+
+def test_explain_of_a_no_tells_why_and_ends_with_1() -> None:
+    done = policy("explain", POLICY, "--claims", EXAMPLES / "claims.json")
+    assert done.returncode == 1
+    assert done.stdout.startswith("NOT PERMITTED: no permit() fired.\n")
+    assert "x-ms-sgx-svn has value 2, expected value>=3" in done.stdout
+
+
+def test_explain_of_a_yes_tells_what_the_token_says(tmp_path: Path) -> None:
+    stated = json.loads((EXAMPLES / "claims.json").read_text(encoding="utf-8")) | {"x-ms-sgx-svn": 7}
+    done = policy("explain", POLICY, "--claims", written(tmp_path, "c.json", json.dumps(stated)))
+    assert done.returncode == 0
+    assert "  version = 7\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ("{", "is no JSON"),
+        ('{"a": 1, "a": 2}', "a key stands twice"),
+        ('{"a": null}', "its value is null"),
+        ("[" * 9999, "is no JSON"),
+    ],
+)
+def test_claims_that_are_none_end_with_2(tmp_path: Path, stated: str, said: str) -> None:
+    done = policy("explain", POLICY, "--claims", written(tmp_path, "c.json", stated))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "[DJ408]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_test_runs_the_examples() -> None:
+    done = policy("test", EXAMPLES)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == f"{EXAMPLES / CASES}: 4 cases, 0 failed"
+
+
+def test_test_tells_what_came_out_otherwise(folder: Path) -> None:
+    weakened = (
+        POLICY.read_text(encoding="utf-8").replace("value>=3", "value>=2").replace("value==true] => deny", "value==1] => deny")
+    )
+    written(folder, "enclave.policy", weakened)
+    done = policy("test", folder)
+    assert done.returncode == 1
+    assert f"{folder / CASES}: a version that is known to be broken is refused: FAILED\n" in done.stdout
+    assert "    the verdict is permitted, expected not permitted\n" in done.stdout
+    assert "    the verdict is permitted, expected denied\n" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("4 cases, 2 failed; fired in no case: line 7, rule 1 of authorizationrules")
+
+
+def test_test_without_cases_is_no_success(tmp_path: Path) -> None:
+    done = policy("test", tmp_path)
+    assert done.returncode == 2
+    assert "[DJ409]" in done.stderr
+
+
+def test_cases_of_a_policy_that_is_not_there_end_with_3(folder: Path) -> None:
+    (folder / "enclave.policy").unlink()
+    assert policy("test", folder).returncode == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "nowhere.policy"),
+        ("format", "nowhere.policy"),
+        ("test", "nowhere"),
+        ("explain", str(POLICY), "--claims", "nowhere.json"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_3(arguments: tuple[str, ...]) -> None:
+    done = policy(*arguments)
+    assert done.returncode == 3
+    assert "cannot be read: No such file or directory [DJ424]" in done.stderr
+
+
+def test_what_is_too_long_or_no_text_ends_with_2(tmp_path: Path) -> None:
+    long = written(tmp_path, "long.policy", " " * 70_000)
+    assert "DJ401" in policy("check", long).stderr
+    assert policy("check", long).returncode == 2
+    (tmp_path / "binary.policy").write_bytes(b"\x80\x81")
+    assert "DJ400" in policy("check", tmp_path / "binary.policy").stderr
+
+
+# The page.
+
+PAGE = (PROJECT / "docs" / "policies.md").read_text(encoding="utf-8")
+CONSOLE = re.findall(r"^```console\n\$ donjon (.+)\n((?:.+\n)*)```$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "printed"), CONSOLE)
+def test_the_page_shows_what_its_commands_print(command: str, printed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "donjon", *command.split()], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.stdout.startswith(printed)
+
+
+def test_the_page_shows_every_command_and_lines_of_the_example() -> None:
+    assert [command.split()[1] for command, _ in CONSOLE] == ["check", "explain", "test"]
+    for file, fence in ((POLICY, "```\nversion"), (EXAMPLES / CASES, "```toml\n")):
+        shown = PAGE.partition(fence)[2].partition("```")[0].splitlines()[1:]
+        assert shown
+        assert set(shown) <= set(file.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_page_states_the_bounds() -> None:
+    bounds = (MAX_SIZE, MAX_DEPTH, MAX_CLAIMS, MAX_STEPS, MAX_COMBINATIONS, MAX_TEXT, MAX_QUERY, MAX_NESTING)
+    section = PAGE.partition("## Bounds")[2].partition("## Where")[0]
+    assert set(map(str, bounds)) <= set(re.findall(r"\d+", section))
+
+
+def test_a_policy_comes_from_standard_input() -> None:
+    command = [sys.executable, "-m", "donjon", "policy", "check", "-"]
+    done = subprocess.run(command, input=POLICY.read_bytes(), capture_output=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (0, b"standard input: a policy of version 1.2 with 4 rules\n")
