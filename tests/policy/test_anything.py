@@ -188,6 +188,26 @@ def test_a_greedy_policy_is_refused_soon(name: str) -> None:
     assert codes(decision) == ["DJ413"]
 
 
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("one claim too many", "more than 1000 claims"),
+        ("every claim compared with every claim", "more than 10000 combinations"),
+        ("thousands of comparisons", "more than 100000 steps"),
+        ("an answer that doubles", "an answer of more than 1048576 values and characters"),
+        ("a text that doubles", "a claim holds at most 262144"),
+        ("a text joined with a long one", "join() of "),
+        ("queries over a long list", "more work in functions"),
+        ("a query within a query", "a query nested deeper than 100"),
+        ("a long query", "a query of 10001 characters"),
+        ("lists within lists", "JSON nested deeper than 100"),
+    ],
+)
+def test_each_bound_tells_its_name(name: str, bound: str) -> None:
+    text, stated = GREEDY[name]
+    assert bound in decide(text, stated).findings[0].found
+
+
 def test_the_longest_policy_is_read_soon() -> None:
     rule = 'c:[type=="a", value==1] => issue(type="b", value=c.value);\n'
     text = issuance(rule * ((MAX_SIZE - 100) // len(rule)))

@@ -173,6 +173,8 @@ def test_issuancerules_are_not_reached_after_a_no() -> None:
     refused = decide(policy)
     assert [entry.outcome for entry in refused.trace] == [Outcome.DID_NOT_FIRE, Outcome.NOT_REACHED]
     assert issued(refused) == []
+    denied = decide(policy.replace("=> permit();", "=> permit(); => deny();"), {"a": 1})
+    assert [entry.outcome for entry in denied.trace] == [Outcome.FIRED, Outcome.FIRED, Outcome.NOT_REACHED]
 
 
 # Conditions: each case says whether `=> permit()` fires.
@@ -292,6 +294,17 @@ C2:[type=="OSName" , issuer=="AttestationService", value== F1.value ]
             (OS_NAME,),
             [claim("OSName", "linux", CUSTOM), claim("OSName", "linux"), claim("OSName", "windows")],
             [("OSName", "linux")],
+        ),
+        (
+            (OS_NAME,),
+            [claim("OSName", "linux", CUSTOM), claim("OSName", "linux", CUSTOM), claim("OSName", "linux")],
+            [("OSName", "linux")],
+        ),
+        # A set is made of all claims found, whichever claims of other names they were found with.
+        (
+            ('a:[type=="a"] && b:[type=="b", value==a.value] => issue(type="x", value=ContainsOnlyValue(b.value, 1));',),
+            [claim("a", 1), claim("a", 2), claim("b", 1), claim("b", 2), claim("b", 3)],
+            [("x", False)],
         ),
         # What is issued or added is seen by later rules, by the rule itself not.
         (('=> issue(type="a", value=1);', 'c:[type=="a"] => issue(type="b", value=c.value);'), [], [("a", 1), ("b", 1)]),

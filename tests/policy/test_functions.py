@@ -44,6 +44,7 @@ from donjon.policy.syntax import Scalar
             [("R", False)],
         ),
         (['=> add(type="R", value=IsSubsetOf(JsonToClaimValue("[1, 1]"), JsonToClaimValue("[2, 1]")));'], [], [("R", True)]),
+        (['=> add(type="R", value=IsSubsetOf(JsonToClaimValue("[1, 2]"), JsonToClaimValue("[2, 1, 1]")));'], [], [("R", True)]),
         (['=> add(type="R", value=IsSubsetOf(JsonToClaimValue("[]"), 1));'], [], [("R", True)]),
         (['=> add(type="R", value=IsSubsetOf(1, true));'], [], [("R", False)]),
         (['=> add(type="R", value=IsSubsetOf(1, "1"));'], [], [("R", False)]),

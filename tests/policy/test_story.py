@@ -194,6 +194,12 @@ def test_a_difference_is_told(changed: str, into: str, said: str) -> None:
     assert said in unlike(CASES.replace(changed, into))[0]
 
 
+def test_a_case_tells_1_from_true() -> None:
+    (case,) = cases.parse('policy = "a"\n[[case]]\nname = "b"\nverdict = "permitted"\nissued = { a = true }').cases
+    assert list(cases.differences(case, decide(issuance('=> issue(type="a", value=true);')))) == []
+    assert list(cases.differences(case, decide(issuance('=> issue(type="a", value=1);')))) == ["issued: a is 1, expected true"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -111,7 +111,7 @@ class _Run:
         broken = failed(self.trace)
         if broken:
             return Verdict.FAILED, broken
-        if self.decided == {Verb.PERMIT}:
+        if Verb.PERMIT in self.decided:
             return Verdict.PERMITTED, ()
         return Verdict.NOT_PERMITTED, not_permitted(self.trace)
 

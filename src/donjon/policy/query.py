@@ -124,7 +124,7 @@ class _Interpreter(TreeInterpreter):
         weight = self._weight(found)
         self._budget.spend(STEP + weight)
         if weight > MAX_WEIGHT:
-            raise Stop("DJ413", f"a query's answer of more than {MAX_WEIGHT} values and characters")
+            raise Stop("DJ413", f"an answer of more than {MAX_WEIGHT} values and characters")
         return found
 
     def _weight(self, value: object) -> int:
