@@ -45,7 +45,20 @@ def test_help_lists_every_command_with_its_line() -> None:
 
 
 def test_help_loads_none_of_the_libraries_that_commands_need() -> None:
-    heavy = ("asyncio", "rich", "ruamel", "httpx2", "grpclib", "google", "prometheus_client", "uvicorn", "tenacity", "h11")
+    heavy = (
+        "asyncio",
+        "rich",
+        "ruamel",
+        "httpx2",
+        "grpclib",
+        "google",
+        "prometheus_client",
+        "uvicorn",
+        "tenacity",
+        "h11",
+        "lark",
+        "jmespath",
+    )
     code = (
         "import sys; from donjon.cli import donjon\n"
         "try: donjon(['--help'])\n"

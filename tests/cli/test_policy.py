@@ -12,8 +12,9 @@ from tests.cli.test_cli import donjon
 from donjon.policy.budget import MAX_STEPS
 from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT
 from donjon.policy.matching import MAX_COMBINATIONS
-from donjon.policy.parsing import MAX_DEPTH, MAX_SIZE
+from donjon.policy.parsing import MAX_SIZE
 from donjon.policy.query import MAX_NESTING, MAX_QUERY
+from donjon.policy.tree import MAX_DEPTH
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "docs" / "examples" / "policies"

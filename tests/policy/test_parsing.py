@@ -5,7 +5,7 @@ from tests.policy.policies import VECTORS, authorization, issuance, vector
 
 from donjon.errors import Malformed
 from donjon.policy.faults import Fault
-from donjon.policy.parsing import MAX_DEPTH, MAX_SIZE, decoded, parse
+from donjon.policy.parsing import MAX_SIZE, decoded, parse
 from donjon.policy.syntax import (
     Action,
     Assignment,
@@ -24,6 +24,7 @@ from donjon.policy.syntax import (
     Verb,
     Version,
 )
+from donjon.policy.tree import MAX_DEPTH
 
 MISPRINTS = {
     "docs/custom-tcb-baseline-enforcement-1": ("DJ400", 5, 42, "a typographic quotation mark in the page", "”", '"'),

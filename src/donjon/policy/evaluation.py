@@ -6,12 +6,12 @@ in issuancerules too: a claim left out could make a later `![…]` hold. Sources
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from donjon.findings import Finding
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, value_type
-from donjon.policy.decision import Decision, Entry, Outcome, Verdict
+from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
 from donjon.policy.functions import Value
 from donjon.policy.matching import Binding, Scene, found, value
 from donjon.policy.meaning import reserved
@@ -21,7 +21,9 @@ from donjon.policy.syntax import DECISIONS, Action, Part, Policy, Property, Rule
 
 def evaluate(policy: Policy, claims: Sequence[Claim]) -> Decision:
     """What the policy says of these claims."""
-    run = _Run(incoming=list(claims))
+    run = _Run()
+    for claim in claims:
+        run.scene.add(claim)
     for part in Part:
         for number, rule in enumerate(policy.rules(part), 1):
             run.trace.append(run.rule(rule, part, number))
@@ -32,7 +34,7 @@ def evaluate(policy: Policy, claims: Sequence[Claim]) -> Decision:
 
 def configuration(policy: Policy) -> tuple[Claim, ...]:
     """The properties that configurationrules issue: they need no claims, and tell how evidence is to be looked at."""
-    run = _Run(incoming=[])
+    run = _Run()
     for number, rule in enumerate(policy.rules(Part.CONFIGURATION), 1):
         run.rule(rule, Part.CONFIGURATION, number)
     return tuple(run.properties)
@@ -42,11 +44,10 @@ def configuration(policy: Policy) -> tuple[Claim, ...]:
 class _Run:
     """One evaluation under way."""
 
-    incoming: list[Claim]
+    scene: Scene = field(default_factory=lambda: Scene(Budget()))
     issued: list[Claim] = field(default_factory=list)
     properties: list[Claim] = field(default_factory=list)
     trace: list[Entry] = field(default_factory=list)
-    budget: Budget = field(default_factory=Budget)
     decided: set[Verb] = field(default_factory=set)
     over: bool = False  # nothing after this is run
 
@@ -55,27 +56,29 @@ class _Run:
         return not self.over and self.decided == {Verb.PERMIT}
 
     def rule(self, rule: Rule, part: Part, number: int) -> Entry:
-        entry = Entry(part=part, number=number, rule=rule, outcome=Outcome.NOT_REACHED)
+        """Run one rule, unless nothing is run any more."""
         if self.over:
-            return entry
+            return Entry(part=part, number=number, rule=rule, outcome=Outcome.NOT_REACHED)
+        looks: tuple[Look, ...] = ()
         try:
             self._room(0)
-            scene = Scene(claims=tuple(self.incoming), budget=self.budget)
-            matched = found(rule, scene)
-            entry = replace(entry, looks=matched.looks, outcome=Outcome.FIRED if matched.bindings else Outcome.DID_NOT_FIRE)
-            made = [claim for binding in matched.bindings for claim in self._done(rule.action, part, binding, scene)]
-            return replace(entry, made=tuple(made))
+            bindings, looks = found(rule, self.scene)
+            made = tuple([claim for binding in bindings for claim in self._done(rule.action, part, binding)])
         except Stop as stop:
             self.over = True
-            return replace(entry, outcome=Outcome.FAILED, found=stop.found, code=stop.code)
+            return Entry(
+                part=part, number=number, rule=rule, outcome=Outcome.FAILED, looks=looks, found=stop.found, code=stop.code
+            )
+        outcome = Outcome.FIRED if bindings else Outcome.DID_NOT_FIRE
+        return Entry(part=part, number=number, rule=rule, outcome=outcome, looks=looks, made=made)
 
-    def _done(self, action: Action, part: Part, binding: Binding, scene: Scene) -> Iterator[Claim]:
+    def _done(self, action: Action, part: Part, binding: Binding) -> Iterator[Claim]:
         """Do the action for one combination of claims; the claims that it made."""
-        self.budget.step()
+        self.scene.budget.step()
         if action.verb in DECISIONS:
             self.decided.add(action.verb)
             return
-        for claim in _claims(action, binding, scene):
+        for claim in _claims(action, binding, self.scene):
             _may_leave(claim, action.verb, part)
             self._take(claim, action, part)
             yield claim
@@ -83,14 +86,14 @@ class _Run:
     def _take(self, claim: Claim, action: Action, part: Part) -> None:
         if action.claim is None:  # A claim that a name stands for is among the incoming ones already.
             self._room(1)
-            self.incoming.append(claim)
+            self.scene.add(claim)
         if action.verb is Verb.ISSUE and part is Part.ISSUANCE:
             self.issued.append(claim)
         if action.verb is Verb.ISSUE_PROPERTY:
             self.properties.append(claim)
 
     def _room(self, more: int) -> None:
-        if len(self.incoming) + more > MAX_CLAIMS:
+        if len(self.scene.claims) + more > MAX_CLAIMS:
             raise Stop("DJ413", f"more than {MAX_CLAIMS} claims")
 
     def decision(self) -> Decision:

@@ -6,7 +6,7 @@ at a time where a later condition or the action looks at it alone, all at once w
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import Claim
@@ -42,24 +42,22 @@ _ORDERINGS: Mapping[Operator, Callable[[int, int], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Scene:
-    """The claims as they are when a rule begins, and what may still be spent."""
+    """The claims that are there, where those of each type are, and what may be spent. Claims are added, never taken away."""
 
-    claims: Sequence[Claim]
     budget: Budget
+    claims: list[Claim] = field(default_factory=list)
+    places: dict[Scalar, list[int]] = field(default_factory=dict)
+
+    def add(self, claim: Claim) -> None:
+        """One more claim."""
+        self.places.setdefault(claim.type, []).append(len(self.claims))
+        self.claims.append(claim)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a rule's conditions found: nothing to do without a binding."""
-
-    bindings: tuple[Binding, ...]
-    looks: tuple[Look, ...]
-
-
-def found(rule: Rule, scene: Scene) -> Found:
-    """Every combination of claims that the rule's action is to be done for; raises `Stop`."""
+def found(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Look, ...]]:
+    """Every combination of claims that the rule's action is to be done for, and what each condition found; raises `Stop`."""
     alone = frozenset(_alone(rule))
     bindings: list[Binding] = [{}]
     looks: list[Look] = []
@@ -68,7 +66,7 @@ def found(rule: Rule, scene: Scene) -> Found:
         looks.append(look)
         if not bindings:
             break
-    return Found(bindings=_grouped(bindings, rule), looks=tuple(looks))
+    return _grouped(bindings, rule), tuple(looks)
 
 
 def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
@@ -118,6 +116,8 @@ def _singly(expression: Expression) -> Iterator[str]:
 
 def _grouped(bindings: Sequence[Binding], rule: Rule) -> tuple[Binding, ...]:
     """One binding for each combination of what the action takes one at a time, every other name with all its claims."""
+    if not bindings[1:]:
+        return tuple(bindings)
     names = sorted(set(_alone_in_action(rule)))
     groups: dict[tuple[tuple[int, ...], ...], dict[str, dict[int, None]]] = {}
     for binding in bindings:
@@ -174,13 +174,23 @@ def _fitting(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> t
     expected: dict[int, tuple[Scalar, ...]] = {}
     fitting: list[int] = []
     misses: list[Miss] = []
-    for place, claim in enumerate(scene.claims):
+    for place in _candidates(ordered, scene):
+        claim = scene.claims[place]
         failed = _first_failure(ordered, claim, expected, binding, scene)
         if failed is None:
             fitting.append(place)
         elif len(misses) < MAX_MISSES and _typed(ordered, failed):
             misses.append(Miss(claim=claim, comparison=ordered[failed], expected=expected[failed]))
     return fitting, misses
+
+
+def _candidates(ordered: Sequence[Comparison], scene: Scene) -> Sequence[int]:
+    """Where the claims are that may fit: those of one type if a type is written out, or else all."""
+    match ordered:
+        case [Comparison(property=Property.TYPE, operator=Operator.EQ, expression=Literal(value=str() as name)), *_]:
+            return scene.places.get(name, ())
+        case _:
+            return range(len(scene.claims))
 
 
 def _typed(ordered: Sequence[Comparison], failed: int) -> bool:
