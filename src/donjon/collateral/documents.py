@@ -15,6 +15,7 @@ from donjon.kube.json import Json, JsonObject
 
 MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
 
+_BYTE = 0xFF
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
 
@@ -68,6 +69,23 @@ class Members:
         if type(value) is not int or not 0 <= value <= maximum:
             self._refuse(name, f"a number from 0 to {maximum}")
         return value
+
+    def small(self, name: str, key: str, count: int) -> bytes:
+        """That many numbers from 0 to 255, each under a key of an object in a list."""
+        listed = self.content.get(name)
+        if not isinstance(listed, list) or len(listed) != count:
+            self._refuse(name, f"a list of {count} objects")
+        return self._bytes(name, [each.get(key) if isinstance(each, dict) else None for each in listed])
+
+    def flat(self, names: tuple[str, ...]) -> bytes:
+        """Numbers from 0 to 255 under these names."""
+        return self._bytes(names[0], [self.content.get(name) for name in names])
+
+    def _bytes(self, name: str, values: list[Json]) -> bytes:
+        whole = [value for value in values if type(value) is int and 0 <= value <= _BYTE]
+        if len(whole) != len(values):
+            self._refuse(name, f"numbers from 0 to {_BYTE}")
+        return bytes(whole)
 
     def octets(self, name: str, length: int) -> bytes:
         """That many bytes in hexadecimal."""

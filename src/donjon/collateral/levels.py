@@ -9,7 +9,7 @@ from donjon.collateral.status import TcbStatus, parse
 from donjon.errors import Malformed
 
 MAX_LEVELS = 256  # of one document; Intel's have at most two dozen
-MAX_SVN, MAX_ISV_SVN = 0xFF, 0xFFFF
+MAX_ISV_SVN = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

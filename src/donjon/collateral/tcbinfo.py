@@ -99,22 +99,11 @@ def _levels(info: Members, version: int, tee: Tee) -> tuple[TcbLevel, ...]:
 def _level(level: Members, version: int, tee: Tee) -> TcbLevel:
     tcb = level.member("tcb")
     return TcbLevel(
-        sgx=_flat(tcb) if version == 2 else _listed(tcb, "sgxtcbcomponents"),  # noqa: PLR2004 - a version's number.
+        sgx=tcb.flat(_COMPONENT_NAMES) if version == 2 else tcb.small("sgxtcbcomponents", "svn", COMPONENTS),  # noqa: PLR2004 - a version's number.
         pce_svn=tcb.number("pcesvn", levels.MAX_ISV_SVN),
-        tdx=_listed(tcb, "tdxtcbcomponents") if tee is Tee.TDX else None,
+        tdx=tcb.small("tdxtcbcomponents", "svn", COMPONENTS) if tee is Tee.TDX else None,
         standing=levels.standing(level),
     )
-
-
-def _flat(tcb: Members) -> bytes:
-    return bytes(tcb.number(name, levels.MAX_SVN) for name in _COMPONENT_NAMES)
-
-
-def _listed(tcb: Members, name: str) -> bytes:
-    found = tcb.members(name)
-    if len(found) != COMPONENTS:
-        raise Malformed("DJ211", f"{tcb.subject}: {len(found)} {name}, expected {COMPONENTS}")
-    return bytes(each.number("svn", levels.MAX_SVN) for each in found)
 
 
 def _module(module: Members, own: tuple[SvnLevel, ...]) -> Module:
