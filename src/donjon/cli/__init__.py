@@ -12,6 +12,7 @@ from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 COMMANDS: dict[str, tuple[str, str]] = {
     "admission": ("donjon.cli.admission:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
     "check": ("donjon.cli.check:check", "Tell offline what admission would do to the pods of manifests."),
+    "collateral": ("donjon.cli.collateral:collateral", "Fetch and show what Intel states about platforms."),
     "doctor": ("donjon.cli.doctor:doctor", "Tell whether this machine can run enclaves, and what to do if not."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),

@@ -1,10 +1,39 @@
-"""Collateral from where a person says: a bundle, or a folder of files as Intel's service answered."""
+"""Collateral from where a person says: a bundle, a folder of files as Intel's service answered, or such a service itself."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
+
+from donjon.attestation.certification import Kind
+from donjon.attestation.quote import Quote
 from donjon.collateral import received
+from donjon.collateral.highwater import Channel
 from donjon.collateral.received import FILES, MAX_BUNDLE, Collateral
-from donjon.errors import Unavailable
+from donjon.errors import Misconfigured, Unavailable
+from donjon.pki import pck, pem
+from donjon.sgx.platform import Platform
+
+if TYPE_CHECKING:
+    from donjon.adapters.intel.pcs import Service
+
+Source = Callable[[Quote], Collateral]
+
+_CHAIN = 3
+
+
+def source(path: Path | None, pccs: str | None, *, pcs: bool, channel: Channel) -> Source:
+    """The one source that was named; raises `Misconfigured` DJ280 for none, and `click.UsageError` for several."""
+    named = [each for each in (path, pccs, pcs or None) if each is not None]
+    if not named:
+        raise Misconfigured(
+            "DJ280", "collateral: no source named: --collateral BUNDLE.json|DIR, --pccs URL, or --pcs for Intel's own"
+        )
+    if len(named) > 1:
+        raise click.UsageError("--collateral, --pccs and --pcs exclude one another")
+    return _Stored(path).of if path is not None else _Served(pccs, channel).of
 
 
 def read(path: Path) -> Collateral:
@@ -15,6 +44,67 @@ def read(path: Path) -> Collateral:
         return received.parse(_bounded(path))
     except OSError as error:
         raise Unavailable("DJ281", f"collateral {path}: {error.strerror or error}") from error
+
+
+def write(collateral: Collateral, path: Path) -> None:
+    """A bundle where the name ends in .json, a folder otherwise; raises `Unavailable` DJ282."""
+    try:
+        if path.suffix == ".json":
+            path.write_bytes(received.encode(collateral))
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        for name, content in received.files(collateral).items():
+            (path / name).write_bytes(content)
+    except OSError as error:
+        raise Unavailable("DJ282", f"{path}: {error.strerror}") from error
+
+
+def platform_of(quote: Quote, chain: bytes) -> Platform:
+    """The platform that a chain claims to be of: enough to ask, nothing to believe."""
+    claimed = pck.claimed(pem.parse(chain, _CHAIN)[0])
+    return Platform(fmspc=claimed.fmspc, ca=claimed.ca, tee=quote.tee)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """One file or folder, read when the first quote needs it."""
+
+    path: Path
+    found: list[Collateral] = field(default_factory=list)
+
+    def of(self, _: Quote) -> Collateral:
+        if not self.found:
+            self.found.append(read(self.path))
+        return self.found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A service, asked once for each platform."""
+
+    address: str | None  # None: Intel's
+    channel: Channel
+    found: dict[tuple[Platform, bytes | None], Collateral] = field(default_factory=dict)
+
+    def of(self, quote: Quote) -> Collateral:
+        try:
+            from donjon.adapters.intel import pcs  # noqa: PLC0415 - only those who fetch need its library.
+        except ModuleNotFoundError as error:
+            raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
+        with pcs.opened(self.address) as service:
+            chain = None if quote.carries_chain else _looked_up(quote, service)
+            platform = platform_of(quote, chain or quote.certification.content)
+            if (platform, chain) not in self.found:
+                self.found[platform, chain] = service.collateral(platform, self.channel, chain)
+        return self.found[platform, chain]
+
+
+def _looked_up(quote: Quote, service: "Service") -> bytes:
+    """The chain of a quote that carries none, by the encrypted identifier in it and its quoting enclave's id (user data)."""
+    if quote.certification.kind not in {Kind.PPID_RSA_2048, Kind.PPID_RSA_3072}:
+        told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+        raise Unavailable("DJ203", f"PCK certificate: no service looks one up by {told}")
+    return service.pck_chain(quote.header.user_data[:16], quote.certification.content)
 
 
 def _wanted(file: Path) -> bool:

@@ -25,6 +25,8 @@ class Options(TypedDict):
     """What `donjon quote verify` was asked."""
 
     collateral: Path | None
+    pccs: str | None
+    pcs: bool
     at: datetime | None
     accepted: tuple[str, ...]
     allow_debug: bool
@@ -93,7 +95,7 @@ def _advisories(_: click.Context, __: click.Parameter, given: Iterable[str]) -> 
     return found or None
 
 
-_FORM = click.option(
+FORM = click.option(
     "--output",
     "-o",
     "form",
@@ -102,8 +104,19 @@ _FORM = click.option(
     show_default=True,
     help="For people or for programs.",
 )
-_AT = click.option(
-    "--at", callback=_moment, metavar="TIME", help="The moment of verification, ISO 8601 or Unix seconds; now, else."
+AT = click.option("--at", callback=_moment, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; now, else.")
+
+UPDATE = click.option(
+    "--update",
+    type=click.Choice(["standard", "early"]),
+    default="standard",
+    show_default=True,
+    help="The update channel that the collateral is of.",
+)
+TRUST_ROOT = click.option(
+    "--unsafe-trust-root",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Trust this root certificate in place of Intel's: for tests.",
 )
 
 _RULES: tuple[Callable[[F], F], ...] = (
@@ -170,9 +183,9 @@ def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
 def with_sources(command: F) -> F:
     """The ways to say where collateral comes from."""
     options: tuple[Callable[[F], F], ...] = (
-        click.option(
-            "--collateral", type=click.Path(path_type=Path), metavar="BUNDLE.json|DIR", help="Collateral from a file or folder."
-        ),
+        click.option("--collateral", type=click.Path(path_type=Path), metavar="BUNDLE.json|DIR", help="Collateral from there."),
+        click.option("--pccs", metavar="URL", help="Collateral from that caching service."),
+        click.option("--pcs", is_flag=True, help="Collateral from Intel's own service."),
     )
     return _with(command, options)
 
@@ -184,49 +197,39 @@ def quote() -> None:
 
 @quote.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@_FORM
+@FORM
 def show(files: tuple[str, ...], *, form: str) -> None:
     """Print everything that quotes say; - reads standard input.
 
     Reads raw bytes, hexadecimal, base64, PEM, and Open Enclave's reports. Nothing is verified. Exit code 0 read, 2 malformed.
     """
-    sys.exit(_work().show(files, form))
+    sys.exit(work("donjon.cli.quoting").show(files, form))
 
 
 @quote.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @with_sources
-@_AT
+@AT
 @_with_rules
 @click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep high-water marks there: no way back to older collateral.",
 )
-@click.option(
-    "--update",
-    type=click.Choice(["standard", "early"]),
-    default="standard",
-    show_default=True,
-    help="The update channel that the collateral is of.",
-)
-@click.option(
-    "--unsafe-trust-root",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Trust this root certificate in place of Intel's: for tests.",
-)
-@_FORM
+@UPDATE
+@TRUST_ROOT
+@FORM
 def verify(files: tuple[str, ...], **options: Unpack[Options]) -> None:
     """Tell whether quotes are true and acceptable, and every reason why not; - reads standard input.
 
     Exit code 0 acceptable, 1 refused, 2 malformed input or usage, 3 no collateral; of several files, the highest.
     """
-    sys.exit(_work().verify(files, options))
+    sys.exit(work("donjon.cli.quoting").verify(files, options))
 
 
-def _work() -> ModuleType:
+def work(module: str) -> ModuleType:
     """What does the work, loaded now: help needs none of its libraries."""
     try:
-        return import_module("donjon.cli.quoting")
+        return import_module(module)
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"donjon quote needs {error.name}: pip install 'donjon[attestation]'") from error

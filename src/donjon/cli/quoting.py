@@ -1,7 +1,7 @@
 """What `donjon quote` does: files to quotes, collateral from where it was said, a verdict for each, printed."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +15,14 @@ from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, a
 from donjon.attestation.quote import Quote
 from donjon.attestation.quote import parse as parse_quote
 from donjon.attestation.verify import VerifiedQuote
-from donjon.cli import collaterals
+from donjon.cli.collaterals import Source, source
 from donjon.cli.files import content, shown
 from donjon.cli.quote import Options
 from donjon.cli.state import Kept
 from donjon.collateral.highwater import Channel
-from donjon.collateral.received import Collateral
 from donjon.collateral.status import TcbStatus
 from donjon.collateral.trusted import trust
-from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Misconfigured
+from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject
 from donjon.pki import intel, pck, pem
@@ -39,7 +38,7 @@ _DEFAULT = Acceptance().statuses
 class Asked:
     """By what the quotes of one run are judged."""
 
-    source: Callable[[Quote], Collateral]
+    source: Source
     anchor: Anchor
     moment: datetime
     acceptance: Acceptance
@@ -80,12 +79,13 @@ def show(files: tuple[str, ...], form: str) -> int:
 
 def verify(files: tuple[str, ...], options: Options) -> int:
     """Print a verdict for each quote; the highest exit code."""
+    channel = Channel(options["update"])
     asked = Asked(
-        source=_source(options),
-        anchor=_anchor(options["unsafe_trust_root"]),
+        source=source(options["collateral"], options["pccs"], pcs=options["pcs"], channel=channel),
+        anchor=trust_root(options["unsafe_trust_root"]),
         moment=options["at"] or clock.moment(),
         acceptance=_acceptance(options),
-        kept=Kept(options["state"], Channel(options["update"])),
+        kept=Kept(options["state"], channel),
     )
     outcomes = [_judged(_read(file), asked) for file in files]
     asked.kept.save()
@@ -118,24 +118,8 @@ def _judged(read: Outcome, asked: Asked) -> Outcome:
     return Outcome(file=read.file, quote=read.quote, verified=verified, reasons=reasons)
 
 
-def _source(options: Options) -> Callable[[Quote], Collateral]:
-    """Where collateral comes from, asked for the first quote that needs it."""
-    path = options["collateral"]
-    if path is None:
-        raise Misconfigured(
-            "DJ280", "collateral: no source named: --collateral BUNDLE.json|DIR, --pccs URL, or --pcs for Intel's own"
-        )
-    found: list[Collateral] = []
-
-    def of(_: Quote) -> Collateral:
-        if not found:
-            found.append(collaterals.read(path))
-        return found[0]
-
-    return of
-
-
-def _anchor(root: Path | None) -> Anchor:
+def trust_root(root: Path | None) -> Anchor:
+    """Intel's, or that of the certificate in the file."""
     return intel.INTEL if root is None else intel.anchor(content(str(root), MAX_ROOT))
 
 

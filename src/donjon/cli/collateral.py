@@ -1,0 +1,45 @@
+"""`donjon collateral`: what Intel states about platforms, fetched and shown. Here are the options; `stating` does the work."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from donjon.cli.quote import AT, FORM, TRUST_ROOT, UPDATE, work
+
+_STATING = "donjon.cli.stating"
+
+
+@click.group()
+def collateral() -> None:
+    """Fetch and show what Intel states about platforms."""
+
+
+@collateral.command()
+@click.argument("files", nargs=-1, required=True, metavar="QUOTE…")
+@click.option(
+    "--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json", help="Where to put it."
+)
+@click.option("--pccs", metavar="URL", help="From that caching service; from Intel's own, else.")
+@UPDATE
+@TRUST_ROOT
+def fetch(files: tuple[str, ...], *, target: Path, pccs: str | None, update: str, unsafe_trust_root: Path | None) -> None:
+    """Fetch what the verification of these quotes needs, check its signatures, and keep it.
+
+    The quotes must be of one platform family. Exit code 0 kept, 1 not to be trusted, 2 malformed, 3 not to be had.
+    """
+    sys.exit(work(_STATING).fetch(files, target, pccs, update, unsafe_trust_root))
+
+
+@collateral.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json")
+@AT
+@TRUST_ROOT
+@FORM
+def show(path: Path, *, at: datetime | None, unsafe_trust_root: Path | None, form: str) -> None:
+    """Tell what is there, for which platform, and until when; what ends within 30 days is marked.
+
+    Exit code 0 all holds, 1 something has ended or is not to be trusted, 2 malformed, 3 not to be had.
+    """
+    sys.exit(work(_STATING).show(path, at, unsafe_trust_root, form))

@@ -1,0 +1,114 @@
+"""What `donjon collateral` does."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from donjon.adapters import clock
+from donjon.attestation import evidence
+from donjon.attestation.quote import parse
+from donjon.cli import collaterals
+from donjon.cli.files import content
+from donjon.cli.quoting import trust_root
+from donjon.collateral.highwater import Channel
+from donjon.collateral.trusted import TrustedCollateral, trust
+from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured
+from donjon.kube.json import Json, JsonObject
+
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One document, list or certificate, and until when it holds."""
+
+    name: str
+    of: str
+    begins: datetime
+    ends: datetime
+    evaluation_number: int | None = None
+
+    def standing(self, moment: datetime) -> str:
+        """Whether it holds at the moment, and for how long yet."""
+        if moment < self.begins:
+            return "not yet"
+        if moment > self.ends:
+            return "ended"
+        return "ends soon" if moment > self.ends - SOON else "holds"
+
+
+def fetch(files: tuple[str, ...], target: Path, pccs: str | None, update: str, root: Path | None) -> int:
+    """Keep the collateral of these quotes' platform."""
+    quotes = [parse(evidence.unwrapped(content(file, evidence.MAX_EVIDENCE))) for file in files]
+    source = collaterals.source(None, pccs, pcs=pccs is None, channel=Channel(update))
+    found = [source(each) for each in quotes]
+    if len({each.tcb_info for each in found}) > 1 or len({each.pck_certificate_chain for each in found}) > 1:
+        raise Misconfigured("DJ283", "collateral: the quotes are of several platforms: fetch the collateral of each on its own")
+    trusted = trust(found[0], trust_root(root))
+    collaterals.write(found[0], target)
+    click.echo(f"{target}: {_about(trusted)}, first nextUpdate {trusted.fresh_until:%FT%TZ}")
+    return EXIT_YES
+
+
+def show(path: Path, at: datetime | None, root: Path | None, form: str) -> int:
+    """Print what is there."""
+    trusted, moment = trust(collaterals.read(path), trust_root(root)), at or clock.moment()
+    parts = _parts(trusted)
+    if form == "json":
+        told: list[Json] = [_document(part, moment) for part in parts]
+        info = trusted.tcb_info
+        platform: JsonObject = {
+            "tee": str(info.tee),
+            "fmspc": info.fmspc.hex(),
+            "pce_id": info.pce_id.hex(),
+            "ca": str(trusted.pck_ca.role),
+        }
+        click.echo(json.dumps({"platform": platform, "parts": told}, indent=2))
+    else:
+        click.echo(f"{path}: {_about(trusted)}")
+        for part in parts:
+            click.echo(_line(part, moment))
+    return EXIT_YES if all(part.standing(moment) in {"holds", "ends soon"} for part in parts) else EXIT_NO
+
+
+def _about(trusted: TrustedCollateral) -> str:
+    info = trusted.tcb_info
+    return f"{info.tee}, FMSPC {info.fmspc.hex()}, PCEID {info.pce_id.hex()}, {trusted.pck_ca.role}"
+
+
+def _parts(trusted: TrustedCollateral) -> list[Part]:
+    info, identity = trusted.tcb_info, trusted.qe_identity
+    numbers = {"tcb_info": info.evaluation_number, "qe_identity": identity.evaluation_number}
+    of = {
+        "tcb_info": f"version {info.version}, {len(info.levels)} levels",
+        "qe_identity": f"{len(identity.levels)} levels",
+        "pck_crl": f"{trusted.pck_crl.issuer}, {len(trusted.pck_crl.serials)} revoked",
+        "root_ca_crl": f"{trusted.root_ca_crl.issuer}, {len(trusted.root_ca_crl.serials)} revoked",
+    }
+    begins, ends = trusted.dated(), trusted.next_updates()
+    documents = [
+        Part(name=name, of=of[name], begins=begins[name], ends=ends[name], evaluation_number=numbers.get(name)) for name in of
+    ]
+    signers = {each.der: each for each in (trusted.tcb_info_signer, trusted.qe_identity_signer, trusted.pck_ca)}.values()
+    return documents + [
+        Part(name="certificate", of=each.role, begins=each.window.begins, ends=each.window.ends) for each in signers
+    ]
+
+
+def _document(part: Part, moment: datetime) -> JsonObject:
+    return {
+        "name": part.name,
+        "of": part.of,
+        "from": f"{part.begins:%FT%TZ}",
+        "until": f"{part.ends:%FT%TZ}",
+        "evaluation_number": part.evaluation_number,
+        "standing": part.standing(moment),
+    }
+
+
+def _line(part: Part, moment: datetime) -> str:
+    number = "" if part.evaluation_number is None else f", evaluation {part.evaluation_number}"
+    return f"  {part.standing(moment):9} {part.name:11} {part.begins:%FT%TZ} to {part.ends:%FT%TZ}  {part.of}{number}"

@@ -1,0 +1,76 @@
+"""What to ask a service for, so that a platform's quotes can be verified; and collateral from what it answered.
+
+Source: Intel SGX and TDX Provisioning Certification Service API v4; Intel PCCS, the same routes and `rootcacrl`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from donjon.collateral.highwater import Channel
+from donjon.collateral.received import Collateral, der, unwrapped
+from donjon.sgx.platform import Platform
+
+SGX = "/sgx/certification/v4"
+PCK_CHAIN_HEADER = "SGX-PCK-Certificate-Issuer-Chain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One GET, and the headers one of which carries the issuer chain, in PEM, percent-encoded."""
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was answered, its chain decoded."""
+
+    body: bytes
+    chain: bytes = b""
+
+
+def requests(platform: Platform, channel: Channel) -> dict[str, Request]:
+    """Four requests, each by the part of the collateral that it is for."""
+    tee = f"/{platform.tee.lower()}/certification/v4"
+    update = {"update": str(channel)}
+    return {
+        "pck_crl": Request(
+            path=f"{SGX}/pckcrl", query={"ca": str(platform.ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",)
+        ),
+        "tcb_info": Request(
+            path=f"{tee}/tcb",
+            query={"fmspc": platform.fmspc.hex().upper(), **update},
+            chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
+        ),
+        "qe_identity": Request(path=f"{tee}/qe/identity", query=update, chain=("SGX-Enclave-Identity-Issuer-Chain",)),
+        "root_ca_crl": Request(path=f"{SGX}/rootcacrl"),
+    }
+
+
+def pck_certificate(qe_id: bytes, certification: bytes) -> Request:
+    """For the PCK certificate of a quote without one: by certification data of type 2 or 3, and the id of its quoting enclave.
+
+    The data ends in CPUSVN (16 bytes), PCESVN (2) and PCEID (2), the numbers little-endian, as the service takes them.
+    """
+    ppid, cpu_svn, pce_svn, pce_id = certification[:-20], certification[-20:-4], certification[-4:-2], certification[-2:]
+    query = {"qeid": qe_id, "encrypted_ppid": ppid, "cpusvn": cpu_svn, "pcesvn": pce_svn, "pceid": pce_id}
+    return Request(path=f"{SGX}/pckcert", query={name: value.hex() for name, value in query.items()}, chain=(PCK_CHAIN_HEADER,))
+
+
+def assembled(answers: Mapping[str, Answer], pck_certificate_chain: bytes | None) -> Collateral:
+    """The collateral of all four answers; raises `Malformed` DJ214."""
+    info, identity = unwrapped(answers["tcb_info"].body, "tcbInfo"), unwrapped(answers["qe_identity"].body, "enclaveIdentity")
+    return Collateral(
+        tcb_info=info.text,
+        tcb_info_signature=info.signature,
+        tcb_info_issuer_chain=answers["tcb_info"].chain,
+        qe_identity=identity.text,
+        qe_identity_signature=identity.signature,
+        qe_identity_issuer_chain=answers["qe_identity"].chain,
+        pck_crl=der(answers["pck_crl"].body),
+        pck_crl_issuer_chain=answers["pck_crl"].chain,
+        root_ca_crl=der(answers["root_ca_crl"].body),
+        pck_certificate_chain=pck_certificate_chain,
+    )

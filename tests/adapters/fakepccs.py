@@ -1,0 +1,82 @@
+"""A PCCS that has the collateral of one make-believe world, and answers as Intel's does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TypeAlias
+from urllib.parse import parse_qs, quote, urlsplit
+
+from donjon.collateral.received import files
+from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.world import World
+
+Key: TypeAlias = str | tuple[str, str]  # a path, or a path and a FMSPC
+Reply: TypeAlias = tuple[int, dict[str, str], bytes]  # status, headers, body
+
+V4 = "certification/v4"
+
+
+@dataclass
+class Pccs:
+    """What it answers, by path; what was asked; and where it listens."""
+
+    answers: dict[Key, Reply]
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    address: str = ""
+
+
+def answers(made: World) -> dict[Key, Reply]:
+    parts, of = files(made.collateral), made.collateral
+    tee = made.setting.tcb_info.tee.lower()
+    leaf, issuers = _pck(made)
+    return {
+        f"/sgx/{V4}/pckcrl": (200, _chain("SGX-PCK-CRL-Issuer-Chain", of.pck_crl_issuer_chain), of.pck_crl),
+        f"/{tee}/{V4}/tcb": (200, _chain("TCB-Info-Issuer-Chain", of.tcb_info_issuer_chain), parts["tcb_info.json"]),
+        f"/{tee}/{V4}/qe/identity": (
+            200,
+            _chain("SGX-Enclave-Identity-Issuer-Chain", of.qe_identity_issuer_chain),
+            parts["qe_identity.json"],
+        ),
+        f"/sgx/{V4}/rootcacrl": (200, {}, of.root_ca_crl.hex().encode()),
+        f"/sgx/{V4}/pckcert": (200, _chain("SGX-PCK-Certificate-Issuer-Chain", issuers), leaf),
+    }
+
+
+def _chain(header: str, chain: bytes) -> dict[str, str]:
+    return {header: quote(chain.decode())}
+
+
+def _pck(made: World) -> tuple[bytes, bytes]:
+    leaf, *issuers = made.setting.quote.chain
+    return made.certificates[leaf], b"".join(made.certificates[Role(role)] for role in issuers)
+
+
+@contextmanager
+def serving(pccs: Pccs) -> Iterator[Pccs]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            pccs.asked.append((url.path, query))
+            usual = pccs.answers.get(url.path, (404, {}, b"no"))
+            status, headers, body = pccs.answers.get((url.path, query.get("fmspc", "")), usual)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Tests have nobody to tell."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        pccs.address = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield pccs
+        finally:
+            server.shutdown()
+            thread.join()
