@@ -166,6 +166,14 @@ GREEDY: dict[str, tuple[str, Json]] = {
         {},
     ),
     "a text joined with a long one": (queried(f"join('{'y' * 6000}', map(&to_string(@), @))", f"[{'1,' * 999}1]"), {}),
+    "long texts, each compared with each": (
+        issuance(
+            f'=> add(type="d", value="{"é" * 20000}");',
+            *['c:[type=="d"] => add(type="d", value=AppendString(c.value, ""));'] * 6,
+            *['c:[type=="d"] && d:[type=="d", value==c.value] => add(type="x", value=IsSubsetOf(c.value, d.value));'] * 30,
+        ),
+        {},
+    ),
     "queries over a long list": (
         with_data(LIST, 'c:[type=="d"] => add(type="y", value=JmesPath(c.value, "[?a==`1`]|[0].a"));'),
         {},

@@ -131,6 +131,36 @@ def test_warns_of_what_is_meant_otherwise(text: str, code: str, subject: str) ->
     assert (finding.code, finding.subject, finding.severity) == (code, subject, Severity.WARNING)
 
 
+HEX = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("condition", "warned"),
+    [
+        (f'[type=="x-ms-sgx-mrsigner", value=="{HEX}"]', False),
+        (f'[type=="x-ms-sgx-mrsigner", value=="{HEX.upper()}"]', True),
+        (f'[type=="x-ms-sgx-mrenclave", value=="{HEX[1:]}"]', True),
+        (f'[value=="{HEX.upper()}", type=="$sgx-mrsigner"]', True),
+        (f'[type=="x-ms-sgx-mrsigner", value!="{HEX.upper()}"]', False),
+        (f'[type=="x-ms-sgx-mrsigner", value=="{HEX.upper()}", issuer=="CustomClaim"]', False),
+        (f'[type=="x-ms-sgx-mrsigner", value=="{HEX.upper()}", issuer=="AttestationService"]', True),
+        (f'[type=="x-ms-sgx-report-data", value=="{HEX * 2}"]', False),
+        (f'[type=="x-ms-sgx-report-data", value=="{HEX}"]', True),
+        ('[type=="x-ms-sgx-svn", value==3]', False),
+        ('[type=="x-ms-sgx-svn", value=="3"]', True),
+        ('[type=="x-ms-sgx-svn", value!="3"]', True),
+        ('[type=="x-ms-sgx-is-debuggable", value=="false"]', True),
+        ('[type=="x-ms-sgx-is-debuggable", value==0]', True),
+        ('[type=="x-ms-sgx-is-debuggable", value==false]', False),
+        ('[type=="x-ms-sgx-product-id", value > 3]', False),
+        ('[type=="x-ms-attestation-type", value=="sgx"]', False),
+        ('[type=="other", value=="3"]', False),
+    ],
+)
+def test_warns_of_values_that_an_enclaves_claim_never_has(condition: str, *, warned: bool) -> None:
+    assert [finding.code for finding in advice(parse(authorization(f"{condition} => permit();")))] == ["DJ422"] * warned
+
+
 def test_warns_of_nothing_where_there_is_nothing() -> None:
     assert advice(parse(POLICY)) == ()
     known = '[issuer=="CustomClaim"] && [valueType=="Integer"] && c:[type=="a"] && [issuer==c.value] => permit();'

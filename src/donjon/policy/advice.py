@@ -1,15 +1,24 @@
 """What is worth a warning in a policy that can be evaluated all the same."""
 
+import re
 from collections.abc import Iterator
 
 from donjon.findings import Finding, Severity
-from donjon.policy.claims import Issuer, ValueType
+from donjon.policy.claims import Issuer, ValueType, value_type
 from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text
-from donjon.policy.syntax import Comparison, Liberty, Literal, Part, Place, Policy, Property, Verb
+from donjon.policy.syntax import Comparison, Condition, Liberty, Literal, Operator, Part, Place, Policy, Property, Scalar, Verb
 
 _WORDS = {Property.ISSUER: tuple(Issuer), Property.VALUE_TYPE: tuple(ValueType)}
 """The properties that have few values."""
+_KNOWN: dict[str, tuple[ValueType, int]] = {
+    **dict.fromkeys(("x-ms-sgx-is-debuggable", "$is-debuggable"), (ValueType.BOOLEAN, 0)),
+    **dict.fromkeys(("x-ms-sgx-product-id", "$product-id", "x-ms-sgx-svn", "$svn"), (ValueType.INTEGER, 0)),
+    **dict.fromkeys(("x-ms-sgx-mrsigner", "$sgx-mrsigner", "x-ms-sgx-mrenclave", "$sgx-mrenclave"), (ValueType.STRING, 64)),
+    "x-ms-sgx-report-data": (ValueType.STRING, 128),
+    "x-ms-attestation-type": (ValueType.STRING, 0),
+}
+"""What the service says of an SGX enclave, and how many hexadecimal digits it is ("Claim sets", and as recorded)."""
 
 
 def advice(policy: Policy) -> tuple[Finding, ...]:
@@ -47,19 +56,41 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
     for section in policy.sections:
         for rule in section.rules:
             for condition in rule.conditions:
-                for comparison in filter(_without_use, condition.comparisons):
-                    why = f"{comparison.property} is {_possible(comparison)}, and what differs in type never compares"
-                    do = "mend the value, or take the condition out"
-                    yield comparison.at, _warning("DJ422", str(comparison.at), printable(comparison_text(comparison)), why, do)
+                for comparison in condition.comparisons:
+                    for possible in _impossible(comparison, condition):
+                        found = printable(comparison_text(comparison))
+                        do = "mend the value, or take the condition out"
+                        yield comparison.at, _warning("DJ422", str(comparison.at), found, f"{possible}: this never holds", do)
 
 
-def _without_use(comparison: Comparison) -> bool:
-    if comparison.property is Property.VALUE or not isinstance(comparison.expression, Literal):
-        return False
+def _impossible(comparison: Comparison, condition: Condition) -> Iterator[str]:
+    """What the property can be, where the value written out beside it is none of that."""
+    if not isinstance(comparison.expression, Literal):
+        return
     value = comparison.expression.value
-    return not isinstance(value, str) or (comparison.property in _WORDS and value not in _WORDS[comparison.property])
+    if comparison.property is Property.VALUE:
+        yield from _impossible_value(_claim_type(condition), comparison.operator, value)
+    elif not isinstance(value, str):
+        yield f"{comparison.property} is a text"
+    elif value not in (words := _WORDS.get(comparison.property, (value,))):
+        yield f"{comparison.property} is one of {', '.join(words)}"
 
 
-def _possible(comparison: Comparison) -> str:
-    words = _WORDS.get(comparison.property)
-    return "a text" if words is None else f"one of {', '.join(words)}"
+def _impossible_value(claim_type: str, sign: Operator, value: Scalar) -> Iterator[str]:
+    known, digits = _KNOWN.get(claim_type, (None, 0))
+    if known is not None and value_type(value) is not known:
+        yield f"{claim_type} is of type {known}, and what differs in type never compares"
+    elif digits and sign is Operator.EQ and not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(value)):
+        yield f"{claim_type} is {digits} hexadecimal digits in lower case"
+
+
+def _claim_type(condition: Condition) -> str:
+    """The type that a condition asks for, if it is written out and the service says it."""
+    written = {
+        each.property: each.expression.value
+        for each in condition.comparisons
+        if each.operator is Operator.EQ and isinstance(each.expression, Literal)
+    }
+    if written.get(Property.ISSUER, Issuer.SERVICE) != Issuer.SERVICE:
+        return ""
+    return str(written.get(Property.TYPE, ""))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 MAX_STEPS = 100_000  # comparisons, combinations of claims, values looked up, actions done
-MAX_WORK = 20_000_000  # characters of text made or read, and the steps of queries: `query` says what one weighs
+MAX_WORK = 20_000_000  # characters of text made, read or compared, and the steps of queries: `query` says what one weighs
 
 
 class Stop(Exception):
@@ -29,7 +29,7 @@ class Budget:
             raise Stop("DJ413", f"more than {MAX_STEPS} steps")
 
     def spend(self, weight: int) -> None:
-        """Text made or read, or a step of a query."""
+        """Text made, read or compared, or a step of a query."""
         self.work -= weight
         if self.work < 0:
             raise Stop("DJ413", "more work in functions than one evaluation may do")

@@ -76,9 +76,11 @@ def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
             return Value(members=(expression.value,))
         case Reference():
             claims = [scene.claims[place] for place in binding[expression.name]]
-            scene.budget.step(len(claims))
+            members = tuple(claim.property(expression.property) for claim in claims)
+            scene.budget.step(len(members))
+            scene.budget.spend(sum(len(member) for member in members if isinstance(member, str)))
             read_only = expression.property is Property.VALUE and any(claim.read_only for claim in claims)
-            return Value(members=tuple(claim.property(expression.property) for claim in claims), read_only=read_only)
+            return Value(members=members, read_only=read_only)
         case _:
             scene.budget.step()
             arguments = [value(argument, binding, scene) for argument in expression.arguments]
@@ -206,7 +208,10 @@ def _first_failure(
         scene.budget.step(1 if number else 0)
         if number not in expected:
             expected[number] = value(comparison.expression, binding, scene).members
-        if not _holds(claim.property(comparison.property), comparison.operator, expected[number]):
+        found_value = claim.property(comparison.property)
+        if isinstance(found_value, str):
+            scene.budget.spend(len(found_value))
+        if not _holds(found_value, comparison.operator, expected[number]):
             return number
     return None
 
