@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,14 +49,19 @@ test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBE
 endurance: $(READY) ## Five minutes of certificates renewed every 30 s under load, on a real cluster (root)
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
 
+fuzz: $(READY) ## Every parser under a coverage-guided fuzzer, SECONDS_EACH=60; what it finds stays in tests/fuzz/corpus
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@for name in $$($(PY) -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
+	  echo "== $$name"; $(PY) -m tests.fuzz $$name $${SECONDS_EACH:-60} || exit 1; done
+
 differential: $(READY) ## 100,000 mutants judged by dcap-qvl, too, and every single bit of two quotes turned (a quarter of an hour)
 	@$(PY) -m tests.conformance
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
-	@for name in help_startup beside_intel admission; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in help_startup beside_intel verify admission; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 lock: $(READY) ## Lock the newest versions of every dependency again
-	@for set in dev proto go; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	@for set in dev proto go fuzz; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header -c requirements/dev.txt requirements/node.in -o requirements/node.txt
 
 proto: $(READY) ## Generate the gRPC stubs from our .proto files

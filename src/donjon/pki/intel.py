@@ -105,14 +105,14 @@ def anchor(certificate: bytes) -> Anchor:
     """The root that this certificate, in PEM or DER, is of; raises `Malformed` DJ204, DJ205 or DJ207."""
     der = pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
     handle = read(der)
-    return Anchor(subject=_subject(handle).public_bytes(), key=p256.of(handle).raw)
+    return Anchor(subject=subject_of(handle).public_bytes(), key=p256.of(handle).raw)
 
 
 def root(der: bytes, trusted: Anchor) -> Certificate:
     """The root certificate of a chain; raises `Malformed`, and `Untrusted` DJ220 where it is not the one that is trusted."""
     handle = read(der)
     key = p256.of(handle)
-    if key.raw != trusted.key or _subject(handle).public_bytes() != trusted.subject:
+    if key.raw != trusted.key or subject_of(handle).public_bytes() != trusted.subject:
         raise Untrusted("DJ220", f"certificate chain: its root {_named(handle)} is not the one that is trusted")
     whose, expected, rest = _named(handle).rpartition(f" {Role.ROOT}")
     if not expected or rest:
@@ -165,16 +165,30 @@ def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role])
     return role
 
 
-def _named(handle: x509.Certificate) -> str:
-    names = _subject(handle).get_attributes_for_oid(NameOID.COMMON_NAME)
+def subject_of(handle: x509.Certificate) -> x509.Name:
+    """Whose certificate it is; raises `Malformed` DJ205."""
+    try:
+        return handle.subject
+    except (ValueError, TypeError) as error:
+        raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
+
+
+def issuer_of(handle: x509.Certificate) -> x509.Name:
+    """Who is said to have issued it; raises `Malformed` DJ205."""
+    try:
+        return handle.issuer
+    except (ValueError, TypeError) as error:
+        raise Malformed("DJ205", f"certificate: an issuer that cannot be read: {error}") from error
+
+
+def common_name(name: x509.Name) -> str:
+    """The one common name in it."""
+    names = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if len(names) == 1 else f"{len(names)} common names"
 
 
-def _subject(handle: x509.Certificate) -> x509.Name:
-    try:
-        return handle.subject
-    except (ValueError, TypeError, UserWarning) as error:  # Each for another kind of attribute that is not what it says.
-        raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
+def _named(handle: x509.Certificate) -> str:
+    return common_name(subject_of(handle))
 
 
 def _check_form(handle: x509.Certificate, role: Role) -> None:

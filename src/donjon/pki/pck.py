@@ -9,10 +9,9 @@ from typing import Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat import asn1
-from cryptography.x509.oid import NameOID
 
 from donjon.errors import Malformed
-from donjon.pki.intel import Certificate, Role, read
+from donjon.pki.intel import Certificate, Role, common_name, issuer_of, read
 from donjon.sgx.platform import Ca
 
 SGX_EXTENSIONS = "1.2.840.113741.1.13.1"
@@ -157,8 +156,7 @@ def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
 def claimed(der: bytes) -> PckPlatform:
     """What a PCK certificate says that nobody has proved: enough to look for collateral. Raises `Malformed` DJ205 or DJ208."""
     handle = read(der)
-    names = handle.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
-    issuer = Role.PLATFORM_CA if any(str(each.value).endswith(Role.PLATFORM_CA) for each in names) else Role.PROCESSOR_CA
+    issuer = Role.PLATFORM_CA if common_name(issuer_of(handle)).endswith(Role.PLATFORM_CA) else Role.PROCESSOR_CA
     return _platform(handle, issuer)
 
 
@@ -186,7 +184,7 @@ def _platform(handle: x509.Certificate, issuer: Role) -> PckPlatform:
 def _extension(handle: x509.Certificate) -> bytes:
     try:
         value = handle.extensions.get_extension_for_oid(_OID).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
         raise Malformed("DJ208", f"PCK certificate: SGX extension: {error}") from error
     content = value.value if isinstance(value, x509.UnrecognizedExtension) else b""
     if len(content) > MAX_EXTENSION:

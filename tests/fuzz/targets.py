@@ -1,0 +1,68 @@
+"""What is fuzzed: each parser of bytes from outside, with what it is seeded from. Nothing but errors of ours may come out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from donjon.attestation import description, evidence, quote
+from donjon.collateral import highwater, identity, received, tcbinfo, trusted
+from donjon.errors import DonjonError
+from donjon.pki import crl, intel, pck, pem
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = ROOT / "vectors"
+CORPUS = Path(__file__).with_name("corpus")
+
+_COLLATERAL = received.parse((VECTORS / "dcap-qvl" / "sgx_quote_collateral.json").read_bytes())
+_TRUSTED = trusted.trust(_COLLATERAL, intel.INTEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One parser."""
+
+    parse: Callable[[bytes], object]
+    seeds: Callable[[], Iterable[bytes]]
+
+    def run(self, data: bytes) -> None:
+        """An error of ours is an answer; any other one is a finding."""
+        try:
+            self.parse(data)
+        except DonjonError:
+            return
+
+
+def _quote(data: bytes) -> None:
+    description.describe(quote.parse(evidence.unwrapped(data)))
+
+
+def _files(pattern: str, most: int) -> Callable[[], list[bytes]]:
+    return lambda: [path.read_bytes() for path in sorted(VECTORS.glob(pattern))[:most]]
+
+
+def _inner(pattern: str, name: str) -> Callable[[], list[bytes]]:
+    return lambda: [received.unwrapped(data, name).text for data in _files(pattern, 4)()]
+
+
+def _certificates() -> list[bytes]:
+    chains = [quote.parse(data).certification.content for data in _files("dcap-qvl/quotes/*.bin", 3)()]
+    return [der for chain in chains for der in pem.parse(chain, 3)]
+
+
+def _unwrapped(data: bytes) -> None:
+    received.unwrapped(data, "tcbInfo")
+
+
+TARGETS: Mapping[str, Target] = {
+    "quote": Target(_quote, _files("*/quotes/*.bin", 12)),
+    "chain": Target(lambda data: pem.parse(data, 3), _files("intel-collateral/certs/*.pem", 9)),
+    "root": Target(lambda data: intel.root(data, intel.INTEL), _certificates),
+    "certificate": Target(lambda data: intel.issued(data, _TRUSTED.root, frozenset(intel.Role)), _certificates),
+    "pck": Target(pck.claimed, _certificates),
+    "crl": Target(lambda data: crl.prove(data, _TRUSTED.pck_ca), _files("intel-collateral/crl/*.der", 4)),
+    "tcb_info": Target(tcbinfo.parse, _inner("intel-collateral/tcbinfo/*.json", "tcbInfo")),
+    "identity": Target(identity.parse, _inner("intel-collateral/qeidentity/*.json", "enclaveIdentity")),
+    "document": Target(_unwrapped, _files("intel-collateral/tcbinfo/*.json", 2)),
+    "bundle": Target(received.parse, _files("dcap-qvl/*.json", 2)),
+    "state": Target(highwater.parse, lambda: [highwater.encode(highwater.HighWater())]),
+}
