@@ -140,7 +140,9 @@ def _narrowed(
     fitting: dict[int, None] = {}
     misses: list[Miss] = []
     # The type is compared first: it is cheap, sorts out nearly all, and tells a near miss from a stranger.
-    ordered = sorted(condition.comparisons, key=lambda comparison: comparison.property is not Property.TYPE)
+    ordered: Sequence[Comparison] = condition.comparisons
+    if ordered[1:]:
+        ordered = sorted(ordered, key=lambda comparison: comparison.property is not Property.TYPE)
     same = None if _refers(condition) else _fitting(ordered, {}, scene)
     for binding in bindings:
         scene.budget.step(1 + len(binding) // 8)
@@ -171,41 +173,44 @@ def _bound(condition: Condition, binding: Binding, places: Sequence[int], alone:
         yield {**binding, condition.name: tuple(places)}
 
 
-def _fitting(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> tuple[list[int], list[Miss]]:
+def _fitting(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> tuple[Sequence[int], list[Miss]]:
     """The claims for which every comparison holds, and the first that are of the type looked for and still do not fit."""
+    places, rest = _candidates(ordered, scene)
+    scene.budget.step(len(places))
+    if not rest:
+        return tuple(places), []
     expected: dict[int, tuple[Scalar, ...]] = {}
     fitting: list[int] = []
     misses: list[Miss] = []
-    for place in _candidates(ordered, scene):
+    for place in places:
         claim = scene.claims[place]
-        failed = _first_failure(ordered, claim, expected, binding, scene)
+        failed = _first_failure(rest, claim, expected, binding, scene)
         if failed is None:
             fitting.append(place)
-        elif len(misses) < MAX_MISSES and _typed(ordered, failed):
-            misses.append(Miss(claim=claim, comparison=ordered[failed], expected=expected[failed]))
+        elif len(misses) < MAX_MISSES and _near(ordered, rest[failed]):
+            misses.append(Miss(claim=claim, comparison=rest[failed], expected=expected[failed]))
     return fitting, misses
 
 
-def _candidates(ordered: Sequence[Comparison], scene: Scene) -> Sequence[int]:
-    """Where the claims are that may fit: those of one type if a type is written out, or else all."""
+def _candidates(ordered: Sequence[Comparison], scene: Scene) -> tuple[Sequence[int], Sequence[Comparison]]:
+    """Where the claims are that may fit (those of one type if it is written out, or else all), and what is left to compare."""
     match ordered:
         case [Comparison(property=Property.TYPE, operator=Operator.EQ, expression=Literal(value=str() as name)), *_]:
-            return scene.places.get(name, ())
+            return scene.places.get(name, ()), ordered[1:]
         case _:
-            return range(len(scene.claims))
+            return range(len(scene.claims)), ordered
 
 
-def _typed(ordered: Sequence[Comparison], failed: int) -> bool:
+def _near(ordered: Sequence[Comparison], failed: Comparison) -> bool:
     """Whether a claim that failed there is of the type that was asked for."""
-    return ordered[0].property is Property.TYPE and ordered[failed].property is not Property.TYPE
+    return ordered[0].property is Property.TYPE and failed.property is not Property.TYPE
 
 
 def _first_failure(
-    ordered: Sequence[Comparison], claim: Claim, expected: dict[int, tuple[Scalar, ...]], binding: Binding, scene: Scene
+    comparisons: Sequence[Comparison], claim: Claim, expected: dict[int, tuple[Scalar, ...]], binding: Binding, scene: Scene
 ) -> int | None:
-    scene.budget.step()
-    for number, comparison in enumerate(ordered):
-        scene.budget.step(1 if number else 0)
+    for number, comparison in enumerate(comparisons):
+        scene.budget.step()
         if number not in expected:
             expected[number] = value(comparison.expression, binding, scene).members
         found_value = claim.property(comparison.property)
