@@ -292,6 +292,20 @@ def surgery_of(made: World, change: Callable[[bytes], bytes]) -> bytes:
     return next(leaf for _ in range(100) if len(leaf := surgery(own, Role.PROCESSOR_CA.name, change)) == len(own))
 
 
+def _ends_even(seed: bytes) -> bool:
+    """Whether the last bit of the leaf's signature is 0, so that DER lets it be called unused."""
+    return not x509.load_pem_x509_certificate(make(setting(seed, MOMENT)).certificates[Role.PCK]).signature[-1] & 1
+
+
+def test_a_signature_that_ends_within_a_byte() -> None:
+    """CA → leaf whose signature's last bit is called unused; nobody signed that. Refused; `cryptography` takes it. Clause 12."""
+    made = make(setting(next(seed for seed in map(bytes, zip(range(99))) if _ends_even(seed)), MOMENT))
+    leaf = x509.load_pem_x509_certificate(made.certificates[Role.PCK])
+    whole, last = leaf.public_bytes(Encoding.DER), len(leaf.signature)
+    changed = whole[: -last - 1] + b"\1" + whole[-last:]
+    assert refusal(with_leaf(made, x509.load_der_x509_certificate(changed).public_bytes(Encoding.PEM))) == "DJ205"
+
+
 def test_the_surgery_alone_changes_nothing() -> None:
     """CA → leaf, taken apart, put together and signed again. Accepted: what is refused above is not refused for that."""
     made = world()

@@ -3,10 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 from tests.broken.worlds import KINDS, judge, refusal, with_part
 from tests.simulation.intel import MOMENT, world
 
 from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.setting import setting
+from donjon.simulation.intel.world import make
 
 LISTS = ("root_ca_crl", "pck_crl")
 PLANS = {"root_ca_crl": "root_crl", "pck_crl": "pck_crl"}
@@ -90,6 +93,20 @@ def test_bytes_behind_a_list(crl: str, behind: bytes) -> None:
     made = world()
     data: bytes = getattr(made, crl)
     assert refusal(with_part(made, crl, data + behind)) == "DJ206"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_whose_signature_ends_within_a_byte(crl: str) -> None:
+    """CRL whose signature's last bit is called unused. Refused. Clause 12."""
+    worlds = (make(setting(bytes([number]), MOMENT)) for number in range(99))
+    made, data, last = next(
+        (made, data, last)
+        for made in worlds
+        for data in (made.collateral.root_ca_crl if crl == "root_ca_crl" else made.collateral.pck_crl,)
+        for last in (len(x509.load_der_x509_crl(data).signature),)
+        if not data[-1] & 1
+    )
+    assert refusal(with_part(made, crl, data[: -last - 1] + b"\1" + data[-last:])) == "DJ206"
 
 
 @pytest.mark.parametrize("crl", LISTS)

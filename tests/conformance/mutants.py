@@ -3,6 +3,7 @@
 Most mutants change one thing: what two verifiers make of one broken thing can be compared and its reason told.
 """
 
+import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from tests.simulation.intel import MOMENT, SEED
 from donjon.errors import Misconfigured
 from donjon.simulation.intel.certificates import CA_USAGES, LEAF_USAGES, Role
 from donjon.simulation.intel.documents import TcbInfo, TdxModule
+from donjon.simulation.intel.keys import private_key, raw_public
 from donjon.simulation.intel.reports import EnclaveReport
 from donjon.simulation.intel.setting import Setting, changed, setting
 from donjon.simulation.intel.world import World, make
@@ -335,7 +337,7 @@ def _quote(rng: Random, whole: Setting) -> Changes:
             ("body_type", rng.randrange(6)),
             ("signed_by", rng.choice(KEYS)),
             ("qe_signed_by", rng.choice(KEYS)),
-            ("bound", rng.choice((bytes(64), rng.randbytes(64)))),
+            ("bound", rng.choice((bytes(64), rng.randbytes(64), _bound(whole) + rng.randbytes(32)))),
             ("authentication_data", rng.randbytes(rng.choice((0, 31, 32, 33, 64)))),
             ("certification_type", rng.randrange(9)),
             ("certification", b""),
@@ -347,6 +349,12 @@ def _quote(rng: Random, whole: Setting) -> Changes:
         )
     )
     return {f"quote.{field}": tuple(value) if isinstance(value, list) else value}
+
+
+def _bound(whole: Setting) -> bytes:
+    """The first half of the QE's report data as it should be."""
+    key = raw_public(private_key(whole.seed, whole.quote.attestation_key))
+    return hashlib.sha256(key + whole.quote.authentication_data).digest()
 
 
 def _qe(rng: Random, _: Setting) -> Changes:

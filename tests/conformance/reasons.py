@@ -58,6 +58,7 @@ REASONS = (
         r"CrlExpired { time: UnixTime\((\d+)\), next_update: UnixTime\(\1\) }",
         "the second of nextUpdate itself is good here",
     ),
+    Reason(JUDGED, "before Unix epoch", "a document issued before 1970 is only old here", "rewritten"),
     Reason(JUDGED, "Invalid QE auth data length", "only 32 bytes are read there; the format has a length"),
     Reason(JUDGED, "No matching TCB level", "dcap-qvl compares CPUSVN, as above", "cpusvn|extension_value"),
     Reason(
@@ -88,23 +89,14 @@ REASONS = (
     Reason("DJ222 .*(names another key|No <class|extension was found)", JUDGED, "key identifiers are compared here"),
     Reason("DJ221", JUDGED, "roles go by names here; there, whoever chains to the root may be a signer or a PCK certificate"),
     Reason("DJ223", JUDGED, "the dates of a trusted root are looked at here", "root|pck_crl_chain|platform_ca|processor_ca"),
-    Reason("DJ224", JUDGED, "whose chain came with the PCK CRL is looked at here, too", "pck_crl_chain|revoked"),
     Reason("DJ225", JUDGED, "CRL number, key identifier and the chain that comes with the CRL are not looked at there"),
     Reason("DJ226 (root_ca_crl|pck_crl)", JUDGED, "a CRL from the future is not noticed there"),
     Reason("DJ231 tcb_info", JUDGED, "the PCEID is not compared there", "pce_id|rewritten|extension_value"),
-    Reason("DJ231 pck_crl", JUDGED, "the chain that comes with the PCK CRL is not read there", "pck_crl_chain"),
     Reason("DJ202 certification data: outer type", JUDGED, "the outer type is not looked at there", "outer_type|quote"),
-    Reason("DJ200", JUDGED, "the length of the signature section is not looked at there", "auth_length|quote"),
     Reason("DJ208", JUDGED, "the PCK extension is read in full here, element by element", "extension"),
     Reason("DJ241", JUDGED, "the second half of the QE's report data must be zero here", "bound"),
     Reason(
         "DJ242 QE report: (attributes|misc_select)", JUDGED, "an identity that asks for bits beyond its mask: QVL refuses it, too"
-    ),
-    Reason(
-        "DJ244",
-        JUDGED,
-        "SEAM attributes are compared unmasked, as QVL does, and must be zero",
-        "attributes|modules|module|rewritten",
     ),
     Reason(
         "DJ211.*(TCB levels that stand twice|none twice)",

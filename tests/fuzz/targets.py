@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fuzz import signed
+
 from donjon.attestation import description, evidence, quote
 from donjon.collateral import highwater, identity, received, tcbinfo, trusted
 from donjon.errors import DonjonError
@@ -64,5 +66,8 @@ TARGETS: Mapping[str, Target] = {
     "identity": Target(identity.parse, _inner("intel-collateral/qeidentity/*.json", "enclaveIdentity")),
     "document": Target(_unwrapped, _files("intel-collateral/tcbinfo/*.json", 2)),
     "bundle": Target(received.parse, _files("dcap-qvl/*.json", 2)),
+    "signed_certificate": Target(signed.certificate, signed.bodies_of_certificates),
+    "signed_extension": Target(signed.extension, signed.extensions),
+    "signed_crl": Target(signed.revocations, signed.bodies_of_revocations),
     "state": Target(highwater.parse, lambda: [highwater.encode(highwater.HighWater())]),
 }

@@ -47,7 +47,7 @@ def prove(der: bytes, issuer: Certificate) -> Crl:
         begins, ends = read.last_update_utc, read.next_update_utc
         extensions = {each.oid: each for each in read.extensions}
         algorithm, named = read.signature_algorithm_oid, read.issuer
-    except (ValueError, TypeError, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UserWarning, x509.DuplicateExtension, x509.InvalidVersion) as error:
         raise Malformed("DJ206", f"CRL of {issuer.role}: cannot be read: {error}") from error
     if ends is None:
         raise Untrusted("DJ225", f"CRL of {issuer.role}: no nextUpdate")
@@ -63,6 +63,8 @@ def _check_signature(der: bytes, issuer: Certificate) -> None:
         signed = asn1.decode_der(_Signed, der)
     except ValueError as error:
         raise Malformed("DJ206", f"CRL of {issuer.role}: no DER of one: {error}") from error
+    if signed.signature.padding_bits():
+        raise Malformed("DJ206", f"CRL of {issuer.role}: its signature ends within a byte")
     if not issuer.key.verifies_der(signed.signature.as_bytes(), _whole(signed.body)):
         raise Untrusted("DJ225", f"CRL: {issuer.role} did not sign it")
 

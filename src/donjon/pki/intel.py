@@ -151,9 +151,12 @@ def read(der: bytes) -> x509.Certificate:
     if len(der) > MAX_CERTIFICATE:
         raise Malformed("DJ205", f"certificate: {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
     try:
-        return x509.load_der_x509_certificate(der)
+        found = x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion, UserWarning) as error:  # The library warns of some; warnings may be errors.
         raise Malformed("DJ205", f"certificate: no X.509: {error}") from error
+    if der[-len(found.signature) - 1]:  # The BIT STRING's unused bits, which the library does not look at.
+        raise Malformed("DJ205", "certificate: its signature ends within a byte")
+    return found
 
 
 def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role]) -> Role:
