@@ -1,4 +1,4 @@
-"""What stands behind a signature, which no fuzzer guesses: the bytes are signed by the make-believe Intel before they are read."""
+"""What stands behind a signature, which no fuzzer guesses: the make-believe Intel signs the bytes before they are read."""
 
 from dataclasses import replace
 from functools import cache

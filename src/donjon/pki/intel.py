@@ -168,11 +168,15 @@ def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role])
     return role
 
 
+_UNREADABLE = (ValueError, TypeError, UserWarning)
+"""What the library has for names that are not what they say; it warns of some, and warnings may be errors."""
+
+
 def subject_of(handle: x509.Certificate) -> x509.Name:
     """Whose certificate it is; raises `Malformed` DJ205."""
     try:
         return handle.subject
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise Malformed("DJ205", f"certificate: a subject that cannot be read: {error}") from error
 
 
@@ -180,7 +184,7 @@ def issuer_of(handle: x509.Certificate) -> x509.Name:
     """Who is said to have issued it; raises `Malformed` DJ205."""
     try:
         return handle.issuer
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise Malformed("DJ205", f"certificate: an issuer that cannot be read: {error}") from error
 
 
