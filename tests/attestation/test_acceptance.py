@@ -191,3 +191,15 @@ def test_a_trust_domain_is_no_enclave_and_is_known_by_its_own_measurement() -> N
     assert codes(quote, Acceptance(expected=Expected(mr_tds=own))) == []
     enclave = Expected(mr_enclaves=own, mr_signers=own, product_id=0, min_svn=0)
     assert codes(quote, Acceptance(expected=enclave)) == ["DJ269"] * 4
+
+
+@pytest.mark.parametrize(("later", "expected"), [(timedelta(0), []), (timedelta(seconds=1), ["DJ436"])])
+def test_a_tcb_from_before_the_earliest_date_is_not_accepted(later: timedelta, expected: list[str]) -> None:
+    quote = verified()
+    assert quote.tcb.date is not None
+    assert codes(quote, Acceptance(min_tcb_date=quote.tcb.date + later)) == expected
+
+
+def test_a_tcb_of_no_level_has_no_date_that_could_be_late_enough() -> None:
+    quote = verified(changes={"extension.components": (0,) * 16})
+    assert codes(quote, Acceptance(min_tcb_date=MOMENT - 9999 * DAY)) == ["DJ261", "DJ436"]

@@ -14,6 +14,9 @@ OWNERS = {
     "TrustedCollateral": "donjon.collateral.trusted",
     "VerifiedQuote": "donjon.attestation.verify",
     "AcceptedQuote": "donjon.attestation.acceptance",
+    "BoundQuote": "donjon.attestation.binding",
+    "Statement": "donjon.attestation.claims",
+    "Appraisal": "donjon.attestation.appraise",
 }
 
 

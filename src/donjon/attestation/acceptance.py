@@ -41,6 +41,7 @@ class Acceptance:
     statuses: frozenset[TcbStatus] = _STRICT
     advisories: Mapping[str, datetime | None] | None = None  # these, each until its date; `None`: any
     min_evaluation: int | None = None  # TCB evaluation data number of both documents
+    min_tcb_date: datetime | None = None  # of the TCB, with a time zone
     grace: timedelta = timedelta(0)  # how long after the TCB's date `OutOfDate` is accepted
     staleness: timedelta = timedelta(0)  # how long after its nextUpdate a document is accepted, at most `MAX_STALENESS`
     allow_debug: bool = False
@@ -147,6 +148,13 @@ def _evaluation(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Fin
         yield _no("DJ268", "evaluation number", least, "later advisories are not in it", "fetch newer collateral")
 
 
+def _date(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+    found, least = verified.tcb.date, acceptance.min_tcb_date
+    if least is not None and (found is None or found < least):
+        told = f"{found:%F}" if found else "of no level"
+        yield _no("DJ436", "TCB date", f"{told}, expected {least:%F} or later", _known(verified), "update the platform")
+
+
 def _validity(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
     ends = verified.collateral.next_updates()
     for name in verified.outside_validity:
@@ -206,6 +214,7 @@ _CHECKS: tuple[Callable[[VerifiedQuote, Acceptance], Iterator[Finding]], ...] = 
     _status,
     _advisories,
     _evaluation,
+    _date,
     _validity,
     _attributes,
     _platform,

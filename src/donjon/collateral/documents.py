@@ -4,6 +4,7 @@ A lax reader would let two readers see two documents in one signed text.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +21,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
 
 
-def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT) -> "Members":
+def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False) -> "Members":
     """The one object that the text holds; raises `Malformed` DJ210, also for more bytes than the bound."""
     if len(text) > bound:
         raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {bound}")
     try:
-        content: Json = _DECODER.decode(text.decode("utf-8"))
+        content: Json = (_WITH_FRACTIONS if fractions else _DECODER).decode(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Malformed("DJ210", f"{subject}: no JSON that is read here: {error}") from error
     if not isinstance(content, dict):
@@ -44,7 +45,15 @@ def _refuse(number: str) -> NoReturn:
     raise ValueError(f"a number that is not whole: {number[:20]}")
 
 
+def _finite(number: str) -> float:
+    found = float(number)
+    if not math.isfinite(found):
+        raise ValueError(f"a number that is too large: {number[:20]}")
+    return found
+
+
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
+_WITH_FRACTIONS = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)
 
 
 @dataclass(frozen=True, slots=True)

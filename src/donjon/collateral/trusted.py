@@ -7,7 +7,8 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import identity, tcbinfo
+from donjon.collateral import fingerprints, identity, tcbinfo
+from donjon.collateral.fingerprints import Fingerprints
 from donjon.collateral.identity import QeIdentity
 from donjon.collateral.received import Collateral
 from donjon.collateral.tcbinfo import TcbInfo
@@ -33,6 +34,7 @@ class TrustedCollateral:
     root: Certificate  # as shown with the PCK CA's
     root_digest: bytes = field(repr=False)  # stands for the anchor
     digest: bytes = field(repr=False)  # SHA-256 of all that the TCB's standing is judged by: both documents
+    fingerprints: Fingerprints  # by which tokens name it
     window: Window  # in which every certificate is good and no document dated in the future
     fresh_until: datetime  # when the first nextUpdate is
 
@@ -87,6 +89,7 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
         root=root,
         root_digest=anchor.digest(),
         digest=_digest(collateral.tcb_info, collateral.qe_identity),
+        fingerprints=fingerprints.of(collateral),
         window=_window((tcb_info_signer, qe_identity_signer, pck_ca), (tcb_info, qe_identity), (pck_crl, root_ca_crl)),
         fresh_until=min(tcb_info.next_update, qe_identity.next_update, pck_crl.window.ends, root_ca_crl.window.ends),
     )

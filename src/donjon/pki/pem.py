@@ -8,6 +8,7 @@ import re
 
 from donjon.errors import Malformed
 
+CERTIFICATE, CRL = b"CERTIFICATE", b"X509 CRL"  # RFC 7468, sections 5 and 6
 MAX_CHAIN = 32 << 10  # bytes; Intel's chains of three have less than 4 KiB
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]+={0,2}\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?")
@@ -30,15 +31,15 @@ def parse(text: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def encode(chain: tuple[bytes, ...]) -> bytes:
-    """Those certificates as one text, 64 characters a line."""
-    return b"".join(map(_block, chain))
+def encode(chain: tuple[bytes, ...], label: bytes = CERTIFICATE) -> bytes:
+    """Those certificates, or what the label says, as one text, 64 characters a line."""
+    return b"".join(_block(der, label) for der in chain)
 
 
-def _block(der: bytes) -> bytes:
+def _block(der: bytes, label: bytes) -> bytes:
     text = binascii.b2a_base64(der, newline=False)
     lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
-    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
+    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (label, lines, label)
 
 
 def _decoded(body: bytes) -> bytes:

@@ -21,7 +21,7 @@ from donjon.errors import Malformed
 BACKDATE = timedelta(hours=1)  # by which clocks of a cluster may differ
 MAX_PEM = 64 << 10  # bytes; ours have less than one KiB each
 
-_LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
+LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
 _AUTHORITY, _LEAF = "donjon webhook authority", "donjon webhook"
 
 
@@ -58,7 +58,7 @@ def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timede
     """A certificate for these host names or addresses, good from a little before the moment until a lifetime after it."""
     made = moment.replace(microsecond=0)
     begins, ends = made - BACKDATE, made + lifetime
-    issuer = _name(f"{_AUTHORITY} {fresh.authority_serial:x}"[:_LONGEST_NAME])
+    issuer = _name(f"{_AUTHORITY} {fresh.authority_serial:x}"[:LONGEST_NAME])
     dated = x509.CertificateBuilder().issuer_name(issuer).not_valid_before(begins).not_valid_after(ends)
     authority_id = x509.SubjectKeyIdentifier.from_public_key(fresh.authority_key.public_key())
     authority = (

@@ -47,13 +47,13 @@ ARITY: dict[Function, int] = {
 }
 
 RESERVED_NAMES = frozenset(("iss", "exp", "iat", "nbf", "jti"))
-RESERVED_PREFIX = "x-ms-"
-"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"): no policy may say it differently."""
+RESERVED_PREFIXES = ("x-ms-", "x-donjon-")
+"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"; our own): no policy may say it differently."""
 
 
 def reserved(claim_type: str) -> bool:
     """Whether only the service itself may say this in a token."""
-    return claim_type in RESERVED_NAMES or claim_type.startswith(RESERVED_PREFIX)
+    return claim_type in RESERVED_NAMES or claim_type.startswith(RESERVED_PREFIXES)
 
 
 def faults(policy: Policy) -> Iterator[Fault]:
@@ -176,7 +176,7 @@ def _made(action: Action, part: Part) -> Iterator[Fault]:
             "DJ406", claim_type.at, "a type that is no text, or an empty one", 'a name in double quotes, as in type="product"'
         )
     elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and reserved(claim_type.value):
-        expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))} and {RESERVED_PREFIX}… are the token's"
+        expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))}, {'… and '.join(RESERVED_PREFIXES)}… are the token's"
         yield Fault("DJ406", claim_type.at, f"issue() of {shown(claim_type.value)}", expected)
 
 

@@ -1,0 +1,104 @@
+"""Keys that sign tokens, read from PEM; the JOSE library makes the signatures."""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from joserfc import jws
+from joserfc.jwk import ECKey, RSAKey
+
+from donjon.attestation.token import Algorithm
+from donjon.errors import Misconfigured
+from donjon.kube.json import JsonObject
+from donjon.pki import selfsigned
+
+MAX_PEM = 64 << 10  # bytes
+RSA_BITS = 2048  # at least, and of new keys
+MAX_RSA_BITS = 8192
+
+_JTI = 32  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeySigner:
+    """A key at hand, and the certificate that is published with it: `signer` makes one."""
+
+    algorithm: Algorithm
+    kid: str
+    _key: RSAKey | ECKey
+    _certificate: bytes
+
+    def jwk(self) -> JsonObject:
+        """The public key with its certificate."""
+        public: JsonObject = {name: str(value) for name, value in self._key.as_dict(private=False).items()}
+        x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
+        return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
+
+    def sign(self, header: JsonObject, payload: bytes) -> str:
+        """The token in the compact form."""
+        return jws.serialize_compact(dict(header), payload, self._key, [self.algorithm])
+
+
+def signer(pem: bytes, certificate: bytes) -> KeySigner:
+    """What signs with the key of that PEM text; `certificate`, in DER, is its own. Raises `Misconfigured` DJ437."""
+    key = _read(pem)
+    algorithm = Algorithm.RS256 if isinstance(key, RSAPrivateKey) else Algorithm.ES256
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if _public(certificate) != public:
+        raise Misconfigured("DJ437", "signing key: the certificate is another key's")
+    kid = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
+    handle = RSAKey.import_key(key) if isinstance(key, RSAPrivateKey) else ECKey.import_key(key)
+    return KeySigner(algorithm, kid, handle, certificate)
+
+
+def self_signed(pem: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
+    """A certificate of that key in the name of the issuer, in DER; raises `Misconfigured` DJ437."""
+    return selfsigned.certificate(_read(pem), issuer, x509.random_serial_number(), moment, lifetime)
+
+
+def fresh_key(algorithm: Algorithm) -> bytes:
+    """A new key in PEM."""
+    key = generate_private_key(65537, RSA_BITS) if algorithm is Algorithm.RS256 else generate_ec(SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def fresh_jti() -> str:
+    """A name that no token has had: 64 hexadecimal digits."""
+    return secrets.token_hex(_JTI)
+
+
+def _read(pem: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
+    if len(pem) > MAX_PEM:
+        raise Misconfigured("DJ437", f"signing key: {len(pem)} bytes, expected at most {MAX_PEM}")
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:  # A TypeError where it is encrypted.
+        raise Misconfigured("DJ437", "signing key: expected one in PEM, without a password") from error
+    match key:
+        case RSAPrivateKey() if RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+            return key
+        case EllipticCurvePrivateKey() if isinstance(key.curve, SECP256R1):
+            return key
+        case _:
+            raise Misconfigured("DJ437", f"signing key: expected RSA of {RSA_BITS} to {MAX_RSA_BITS} bits, or P-256")
+
+
+def _public(certificate: bytes) -> bytes:
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+    except ValueError as error:
+        raise Misconfigured("DJ437", "signing key: its certificate cannot be read; expected DER") from error
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

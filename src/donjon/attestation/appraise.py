@@ -1,0 +1,63 @@
+"""What a policy says of a statement, and the operator's gate that stands under every policy.
+
+The gate is an `Acceptance`: its default is that of verification, so that a policy that permits everything still gets no token for
+a debug enclave. A policy can ask for more than the gate does, never for less.
+"""
+
+from dataclasses import dataclass, replace
+
+from donjon.attestation.acceptance import Acceptance
+from donjon.attestation.claims import Statement
+from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.errors import Malformed
+from donjon.kube.json import JsonObject
+from donjon.policy.decision import Decision
+from donjon.policy.evaluation import configuration, evaluate
+from donjon.policy.faults import shown
+from donjon.policy.syntax import Policy, Scalar
+
+TCB_IDENTIFIER = "x-ms-sgx-tcbidentifier"
+OPERATORS_CHOICE = "azuredefault"
+"""The identifier that leaves the baseline to whoever runs the service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyInForce:
+    """A policy as it is applied."""
+
+    policy: Policy
+    hash: str  # as tokens name it
+    signer: JsonObject | None  # the key that signed it, as a JWK
+    draft: bool  # a trial of the caller's: what comes of it is never signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraisal:
+    """A statement that a policy permits: `appraise` alone makes one."""
+
+    statement: Statement
+    applied: PolicyInForce
+    decision: Decision
+
+
+def gated(gate: Acceptance, policy: Policy) -> Acceptance:
+    """The gate, made narrower by what the policy's configurationrules ask for; raises `Malformed` DJ433."""
+    for claim in configuration(policy):
+        if claim.type == TCB_IDENTIFIER and claim.value != OPERATORS_CHOICE:
+            gate = replace(gate, min_evaluation=max(_number(claim.value), gate.min_evaluation or 0))
+    return gate
+
+
+def appraise(statement: Statement, applied: PolicyInForce) -> Appraisal | Decision:
+    """The statement, permitted, or the decision against it with all its reasons."""
+    decision = evaluate(applied.policy, statement.incoming)
+    return Appraisal(statement=statement, applied=applied, decision=decision) if decision.permitted else decision
+
+
+def _number(value: Scalar) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or len(text) > len(str(MAX_EVALUATION)):
+        raise Malformed(
+            "DJ433", f"policy: {TCB_IDENTIFIER} is {shown(text)}, expected {OPERATORS_CHOICE} or a TCB evaluation data number"
+        )
+    return int(text)

@@ -1,0 +1,149 @@
+"""What the service says of an accepted quote: names, types and values as Microsoft Azure Attestation's tokens have them.
+
+Left out is what only Azure can say of its own machines (x-ms-compliance-status). Sources: "Claim sets" and "Azure Attestation EAT
+profile for TDX" of its documentation; the recorded exchanges of azure-security-attestation 1.0.0.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+
+from donjon.attestation.binding import BoundQuote, Held
+from donjon.attestation.verify import VerifiedQuote
+from donjon.collateral.fingerprints import Fingerprints
+from donjon.kube.json import Json, JsonObject
+from donjon.pki.intel import INTEL
+from donjon.policy.claims import Claim, Issuer, compact
+from donjon.sgx.report import ReportBody
+from donjon.sgx.td import TdReport
+
+SIMULATED = "x-donjon-simulated"
+"""Said, and true, of every platform whose root is not Intel's."""
+
+_EAT_PROFILE = "https://aka.ms/maa-eat-profile-tdxvm"
+_DEBUG = {False: "disabled", True: "enabled"}  # EAT, "dbgstat"
+
+_ALIASES = {
+    "x-ms-sgx-is-debuggable": "$is-debuggable",
+    "x-ms-sgx-product-id": "$product-id",
+    "x-ms-sgx-mrsigner": "$sgx-mrsigner",
+    "x-ms-sgx-mrenclave": "$sgx-mrenclave",
+    "x-ms-sgx-svn": "$svn",
+    "x-ms-attestation-type": "$tee",
+}
+"""The older names that policies may still look for ("Claim sets", deprecated claims)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What is said of a bound quote: `state` alone makes one."""
+
+    bound: BoundQuote
+    incoming: tuple[Claim, ...]  # what a policy is evaluated on
+    said: JsonObject  # what the token says, whatever the policy adds
+    simulated: bool
+
+
+def state(bound: BoundQuote, submitted: bytes) -> Statement:
+    """The claims about a quote; `submitted` are the bytes in which it came, a header of Open Enclave included."""
+    verified = bound.accepted.verified
+    body = verified.quote.body
+    simulated = verified.collateral.anchor != INTEL
+    scalars = _sgx(body) if isinstance(body, ReportBody) else _tdx(verified, body)
+    if simulated:
+        scalars[SIMULATED] = True
+    runtime = _parsed(bound.held)
+    collateral = _collateral(verified, submitted) if isinstance(body, ReportBody) else {}
+    said = {**scalars, **collateral, **_opaque(bound.held), **runtime}
+    if bound.held.nonce is not None:
+        said["nonce"] = bound.held.nonce
+    return Statement(bound=bound, incoming=_incoming(scalars, runtime), said=said, simulated=simulated)
+
+
+def _sgx(body: ReportBody) -> JsonObject:
+    said: JsonObject = {
+        "x-ms-attestation-type": "sgx",
+        "x-ms-sgx-is-debuggable": body.debug,
+        "x-ms-sgx-mrenclave": body.mr_enclave.hex(),
+        "x-ms-sgx-mrsigner": body.mr_signer.hex(),
+        "x-ms-sgx-product-id": body.isv_prod_id,
+        "x-ms-sgx-report-data": body.report_data.hex(),
+        "x-ms-sgx-svn": body.isv_svn,
+    }
+    if body.kss:
+        said |= {
+            "x-ms-sgx-config-id": body.config_id.hex(),
+            "x-ms-sgx-config-svn": body.config_svn,
+            "x-ms-sgx-isv-extended-product-id": body.isv_ext_prod_id.hex(),
+            "x-ms-sgx-isv-family-id": body.isv_family_id.hex(),
+        }
+    return said
+
+
+def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
+    return {
+        "attester_tcb_status": str(verified.tcb.status),
+        "dbgstat": _DEBUG[body.debug],
+        "eat_profile": _EAT_PROFILE,
+        "intuse": "generic",
+        "tdx_mrconfigid": body.mr_config_id.hex(),
+        "tdx_mrowner": body.mr_owner.hex(),
+        "tdx_mrownerconfig": body.mr_owner_config.hex(),
+        "tdx_mrseam": body.mr_seam.hex(),
+        "tdx_mrsignerseam": body.mr_signer_seam.hex(),
+        "tdx_mrtd": body.mr_td.hex(),
+        "tdx_report_data": body.report_data.hex(),
+        "tdx_rtmr0": body.rtmr0.hex(),
+        "tdx_rtmr1": body.rtmr1.hex(),
+        "tdx_rtmr2": body.rtmr2.hex(),
+        "tdx_rtmr3": body.rtmr3.hex(),
+        "tdx_seam_attributes": body.seam_attributes.hex(),
+        "tdx_seamsvn": int.from_bytes(body.tee_tcb_svn[:2], "little"),  # Minor and major number of the module.
+        "tdx_td_attributes": body.td_attributes.hex(),
+        "tdx_td_attributes_debug": body.debug,
+        "tdx_td_attributes_key_locker": body.key_locker,
+        "tdx_td_attributes_perfmon": body.perfmon,
+        "tdx_td_attributes_protection_keys": body.protection_keys,
+        "tdx_td_attributes_septve_disable": body.sept_ve_disable,
+        "tdx_tee_tcb_svn": body.tee_tcb_svn.hex(),
+        "tdx_xfam": body.xfam.hex(),
+        "x-ms-attestation-type": "tdxvm",
+    }
+
+
+def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:
+    found: Fingerprints = verified.collateral.fingerprints
+    hashes: JsonObject = {
+        "qeidcertshash": found.qe_identity_chain,
+        "qeidcrlhash": found.root_ca_crl,
+        "qeidhash": found.qe_identity,
+        "quotehash": hashlib.sha256(submitted).hexdigest(),
+        "tcbinfocertshash": found.tcb_info_chain,
+        "tcbinfocrlhash": found.root_ca_crl,
+        "tcbinfohash": found.tcb_info,
+    }
+    return {"x-ms-sgx-collateral": hashes, "maa-attestationcollateral": hashes}
+
+
+def _opaque(held: Held) -> JsonObject:
+    if held.runtime is None or held.runtime.content is not None:
+        return {}
+    data: Json = base64.urlsafe_b64encode(held.runtime.raw).decode().rstrip("=")
+    return dict.fromkeys(("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"), data)
+
+
+def _parsed(held: Held) -> JsonObject:
+    found = {"x-ms-runtime": held.runtime, "x-ms-inittime": held.initial}
+    return {name: data.content for name, data in found.items() if data is not None and data.content is not None}
+
+
+def _incoming(scalars: JsonObject, objects: JsonObject) -> tuple[Claim, ...]:
+    """What policies see: the scalars, also by their older names, and bound JSON as its text."""
+    aliases = {_ALIASES[name]: value for name, value in scalars.items() if name in _ALIASES} if "x-ms-sgx-svn" in scalars else {}
+    texts = {name: compact(content) for name, content in objects.items()}
+    values = {**scalars, **aliases, **texts}
+    return tuple(
+        Claim(type=name, value=value, issuer=Issuer.SERVICE)
+        for name, value in values.items()
+        if isinstance(value, str | int | bool)
+    )

@@ -1,0 +1,144 @@
+"""Tokens: what is said, who says it and until when, and the signature that somebody else makes.
+
+Source: RFC 7519; the form is that of Microsoft Azure Attestation's tokens as recorded.
+"""
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from donjon.attestation.appraise import Appraisal
+from donjon.errors import Misconfigured
+from donjon.kube.json import Json, JsonObject
+from donjon.policy.claims import told
+
+LIFETIME = timedelta(hours=8)  # of attestation tokens
+ANSWER_LIFETIME = timedelta(hours=1)  # of answers about policies and certificates
+VERSION = "1.0"
+
+_ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
+
+
+class Algorithm(StrEnum):
+    """How tokens are signed (RFC 7518, section 3.1)."""
+
+    RS256 = "RS256"
+    ES256 = "ES256"
+
+
+class Signer(Protocol):
+    """A key that signs tokens, wherever it is kept."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How it signs."""
+
+    @property
+    def kid(self) -> str:
+        """The name of the key."""
+
+    def jwk(self) -> JsonObject:
+        """The public key with its certificate (RFC 7517)."""
+
+    def sign(self, header: JsonObject, payload: bytes) -> str:
+        """The token in the compact form (RFC 7515)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who signs, and under which name."""
+
+    issuer: str  # URL
+    signer: Signer
+
+    def __post_init__(self) -> None:
+        if not _ISSUER.fullmatch(self.issuer):
+            raise Misconfigured("DJ434", f"issuer: {self.issuer!r}, expected https://HOST, perhaps with a path, no / at its end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorities:
+    """Who speaks of real platforms, and who, by another name and key, of simulated ones, if anybody."""
+
+    real: Authority
+    simulated: Authority | None = None
+
+    def __post_init__(self) -> None:
+        other = self.simulated
+        if other is not None and (other.issuer == self.real.issuer or other.signer.kid == self.real.signer.kid):
+            raise Misconfigured("DJ435", "tokens: simulated platforms need an issuer and a key of their own")
+
+    def of(self, appraisal: Appraisal) -> Authority:
+        """Who speaks of that platform; raises `Misconfigured` DJ435 where it is simulated and nobody does."""
+        if not appraisal.statement.simulated:
+            return self.real
+        if self.simulated is None:
+            raise Misconfigured("DJ435", "tokens: the platform is simulated, and no issuer is set for such")
+        return self.simulated
+
+
+def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti: str) -> str:
+    """The attestation token, good from the moment on; unsigned where the policy is a draft. `jti` is new with every token."""
+    authority = authorities.of(appraisal)
+    # What the service says itself stands last: no policy can say it differently.
+    payload: JsonObject = {
+        **_issued(appraisal),
+        **appraisal.statement.said,
+        **_of_policy(appraisal),
+        "x-ms-ver": VERSION,
+        "jti": jti,
+        **_dated(authority, moment, LIFETIME),
+    }
+    return unsecured(payload, authority) if appraisal.applied.draft else _signed(payload, authority)
+
+
+def answer(claims: JsonObject, authority: Authority, moment: datetime) -> str:
+    """A signed answer of the service about itself, good from the moment on."""
+    return _signed({**claims, **_dated(authority, moment, ANSWER_LIFETIME)}, authority)
+
+
+def unsecured(payload: JsonObject, authority: Authority) -> str:
+    """A token that nobody signed (RFC 7519, section 6)."""
+    return f"{_base64(_encoded(_header('none', authority)))}.{_base64(_encoded(payload))}."
+
+
+def key_set(*authorities: Authority) -> JsonObject:
+    """The keys by which these authorities' tokens are checked (RFC 7517, section 5)."""
+    keys: list[Json] = [authority.signer.jwk() for authority in authorities]
+    return {"keys": keys}
+
+
+def _issued(appraisal: Appraisal) -> JsonObject:
+    found = told(appraisal.decision.issued)
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in found.items()}
+
+
+def _of_policy(appraisal: Appraisal) -> JsonObject:
+    applied = appraisal.applied
+    signer: JsonObject = {} if applied.signer is None else {"x-ms-policy-signer": applied.signer}
+    return {"x-ms-policy-hash": applied.hash, **signer}
+
+
+def _dated(authority: Authority, moment: datetime, lifetime: timedelta) -> JsonObject:
+    now = int(moment.timestamp())
+    return {"iss": authority.issuer, "iat": now, "nbf": now, "exp": now + int(lifetime.total_seconds())}
+
+
+def _header(algorithm: str, authority: Authority) -> JsonObject:
+    return {"alg": algorithm, "jku": f"{authority.issuer}/certs", "kid": authority.signer.kid, "typ": "JWT"}
+
+
+def _signed(payload: JsonObject, authority: Authority) -> str:
+    return authority.signer.sign(_header(authority.signer.algorithm, authority), _encoded(payload))
+
+
+def _encoded(content: JsonObject) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
+
+
+def _base64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")

@@ -1,0 +1,166 @@
+"""What an enclave held when it was quoted: bound or refused, read as it says, and told in the token's claims."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+
+import pytest
+from tests.attestation.worlds import verified
+
+from donjon.attestation import binding, claims
+from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
+from donjon.attestation.binding import Data, Held
+from donjon.attestation.claims import Statement
+from donjon.errors import Malformed, Untrusted
+
+DATA = b'{"key": {"kty": "EC"}, "level": 1.5}'
+KSS = 0x85
+EAT = {"attester_tcb_status": "UpToDate", "dbgstat": "disabled", "intuse": "generic", "x-ms-attestation-type": "tdxvm"}
+
+
+def accepted(kind: str = "v3 SGX", **changes: object) -> AcceptedQuote:
+    answer = accept(verified(kind, {f"quote.body.{name}": value for name, value in changes.items()}), Acceptance())
+    assert isinstance(answer, AcceptedQuote)
+    return answer
+
+
+def hashed(data: bytes = DATA, rest: bytes = bytes(32)) -> bytes:
+    return hashlib.sha256(data).digest() + rest
+
+
+def stated(quote: AcceptedQuote, held: Held) -> Statement:
+    return claims.state(binding.bind(quote, held), quote.verified.quote.raw)
+
+
+def runtime(data: Data) -> Held:
+    return Held(runtime=data)
+
+
+@pytest.mark.parametrize("kind", ["v3 SGX", "v4 TDX 1.0", "v5 TDX 1.5"])
+@pytest.mark.parametrize("rest", [bytes(32), b"\x01" * 32], ids=["zeros", "the enclave's own"])
+def test_runtime_data_are_bound_by_the_first_half_of_the_report_data(kind: str, rest: bytes) -> None:
+    stated(accepted(kind, report_data=hashed(rest=rest)), runtime(binding.binary(DATA, "runtime data")))
+
+
+@pytest.mark.parametrize("kind", ["v3 SGX", "v4 TDX 1.0"])
+@pytest.mark.parametrize(
+    "report_data",
+    [bytes(64), bytes(32) + hashed()[:32], hashed(DATA + b" "), hashed()[:31] + bytes(33)],
+    ids=["none", "second half", "other data", "a byte short"],
+)
+def test_data_that_the_enclave_does_not_hold_are_refused(kind: str, report_data: bytes) -> None:
+    with pytest.raises(Untrusted) as refused:
+        binding.bind(accepted(kind, report_data=report_data), runtime(binding.binary(DATA, "runtime data")))
+    assert refused.value.code == "DJ430"
+
+
+def test_binary_data_are_told_as_they_came_and_json_as_an_object() -> None:
+    quote = accepted(report_data=hashed())
+    opaque = stated(quote, runtime(binding.binary(DATA, "runtime data"))).said
+    parsed = stated(quote, runtime(binding.json(DATA, "runtime data"))).said
+    for name in ("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"):
+        assert opaque[name] == base64.urlsafe_b64encode(DATA).decode().rstrip("=")
+        assert name not in parsed
+    assert parsed["x-ms-runtime"] == json.loads(DATA)
+    assert "x-ms-runtime" not in opaque
+
+
+def test_a_policy_sees_bound_json_as_its_text() -> None:
+    found = stated(accepted(report_data=hashed()), runtime(binding.json(DATA, "runtime data"))).incoming
+    (value,) = (claim.value for claim in found if claim.type == "x-ms-runtime")
+    assert json.loads(str(value)) == json.loads(DATA)
+
+
+def test_data_of_initialisation_are_bound_by_configid_of_an_enclave_with_kss() -> None:
+    quote = accepted(flags=KSS, config_id=hashed())
+    assert stated(quote, Held(initial=binding.json(DATA, "init-time data"))).said["x-ms-inittime"] == json.loads(DATA)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("v3 SGX", {"flags": KSS}),
+        ("v3 SGX", {"config_id": hashed()}),  # without KSS the field says nothing
+        ("v4 TDX 1.0", {}),
+    ],
+)
+def test_data_of_initialisation_that_nothing_binds_are_refused(kind: str, changes: dict[str, object]) -> None:
+    with pytest.raises(Untrusted) as refused:
+        binding.bind(accepted(kind, **changes), Held(initial=binding.json(DATA, "init-time data")))
+    assert refused.value.code == "DJ431"
+
+
+def test_a_nonce_comes_back_as_it_was_sent() -> None:
+    assert stated(accepted(), Held(nonce="5 – fünf")).said["nonce"] == "5 – fünf"
+    assert "nonce" not in stated(accepted(), Held()).said
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: binding.binary(bytes(binding.MAX_DATA + 1), "data"), "DJ432"),
+        (lambda: binding.json(b'{"a": 1, "a": 2}', "data"), "DJ210"),
+        (lambda: binding.json(b"[1]", "data"), "DJ210"),
+        (lambda: binding.json(b"", "data"), "DJ210"),
+        (lambda: binding.json(b"\xff", "data"), "DJ210"),
+        (lambda: binding.json(b'{"a": NaN}', "data"), "DJ210"),
+        (lambda: binding.json(b'{"a": 1e999}', "data"), "DJ210"),
+        (lambda: binding.json(b'{"a": 1' + b"0" * 5000 + b"}", "data"), "DJ210"),
+        (lambda: binding.json(b'{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "data"), "DJ210"),
+        (lambda: binding.json(b'{"a":' * 33 + b"1" + b"}" * 33, "data"), "DJ432"),
+        (lambda: binding.json(rb'{"a": "\ud800"}', "data"), "DJ432"),
+        (lambda: Held(nonce="x" * (binding.MAX_NONCE + 1)), "DJ432"),
+        (lambda: Held(nonce="\ud800"), "DJ432"),
+    ],
+    ids=[
+        *("too long", "a key twice", "no object", "empty", "no UTF-8", "NaN", "infinite", "a huge number", "bottomless"),
+        *("nested", "half a pair", "a long nonce", "half a pair as nonce"),
+    ],
+)
+def test_data_that_two_readers_could_read_differently_are_refused(make: Callable[[], object], code: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        make()
+    assert refused.value.code == code
+
+
+def test_data_nested_as_deep_as_allowed_are_read() -> None:
+    depth = binding.MAX_NESTING
+    assert binding.json(b'{"a":' * depth + b"1" + b"}" * depth, "data").content is not None
+
+
+def test_an_enclave_with_kss_says_how_it_was_configured() -> None:
+    plain, kss = stated(accepted(), Held()).said, stated(accepted(flags=KSS, config_id=hashed()), Held()).said
+    assert kss["x-ms-sgx-config-id"] == hashed().hex()
+    assert kss["x-ms-sgx-config-svn"] == 0
+    assert {name: len(str(kss[name])) for name in kss.keys() - plain.keys() - {"x-ms-sgx-config-svn"}} == {
+        "x-ms-sgx-config-id": 128,
+        "x-ms-sgx-isv-extended-product-id": 32,
+        "x-ms-sgx-isv-family-id": 32,
+    }
+
+
+def test_a_trust_domain_is_told_by_the_profile() -> None:
+    found = stated(accepted("v4 TDX 1.0"), Held()).said
+    assert {name: found[name] for name in EAT} == EAT
+    lengths = {name: len(value) for name, value in found.items() if isinstance(value, str) and name.startswith("tdx_")}
+    assert lengths == {
+        **dict.fromkeys(("tdx_mrconfigid", "tdx_mrowner", "tdx_mrownerconfig", "tdx_mrseam", "tdx_mrsignerseam", "tdx_mrtd"), 96),
+        **dict.fromkeys(("tdx_rtmr0", "tdx_rtmr1", "tdx_rtmr2", "tdx_rtmr3"), 96),
+        **dict.fromkeys(("tdx_seam_attributes", "tdx_td_attributes", "tdx_xfam"), 16),
+        "tdx_report_data": 128,
+        "tdx_tee_tcb_svn": 32,
+    }
+    assert {name for name, value in found.items() if value is False} == {
+        f"tdx_td_attributes_{name}" for name in ("debug", "key_locker", "perfmon", "protection_keys")
+    }
+    assert found["tdx_td_attributes_septve_disable"] is True
+
+
+def test_collateral_is_named_by_what_the_quote_was_judged_by() -> None:
+    quote = accepted()
+    found = stated(quote, Held()).said["x-ms-sgx-collateral"]
+    assert isinstance(found, dict)
+    assert found["quotehash"] == hashlib.sha256(quote.verified.quote.raw).hexdigest()
+    assert found["tcbinfohash"] != found["qeidhash"]
+    assert {len(str(value)) for value in found.values()} == {64}

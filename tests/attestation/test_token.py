@@ -1,0 +1,246 @@
+"""From a bound quote to a token: the operator's gate, what no policy can change, and who signs."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+from joserfc import jws
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import ECKey, RSAKey
+from tests.attestation import recordings, signers
+from tests.attestation.worlds import verified
+from tests.simulation.intel import MOMENT
+
+from donjon.adapters.keys import signing
+from donjon.attestation import binding, claims, token
+from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
+from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, gated
+from donjon.attestation.binding import Held
+from donjon.attestation.claims import Statement
+from donjon.attestation.token import Algorithm, Authorities, Authority
+from donjon.errors import Malformed, Misconfigured
+from donjon.kube.json import JsonObject
+from donjon.policy import parsing
+from donjon.policy.decision import Decision, Verdict
+
+PERMIT_ALL = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
+CONFIGURED = (
+    'version=1.1; configurationrules{{=> issueproperty(type="x-ms-sgx-tcbidentifier", value={});}};'
+    "authorizationrules{{=> permit();}};"
+)
+DEBUG = 0x07
+JTI = "cd" * 32
+LONG_ISSUER = "https://attestation.donjon-system.svc.cluster.example:8443/tenants/one"
+KEYS: dict[Algorithm, type[RSAKey | ECKey]] = {Algorithm.RS256: RSAKey, Algorithm.ES256: ECKey}
+
+
+def statement(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, held: Held | None = None) -> Statement:
+    accepted = accept(verified(kind, changes), Acceptance(allow_debug=True))
+    assert isinstance(accepted, AcceptedQuote)
+    return claims.state(binding.bind(accepted, held or Held()), b"as submitted")
+
+
+def in_force(text: str = PERMIT_ALL, *, draft: bool = False, signer: JsonObject | None = None) -> PolicyInForce:
+    return PolicyInForce(policy=parsing.parse(text), hash="hash", signer=signer, draft=draft)
+
+
+def appraised(of: Statement, applied: PolicyInForce | None = None) -> Appraisal:
+    answer = appraise(of, applied or in_force())
+    assert isinstance(answer, Appraisal)
+    return answer
+
+
+def issued(of: Appraisal, algorithm: Algorithm = Algorithm.RS256) -> str:
+    return token.issue(of, signers.authorities(algorithm), MOMENT, JTI)
+
+
+def payload(of: Appraisal) -> JsonObject:
+    return recordings.part(issued(of).split(".")[1])
+
+
+def published(authority: Authority) -> dict[str, str | list[str]]:
+    keys: list[dict[str, str | list[str]]] = json.loads(json.dumps(token.key_set(authority)["keys"]))
+    return keys[0]
+
+
+def test_a_policy_that_permits_everything_does_not_open_the_operators_gate() -> None:
+    answer = accept(verified(changes={"quote.body.flags": DEBUG}), gated(Acceptance(), parsing.parse(PERMIT_ALL)))
+    assert not isinstance(answer, AcceptedQuote)
+    assert [finding.code for finding in answer] == ["DJ263"]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "gate", "expected"),
+    [
+        ('"azuredefault"', 12, 12),
+        ('"azuredefault"', None, None),
+        ('"17"', 12, 17),
+        ('"17"', None, 17),
+        ('"11"', 12, 12),  # a policy never asks for less than the operator does
+        ("17", 12, 17),
+    ],
+)
+def test_a_policy_can_raise_the_tcb_baseline_and_never_lower_it(identifier: str, gate: int | None, expected: int | None) -> None:
+    policy = parsing.parse(CONFIGURED.format(identifier))
+    assert gated(Acceptance(min_evaluation=gate), policy).min_evaluation == expected
+
+
+@pytest.mark.parametrize("identifier", ['"latest"', '""', '"-1"', '"٣"', "true", "-4", '"99999999999999999999"'])
+def test_a_baseline_that_nobody_knows_is_refused(identifier: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        gated(Acceptance(), parsing.parse(CONFIGURED.format(identifier)))
+    assert refused.value.code == "DJ433"
+
+
+def test_a_policys_no_is_its_decision_with_its_trace() -> None:
+    answer = appraise(statement(), in_force('version=1.0;authorizationrules{[type=="$tee", value=="tdx"] => permit();};'))
+    assert isinstance(answer, Decision)
+    assert answer.verdict is Verdict.NOT_PERMITTED
+    assert len(answer.trace) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["$is-debuggable", "$product-id", "$sgx-mrsigner", "$sgx-mrenclave", "$svn", "$tee", "x-ms-sgx-report-data"]
+)
+def test_policies_see_older_names_too(name: str) -> None:
+    appraised(statement(), in_force(f'version=1.0;authorizationrules{{[type=="{name}"] => permit();}};'))
+
+
+def test_what_a_policy_issues_is_in_the_token_one_value_or_a_list() -> None:
+    rules = '=> issue(type="level", value=5); => issue(type="colour", value="red"); => issue(type="colour", value="blue");'
+    found = payload(appraised(statement(), in_force(f"version=1.0;authorizationrules{{=> permit();}};issuancerules{{{rules}}};")))
+    assert (found["level"], found["colour"]) == (5, ["red", "blue"])
+
+
+@pytest.mark.parametrize("name", ["tdx_mrtd", "attester_tcb_status", "dbgstat", "eat_profile", "tdx_td_attributes_debug"])
+def test_no_policy_says_differently_what_the_service_says(name: str) -> None:
+    rule = f'=> issue(type="{name}", value="forged");'
+    applied = in_force(f"version=1.0;authorizationrules{{=> permit();}};issuancerules{{{rule}}};")
+    said = statement("v4 TDX 1.0").said
+    assert payload(appraised(statement("v4 TDX 1.0"), applied))[name] == said[name] != "forged"
+
+
+def test_a_policy_cannot_be_written_that_says_a_platform_is_real() -> None:
+    with pytest.raises(Malformed) as refused:
+        in_force('version=1.0;authorizationrules{=> permit();};issuancerules{=> issue(type="x-donjon-simulated", value=false);};')
+    assert refused.value.code == "DJ406"
+
+
+@pytest.mark.parametrize("kind", ["v3 SGX", "v4 TDX 1.0", "v5 TDX 1.5"])
+def test_a_token_of_a_simulated_platform_says_so_by_claim_issuer_and_key(kind: str) -> None:
+    found = issued(appraised(statement(kind)))
+    said = recordings.part(found.split(".")[1])
+    assert said["x-donjon-simulated"] is True
+    assert said["iss"] == signers.SIMULATED
+    jws.deserialize_compact(found, RSAKey.import_key(published(signers.authority(issuer=signers.SIMULATED))), ["RS256"])
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(found, RSAKey.import_key(published(signers.authority())), ["RS256"])
+
+
+def test_nobody_speaks_of_simulated_platforms_unless_told_to() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        token.issue(appraised(statement()), Authorities(real=signers.authority()), MOMENT, JTI)
+    assert refused.value.code == "DJ435"
+
+
+@pytest.mark.parametrize("issuer", [signers.REAL, signers.SIMULATED])
+def test_simulated_platforms_need_a_name_and_a_key_of_their_own(issuer: str) -> None:
+    other = Authority(
+        issuer=issuer, signer=signers.signer(Algorithm.RS256, signers.SIMULATED if issuer == signers.REAL else signers.REAL)
+    )
+    with pytest.raises(Misconfigured) as refused:
+        Authorities(real=signers.authority(), simulated=other)
+    assert refused.value.code == "DJ435"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["http://attest.example", "https://", "https://a.example/", "https://a.example?x", "https://a b", "https://a@b.example"],
+)
+def test_an_issuer_is_a_plain_https_url(issuer: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        Authority(issuer=issuer, signer=signers.signer(Algorithm.RS256, signers.REAL))
+    assert refused.value.code == "DJ434"
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_a_token_is_good_by_the_key_that_is_published(algorithm: Algorithm) -> None:
+    authority = signers.authority(algorithm, signers.SIMULATED)
+    read = jws.deserialize_compact(
+        issued(appraised(statement()), algorithm), KEYS[algorithm].import_key(published(authority)), [algorithm]
+    )
+    assert read.headers() == {"alg": algorithm, "jku": f"{signers.SIMULATED}/certs", "kid": authority.signer.kid, "typ": "JWT"}
+    assert json.loads(read.payload or b"")["jti"] == JTI
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+@pytest.mark.parametrize("issuer", [signers.REAL, LONG_ISSUER])
+def test_the_published_certificate_is_the_keys_own_in_the_name_of_the_issuer(algorithm: Algorithm, issuer: str) -> None:
+    key = published(signers.authority(algorithm, issuer))
+    certificate = x509.load_der_x509_certificate(base64.b64decode(key["x5c"][0]))
+    certificate.verify_directly_issued_by(certificate)
+    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert issuer.startswith(str(name.value))
+    uris = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert uris.get_values_for_type(x509.UniformResourceIdentifier) == [issuer]
+    own = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    assert KEYS[algorithm].import_key(own).thumbprint() == KEYS[algorithm].import_key(key).thumbprint()
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_nothing_of_the_private_key_is_published(algorithm: Algorithm) -> None:
+    assert published(signers.authority(algorithm)).keys() <= {*("kty", "kid", "use", "alg", "x5c", "n", "e", "crv", "x", "y")}
+
+
+def test_a_signed_policys_key_is_named_and_an_unsigned_ones_is_not() -> None:
+    signer: JsonObject = {"kty": "RSA", "x5c": ["certificate"]}
+    assert payload(appraised(statement(), in_force(signer=signer)))["x-ms-policy-signer"] == signer
+    assert "x-ms-policy-signer" not in payload(appraised(statement()))
+
+
+def test_an_answer_of_the_service_about_itself_is_good_for_an_hour() -> None:
+    made = token.answer({"x-ms-policy-result": "Updated"}, signers.authority(), MOMENT)
+    now = int(MOMENT.timestamp())
+    assert recordings.part(made.split(".")[1]) == {
+        "iss": signers.REAL,
+        "iat": now,
+        "nbf": now,
+        "exp": now + 3600,
+        "x-ms-policy-result": "Updated",
+    }
+
+
+def test_a_token_holds_the_largest_data_that_an_enclave_may_show() -> None:
+    raw = b"x" * binding.MAX_DATA
+    held = Held(runtime=binding.binary(raw, "runtime data"))
+    changes = {"quote.body.report_data": held.runtime.digest() + bytes(32)} if held.runtime else {}
+    assert len(issued(appraised(statement(changes=changes, held=held)))) > 3 * len(raw)
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [b"", b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", b"x" * (signing.MAX_PEM + 1)],
+    ids=["none", "empty", "long"],
+)
+def test_a_key_that_cannot_sign_is_refused(pem: bytes) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        signing.self_signed(pem, signers.REAL, MOMENT, timedelta(days=1))
+    assert refused.value.code == "DJ437"
+
+
+def test_a_certificate_of_another_key_is_refused() -> None:
+    one, other = signing.fresh_key(Algorithm.ES256), signing.fresh_key(Algorithm.ES256)
+    with pytest.raises(Misconfigured) as refused:
+        signing.signer(one, signing.self_signed(other, signers.REAL, MOMENT, timedelta(days=1)))
+    assert refused.value.code == "DJ437"
+
+
+def test_no_two_tokens_have_one_name() -> None:
+    names = {signing.fresh_jti() for _ in range(100)}
+    assert len(names) == 100
+    assert {len(bytes.fromhex(name)) for name in names} == {32}
