@@ -8,10 +8,13 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import httpx2
 from tests.admission.samples import collected, generated
 from tests.cluster.conftest import Cluster
+from tests.cluster.load import client_of
 
 from donjon.admission.kubernetes import completed
 from donjon.admission.settings import Settings, Surroundings
@@ -65,6 +68,70 @@ def agree(cluster: Cluster, around: Surroundings, settings: Settings, batch: str
         if finding.severity is Severity.WARNING
     }
     assert len(of_core) < len(pods) / 2, "most pods reach the policies"
+
+
+MAKERS = {
+    "DaemonSet": ("apis/apps/v1", "daemonsets"),
+    "Deployment": ("apis/apps/v1", "deployments"),
+    "ReplicationController": ("api/v1", "replicationcontrollers"),
+    "CronJob": ("apis/batch/v1", "cronjobs"),
+}
+"""Kinds that make pods, each of another shape, with their place in the API."""
+
+_WARNING = re.compile(r"Validation failed for ValidatingAdmissionPolicy '(?P<policy>[^']*)' with binding '[^']*': (?P<words>.*)")
+
+
+def agree_on_workloads(cluster: Cluster, folder: Path, around: Surroundings, settings: Settings) -> None:
+    """Fail where the warnings about what makes a pod are others than the Python rules' reasons about that pod."""
+    pods = collected() + generated(random.Random(7), 60)  # noqa: S311 - not for secrets
+    place, plural = MAKERS[around.made_by]
+    server, context = client_of(cluster, folder)
+    differing, compared = [], 0
+    with httpx2.Client(base_url=server, verify=context, timeout=20) as client:
+        for pod in pods:
+            made = workload(around.made_by, pod)
+            answer = client.post(f"/{place}/namespaces/{around.namespace}/{plural}?dryRun=All", json=made)
+            if answer.status_code != httpx2.codes.CREATED:
+                assert any(each in answer.text for each in CORE_VALIDATION), answer.text
+                continue
+            metadata = {name: value for name, value in _object(pod, "metadata").items() if name != "name"}
+            verdict = decide(completed({**pod, "metadata": metadata}), around, settings)
+            compared += 1
+            expected = [[each.code for each in verdict.findings if each.severity is severity] for severity in Severity][:2]
+            if (found := warned(answer.headers.get_list("warning"), around.namespace)) != expected:
+                differing.append(f"{at(pod, 'metadata', 'name')}: the server warns {found}, the rules {expected}")
+    assert differing == []
+    assert compared > len(pods) / 2, "most workloads reach the policies"
+
+
+def warned(headers: list[str], prefix: str) -> list[list[str]]:
+    """The codes of the refusal that is foretold, and those of the warnings, by the policies of that prefix alone."""
+    words = [found["words"] for each in headers if (found := _WARNING.search(each)) and found["policy"].startswith(prefix)]
+    foretold = [each for each in words if "will be refused: " in each]
+    return [
+        [code for each in chosen for code in re.findall(r"\[(DJ\d+)\]", each)]
+        for chosen in (foretold, [each for each in words if each not in foretold])
+    ]
+
+
+def workload(kind: str, pod: JsonObject) -> JsonObject:
+    """What makes that pod."""
+    name, group = str(at(pod, "metadata", "name")), MAKERS[kind][0].partition("/")[2]
+    labels: JsonObject = {"a": name}
+    metadata = {**{field: value for field, value in _object(pod, "metadata").items() if field != "name"}, "labels": labels}
+    restarts = "Never" if kind == "CronJob" else "Always"
+    template: JsonObject = {"metadata": metadata, "spec": {**_object(pod, "spec"), "restartPolicy": restarts}}
+    made: JsonObject = {"apiVersion": group, "kind": kind, "metadata": {"name": name}}
+    if kind == "CronJob":
+        return {**made, "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}}
+    selector: JsonObject = labels if kind == "ReplicationController" else {"matchLabels": labels}
+    return {**made, "spec": {"selector": selector, "template": template}}
+
+
+def _object(owner: JsonObject, field: str) -> JsonObject:
+    value = owner[field]
+    assert isinstance(value, dict)
+    return value
 
 
 def through_the_server(cluster: Cluster, namespace: str, pods: list[JsonObject]) -> Outcome:

@@ -3,6 +3,8 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +63,14 @@ def in_force(cluster: "Cluster", namespace: str) -> bool:
     prefixes = (namespace, "donjon") if installed else (namespace,)
     seen = (any(f"'{prefix}-{kind}'" in said for prefix in prefixes) for kind in ("refuse", "warn"))
     return all(seen) and "sgx.intel.com/enclave" in wired
+
+
+@pytest.mark.parametrize("kind", parity.MAKERS)
+def test_what_makes_pods_is_warned_about_as_its_pods_are_judged(
+    cluster: "Cluster", around: Surroundings, tmp_path: Path, kind: str
+) -> None:
+    settings = Settings(wired_by=wired_by_policy(around.namespace))
+    parity.agree_on_workloads(cluster, tmp_path, replace(around, made_by=kind), settings)
 
 
 @pytest.mark.parametrize("batch", parity.BATCHES)

@@ -12,24 +12,9 @@ import pytest
 from tests.cluster.conftest import Cluster, Testbed
 
 PROJECT = Path(__file__).parents[2]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
 NOT_READY = 1
 
-# Commands that other tests run as they stand, or that cannot run within themselves.
-ELSEWHERE = {
-    "make check": "is what runs this test",
-    "make cluster": "the fixture `cluster` runs what it runs",
-}
-
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it brings a cluster up")
-
-
-def shown() -> set[str]:
-    """The commands of console blocks, and those of the table and the text that stand in backticks."""
-    blocks = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
-    inline = re.findall(r"`((?:make|donjon) [a-z][^`]*)`", README)
-    # Words in capitals stand for what a reader fills in; those commands have tests of their own.
-    return {command for command in (*blocks, *inline) if "=" not in command and not re.search(r"\b[A-Z]{3,}\b", command)}
 
 
 def run(command: str, *, kubeconfig: Path | None = None, ok: tuple[int, ...] = (0,)) -> str:
@@ -41,11 +26,6 @@ def run(command: str, *, kubeconfig: Path | None = None, ok: tuple[int, ...] = (
     )
     assert done.returncode in ok, f"{command}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
-
-
-def test_every_command_of_the_readme_is_run_here_or_named() -> None:
-    tested = Path(__file__).read_text(encoding="utf-8")
-    assert {command for command in shown() if f'run("{command}"' not in tested} == set(ELSEWHERE) & shown()
 
 
 def test_make_up_ends_with_the_faqs_job_and_what_to_try_next(testbed: Testbed) -> None:
@@ -91,6 +71,17 @@ def test_doctor_explain_and_policies_answer() -> None:
     assert "provision" in run("donjon explain DJ104")
     assert "MutatingAdmissionPolicy" in run("donjon admission policies")
     assert "admitted" in run("donjon check testbed/examples/sgx-test.yaml")
+
+
+def test_quotes_are_shown_and_verified_offline() -> None:
+    assert "FMSPC" in run("donjon quote show vectors/teepot/sw_hardening/quote.bin").upper()
+    assert "SWHardeningNeeded" in run(
+        "donjon quote verify vectors/teepot/sw_hardening/quote.bin --collateral vectors/teepot/sw_hardening --at 2023-05-15"
+    )
+
+
+def test_collateral_is_shown_offline() -> None:
+    assert "ends soon" in run("donjon collateral show vectors/dcap-qvl/sgx_quote_collateral.json --at 2025-06-20")
 
 
 def test_policies_are_tested_offline() -> None:
