@@ -24,7 +24,7 @@ from donjon.attestation.verify import verify
 from donjon.collateral import received
 from donjon.collateral.trusted import trust
 from donjon.pki import p256
-from donjon.pki.intel import INTEL, Window
+from donjon.pki.intel import INTEL
 from donjon.pki.pck import PckPlatform
 
 ROUNDS, CALLS = 41, 40
@@ -103,13 +103,13 @@ def _memory(platforms: int) -> None:
     """What a platform takes where that many are remembered, and how often one of them is found again."""
     quote, collateral, filled = parse(_RAW), trust(received.parse(_BUNDLE), INTEL), Memory(platforms)
     verify(quote, collateral, MOMENT, sample := Memory())
-    (model,) = sample.certified.values()
+    (model,), (bound,) = sample.certified.values(), sample.bound.values()
     raw = [p256.encode(ec.derive_private_key(number, ec.SECP256R1()).public_key()) for number in range(1, platforms + 1)]
     before = _resident()
     for number, key in enumerate(raw):
         mark = number.to_bytes(32, "big")
-        certified = filled.certified.keep(b"c" + mark[1:], _certified(model, mark))
-        filled.bound.keep(b"b" + mark[1:], Bound(p256.parse(key), certified))
+        certified = filled.keep_certified(b"c" + mark[1:], _certified(model, mark))
+        filled.keep_bound(b"b" + mark[1:], Bound(p256.parse(key).handle, certified, (*bound.judged_by,)))
     entry = (_resident() - before) / platforms
     told = f"memory: {entry / 1024:.2f} KiB a platform at {platforms:,} of at most {MAX_PLATFORMS:,}"
     print(f"{told}, goal 3.00: {_met(entry <= 3 << 10)}")
@@ -118,7 +118,7 @@ def _memory(platforms: int) -> None:
 
 
 def _certified(model: Certified, mark: bytes) -> Certified:
-    """Another platform's, sharing no more with the model than real ones share."""
+    """Another platform's of the same family, no byte of it shared with the model's."""
     of, half = model.platform, mark[16:]
     platform = PckPlatform(
         ca=of.ca,
@@ -133,8 +133,8 @@ def _certified(model: Certified, mark: bytes) -> Certified:
         flags=of.flags,
     )
     second = timedelta(seconds=int.from_bytes(half, "big"))
-    window = Window(begins=model.window.begins + second, ends=model.window.ends - second)
-    return Certified(mark + mark, (1 << 150) + int.from_bytes(half, "big"), window, model.ca, platform)
+    serial = (1 << 150) + int.from_bytes(half, "big")
+    return Certified(mark + mark, serial, model.begins + second, model.ends - second, model.ca, platform)
 
 
 def _resident() -> int:

@@ -12,11 +12,12 @@ moment, on a revocation list, or on the quote's own body is ever kept, so that i
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Generic, TypeVar, cast
 
 from donjon.attestation.tcb import TcbVerdict
-from donjon.pki.intel import Certificate, Window
+from donjon.pki.intel import Certificate
 from donjon.pki.p256 import PublicKey
 from donjon.pki.pck import PckPlatform
 
@@ -33,17 +34,18 @@ class Certified:
 
     key: bytes  # X ‖ Y of the PCK certificate
     serial: int
-    window: Window  # of the PCK certificate and everything above it
+    begins: datetime  # of the window of the PCK certificate and everything above it
+    ends: datetime
     ca: Certificate
     platform: PckPlatform = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(PublicKey):
     """An attestation key that a certified platform's quoting enclave vouches for."""
 
-    key: PublicKey
     certified: Certified
+    judged_by: tuple[Hashable, ...] = field(repr=False)  # all of the platform and its quoting enclave that a verdict depends on
 
 
 class Table(Generic[K, V]):
@@ -83,6 +85,27 @@ class Memory:
         self.certified: Table[bytes, Certified] = Table(platforms)
         self.bound: Table[bytes, Bound] = Table(platforms)
         self.verdicts: Table[Hashable, TcbVerdict] = Table(MAX_VERDICTS)
+        self._family: Table[object, object] = Table(MAX_VERDICTS)
+
+    def keep_certified(self, key: bytes, certified: Certified) -> Certified:
+        """Remember that platform; what it has in common with others of its family is kept once."""
+        of, same = certified.platform, self._same
+        platform = replace(
+            of,
+            components=same(of.components),
+            cpu_svn=same(of.cpu_svn),
+            pce_id=same(of.pce_id),
+            fmspc=same(of.fmspc),
+            flags=same(of.flags),
+        )
+        return self.certified.keep(key, replace(certified, platform=platform))
+
+    def keep_bound(self, key: bytes, bound: Bound) -> Bound:
+        """Remember that key; what others are judged by, too, is kept once."""
+        return self.bound.keep(key, replace(bound, judged_by=self._same(bound.judged_by)))
+
+    def _same(self, value: V) -> V:
+        return cast("V", self._family.get(value) or self._family.keep(value, value))
 
 
 def digest(root: bytes, version: int, first: bytes, second: bytes = b"") -> bytes:

@@ -19,7 +19,8 @@ from donjon.collateral.tcbinfo import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, check_not_revoked
 from donjon.errors import Unavailable, Untrusted
 from donjon.pki import intel, p256, pck, pem
-from donjon.pki.intel import Role
+from donjon.pki.intel import Certificate, Role
+from donjon.pki.p256 import PublicKey
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.report import ReportBody
 from donjon.sgx.td import TdReport
@@ -56,9 +57,9 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory
     # 3. Nothing of that chain is outside its window or revoked.
     _check_chain(bound.certified, collateral, moment)
     # 4. The collateral speaks of this platform, quoting enclave and TDX module; what Intel says of their TCB.
-    verdict = _verdict(quote, bound.certified.platform, collateral, memory or _NONE)
+    verdict = _verdict(quote, bound, collateral, memory or _NONE)
     # 5. The quote is the attestation key's.
-    if not bound.key.verifies(quote.signature, quote.signed):
+    if not bound.verifies(quote.signature, quote.signed):
         raise Untrusted("DJ243", "quote: the attestation key did not sign it")
     return VerifiedQuote(
         quote=quote,
@@ -66,7 +67,7 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory
         tcb=verdict,
         moment=moment,
         outside_validity=_outside_validity(collateral, moment),
-        expires=min(bound.certified.window.ends, collateral.window.ends, collateral.fresh_until),
+        expires=min(bound.certified.ends, collateral.expires),
         collateral=collateral,
     )
 
@@ -75,7 +76,7 @@ def _check_moment(collateral: TrustedCollateral, moment: datetime) -> None:
     if moment in collateral.window:
         return
     for certificate in (collateral.tcb_info_signer, collateral.qe_identity_signer, collateral.pck_ca):
-        intel.check_window(certificate.role, certificate.window, moment)
+        intel.check_window(certificate.role, certificate.window.begins, certificate.window.ends, moment)
     for name, begins in collateral.dated().items():
         if moment < begins:
             raise Untrusted("DJ226", f"{name}: dated {begins:%FT%TZ}, which is after {moment:%FT%TZ}")
@@ -87,9 +88,11 @@ def _bound(quote: Quote, collateral: TrustedCollateral, memory: Memory) -> Bound
     known = digest(collateral.root_digest, quote.version, quote.endorsement, chain)
     if (found := memory.bound.get(known)) is not None:
         return found
-    certified = _certified(chain or quote.certification.content, collateral, memory)
-    _check_binding(quote, p256.parse(certified.key))
-    return memory.bound.keep(known, Bound(p256.parse(quote.attestation_key), certified))
+    certified, key = _certified(chain or quote.certification.content, collateral, memory)
+    _check_binding(quote, key)
+    of = certified.platform
+    judged_by = (of.fmspc, of.pce_id, of.components, of.pce_svn, quote.qe_identity)
+    return memory.keep_bound(known, Bound(p256.parse(quote.attestation_key).handle, certified, judged_by))
 
 
 def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
@@ -99,22 +102,32 @@ def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
     return collateral.pck_certificate_chain
 
 
-def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> Certified:
-    """The PCK certificate of that chain, proved up to the root; what the collateral has proved already is not proved again."""
+def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> tuple[Certified, PublicKey]:
+    """The PCK certificate of that chain, proved up to the root, and its key."""
     known = digest(collateral.root_digest, 0, chain)
     if (found := memory.certified.get(known)) is not None:
-        return found
+        return found, p256.parse(found.key)
+    certificate, ca = _proved(chain, collateral)
+    platform = pck.parse(certificate, ca.role)
+    window = certificate.window
+    certified = Certified(certificate.key.raw, certificate.serial, window.begins, window.ends, ca, platform)
+    return memory.keep_certified(known, certified), certificate.key
+
+
+def _proved(chain: bytes, collateral: TrustedCollateral) -> tuple[Certificate, Certificate]:
+    """The PCK certificate and its authority; what the collateral has proved already is not proved again."""
+    first, _, above = chain.rstrip(pem.AFTER).partition(pem.END)
+    if above == collateral.pck_ca_chain:
+        (leaf,) = pem.parse(first + pem.END, 1)
+        return intel.issued(leaf, collateral.pck_ca, _PCK), collateral.pck_ca
     leaf, authority, top = pem.parse(chain, _CHAIN)
     root = collateral.root if top == collateral.root.der else intel.root(top, collateral.anchor)
-    same = authority == collateral.pck_ca.der and root is collateral.root
-    ca = collateral.pck_ca if same else intel.issued(authority, root, intel.PCK_CAS)
-    certificate = intel.issued(leaf, ca, _PCK)
-    platform = pck.parse(certificate, ca.role)
-    return memory.certified.keep(known, Certified(certificate.key.raw, certificate.serial, certificate.window, ca, platform))
+    ca = intel.issued(authority, root, intel.PCK_CAS)
+    return intel.issued(leaf, ca, _PCK), ca
 
 
 def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: datetime) -> None:
-    intel.check_window(Role.PCK, certified.window, moment)
+    intel.check_window(Role.PCK, certified.begins, certified.ends, moment)
     if certified.ca is not collateral.pck_ca and certified.ca.key != collateral.pck_ca.key:
         found, expected = collateral.pck_ca.role, certified.ca.role
         raise Untrusted("DJ231", f"pck_crl: of {found}, expected that of {expected}, which certified the platform")
@@ -122,12 +135,12 @@ def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: da
     check_not_revoked(Role.PCK, certified.serial, collateral.pck_crl)
 
 
-def _verdict(quote: Quote, platform: PckPlatform, collateral: TrustedCollateral, memory: Memory) -> TcbVerdict:
+def _verdict(quote: Quote, bound: Bound, collateral: TrustedCollateral, memory: Memory) -> TcbVerdict:
     """What Intel says of the TCB, where its documents are of this platform, quoting enclave and TDX module."""
-    told = (platform.fmspc, platform.pce_id, platform.components, platform.pce_svn)
-    known = (told, quote.qe_identity, collateral.digest, quote.tee, quote.td_identity)
+    known = (bound.judged_by, collateral.digest, quote.tee, quote.td_identity)
     if (found := memory.verdicts.get(known)) is not None:
         return found
+    platform = bound.certified.platform
     _check_platform(quote, platform, collateral)
     if isinstance(body := quote.body, TdReport):
         _check_module(body, collateral.tcb_info)
@@ -154,7 +167,7 @@ def _check_module(body: TdReport, info: TcbInfo) -> None:
         raise Untrusted("DJ244", f"TDX module: seam_attributes are {body.seam_attributes.hex()}, expected zero")
 
 
-def _check_binding(quote: Quote, key: p256.PublicKey) -> None:
+def _check_binding(quote: Quote, key: PublicKey) -> None:
     if not key.verifies(quote.qe_report_signature, quote.qe_report.raw):
         raise Untrusted("DJ240", "QE report: the PCK certificate's key did not sign it")
     bound = hashlib.sha256(quote.attestation_key + quote.qe_authentication_data).digest()

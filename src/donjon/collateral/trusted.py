@@ -29,6 +29,7 @@ class TrustedCollateral:
     qe_identity_signer: Certificate
     pck_crl: Crl
     pck_ca: Certificate  # whose list that is
+    pck_ca_chain: bytes = field(repr=False)  # its chain's text, as it stands behind the PCK certificates that it issued
     root_ca_crl: Crl
     pck_certificate_chain: bytes | None = field(repr=False)  # as received: `attestation.verify` proves it like a quote's own
     root: Certificate  # as shown with the PCK CA's
@@ -37,6 +38,7 @@ class TrustedCollateral:
     fingerprints: Fingerprints  # by which tokens name it
     window: Window  # in which every certificate is good and no document dated in the future
     fresh_until: datetime  # when the first nextUpdate is
+    expires: datetime  # when the first of all those ends
 
     def next_updates(self) -> dict[str, datetime]:
         """Until when each document is said to hold."""
@@ -76,6 +78,8 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     tcb_info, qe_identity = tcbinfo.parse(collateral.tcb_info), identity.parse(collateral.qe_identity)
     if tcb_info.tee is not qe_identity.tee:
         raise Untrusted("DJ233", f"collateral: TCB info of {tcb_info.tee}, identity of a quoting enclave of {qe_identity.tee}")
+    window = _window((tcb_info_signer, qe_identity_signer, pck_ca), (tcb_info, qe_identity), (pck_crl, root_ca_crl))
+    fresh_until = min(tcb_info.next_update, qe_identity.next_update, pck_crl.window.ends, root_ca_crl.window.ends)
     return TrustedCollateral(
         anchor=anchor,
         tcb_info=tcb_info,
@@ -84,14 +88,16 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
         qe_identity_signer=qe_identity_signer,
         pck_crl=pck_crl,
         pck_ca=pck_ca,
+        pck_ca_chain=collateral.pck_crl_issuer_chain.rstrip(pem.AFTER),
         root_ca_crl=root_ca_crl,
         pck_certificate_chain=collateral.pck_certificate_chain,
         root=root,
         root_digest=anchor.digest(),
         digest=_digest(collateral.tcb_info, collateral.qe_identity),
         fingerprints=fingerprints.of(collateral),
-        window=_window((tcb_info_signer, qe_identity_signer, pck_ca), (tcb_info, qe_identity), (pck_crl, root_ca_crl)),
-        fresh_until=min(tcb_info.next_update, qe_identity.next_update, pck_crl.window.ends, root_ca_crl.window.ends),
+        window=window,
+        fresh_until=fresh_until,
+        expires=min(window.ends, fresh_until),
     )
 
 

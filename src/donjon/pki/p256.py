@@ -23,10 +23,14 @@ _ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A point of the curve."""
+    """A point of the curve; two are equal where the library says so."""
 
-    raw: bytes  # X ‖ Y
-    handle: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+    handle: ec.EllipticCurvePublicKey = field(repr=False)
+
+    @property
+    def raw(self) -> bytes:
+        """X ‖ Y."""
+        return encode(self.handle)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether that signature, r ‖ s, is this key's over the message."""
@@ -50,7 +54,7 @@ def parse(raw: bytes) -> PublicKey:
         handle = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _UNCOMPRESSED + raw)
     except ValueError as error:
         raise Malformed("DJ207", "public key: expected 64 bytes that are a point of the curve P-256") from error
-    return PublicKey(raw, handle)
+    return PublicKey(handle)
 
 
 def encode(handle: ec.EllipticCurvePublicKey) -> bytes:
@@ -66,4 +70,4 @@ def of(certificate: x509.Certificate) -> PublicKey:
         raise Malformed("DJ207", f"public key: cannot be read: {error}") from error
     if not isinstance(handle, ec.EllipticCurvePublicKey) or not isinstance(handle.curve, ec.SECP256R1):
         raise Malformed("DJ207", f"public key: {type(handle).__name__}, expected one of the curve P-256")
-    return PublicKey(encode(handle), handle)
+    return PublicKey(handle)

@@ -5,6 +5,7 @@ Source: Intel SGX PCK Certificate and CRL Profile Specification, section 1.3.5 (
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from cryptography import x509
@@ -145,7 +146,8 @@ class _SgxExtensions:
     configuration: _Configuration | None
 
 
-_COMPONENTS = tuple((f"c{number}", f"2.{number}") for number in range(1, COMPONENTS + 1))
+_COMPONENTS = attrgetter(*(f"c{number}" for number in range(1, COMPONENTS + 1)))
+_COMPONENT_IDS = [_OIDS[f"2.{number}"] for number in range(1, COMPONENTS + 1)]
 
 
 def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
@@ -170,7 +172,7 @@ def _platform(handle: x509.Certificate, issuer: Role) -> PckPlatform:
     return PckPlatform(
         ca=Ca.PROCESSOR if issuer is Role.PROCESSOR_CA else Ca.PLATFORM,
         ppid=_octets(found.ppid, "1", 16),
-        components=bytes(_integer(getattr(tcb, name), place, _MAX_SVN) for name, place in _COMPONENTS),
+        components=_components(tcb),
         pce_svn=_integer(tcb.pce_svn, "2.17", _MAX_PCE_SVN),
         cpu_svn=_octets(tcb.cpu_svn, "2.18", 16),
         pce_id=_octets(found.pce_id, "3", 2),
@@ -214,6 +216,17 @@ def _of(element: _Element[T], place: str) -> T:
             "DJ208", f"PCK certificate: SGX extension: found {element.id.dotted_string} in place of {SGX_EXTENSIONS}.{place}"
         )
     return element.value
+
+
+def _components(tcb: _TcbValues) -> bytes:
+    """The 16 SVNs, each in its place."""
+    elements: tuple[_Integer, ...] = _COMPONENTS(tcb)
+    if [each.id for each in elements] != _COMPONENT_IDS:
+        raise Malformed("DJ208", "PCK certificate: SGX extension: TCB components out of place")
+    try:
+        return bytes([each.value for each in elements])
+    except ValueError as error:
+        raise Malformed("DJ208", f"PCK certificate: SGX extension: a TCB component beyond {_MAX_SVN}") from error
 
 
 def _octets(element: _Octets, place: str, length: int) -> bytes:

@@ -12,14 +12,15 @@ CERTIFICATE, CRL = b"CERTIFICATE", b"X509 CRL"  # RFC 7468, sections 5 and 6
 MAX_CHAIN = 32 << 10  # bytes; Intel's chains of three have less than 4 KiB
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]+={0,2}\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?")
-_AFTER = b"\0 \t\r\n"  # what Intel's library and others leave behind a chain
+END = b"-----END CERTIFICATE-----\n"
+AFTER = b"\0 \t\r\n"  # what Intel's library and others leave behind a chain
 
 
 def parse(text: bytes, count: int) -> tuple[bytes, ...]:
     """The DER of exactly that many certificates, in the order of the text; raises `Malformed` DJ204."""
     if len(text) > MAX_CHAIN:
         raise Malformed("DJ204", f"certificate chain: {len(text)} bytes, expected at most {MAX_CHAIN}")
-    rest, found, position = text.rstrip(_AFTER), [], 0
+    rest, found, position = text.rstrip(AFTER), [], 0
     while position < len(rest):
         block = _BLOCK.match(text, position)
         if block is None:
@@ -43,12 +44,12 @@ def _block(der: bytes, label: bytes) -> bytes:
 
 
 def _decoded(body: bytes) -> bytes:
-    """The bytes that this base64 stands for; only the one text that a writer makes of them is taken."""
+    """The bytes that this base64 stands for; only the one text that a writer makes of them is taken, down to its last group."""
     text = body.translate(None, b"\r\n")
     try:
         der = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
         raise Malformed("DJ204", f"certificate chain: no base64: {error}") from error
-    if binascii.b2a_base64(der, newline=False) != text:
+    if binascii.b2a_base64(der[-(len(der) % 3 or 3) :], newline=False) != text[-4:]:
         raise Malformed("DJ204", "certificate chain: base64 with bits behind its end")
     return der
