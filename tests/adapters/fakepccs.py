@@ -1,5 +1,6 @@
 """A PCCS that has the collateral of one make-believe world, and answers as Intel's does."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ def _pck(made: World) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def serving(pccs: Pccs) -> Iterator[Pccs]:
+def serving(pccs: Pccs, tls: ssl.SSLContext | None = None) -> Iterator[Pccs]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
@@ -74,7 +75,9 @@ def serving(pccs: Pccs) -> Iterator[Pccs]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        pccs.address = f"http://127.0.0.1:{server.server_port}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        pccs.address = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         try:
             yield pccs
         finally:

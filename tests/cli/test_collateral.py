@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.adapters.fakepccs import Pccs, answers, serving
+from tests.adapters.https import CONTEXT, SERVING
 from tests.simulation.intel import MOMENT, world
 
 from donjon.cli.collateral import collateral
@@ -141,6 +142,18 @@ def test_what_the_service_does_not_have_could_not_be_looked_at(
 def test_a_service_that_is_not_there_could_not_be_looked_at(file: Path, root: tuple[str, str]) -> None:
     assert verify(file, "--pccs", "http://127.0.0.1:1", *root, *AT).exit_code == 3
     assert verify(file, "--pccs", "no address", *root, *AT).exit_code == 3
+
+
+def test_a_service_behind_a_certificate_of_its_own_is_trusted_where_the_environment_says_so(
+    made: World, file: Path, root: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "authority.pem").write_bytes(SERVING.authority.pem)
+    with serving(Pccs(answers(made)), CONTEXT) as pccs:
+        untrusted = verify(file, "--pccs", pccs.address, *root, *AT)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        trusted = verify(file, "--pccs", pccs.address, *root, *AT)
+    assert (untrusted.exit_code, trusted.exit_code) == (3, 0), trusted.output
+    assert "CERTIFICATE_VERIFY_FAILED" in untrusted.output
 
 
 def test_what_the_service_answers_is_believed_by_nobody(pccs: Pccs, file: Path, tmp_path: Path) -> None:
