@@ -48,6 +48,11 @@ def gated(gate: Acceptance, policy: Policy) -> Acceptance:
     return gate
 
 
+def check_configuration(policy: Policy) -> None:
+    """Raises `Malformed` DJ433 for a policy whose configurationrules ask for what no gate can be made to do."""
+    gated(Acceptance(), policy)
+
+
 def appraise(statement: Statement, applied: PolicyInForce) -> Appraisal | Decision:
     """The statement, permitted, or the decision against it with all its reasons."""
     decision = evaluate(applied.policy, statement.incoming)

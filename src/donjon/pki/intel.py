@@ -123,7 +123,7 @@ def root(der: bytes, trusted: Anchor) -> Certificate:
     _check_extensions(handle, Role.ROOT)
     _check_identifiers(handle, handle)
     return Certificate(
-        role=Role.ROOT, whose=whose, der=der, serial=handle.serial_number, key=key, window=_window(handle), handle=handle
+        role=Role.ROOT, whose=whose, der=der, serial=handle.serial_number, key=key, window=window_of(handle), handle=handle
     )
 
 
@@ -132,7 +132,7 @@ def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certifica
     handle = read(der)
     role = _role(handle, issuer, roles)
     _check_form(handle, role)
-    window = _window(handle).within(issuer.window)
+    window = window_of(handle).within(issuer.window)
     policy = verification.PolicyBuilder().store(verification.Store([issuer.handle])).time(window.begins).max_chain_depth(0)
     policy = policy.extension_policies(ca_policy=_AUTHORITIES, ee_policy=_POLICIES[role])
     try:
@@ -203,7 +203,8 @@ def _check_form(handle: x509.Certificate, role: Role) -> None:
         )
 
 
-def _window(handle: x509.Certificate) -> Window:
+def window_of(handle: x509.Certificate) -> Window:
+    """When a certificate of which nothing is proved says that it is good; raises `Malformed` DJ205."""
     try:
         return Window(begins=handle.not_valid_before_utc, ends=handle.not_valid_after_utc)
     except ValueError as error:

@@ -1,0 +1,155 @@
+"""Policies as they are sent, kept and named: JSON web tokens around a text.
+
+Source: "Author and sign an attestation policy" of Azure Attestation; hashes as recorded.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from donjon.attestation.appraise import PolicyInForce, check_configuration
+from donjon.collateral import documents
+from donjon.errors import Malformed, Untrusted
+from donjon.kube.json import JsonObject
+from donjon.maa import jws
+from donjon.maa.certificates import jwk, short_jwk
+from donjon.maa.instances import Trust, authorised
+from donjon.maa.jws import Jws
+from donjon.maa.versions import AttestationType
+from donjon.pki.signers import SignerCertificate
+from donjon.policy import parsing
+from donjon.policy.syntax import Policy
+
+BODY = "AttestationPolicy"
+NO_POLICY = f"{jws.UNSECURED}.."
+"""The token without a body: what resets a policy, and what is shown where there is none."""
+
+_SUBJECT = "policy token"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
+
+SGX_DEFAULT = (
+    "version= 1.0;authorizationrules{=> permit();};issuancerules{"
+    + "".join(
+        f'c:[type=="{found}"] => issue(type="{issued}", value=c.value);'
+        for found, issued in (
+            ("x-ms-sgx-is-debuggable", "is-debuggable"),
+            ("x-ms-sgx-mrsigner", "sgx-mrsigner"),
+            ("x-ms-sgx-mrenclave", "sgx-mrenclave"),
+            ("x-ms-sgx-product-id", "product-id"),
+            ("x-ms-sgx-svn", "svn"),
+            ("x-ms-attestation-type", "tee"),
+        )
+    )
+    + "};"
+)
+"""What the recorded service applied where no policy was set; the operator's gate stands under it."""
+
+TDX_DEFAULT = "version=1.0;authorizationrules{=> permit();};issuancerules{};"
+
+DEFAULTS = {
+    AttestationType.SGX_ENCLAVE: SGX_DEFAULT,
+    AttestationType.OPEN_ENCLAVE: SGX_DEFAULT,
+    AttestationType.TDX_VM: TDX_DEFAULT,
+}
+"""Of the types that are attested here; the others have none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyToken:
+    """A policy that was proved as far as it is signed: `submitted`, `kept`, `default` and `draft` make one."""
+
+    text: str = field(repr=False)  # the token, as it came
+    encoded: str = field(repr=False)  # the policy's text, in base64url
+    policy: Policy
+    signer: SignerCertificate | None
+
+    @property
+    def hash(self) -> str:
+        """By which attestation tokens name the policy."""
+        return hashed(self.encoded)
+
+    @property
+    def token_hash(self) -> str:
+        """By which the answer to a change names the token."""
+        return hashed(self.text)
+
+    def in_force(self, *, draft: bool = False) -> PolicyInForce:
+        """The policy as it is applied."""
+        signer = None if self.signer is None else short_jwk(self.signer)
+        return PolicyInForce(policy=self.policy, hash=self.hash, signer=signer, draft=draft)
+
+
+def submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
+    """The policy that somebody sets; raises `Malformed`, DJ400 to DJ407 for the policy itself, and `Untrusted` DJ441 to DJ445."""
+    token, signer = authorised(text, _SUBJECT, trust, moment)
+    return _policy(token, signer)
+
+
+def reset(text: str, trust: Trust, moment: datetime) -> SignerCertificate | None:
+    """Who resets a policy, where that is signed; raises `Malformed` DJ446 for a token with a body, and as `submitted` does."""
+    token, signer = authorised(text, "reset token", trust, moment)
+    if token.payload:
+        raise Malformed("DJ446", f"reset token: a body of {len(token.payload)} bytes, expected none")
+    return signer
+
+
+def kept(text: str) -> PolicyToken:
+    """A policy that was taken before: its signature is proved again, not when its certificate was good or who trusts it."""
+    token = jws.parse(text, _SUBJECT)
+    return _policy(token, jws.prove(token))
+
+
+def default(kind: AttestationType) -> PolicyToken | None:
+    """What applies where nothing was set; `None` for types that are not attested here."""
+    text = DEFAULTS.get(kind)
+    return None if text is None else kept(unsecured(text))
+
+
+def draft(text: str) -> PolicyInForce:
+    """A policy to be tried: its text, or an unsecured token; raises as `submitted`, and `Untrusted` DJ441 for a signed one."""
+    token = jws.parse(text if _TOKEN.fullmatch(text) else unsecured(text), "draft policy")
+    if jws.prove(token) is not None:
+        raise Untrusted("DJ441", "draft policy: signed, expected its text or an unsecured token")
+    return _policy(token, None).in_force(draft=True)
+
+
+def unsecured(policy: str) -> str:
+    """The token of a policy's text that nobody signs; raises `Malformed` DJ400 for what is no Unicode."""
+    try:
+        body = {BODY: jws.encoded(policy.encode("utf-8"))}
+    except UnicodeEncodeError as error:
+        raise Malformed("DJ400", "policy: half a surrogate pair, expected Unicode text") from error
+    return f"{jws.UNSECURED}.{jws.encoded(json.dumps(body, separators=(',', ':')).encode('ascii'))}."
+
+
+def hashed(text: str) -> str:
+    """SHA-256 of a text of ASCII, in base64url."""
+    return jws.encoded(hashlib.sha256(text.encode("ascii")).digest())
+
+
+def was_set(token: PolicyToken) -> JsonObject:
+    """The claims of the answer to a policy that was set."""
+    signer: JsonObject = {} if token.signer is None else {"x-ms-policy-signer": jwk(token.signer)}
+    return {"x-ms-policy-result": "Updated", "x-ms-policy-token-hash": token.token_hash, **signer}
+
+
+def was_reset() -> JsonObject:
+    """The claims of the answer to a policy that was reset."""
+    return {"x-ms-policy-result": "Removed"}
+
+
+def shown(token: PolicyToken | None) -> JsonObject:
+    """The claims of the answer to who asks for a policy."""
+    return {"x-ms-policy": NO_POLICY if token is None else token.text}
+
+
+def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
+    body = documents.parse(token.payload, token.subject, jws.MAX_TOKEN) if token.payload else None
+    if body is None or body.content.keys() != {BODY}:
+        raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
+    encoded = body.text(BODY)
+    policy = parsing.parse(parsing.decoded(jws.octets(encoded, token.subject)))
+    check_configuration(policy)
+    return PolicyToken(text=token.text, encoded=encoded, policy=policy, signer=signer)

@@ -1,0 +1,87 @@
+"""Refusals as Microsoft's clients read them: a status, one of the service's own codes, and our message with our code.
+
+Source: Azure Attestation REST API, "CloudError"; codes and statuses as recorded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from donjon.errors import DonjonError, Misconfigured, Unavailable
+from donjon.findings import Finding
+from donjon.kube.json import JsonObject
+from donjon.policy.decision import Decision, Verdict
+from donjon.policy.faults import Fault
+
+MAX_MESSAGE = 4 << 10  # characters
+
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY = 400, 401, 403, 404, 409, 429
+INTERNAL, AWAY = 500, 503
+
+
+class Code(StrEnum):
+    """What `error.code` can be."""
+
+    INVALID_PARAMETER = "InvalidParameter"
+    INVALID_OPERATION = "InvalidOperation"
+    POLICY_PARSING = "PolicyParsingError"
+    POLICY_EVALUATION = "PolicyEvaluationError"
+    UNAUTHORIZED = "Unauthorized"
+    FORBIDDEN = "Forbidden"
+    NOT_FOUND = "NotFound"
+    CONFLICT = "Conflict"
+    TOO_MANY = "TooManyRequests"
+    INTERNAL = "InternalServerError"
+    AWAY = "ServiceUnavailable"
+
+
+_OPERATION = frozenset({"DJ435", *(f"DJ{number}" for number in range(440, 449))})
+"""Ours that say that a token may not do what it asks for: those of `jws`, `policies`, `certificates` and `instances`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An answer that is none of what was asked for."""
+
+    status: int
+    code: Code
+    message: str
+
+    def body(self) -> JsonObject:
+        """The JSON of it."""
+        return {"error": {"code": str(self.code), "message": self.message}}
+
+
+def of_error(error: DonjonError) -> Refusal:
+    """What is answered where one of our errors ends a request."""
+    if isinstance(error, Fault):
+        return _refusal(BAD_REQUEST, Code.POLICY_PARSING, str(error))
+    if error.code in _OPERATION:
+        return _refusal(BAD_REQUEST, Code.INVALID_OPERATION, str(error))
+    match error:
+        case Unavailable():
+            return _refusal(AWAY, Code.AWAY, str(error))
+        case Misconfigured():
+            return _refusal(INTERNAL, Code.INTERNAL, str(error))
+        case _:
+            return _refusal(BAD_REQUEST, Code.INVALID_PARAMETER, str(error))
+
+
+def of_findings(findings: Sequence[Finding]) -> Refusal:
+    """What is answered where the operator's gate refuses a quote, all reasons at once."""
+    return _refusal(BAD_REQUEST, Code.INVALID_PARAMETER, _told(findings))
+
+
+def of_decision(decision: Decision) -> Refusal:
+    """What is answered where a policy refuses, all reasons at once."""
+    head = "A Deny claim was issued, authorization failed. " if decision.verdict is Verdict.DENIED else ""
+    return _refusal(BAD_REQUEST, Code.POLICY_EVALUATION, head + _told(decision.findings))
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return " | ".join(finding.sentence() for finding in findings)
+
+
+def _refusal(status: int, code: Code, message: str) -> Refusal:
+    short = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    return Refusal(status=status, code=code, message=short)

@@ -1,0 +1,138 @@
+"""Bodies of requests: bytes to values, once. What is not known is refused, so that no misspelt member is silently left out."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from donjon.attestation import binding, evidence
+from donjon.attestation import quote as quotes
+from donjon.attestation.binding import Data, Held
+from donjon.attestation.quote import Quote
+from donjon.collateral import documents
+from donjon.collateral.documents import Members
+from donjon.errors import Malformed
+from donjon.kube.json import Json
+from donjon.maa.versions import CERTIFICATE_OBJECTS, AttestationType, Version
+from donjon.policy.faults import shown
+from donjon.sgx.platform import Tee
+
+MAX_BODY = 1 << 20  # bytes; a quote, data of both kinds and a draft have less than half of it
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}", re.ASCII)
+_OPEN_ENCLAVE = b"\x01"  # with what its header begins; a quote begins with its version, 3 to 5
+_KINDS = {
+    AttestationType.SGX_ENCLAVE: ("quote", Tee.SGX),
+    AttestationType.OPEN_ENCLAVE: ("report", Tee.SGX),
+    AttestationType.TDX_VM: ("quote", Tee.TDX),
+}
+"""Of each type the member with the evidence, and of what that is."""
+_BESIDE = ("runtimeData", "initTimeData", "draftPolicyForAttestation", "nonce")
+
+
+class Change(StrEnum):
+    """What a certificate token asks for, by the member in which newer versions carry it."""
+
+    ADD = "policyCertificateToAdd"
+    REMOVE = "policyCertificateToRemove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestRequest:
+    """A request to attest: `attest` makes one."""
+
+    submitted: bytes = field(repr=False)  # the evidence as it came, a header of Open Enclave included
+    quote: Quote
+    held: Held
+    draft: str | None = field(repr=False)  # a policy to try: its text or its token
+
+
+def attest(body: bytes, kind: AttestationType) -> AttestRequest:
+    """The request of that body; raises `Malformed` DJ200 to DJ202, DJ210, DJ211, DJ432, DJ450, DJ452 or DJ453."""
+    if kind not in _KINDS:
+        raise Malformed("DJ452", f"attestation type: {kind} is not attested here, expected one of {', '.join(sorted(_KINDS))}")
+    name, tee = _KINDS[kind]
+    request = documents.parse(body, "request", MAX_BODY)
+    _check_members(request, (name, *_BESIDE))
+    submitted = octets(request.text(name), name)
+    quote = _quote(submitted, kind)
+    if quote.tee is not tee:
+        raise Malformed("DJ453", f"{name}: of {quote.tee}, expected one of {tee} for {kind}")
+    held = Held(runtime=_data(request, "runtimeData"), initial=_data(request, "initTimeData"), nonce=_optional(request, "nonce"))
+    return AttestRequest(submitted=submitted, quote=quote, held=held, draft=_optional(request, "draftPolicyForAttestation"))
+
+
+def policy_token(body: bytes) -> str:
+    """The token that a plain text body is; raises `Malformed` DJ450."""
+    if len(body) > MAX_BODY:
+        raise Malformed("DJ450", f"policy token: {len(body)} bytes, expected at most {MAX_BODY}")
+    try:
+        return body.decode("ascii").strip(" \t\r\n")
+    except UnicodeDecodeError as error:
+        raise Malformed("DJ450", "policy token: expected a JSON web token, which is ASCII") from error
+
+
+def certificate_token(body: bytes, version: Version, change: Change) -> str:
+    """The token that asks for that change; raises `Malformed` DJ210, DJ211 or DJ450."""
+    if version in CERTIFICATE_OBJECTS:
+        request = documents.parse(body, "request", MAX_BODY)
+        _check_members(request, (change.value,))
+        return request.text(change.value)
+    return _string(body)
+
+
+def octets(text: str, name: str) -> bytes:
+    """Bytes in base64 of either alphabet, padded or not; raises `Malformed` DJ450."""
+    bare = text.rstrip("=")
+    if not _BASE64.fullmatch(text) or ("=" in text and len(text) % 4):
+        raise Malformed("DJ450", f"{name}: no base64")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_" if set(bare) & set("-_") else None, validate=True)
+    except binascii.Error as error:
+        raise Malformed("DJ450", f"{name}: no base64: {error}") from error
+
+
+def _quote(submitted: bytes, kind: AttestationType) -> Quote:
+    wrapped = submitted[:1] == _OPEN_ENCLAVE
+    if wrapped != (kind is AttestationType.OPEN_ENCLAVE):
+        expected = "Open Enclave's header before it" if not wrapped else "no header of Open Enclave"
+        raise Malformed("DJ453", f"evidence: expected {expected} for {kind}")
+    return quotes.parse(evidence.unwrapped(submitted) if wrapped else submitted)
+
+
+def _data(request: Members, name: str) -> Data | None:
+    if request.content.get(name) is None:
+        return None
+    member = request.member(name)
+    _check_members(member, ("data", "dataType"))
+    raw = octets(member.text("data"), f"{name}.data")
+    match member.text("dataType"):
+        case "Binary":
+            return binding.binary(raw, name)
+        case "JSON":
+            return binding.json(raw, name)
+        case other:
+            raise Malformed("DJ450", f"{name}.dataType: {shown(other)}, expected Binary or JSON")
+
+
+def _optional(request: Members, name: str) -> str | None:
+    return None if request.content.get(name) is None else request.text(name)
+
+
+def _check_members(of: Members, known: tuple[str, ...]) -> None:
+    if unknown := sorted(of.content.keys() - set(known)):
+        raise Malformed("DJ450", f"{of.subject}: member {shown(unknown[0])}, expected none but {', '.join(known)}")
+
+
+def _string(body: bytes) -> str:
+    if len(body) > MAX_BODY:
+        raise Malformed("DJ450", f"request: {len(body)} bytes, expected at most {MAX_BODY}")
+    try:
+        content: Json = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ450", f"request: no JSON: {error}") from error
+    if not isinstance(content, str):
+        raise Malformed("DJ450", f"request: expected one JSON string, found {type(content).__name__}")
+    return content

@@ -1,0 +1,61 @@
+"""The versions of the REST API, and in what they differ. Source: Azure REST API specifications, "attestation", data plane."""
+
+from enum import StrEnum
+
+from donjon.errors import Malformed
+from donjon.policy.faults import one_of, shown
+
+
+class Version(StrEnum):
+    """What `api-version` can be."""
+
+    V2020_10_01 = "2020-10-01"
+    V2022_08_01 = "2022-08-01"
+    V2022_09_01_PREVIEW = "2022-09-01-preview"
+    V2025_06_01 = "2025-06-01"
+
+
+class AttestationType(StrEnum):
+    """What can be attested, or have a policy."""
+
+    SGX_ENCLAVE = "SgxEnclave"
+    OPEN_ENCLAVE = "OpenEnclave"
+    TPM = "Tpm"
+    SEV_SNP_VM = "SevSnpVm"
+    TDX_VM = "TdxVm"
+    AZURE_GUEST = "AzureGuest"
+
+
+ATTESTED = frozenset({AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TDX_VM})
+"""What is attested here; the others can have policies."""
+
+_FIRST = frozenset({AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TPM})
+TYPES = {
+    Version.V2020_10_01: _FIRST,
+    Version.V2022_08_01: _FIRST | {AttestationType.SEV_SNP_VM},
+    Version.V2022_09_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
+    Version.V2025_06_01: frozenset(AttestationType),
+}
+"""What each version knows."""
+
+TCB_BASELINES = frozenset({Version.V2025_06_01})
+"""The versions with /tcbbaselines."""
+
+CERTIFICATE_OBJECTS = frozenset({Version.V2025_06_01})
+"""The versions in which a certificate token stands in an object; in the others the body is one JSON string."""
+
+
+def parse(text: str | None) -> Version:
+    """The version that a request asks for; raises `Malformed` DJ451."""
+    if text is None or text not in tuple(Version):
+        told = "missing" if text is None else shown(text)
+        raise Malformed("DJ451", f"api-version: {told}, expected {one_of(tuple(Version), text or '')}")
+    return Version(text)
+
+
+def attestation_type(text: str, version: Version) -> AttestationType:
+    """The type that a path names; raises `Malformed` DJ452 for one that the version does not know."""
+    known = tuple(sorted(TYPES[version]))
+    if text not in known:
+        raise Malformed("DJ452", f"attestation type: {shown(text)} in {version}, expected {one_of(known, text)}")
+    return AttestationType(text)

@@ -1,0 +1,228 @@
+"""Bodies of requests: read once, to the letter, and refused with our own codes whatever they hold."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.simulation.intel import world
+
+from donjon.errors import DonjonError, Malformed
+from donjon.kube.json import Json, JsonObject
+from donjon.maa import jws, policies, requests, versions
+from donjon.maa.requests import Change
+from donjon.maa.versions import ATTESTED, TYPES, AttestationType, Version
+
+SGX, OE, TDX = AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TDX_VM
+DATA = b'{"a\xc3\xbf>?": 1}'
+
+
+def quoted(kind: str = "v3 SGX") -> bytes:
+    return world(kind).quote.data
+
+
+def report(kind: str = "v3 SGX") -> bytes:
+    quote = quoted(kind)
+    return (1).to_bytes(4, "little") + (2).to_bytes(4, "little") + len(quote).to_bytes(8, "little") + quote
+
+
+def written(content: bytes, form: str = "url") -> str:
+    text = (base64.b64encode if form.startswith("std") else base64.urlsafe_b64encode)(content).decode()
+    return text if form.endswith("padded") else text.rstrip("=")
+
+
+def asked(member: str = "quote", evidence: bytes | None = None, **more: Json) -> bytes:
+    return json.dumps({member: written(quoted() if evidence is None else evidence), **more}).encode()
+
+
+def data(content: bytes = DATA, kind: str = "JSON", form: str = "url") -> JsonObject:
+    return {"data": written(content, form), "dataType": kind}
+
+
+@pytest.mark.parametrize("form", ["url", "url padded", "std", "std padded"])
+def test_base64_of_either_alphabet_padded_or_not_is_read(form: str) -> None:
+    found = requests.attest(asked(runtimeData=data(form=form)), SGX)
+    assert found.held.runtime is not None
+    assert found.held.runtime.raw == DATA
+
+
+def test_evidence_is_kept_as_it_came() -> None:
+    found = requests.attest(asked("report", report()), OE)
+    assert (found.submitted, found.quote.raw) == (report(), quoted())
+    assert requests.attest(asked(), SGX).submitted == quoted()
+    assert requests.attest(asked(evidence=quoted("v4 TDX 1.0")), TDX).quote.raw == quoted("v4 TDX 1.0")
+
+
+def test_what_stands_beside_the_evidence_is_read() -> None:
+    body = asked(runtimeData=data(kind="Binary"), initTimeData=data(), draftPolicyForAttestation="policy", nonce="5")
+    found = requests.attest(body, SGX)
+    assert (found.held.nonce, found.draft) == ("5", "policy")
+    assert found.held.initial is not None
+    assert found.held.initial.content == json.loads(DATA)
+    bare = requests.attest(asked(runtimeData=None, initTimeData=None, draftPolicyForAttestation=None, nonce=None), SGX)
+    assert (bare.held.runtime, bare.held.initial, bare.held.nonce, bare.draft) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (b"", SGX, "DJ210"),
+        (b"[]", SGX, "DJ210"),
+        (b"{}", SGX, "DJ211"),
+        (b'{"quote": 5}', SGX, "DJ211"),
+        (b'{"quote": ""}', SGX, "DJ200"),
+        (b'{"quote": "AAAA", "quote": "AAAA"}', SGX, "DJ210"),
+        (b'{"quote":' + b"[" * 100_000, SGX, "DJ210"),
+        (b" " * (requests.MAX_BODY + 1), SGX, "DJ210"),
+        (asked(runtime_data=data()), SGX, "DJ450"),
+        (asked("report"), SGX, "DJ450"),
+        (asked(runtimeData={**data(), "more": 1}), SGX, "DJ450"),
+        (asked(runtimeData=data(kind="binary")), SGX, "DJ450"),
+        (asked(runtimeData={"dataType": "JSON"}), SGX, "DJ211"),
+        (asked(runtimeData="text"), SGX, "DJ211"),
+        (asked(runtimeData=data(b"[1]")), SGX, "DJ210"),
+        (asked(runtimeData=data(b"x" * 70_000, "Binary")), SGX, "DJ432"),
+        (asked(nonce="x" * 2000), SGX, "DJ432"),
+        (asked(nonce=5), SGX, "DJ211"),
+        (json.dumps({"quote": written(quoted()) + "!"}).encode(), SGX, "DJ450"),
+        (json.dumps({"quote": "+_AA"}).encode(), SGX, "DJ450"),
+        (json.dumps({"quote": "AAAAA"}).encode(), SGX, "DJ450"),
+        (json.dumps({"quote": "AAA=="}).encode(), SGX, "DJ450"),
+        (json.dumps({"quote": " " + written(quoted())}).encode(), SGX, "DJ450"),
+        (asked(evidence=quoted().hex().encode()), SGX, "DJ201"),  # one encoding, not another within it
+        (asked(evidence=quoted("v4 TDX 1.0")), SGX, "DJ453"),
+        (asked(), TDX, "DJ453"),
+        (asked(evidence=report()), SGX, "DJ453"),
+        (asked("report"), OE, "DJ453"),
+        (asked("report", report("v4 TDX 1.0")), OE, "DJ453"),
+        (asked("report", report()[:4] + b"\x01" + report()[5:]), OE, "DJ201"),
+        (asked("report", report() + b"\x00"), OE, "DJ200"),
+        (asked(), AttestationType.TPM, "DJ452"),
+    ],
+)
+def test_a_body_that_is_not_what_the_route_takes_is_refused(body: bytes, kind: AttestationType, code: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        requests.attest(body, kind)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("change", Change)
+def test_a_certificate_token_stands_where_its_version_says(change: Change) -> None:
+    older, newer = json.dumps("a.b.c").encode(), json.dumps({change.value: "a.b.c"}).encode()
+    assert requests.certificate_token(older, Version.V2020_10_01, change) == "a.b.c"
+    assert requests.certificate_token(newer, Version.V2025_06_01, change) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "code"),
+    [
+        (b'{"policyCertificateToAdd": "a.b.c"}', Version.V2020_10_01, "DJ450"),
+        (b'"a.b.c"', Version.V2025_06_01, "DJ210"),
+        (b'{"policyCertificateToRemove": "a.b.c"}', Version.V2025_06_01, "DJ450"),
+        (b'{"policyCertificateToAdd": 5}', Version.V2025_06_01, "DJ211"),
+        (b"a.b.c", Version.V2020_10_01, "DJ450"),
+        (b"[" * 100_000, Version.V2020_10_01, "DJ450"),
+        (b" " * (requests.MAX_BODY + 1), Version.V2020_10_01, "DJ450"),
+        (b'"\xff"', Version.V2020_10_01, "DJ450"),
+    ],
+)
+def test_a_certificate_token_elsewhere_is_refused(body: bytes, version: Version, code: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        requests.certificate_token(body, version, Change.ADD)
+    assert refused.value.code == code
+
+
+def test_a_policy_token_is_a_text_of_ascii() -> None:
+    assert requests.policy_token(b" a.b.c\r\n") == "a.b.c"
+    for body in (b"\xe2\x80\xa6", b" " * (requests.MAX_BODY + 1)):
+        with pytest.raises(Malformed) as refused:
+            requests.policy_token(body)
+        assert refused.value.code == "DJ450"
+
+
+@pytest.mark.parametrize("text", [None, "", "2019-01-01", "2025-06-01 ", "2020-10-01\n", "٢٠٢٠-10-01"])
+def test_an_api_version_that_nobody_serves_is_refused(text: str | None) -> None:
+    with pytest.raises(Malformed) as refused:
+        versions.parse(text)
+    assert refused.value.code == "DJ451"
+
+
+def test_every_version_is_known_by_its_name_and_knows_no_less_than_the_one_before() -> None:
+    found = [versions.parse(version.value) for version in Version]
+    assert found == list(Version)
+    assert all(TYPES[older] <= TYPES[newer] for older, newer in zip(Version, list(Version)[1:], strict=False))
+    assert TYPES[Version.V2025_06_01] >= ATTESTED
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "known"),
+    [
+        ("SgxEnclave", Version.V2020_10_01, True),
+        ("TdxVm", Version.V2022_08_01, False),
+        ("TdxVm", Version.V2022_09_01_PREVIEW, True),
+        ("AzureGuest", Version.V2025_06_01, True),
+        ("sgxenclave", Version.V2025_06_01, False),
+        ("", Version.V2025_06_01, False),
+    ],
+)
+def test_a_type_is_known_from_its_version_on(text: str, version: Version, *, known: bool) -> None:
+    if known:
+        assert versions.attestation_type(text, version).value == text
+        return
+    with pytest.raises(Malformed) as refused:
+        versions.attestation_type(text, version)
+    assert refused.value.code == "DJ452"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["quote", "data", "dataType", "nonce", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+MEMBERS = st.sampled_from(["quote", "report", "runtimeData", "initTimeData", "draftPolicyForAttestation", "nonce", "other"])
+
+
+def ours(act: Callable[[], object]) -> None:
+    """Whatever comes in, nothing but our own errors comes out."""
+    try:
+        act()
+    except DonjonError:
+        return
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.dictionaries(MEMBERS, ANYTHING, max_size=5), kind=st.sampled_from(AttestationType))
+def test_any_json_is_read_or_refused(content: dict[str, object], kind: AttestationType) -> None:
+    ours(lambda: requests.attest(json.dumps(content).encode(), kind))
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=st.binary(max_size=200), kind=st.sampled_from(AttestationType))
+def test_any_bytes_are_read_or_refused(body: bytes, kind: AttestationType) -> None:
+    ours(lambda: requests.attest(body, kind))
+    ours(lambda: requests.certificate_token(body, Version.V2020_10_01, Change.ADD))
+    ours(lambda: requests.policy_token(body))
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(["alg", "typ", "jwk", "x5c", "kid", "crit"]),
+    st.sampled_from(["none", "RS256", ["AAAA"], {"x5c": ["AA"]}, 5, None, "JWT"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(header=HEADERS | ANYTHING, payload=ANYTHING, signature=st.binary(max_size=8))
+def test_any_token_is_proved_or_refused(header: object, payload: object, signature: bytes) -> None:
+    parts = [json.dumps(header).encode(), json.dumps(payload).encode(), signature]
+    ours(lambda: policies.kept(".".join(map(jws.encoded, parts))))
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(max_size=60) | st.text(alphabet="ab.-_=", max_size=12))
+def test_any_text_is_a_token_or_a_draft_or_refused(text: str) -> None:
+    ours(lambda: policies.kept(text))
+    ours(lambda: policies.draft(text))
