@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -97,6 +97,12 @@ def test_a_baseline_that_nobody_knows_is_refused(identifier: str) -> None:
     assert refused.value.code == "DJ433"
 
 
+def test_a_quote_accepted_by_less_than_the_policy_asks_for_is_not_appraised() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        appraise(statement(), in_force(CONFIGURED.format('"17"')))
+    assert refused.value.code == "DJ438"
+
+
 def test_a_policys_no_is_its_decision_with_its_trace() -> None:
     answer = appraise(statement(), in_force('version=1.0;authorizationrules{[type=="$tee", value=="tdx"] => permit();};'))
     assert isinstance(answer, Decision)
@@ -160,7 +166,15 @@ def test_simulated_platforms_need_a_name_and_a_key_of_their_own(issuer: str) -> 
 
 @pytest.mark.parametrize(
     "issuer",
-    ["http://attest.example", "https://", "https://a.example/", "https://a.example?x", "https://a b", "https://a@b.example"],
+    [
+        "http://attest.example",
+        "https://",
+        "https://a.example/",
+        "https://a.example?x",
+        "https://a b",
+        "https://a@b.example",
+        f"https://{'a' * 256}.example",
+    ],
 )
 def test_an_issuer_is_a_plain_https_url(issuer: str) -> None:
     with pytest.raises(Misconfigured) as refused:
@@ -215,11 +229,27 @@ def test_an_answer_of_the_service_about_itself_is_good_for_an_hour() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("later", "expected"), [(timedelta(minutes=5), None), (timedelta(minutes=6), MOMENT), (-timedelta(days=900), MOMENT)]
+)
+def test_a_token_says_when_the_quote_was_judged_at_another_time(later: timedelta, expected: datetime | None) -> None:
+    made = token.issue(appraised(statement()), signers.authorities(), MOMENT + later, JTI)
+    found = recordings.part(made.split(".")[1])
+    assert found.get("x-donjon-judged-at") == (None if expected is None else int(expected.timestamp()))
+
+
 def test_a_token_holds_the_largest_data_that_an_enclave_may_show() -> None:
     raw = b"x" * binding.MAX_DATA
     held = Held(runtime=binding.binary(raw, "runtime data"))
     changes = {"quote.body.report_data": held.runtime.digest() + bytes(32)} if held.runtime else {}
     assert len(issued(appraised(statement(changes=changes, held=held)))) > 3 * len(raw)
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_the_longest_issuer_signs(algorithm: Algorithm) -> None:
+    issuer = f"https://{'a' * (token.MAX_ISSUER - len('https://'))}"
+    made = token.answer({}, Authority(issuer=issuer, signer=signers.signer(algorithm, issuer)), MOMENT)
+    assert recordings.part(made.split(".")[1])["iss"] == issuer
 
 
 @pytest.mark.parametrize(

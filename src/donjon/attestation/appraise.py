@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.claims import Statement
 from donjon.collateral.tcbinfo import MAX_EVALUATION
-from donjon.errors import Malformed
+from donjon.errors import Malformed, Misconfigured
 from donjon.kube.json import JsonObject
 from donjon.policy.decision import Decision
 from donjon.policy.evaluation import configuration, evaluate
@@ -54,7 +54,13 @@ def check_configuration(policy: Policy) -> None:
 
 
 def appraise(statement: Statement, applied: PolicyInForce) -> Appraisal | Decision:
-    """The statement, permitted, or the decision against it with all its reasons."""
+    """The statement, permitted, or the decision against it with all its reasons.
+
+    Raises `Malformed` DJ433, and `Misconfigured` DJ438 for a quote that was accepted by less than `gated` makes of this policy.
+    """
+    accepted = statement.bound.accepted.acceptance
+    if gated(accepted, applied.policy) != accepted:
+        raise Misconfigured("DJ438", "appraisal: the quote was accepted without the TCB baseline that the policy asks for")
     decision = evaluate(applied.policy, statement.incoming)
     return Appraisal(statement=statement, applied=applied, decision=decision) if decision.permitted else decision
 

@@ -19,6 +19,11 @@ from donjon.policy.claims import told
 LIFETIME = timedelta(hours=8)  # of attestation tokens
 ANSWER_LIFETIME = timedelta(hours=1)  # of answers about policies and certificates
 VERSION = "1.0"
+MAX_ISSUER = 256  # characters
+JUDGED_AT = "x-donjon-judged-at"
+"""Said where the quote was not judged at the time of the token: the moment, in seconds since 1970."""
+
+_AT_ONCE = timedelta(minutes=5)
 
 _ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
@@ -56,8 +61,10 @@ class Authority:
     signer: Signer
 
     def __post_init__(self) -> None:
-        if not _ISSUER.fullmatch(self.issuer):
-            raise Misconfigured("DJ434", f"issuer: {self.issuer!r}, expected https://HOST, perhaps with a path, no / at its end")
+        if len(self.issuer) > MAX_ISSUER or not _ISSUER.fullmatch(self.issuer):
+            raise Misconfigured(
+                "DJ434", f"issuer: {self.issuer[:MAX_ISSUER]!r}, expected https://HOST, perhaps with a path, no / at its end"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +96,7 @@ def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti:
         **_issued(appraisal),
         **appraisal.statement.said,
         **_of_policy(appraisal),
+        **_judged(appraisal, moment),
         "x-ms-ver": VERSION,
         "jti": jti,
         **_dated(authority, moment, LIFETIME),
@@ -121,6 +129,11 @@ def _of_policy(appraisal: Appraisal) -> JsonObject:
     applied = appraisal.applied
     signer: JsonObject = {} if applied.signer is None else {"x-ms-policy-signer": applied.signer}
     return {"x-ms-policy-hash": applied.hash, **signer}
+
+
+def _judged(appraisal: Appraisal, moment: datetime) -> JsonObject:
+    judged = appraisal.statement.bound.accepted.verified.moment
+    return {} if abs(moment - judged) <= _AT_ONCE else {JUDGED_AT: int(judged.timestamp())}
 
 
 def _dated(authority: Authority, moment: datetime, lifetime: timedelta) -> JsonObject:
