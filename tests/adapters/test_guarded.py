@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
+from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.guarded import GuardedServer, Limits, Message
 from donjon.adapters.http.tls import context
-from donjon.errors import Unavailable
+from donjon.errors import DonjonError, Unavailable
 
 QUICK = Limits(connections=8, head=4096, body=1000, handshake=0.4, first=0.4, idle=0.6, request=0.4, answer=0.6)
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -207,3 +209,22 @@ def test_an_address_that_is_taken_is_a_coded_error() -> None:
             await other.start()
 
     served(story)
+
+
+def test_a_certificate_in_a_folder_is_taken_up_when_it_changes_and_kept_while_it_does_not_fit(tmp_path: Path) -> None:
+    told: list[DonjonError | None] = []
+    with pytest.raises(Unavailable, match="DJ146"):
+        FolderContexts(tmp_path, told.append)
+    other = certificate(2)
+    (tmp_path / "tls.crt").write_bytes(SERVING.certificate)
+    (tmp_path / "tls.key").write_bytes(SERVING.key)
+    contexts = FolderContexts(tmp_path, told.append)
+    first = contexts()
+    (tmp_path / "tls.crt").write_bytes(other.certificate + b"\n")
+    assert contexts() is first
+    (tmp_path / "tls.key").write_bytes(other.key + b"\n")
+    second = contexts()
+    assert second is not first
+    (tmp_path / "tls.key").unlink()
+    assert contexts() is second
+    assert [None if each is None else each.code for each in told] == ["DJ146", None, "DJ146"]

@@ -12,6 +12,7 @@ OWNERS = {
     "Certificate": "donjon.pki.intel",
     "Crl": "donjon.pki.crl",
     "TrustedCollateral": "donjon.collateral.trusted",
+    "Document": "donjon.collateral.document",
     "VerifiedQuote": "donjon.attestation.verify",
     "AcceptedQuote": "donjon.attestation.acceptance",
     "BoundQuote": "donjon.attestation.binding",

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from donjon.collateral.highwater import Channel
 from donjon.collateral.received import Collateral, der, unwrapped
-from donjon.sgx.platform import Platform
+from donjon.errors import Unavailable
+from donjon.sgx.platform import Ca, Platform, Tee
 
 SGX = "/sgx/certification/v4"
 PCK_CHAIN_HEADER = "SGX-PCK-Certificate-Issuer-Chain"
@@ -22,6 +23,10 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     chain: tuple[str, ...] = ()
 
+    def name(self) -> str:
+        """One text for one document, by which it can be kept."""
+        return f"{self.path}?{'&'.join(f'{name}={value}' for name, value in sorted(self.query.items()))}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -31,22 +36,51 @@ class Answer:
     chain: bytes = b""
 
 
+class Absent(Unavailable):
+    """A service was asked and has no such document."""
+
+
 def requests(platform: Platform, channel: Channel) -> dict[str, Request]:
     """Four requests, each by the part of the collateral that it is for."""
-    tee = f"/{platform.tee.lower()}/certification/v4"
-    update = {"update": str(channel)}
     return {
-        "pck_crl": Request(
-            path=f"{SGX}/pckcrl", query={"ca": str(platform.ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",)
-        ),
-        "tcb_info": Request(
-            path=f"{tee}/tcb",
-            query={"fmspc": platform.fmspc.hex().upper(), **update},
-            chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
-        ),
-        "qe_identity": Request(path=f"{tee}/qe/identity", query=update, chain=("SGX-Enclave-Identity-Issuer-Chain",)),
-        "root_ca_crl": Request(path=f"{SGX}/rootcacrl"),
+        "pck_crl": pck_crl(platform.ca),
+        "tcb_info": tcb_info(platform.tee, platform.fmspc, channel),
+        "qe_identity": qe_identity(platform.tee, channel),
+        "root_ca_crl": root_ca_crl(),
     }
+
+
+def pck_crl(ca: Ca) -> Request:
+    """For the list of revoked PCK certificates, in DER."""
+    return Request(path=f"{SGX}/pckcrl", query={"ca": str(ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",))
+
+
+def tcb_info(tee: Tee, fmspc: bytes, channel: Channel) -> Request:
+    """For the TCB info of a family of platforms."""
+    return Request(
+        path=f"/{tee.lower()}/certification/v4/tcb",
+        query={"fmspc": fmspc.hex().upper(), "update": str(channel)},
+        chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
+    )
+
+
+def qe_identity(tee: Tee, channel: Channel) -> Request:
+    """For the identity of the quoting enclave."""
+    return _identity(f"/{tee.lower()}/certification/v4/qe", channel)
+
+
+def qve_identity(channel: Channel) -> Request:
+    """For the identity of Intel's quote verification enclave."""
+    return _identity(f"{SGX}/qve", channel)
+
+
+def root_ca_crl() -> Request:
+    """For the list of what the root has revoked, in DER or hexadecimal."""
+    return Request(path=f"{SGX}/rootcacrl")
+
+
+def _identity(enclave: str, channel: Channel) -> Request:
+    return Request(path=f"{enclave}/identity", query={"update": str(channel)}, chain=("SGX-Enclave-Identity-Issuer-Chain",))
 
 
 def pck_certificate(qe_id: bytes, certification: bytes) -> Request:

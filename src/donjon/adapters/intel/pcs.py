@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import httpx2
 
 from donjon.collateral.highwater import Channel
-from donjon.collateral.plan import SGX, Answer, Request, assembled, pck_certificate, requests
+from donjon.collateral.plan import SGX, Absent, Answer, Request, assembled, pck_certificate, requests
 from donjon.collateral.received import MAX_BUNDLE, Collateral
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Platform
@@ -19,7 +19,7 @@ INTEL = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 SECONDS = 20.0  # for each answer
 
-_OK = 200
+_OK, _NONE = 200, 404
 
 
 @contextmanager
@@ -39,14 +39,15 @@ class Service:
     def collateral(self, platform: Platform, channel: Channel, pck_certificate_chain: bytes | None = None) -> Collateral:
         """What verification needs for that platform; raises `Unavailable` DJ281, and `Malformed` DJ214."""
         asked = requests(platform, channel)
-        return assembled({name: self._answer(request) for name, request in asked.items()}, pck_certificate_chain)
+        return assembled({name: self.answer(request) for name, request in asked.items()}, pck_certificate_chain)
 
     def pck_chain(self, qe_id: bytes, certification: bytes) -> bytes:
         """The chain, in PEM, of a platform whose quotes carry none; raises `Unavailable` DJ281."""
-        found = self._answer(pck_certificate(qe_id, certification))
+        found = self.answer(pck_certificate(qe_id, certification))
         return found.body.rstrip() + b"\n" + found.chain
 
-    def _answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Answer:
+        """What it answers to one request; raises `Unavailable` DJ281, `Absent` where it has none."""
         where = self._address + request.path
         if self._address == INTEL and request.path.endswith("/rootcacrl"):
             where = INTEL_ROOT_CRL
@@ -62,6 +63,8 @@ class Service:
 
 
 def _bounded(response: httpx2.Response, where: str) -> bytes:
+    if response.status_code == _NONE:
+        raise Absent("DJ281", f"{where}: answered {response.status_code}")
     if response.status_code != _OK:
         raise Unavailable("DJ281", f"{where}: answered {response.status_code}")
     body = b""

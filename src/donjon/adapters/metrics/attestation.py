@@ -1,0 +1,43 @@
+"""What the attestation service counts."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.process_collector import ProcessCollector
+
+_PREFIX = "donjon_attestation"
+
+
+class AttestationMetrics:
+    """The figures of one process."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Gauge(f"{_PREFIX}_info", "Version of the service; always 1.", ("version",), registry=self.registry).labels(version).set(1)
+        self._answers = self._counter("collateral_answers", "Answers about collateral.", "route", "status")
+        self._fetches = self._counter("collateral_fetches", "Documents asked of the upstream; no code: fetched.", "code")
+        self._expiry = Gauge(
+            f"{_PREFIX}_collateral_expiry_timestamp_seconds", "When a document ends.", ("document",), registry=self.registry
+        )
+        self._connections = Gauge(f"{_PREFIX}_connections", "Open connections.", registry=self.registry)
+
+    def answered(self, route: str, status: int) -> None:
+        """One more answer."""
+        self._answers.labels(route, str(status)).inc()
+
+    def fetched(self, code: str) -> None:
+        """One more document fetched, or the code of why not."""
+        self._fetches.labels(code).inc()
+
+    def holds(self, document: str, expires: datetime) -> None:
+        """That document is here and ends then."""
+        self._expiry.labels(document).set(expires.timestamp())
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """From now on, who reads the figures is told how many connections are open."""
+        self._connections.set_function(count)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

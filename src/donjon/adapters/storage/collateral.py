@@ -1,0 +1,31 @@
+"""Collateral in the database, by the name of its request. What comes out is proved again before it is used."""
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import DOCUMENTS
+from donjon.collateral.plan import Answer
+
+
+class CollateralTable:
+    """The documents."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[str, Answer]:
+        """Every document by its name; raises `Unavailable` DJ502."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(DOCUMENTS.c.name, DOCUMENTS.c.body, DOCUMENTS.c.chain)).all()
+        return {name: Answer(body=body, chain=chain) for name, body, chain in rows}
+
+    def write(self, documents: dict[str, Answer]) -> None:
+        """Keep these, all or none, in place of those of the same name; raises `Unavailable` DJ502."""
+        rows = [{"name": name, "body": answer.body, "chain": answer.chain} for name, answer in documents.items()]
+        added = insert(DOCUMENTS)
+        replaced = added.on_conflict_do_update(
+            index_elements=["name"], set_={"body": added.excluded.body, "chain": added.excluded.chain}
+        )
+        with self._database.changing() as connection:
+            connection.execute(replaced, rows)

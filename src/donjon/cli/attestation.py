@@ -1,0 +1,53 @@
+"""`donjon attestation`: the service."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from donjon.errors import Misconfigured, Unavailable
+
+try:
+    from donjon.services.attestation import run, settings
+except ModuleNotFoundError as error:
+    raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
+
+C = TypeVar("C", bound=Callable[..., object])
+
+
+@click.group()
+def attestation() -> None:
+    """The attestation service."""
+
+
+def _options(command: C) -> C:
+    """One option for each setting, all of them text: the settings' own readers tell every fault at once."""
+    for name, setting in reversed(list(settings.SETTINGS.items())):
+        command = click.option(f"--{name}", help=f"{setting.told}  [default: {setting.default or 'none'}]")(command)
+    return command
+
+
+@attestation.command()
+@click.option("--check", is_flag=True, help="Tell every fault of the settings, open what would be opened, and end.")
+@click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
+@_options
+def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
+    """Serve collateral as Intel's PCCS does, each document verified before it is kept and served.
+
+    Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
+    """
+    told = settings.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
+    if check:
+        run.check(told)
+        click.echo("the settings are good")
+        return
+    run.run(told)
+
+
+def _text(config: Path | None) -> str:
+    try:
+        return "" if config is None else config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable("DJ503", f"{config}: {error}") from error

@@ -1,0 +1,231 @@
+"""The cache of collateral: what it serves was proved under the pinned root, and is served no longer than was signed.
+
+Lazy: what is not here is fetched when it is asked for. Offline: nothing is fetched. What is here is fetched again ahead of its
+end, each document at a moment of its own; while the upstream is away, what is here is served until that end.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.collateral import document as documents
+from donjon.collateral import plan
+from donjon.collateral.document import Document
+from donjon.collateral.plan import Absent, Answer, Request
+from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.pki.crl import Crl
+from donjon.pki.intel import Anchor
+from donjon.sgx.platform import Ca
+
+LOG = logging.getLogger(__name__)
+
+AT_ONCE = 4  # requests to the upstream
+AGAIN, AGAIN_ABSENT = 5.0, 60.0  # seconds until an upstream that failed, or that had none, is asked again for the same
+MAX_FAILURES = 4096  # as many are remembered
+SOONEST = timedelta(minutes=10)  # until a document is fetched again of which the upstream has no newer one
+AHEAD, SPREAD = 0.3, 0.2  # of a document's life before its end it is fetched again, and up to so much more
+
+_ROOT = plan.root_ca_crl()
+
+
+class Upstream(Protocol):
+    """Intel's service, or another cache; it is called in threads."""
+
+    def answer(self, request: Request) -> Answer:
+        """What it answers; raises `Absent` where it has none, `Unavailable` otherwise."""
+
+
+class Table(Protocol):
+    """Where documents outlive the process; it is called in threads."""
+
+    def all(self) -> dict[str, Answer]:
+        """Every document by its name; raises `Unavailable`."""
+
+    def write(self, documents: dict[str, Answer]) -> None:
+        """Keep these, all or none; raises `Unavailable`."""
+
+
+class Cache:
+    """One cache."""
+
+    def __init__(
+        self,
+        *,
+        table: Table,
+        upstream: Upstream | None,
+        anchor: Anchor,
+        moment: Callable[[], datetime],
+        seconds: Callable[[], float],
+        chance: Callable[[], float],
+        metrics: AttestationMetrics,
+    ) -> None:
+        """Offline without an upstream; `chance` is between 0 and 1, another each time."""
+        self._table, self._upstream, self._anchor, self._metrics = table, upstream, anchor, metrics
+        self._moment, self._seconds, self._chance = moment, seconds, chance
+        self._held: dict[str, Document] = {}
+        self._due: dict[str, datetime] = {}
+        self._failures: dict[str, tuple[float, DonjonError]] = {}  # until when, on the clock of `seconds`
+        self._under_way: dict[str, asyncio.Task[Document]] = {}
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._revoked: Crl | None = None
+
+    def load(self) -> None:
+        """Take what is stored, each document proved again; raises `Unavailable` where it cannot be read."""
+        stored = self._table.all()
+        if (root := stored.pop(_ROOT.name(), None)) is not None:
+            self._take(_ROOT.name(), partial(self._proved_root, root))
+        for name, answer in stored.items():
+            self._take(name, partial(self._read, name, answer))
+
+    @property
+    def held(self) -> Mapping[str, Document]:
+        """Every document by its name."""
+        return self._held
+
+    def usable(self) -> bool:
+        """Whether anything could be answered: something has not ended, or there is someone to ask."""
+        moment = self._moment()
+        return self._upstream is not None or any(each.expires >= moment for each in self._held.values())
+
+    async def document(self, request: Request) -> Document:
+        """The document; raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise."""
+        held, moment = self._held.get(request.name()), self._moment()
+        if held is None or held.expires < moment:
+            return await self._fetched(request)
+        if self._upstream is not None and self._due[request.name()] < moment and not self._failed(request.name()):
+            self._begin(request)
+        return held
+
+    async def refresh(self, *, everything: bool) -> None:
+        """Fetch again all that is held, or what is due; raises the first error when all were tried."""
+        moment = self._moment()
+        wanted = [each.request for name, each in self._held.items() if everything or self._due[name] < moment]
+        if self._upstream is None:
+            raise Absent("DJ512", "collateral: nothing is fetched in offline mode")
+        if everything:
+            self._failures.clear()
+        ended = await asyncio.gather(*map(self._fetched, wanted), return_exceptions=True)
+        if failed := next((each for each in ended if isinstance(each, BaseException)), None):
+            raise failed
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        for task in tuple(self._under_way.values()):
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _fetched(self, request: Request) -> Document:
+        name = request.name()
+        if (failed := self._failed(name)) is not None:
+            raise type(failed)(failed.code, failed.message)
+        return await asyncio.shield(self._begin(request))
+
+    def _failed(self, name: str) -> DonjonError | None:
+        """How it failed a moment ago."""
+        until, error = self._failures.get(name, (0.0, None))
+        return error if until > self._seconds() else None
+
+    def _begin(self, request: Request) -> asyncio.Task[Document]:
+        """One request for a document at a time, however many want it."""
+        name = request.name()
+        if name not in self._under_way:
+            task = asyncio.create_task(self._told(request))
+            task.add_done_callback(lambda ended: self._ended(name, ended))
+            self._under_way[name] = task
+        return self._under_way[name]
+
+    def _ended(self, name: str, task: asyncio.Task[Document]) -> None:
+        self._under_way.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # Whoever waits has it; where nobody does, it was told already.
+
+    async def _told(self, request: Request) -> Document:
+        name = request.name()
+        try:
+            found = await self._fetch(request)
+        except DonjonError as error:
+            self._remember(name, error)
+            self._metrics.fetched(error.code)
+            level = logging.INFO if isinstance(error, Absent) else logging.WARNING
+            say(LOG, "collateral not fetched", level=level, document=name, code=error.code, error=error.message)
+            raise
+        self._metrics.fetched("")
+        say(LOG, "collateral fetched", document=name, expires=found.expires.isoformat())
+        return found
+
+    def _remember(self, name: str, error: DonjonError) -> None:
+        self._failures.pop(name, None)
+        while len(self._failures) >= MAX_FAILURES:
+            del self._failures[next(iter(self._failures))]
+        self._failures[name] = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN), error
+
+    async def _fetch(self, request: Request) -> Document:
+        answer = await self._ask(request)
+        if request.path == _ROOT.path:
+            return await self._fetch_root((await self._ask(plan.pck_crl(Ca.PROCESSOR))).chain, answer.body)
+        if self._revoked is None or self._held[_ROOT.name()].expires < self._moment():
+            await self._fetch_root(answer.chain, (await self._ask(_ROOT)).body)
+        found = self._proved(request, answer)
+        await self._keep(found)
+        return found
+
+    async def _fetch_root(self, chain: bytes, body: bytes) -> Document:
+        found, revoked = documents.prove_root_crl(Answer(body=body, chain=chain), self._anchor)
+        await self._keep(found)
+        self._revoked = revoked
+        self._drop_revoked()
+        return found
+
+    async def _ask(self, request: Request) -> Answer:
+        if self._upstream is None:
+            raise Absent("DJ512", f"collateral: not here, and nothing is fetched in offline mode: {request.name()}")
+        async with self._gate:
+            return await asyncio.to_thread(self._upstream.answer, request)
+
+    def _proved(self, request: Request, answer: Answer) -> Document:
+        if self._revoked is None:
+            raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
+        return documents.prove(request, answer, self._revoked, self._anchor)
+
+    def _proved_root(self, answer: Answer) -> Document:
+        found, self._revoked = documents.prove_root_crl(answer, self._anchor)
+        return found
+
+    async def _keep(self, found: Document) -> None:
+        """Keep it for ever and at hand, unless it has ended or is older than what is here."""
+        name, held = found.request.name(), self._held.get(found.request.name())
+        if held is not None and (found.evaluation_number, found.dated) < (held.evaluation_number, held.dated):
+            raise Untrusted("DJ513", f"collateral: older than what is here, of {held.dated:%FT%TZ}: {name}, {found.dated:%FT%TZ}")
+        if found.expires < self._moment():
+            raise Unavailable("DJ514", f"collateral: the upstream has only what ended {found.expires:%FT%TZ}: {name}")
+        await asyncio.to_thread(self._table.write, {name: Answer(body=found.body, chain=found.chain)})
+        self._hold(found)
+
+    def _hold(self, found: Document) -> None:
+        name = found.request.name()
+        self._held[name] = found
+        ahead = found.expires - (found.expires - found.dated) * (AHEAD + SPREAD * self._chance())
+        self._due[name] = max(ahead, self._moment() + SOONEST)
+        self._failures.pop(name, None)
+        self._metrics.holds(name, found.expires)
+
+    def _read(self, name: str, answer: Answer) -> Document:
+        return self._proved(documents.named(name), answer)
+
+    def _take(self, name: str, proved: Callable[[], Document]) -> None:
+        try:
+            self._hold(proved())
+        except DonjonError as error:
+            say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
+
+    def _drop_revoked(self) -> None:
+        """A newer list of the root's may revoke who signed what is here."""
+        for name, each in tuple(self._held.items()):
+            if name != _ROOT.name():
+                del self._held[name]
+                self._take(name, partial(self._proved, each.request, Answer(body=each.body, chain=each.chain)))

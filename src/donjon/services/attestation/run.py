@@ -1,0 +1,131 @@
+"""Builds the attestation service's objects and serves until it is told to stop."""
+
+import asyncio
+import logging
+import random
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+
+from starlette.applications import Starlette
+
+from donjon import __version__
+from donjon.adapters import clock
+from donjon.adapters.http import Answer, ProbeServer, Routes
+from donjon.adapters.http.folder import FolderContexts
+from donjon.adapters.http.guarded import GuardedServer, Limits
+from donjon.adapters.intel import pcs
+from donjon.adapters.logs import log_to_stderr, say
+from donjon.adapters.metrics import exposition
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import Database
+from donjon.errors import DonjonError
+from donjon.pki.intel import INTEL
+from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.pccs import Pccs
+from donjon.services.attestation.settings import AttestationSettings, Mode
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
+
+
+def run(settings: AttestationSettings) -> None:
+    """Run the service; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
+    log_to_stderr()
+    asyncio.run(_until_signalled(settings))
+
+
+def check(settings: AttestationSettings) -> None:
+    """Open what the service would open; raises what it would raise."""
+    if settings.tls is not None:
+        FolderContexts(settings.tls, _tell)
+    database = Database(settings.database)
+    try:
+        database.migrate()
+    finally:
+        database.close()
+
+
+async def _until_signalled(settings: AttestationSettings) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await serve(settings, stopped)
+
+
+async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: Callable[[int], None] | None = None) -> None:
+    """Serve until it is to be stopped, and then as long as somebody is being answered; `listens` is told the port."""
+    metrics = AttestationMetrics(__version__)
+    contexts = None if settings.tls is None else FolderContexts(settings.tls, _tell)
+    with ExitStack() as stack:
+        database = Database(settings.database)
+        stack.callback(database.close)
+        database.migrate()
+        upstream = stack.enter_context(pcs.opened(settings.upstream)) if settings.mode is Mode.LAZY else None
+        cache = Cache(
+            table=CollateralTable(database),
+            upstream=upstream,
+            anchor=settings.anchor,
+            moment=clock.moment if settings.moment is None else lambda: settings.moment or clock.moment(),
+            seconds=clock.monotonic,
+            chance=random.random,
+            metrics=metrics,
+        )
+        cache.load()
+        application = Starlette(routes=Pccs(cache, metrics, settings.admin_token_hash).routes())
+        host, port = settings.listen
+        server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
+        metrics.count_connections(lambda: server.connections)
+        probes = ProbeServer(_probes(metrics, cache, stopped), host=settings.probes[0], port=settings.probes[1])
+        _announce(settings)
+        refreshing = asyncio.create_task(_refresh(cache))
+        try:
+            await probes.start()
+            port = await server.start()
+            if listens is not None:
+                listens(port)
+            await stopped.wait()
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
+            await server.close(settings.drain)
+            await cache.close()
+            await probes.close()
+            say(LOG, "attestation service stopped")
+
+
+async def _refresh(cache: Cache) -> None:
+    """Look now and then at what nobody asks for."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        with suppress(DonjonError):  # Told where it happened.
+            await cache.refresh(everything=False)
+
+
+def _announce(settings: AttestationSettings) -> None:
+    say(LOG, "attestation service starts", version=__version__, listen=settings.listen, mode=settings.mode)
+    unsafe = {
+        "unsafe-http": settings.tls is None,
+        "unsafe-trust-root": settings.anchor != INTEL,
+        "unsafe-clock": settings.moment is not None,
+    }
+    if named := [name for name, chosen in unsafe.items() if chosen]:
+        say(LOG, "settings that weaken security", level=logging.WARNING, settings=named)
+
+
+def _tell(error: DonjonError | None) -> None:
+    if error is None:
+        say(LOG, "certificate in use")
+    else:
+        say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
+
+
+def _probes(metrics: AttestationMetrics, cache: Cache, stopped: asyncio.Event) -> Routes:
+    ready, not_ready = Answer(status=200, body=b"ok\n"), Answer(status=503, body=b"nothing could be answered, or stopping\n")
+    return {
+        "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
+        "/healthz": lambda: ready,
+        "/readyz": lambda: ready if cache.usable() and not stopped.is_set() else not_ready,
+    }

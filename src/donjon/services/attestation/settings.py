@@ -1,0 +1,164 @@
+"""What the service is told at start: by flag, else DONJON_… in the environment, else a TOML file; all faults are told at once."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from donjon.errors import DonjonError, Misconfigured
+from donjon.pki import intel
+from donjon.pki.intel import Anchor
+
+MAX_FILE = 1 << 20  # bytes
+
+_HASH = re.compile(r"[0-9A-Fa-f]{128}", re.ASCII)
+
+
+class Mode(StrEnum):
+    """Whether collateral that is not here is fetched."""
+
+    LAZY = "lazy"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationSettings:
+    """What `read` has made of all that was told."""
+
+    listen: tuple[str, int]
+    probes: tuple[str, int]
+    tls: Path | None  # a folder with tls.crt and tls.key; `None`: plain HTTP
+    database: str
+    mode: Mode
+    upstream: str | None  # `None`: Intel's own service
+    anchor: Anchor
+    admin_token_hash: bytes | None  # SHA-512
+    moment: datetime | None  # at which collateral is judged, instead of now
+    drain: float  # seconds for who is being answered when we stop
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One of them: how its text is read (a `ValueError` says what was expected), its default, and what it is for."""
+
+    read: Callable[[str], object]
+    default: str
+    told: str
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("ADDRESS:PORT, such as 127.0.0.1:8081")
+    return host.strip("[]"), int(port)
+
+
+def _mode(text: str) -> Mode:
+    if text not in set(Mode):
+        raise ValueError(" or ".join(Mode))
+    return Mode(text)
+
+
+def _upstream(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.query:
+        raise ValueError("the address of a PCCS, such as https://pccs.example:8081")
+    return text
+
+
+def _anchor(text: str) -> Anchor:
+    if not text:
+        return intel.INTEL
+    try:
+        return intel.anchor(Path(text).read_bytes()[:MAX_FILE])
+    except (OSError, DonjonError) as error:
+        raise ValueError(f"a root certificate in PEM or DER: {error}") from error
+
+
+def _hash(text: str) -> bytes | None:
+    if text and not _HASH.fullmatch(text):
+        raise ValueError("the SHA-512 of a token in 128 hexadecimal digits")
+    return bytes.fromhex(text) or None
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError("a moment like 2026-01-31T00:00:00Z") from error
+
+
+def _switch(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,3}(\.\d)?", text, re.ASCII):
+        raise ValueError("seconds, 0 to 999")
+    return float(text)
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "listen": Setting(_address, "127.0.0.1:8081", "ADDRESS:PORT to serve at."),
+    "probes": Setting(_address, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."),
+    "tls-dir": Setting(_folder, "", "Folder with tls.crt and tls.key; taken up again when they change."),
+    "unsafe-http": Setting(_switch, "false", "true: serve without TLS."),
+    "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "Where collateral is kept."),
+    "mode": Setting(_mode, "lazy", "lazy: fetch what is not here; offline: fetch nothing."),
+    "upstream": Setting(_upstream, "", "A PCCS to fetch from; Intel's own service, else."),
+    "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
+    "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
+    "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
+    "drain": Setting(_seconds, "10", "Seconds for who is being answered when the service stops."),
+}
+"""Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
+
+
+def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AttestationSettings:
+    """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that tells every fault."""
+    faults: list[str] = []
+    found = _file(text, faults)
+    values: dict[str, object] = {}
+    for name, setting in SETTINGS.items():
+        variable = f"DONJON_{name.replace('-', '_').upper()}"
+        given = flags.get(name), environment.get(variable), found.pop(name, None)
+        whence = ("--" + name, variable, f"{name} in the file")
+        said, where = next(((each, told) for each, told in zip(given, whence, strict=True) if each is not None), (None, name))
+        try:
+            values[name] = setting.read(setting.default if said is None else said)
+        except ValueError as error:
+            faults.append(f"{where}: {said!r}, expected {error}")
+    faults += [f"{name} in the file: no such setting" for name in found]
+    if "tls-dir" in values and "unsafe-http" in values and (values["tls-dir"] is None) is not values["unsafe-http"]:
+        faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
+    if faults:
+        raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
+    return _made(values)
+
+
+def _file(text: str, faults: list[str]) -> dict[str, str]:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"file: no TOML: {error}")
+        return {}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in content.items()}
+
+
+def _made(values: Mapping[str, object]) -> AttestationSettings:
+    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "admin-token-hash": "admin_token_hash"}
+    return AttestationSettings(**{named.get(name, name): value for name, value in values.items() if name != "unsafe-http"})  # type: ignore[arg-type] # Each was read by its own reader.

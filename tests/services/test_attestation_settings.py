@@ -1,0 +1,113 @@
+"""What the attestation service is told, and by whom first."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.adapters.https import SERVING
+
+from donjon.cli.attestation import attestation
+from donjon.errors import DonjonError, Misconfigured
+from donjon.pki.intel import INTEL
+from donjon.services.attestation import run
+from donjon.services.attestation.settings import AttestationSettings, Mode, read
+
+HTTP = {"unsafe-http": "true"}
+HASH = hashlib.sha512(b"token").hexdigest()
+
+
+def test_nothing_but_the_choice_of_transport_must_be_said() -> None:
+    assert read(HTTP, {}, "") == AttestationSettings(
+        listen=("127.0.0.1", 8081),
+        probes=("127.0.0.1", 9810),
+        tls=None,
+        database="sqlite:////var/lib/donjon/attestation.db",
+        mode=Mode.LAZY,
+        upstream=None,
+        anchor=INTEL,
+        admin_token_hash=None,
+        moment=None,
+        drain=10.0,
+    )
+
+
+def test_a_flag_is_taken_before_the_environment_and_that_before_the_file() -> None:
+    file = 'listen = "127.0.0.1:1"\nprobes = "127.0.0.1:2"\nmode = "offline"\ntls-dir = "/tls"\ndrain = 3\n'
+    environment = {"DONJON_LISTEN": "[::1]:3", "DONJON_PROBES": "127.0.0.1:4", "DONJON_UNSAFE_CLOCK": "2025-01-02T03:04:05Z"}
+    found = read({"listen": "0.0.0.0:5", "mode": None, "admin-token-hash": HASH.upper()}, environment, file)
+    assert (found.listen, found.probes, found.mode, found.drain) == (("0.0.0.0", 5), ("127.0.0.1", 4), Mode.OFFLINE, 3.0)  # noqa: S104
+    assert found.moment == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert (found.tls, found.admin_token_hash) == (Path("/tls"), hashlib.sha512(b"token").digest())
+    assert read(HTTP, environment, "").listen == ("::1", 3)
+
+
+def test_all_faults_are_told_at_once_each_with_its_place() -> None:
+    wrong = {"listen": "nowhere", "upstream": "ftp://x", "admin-token-hash": "secret", "unsafe-trust-root": "/nowhere"}
+    with pytest.raises(Misconfigured) as told:
+        read(wrong, {"DONJON_MODE": "eager", "DONJON_DRAIN": "-1"}, 'listn = "x"\nunsafe-clock = "now"\n')
+    assert told.value.code == "DJ500"
+    for words in (
+        "--listen: 'nowhere', expected ADDRESS:PORT",
+        "--upstream: 'ftp://x', expected",
+        "--admin-token-hash: 'secret', expected the SHA-512",
+        "--unsafe-trust-root: '/nowhere', expected a root certificate",
+        "DONJON_MODE: 'eager', expected lazy or offline",
+        "DONJON_DRAIN: '-1', expected seconds",
+        "listn in the file: no such setting",
+        "unsafe-clock in the file: 'now', expected a moment",
+        "tls-dir, unsafe-http: expected",
+    ):
+        assert words in told.value.message
+
+
+@pytest.mark.parametrize("both", [{}, {"tls-dir": "/tls", "unsafe-http": "true"}])
+def test_tls_is_left_out_only_by_name(both: dict[str, str]) -> None:
+    with pytest.raises(Misconfigured, match="unsafe-http"):
+        read(both, {}, "")
+
+
+def test_a_file_that_is_no_toml_is_a_fault() -> None:
+    with pytest.raises(Misconfigured, match="file: no TOML"):
+        read(HTTP, {}, "listen")
+
+
+def check(*said: str) -> DonjonError | None:
+    """How `--check` ends."""
+    done = CliRunner().invoke(attestation, ["serve", "--check", *said])
+    assert isinstance(done.exception, DonjonError) or done.output == "the settings are good\n", done.output
+    return done.exception if isinstance(done.exception, DonjonError) else None
+
+
+def test_check_opens_what_the_service_would_open(tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path}/x.db")
+    assert check("--unsafe-http=true", *database) is None
+    (tmp_path / "config.toml").write_text(f'tls-dir = "{tmp_path}"\n')
+    config = ("--config", str(tmp_path / "config.toml"), *database)
+    missing = check(*config)
+    (tmp_path / "tls.crt").write_bytes(SERVING.certificate)
+    (tmp_path / "tls.key").write_bytes(SERVING.key)
+    assert (missing.code if missing else "", check(*config)) == ("DJ146", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (("--database", "sqlite:////nowhere/x.db"), "DJ502"),
+        (("--database", "postgresql://x/y"), "DJ501"),
+        (("--config", "/nowhere.toml"), "DJ503"),
+        (("--listen", "x"), "DJ500"),
+    ],
+)
+def test_check_tells_what_would_keep_it_from_starting(said: tuple[str, str], code: str) -> None:
+    found = check("--unsafe-http=true", *said)
+    assert found is not None
+    assert found.code == code
+
+
+def test_without_check_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[AttestationSettings] = []
+    monkeypatch.setattr(run, "run", given.append)
+    done = CliRunner().invoke(attestation, ["serve", "--unsafe-http", "true", "--mode", "offline"], catch_exceptions=False)
+    assert (done.exit_code, given[0].mode) == (0, Mode.OFFLINE)
