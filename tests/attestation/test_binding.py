@@ -13,6 +13,7 @@ from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
 from donjon.attestation.binding import Data, Held
 from donjon.attestation.claims import Statement
 from donjon.errors import Malformed, Untrusted
+from donjon.simulation.intel.reports import TEE_TCB_SVN
 
 DATA = b'{"key": {"kty": "EC"}, "level": 1.5}'
 KSS = 0x85
@@ -155,6 +156,31 @@ def test_a_trust_domain_is_told_by_the_profile() -> None:
         f"tdx_td_attributes_{name}" for name in ("debug", "key_locker", "perfmon", "protection_keys")
     }
     assert found["tdx_td_attributes_septve_disable"] is True
+
+
+def test_each_measurement_of_a_trust_domain_stands_under_its_own_name() -> None:
+    fields = {
+        "mrtd": "mrtd",
+        "mrseam": "mrseam",
+        "mr_config_id": "mrconfigid",
+        "mr_owner": "mrowner",
+        "mr_owner_config": "mrownerconfig",
+    }
+    values = {field: bytes([number]) * 48 for number, field in enumerate(fields, 1)}
+    rtmrs = tuple(bytes([number]) * 48 for number in range(0xA0, 0xA4))
+    found = stated(accepted("v4 TDX 1.0", rtmrs=rtmrs, report_data=hashed(), **values), Held()).said
+    assert {field: found[f"tdx_{name}"] for field, name in fields.items()} == {
+        field: value.hex() for field, value in values.items()
+    }
+    assert [found[f"tdx_rtmr{number}"] for number in range(4)] == [value.hex() for value in rtmrs]
+    assert found["tdx_report_data"] == hashed().hex()
+
+
+@pytest.mark.parametrize(("tee_tcb_svn", "expected"), [("0501", 0x0105), ("0d01", 269)])
+def test_the_modules_svn_is_both_its_numbers(tee_tcb_svn: str, expected: int) -> None:
+    """As Intel's own tokens have it: 0d01… is 269."""
+    svn = bytes.fromhex(tee_tcb_svn) + TEE_TCB_SVN[2:]
+    assert stated(accepted("v4 TDX 1.0", tee_tcb_svn=svn), Held()).said["tdx_seamsvn"] == expected
 
 
 def test_collateral_is_named_by_what_the_quote_was_judged_by() -> None:

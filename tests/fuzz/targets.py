@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.attestation import recordings
 from tests.fuzz import signed
 
 from donjon.attestation import description, evidence, quote
 from donjon.collateral import highwater, identity, received, tcbinfo, trusted
 from donjon.errors import DonjonError
-from donjon.pki import crl, intel, pck, pem
+from donjon.maa import policies, requests
+from donjon.maa.versions import AttestationType
+from donjon.pki import crl, intel, pck, pem, signers
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "vectors"
@@ -55,6 +58,18 @@ def _unwrapped(data: bytes) -> None:
     received.unwrapped(data, "tcbInfo")
 
 
+def _policy_token(data: bytes) -> None:
+    policies.kept(requests.policy_token(data))
+
+
+def _draft(data: bytes) -> None:
+    policies.draft(data.decode("utf-8", "replace"))
+
+
+def _bodies(path: str) -> Callable[[], list[bytes]]:
+    return lambda: [each.body.encode() for each in recordings.under(path) if each.body]
+
+
 TARGETS: Mapping[str, Target] = {
     "quote": Target(_quote, _files("*/quotes/*.bin", 12)),
     "chain": Target(lambda data: pem.parse(data, 3), _files("intel-collateral/certs/*.pem", 9)),
@@ -69,5 +84,9 @@ TARGETS: Mapping[str, Target] = {
     "signed_certificate": Target(signed.certificate, signed.bodies_of_certificates),
     "signed_extension": Target(signed.extension, signed.extensions),
     "signed_crl": Target(signed.revocations, signed.bodies_of_revocations),
+    "attest_request": Target(lambda data: requests.attest(data, AttestationType.SGX_ENCLAVE), _bodies("/attest/SgxEnclave")),
+    "policy_token": Target(_policy_token, _bodies("/policies/")),
+    "draft": Target(_draft, _bodies("/policies/")),
+    "signer": Target(signers.parse, _certificates),
     "state": Target(highwater.parse, lambda: [highwater.encode(highwater.HighWater())]),
 }

@@ -206,8 +206,8 @@ def test_a_policy_that_asks_for_an_unknown_baseline_is_refused_when_it_is_set() 
     assert refused.value.code == "DJ433"
 
 
-def certificate_token(by: str = "owner", of: str = "heir") -> str:
-    return token(json.dumps({"policyCertificate": {"kty": "RSA", "x5c": x5c(certificate(of))}}).encode(), name=by)
+def certificate_token(by: str = "owner", of: str = "heir", **more: object) -> str:
+    return token(json.dumps({"policyCertificate": {"kty": "RSA", "x5c": x5c(certificate(of))}, **more}).encode(), name=by)
 
 
 def test_a_holder_of_a_trusted_certificate_adds_and_removes_others() -> None:
@@ -230,9 +230,10 @@ def test_a_holder_of_a_trusted_certificate_adds_and_removes_others() -> None:
         (lambda: put_together({"alg": "none"}, b"{}"), isolated, "DJ442"),
         (token, isolated, "DJ446"),
         (lambda: token(b""), isolated, "DJ210"),
+        (lambda: certificate_token(AttestationPolicy=""), isolated, "DJ446"),
         (certificate_token, lambda: AAD, "DJ447"),
     ],
-    ids=["a stranger", "itself", "nobody", "a policy", "a reset", "none to manage"],
+    ids=["a stranger", "itself", "nobody", "a policy", "a reset", "both", "none to manage"],
 )
 def test_nobody_else_changes_the_certificates(make: Making, trust: Callable[[], Trust], code: str) -> None:
     with pytest.raises(DonjonError) as refused:
