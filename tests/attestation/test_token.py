@@ -25,6 +25,7 @@ from donjon.attestation.claims import Statement
 from donjon.attestation.token import Algorithm, Authorities, Authority
 from donjon.errors import Malformed, Misconfigured
 from donjon.kube.json import JsonObject
+from donjon.pki import pem
 from donjon.policy import parsing
 from donjon.policy.decision import Decision, Verdict
 
@@ -268,6 +269,20 @@ def test_a_certificate_of_another_key_is_refused() -> None:
     with pytest.raises(Misconfigured) as refused:
         signing.signer(one, signing.self_signed(other, signers.REAL, MOMENT, timedelta(days=1)))
     assert refused.value.code == "DJ437"
+
+
+def test_a_certificate_is_read_in_pem_too() -> None:
+    key = signing.fresh_key(Algorithm.ES256)
+    der = signing.self_signed(key, signers.REAL, MOMENT, timedelta(days=1))
+    assert signing.signer(key, pem.encode((der,))).jwk() == signing.signer(key, der).jwk()
+
+
+def test_keys_are_published_side_by_side_while_one_follows_another() -> None:
+    older, newer = (signers.authority(algorithm) for algorithm in Algorithm)
+    keys = token.key_set(older, newer)["keys"]
+    assert isinstance(keys, list)
+    assert [key["kid"] for key in keys if isinstance(key, dict)] == [older.signer.kid, newer.signer.kid]
+    assert older.signer.kid != newer.signer.kid
 
 
 def test_no_two_tokens_have_one_name() -> None:

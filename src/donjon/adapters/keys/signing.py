@@ -23,7 +23,7 @@ from joserfc.jwk import ECKey, RSAKey
 from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured
 from donjon.kube.json import JsonObject
-from donjon.pki import selfsigned
+from donjon.pki import pem, selfsigned
 
 MAX_PEM = 64 << 10  # bytes
 RSA_BITS = 2048  # at least, and of new keys
@@ -52,21 +52,24 @@ class KeySigner:
         return jws.serialize_compact(dict(header), payload, self._key, [self.algorithm])
 
 
-def signer(pem: bytes, certificate: bytes) -> KeySigner:
-    """What signs with the key of that PEM text; `certificate`, in DER, is its own. Raises `Misconfigured` DJ437."""
-    key = _read(pem)
+def signer(text: bytes, certificate: bytes) -> KeySigner:
+    """What signs with the key of that text in PEM; `certificate`, in PEM or DER, is its own.
+
+    Raises `Misconfigured` DJ437, and `Malformed` DJ204 for a certificate in PEM that is none.
+    """
+    key, own = _read(text), pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
     algorithm = Algorithm.RS256 if isinstance(key, RSAPrivateKey) else Algorithm.ES256
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if _public(certificate) != public:
+    if _public(own) != public:
         raise Misconfigured("DJ437", "signing key: the certificate is another key's")
     kid = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
     handle = RSAKey.import_key(key) if isinstance(key, RSAPrivateKey) else ECKey.import_key(key)
-    return KeySigner(algorithm, kid, handle, certificate)
+    return KeySigner(algorithm, kid, handle, own)
 
 
-def self_signed(pem: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
+def self_signed(text: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
     """A certificate of that key in the name of the issuer, in DER; raises `Misconfigured` DJ437."""
-    return selfsigned.certificate(_read(pem), issuer, x509.random_serial_number(), moment, lifetime)
+    return selfsigned.certificate(_read(text), issuer, x509.random_serial_number(), moment, lifetime)
 
 
 def fresh_key(algorithm: Algorithm) -> bytes:
@@ -80,11 +83,11 @@ def fresh_jti() -> str:
     return secrets.token_hex(_JTI)
 
 
-def _read(pem: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
-    if len(pem) > MAX_PEM:
-        raise Misconfigured("DJ437", f"signing key: {len(pem)} bytes, expected at most {MAX_PEM}")
+def _read(text: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
+    if len(text) > MAX_PEM:
+        raise Misconfigured("DJ437", f"signing key: {len(text)} bytes, expected at most {MAX_PEM}")
     try:
-        key = load_pem_private_key(pem, password=None)
+        key = load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:  # A TypeError where it is encrypted.
         raise Misconfigured("DJ437", "signing key: expected one in PEM, without a password") from error
     match key:
