@@ -8,7 +8,10 @@ import click
 
 from donjon.cli.quote import AT, FORM, TRUST_ROOT, UPDATE, work
 
-_STATING = "donjon.cli.stating"
+_STATING, _CARRYING = "donjon.cli.stating", "donjon.cli.carrying"
+DATABASE = click.option(
+    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's: sqlite:///PATH."
+)
 
 
 @click.group()
@@ -43,3 +46,28 @@ def show(path: Path, *, at: datetime | None, unsafe_trust_root: Path | None, for
     Exit code 0 all holds, 1 something has ended or is not to be trusted, 2 malformed, 3 not to be had.
     """
     sys.exit(work(_STATING).show(path, at, unsafe_trust_root, form))
+
+
+@collateral.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@DATABASE
+@TRUST_ROOT
+def export(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None:
+    """Write all collateral of an attestation service's database into one file, each document verified.
+
+    Exit code 0 written, 1 something in it is not to be trusted, 3 the database cannot be read.
+    """
+    sys.exit(work(_CARRYING).export(file, database, unsafe_trust_root))
+
+
+@collateral.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@DATABASE
+@TRUST_ROOT
+def import_(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None:
+    """Take the collateral of such a file into a database: all of it, each document verified and none older than what is there.
+
+    A service that runs on the database serves it after its next start.
+    Exit code 0 taken, 1 not to be trusted or older, 2 malformed, 3 file or database cannot be read.
+    """
+    sys.exit(work(_CARRYING).import_(file, database, unsafe_trust_root))

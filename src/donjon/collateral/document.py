@@ -62,6 +62,13 @@ def prove(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Doc
     return _document(request, answer, _read(request, signed.text), signer)
 
 
+def check_not_older(found: Document, held: Document | None) -> None:
+    """Raises `Untrusted` DJ513 where the document is older than the one that is held."""
+    if held is not None and (found.evaluation_number, found.dated) < (held.evaluation_number, held.dated):
+        told = f"of {held.dated:%FT%TZ}: {found.request.name()}, {found.dated:%FT%TZ}"
+        raise Untrusted("DJ513", f"collateral: older than what is here, {told}")
+
+
 def _pck_crl(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
     authority = _unrevoked(answer.chain, anchor, intel.PCK_CAS, revoked)
     if request.query["ca"] != _AUTHORITIES[authority.role]:
@@ -127,6 +134,19 @@ _READERS: Mapping[str, Callable[[Request, bytes], _Read]] = {
     "/tdx/certification/v4/qe/identity": _qe_identity(Tee.TDX),
     "/sgx/certification/v4/qve/identity": _qve_identity,
 }
+
+
+def prove_all(answers: Mapping[str, Answer], anchor: Anchor) -> dict[str, Document]:
+    """Every document by its name, all proved under one list of the root's, which must be among them.
+
+    Raises as `prove` does, and `Malformed` DJ511 where the list is missing or a name is none.
+    """
+    root = plan.root_ca_crl().name()
+    if root not in answers:
+        raise Malformed("DJ511", "collateral: without the root's revocation list nothing of it is proved")
+    listed, revoked = prove_root_crl(answers[root], anchor)
+    others = {name: prove(named(name), answer, revoked, anchor) for name, answer in answers.items() if name != root}
+    return {root: listed, **others}
 
 
 def named(name: str) -> Request:

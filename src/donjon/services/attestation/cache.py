@@ -17,7 +17,7 @@ from donjon.collateral import document as documents
 from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.plan import Absent, Answer, Request
-from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.errors import DonjonError, Unavailable
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
 from donjon.sgx.platform import Ca
@@ -199,8 +199,7 @@ class Cache:
     async def _keep(self, found: Document) -> None:
         """Keep it for ever and at hand, unless it has ended or is older than what is here."""
         name, held = found.request.name(), self._held.get(found.request.name())
-        if held is not None and (found.evaluation_number, found.dated) < (held.evaluation_number, held.dated):
-            raise Untrusted("DJ513", f"collateral: older than what is here, of {held.dated:%FT%TZ}: {name}, {found.dated:%FT%TZ}")
+        documents.check_not_older(found, held)
         if found.expires < self._moment():
             raise Unavailable("DJ514", f"collateral: the upstream has only what ended {found.expires:%FT%TZ}: {name}")
         await asyncio.to_thread(self._table.write, {name: Answer(body=found.body, chain=found.chain)})
