@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject
@@ -18,7 +18,6 @@ MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
 
 _BYTE = 0xFF
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False) -> "Members":
@@ -56,6 +55,23 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_refuse, pars
 _WITH_FRACTIONS = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)
 
 
+def hexadecimal(text: str) -> bytes:
+    """The bytes for which digits stand, two each; none where it is not digits alone: the library's reader skips spaces."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    return found if 2 * len(found) == len(text) else b""
+
+
+def _all_whole(values: list[Json]) -> TypeGuard[list[int]]:
+    return {*map(type, values)} == {int}  # By the exact type: `True` is no number.
+
+
+def _all_text(values: list[Json]) -> TypeGuard[list[str]]:
+    return {*map(type, values)} <= {str}
+
+
 @dataclass(frozen=True, slots=True)
 class Members:
     """An object of a document, whose members are asked for by name and type; each raises `Malformed` DJ211 for another one."""
@@ -88,20 +104,17 @@ class Members:
 
     def flat(self, names: tuple[str, ...]) -> bytes:
         """Numbers from 0 to 255 under these names."""
-        return self._bytes(names[0], [self.content.get(name) for name in names])
+        return self._bytes(names[0], list(map(self.content.get, names)))
 
     def _bytes(self, name: str, values: list[Json]) -> bytes:
-        whole = [value for value in values if type(value) is int and 0 <= value <= _BYTE]
-        if len(whole) != len(values):
+        if not _all_whole(values) or min(values) < 0 or max(values) > _BYTE:
             self._refuse(name, f"numbers from 0 to {_BYTE}")
-        return bytes(whole)
+        return bytes(values)
 
     def octets(self, name: str, length: int) -> bytes:
         """That many bytes in hexadecimal."""
-        value = self.text(name)
-        if len(value) != 2 * length or not _HEX.fullmatch(value):
-            self._refuse(name, f"{length} bytes in hexadecimal")
-        return bytes.fromhex(value)
+        found = hexadecimal(self.text(name))
+        return found if len(found) == length else self._refuse(name, f"{length} bytes in hexadecimal")
 
     def date(self, name: str) -> datetime:
         """A moment in UTC, as Intel writes it: 2026-01-31T00:00:00Z."""
@@ -125,16 +138,15 @@ class Members:
         value = self.content.get(name)
         if not isinstance(value, list) or not value:
             self._refuse(name, "a list with one object at least")
-        return [
-            Members(f"{self.subject}.{name}", each) if isinstance(each, dict) else self._refuse(name, "objects") for each in value
-        ]
+        subject = f"{self.subject}.{name}"
+        return [Members(subject, each) if isinstance(each, dict) else self._refuse(name, "objects") for each in value]
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings; none where there is no such member."""
         value = self.content.get(name, [])
         if not isinstance(value, list):
             self._refuse(name, "a list of strings")
-        return tuple(each if isinstance(each, str) else self._refuse(name, "strings") for each in value)
+        return tuple(value) if _all_text(value) else self._refuse(name, "strings")
 
     def _refuse(self, name: str, expected: str) -> NoReturn:
         raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {str(self.content.get(name))[:40]!r}")

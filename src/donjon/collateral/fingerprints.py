@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from donjon.collateral import received
 from donjon.collateral.received import Collateral
 from donjon.pki import pem
+from donjon.pki.intel import Certificate
 
-_SIGNERS = 2  # TCB signer, root
 _END = b"\0"
+
+Chain = tuple[Certificate, Certificate]  # TCB signer, root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +29,21 @@ class Fingerprints:
     root_ca_crl: str  # which revokes, or does not, both signers
 
 
-def of(collateral: Collateral) -> Fingerprints:
-    """The fingerprints of that collateral; raises `Malformed` DJ204 for a chain that is none."""
+def of(collateral: Collateral, tcb_info_chain: Chain, qe_identity_chain: Chain) -> Fingerprints:
+    """The fingerprints of that collateral, and of who signed its two documents."""
     files = received.files(collateral)
+    signers = _chain(tcb_info_chain)
     return Fingerprints(
         tcb_info=_hash(files["tcb_info.json"]),
-        tcb_info_chain=_hash(_chain(collateral.tcb_info_issuer_chain)),
+        tcb_info_chain=signers,
         qe_identity=_hash(files["qe_identity.json"]),
-        qe_identity_chain=_hash(_chain(collateral.qe_identity_issuer_chain)),
+        qe_identity_chain=signers if qe_identity_chain == tcb_info_chain else _chain(qe_identity_chain),
         root_ca_crl=_hash(pem.encode((collateral.root_ca_crl,), pem.CRL)),
     )
 
 
-def _chain(text: bytes) -> bytes:
-    return pem.encode(pem.parse(text, _SIGNERS))
+def _chain(chain: Chain) -> str:
+    return _hash(pem.encode(tuple(each.der for each in chain)))
 
 
 def _hash(text: bytes) -> str:

@@ -17,7 +17,6 @@ MAX_BUNDLE = 4 << 20  # bytes; real ones have less than 64 KiB
 
 _WRAPPED = rb'\s*\{\s*"%s"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}[\s\0]*'
 _LONG_FORM = 4  # bytes of tag and length where the length takes two (X.690, 8.1.3.5)
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +135,8 @@ def files(collateral: Collateral) -> dict[str, bytes]:
 
 def der(content: bytes) -> bytes:
     """A CRL's DER, also where a service wrote it in hexadecimal, or Intel's quote provider library put a zero byte behind it."""
-    text = content.strip().decode("latin-1")
-    if _HEX.fullmatch(text):
-        return bytes.fromhex(text)
+    if found := documents.hexadecimal(content.strip().decode("latin-1")):
+        return found
     whole = _LONG_FORM + int.from_bytes(content[2:_LONG_FORM], "big")
     return content[:whole] if content[:2] == b"\x30\x82" and content[whole:] == b"\0" else content
 
@@ -148,10 +146,10 @@ def _wrapped(text: bytes, name: str, signature: bytes) -> bytes:
 
 
 def _list(bundle: Members, name: str) -> bytes:
-    text = bundle.text(name)
-    if not _HEX.fullmatch(text):
+    found = documents.hexadecimal(bundle.text(name))
+    if not found:
         raise Malformed("DJ213", f"bundle: {name}: expected a CRL's DER in hexadecimal")
-    return bytes.fromhex(text)
+    return found
 
 
 def _optional(bundle: Members, name: str) -> bytes | None:

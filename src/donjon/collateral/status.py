@@ -25,13 +25,14 @@ class TcbStatus(StrEnum):
 TERMINAL = frozenset({TcbStatus.REVOKED, TcbStatus.NOT_SUPPORTED, TcbStatus.UNRECOGNIZED})
 """What nobody can accept."""
 
-_STATED = frozenset(TcbStatus) - {
+_CONCLUDED = {
     *(TcbStatus.TD_RELAUNCH_ADVISED, TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED),
     *(TcbStatus.NOT_SUPPORTED, TcbStatus.UNRECOGNIZED),
 }
+_STATED = {each.value: each for each in TcbStatus if each not in _CONCLUDED}
 """What a document can say; the others are concluded."""
 
 
 def parse(text: str) -> TcbStatus:
     """The status that a document states; `UNRECOGNIZED` for any other word."""
-    return next((each for each in _STATED if each == text), TcbStatus.UNRECOGNIZED)
+    return _STATED.get(text, TcbStatus.UNRECOGNIZED)

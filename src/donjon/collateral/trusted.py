@@ -66,9 +66,10 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     root_ca_crl = crl.prove(collateral.root_ca_crl, root)
     pck_crl = crl.prove(collateral.pck_crl, pck_ca)
     # 2. Who signs the documents.
-    tcb_info_signer, _ = issued_by_root(collateral.tcb_info_issuer_chain, anchor, SIGNER, root)
-    same = collateral.qe_identity_issuer_chain == collateral.tcb_info_issuer_chain
-    qe_identity_signer = tcb_info_signer if same else issued_by_root(collateral.qe_identity_issuer_chain, anchor, SIGNER, root)[0]
+    tcb_info_chain = qe_identity_chain = issued_by_root(collateral.tcb_info_issuer_chain, anchor, SIGNER, root)
+    if collateral.qe_identity_issuer_chain != collateral.tcb_info_issuer_chain:
+        qe_identity_chain = issued_by_root(collateral.qe_identity_issuer_chain, anchor, SIGNER, root)
+    tcb_info_signer, qe_identity_signer = tcb_info_chain[0], qe_identity_chain[0]
     for certificate in (root, pck_ca, tcb_info_signer, qe_identity_signer):
         check_not_revoked(certificate.role, certificate.serial, root_ca_crl)
     # 3. The documents' signatures, over the bytes received.
@@ -94,7 +95,7 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
         root=root,
         root_digest=anchor.digest(),
         digest=_digest(collateral.tcb_info, collateral.qe_identity),
-        fingerprints=fingerprints.of(collateral),
+        fingerprints=fingerprints.of(collateral, tcb_info_chain, qe_identity_chain),
         window=window,
         fresh_until=fresh_until,
         expires=min(window.ends, fresh_until),
