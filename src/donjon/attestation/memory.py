@@ -17,12 +17,14 @@ from datetime import datetime
 from typing import Generic, TypeVar, cast
 
 from donjon.attestation.tcb import TcbVerdict
+from donjon.pki import p256
 from donjon.pki.intel import Certificate
 from donjon.pki.p256 import PublicKey
 from donjon.pki.pck import PckPlatform
 
 MAX_PLATFORMS = 100_000  # each takes less than 3 KiB
 MAX_VERDICTS = 10_000
+MAX_KEYS = 1_000  # each takes about 2 KiB
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -85,6 +87,7 @@ class Memory:
         self.certified: Table[bytes, Certified] = Table(platforms)
         self.bound: Table[bytes, Bound] = Table(platforms)
         self.verdicts: Table[Hashable, TcbVerdict] = Table(MAX_VERDICTS)
+        self._keys: Table[bytes, PublicKey] = Table(min(platforms, MAX_KEYS))
         self._family: Table[object, object] = Table(MAX_VERDICTS)
 
     def keep_certified(self, key: bytes, certified: Certified) -> Certified:
@@ -99,6 +102,11 @@ class Memory:
             flags=same(of.flags),
         )
         return self.certified.keep(key, replace(certified, platform=platform))
+
+    def key_of(self, certified: Certified) -> PublicKey:
+        """The key of that PCK certificate, ready to verify with; of the platforms met last, it is so already."""
+        raw = certified.key
+        return self._keys.get(raw) or self._keys.keep(raw, p256.parse(raw))
 
     def keep_bound(self, key: bytes, bound: Bound) -> Bound:
         """Remember that key; what others are judged by, too, is kept once."""

@@ -106,7 +106,7 @@ def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> t
     """The PCK certificate of that chain, proved up to the root, and its key."""
     known = digest(collateral.root_digest, 0, chain)
     if (found := memory.certified.get(known)) is not None:
-        return found, p256.parse(found.key)
+        return found, memory.key_of(found)
     certificate, ca = _proved(chain, collateral)
     platform = pck.parse(certificate, ca.role)
     window = certificate.window

@@ -98,6 +98,7 @@ class Certificate:
     key: p256.PublicKey
     window: Window  # in which it and everything above it is good
     handle: x509.Certificate = field(repr=False, compare=False)
+    store: verification.Store = field(repr=False, compare=False)  # of it alone, which keeps its key ready for what it issued
 
 
 def anchor(certificate: bytes) -> Anchor:
@@ -122,9 +123,7 @@ def root(der: bytes, trusted: Anchor) -> Certificate:
         raise Untrusted("DJ222", "root certificate: its key did not sign it")
     _check_extensions(handle, Role.ROOT)
     _check_identifiers(handle, handle)
-    return Certificate(
-        role=Role.ROOT, whose=whose, der=der, serial=handle.serial_number, key=key, window=window_of(handle), handle=handle
-    )
+    return _certificate(Role.ROOT, whose, der, handle, window_of(handle))
 
 
 def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certificate:
@@ -133,15 +132,19 @@ def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certifica
     role = _role(handle, issuer, roles)
     _check_form(handle, role)
     window = window_of(handle).within(issuer.window)
-    policy = verification.PolicyBuilder().store(verification.Store([issuer.handle])).time(window.begins).max_chain_depth(0)
+    policy = verification.PolicyBuilder().store(issuer.store).time(window.begins).max_chain_depth(0)
     policy = policy.extension_policies(ca_policy=_AUTHORITIES, ee_policy=_POLICIES[role])
     try:
         policy.build_client_verifier().verify(handle, [])
     except verification.VerificationError as error:
         raise Untrusted("DJ222", f"{role}: not a certificate that {issuer.role} issued: {error}") from error
     _check_identifiers(handle, issuer.handle)
-    key = p256.of(handle)
-    return Certificate(role=role, whose=issuer.whose, der=der, serial=handle.serial_number, key=key, window=window, handle=handle)
+    return _certificate(role, issuer.whose, der, handle, window)
+
+
+def _certificate(role: Role, whose: str, der: bytes, handle: x509.Certificate, window: Window) -> Certificate:
+    key, serial, store = p256.of(handle), handle.serial_number, verification.Store([handle])
+    return Certificate(role=role, whose=whose, der=der, serial=serial, key=key, window=window, handle=handle, store=store)
 
 
 def read(der: bytes) -> x509.Certificate:
