@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from donjon.attestation.memory import MAX_PLATFORMS, Bound, Certified, Memory, Table
+from donjon.attestation.memory import MAX_KEYS, MAX_PLATFORMS, Bound, Certified, Memory, Table
 from donjon.attestation.quote import parse
 from donjon.attestation.verify import verify
 from donjon.collateral import received
@@ -108,7 +108,9 @@ def _memory(platforms: int) -> None:
     before = _resident()
     for number, key in enumerate(raw):
         mark = number.to_bytes(32, "big")
-        certified = filled.keep_certified(b"c" + mark[1:], _certified(model, mark))
+        certified = filled.keep_certified(b"c" + mark[1:], _certified(model, mark, bytes([*key])))
+        if number < MAX_KEYS:
+            filled.key_of(certified)
         filled.keep_bound(b"b" + mark[1:], Bound(p256.parse(key).handle, certified, (*bound.judged_by,)))
     entry = (_resident() - before) / platforms
     told = f"memory: {entry / 1024:.2f} KiB a platform at {platforms:,} of at most {MAX_PLATFORMS:,}"
@@ -117,7 +119,7 @@ def _memory(platforms: int) -> None:
     print(f"hit rate: {found / platforms:.3f} of platforms seen before, while no more than that are seen")
 
 
-def _certified(model: Certified, mark: bytes) -> Certified:
+def _certified(model: Certified, mark: bytes, key: bytes) -> Certified:
     """Another platform's of the same family, no byte of it shared with the model's."""
     of, half = model.platform, mark[16:]
     platform = PckPlatform(
@@ -134,7 +136,7 @@ def _certified(model: Certified, mark: bytes) -> Certified:
     )
     second = timedelta(seconds=int.from_bytes(half, "big"))
     serial = (1 << 150) + int.from_bytes(half, "big")
-    return Certified(mark + mark, serial, model.begins + second, model.ends - second, model.ca, platform)
+    return Certified(key, serial, model.begins + second, model.ends - second, model.ca, platform)
 
 
 def _resident() -> int:

@@ -24,7 +24,7 @@ from donjon.pki.pck import PckPlatform
 
 MAX_PLATFORMS = 100_000  # each takes less than 3 KiB
 MAX_VERDICTS = 10_000
-MAX_KEYS = 1_000  # each takes about 2 KiB
+MAX_KEYS = 100  # ready to verify with; each takes about 2 KiB
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -110,7 +110,7 @@ class Memory:
 
     def keep_bound(self, key: bytes, bound: Bound) -> Bound:
         """Remember that key; what others are judged by, too, is kept once."""
-        return self.bound.keep(key, replace(bound, judged_by=self._same(bound.judged_by)))
+        return self.bound.keep(key, Bound(bound.handle, bound.certified, self._same(bound.judged_by)))
 
     def _same(self, value: V) -> V:
         return cast("V", self._family.get(value) or self._family.keep(value, value))

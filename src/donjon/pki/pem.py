@@ -11,7 +11,7 @@ from donjon.errors import Malformed
 CERTIFICATE, CRL = b"CERTIFICATE", b"X509 CRL"  # RFC 7468, sections 5 and 6
 MAX_CHAIN = 32 << 10  # bytes; Intel's chains of three have less than 4 KiB
 
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]+={0,2}\r?\n)+)-----END CERTIFICATE-----(?:\r?\n)?")
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]++={0,2}+\r?\n)++)-----END CERTIFICATE-----(?:\r?\n)?")
 END = b"-----END CERTIFICATE-----\n"
 AFTER = b"\0 \t\r\n"  # what Intel's library and others leave behind a chain
 
