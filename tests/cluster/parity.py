@@ -58,15 +58,16 @@ def agree(cluster: Cluster, around: Surroundings, settings: Settings, batch: str
     assert sorted((*outcome.admitted, *outcome.refused)) == sorted(verdicts)
 
     differing = [told for name, verdict in verdicts.items() if (told := difference(name, verdict, outcome))]
-    assert differing == []
+    assert differing == [], "\n".join(differing)
     of_core = {name for name, words in outcome.refused.items() if any(each in words for each in CORE_VALIDATION)}
     reached = [verdict for name, verdict in verdicts.items() if name not in of_core]
-    assert outcome.warned == {
+    expected = {
         (finding.subject, finding.code)
         for verdict in reached
         for finding in verdict.findings
         if finding.severity is Severity.WARNING
     }
+    assert outcome.warned == expected, outcome.warned ^ expected
     assert len(of_core) < len(pods) / 2, "most pods reach the policies"
 
 
@@ -100,7 +101,7 @@ def agree_on_workloads(cluster: Cluster, folder: Path, around: Surroundings, set
             expected = [[each.code for each in verdict.findings if each.severity is severity] for severity in Severity][:2]
             if (found := warned(answer.headers.get_list("warning"), around.namespace)) != expected:
                 differing.append(f"{at(pod, 'metadata', 'name')}: the server warns {found}, the rules {expected}")
-    assert differing == []
+    assert differing == [], "\n".join(differing)
     assert compared > len(pods) / 2, "most workloads reach the policies"
 
 

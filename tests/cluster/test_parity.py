@@ -13,6 +13,7 @@ from tests.cluster import parity
 from donjon.admission.policies import for_pods
 from donjon.admission.printing import manifest
 from donjon.admission.settings import Settings, Surroundings, wired_by_policy
+from donjon.kube.json import Json, JsonObject
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster
@@ -42,8 +43,9 @@ def wait(asked: Callable[[], object]) -> None:
 
 def in_force(cluster: "Cluster", namespace: str) -> bool:
     """Each policy takes effect by itself; a service account is made a moment after its namespace."""
-    resources = {"limits": {"sgx.intel.com/epc": 10, "sgx.intel.com/enclave": 0}}
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "a", "resources": resources}]}}
+    resources: JsonObject = {"limits": {"sgx.intel.com/epc": 10, "sgx.intel.com/enclave": 0}}
+    containers: list[Json] = [{"name": "a", "image": "a", "resources": resources}]
+    pod: JsonObject = {"metadata": {"name": "p"}, "spec": {"containers": containers}}
     stdin = json.dumps({"apiVersion": "v1", "kind": "Pod", **pod})
     said = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=stdin, check=False)
     wired = cluster.kubectl(
@@ -62,7 +64,9 @@ def in_force(cluster: "Cluster", namespace: str) -> bool:
     installed = "/donjon-refuse" in cluster.kubectl("get", "validatingadmissionpolicybindings", "-o", "name")
     prefixes = (namespace, "donjon") if installed else (namespace,)
     seen = (any(f"'{prefix}-{kind}'" in said for prefix in prefixes) for kind in ("refuse", "warn"))
-    return all(seen) and "sgx.intel.com/enclave" in wired
+    maker = parity.workload("DaemonSet", pod)
+    told = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=json.dumps(maker), check=False)
+    return all(seen) and "sgx.intel.com/enclave" in wired and f"'{namespace}-warn-workloads'" in told
 
 
 @pytest.mark.parametrize("kind", parity.MAKERS)

@@ -3,13 +3,20 @@
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from donjon.admission.rules import SHOWN
+from donjon.admission.rules import SHOWN, UNSHOWN
+
+_ESCAPES = {ord(each): f"\\x{ord(each):02x}" for each in UNSHOWN}
 
 
 def text(value: str) -> str:
     """A string literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").translate(_ESCAPES)
     return f"'{escaped}'"
+
+
+def one_line(expression: str) -> str:
+    """That string without what ends a line or steers a terminal."""
+    return expression + "".join(f".replace({text(each)}, ' ')" for each in UNSHOWN)
 
 
 def listed(values: Iterable[str]) -> str:

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from donjon.admission.intent import Container, Intent, text
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.nodes import LargestNode
-from donjon.admission.rules import BEYOND_NODES, HOST_DEVICES, MAX_CONTAINERS, SHOWN, Rule, table
+from donjon.admission.rules import BEYOND_NODES, HOST_DEVICES, MAX_CONTAINERS, MAX_DEVICES, SHOWN, UNSHOWN, Rule, table
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
 from donjon.kube.asks import epc_total
 from donjon.kube.json import at
 from donjon.kube.names import AESMD, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import escaped
-from donjon.kube.quantities import MAX, canonical
+from donjon.kube.quantities import canonical
 
-_BOUNDS = {EPC: MAX} | {name: MAX // unit + 1 for name, unit in FOREIGN_EPC.items()}
-"""From where on a number is too much: what is written in Ki to Ei, the API server caps at the largest int64."""
+BOUNDS: Mapping[str, int] = {name: MAX_COUNTED // unit for name, unit in EPC_UNITS.items()} | dict.fromkeys(
+    (ENCLAVE, PROVISION), MAX_DEVICES
+)
+"""From where on a number is too much. The sum of all containers that may be in one pod is far below an int64, beyond which the
+scheduler and the kubelet wrap: the pod would seem to ask for less than nothing, and so would everybody else on its node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +105,13 @@ def _concerned(rule: Rule, intent: Intent, settings: Settings) -> tuple[Containe
     return concerned or None
 
 
+def _beyond(container: Container) -> tuple[str, ...]:
+    """What it asks too much of."""
+    return tuple(name for name, bound in BOUNDS.items() if container.limits.get(name, 0) >= bound)
+
+
 def _too_much(container: Container) -> bool:
-    return any(container.limits.get(name, 0) >= bound for name, bound in _BOUNDS.items())
+    return bool(_beyond(container))
 
 
 def _differing(container: Container) -> bool:
@@ -156,12 +164,13 @@ def _place(rule: Rule, concerned: Sequence[Container]) -> str:
 def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings) -> Finding:
     holes = {
         "containers": _shortened(", ".join(container.name for container in concerned)),
-        "quantities": _shortened(", ".join(map(_quantities, concerned))),
+        "quantities": _shortened(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
+        "counted": _shortened(", ".join(_quantities(each, _beyond(each)) for each in concerned)),
         "namespace": around.namespace,
         "node": intent.node,
-        "provider": _shortened(intent.quote_provider),
+        "provider": _shortened(_one_line(intent.quote_provider)),
         "number": str(len(intent.containers)),
-        "devices": _shortened(", ".join(intent.devices)),
+        "devices": _shortened(_one_line(", ".join(intent.devices))),
         "wiring": settings.wired_by,
         "asked": canonical(epc_total(intent.pod)),
         "largest": _largest(around.largest_node),
@@ -176,8 +185,13 @@ def _largest(node: LargestNode | None) -> str:
     return f"the largest of {node.of}, {node.name}, has {canonical(node.epc)}"
 
 
-def _quantities(container: Container) -> str:
-    return " and ".join(f"{name}: {container.written[name]}" for name in EPC_UNITS if name in container.written)
+def _quantities(container: Container, names: Iterable[str]) -> str:
+    return " and ".join(f"{name}: {container.written[name]}" for name in names if name in container.written)
+
+
+def _one_line(words: str) -> str:
+    """What someone else wrote, without what ends a line or steers a terminal."""
+    return words.translate(dict.fromkeys(map(ord, UNSHOWN), " "))
 
 
 def _shortened(listed: str) -> str:

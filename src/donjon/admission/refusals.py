@@ -11,9 +11,10 @@ from donjon.admission import cel
 from donjon.admission.intent import ASKED
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.reasons import BOUNDS
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, Rule, table
 from donjon.admission.settings import Settings
-from donjon.admission.wiring import MOST, SUFFIXES
+from donjon.admission.wiring import SUFFIXES
 from donjon.findings import Severity
 from donjon.kube.json import JsonObject
 from donjon.kube.names import (
@@ -29,7 +30,7 @@ from donjon.kube.names import (
     PROVISION,
     PROVISION_ALLOWED,
 )
-from donjon.kube.quantities import MAX, canonical
+from donjon.kube.quantities import canonical
 
 _CHANGED: JsonObject = {"apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
 WORKLOADS: tuple[JsonObject, ...] = (
@@ -38,8 +39,8 @@ WORKLOADS: tuple[JsonObject, ...] = (
     _CHANGED | {"apiGroups": [""], "resources": ["replicationcontrollers"]},
 )
 
-# Quantities of more than an int64 come as its largest number where they are written in Ki to Ei, which the API server caps.
-_BOUNDS = {EPC: str(MAX)} | {name: str(most + 1) for name, most in MOST.items()}
+_BOUNDS = {name: str(bound) for name, bound in BOUNDS.items()}
+_BEYOND = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity(variables.bound[n])) >= 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +136,14 @@ def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonOb
 def _unusual(place: Place, *, host_devices: bool) -> str:
     """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
 
-    Plain is one enclave device, whole MiB or GiB of EPC, and no more of ours: about that no rule has anything to say. Larger
-    units are written as these up to an int64, beyond which the API server caps.
+    Plain is one enclave device, whole MiB or GiB of EPC below 10 TiB, and no more of ours: no rule has anything to say of that.
     """
     containers = f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
     limits, epc, enclave = "c.resources.limits", cel.text(EPC), cel.text(ENCLAVE)
     rare = cel.any_of(f"{cel.text(name)} in {limits}" for name in (*FOREIGN_EPC, PROVISION))
     plain = (
         f"{epc} in {limits} && {enclave} in {limits} && string({limits}[{enclave}]) == '1' &&\n"
-        f"    string({limits}[{epc}]).matches('^[0-9]+(Mi|Gi)$')"
+        f"    string({limits}[{epc}]).matches('^([0-9]{{1,7}}Mi|[0-9]{{1,4}}Gi)$')"
     )
     whole = f"""\
 has({place.spec}.nodeName) || {_windows(place.spec)} || {containers}.size() > {MAX_CONTAINERS} ||
@@ -187,6 +187,7 @@ def _variables(place: Place, settings: Settings) -> dict[str, str]:
     return {
         "names": cel.listed(EPC_UNITS),
         "foreignNames": cel.listed(FOREIGN_EPC),
+        "countedNames": cel.listed(BOUNDS),
         "suffix": cel.mapped(SUFFIXES),
         "bound": cel.mapped(_BOUNDS),
         "pod": place.spec,
@@ -197,9 +198,7 @@ def _variables(place: Place, settings: Settings) -> dict[str, str]:
         "limited": """\
 variables.all.filter(c, has(c.resources) && has(c.resources.limits))
   .map(c, {'name': dyn(c.name), 'limits': dyn(c.resources.limits)})""",
-        "tooMuch": f"""\
-variables.limited.filter(x, variables.names.exists(n, n in x.limits &&
-  {cel.amount("x.limits[n]")}.compareTo(quantity(variables.bound[n])) >= 0))""",
+        "tooMuch": f"variables.limited.filter(x, variables.countedNames.exists(n, {_BEYOND}))",
         "counted": f"""\
 variables.limited
   .filter(x, !variables.tooMuch.exists(y, y.name == x.name))
@@ -293,15 +292,19 @@ def _reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
 def _said(rule: Rule, wired_by: str = "") -> str:
     """The rule's sentence as an expression, its holes filled."""
     concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
-    quantities = "variables.names.filter(n, n in x.limits).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
+    quantities, counted = (
+        f"variables.{names}.filter(n, {meant}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
+        for names, meant in (("names", "n in x.limits"), ("countedNames", _BEYOND))
+    )
     holes = {
         "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
         "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
+        "counted": cel.shortened(f"{concerned}.map(x, {counted}).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
-        "provider": cel.shortened("variables.provider"),
+        "provider": cel.shortened(cel.one_line("variables.provider")),
         "number": "string(variables.number)",
-        "devices": cel.shortened("variables.devices.join(', ')"),
+        "devices": cel.shortened(cel.one_line("variables.devices.join(', ')")),
         "wiring": cel.text(wired_by),
     }
     return cel.sentence(rule.sentence, holes)
@@ -315,4 +318,5 @@ def _warnings(settings: Settings) -> Iterable[JsonObject]:
 
 
 def _all_reasons(message: str) -> JsonObject:
-    return {"expression": "variables.reasons.size() == 0", "messageExpression": message}
+    unsaid = "refused by Donjon, and its reasons could not be shown; donjon check FILE says them"
+    return {"expression": "variables.reasons.size() == 0", "message": unsaid, "messageExpression": message}

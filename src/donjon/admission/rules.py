@@ -18,6 +18,8 @@ from donjon.kube.names import (
 )
 
 MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
+MAX_DEVICES = 1 << 20  # of one container; a node offers some hundred
+UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
 SHOWN = 200  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 
 
@@ -25,8 +27,9 @@ SHOWN = 200  # characters of a list that someone else can make long; a message o
 class Rule:
     """One reason to refuse or to warn: the words of a `Finding`, still with holes.
 
-    The holes: {containers} those concerned, {quantities} what they ask for, {namespace}, {node}, {provider} the quote provider,
-    {number} of containers, {devices} mounted from the host, and {wiring}, what should have wired the pod and how to see it.
+    The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {namespace}, {node},
+    {provider} the quote provider, {number} of containers, {devices} mounted from the host, and {wiring}, what should have
+    wired the pod and how to see it.
     """
 
     code: str
@@ -63,8 +66,8 @@ RULES = (
         code="DJ103",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found="asks for {quantities}",
-        why="in bytes more than an int64 holds, so Kubernetes would count another amount",
+        found="asks for {counted}",
+        why="no machine has that much, and Kubernetes adds up in int64, so it could come out as less than nothing",
         do=f"ask for what an enclave needs, such as {EPC}: 10Mi",
     ),
     Rule(
