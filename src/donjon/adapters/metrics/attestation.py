@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.process_collector import ProcessCollector
@@ -17,6 +18,7 @@ class AttestationMetrics:
         ProcessCollector(registry=self.registry)
         Gauge(f"{_PREFIX}_info", "Version of the service; always 1.", ("version",), registry=self.registry).labels(version).set(1)
         self._answers = self._counter("collateral_answers", "Answers about collateral.", "route", "status")
+        self._answer = lru_cache(maxsize=None)(lambda route, status: self._answers.labels(route, str(status)))
         self._fetches = self._counter("collateral_fetches", "Documents asked of the upstream; no code: fetched.", "code")
         self._expiry = Gauge(
             f"{_PREFIX}_collateral_expiry_timestamp_seconds", "When a document ends.", ("document",), registry=self.registry
@@ -25,7 +27,7 @@ class AttestationMetrics:
 
     def answered(self, route: str, status: int) -> None:
         """One more answer."""
-        self._answers.labels(route, str(status)).inc()
+        self._answer(route, status).inc()
 
     def fetched(self, code: str) -> None:
         """One more document fetched, or the code of why not."""

@@ -94,10 +94,11 @@ class Cache:
 
     async def document(self, request: Request) -> Document:
         """The document; raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise."""
-        held, moment = self._held.get(request.name()), self._moment()
+        name, moment = request.name(), self._moment()
+        held = self._held.get(name)
         if held is None or held.expires < moment:
             return await self._fetched(request)
-        if self._upstream is not None and self._due[request.name()] < moment and not self._failed(request.name()):
+        if self._upstream is not None and self._due[name] < moment and not self._failed(name):
             self._begin(request)
         return held
 

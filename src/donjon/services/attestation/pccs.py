@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request as Asked
 from starlette.responses import Response
@@ -32,7 +32,8 @@ ADMIN_TOKEN = "admin-token"  # noqa: S105 - a header's name.
 MAX_URI = 2048  # characters
 
 _JSON, _CRL, _PEM, _TEXT = "application/json", "application/pkix-crl", "application/x-pem-file", "text/plain; charset=utf-8"
-_IDENTITY_CHAIN, _CRL_CHAIN = "SGX-Enclave-Identity-Issuer-Chain", "SGX-PCK-CRL-Issuer-Chain"
+_TCB_CHAIN, _CRL_CHAIN = "TCB-Info-Issuer-Chain", "SGX-PCK-CRL-Issuer-Chain"
+_IDENTITY_CHAIN = "SGX-Enclave-Identity-Issuer-Chain"
 _OK, _BAD, _UNAUTHORIZED, _NO_DATA, _GONE, _OURS, _UPSTREAM, _UNAVAILABLE = 200, 400, 401, 404, 410, 500, 502, 503
 
 _FMSPC = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
@@ -41,6 +42,7 @@ _PCK_LIST = re.compile(
     r"https://api\.trustedservices\.intel\.com/sgx/certification/v[34]/pckcrl\?ca=(processor|platform)(?:&encoding=der)?",
     re.ASCII,
 )
+_QUERY = "donjon.query"  # where the scope keeps what it was parsed into
 _UNRESERVED = "!~*'()"  # what Intel's servers leave as it is beyond letters, digits and "-_."
 
 
@@ -58,15 +60,17 @@ class Pccs:
         """All of them; those of version 3 answer from the same documents."""
         v3, v4, tdx = "/sgx/certification/v3", plan.SGX, "/tdx/certification/v4"
         both: Mapping[str, Handler] = {
-            "/pckcrl": self._pck_crl,
             "/qe/identity": self._qe_identity(Tee.SGX),
-            "/qve/identity": self._qve_identity,
+            "/pckcrl": self._pck_crl,
             "/rootcacrl": self._root_ca_crl,
+            "/qve/identity": self._qve_identity,
             "/crl": self._crl,
         }
-        reads = {f"{base}{path}": handler for base in (v3, v4) for path, handler in both.items()}
-        reads |= {f"{v3}/tcb": _ended, f"{v4}/tcb": self._tcb(Tee.SGX)}
-        reads |= {f"{tdx}/tcb": self._tcb(Tee.TDX), f"{tdx}/qe/identity": self._qe_identity(Tee.TDX)}
+        # They are looked through in this order, so what is asked most stands first.
+        reads: dict[str, Handler] = {f"{v4}/tcb": self._tcb(Tee.SGX), f"{tdx}/tcb": self._tcb(Tee.TDX)}
+        reads |= {f"{tdx}/qe/identity": self._qe_identity(Tee.TDX)}
+        reads |= {f"{base}{path}": handler for base in (v4, v3) for path, handler in both.items()}
+        reads |= {f"{v3}/tcb": _ended}
         refresh = Route(f"{v4}/refresh", self._answering("refresh", self._refresh), methods=["GET", "POST"])
         return [*(Route(path, self._answering(path, handler), methods=["GET"]) for path, handler in reads.items()), refresh]
 
@@ -91,7 +95,7 @@ class Pccs:
             if not _FMSPC.fullmatch(fmspc):
                 raise _Wrong("fmspc: expected 12 hexadecimal digits")
             found = await self._cache.document(plan.tcb_info(tee, bytes.fromhex(fmspc), _channel(asked)))
-            return _response(found.body, _JSON, {"TCB-Info-Issuer-Chain": _chain(found.chain)})
+            return _response(found.body, _JSON, _TCB_CHAIN, found.chain)
 
         return answer
 
@@ -111,22 +115,22 @@ class Pccs:
         found = await self._cache.document(plan.pck_crl(ca))
         binary = (_first(asked, "encoding") or "").lower() == "der"
         body = found.body if binary else found.body.hex().encode()
-        return _response(body, _CRL if binary else _PEM, {_CRL_CHAIN: _chain(found.chain)})
+        return _response(body, _CRL if binary else _PEM, _CRL_CHAIN, found.chain)
 
     async def _root_ca_crl(self, _: Asked) -> Response:
         found = await self._cache.document(plan.root_ca_crl())
-        return _response(found.body.hex().encode(), _CRL, {})
+        return _response(found.body.hex().encode(), _CRL)
 
     async def _crl(self, asked: Asked) -> Response:
         found = await self._cache.document(_listed(_first(asked, "uri") or ""))
-        return _response(found.body, _CRL, {})
+        return _response(found.body, _CRL)
 
     async def _refresh(self, asked: Asked) -> Response:
         self._check_admin(asked)
         if _first(asked, "type"):
             raise _Wrong("type: PCK certificates are not kept here")
         await self._cache.refresh(everything=True)
-        return _response(b"refreshed\n", _TEXT, {})
+        return Response("refreshed\n", _OK, {"content-type": _TEXT})
 
     def _check_admin(self, asked: Asked) -> None:
         token = asked.headers.get(ADMIN_TOKEN, "")
@@ -158,7 +162,11 @@ def _listed(uri: str) -> Request:
 
 
 def _first(asked: Asked, name: str) -> str | None:
-    return next((value for each, value in asked.query_params.multi_items() if each == name), None)
+    if _QUERY not in asked.scope:
+        told = parse_qsl(asked.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        asked.scope[_QUERY] = dict(reversed(told))
+    value: str | None = asked.scope[_QUERY].get(name)
+    return value
 
 
 def _channel(asked: Asked) -> Channel:
@@ -172,15 +180,13 @@ def _channel(asked: Asked) -> Channel:
 
 
 def _identity(found: Document) -> Response:
-    return _response(found.body, _JSON, {_IDENTITY_CHAIN: _chain(found.chain)})
+    return _response(found.body, _JSON, _IDENTITY_CHAIN, found.chain)
 
 
-@lru_cache(maxsize=64)
-def _chain(pem: bytes) -> str:
-    return quote(pem, safe=_UNRESERVED)
-
-
-def _response(body: bytes, kind: str, headers: Mapping[str, str]) -> Response:
+@lru_cache(maxsize=512)
+def _response(body: bytes, kind: str, header: str = "", chain: bytes = b"") -> Response:
+    """Made once for each document: many ask for the same few."""
+    headers = {header: quote(chain, safe=_UNRESERVED)} if header else {}
     return Response(body, _OK, {**headers, "content-type": kind})
 
 
