@@ -171,13 +171,15 @@ class Cache:
             return await self._fetch_root((await self._ask(plan.pck_crl(Ca.PROCESSOR))).chain, answer.body)
         if self._revoked is None or self._held[_ROOT.name()].expires < self._moment():
             await self._fetch_root(answer.chain, (await self._ask(_ROOT)).body)
-        found = self._proved(request, answer)
-        await self._keep(found)
+        await self._keep(self._proved(request, answer))
+        found = self._proved(request, answer)  # Once more: while it was being written, the root's list may have changed.
+        self._hold(found)
         return found
 
     async def _fetch_root(self, chain: bytes, body: bytes) -> Document:
         found, revoked = documents.prove_root_crl(Answer(body=body, chain=chain), self._anchor)
         await self._keep(found)
+        self._hold(found)
         self._revoked = revoked
         self._drop_revoked()
         return found
@@ -198,13 +200,12 @@ class Cache:
         return found
 
     async def _keep(self, found: Document) -> None:
-        """Keep it for ever and at hand, unless it has ended or is older than what is here."""
+        """Keep it for ever, unless it has ended or is older than what is here."""
         name, held = found.request.name(), self._held.get(found.request.name())
         documents.check_not_older(found, held)
         if found.expires < self._moment():
             raise Unavailable("DJ514", f"collateral: the upstream has only what ended {found.expires:%FT%TZ}: {name}")
         await asyncio.to_thread(self._table.write, {name: Answer(body=found.body, chain=found.chain)})
-        self._hold(found)
 
     def _hold(self, found: Document) -> None:
         name = found.request.name()

@@ -1,0 +1,195 @@
+"""When the cache asks its upstream, and what it serves while that is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+from tests.simulation.intel import MOMENT, world
+
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.collateral import plan
+from donjon.collateral.highwater import Channel
+from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.received import files
+from donjon.errors import DonjonError, Unavailable
+from donjon.pki import intel
+from donjon.services.attestation.cache import Cache
+from donjon.sgx.platform import Ca, Tee
+from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.world import World
+
+DAY = timedelta(days=1)
+IDENTITY = plan.qe_identity(Tee.SGX, Channel.STANDARD)
+
+
+def later(days: int) -> World:
+    """The same world, its identity issued some days later."""
+    issued = MOMENT + (days - 2) * DAY
+    return world(changes={"qe_identity.issued": issued, "qe_identity.next_update": issued + 30 * DAY})
+
+
+@dataclass
+class Upstream:
+    """Has one world's documents, or is away."""
+
+    made: World
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, request: Request) -> Answer:
+        self.asked.append(request.path.rpartition("v4/")[2])
+        if self.away:
+            raise Unavailable("DJ281", "away")
+        answers = {
+            IDENTITY.path: Answer(body=files(self.made.collateral)["qe_identity.json"], chain=self.made.qe_identity_issuer_chain),
+            plan.root_ca_crl().path: Answer(body=self.made.root_ca_crl),
+            plan.pck_crl(Ca.PROCESSOR).path: Answer(body=self.made.pck_crl, chain=self.made.pck_crl_issuer_chain),
+        }
+        if request.path not in answers:
+            raise Absent("DJ281", "none")
+        return answers[request.path]
+
+
+@dataclass
+class Table:
+    kept: dict[str, Answer] = field(default_factory=dict)
+    full: bool = False
+
+    def all(self) -> dict[str, Answer]:
+        return dict(self.kept)
+
+    def write(self, documents: dict[str, Answer]) -> None:
+        if self.full:
+            raise Unavailable("DJ502", "database: full")
+        self.kept |= documents
+
+
+@dataclass
+class Here:
+    upstream: Upstream
+    table: Table
+    moment: datetime = MOMENT
+    seconds: float = 0.0
+
+    def cache(self, chance: float = 0.5) -> Cache:
+        made = Cache(
+            table=self.table,
+            upstream=self.upstream,
+            anchor=intel.anchor(self.upstream.made.root),
+            moment=lambda: self.moment,
+            seconds=lambda: self.seconds,
+            chance=lambda: chance,
+            metrics=AttestationMetrics("test"),
+        )
+        made.load()
+        return made
+
+
+def told(story: Callable[[Here, Cache], Awaitable[None]], chance: float = 0.5) -> None:
+    async def run() -> None:
+        here = Here(Upstream(later(0)), Table())
+        cache = here.cache(chance)
+        await story(here, cache)
+        await cache.close()
+
+    asyncio.run(run())
+
+
+async def settled(here: Here, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(here.upstream.asked) < count:  # noqa: ASYNC110 - a thread asks.
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("chance", "days"), [(0.0, 19), (1.0, 13)])
+def test_a_document_is_fetched_again_ahead_of_its_end_each_at_its_own_moment(chance: float, days: int) -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        first = await cache.document(IDENTITY)
+        here.upstream.made = later(5)
+        count = len(here.upstream.asked)
+        here.moment = MOMENT + (days - 1) * DAY
+        assert await cache.document(IDENTITY) is first
+        await asyncio.sleep(0.05)
+        assert len(here.upstream.asked) == count
+        here.moment = MOMENT + (days + 1) * DAY
+        assert await cache.document(IDENTITY) is first  # Nobody waits for the newer one.
+        await settled(here, count + 1)
+        assert (await cache.document(IDENTITY)).dated == MOMENT + 3 * DAY
+
+    told(story, chance)
+
+
+def test_while_the_upstream_is_away_what_is_here_is_served_to_its_end_and_no_longer() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        first = await cache.document(IDENTITY)
+        here.upstream.away = True
+        here.moment = first.expires
+        assert await cache.document(IDENTITY) is first
+        await settled(here, 3)
+        here.moment += timedelta(seconds=1)
+        with pytest.raises(Unavailable, match="away"):
+            await cache.document(IDENTITY)
+        here.upstream.away, here.upstream.made, here.seconds = False, later(30), 6.0
+        assert (await cache.document(IDENTITY)).dated == MOMENT + 28 * DAY  # Recovered without a hand.
+
+    told(story)
+
+
+def test_an_upstream_that_has_none_or_fails_is_left_alone_for_a_while() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        missing = plan.tcb_info(Tee.SGX, bytes(6), Channel.STANDARD)
+        for seconds, count in ((0, 1), (59, 1), (61, 2)):
+            here.seconds = seconds
+            with pytest.raises(Absent):
+                await cache.document(missing)
+            assert len(here.upstream.asked) == count
+        here.upstream.away = True
+        for seconds, count in ((61, 3), (65, 3), (67, 4)):
+            here.seconds = seconds
+            with pytest.raises(Unavailable):
+                await cache.document(IDENTITY)
+            assert len(here.upstream.asked) == count
+
+    told(story)
+
+
+def test_what_cannot_be_kept_is_not_served() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        here.table.full = True
+        with pytest.raises(Unavailable, match="full"):
+            await cache.document(IDENTITY)
+        here.table.full, here.seconds = False, 6.0
+        assert await cache.document(IDENTITY) is not None
+
+    told(story)
+
+
+def test_a_newer_list_of_the_roots_takes_away_what_it_revokes() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        await cache.document(IDENTITY)
+        revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
+        here.upstream.made = world(changes=revoking)
+        assert (await cache.document(IDENTITY)).evaluation_number > 0
+        with suppress(DonjonError):  # Whichever of the two comes first.
+            await cache.refresh(everything=True)
+        assert IDENTITY.name() not in cache.held
+
+    told(story)
+
+
+def test_what_is_stored_is_proved_again_at_the_start() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        await cache.document(IDENTITY)
+        kept = here.table.kept[IDENTITY.name()]
+        here.table.kept[IDENTITY.name()] = Answer(body=kept.body.replace(b"UpToDate", b"UpToDatd"), chain=kept.chain)
+        here.upstream.away = True
+        again = here.cache()
+        with pytest.raises(Unavailable):
+            await again.document(IDENTITY)
+        assert plan.root_ca_crl().name() in again.held
+
+    told(story)
