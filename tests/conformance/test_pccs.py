@@ -37,8 +37,27 @@ def free() -> int:
 @contextmanager
 def service(folder: Path, upstream: str, moment: datetime, *more: str) -> Iterator[str]:
     port, probes = free(), free()
-    said = ("--listen", f"127.0.0.1:{port}", "--probes", f"127.0.0.1:{probes}", "--unsafe-http", "true", "--upstream", upstream)
-    judged = ("--unsafe-clock", f"{moment:%Y-%m-%dT%H:%M:%SZ}", "--database", f"sqlite:///{folder}/cache.db", *more)
+    said = (
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--probes",
+        f"127.0.0.1:{probes}",
+        "--unsafe-http",
+        "true",
+        "--upstream",
+        upstream,
+        "--drain",
+        "0",
+    )
+    judged = (
+        "--unsafe-clock",
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "--database",
+        f"sqlite:///{folder}/cache.db",
+        "--drain",
+        "0",
+        *more,
+    )
     command = (sys.executable, "-m", "donjon", "attestation", "serve", *said, *judged)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

@@ -45,7 +45,7 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         anchor=anchor,
         admin_token_hash=None,
         moment=moment,
-        drain=1.0,
+        drain=0.0,
     )
 
 

@@ -13,7 +13,12 @@ from tests.adapters.fakepccs import Pccs, answers, serving
 from tests.services.pccs import V4, Here, running, settings
 from tests.simulation.intel import MOMENT, world
 
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import Database
 from donjon.collateral.received import files
+from donjon.services.attestation import run
+from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.settings import AttestationSettings
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
@@ -39,11 +44,11 @@ def lazy(made: World, upstream: Pccs, tmp_path: Path) -> AttestationSettings:
 
 
 def told(chosen: AttestationSettings, story: Story) -> None:
-    async def run() -> None:
+    async def tell() -> None:
         async with running(chosen) as here:
             await story(here)
 
-    asyncio.run(run())
+    asyncio.run(tell())
 
 
 def fmspc(made: World) -> str:
@@ -285,3 +290,37 @@ def test_many_who_want_the_same_cost_one_request(made: World, lazy: AttestationS
         assert sorted(path.rpartition("/")[2] for path, _ in upstream.asked) == ["rootcacrl", "tcb"]
 
     told(lazy, story)
+
+
+def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_stop(lazy: AttestationSettings) -> None:
+    async def fetching(here: Here) -> None:
+        assert (await here.get(f"{V4}/qe/identity")).status_code == 200
+
+    told(lazy, fetching)
+    moments, stopped, metrics = [MOMENT], asyncio.Event(), AttestationMetrics("test")
+    database = Database(lazy.database)
+    cache = Cache(
+        table=CollateralTable(database),
+        upstream=None,
+        anchor=lazy.anchor,
+        moment=lambda: moments[-1],
+        seconds=lambda: 0.0,
+        chance=lambda: 0.5,
+        metrics=metrics,
+    )
+    ready = run._probes(metrics, cache, database, stopped)["/readyz"]
+    assert ready().status == 503  # Nothing is here yet.
+    cache.load()
+    assert ready().status == 200
+    moments.append(MOMENT + timedelta(days=400))
+    assert ready().status == 503
+    moments.append(MOMENT)
+    with database.changing() as connection:
+        connection.exec_driver_sql("ALTER TABLE alembic_version RENAME TO away")
+    assert ready().status == 503
+    with database.changing() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO alembic_version")
+    assert ready().status == 200
+    stopped.set()
+    assert ready().status == 503
+    database.close()

@@ -7,7 +7,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from donjon.errors import Misconfigured, Unavailable
@@ -51,6 +51,15 @@ class Database:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
         with _told(), self._engine.begin() as connection:
             yield connection
+
+    def answers(self) -> bool:
+        """Whether it can be read now."""
+        try:
+            with self.reading() as connection:
+                connection.execute(text("SELECT count(*) FROM alembic_version"))
+        except Unavailable:
+            return False
+        return True
 
     def close(self) -> None:
         """Close every connection."""

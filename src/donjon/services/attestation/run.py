@@ -1,4 +1,8 @@
-"""Builds the attestation service's objects and serves until it is told to stop."""
+"""Builds the attestation service's objects and serves until it is told to stop.
+
+To stop means: say that we are not ready, so that no new calls come; answer those that still come; and only when that had its
+time, close.
+"""
 
 import asyncio
 import logging
@@ -28,6 +32,7 @@ from donjon.services.attestation.settings import AttestationSettings, Mode
 
 LOG = logging.getLogger(__name__)
 
+LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 
 
@@ -78,7 +83,7 @@ async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: 
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)
-        probes = ProbeServer(_probes(metrics, cache, stopped), host=settings.probes[0], port=settings.probes[1])
+        probes = ProbeServer(_probes(metrics, cache, database, stopped), host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         refreshing = asyncio.create_task(_refresh(cache))
         try:
@@ -87,10 +92,11 @@ async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: 
             if listens is not None:
                 listens(port)
             await stopped.wait()
+            await asyncio.sleep(settings.drain)
         finally:
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)
-            await server.close(settings.drain)
+            await server.close(LAST_ANSWERS)
             await cache.close()
             await probes.close()
             say(LOG, "attestation service stopped")
@@ -122,10 +128,13 @@ def _tell(error: DonjonError | None) -> None:
         say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
-def _probes(metrics: AttestationMetrics, cache: Cache, stopped: asyncio.Event) -> Routes:
-    ready, not_ready = Answer(status=200, body=b"ok\n"), Answer(status=503, body=b"nothing could be answered, or stopping\n")
+def _probes(metrics: AttestationMetrics, cache: Cache, database: Database, stopped: asyncio.Event) -> Routes:
+    ready, not_ready = (
+        Answer(status=200, body=b"ok\n"),
+        Answer(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
+    )
     return {
         "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
-        "/readyz": lambda: ready if cache.usable() and not stopped.is_set() else not_ready,
+        "/readyz": lambda: ready if cache.usable() and database.answers() and not stopped.is_set() else not_ready,
     }

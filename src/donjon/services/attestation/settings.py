@@ -38,7 +38,7 @@ class AttestationSettings:
     anchor: Anchor
     admin_token_hash: bytes | None  # SHA-512
     moment: datetime | None  # at which collateral is judged, instead of now
-    drain: float  # seconds for who is being answered when we stop
+    drain: float  # seconds between being told to stop and closing
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ SETTINGS: Mapping[str, Setting] = {
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
-    "drain": Setting(_seconds, "10", "Seconds for who is being answered when the service stops."),
+    "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
 }
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
 
