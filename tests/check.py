@@ -42,7 +42,7 @@ def main() -> int:
         start = time.perf_counter()  # noqa: TID251 - how long a check took is told, not decided by.
         code, lines = _run(step)
         skipped += _skips(lines)
-        print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251
+        print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251 - this is what is measured.
         if code:
             failed.append(step.name)
     return _conclude(failed, skipped)

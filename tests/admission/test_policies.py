@@ -93,6 +93,7 @@ def test_a_refusal_joins_all_reasons_in_one_validation() -> None:
     assert isinstance(validations, list)
     assert len(validations) == 1
     assert at(validations[0], "reason") == "Forbidden"
+    assert "donjon check" in str(at(validations[0], "message")), "said where the API server cannot show the reasons"
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
@@ -167,4 +168,5 @@ def test_the_charts_template_is_what_the_command_prints() -> None:
 
 def test_text_in_an_expression_cannot_end_its_literal() -> None:
     assert cel.text("it's a \\ here") == "'it\\'s a \\\\ here'"
+    assert cel.text("two\nlines\x1b") == "'two\\x0alines\\x1b'"
     assert cel.sentence("a {node} b", {"node": "x"}) == "'a ' + x + ' b'"

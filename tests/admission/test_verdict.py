@@ -276,3 +276,15 @@ def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
 def test_a_daemon_set_chooses_its_nodes_before_its_pods_are_wired(sample: str) -> None:
     """They are given the node selector of AESM, too late for the DaemonSet to make none for other nodes."""
     assert codes(completed(SAMPLES[sample]), Surroundings(namespace="team", made_by="DaemonSet")) == ["DJ116"]
+
+
+def test_text_of_several_lines_is_told_in_one_and_steers_no_terminal() -> None:
+    (reason,) = [each for each in verdict(completed(SAMPLES["provider-of-lines"])).findings if each.code == "DJ112"]
+    assert "no /etc/fake.yaml:1: admitted [31m body" in reason.sentence()
+    assert reason.sentence().isprintable()
+
+
+def test_what_too_much_is_asked_of_is_told_and_nothing_else() -> None:
+    (reason,) = verdict(completed(pod(asking({EPC: "1Mi", ENCLAVE: "6Ei"})))).findings
+    assert reason.found == f"asks for {ENCLAVE}: 6Ei"
+    assert codes(completed(SAMPLES["largest-plain-ones"])) == []

@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_chart(monkeypatch: pytest.MonkeyPatch) ->
         names=("donjon-webhook.donjon.svc",),
         lifetime=timedelta(days=90),
     )
-    assert (settings.listen, settings.probes, settings.drain) == (("0.0.0.0", 9443), ("0.0.0.0", 9809), 10.0)  # noqa: S104
+    assert (settings.listen, settings.probes, settings.drain) == (("0.0.0.0", 9443), ("0.0.0.0", 9809), 10.0)  # noqa: S104 - these are the defaults.
 
 
 def test_what_is_said_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from testbed import demo
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 
@@ -48,6 +50,18 @@ class Release:
     def uninstall(self) -> None:
         if self.is_there():
             self.run("uninstall", "donjon", "--timeout", "60s")
+
+
+def installed(cluster: Cluster) -> Iterator[Release]:
+    """The testbed's release for a module of tests that change it; put back as it is by default when they are through."""
+    if cluster.testbed is None:
+        pytest.skip("needs the testbed: the Donjon of another cluster is not changed for a test")
+    demo.install(cluster.testbed.layout)
+    release = Release(cluster=cluster)
+    yield release
+    # Other tests count on Donjon being there, and some of these end with it gone.
+    release.upgrade()
+    demo.wait_in_force(cluster.testbed.layout)
 
 
 def outcome(cluster: Cluster) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from testbed import demo
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, condition, offered, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
-from tests.cluster.release import Release, is_wired, outcome
+from tests.cluster.release import Release, installed, is_wired, outcome
 
 Wait = Callable[..., Any]
 
@@ -42,14 +41,7 @@ def allocatable(cluster: Cluster, node: str) -> int:
 
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
-    if cluster.testbed is None:
-        pytest.skip("needs the testbed: the Donjon of another cluster is not taken out for a test")
-    demo.install(cluster.testbed.layout)
-    release = Release(cluster=cluster)
-    yield release
-    # Other tests count on Donjon being there, and some of these end with it gone.
-    release.upgrade()
-    demo.wait_in_force(cluster.testbed.layout)
+    yield from installed(cluster)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_with_all_agents_stopped_ordinary_pods_run_and_enclave_pods_wait(
         assert phase(cluster, namespace, "enclave") == "Pending"
         assert offered(cluster, node)[EPC] == before, "a stopping agent takes no EPC away: a restart must not evict"
     finally:
-        stop["spec"]["template"]["spec"]["nodeSelector"]["donjon.dev/nowhere"] = None  # type: ignore[assignment]
+        stop["spec"]["template"]["spec"]["nodeSelector"]["donjon.dev/nowhere"] = None  # type: ignore[assignment]  # JSON of the test's own.
         cluster.kubectl(*patch, json.dumps(stop))
     wait_for(lambda: phase(cluster, namespace, "enclave") == "Succeeded", what="the enclave pod runs when its agent is back")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testbed import clock, demo, processes
+from testbed import clock, processes
 from tests.cluster import impostor, parity
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 from tests.cluster.load import ORDINARY, Load
-from tests.cluster.release import Release, is_wired, outcome
+from tests.cluster.release import Release, installed, is_wired, outcome
 
 from donjon.admission.settings import Settings, Surroundings, wired_by_webhook
 
@@ -31,13 +31,7 @@ OWN = {EPC: "1Mi"}
 
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
-    if cluster.testbed is None:
-        pytest.skip("needs the testbed: the Donjon of another cluster is not changed for a test")
-    demo.install(cluster.testbed.layout)
-    release = Release(cluster=cluster)
-    yield release
-    release.upgrade()
-    demo.wait_in_force(cluster.testbed.layout)
+    yield from installed(cluster)
 
 
 @pytest.fixture

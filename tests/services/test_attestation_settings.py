@@ -37,7 +37,7 @@ def test_a_flag_is_taken_before_the_environment_and_that_before_the_file() -> No
     file = 'listen = "127.0.0.1:1"\nprobes = "127.0.0.1:2"\nmode = "offline"\ntls-dir = "/tls"\ndrain = 3\n'
     environment = {"DONJON_LISTEN": "[::1]:3", "DONJON_PROBES": "127.0.0.1:4", "DONJON_UNSAFE_CLOCK": "2025-01-02T03:04:05Z"}
     found = read({"listen": "0.0.0.0:5", "mode": None, "admin-token-hash": HASH.upper()}, environment, file)
-    assert (found.listen, found.probes, found.mode, found.drain) == (("0.0.0.0", 5), ("127.0.0.1", 4), Mode.OFFLINE, 3.0)  # noqa: S104
+    assert (found.listen, found.probes, found.mode, found.drain) == (("0.0.0.0", 5), ("127.0.0.1", 4), Mode.OFFLINE, 3.0)  # noqa: S104 - these are the defaults.
     assert found.moment == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert (found.tls, found.admin_token_hash) == (Path("/tls"), hashlib.sha512(b"token").digest())
     assert read(HTTP, environment, "").listen == ("::1", 3)

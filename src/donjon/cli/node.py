@@ -127,7 +127,7 @@ def run(
     """Run the agent of one node until it is stopped."""
     try:
         from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
-        from donjon.services.node.settings import NodeSettings  # noqa: PLC0415
+        from donjon.services.node.settings import NodeSettings  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"the node agent needs {error.name}: pip install 'donjon[node]'") from error
     if host_prefix and not host_prefix.startswith("/"):
@@ -161,7 +161,7 @@ def run(
 )
 def forget(*, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise]) -> None:
     """Take Donjon's EPC, labels and condition off nodes; agents must be gone, or they write them again."""
-    from donjon.services.node.forget import forget as take_away  # noqa: PLC0415
+    from donjon.services.node.forget import forget as take_away  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     if bool(names) == every:
         raise click.UsageError("name the nodes, or say --all")

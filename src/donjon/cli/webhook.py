@@ -89,7 +89,7 @@ def serve(
     """
     try:
         from donjon.services.admission.run import run  # noqa: PLC0415 - printing policies needs none of its libraries.
-        from donjon.services.admission.settings import AdmissionSettings, Files, Shared  # noqa: PLC0415
+        from donjon.services.admission.settings import AdmissionSettings, Files, Shared  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"the webhook needs {error.name}: pip install 'donjon[webhook]'") from error
     shared = Shared(

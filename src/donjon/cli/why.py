@@ -73,7 +73,7 @@ def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: s
 
 
 def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanation:
-    from donjon.adapters.cluster import client  # noqa: PLC0415
+    from donjon.adapters.cluster import client  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     word, slash, rest = name.partition("/")
     if slash and word.lower() not in _WORDS:
@@ -93,7 +93,7 @@ def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanat
 
 
 def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:
-    from donjon.adapters.cluster.client import POD, REPLICA_SET  # noqa: PLC0415
+    from donjon.adapters.cluster.client import POD, REPLICA_SET  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     maker = thing
     if kind == "Deployment":
@@ -105,7 +105,7 @@ def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace
 
 def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
     """What this account may see of the cluster; that it may not see all of it is told, and is no end."""
-    from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415
+    from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     events = [each for reason in reasons for each in cluster.list(EVENT, namespace, selector={"reason": reason})]
     no_nodes = own_pods_only = ""
