@@ -299,7 +299,18 @@ def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> 
         ("admission.provision.accounts=[\"sgx:a' || true || 'a\"]", ["accounts", "pattern"]),
         ("quoteHelper.enabled=true", ["quoteHelper.image is empty", "aesmd"]),
         ("admission.webhook.replicas=0", ["replicas", "minimum"]),
-        ('admission.webhook.certificate.lifetime="soon"', ["lifetime", "pattern"]),
+        *(
+            (f'admission.webhook.certificate.lifetime="{wrong}"', ["lifetime", "pattern"])
+            for wrong in ("soon", "0d", "29s", "826d")
+        ),
+        ('admission.webhook.certificate.secretName="No Secret"', ["secretName", "pattern"]),
+        ('node.podLabels={"app.kubernetes.io/component": "mine"}', ["invalid propertyName", "app.kubernetes.io/component"]),
+        ('admission.webhook.podLabels={"app.kubernetes.io/name": "mine"}', ["invalid propertyName", "app.kubernetes.io/name"]),
+        ('commonLabels={"app.kubernetes.io/name": "mine"}', ["invalid propertyName", "app.kubernetes.io/name"]),
+        ('commonLabels={"two words": "mine"}', ["invalid propertyName", "two words"]),
+        ('commonLabels={"team": "no value!"}', ["team", "pattern"]),
+        ('node.nodeSelector={"a/b/c": "x"}', ["invalid propertyName", "a/b/c"]),
+        ('node.podAnnotations={"-x": "y"}', ["invalid propertyName", "-x"]),
         ('admission.mode="auto"', ["there is no cluster to ask", "admission.mode=policies", "admission.mode=webhook"]),
         ("node.updateStrategy.rollingUpdate.maxSurge=1", ["maxSurge", "one of"]),
     ],
@@ -376,7 +387,6 @@ def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(h
     assert "volumes" not in pod
     assert named(made, "Role", "donjon-webhook")["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["donjon-webhook-tls"], "verbs": ["get", "update"]},
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     ]
     nodes, rule = named(made, "ClusterRole", "donjon-webhook")["rules"]
     assert nodes == {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}

@@ -95,11 +95,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, secret: JsonObject | None, shared: Shared) -> AsyncIterator[World]:
+async def world(folder: Path, secret: JsonObject, shared: Shared) -> AsyncIterator[World]:
     async with api_server() as server:
         server.put(CONFIGURATION, configuration())
-        if secret is not None:
-            server.put(SECRET, secret)
+        server.put(SECRET, secret)
         api, moment = KubeApi(server.access(folder)), Moment()
         replicas = []
         for _ in range(2):
@@ -119,10 +118,9 @@ async def world(folder: Path, secret: JsonObject | None, shared: Shared) -> Asyn
             await asyncio.sleep(0.01)
 
 
-def told(
-    story: Callable[[World], Awaitable[None]], folder: Path, secret: JsonObject | None = None, lifetime: timedelta = 90 * DAY
-) -> None:
+def told(story: Callable[[World], Awaitable[None]], folder: Path, data: Json = None, lifetime: timedelta = 90 * DAY) -> None:
     async def tell() -> None:
+        secret = EMPTY if data is None else EMPTY | {"data": data}
         async with world(folder, secret, replace(SHARED, lifetime=lifetime)) as here:
             async with asyncio.timeout(60):
                 await story(here)
@@ -133,10 +131,8 @@ def told(
 EMPTY: JsonObject = {"metadata": {"name": "donjon-webhook-tls", "namespace": "donjon"}, "type": "Opaque"}
 
 
-@pytest.mark.parametrize("secret", [None, EMPTY, EMPTY | {"data": {}}], ids=["none", "without data", "empty data"])
-def test_the_first_replica_makes_a_certificate_that_all_serve_and_the_api_server_trusts(
-    tmp_path: Path, secret: JsonObject | None
-) -> None:
+@pytest.mark.parametrize("data", [None, {}], ids=["without data", "empty data"])
+def test_the_first_replica_makes_a_certificate_that_all_serve_and_the_api_server_trusts(tmp_path: Path, data: Json) -> None:
     async def story(here: World) -> None:
         await here.look()
         for replica in here.replicas:
@@ -148,7 +144,7 @@ def test_the_first_replica_makes_a_certificate_that_all_serve_and_the_api_server
         assert isinstance(hooks, list)
         assert at(hooks[0], "clientConfig", "service", "path") == "/mutate"
 
-    told(story, tmp_path, secret)
+    told(story, tmp_path, data)
 
 
 def test_replicas_that_start_at_once_agree(tmp_path: Path) -> None:
@@ -227,7 +223,22 @@ def test_a_secret_that_is_emptied_or_damaged_gets_its_certificate_back_and_no_ca
             assert here.api.objects[SECRET]["data"] == data
             for replica in here.replicas:
                 await here.call(replica)
+
+    told(story, tmp_path)
+
+
+def test_a_secret_that_is_deleted_is_asked_for_and_filled_again_when_somebody_makes_it(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        data = here.api.objects[SECRET]["data"]
         here.api.delete(SECRET)
+        here.api.put(CONFIGURATION, configuration())
+        for replica in here.replicas:
+            with pytest.raises(DonjonError, match="it was deleted; `helm upgrade` puts it back"):
+                await replica.loop.look()
+            await here.call(replica)
+        assert SECRET not in here.api.objects
+        here.api.put(SECRET, EMPTY)
         await here.look()
         assert here.api.objects[SECRET]["data"] == data
 
@@ -240,7 +251,7 @@ def test_a_damaged_secret_found_at_start_is_replaced(tmp_path: Path) -> None:
         for replica in here.replicas:
             await here.call(replica)
 
-    told(story, tmp_path, EMPTY | {"data": {"tls.crt": "Z2FyYmFnZQ=="}})
+    told(story, tmp_path, {"tls.crt": "Z2FyYmFnZQ=="})
 
 
 def test_while_the_api_server_is_away_the_webhook_serves_what_it_has(tmp_path: Path) -> None:

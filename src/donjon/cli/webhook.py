@@ -32,7 +32,10 @@ def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]
 @click.option("--service", default="donjon-webhook", show_default=True, help="The Service by which the API server calls.")
 @click.option("--name", "names", multiple=True, help="A further host name or address by which it calls.")
 @click.option(
-    "--secret", default="donjon-webhook-tls", show_default=True, help="The Secret by which replicas share the certificate."
+    "--secret",
+    default="donjon-webhook-tls",
+    show_default=True,
+    help="The Secret, which must be there, in which replicas share it.",
 )
 @click.option("--configuration", default="donjon", show_default=True, help="The MutatingWebhookConfiguration that calls us.")
 @click.option(

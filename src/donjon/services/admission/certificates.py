@@ -65,7 +65,7 @@ class SharedLoop:
     ) -> None:
         self._settings, self._presented, self._api, self._metrics, self._clock = settings, presented, api, metrics, clock
         self._pace = Pace.of(settings.lifetime)
-        self._secrets = f"/api/v1/namespaces/{settings.namespace}/secrets"
+        self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
         self._known = Held()
         self._trouble = Trouble("certificate")
@@ -89,7 +89,7 @@ class SharedLoop:
     async def look(self) -> None:
         """Do what is due; `Refused.changed` where another replica was first."""
         configuration = await self._api.get(self._configuration)
-        secret, held = await self._held()
+        secret, held = await self._held(configuration)
         moment = self._clock()
         step = plan(held, _told(configuration), moment, self._pace)
         if step is not Step.NOTHING:
@@ -98,21 +98,22 @@ class SharedLoop:
             await self._write(secret, held)
             self._metrics.stepped(step.value)
             say(LOG, "certificate renewed", step=step.value)
-        elif secret is None or held is self._known:
+        elif held is self._known:
             await self._write(secret, held)
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
         self._known = held
         self._serve(held.present)
         await self._tell(configuration, held.bundle)
 
-    async def _held(self) -> tuple[JsonObject | None, Held]:
+    async def _held(self, configuration: JsonObject) -> tuple[JsonObject, Held]:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
-            secret = await self._api.get(f"{self._secrets}/{self._settings.secret}")
+            secret = await self._api.get(self._secret)
         except Refused as error:
             if not error.missing:
                 raise
-            return None, self._known
+            await self._tell(configuration, self._known.bundle)
+            raise Unavailable("DJ147", f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back") from error
         try:
             held = read(secret.get("data"), self._settings.names)
         except Malformed as error:
@@ -120,13 +121,8 @@ class SharedLoop:
             return secret, self._known
         return secret, held if held.present is not None else self._known
 
-    async def _write(self, secret: JsonObject | None, held: Held) -> None:
-        if secret is not None:
-            await self._api.replace(f"{self._secrets}/{self._settings.secret}", {**secret, "data": written(held)})
-            return
-        metadata: JsonObject = {"name": self._settings.secret, "namespace": self._settings.namespace}
-        body: JsonObject = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": written(held)}
-        await self._api.create(self._secrets, body)
+    async def _write(self, secret: JsonObject, held: Held) -> None:
+        await self._api.replace(self._secret, {**secret, "data": written(held)})
 
     def _serve(self, serving: Serving | None) -> None:
         if serving is not None:
