@@ -88,6 +88,32 @@ def test_explain_of_a_yes_tells_what_the_token_says(tmp_path: Path) -> None:
     assert "  version = 7\n" in done.stdout
 
 
+def test_explain_tells_programs_the_same() -> None:
+    done = policy("explain", POLICY, "--claims", EXAMPLES / "claims.json", "--output", "json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["verdict"] == "not permitted"
+    assert found["issued"] == {}
+    assert [finding["code"] for finding in found["findings"]] == ["DJ411"]
+    (refusing,) = [entry for entry in found["trace"] if entry["section"] == "authorizationrules" and "permit" in entry["text"]]
+    assert (refusing["rule"], refusing["outcome"]) == (2, "did not fire")
+    missed = refusing["conditions"][-1]
+    assert not missed["holds"]
+    assert missed["misses"] == ["x-ms-sgx-svn has value 2, expected value>=3"]
+    signer = refusing["conditions"][0]
+    assert signer["holds"]
+    assert [claim["type"] for claim in signer["claims"]["claims"]] == ["x-ms-sgx-mrsigner"]
+
+
+def test_a_long_value_is_cut_in_the_trace_and_whole_in_what_is_issued(tmp_path: Path) -> None:
+    issuing = 'version=1.0;authorizationrules{=>permit();};issuancerules{c:[type=="a"]=>issue(claim=c);};'
+    stated = written(tmp_path, "c.json", json.dumps({"a": "x" * 1000}))
+    done = policy("explain", written(tmp_path, "p.policy", issuing), "--claims", stated, "--output", "json")
+    found = json.loads(done.stdout)
+    assert found["issued"] == {"a": ["x" * 1000]}
+    assert found["trace"][1]["made"]["claims"][0]["value"] == "x" * 256 + "…"
+
+
 @pytest.mark.parametrize(
     ("stated", "said"),
     [

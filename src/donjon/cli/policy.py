@@ -17,6 +17,7 @@ from donjon.policy.faults import Fault
 from donjon.policy.parsing import MAX_SIZE, decoded, parse
 from donjon.policy.printing import printed
 from donjon.policy.reasons import named
+from donjon.policy.record import recorded
 from donjon.policy.story import story
 from donjon.policy.syntax import Part, Policy
 
@@ -53,14 +54,16 @@ def format_(file: str) -> None:
 @policy.command()
 @click.argument("file")
 @click.option("--claims", "claims_file", required=True, metavar="C.json", help="The claims, as JSON; - reads standard input.")
-def explain(file: str, *, claims_file: str) -> None:
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it.")
+def explain(file: str, *, claims_file: str, output: str) -> None:
     """Tell what the policy FILE decides about claims, and why, rule by rule.
 
     The claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or a list of objects with type, value and issuer.
     Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
     """
     decision = evaluate(_policy(file), _claims(claims_file))
-    for line in story(decision):
+    told = [json.dumps(recorded(decision), indent=2)] if output == "json" else story(decision)
+    for line in told:
         click.echo(line)
     sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
 

@@ -1,0 +1,59 @@
+"""A decision as JSON: the same that the story tells, for programs and for the audit."""
+
+from donjon.policy.claims import Claim, Json, told
+from donjon.policy.decision import Decision, Entry, Look
+from donjon.policy.printing import condition_text, rule_text
+from donjon.policy.reasons import missed
+from donjon.policy.syntax import Scalar
+
+MAX_LISTED = 10  # claims of one condition or rule; `more` counts the others
+MAX_VALUE = 256  # characters of a value in the trace; what is longer ends in …
+
+
+def recorded(decision: Decision) -> dict[str, Json]:
+    """`verdict`, `findings` (code and sentence), `issued`, `properties`, and `trace`, rule by rule in order.
+
+    An entry of the trace has the section, the rule's number, line and text, its outcome, its conditions as far as they were
+    looked at, and the claims it made; where it failed, why and the code of that. `issued` and `properties` are whole.
+    """
+    return {
+        "verdict": str(decision.verdict),
+        "findings": [{"code": finding.code, "told": finding.sentence()} for finding in decision.findings],
+        "issued": _values(decision.issued),
+        "properties": _values(decision.properties),
+        "trace": [_entry(entry) for entry in decision.trace],
+    }
+
+
+def _values(claims: tuple[Claim, ...]) -> Json:
+    return {name: [*values] for name, values in told(claims).items()}
+
+
+def _entry(entry: Entry) -> dict[str, Json]:
+    failed: dict[str, Json] = {"found": entry.found, "code": entry.code} if entry.code else {}
+    return {
+        "section": str(entry.part),
+        "rule": entry.number,
+        "line": entry.rule.at.line,
+        "text": rule_text(entry.rule),
+        "outcome": str(entry.outcome),
+        "conditions": [_look(look) for look in entry.looks],
+        "made": _listed(entry.made),
+        **failed,
+    }
+
+
+def _look(look: Look) -> dict[str, Json]:
+    misses: dict[str, Json] = {} if look.holds else {"misses": [missed(miss) for miss in look.misses[:MAX_LISTED]]}
+    return {"text": condition_text(look.condition), "holds": look.holds, "claims": _listed(look.claims), **misses}
+
+
+def _listed(claims: tuple[Claim, ...]) -> dict[str, Json]:
+    shown: list[Json] = [
+        {"type": claim.type, "value": _cut(claim.value), "issuer": str(claim.issuer)} for claim in claims[:MAX_LISTED]
+    ]
+    return {"claims": shown, "more": max(0, len(claims) - MAX_LISTED)}
+
+
+def _cut(value: Scalar) -> Scalar:
+    return f"{value[:MAX_VALUE]}…" if isinstance(value, str) and len(value) > MAX_VALUE else value
