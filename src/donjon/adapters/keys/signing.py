@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
+from donjon.attestation.ring import Dated
 from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured
 from donjon.kube.json import JsonObject
@@ -30,6 +32,7 @@ RSA_BITS = 2048  # at least, and of new keys
 MAX_RSA_BITS = 8192
 
 _JTI = 32  # bytes
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class KeySigner:
         public: JsonObject = {name: str(value) for name, value in self._key.as_dict(private=False).items()}
         x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
         return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
+
+    def window(self) -> tuple[datetime, datetime]:
+        """From when until when the certificate is good."""
+        certificate = x509.load_der_x509_certificate(self._certificate)
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
     def sign(self, header: JsonObject, payload: bytes) -> str:
         """The token in the compact form."""
@@ -65,6 +73,24 @@ def signer(text: bytes, certificate: bytes) -> KeySigner:
     kid = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
     handle = RSAKey.import_key(key) if isinstance(key, RSAPrivateKey) else ECKey.import_key(key)
     return KeySigner(algorithm, kid, handle, own)
+
+
+def dated(name: str, text: bytes) -> Dated:
+    """The key of a text with a private key and its certificate, both in PEM, in any order.
+
+    Raises `Misconfigured` DJ437 or DJ540, and `Malformed` DJ204 for a certificate that is none.
+    """
+    if len(text) > MAX_PEM:
+        raise Misconfigured("DJ540", f"more than {MAX_PEM} bytes")
+    blocks = [(match[1], match[0] + b"\n") for match in _BLOCK.finditer(text)]
+    keys = [block for label, block in blocks if label.endswith(b"PRIVATE KEY")]
+    certificates = [block for label, block in blocks if label == pem.CERTIFICATE]
+    if len(keys) != 1 or len(certificates) != 1:
+        found = f"{len(keys)} private keys and {len(certificates)} certificates"
+        raise Misconfigured("DJ540", f"{found}, expected one of each in PEM")
+    made = signer(keys[0], certificates[0])
+    begins, ends = made.window()
+    return Dated(name=name, signer=made, begins=begins, ends=ends)
 
 
 def self_signed(text: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:

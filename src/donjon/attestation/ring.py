@@ -1,0 +1,78 @@
+"""Which of several keys signs, and which are published: by the dates of their certificates alone.
+
+A key signs from the notBefore of its certificate until a later one begins. All replicas that read the same keys agree, and a key
+that is made with a date ahead is known to relying parties before it signs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from donjon.attestation.token import LIFETIME, Signer
+from donjon.errors import Misconfigured, Unavailable
+
+AHEAD = timedelta(hours=24)  # between the publication of a next key and its first token
+KEPT = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
+MAX_KEYS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dated:
+    """A key and the window of its certificate; `name` is what its store calls it."""
+
+    name: str
+    signer: Signer
+    begins: datetime
+    ends: datetime
+
+
+def current(keys: Iterable[Dated], moment: datetime) -> Dated:
+    """Who signs at that moment: of those that have begun, the last; raises `Unavailable` DJ541.
+
+    A key that has been succeeded never signs again, even where its successor has ended.
+    """
+    begun = [each for each in keys if each.begins <= moment]
+    if not begun:
+        raise Unavailable("DJ541", "signing keys: none has begun; make one with `donjon attestation keys new`")
+    last = max(begun, key=_order)
+    if last.ends <= moment:
+        raise Unavailable(
+            "DJ541", f"signing keys: the last, {last.name}, ended {last.ends:%FT%TZ}; make one with `donjon attestation keys new`"
+        )
+    return last
+
+
+def published(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
+    """Those by which a token may have to be checked from that moment on, in the order of their beginnings."""
+    ordered = sorted(keys, key=_order)
+    return tuple(each for each in ordered if moment < _last_token(each, ordered) + KEPT)
+
+
+def unneeded(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
+    """The others: all their tokens have ended."""
+    ordered = sorted(keys, key=_order)
+    return tuple(each for each in ordered if moment >= _last_token(each, ordered) + KEPT)
+
+
+def following(keys: Iterable[Dated], moment: datetime, ahead: timedelta) -> datetime:
+    """When a key that is made now begins: that much later, but before the present one ends; at once, where none signs.
+
+    Raises `Misconfigured` DJ545 where another key begins before.
+    """
+    try:
+        begins = min(moment + ahead, current(keys, moment).ends)
+    except Unavailable:
+        return moment
+    for each in keys:
+        if moment < each.begins <= begins:
+            raise Misconfigured("DJ545", f"signing keys: {each.name} is the next already, and begins {each.begins:%FT%TZ}")
+    return begins
+
+
+def _last_token(key: Dated, ordered: Iterable[Dated]) -> datetime:
+    later = (each.begins for each in ordered if _order(each) > _order(key))
+    return min([key.ends, *later])
+
+
+def _order(key: Dated) -> tuple[datetime, str]:
+    return key.begins, key.signer.kid

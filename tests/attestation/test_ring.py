@@ -1,0 +1,86 @@
+"""Which key signs when, and which are shown."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from tests.attestation.signers import MADE, signer
+
+from donjon.attestation import ring
+from donjon.attestation.ring import AHEAD, KEPT, Dated
+from donjon.attestation.token import Algorithm
+from donjon.errors import Misconfigured, Unavailable
+
+HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
+NOW = MADE + YEAR
+
+
+def key(name: str, begins: timedelta, lifetime: timedelta = YEAR) -> Dated:
+    """It begins that long after now."""
+    return Dated(name=name, signer=signer(Algorithm.ES256, name), begins=NOW + begins, ends=NOW + begins + lifetime)
+
+
+OLD, PRESENT, NEXT = key("old", -9 * HOUR), key("present", -8 * HOUR), key("next", HOUR)
+ALL = (NEXT, OLD, PRESENT)
+
+
+def test_the_last_that_has_begun_signs_whatever_order_the_store_has() -> None:
+    assert ring.current(ALL, NOW) is PRESENT
+    assert ring.current(reversed(ALL), NOW) is PRESENT
+    assert ring.current(ALL, NOW - HOUR - timedelta(hours=7.5)) is OLD
+
+
+def test_a_key_signs_from_the_moment_of_its_beginning_and_not_before() -> None:
+    assert ring.current(ALL, NEXT.begins) is NEXT
+    assert ring.current(ALL, NEXT.begins - timedelta(microseconds=1)) is PRESENT
+
+
+def test_the_next_is_published_before_it_signs_and_the_last_until_its_tokens_have_ended() -> None:
+    assert ring.published(ALL, NOW) == (OLD, PRESENT, NEXT)
+    gone = PRESENT.begins + KEPT
+    assert ring.published(ALL, gone - timedelta(microseconds=1)) == (OLD, PRESENT, NEXT)
+    assert ring.published(ALL, gone) == (PRESENT, NEXT)
+    assert (ring.unneeded(ALL, gone), ring.unneeded(ALL, gone - HOUR)) == ((OLD,), ())
+
+
+def test_keys_that_begin_at_once_are_told_apart_by_their_names() -> None:
+    twins = (key("one", -HOUR), key("other", -HOUR))
+    assert ring.current(twins, NOW) is ring.current(reversed(twins), NOW)
+    assert len(ring.published(twins, NOW)) == 2
+
+
+@pytest.mark.parametrize(
+    "keys", [(), (NEXT,), (key("ended", -HOUR, HOUR),), (key("long", -3 * HOUR), key("succeeded by", -2 * HOUR, HOUR))]
+)
+def test_without_a_key_that_is_good_nobody_signs(keys: tuple[Dated, ...]) -> None:
+    with pytest.raises(Unavailable) as told:
+        ring.current(keys, NOW)
+    assert told.value.code == "DJ541"
+
+
+def test_a_key_that_has_ended_is_published_as_long_as_its_tokens() -> None:
+    ended = key("ended", -HOUR, HOUR)
+    assert ring.published((ended,), NOW + KEPT - HOUR) == (ended,)
+    assert ring.published((ended,), NOW + KEPT) == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "ahead", "begins"),
+    [
+        ((), AHEAD, NOW),
+        ((key("ended", -HOUR, HOUR),), AHEAD, NOW),
+        ((PRESENT,), AHEAD, NOW + AHEAD),
+        ((key("ends soon", -HOUR, 3 * HOUR),), AHEAD, NOW + 2 * HOUR),
+        ((PRESENT, NEXT), timedelta(), NOW),
+    ],
+)
+def test_a_new_key_begins_when_relying_parties_have_had_time_to_see_it(
+    keys: tuple[Dated, ...], ahead: timedelta, begins: datetime
+) -> None:
+    assert ring.following(keys, NOW, ahead) == begins
+
+
+@pytest.mark.parametrize("ahead", [HOUR, AHEAD])
+def test_no_key_is_made_behind_one_that_is_the_next_already(ahead: timedelta) -> None:
+    with pytest.raises(Misconfigured) as told:
+        ring.following((PRESENT, NEXT), NOW, ahead)
+    assert told.value.code == "DJ545"
