@@ -17,20 +17,34 @@ from donjon.kube.json import Json, JsonObject
 MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
 
 _BYTE = 0xFF
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False) -> "Members":
     """The one object that the text holds; raises `Malformed` DJ210, also for more bytes than the bound."""
-    if len(text) > bound:
-        raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {bound}")
-    try:
-        content: Json = (_WITH_FRACTIONS if fractions else _DECODER).decode(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise Malformed("DJ210", f"{subject}: no JSON that is read here: {error}") from error
+    content = _decoded(text, subject, bound, _WITH_FRACTIONS if fractions else _DECODER)
     if not isinstance(content, dict):
         raise Malformed("DJ210", f"{subject}: expected an object, found {type(content).__name__}")
     return Members(subject, content)
+
+
+def parse_list(text: bytes, subject: str, count: int) -> "list[Members]":
+    """The objects of the one list that the text holds; raises `Malformed` DJ210 or DJ211, also for more than that many."""
+    content = _decoded(text, subject, MAX_DOCUMENT, _DECODER)
+    if not isinstance(content, list) or len(content) > count:
+        raise Malformed("DJ210", f"{subject}: expected a list of at most {count} objects, found {type(content).__name__}")
+    return Members(subject, {subject: content}).members(subject)
+
+
+def _decoded(text: bytes, subject: str, bound: int, decoder: json.JSONDecoder) -> Json:
+    if len(text) > bound:
+        raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {bound}")
+    try:
+        content: Json = decoder.decode(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ210", f"{subject}: no JSON that is read here: {error}") from error
+    return content
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
@@ -62,6 +76,11 @@ def hexadecimal(text: str) -> bytes:
     except ValueError:
         return b""
     return found if 2 * len(found) == len(text) else b""
+
+
+def unescaped(text: str) -> bytes:
+    """The bytes of a text in which some stand as a percent sign and two digits, as Intel writes certificates in headers."""
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode("ascii", "replace"))
 
 
 def _all_whole(values: list[Json]) -> TypeGuard[list[int]]:

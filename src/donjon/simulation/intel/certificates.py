@@ -53,6 +53,7 @@ class Certificate:
     issuer_name: str | None = None
     organisation: str = ORGANISATION
     key: str | None = None
+    serial: str | None = None  # the name from which the serial number follows, where it is not the role's
     signed_by: str | None = None
     subject_key_id: str | None = None  # the key whose identifier it states
     authority_key_id: str | None = None
@@ -87,7 +88,7 @@ def issue(plan: Certificate, seed: bytes) -> x509.Certificate:
         .not_valid_before(plan.begins)
         .not_valid_after(plan.ends)
         .public_key(key.public_key())
-        .serial_number(serial_number(seed, plan.role.name))
+        .serial_number(serial_number(seed, plan.serial or plan.role.name))
     )
     subject_curve = plan.curve if named[0] == (plan.key or plan.role.name) else "secp256r1"
     stated = [

@@ -1,0 +1,43 @@
+"""The PCK certificates of a make-believe machine, one for each TCB, and the answer in which Intel's service hands them out.
+
+Source: Intel SGX PCS API v4, "Get PCK Certificates".
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import quote
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from donjon.simulation.intel import certificates
+from donjon.simulation.intel.certificates import pck_extension
+from donjon.simulation.intel.setting import Setting
+
+Tcb = tuple[tuple[int, ...], int]  # 16 SVNs, PCESVN
+
+UNAVAILABLE = "Not available"
+
+
+def tcbm(tcb: Tcb) -> str:
+    """A TCB as Intel's service writes it: CPUSVN and PCESVN, little-endian."""
+    return (bytes(tcb[0]) + tcb[1].to_bytes(2, "little")).hex().upper()
+
+
+def pck_certificate(setting: Setting, tcb: Tcb) -> bytes:
+    """The certificate of the setting's machine for that TCB, in PEM; each has a key and a serial number of its own."""
+    extension = replace(setting.extension, components=tcb[0], pcesvn=tcb[1])
+    named = f"PCK {tcbm(tcb)}"
+    plan = replace(setting.hierarchy.pck, key=named, serial=named, extensions=(pck_extension(extension.encode()),))
+    return certificates.issue(plan, setting.seed).public_bytes(Encoding.PEM)
+
+
+def pckcerts(setting: Setting, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> bytes:
+    """The answer: those that can be had, and those that cannot."""
+    given = [(tcb, quote(pck_certificate(setting, tcb))) for tcb in tcbs]
+    return json.dumps([_entry(tcb, cert) for tcb, cert in [*given, *((tcb, UNAVAILABLE) for tcb in unavailable)]]).encode()
+
+
+def _entry(tcb: Tcb, cert: str) -> dict[str, object]:
+    components = {f"sgxtcbcomp{place:02d}svn": svn for place, svn in enumerate(tcb[0], start=1)}
+    return {"tcb": {**components, "pcesvn": tcb[1]}, "tcbm": tcbm(tcb), "cert": cert}
