@@ -13,7 +13,7 @@ from tests.simulation.intel import MOMENT
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation import run
-from donjon.services.attestation.settings import AttestationSettings, Mode
+from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 
 V4 = "/sgx/certification/v4"
 CLIENT = httpx2.Limits(max_connections=20)
@@ -39,6 +39,8 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         listen=("127.0.0.1", 0),
         probes=("127.0.0.1", 0),
         tls=None,
+        client_ca=None,
+        client_certificates=ClientCertificates.OPTIONAL,
         database=f"sqlite:///{folder}/attestation.db",
         mode=Mode.LAZY if upstream else Mode.OFFLINE,
         upstream=upstream or None,

@@ -12,7 +12,7 @@ from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
-from donjon.services.attestation.settings import AttestationSettings, Mode, read
+from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
 
 HTTP = {"unsafe-http": "true"}
 HASH = hashlib.sha512(b"token").hexdigest()
@@ -23,6 +23,8 @@ def test_nothing_but_the_choice_of_transport_must_be_said() -> None:
         listen=("127.0.0.1", 8081),
         probes=("127.0.0.1", 9810),
         tls=None,
+        client_ca=None,
+        client_certificates=ClientCertificates.OPTIONAL,
         database="sqlite:////var/lib/donjon/attestation.db",
         mode=Mode.LAZY,
         upstream=None,
@@ -68,6 +70,19 @@ def test_tls_is_left_out_only_by_name(both: dict[str, str]) -> None:
         read(both, {}, "")
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"client-certificates": "required", **HTTP}, "client-certificates: required, expected their authorities"),
+        ({"client-certificates": "never", **HTTP}, "'never', expected optional or required"),
+        ({"client-ca": "/ca.crt", **HTTP}, "client-ca: without TLS"),
+    ],
+)
+def test_client_certificates_need_an_authority_and_tls(said: dict[str, str], words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        read(said, {}, "")
+
+
 def test_a_file_that_is_no_toml_is_a_fault() -> None:
     with pytest.raises(Misconfigured, match="file: no TOML"):
         read(HTTP, {}, "listen")
@@ -89,6 +104,10 @@ def test_check_opens_what_the_service_would_open(tmp_path: Path) -> None:
     (tmp_path / "tls.crt").write_bytes(SERVING.certificate)
     (tmp_path / "tls.key").write_bytes(SERVING.key)
     assert (missing.code if missing else "", check(*config)) == ("DJ146", None)
+    (tmp_path / "ca.crt").write_bytes(b"no certificate")
+    clients = check(*config, "--client-ca", str(tmp_path / "ca.crt"))
+    assert clients is not None
+    assert clients.code == "DJ555"
 
 
 @pytest.mark.parametrize(

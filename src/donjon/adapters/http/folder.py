@@ -1,26 +1,38 @@
-"""A serving certificate in a folder, which another program renews."""
+"""A serving certificate in a folder, which another program renews, and the authorities of clients in a file."""
 
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from donjon.adapters.http.tls import context
+from donjon.adapters.http.tls import Clients, context
 from donjon.errors import DonjonError, Unavailable
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAuthorities:
+    """The file, in PEM, with the authorities of client certificates, and whether nobody is let in without one."""
+
+    path: Path
+    required: bool
+
+
 class FolderContexts:
     """The context for the next connection: of tls.crt and tls.key as they are, or as they were while they do not fit together."""
 
-    def __init__(self, folder: Path, tell: Callable[[DonjonError | None], None]) -> None:
-        """Raises `Malformed` and `Unavailable` DJ146; `tell` is told of later trouble, and of `None` when new files are taken."""
-        self._paths, self._tell = (folder / "tls.crt", folder / "tls.key"), tell
+    def __init__(
+        self, folder: Path, tell: Callable[[DonjonError | None], None], clients: ClientAuthorities | None = None
+    ) -> None:
+        """Raises `Malformed` DJ146 and DJ555, `Unavailable` DJ146; `tell` is told of later trouble, and `None` of new files."""
+        self._clients, self._tell = clients, tell
+        self._paths = (folder / "tls.crt", folder / "tls.key", *(() if clients is None else (clients.path,)))
         self._seen = self._stamp()
         self._context = self._made()
 
     def __call__(self) -> ssl.SSLContext:
-        """Looks whether the files have changed, which costs two calls of the system."""
+        """Looks whether the files have changed, which costs a call of the system for each."""
         try:
             if (stamp := self._stamp()) != self._seen:
                 self._seen = stamp
@@ -39,7 +51,9 @@ class FolderContexts:
 
     def _made(self) -> ssl.SSLContext:
         try:
-            certificate, key = (path.read_bytes() for path in self._paths)
+            certificate, key, *authorities = (path.read_bytes() for path in self._paths)
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
-        return context(certificate, key)
+        if self._clients is None:
+            return context(certificate, key)
+        return context(certificate, key, Clients(authorities=authorities[0], required=self._clients.required))

@@ -3,6 +3,8 @@
 uvicorn gives a client any time for its head and its body, bounds neither, and waits for ever for a client that does not read.
 Anyone may connect, so whatever a client can do slowly has its time, whatever it can make large has its size, and when too many
 are connected the oldest that is not being answered gives way.
+
+uvicorn tells the application nothing of a client's certificate either: here it stands in the scope, where no header can put one.
 """
 
 import asyncio
@@ -23,6 +25,9 @@ from donjon.errors import Unavailable
 Message = MutableMapping[str, Any]
 Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 """An ASGI application, version 3."""
+
+CLIENT_CERTIFICATE = "donjon.client_certificate"
+"""The extension of a request's scope with the certificate, in DER, whose key the client has shown in the handshake."""
 
 _BAD, _TOO_SLOW, _TOO_LARGE, _HEAD_TOO_LARGE = 400, 408, 413, 431
 _REASONS = {
@@ -89,12 +94,16 @@ class Guarded(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._taken = 0  # bytes of the head or of the body that is being received
         self._in_head = True
+        self._extensions: dict[str, Any] = {}
         self._status = _BAD
         self.asking = False  # whether a request has begun that is not answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # As uvicorn has it.
         """The client is there, its TLS agreed on."""
         super().connection_made(transport)
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if secured is not None and (shown := secured.getpeercert(binary_form=True)):
+            self._extensions = {CLIENT_CERTIFICATE: shown}
         self._gate.let_in(self)
         self._within(self._limits.first, self._gone)
 
@@ -121,6 +130,7 @@ class Guarded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
         self.asking = True
         self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
 
@@ -266,6 +276,7 @@ def _switching(contexts: Contexts) -> ssl.SSLContext:
     made = contexts()
     outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     outer.minimum_version, outer.options = made.minimum_version, made.options
+    outer.verify_mode = made.verify_mode  # A connection keeps this; by which authorities, it asks the context of the moment.
     outer.num_tickets = 0
     outer.set_alpn_protocols(["http/1.1"])
 

@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from donjon.errors import Malformed
 
@@ -13,8 +14,16 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all good
 PROTOCOLS = ["http/1.1"]
 
 
-def context(certificate: bytes, key: bytes) -> ssl.SSLContext:
-    """A server's context for a certificate chain and its key in PEM; raises `Malformed` DJ146 where they do not fit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """The authorities, in PEM, whose client certificates are asked for, and whether nobody is let in without one."""
+
+    authorities: bytes
+    required: bool
+
+
+def context(certificate: bytes, key: bytes, clients: Clients | None = None) -> ssl.SSLContext:
+    """A server's context for a certificate chain and its key in PEM; raises `Malformed` DJ146 or DJ555.
 
     Python reads them from files alone, so they go through one that exists in memory only.
     """
@@ -33,7 +42,19 @@ def context(certificate: bytes, key: bytes) -> ssl.SSLContext:
         raise Malformed("DJ146", f"certificate: {error}") from error
     finally:
         os.close(descriptor)
+    if clients is not None:
+        _ask(made, clients)
     return made
+
+
+def _ask(made: ssl.SSLContext, clients: Clients) -> None:
+    """TLS 1.3 alone: a session of 1.2 could be resumed, and its certificate would not be looked at again."""
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
+    made.verify_mode = ssl.CERT_REQUIRED if clients.required else ssl.CERT_OPTIONAL
+    try:
+        made.load_verify_locations(cadata=clients.authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise Malformed("DJ555", f"client authorities: {error}") from error
 
 
 def _no_password() -> str:

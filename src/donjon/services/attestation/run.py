@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.http import Answer, ProbeServer, Routes
-from donjon.adapters.http.folder import FolderContexts
+from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.http.guarded import GuardedServer, Limits
 from donjon.adapters.intel import pcs
 from donjon.adapters.logs import log_to_stderr, say
@@ -28,7 +28,7 @@ from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.pccs import Pccs
-from donjon.services.attestation.settings import AttestationSettings, Mode
+from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 
 LOG = logging.getLogger(__name__)
 
@@ -44,8 +44,7 @@ def run(settings: AttestationSettings) -> None:
 
 def check(settings: AttestationSettings) -> None:
     """Open what the service would open; raises what it would raise."""
-    if settings.tls is not None:
-        FolderContexts(settings.tls, _tell)
+    _contexts(settings)
     database = Database(settings.database)
     try:
         database.migrate()
@@ -63,7 +62,7 @@ async def _until_signalled(settings: AttestationSettings) -> None:
 async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: Callable[[int], None] | None = None) -> None:
     """Serve until it is to be stopped, and then as long as somebody is being answered; `listens` is told the port."""
     metrics = AttestationMetrics(__version__)
-    contexts = None if settings.tls is None else FolderContexts(settings.tls, _tell)
+    contexts = _contexts(settings)
     with ExitStack() as stack:
         database = Database(settings.database)
         stack.callback(database.close)
@@ -100,6 +99,14 @@ async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: 
             await cache.close()
             await probes.close()
             say(LOG, "attestation service stopped")
+
+
+def _contexts(settings: AttestationSettings) -> FolderContexts | None:
+    if settings.tls is None:
+        return None
+    required = settings.client_certificates is ClientCertificates.REQUIRED
+    clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
+    return FolderContexts(settings.tls, _tell, clients)
 
 
 async def _refresh(cache: Cache) -> None:

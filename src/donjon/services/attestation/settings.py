@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
+
+T = TypeVar("T", bound=StrEnum)
 
 MAX_FILE = 1 << 20  # bytes
 
@@ -25,6 +28,13 @@ class Mode(StrEnum):
     OFFLINE = "offline"
 
 
+class ClientCertificates(StrEnum):
+    """Whether somebody without one is let in, where they are asked for."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationSettings:
     """What `read` has made of all that was told."""
@@ -32,6 +42,8 @@ class AttestationSettings:
     listen: tuple[str, int]
     probes: tuple[str, int]
     tls: Path | None  # a folder with tls.crt and tls.key; `None`: plain HTTP
+    client_ca: Path | None  # `None`: no client certificates are asked for
+    client_certificates: ClientCertificates
     database: str
     mode: Mode
     upstream: str | None  # `None`: Intel's own service
@@ -57,10 +69,13 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _mode(text: str) -> Mode:
-    if text not in set(Mode):
-        raise ValueError(" or ".join(Mode))
-    return Mode(text)
+def _one_of(choices: type[T]) -> Callable[[str], T]:
+    def read(text: str) -> T:
+        if text not in set(choices):
+            raise ValueError(" or ".join(choices))
+        return choices(text)
+
+    return read
 
 
 def _upstream(text: str) -> str | None:
@@ -117,8 +132,10 @@ SETTINGS: Mapping[str, Setting] = {
     "probes": Setting(_address, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."),
     "tls-dir": Setting(_folder, "", "Folder with tls.crt and tls.key; taken up again when they change."),
     "unsafe-http": Setting(_switch, "false", "true: serve without TLS."),
+    "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),
+    "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
     "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "Where collateral is kept."),
-    "mode": Setting(_mode, "lazy", "lazy: fetch what is not here; offline: fetch nothing."),
+    "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; offline: fetch nothing."),
     "upstream": Setting(_upstream, "", "A PCCS to fetch from; Intel's own service, else."),
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
@@ -145,9 +162,19 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     faults += [f"{name} in the file: no such setting" for name in found]
     if "tls-dir" in values and "unsafe-http" in values and (values["tls-dir"] is None) is not values["unsafe-http"]:
         faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
+    faults += _of_clients(values)
     if faults:
         raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
     return _made(values)
+
+
+def _of_clients(values: Mapping[str, object]) -> list[str]:
+    faults = []
+    if values.get("client-certificates") is ClientCertificates.REQUIRED and values.get("client-ca", ...) is None:
+        faults.append("client-certificates: required, expected their authorities in --client-ca")
+    if values.get("client-ca") is not None and values.get("unsafe-http") is True:
+        faults.append("client-ca: without TLS there are no client certificates")
+    return faults
 
 
 def _file(text: str, faults: list[str]) -> dict[str, str]:
@@ -160,5 +187,6 @@ def _file(text: str, faults: list[str]) -> dict[str, str]:
 
 
 def _made(values: Mapping[str, object]) -> AttestationSettings:
-    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "admin-token-hash": "admin_token_hash"}
-    return AttestationSettings(**{named.get(name, name): value for name, value in values.items() if name != "unsafe-http"})  # type: ignore[arg-type] # Each was read by its own reader.
+    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment"}
+    told = {named.get(name, name.replace("-", "_")): value for name, value in values.items() if name != "unsafe-http"}
+    return AttestationSettings(**told)  # type: ignore[arg-type] # Each was read by its own reader.
