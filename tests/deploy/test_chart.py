@@ -12,6 +12,7 @@ from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.cli.admission import policies
+from donjon.cli.attestation import serve as attest
 from donjon.cli.node import forget, run
 from donjon.cli.webhook import serve
 
@@ -96,6 +97,33 @@ EVERY_VALUE = [
             (', "tolerations": [{"key": "sgx", "operator": "Exists"}]', "key: sgx"),
         )
     ),
+    *(
+        (f'attestation={{"enabled": true, "tls": {{"secretName": "served"}}{more}}}', seen)
+        for more, seen in (
+            ("", "secretName: served"),
+            ("", "storage: 2Gi"),
+            (', "config": "mode = 1"', 'donjon.toml: "mode = 1"'),
+            (', "secrets": ["team-keys"]', "mountPath: /etc/donjon-secrets/team-keys"),
+            (', "replicas": 3, "database": {"secretName": "pg"}', "replicas: 3"),
+            (', "database": {"secretName": "pg"}', "key: url"),
+            (', "database": {"size": "9Gi"}', "storage: 9Gi"),
+            (', "database": {"storageClassName": "fast"}', "storageClassName: fast"),
+            (', "database": {"existingClaim": "mine"}', "claimName: mine"),
+            (', "tokenReview": true', "resources: [tokenreviews]"),
+            ("", "kind: NetworkPolicy"),
+            (', "networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),
+            (', "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"may": "look"}}}]}', "may: look"),
+            (', "networkPolicy": {"egressPorts": [7777]}', "port: 7777"),
+            (', "nodeSelector": {"pool": "system"}', "pool: system"),
+            (', "affinity": {"podAffinity": {}}', "podAffinity: {}"),
+            (', "tolerations": [{"key": "system", "operator": "Exists"}]', "key: system"),
+            (', "priorityClassName": "mine"', 'priorityClassName: "mine"'),
+            (', "resources": {"limits": {"memory": "333Mi"}}', "memory: 333Mi"),
+            (', "extraEnv": [{"name": "DONJON_UPSTREAM", "value": "x"}]', "name: DONJON_UPSTREAM"),
+            (', "podAnnotations": {"note": "pod"}', "note: pod"),
+            (', "podLabels": {"cost": "infra"}', "cost: infra"),
+        )
+    ),
     (ALWAYS, "kind: Job"),
     ('cleanup={"hooks": "always", "nodeSelector": {"pool": "infra"}}', "pool: infra"),
     ('cleanup={"hooks": "always", "resources": {"limits": {"memory": "55Mi"}}}', "memory: 55Mi"),
@@ -115,6 +143,16 @@ def host_paths(pod: dict[str, Any]) -> dict[str, tuple[str, bool]]:
     return {
         each["hostPath"]["path"]: (mounts[each["name"]]["mountPath"], not mounts[each["name"]].get("readOnly", False))
         for each in pod["volumes"]
+    }
+
+
+def assert_nothing_is_given_to(pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
 
 
@@ -299,6 +337,12 @@ def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> 
         ("admission.provision.accounts=[\"sgx:a' || true || 'a\"]", ["accounts", "pattern"]),
         ("quoteHelper.enabled=true", ["quoteHelper.image is empty", "aesmd"]),
         ("admission.webhook.replicas=0", ["replicas", "minimum"]),
+        ("attestation.enabled=true", ["attestation.tls.secretName is empty", "tls.crt"]),
+        (
+            'attestation={"enabled": true, "replicas": 2, "tls": {"secretName": "t"}}',
+            ["replicas share a PostgreSQL database", "attestation.database.secretName"],
+        ),
+        ('attestation.secrets=["../keys"]', ["secrets", "pattern"]),
         *(
             (f'admission.webhook.certificate.lifetime="{wrong}"', ["lifetime", "pattern"])
             for wrong in ("soon", "0d", "29s", "826d")
@@ -377,13 +421,7 @@ def test_the_chart_renders_the_policies_that_the_command_prints(
 def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(helm: Helm) -> None:
     made = helm.template(WEBHOOK)
     pod = pod_of(made, "Deployment", "donjon-webhook")
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["containers"][0]["securityContext"] == {
-        "privileged": False,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    assert_nothing_is_given_to(pod)
     assert "volumes" not in pod
     assert named(made, "Role", "donjon-webhook")["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["donjon-webhook-tls"], "verbs": ["get", "update"]},
@@ -416,6 +454,48 @@ def test_the_webhook_has_two_replicas_on_two_nodes_and_a_disruption_budget(helm:
     assert all(selector.items() <= labels.items() for selector in chosen)
     alone = helm.template('admission={"mode": "webhook", "webhook": {"replicas": 1}}')
     assert not [each for each in alone if each["kind"] == "PodDisruptionBudget"]
+
+
+ATTESTATION = 'attestation={"enabled": true, "tls": {"secretName": "served"}%s}'
+
+
+def test_the_attestation_service_has_no_privilege_and_may_ask_the_cluster_nothing_unless_told_to(helm: Helm) -> None:
+    made = helm.template(ATTESTATION % "")
+    pod = pod_of(made, "Deployment", "donjon-attestation")
+    assert_nothing_is_given_to(pod)
+    assert pod["automountServiceAccountToken"] is False
+    assert not [each for each in made if "Role" in each["kind"] and each["metadata"]["name"] == "donjon-attestation"]
+    asking = helm.template(ATTESTATION % ', "tokenReview": true')
+    assert [rule["resources"] for rule in named(asking, "ClusterRole", "donjon-attestation")["rules"]] == [["tokenreviews"]]
+    assert pod_of(asking, "Deployment", "donjon-attestation")["automountServiceAccountToken"] is True
+
+
+def test_one_attestation_service_keeps_a_volume_and_several_share_a_database(helm: Helm) -> None:
+    one = helm.template(ATTESTATION % "")
+    assert named(one, "Deployment", "donjon-attestation")["spec"]["strategy"] == {"type": "Recreate"}
+    claim = named(one, "PersistentVolumeClaim", "donjon-attestation")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    several = helm.template(ATTESTATION % ', "replicas": 2, "database": {"secretName": "pg"}')
+    assert not [each for each in several if each["kind"] == "PersistentVolumeClaim"]
+    assert named(several, "PodDisruptionBudget", "donjon-attestation")["spec"]["maxUnavailable"] == 1
+    container = pod_of(several, "Deployment", "donjon-attestation")["containers"][0]
+    assert not [flag for flag in container["args"] if flag.startswith("--database")]
+    assert [each["name"] for each in container["env"]] == ["DONJON_DATABASE"]
+
+
+def test_the_attestation_service_is_started_anew_when_its_settings_change(helm: Helm) -> None:
+    texts = ["", "mode = 'offline'"]
+    made = [helm.template(ATTESTATION % f', "config": {json.dumps(text)}') for text in texts]
+    notes = [named(each, "Deployment", "donjon-attestation")["spec"]["template"]["metadata"]["annotations"] for each in made]
+    assert notes[0] != notes[1]
+    assert [named(each, "ConfigMap", "donjon-attestation")["data"]["donjon.toml"] for each in made] == texts
+
+
+def test_the_attestation_services_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    arguments = pod_of(helm.template(ATTESTATION % ""), "Deployment", "donjon-attestation")["containers"][0]["args"]
+    assert arguments[:2] == ["attestation", "serve"]
+    known = {option for parameter in attest.params for option in parameter.opts}
+    assert {flag.partition("=")[0] for flag in arguments[2:]} <= known
 
 
 def test_the_webhooks_flags_are_flags_that_it_knows(helm: Helm) -> None:

@@ -84,3 +84,5 @@ cluster to ask, a guess could leave every pod that asks refused, so it must be s
 {{- if $index }}, {{ end -}}'{{ $account }}'
 {{- end -}}
 {{- end }}
+
+{{- define "donjon.attestationName" -}}donjon-attestation{{- end }}
