@@ -1,7 +1,6 @@
 """Collateral in the database, by the name of its request. What comes out is proved again before it is used."""
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import DOCUMENTS
@@ -23,7 +22,7 @@ class CollateralTable:
     def write(self, documents: dict[str, Answer]) -> None:
         """Keep these, all or none, in place of those of the same name; raises `Unavailable` DJ502."""
         rows = [{"name": name, "body": answer.body, "chain": answer.chain} for name, answer in documents.items()]
-        added = insert(DOCUMENTS)
+        added = self._database.insert(DOCUMENTS)
         replaced = added.on_conflict_do_update(
             index_elements=["name"], set_={"body": added.excluded.body, "chain": added.excluded.chain}
         )

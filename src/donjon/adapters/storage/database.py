@@ -7,13 +7,15 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from donjon.errors import Misconfigured, Unavailable
 
 SQLITE = "sqlite:///"
 _SCRIPTS = "donjon.adapters.storage:migrations"
+_CHANGES = "donjon_changes"
 
 
 class Database:
@@ -28,6 +30,8 @@ class Database:
         if self._engine.dialect.name != "sqlite":
             raise Misconfigured("DJ501", f"database: {self._engine.dialect.name}, expected {SQLITE} and a path")
         event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        self._changing = self._engine.execution_options(**{_CHANGES: True})
 
     def migrate(self) -> None:
         """Bring the tables up to date; raises `Unavailable` DJ502, also for a database that a newer Donjon has made."""
@@ -49,8 +53,12 @@ class Database:
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
-        with _told(), self._engine.begin() as connection:
+        with _told(), self._changing.begin() as connection:
             yield connection
+
+    def insert(self, table: Table) -> Insert:
+        """An insertion that can say what becomes of a row that is there."""
+        return insert(table)
 
     def answers(self) -> bool:
         """Whether it can be read now."""
@@ -77,6 +85,12 @@ def _told() -> Iterator[None]:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    """What is acknowledged stays, and readers do not wait for a writer."""
+    """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
+    connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """A writer is the only one from its beginning, so that what it has read stays true until it has written."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_CHANGES) else "BEGIN")

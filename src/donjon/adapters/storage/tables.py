@@ -1,6 +1,6 @@
 """The tables as they are after the newest migration."""
 
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -10,4 +10,55 @@ DOCUMENTS = Table(
     Column("name", String(256), primary_key=True),  # of the request that it answers
     Column("body", LargeBinary, nullable=False),  # as it came; CRLs in DER
     Column("chain", LargeBinary, nullable=False),  # PEM: the signer, the root
+)
+
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    Column("instance", String(256), primary_key=True),
+    Column("generation", BigInteger, nullable=False),  # one more with each change
+)
+
+POLICIES = Table(
+    "policies",
+    METADATA,
+    Column("instance", String(256), primary_key=True),
+    Column("kind", String(64), primary_key=True),  # the attestation type
+    Column("token", Text, nullable=False),  # as its setter sent it
+)
+
+CERTIFICATES = Table(
+    "certificates",
+    METADATA,
+    Column("instance", String(256), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),  # DER
+)
+
+RECORDS = Table(
+    "audit_records",
+    METADATA,
+    Column("writer", String(256), primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # from 1, without gaps
+    Column("moment", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Column("event", LargeBinary, nullable=False),  # as `audit.event` encodes it
+    Column("previous", LargeBinary, nullable=False),  # hash
+    Column("hash", LargeBinary, nullable=False),
+    Index("audit_records_by_moment", "moment"),
+)
+
+HEADS = Table(
+    "audit_heads",
+    METADATA,
+    Column("writer", String(256), primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # of the last record that it states
+    Column("statement", Text, nullable=False),  # as `audit.heads` encodes it
+)
+
+ANCHORS = Table(
+    "audit_anchors",
+    METADATA,
+    Column("writer", String(256), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # of the last record that was dropped for its age
+    Column("statement", Text, nullable=False),
 )

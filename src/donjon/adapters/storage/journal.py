@@ -1,0 +1,177 @@
+"""The journal: an answer is given only after what was decided, and what it changes, is on the disk.
+
+Who comes while others are being written waits for the next transaction together with all who come meanwhile, so one commit serves
+many. One thread writes, and its records make one chain.
+"""
+
+import asyncio
+import queue
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+
+from sqlalchemy import Connection, insert, select
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import Change, apply, generations
+from donjon.adapters.storage.tables import INSTANCES, RECORDS
+from donjon.audit import chain
+from donjon.audit.chain import Link, Record
+from donjon.audit.event import Event, encode
+from donjon.errors import Unavailable
+
+MAX_BATCH = 256  # records in one transaction
+MAX_WAITING = 8192  # callers
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NAME = 128  # characters
+
+
+class Stale(Unavailable):
+    """The instance was changed since the caller read it: read again, and judge again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One caller who waits."""
+
+    instance: str
+    generation: int
+    change: Change | None
+    moment: int  # microseconds since 1970
+    event: bytes
+    answer: asyncio.Future[None]
+
+
+class Journal:
+    """The one way into the audit records, and to change what instances keep."""
+
+    def __init__(self, database: Database, *, writer: str, moment: Callable[[], datetime]) -> None:
+        """`writer` is a name that no other journal has or had: `fresh_writer` makes one."""
+        self._database = database
+        self._moment = moment
+        self._link = chain.begun(writer)
+        self._waiting: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
+        self._tried: Link | None = None  # where the chain stands if the last transaction was kept after all
+        self._ended = False
+        self._thread = Thread(target=self._write, name="journal", daemon=True)
+        self._thread.start()
+
+    async def keep(self, event: Event, *, instance: str, generation: int, change: Change | None = None) -> None:
+        """Returns when the event, and the change with it, are on the disk; the change raises the generation by one.
+
+        Raises `Stale` where the instance is no longer of that generation, and `Unavailable` DJ502 where the database fails: then
+        nothing of the event is kept.
+        """
+        entry = _Entry(
+            instance=instance,
+            generation=generation,
+            change=change,
+            moment=(self._moment() - _EPOCH) // _MICROSECOND,
+            event=encode(event),
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        try:
+            self._waiting.put_nowait(entry)
+        except queue.Full as error:
+            raise Unavailable("DJ520", f"journal: {MAX_WAITING} callers wait for the database; try again") from error
+        await entry.answer
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        while batch := self._batch():
+            outcomes: Sequence[Exception | None]
+            try:
+                outcomes = self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
+                outcomes = [error] * len(batch)
+            with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
+                batch[0].answer.get_loop().call_soon_threadsafe(_answer, batch, outcomes)
+
+    def _batch(self) -> list[_Entry]:
+        """Who waits, as soon as somebody does; nobody at the end."""
+        batch: list[_Entry] = []
+        while not self._ended and len(batch) < MAX_BATCH:
+            try:
+                entry = self._waiting.get(block=not batch)
+            except queue.Empty:
+                break
+            if entry is None:
+                self._ended = True
+            else:
+                batch.append(entry)
+        return batch
+
+    def _commit(self, batch: list[_Entry]) -> list[Exception | None]:
+        """One transaction; the answer to each. Raises `Unavailable` DJ502 where nothing was kept."""
+        outcomes: list[Exception | None] = []
+        records: list[Record] = []
+        with self._database.changing() as connection:
+            link = self._standing(connection)
+            known = self._generations(connection, batch)
+            for entry in batch:
+                outcomes.append(stale := _stale(entry, known[entry.instance]))
+                if stale is not None:
+                    continue
+                if entry.change is not None:
+                    apply(connection, entry.instance, entry.change)
+                    known[entry.instance] += 1
+                records.append(link.extended(entry.moment, entry.event))
+                link = chain.end(records[-1])
+            if records:
+                connection.execute(insert(RECORDS), [_row(each) for each in records])
+            self._tried = link
+        self._link, self._tried = link, None
+        return outcomes
+
+    def _standing(self, connection: Connection) -> Link:
+        """Where the chain stands, also where we were not told how the last transaction ended."""
+        if (tried := self._tried) is not None:
+            own = (RECORDS.c.writer == tried.writer) & (RECORDS.c.number == tried.number)
+            if connection.scalar(select(RECORDS.c.hash).where(own)) == tried.hash:
+                self._link = tried
+            self._tried = None
+        return self._link
+
+    def _generations(self, connection: Connection, batch: list[_Entry]) -> dict[str, int]:
+        """The generation of each instance asked for, none of which anybody else changes until the transaction ends."""
+        instances, changing = {entry.instance for entry in batch}, any(entry.change is not None for entry in batch)
+        known = generations(connection, instances, changing=changing)
+        if new := instances - known.keys():
+            rows = [{"instance": instance, "generation": 0} for instance in sorted(new)]
+            connection.execute(self._database.insert(INSTANCES).on_conflict_do_nothing(), rows)
+            known |= generations(connection, new, changing=changing)
+        return known
+
+
+def fresh_writer() -> str:
+    """A name for a journal that no other has: this machine's, or its pod's, and randomness."""
+    return f"{socket.gethostname()[:_NAME]}-{secrets.token_hex(8)}"
+
+
+def _stale(entry: _Entry, generation: int) -> Stale | None:
+    if entry.generation == generation:
+        return None
+    return Stale("DJ521", f"instance {entry.instance}: generation {generation}, expected {entry.generation}; read it again")
+
+
+def _answer(batch: Sequence[_Entry], outcomes: Sequence[Exception | None]) -> None:
+    for entry, outcome in zip(batch, outcomes, strict=True):
+        if entry.answer.done():  # Its caller has gone.
+            continue
+        if outcome is None:
+            entry.answer.set_result(None)
+        else:
+            entry.answer.set_exception(outcome)
+
+
+def _row(record: Record) -> dict[str, object]:
+    return {column.name: getattr(record, column.name) for column in RECORDS.columns}

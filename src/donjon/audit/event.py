@@ -1,0 +1,83 @@
+"""One decision or change: who asked what of which instance, what was answered, and why. Nothing secret, and no whole quote.
+
+What callers can make longer is cut, and says so with its length and hash: nobody's decision goes unrecorded for its size.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from donjon.kube.json import Json, JsonObject
+
+MAX_TEXT = 512  # characters of one text
+MAX_TRACE = 16 << 10  # bytes of the trace in JSON
+
+
+class Kind(StrEnum):
+    """What was asked for."""
+
+    ATTEST = "attest"
+    DRAFT = "draft"  # an attestation by the caller's own policy, answered without a signature
+    POLICY_SET = "policy-set"
+    POLICY_RESET = "policy-reset"
+    CERTIFICATE_ADDED = "certificate-added"
+    CERTIFICATE_REMOVED = "certificate-removed"
+
+
+class Verdict(StrEnum):
+    """What was answered."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What one record tells. `facts` are short texts by name: hashes of policy and quote, the token's jti, a thumbprint."""
+
+    kind: Kind
+    instance: str
+    caller: str
+    verdict: Verdict
+    codes: tuple[str, ...] = ()  # every reason of a no
+    facts: Mapping[str, str] = field(default_factory=dict)
+    trace: Json = None  # how the policy came to its answer
+
+
+def encode(event: Event) -> bytes:
+    """The event in its one form: JSON in ASCII, names in order, no space, nothing longer than its bound."""
+    content: JsonObject = {
+        "kind": str(event.kind),
+        "instance": _cut(event.instance),
+        "caller": _cut(event.caller),
+        "verdict": str(event.verdict),
+        "codes": list(dict.fromkeys(event.codes)),
+        "facts": {name: _cut(text) for name, text in event.facts.items()},
+        "trace": _traced(event.trace),
+    }
+    return _encoded(content)
+
+
+def _traced(trace: Json) -> Json:
+    encoded = _encoded(trace)
+    if len(encoded) <= MAX_TRACE:
+        return trace
+    return {
+        "cut": True,
+        "bytes": len(encoded),
+        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "begins": encoded[:MAX_TEXT].decode(),
+    }
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_TEXT:
+        return text
+    whole = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[:MAX_TEXT]}… ({len(text)} characters, SHA-256 {whole})"
+
+
+def _encoded(content: Json) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
