@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.attestation.vectors import ROOT
+from tests.collateral.machines import HIGH, LOW, PCE_ID, proved
 from tests.simulation.intel import world
 
 from donjon.collateral import documents, pckcertificates, tcbinfo
@@ -20,23 +21,10 @@ from donjon.pki.intel import INTEL, Anchor
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.machines import Tcb as Svns
 from donjon.simulation.intel.machines import pck_certificate, pckcerts, tcbm
-from donjon.simulation.intel.setting import COMPONENTS, PCESVN
-from donjon.simulation.intel.world import World
+from donjon.simulation.intel.setting import COMPONENTS
 
 REAL = ROOT / "fortanix-rust-sgx" / "pckcerts"
-HIGH, LOW = (COMPONENTS, PCESVN), ((COMPONENTS[0] - 1, *COMPONENTS[1:]), PCESVN - 1)
-PCE_ID = bytes(2)
 MADE = world()
-
-
-def chain(made: World, ca: Role = Role.PROCESSOR_CA) -> bytes:
-    return made.certificates[ca] + made.certificates[Role.ROOT]
-
-
-def proved(made: World, text: bytes, above: bytes | None = None, pce_id: bytes = PCE_ID) -> PckCertificates:
-    anchor = intel.anchor(made.root)
-    _, revoked = prove_root_crl(Answer(body=made.root_ca_crl, chain=made.pck_crl_issuer_chain), anchor)
-    return pckcertificates.prove(offered(text).certificates, above or chain(made), pce_id, revoked, anchor)
 
 
 def test_a_machines_certificates_are_proved_and_those_that_cannot_be_had_are_counted() -> None:

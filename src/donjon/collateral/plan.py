@@ -3,6 +3,7 @@
 Source: Intel SGX and TDX Provisioning Certification Service API v4; Intel PCCS, the same routes and `rootcacrl`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,11 +18,12 @@ PCK_CHAIN_HEADER = "SGX-PCK-Certificate-Issuer-Chain"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One GET, and the headers one of which carries the issuer chain, in PEM, percent-encoded."""
+    """One GET, or POST of a body, and the headers one of which carries the issuer chain, in PEM, percent-encoded."""
 
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)  # may have what names one machine
     chain: tuple[str, ...] = ()
+    body: bytes = field(default=b"", repr=False)  # JSON
 
     def name(self) -> str:
         """One text for one document, by which it can be kept."""
@@ -89,8 +91,26 @@ def pck_certificate(qe_id: bytes, certification: bytes) -> Request:
     The data ends in CPUSVN (16 bytes), PCESVN (2) and PCEID (2), the numbers little-endian, as the service takes them.
     """
     ppid, cpu_svn, pce_svn, pce_id = certification[:-20], certification[-20:-4], certification[-4:-2], certification[-2:]
-    query = {"qeid": qe_id, "encrypted_ppid": ppid, "cpusvn": cpu_svn, "pcesvn": pce_svn, "pceid": pce_id}
-    return Request(path=f"{SGX}/pckcert", query={name: value.hex() for name, value in query.items()}, chain=(PCK_CHAIN_HEADER,))
+    return pck_certificate_at(qe_id.hex(), pce_id, ppid, cpu_svn, pce_svn)
+
+
+def pck_certificate_at(qe_id: str, pce_id: bytes, encrypted_ppid: bytes, cpu_svn: bytes, pce_svn: bytes) -> Request:
+    """For the PCK certificate that a platform should use at that TCB; a PCCS that knows it takes zeros for its encrypted PPID."""
+    query = {"qeid": qe_id, "encrypted_ppid": encrypted_ppid.hex(), "cpusvn": cpu_svn.hex()}
+    query |= {"pcesvn": pce_svn.hex(), "pceid": pce_id.hex()}
+    return Request(path=f"{SGX}/pckcert", query=query, chain=(PCK_CHAIN_HEADER,))
+
+
+def pck_certificates(pce_id: bytes, encrypted_ppid: bytes) -> Request:
+    """For all PCK certificates of one platform, of Intel's service: a PCCS has no such route."""
+    query = {"encrypted_ppid": encrypted_ppid.hex(), "pceid": pce_id.hex()}
+    return Request(path=f"{SGX}/pckcerts", query=query, chain=(PCK_CHAIN_HEADER,))
+
+
+def pck_certificates_by_manifest(pce_id: bytes, manifest: bytes) -> Request:
+    """For those of a platform of several packages, by the manifest that its firmware made."""
+    body = json.dumps({"platformManifest": manifest.hex(), "pceid": pce_id.hex()}).encode()
+    return Request(path=f"{SGX}/pckcerts", chain=(PCK_CHAIN_HEADER,), body=body)
 
 
 def assembled(answers: Mapping[str, Answer], pck_certificate_chain: bytes | None) -> Collateral:

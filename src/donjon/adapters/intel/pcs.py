@@ -4,7 +4,7 @@ An answer is bounded in size and time, redirects are not followed, and a failure
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import unquote_to_bytes
 
 import httpx2
@@ -19,7 +19,10 @@ INTEL = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 SECONDS = 20.0  # for each answer
 
-_OK, _NONE = 200, 404
+_OK = 200
+_NONE = frozenset({400, 404, 410, 461, 462})
+"""A PCCS has statuses of its own for a platform that it does not know, and for certificates that Intel does not have."""
+_JSON = {"Content-Type": "application/json"}
 
 
 @contextmanager
@@ -52,7 +55,7 @@ class Service:
         if self._address == INTEL and request.path.endswith("/rootcacrl"):
             where = INTEL_ROOT_CRL
         try:
-            with self._client.stream("GET", where, params=dict(request.query), timeout=SECONDS) as response:
+            with self._sent(request, where) as response:
                 body = _bounded(response, where)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable("DJ281", f"{where}: {str(error) or type(error).__name__}") from error
@@ -61,9 +64,14 @@ class Service:
             raise Unavailable("DJ281", f"{where}: answered without {request.chain[0]}")
         return Answer(body=body, chain=unquote_to_bytes(chain))
 
+    def _sent(self, request: Request, where: str) -> AbstractContextManager[httpx2.Response]:
+        if request.body:
+            return self._client.stream("POST", where, content=request.body, headers=_JSON, timeout=SECONDS)
+        return self._client.stream("GET", where, params=dict(request.query), timeout=SECONDS)
+
 
 def _bounded(response: httpx2.Response, where: str) -> bytes:
-    if response.status_code == _NONE:
+    if response.status_code in _NONE:
         raise Absent("DJ281", f"{where}: answered {response.status_code}")
     if response.status_code != _OK:
         raise Unavailable("DJ281", f"{where}: answered {response.status_code}")

@@ -1,6 +1,6 @@
 """The tables as they are after the newest migration."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -62,3 +62,34 @@ ANCHORS = Table(
     Column("number", BigInteger, nullable=False),  # of the last record that was dropped for its age
     Column("statement", Text, nullable=False),
 )
+
+
+def _registered() -> "list[Column[object]]":
+    """What a platform says of itself."""
+    return [
+        Column("qe_id", String(260), primary_key=True),
+        Column("pce_id", String(4), primary_key=True),  # hexadecimal
+        Column("cpu_svn", LargeBinary),  # 16 bytes, as it was asked for last
+        Column("pce_svn", Integer),
+        Column("encrypted_ppid", LargeBinary),  # 384 bytes, which only Intel can read
+        Column("manifest", LargeBinary),  # of platforms with several packages
+    ]
+
+
+PLATFORMS = Table(
+    "platforms",
+    METADATA,
+    *_registered(),
+    Column("fmspc", String(12), nullable=False),  # hexadecimal
+    Column("machine", LargeBinary, nullable=False),  # SHA-256 of the PPID
+    Column("certificates", LargeBinary, nullable=False),  # PEM, one behind the other
+    Column("chain", LargeBinary, nullable=False),  # PEM: the CA, the root
+    Column("fetched", BigInteger, nullable=False),  # seconds since 1970, UTC
+    Column("unavailable", Integer, nullable=False),  # certificates that Intel did not have then
+    Column("whole", Boolean, nullable=False),  # all that Intel has of it, and not only those that were asked for
+    Index("platforms_by_fmspc", "fmspc"),
+    Index("platforms_by_machine", "machine"),
+    Index("platforms_by_fetched", "fetched"),
+)
+
+REGISTRATIONS = Table("registrations", METADATA, *_registered())

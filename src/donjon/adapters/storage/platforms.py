@@ -1,0 +1,150 @@
+"""Platforms in the database: those with PCK certificates, and those that wait for theirs. What comes out is proved again.
+
+One machine can say that it has many quoting enclaves, so the database keeps a few of each and no more.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, Row, Table, delete, func, select
+from sqlalchemy.sql import ColumnElement
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import PLATFORMS, REGISTRATIONS
+from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
+from donjon.collateral.selection import Tcb
+from donjon.errors import Unavailable
+from donjon.pki import pem
+
+MAX_PLATFORMS, MAX_WAITING = 50_000, 10_000
+MAX_OF_MACHINE = 8  # names under which one machine is kept; the one that was fetched longest ago gives way
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+class PlatformTable:
+    """The platforms; safe to use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, name: Name) -> StoredPlatform | None:
+        """The one of that name, with its certificates; raises `Unavailable` DJ502, as all the others do."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(PLATFORMS).where(_named(PLATFORMS, name))).one_or_none()
+        return None if row is None else _stored(row)
+
+    def all(self, fmspcs: Sequence[bytes] = ()) -> list[StoredPlatform]:
+        """Those of these families, or every one."""
+        chosen = [PLATFORMS.c.fmspc.in_([each.hex() for each in fmspcs])] if fmspcs else []
+        with self._database.reading() as connection:
+            return [_stored(row) for row in connection.execute(select(PLATFORMS).where(*chosen).order_by(*_KEY))]
+
+    def fetched_before(self, moment: datetime, count: int) -> list[Name]:
+        """That many at most whose certificates were fetched before then, the oldest first."""
+        chosen = select(*_KEY).where(PLATFORMS.c.fetched < _seconds(moment)).order_by(PLATFORMS.c.fetched).limit(count)
+        with self._database.reading() as connection:
+            return [Name(qe_id=qe_id, pce_id=bytes.fromhex(pce_id)) for qe_id, pce_id in connection.execute(chosen)]
+
+    def write(self, platforms: Sequence[KnownPlatform]) -> None:
+        """Keep these, all or none, in place of those of the same name, and let them wait no longer.
+
+        Raises `Unavailable` DJ576 where no more are kept.
+        """
+        with self._database.changing() as connection:
+            for each in platforms:
+                self._replace(connection, PLATFORMS, _row(each))
+                connection.execute(delete(REGISTRATIONS).where(_named(REGISTRATIONS, each.stored.registration.name)))
+                _let_go(connection, _machine(each))
+            _check_count(connection, PLATFORMS, MAX_PLATFORMS)
+
+    def register(self, registration: Registration) -> None:
+        """Let this one wait for its certificates; raises `Unavailable` DJ576 where too many do."""
+        with self._database.changing() as connection:
+            self._replace(connection, REGISTRATIONS, _registered(registration))
+            _check_count(connection, REGISTRATIONS, MAX_WAITING)
+
+    def waiting(self) -> list[Registration]:
+        """Those that wait."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(REGISTRATIONS).order_by(REGISTRATIONS.c.qe_id, REGISTRATIONS.c.pce_id)).all()
+        return [_registration(row) for row in rows]
+
+    def _replace(self, connection: Connection, table: Table, row: dict[str, object]) -> None:
+        added = self._database.insert(table).values(row)
+        key = [column.name for column in table.primary_key]
+        connection.execute(added.on_conflict_do_update(index_elements=key, set_={name: row[name] for name in row.keys() - key}))
+
+
+_KEY = (PLATFORMS.c.qe_id, PLATFORMS.c.pce_id)
+
+
+def _named(table: Table, name: Name) -> ColumnElement[bool]:
+    return (table.c.qe_id == name.qe_id) & (table.c.pce_id == name.pce_id.hex())
+
+
+def _check_count(connection: Connection, table: Table, maximum: int) -> None:
+    if connection.execute(select(func.count()).select_from(table)).scalar_one() > maximum:
+        raise Unavailable("DJ576", f"database: {table.name}: as many are kept as may be, {maximum}")
+
+
+def _let_go(connection: Connection, machine: bytes) -> None:
+    """Of the names of that machine those beyond what is kept of one, the longest ago first."""
+    chosen = select(*_KEY).where(PLATFORMS.c.machine == machine).order_by(PLATFORMS.c.fetched.desc(), *_KEY)
+    for qe_id, pce_id in connection.execute(chosen.offset(MAX_OF_MACHINE)).all():
+        connection.execute(delete(PLATFORMS).where(PLATFORMS.c.qe_id == qe_id, PLATFORMS.c.pce_id == pce_id))
+
+
+def _machine(platform: KnownPlatform) -> bytes:
+    return hashlib.sha256(platform.proved.ppid).digest()
+
+
+def _row(platform: KnownPlatform) -> dict[str, object]:
+    stored = platform.stored
+    return {
+        **_registered(stored.registration),
+        "fmspc": platform.proved.fmspc.hex(),
+        "machine": _machine(platform),
+        "certificates": b"".join(stored.certificates),
+        "chain": stored.chain,
+        "fetched": _seconds(stored.fetched),
+        "unavailable": stored.unavailable,
+        "whole": stored.whole,
+    }
+
+
+def _registered(found: Registration) -> dict[str, object]:
+    return {
+        "qe_id": found.name.qe_id,
+        "pce_id": found.name.pce_id.hex(),
+        "cpu_svn": None if found.tcb is None else found.tcb.components,
+        "pce_svn": None if found.tcb is None else found.tcb.pce_svn,
+        "encrypted_ppid": found.encrypted_ppid,
+        "manifest": found.manifest,
+    }
+
+
+def _registration(row: Row[tuple[object, ...]]) -> Registration:
+    return Registration(
+        name=Name(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
+        tcb=None if row.cpu_svn is None else Tcb(components=row.cpu_svn, pce_svn=row.pce_svn),
+        encrypted_ppid=row.encrypted_ppid,
+        manifest=row.manifest,
+    )
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredPlatform:
+    return StoredPlatform(
+        registration=_registration(row),
+        certificates=tuple(each + pem.END for each in row.certificates.split(pem.END) if each),
+        chain=row.chain,
+        fetched=_EPOCH + row.fetched * _SECOND,
+        unavailable=row.unavailable,
+        whole=row.whole,
+    )
+
+
+def _seconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _SECOND

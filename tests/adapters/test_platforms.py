@@ -1,0 +1,84 @@
+"""Platforms in the database."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.collateral.machines import PCE_ID, known, registration
+from tests.simulation.intel import MOMENT, world
+
+from donjon.adapters.storage import platforms
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.platforms import MAX_OF_MACHINE, PlatformTable
+from donjon.collateral.platforms import Name
+from donjon.collateral.selection import Tcb
+from donjon.errors import Unavailable
+from donjon.simulation.intel.setting import COMPONENTS
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[PlatformTable]:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    database.migrate()
+    yield PlatformTable(database)
+    database.close()
+
+
+def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: PlatformTable) -> None:
+    first, later = known(), known(fetched=MOMENT + HOUR)
+    tcb = Tcb(components=bytes(COMPONENTS), pce_svn=7)
+    later = replace(later, stored=replace(later.stored, registration=replace(later.stored.registration, tcb=tcb), whole=False))
+    for each in (first, later):
+        table.write([each])
+        assert table.read(each.stored.registration.name) == each.stored
+    assert table.all() == [later.stored]
+    assert table.read(Name(qe_id="AA" * 16, pce_id=b"\1\0")) is None
+
+
+def test_platforms_are_told_by_family_and_by_age(table: PlatformTable) -> None:
+    other = known("BB", world(changes={"extension.fmspc": bytes(6)}), MOMENT - HOUR)
+    table.write([known(), other])
+    assert table.all([bytes(6)]) == [other.stored]
+    assert len(table.all([bytes(6), known().proved.fmspc])) == 2
+    assert table.fetched_before(MOMENT, 10) == [Name(qe_id="BB", pce_id=PCE_ID)]
+    assert [each.qe_id for each in table.fetched_before(MOMENT + HOUR, 1)] == ["BB"]
+
+
+def test_of_one_machine_so_many_names_are_kept_and_no_more(table: PlatformTable) -> None:
+    stranger = known("ZZ", world(changes={"extension.ppid": bytes(16)}), MOMENT - 99 * HOUR)
+    table.write([stranger])
+    for number in range(MAX_OF_MACHINE + 2):
+        table.write([known(f"Q{number}", fetched=MOMENT + number * HOUR)])
+    assert [each.registration.name.qe_id for each in table.all()] == [
+        *(f"Q{number}" for number in range(2, MAX_OF_MACHINE + 2)),
+        "ZZ",
+    ]
+
+
+def test_who_waits_is_told_until_its_certificates_are_there(table: PlatformTable) -> None:
+    waiting = registration(manifest=b"manifest", encrypted_ppid=None)
+    table.register(registration())
+    table.register(waiting)
+    table.register(registration("BB"))
+    assert table.waiting() == [waiting, registration("BB")]
+    table.write([known()])
+    assert table.waiting() == [registration("BB")]
+
+
+def test_more_than_may_be_kept_are_refused_and_nothing_of_them_is_kept(
+    table: PlatformTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platforms, "MAX_PLATFORMS", 1)
+    monkeypatch.setattr(platforms, "MAX_WAITING", 1)
+    with pytest.raises(Unavailable, match="DJ576"):
+        table.write([known(), known("BB")])
+    assert table.all() == []
+    table.register(registration())
+    table.register(registration())
+    with pytest.raises(Unavailable, match="DJ576"):
+        table.register(registration("BB"))
+    assert table.waiting() == [registration()]
