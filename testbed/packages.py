@@ -1,12 +1,17 @@
-"""The Debian packages that the testbed needs, and their installation: as root, and saying so."""
+"""The Debian packages that the testbed and the tests need, and their installation: as root, and saying so."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.commands import SEARCH_PATH, run
 from testbed.trouble import Lacking, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PACKAGES = {
     "runc": "runc",
@@ -19,36 +24,45 @@ PACKAGES = {
     "mount": "mount",
     "busybox-static": "/bin/busybox",
 }
-"""Each package by a program that shows that it is there. The plugins come from where Debian and Ubuntu put them."""
+"""Each package of the testbed by a program that shows that it is there."""
+
+POSTGRESQL = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
+"""What the tests of the attestation service's database need, in whatever version the distribution has."""
 
 
-def missing() -> list[str]:
+def missing(packages: Mapping[str, str] = PACKAGES) -> list[str]:
     """The packages whose program is not on this machine."""
-    return [package for package, program in PACKAGES.items() if shutil.which(program, path=_path()) is None]
+    return [package for package, program in packages.items() if not _there(program)]
 
 
-def install() -> None:
+def install(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; without root, one sentence says what to install."""
-    absent = missing()
+    absent = missing(packages)
     if not absent:
         return
     command = f"apt-get install --yes --no-install-recommends {' '.join(absent)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise Lacking(
             f"Debian packages are missing: {', '.join(absent)}",
-            why="the testbed runs their programs, and installing them needs root and apt-get",
+            why="their programs are run, and installing them needs root and apt-get",
             do=f"run `{command}` as root",
         )
     print(f"installing Debian packages, as root: {command}", flush=True)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", environment=quiet, do="see whether this machine reaches its package mirror")
     run(*command.split(), environment=quiet, do="install these packages by hand")
-    if still := missing():
+    if still := missing(packages):
         raise Trouble(
             f"packages are installed but their programs are not there: {', '.join(still)}",
-            why=f"looked for {', '.join(PACKAGES[package] for package in still)}",
-            do="install the packages of Debian or Ubuntu; other distributions are not supported by the testbed",
+            why=f"looked for {', '.join(packages[package] for package in still)}",
+            do="install the packages of Debian or Ubuntu; other distributions are not supported",
         )
+
+
+def _there(program: str) -> bool:
+    if program.startswith("/"):
+        return any(Path("/").glob(program.removeprefix("/")))
+    return shutil.which(program, path=_path()) is not None
 
 
 def _path() -> str:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -25,8 +24,8 @@ def event(caller: str = "alice") -> Event:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path}/x.db")
+def database(address: str) -> Iterator[Database]:
+    opened = Database(address)
     opened.migrate()
     yield opened
     opened.close()

@@ -1,6 +1,8 @@
 """The database: its tables are what the migrations make, and what fails is told as ours."""
 
-import sqlite3
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,43 +13,53 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import METADATA
 from donjon.collateral.plan import Answer
-from donjon.errors import Unavailable
+from donjon.errors import Misconfigured, Unavailable
 
 ONE, TWO = Answer(body=b"\0one", chain=b"1"), Answer(body=b"two", chain=b"2")
 
 
-def opened(folder: Path) -> Database:
-    database = Database(f"sqlite:///{folder}/x.db")
+def opened(address: str) -> Database:
+    database = Database(address)
     database.migrate()
     return database
 
 
-def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(tmp_path: Path) -> None:
-    first = opened(tmp_path)
+@pytest.fixture
+def database(address: str) -> Iterator[Database]:
+    made = opened(address)
+    yield made
+    made.close()
+
+
+def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(address: str) -> None:
+    first = opened(address)
     CollateralTable(first).write({"a": ONE, "b": ONE})
     CollateralTable(first).write({"b": TWO})
     first.close()
-    again = opened(tmp_path)
+    again = opened(address)
     assert CollateralTable(again).all() == {"a": ONE, "b": TWO}
     again.close()
 
 
-def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    database = opened(tmp_path)
+def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-    database.close()
 
 
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    with sqlite3.connect(tmp_path / "x.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    database = Database(f"sqlite:///{tmp_path}/x.db")
+def test_replicas_that_start_at_once_migrate_once(address: str) -> None:
+    databases = [Database(address) for _ in range(4)]
+    with ThreadPoolExecutor(len(databases)) as pool:
+        list(pool.map(Database.migrate, databases))
+    assert all(database.answers() for database in databases)
+    for database in databases:
+        database.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    with database.changing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Unavailable, match="newer version"):
         database.migrate()
-    database.close()
 
 
 def test_a_file_that_is_no_database_is_a_coded_error(tmp_path: Path) -> None:
@@ -57,3 +69,27 @@ def test_a_file_that_is_no_database_is_a_coded_error(tmp_path: Path) -> None:
         database.migrate()
     assert told.value.code == "DJ502"
     database.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "postgres",
+        "mysql://donjon:secret@db/x",
+        "postgresql://donjon:secret@db:port/x",
+        "sqlite+aiosqlite:///x",
+        "postgresql+psycopg2://x",
+    ],
+)
+def test_an_address_of_another_kind_is_refused_and_its_password_is_not_told(address: str) -> None:
+    with pytest.raises(Misconfigured, match="sqlite:///PATH or postgresql://") as told:
+        Database(address)
+    assert told.value.code == "DJ501"
+    assert "secret" not in str(told.value)
+
+
+def test_postgresql_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(Misconfigured, match=r"pip install 'donjon\[postgresql\]'"):
+        Database("postgresql://donjon@db/x")

@@ -114,7 +114,7 @@ def test_check_opens_what_the_service_would_open(tmp_path: Path) -> None:
     ("said", "code"),
     [
         (("--database", "sqlite:////nowhere/x.db"), "DJ502"),
-        (("--database", "postgresql://x/y"), "DJ501"),
+        (("--database", "mysql://x/y"), "DJ501"),
         (("--config", "/nowhere.toml"), "DJ503"),
         (("--listen", "x"), "DJ500"),
     ],

@@ -10,7 +10,7 @@ from donjon.cli.quote import AT, FORM, TRUST_ROOT, UPDATE, work
 
 _STATING, _CARRYING = "donjon.cli.stating", "donjon.cli.carrying"
 DATABASE = click.option(
-    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's: sqlite:///PATH."
+    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's, as it is told to it."
 )
 
 

@@ -1,4 +1,4 @@
-"""The database: opened, its tables made or brought up to date, and every failure told as ours."""
+"""The database, SQLite or PostgreSQL: opened, its tables made or brought up to date, and every failure told as ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,31 +7,37 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from donjon.errors import Misconfigured, Unavailable
 
-SQLITE = "sqlite:///"
+SQLITE, POSTGRESQL = "sqlite", "postgresql+psycopg"
+FORMS = "sqlite:///PATH or postgresql://USER@HOST/NAME"
+WAIT = 5  # seconds for a connection, or for what another holds
+
 _SCRIPTS = "donjon.adapters.storage:migrations"
 _CHANGES = "donjon_changes"
+_MIGRATIONS = 0x444A  # the lock by which one of several replicas migrates
+_PATIENCE = {
+    "connect_timeout": WAIT,
+    "keepalives_idle": 10,  # seconds, as the next; a server that has gone without a word is given up after these
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,  # ms
+    "options": f"-c statement_timeout=15s -c lock_timeout={WAIT}s -c synchronous_commit=on",
+}
 
 
 class Database:
     """One database; safe to use from several threads."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is opened yet; raises `Misconfigured` DJ501 for an address that is not of SQLite."""
-        try:
-            self._engine = create_engine(url)
-        except (ArgumentError, SQLAlchemyError, ImportError) as error:
-            raise Misconfigured("DJ501", f"database: {error}; expected {SQLITE} and a path") from error
-        if self._engine.dialect.name != "sqlite":
-            raise Misconfigured("DJ501", f"database: {self._engine.dialect.name}, expected {SQLITE} and a path")
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
+        """Nothing is opened yet; raises `Misconfigured` DJ501 for an address of neither kind."""
+        self._engine = _engine(url)
         self._changing = self._engine.execution_options(**{_CHANGES: True})
+        self._sqlite = self._engine.dialect.name == SQLITE
 
     def migrate(self) -> None:
         """Bring the tables up to date; raises `Unavailable` DJ502, also for a database that a newer Donjon has made."""
@@ -39,6 +45,8 @@ class Database:
         config.set_main_option("script_location", _SCRIPTS)
         try:
             with self.changing() as connection:
+                if not self._sqlite:  # In SQLite whoever changes is alone.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATIONS})
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:
@@ -46,8 +54,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection; raises `Unavailable` DJ502 where the database fails."""
+        """A connection that sees one moment; raises `Unavailable` DJ502 where the database fails."""
         with _told(), self._engine.connect() as connection:
+            if not self._sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -56,9 +66,9 @@ class Database:
         with _told(), self._changing.begin() as connection:
             yield connection
 
-    def insert(self, table: Table) -> Insert:
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insertion that can say what becomes of a row that is there."""
-        return insert(table)
+        return sqlite.insert(table) if self._sqlite else postgresql.insert(table)
 
     def answers(self) -> bool:
         """Whether it can be read now."""
@@ -71,8 +81,30 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        engine: Engine = self._engine
-        engine.dispose()
+        self._engine.dispose()
+
+
+def _engine(text: str) -> Engine:
+    try:
+        url = make_url(text)
+        if url.drivername == SQLITE:
+            engine = create_engine(url)
+            event.listen(engine, "connect", _prepare)
+            event.listen(engine, "begin", _begin)
+            return engine
+        if url.drivername in {"postgresql", POSTGRESQL}:
+            return _postgresql(url.set(drivername=POSTGRESQL))
+    except ImportError as error:
+        raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: pip install 'donjon[postgresql]'") from error
+    except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
+        raise Misconfigured("DJ501", f"database: an address that cannot be read, expected {FORMS}") from error
+    raise Misconfigured("DJ501", f"database: {url.drivername}, expected {FORMS}")
+
+
+def _postgresql(url: URL) -> Engine:
+    """Connections are tried before use, so that a server that was away is found again without a failure."""
+    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    return create_engine(url, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
 
 
 @contextmanager
@@ -81,13 +113,13 @@ def _told() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
-        raise Unavailable("DJ502", f"database: {reason}") from error
+        raise Unavailable("DJ502", f"database: {' '.join(str(reason).split())}") from error
 
 
 def _prepare(connection: Any, _record: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={WAIT * 1000}"):
         connection.execute(f"PRAGMA {pragma}")
 
 

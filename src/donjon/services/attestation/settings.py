@@ -134,7 +134,7 @@ SETTINGS: Mapping[str, Setting] = {
     "unsafe-http": Setting(_switch, "false", "true: serve without TLS."),
     "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),
     "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
-    "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "Where collateral is kept."),
+    "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."),
     "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; offline: fetch nothing."),
     "upstream": Setting(_upstream, "", "A PCCS to fetch from; Intel's own service, else."),
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),

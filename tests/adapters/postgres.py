@@ -1,0 +1,109 @@
+"""A PostgreSQL server of Debian's package, in a folder of its own, at a Unix socket there, as a user who may do nothing else."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from testbed import clock, packages
+from testbed.trouble import Lacking, Trouble
+from tests.adapters.places import short_folder
+
+USER = "nobody"
+"""Who runs it where the tests are root's: the server refuses to be."""
+
+_ANSWERS = 20.0  # seconds until it does
+_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "listen_addresses=")
+
+
+@dataclass
+class Server:
+    """One that can be stopped and started."""
+
+    folder: Path
+    programs: Path
+    process: subprocess.Popen[bytes] | None = None
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def start(self) -> None:
+        settings = [part for setting in (*_SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]
+        with (self.folder / "log").open("ab") as log:
+            command: list[str | Path] = [self.programs / "postgres", "-D", self.folder / "data", *settings]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, user=_user())
+        deadline = clock.now() + _ANSWERS
+        while subprocess.run([self.programs / "pg_isready", "-q", "-h", self.folder], check=False).returncode:
+            if clock.now() > deadline or self.process.poll() is not None:
+                pytest.fail(
+                    f"postgres does not answer: {(self.folder / 'log').read_text(errors='replace')[-2000:]}", pytrace=False
+                )
+            clock.pause(0.05)
+
+    def stop(self) -> None:
+        """At once; who is connected is disconnected."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(_ANSWERS)
+            self.process = None
+
+    def database(self) -> str:
+        """The address of a new one."""
+        name = f"donjon{next(self.numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return f"postgresql://donjon@/{name}?host={self.folder}"
+
+    def run(self, statement: str) -> None:
+        """As who may do everything there."""
+        psql: list[str | Path] = [
+            self.programs / "psql",
+            "-qX",
+            "-h",
+            self.folder,
+            "-U",
+            "donjon",
+            "-d",
+            "postgres",
+            "-c",
+            statement,
+        ]
+        subprocess.run(psql, check=True, capture_output=True)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A new one; where its package is missing and cannot be installed, the test is not run, and says so."""
+    try:
+        packages.install(packages.POSTGRESQL)
+    except (Lacking, Trouble) as error:
+        pytest.skip(f"needs PostgreSQL: {error}")
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    with short_folder() as folder:
+        if (user := _user()) is not None:
+            shutil.chown(folder, user)
+        made: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "donjon",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
+        subprocess.run(made, check=True, capture_output=True, cwd=folder, user=user)
+        opened = Server(folder, programs)
+        opened.start()
+        yield opened
+        opened.stop()
+
+
+def _user() -> str | None:
+    return USER if os.geteuid() == 0 else None

@@ -1,0 +1,24 @@
+"""The databases that tests run on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.adapters import postgres
+from tests.adapters.postgres import Server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server for all tests; who stops it starts it again."""
+    with postgres.server() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/x.db"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.database()
