@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
-from donjon.collateral.received import files
+from donjon.collateral.received import Collateral, files
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
 
@@ -29,9 +29,13 @@ class Pccs:
 
 
 def answers(made: World) -> dict[Key, Reply]:
-    parts, of = files(made.collateral), made.collateral
-    tee = made.setting.tcb_info.tee.lower()
     leaf, issuers = _pck(made)
+    pck: dict[Key, Reply] = {f"/sgx/{V4}/pckcert": (200, _chain("SGX-PCK-Certificate-Issuer-Chain", issuers), leaf)}
+    return {**collateral(made.collateral, made.setting.tcb_info.tee), **pck}
+
+
+def collateral(of: Collateral, of_tee: str) -> dict[Key, Reply]:
+    parts, tee = files(of), of_tee.lower()
     return {
         f"/sgx/{V4}/pckcrl": (200, _chain("SGX-PCK-CRL-Issuer-Chain", of.pck_crl_issuer_chain), of.pck_crl),
         f"/{tee}/{V4}/tcb": (200, _chain("TCB-Info-Issuer-Chain", of.tcb_info_issuer_chain), parts["tcb_info.json"]),
@@ -41,7 +45,6 @@ def answers(made: World) -> dict[Key, Reply]:
             parts["qe_identity.json"],
         ),
         f"/sgx/{V4}/rootcacrl": (200, {}, of.root_ca_crl.hex().encode()),
-        f"/sgx/{V4}/pckcert": (200, _chain("SGX-PCK-Certificate-Issuer-Chain", issuers), leaf),
     }
 
 

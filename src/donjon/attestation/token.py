@@ -61,31 +61,37 @@ class Authority:
     signer: Signer
 
     def __post_init__(self) -> None:
-        if len(self.issuer) > MAX_ISSUER or not _ISSUER.fullmatch(self.issuer):
-            raise Misconfigured(
-                "DJ434", f"issuer: {self.issuer[:MAX_ISSUER]!r}, expected https://HOST, perhaps with a path, no / at its end"
-            )
+        check_issuer(self.issuer)
+
+
+def check_issuer(issuer: str) -> None:
+    """Raises `Misconfigured` DJ434 for a name under which no tokens are issued."""
+    if len(issuer) > MAX_ISSUER or not _ISSUER.fullmatch(issuer):
+        raise Misconfigured(
+            "DJ434", f"issuer: {issuer[:MAX_ISSUER]!r}, expected https://HOST, perhaps with a path, no / at its end"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorities:
     """Who speaks of real platforms, and who, by another name and key, of simulated ones, if anybody."""
 
-    real: Authority
+    real: Authority | None
     simulated: Authority | None = None
 
     def __post_init__(self) -> None:
-        other = self.simulated
-        if other is not None and (other.issuer == self.real.issuer or other.signer.kid == self.real.signer.kid):
+        one, other = self.real, self.simulated
+        if one is not None and other is not None and (other.issuer == one.issuer or other.signer.kid == one.signer.kid):
             raise Misconfigured("DJ435", "tokens: simulated platforms need an issuer and a key of their own")
 
     def of(self, appraisal: Appraisal) -> Authority:
-        """Who speaks of that platform; raises `Misconfigured` DJ435 where it is simulated and nobody does."""
-        if not appraisal.statement.simulated:
-            return self.real
-        if self.simulated is None:
-            raise Misconfigured("DJ435", "tokens: the platform is simulated, and no issuer is set for such")
-        return self.simulated
+        """Who speaks of that platform; raises `Misconfigured` DJ435 where nobody does."""
+        simulated = appraisal.statement.simulated
+        found = self.simulated if simulated else self.real
+        if found is None:
+            told = "simulated" if simulated else "real"
+            raise Misconfigured("DJ435", f"tokens: the platform is {told}, and no issuer is set for such")
+        return found
 
 
 def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti: str) -> str:

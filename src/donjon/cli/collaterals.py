@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from donjon.attestation import claimed
 from donjon.attestation.certification import Kind
 from donjon.attestation.quote import Quote
 from donjon.collateral import received
 from donjon.collateral.highwater import Channel
 from donjon.collateral.received import FILES, MAX_BUNDLE, Collateral
 from donjon.errors import Misconfigured, Unavailable
-from donjon.pki import pck, pem
 from donjon.sgx.platform import Platform
 
 if TYPE_CHECKING:
     from donjon.adapters.intel.pcs import Service
 
 Source = Callable[[Quote], Collateral]
-
-_CHAIN = 3
 
 
 def source(path: Path | None, pccs: str | None, *, pcs: bool, channel: Channel) -> Source:
@@ -59,12 +57,6 @@ def write(collateral: Collateral, path: Path) -> None:
         raise Unavailable("DJ282", f"{path}: {error.strerror}") from error
 
 
-def platform_of(quote: Quote, chain: bytes) -> Platform:
-    """The platform that a chain claims to be of: enough to ask, nothing to believe."""
-    claimed = pck.claimed(pem.parse(chain, _CHAIN)[0])
-    return Platform(fmspc=claimed.fmspc, ca=claimed.ca, tee=quote.tee)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """One file or folder, read when the first quote needs it."""
@@ -93,7 +85,7 @@ class _Served:
             raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
         with pcs.opened(self.address) as service:
             chain = None if quote.carries_chain else _looked_up(quote, service)
-            platform = platform_of(quote, chain or quote.certification.content)
+            platform = claimed.platform(quote, chain or quote.certification.content)
             if (platform, chain) not in self.found:
                 self.found[platform, chain] = service.collateral(platform, self.channel, chain)
         return self.found[platform, chain]

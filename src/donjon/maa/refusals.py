@@ -29,6 +29,8 @@ class Code(StrEnum):
     UNAUTHORIZED = "Unauthorized"
     FORBIDDEN = "Forbidden"
     NOT_FOUND = "NotFound"
+    NOT_ALLOWED = "MethodNotAllowed"
+    MEDIA_TYPE = "UnsupportedMediaType"
     CONFLICT = "Conflict"
     TOO_MANY = "TooManyRequests"
     INTERNAL = "InternalServerError"

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 _PREFIX = "donjon_attestation"
+_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5)
 
 
 class AttestationMetrics:
@@ -19,6 +20,13 @@ class AttestationMetrics:
         Gauge(f"{_PREFIX}_info", "Version of the service; always 1.", ("version",), registry=self.registry).labels(version).set(1)
         self._answers = self._counter("collateral_answers", "Answers about collateral.", "route", "status")
         self._answer = lru_cache(maxsize=None)(lambda route, status: self._answers.labels(route, str(status)))
+        self._decisions = self._counter("decisions", "Attestations decided; no code: allowed.", "type", "verdict", "code")
+        self._requests = self._counter("requests", "Answers of the routes of instances.", "route", "status")
+        self._verification = Histogram(
+            f"{_PREFIX}_verification_seconds", "Time that verifying a quote took.", buckets=_SECONDS, registry=self.registry
+        )
+        self._decision = lru_cache(maxsize=None)(self._decisions.labels)
+        self._request = lru_cache(maxsize=None)(lambda route, status: self._requests.labels(route, str(status)))
         self._fetches = self._counter("collateral_fetches", "Documents asked of the upstream; no code: fetched.", "code")
         self._expiry = Gauge(
             f"{_PREFIX}_collateral_expiry_timestamp_seconds", "When a document ends.", ("document",), registry=self.registry
@@ -28,6 +36,18 @@ class AttestationMetrics:
     def answered(self, route: str, status: int) -> None:
         """One more answer."""
         self._answer(route, status).inc()
+
+    def decided(self, kind: str, verdict: str, code: str) -> None:
+        """One more attestation, and the first reason why not."""
+        self._decision(kind, verdict, code).inc()
+
+    def requested(self, route: str, status: int) -> None:
+        """One more answer of an instance."""
+        self._request(route, status).inc()
+
+    def verified(self, seconds: float) -> None:
+        """A quote was verified, or not, in that time."""
+        self._verification.observe(seconds)
 
     def fetched(self, code: str) -> None:
         """One more document fetched, or the code of why not."""

@@ -92,12 +92,20 @@ class Cache:
         moment = self._moment()
         return self._upstream is not None or any(each.expires >= moment for each in self._held.values())
 
-    async def document(self, request: Request) -> Document:
-        """The document; raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise."""
+    async def document(self, request: Request, staleness: timedelta = timedelta(0)) -> Document:
+        """The document, ended no longer ago than that where no other can be had.
+
+        Raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise.
+        """
         name, moment = request.name(), self._moment()
         held = self._held.get(name)
         if held is None or held.expires < moment:
-            return await self._fetched(request)
+            try:
+                return await self._fetched(request)
+            except Unavailable:
+                if held is None or held.expires + staleness < moment:
+                    raise
+                return held
         if self._upstream is not None and self._due[name] < moment and not self._failed(name):
             self._begin(request)
         return held

@@ -8,8 +8,11 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -17,22 +20,33 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.http import Answer, ProbeServer, Routes
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
-from donjon.adapters.http.guarded import GuardedServer, Limits
+from donjon.adapters.http.guarded import Application, GuardedServer, Limits
 from donjon.adapters.intel import pcs
+from donjon.adapters.keys import rings
+from donjon.adapters.keys.rings import Folder, Ring
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import InstanceTable
+from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
+from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.callers import Callers
+from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.instances import Instance, Name
+from donjon.services.attestation.maa import Maa
 from donjon.services.attestation.pccs import Pccs
+from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 
 LOG = logging.getLogger(__name__)
 
 LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
+LOOK_AT_KEYS = 30.0  # seconds
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 
 
@@ -59,9 +73,18 @@ async def _until_signalled(settings: AttestationSettings) -> None:
     await serve(settings, stopped)
 
 
-async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: Callable[[int], None] | None = None) -> None:
-    """Serve until it is to be stopped, and then as long as somebody is being answered; `listens` is told the port."""
+async def serve(
+    settings: AttestationSettings,
+    stopped: asyncio.Event,
+    listens: Callable[[int], None] | None = None,
+    now: Callable[[], datetime] = clock.moment,
+) -> None:
+    """Serve until it is to be stopped, and then as long as somebody is being answered; `listens` is told the port.
+
+    Tokens are dated `now`, and callers' certificates are looked at then; `settings.moment` is for quotes and collateral alone.
+    """
     metrics = AttestationMetrics(__version__)
+    judging = now if (moment := settings.moment) is None else lambda: moment
     contexts = _contexts(settings)
     with ExitStack() as stack:
         database = Database(settings.database)
@@ -72,19 +95,28 @@ async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: 
             table=CollateralTable(database),
             upstream=upstream,
             anchor=settings.anchor,
-            moment=clock.moment if settings.moment is None else lambda: settings.moment or clock.moment(),
+            moment=judging,
             seconds=clock.monotonic,
             chance=random.random,
             metrics=metrics,
         )
         cache.load()
-        application = Starlette(routes=Pccs(cache, metrics, settings.admin_token_hash).routes())
+        application: Application = Starlette(routes=Pccs(cache, metrics, settings.admin_token_hash).routes())
+        keys = {each.name: await _keys(each, now) for each in settings.instances}
+        if keys:
+            journal = Journal(database, writer=fresh_writer(), moment=now)
+            stack.callback(journal.close)
+            table, collateral = InstanceTable(database), ReadyCollateral(cache, settings.anchor)
+            instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
+            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
+            maa = Maa(instances, Callers(settings.access), collateral, journal, clocks, metrics)
+            application = maa.before(application)
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)
         probes = ProbeServer(_probes(metrics, cache, database, stopped), host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
-        refreshing = asyncio.create_task(_refresh(cache))
+        looking = asyncio.gather(_refresh(cache), _look(keys.values()))
         try:
             await probes.start()
             port = await server.start()
@@ -93,8 +125,8 @@ async def serve(settings: AttestationSettings, stopped: asyncio.Event, listens: 
             await stopped.wait()
             await asyncio.sleep(settings.drain)
         finally:
-            refreshing.cancel()
-            await asyncio.gather(refreshing, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
             await server.close(LAST_ANSWERS)
             await cache.close()
             await probes.close()
@@ -107,6 +139,26 @@ def _contexts(settings: AttestationSettings) -> FolderContexts | None:
     required = settings.client_certificates is ClientCertificates.REQUIRED
     clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
     return FolderContexts(settings.tls, _tell, clients)
+
+
+async def _keys(instance: InstanceSettings, now: Callable[[], datetime]) -> Ring:
+    """The keys of that instance; raises what `rings.opened` raises."""
+    return await rings.opened(Folder(Path(instance.keys)), now, partial(_tell_of_keys, instance.name))
+
+
+def _tell_of_keys(instance: str, error: DonjonError | None) -> None:
+    if error is None:
+        say(LOG, "signing keys in use", instance=instance)
+    else:
+        say(LOG, "signing keys not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)
+
+
+async def _look(keys: Iterable[Ring]) -> None:
+    """Look now and then at the signing keys."""
+    while True:
+        await asyncio.sleep(LOOK_AT_KEYS)
+        for each in keys:
+            await each.look()
 
 
 async def _refresh(cache: Cache) -> None:

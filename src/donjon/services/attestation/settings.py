@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
+from donjon.services.attestation import instance_settings
+from donjon.services.attestation.callers import Access
+from donjon.services.attestation.instance_settings import InstanceSettings
 
 T = TypeVar("T", bound=StrEnum)
 
@@ -51,6 +54,8 @@ class AttestationSettings:
     admin_token_hash: bytes | None  # SHA-512
     moment: datetime | None  # at which collateral is judged, instead of now
     drain: float  # seconds between being told to stop and closing
+    instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ SETTINGS: Mapping[str, Setting] = {
 def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AttestationSettings:
     """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that tells every fault."""
     faults: list[str] = []
-    found = _file(text, faults)
+    found, tables = _file(text, faults)
     values: dict[str, object] = {}
     for name, setting in SETTINGS.items():
         variable = f"DONJON_{name.replace('-', '_').upper()}"
@@ -163,6 +168,9 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     if "tls-dir" in values and "unsafe-http" in values and (values["tls-dir"] is None) is not values["unsafe-http"]:
         faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
     faults += _of_clients(values)
+    simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
+    values["instances"] = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
+    faults += [f"{name} in the file: no such table" for name in tables]
     if faults:
         raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
     return _made(values)
@@ -177,13 +185,16 @@ def _of_clients(values: Mapping[str, object]) -> list[str]:
     return faults
 
 
-def _file(text: str, faults: list[str]) -> dict[str, str]:
+def _file(text: str, faults: list[str]) -> tuple[dict[str, str], dict[str, object]]:
+    """The settings of a file, and its tables."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         faults.append(f"file: no TOML: {error}")
-        return {}
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in content.items()}
+        return {}, {}
+    tables: dict[str, object] = {name: value for name, value in content.items() if isinstance(value, dict)}
+    plain = {name: value for name, value in content.items() if name not in tables}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()}, tables
 
 
 def _made(values: Mapping[str, object]) -> AttestationSettings:

@@ -1,0 +1,112 @@
+"""From a request to a token: the stages in their order, the decision kept before it is told.
+
+Should the instance's policies have been replaced meanwhile, by another process perhaps, it is decided once more, by the new ones.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from donjon.adapters.keys import signing
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.journal import Journal, Stale
+from donjon.attestation import acceptance, appraise, binding, claims, token, verify
+from donjon.attestation.acceptance import AcceptedQuote
+from donjon.attestation.appraise import Appraisal, PolicyInForce
+from donjon.attestation.memory import Memory
+from donjon.attestation.verify import VerifiedQuote
+from donjon.audit.event import Event
+from donjon.errors import Malformed, Unavailable, Untrusted
+from donjon.maa import policies, refusals
+from donjon.maa.refusals import Refusal
+from donjon.maa.requests import AttestRequest
+from donjon.maa.versions import AttestationType
+from donjon.policy.decision import Decision
+from donjon.services.attestation import events
+from donjon.services.attestation.events import Matter
+from donjon.services.attestation.instances import Applied, Instance
+from donjon.services.attestation.ready import ReadyCollateral
+
+AGAIN = 5  # times that it is decided anew
+SLOW = 0.005  # seconds; a policy that took longer is appraised beside other requests from then on
+MAX_SLOW = 1_000  # policies that are known to be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """What time it is."""
+
+    now: Callable[[], datetime]  # for tokens and whoever calls
+    judging: Callable[[], datetime]  # for quotes and collateral: the same, unless it was set
+    seconds: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A token, or why there is none; and what the audit is told."""
+
+    event: Event
+    answer: str | Refusal
+
+
+class Attester:
+    """Makes tokens."""
+
+    def __init__(self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics) -> None:
+        self._collateral, self._journal, self._clocks, self._metrics = collateral, journal, clocks, metrics
+        self._memory = Memory()
+        self._slow: dict[str, None] = {}
+
+    async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, caller: str) -> Outcome:
+        """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
+        draft = None if asked.draft is None else policies.draft(asked.draft)
+        matter = events.attestation(asked, kind, instance.name, caller)
+        standing = await instance.standing()
+        for _ in range(AGAIN):
+            try:
+                applied = standing.applied(kind) if draft is None else standing.trying(draft)
+                outcome = await self._decided(instance, matter, asked, applied)
+            except (Untrusted, Malformed) as error:
+                outcome = Outcome(event=matter.failed(error), answer=refusals.of_error(error))
+            try:
+                await self._journal.keep(outcome.event, instance=instance.name, generation=standing.generation)
+            except Stale:
+                standing = await instance.standing(again=True)
+            else:
+                self._metrics.decided(kind, outcome.event.verdict, next(iter(outcome.event.codes), ""))
+                return outcome
+        raise Unavailable("DJ532", f"{instance.name}: its policies are being replaced faster than anything is decided by them")
+
+    async def _decided(self, instance: Instance, matter: Matter, asked: AttestRequest, applied: Applied) -> Outcome:
+        verified = await self._verified(asked, applied)
+        facts = {"policy": applied.policy.hash, "tcb": str(verified.tcb.status)}
+        accepted = acceptance.accept(verified, applied.gate)
+        if not isinstance(accepted, AcceptedQuote):
+            codes = tuple(finding.code for finding in accepted)
+            return Outcome(event=matter.refused(codes, facts), answer=refusals.of_findings(accepted))
+        answer = await self._appraised(accepted, asked, applied.policy)
+        if not isinstance(answer, Appraisal):
+            codes = tuple(finding.code for finding in answer.findings)
+            return Outcome(event=matter.refused(codes, facts, answer), answer=refusals.of_decision(answer))
+        jti = signing.fresh_jti()
+        made = token.issue(answer, instance.authorities(), self._clocks.now(), jti)
+        return Outcome(event=matter.allowed({**facts, "jti": jti}, answer.decision), answer=made)
+
+    async def _verified(self, asked: AttestRequest, applied: Applied) -> VerifiedQuote:
+        collateral = await self._collateral.of(asked.quote, applied.gate.staleness)
+        began = self._clocks.seconds()
+        try:
+            return verify.verify(asked.quote, collateral, self._clocks.judging(), self._memory)
+        finally:
+            self._metrics.verified(self._clocks.seconds() - began)
+
+    async def _appraised(self, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce) -> Appraisal | Decision:
+        statement = claims.state(binding.bind(accepted, asked.held), asked.submitted)
+        if policy.draft or policy.hash in self._slow:
+            return await asyncio.to_thread(appraise.appraise, statement, policy)
+        began = self._clocks.seconds()
+        answer = appraise.appraise(statement, policy)
+        if self._clocks.seconds() - began > SLOW and len(self._slow) < MAX_SLOW:
+            self._slow[policy.hash] = None
+        return answer

@@ -1,0 +1,58 @@
+"""What the audit is told of a decision or a change: hashes and names, never a whole quote, a key or anything secret."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from donjon.audit.event import Event, Kind, Verdict
+from donjon.errors import DonjonError
+from donjon.kube.json import Json
+from donjon.maa.requests import AttestRequest
+from donjon.maa.versions import AttestationType
+from donjon.policy.decision import Decision
+from donjon.policy.record import recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """Who asked what of which instance: what is known before anything is decided."""
+
+    kind: Kind
+    instance: str
+    caller: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def allowed(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
+        """That it was done, and by which decision of a policy."""
+        return self._event(Verdict.ALLOWED, (), _traced(decision), facts)
+
+    def refused(self, codes: tuple[str, ...], facts: Mapping[str, str], decision: Decision | None = None) -> Event:
+        """That it was not, and for which reasons."""
+        return self._event(Verdict.REFUSED, codes, _traced(decision), facts)
+
+    def failed(self, error: DonjonError) -> Event:
+        """That it was not, for what was shown is not true."""
+        return self._event(Verdict.REFUSED, (error.code,), error.message, {})
+
+    def _event(self, verdict: Verdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str]) -> Event:
+        return Event(
+            kind=self.kind,
+            instance=self.instance,
+            caller=self.caller,
+            verdict=verdict,
+            codes=codes,
+            facts={**self.facts, **facts},
+            trace=trace,
+        )
+
+
+def attestation(asked: AttestRequest, kind: AttestationType, instance: str, caller: str) -> Matter:
+    """A request for a token."""
+    facts = {"type": str(kind), "quote": hashlib.sha256(asked.submitted).hexdigest()}
+    if asked.held.nonce is not None:
+        facts["nonce"] = asked.held.nonce
+    return Matter(kind=Kind.ATTEST if asked.draft is None else Kind.DRAFT, instance=instance, caller=caller, facts=facts)
+
+
+def _traced(decision: Decision | None) -> Json:
+    return None if decision is None else recorded(decision)["trace"]

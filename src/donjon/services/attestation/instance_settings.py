@@ -1,0 +1,117 @@
+"""What an instance is told, in a table of its own of the settings' file: `[instances.NAME]`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from donjon.attestation.acceptance import Acceptance
+from donjon.attestation.token import check_issuer
+from donjon.errors import DonjonError
+from donjon.maa.instances import Mode, Trust
+from donjon.pki import pem, signers
+from donjon.pki.signers import SignerCertificate
+from donjon.services.attestation.gates import gate
+
+MAX_INSTANCES = 1_000
+MAX_FILE = 64 << 10  # bytes of a certificate's file
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # As Kubernetes names namespaces (RFC 1123).
+_SETTINGS = ("issuer", "keys", "simulated-issuer", "simulated-keys", "mode", "certificates", "gate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSettings:
+    """One instance."""
+
+    name: str
+    issuer: str  # under which it speaks: of simulated platforms, where the trust root is not Intel's
+    keys: str
+    simulated: bool
+    mode: Mode
+    certificates: tuple[SignerCertificate, ...]  # the first ones
+    gate: Acceptance
+
+
+def read(tables: object, faults: list[str], *, simulated: bool) -> tuple[InstanceSettings, ...]:
+    """The instances of that table; what is wrong is added to the faults. `simulated`: the trust root is not Intel's."""
+    if not isinstance(tables, dict) or len(tables) > MAX_INSTANCES:
+        faults.append(f"instances: expected at most {MAX_INSTANCES} tables [instances.NAME]")
+        return ()
+    found = [made for name, table in tables.items() if (made := _instance(name, table, faults, simulated=simulated))]
+    by_path: dict[str, str] = {}
+    for each in found:
+        path = urlsplit(each.issuer).path
+        if (other := by_path.setdefault(path, each.name)) != each.name:
+            faults.append(f"instances.{each.name}: its issuer has the same path as that of {other}; expected one of its own")
+    return tuple(found)
+
+
+def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -> InstanceSettings | None:
+    where, before = f"instances.{name}", len(faults)
+    if not _NAME.fullmatch(name) or not isinstance(table, dict):
+        faults.append(f"{where}: expected a table, its name of at most 63 letters a to z, digits and -")
+        return None
+    faults += [
+        f"{where}.{other}: no such setting; expected one of {', '.join(_SETTINGS)}" for other in table if other not in _SETTINGS
+    ]
+    rules = table.get("gate", {})
+    if not isinstance(rules, dict):
+        faults.append(f"{where}.gate: expected a table")
+        rules = {}
+    issuer, keys = _speaks(table, "simulated-" if simulated else "", where, faults)
+    mode = _mode(table, where, faults)
+    certificates = _certificates(table.get("certificates", []), where, faults)
+    gated = gate(rules, f"{where}.gate", faults)
+    if len(faults) > before:
+        return None
+    try:
+        Trust(mode=mode, certificates=certificates)
+    except DonjonError as error:
+        faults.append(f"{where}.certificates: {error}")
+    return InstanceSettings(
+        name=name, issuer=issuer, keys=keys, simulated=simulated, mode=mode, certificates=certificates, gate=gated
+    )
+
+
+def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[str]) -> tuple[str, str]:
+    issuer, keys = _text(table, f"{prefix}issuer", where, faults), _text(table, f"{prefix}keys", where, faults)
+    other = table.get("issuer" if prefix else "simulated-issuer")
+    if issuer == other:
+        faults.append(f"{where}: simulated-issuer is the issuer; expected a name of its own")
+    try:
+        check_issuer(issuer)
+    except DonjonError as error:
+        faults.append(f"{where}.{prefix}issuer: {error}")
+    return issuer, keys
+
+
+def _text(table: Mapping[str, object], name: str, where: str, faults: list[str]) -> str:
+    said = table.get(name)
+    if isinstance(said, str) and said:
+        return said
+    why = "; under a trust root that is not Intel's, tokens have a name and keys of their own" if name.startswith("sim") else ""
+    faults.append(f"{where}.{name}: expected a text{why}")
+    return ""
+
+
+def _mode(table: Mapping[str, object], where: str, faults: list[str]) -> Mode:
+    said = table.get("mode", Mode.AAD)
+    if isinstance(said, str) and said in set(Mode):
+        return Mode(said)
+    faults.append(f"{where}.mode: {said!r}, expected {' or '.join(Mode)}")
+    return Mode.AAD
+
+
+def _certificates(said: object, where: str, faults: list[str]) -> tuple[SignerCertificate, ...]:
+    if not isinstance(said, list):
+        faults.append(f"{where}.certificates: expected a list of files in PEM")
+        return ()
+    found = []
+    for file in said:
+        try:
+            found.append(signers.parse(pem.parse(Path(str(file)).read_bytes()[:MAX_FILE], 1)[0]))
+        except (OSError, ValueError, DonjonError) as error:
+            faults.append(f"{where}.certificates: {file}: expected a file with one certificate in PEM: {error}")
+    return tuple(found)

@@ -1,0 +1,134 @@
+"""Instances: under which names each speaks, what its operator has settled, and what is kept of its policies.
+
+What is kept is read once and stays ready; who decides by it says by which generation (`Journal.keep`), so that nothing is decided
+by a policy that another process has replaced meanwhile.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from donjon.adapters.storage.instances import InstanceTable, Kept
+from donjon.attestation import appraise
+from donjon.attestation.acceptance import Acceptance
+from donjon.attestation.appraise import PolicyInForce
+from donjon.attestation.token import Authorities, Authority, Signer
+from donjon.errors import DonjonError, Misconfigured
+from donjon.maa import policies
+from donjon.maa.instances import Mode, Trust
+from donjon.maa.policies import PolicyToken
+from donjon.maa.versions import AttestationType
+from donjon.pki import signers
+from donjon.services.attestation.instance_settings import InstanceSettings
+
+
+class Ring(Protocol):
+    """The keys of one name."""
+
+    def signer(self) -> Signer:
+        """Who signs now."""
+
+    def published(self) -> tuple[Signer, ...]:
+        """All by whose keys tokens may still be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """One name under which tokens are issued, and its keys."""
+
+    issuer: str
+    ring: Ring
+    _made: dict[str, Authority] = field(default_factory=dict, repr=False, compare=False)
+
+    def authority(self) -> Authority:
+        """Who signs now."""
+        signer = self.ring.signer()
+        made = self._made.get(signer.kid)
+        if made is None or made.signer is not signer:
+            self._made.clear()
+            made = self._made[signer.kid] = Authority(issuer=self.issuer, signer=signer)
+        return made
+
+    def published(self) -> tuple[Authority, ...]:
+        """Everybody whose tokens are still good."""
+        return tuple(Authority(issuer=self.issuer, signer=each) for each in self.ring.published())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What a quote of one type is held against."""
+
+    policy: PolicyInForce
+    gate: Acceptance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An instance at one generation."""
+
+    generation: int
+    trust: Trust
+    kept: Mapping[str, str]
+    gate: Acceptance
+    _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
+
+    def policy(self, kind: AttestationType) -> PolicyToken | None:
+        """The policy of that type, or the default one; raises `Misconfigured` DJ531 where what is kept cannot be applied."""
+        text = self.kept.get(kind)
+        if text is None:
+            return policies.default(kind)
+        try:
+            return policies.kept(text)
+        except DonjonError as error:
+            raise Misconfigured("DJ531", f"{kind}: the policy that is kept cannot be applied: {error}") from error
+
+    def applied(self, kind: AttestationType) -> Applied:
+        """The same, ready; for types that are attested."""
+        if (found := self._applied.get(kind)) is None:
+            policy = self.policy(kind)
+            if policy is None:
+                raise Misconfigured("DJ531", f"{kind}: no policy, and none is the default")
+            found = self._applied[kind] = self.trying(policy.in_force())
+        return found
+
+    def trying(self, policy: PolicyInForce) -> Applied:
+        """With this policy in place of what is kept."""
+        return Applied(policy=policy, gate=appraise.gated(self.gate, policy.policy))
+
+
+class Instance:
+    """One instance; `speaks` is the name under which it is served and issues tokens."""
+
+    def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable) -> None:
+        self._settings, self.speaks, self._table = settings, speaks, table
+        self._standing: Standing | None = None
+
+    @property
+    def name(self) -> str:
+        """By which the database knows it."""
+        return self._settings.name
+
+    def authorities(self) -> Authorities:
+        """Who speaks now: of real platforms, or of simulated ones."""
+        now = self.speaks.authority()
+        return Authorities(real=None, simulated=now) if self._settings.simulated else Authorities(real=now)
+
+    async def standing(self, *, again: bool = False) -> Standing:
+        """What holds now, as last read, or read `again`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
+        if again or self._standing is None:
+            self._standing = self._read(await asyncio.to_thread(self._table.read, self.name))
+        return self._standing
+
+    def _read(self, kept: Kept) -> Standing:
+        gate = self._settings.gate
+        return Standing(generation=kept.generation, trust=self._trust(kept), kept=kept.policies, gate=gate)
+
+    def _trust(self, kept: Kept) -> Trust:
+        if self._settings.mode is Mode.AAD:
+            return Trust(mode=Mode.AAD)
+        try:
+            changed = tuple(signers.parse(each) for each in kept.certificates)
+        except DonjonError as error:
+            raise Misconfigured("DJ531", f"{self.name}: a certificate that is kept cannot be read: {error}") from error
+        return Trust(mode=Mode.ISOLATED, certificates=changed or self._settings.certificates)

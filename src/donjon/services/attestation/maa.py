@@ -1,0 +1,237 @@
+"""The routes of Microsoft Azure Attestation: each instance's under the path of its issuer, whatever Host says.
+
+Source: Azure Attestation REST API, data plane; facts of its answers as recorded. Bodies are read by the room `maa`, strictly; an
+answer that is none has the status, the code and the form that Microsoft's clients read.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from donjon import __version__
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.journal import Journal
+from donjon.attestation import token
+from donjon.errors import DonjonError, Malformed
+from donjon.kube.json import JsonObject
+from donjon.maa import baselines, certificates, metadata, policies, refusals, requests, versions
+from donjon.maa.refusals import Code, Refusal
+from donjon.maa.requests import Change
+from donjon.maa.versions import ATTESTED, AttestationType, Version
+from donjon.policy.faults import one_of, shown
+from donjon.services.attestation import openapi
+from donjon.services.attestation.attesting import Attester, Clocks
+from donjon.services.attestation.callers import Callers, Refused, Role
+from donjon.services.attestation.changes import Changes
+from donjon.services.attestation.instances import Instance
+from donjon.services.attestation.ready import ReadyCollateral
+from donjon.sgx.platform import Tee
+
+LOG = logging.getLogger(__name__)
+
+JSON, TEXT = "application/json", "text/plain"
+SERVICE_VERSION = "x-ms-maa-service-version"
+
+_OK, _NOT_FOUND, _NOT_ALLOWED, _MEDIA_TYPE = 200, 404, 405, 415
+_CODES = {
+    refusals.UNAUTHORIZED: Code.UNAUTHORIZED,
+    refusals.FORBIDDEN: Code.FORBIDDEN,
+    refusals.TOO_MANY: Code.TOO_MANY,
+    _NOT_FOUND: Code.NOT_FOUND,
+    _NOT_ALLOWED: Code.NOT_ALLOWED,
+    _MEDIA_TYPE: Code.MEDIA_TYPE,
+}
+_STANDARD = {SERVICE_VERSION: __version__, "cache-control": "no-store"}
+
+Handler = Callable[[Asked, Instance, str], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route of every instance; in `path`, the name of an attestation type goes behind the last slash."""
+
+    method: str
+    path: str
+    handler: Handler
+    body: str = ""  # the media type that it takes
+
+
+class Maa:
+    """The routes."""
+
+    def __init__(  # noqa: PLR0917 - one of each kind.
+        self,
+        instances: Iterable[Instance],
+        callers: Callers,
+        collateral: ReadyCollateral,
+        journal: Journal,
+        clocks: Clocks,
+        metrics: AttestationMetrics,
+    ) -> None:
+        """Each instance is served at the path of the name by which it speaks."""
+        self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
+        self._attester, self._changes = Attester(collateral, journal, clocks, metrics), Changes(journal, clocks.now)
+        self._instances = {urlsplit(each.speaks.issuer).path: each for each in instances}
+        routes: dict[str, dict[str, Route]] = {}
+        for route in self._routes():
+            routes.setdefault(route.path, {})[route.method] = route
+        self._places = {prefix + path: (each, path) for prefix, each in self._instances.items() for path in routes}
+        self._by_path: Mapping[str, Mapping[str, Route]] = routes
+
+    def before(self, otherwise: ASGIApp) -> ASGIApp:
+        """These routes, and that application for every other path."""
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            path: str = scope["path"]
+            place, name = path, ""
+            if place not in self._places:
+                place, slash, name = path.rpartition("/")
+                place += slash
+                _, colon, action = name.partition(":")
+                if colon:
+                    place, name = f"{place}:{action}", name.removesuffix(f":{action}")
+            if (found := self._places.get(place)) is None:
+                await otherwise(scope, receive, send)
+                return
+            response = await self._answered(Asked(scope, receive), *found, name)
+            await response(scope, receive, send)
+
+        return application
+
+    def _routes(self) -> tuple[Route, ...]:
+        return (
+            Route(method="POST", path="/attest/", handler=self._attest, body=JSON),
+            Route(method="GET", path="/certs", handler=self._certs),
+            Route(method="GET", path="/.well-known/openid-configuration", handler=self._metadata),
+            Route(method="GET", path="/policies/", handler=self._policy),
+            Route(method="PUT", path="/policies/", handler=self._set_policy, body=TEXT),
+            Route(method="POST", path="/policies/:reset", handler=self._reset_policy, body=TEXT),
+            Route(method="GET", path="/certificates", handler=self._certificates),
+            Route(method="POST", path="/certificates:add", handler=self._changing(Change.ADD), body=JSON),
+            Route(method="POST", path="/certificates:remove", handler=self._changing(Change.REMOVE), body=JSON),
+            Route(method="GET", path="/tcbbaselines/", handler=self._baselines),
+            Route(method="GET", path="/openapi.json", handler=self._description),
+        )
+
+    async def _answered(self, asked: Asked, instance: Instance, path: str, name: str) -> Response:
+        try:
+            route = _allowed(asked, self._by_path[path])
+            response = await route.handler(asked, instance, name)
+        except Refused as refused:
+            refusal = Refusal(status=refused.status, code=_CODES[refused.status], message=str(refused))
+            response = _refused(refusal, refused.headers)
+        except DonjonError as error:
+            response = _refused(refusals.of_error(error))
+        except Exception as error:
+            LOG.exception("a mistake in Donjon; please report it", exc_info=error)
+            message = "service: it could not answer; its log says more [DJ517]"
+            response = _refused(Refusal(status=refusals.INTERNAL, code=Code.INTERNAL, message=message))
+        self._metrics.requested(path, response.status_code)
+        return response
+
+    async def _attest(self, asked: Asked, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(asked))
+        caller = await self._callers.require(asked, instance.name, Role.ATTEST)
+        request = requests.attest(await asked.body(), kind)
+        if request.draft is not None:
+            caller = await self._callers.require(asked, instance.name, Role.DRAFT)
+        outcome = await self._attester.attest(instance, kind, request, caller.name)
+        return _token(outcome.answer) if isinstance(outcome.answer, str) else _refused(outcome.answer)
+
+    async def _policy(self, asked: Asked, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(asked))
+        await self._callers.require(asked, instance.name, Role.READ)
+        standing = await instance.standing(again=True)
+        return self._told(instance, policies.shown(standing.policy(kind)))
+
+    async def _set_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(asked))
+        caller = await self._callers.require(asked, instance.name, Role.POLICY)
+        text = requests.policy_token(await asked.body())
+        return self._told(instance, await self._changes.set_policy(instance, kind, text, caller.name))
+
+    async def _reset_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(asked))
+        caller = await self._callers.require(asked, instance.name, Role.POLICY)
+        text = requests.policy_token(await asked.body())
+        return self._told(instance, await self._changes.reset_policy(instance, kind, text, caller.name))
+
+    async def _certificates(self, asked: Asked, instance: Instance, _: str) -> Response:
+        _version(asked)
+        await self._callers.require(asked, instance.name, Role.READ)
+        standing = await instance.standing(again=True)
+        return self._told(instance, certificates.listed(standing.trust))
+
+    def _changing(self, change: Change) -> Handler:
+        async def answer(asked: Asked, instance: Instance, _: str) -> Response:
+            version = _version(asked)
+            caller = await self._callers.require(asked, instance.name, Role.POLICY)
+            text = requests.certificate_token(await asked.body(), version, change)
+            return self._told(instance, await self._changes.certificate(instance, change, text, caller.name))
+
+        return answer
+
+    async def _certs(self, _: Asked, instance: Instance, __: str) -> Response:
+        return _json(token.key_set(*instance.speaks.published()))
+
+    async def _metadata(self, _: Asked, instance: Instance, __: str) -> Response:
+        published = instance.speaks.published()
+        algorithms = [each.signer.algorithm for each in published]
+        return _json(metadata.openid_configuration(instance.speaks.authority(), algorithms))
+
+    async def _baselines(self, asked: Asked, instance: Instance, name: str) -> Response:
+        version = _version(asked)
+        if version not in versions.TCB_BASELINES:
+            told = ", ".join(sorted(versions.TCB_BASELINES))
+            raise Refused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {told}")
+        kind = versions.attestation_type(name, version)
+        await self._callers.require(asked, instance.name, Role.READ)
+        if kind not in ATTESTED:
+            raise Malformed(
+                "DJ452", f"attestation type: {kind} is not attested here, expected {one_of(tuple(sorted(ATTESTED)), kind)}"
+            )
+        applied = (await instance.standing()).applied(kind)
+        tee = Tee.TDX if kind is AttestationType.TDX_VM else Tee.SGX
+        return _json(baselines.listed(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
+
+    async def _description(self, _: Asked, instance: Instance, __: str) -> Response:
+        return _json(openapi.description(instance.speaks.issuer))
+
+    def _told(self, instance: Instance, claims: JsonObject) -> Response:
+        """A signed answer of the instance about itself."""
+        return _token(token.answer(claims, instance.speaks.authority(), self._now()))
+
+
+def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
+    """The route of that method, if it takes what is sent."""
+    route = routes.get(asked.method)
+    if route is None:
+        allowed = ", ".join(sorted(routes))
+        raise Refused(_NOT_ALLOWED, "DJ533", f"{asked.method[:10]}: expected {allowed}", {"allow": allowed})
+    found = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if route.body and found != route.body:
+        raise Refused(_MEDIA_TYPE, "DJ533", f"content-type: {shown(found)}, expected {route.body}")
+    return route
+
+
+def _version(asked: Asked) -> Version:
+    return versions.parse(asked.query_params.get("api-version"))
+
+
+def _token(text: str) -> Response:
+    return _json({"token": text})
+
+
+def _refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    return _json(refusal.body(), refusal.status, headers=headers)
+
+
+def _json(content: JsonObject, status: int = _OK, kind: str = JSON, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(content, separators=(",", ":")).encode("ascii")
+    return Response(body, status, {**_STANDARD, **(headers or {}), "content-type": kind})

@@ -1,0 +1,79 @@
+"""Collateral for quotes, proved once and ready for that family of platforms as long as none of it changes."""
+
+import hashlib
+from datetime import timedelta
+from functools import lru_cache
+
+from donjon.attestation import claimed
+from donjon.attestation.memory import Table
+from donjon.attestation.quote import Quote
+from donjon.collateral import plan, tcbinfo
+from donjon.collateral.document import Document
+from donjon.collateral.highwater import Channel
+from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.received import unwrapped
+from donjon.collateral.tcbinfo import TcbInfo
+from donjon.collateral.trusted import TrustedCollateral, trust
+from donjon.errors import Malformed, Unavailable, Untrusted
+from donjon.pki.intel import Anchor
+from donjon.services.attestation.cache import Cache
+from donjon.sgx.platform import Platform, Tee
+
+MAX_PLATFORMS = 10_000
+MAX_FAMILIES = 1_000
+
+Asked = dict[str, Request]
+
+
+class ReadyCollateral:
+    """What the cache holds, in the form in which quotes are verified by it."""
+
+    def __init__(self, cache: Cache, anchor: Anchor, channel: Channel = Channel.STANDARD) -> None:
+        self._cache, self._anchor, self._channel = cache, anchor, channel
+        self._claimed: Table[bytes, tuple[Platform, Asked]] = Table(MAX_PLATFORMS)
+        self._trusted: Table[Platform, tuple[tuple[Document, ...], TrustedCollateral]] = Table(MAX_FAMILIES)
+
+    async def of(self, quote: Quote, staleness: timedelta) -> TrustedCollateral:
+        """The collateral for that quote, ended no longer ago than that where there is none newer.
+
+        Raises `Unavailable`, DJ203 for a quote without a chain, and `Untrusted` DJ530 for a platform of which nothing is known.
+        """
+        platform, asked = self._platform(quote)
+        try:
+            return await self._proved(platform, asked, staleness)
+        except Absent as error:
+            told = f"FMSPC {platform.fmspc.hex()}, {platform.ca} CA, {platform.tee}"
+            raise Untrusted("DJ530", f"platform: no collateral for {told}: {error.message}") from error
+        except (Untrusted, Malformed) as error:  # The upstream's fault, not that of who shows the quote.
+            raise Unavailable(error.code, f"collateral: the upstream has none that can be used: {error.message}") from error
+
+    def tcb_infos(self, tee: Tee) -> list[TcbInfo]:
+        """Those that are here, of every family of platforms."""
+        path = plan.tcb_info(tee, bytes(6), self._channel).path
+        return [_tcb_info(each.body) for each in self._cache.held.values() if each.request.path == path]
+
+    async def _proved(self, platform: Platform, asked: Asked, staleness: timedelta) -> TrustedCollateral:
+        found = {part: await self._cache.document(request, staleness) for part, request in asked.items()}
+        documents = tuple(found.values())
+        known = self._trusted.get(platform)
+        if known is not None and all(one is other for one, other in zip(known[0], documents, strict=True)):
+            return known[1]
+        answers = {part: Answer(body=each.body, chain=each.chain) for part, each in found.items()}
+        return self._trusted.keep(platform, (documents, trust(plan.assembled(answers, None), self._anchor)))[1]
+
+    def _platform(self, quote: Quote) -> tuple[Platform, Asked]:
+        if not quote.carries_chain:
+            told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+            raise Unavailable("DJ203", f"PCK certificate: the quote has {told} and carries no chain")
+        chain = quote.certification.content
+        key = hashlib.sha256(quote.tee.encode("ascii") + chain).digest()
+        known = self._claimed.get(key)
+        if known is None:
+            platform = claimed.platform(quote, chain)
+            known = self._claimed.keep(key, (platform, plan.requests(platform, self._channel)))
+        return known
+
+
+@lru_cache(maxsize=MAX_FAMILIES)
+def _tcb_info(body: bytes) -> TcbInfo:
+    return tcbinfo.parse(unwrapped(body, "tcbInfo").text)
