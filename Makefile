@@ -62,7 +62,7 @@ bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer o
 
 lock: $(READY) ## Lock the newest versions of every dependency again
 	@for set in dev proto go fuzz; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done
-	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header -c requirements/dev.txt requirements/node.in -o requirements/node.txt
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header -c requirements/dev.txt requirements/image.in -o requirements/image.txt
 
 proto: $(READY) ## Generate the gRPC stubs from our .proto files
 	@$(PYTHON) -m venv $(VENV)-proto && $(VENV)-proto/bin/pip install -q --require-hashes -r requirements/proto.txt
