@@ -1,17 +1,27 @@
 """Who calls, and what they may do.
 
 Nothing of a request is believed but what was proved: a token by its issuer or by the API server, a certificate by the handshake.
+Whoever is bound to no role of an instance may do with it what is open to anybody, and nothing else.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
 
 from starlette.requests import Request as Asked
 
 from donjon.errors import Untrusted
+from donjon.kube.json import Json, JsonObject
+from donjon.services.attestation.proofs import Proofs, Proven
+from donjon.services.attestation.rates import Rates, site
 
 UNAUTHORIZED, FORBIDDEN, TOO_MANY = 401, 403, 429
+
+_SEEN = "donjon.caller"  # where the scope of a request keeps who was proved to make it
+_COUNTED = "donjon.counted"  # and under which names it was counted
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Role(StrEnum):
@@ -48,29 +58,88 @@ class Refused(Untrusted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A caller, as proved, and the roles that go with it."""
+
+    how: str
+    source: str  # of oidc, the name of its table
+    name: str | None  # `None`: whoever the source knows
+    claims: Mapping[str, str]
+    instances: frozenset[str] | None  # `None`: all
+    roles: frozenset[Role]
+
+    def allows(self, proven: Proven, instance: str, role: Role) -> bool:
+        """Whether that caller is this one, and may do that."""
+        return (
+            role in self.roles
+            and (self.instances is None or instance in self.instances)
+            and (self.how, self.source) == (proven.how, proven.source)
+            and (self.name is None or self.name in proven.names)
+            and all(_states(proven.claims, name, value) for name, value in self.claims.items())
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What is open to anybody, by the name of the instance; other instances are as `OPEN` says."""
+    """What is open to anybody, by the name of the instance (others are as `OPEN` says), and who else may do what."""
 
     opened: Mapping[str, frozenset[Role]] = field(default_factory=dict)
+    bound: tuple[Bound, ...] = ()
 
     def is_open(self, instance: str, role: Role) -> bool:
         """Whether anybody may do that."""
         return role in self.opened.get(instance, OPEN)
 
+    def allows(self, proven: Proven, instance: str, role: Role) -> bool:
+        """Whether that caller may do that."""
+        return any(each.allows(proven, instance, role) for each in self.bound)
+
 
 class Callers:
-    """Lets through who may do what is asked."""
+    """Lets through who may do what is asked; without proofs nobody is known, without rates nobody comes too often."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, proofs: Proofs | None = None, rates: Rates | None = None) -> None:
+        self._access, self._proofs, self._rates = access, proofs, rates
 
     async def require(self, asked: Asked, instance: str, role: Role) -> Caller:
         """Who asks, where they may do that with the instance.
 
         Raises `Refused` (401 DJ550 or DJ551, 403 DJ552, 429 DJ560), and `Unavailable` where whoever knows the caller is away.
         """
+        self._count(asked, site("" if asked.client is None else asked.client.host))
         if self._access.is_open(instance, role):
             return ANYBODY
-        raise Refused(
-            UNAUTHORIZED, "DJ550", f"{asked.url.path}: only for callers with the role {role}", {"WWW-Authenticate": "Bearer"}
-        )
+        proven = await self._proven(asked)
+        if proven is None:
+            raise Refused(UNAUTHORIZED, "DJ550", f"no credentials: expected those of a caller with the role {role}", _CHALLENGE)
+        self._count(asked, f"{proven.how} {proven.caller}")
+        if not self._access.allows(proven, instance, role):
+            raise Refused(FORBIDDEN, "DJ552", f"{proven.caller}: has not the role {role} for {instance}")
+        return Caller(name=proven.caller, how=proven.how)
+
+    async def _proven(self, asked: Asked) -> Proven | None:
+        """Looked at once a request."""
+        if _SEEN not in asked.scope:
+            try:
+                asked.scope[_SEEN] = None if self._proofs is None else await self._proofs.proven(asked)
+            except Untrusted as error:
+                raise Refused(UNAUTHORIZED, error.code, error.message, _INVALID) from error
+        found: Proven | None = asked.scope[_SEEN]
+        return found
+
+    def _count(self, asked: Asked, who: str) -> None:
+        """Count the request, once under each name."""
+        counted: set[str] = asked.scope.setdefault(_COUNTED, set())
+        if self._rates is None or who in counted:
+            return
+        counted.add(who)
+        if wait := self._rates.wait(who):
+            raise Refused(
+                TOO_MANY, "DJ560", f"too many requests: expected the next in {wait:.1f} s", {"Retry-After": str(ceil(wait))}
+            )
+
+
+def _states(claims: JsonObject, name: str, value: str) -> bool:
+    """Whether a claim is that text, or a list that has it."""
+    found: Json = claims.get(name)
+    return value in found if isinstance(found, list) else found == value

@@ -1,0 +1,1 @@
+"""Issuers of OpenID Connect: whose tokens say who calls."""

@@ -1,0 +1,118 @@
+"""An issuer's keys, found where it says that they are, and kept for a while.
+
+Source: OpenID Connect Discovery 1.0, section 4. What is fetched is bounded in size, time and rate: a token with a name of a key
+that nobody knows makes one request, not one each. While the issuer is away its keys are good for an hour.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx2
+
+from donjon.adapters.oidc import keysets, tokens
+from donjon.adapters.oidc.keysets import MAX_SET, PublicKey
+from donjon.adapters.oidc.tokens import Token
+from donjon.collateral import documents
+from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
+from donjon.kube.json import JsonObject
+
+FRESH = 600.0  # seconds in which keys are not asked for again
+KEPT = 3600.0  # seconds in which they are good though the issuer is away
+AGAIN = 10.0  # seconds at least between two requests
+TIMEOUT = 3.0  # seconds, for the server to go on
+ALTOGETHER = 10.0  # seconds, for discovery and keys together
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """An issuer that is believed, for these audiences; and the authorities of its server, in PEM, where not the system's."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    authorities: str | None = field(default=None, repr=False)
+
+
+class Issuer:
+    """One issuer; raises `Misconfigured` DJ556 for authorities that are none."""
+
+    def __init__(self, trusted: Trusted, seconds: Callable[[], float]) -> None:
+        self._trusted, self._seconds = trusted, seconds
+        self._client = httpx2.AsyncClient(verify=_context(trusted), timeout=TIMEOUT)
+        self._keys: tuple[PublicKey, ...] = ()
+        self._fetched = self._tried = float("-inf")
+        self._trouble: str | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def issuer(self) -> str:
+        """Its name, as its tokens say it."""
+        return self._trusted.issuer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def prove(self, token: Token, moment: datetime) -> JsonObject:
+        """What the token says; raises `Untrusted` DJ551, `Unavailable` DJ553."""
+        keys = await self._fitting(token)
+        return tokens.prove(token, keys, self._trusted.issuer, self._trusted.audiences, moment)
+
+    async def _fitting(self, token: Token) -> Sequence[PublicKey]:
+        found = tokens.fitting(token, self._keys)
+        if found and self._seconds() - self._fetched < FRESH:
+            return found
+        trouble = await self._renew()
+        found = tokens.fitting(token, self._keys)
+        if found and self._seconds() - self._fetched < KEPT:
+            return found
+        if trouble is not None:
+            raise Unavailable("DJ553", trouble)
+        raise Untrusted("DJ551", f"token: {self._trusted.issuer} has no key with its name and algorithm")
+
+    async def _renew(self) -> str | None:
+        """Fetch the keys, unless that was tried a moment ago; what went wrong the last time."""
+        async with self._lock:
+            if self._seconds() - self._tried >= AGAIN:
+                try:
+                    async with asyncio.timeout(ALTOGETHER):
+                        self._keys = await self._fetch()
+                    self._fetched, self._trouble = self._seconds(), None
+                except (DonjonError, TimeoutError) as error:
+                    told = error.message if isinstance(error, DonjonError) else f"no whole answer within {ALTOGETHER:.0f} s"
+                    self._trouble = f"{self._trusted.issuer}: {told}"
+                self._tried = self._seconds()
+            return self._trouble
+
+    async def _fetch(self) -> tuple[PublicKey, ...]:
+        stated = documents.parse(await self._get(self._trusted.issuer.rstrip("/") + DISCOVERY), "discovery", fractions=True)
+        if stated.text("issuer") != self._trusted.issuer:
+            raise Untrusted("DJ551", f"discovery: of issuer {stated.text('issuer')[:200]!r}")
+        where = stated.text("jwks_uri")
+        if not where.startswith("https://"):
+            raise Untrusted("DJ551", f"discovery: keys at {where[:200]!r}, expected https")
+        return keysets.parse(await self._get(where), "key set")
+
+    async def _get(self, where: str) -> bytes:
+        body = b""
+        try:
+            async with self._client.stream("GET", where, headers={"Accept": "application/json"}) as response:
+                if response.status_code != httpx2.codes.OK:
+                    raise Unavailable("DJ553", f"{where[:200]}: answered {response.status_code}")
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > MAX_SET:
+                        raise Unavailable("DJ553", f"{where[:200]}: answers more than {MAX_SET} bytes")
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:  # The library's own parsers raise ValueErrors, too.
+            raise Unavailable("DJ553", f"{where[:200]}: {str(error) or type(error).__name__}"[:400]) from error
+        return body
+
+
+def _context(trusted: Trusted) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cadata=trusted.authorities)
+    except (ssl.SSLError, ValueError) as error:
+        raise Misconfigured("DJ556", f"{trusted.issuer}: authorities that cannot be used: {error}") from error

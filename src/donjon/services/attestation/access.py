@@ -1,0 +1,183 @@
+"""Who may do what, as the settings' file says: in `[oidc.NAME]`, `[kubernetes]`, `[[callers]]`, and `open` of an instance."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from donjon.adapters.oidc.issuers import Trusted
+from donjon.pki.clients import KINDS
+from donjon.services.attestation.callers import OPEN, Access, Bound, Role
+from donjon.services.attestation.proofs import CERTIFICATE, KUBERNETES, OIDC
+
+TABLES = frozenset({"oidc", "kubernetes", "callers"})
+EVERY = "*"  # all instances
+MAX_CALLERS, MAX_ISSUERS = 1_000, 32
+MAX_FILE = 256 << 10  # bytes of authorities
+
+_ISSUER = frozenset({"issuer", "audience", "authorities"})
+_CALLER = frozenset({"oidc", "subject", "claims", "service-account", "certificate", "instances", "roles"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """Who is known by what, and what they may do."""
+
+    access: Access = field(default_factory=Access)
+    issuers: Mapping[str, Trusted] = field(default_factory=dict)
+    audience: str | None = None  # of service account tokens; `None`: none are taken
+
+
+def read(
+    tables: Mapping[str, object], instances: Collection[str], opened: Mapping[str, frozenset[Role]], faults: list[str]
+) -> AccessSettings:
+    """The three kinds of tables, for instances of these names, of which some are open to other roles than `OPEN`.
+
+    What is wrong is added to the faults.
+    """
+    issuers = _issuers(tables.get("oidc", {}), faults)
+    audience = _kubernetes(tables.get("kubernetes"), faults)
+    callers = tables.get("callers", [])
+    if not isinstance(callers, list) or len(callers) > MAX_CALLERS or not all(isinstance(each, dict) for each in callers):
+        faults.append(f"callers: expected at most {MAX_CALLERS} tables [[callers]]")
+        callers = []
+    known = _Known(issuers=issuers, audience=audience, instances=frozenset(instances))
+    bound = [_caller(each, f"callers[{number}]", known, faults) for number, each in enumerate(callers, start=1)]
+    made = Access(opened=opened, bound=tuple(each for each in bound if each is not None))
+    return AccessSettings(access=made, issuers=issuers, audience=audience)
+
+
+def opened(said: object, where: str, faults: list[str]) -> frozenset[Role]:
+    """What an instance's `open` says; more than attest and read is never open."""
+    return _roles(said, where, faults, OPEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a caller's table can name."""
+
+    issuers: Mapping[str, Trusted]
+    audience: str | None
+    instances: frozenset[str]
+
+
+def _issuers(said: object, faults: list[str]) -> dict[str, Trusted]:
+    if not isinstance(said, dict) or len(said) > MAX_ISSUERS or not all(isinstance(each, dict) for each in said.values()):
+        faults.append(f"oidc: expected at most {MAX_ISSUERS} tables [oidc.NAME]")
+        return {}
+    found = {name: _issuer(table, f"oidc.{name}", faults) for name, table in said.items()}
+    names = [each.issuer for each in found.values()]
+    faults += [f"oidc.{name}: another table has the same issuer" for name, each in found.items() if names.count(each.issuer) > 1]
+    return found
+
+
+def _issuer(table: Mapping[str, object], where: str, faults: list[str]) -> Trusted:
+    _check_keys(table, _ISSUER, where, faults)
+    issuer, audience, file = table.get("issuer"), table.get("audience"), table.get("authorities")
+    parts = urlsplit(issuer) if isinstance(issuer, str) else urlsplit("")
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        faults.append(f"{where}.issuer: {issuer!r}, expected an address like https://login.example")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if not audiences or not all(isinstance(each, str) and each for each in audiences):
+        faults.append(f"{where}.audience: {audience!r}, expected the name, or names, that its tokens have for this service")
+    authorities = None if file is None else _file(str(file), f"{where}.authorities", faults)
+    return Trusted(issuer=str(issuer), audiences=tuple(str(each) for each in audiences), authorities=authorities)
+
+
+def _kubernetes(table: object, faults: list[str]) -> str | None:
+    if table is None:
+        return None
+    audience = table.get("audience") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or table.keys() != {"audience"} or not isinstance(audience, str) or not audience:
+        faults.append("kubernetes: expected a table with the audience that service account tokens have for this service")
+        return ""
+    return audience
+
+
+def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> Bound | None:
+    before = len(faults)
+    _check_keys(table, _CALLER, where, faults)
+    named = [name for name in ("oidc", "service-account", "certificate") if name in table]
+    if len(named) != 1:
+        faults.append(f"{where}: expected one of oidc, service-account, certificate")
+        return None
+    if named[0] != "oidc" and (extra := sorted(table.keys() & {"subject", "claims"})):
+        faults.append(f"{where}.{extra[0]}: only of callers known by oidc")
+    who = _WAYS[named[0]](table, where, known, faults)
+    instances = _instances(table.get("instances"), where, known, faults)
+    roles = _roles(table.get("roles"), f"{where}.roles", faults, frozenset(Role))
+    if not roles and len(faults) == before:
+        faults.append(f"{where}.roles: expected at least one of {', '.join(Role)}")
+    if len(faults) > before:
+        return None
+    how, source, name, claims = who
+    return Bound(how=how, source=source, name=name, claims=claims, instances=instances, roles=roles)
+
+
+_Who = tuple[str, str, str | None, dict[str, str]]
+
+
+def _by_oidc(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
+    source, subject, claims = table["oidc"], table.get("subject"), table.get("claims", {})
+    if source not in known.issuers:
+        faults.append(f"{where}.oidc: {source!r}, expected the NAME of a table [oidc.NAME]")
+    if subject is None and not claims:
+        faults.append(f"{where}: expected a subject, or claims: else everybody whom the issuer knows would be this caller")
+    if subject is not None and (not isinstance(subject, str) or not subject):
+        faults.append(f"{where}.subject: {subject!r}, expected a text")
+    if not isinstance(claims, dict) or not all(isinstance(each, str) for each in claims.values()):
+        faults.append(f'{where}.claims: expected a table of texts, such as {{ groups = "operators" }}')
+        claims = {}
+    return OIDC, str(source), None if subject is None else str(subject), claims
+
+
+def _by_account(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
+    account = str(table["service-account"])
+    namespace, _, name = account.partition("/")
+    if not namespace or not name or "/" in name:
+        faults.append(f"{where}.service-account: {account!r}, expected NAMESPACE/NAME")
+    if known.audience is None:
+        faults.append(f"{where}.service-account: expected a table [kubernetes] with the audience of their tokens")
+    return KUBERNETES, "", account, {}
+
+
+def _by_certificate(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
+    del known
+    stated = str(table["certificate"])
+    kind, _, name = stated.partition(":")
+    if kind not in KINDS or not name:
+        faults.append(f"{where}.certificate: {stated!r}, expected a name with its kind, such as uri:spiffe://… or dns:…")
+    return CERTIFICATE, "", stated, {}
+
+
+_WAYS = {"oidc": _by_oidc, "service-account": _by_account, "certificate": _by_certificate}
+
+
+def _instances(said: object, where: str, known: _Known, faults: list[str]) -> frozenset[str] | None:
+    if said == [EVERY]:
+        return None
+    if not isinstance(said, list) or not said or not all(each in known.instances for each in said):
+        faults.append(f'{where}.instances: {said!r}, expected a list of names of instances, or ["{EVERY}"]')
+        return frozenset()
+    return frozenset(map(str, said))
+
+
+def _roles(said: object, where: str, faults: list[str], among: frozenset[Role]) -> frozenset[Role]:
+    if not isinstance(said, list) or not all(isinstance(each, str) and each in among for each in said):
+        expected = ", ".join(each for each in Role if each in among)
+        faults.append(f"{where}: {said!r}, expected a list of {expected}")
+        return frozenset()
+    return frozenset(map(Role, said))
+
+
+def _check_keys(table: Mapping[str, object], known: frozenset[str], where: str, faults: list[str]) -> None:
+    expected = ", ".join(sorted(known))
+    faults += [f"{where}.{name}: no such setting; expected one of {expected}" for name in sorted(table.keys() - known)]
+
+
+def _file(path: str, where: str, faults: list[str]) -> str:
+    try:
+        return Path(path).read_bytes()[:MAX_FILE].decode("ascii")
+    except (OSError, ValueError) as error:
+        faults.append(f"{where}: {path}: expected a file with certificates in PEM: {error}")
+        return ""

@@ -1,0 +1,67 @@
+"""How often somebody may ask: so many requests a second, and a burst; each is known by the address, or by the name once proved.
+
+The generic cell rate algorithm (ITU-T I.371): of everybody one number is kept, the moment at which the burst would be whole
+again. Who has not asked for longer than that is forgotten, and of too many the one who asked longest ago.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_KNOWN = 1 << 16  # askers, of some 200 bytes each
+BURST = 2.0  # seconds' worth of requests at once
+V6_PREFIX = 64  # bits; what one site is given at least (RFC 6177)
+
+_ROUNDING = 1e-9  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Requests a second on average; a burst of two seconds' worth at once."""
+
+    each_second: int
+
+
+class Rates:
+    """Counts the requests of everybody."""
+
+    def __init__(self, rate: Rate, seconds: Callable[[], float]) -> None:
+        self._cost, self._seconds = 1 / rate.each_second, seconds
+        self._whole: OrderedDict[str, float] = OrderedDict()
+
+    def wait(self, who: str) -> float:
+        """0 where one more request may come now, which is counted; else the seconds until one may."""
+        now = self._seconds()
+        whole = max(self._whole.get(who, now), now) + self._cost
+        over = whole - now - max(BURST, self._cost)
+        if over > _ROUNDING:
+            self._whole.move_to_end(who)
+            return over
+        self._whole[who] = whole
+        self._whole.move_to_end(who)
+        self._forget(now)
+        return 0.0
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def _forget(self, now: float) -> None:
+        """Of the two that asked longest ago those that may be forgotten, so that more are forgotten than come."""
+        for _ in range(2):
+            oldest = next(iter(self._whole))
+            if self._whole[oldest] <= now or len(self._whole) > MAX_KNOWN:
+                del self._whole[oldest]
+
+
+def site(address: str) -> str:
+    """Under what an address is counted: one of IPv4 itself, one of IPv6 by the 64 bits of its network."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
