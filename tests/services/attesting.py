@@ -24,6 +24,7 @@ from donjon.attestation.token import Algorithm
 from donjon.kube.json import JsonObject
 from donjon.pki import pem
 from donjon.services.attestation import run, settings
+from donjon.services.attestation.access import AccessSettings
 from donjon.services.attestation.callers import Access, Role
 from donjon.simulation.intel.world import World
 
@@ -117,10 +118,10 @@ def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> settings.Atte
     (tls / "tls.crt").write_bytes(SERVING.certificate)
     (tls / "tls.key").write_bytes(SERVING.key)
     (folder / "authority.pem").write_bytes(SERVING.authority.pem)
-    common = {"tls-dir": str(tls), "database": f"sqlite:///{folder}/attestation.db", "drain": "0"}
+    common = {"tls-dir": str(tls), "database": f"sqlite:///{folder}/attestation.db", "drain": "0", "rate-limit": "0"}
     found = settings.read({**common, **flags}, {}, tables)
     everything = Access(opened={each.name: frozenset(Role) for each in found.instances})
-    return replace(found, listen=("127.0.0.1", 0), probes=("127.0.0.1", 0), access=everything)
+    return replace(found, listen=("127.0.0.1", 0), probes=("127.0.0.1", 0), access=AccessSettings(access=everything))
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         admin_token_hash=None,
         moment=moment,
         drain=0.0,
+        rate_limit=0,
     )
 
 

@@ -46,7 +46,7 @@ roles = ["policy"]
 
 def read(text: str) -> tuple[AccessSettings, list[str]]:
     faults: list[str] = []
-    return access.read(tomllib.loads(text), INSTANCES, {}, faults), faults
+    return access.read(tomllib.loads(text), dict.fromkeys(INSTANCES, OPEN), faults), faults
 
 
 def oidc(subject: str, source: str = "corp", **claims: object) -> Proven:

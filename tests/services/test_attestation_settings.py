@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.adapters.https import SERVING
+from tests.services.attesting import instance
 
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
+from donjon.services.attestation.callers import Role
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
 
 HTTP = {"unsafe-http": "true"}
@@ -32,6 +34,7 @@ def test_nothing_but_the_choice_of_transport_must_be_said() -> None:
         admin_token_hash=None,
         moment=None,
         drain=10.0,
+        rate_limit=100,
     )
 
 
@@ -130,3 +133,27 @@ def test_without_check_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(run, "run", given.append)
     done = CliRunner().invoke(attestation, ["serve", "--unsafe-http", "true", "--mode", "offline"], catch_exceptions=False)
     assert (done.exit_code, given[0].mode) == (0, Mode.OFFLINE)
+
+
+def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
+    table = instance(tmp_path, "team-a", 'open = ["read"]')
+    caller = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
+    found = read({**HTTP, "rate-limit": "7"}, {}, table + caller)
+    assert (found.rate_limit, found.access.access.opened) == (7, {"team-a": frozenset({Role.READ})})
+    assert [each.name for each in found.access.access.bound] == ["cn:x"]
+
+
+def test_faults_of_callers_are_told_with_all_others(tmp_path: Path) -> None:
+    table = instance(tmp_path, "team-a", 'open = ["policy"]')
+    caller = '[[callers]]\ncertificate = "x"\ninstances = ["team-b"]\nroles = ["policy"]\n'
+    with pytest.raises(Misconfigured) as told:
+        read({**HTTP, "rate-limit": "fast"}, {}, f"{table}{caller}[kubernetes]\n[caller]\n")
+    for words in (
+        "--rate-limit: 'fast', expected a number",
+        "instances.team-a.open: ['policy'], expected a list of attest, read",
+        "callers[1].certificate: 'x', expected",
+        "callers[1].instances: ['team-b'], expected",
+        "kubernetes: expected a table",
+        "caller in the file: no such table",
+    ):
+        assert words in told.value.message

@@ -1,6 +1,6 @@
 """Who may do what, as the settings' file says: in `[oidc.NAME]`, `[kubernetes]`, `[[callers]]`, and `open` of an instance."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,13 +28,8 @@ class AccessSettings:
     audience: str | None = None  # of service account tokens; `None`: none are taken
 
 
-def read(
-    tables: Mapping[str, object], instances: Collection[str], opened: Mapping[str, frozenset[Role]], faults: list[str]
-) -> AccessSettings:
-    """The three kinds of tables, for instances of these names, of which some are open to other roles than `OPEN`.
-
-    What is wrong is added to the faults.
-    """
+def read(tables: Mapping[str, object], instances: Mapping[str, frozenset[Role]], faults: list[str]) -> AccessSettings:
+    """The three kinds of tables, for instances with these names and what each is open for; adds what is wrong to the faults."""
     issuers = _issuers(tables.get("oidc", {}), faults)
     audience = _kubernetes(tables.get("kubernetes"), faults)
     callers = tables.get("callers", [])
@@ -43,7 +38,7 @@ def read(
         callers = []
     known = _Known(issuers=issuers, audience=audience, instances=frozenset(instances))
     bound = [_caller(each, f"callers[{number}]", known, faults) for number, each in enumerate(callers, start=1)]
-    made = Access(opened=opened, bound=tuple(each for each in bound if each is not None))
+    made = Access(opened=instances, bound=tuple(each for each in bound if each is not None))
     return AccessSettings(access=made, issuers=issuers, audience=audience)
 
 

@@ -12,13 +12,15 @@ from donjon.errors import DonjonError
 from donjon.maa.instances import Mode, Trust
 from donjon.pki import pem, signers
 from donjon.pki.signers import SignerCertificate
+from donjon.services.attestation import access
+from donjon.services.attestation.callers import OPEN, Role
 from donjon.services.attestation.gates import gate
 
 MAX_INSTANCES = 1_000
 MAX_FILE = 64 << 10  # bytes of a certificate's file
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # As Kubernetes names namespaces (RFC 1123).
-_SETTINGS = ("issuer", "keys", "simulated-issuer", "simulated-keys", "mode", "certificates", "gate")
+_SETTINGS = ("issuer", "keys", "simulated-issuer", "simulated-keys", "mode", "certificates", "open", "gate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class InstanceSettings:
     simulated: bool
     mode: Mode
     certificates: tuple[SignerCertificate, ...]  # the first ones
+    opened: frozenset[Role]  # what anybody may do
     gate: Acceptance
 
 
@@ -63,6 +66,7 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
     issuer, keys = _speaks(table, "simulated-" if simulated else "", where, faults)
     mode = _mode(table, where, faults)
     certificates = _certificates(table.get("certificates", []), where, faults)
+    opened = access.opened(table.get("open", sorted(OPEN)), f"{where}.open", faults)
     gated = gate(rules, f"{where}.gate", faults)
     if len(faults) > before:
         return None
@@ -71,7 +75,14 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
     except DonjonError as error:
         faults.append(f"{where}.certificates: {error}")
     return InstanceSettings(
-        name=name, issuer=issuer, keys=keys, simulated=simulated, mode=mode, certificates=certificates, gate=gated
+        name=name,
+        issuer=issuer,
+        keys=keys,
+        simulated=simulated,
+        mode=mode,
+        certificates=certificates,
+        opened=opened,
+        gate=gated,
     )
 
 

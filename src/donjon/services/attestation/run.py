@@ -6,10 +6,11 @@ time, close.
 
 import asyncio
 import logging
+import os
 import random
 import signal
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,12 @@ from donjon.adapters.http.guarded import Application, GuardedServer, Limits
 from donjon.adapters.intel import pcs
 from donjon.adapters.keys import rings
 from donjon.adapters.keys.rings import Folder, Ring
+from donjon.adapters.kubeapi.client import KubeApi, in_cluster
+from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.oidc.issuers import Issuer
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
@@ -40,6 +44,8 @@ from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa
 from donjon.services.attestation.pccs import Pccs
+from donjon.services.attestation.proofs import Proofs
+from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 
@@ -86,7 +92,7 @@ async def serve(
     metrics = AttestationMetrics(__version__)
     judging = now if (moment := settings.moment) is None else lambda: moment
     contexts = _contexts(settings)
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         database = Database(settings.database)
         stack.callback(database.close)
         database.migrate()
@@ -109,7 +115,7 @@ async def serve(
             table, collateral = InstanceTable(database), ReadyCollateral(cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
-            maa = Maa(instances, Callers(settings.access), collateral, journal, clocks, metrics)
+            maa = Maa(instances, await _callers(settings, now, stack), collateral, journal, clocks, metrics)
             application = maa.before(application)
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
@@ -139,6 +145,21 @@ def _contexts(settings: AttestationSettings) -> FolderContexts | None:
     required = settings.client_certificates is ClientCertificates.REQUIRED
     clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
     return FolderContexts(settings.tls, _tell, clients)
+
+
+async def _callers(settings: AttestationSettings, now: Callable[[], datetime], stack: AsyncExitStack) -> Callers:
+    """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
+    access = settings.access
+    issuers = {name: Issuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
+    for each in issuers.values():
+        stack.push_async_callback(each.close)
+    reviews = None
+    if access.audience is not None:
+        api = KubeApi(in_cluster(os.environ))
+        stack.push_async_callback(api.close)
+        reviews = TokenReviews(api, access.audience, clock.monotonic)
+    rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
+    return Callers(access.access, Proofs(issuers, reviews, now), rates)
 
 
 async def _keys(instance: InstanceSettings, now: Callable[[], datetime]) -> Ring:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
-from donjon.services.attestation import instance_settings
-from donjon.services.attestation.callers import Access
+from donjon.services.attestation import access, instance_settings
+from donjon.services.attestation.access import AccessSettings
 from donjon.services.attestation.instance_settings import InstanceSettings
 
 T = TypeVar("T", bound=StrEnum)
@@ -55,7 +55,8 @@ class AttestationSettings:
     moment: datetime | None  # at which collateral is judged, instead of now
     drain: float  # seconds between being told to stop and closing
     instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
-    access: Access = field(default_factory=Access)
+    rate_limit: int  # requests a second of one address or caller; 0: any number
+    access: AccessSettings = field(default_factory=AccessSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,12 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+        raise ValueError("a number, 0 to 999999")
+    return int(text)
+
+
 def _folder(text: str) -> Path | None:
     return Path(text) if text else None
 
@@ -145,6 +152,7 @@ SETTINGS: Mapping[str, Setting] = {
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
+    "rate-limit": Setting(_count, "100", "Requests to instances a second, of one address or caller; 0: any number."),
     "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
 }
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
@@ -169,11 +177,17 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
     faults += _of_clients(values)
     simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
-    values["instances"] = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
+    values["instances"] = instances = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
+    values["access"] = _access(tables, instances, faults)
     faults += [f"{name} in the file: no such table" for name in tables]
     if faults:
         raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
     return _made(values)
+
+
+def _access(tables: dict[str, object], instances: tuple[InstanceSettings, ...], faults: list[str]) -> AccessSettings:
+    own = {name: tables.pop(name) for name in access.TABLES & tables.keys()}
+    return access.read(own, {each.name: each.opened for each in instances}, faults)
 
 
 def _of_clients(values: Mapping[str, object]) -> list[str]:
@@ -192,7 +206,7 @@ def _file(text: str, faults: list[str]) -> tuple[dict[str, str], dict[str, objec
     except tomllib.TOMLDecodeError as error:
         faults.append(f"file: no TOML: {error}")
         return {}, {}
-    tables: dict[str, object] = {name: value for name, value in content.items() if isinstance(value, dict)}
+    tables: dict[str, object] = {name: value for name, value in content.items() if isinstance(value, dict | list)}
     plain = {name: value for name, value in content.items() if name not in tables}
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()}, tables
 
