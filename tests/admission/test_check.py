@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from click import Command
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from tests.admission.checks import FAQ_JOB, checked, pod
 
 from donjon.admission.manifests import MAX_DEPTH, MAX_SIZE, read
 from donjon.admission.printing import manifest
@@ -16,42 +17,6 @@ from donjon.admission.workloads import TEMPLATES
 from donjon.cli.admission import policies
 from donjon.cli.check import check
 from donjon.errors import Malformed
-
-FAQ_JOB = """\
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: sgx-test
-spec:
-  template:
-    spec:
-      containers:
-      - name: sgxtest
-        image: oeciteam/sgx-test:1.0
-        resources:
-          limits:
-            sgx.intel.com/sgx_epc_mem_in_MiB: 10 # this limit alone places the job
-      restartPolicy: Never
-  backoffLimit: 0
-"""
-
-
-def checked(text: str, *arguments: str) -> Result:
-    return CliRunner().invoke(check, ["-", *arguments], input=text)
-
-
-def pod(resources: str, more: str = "") -> str:
-    return f"""\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: p
-spec:
-  containers:
-  - name: app
-    image: registry.example/app:1
-    resources: {resources}
-{more}"""
 
 
 def test_the_faqs_job_is_admitted_and_comes_out_wired() -> None:
@@ -111,7 +76,6 @@ def test_the_right_of_the_namespace_is_told_by_its_label() -> None:
     assert checked(asks).exit_code == 1
     assert "kubectl label namespace team donjon.dev/provision=allowed" in checked(asks, "--namespace", "team").stdout
     assert checked(asks, "--namespace-label", "donjon.dev/provision=allowed").exit_code == 0
-    assert checked(asks, "--namespace-label", "donjon.dev/provision").exit_code == 2
 
 
 QUOTES_BY_ITSELF = """\

@@ -12,17 +12,20 @@ from donjon.admission.intent import read
 from donjon.admission.kubernetes import completed
 from donjon.admission.manifests import read as documents
 from donjon.admission.reasons import reasons
-from donjon.admission.rules import AGENT_RULE, BEYOND_NODES, CORE_RULE, RULES
+from donjon.admission.rules import AGENT_RULE, BEYOND_NODES, CORE_RULE, MISNAMED, MISPLACED, RULES, WITHOUT_NUMBER
 from donjon.admission.settings import Settings, Surroundings
 from donjon.cli.check import check
 from donjon.findings import Severity
 from donjon.kube.json import JsonObject
 
-OF_PODS = sorted({rule.code for rule in RULES} | {CORE_RULE, BEYOND_NODES.code})
+OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR, MISNAMED: Severity.WARNING, WITHOUT_NUMBER: Severity.WARNING}
+"""What `donjon check` alone says, since the API server has spoken, or dropped it, before any policy is asked."""
+
+OF_PODS = sorted({rule.code for rule in RULES} | {*OFFLINE, BEYOND_NODES.code})
 UNWIRED = "DJ102"
 """What `donjon check` wires first and so cannot show: a pod that came unwired, since the policy was missing."""
 
-SEVERITIES = {rule.code: rule.severity for rule in (*RULES, BEYOND_NODES)} | {CORE_RULE: Severity.ERROR}
+SEVERITIES = {rule.code: rule.severity for rule in (*RULES, BEYOND_NODES)} | OFFLINE
 EXAMPLE = re.compile(r"\*\*Example\.\*\*.*?```yaml\n(?P<wrong>.*?)```\n\nMended:\n\n```yaml\n(?P<right>.*?)```", re.DOTALL)
 NODES = '{"kind": "Node", "metadata": {"name": "sgx-1"}, "status": {"allocatable": {"sgx.intel.com/epc": "8Gi"}}}'
 

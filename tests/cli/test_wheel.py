@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.admission.test_check import FAQ_JOB
+from tests.admission.checks import FAQ_JOB
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -1,9 +1,11 @@
 """What the API server does to a pod by itself, where it matters to us: it completes requests, and refuses in its own words.
 
 It decodes before any policy and validates between ours, so what it refuses no rule of ours speaks of. Told here only for
-`donjon check`, which has no API server (k8s.io/kubernetes pkg/apis/core/validation, ValidateResourceRequirements).
+`donjon check`, which has no API server (k8s.io/kubernetes pkg/apis/core/validation, ValidatePodSpec and
+validateResourceRequirements; held against a 1.36.3).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +16,22 @@ from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject, at
 from donjon.kube.patch import escaped
 
+_BLANKS = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""What `resource.Quantity` takes off both ends: Go's white space as far as JSON does not escape it."""
+
+_NO_DIGITS = re.compile(r"(?=.)[+-]?\.?(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,18})?")
+"""What `resource.ParseQuantity` takes for zero: a sign or a suffix and no number."""
+
+_OWN_RESOURCES = frozenset({"cpu", "memory", "ephemeral-storage"})
+_OWN_PREFIX = "hugepages-"
+_DOMAIN = re.compile(
+    r"(?=.{1,244}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)  # "requests." goes before it
+_NAME = re.compile(r"(?=.{1,63}$)([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+"""The two parts of a resource's name (k8s.io/apimachinery `validation.IsQualifiedName`)."""
+
+_MEND_AMOUNT = "mend it as said; requests are best left out, they are copied from the limits"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
@@ -23,8 +41,10 @@ class Complaint:
     place: str
 
 
-def completed(pod: JsonObject) -> JsonObject:
-    """The pod with its containers' limits copied to their requests where those are silent."""
+def completed(pod: Json) -> JsonObject:
+    """The pod as policies see it: amounts decoded, limits copied to requests that are silent. Empty for what is no object."""
+    if not isinstance(pod, dict):
+        return {}
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod
@@ -37,26 +57,51 @@ def _completed_all(containers: Json) -> Json:
 
 
 def _completed(container: Json) -> Json:
-    limits, requests = at(container, "resources", "limits"), at(container, "resources", "requests")
-    if not isinstance(container, dict) or not isinstance(limits, dict) or not isinstance(requests, (dict, type(None))):
+    resources = at(container, "resources")
+    if not isinstance(container, dict) or not isinstance(resources, dict):
         return container
-    resources = container["resources"]
-    return {
-        **container,
-        "resources": {**(resources if isinstance(resources, dict) else {}), "requests": {**limits, **(requests or {})}},
-    }
+    fields: JsonObject = {field: _decoded_all(resources[field]) for field in ("limits", "requests") if field in resources}
+    limits, requests = fields.get("limits"), fields.get("requests")
+    if isinstance(limits, dict) and isinstance(requests, (dict, type(None))):
+        fields["requests"] = {**limits, **(requests or {})}
+    return {**container, "resources": {**resources, **fields}}
 
 
-def complaints(pod: JsonObject) -> tuple[Complaint, ...]:
+def _decoded_all(amounts: Json) -> Json:
+    return {name: _decoded(value) for name, value in amounts.items()} if isinstance(amounts, dict) else amounts
+
+
+def _decoded(quantity: Json) -> Json:
+    """A quantity as the API server takes it: without blanks around it, and zero for what says no number."""
+    if says_no_number(quantity):
+        return "0"
+    return quantity.strip(_BLANKS) if isinstance(quantity, str) else quantity
+
+
+def says_no_number(quantity: Json) -> bool:
+    """Whether it is one of the things that the API server takes for zero without a digit in them, `null` among them."""
+    return quantity is None or (isinstance(quantity, str) and _NO_DIGITS.fullmatch(quantity.strip(_BLANKS)) is not None)
+
+
+def complaints(pod: Json) -> tuple[Complaint, ...]:
     """Everything for which the API server would refuse the pod, among what people get wrong about SGX."""
-    return (*_spec(pod), *_metadata(pod))
+    spec = at(pod, "spec")
+    for place, value in (("", pod), ("/spec", spec)):
+        if not isinstance(value, (dict, type(None))):
+            return (_complaint("pod", place, "expected an object"),)
+    return (*_spec(completed(pod)), *_metadata(pod))
 
 
 def _spec(pod: JsonObject) -> Iterator[Complaint]:
+    if not at(pod, "spec", "containers"):
+        yield _complaint("pod", "/spec/containers", "spec.containers is missing or empty, expected at least one container")
+    if at(pod, "spec", "ephemeralContainers"):
+        found = "spec.ephemeralContainers is set, and only kubectl debug adds those, to a pod that runs"
+        yield _complaint("pod", "/spec/ephemeralContainers", found, "leave it out")
     for field in FIELDS:
         containers = at(pod, "spec", field)
         if not isinstance(containers, (list, type(None))):
-            yield _complaint("pod", f"/spec/{field}", "expected a list")
+            yield _complaint("pod", f"/spec/{field}", f"spec.{field}: expected a list")
             continue
         for index, container in enumerate(containers or ()):
             here = f"/spec/{field}/{index}"
@@ -76,17 +121,31 @@ def _container(subject: str, here: str, container: JsonObject) -> Iterator[Compl
 
 
 def _resources(subject: str, here: str, resources: Json) -> Iterator[Complaint]:
+    if not isinstance(resources, (dict, type(None))):
+        yield _complaint(subject, here, "resources: expected an object")
     for field in ("limits", "requests"):
         stated = at(resources, field)
         if not isinstance(stated, (dict, type(None))):
-            yield _complaint(subject, f"{here}/{field}", "expected an object")
+            yield _complaint(subject, f"{here}/{field}", f"resources.{field}: expected an object")
             continue
         for name, quantity in (stated or {}).items():
             place = f"{here}/{field}/{escaped(name)}"
-            wrong = _wrong(name, quantity) or (field == "requests" and _beside(name, quantity, at(resources, "limits", name)))
+            limit = at(resources, "limits", name)
+            wrong = misnamed(name) or _wrong(name, quantity) or (_beside(name, quantity, limit) if field == "requests" else "")
             # What the limit has wrong, the request that was copied from it has too.
-            if wrong and not (field == "requests" and quantity == at(resources, "limits", name)):
-                yield _complaint(subject, place, f"{name} is {quantity!s:.60}, {wrong}")
+            if wrong and not (field == "requests" and quantity == limit):
+                yield _complaint(subject, place, f"{name:.200} is {quantity!s:.60}, {wrong}", _MEND_AMOUNT)
+
+
+def misnamed(name: str) -> str:
+    """What is wrong with the name of a resource; empty where nothing is."""
+    domain, slash, rest = name.partition("/")
+    if not slash:
+        own = name in _OWN_RESOURCES or name.startswith(_OWN_PREFIX)
+        return "" if own else "but Kubernetes has no such resource of its own, and any other has a domain before it"
+    if _DOMAIN.fullmatch(domain) and _NAME.fullmatch(rest):
+        return ""
+    return "but a resource's name is a domain in small letters, a stroke, and letters, digits, - _ or ."
 
 
 def _wrong(name: str, quantity: Json) -> str:
@@ -112,7 +171,7 @@ def _extended(name: str) -> bool:
     return "/" in name and "kubernetes.io/" not in name
 
 
-def _metadata(pod: JsonObject) -> Iterator[Complaint]:
+def _metadata(pod: Json) -> Iterator[Complaint]:
     for field in ("annotations", "labels"):
         stated = at(pod, "metadata", field)
         if isinstance(stated, dict):
@@ -130,13 +189,13 @@ def _words(subject: str, here: str, stated: JsonObject, fields: tuple[str, ...])
             )
 
 
-def _complaint(subject: str, place: str, found: str) -> Complaint:
+def _complaint(subject: str, place: str, found: str, do: str = "mend it as said") -> Complaint:
     finding = Finding(
         code=CORE_RULE,
         severity=Severity.ERROR,
         subject=subject,
         found=found,
         why="Kubernetes itself refuses this, before any rule of ours",
-        do="mend it as said; requests are best left out, they are copied from the limits",
+        do=do,
     )
     return Complaint(finding=finding, place=place)

@@ -200,3 +200,6 @@ AGENT_RULE = "DJ110"
 
 CORE_RULE = "DJ120"
 """The code under which `donjon check` says what Kubernetes itself refuses."""
+
+MISPLACED, MISNAMED, WITHOUT_NUMBER = "DJ150", "DJ151", "DJ152"
+"""The codes under which `donjon check` says what no policy sees: SGX asked for in vain."""

@@ -1,11 +1,16 @@
-"""The pods in a manifest: its own, or those that its template will make. What is no pod and makes none has none."""
+"""The pods in a manifest: its own, or those that its templates will make. What is no pod and makes none has none.
 
-from collections.abc import Iterator, Mapping
+Kubernetes' own kinds hold their template at a known place. Others' (Rollout, JobSet, PyTorchJob, …) are looked through for what
+has a `spec` with `containers`, which is what a template is; a kind that keeps its containers in a form of its own is not seen.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from donjon.admission.intent import text
-from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.patch import escaped
 
 _TEMPLATE = ("spec", "template")
 TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -21,42 +26,103 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ReplicationController": _TEMPLATE,
     }
 )
-"""Where each kind holds its pod."""
+"""Where each of Kubernetes' own kinds holds its pod."""
 
-_GROUPS = ("v1", "batch/v1", "apps/v1")
+_GROUPS = ("", "v1", "batch/v1", "apps/v1")
 _LIST = "List"
+_OWN_SUFFIX = ".k8s.io"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One object of a manifest; an entry of a List is one."""
+
+    kind: str  # empty where it has none
+    version: str  # its apiVersion
+    path: str  # in its document, as a JSON pointer
+    content: JsonObject
+
+    @property
+    def name(self) -> str:
+        """Its name, or how the name begins that it will get."""
+        return text(at(self.content, "metadata", "name")) or text(at(self.content, "metadata", "generateName"))
+
+    @property
+    def namespace(self) -> str:
+        """Empty where the manifest leaves it open."""
+        return text(at(self.content, "metadata", "namespace"))
+
+    @property
+    def known(self) -> bool:
+        """Whether it is of a kind of Kubernetes' own that has pods."""
+        return self.kind in TEMPLATES and self.version in _GROUPS
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is of a kind that somebody else defined."""
+        group, slash, _ = self.version.partition("/")
+        return bool(slash) and "." in group and not group.endswith(_OWN_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A pod, or what makes pods of that form."""
 
-    kind: str
-    name: str
-    namespace: str  # empty where the manifest leaves it open
-    path: str  # of the object in its document, as a JSON pointer
-    template: str  # of the pod in its document
-    pod: JsonObject
+    thing: Thing
+    template: str  # of the pod in its document, as a JSON pointer
+    pod: Json  # as it stands there; an object, unless the manifest is wrong
+
+    @property
+    def where(self) -> str:
+        """The template's place in its object, as people write it; empty for a pod itself."""
+        return dotted(self.template.removeprefix(self.thing.path))
 
 
-def pods(document: Json, path: str = "", kind: str = "") -> Iterator[Made]:
-    """Every pod in a document, those of a List too."""
+def dotted(pointer: str) -> str:
+    """A JSON pointer as people write it: `/spec/containers/0` is `spec.containers[0]`."""
+    steps = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+    return "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps).removeprefix(".")
+
+
+def things(document: Json, path: str = "", kind: str = "") -> Iterator[Thing]:
+    """Every object in a document, the entries of a List instead of the List."""
     kind = text(at(document, "kind")) or kind
     items = at(document, "items")
     if kind.endswith(_LIST) and isinstance(items, list):
         for index, item in enumerate(items):
-            yield from pods(item, f"{path}/items/{index}", kind.removesuffix(_LIST))
+            yield from things(item, f"{path}/items/{index}", kind.removesuffix(_LIST))
         return
-    if kind not in TEMPLATES or (text(at(document, "apiVersion")) or "v1") not in _GROUPS:
-        return
-    way = TEMPLATES[kind]
-    pod = at(document, *way)
-    if isinstance(pod, dict):
-        yield Made(
-            kind=kind,
-            name=text(at(document, "metadata", "name")) or text(at(document, "metadata", "generateName")),
-            namespace=text(at(document, "metadata", "namespace")),
-            path=path,
-            template="".join((path, *(f"/{step}" for step in way))),
-            pod=pod,
-        )
+    content = document if isinstance(document, dict) else {}
+    yield Thing(kind=kind, version=text(at(document, "apiVersion")), path=path, content=content)
+
+
+def pods(thing: Thing) -> tuple[Made, ...]:
+    """The pods of that object."""
+    if not thing.known:
+        return tuple(Made(thing=thing, template=thing.path + place, pod=found) for place, found in _templates(thing.content))
+    way = TEMPLATES[thing.kind]
+    template = "".join((thing.path, *(f"/{step}" for step in way)))
+    return (Made(thing=thing, template=template, pod=at(thing.content, *way)),)
+
+
+def namespaces(found: Iterable[Thing]) -> dict[str, dict[str, str]]:
+    """The labels of every Namespace among these objects, by its name."""
+    ours = (thing for thing in found if thing.kind == "Namespace" and thing.version in {"", "v1"})
+    return {thing.name: _labels(at(thing.content, "metadata", "labels")) for thing in ours}
+
+
+def _labels(stated: Json) -> dict[str, str]:
+    return {key: text(value) for key, value in stated.items()} if isinstance(stated, dict) else {}
+
+
+def _templates(whole: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    """What in an object has the form of a pod template, with its place, in the order of the document."""
+    waiting: list[tuple[str, Json]] = [("", whole)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict) and objects(at(value, "spec", "containers")):
+            yield place, value
+        elif isinstance(value, dict):
+            waiting += [(f"{place}/{escaped(key)}", inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(f"{place}/{index}", inner) for index, inner in reversed([*enumerate(value)])]

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from donjon import __version__
+from donjon.cli.terminal import say
 from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -62,9 +63,9 @@ def main() -> None:
     try:
         donjon(prog_name="donjon")
     except DonjonError as error:
-        click.echo(f"donjon: {error} (donjon explain {error.code})", err=True)
+        say(f"donjon: {error} (donjon explain {error.code})", err=True)
         sys.exit(next(code for family, code in EXIT_CODES.items() if isinstance(error, family)))
     except Exception:  # noqa: BLE001 - a mistake of ours is no answer, so it must not end like a no.
         traceback.print_exc()
-        click.echo("donjon: this is a mistake in Donjon; please report it with the lines above", err=True)
+        say("donjon: this is a mistake in Donjon; please report it with the lines above", err=True)
         sys.exit(EXIT_COULD_NOT_LOOK)

@@ -7,6 +7,7 @@ from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods,
 from donjon.admission.printing import chart_template, manifest
 from donjon.admission.settings import Settings
 from donjon.cli.choices import choices
+from donjon.cli.terminal import write
 from donjon.cli.webhook import serve
 
 
@@ -31,10 +32,10 @@ def policies(
 ) -> None:
     """Print the policies as YAML, for kubectl apply -f -."""
     if helm:
-        click.echo(chart_template(), nl=False)
+        write(chart_template())
         return
     account = Account(namespace=namespace, name=service_account)
-    click.echo(manifest((*for_pods(prefix, settings), *for_the_node_agent(prefix, account))), nl=False)
+    write(manifest((*for_pods(prefix, settings), *for_the_node_agent(prefix, account))))
 
 
 admission.add_command(serve)

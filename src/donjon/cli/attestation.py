@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
 try:
@@ -41,7 +42,7 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
     told = settings.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
     if check:
         run.check(told)
-        click.echo("the settings are good")
+        say("the settings are good")
         return
     run.run(told)
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.cli.quoting import trust_root
+from donjon.cli.terminal import say
 from donjon.collateral import carried
 from donjon.collateral.document import Document, check_not_older, prove_all
 from donjon.collateral.plan import Answer
@@ -58,4 +57,4 @@ def _opened(address: str) -> Iterator[CollateralTable]:
 
 def _tell(file: Path, found: dict[str, Document]) -> None:
     first = min(found.values(), key=lambda each: each.expires)
-    click.echo(f"{file}: {len(found)} documents; the first that ends: {first.request.name()}, {first.expires:%FT%TZ}")
+    say(f"{file}: {len(found)} documents; the first that ends: {first.request.name()}, {first.expires:%FT%TZ}")

@@ -15,6 +15,7 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.kubelet.folder import answers
 from donjon.adapters.linux.host import read_host
+from donjon.cli.terminal import plain, say, say_json
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject
@@ -71,11 +72,11 @@ def doctor(*, host_root: Path, plugin_dir: Path, form: str, bundle: Path | None)
     if bundle is not None:
         _write(bundle, document)
     if form == "json":
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say_json(document)
     else:
         _print(facts, readiness)
         if bundle is not None:
-            click.echo(f"wrote {bundle}: facts and findings as above, nothing else")
+            say(f"wrote {bundle}: facts and findings as above, nothing else")
     sys.exit(_exit_code(facts, readiness))
 
 
@@ -141,12 +142,12 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")
-    for line in report(facts):
+    for line in plain(report(facts)):
         shown = Text(line.shown) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
         table.add_row(Text(line.name), shown, Text(line.source, style="dim"))
     console.print(table)
     console.print()
-    for finding in readiness.findings:
+    for finding in plain(readiness.findings):
         sign = str(finding.severity), _STYLES[finding.severity]
         console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 import click
 
+from donjon.cli.terminal import say, write
 from donjon.errors import EXIT_MALFORMED
 
 
@@ -15,10 +16,10 @@ def explain(code: str | None) -> None:
     pages = {page.name.removesuffix(".md"): page for page in folder.iterdir() if page.name.endswith(".md")}
     if code is None:
         for known in sorted(pages):
-            click.echo(pages[known].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
+            say(pages[known].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
         return
     page = pages.get(code.upper())
     if page is None:
-        click.echo(f"donjon: no code {code[:20]!r}; donjon explain lists all of them", err=True)
+        say(f"donjon: no code {code[:20]!r}; donjon explain lists all of them", err=True)
         raise SystemExit(EXIT_MALFORMED)
-    click.echo(page.read_text(encoding="utf-8").rstrip())
+    write(page.read_text(encoding="utf-8").rstrip() + "\n")

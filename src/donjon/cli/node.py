@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from donjon.cli.terminal import say
 from donjon.errors import Malformed, Misconfigured
 from donjon.kube.quantities import parse
 from donjon.node.offer import DEFAULT_DEVICES, MAX_DEVICES, Advertise, OfferSettings
@@ -167,6 +168,6 @@ def forget(*, names: tuple[str, ...], every: bool, advertise: frozenset[Advertis
         raise click.UsageError("name the nodes, or say --all")
     cleaned = take_away(names, advertise)
     for name in cleaned:
-        click.echo(f"{name}: EPC, labels and condition of Donjon are gone")
+        say(f"{name}: EPC, labels and condition of Donjon are gone")
     if not cleaned:
-        click.echo("nothing of Donjon on any of these nodes")
+        say("nothing of Donjon on any of these nodes")

@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed, Unavailable
 from donjon.policy import cases as cases_file
 from donjon.policy.advice import advice
@@ -39,16 +40,16 @@ def check(file: str) -> None:
     """
     found = _policy(file)
     for finding in advice(found):
-        click.echo(f"{_shown(file)}: {finding.severity}: {finding.sentence()}")
+        say(f"{_shown(file)}: {finding.severity}: {finding.sentence()}")
     rules = sum(len(found.rules(part)) for part in Part)
-    click.echo(f"{_shown(file)}: a policy of version {found.version} with {rules} rules")
+    say(f"{_shown(file)}: a policy of version {found.version} with {rules} rules")
 
 
 @policy.command("format")
 @click.argument("file")
 def format_(file: str) -> None:
     """Print FILE as a policy is written; its comments stay, its meaning too. - reads standard input."""
-    click.echo(printed(_policy(file)), nl=False)
+    write(printed(_policy(file)))
 
 
 @policy.command()
@@ -62,9 +63,10 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
     Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
     """
     decision = evaluate(_policy(file), _claims(claims_file))
-    told = [json.dumps(recorded(decision), indent=2)] if output == "json" else story(decision)
-    for line in told:
-        click.echo(line)
+    if output == "json":
+        say_json(recorded(decision))
+    for line in story(decision) if output != "json" else ():
+        say(line)
     sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
 
 
@@ -90,11 +92,11 @@ def _tested(file: Path) -> int:
     failed = 0
     for case, decision in zip(found.cases, decisions, strict=True):
         lines = list(cases_file.differences(case, decision))
-        click.echo(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
+        say(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
         for line in (*lines, *(finding.sentence() for finding in decision.findings)) if lines else ():
-            click.echo(f"    {line}")
+            say(f"    {line}")
         failed += bool(lines)
-    click.echo(f"{file}: {len(decisions)} cases, {failed} failed{_idle(decisions)}")
+    say(f"{file}: {len(decisions)} cases, {failed} failed{_idle(decisions)}")
     return failed
 
 
@@ -118,8 +120,8 @@ def _policy(file: str) -> Policy:
     except Fault as fault:
         for other in (fault, *fault.others):
             where = f"{_shown(file)}:{other.at.line}:{other.at.column}"
-            click.echo(f"{where}: {other.found}; expected {other.expected} [{other.code}]", err=True)
-        click.echo(f"donjon explain {fault.code} tells more", err=True)
+            say(f"{where}: {other.found}; expected {other.expected} [{other.code}]", err=True)
+        say(f"donjon explain {fault.code} tells more", err=True)
         sys.exit(EXIT_MALFORMED)
 
 

@@ -1,12 +1,9 @@
 """What `donjon quote` does: files to quotes, collateral from where it was said, a verdict for each, printed."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-
-import click
 
 from donjon.adapters import clock
 from donjon.attestation import description, evidence
@@ -19,6 +16,7 @@ from donjon.cli.collaterals import Source, source
 from donjon.cli.files import content, shown
 from donjon.cli.quote import Options
 from donjon.cli.state import Kept
+from donjon.cli.terminal import say, say_json
 from donjon.collateral.highwater import Channel
 from donjon.collateral.status import TcbStatus
 from donjon.collateral.trusted import trust
@@ -69,11 +67,9 @@ def show(files: tuple[str, ...], form: str) -> int:
     if form == "json":
         _print_json([_shown(each) for each in outcomes])
     for each in outcomes if form != "json" else ():
-        click.echo(
-            f"{shown(each.file)}: {each.error}"
-            if each.quote is None
-            else "\n".join(_lines(_described(each.quote), shown(each.file)))
-        )
+        told = [f"{shown(each.file)}: {each.error}"] if each.quote is None else _lines(_described(each.quote), shown(each.file))
+        for line in told:
+            say(line)
     return max(each.exit_code for each in outcomes)
 
 
@@ -216,18 +212,16 @@ def _iso(moment: datetime) -> str:
 def _print_json(documents: list[JsonObject]) -> None:
     results: list[Json] = [*documents]
     whole: JsonObject = documents[0] if len(documents) == 1 else {"results": results}
-    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+    say_json(whole)
 
 
 def _print(outcomes: Iterable[Outcome], anchor: Anchor) -> None:
     for each in outcomes:
-        click.echo(f"{shown(each.file)}: {_verdict(each)}")
+        say(f"{shown(each.file)}: {_verdict(each)}")
         for reason in each.reasons:
-            click.echo(f"  {reason.severity}: {reason.sentence()}")
+            say(f"  {reason.severity}: {reason.sentence()}")
     if anchor != intel.INTEL:
-        click.echo(
-            "warning: under a root that is not Intel's (--unsafe-trust-root): good for tests, and for nothing else", err=True
-        )
+        say("warning: under a root that is not Intel's (--unsafe-trust-root): good for tests, and for nothing else", err=True)
 
 
 def _verdict(outcome: Outcome) -> str:

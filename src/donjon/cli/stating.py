@@ -1,11 +1,8 @@
 """What `donjon collateral` does."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import click
 
 from donjon.adapters import clock
 from donjon.attestation import evidence
@@ -13,6 +10,7 @@ from donjon.attestation.quote import parse
 from donjon.cli import collaterals
 from donjon.cli.files import content
 from donjon.cli.quoting import trust_root
+from donjon.cli.terminal import say, say_json
 from donjon.collateral.highwater import Channel
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured
@@ -49,7 +47,7 @@ def fetch(files: tuple[str, ...], target: Path, pccs: str | None, update: str, r
         raise Misconfigured("DJ283", "collateral: the quotes are of several platforms: fetch the collateral of each on its own")
     trusted = trust(found[0], trust_root(root))
     collaterals.write(found[0], target)
-    click.echo(f"{target}: {_about(trusted)}, first nextUpdate {trusted.fresh_until:%FT%TZ}")
+    say(f"{target}: {_about(trusted)}, first nextUpdate {trusted.fresh_until:%FT%TZ}")
     return EXIT_YES
 
 
@@ -66,11 +64,11 @@ def show(path: Path, at: datetime | None, root: Path | None, form: str) -> int:
             "pce_id": info.pce_id.hex(),
             "ca": str(trusted.pck_ca.role),
         }
-        click.echo(json.dumps({"platform": platform, "parts": told}, indent=2))
+        say_json({"platform": platform, "parts": told})
     else:
-        click.echo(f"{path}: {_about(trusted)}")
+        say(f"{path}: {_about(trusted)}")
         for part in parts:
-            click.echo(_line(part, moment))
+            say(_line(part, moment))
     return EXIT_YES if all(part.standing(moment) in {"holds", "ends soon"} for part in parts) else EXIT_NO
 
 

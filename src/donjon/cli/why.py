@@ -1,6 +1,5 @@
 """`donjon why`: why a pod does not run, node by node, and what to do next. Reads, and changes nothing."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from donjon.cli.terminal import plain, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
@@ -66,9 +66,9 @@ def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: s
     cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
     told = _explanation(cluster, name, namespace or cluster.namespace)
     if form == "json":
-        click.echo(json.dumps(_document(told), indent=2, ensure_ascii=False))
+        say_json(_document(told))
     else:
-        _print(told)
+        _print(plain(told))
     sys.exit(EXIT_YES if told.well else EXIT_NO)
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from donjon.errors import Malformed
 
 MAX = (1 << 63) - 1  # int64, in which Kubernetes counts
-MAX_LENGTH = 128  # characters; a quantity is longer only by intent
+MAX_LENGTH = 128  # characters; a quantity is longer only by intent, and is then counted by its first digits
 MAX_EXPONENT = 200  # beyond it every number of MAX_LENGTH digits is zero, too large or no whole number
 NANO = 10**9
 
@@ -22,15 +22,19 @@ _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
     r"(?:(?P<binary>[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]+)|(?P<decimal>[numkMGTPE]?))"
 )
+_LONG = re.compile(
+    r"(?P<sign>[+-]?)0*(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?(?P<suffix>(?:[eE][+-]?[0-9]{1,19}|[a-zA-Z]{0,2}))"
+)
+_DIGITS = 50  # that are kept of a long quantity, on each side of its point
 
 
 def parse(text: str) -> int:
     """The whole number that a quantity says; raises `Malformed` DJ910 for no quantity, a fraction, or more than an int64."""
     value = exact(text)
     if value.denominator != 1:
-        raise Malformed("DJ910", f"quantity {text!r}: a fraction, expected a whole number")
+        raise Malformed("DJ910", f"quantity {_shown(text)}: a fraction, expected a whole number")
     if abs(value) > MAX:
-        raise Malformed("DJ910", f"quantity {text!r}: more than an int64 holds, expected at most {MAX}")
+        raise Malformed("DJ910", f"quantity {_shown(text)}: more than an int64 holds, expected at most {MAX}")
     return int(value)
 
 
@@ -50,20 +54,35 @@ def same_amount(text: str, amount: int) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)  # The containers of a pod say the same few amounts many times.
 def exact(text: str) -> Fraction:
     """The number that a quantity says, of any size; raises `Malformed` DJ910 for no quantity.
 
-    Exponents beyond `MAX_EXPONENT` count as that one.
+    Exponents beyond `MAX_EXPONENT` count as that one; so does a number of more than `MAX_LENGTH` digits count as one of fewer
+    that is as far beyond every bound, or as little whole.
     """
+    return _counted(text if len(text) <= MAX_LENGTH else _shortened(text))
+
+
+def _shortened(text: str) -> str:
+    """A long quantity without the zeros that change nothing, and without digits that nobody can need."""
+    match = _LONG.fullmatch(text)
+    if match is None or not (match["whole"] or match["fraction"]):
+        return text if match is None else f"{match['sign']}0{match['suffix']}"
+    fraction = (match["fraction"] or "").rstrip("0")
+    whole = match["whole"] if len(match["whole"]) <= _DIGITS else "1" + "0" * _DIGITS
+    cut = "1" if len(fraction) > _DIGITS else ""  # What was cut off is more than nothing, and no digit of it is whole.
+    return f"{match['sign']}{whole or '0'}.{fraction[:_DIGITS]}{cut}{match['suffix']}"
+
+
+@lru_cache(maxsize=1024)  # The containers of a pod say the same few amounts many times.
+def _counted(text: str) -> Fraction:
     return _rounded(_number(text))
 
 
 def _number(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
-        shown = text if len(text) <= MAX_LENGTH else f"{text[:40]}…"
-        raise Malformed("DJ910", f"quantity {shown!r}: expected digits and a suffix, such as 10Mi")
+        raise Malformed("DJ910", f"quantity {_shown(text)}: expected digits and a suffix, such as 10Mi")
     number = Fraction(match["number"])
     if match["binary"] is not None:
         return number * _BINARY[match["binary"]]
@@ -74,3 +93,7 @@ def _number(text: str) -> Fraction:
 def _rounded(value: Fraction) -> Fraction:
     magnitude = Fraction(math.ceil(abs(value) * NANO), NANO)
     return magnitude if value >= 0 else -magnitude
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= MAX_LENGTH else f"{text[:40]}…")

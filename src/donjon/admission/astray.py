@@ -1,0 +1,145 @@
+"""SGX asked for where no rule sees it: under a misspelt field, for a pod as a whole, by a name that nobody has, without a number.
+
+No policy can tell, since the API server has refused such a field or dropped it before any is asked: it refuses what it does not
+know when kubectl sends it (`fieldValidation=Strict`), and drops it, with a warning, when others do (`Warn`, its default).
+So this is for `donjon check`, which sees what was written.
+"""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from donjon.admission.intent import ASKED, FIELDS, text
+from donjon.admission.kubernetes import misnamed, says_no_number
+from donjon.admission.reasons import Reason
+from donjon.admission.rules import MISNAMED, MISPLACED, SHOWN, WITHOUT_NUMBER
+from donjon.admission.workloads import Made, Thing, dotted
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.patch import escaped
+from donjon.kube.quantities import MAX_LENGTH
+
+_FREE = frozenset(
+    ("metadata", "status", "annotations", "labels", "matchLabels", "nodeSelector", "overhead", "volumeAttributes", "stringData")
+)
+"""Fields whose keys are chosen freely, or that the cluster writes: a name of SGX there asks for nothing."""
+
+_KINDS = ("limits", "requests")
+_GENUINE = frozenset({"sgx.intel.com/qe", "sgx.intel.com/registration"})  # Intel's plugin offers them, and nearly ours they are
+_BY_LETTERS = {name.casefold(): name for name in ASKED}
+_BY_END = {name.partition("/")[2].casefold(): name for name in reversed(ASKED)}
+_NEAR = 0.85  # of `difflib`: one letter in seven
+
+
+def astray(thing: Thing, found: Iterable[Made]) -> tuple[Reason, ...]:
+    """What an object asks of SGX in vain; places are in its document. `found` are the pods that were found in it."""
+    made = tuple(found)
+    if not made and not thing.foreign:
+        return ()  # A node, a quota, a policy: they may hold these names and make no pods.
+    known = {f"{place}/resources/{kind}" for each in made for place, _ in _containers(each) for kind in _KINDS}
+    return (*_misplaced(thing, made, known), *(reason for each in made for reason in _in_place(each)))
+
+
+def _containers(made: Made) -> Iterator[tuple[str, JsonObject]]:
+    """Every container with its place."""
+    for field in (*FIELDS, "ephemeralContainers"):
+        listed = at(made.pod, "spec", field)
+        for index, container in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(container, dict):
+                yield f"{made.template}/spec/{field}/{index}", container
+
+
+def _misplaced(thing: Thing, made: tuple[Made, ...], known: set[str]) -> Iterator[Reason]:
+    of_pods = {f"{each.template}/spec/resources/{kind}" for each in made for kind in _KINDS}
+    for place, names in _mentions(thing.path, thing.content, known):
+        severity, where, why = _FOR_A_POD if place in of_pods else _IN_ANOTHERS_KIND if thing.foreign else _UNKNOWN_FIELD
+        finding = Finding(
+            code=MISPLACED,
+            severity=severity,
+            subject=dotted(place.removeprefix(thing.path))[-SHOWN:],
+            found=f"asks for {', '.join(names)} {where}",
+            why=why,
+            do="write it under resources.limits of the container that needs it",
+        )
+        yield Reason(finding=finding, place=f"{place}/{escaped(names[0])}")
+
+
+_FOR_A_POD = (
+    Severity.ERROR,
+    "for the pod as a whole",
+    "Kubernetes counts cpu, memory and huge pages that way and refuses others; before 1.34 it drops them",
+)
+_IN_ANOTHERS_KIND = (
+    Severity.WARNING,
+    "in a form that is not looked at",
+    "what the controller of this kind makes of it shows only in the pods that it makes",
+)
+_UNKNOWN_FIELD = (
+    Severity.ERROR,
+    "where nobody looks",
+    "Kubernetes knows no such field: kubectl has it refused, others have it dropped, and the pod asks for nothing",
+)
+
+
+def _mentions(path: str, whole: Json, known: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """The objects elsewhere that have names of SGX for keys."""
+    waiting: list[tuple[str, Json]] = [(path, whole)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict) and place not in known:
+            names = [name for name in value if name.casefold() in _BY_LETTERS]
+            if names:
+                yield place, names
+            inner = [(f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _FREE]
+            waiting += reversed(inner)
+        elif isinstance(value, list):
+            waiting += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
+
+
+def _in_place(made: Made) -> Iterator[Reason]:
+    """Names and amounts that Kubernetes takes and that nevertheless get nothing."""
+    for place, container in _containers(made):
+        subject = f"container {text(container.get('name'))}"
+        limits, requests = (at(container, "resources", kind) for kind in _KINDS)
+        for name, (kind, quantity) in {**_stated("requests", requests), **_stated("limits", limits)}.items():
+            finding = _misnamed(subject, name) or _without_number(subject, name, quantity)
+            if finding is not None:
+                yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escaped(name)}")
+
+
+def _stated(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
+    return {name: (kind, quantity) for name, quantity in amounts.items()} if isinstance(amounts, dict) else {}
+
+
+def meant(name: str) -> str:
+    """The name of SGX that was probably meant by another; empty where none was."""
+    if name in ASKED or name in _GENUINE or len(name) > MAX_LENGTH:
+        return ""
+    letters = name.strip().casefold()
+    near = get_close_matches(letters, _BY_LETTERS, n=1, cutoff=_NEAR)
+    return _BY_LETTERS[near[0]] if near else _BY_END.get(letters, "")
+
+
+def _misnamed(container: str, name: str) -> Finding | None:
+    if not meant(name):
+        return None
+    return Finding(
+        code=MISNAMED,
+        severity=Severity.WARNING,
+        subject=container,
+        found=f"asks for {name}, which is no name of SGX",
+        why="Kubernetes refuses such a name" if misnamed(name) else "no node offers that, so the pod would stay Pending for ever",
+        do=f"did you mean {meant(name)}?",
+    )
+
+
+def _without_number(container: str, name: str, quantity: Json) -> Finding | None:
+    if name not in ASKED or not says_no_number(quantity):
+        return None
+    return Finding(
+        code=WITHOUT_NUMBER,
+        severity=Severity.WARNING,
+        subject=container,
+        found=f"{name} is {'null' if quantity is None else f'{quantity!s:.60}'}, which says no number",
+        why="Kubernetes takes that for 0, so the container asks for nothing and starts without SGX",
+        do="write the amount, such as 10Mi; a template may have had no value to fill in",
+    )

@@ -1,0 +1,169 @@
+"""What `donjon check` finds out: the files read, every object in them, and what is to be said of each pod."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from donjon.admission.astray import astray
+from donjon.admission.kubernetes import Complaint, complaints, completed
+from donjon.admission.manifests import MAX_SIZE, Node, read
+from donjon.admission.reasons import Reason
+from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.verdict import Verdict, decide
+from donjon.admission.workloads import Made, Thing, namespaces, pods, things
+from donjon.cli.files import text
+from donjon.errors import Malformed
+from donjon.findings import Finding, is_refusal
+from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.patch import Add, Remove, applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document of a file."""
+
+    file: str
+    node: Node
+    content: JsonObject
+    things: tuple[Thing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What is known of the labels of namespaces."""
+
+    streamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of Namespaces in the manifests, by name
+    given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # on the command line; under "" those of all others
+
+    def of(self, namespace: str) -> Mapping[str, str]:
+        """The labels of a namespace: what is given for it by name goes before what its manifest says."""
+        stated = self.streamed.get(namespace)
+        return {**(self.given.get("", {}) if stated is None else stated), **self.given.get(namespace, {})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One pod, or what makes pods of that form, with everything that is to be said of it."""
+
+    document: Document
+    made: Made
+    verdict: Verdict
+    complaints: tuple[Complaint, ...]
+    astray: tuple[Reason, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the pod, or each pod of that form, will not be made."""
+        return self.verdict.refused or bool(self.complaints) or is_refusal(tuple(each.finding for each in self.astray))
+
+    @property
+    def line(self) -> int:
+        """Where the object begins."""
+        return self.document.node.line_of(self.made.thing.path)
+
+    def said(self) -> list[tuple[int, Finding]]:
+        """Every finding with its line; what Kubernetes refuses goes first, as it does there."""
+        template, line_of = self.made.template, self.document.node.line_of
+        return [
+            *((line_of(template + each.place), each.finding) for each in self.complaints),
+            *((line_of(each.place), each.finding) for each in self.astray),
+            *((line_of(template + each.place), each.finding) for each in self.verdict.reasons),
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An object in which no pod was found."""
+
+    document: Document
+    thing: Thing
+    astray: tuple[Reason, ...]  # never a refusal
+
+    @property
+    def line(self) -> int:
+        """Where the object begins."""
+        return self.document.node.line_of(self.thing.path)
+
+    def said(self) -> list[tuple[int, Finding]]:
+        """Every finding with its line."""
+        return [(self.document.node.line_of(each.place), each.finding) for each in self.astray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """Everything that was looked at, and what was not."""
+
+    documents: tuple[Document, ...]
+    checked: tuple[Checked, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def refused(self) -> int:
+        """How many pods, or what makes pods, will not be made."""
+        return sum(each.refused for each in self.checked)
+
+
+def read_all(files: Iterable[str]) -> tuple[tuple[Document, ...], dict[str, Malformed]]:
+    """The documents of all files, and what is wrong with those that cannot be read."""
+    documents: list[Document] = []
+    unreadable: dict[str, Malformed] = {}
+    for file in files:
+        try:
+            documents += [_document(file, node) for node in read(text(file, MAX_SIZE))]
+        except Malformed as error:
+            unreadable[file] = error
+    return tuple(documents), unreadable
+
+
+def _document(file: str, node: Node) -> Document:
+    content = node.json()
+    if not isinstance(content, dict):
+        raise Malformed("DJ930", f"line {node.line}: expected an object with apiVersion and kind, found {type(content).__name__}")
+    return Document(file=file, node=node, content=content, things=tuple(things(content)))
+
+
+def look(
+    documents: tuple[Document, ...], given: Mapping[str, Mapping[str, str]], around: Surroundings, settings: Settings
+) -> Looked:
+    """What is to be said of every pod in the documents; `around.namespace` is that of what names none."""
+    labels = Labels(streamed=namespaces(thing for document in documents for thing in document.things), given=given)
+    checked: list[Checked] = []
+    skipped: list[Skipped] = []
+    for document in documents:
+        for thing in document.things:
+            namespace = thing.namespace or around.namespace
+            here = replace(around, namespace=namespace, labels=labels.of(namespace), made_by=thing.kind)
+            found = pods(thing)
+            lost = astray(thing, found)
+            checked += [_checked(document, made, lost if made is found[0] else (), here, settings) for made in found]
+            skipped += [] if found else [Skipped(document=document, thing=thing, astray=lost)]
+    return Looked(documents=documents, checked=tuple(checked), skipped=tuple(skipped))
+
+
+def _checked(document: Document, made: Made, lost: tuple[Reason, ...], around: Surroundings, settings: Settings) -> Checked:
+    verdict = decide(completed(made.pod), around, settings)
+    return Checked(document=document, made=made, verdict=verdict, complaints=complaints(made.pod), astray=lost)
+
+
+def as_admitted(looked: Looked) -> Iterable[JsonObject]:
+    """Every document with its pods as those would be admitted."""
+    for document in looked.documents:
+        whole = document.content
+        for each in looked.checked:
+            if each.document is document and each.verdict.admitted != each.made.pod:
+                whole = _with(whole, each.made, each.verdict.admitted)
+        yield whole
+
+
+def _with(whole: JsonObject, made: Made, pod: JsonObject) -> JsonObject:
+    if not made.template:
+        return pod
+    # To add into a list is to push the rest along, so an entry of one goes first.
+    entry = [Remove(path=made.template)] if _in_list(whole, made.template) else []
+    return applied(whole, [*entry, Add(path=made.template, value=pod)])
+
+
+def _in_list(whole: Json, pointer: str) -> bool:
+    """Whether what the pointer names is an entry of a list."""
+    for step in (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:-1]):
+        whole = whole[int(step)] if isinstance(whole, list) else at(whole, step)
+    return isinstance(whole, list)

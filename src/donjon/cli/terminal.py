@@ -1,0 +1,58 @@
+"""What is printed: what others wrote can neither steer the terminal nor pass for another line.
+
+Control characters, line ends and what turns the direction of writing are shown as signs, one for one: ␛ stands for an escape.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+import click
+
+from donjon.kube.json import JsonObject
+
+_Told = TypeVar("_Told")
+
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_UNKNOWN = 0xFFFD
+_SIGNS: Mapping[int, int] = (
+    {code: 0x2400 + code for code in range(0x20)}
+    | {0x7F: 0x2421}
+    | dict.fromkeys((*range(0x80, 0xA0), 0x2028, 0x2029, *_DIRECTIONS, *range(0xD800, 0xE000)), _UNKNOWN)
+)
+"""Control characters (Unicode's categories Cc, Zl, Zp, and Cs) and the marks of bidirectional text, each with its sign."""
+
+_SIGNS_IN_LINES = {code: sign for code, sign in _SIGNS.items() if chr(code) not in "\n\t"}
+_STEERING = re.compile("[\x7f-\x9f\u2028\u2029" + "".join(map(chr, _DIRECTIONS)) + "\ud800-\udfff]")
+
+
+def plain(told: _Told) -> _Told:
+    """The same value with every text in it fit for a terminal: a string, or dataclasses and tuples of them."""
+    if isinstance(told, str):
+        return cast("_Told", told.translate(_SIGNS))
+    if isinstance(told, tuple):
+        return cast("_Told", tuple(plain(each) for each in told))
+    if is_dataclass(told) and not isinstance(told, type):
+        whole = cast("Any", told)
+        return cast("_Told", replace(whole, **{field.name: plain(getattr(whole, field.name)) for field in fields(whole)}))
+    return told
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print one line."""
+    click.echo(plain(line), err=err)  # noqa: TID251 - the one place.
+
+
+def say_json(document: JsonObject) -> None:
+    """Print a document for programs; what JSON leaves as it is and a terminal would act on is escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # noqa: TID251 - the one place.
+
+
+def write(text: str) -> None:
+    """Print a text of several lines: exactly, but on a terminal with signs."""
+    exact = not sys.stdout.isatty()
+    click.echo(text if exact else text.translate(_SIGNS_IN_LINES), nl=False)  # noqa: TID251 - the one place.
