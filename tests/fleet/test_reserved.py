@@ -36,9 +36,7 @@ def test_only_pods_that_were_given_a_node_and_have_not_ended_hold_something() ->
     }
 
 
-@pytest.mark.parametrize(
-    "nonsense", ["", "ten", "-1", True, None, [], {}, "9" * 5000, 10**5000], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("nonsense", ["", "ten", "-1", True, None, [], {}, 10**5000], ids=lambda value: type(value).__name__)
 def test_what_is_no_quantity_sets_nothing_aside(nonsense: Json) -> None:
     assert reserved({"spec": {"containers": [{"resources": {"requests": {EPC: nonsense}}}]}}) == {}
 

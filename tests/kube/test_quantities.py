@@ -1,11 +1,13 @@
 """Quantities as Kubernetes reads and prints them."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from donjon.errors import Malformed
-from donjon.kube.quantities import MAX, canonical, parse, same_amount
+from donjon.kube.quantities import MAX, NANO, canonical, exact, parse, same_amount
 
 BOTH_WAYS = [
     (0, "0"),
@@ -48,8 +50,19 @@ READ_ONLY = [
     ("0.99999999999", 1),  # Kubernetes rounds away from zero to a billionth.
 ]
 
+LONG = [
+    (f"{'0' * 200}10Mi", 10 << 20),
+    (f"-{'0' * 200}10", -10),
+    (f"10.{'0' * 200}Ki", 10240),
+    (f"{'0' * 200}", 0),
+    (f"{'0' * 200}.5k", 500),
+    (f"{'0' * 3_000_000}1", 1),
+]
+"""Kubernetes knows no length."""
+
 NO_AMOUNT = ["", " ", "1 Mi", "Mi", "1mi", "1KB", "0x10", "1_000", "one", "1.5", "100m", "1e-3", "1e", ".", "+", "1e400", "10Ei"]
 NO_AMOUNT += [str(MAX + 1), "1e999999999999999999", "9" * 200, "٣", "1\n", "1e-999999999", "--1", "1.2.3", "nan", "inf"]
+NO_AMOUNT += ["9" * 200 + "x", " " * 200, "." * 200, "1.2" * 100, "1" * 200 + "e" + "9" * 40, "0" * 200 + "x", "+" + "-" * 200]
 
 
 @pytest.mark.parametrize(("amount", "text"), BOTH_WAYS)
@@ -61,6 +74,22 @@ def test_reads_what_it_prints(amount: int, text: str) -> None:
 @pytest.mark.parametrize(("text", "amount"), READ_ONLY)
 def test_reads_every_form_that_kubernetes_reads(text: str, amount: int) -> None:
     assert parse(text) == amount
+
+
+@pytest.mark.parametrize(("text", "amount"), LONG, ids=range(len(LONG)))
+def test_zeros_that_change_nothing_may_be_any_number(text: str, amount: int) -> None:
+    assert parse(text) == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [("9" * 200, 1 << 63), (f"{'9' * 200}e9", 1 << 63), (f"1.{'0' * 200}1", 1 + Fraction(1, NANO)), (f"-{'9' * 200}", None)],
+    ids=range(4),
+)
+def test_digits_that_nobody_needs_are_counted_as_too_many_or_as_a_fraction(text: str, least: Fraction | None) -> None:
+    assert exact(text) < 0 if least is None else exact(text) >= least
+    with pytest.raises(Malformed):
+        parse(text)
 
 
 @pytest.mark.parametrize("text", NO_AMOUNT)
