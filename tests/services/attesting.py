@@ -104,10 +104,10 @@ def instance(folder: Path, name: str, *more: str, gate: str = "", algorithm: Alg
     return "\n".join(lines)
 
 
-def isolated(folder: Path, name: str = "iso", gate: str = "") -> str:
-    """An instance of mode Isolated, whose first certificate is the owner's."""
-    file = folder / "owner.pem"
-    file.write_text(owner()[1])
+def isolated(folder: Path, name: str = "iso", gate: str = "", first: bytes = b"") -> str:
+    """An instance of mode Isolated, whose first certificate, in PEM, is the owner's unless told otherwise."""
+    file = folder / f"{name}.pem"
+    file.write_bytes(first or owner()[1].encode())
     return instance(folder, name, 'mode = "Isolated"', f'certificates = ["{file}"]', gate=gate)
 
 
@@ -155,12 +155,14 @@ def serving(folder: Path, with_settings: settings.AttestationSettings, now: Cloc
 
 
 @contextmanager
-def simulated(folder: Path, made: World, tables: str, now: Clock = clock.moment, **flags: str) -> Iterator[Service]:
-    """The service in that make-believe world, of which it fetches what it needs."""
-    (folder / "root.der").write_bytes(made.root)
-    with fakepccs.serving(Pccs(fakepccs.answers(made))) as upstream:
+def simulated(folder: Path, tables: str, *worlds: World, now: Clock = clock.moment, **flags: str) -> Iterator[Service]:
+    """The service in that make-believe world, of which it fetches what it needs; several are of one authority, SGX and TDX."""
+    (folder / "root.der").write_bytes(worlds[0].root)
+    answers = {path: reply for each in worlds for path, reply in fakepccs.answers(each).items()}
+    with fakepccs.serving(Pccs(answers)) as upstream:
         said = {"unsafe-trust-root": str(folder / "root.der"), "upstream": upstream.address}
-        with serving(folder, chosen(folder, tables, {**said, "unsafe-clock": f"{MOMENT:%FT%TZ}", **flags}), now) as service:
+        judged = {"unsafe-clock": f"{MOMENT:%FT%TZ}"}
+        with serving(folder, chosen(folder, tables, {**said, **judged, **flags}), now) as service:
             yield service
 
 
