@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import Change, InstanceTable, Kept, RemovePolicy, SetCertificates, SetPolicy
 from donjon.adapters.storage.journal import Journal, Stale
-from donjon.adapters.storage.tables import RECORDS
+from donjon.adapters.storage.records import snapshot
 from donjon.audit import chain
 from donjon.audit.chain import Record
 from donjon.audit.event import Event, Kind, Verdict, encode
@@ -39,9 +38,8 @@ def journal(database: Database) -> Iterator[Journal]:
 
 
 def records(database: Database) -> list[Record]:
-    with database.reading() as connection:
-        rows = connection.execute(select(RECORDS).order_by(RECORDS.c.writer, RECORDS.c.number)).all()
-    return [Record(**row._mapping) for row in rows]
+    with snapshot(database) as found:
+        return list(found.chains())
 
 
 def test_what_was_kept_makes_a_chain(database: Database, journal: Journal) -> None:

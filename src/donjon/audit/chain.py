@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 
 HASH = 32  # bytes
-FIRST = 1
+FIRST, LAST = 1, (1 << 63) - 1
 
 _SEED, _RECORD = b"donjon audit chain 1\0", b"donjon audit record 1\0"
 _PLACE = struct.Struct(">qq")  # number, moment

@@ -11,13 +11,15 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from threading import Thread
 
 from sqlalchemy import Connection, insert, select
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.heads import Heads, Witness
 from donjon.adapters.storage.instances import Change, apply, generations
+from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import INSTANCES, RECORDS
 from donjon.audit import chain
 from donjon.audit.chain import Link, Record
@@ -27,7 +29,6 @@ from donjon.errors import Unavailable
 MAX_BATCH = 256  # records in one transaction
 MAX_WAITING = 8192  # callers
 
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _NAME = 128  # characters
 
 
@@ -50,13 +51,16 @@ class _Entry:
 class Journal:
     """The one way into the audit records, and to change what instances keep."""
 
-    def __init__(self, database: Database, *, writer: str, moment: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, *, writer: str, moment: Callable[[], datetime], witness: Witness | None = None
+    ) -> None:
         """`writer` is a name that no other journal has or had: `fresh_writer` makes one."""
         self._database = database
         self._moment = moment
         self._link = chain.begun(writer)
         self._waiting: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
         self._tried: Link | None = None  # where the chain stands if the last transaction was kept after all
+        self._heads = Heads(database, witness, moment)
         self._ended = False
         self._thread = Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
@@ -71,7 +75,7 @@ class Journal:
             instance=instance,
             generation=generation,
             change=change,
-            moment=(self._moment() - _EPOCH) // _MICROSECOND,
+            moment=microseconds(self._moment()),
             event=encode(event),
             answer=asyncio.get_running_loop().create_future(),
         )
@@ -82,26 +86,32 @@ class Journal:
         await entry.answer
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write what waits, state where the chain stands, and end."""
         self._waiting.put(None)
         self._thread.join()
 
     def _write(self) -> None:
-        while batch := self._batch():
-            outcomes: Sequence[Exception | None]
-            try:
-                outcomes = self._commit(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
-                outcomes = [error] * len(batch)
-            with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
-                batch[0].answer.get_loop().call_soon_threadsafe(_answer, batch, outcomes)
+        while not self._ended:
+            if batch := self._batch():
+                self._serve(batch)
+            self._heads.look(self._link)
+        self._heads.state(self._link)
+
+    def _serve(self, batch: list[_Entry]) -> None:
+        outcomes: Sequence[Exception | None]
+        try:
+            outcomes = self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
+            outcomes = [error] * len(batch)
+        with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
+            batch[0].answer.get_loop().call_soon_threadsafe(_answer, batch, outcomes)
 
     def _batch(self) -> list[_Entry]:
-        """Who waits, as soon as somebody does; nobody at the end."""
+        """Who waits, as soon as somebody does; nobody at the end, and when a head is due."""
         batch: list[_Entry] = []
         while not self._ended and len(batch) < MAX_BATCH:
             try:
-                entry = self._waiting.get(block=not batch)
+                entry = self._waiting.get(block=not batch, timeout=self._heads.wait(self._link))
             except queue.Empty:
                 break
             if entry is None:

@@ -1,0 +1,10 @@
+"""Moments as they are stored: microseconds since 1970, UTC."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH, _UNIT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """The number for that moment."""
+    return (moment - _EPOCH) // _UNIT

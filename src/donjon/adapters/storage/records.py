@@ -1,0 +1,60 @@
+"""The audit records as they are in the database: read for those who verify and show them, and nothing of it proved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, Select, select
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.moments import microseconds
+from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
+from donjon.audit.chain import Record
+from donjon.errors import Malformed
+
+_AT_ONCE = 1000  # rows in memory
+_TYPES = {"writer": str, "number": int, "moment": int, "event": bytes, "previous": bytes, "hash": bytes}
+
+
+class Snapshot:
+    """All records and statements at one moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection.execution_options(yield_per=_AT_ONCE)
+
+    def statements(self) -> tuple[str, ...]:
+        """The heads, and the anchors."""
+        return tuple(text for table in (HEADS, ANCHORS) for text in self._connection.scalars(select(table.c.statement)))
+
+    def chains(self) -> Iterator[Record]:
+        """Every record, chain by chain, in the order of their numbers; raises `Malformed` DJ608."""
+        return self._records(select(RECORDS).order_by(RECORDS.c.writer, RECORDS.c.number))
+
+    def between(self, since: datetime | None, until: datetime | None) -> Iterator[Record]:
+        """The records from one moment until before another, in that order; raises `Malformed` DJ608."""
+        chosen = select(RECORDS).order_by(RECORDS.c.moment, RECORDS.c.writer, RECORDS.c.number)
+        if since is not None:
+            chosen = chosen.where(RECORDS.c.moment >= microseconds(since))
+        if until is not None:
+            chosen = chosen.where(RECORDS.c.moment < microseconds(until))
+        return self._records(chosen)
+
+    def _records(self, chosen: Select[*tuple[object, ...]]) -> Iterator[Record]:
+        try:
+            yield from map(record, self._connection.execute(chosen).mappings())
+        except TypeError as error:  # SQLite gives what was put there, of whatever type.
+            raise Malformed("DJ608", f"audit records: a row that is no record: {error}") from error
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[Snapshot]:
+    """What is there now; raises `Unavailable` DJ502."""
+    with database.reading() as connection:
+        yield Snapshot(connection)
+
+
+def record(row: RowMapping) -> Record:
+    """The record of a row; raises `Malformed` DJ608."""
+    if wrong := [name for name, kind in _TYPES.items() if not isinstance(row[name], kind)]:
+        raise Malformed("DJ608", f"audit records: a row whose {wrong[0]} is no {_TYPES[wrong[0]].__name__}")
+    return Record(**{name: row[name] for name in _TYPES})

@@ -1,0 +1,95 @@
+"""Heads and anchors: what was signed is read, and nothing else."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.audit.chains import anchor, head, written
+
+from donjon.adapters.keys import signing
+from donjon.adapters.keys.signing import KeySigner
+from donjon.attestation.token import Algorithm
+from donjon.audit import statements
+from donjon.audit.statements import Statement, encode, parse
+from donjon.errors import DonjonError
+from donjon.pki import signers
+from donjon.pki.signers import SignerCertificate
+
+MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+HEAD, ANCHOR = head(written("host-1", 3)[2]), anchor(written("host-1", 3)[1])
+
+
+def signer(algorithm: Algorithm) -> tuple[KeySigner, SignerCertificate]:
+    key = signing.fresh_key(algorithm)
+    certificate = signing.self_signed(key, "https://attest.example", MOMENT, timedelta(days=1))
+    return signing.signer(key, certificate), signers.parse(certificate)
+
+
+EC, EC_KEY = signer(Algorithm.ES256)
+RSA, RSA_KEY = signer(Algorithm.RS256)
+
+
+@pytest.mark.parametrize("statement", [HEAD, ANCHOR], ids=["head", "anchor"])
+@pytest.mark.parametrize("key", [EC, RSA], ids=["ES256", "RS256"])
+def test_what_was_signed_is_read(statement: Statement, key: KeySigner) -> None:
+    assert parse(encode(statement, key), (RSA_KEY, EC_KEY)) == statement
+
+
+@pytest.mark.parametrize("statement", [HEAD, ANCHOR], ids=["head", "anchor"])
+def test_what_nobody_signed_is_read_without_keys_alone(statement: Statement) -> None:
+    text = encode(statement, None)
+    assert parse(text, ()) == statement
+    with pytest.raises(DonjonError) as told:
+        parse(text, (EC_KEY,))
+    assert told.value.code == "DJ601"
+
+
+SIGNED = encode(HEAD, EC)
+OTHER = encode(ANCHOR, EC)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (encode(HEAD, RSA), "DJ601"),
+        (f"{OTHER.split('.')[0]}.{SIGNED.split('.', 1)[1]}", "DJ601"),
+        (f"{SIGNED.rpartition('.')[0]}.{OTHER.rpartition('.')[2]}", "DJ601"),
+        (f"{SIGNED.rpartition('.')[0]}.", "DJ601"),
+        (EC.sign({"alg": "ES256", "typ": "JWT"}, b"{}"), "DJ600"),
+        (EC.sign({"alg": "ES256"}, b"{}"), "DJ211"),
+        (EC.sign({"alg": "ES256", "typ": "donjon-audit-head"}, b"[]"), "DJ210"),
+        (EC.sign({"alg": "ES256", "typ": "donjon-audit-head"}, b"{}"), "DJ211"),
+        (EC.sign({"alg": "ES256", "typ": "donjon-audit-head"}, b'{"writer":"w","number":1,"moment":1,"hash":"00"}'), "DJ211"),
+        (
+            EC.sign(
+                {"alg": "ES256", "typ": "donjon-audit-head"}, b'{"writer":"w","number":%d,"moment":1,"hash":"00"}' % (1 << 63)
+            ),
+            "DJ211",
+        ),
+        (SIGNED + "=", "DJ600"),
+        (SIGNED.replace(".", "..", 1), "DJ600"),
+        ("a.b.c", "DJ600"),
+        ("", "DJ600"),
+        (SIGNED + "A" * statements.MAX_STATEMENT, "DJ600"),
+    ],
+    ids=[
+        "another key's",
+        "the other kind's header",
+        "the other's signature",
+        "no signature",
+        "a token",
+        "no typ",
+        "no object",
+        "no members",
+        "a short hash",
+        "a number beyond 64 bits",
+        "padded",
+        "four parts",
+        "no base64",
+        "nothing",
+        "too long",
+    ],
+)
+def test_what_is_no_statement_of_that_key_is_refused(text: str, code: str) -> None:
+    with pytest.raises(DonjonError) as told:
+        parse(text, (EC_KEY,))
+    assert told.value.code == code
