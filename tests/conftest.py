@@ -7,6 +7,8 @@ import pytest
 from tests.adapters import postgres
 from tests.adapters.postgres import Server
 
+from donjon.adapters.storage.database import Database
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
@@ -22,3 +24,12 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/x.db"
     server: Server = request.getfixturevalue("postgresql")
     return server.database()
+
+
+@pytest.fixture
+def database(address: str) -> Iterator[Database]:
+    """A new database with its tables, of either kind."""
+    opened = Database(address)
+    opened.migrate()
+    yield opened
+    opened.close()

@@ -1,11 +1,11 @@
 """Heads: signed in time, told elsewhere, and what fails with them never stands in a decision's way."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from testbed import clock
 
 from donjon.adapters.keys import signing
 from donjon.adapters.storage.database import Database
@@ -48,14 +48,6 @@ class World:
         return [statements.parse(text, (signers.parse(CERTIFICATE),)).link.number for text in self.heads]
 
 
-@pytest.fixture
-def database(address: str) -> Iterator[Database]:
-    opened = Database(address)
-    opened.migrate()
-    yield opened
-    opened.close()
-
-
 def keep(journal: Journal, count: int = 1) -> None:
     async def one_by_one() -> None:
         for _ in range(count):
@@ -65,14 +57,8 @@ def keep(journal: Journal, count: int = 1) -> None:
 
 
 def until_there_is_one(world: World) -> None:
-    """Within five seconds, while the journal is open."""
-
-    async def look() -> None:
-        async with asyncio.timeout(5):
-            while not world.heads:
-                await asyncio.sleep(0.01)
-
-    asyncio.run(look())
+    """While the journal is open."""
+    assert clock.wait_until(lambda: bool(world.heads), seconds=5)
 
 
 def test_a_head_comes_with_so_many_records_and_at_the_end_and_the_chain_holds_beside_them(database: Database) -> None:

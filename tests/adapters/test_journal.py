@@ -23,14 +23,6 @@ def event(caller: str = "alice") -> Event:
 
 
 @pytest.fixture
-def database(address: str) -> Iterator[Database]:
-    opened = Database(address)
-    opened.migrate()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def journal(database: Database) -> Iterator[Journal]:
     opened = Journal(database, writer="w", moment=lambda: MOMENT)
     yield opened

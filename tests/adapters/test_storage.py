@@ -1,7 +1,6 @@
 """The database: its tables are what the migrations make, and what fails is told as ours."""
 
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,13 +21,6 @@ def opened(address: str) -> Database:
     database = Database(address)
     database.migrate()
     return database
-
-
-@pytest.fixture
-def database(address: str) -> Iterator[Database]:
-    made = opened(address)
-    yield made
-    made.close()
 
 
 def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(address: str) -> None:

@@ -45,8 +45,7 @@ class Database:
         config.set_main_option("script_location", _SCRIPTS)
         try:
             with self.changing() as connection:
-                if not self._sqlite:  # In SQLite whoever changes is alone.
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATIONS})
+                self.alone(connection, _MIGRATIONS)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:
@@ -65,6 +64,11 @@ class Database:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
         with _told(), self._changing.begin() as connection:
             yield connection
+
+    def alone(self, connection: Connection, work: int) -> None:
+        """Wait until nobody else does that work, which is then this transaction's until its end."""
+        if not self._sqlite:  # There whoever changes anything is alone.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:work)"), {"work": work})
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An insertion that can say what becomes of a row that is there."""

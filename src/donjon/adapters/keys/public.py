@@ -1,0 +1,36 @@
+"""The public halves of keys, from their certificates in PEM: a file, or a folder of files NAME.pem as `rings.Folder` reads it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from donjon.adapters.keys.rings import SUFFIX
+from donjon.adapters.keys.signing import MAX_PEM
+from donjon.errors import Misconfigured, Unavailable
+from donjon.pki import pem, signers
+from donjon.pki.signers import SignerCertificate
+
+MAX_FILES = 256
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?")
+
+
+def certificates(path: Path) -> tuple[SignerCertificate, ...]:
+    """Every certificate there.
+
+    Raises `Unavailable` DJ542, `Misconfigured` DJ611 where there is none, and what `signers.parse` raises.
+    """
+    try:
+        blocks = [block for text in _texts(path) for block in _CERTIFICATE.findall(text)]
+    except OSError as error:
+        raise Unavailable("DJ542", f"keys: {error.filename}: {error.strerror}") from error
+    if not blocks:
+        raise Misconfigured("DJ611", f"keys: {path}: no certificate in PEM; expected those of the keys that signed")
+    return tuple(signers.parse(pem.parse(block, 1)[0]) for block in blocks)
+
+
+def _texts(path: Path) -> Iterator[bytes]:
+    found = sorted(path.glob(f"*{SUFFIX}"))[:MAX_FILES] if path.is_dir() else [path]
+    for each in found:
+        with each.open("rb") as file:
+            yield file.read(MAX_PEM)
