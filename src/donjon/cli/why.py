@@ -15,7 +15,8 @@ from donjon.cli.terminal import plain, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
-from donjon.fleet.why import WITHOUT_DEVICE, Around, Explanation, explain
+from donjon.fleet.running import WITHOUT_DEVICE
+from donjon.fleet.why import Around, Explanation, explain
 from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
 from donjon.kube.json import Json, JsonObject
 from donjon.kube.quantities import canonical

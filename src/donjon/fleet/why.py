@@ -4,18 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.fleet.commands import describe, node_of, remake, subject_of
 from donjon.fleet.pending import in_the_way
-from donjon.fleet.placement import DEVICES, NodeView, lacks_aesm, look, named
+from donjon.fleet.placement import DEVICES, NodeView, look, named
 from donjon.fleet.reserved import reserved
-from donjon.kube.asks import epc_asked, epc_total
+from donjon.fleet.running import ended, of_container, over_capacity, stuck, under, without_device
+from donjon.kube.asks import epc_total
 from donjon.kube.json import JsonObject, at, objects
-from donjon.kube.names import ENCLAVE, EPC
+from donjon.kube.names import EPC
 
-WITHOUT_DEVICE = "RunsWithoutDevice"  # the agent's event
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
-
-_PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,59 +61,59 @@ def concerns_sgx(pod: JsonObject) -> bool:
     return epc_total(pod) > 0 or any(device in reserved(pod) for device in DEVICES)
 
 
-def subject_of(kind: str, thing: JsonObject) -> str:
-    """A thing of the cluster as a person names it."""
-    return f"{kind.lower()} {at(thing, 'metadata', 'namespace') or 'default'}/{at(thing, 'metadata', 'name')}"
-
-
 def _ordinary(pod: JsonObject) -> Explanation:
     phase = str(at(pod, "status", "phase") or "Pending")
-    waiting = next((finding.found for finding in _stuck(pod)), "")
+    waiting = next((finding.found for finding in stuck(pod)), "")
     well = phase in {"Running", "Succeeded"} and not waiting
     return Explanation(
         subject=subject_of("pod", pod),
         verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{f'; {waiting}' if waiting else ''})",
         well=well,
-        otherwise="" if well else _describe(pod),
+        otherwise="" if well else describe(pod),
     )
 
 
 def _succeeded(pod: JsonObject, _around: Around) -> Explanation:
-    return _told(pod, f"ended well on {_node(pod)}", well=True)
+    return _told(pod, f"ended well on {node_of(pod)}", well=True)
 
 
 def _failed(pod: JsonObject, _around: Around) -> Explanation:
     reason, message = (str(at(pod, "status", field) or "") for field in ("reason", "message"))
     if reason.startswith(BY_KUBELET):
-        again = _remake(pod)
+        again = remake(pod)
         finding = Finding(
             code="DJ137",
             severity=Severity.ERROR,
-            subject=f"node {_node(pod)}",
+            subject=f"node {node_of(pod)}",
             found=f"the kubelet ended it: {reason}: {message or 'no message'}",
             why="a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
         return _told(pod, f"failed: {finding.found}", (finding,))
-    findings = tuple(_ended(pod)) or (_container("", f"failed: {reason} {message}".rstrip(), _describe(pod)),)
-    return _told(pod, f"failed on {_node(pod)}: {findings[0].found}", findings)
+    findings = tuple(ended(pod)) or (of_container("", f"failed: {reason} {message}".rstrip(), describe(pod)),)
+    return _told(pod, f"failed on {node_of(pod)}: {findings[0].found}", findings)
 
 
 def _running(pod: JsonObject, around: Around) -> Explanation:
-    findings = (*_without_device(pod, around), *_stuck(pod), *_aesm_gone(pod, around))
+    findings = (
+        *without_device(pod, around.events),
+        *stuck(pod),
+        *under(pod, around.nodes),
+        *over_capacity(pod, around.nodes, around.pods),
+    )
     if is_refusal(findings):
-        return _told(pod, f"runs on {_node(pod)}, but not as it should: {findings[0].found}", findings)
+        return _told(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].found}", findings)
     asked = epc_total(pod)
     held = f"{named(EPC, reserved(pod)[EPC])} of EPC" if asked and EPC in reserved(pod) else "no EPC of its own"
-    but = f"; but {findings[0].found}" if findings else "; no event says otherwise"
-    return _told(pod, f"runs on {_node(pod)} with its device and {held}{but}", findings, well=True)
+    but = f"; but {findings[0].subject}: {findings[0].found}" if findings else "; no event says otherwise"
+    return _told(pod, f"runs on {node_of(pod)} with its device and {held}{but}", findings, well=True)
 
 
 def _pending(pod: JsonObject, around: Around) -> Explanation:
     if at(pod, "spec", "nodeName"):
-        findings = tuple(_stuck(pod))
+        findings = tuple(stuck(pod))
         said = findings[0].found if findings else "the kubelet is starting it"
-        return _told(pod, f"was given to {_node(pod)}: {said}", findings, otherwise=_describe(pod))
+        return _told(pod, f"was given to {node_of(pod)}: {said}", findings, otherwise=describe(pod))
     if around.no_nodes:
         said = _scheduler(pod)
         return _told(pod, f"is Pending; the scheduler says: {said or 'nothing yet'}", _unseen(around), scheduler=said)
@@ -133,8 +132,8 @@ def _pending(pod: JsonObject, around: Around) -> Explanation:
 def _unknown(pod: JsonObject, _around: Around) -> Explanation:
     return _told(
         pod,
-        f"is in phase {at(pod, 'status', 'phase')} on {_node(pod)}: its node does not answer",
-        otherwise=f"kubectl describe node {_node(pod)}",
+        f"is in phase {at(pod, 'status', 'phase')} on {node_of(pod)}: its node does not answer",
+        otherwise=f"kubectl describe node {node_of(pod)}",
     )
 
 
@@ -144,79 +143,6 @@ _BY_PHASE: Mapping[str, Callable[[JsonObject, Around], Explanation]] = {
     "Succeeded": _succeeded,
     "Failed": _failed,
 }
-
-
-def _without_device(pod: JsonObject, around: Around) -> Iterator[Finding]:
-    """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
-    uid = at(pod, "metadata", "uid")
-    told = any(at(e, "reason") == WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in around.events)
-    wired = {
-        at(container, "name")
-        for field in ("initContainers", "containers")
-        for container in objects(at(pod, "spec", field))
-        if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
-    }
-    unwired = sorted(name for name, amount in epc_asked(pod).items() if amount and name not in wired)
-    if told or unwired:
-        yield Finding(
-            code="DJ020",
-            severity=Severity.ERROR,
-            subject=f"container {', '.join(unwired)}" if unwired else "container",
-            found=f"asked for EPC and runs without {ENCLAVE}",
-            why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
-            do=_remake(pod),
-        )
-
-
-def _aesm_gone(pod: JsonObject, around: Around) -> Iterator[Finding]:
-    """A pod that was placed for the sake of AESM stays where it is when AESM goes."""
-    if any(at(node, "metadata", "name") == _node(pod) and lacks_aesm(pod, node) for node in around.nodes):
-        yield Finding(
-            code="DJ136",
-            severity=Severity.WARNING,
-            subject=f"node {_node(pod)}",
-            found="no AESM answers there any more, and it needs one",
-            why="it gets its quotes from AESM, so attestation fails in it",
-            do=f"start AESM on {_node(pod)} again; its socket is /run/aesmd/aesm.socket",
-        )
-
-
-def _stuck(pod: JsonObject) -> Iterator[Finding]:
-    """Containers that cannot start, in the kubelet's words."""
-    for status in _statuses(pod):
-        reason = at(status, "state", "waiting", "reason")
-        if isinstance(reason, str) and reason not in _PATIENT:
-            message = str(at(status, "state", "waiting", "message") or "")
-            name = str(at(status, "name"))
-            log = f"kubectl logs -n {_namespace(pod)} {_name(pod)} -c {name} --previous"
-            yield _container(
-                name, f"{name} waits: {reason}{f': {message}' if message else ''}", log if "Loop" in reason else _describe(pod)
-            )
-
-
-def _ended(pod: JsonObject) -> Iterator[Finding]:
-    for status in _statuses(pod):
-        code = at(status, "state", "terminated", "exitCode")
-        if code not in {None, 0}:
-            name, reason = str(at(status, "name")), at(status, "state", "terminated", "reason")
-            found = f"{name} ended with exit code {code} ({reason})"
-            yield _container(name, found, f"kubectl logs -n {_namespace(pod)} {_name(pod)} -c {name}")
-
-
-def _container(name: str, found: str, do: str) -> Finding:
-    return Finding(
-        code="DJ138",
-        severity=Severity.ERROR,
-        subject=f"container {name}".rstrip(),
-        found=found,
-        why="its place and its device are not the trouble",
-        do=do,
-    )
-
-
-def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
-    for field in ("initContainerStatuses", "containerStatuses"):
-        yield from objects(at(pod, "status", field))
 
 
 def _scheduler(pod: JsonObject) -> str:
@@ -234,7 +160,7 @@ def _scheduler_alone(pod: JsonObject) -> Finding:
         subject="placement",
         found=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
         why="SGX is not in the way: some node has the EPC, the devices and the right for it",
-        do=_describe(pod),
+        do=describe(pod),
     )
 
 
@@ -274,28 +200,3 @@ def _told(
         scheduler=scheduler,
         otherwise=otherwise,
     )
-
-
-def _remake(pod: JsonObject) -> str:
-    """How to come to a new pod: what has an owner is made again by it."""
-    delete = f"kubectl delete pod -n {_namespace(pod)} {_name(pod)}"
-    owned = objects(at(pod, "metadata", "ownerReferences"))
-    return (
-        f"{delete}; {at(owned[0], 'kind')} {at(owned[0], 'name')} makes a new one" if owned else f"{delete}, and create it again"
-    )
-
-
-def _describe(pod: JsonObject) -> str:
-    return f"kubectl describe pod -n {_namespace(pod)} {_name(pod)}"
-
-
-def _namespace(pod: JsonObject) -> str:
-    return str(at(pod, "metadata", "namespace") or "default")
-
-
-def _name(pod: JsonObject) -> str:
-    return str(at(pod, "metadata", "name"))
-
-
-def _node(pod: JsonObject) -> str:
-    return str(at(pod, "spec", "nodeName") or "no node")

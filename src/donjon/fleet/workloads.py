@@ -4,15 +4,29 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from donjon.findings import Finding, Severity
-from donjon.fleet.why import Around, Explanation, explain, subject_of
+from donjon.findings import Finding, Severity, is_refusal
+from donjon.fleet.commands import subject_of
+from donjon.fleet.reserved import ENDED
+from donjon.fleet.why import Around, Explanation, explain
 from donjon.kube.json import JsonObject, at, objects
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
 
 _CODE = re.compile(r"\bDJ\d{3}\b")
-_FRAME = re.compile(r"^Error creating: |ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request: ")
+_CONTROLLER = re.compile(r"Error creating: |[Cc]reate Pod \S+ in StatefulSet \S+ failed error: ")
+_FRAME = re.compile(
+    r"""(?:pods "[^"]*" is forbidden: )?"""
+    r"""(?:ValidatingAdmissionPolicy '[^']*'(?: with binding '[^']*')? denied request"""
+    r"""|admission webhook "[^"]*" denied the request): """
+)
+"""What the controllers and the API server write before the words of whoever refused.
+
+Sources: k8s.io/kubernetes pkg/controller, k8s.io/apiserver pkg/admission/plugin.
+"""
+
+_WELL = frozenset({"Complete", "SuccessCriteriaMet"})
+_SECONDS = len("2026-11-23T12:00:00")  # of a moment; some have fractions after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +37,13 @@ class Workload:
     thing: JsonObject
     maker: JsonObject
     pods: tuple[JsonObject, ...]
+
+    @property
+    def alive(self) -> int:
+        """How many of its pods count: not those that ended, nor those on their way out."""
+        return sum(
+            at(pod, "status", "phase") not in ENDED and at(pod, "metadata", "deletionTimestamp") is None for pod in self.pods
+        )
 
 
 def owned(things: Iterable[JsonObject], owner: JsonObject) -> tuple[JsonObject, ...]:
@@ -44,26 +65,40 @@ def explain_workload(workload: Workload, around: Around) -> Explanation:
     refusal = _refusal(workload, around.events)
     if refusal is not None:
         return Explanation(subject=subject, verdict=_refused(workload), well=False, findings=(refusal,))
-    told = sorted((explain(pod, around) for pod in workload.pods), key=lambda each: each.well)
+    over = _ended(workload)
+    told = sorted((explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings)))
+    if over is not None and (at(over, "type") in _WELL or not told or told[0].well):
+        return _over(over, subject, gone=not told)
     if not told:
         return _nothing_made(workload, subject)
     of_all = f" ({len(told)} pods, {sum(each.well for each in told)} of them well)" if len(told) > 1 else ""
     return replace(told[0], subject=f"{subject}{of_all}: {told[0].subject}")
 
 
+def _over(condition: JsonObject, subject: str, *, gone: bool) -> Explanation:
+    """A Job that has ended; of pods that it lost and made again nothing more is to be said."""
+    well = at(condition, "type") in _WELL
+    message = f": {at(condition, 'message')}" if at(condition, "message") else ""
+    pods = "; its pods are gone" if gone else ""
+    return Explanation(subject=subject, verdict=f"{'ended well' if well else 'failed'}{pods}{message}", well=well)
+
+
 def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None:
     uids = {at(each, "metadata", "uid") for each in (workload.thing, workload.maker)}
     refused = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
-    if not refused or len(workload.pods) >= wanted(workload) or _ended(workload):
+    if not refused or workload.alive >= wanted(workload) or _ended(workload):
         return None
-    message = str(at(max(refused, key=_moment), "message") or "")
+    latest = max(refused, key=_moment)
+    if _moment(latest)[:_SECONDS] < max((_made(pod) for pod in workload.pods), default=""):
+        return None  # It has made one since.
+    message = _CONTROLLER.sub("", str(at(latest, "message") or ""), count=1)
     codes = " ".join(dict.fromkeys(_CODE.findall(message)))
     explain_it = f"; donjon explain {codes.split()[0]} says more" if codes else ""
     return Finding(
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind") or workload.kind), workload.maker),
-        found=f"its pods are refused: {_FRAME.sub('', message)}",
+        found=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
         why="the controller tries again and again with the same template, and says so only in its events",
         do=f"change {subject_of(workload.kind, workload.thing)} as the refusal says, and apply it again{explain_it}",
     )
@@ -75,24 +110,31 @@ def wanted(workload: Workload) -> int:
         case "DaemonSet":
             count = at(workload.thing, "status", "desiredNumberScheduled")
         case "Job":
-            count = 0 if at(workload.thing, "spec", "suspend") is True else at(workload.thing, "spec", "parallelism")
+            return _at_once(workload.thing)
         case _:
             count = at(workload.maker, "spec", "replicas")
     return count if isinstance(count, int) else 1
 
 
+def _at_once(job: JsonObject) -> int:
+    """How many pods of a Job there may be at a time."""
+    if at(job, "spec", "suspend") is True:
+        return 0
+    parallelism, completions, succeeded = (
+        at(job, "spec", "parallelism"),
+        at(job, "spec", "completions"),
+        at(job, "status", "succeeded"),
+    )
+    most = parallelism if isinstance(parallelism, int) else 1
+    left = completions - (succeeded if isinstance(succeeded, int) else 0) if isinstance(completions, int) else most
+    return max(min(most, left), 0)
+
+
 def _refused(workload: Workload) -> str:
-    return f"has {len(workload.pods)} of {wanted(workload)} pods: the others are refused before they are made"
+    return f"has {workload.alive} of {wanted(workload)} pods: the others are refused before they are made"
 
 
 def _nothing_made(workload: Workload, subject: str) -> Explanation:
-    ended = _ended(workload)
-    if ended is not None:
-        well = at(ended, "type") in {"Complete", "SuccessCriteriaMet"}
-        message = f": {at(ended, 'message')}" if at(ended, "message") else ""
-        return Explanation(
-            subject=subject, verdict=f"{'ended well' if well else 'failed'}; its pods are gone{message}", well=well
-        )
     if not wanted(workload):
         suspended = " (it is suspended)" if at(workload.thing, "spec", "suspend") is True else ""
         return Explanation(subject=subject, verdict=f"wants no pods now{suspended}, and has none", well=True)
@@ -117,6 +159,10 @@ def _ended(workload: Workload) -> JsonObject | None:
 def _revision(replica_set: JsonObject) -> int:
     said = at(replica_set, "metadata", "annotations", REVISION)
     return int(said) if isinstance(said, str) and said.isdecimal() else 0
+
+
+def _made(pod: JsonObject) -> str:
+    return str(at(pod, "metadata", "creationTimestamp") or "")[:_SECONDS]
 
 
 def _moment(event: JsonObject) -> str:

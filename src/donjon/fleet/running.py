@@ -1,0 +1,129 @@
+"""What is the matter with a pod that has its node: with its containers, its device, and the node under it."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from donjon.findings import Finding, Severity
+from donjon.fleet.commands import describe, logs, node_of, remake
+from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
+from donjon.fleet.reserved import amounts, held
+from donjon.kube.asks import epc_asked
+from donjon.kube.json import JsonObject, at, objects
+from donjon.kube.names import ENCLAVE, EPC
+
+WITHOUT_DEVICE = "RunsWithoutDevice"  # the agent's event
+_PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
+    """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
+    uid = at(pod, "metadata", "uid")
+    told = any(at(e, "reason") == WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in events)
+    wired = {
+        at(container, "name")
+        for field in ("initContainers", "containers")
+        for container in objects(at(pod, "spec", field))
+        if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
+    }
+    unwired = sorted(name for name, amount in epc_asked(pod).items() if amount and name not in wired)
+    if told or unwired:
+        yield Finding(
+            code="DJ020",
+            severity=Severity.ERROR,
+            subject=f"container {', '.join(unwired)}" if unwired else "container",
+            found=f"asked for EPC and runs without {ENCLAVE}",
+            why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
+            do=remake(pod),
+        )
+
+
+def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
+    """What became of its node since the pod came there; nothing where no node could be read."""
+    node = _node(pod, nodes)
+    if node is None:
+        if nodes:
+            yield _warning(
+                "DJ134",
+                pod,
+                found="it is not in the cluster any more",
+                why="nobody knows how the pod is: what is told of it is the last that its node said",
+                do=f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
+            )
+        return
+    (view,) = look(pod, (node,), ())
+    trouble = next((each.words for each in view.against if each.obstacle is Obstacle.NOT_READY), "")
+    if trouble:
+        yield _warning(
+            "DJ134",
+            pod,
+            found=trouble,
+            why="the pod stays, and its enclaves may be lost or not be made anew",
+            do=f"do what the reason says; kubectl describe node {node_of(pod)} has all of it",
+        )
+    if lacks_aesm(pod, node):
+        yield _warning(
+            "DJ136",
+            pod,
+            found="no AESM answers there any more, and it needs one",
+            why="it gets its quotes from AESM, so attestation fails in it",
+            do=f"start AESM on {node_of(pod)} again; its socket is /run/aesmd/aesm.socket",
+        )
+
+
+def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[JsonObject]) -> Iterator[Finding]:
+    """Whether the pods of its node hold more EPC than the node offers now: nobody takes from a pod what it has."""
+    offered = amounts(at(_node(pod, nodes), "status", "allocatable")).get(EPC)
+    holding = held(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
+    if offered is not None and holding > offered:
+        yield _warning(
+            "DJ153",
+            pod,
+            found=f"its pods hold {named(EPC, holding)} of EPC, and it offers {named(EPC, offered)} now",
+            why="they all stay, but the kernel pages EPC out, which slows every enclave there, and no pod that asks can come",
+            do=f"see why {node_of(pod)} offers less (kubectl describe node {node_of(pod)}), or end one of its pods",
+        )
+
+
+def stuck(pod: JsonObject) -> Iterator[Finding]:
+    """Containers that cannot start, in the kubelet's words."""
+    for status in _statuses(pod):
+        reason = at(status, "state", "waiting", "reason")
+        if isinstance(reason, str) and reason not in _PATIENT:
+            message = str(at(status, "state", "waiting", "message") or "")
+            name = str(at(status, "name"))
+            found = f"{name} waits: {reason}{f': {message}' if message else ''}"
+            yield of_container(name, found, logs(pod, name, previous=True) if "Loop" in reason else describe(pod))
+
+
+def ended(pod: JsonObject) -> Iterator[Finding]:
+    """Containers that ended with an error."""
+    for status in _statuses(pod):
+        code = at(status, "state", "terminated", "exitCode")
+        if code not in {None, 0}:
+            name, reason = str(at(status, "name")), at(status, "state", "terminated", "reason")
+            yield of_container(name, f"{name} ended with exit code {code} ({reason})", logs(pod, name))
+
+
+def of_container(name: str, found: str, do: str) -> Finding:
+    """A container's own trouble."""
+    return Finding(
+        code="DJ138",
+        severity=Severity.ERROR,
+        subject=f"container {name}".rstrip(),
+        found=found,
+        why="its place and its device are not the trouble",
+        do=do,
+    )
+
+
+def _node(pod: JsonObject, nodes: Sequence[JsonObject]) -> JsonObject | None:
+    return next((node for node in nodes if at(node, "metadata", "name") == node_of(pod)), None)
+
+
+def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
+    for field in ("initContainerStatuses", "containerStatuses"):
+        yield from objects(at(pod, "status", field))
+
+
+def _warning(code: str, pod: JsonObject, *, found: str, why: str, do: str) -> Finding:
+    return Finding(code=code, severity=Severity.WARNING, subject=f"node {node_of(pod)}", found=found, why=why, do=do)

@@ -1,0 +1,82 @@
+"""`donjon why` of pods that run: what became of the node under them, and static pods."""
+
+import pytest
+from tests.fleet.worlds import around, event, holding, node, pod, saying
+
+from donjon.fleet.why import explain
+from donjon.kube.json import JsonObject
+
+
+def codes(asked: JsonObject, *nodes: JsonObject, pods: tuple[JsonObject, ...] = ()) -> list[str]:
+    told = explain(asked, around(*nodes, pods=pods))
+    assert told.well
+    return [finding.code for finding in told.findings]
+
+
+RUNS = pod("6Gi", phase="Running", on="a")
+
+
+def test_a_pod_that_fits_on_its_node_is_told_without_a_word() -> None:
+    assert codes(RUNS, node("a"), pods=(RUNS, holding("2Gi", "a"), holding("8Gi", "b"))) == []
+
+
+def test_pods_that_hold_more_than_their_node_offers_now_are_told_of_and_stay() -> None:
+    told = explain(RUNS, around(node("a"), node("b", "32Gi"), pods=(RUNS, holding("3Gi", "a"))))
+    assert (told.well, [finding.code for finding in told.findings]) == (True, ["DJ153"])
+    assert "but node a: its pods hold 9Gi of EPC, and it offers 8Gi now" in told.verdict
+    assert "end one of its pods" in told.next_step
+
+
+def test_a_pod_larger_than_any_node_runs_and_is_not_said_to_wait_for_ever() -> None:
+    assert codes(pod("16Gi", name="big", phase="Running", on="a"), node("a"), pods=(pod("16Gi", phase="Running", on="a"),)) == [
+        "DJ153"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "words"),
+    [
+        ("SGXReady", "driver: gone [DJ011]", "not ready for enclaves: driver: gone [DJ011]"),
+        ("Ready", "Kubelet stopped posting node status.", "the node itself is not ready: Kubelet stopped posting"),
+    ],
+)
+def test_a_node_that_is_not_ready_any_more_is_told(kind: str, message: str, words: str) -> None:
+    broken = saying(node("a"), {"type": kind, "status": "False", "message": message})
+    told = explain(RUNS, around(broken, pods=(RUNS,)))
+    assert (told.well, [finding.code for finding in told.findings]) == (True, ["DJ134"])
+    assert words in told.verdict
+
+
+def test_a_node_that_is_not_ready_is_told_once_and_that_it_offers_nothing() -> None:
+    broken = saying(node("a", "0"), {"type": "SGXReady", "status": "False", "message": "[DJ011]"})
+    assert codes(RUNS, broken, pods=(RUNS,)) == ["DJ134", "DJ153"]
+
+
+def test_a_node_that_is_gone_is_told_where_nodes_can_be_seen() -> None:
+    assert codes(RUNS, node("b")) == ["DJ134"]
+    assert "not in the cluster any more" in explain(RUNS, around(node("b"))).verdict
+    assert codes(RUNS) == []
+
+
+def static(phase: str, status: JsonObject | None = None) -> JsonObject:
+    made = pod("1Mi", phase=phase, on="a", status=status)
+    owner: JsonObject = {"kind": "Node", "name": "a", "uid": "n"}
+    metadata: JsonObject = {
+        "name": "app-a",
+        "namespace": "shop",
+        "uid": "u",
+        "annotations": {"kubernetes.io/config.mirror": "x"},
+        "ownerReferences": [owner],
+    }
+    return made | {"metadata": metadata}
+
+
+def test_a_static_pod_is_not_to_be_deleted_but_its_file() -> None:
+    without = static("Running")
+    for told in (
+        explain(without, around(node("a"), events=(event("RunsWithoutDevice", without),))),
+        explain(static("Failed", {"reason": "OutOfsgx.intel.com/epc"}), around(node("a"))),
+    ):
+        assert not told.well
+        assert "take its file out of the folder of static pods on a and make it a DaemonSet" in told.next_step
+        assert "kubectl delete" not in told.next_step

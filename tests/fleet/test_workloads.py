@@ -1,0 +1,106 @@
+"""`donjon why` of workloads: whose words a refusal has, which events count, and which pods."""
+
+import pytest
+from tests.fleet.worlds import around, belonging, event, node, pod, workload
+
+from donjon.fleet.why import Explanation
+from donjon.fleet.workloads import Workload, explain_workload, wanted
+from donjon.kube.json import JsonObject
+
+OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"
+POLICY = "ValidatingAdmissionPolicy 'donjon-refuse' with binding 'donjon-refuse' denied request: "
+
+
+def told(thing: JsonObject, *pods: JsonObject, events: tuple[JsonObject, ...] = ()) -> Explanation:
+    made = Workload(kind=str(thing["kind"]), thing=thing, maker=thing, pods=pods)
+    return explain_workload(made, around(node("a"), pods=pods, events=events))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        f'Error creating: pods "train-x" is forbidden: {POLICY}',
+        f'create Pod train-0 in StatefulSet train failed error: pods "train-0" is forbidden: {POLICY}',
+        "Error creating: pods \"train-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' denied request: ",
+        'Error creating: admission webhook "pods.donjon.dev" denied the request: ',
+        "",
+    ],
+)
+def test_a_refusal_of_ours_is_told_in_its_own_words(frame: str) -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    (finding,) = told(thing, events=(event("FailedCreate", thing, f"{frame}{OURS}"),)).findings
+    assert finding.found == f"its pods are refused: {OURS}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'pods "train-x" is forbidden: exceeded quota: small, requested: requests.sgx.intel.com/epc=1Gi',
+        "pods \"train-x\" is forbidden: ValidatingAdmissionPolicy 'theirs' with binding 'theirs' denied request: no",
+        'admission webhook "theirs.example" denied the request: no',
+    ],
+)
+def test_a_refusal_of_somebody_elses_names_them(words: str) -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    (finding,) = told(thing, events=(event("FailedCreate", thing, f"Error creating: {words}"),)).findings
+    assert finding.found == f"its pods are refused: {words}"
+
+
+def created(made: JsonObject, moment: str, **metadata: str) -> JsonObject:
+    own = made["metadata"]
+    assert isinstance(own, dict)
+    return made | {"metadata": own | {"creationTimestamp": moment, **metadata}}
+
+
+@pytest.mark.parametrize(("moment", "code"), [("2026-11-23T12:00:01Z", "DJ132"), ("2026-11-23T11:59:59Z", "DJ131")])
+def test_an_event_that_is_older_than_the_newest_pod_is_told_no_more(moment: str, code: str) -> None:
+    thing = workload("StatefulSet", replicas=2)
+    first = created(belonging(pod("16Gi"), thing), moment)
+    refusal = event("FailedCreate", thing, OURS, "2026-11-23T12:00:00.123456Z")
+    assert [finding.code for finding in told(thing, first, events=(refusal,)).findings] == [code]
+
+
+EVICTED = pod("1Mi", phase="Failed", on="a", status={"reason": "Evicted"})
+LEAVING = created(pod("1Mi", phase="Running", on="a"), "", deletionTimestamp="x")
+
+
+@pytest.mark.parametrize("ended", [EVICTED, LEAVING])
+def test_a_pod_that_has_ended_is_none_of_those_wanted(ended: JsonObject) -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    after = told(thing, ended, events=(event("FailedCreate", thing, OURS),))
+    assert after.verdict == "has 0 of 1 pods: the others are refused before they are made"
+
+
+def job(condition: str) -> JsonObject:
+    return workload("Job", status={"conditions": [{"type": condition, "status": "True", "message": "its reason"}]})
+
+
+def test_a_job_that_ended_well_is_well_whatever_pods_it_lost_on_the_way() -> None:
+    after = told(job("Complete"), EVICTED, pod("1Mi", name="second", phase="Succeeded", on="a"))
+    assert (after.well, after.verdict) == (True, "ended well: its reason")
+
+
+def test_a_job_that_failed_is_told_by_the_pod_that_failed() -> None:
+    assert [finding.code for finding in told(job("Failed"), EVICTED).findings] == ["DJ137"]
+    assert told(job("Failed"), pod("1Mi", phase="Succeeded", on="a")).verdict == "failed: its reason"
+
+
+def test_a_pod_in_trouble_is_worse_off_than_one_on_its_way_out() -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    assert [finding.code for finding in told(thing, LEAVING, pod("16Gi", name="big")).findings] == ["DJ132"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "succeeded", "count"),
+    [
+        ({"parallelism": 3}, 0, 3),
+        ({"parallelism": 3, "completions": 2}, 0, 2),
+        ({"parallelism": 3, "completions": 5}, 4, 1),
+        ({"parallelism": 2, "completions": 2}, 2, 0),
+        ({}, 0, 1),
+        ({"parallelism": 2, "suspend": True}, 0, 0),
+    ],
+)
+def test_a_job_wants_as_many_pods_as_are_left_to_run(spec: JsonObject, succeeded: int, count: int) -> None:
+    thing = workload("Job", status={"succeeded": succeeded}) | {"spec": spec}
+    assert wanted(Workload(kind="Job", thing=thing, maker=thing, pods=())) == count
