@@ -1,7 +1,8 @@
 """A PCCS that has the collateral of one make-believe world, and answers as Intel's does."""
 
+import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,8 +10,10 @@ from threading import Thread
 from typing import TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
+from donjon.collateral.plan import PCK_CHAIN_HEADER
 from donjon.collateral.received import Collateral, files
 from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.machines import Tcb, pckcerts
 from donjon.simulation.intel.world import World
 
 Key: TypeAlias = str | tuple[str, str]  # a path, or a path and a FMSPC
@@ -48,6 +51,11 @@ def collateral(of: Collateral, of_tee: str) -> dict[Key, Reply]:
     }
 
 
+def certified(made: World, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> Reply:
+    """What Intel's service has of the world's machine."""
+    return 200, _chain(PCK_CHAIN_HEADER, _pck(made)[1]), pckcerts(made.setting, tcbs, unavailable)
+
+
 def _chain(header: str, chain: bytes) -> dict[str, str]:
     return {header: quote(chain.decode())}
 
@@ -62,10 +70,15 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None) -> Iterator[Pccs]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            pccs.asked.append((url.path, query))
-            usual = pccs.answers.get(url.path, (404, {}, b"no"))
-            status, headers, body = pccs.answers.get((url.path, query.get("fmspc", "")), usual)
+            self.tell(url.path, {name: values[0] for name, values in parse_qs(url.query).items()})
+
+        def do_POST(self) -> None:
+            self.tell(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def tell(self, path: str, query: dict[str, str]) -> None:
+            pccs.asked.append((path, query))
+            usual = pccs.answers.get(path, (404, {}, b"no"))
+            status, headers, body = pccs.answers.get((path, query.get("fmspc", "")), usual)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)

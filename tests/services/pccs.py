@@ -8,12 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx2
+from tests.collateral.machines import ENCRYPTED_PPID
 from tests.simulation.intel import MOMENT
 
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation import run
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
+from donjon.simulation.intel.machines import Tcb, tcbm
 
 V4 = "/sgx/certification/v4"
 CLIENT = httpx2.Limits(max_connections=20)
@@ -32,6 +34,22 @@ class Here:
     async def refresh(self, token: str) -> httpx2.Response:
         return await self.client.get(f"{self.address}{V4}/refresh", headers={"admin-token": token})
 
+    async def certificate(self, tcb: Tcb, **changes: str) -> httpx2.Response:
+        """As Intel's quote provider library asks."""
+        told = tcbm(tcb)
+        said = {
+            "qeid": "aa" * 16,
+            "encrypted_ppid": ENCRYPTED_PPID.hex(),
+            "cpusvn": told[:32],
+            "pcesvn": told[32:],
+            "pceid": "0000",
+        }
+        return await self.get(f"{V4}/pckcert", **{**said, **changes})
+
+    async def send(self, method: str, path: str, body: bytes = b"", **tokens: str) -> httpx2.Response:
+        told = {f"{who}-token": token for who, token in tokens.items()}
+        return await self.client.request(method, self.address + path, content=body, headers=told)
+
 
 def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment: datetime = MOMENT) -> AttestationSettings:
     anchor: Anchor = intel.INTEL if root is None else intel.anchor(root)
@@ -46,6 +64,7 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         upstream=upstream or None,
         anchor=anchor,
         admin_token_hash=None,
+        user_token_hash=None,
         moment=moment,
         drain=0.0,
         rate_limit=0,

@@ -111,7 +111,8 @@ def _crl(made: World) -> tuple[str, bytes]:
         ("/pckcrl", "ca=root", 400),
         ("/qe/identity", "update=", 400),
         ("/qve/identity", "", 404),
-        ("/platforms", "", 404),
+        ("/platforms", "", 401),
+        ("/appraisalpolicy", "fmspc=00606a000000", 404),
         ("/refresh", "", 401),
     ],
 )

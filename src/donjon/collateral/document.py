@@ -34,6 +34,7 @@ class Document:
     dated: datetime  # issueDate or thisUpdate
     evaluation_number: int  # 0 for CRLs
     expires: datetime  # when nextUpdate is, or the first certificate above it ends
+    serials: frozenset[int] = field(repr=False)  # of the certificates that a CRL names; none in others
 
 
 def prove_root_crl(answer: Answer, anchor: Anchor) -> tuple[Document, Crl]:
@@ -84,8 +85,10 @@ class _Read:
     """What of a proved text a cache goes by."""
 
     def __init__(self, stated: Crl | tcbinfo.TcbInfo | identity.QeIdentity | Members) -> None:
+        self.serials: frozenset[int] = frozenset()
         match stated:
             case Crl():
+                self.serials = stated.serials
                 self.dated, self.ends, self.number = stated.window.begins, stated.window.ends, 0
             case Members():
                 self.dated, self.ends = stated.date("issueDate"), stated.date("nextUpdate")
@@ -184,4 +187,5 @@ def _document(request: Request, answer: Answer, read: _Read, signer: Certificate
         dated=read.dated,
         evaluation_number=read.number,
         expires=min(read.ends, signer.window.ends),
+        serials=read.serials,
     )

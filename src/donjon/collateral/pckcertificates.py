@@ -64,6 +64,11 @@ def offered(text: bytes) -> Offered:
     return read(documents.parse_list(text, "pckcerts", MAX_CERTIFICATES))
 
 
+def single(text: bytes) -> tuple[bytes, ...]:
+    """The one certificate in an answer to `pckcert`; raises `Malformed` DJ204."""
+    return (pem.encode(pem.parse(text, 1)),)
+
+
 def read(entries: Sequence[Members]) -> Offered:
     """The certificates in those entries, each for the TCB that is stated of it; raises as `offered` does."""
     stated = [(each.octets("tcbm", 18).hex().upper(), each.text("cert")) for each in entries]

@@ -17,16 +17,15 @@ from donjon.collateral import document as documents
 from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.plan import Absent, Answer, Request
-from donjon.errors import DonjonError, Unavailable
+from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
+from donjon.services.attestation.fetches import Fetches
 from donjon.sgx.platform import Ca
 
 LOG = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests to the upstream
-AGAIN, AGAIN_ABSENT = 5.0, 60.0  # seconds until an upstream that failed, or that had none, is asked again for the same
-MAX_FAILURES = 4096  # as many are remembered
 SOONEST = timedelta(minutes=10)  # until a document is fetched again of which the upstream has no newer one
 AHEAD, SPREAD = 0.3, 0.2  # of a document's life before its end it is fetched again, and up to so much more
 
@@ -63,14 +62,17 @@ class Cache:
         seconds: Callable[[], float],
         chance: Callable[[], float],
         metrics: AttestationMetrics,
+        on_demand: bool = True,
     ) -> None:
-        """Offline without an upstream; `chance` is between 0 and 1, another each time."""
-        self._table, self._upstream, self._anchor, self._metrics = table, upstream, anchor, metrics
-        self._moment, self._seconds, self._chance = moment, seconds, chance
+        """Offline without an upstream; `chance` is between 0 and 1, another each time.
+
+        Where it is not on demand, only what is here is fetched again, and what `require` names.
+        """
+        self._table, self._upstream, self.anchor, self._metrics = table, upstream, anchor, metrics
+        self._moment, self._chance, self._on_demand = moment, chance, on_demand
         self._held: dict[str, Document] = {}
         self._due: dict[str, datetime] = {}
-        self._failures: dict[str, tuple[float, DonjonError]] = {}  # until when, on the clock of `seconds`
-        self._under_way: dict[str, asyncio.Task[Document]] = {}
+        self._fetches: Fetches[Document] = Fetches(seconds)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._revoked: Crl | None = None
 
@@ -81,6 +83,11 @@ class Cache:
             self._take(_ROOT.name(), partial(self._proved_root, root))
         for name, answer in stored.items():
             self._take(name, partial(self._read, name, answer))
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing is fetched."""
+        return self._upstream is None
 
     @property
     def held(self) -> Mapping[str, Document]:
@@ -99,6 +106,8 @@ class Cache:
         """
         name, moment = request.name(), self._moment()
         held = self._held.get(name)
+        if held is None and not self._on_demand:
+            raise Absent("DJ512", f"collateral: not here, and nothing is fetched on demand: {name}")
         if held is None or held.expires < moment:
             try:
                 return await self._fetched(request)
@@ -110,6 +119,53 @@ class Cache:
             self._begin(request)
         return held
 
+    async def require(self, request: Request) -> Document:
+        """The same, fetched also where nothing is fetched on demand."""
+        return await self.document(request) if request.name() in self._held else await self._fetched(request)
+
+    async def at_hand(self, request: Request) -> Document:
+        """The same, or the one that has ended where no other can be had: enough to choose by, not to be served."""
+        try:
+            return await self.require(request)
+        except Unavailable:
+            if (held := self._held.get(request.name())) is None:
+                raise
+            return held
+
+    async def revoked(self) -> Crl:
+        """What the root has revoked; raises as `document` does."""
+        await self.require(_ROOT)
+        if self._revoked is None:
+            raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
+        return self._revoked
+
+    def proved(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
+        """Documents that somebody brings, proved under the newest of the root's lists; raises as `prove_all` does.
+
+        Nothing is kept yet.
+        """
+        held = self._held.get(_ROOT.name())
+        here = {} if held is None else {_ROOT.name(): Answer(body=held.body, chain=held.chain)}
+        found = documents.prove_all({**here, **answers}, self.anchor)
+        if held is not None and found[_ROOT.name()].dated < held.dated:
+            found = documents.prove_all({**answers, **here}, self.anchor)
+        return found
+
+    async def take(self, found: Mapping[str, Document]) -> None:
+        """Keep and serve these, all or none, but for those that have ended or are older than what is here."""
+        moment = self._moment()
+        newer = {name: each for name, each in found.items() if each.expires >= moment and self._is_newer(each)}
+        if not newer:
+            return
+        await asyncio.to_thread(
+            self._table.write, {name: Answer(body=each.body, chain=each.chain) for name, each in newer.items()}
+        )
+        if (root := newer.get(_ROOT.name())) is not None:
+            self._proved_root(Answer(body=root.body, chain=root.chain))
+        for each in newer.values():
+            self._hold(each)
+        self._drop_revoked()
+
     async def refresh(self, *, everything: bool) -> None:
         """Fetch again all that is held, or what is due; raises the first error when all were tried."""
         moment = self._moment()
@@ -117,48 +173,30 @@ class Cache:
         if self._upstream is None:
             raise Absent("DJ512", "collateral: nothing is fetched in offline mode")
         if everything:
-            self._failures.clear()
+            self._fetches.forget()
         ended = await asyncio.gather(*map(self._fetched, wanted), return_exceptions=True)
         if failed := next((each for each in ended if isinstance(each, BaseException)), None):
             raise failed
 
     async def close(self) -> None:
         """Let go of what is under way."""
-        for task in tuple(self._under_way.values()):
-            task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._fetches.close()
 
     async def _fetched(self, request: Request) -> Document:
-        name = request.name()
-        if (failed := self._failed(name)) is not None:
-            raise type(failed)(failed.code, failed.message)
-        return await asyncio.shield(self._begin(request))
+        return await self._fetches.wait(request.name(), partial(self._told, request))
 
     def _failed(self, name: str) -> DonjonError | None:
         """How it failed a moment ago."""
-        until, error = self._failures.get(name, (0.0, None))
-        return error if until > self._seconds() else None
+        return self._fetches.failed(name)
 
-    def _begin(self, request: Request) -> asyncio.Task[Document]:
-        """One request for a document at a time, however many want it."""
-        name = request.name()
-        if name not in self._under_way:
-            task = asyncio.create_task(self._told(request))
-            task.add_done_callback(lambda ended: self._ended(name, ended))
-            self._under_way[name] = task
-        return self._under_way[name]
-
-    def _ended(self, name: str, task: asyncio.Task[Document]) -> None:
-        self._under_way.pop(name, None)
-        if not task.cancelled():
-            task.exception()  # Whoever waits has it; where nobody does, it was told already.
+    def _begin(self, request: Request) -> None:
+        self._fetches.begin(request.name(), partial(self._told, request))
 
     async def _told(self, request: Request) -> Document:
         name = request.name()
         try:
             found = await self._fetch(request)
         except DonjonError as error:
-            self._remember(name, error)
             self._metrics.fetched(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
             say(LOG, "collateral not fetched", level=level, document=name, code=error.code, error=error.message)
@@ -166,12 +204,6 @@ class Cache:
         self._metrics.fetched("")
         say(LOG, "collateral fetched", document=name, expires=found.expires.isoformat())
         return found
-
-    def _remember(self, name: str, error: DonjonError) -> None:
-        self._failures.pop(name, None)
-        while len(self._failures) >= MAX_FAILURES:
-            del self._failures[next(iter(self._failures))]
-        self._failures[name] = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN), error
 
     async def _fetch(self, request: Request) -> Document:
         answer = await self._ask(request)
@@ -185,7 +217,7 @@ class Cache:
         return found
 
     async def _fetch_root(self, chain: bytes, body: bytes) -> Document:
-        found, revoked = documents.prove_root_crl(Answer(body=body, chain=chain), self._anchor)
+        found, revoked = documents.prove_root_crl(Answer(body=body, chain=chain), self.anchor)
         await self._keep(found)
         self._hold(found)
         self._revoked = revoked
@@ -201,10 +233,10 @@ class Cache:
     def _proved(self, request: Request, answer: Answer) -> Document:
         if self._revoked is None:
             raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
-        return documents.prove(request, answer, self._revoked, self._anchor)
+        return documents.prove(request, answer, self._revoked, self.anchor)
 
     def _proved_root(self, answer: Answer) -> Document:
-        found, self._revoked = documents.prove_root_crl(answer, self._anchor)
+        found, self._revoked = documents.prove_root_crl(answer, self.anchor)
         return found
 
     async def _keep(self, found: Document) -> None:
@@ -215,12 +247,20 @@ class Cache:
             raise Unavailable("DJ514", f"collateral: the upstream has only what ended {found.expires:%FT%TZ}: {name}")
         await asyncio.to_thread(self._table.write, {name: Answer(body=found.body, chain=found.chain)})
 
+    def _is_newer(self, found: Document) -> bool:
+        try:
+            documents.check_not_older(found, self._held.get(found.request.name()))
+        except Untrusted as error:
+            say(LOG, "older collateral not taken", document=found.request.name(), code=error.code)
+            return False
+        return True
+
     def _hold(self, found: Document) -> None:
         name = found.request.name()
         self._held[name] = found
         ahead = found.expires - (found.expires - found.dated) * (AHEAD + SPREAD * self._chance())
         self._due[name] = max(ahead, self._moment() + SOONEST)
-        self._failures.pop(name, None)
+        self._fetches.forget(name)
         self._metrics.holds(name, found.expires)
 
     def _read(self, name: str, answer: Answer) -> Document:

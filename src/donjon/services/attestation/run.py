@@ -7,10 +7,9 @@ time, close.
 import asyncio
 import logging
 import os
-import random
 import signal
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,6 @@ from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.oidc.issuers import Issuer
-from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
@@ -39,11 +37,11 @@ from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
 from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.callers import Callers
 from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa
-from donjon.services.attestation.pccs import Pccs
 from donjon.services.attestation.proofs import Proofs
 from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.ready import ReadyCollateral
@@ -96,23 +94,14 @@ async def serve(
         database = Database(settings.database)
         stack.callback(database.close)
         database.migrate()
-        upstream = stack.enter_context(pcs.opened(settings.upstream)) if settings.mode is Mode.LAZY else None
-        cache = Cache(
-            table=CollateralTable(database),
-            upstream=upstream,
-            anchor=settings.anchor,
-            moment=judging,
-            seconds=clock.monotonic,
-            chance=random.random,
-            metrics=metrics,
-        )
-        cache.load()
-        application: Application = Starlette(routes=Pccs(cache, metrics, settings.admin_token_hash).routes())
+        upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
+        caching = Caching(settings, database, upstream, judging, metrics)
+        application: Application = Starlette(routes=caching.routes())
         keys = {each.name: await _keys(each, now) for each in settings.instances}
         if keys:
             journal = Journal(database, writer=fresh_writer(), moment=now)
             stack.callback(journal.close)
-            table, collateral = InstanceTable(database), ReadyCollateral(cache, settings.anchor)
+            table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
             maa = Maa(instances, await _callers(settings, now, stack), collateral, journal, clocks, metrics)
@@ -120,9 +109,9 @@ async def serve(
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)
-        probes = ProbeServer(_probes(metrics, cache, database, stopped), host=settings.probes[0], port=settings.probes[1])
+        probes = ProbeServer(_probes(metrics, caching.cache, database, stopped), host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
-        looking = asyncio.gather(_refresh(cache), _look(keys.values()))
+        looking = asyncio.gather(_refresh(caching), _look(keys.values()))
         try:
             await probes.start()
             port = await server.start()
@@ -134,7 +123,7 @@ async def serve(
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             await server.close(LAST_ANSWERS)
-            await cache.close()
+            await caching.close()
             await probes.close()
             say(LOG, "attestation service stopped")
 
@@ -182,12 +171,11 @@ async def _look(keys: Iterable[Ring]) -> None:
             await each.look()
 
 
-async def _refresh(cache: Cache) -> None:
+async def _refresh(caching: Caching) -> None:
     """Look now and then at what nobody asks for."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        with suppress(DonjonError):  # Told where it happened.
-            await cache.refresh(everything=False)
+        await caching.look()
 
 
 def _announce(settings: AttestationSettings) -> None:

@@ -25,9 +25,10 @@ _HASH = re.compile(r"[0-9A-Fa-f]{128}", re.ASCII)
 
 
 class Mode(StrEnum):
-    """Whether collateral that is not here is fetched."""
+    """Whether collateral that is not here is fetched: when somebody asks for it, when a platform registers, or never."""
 
     LAZY = "lazy"
+    REQUEST = "request"
     OFFLINE = "offline"
 
 
@@ -52,6 +53,7 @@ class AttestationSettings:
     upstream: str | None  # `None`: Intel's own service
     anchor: Anchor
     admin_token_hash: bytes | None  # SHA-512
+    user_token_hash: bytes | None  # 〃
     moment: datetime | None  # at which collateral is judged, instead of now
     drain: float  # seconds between being told to stop and closing
     instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
@@ -147,10 +149,11 @@ SETTINGS: Mapping[str, Setting] = {
     "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),
     "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
     "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."),
-    "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; offline: fetch nothing."),
+    "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."),
     "upstream": Setting(_upstream, "", "A PCCS to fetch from; Intel's own service, else."),
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
+    "user-token-hash": Setting(_hash, "", "The same of the token with which platforms register."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
     "rate-limit": Setting(_count, "100", "Requests to instances a second, of one address or caller; 0: any number."),
     "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),

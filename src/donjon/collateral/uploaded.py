@@ -1,0 +1,137 @@
+"""What an administrator brings to a cache: PCK certificates of platforms, and the collateral that belongs to them.
+
+Source: intel/confidential-computing.tee.dcap.pccs, service/services/pccs_schemas.js (version 4) and platformCollateralService.js;
+PccsAdminTool, which writes such files. Appraisal policies are left out: nobody signs them.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from donjon.collateral import documents, pckcertificates, plan, platforms
+from donjon.collateral.documents import Members
+from donjon.collateral.highwater import Channel
+from donjon.collateral.plan import Answer, Request
+from donjon.collateral.platforms import Registration, StoredPlatform
+from donjon.errors import Malformed
+from donjon.pki import pck, pem
+from donjon.sgx.platform import Ca, Tee
+
+MAX_UPLOAD = 2 << 20  # bytes
+MAX_PLATFORMS = 1000  # of one upload
+
+_VERSION = 4
+_PCK_CHAIN = plan.PCK_CHAIN_HEADER
+_TCB_CHAIN, _IDENTITY_CHAIN = "TCB-Info-Issuer-Chain", "SGX-Enclave-Identity-Issuer-Chain"
+_CRLS = {"processorCrl": Ca.PROCESSOR, "platformCrl": Ca.PLATFORM}
+_TEES = {"sgx_tcbinfo": Tee.SGX, "tdx_tcbinfo": Tee.TDX}
+_CHANNELS = {"": Channel.STANDARD, "_early": Channel.EARLY}
+_IDENTITIES: Mapping[str, Callable[[Channel], Request]] = {
+    "qeidentity": lambda channel: plan.qe_identity(Tee.SGX, channel),
+    "tdqeidentity": lambda channel: plan.qe_identity(Tee.TDX, channel),
+    "qveidentity": plan.qve_identity,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """All of it; nothing is proved."""
+
+    answers: Mapping[str, Answer]  # by the names of their requests
+    platforms: tuple[StoredPlatform, ...]
+
+
+def parse(text: bytes, moment: datetime) -> Uploaded:
+    """What an upload of that moment holds.
+
+    Raises `Malformed` DJ204, DJ205, DJ208, DJ210 or DJ211, and DJ575 for certificates without what belongs to them; `Untrusted`
+    DJ570 for a certificate that is said to be for another TCB.
+    """
+    whole = documents.parse(text, "upload", MAX_UPLOAD)
+    brought = whole.member("collaterals")
+    if brought.number("version", _VERSION) != _VERSION:
+        raise Malformed("DJ211", f"{brought.subject}: version: expected {_VERSION}: the documents of others have another form")
+    said = [platforms.registration(each) for each in _bounded(whole, "platforms", MAX_PLATFORMS)]
+    certified = _bounded(brought, "pck_certs", MAX_PLATFORMS)
+    found = tuple(_platform(each, brought.member("certificates"), said, moment) for each in certified)
+    return Uploaded(answers=dict(_answers(brought)), platforms=found)
+
+
+def _bounded(owner: Members, name: str, count: int) -> list[Members]:
+    """The objects of a list, which may be empty."""
+    value = owner.content.get(name)
+    if isinstance(value, list) and len(value) <= count:
+        return owner.members(name) if value else []
+    raise Malformed("DJ211", f"{owner.subject}: {name}: expected a list of at most {count} objects")
+
+
+def _platform(entry: Members, chains: Members, said: list[Registration], moment: datetime) -> StoredPlatform:
+    offered = pckcertificates.read(_bounded(entry, "certs", pckcertificates.MAX_CERTIFICATES))
+    if not offered.certificates:
+        raise Malformed("DJ575", f"{entry.subject}: a platform without PCK certificates")
+    stated = platforms.registration(entry)
+    return StoredPlatform(
+        registration=next((each for each in said if each.name == stated.name), stated),
+        certificates=offered.certificates,
+        chain=_chain(chains, pck.claimed(pem.parse(offered.certificates[0], 1)[0]).ca),
+        fetched=moment,
+        unavailable=offered.unavailable,
+        whole=True,
+    )
+
+
+def _chain(chains: Members, ca: Ca) -> bytes:
+    """The issuers of what that authority signed."""
+    listed = chains.member(_PCK_CHAIN)
+    if not listed.content.get(ca.upper()):
+        raise Malformed("DJ575", f"{listed.subject}: no {ca.upper()}, expected the chain of who issued the PCK certificates")
+    return documents.unescaped(listed.text(ca.upper()))
+
+
+def _answers(brought: Members) -> Iterator[tuple[str, Answer]]:
+    chains = brought.member("certificates")
+    for request, body, chain in (*_tcb_infos(brought, chains), *_identities(brought, chains), *_lists(brought, chains)):
+        yield request.name(), Answer(body=body, chain=chain)
+
+
+def _tcb_infos(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
+    for entry in _bounded(brought, "tcbinfos", MAX_PLATFORMS):
+        for (name, tee), (ending, channel) in ((each, to) for each in _TEES.items() for to in _CHANNELS.items()):
+            if entry.content.get(name + ending) is not None:
+                request = plan.tcb_info(tee, entry.octets("fmspc", 6), channel)
+                yield request, _signed_text(entry.member(name + ending)), documents.unescaped(chains.text(_TCB_CHAIN))
+
+
+def _signed_text(document: Members) -> bytes:
+    """The document as Intel signs it, which is how its own cache writes it: without spaces, in its order."""
+    return json.dumps(document.content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _identities(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
+    for (name, request), (ending, channel) in ((each, to) for each in _IDENTITIES.items() for to in _CHANNELS.items()):
+        if brought.content.get(name + ending):
+            text = brought.text(name + ending).encode("utf-8", "replace")
+            yield request(channel), text, documents.unescaped(chains.text(_IDENTITY_CHAIN))
+
+
+def _lists(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
+    listed = brought.member("pckcacrl") if brought.content.get("pckcacrl") is not None else Members("pckcacrl", {})
+    for name, ca in _CRLS.items():
+        if listed.content.get(name):
+            yield plan.pck_crl(ca), _hexadecimal(listed, name), _chain(chains, ca)
+    if brought.content.get("rootcacrl"):
+        any_chain = next((each for each in _every_chain(chains)), None)
+        if any_chain is None:
+            raise Malformed("DJ575", f"{chains.subject}: the root's revocation list without any chain that ends in the root")
+        yield plan.root_ca_crl(), _hexadecimal(brought, "rootcacrl"), any_chain
+
+
+def _every_chain(chains: Members) -> Iterator[bytes]:
+    listed = chains.member(_PCK_CHAIN)
+    yield from (_chain(chains, ca) for ca in Ca if listed.content.get(ca.upper()))
+    yield from (documents.unescaped(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
+
+
+def _hexadecimal(owner: Members, name: str) -> bytes:
+    return owner.octets(name, (len(owner.text(name)) + 1) // 2)

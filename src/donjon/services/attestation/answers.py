@@ -1,0 +1,156 @@
+"""How the cache's routes answer: statuses, headers and encodings as the clients of Intel's PCCS expect them.
+
+Source: intel/confidential-computing.tee.dcap.pccs, service/constants and middleware. Errors are plain text. Of a parameter that
+stands twice, the first is taken. Every answer has a `Request-ID`, which the log has where a mistake of ours is told.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from itertools import count
+from urllib.parse import parse_qsl, quote
+
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.collateral.plan import Absent
+from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+
+LOG = logging.getLogger(__name__)
+
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+OK, BAD, UNAUTHORIZED, NO_DATA, GONE, TOO_LARGE = 200, 400, 401, 404, 410, 413
+INTEGRITY, UNKNOWN_PLATFORM, NO_CERTIFICATES, OURS, UPSTREAM, UNAVAILABLE = 460, 461, 462, 500, 502, 503
+
+MAX_FAMILIES = 256  # in one request
+
+_ABSENT: Mapping[str, tuple[int, str]] = {
+    "DJ571": (NO_DATA, "platform: none of its PCK certificates fits its TCB"),
+    "DJ572": (UNKNOWN_PLATFORM, "platform: not known here"),
+    "DJ573": (NO_CERTIFICATES, "platform: Intel has none of its PCK certificates now"),
+    "DJ574": (NO_DATA, "platform: without an encrypted PPID or a manifest it cannot be asked for"),
+}
+_OURS: Mapping[str, str] = {"DJ502": "service: its database is away", "DJ576": "service: as many platforms as may be kept"}
+_FAMILY = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
+_QUERY = "donjon.query"  # where the scope keeps what it was parsed into
+_UNRESERVED = "!~*'()"  # what Intel's servers leave as it is beyond letters, digits and "-_."
+
+Handler = Callable[[Asked], Awaitable[Response]]
+
+
+class Wrong(Exception):
+    """A request that is not answered as asked."""
+
+    def __init__(self, message: str, status: int = BAD, code: str = "DJ516") -> None:
+        super().__init__(message)
+        self.status, self.message, self.code = status, message, code
+
+
+class Identified(Response):
+    """An answer that is told apart from all others; it may be given many times."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as Starlette calls it.
+        """Send it, with a `Request-ID` of its own."""
+        headers = [*self.raw_headers, (b"request-id", _identity(scope))]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def answering(route: str, handler: Handler, metrics: AttestationMetrics) -> Handler:
+    """The handler, its errors answered and its answers counted."""
+
+    async def answer(asked: Asked) -> Response:
+        try:
+            response = await handler(asked)
+        except Wrong as wrong:
+            response = refusal(wrong.status, wrong.message, wrong.code)
+        except Exception as error:  # noqa: BLE001 - whatever happens, there is an answer.
+            response = _failed(error, asked.scope)
+        metrics.answered(route, response.status_code)
+        return response
+
+    return answer
+
+
+def first(asked: Asked, name: str) -> str | None:
+    """A parameter."""
+    if _QUERY not in asked.scope:
+        told = parse_qsl(asked.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        asked.scope[_QUERY] = dict(reversed(told))
+    value: str | None = asked.scope[_QUERY].get(name)
+    return value
+
+
+def families(told: list[str]) -> list[bytes]:
+    """FMSPCs in hexadecimal; raises `Wrong` for anything else."""
+    found = [each.strip() for each in told]
+    if len(found) > MAX_FAMILIES or not all(map(_FAMILY.fullmatch, found)):
+        raise Wrong(f"expected up to {MAX_FAMILIES} FMSPCs of 12 hexadecimal digits")
+    return [bytes.fromhex(each) for each in found]
+
+
+@lru_cache(maxsize=512)
+def signed(body: bytes, kind: str, header: str = "", chain: bytes = b"") -> Response:
+    """What Intel signed, with the chain of its signer; made once for each document: many ask for the same few."""
+    return Identified(body, OK, {**({header: escaped(chain)} if header else {}), "content-type": kind})
+
+
+def escaped(chain: bytes) -> str:
+    """Certificates in PEM as they stand in a header."""
+    return quote(chain, safe=_UNRESERVED)
+
+
+def done(text: str) -> Response:
+    """What was asked for was done."""
+    return Identified(f"{text}\n", OK, {"content-type": TEXT})
+
+
+def refusal(status: int, message: str, code: str) -> Response:
+    """What was asked for is not answered."""
+    return Identified(f"{message} [{code}]\n", status, {"content-type": TEXT})
+
+
+def check_token(asked: Asked, header: str, expected: bytes | None, code: str) -> None:
+    """Raises `Wrong` unless the header has the token of which this is the SHA-512."""
+    token = asked.headers.get(header, "")
+    digest = hashlib.sha512(token.encode("latin-1")).digest()
+    if not token or expected is None or not hmac.compare_digest(digest, expected):
+        raise Wrong(f"{header}: it is missing or not the one that is expected", UNAUTHORIZED, code)
+
+
+def brought(error: DonjonError) -> Wrong:
+    """Why what somebody brought is not taken: he may know."""
+    return Wrong(error.message, INTEGRITY if isinstance(error, Untrusted) else BAD, error.code)
+
+
+def _failed(error: Exception, scope: Scope) -> Response:
+    """Who asks is told which kind of failure it is; the log has the rest."""
+    match error:
+        case Absent(code=code):
+            status, message = _ABSENT.get(code, (NO_DATA, "collateral: there is none"))
+            return refusal(status, message, code if code in _ABSENT else "DJ512")
+        case Unavailable(code=code) if code in _OURS:
+            return refusal(UNAVAILABLE, _OURS[code], code)
+        case Unavailable(code=code) | Untrusted(code=code) | Malformed(code=code):
+            return refusal(UPSTREAM, "collateral: the upstream gives none that can be served", code)
+    identity = _identity(scope).decode()
+    LOG.error("a mistake in Donjon; please report it", exc_info=error, extra={"fields": {"request": identity}})
+    return refusal(OURS, "service: it could not answer; its log says more", "DJ517")
+
+
+_PROCESS, _NUMBERS = secrets.token_hex(8), count(1)
+_IDENTITY = "donjon.identity"
+
+
+def _identity(scope: Scope) -> bytes:
+    """32 hexadecimal digits: which process, and which of its answers."""
+    if _IDENTITY not in scope:
+        scope[_IDENTITY] = b"%s%016x" % (_PROCESS.encode(), next(_NUMBERS))
+    found: bytes = scope[_IDENTITY]
+    return found

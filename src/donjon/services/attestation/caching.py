@@ -1,0 +1,84 @@
+"""The cache of collateral as a part of the service: documents, platforms, their routes, and looking after them."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from starlette.routing import Route
+
+from donjon.adapters import clock
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.platforms import PlatformTable
+from donjon.errors import DonjonError
+from donjon.services.attestation.cache import Cache, Upstream
+from donjon.services.attestation.issuer import Issuer
+from donjon.services.attestation.pccs import Pccs
+from donjon.services.attestation.platformroutes import PlatformRoutes
+from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.settings import AttestationSettings, Mode
+
+
+class Caching:
+    """All of it."""
+
+    def __init__(
+        self,
+        settings: AttestationSettings,
+        database: Database,
+        upstream: Upstream | None,
+        moment: Callable[[], datetime],
+        metrics: AttestationMetrics,
+    ) -> None:
+        """What is stored is read, each document proved; raises `Unavailable` where it cannot be read."""
+        on_demand = settings.mode is Mode.LAZY
+        self.cache = Cache(
+            table=CollateralTable(database),
+            upstream=upstream,
+            anchor=settings.anchor,
+            moment=moment,
+            seconds=clock.monotonic,
+            chance=random.random,
+            metrics=metrics,
+            on_demand=on_demand or settings.mode is Mode.OFFLINE,
+        )
+        self.cache.load()
+        self.platforms = Platforms(
+            cache=self.cache,
+            table=PlatformTable(database),
+            issuer=None if upstream is None else Issuer(upstream, is_cache=settings.upstream is not None),
+            on_demand=on_demand,
+            moment=moment,
+            seconds=clock.monotonic,
+            chance=random.random,
+            metrics=metrics,
+        )
+        self._settings, self._metrics, self._at = settings, metrics, moment
+
+    def routes(self) -> list[Route]:
+        """Of documents and of platforms."""
+        settings = self._settings
+        of_platforms = PlatformRoutes(
+            self.cache,
+            self.platforms,
+            self._metrics,
+            moment=self._at,
+            admin_token_hash=settings.admin_token_hash,
+            user_token_hash=settings.user_token_hash,
+        )
+        documents = Pccs(self.cache, self._metrics, settings.admin_token_hash, self.platforms)
+        return [*documents.routes(), *of_platforms.routes()]
+
+    async def look(self) -> None:
+        """Fetch again what nobody asks for and what is due."""
+        with suppress(DonjonError):  # Told where it happened.
+            await self.cache.refresh(everything=False)
+        with suppress(DonjonError):
+            await self.platforms.look()
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        await self.platforms.close()
+        await self.cache.close()

@@ -1,0 +1,70 @@
+"""What is being fetched, each thing once however many want it; what failed a moment ago is left alone for a while."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from donjon.collateral.plan import Absent
+from donjon.errors import DonjonError
+
+AGAIN, AGAIN_ABSENT = 5.0, 60.0  # seconds until an upstream that failed, or that had none, is asked again for the same
+MAX_FAILURES = 4096  # as many are remembered
+
+T = TypeVar("T")
+
+
+class Fetches(Generic[T]):
+    """Of one kind of thing, by its name."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        """The clock is one that only goes on."""
+        self._seconds = seconds
+        self._failures: dict[str, tuple[float, DonjonError]] = {}  # until when
+        self._under_way: dict[str, asyncio.Task[T]] = {}
+
+    async def wait(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What is fetched; raises what fetching raises, or raised a moment ago."""
+        if (failed := self.failed(name)) is not None:
+            raise type(failed)(failed.code, failed.message)
+        return await asyncio.shield(self.begin(name, fetch))
+
+    def failed(self, name: str) -> DonjonError | None:
+        """How it failed a moment ago."""
+        until, error = self._failures.get(name, (0.0, None))
+        return error if until > self._seconds() else None
+
+    def begin(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """The one task that fetches it."""
+        if name not in self._under_way:
+            task = asyncio.create_task(self._remembered(name, fetch))
+            task.add_done_callback(lambda ended: self._ended(name, ended))
+            self._under_way[name] = task
+        return self._under_way[name]
+
+    def forget(self, name: str | None = None) -> None:
+        """It may be asked for at once, or everything may."""
+        if name is None:
+            self._failures.clear()
+        else:
+            self._failures.pop(name, None)
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        for task in tuple(self._under_way.values()):
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _remembered(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await fetch()
+        except DonjonError as error:
+            self._failures.pop(name, None)
+            while len(self._failures) >= MAX_FAILURES:
+                del self._failures[next(iter(self._failures))]
+            self._failures[name] = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN), error
+            raise
+
+    def _ended(self, name: str, task: asyncio.Task[T]) -> None:
+        self._under_way.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # Whoever waits has it; where nobody does, it was told already.

@@ -1,0 +1,302 @@
+"""Platforms and their PCK certificates: fetched, proved, kept, and the best one selected for the TCB that a platform has.
+
+What is served was proved under the pinned root, is within its validity, and is not on its authority's list of revoked ones as it
+was last seen. Nothing that names a machine is logged.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.collateral import pckcertificates, plan, tcbinfo
+from donjon.collateral.document import Document
+from donjon.collateral.highwater import Channel
+from donjon.collateral.pckcertificates import PckCertificate
+from donjon.collateral.plan import Absent
+from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
+from donjon.collateral.received import unwrapped
+from donjon.collateral.selection import Tcb, select
+from donjon.errors import DonjonError, Unavailable
+from donjon.pki.crl import Crl
+from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.fetches import Fetches
+from donjon.services.attestation.issuer import Issuer
+from donjon.sgx.platform import Tee
+
+LOG = logging.getLogger(__name__)
+
+MAX_REMEMBERED, MAX_TCBS = 1024, 16  # platforms in memory, and selections of each
+FETCHED_AGAIN, SPREAD = timedelta(days=20), timedelta(days=10)  # after it was fetched, each platform at a moment of its own
+AT_A_LOOK = 100  # platforms that are fetched again when nobody asks
+
+
+class Table(Protocol):
+    """Where platforms outlive the process; it is called in threads, and everything raises `Unavailable` DJ502."""
+
+    def read(self, name: Name) -> StoredPlatform | None:
+        """The one of that name."""
+
+    def all(self, fmspcs: Sequence[bytes] = ()) -> list[StoredPlatform]:
+        """Those of these families, or every one."""
+
+    def fetched_before(self, moment: datetime, count: int) -> list[Name]:
+        """That many at most whose certificates were fetched before then."""
+
+    def write(self, platforms: Sequence[KnownPlatform]) -> None:
+        """Keep these, all or none, and let them wait no longer."""
+
+    def register(self, registration: Registration) -> None:
+        """Let this one wait for its certificates."""
+
+    def waiting(self) -> list[Registration]:
+        """Those that wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A PCK certificate, and what is told with it."""
+
+    certificate: PckCertificate
+    known: KnownPlatform
+
+
+@dataclass(slots=True, kw_only=True)
+class _Selected:
+    """What was selected, and by what."""
+
+    issued: Issued
+    levels: Document
+    revoked: Document
+
+
+@dataclass(slots=True, kw_only=True)
+class _Remembered:
+    """A platform in memory."""
+
+    known: KnownPlatform
+    under: Crl  # the root's list under which it was proved
+    due: datetime
+    selected: "OrderedDict[Tcb, _Selected]" = field(default_factory=OrderedDict)
+    asked: set[Tcb] = field(default_factory=set)  # for which the upstream was asked, where it gives one certificate at a time
+
+    def lacks(self, tcb: Tcb) -> bool:
+        """Whether there may be a better certificate for that TCB than those that were given one by one."""
+        if self.known.stored.whole or tcb in self.asked or len(self.asked) >= MAX_TCBS:
+            return False
+        return all(each.tcb != tcb for each in self.known.proved.certificates)
+
+
+class Platforms:
+    """All of one cache."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        table: Table,
+        issuer: Issuer | None,
+        on_demand: bool,
+        moment: Callable[[], datetime],
+        seconds: Callable[[], float],
+        chance: Callable[[], float],
+        metrics: AttestationMetrics,
+    ) -> None:
+        """Offline without one who issues; what is not on demand is fetched for those alone that register."""
+        self._cache, self._table, self._issuer, self._on_demand = cache, table, issuer, on_demand
+        self._moment, self._chance, self._metrics = moment, chance, metrics
+        self._fetches: Fetches[_Remembered] = Fetches(seconds)
+        self._remembered: OrderedDict[Name, _Remembered] = OrderedDict()
+
+    async def certificate(self, asked: Registration, tcb: Tcb) -> Issued:
+        """The PCK certificate that the platform should use.
+
+        Raises `Absent` DJ571 where none fits, DJ572 for a platform that is not known, DJ573 and DJ574 where none can be had;
+        and what fetching and proving raise.
+        """
+        found = await self._found(asked.name)
+        if found is None:
+            if not self._on_demand:
+                raise Absent("DJ572", "platform: not known here; it has to be registered")
+            found = await self._fetched(asked)
+        elif self._issuer is not None:
+            found = await self._fresher(found, asked, tcb)
+        return await self._select(found, tcb)
+
+    async def register(self, registration: Registration) -> KnownPlatform | None:
+        """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""
+        found = await self._found(registration.name)
+        if found is not None and registration.manifest in {None, found.known.stored.registration.manifest}:
+            return found.known
+        if not self._on_demand:
+            await asyncio.to_thread(self._table.register, registration)
+        if self._issuer is None:
+            return None
+        return (await self._fetched(registration)).known
+
+    async def waiting(self) -> list[Registration]:
+        """Those that wait for their certificates."""
+        return await asyncio.to_thread(self._table.waiting)
+
+    async def kept(self, fmspcs: Sequence[bytes]) -> list[StoredPlatform]:
+        """Those of these families that have them, or every one."""
+        return await asyncio.to_thread(self._table.all, fmspcs)
+
+    def proved(self, brought: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
+        """Platforms that somebody brings, each proved; raises as `pckcertificates.prove` does. Nothing is kept yet."""
+        return [self._proved(each, revoked) for each in brought]
+
+    async def take(self, known: Sequence[KnownPlatform]) -> None:
+        """Keep and serve these, all or none."""
+        await asyncio.to_thread(self._table.write, known)
+        for each in known:
+            self._remembered.pop(each.stored.registration.name, None)
+
+    async def refresh(self, names: Sequence[Name]) -> None:
+        """Fetch the certificates of these again; raises the first error when all were tried."""
+        if self._issuer is None:
+            raise Absent("DJ512", "platforms: nothing is fetched in offline mode")
+        self._fetches.forget()
+        ended = await asyncio.gather(*map(self._again, names), return_exceptions=True)
+        if failed := next((each for each in ended if isinstance(each, BaseException)), None):
+            raise failed
+
+    async def look(self) -> None:
+        """Fetch again what was fetched longest ago, if it is due."""
+        if self._issuer is not None:
+            due = self._moment() - FETCHED_AGAIN - SPREAD
+            await self.refresh(await asyncio.to_thread(self._table.fetched_before, due, AT_A_LOOK))
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        await self._fetches.close()
+
+    async def _found(self, name: Name) -> _Remembered | None:
+        """The one of that name, proved under the root's newest list."""
+        remembered = self._remembered.get(name)
+        stored = await asyncio.to_thread(self._table.read, name) if remembered is None else remembered.known.stored
+        if stored is None:
+            return None
+        revoked = await self._cache.revoked()
+        if remembered is not None and remembered.under is revoked:
+            return remembered
+        try:
+            return self._remember(self._proved(stored, revoked), revoked)
+        except DonjonError as error:
+            say(LOG, "stored platform not served", level=logging.ERROR, code=error.code, error=error.message)
+            return None
+
+    async def _fresher(self, found: _Remembered, asked: Registration, tcb: Tcb) -> _Remembered:
+        """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
+        merged = _merged(replace(asked, tcb=tcb), found.known.stored.registration)
+        if found.lacks(tcb):
+            found.asked.add(tcb)
+            try:
+                return await self._fetched(merged)
+            except Unavailable:
+                return found
+        if found.due < self._moment() and self._fetches.failed(_text(asked.name)) is None:
+            self._fetches.begin(_text(asked.name), partial(self._told, merged))
+        return found
+
+    async def _again(self, name: Name) -> None:
+        found = await self._found(name)
+        if found is not None:
+            await self._fetched(found.known.stored.registration)
+
+    async def _fetched(self, registration: Registration) -> _Remembered:
+        return await self._fetches.wait(_text(registration.name), partial(self._told, registration))
+
+    async def _told(self, registration: Registration) -> _Remembered:
+        try:
+            found = await self._fetch(registration)
+        except DonjonError as error:
+            self._metrics.fetched(error.code)
+            level = logging.INFO if isinstance(error, Absent) else logging.WARNING
+            say(LOG, "PCK certificates not fetched", level=level, code=error.code, error=error.message)
+            raise
+        self._metrics.fetched("")
+        fmspc, certificates = found.known.proved.fmspc.hex(), len(found.known.proved.certificates)
+        say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
+        return found
+
+    async def _fetch(self, registration: Registration) -> _Remembered:
+        if self._issuer is None:
+            raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
+        stored = await self._issuer.certificates(registration, self._moment())
+        revoked = await self._cache.revoked()
+        before = None if stored.whole else await asyncio.to_thread(self._table.read, registration.name)
+        known = self._proved(stored if before is None else _together(stored, before), revoked)
+        await asyncio.to_thread(self._table.write, [known])
+        return self._remember(known, revoked)
+
+    def _proved(self, stored: StoredPlatform, revoked: Crl) -> KnownPlatform:
+        pce_id = stored.registration.name.pce_id
+        found = pckcertificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
+        return KnownPlatform(stored=stored, proved=found)
+
+    def _remember(self, known: KnownPlatform, revoked: Crl) -> _Remembered:
+        name = known.stored.registration.name
+        due = known.stored.fetched + FETCHED_AGAIN + SPREAD * self._chance()
+        asked = self._remembered[name].asked if name in self._remembered else set()
+        self._remembered[name] = _Remembered(known=known, under=revoked, due=due, asked=asked)
+        while len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return self._remembered[name]
+
+    async def _select(self, found: _Remembered, tcb: Tcb) -> Issued:
+        levels = await self._levels(found.known.proved.fmspc)
+        revoked = await self._cache.at_hand(plan.pck_crl(found.known.proved.ca))
+        before = found.selected.get(tcb)
+        if (
+            before is not None
+            and before.levels is levels
+            and before.revoked is revoked
+            and self._is_good(before.issued.certificate)
+        ):
+            return before.issued
+        issued = Issued(certificate=self._best(found.known, tcb, levels, revoked), known=found.known)
+        found.selected[tcb] = _Selected(issued=issued, levels=levels, revoked=revoked)
+        while len(found.selected) > MAX_TCBS:
+            found.selected.popitem(last=False)
+        return issued
+
+    async def _levels(self, fmspc: bytes) -> Document:
+        """The TCB info by which is selected, the early one where there is one, as Intel's cache does."""
+        try:
+            return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.EARLY))
+        except Unavailable:
+            return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
+
+    def _best(self, known: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
+        info = tcbinfo.parse(unwrapped(levels.body, "tcbInfo").text)
+        good = [each for each in known.proved.certificates if each.serial not in revoked.serials and self._is_good(each)]
+        found = select(tcb, [each.tcb for each in good], info.levels)
+        if found is None:
+            raise Absent("DJ571", "platform: none of its PCK certificates is for a TCB that it reaches, good now and not revoked")
+        return good[found]
+
+    def _is_good(self, certificate: PckCertificate) -> bool:
+        return self._moment() in certificate.window
+
+
+def _merged(asked: Registration, kept: Registration) -> Registration:
+    """What is known of a platform: what it says now, and else what it said before."""
+    return replace(asked, encrypted_ppid=asked.encrypted_ppid or kept.encrypted_ppid, manifest=asked.manifest or kept.manifest)
+
+
+def _together(found: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
+    """What was given one by one."""
+    if before.whole or before.chain != found.chain:
+        return found
+    return replace(found, certificates=tuple(dict.fromkeys((*found.certificates, *before.certificates))))
+
+
+def _text(name: Name) -> str:
+    return f"{name.pce_id.hex()} {name.qe_id}"
