@@ -1,6 +1,7 @@
 """Pods for parity: those that people and others' tests write, and generated ones that mix everything that the rules look at."""
 
 import random
+from collections.abc import Iterable, Iterator
 
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, container, pod
 
@@ -38,11 +39,154 @@ def spec(made: JsonObject) -> JsonObject:
 EVERY_NAME: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in (EPC, FAQ, AKS, ALIBABA)]
 """The tolerations of an admitted pod, for those who copy one."""
 QUOTE_PROVIDER = "sgx.intel.com/quote-provider"
+MIRROR = "kubernetes.io/config.mirror"
 OWN_VOLUME: JsonObject = {"name": "aesmd-socket", "emptyDir": {"medium": "Memory"}}
 OWN_MOUNT: JsonObject = {"name": "aesmd-socket", "mountPath": "/var/run/aesmd"}
 _ONE = limited({EPC: "1Mi"}, "test")
 
+DEVICE_SPELLINGS = (
+    "/dev/sgx",
+    "/dev/sgx/",
+    "/dev/sgx_provision",
+    "/dev/isgx",
+    "/dev/gsgx",
+    "//dev/sgx_enclave",
+    "/dev/./sgx_enclave",
+    "/./dev//sgx//enclave",
+    "/proc/1/root/dev/sgx_enclave",
+    "/proc/self/root/proc/1/cwd/./dev//sgx/provision",
+    "dev/sgx_enclave",
+)
+"""Paths of the host that name a device of SGX."""
+HOLDER_SPELLINGS = ("/", "//", "/.", "/dev", "/dev/", "//dev/.", "/proc/1/root", "/proc/1/root/./dev/", "/proc/self/cwd/", "/./.")
+"""Paths of the host that hold them."""
+OTHER_PATHS = (
+    "/dev/kvm",
+    "/dev/net",
+    "/devices",
+    "/home/dev/sgx-samples",
+    "/opt/sgx",
+    "/opt/dev",
+    "/proc",
+    "/proc/1",
+    "/proc/dev",
+    "/root",
+    "/usr/src/root",
+    "/proc/1/rootdev",
+    "/var/lib/dev/.",
+    "/dev/xsgx",
+    "/srv/",
+)
+"""Paths of the host that do neither, some of them nearly."""
+
+
+def hosting(*paths: str) -> list[Json]:
+    """Volumes that are those paths of the host."""
+    return [{"name": f"v{index}", "hostPath": {"path": path}} for index, path in enumerate(paths)]
+
+
+def _mounting(path: str, place: str) -> JsonObject:
+    mounts: list[Json] = [{"name": "v0", "mountPath": place}]
+    return pod(limited({EPC: "1Mi"}, volumeMounts=mounts), volumes=hosting(path))
+
+
+def terms(*expressions: JsonObject) -> JsonObject:
+    """A required node affinity of terms with one expression each."""
+    listed: list[Json] = [{"matchExpressions": [expression]} for expression in expressions]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": listed}}}
+
+
+def chosen_by(key: str, *values: str, operator: str = "In") -> JsonObject:
+    """One expression of such a term."""
+    return {"key": key, "operator": operator, "values": list(values)}
+
+
+OS, ARCH = "kubernetes.io/os", "kubernetes.io/arch"
+AFFINITIES: dict[str, JsonObject] = {
+    "windows": terms(chosen_by(OS, "windows")),
+    "windows-of-old": terms(chosen_by(f"beta.{OS}", "windows")),
+    "windows-in-every-term": terms(chosen_by(OS, "windows"), chosen_by(f"beta.{OS}", "windows")),
+    "windows-in-one-term": terms(chosen_by(OS, "windows"), chosen_by("pool", "a")),
+    "windows-or-linux": terms(chosen_by(OS, "windows", "linux")),
+    "not-windows": terms(chosen_by(OS, "windows", operator="NotIn")),
+    "any-system": terms({"key": OS, "operator": "Exists"}),
+    "linux": terms(chosen_by(OS, "linux")),
+    "linux-on-amd64": terms(chosen_by(ARCH, "amd64"), chosen_by(f"beta.{ARCH}", "amd64")),
+    "a-pool": terms(chosen_by("agentpool", "acc")),
+    "a-pool-or-any-linux": terms(chosen_by("agentpool", "acc"), chosen_by(OS, "linux")),
+    "empty": {},
+    "no-node": {"nodeAffinity": {}},
+    "rather-a-pool": {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [chosen_by("agentpool", "acc")]}}
+            ]
+        }
+    },
+    "apart": {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}}
+            ]
+        }
+    },
+}
+SELECTORS: dict[str, JsonObject] = {
+    "windows": {OS: "windows"},
+    "windows-of-old": {f"beta.{OS}": "windows"},
+    "linux": {OS: "linux", f"beta.{ARCH}": "amd64"},
+    "a-pool": {OS: "linux", "agentpool": "acc"},
+}
+TOLERATIONS: dict[str, JsonObject] = {
+    "of-any-effect": {"key": EPC, "operator": "Exists"},
+    "of-everything": {"operator": "Exists"},
+    "of-everything-that-keeps-away": {"operator": "Exists", "effect": "NoSchedule"},
+    "of-another-effect": {"key": EPC, "operator": "Exists", "effect": "NoExecute"},
+    "of-everything-that-drives-away": {"operator": "Exists", "effect": "NoExecute"},
+    "of-one-value": {"key": EPC, "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+    "of-no-value": {"key": EPC, "effect": "NoSchedule"},
+    "of-another-key": {"key": "sgx.intel.com", "operator": "Exists"},
+}
+AESM_BY_HAND: dict[str, tuple[str, str]] = {
+    "folder": ("/var/run/aesmd", "/var/run/aesmd"),
+    "folder-with-a-slash": ("/var/run/aesmd/", "/var/run/aesmd/"),
+    "folder-of-run": ("/run/aesmd", "/run/aesmd"),
+    "folder-of-run-with-a-slash": ("/run/aesmd/", "/var/run/aesmd"),
+    "socket": ("/run/aesmd/aesm.socket", "/var/run/aesmd/aesm.socket"),
+    "all-of-run": ("/var/run", "/var/run"),
+    "all-of-run-at-its-other-name": ("/run/", "/var/run/"),
+    "all-of-run-elsewhere": ("/var/run", "/host/run"),
+    "all-of-var": ("/var", "/var"),
+    "another-folder": ("/run/aesm", "/run/aesm"),
+    "another-folder-at-its-place": ("/srv/aesmd", "/var/run/aesmd"),
+}
+"""A path of the host and where a container that asks has it."""
+
 SAMPLES: dict[str, JsonObject] = {
+    **{f"device-{index}": pod(volumes=hosting(path)) for index, path in enumerate(DEVICE_SPELLINGS)},
+    **{f"device-asks-{index}": _mounting(path, "/d") for index, path in enumerate(DEVICE_SPELLINGS)},
+    **{f"holder-asks-{index}": _mounting(path, "/d") for index, path in enumerate(HOLDER_SPELLINGS)},
+    **{f"other-asks-{index}": _mounting(path, "/d") for index, path in enumerate(OTHER_PATHS)},
+    "holders": pod(volumes=hosting(*HOLDER_SPELLINGS)),
+    "other-paths": pod(volumes=hosting(*OTHER_PATHS)),
+    "back-steps": pod(volumes=hosting("/dev/sgx/../sgx_enclave")),
+    "fifty-long-devices": pod(volumes=hosting(*["/dev/" + "./" * 1900 + "sgx"] * 50)),
+    "more-nearly-devices-than-are-looked-at": pod(volumes=hosting(*[f"/srv/sgx/{index}" for index in range(51)])),
+    "longer-than-any-path": pod(volumes=hosting(*["/" * 100_000 + "dev/sgx_enclave"] * 13)),
+    "long-holders": _mounting("/" * 4095, "/d"),
+    **{f"affinity-{name}": pod(limited({EPC: "1Mi"}), affinity=each) for name, each in AFFINITIES.items()},
+    **{f"selector-{name}": pod(limited({EPC: "1Mi"}), nodeSelector=each) for name, each in SELECTORS.items()},
+    **{f"tolerates-{name}": pod(limited({EPC: "1Mi"}), tolerations=[each]) for name, each in TOLERATIONS.items()},
+    **{f"aesm-by-hand-{name}": _mounting(*each) for name, each in AESM_BY_HAND.items()},
+    **{
+        f"aesm-annotated-{name}": {**made, "metadata": {"name": "p", "annotations": {QUOTE_PROVIDER: "aesmd"}}}
+        for name, made in ((name, _mounting(*each)) for name, each in AESM_BY_HAND.items())
+    },
+    "wired-and-tolerating-one-value": pod(
+        limited({EPC: "10Mi", ENCLAVE: 1}), annotations={EPC: "10Mi"}, tolerations=[TOLERATIONS["of-one-value"]]
+    ),
+    "device-refused-by-hand": pod(limited({FAQ: 10, ENCLAVE: 0}), limited({EPC: "1Mi", ENCLAVE: "0"}, "b")),
+    "mirror-of-nobody": pod(limited({EPC: "1Mi"}), annotations={MIRROR: "x"}, nodeName="n"),
     "faq": pod(limited({FAQ: 10}), restartPolicy="Never"),
     "quickstart-of-old": pod(limited({EPC: "5Mi"}), restartPolicy="Never"),
     "oe-helloworld": pod(
@@ -137,6 +281,11 @@ _WILD: tuple[Json, ...] = (
 )
 _NAMES = (EPC, EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu")
 
+
+def _each(field: str, values: Iterable[Json]) -> Iterator[tuple[JsonObject, float]]:
+    return (({field: value}, 0.01) for value in values)
+
+
 _SELDOM: tuple[tuple[JsonObject, float], ...] = (
     ({"nodeName": "n"}, 0.05),
     ({"os": {"name": "windows"}}, 0.03),
@@ -147,6 +296,9 @@ _SELDOM: tuple[tuple[JsonObject, float], ...] = (
     ({"volumes": [AESM_VOLUME]}, 0.1),
     ({"volumes": [{"name": "aesmd-socket", "emptyDir": {"medium": "Memory"}}]}, 0.1),
     ({"volumes": [{"name": "d", "hostPath": {"path": "/dev/sgx_enclave"}}]}, 0.05),
+    *_each("volumes", (hosting(path) for path in (*DEVICE_SPELLINGS, *HOLDER_SPELLINGS))),
+    *_each("affinity", AFFINITIES.values()),
+    *_each("tolerations", ([toleration] for toleration in TOLERATIONS.values())),
 )
 """What a generated pod may say besides, and how often."""
 

@@ -144,6 +144,13 @@ def test_what_kubernetes_refuses_by_itself_is_refused_with_its_line(resources: s
     assert "[DJ120]" in done.stdout
 
 
+def test_steps_back_in_a_path_of_the_host_are_refused_with_their_line() -> None:
+    text = "kind: Pod\nspec:\n  containers: []\n  volumes:\n  - {name: d, hostPath: {path: /dev/sgx/../sgx_enclave}}\n"
+    done = checked(text)
+    assert done.exit_code == 1
+    assert "input:5: error: volume d: hostPath /dev/sgx/../sgx_enclave must not contain '..'" in done.output
+
+
 def test_an_unquoted_number_in_the_environment_is_refused_as_kubernetes_does() -> None:
     done = checked(
         pod("{}", "    env:\n    - {name: THREADS, value: 4}\n    - {name: OK, value: 'on'}\n    - {name: C, value: on}\n")

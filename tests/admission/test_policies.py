@@ -55,6 +55,7 @@ def test_every_policy_has_a_binding_of_its_kind_and_name() -> None:
         ("donjon-refuse", "Fail", ["Deny", "Audit"]),
         ("donjon-warn", "Ignore", ["Warn"]),
         ("donjon-warn-workloads", "Ignore", ["Warn"]),
+        ("donjon-debug", "Ignore", ["Warn"]),
         ("donjon-node-agent", "Fail", ["Deny", "Audit"]),
     ],
 )
@@ -147,6 +148,7 @@ def test_the_command_takes_account_and_prefix() -> None:
         "other-refuse",
         "other-warn",
         "other-warn-workloads",
+        "other-debug",
         "other-node-agent",
     }
     assert "(kubectl get mutatingadmissionpolicy other)" in text

@@ -4,9 +4,21 @@ import copy
 
 import pytest
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, WIRED, asking, container, pod
-from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, spec
+from tests.admission.samples import (
+    AESM_BY_HAND,
+    AFFINITIES,
+    MIRROR,
+    QUOTE_PROVIDER,
+    SAMPLES,
+    SELECTORS,
+    TOLERATIONS,
+    limited,
+    spec,
+)
 
+from donjon.admission.intent import read
 from donjon.admission.kubernetes import completed
+from donjon.admission.reasons import reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.kube.asks import epc_total
@@ -205,7 +217,40 @@ def test_pods_that_need_the_nodes_quoting_service_go_where_it_answers(sample: st
     assert whole.get("affinity") == spec(SAMPLES[sample]).get("affinity")
 
 
-@pytest.mark.parametrize("sample", [*list(SAMPLES)[:14], "ordinary", "zero"])
+OURS, ITS_OWN, NONE = "ours", "its own", "none"
+
+
+@pytest.mark.parametrize(
+    ("case", "where"),
+    [
+        ("folder", ITS_OWN),
+        ("folder-with-a-slash", ITS_OWN),
+        ("folder-of-run", ITS_OWN),
+        ("folder-of-run-with-a-slash", ITS_OWN),
+        ("socket", ITS_OWN),
+        ("all-of-run", ITS_OWN),
+        ("all-of-run-at-its-other-name", ITS_OWN),
+        ("all-of-run-elsewhere", OURS),
+        ("all-of-var", OURS),
+        ("another-folder", OURS),
+        ("another-folder-at-its-place", NONE),
+    ],
+)
+def test_a_socket_mounted_by_hand_is_one_where_it_gives_the_socket(case: str, where: str) -> None:
+    assert case in AESM_BY_HAND
+    alone, annotated = (spec(verdict(completed(SAMPLES[f"aesm-{kind}-{case}"])).admitted) for kind in ("by-hand", "annotated"))
+    assert (at(alone, "nodeSelector", "donjon.dev/aesm") == "ready") is (where == ITS_OWN)
+    assert (at(annotated, "nodeSelector", "donjon.dev/aesm") == "ready") is (where != NONE)
+    assert ("aesmd-socket" in {each["name"] for each in objects(annotated["volumes"])}) is (where == OURS)
+
+
+def test_every_way_to_mount_the_socket_by_hand_is_told() -> None:
+    assert len(AESM_BY_HAND) == 11
+
+
+@pytest.mark.parametrize(
+    "sample", ["faq", "quickstart-of-old", "oe-helloworld", "scone-las", "ego", "gramine", "zero", "ordinary"]
+)
 def test_the_sample_workloads_pass_as_they_are_where_they_have_the_right(sample: str) -> None:
     assert not verdict(completed(SAMPLES[sample]), ALLOWED).refused
 
@@ -229,6 +274,25 @@ def test_the_pods_total_is_counted_as_kubernetes_counts() -> None:
 )
 def test_no_total_is_written_of_nothing_and_of_what_the_api_server_does_not_count(sample: str, annotated: str | None) -> None:
     assert total(sample) == annotated
+
+
+@pytest.mark.parametrize(
+    ("toleration", "added"),
+    [
+        ("of-any-effect", (FAQ, AKS, ALIBABA)),
+        ("of-everything", ()),
+        ("of-everything-that-keeps-away", ()),
+        ("of-another-effect", (EPC, FAQ, AKS, ALIBABA)),
+        ("of-everything-that-drives-away", (EPC, FAQ, AKS, ALIBABA)),
+        ("of-one-value", (EPC, FAQ, AKS, ALIBABA)),
+        ("of-no-value", (EPC, FAQ, AKS, ALIBABA)),
+        ("of-another-key", (EPC, FAQ, AKS, ALIBABA)),
+    ],
+)
+def test_only_a_toleration_of_any_value_of_the_taint_counts_as_one(toleration: str, added: tuple[str, ...]) -> None:
+    ours = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in added]
+    tolerations = spec(verdict(pod(asking(MIB), tolerations=[TOLERATIONS[toleration]])).admitted)["tolerations"]
+    assert tolerations == [TOLERATIONS[toleration], *ours]
 
 
 def test_a_pod_tolerates_a_pool_tainted_with_any_name_and_its_own_tolerations_stay() -> None:
@@ -264,11 +328,75 @@ def test_host_devices_are_refused_where_that_was_chosen() -> None:
         assert not verdict(made).refused
 
 
+def test_the_hosts_devices_matter_by_name_to_all_and_by_what_holds_them_to_those_that_ask() -> None:
+    assert codes(completed(SAMPLES["holders"])) == []
+    for sample in ("device-0", "device-asks-0", "holder-asks-0"):
+        assert codes(completed(SAMPLES[sample])) == ["DJ114"]
+        assert decide(completed(SAMPLES[sample]), PLAIN, Settings(refuse_host_devices=True)).refused
+
+
+WINDOWS = ("windows", "windows-of-old", "windows-in-every-term")
+
+
+@pytest.mark.parametrize("affinity", AFFINITIES)
+def test_a_pod_that_goes_nowhere_but_to_windows_is_refused(affinity: str) -> None:
+    assert codes(pod(asking(MIB), affinity=AFFINITIES[affinity])) == (["DJ111"] if affinity in WINDOWS else [])
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_pod_that_selects_windows_is_refused(selector: str) -> None:
+    assert codes(pod(asking(MIB), nodeSelector=SELECTORS[selector])) == (["DJ111"] if selector in WINDOWS else [])
+
+
+DAEMONS = Surroundings(namespace="team", made_by="DaemonSet")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(pod(asking(MIB), affinity=AFFINITIES[name]) for name in ("empty", "no-node", "apart", "rather-a-pool")),
+        *(
+            pod(asking(MIB), affinity=AFFINITIES[name])
+            for name in ("linux", "linux-on-amd64", "a-pool-or-any-linux", "any-system")
+        ),
+        pod(asking(MIB), nodeSelector=SELECTORS["linux"]),
+        pod(asking(MIB), nodeSelector={}),
+    ],
+    ids=str,
+)
+def test_who_says_nothing_of_nodes_but_what_all_of_them_are_goes_everywhere(made: JsonObject) -> None:
+    assert codes(made, DAEMONS) == ["DJ116"]
+
+
+def test_who_chooses_a_pool_does_not_go_everywhere() -> None:
+    assert codes(pod(asking(MIB), affinity=AFFINITIES["a-pool"]), DAEMONS) == []
+    assert codes(pod(asking(MIB), nodeSelector=SELECTORS["a-pool"]), DAEMONS) == []
+
+
+def test_a_kubelets_account_of_a_static_pod_is_none_of_a_pod_with_a_node_by_hand() -> None:
+    """It only says what runs already; refused, what that uses would not be counted. Nobody else's is one."""
+    by_kubelet = Surroundings(namespace="team", by_kubelet=True)
+    mirror = completed(SAMPLES["mirror-of-nobody"])
+    assert at(mirror, "metadata", "annotations", MIRROR) == "x"
+    assert codes(mirror, by_kubelet) == []
+    assert codes(mirror) == ["DJ105"]
+    assert codes(pod(asking(MIB), nodeName="n"), by_kubelet) == ["DJ105"]
+
+
+def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to_look() -> None:
+    (by_hand,) = verdict(completed(SAMPLES["device-refused-by-hand"])).findings
+    assert by_hand.found == f"asks for EPC and says {ENCLAVE}: 0"
+    assert "check that" not in by_hand.do
+    unwired = read(completed(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
+    (reason,) = reasons(unwired, unwired, PLAIN, Settings())
+    assert reason.finding.subject == "container app, b"
+    assert "check that the policy is there" in reason.finding.do
+
+
 def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
     around = Surroundings(namespace="team", made_by="DaemonSet")
     assert codes(pod(asking(MIB)), around) == ["DJ116"]
     assert codes(pod(asking(MIB), nodeSelector={"sgx.intel.com/capable": "true"}), around) == []
-    assert codes(pod(asking(MIB), affinity={}), around) == []
     assert codes(pod(), around) == []
 
 

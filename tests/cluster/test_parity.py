@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster
 
 
-@pytest.fixture(scope="module", params=["plain", "allowed"])
-def around(cluster: "Cluster", request: pytest.FixtureRequest) -> Iterator[Surroundings]:
-    """A namespace with or without the right to the provisioning key, in which the policies are in force."""
+@pytest.fixture(scope="module", params=["plain", "allowed", "refusing"])
+def chosen(cluster: "Cluster", request: pytest.FixtureRequest) -> Iterator[tuple[Surroundings, Settings]]:
+    """A namespace with or without the right to the provisioning key, and the policies in force with that choice."""
     labels = {"donjon.dev/provision": "allowed"} if request.param == "allowed" else {}
     # A name of its own, since a policy stays in force for a moment after its deletion.
     name = f"test-parity-{secrets.token_hex(3)}"
     made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    text = f"{manifest(for_pods(name))}---\n{json.dumps(made)}\n"
+    settings = Settings(wired_by=wired_by_policy(name), refuse_host_devices=request.param == "refusing")
+    text = f"{manifest(for_pods(name, settings))}---\n{json.dumps(made)}\n"
     cluster.kubectl("apply", "-f", "-", stdin=text)
     try:
         wait(lambda: in_force(cluster, name))
-        yield Surroundings(namespace=name, labels=labels)
+        yield Surroundings(namespace=name, labels=labels), settings
     finally:
         cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=text)
 
@@ -71,12 +72,14 @@ def in_force(cluster: "Cluster", namespace: str) -> bool:
 
 @pytest.mark.parametrize("kind", parity.MAKERS)
 def test_what_makes_pods_is_warned_about_as_its_pods_are_judged(
-    cluster: "Cluster", around: Surroundings, tmp_path: Path, kind: str
+    cluster: "Cluster", chosen: tuple[Surroundings, Settings], tmp_path: Path, kind: str
 ) -> None:
-    settings = Settings(wired_by=wired_by_policy(around.namespace))
+    around, settings = chosen
     parity.agree_on_workloads(cluster, tmp_path, replace(around, made_by=kind), settings)
 
 
 @pytest.mark.parametrize("batch", parity.BATCHES)
-def test_policies_and_python_rules_come_to_the_same(cluster: "Cluster", around: Surroundings, batch: str) -> None:
-    parity.agree(cluster, around, Settings(wired_by=wired_by_policy(around.namespace)), batch)
+def test_policies_and_python_rules_come_to_the_same(
+    cluster: "Cluster", chosen: tuple[Surroundings, Settings], batch: str
+) -> None:
+    parity.agree(cluster, *chosen, batch, prefix=chosen[0].namespace)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.admission import hostpaths
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject, at, objects
-from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER, DEVICE_PATHS, ENCLAVE, EPC_UNITS, PROVISION
+from donjon.kube.names import ANNOTATION_MIRROR, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC_UNITS, LABELS_OS, PROVISION
 from donjon.kube.quantities import exact
 
 ASKED = (*EPC_UNITS, ENCLAVE, PROVISION)
@@ -78,9 +79,21 @@ class Intent:
 
     @property
     def windows(self) -> bool:
-        """Whether it is for Windows."""
-        said = (at(self.pod, "spec", "os", "name"), at(self.pod, "spec", "nodeSelector", "kubernetes.io/os"))
-        return "windows" in said
+        """Whether it goes nowhere but to Windows."""
+        selected = (at(self.pod, "spec", "nodeSelector", label) for label in LABELS_OS)
+        terms = self.required_terms
+        return "windows" in (at(self.pod, "spec", "os", "name"), *selected) or (bool(terms) and all(map(_windows, terms)))
+
+    @property
+    def required_terms(self) -> tuple[JsonObject, ...]:
+        """Its required node affinity; a node that fits one of the terms will do."""
+        where = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+        return tuple(objects(at(self.pod, "spec", *where)))
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether it says that it is a kubelet's account of a static pod."""
+        return at(self.pod, "metadata", "annotations", ANNOTATION_MIRROR) is not None
 
     @property
     def host_paths(self) -> tuple[str, ...]:
@@ -89,8 +102,8 @@ class Intent:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The SGX devices that it mounts from the host."""
-        return tuple(path for path in self.host_paths if path.startswith(DEVICE_PATHS))
+        """What it mounts from the host and leads to its SGX devices."""
+        return hostpaths.devices(self.host_paths, asks=self.asks)
 
 
 def read(pod: Json) -> Intent:
@@ -112,6 +125,13 @@ def read(pod: Json) -> Intent:
 def text(value: Json) -> str:
     """The string that stands there; empty where there is none."""
     return value if isinstance(value, str) else ""
+
+
+def _windows(term: JsonObject) -> bool:
+    systems = (each for each in objects(term.get("matchExpressions")) if each.get("key") in LABELS_OS)
+    return any(
+        each.get("operator") == "In" and all(value == "windows" for value in _entries(each.get("values"))) for each in systems
+    )
 
 
 def _container(field: str, index: int, entry: JsonObject) -> Container:

@@ -109,6 +109,15 @@ def _spec(pod: JsonObject) -> Iterator[Complaint]:
                 yield from _container(f"container {text(container.get('name'))}", here, container)
             else:
                 yield _complaint(f"{field}[{index}]", here, "expected an object")
+    yield from _volumes(at(pod, "spec", "volumes"))
+
+
+def _volumes(volumes: Json) -> Iterator[Complaint]:
+    for index, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+        path = text(at(volume, "hostPath", "path"))
+        if ".." in path.split("/"):
+            subject, place = f"volume {text(at(volume, 'name'))}", f"/spec/volumes/{index}/hostPath/path"
+            yield _complaint(subject, place, f"hostPath {path:.60} must not contain '..'")
 
 
 def _container(subject: str, here: str, container: JsonObject) -> Iterator[Complaint]:

@@ -8,11 +8,11 @@ A container whose amounts cannot be counted, or disagree, stays as it came: `rul
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from donjon.admission.intent import Container, Intent, text
+from donjon.admission.intent import Container, Intent
 from donjon.admission.places import appended, put
 from donjon.admission.quoting import quoting
 from donjon.admission.rules import MAX_CONTAINERS
-from donjon.kube.json import Json, at, objects
+from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, escaped
 from donjon.kube.quantities import MAX, canonical
@@ -98,8 +98,14 @@ def _total(intent: Intent) -> int:
 
 
 def _tolerating(intent: Intent) -> Iterator[Operation]:
-    """Pools may be tainted with any name of EPC, to keep other pods away."""
+    """Pools may be tainted with any name of EPC and any value, to keep other pods away."""
     stated = at(intent.pod, "spec", "tolerations")
-    known = {text(each.get("key")) for each in objects(stated)}
-    missing: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in EPC_UNITS if name not in known]
-    yield from appended("/spec/tolerations", stated, missing)
+    missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(stated))]
+    entries: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in missing]
+    yield from appended("/spec/tolerations", stated, entries)
+
+
+def _tolerates(toleration: JsonObject, taint: str) -> bool:
+    """Whether it does so whatever the taint's value (k8s.io/api/core/v1, Toleration.ToleratesTaint)."""
+    key, effect = toleration.get("key") or taint, toleration.get("effect") or "NoSchedule"
+    return toleration.get("operator") == "Exists" and key == taint and effect == "NoSchedule"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from donjon.admission.agent import Account, hold_to_its_node
-from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads
+from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
 from donjon.admission.settings import Settings, wired_by_policy
 from donjon.admission.wiring import wire
 from donjon.kube.json import JsonObject
@@ -23,6 +23,7 @@ def to_refuse(prefix: str, settings: Settings) -> tuple[JsonObject, ...]:
         *refuse(f"{prefix}-refuse", settings),
         *warn_on_pods(f"{prefix}-warn", settings),
         *warn_on_workloads(f"{prefix}-warn-workloads", settings),
+        *watch_debugging(f"{prefix}-debug", settings),
     )
 
 

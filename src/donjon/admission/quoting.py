@@ -3,12 +3,12 @@
 A pod that needs the node's own AESM goes only where it answers; not so the AESM DaemonSet itself, and pods that bring one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from donjon.admission.intent import Container, Intent
+from donjon.admission.intent import Container, Intent, text
 from donjon.admission.places import appended, put
 from donjon.kube.json import Json, JsonObject, at, objects
-from donjon.kube.names import AESM_FOLDER, AESM_FOLDERS, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM
+from donjon.kube.names import AESM_FOLDER, AESM_PLACES, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM, RUN_FOLDERS
 from donjon.kube.patch import Operation
 
 _OF_THE_NODE: JsonObject = {"name": AESM_VOLUME, "hostPath": {"path": AESM_FOLDER, "type": "DirectoryOrCreate"}}
@@ -19,32 +19,47 @@ _VARIABLE: JsonObject = {"name": AESM_VARIABLE, "value": "1"}
 
 def quoting(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]:
     """What the containers that want EPC need to quote through AESM, where the pod says that they do."""
-    volume = _volume(intent, wanting) if intent.quote_provider == AESMD else None
+    run = frozenset(text(volume.get("name")) for volume in _from_the_host(intent, RUN_FOLDERS))
+    volume = _volume(intent, wanting, run) if intent.quote_provider == AESMD else None
     if intent.quote_provider == AESMD:
         yield from appended("/spec/volumes", at(intent.pod, "spec", "volumes"), [volume] if volume else [])
         for container in wanting:
-            yield from _reaching(container)
-    of_the_node = volume == _OF_THE_NODE or any(path in AESM_FOLDERS for path in intent.host_paths)
+            yield from _reaching(container, run)
+    by_hand = bool(_from_the_host(intent, AESM_PLACES)) or any(_has_run(container, run) for container in wanting)
+    of_the_node = volume == _OF_THE_NODE or by_hand
     brings_one = any(container.name == AESMD for container in intent.containers)
     if of_the_node and not brings_one and at(intent.pod, "spec", "nodeSelector", LABEL_AESM) is None:
         yield from put(intent.pod, ("spec", "nodeSelector"), LABEL_AESM, AESM_READY)
 
 
-def _volume(intent: Intent, wanting: Sequence[Container]) -> JsonObject | None:
+def _volume(intent: Intent, wanting: Sequence[Container], run: Collection[str]) -> JsonObject | None:
     """The volume that is missing: the pod's own where it brings an AESM beside others, the node's otherwise."""
     there = any(volume.get("name") == AESM_VOLUME for volume in objects(at(intent.pod, "spec", "volumes")))
-    if there or all(map(_mounted, wanting)):
+    if there or all(_mounted(container, run) for container in wanting):
         return None
     beside = len(wanting) > 1 and any(container.name == AESMD for container in wanting)
     return _OF_THE_POD if beside else _OF_THE_NODE
 
 
-def _mounted(container: Container) -> bool:
-    return any(mount.get("mountPath") == AESM_FOLDER for mount in objects(container.content.get("volumeMounts")))
+def _from_the_host(intent: Intent, places: Sequence[str]) -> list[JsonObject]:
+    """The volumes that are one of those places of the host."""
+    volumes = objects(at(intent.pod, "spec", "volumes"))
+    return [volume for volume in volumes if text(at(volume, "hostPath", "path")) in places]
 
 
-def _reaching(container: Container) -> Iterator[Operation]:
-    mounts: list[Json] = [] if _mounted(container) else [_MOUNT]
+def _mounted(container: Container, run: Collection[str]) -> bool:
+    there = any(mount.get("mountPath") in AESM_PLACES for mount in objects(container.content.get("volumeMounts")))
+    return there or _has_run(container, run)
+
+
+def _has_run(container: Container, run: Collection[str]) -> bool:
+    """Whether it has one of those volumes, the host's `/run`, at its own place."""
+    mounts = objects(container.content.get("volumeMounts"))
+    return any(mount.get("mountPath") in RUN_FOLDERS and text(mount.get("name")) in run for mount in mounts)
+
+
+def _reaching(container: Container, run: Collection[str]) -> Iterator[Operation]:
+    mounts: list[Json] = [] if _mounted(container, run) else [_MOUNT]
     yield from appended(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
     named = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
     yield from appended(f"{container.here}/env", container.content.get("env"), [] if named else [_VARIABLE])

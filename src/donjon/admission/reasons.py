@@ -9,12 +9,32 @@ from dataclasses import dataclass
 from donjon.admission.intent import Container, Intent, text
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.nodes import LargestNode
-from donjon.admission.rules import BEYOND_NODES, HOST_DEVICES, MAX_CONTAINERS, MAX_DEVICES, SHOWN, UNSHOWN, Rule, table
+from donjon.admission.rules import (
+    BEYOND_NODES,
+    BY_HAND,
+    HOST_DEVICES,
+    MAX_CONTAINERS,
+    MAX_DEVICES,
+    SHOWN,
+    UNSHOWN,
+    Rule,
+    table,
+)
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
 from donjon.kube.asks import epc_total
-from donjon.kube.json import at
-from donjon.kube.names import AESMD, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, PROVISION
+from donjon.kube.json import JsonObject, at, objects
+from donjon.kube.names import (
+    AESMD,
+    ANNOTATION_QUOTE_PROVIDER,
+    ENCLAVE,
+    EPC,
+    EPC_PAGE,
+    EPC_UNITS,
+    FOREIGN_EPC,
+    LABELS_PLATFORM,
+    PROVISION,
+)
 from donjon.kube.patch import escaped
 from donjon.kube.quantities import canonical
 
@@ -42,7 +62,7 @@ def reasons(intent: Intent, written: Intent, around: Surroundings, settings: Set
     for rule in _to_be_asked(intent, around, settings):
         concerned = _concerned(rule, intent, settings)
         if concerned is not None and _about_pod(rule, intent, written, around, settings):
-            finding = _filled(rule, concerned, intent, around, settings)
+            finding = _filled(_worded(rule, concerned), concerned, intent, around, settings)
             told.append(Reason(finding=finding, place=_place(rule, concerned)))
     return tuple(told)
 
@@ -63,7 +83,7 @@ def _about_pod(rule: Rule, intent: Intent, written: Intent, around: Surroundings
         case "DJ104":
             return not (around.may_provision or _account(intent, around) in settings.provision_accounts)
         case "DJ105":
-            return bool(intent.node)
+            return bool(intent.node) and not (around.by_kubelet and intent.mirrors)
         case "DJ111":
             return intent.windows
         case "DJ112":
@@ -89,9 +109,16 @@ def _nobody(intent: Intent) -> bool:
 
 
 def _anywhere(intent: Intent) -> bool:
-    """Whether a pod that wants EPC says nothing of the nodes that it goes to."""
-    chosen = at(intent.pod, "spec", "nodeSelector") or at(intent.pod, "spec", "affinity") is not None
+    """Whether a pod that wants EPC says nothing of the nodes that it goes to, but what all of them are."""
+    selector = at(intent.pod, "spec", "nodeSelector")
+    selected = isinstance(selector, dict) and any(label not in LABELS_PLATFORM for label in selector)
+    chosen = selected or (bool(intent.required_terms) and all(map(_choosing, intent.required_terms)))
     return not chosen and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+
+
+def _choosing(term: JsonObject) -> bool:
+    labels = (each.get("key") for each in objects(term.get("matchExpressions")))
+    return bool(term.get("matchFields")) or any(label not in LABELS_PLATFORM for label in labels)
 
 
 def _concerned(rule: Rule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
@@ -161,6 +188,11 @@ def _place(rule: Rule, concerned: Sequence[Container]) -> str:
     return f"{concerned[0].path}/limits/{escaped(stated)}"
 
 
+def _worded(rule: Rule, concerned: Sequence[Container]) -> Rule:
+    """The rule in the words that fit."""
+    return BY_HAND if rule.code == BY_HAND.code and all(ENCLAVE in container.limits for container in concerned) else rule
+
+
 def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings) -> Finding:
     holes = {
         "containers": _shortened(", ".join(container.name for container in concerned)),
@@ -168,9 +200,9 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "counted": _shortened(", ".join(_quantities(each, _beyond(each)) for each in concerned)),
         "namespace": around.namespace,
         "node": intent.node,
-        "provider": _shortened(_one_line(intent.quote_provider)),
+        "provider": _one_line(_shortened(intent.quote_provider)),
         "number": str(len(intent.containers)),
-        "devices": _shortened(_one_line(", ".join(intent.devices))),
+        "devices": _one_line(_shortened(", ".join(intent.devices))),
         "wiring": settings.wired_by,
         "asked": canonical(epc_total(intent.pod)),
         "largest": _largest(around.largest_node),

@@ -93,7 +93,7 @@ RULES = (
         subject="container {containers}",
         found="asks for {quantities}",
         why="these are different amounts of EPC under different names",
-        do=f"keep one of them, best {EPC} in bytes",
+        do=f"keep one of them, best {EPC} in bytes; what you did not write is a LimitRange's default (kubectl get limitrange)",
     ),
     Rule(
         code="DJ107",
@@ -149,7 +149,7 @@ RULES = (
         subject="pod",
         found="mounts {devices} from the host",
         why="that goes around the accounting of devices and EPC",
-        do=f"ask for {EPC} instead, which brings the device",
+        do=f"take the volume out and ask for {EPC}, which brings the device",
     ),
     Rule(
         code="DJ115",
@@ -169,6 +169,16 @@ RULES = (
     ),
 )
 
+BY_HAND = Rule(
+    code="DJ101",
+    severity=Severity.ERROR,
+    subject="container {containers}",
+    found=f"asks for EPC and says {ENCLAVE}: 0",
+    why="it would start without its device",
+    do=f"take {ENCLAVE} out: EPC brings the device",
+)
+"""DJ101 in other words, for pods of which nothing is missing but what they themselves say that they do not want."""
+
 BEYOND_NODES = Rule(
     code="DJ132",
     severity=Severity.WARNING,
@@ -185,7 +195,9 @@ WARNINGS = tuple(rule for rule in RULES if rule.severity is Severity.WARNING)
 HOST_DEVICES = "DJ114"
 """The one rule that may hold for a pod that does not ask."""
 
-AROUND_THE_ACCOUNT = frozenset({HOST_DEVICES, "DJ115"})
+PRIVILEGED = "DJ115"
+
+AROUND_THE_ACCOUNT = frozenset({HOST_DEVICES, PRIVILEGED})
 """The warnings that whoever runs the cluster may turn into refusals: ways to the host's devices that nobody counts."""
 
 

@@ -26,6 +26,7 @@ class Surroundings:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     made_by: str = "Pod"  # the kind of the object that makes the pod
+    by_kubelet: bool = False  # whether a kubelet asks for it to be made
     largest_node: LargestNode | None = None  # where the nodes are known
 
     @property

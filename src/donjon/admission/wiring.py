@@ -13,7 +13,7 @@ from donjon.admission.rules import MAX_CONTAINERS
 from donjon.kube.json import JsonObject
 from donjon.kube.names import (
     AESM_FOLDER,
-    AESM_FOLDERS,
+    AESM_PLACES,
     AESM_READY,
     AESM_VARIABLE,
     AESM_VOLUME,
@@ -26,6 +26,7 @@ from donjon.kube.names import (
     FOREIGN_EPC,
     LABEL_AESM,
     PROVISION,
+    RUN_FOLDERS,
 )
 from donjon.kube.quantities import MAX, canonical
 
@@ -38,6 +39,11 @@ _EPC, _ENCLAVE, _PROVISION, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.tex
 _ANNOTATION, _PROVIDER = cel.text(ANNOTATION_EPC), cel.text(ANNOTATION_QUOTE_PROVIDER)
 _MOUNT = f"Object.spec.containers.volumeMounts{{name: '{AESM_VOLUME}', mountPath: '{AESM_FOLDER}'}}"
 _VARIABLE = f"Object.spec.containers.env{{name: '{AESM_VARIABLE}', value: '1'}}"
+# The taints that the pod tolerates whatever their value; no name stands for all of them.
+_TOLERATED = """\
+(!has(object.spec.tolerations) ? [] : object.spec.tolerations
+    .filter(t, has(t.operator) && t.operator == 'Exists' && (!has(t.effect) || t.effect == 'NoSchedule'))
+    .map(t, has(t.key) ? t.key : ''))"""
 _CONTAINERS = "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
 
 _ASKS = f"""\
@@ -57,7 +63,7 @@ _UNFINISHED = f"""\
   .map(c, {_EPC} in c.resources.limits && {_ENCLAVE} in c.resources.limits &&
     !{_FOREIGN}.exists(n, n in c.resources.limits) &&
     string(c.resources.limits[{_EPC}]) == object.metadata.annotations[{_ANNOTATION}]) == [true] &&
-  {cel.listed(EPC_UNITS)}.all(n, has(object.spec.tolerations) && object.spec.tolerations.exists(t, has(t.key) && t.key == n)) &&
+  [{_TOLERATED}].all(l, '' in l || {cel.listed(EPC_UNITS)}.all(n, n in l)) &&
   !(has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath))))"""
 
 # The API server has copied limits to requests before it asks us. Where they differ all the same, core validation says so,
@@ -142,13 +148,18 @@ _TOLERATING = """\
     [JSONPatch{op: 'add', path: '/spec/tolerations', value: []}]) +
   variables.untolerated.map(n, JSONPatch{op: 'add', path: '/spec/tolerations/-',
     value: Object.spec.tolerations{key: n, operator: 'Exists', effect: 'NoSchedule'}})"""
-_UNTOLERATED = f"""\
-{cel.listed(EPC_UNITS)}.filter(n, !has(object.spec.tolerations) ||
-  !object.spec.tolerations.exists(t, has(t.key) && t.key == n))"""
+_UNTOLERATED = f"'' in variables.tolerated ? [] : {cel.listed(EPC_UNITS)}.filter(n, !(n in variables.tolerated))"
 
+# The names of the volumes that are all of the host's /run, and the containers that have one of them at its own place.
+_RUN = f"""\
+!has(object.spec.volumes) ? [] :
+  object.spec.volumes.filter(v, has(v.hostPath) && v.hostPath.path in {cel.listed(RUN_FOLDERS)}).map(v, v.name)"""
+_HAVE_RUN = f"""\
+variables.run.size() == 0 ? [] : variables.wanting.filter(i, has(variables.containers[i].volumeMounts) &&
+  variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.listed(RUN_FOLDERS)} && m.name in variables.run))"""
 _UNMOUNTED = f"""\
-variables.wanting.filter(i, !has(variables.containers[i].volumeMounts) ||
-  !variables.containers[i].volumeMounts.exists(m, m.mountPath == '{AESM_FOLDER}'))"""
+variables.wanting.filter(i, !(i in variables.haveRun) && (!has(variables.containers[i].volumeMounts) ||
+  !variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.listed(AESM_PLACES)})))"""
 _UNNAMED = f"""\
 variables.wanting.filter(i, !has(variables.containers[i].env) ||
   !variables.containers[i].env.exists(e, e.name == '{AESM_VARIABLE}'))"""
@@ -158,8 +169,8 @@ _BRINGS_AESM = f"variables.containers.exists(c, c.name == '{AESMD}')"
 _BESIDE_AESM = f"""\
 variables.wanting.size() > 1 && variables.wanting.exists(i, variables.containers[i].name == '{AESMD}')"""
 _OF_THE_NODE = f"""\
-variables.provider == '{AESMD}' && variables.lacksVolume && !variables.besideAesm ||
-  has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath) && v.hostPath.path in {cel.listed(AESM_FOLDERS)})"""
+variables.provider == '{AESMD}' && variables.lacksVolume && !variables.besideAesm || variables.haveRun.size() > 0 ||
+  has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath) && v.hostPath.path in {cel.listed(AESM_PLACES)})"""
 
 
 def _into(field: str, indices: str, entry: str) -> str:
@@ -222,7 +233,10 @@ def wire(name: str) -> tuple[JsonObject, JsonObject]:
             "beside": _BESIDE,
             "total": _TOTAL,
             "printed": _printed("variables.total"),
+            "tolerated": _TOLERATED,
             "untolerated": _UNTOLERATED,
+            "run": _RUN,
+            "haveRun": _HAVE_RUN,
             "unmounted": _UNMOUNTED,
             "unnamed": _UNNAMED,
             "lacksVolume": _LACKS_VOLUME,

@@ -41,11 +41,22 @@ ANNOTATION_QUOTE_PROVIDER = "sgx.intel.com/quote-provider"  # who makes the pod'
 AESMD = "aesmd"  # its value for the quoting service, and the name of the container that is one
 AESM_VOLUME = "aesmd-socket"  # the volume's name in Intel's webhook
 AESM_FOLDER = "/var/run/aesmd"  # compiled into Intel's library
-AESM_FOLDERS = (AESM_FOLDER, f"{AESM_FOLDER}/", f"{AESM_FOLDER}/aesm.socket")  # as people mount it from the host by hand
+AESM_PLACES = tuple(f"{folder}{end}" for folder in (AESM_FOLDER, "/run/aesmd") for end in ("", "/", "/aesm.socket"))
+"""The socket or its folder as people mount it by hand; `/var/run` is a link to `/run`."""
+RUN_FOLDERS = ("/var/run", "/var/run/", "/run", "/run/")  # what holds it, where people mount that whole at its own place
 AESM_VARIABLE = "SGX_AESM_ADDR"  # its mere presence makes Intel's library quote through the service
 AESM_READY = "ready"
 
-DEVICE_PATHS = ("/dev/sgx", "/dev/isgx", "/dev/gsgx")
-"""What the paths of all drivers' devices begin with."""
+DEVICE_NAMES = ("sgx", "isgx", "gsgx")
+"""What the names of all drivers' devices, or of their folders, begin with below `/dev`."""
+
+ANNOTATION_MIRROR = (
+    "kubernetes.io/config.mirror"  # on a kubelet's account of a static pod, which it runs whatever becomes of that
+)
+NODES = "system:nodes"  # the group of all kubelets
+
+LABELS_OS = ("kubernetes.io/os", "beta.kubernetes.io/os")
+LABELS_PLATFORM = (*LABELS_OS, "kubernetes.io/arch", "beta.kubernetes.io/arch")
+"""Labels that every node has; who chooses by them alone has not chosen nodes with SGX."""
 
 EPC_PAGE = 4096  # bytes; EPC is handed out in pages (Intel SDM, volume 3D, "Enclave Page Cache")

@@ -1,0 +1,40 @@
+"""When the validating policies look closer at a pod: seldom, since that costs a multiple of what the API server needs anyway."""
+
+from donjon.admission import cel
+from donjon.admission.facts import POD, Place, windows
+from donjon.admission.hostpaths import NAMED
+from donjon.admission.rules import MAX_CONTAINERS
+from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
+
+
+def unusual(place: Place, *, host_devices: bool) -> str:
+    """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
+
+    Plain is one enclave device, whole MiB or GiB of EPC below 10 TiB, and no more of ours: no rule has anything to say of that.
+    """
+    containers = f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
+    limits, epc, enclave = "c.resources.limits", cel.text(EPC), cel.text(ENCLAVE)
+    rare = " || ".join(f"{cel.text(name)} in {limits}" for name in (*FOREIGN_EPC, PROVISION))
+    ours = f"({epc} in {limits} || {enclave} in {limits})"
+    plain = (
+        f"{epc} in {limits} && {enclave} in {limits} && string({limits}[{enclave}]) == '1' &&\n"
+        f"    string({limits}[{epc}]).matches('^([0-9]{{1,7}}Mi|[0-9]{{1,4}}Gi)$')"
+    )
+    whole = (
+        f"has({place.spec}.nodeName)",
+        windows(place.spec),
+        f"{containers}.size() > {MAX_CONTAINERS}",
+        f"{cel.text(ANNOTATION_QUOTE_PROVIDER)} in ({place.annotations})",
+        *(() if place is POD else ("object.kind == 'DaemonSet'",)),
+        *((_mounting(place.spec, f"!(v.hostPath.path in {cel.listed(AESM_PLACES)})"),) if host_devices else ()),
+        f"{containers}.exists(c, has(c.securityContext) && has(c.securityContext.privileged) && c.securityContext.privileged)",
+        f"{containers}.exists(c, has(c.resources) && has({limits}) && ({rare} || {ours} && !(\n    {plain})))",
+    )
+    asks = f"{containers}.exists(c, has(c.resources) && has({limits}) && ({rare} || {ours})) && (\n  {cel.any_of(whole)})"
+    naming = _mounting(place.spec, f"v.hostPath.path.contains('{NAMED}')")
+    return f"{asks} ||\n{naming}" if host_devices else asks
+
+
+def _mounting(spec: str, which: str) -> str:
+    """Whether it mounts such a path of the host."""
+    return f"has({spec}.volumes) && {spec}.volumes.exists(v, has(v.hostPath) && {which})"

@@ -1,0 +1,78 @@
+"""The rules of the table as CEL: when each holds, and its sentence with the holes filled."""
+
+from collections.abc import Iterable, Mapping
+
+from donjon.admission import cel
+from donjon.admission.facts import BEYOND
+from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, Rule
+from donjon.admission.settings import Settings
+from donjon.kube.names import AESMD, ENCLAVE
+
+_CONCERNED: Mapping[str, str] = {
+    "DJ101": "unwired",
+    "DJ102": "foreign",
+    "DJ103": "tooMuch",
+    "DJ104": "provision",
+    "DJ106": "differing",
+    "DJ107": "belowPage",
+    "DJ108": "unaccounted",
+    "DJ109": "unaligned",
+    "DJ115": "privileged",
+}
+"""The rules about containers with the variable that lists those concerned."""
+
+_HOLDS: Mapping[str, str] = {
+    "DJ104": "variables.provision.size() > 0 && !variables.mayProvision",
+    "DJ105": "variables.asks && variables.nodeName != '' && !variables.mirrors",
+    "DJ111": "variables.asks && variables.windows",
+    "DJ112": f"""\
+variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}' &&
+  !variables.all.exists(c, c.name == variables.provider)""",
+    "DJ113": f"variables.number > {MAX_CONTAINERS} && (variables.devices.size() == 0 || variables.asks)",
+    "DJ114": "variables.devices.size() > 0",
+    "DJ115": "variables.asks && variables.privileged.size() > 0",
+    "DJ116": "object.kind == 'DaemonSet' && variables.wantsEpc && variables.anywhere",
+}
+"""When the rules hold that do not simply hold where a container is concerned."""
+
+
+def holds(rule: Rule) -> str:
+    """Whether the rule holds."""
+    return _HOLDS.get(rule.code) or f"variables.{_CONCERNED[rule.code]}.size() > 0"
+
+
+def reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
+    """One variable more: the list of the sentences of all rules that hold; of too many containers that alone is said.
+
+    A pod that does not ask may have any number of them; it comes here for nothing but the host's devices.
+    """
+    told = {rule.code: f"({holds(rule)} ?\n  [{said(rule, settings.wired_by)}] : [])" for rule in rules}
+    alone = told.pop("DJ113")
+    if HOST_DEVICES in told:
+        alone = f"{alone} +\n{told[HOST_DEVICES]}"
+    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(told.values())}
+
+
+def said(rule: Rule, wired_by: str = "") -> str:
+    """The rule's sentence as an expression, its holes filled."""
+    concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
+    quantities, counted = (
+        f"variables.{names}.filter(n, {meant}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
+        for names, meant in (("names", "n in x.limits"), ("countedNames", BEYOND))
+    )
+    holes = {
+        "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
+        "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
+        "counted": cel.shortened(f"{concerned}.map(x, {counted}).join(', ')"),
+        "namespace": "request.namespace",
+        "node": "variables.nodeName",
+        "provider": cel.one_line(cel.shortened("variables.provider")),
+        "number": "string(variables.number)",
+        "devices": cel.one_line(cel.shortened("variables.devices.join(', ')")),
+        "wiring": cel.text(wired_by),
+    }
+    told = cel.sentence(rule.sentence, holes)
+    if rule.code != BY_HAND.code:
+        return told
+    by_hand = f"{concerned}.all(x, {cel.text(ENCLAVE)} in x.limits)"
+    return f"({by_hand} ? {cel.sentence(BY_HAND.sentence, holes)} : {told})"
