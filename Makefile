@@ -46,7 +46,8 @@ test-fast: $(READY) ## The tests that need neither root nor a cluster
 test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBECONFIG=…)
 	@$(VENV)/bin/pytest -q tests/cluster
 
-endurance: $(READY) ## Five minutes of certificates renewed every 30 s under load, on a real cluster (root)
+endurance: $(READY) ## The attestation service killed 50 times under load; certificates renewed for five minutes, on a real cluster (root)
+	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
 
 fuzz: $(READY) ## Every parser under a coverage-guided fuzzer, SECONDS_EACH=60; what it finds stays in tests/fuzz/corpus
