@@ -81,6 +81,17 @@ def test_one_connection_brings_many_requests() -> None:
     served(story)
 
 
+def test_where_a_request_comes_from_no_header_says() -> None:
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(GET.removesuffix(b"\r\n") + b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        (scope,) = here.echo.asked
+        assert (scope["client"][0], scope["scheme"]) == (HOST, "https")
+
+    served(story)
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [

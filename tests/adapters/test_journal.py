@@ -1,10 +1,14 @@
 """The journal: what it has acknowledged is there, in one chain, and nobody is answered by what has been replaced."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import Change, InstanceTable, Kept, RemovePolicy, SetCertificates, SetPolicy
@@ -121,3 +125,34 @@ def test_what_waits_at_the_end_is_written(database: Database) -> None:
 
     asyncio.run(leave())
     assert len(records(database)) == 1
+
+
+class Counted(Database):
+    """Knows how many transactions there were."""
+
+    transactions = 0
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        self.transactions += 1
+        with super().changing() as connection:
+            yield connection
+
+
+def test_callers_of_one_turn_are_written_in_one_transaction(tmp_path: Path) -> None:
+    database = Counted(f"sqlite:///{tmp_path}/counted.db")
+    database.migrate()
+    before = database.transactions
+    journal = Journal(database, writer="w", moment=lambda: MOMENT)
+
+    async def one() -> None:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 5000)  # Work meanwhile which other threads can run, as signing is.
+        await journal.keep(event(), instance="a", generation=0)
+
+    async def many() -> None:
+        await asyncio.gather(*(one() for _ in range(20)))
+
+    asyncio.run(many())
+    assert database.transactions - before <= 2  # Two, where the thread was let in while they were handed over.
+    journal.close()
+    database.close()

@@ -89,7 +89,9 @@ def octets(text: str, name: str) -> bytes:
     if not _BASE64.fullmatch(text) or ("=" in text and len(text) % 4):
         raise Malformed("DJ450", f"{name}: no base64")
     try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_" if set(bare) & set("-_") else None, validate=True)
+        return base64.b64decode(
+            bare + "=" * (-len(bare) % 4), altchars=b"-_" if "-" in bare or "_" in bare else None, validate=True
+        )
     except binascii.Error as error:
         raise Malformed("DJ450", f"{name}: no base64: {error}") from error
 

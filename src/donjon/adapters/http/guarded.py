@@ -213,7 +213,16 @@ class GuardedServer:
     """Serves an ASGI application, over TLS where there are contexts, until it is closed."""
 
     def __init__(self, application: Application, contexts: Contexts | None, *, host: str, port: int, limits: Limits) -> None:
-        self._config = Config(application, lifespan="off", ws="none", access_log=False, log_config=None, timeout_keep_alive=3600)
+        # uvicorn would believe X-Forwarded-For of neighbours on this machine, and of whom its environment variable names.
+        self._config = Config(
+            application,
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=3600,
+            proxy_headers=False,
+        )
         self._config.load()
         self._state, self._gate = ServerState(), Gate(limits)
         self._contexts, self._host, self._port = contexts, host, port

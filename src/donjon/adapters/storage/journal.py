@@ -1,7 +1,7 @@
 """The journal: an answer is given only after what was decided, and what it changes, is on the disk.
 
-Who comes while others are being written waits for the next transaction together with all who come meanwhile, so one commit serves
-many. One thread writes, and its records make one chain.
+Who comes while others are being written waits for the next transaction together with all who come meanwhile, and those whom one
+turn of the event loop brings go together, so one commit serves many. One thread writes, and its records make one chain.
 """
 
 import asyncio
@@ -58,7 +58,8 @@ class Journal:
         self._database = database
         self._moment = moment
         self._link = chain.begun(writer)
-        self._waiting: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
+        self._arrived: list[_Entry] = []  # in this turn of the event loop
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._tried: Link | None = None  # where the chain stands if the last transaction was kept after all
         self._heads = Heads(database, witness, moment)
         self._ended = False
@@ -71,24 +72,33 @@ class Journal:
         Raises `Stale` where the instance is no longer of that generation, and `Unavailable` DJ502 where the database fails: then
         nothing of the event is kept.
         """
+        if self._waiting.qsize() + len(self._arrived) >= MAX_WAITING:
+            raise Unavailable("DJ520", f"journal: {MAX_WAITING} callers wait for the database; try again")
+        loop = asyncio.get_running_loop()
         entry = _Entry(
             instance=instance,
             generation=generation,
             change=change,
             moment=microseconds(self._moment()),
             event=encode(event),
-            answer=asyncio.get_running_loop().create_future(),
+            answer=loop.create_future(),
         )
-        try:
-            self._waiting.put_nowait(entry)
-        except queue.Full as error:
-            raise Unavailable("DJ520", f"journal: {MAX_WAITING} callers wait for the database; try again") from error
+        if not self._arrived:
+            loop.call_soon(self._hand_over)
+        self._arrived.append(entry)
         await entry.answer
 
     def close(self) -> None:
         """Write what waits, state where the chain stands, and end."""
+        self._hand_over()
         self._waiting.put(None)
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        """To the thread, at once: had it each as it comes, it would write the first of them alone."""
+        arrived, self._arrived = self._arrived, []
+        for entry in arrived:
+            self._waiting.put(entry)
 
     def _write(self) -> None:
         while not self._ended:
@@ -109,9 +119,10 @@ class Journal:
     def _batch(self) -> list[_Entry]:
         """Who waits, as soon as somebody does; nobody at the end, and when a head is due."""
         batch: list[_Entry] = []
+        patience = self._heads.wait(self._link)
         while not self._ended and len(batch) < MAX_BATCH:
             try:
-                entry = self._waiting.get(block=not batch, timeout=self._heads.wait(self._link))
+                entry = self._waiting.get(block=not batch, timeout=patience)
             except queue.Empty:
                 break
             if entry is None:

@@ -103,7 +103,7 @@ async def serve(
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
-            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
+            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, effort=clock.effort)
             maa = Maa(instances, await _callers(settings, now, stack), collateral, journal, clocks, metrics)
             application = maa.before(application)
         host, port = settings.listen
