@@ -51,6 +51,10 @@ class Held:
         """Every document."""
         return dict(self._answers)
 
+    def read(self, name: str) -> Answer | None:
+        """One of them."""
+        return self._answers.get(name)
+
     def write(self, documents: dict[str, Answer]) -> None:
         """Nothing is fetched here."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.adapters.fakepccs import Pccs, answers, serving
+from tests.adapters.fakepccs import Pccs, answers, certified, serving
+from tests.collateral.machines import HIGH, LOW
 from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import world
 
@@ -14,6 +15,7 @@ from donjon.cli.collateral import collateral
 from donjon.collateral.received import files
 from donjon.errors import DonjonError
 from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.machines import pck_certificate
 from donjon.simulation.intel.world import World
 
 
@@ -35,6 +37,7 @@ def ask(folder: Path, made: World, upstream: str) -> dict[str, bytes]:
     async def run() -> dict[str, bytes]:
         async with running(settings(folder, made.root, upstream)) as here:
             found = {path: await here.get(f"{V4}/{path}", **query) for path in ("tcb", "qe/identity", "pckcrl", "rootcacrl")}
+            found["pckcert"] = await here.certificate(HIGH)
             assert {each.status_code for each in found.values()} == {200}
             return {path: each.content for path, each in found.items()}
 
@@ -43,7 +46,7 @@ def ask(folder: Path, made: World, upstream: str) -> dict[str, bytes]:
 
 def filled(folder: Path, made: World) -> Path:
     folder.mkdir()
-    with serving(Pccs(answers(made))) as upstream:
+    with serving(Pccs({**answers(made), f"{V4}/pckcerts": certified(made, [HIGH])})) as upstream:
         ask(folder, made, upstream.address)
     return folder
 
@@ -64,11 +67,12 @@ def carry(command: str, file: Path, *said: str) -> str:
 def test_what_one_side_has_fetched_the_other_serves_without_a_network(made: World, root: tuple[str, str], tmp_path: Path) -> None:
     here, there, file = filled(tmp_path / "here", made), tmp_path / "there", tmp_path / "carried.json"
     there.mkdir()
-    assert ": 4 documents; the first that ends: " in carry("export", file, *url(here), *root)
-    assert ": 4 documents; " in carry("import", file, *url(there), *root)
+    assert ": 5 documents, 1 platforms; the first document that ends: " in carry("export", file, *url(here), *root)
+    assert ": 5 documents, 1 platforms; " in carry("import", file, *url(there), *root)
     parts = files(made.collateral)
     found = ask(there, made, "")
     assert (found["tcb"], found["qe/identity"]) == (parts["tcb_info.json"], parts["qe_identity.json"])
+    assert found["pckcert"] == pck_certificate(made.setting, HIGH)
     assert (found["pckcrl"], found["rootcacrl"]) == (made.pck_crl, made.root_ca_crl.hex().encode())
 
 
@@ -101,6 +105,10 @@ def test_nothing_older_replaces_what_is_there_and_nothing_else_is_taken_either(
         (("BEGIN CERTIFICATE", "BEGIN CERTIFICATÉ"), "DJ211"),
         (("7b22746362496e666f", "7b22746362496e6670"), "DJ214"),
         (('"form"', '"format"'), "DJ211"),
+        (('"pce_id": "0000"', '"pce_id": "0001"'), "DJ570"),
+        (('"certificates": "-----BEGIN', '"certificates": "----BEGIN'), "DJ204"),
+        (('"whole": 1', '"whole": true'), "DJ211"),
+        (('"fetched": "2', '"fetched": "x'), "DJ211"),
     ],
 )
 def test_a_file_that_was_changed_on_the_way_is_refused(
@@ -114,6 +122,16 @@ def test_a_file_that_was_changed_on_the_way_is_refused(
     file.write_text(text.replace(old, new))
     (tmp_path / "there").mkdir()
     assert carry("import", file, *url(tmp_path / "there"), *root) == code
+
+
+def test_a_platform_with_another_machines_certificate_is_refused(made: World, root: tuple[str, str], tmp_path: Path) -> None:
+    here, file = filled(tmp_path / "here", made), tmp_path / "carried.json"
+    carry("export", file, *url(here), *root)
+    content = json.loads(file.read_bytes())
+    stranger = world(changes={"extension.ppid": bytes(16)}, ca=Role.PLATFORM_CA)
+    content["platforms"][0]["certificates"] += pck_certificate(stranger.setting, LOW).decode()
+    file.write_text(json.dumps(content))
+    assert carry("import", file, *url(tmp_path), *root) == "DJ570"
 
 
 def test_one_flipped_bit_of_a_document_is_found(made: World, root: tuple[str, str], tmp_path: Path) -> None:

@@ -61,6 +61,9 @@ class Table:
     def all(self) -> dict[str, Answer]:
         return dict(self.kept)
 
+    def read(self, name: str) -> Answer | None:
+        return self.kept.get(name)
+
     def write(self, documents: dict[str, Answer]) -> None:
         if self.full:
             raise Unavailable("DJ502", "database: full")
@@ -153,6 +156,22 @@ def test_an_upstream_that_has_none_or_fails_is_left_alone_for_a_while() -> None:
             with pytest.raises(Unavailable):
                 await cache.document(IDENTITY)
             assert len(here.upstream.asked) == count
+
+    told(story)
+
+
+def test_what_another_process_has_kept_is_taken_from_the_database_instead_of_fetched_again() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        first = await cache.document(IDENTITY)
+        other = here.cache()
+        here.upstream.made = later(20)
+        await other.refresh(everything=True)
+        here.upstream.away, here.moment = True, first.expires + timedelta(seconds=1)
+        assert (await cache.document(IDENTITY)).dated == MOMENT + 18 * DAY
+        here.table.kept[IDENTITY.name()] = Answer(body=b"{}", chain=b"")
+        here.moment += 30 * DAY
+        with pytest.raises(Unavailable):
+            await cache.document(IDENTITY)
 
     told(story)
 

@@ -6,20 +6,24 @@ from pathlib import Path
 
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.platforms import PlatformTable
 from donjon.cli.quoting import trust_root
 from donjon.cli.terminal import say
 from donjon.collateral import carried
-from donjon.collateral.document import Document, check_not_older, prove_all
+from donjon.collateral.carried import Carried
+from donjon.collateral.document import check_not_older, prove_all
 from donjon.collateral.plan import Answer
+from donjon.collateral.platforms import KnownPlatform, StoredPlatform
 from donjon.errors import EXIT_YES, Unavailable
 
 
 def export(file: Path, database: str, root: Path | None) -> int:
     """Write all that the database holds."""
-    with _opened(database) as table:
-        found = prove_all(table.all(), trust_root(root))
+    with _opened(database) as (table, platforms):
+        found = carried.proved(table.all(), platforms.all(), trust_root(root))
+    text = carried.encode(found)
     try:
-        file.write_bytes(carried.encode(found.values()))
+        file.write_bytes(text)
     except OSError as error:
         raise Unavailable("DJ282", f"{file}: {error.strerror}") from error
     _tell(file, found)
@@ -35,26 +39,32 @@ def import_(file: Path, database: str, root: Path | None) -> int:
     except OSError as error:
         raise Unavailable("DJ281", f"{file}: {error.strerror}") from error
     found = carried.parse(text, anchor)
-    with _opened(database) as table:
+    with _opened(database) as (table, platforms):
         stored = table.all()
         held = prove_all(stored, anchor) if stored else {}
-        for name, each in found.items():
+        for name, each in found.documents.items():
             check_not_older(each, held.get(name))
-        table.write({name: Answer(body=each.body, chain=each.chain) for name, each in found.items()})
+        table.write({name: Answer(body=each.body, chain=each.chain) for name, each in found.documents.items()})
+        platforms.write([each for each in found.platforms if not _is_older(each, platforms.read(each.stored.registration.name))])
     _tell(file, found)
     return EXIT_YES
 
 
 @contextmanager
-def _opened(address: str) -> Iterator[CollateralTable]:
+def _opened(address: str) -> Iterator[tuple[CollateralTable, PlatformTable]]:
     database = Database(address)
     try:
         database.migrate()
-        yield CollateralTable(database)
+        yield CollateralTable(database), PlatformTable(database)
     finally:
         database.close()
 
 
-def _tell(file: Path, found: dict[str, Document]) -> None:
-    first = min(found.values(), key=lambda each: each.expires)
-    say(f"{file}: {len(found)} documents; the first that ends: {first.request.name()}, {first.expires:%FT%TZ}")
+def _is_older(found: KnownPlatform, here: StoredPlatform | None) -> bool:
+    return here is not None and found.stored.fetched < here.fetched
+
+
+def _tell(file: Path, found: Carried) -> None:
+    first = min(found.documents.values(), key=lambda each: each.expires)
+    counted = f"{len(found.documents)} documents, {len(found.platforms)} platforms"
+    say(f"{file}: {counted}; the first document that ends: {first.request.name()}, {first.expires:%FT%TZ}")

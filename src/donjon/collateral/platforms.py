@@ -102,10 +102,11 @@ def encrypted_ppid(found: bytes | None) -> bytes | None:
 
 def encode(platforms: Iterable[Registration]) -> bytes:
     """The list that `GET platforms` answers, as Intel's administration tool reads it."""
-    return json.dumps([_entry(each) for each in platforms]).encode()
+    return json.dumps([entry(each) for each in platforms]).encode()
 
 
-def _entry(platform: Registration) -> JsonObject:
+def entry(platform: Registration) -> JsonObject:
+    """One of them."""
     tcb = platform.tcb
     return {
         "qe_id": platform.name.qe_id,

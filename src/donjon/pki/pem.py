@@ -32,6 +32,11 @@ def parse(text: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def each(text: bytes) -> tuple[bytes, ...]:
+    """The certificates that stand one behind the other in a text, still in PEM; nothing is checked."""
+    return tuple(block + END for block in text.split(END) if block)
+
+
 def encode(chain: tuple[bytes, ...], label: bytes = CERTIFICATE) -> bytes:
     """Those certificates, or what the label says, as one text, 64 characters a line."""
     return b"".join(_block(der, label) for der in chain)

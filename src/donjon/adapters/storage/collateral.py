@@ -19,6 +19,13 @@ class CollateralTable:
             rows = connection.execute(select(DOCUMENTS.c.name, DOCUMENTS.c.body, DOCUMENTS.c.chain)).all()
         return {name: Answer(body=body, chain=chain) for name, body, chain in rows}
 
+    def read(self, name: str) -> Answer | None:
+        """The document of that name; raises `Unavailable` DJ502."""
+        with self._database.reading() as connection:
+            chosen = select(DOCUMENTS.c.body, DOCUMENTS.c.chain).where(DOCUMENTS.c.name == name)
+            row = connection.execute(chosen).one_or_none()
+        return None if row is None else Answer(body=row.body, chain=row.chain)
+
     def write(self, documents: dict[str, Answer]) -> None:
         """Keep these, all or none, in place of those of the same name; raises `Unavailable` DJ502."""
         rows = [{"name": name, "body": answer.body, "chain": answer.chain} for name, answer in documents.items()]

@@ -138,7 +138,7 @@ def _registration(row: Row[tuple[object, ...]]) -> Registration:
 def _stored(row: Row[tuple[object, ...]]) -> StoredPlatform:
     return StoredPlatform(
         registration=_registration(row),
-        certificates=tuple(each + pem.END for each in row.certificates.split(pem.END) if each),
+        certificates=pem.each(row.certificates),
         chain=row.chain,
         fetched=_EPOCH + row.fetched * _SECOND,
         unavailable=row.unavailable,

@@ -7,6 +7,7 @@ end, each document at a moment of its own; while the upstream is away, what is h
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -17,7 +18,7 @@ from donjon.collateral import document as documents
 from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.plan import Absent, Answer, Request
-from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
 from donjon.services.attestation.fetches import Fetches
@@ -44,6 +45,9 @@ class Table(Protocol):
 
     def all(self) -> dict[str, Answer]:
         """Every document by its name; raises `Unavailable`."""
+
+    def read(self, name: str) -> Answer | None:
+        """The document of that name; raises `Unavailable`."""
 
     def write(self, documents: dict[str, Answer]) -> None:
         """Keep these, all or none; raises `Unavailable`."""
@@ -205,7 +209,27 @@ class Cache:
         say(LOG, "collateral fetched", document=name, expires=found.expires.isoformat())
         return found
 
+    async def _kept_by_others(self, request: Request) -> Document | None:
+        """What another process has put into the database meanwhile, if it is good and newer than what is here."""
+        held = self._held.get(request.name())
+        if held is not None and held.expires >= self._moment():
+            return None
+        if self._revoked is None and request.path != _ROOT.path:
+            await self._kept_by_others(_ROOT)
+        answer = await asyncio.to_thread(self._table.read, request.name())
+        if answer is None:
+            return None
+        found = self._proved_root(answer) if request.path == _ROOT.path else self._proved(request, answer)
+        if found.expires < self._moment():
+            return None
+        documents.check_not_older(found, held)
+        self._hold(found)
+        return found
+
     async def _fetch(self, request: Request) -> Document:
+        with suppress(Untrusted, Malformed):
+            if (found := await self._kept_by_others(request)) is not None:
+                return found
         answer = await self._ask(request)
         if request.path == _ROOT.path:
             return await self._fetch_root((await self._ask(plan.pck_crl(Ca.PROCESSOR))).chain, answer.body)

@@ -34,6 +34,7 @@ LOG = logging.getLogger(__name__)
 
 MAX_REMEMBERED, MAX_TCBS = 1024, 16  # platforms in memory, and selections of each
 FETCHED_AGAIN, SPREAD = timedelta(days=20), timedelta(days=10)  # after it was fetched, each platform at a moment of its own
+FRESH = 60.0  # seconds
 AT_A_LOOK = 100  # platforms that are fetched again when nobody asks
 
 
@@ -83,6 +84,7 @@ class _Remembered:
     known: KnownPlatform
     under: Crl  # the root's list under which it was proved
     due: datetime
+    until: float  # the database is looked into again, because others write into it, too
     selected: "OrderedDict[Tcb, _Selected]" = field(default_factory=OrderedDict)
     asked: set[Tcb] = field(default_factory=set)  # for which the upstream was asked, where it gives one certificate at a time
 
@@ -110,7 +112,7 @@ class Platforms:
     ) -> None:
         """Offline without one who issues; what is not on demand is fetched for those alone that register."""
         self._cache, self._table, self._issuer, self._on_demand = cache, table, issuer, on_demand
-        self._moment, self._chance, self._metrics = moment, chance, metrics
+        self._moment, self._seconds, self._chance, self._metrics = moment, seconds, chance, metrics
         self._fetches: Fetches[_Remembered] = Fetches(seconds)
         self._remembered: OrderedDict[Name, _Remembered] = OrderedDict()
 
@@ -180,11 +182,16 @@ class Platforms:
     async def _found(self, name: Name) -> _Remembered | None:
         """The one of that name, proved under the root's newest list."""
         remembered = self._remembered.get(name)
-        stored = await asyncio.to_thread(self._table.read, name) if remembered is None else remembered.known.stored
+        if remembered is None or remembered.until < self._seconds():
+            stored = await asyncio.to_thread(self._table.read, name)
+        else:
+            stored = remembered.known.stored
         if stored is None:
             return None
         revoked = await self._cache.revoked()
-        if remembered is not None and remembered.under is revoked:
+        if remembered is not None and remembered.under is revoked and remembered.known.stored == stored:
+            if remembered.until < self._seconds():
+                remembered.until = self._seconds() + FRESH
             return remembered
         try:
             return self._remember(self._proved(stored, revoked), revoked)
@@ -245,7 +252,7 @@ class Platforms:
         name = known.stored.registration.name
         due = known.stored.fetched + FETCHED_AGAIN + SPREAD * self._chance()
         asked = self._remembered[name].asked if name in self._remembered else set()
-        self._remembered[name] = _Remembered(known=known, under=revoked, due=due, asked=asked)
+        self._remembered[name] = _Remembered(known=known, under=revoked, due=due, until=self._seconds() + FRESH, asked=asked)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return self._remembered[name]
