@@ -215,6 +215,8 @@ def test_bytes_that_are_no_utf_8_are_told() -> None:
     done = CliRunner().invoke(check, ["-"], input=b"a: \xff")
     assert done.exit_code == 2
     assert "byte 3 is no UTF-8 [DJ930]" in done.stderr
+    windows = CliRunner().invoke(check, ["-"], input="a: b".encode("utf-16"))
+    assert "it looks like UTF-16, as PowerShell writes it: save it as UTF-8" in windows.stderr
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,27 @@ def test_bytes_that_are_no_utf_8_are_told() -> None:
 def test_plain_words_are_read_as_kubectl_reads_them(text: str, value: object) -> None:
     (document,) = read(f"x: {text}")
     assert document.json() == {"x": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: b\t\nc: d", {"a": "b", "c": "d"}),
+        ("a: b\t# about b\nc:\td \t #\n", {"a": "b", "c": "d"}),
+        ("a: 'b'\t\n", {"a": "b"}),
+        ("a:\t\n  b: c\n", {"a": {"b": "c"}}),
+        ("a: |\n  b\t\n", {"a": "b\t\n"}),
+    ],
+)
+def test_tabs_are_blanks_where_kubectl_takes_them_for_such(text: str, value: object) -> None:
+    (document,) = read(text)
+    assert document.json() == value
+
+
+@pytest.mark.parametrize("text", ["a:\n\tb: c", "\ta: b", "- a\n\t- b"])
+def test_tabs_do_not_indent(text: str) -> None:
+    with pytest.raises(Malformed):
+        read(text)
 
 
 @pytest.mark.parametrize(

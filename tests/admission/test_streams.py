@@ -5,6 +5,8 @@ import json
 import pytest
 from tests.admission.checks import FAQ_JOB, checked, pod
 
+from donjon.admission.manifests import MAX_DOCUMENTS
+
 ALLOWED = "donjon.dev/provision=allowed"
 
 
@@ -90,6 +92,28 @@ def test_a_pod_template_of_any_kind_is_looked_at_and_said_to_be_one(text: str, t
     assert "alibabacloud.com/sgx_epc_MiB: 1" not in after
 
 
+ONE = json.dumps(
+    {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}]}}, indent=1
+)
+
+
+@pytest.mark.parametrize(("between", "line"), [("\n", 15), ("\r\n", 15), ("\n\n", 16), (" \n", 15), ("", 15)])
+def test_json_objects_one_after_the_other_are_documents_with_their_lines(between: str, line: int) -> None:
+    done = checked(f"{ONE}{between}{ONE}{between}", "-o", "json")
+    assert [each["line"] for each in json.loads(done.stdout)["checked"]] == [1, line]
+
+
+@pytest.mark.parametrize("after", ["}", "{", '{"kind":', "[1]", "{'kind': Pod}", "x", '{"a": ' * 5000])
+def test_json_followed_by_something_else_is_unreadable(after: str) -> None:
+    assert checked(f"{ONE}\n{after}").exit_code == 2
+
+
+def test_more_json_objects_than_the_bound_are_refused() -> None:
+    done = checked("{}\n" * (MAX_DOCUMENTS + 1))
+    assert done.exit_code == 2
+    assert "[DJ931]" in done.stderr
+
+
 def test_what_was_not_looked_at_is_told_and_counted() -> None:
     plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\n"
     done = checked(plain + plain + "kind: Service\n---\n" + FAQ_JOB + "---\n" + WORKFLOW + "---\n{a: b}\n")
@@ -135,3 +159,9 @@ def test_sgx_in_a_form_that_is_not_looked_at_is_a_warning_with_its_line() -> Non
 )
 def test_kubernetes_own_kinds_without_pods_may_name_sgx(text: str) -> None:
     assert "[DJ" not in checked(text).output
+
+
+def test_all_templates_of_one_list_come_out() -> None:
+    many = ", ".join([f"{{{SPEC}}}"] * 40)
+    done = checked(others("Pods", "example.com/v1", f"{{pods: [{many}]}}"), "-o", "yaml", "--namespace-label", ALLOWED)
+    assert done.stdout.count("sgx.intel.com/enclave: '1'") == 2 * 40

@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from json import JSONDecoder
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -21,6 +23,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.scanner import Scanner
 
 from donjon.errors import Malformed
 from donjon.kube.json import Json
@@ -36,6 +39,8 @@ _FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off"
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[1-9][0-9_]{0,30}|0)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _PRINTED_WHOLE = 1e21  # JSON as Go prints it turns to exponents from here on
+_LINE_END = re.compile(r"\A[ \t]*\r?\n")
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _RENDER = "a template is to be rendered first, as in helm template . | donjon check -"
 _MERGE = "<<"
 _TAGGED_TEXT = "tag:yaml.org,2002:str"
@@ -81,7 +86,7 @@ def read(text: str) -> tuple[Node, ...]:
     documents: list[Node] = []
     building = _Building()
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
+        for event in _parser().parse(_apart(text)):
             building.take(event)
             if isinstance(event, DocumentEndEvent):
                 documents += [building.root] if building.root is not None and building.root.value is not None else []
@@ -93,6 +98,46 @@ def read(text: str) -> tuple[Node, ...]:
     except (YAMLError, ValueError) as error:
         raise Malformed("DJ930", f"no YAML: {str(error).splitlines()[0]}") from error
     return tuple(documents)
+
+
+class _Scanner(Scanner):
+    """Takes a tab for a blank where no key can begin, as kubectl's parser does: after a value, or before a comment."""
+
+    def scan_to_next_token(self) -> None:
+        """Go on to the next token."""
+        super().scan_to_next_token()
+        while self.reader.peek() == "\t" and not self.allow_simple_key:
+            self.reader.forward()
+            super().scan_to_next_token()
+
+
+def _parser() -> YAML:
+    parser = YAML(typ="safe", pure=True)
+    parser.Scanner = _Scanner
+    return parser
+
+
+def _apart(text: str) -> str:
+    """JSON objects one after the other, as jq prints them, as documents of YAML; any other text as it is.
+
+    A document may begin in the line of its `---`, so that lines stay where they are.
+    """
+    decoder, ends, here = JSONDecoder(), [0], _past_blanks(text, 0)
+    try:
+        while text.startswith("{", here):
+            _, end = decoder.raw_decode(text, here)
+            ends.append(end)
+            here = _past_blanks(text, end)
+    except (ValueError, RecursionError):  # What it is then, the parser of YAML says better.
+        return text
+    if here < len(text) or len(ends) < 3:  # noqa: PLR2004 - the beginning and two objects.
+        return text
+    return "\n--- ".join(_LINE_END.sub("", text[begin:end], count=1) for begin, end in pairwise(ends))
+
+
+def _past_blanks(text: str, here: int) -> int:
+    match = _BLANKS.match(text, here)
+    return match.end() if match else here
 
 
 @dataclass(slots=True)

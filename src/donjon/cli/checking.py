@@ -1,6 +1,6 @@
 """What `donjon check` finds out: the files read, every object in them, and what is to be said of each pod."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from donjon.admission.astray import astray
@@ -14,7 +14,7 @@ from donjon.cli.files import text
 from donjon.errors import Malformed
 from donjon.findings import Finding, is_refusal
 from donjon.kube.json import Json, JsonObject, at
-from donjon.kube.patch import Add, Remove, applied
+from donjon.kube.patch import Add, Operation, Remove, applied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,22 +144,22 @@ def _checked(document: Document, made: Made, lost: tuple[Reason, ...], around: S
     return Checked(document=document, made=made, verdict=verdict, complaints=complaints(made.pod), astray=lost)
 
 
-def as_admitted(looked: Looked) -> Iterable[JsonObject]:
+def as_admitted(looked: Looked) -> Iterator[JsonObject]:
     """Every document with its pods as those would be admitted."""
+    of_document: dict[int, list[Checked]] = {}
+    for each in looked.checked:
+        of_document.setdefault(id(each.document), []).append(each)
     for document in looked.documents:
-        whole = document.content
-        for each in looked.checked:
-            if each.document is document and each.verdict.admitted != each.made.pod:
-                whole = _with(whole, each.made, each.verdict.admitted)
-        yield whole
+        changed = [each for each in of_document.get(id(document), ()) if each.verdict.admitted != each.made.pod]
+        pod_alone = next((each.verdict.admitted for each in changed if not each.made.template), None)
+        yield pod_alone or applied(document.content, [step for each in changed for step in _steps(document.content, each)])
 
 
-def _with(whole: JsonObject, made: Made, pod: JsonObject) -> JsonObject:
-    if not made.template:
-        return pod
-    # To add into a list is to push the rest along, so an entry of one goes first.
-    entry = [Remove(path=made.template)] if _in_list(whole, made.template) else []
-    return applied(whole, [*entry, Add(path=made.template, value=pod)])
+def _steps(whole: JsonObject, each: Checked) -> Iterator[Operation]:
+    """How the pod takes the place of what stood there."""
+    if _in_list(whole, each.made.template):  # To add into a list is to push the rest along.
+        yield Remove(path=each.made.template)
+    yield Add(path=each.made.template, value=each.verdict.admitted)
 
 
 def _in_list(whole: Json, pointer: str) -> bool:

@@ -1,5 +1,6 @@
 """Files that a person names, up to a bound; `-` is standard input."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 import click
@@ -7,14 +8,17 @@ import click
 from donjon.errors import Malformed
 
 STDIN = "-"
+UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 
 
 def text(file: str, bound: int) -> str:
     """What stands in the file; raises `Malformed` as `content` does, and DJ930 for no UTF-8."""
+    found = content(file, bound)
     try:
-        return content(file, bound).decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8") from error
+        utf_16 = "; it looks like UTF-16, as PowerShell writes it: save it as UTF-8" if found.startswith(UTF_16) else ""
+        raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8{utf_16}") from error
 
 
 def content(file: str, bound: int) -> bytes:
