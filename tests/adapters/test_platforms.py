@@ -1,9 +1,7 @@
 """Platforms in the database."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.collateral.machines import PCE_ID, known, registration
@@ -21,11 +19,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[PlatformTable]:
-    database = Database(f"sqlite:///{tmp_path}/x.db")
-    database.migrate()
-    yield PlatformTable(database)
-    database.close()
+def table(database: Database) -> PlatformTable:
+    return PlatformTable(database)
 
 
 def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: PlatformTable) -> None:

@@ -102,6 +102,7 @@ def test_the_certificate_for_a_platforms_tcb_is_fetched_once_and_served_offline_
     async def afterwards(here: Here) -> None:
         check(await here.certificate(LOW), made, LOW)
         assert (await here.certificate(LOW, qeid="bb")).status_code == 461
+        assert (await here.send("POST", f"{V4}/refresh?type=certs", admin="a")).status_code == 503
 
     told(lazy(tmp_path, made, intel), fetching)
     told(offline(tmp_path, made), afterwards)

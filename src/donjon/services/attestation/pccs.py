@@ -16,7 +16,19 @@ from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Request
-from donjon.services.attestation.answers import GONE, JSON, Handler, Wrong, answering, check_token, done, families, first, signed
+from donjon.services.attestation.answers import (
+    GONE,
+    JSON,
+    UNAVAILABLE,
+    Handler,
+    Wrong,
+    answering,
+    check_token,
+    done,
+    families,
+    first,
+    signed,
+)
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.platforms import Platforms
 from donjon.sgx.platform import Ca, Tee
@@ -104,6 +116,8 @@ class Pccs:
 
     async def _refresh(self, asked: Asked) -> Response:
         check_token(asked, ADMIN_TOKEN, self._admin, "DJ515")
+        if self._cache.offline:
+            raise Wrong("refresh: nothing is fetched in offline mode", UNAVAILABLE, "DJ512")
         match first(asked, "type"):
             case None | "":
                 await self._cache.refresh(everything=True)
