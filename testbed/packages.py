@@ -29,6 +29,9 @@ PACKAGES = {
 POSTGRESQL = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 """What the tests of the attestation service's database need, in whatever version the distribution has."""
 
+SOFTHSM = {"softhsm2": "/usr/lib/softhsm/libsofthsm2.so"}
+"""What the tests of signing keys in a PKCS#11 token need."""
+
 
 def missing(packages: Mapping[str, str] = PACKAGES) -> list[str]:
     """The packages whose program is not on this machine."""

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from tests.attestation.signers import MADE, REAL
 
 from donjon.adapters.keys import rings, signing
-from donjon.adapters.keys.rings import Folder, Ring
+from donjon.adapters.keys.folder import Folder
+from donjon.adapters.keys.rings import Ring
 from donjon.attestation.ring import MAX_KEYS
 from donjon.attestation.token import Algorithm
 from donjon.errors import DonjonError, Misconfigured, Unavailable

@@ -66,7 +66,8 @@ def test_a_key_that_has_ended_is_published_as_long_as_its_tokens() -> None:
 @pytest.mark.parametrize(
     ("keys", "ahead", "begins"),
     [
-        ((), AHEAD, NOW),
+        ((), AHEAD, NOW - HOUR),
+        ((NEXT,), AHEAD, NOW - HOUR),
         ((key("ended", -HOUR, HOUR),), AHEAD, NOW),
         ((PRESENT,), AHEAD, NOW + AHEAD),
         ((key("ends soon", -HOUR, 3 * HOUR),), AHEAD, NOW + 2 * HOUR),

@@ -4,16 +4,27 @@ A key signs from the notBefore of its certificate until a later one begins. All 
 that is made with a date ahead is known to relying parties before it signs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from donjon.attestation.token import LIFETIME, Signer
+from donjon.attestation.token import LIFETIME, Algorithm, Signer
 from donjon.errors import Misconfigured, Unavailable
+from donjon.pki.serving import BACKDATE
 
 AHEAD = timedelta(hours=24)  # between the publication of a next key and its first token
 KEPT = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
 MAX_KEYS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A key that is to be made, in which form, and with which window in its certificate."""
+
+    algorithm: Algorithm
+    issuer: str
+    begins: datetime
+    ends: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +65,15 @@ def unneeded(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
     return tuple(each for each in ordered if moment >= _last_token(each, ordered) + KEPT)
 
 
-def following(keys: Iterable[Dated], moment: datetime, ahead: timedelta) -> datetime:
+def following(keys: Sequence[Dated], moment: datetime, ahead: timedelta) -> datetime:
     """When a key that is made now begins: that much later, but before the present one ends; at once, where none signs.
 
     Raises `Misconfigured` DJ545 where another key begins before.
     """
-    try:
-        begins = min(moment + ahead, current(keys, moment).ends)
-    except Unavailable:
-        return moment
+    begun = [each for each in keys if each.begins <= moment]
+    if not begun:
+        return moment - BACKDATE  # Clocks differ, and all replicas are to sign with it now.
+    begins = max(min(moment + ahead, max(begun, key=_order).ends), moment)
     for each in keys:
         if moment < each.begins <= begins:
             raise Misconfigured("DJ545", f"signing keys: {each.name} is the next already, and begins {each.begins:%FT%TZ}")

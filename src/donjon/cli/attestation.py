@@ -11,6 +11,7 @@ from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
 try:
+    from donjon.cli.keys import keys
     from donjon.services.attestation import run, settings
 except ModuleNotFoundError as error:
     raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
@@ -21,6 +22,9 @@ C = TypeVar("C", bound=Callable[..., object])
 @click.group()
 def attestation() -> None:
     """The attestation service."""
+
+
+attestation.add_command(keys)
 
 
 def _options(command: C) -> C:

@@ -17,7 +17,7 @@ from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import JsonObject
+from donjon.kube.json import JsonObject, at
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Resource:
     namespaced: bool = True
 
 
+SECRET = Resource(group="", kind="Secret", plural="secrets")
 POD = Resource(group="", kind="Pod", plural="pods")
 EVENT = Resource(group="", kind="Event", plural="events")
 NODE = Resource(group="", kind="Node", plural="nodes", namespaced=False)
@@ -49,7 +50,7 @@ DAEMON_SET = Resource(group="apps", kind="DaemonSet", plural="daemonsets")
 
 
 class UserCluster:
-    """One cluster, read-only, and the namespace that its kubeconfig names."""
+    """One cluster, and the namespace that its kubeconfig names; nothing but `write` changes anything."""
 
     def __init__(self, config: SingleConfig) -> None:
         self.namespace = config.namespace
@@ -80,6 +81,12 @@ class UserCluster:
             return tuple(cast("JsonObject", dict(each)) for each in listed)
 
         return _asked(f"list {resource.plural}", read)
+
+    def write(self, resource: Resource, namespace: str, thing: JsonObject) -> None:
+        """Make a thing, or replace it where its metadata say of which version."""
+        verb = self._client.create if at(thing, "metadata", "resourceVersion") is None else self._client.replace
+        made = _class(resource).from_dict(thing)
+        _asked(f"write {resource.plural}", lambda: verb(made, namespace=namespace))
 
 
 class _Missing(Unavailable):

@@ -1,10 +1,10 @@
-"""The public halves of keys, from their certificates in PEM: a file, or a folder of files NAME.pem as `rings.Folder` reads it."""
+"""The public halves of keys, from their certificates in PEM: a file, or files NAME.pem of a folder as `folder.Folder` reads."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from donjon.adapters.keys.rings import SUFFIX
+from donjon.adapters.keys.folder import SUFFIX
 from donjon.adapters.keys.signing import MAX_PEM
 from donjon.errors import Misconfigured, Unavailable
 from donjon.pki import pem, signers

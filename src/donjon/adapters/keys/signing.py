@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,11 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from donjon.attestation.ring import Dated
+from donjon.attestation.ring import Dated, Order
 from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured
 from donjon.kube.json import JsonObject
 from donjon.pki import pem, selfsigned
+from donjon.pki.serving import BACKDATE
 
 MAX_PEM = 64 << 10  # bytes
 RSA_BITS = 2048  # at least, and of new keys
@@ -50,10 +52,10 @@ class KeySigner:
         x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
         return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
 
-    def window(self) -> tuple[datetime, datetime]:
-        """From when until when the certificate is good."""
+    def dated(self, name: str) -> Dated:
+        """With the window of its certificate, and what its store calls it."""
         certificate = x509.load_der_x509_certificate(self._certificate)
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return Dated(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
 
     def sign(self, header: JsonObject, payload: bytes) -> str:
         """The token in the compact form."""
@@ -65,14 +67,21 @@ def signer(text: bytes, certificate: bytes) -> KeySigner:
 
     Raises `Misconfigured` DJ437, and `Malformed` DJ204 for a certificate in PEM that is none.
     """
-    key, own = _read(text), pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate
+    return held(_read(text), pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate)
+
+
+def held(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes) -> KeySigner:
+    """What signs with that key, of which the library asks nothing but the public half and signatures; a certificate in DER.
+
+    Raises `Misconfigured` DJ437.
+    """
+    check(key)
     algorithm = Algorithm.RS256 if isinstance(key, RSAPrivateKey) else Algorithm.ES256
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if _public(own) != public:
+    if public_of(certificate).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public:
         raise Misconfigured("DJ437", "signing key: the certificate is another key's")
     kid = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
-    handle = RSAKey.import_key(key) if isinstance(key, RSAPrivateKey) else ECKey.import_key(key)
-    return KeySigner(algorithm, kid, handle, own)
+    return KeySigner(algorithm, kid, _handle(key), certificate)
 
 
 def dated(name: str, text: bytes) -> Dated:
@@ -88,9 +97,7 @@ def dated(name: str, text: bytes) -> Dated:
     if len(keys) != 1 or len(certificates) != 1:
         found = f"{len(keys)} private keys and {len(certificates)} certificates"
         raise Misconfigured("DJ540", f"{found}, expected one of each in PEM")
-    made = signer(keys[0], certificates[0])
-    begins, ends = made.window()
-    return Dated(name=name, signer=made, begins=begins, ends=ends)
+    return signer(keys[0], certificates[0]).dated(name)
 
 
 def self_signed(text: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
@@ -102,6 +109,18 @@ def fresh_key(algorithm: Algorithm) -> bytes:
     """A new key in PEM."""
     key = generate_private_key(65537, RSA_BITS) if algorithm is Algorithm.RS256 else generate_ec(SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def ordered(key: RSAPrivateKey | EllipticCurvePrivateKey, order: Order) -> bytes:
+    """The certificate, in DER, that the order wants of that key."""
+    lifetime = order.ends - order.begins - BACKDATE
+    return selfsigned.certificate(key, order.issuer, x509.random_serial_number(), order.begins + BACKDATE, lifetime)
+
+
+def fresh_file(order: Order) -> bytes:
+    """A new key and its certificate, in PEM."""
+    text = fresh_key(order.algorithm)
+    return text + pem.encode((ordered(_read(text), order),))
 
 
 def fresh_jti() -> str:
@@ -116,6 +135,11 @@ def _read(text: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
         key = load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:  # A TypeError where it is encrypted.
         raise Misconfigured("DJ437", "signing key: expected one in PEM, without a password") from error
+    return check(key)
+
+
+def check(key: object) -> RSAPrivateKey | EllipticCurvePrivateKey:
+    """The key, where it is one that signs tokens; raises `Misconfigured` DJ437."""
     match key:
         case RSAPrivateKey() if RSA_BITS <= key.key_size <= MAX_RSA_BITS:
             return key
@@ -125,9 +149,24 @@ def _read(text: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
             raise Misconfigured("DJ437", f"signing key: expected RSA of {RSA_BITS} to {MAX_RSA_BITS} bits, or P-256")
 
 
-def _public(certificate: bytes) -> bytes:
+def public_of(certificate: bytes) -> RSAPublicKey | EllipticCurvePublicKey:
+    """The key of a certificate in DER; raises `Misconfigured` DJ437."""
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise Misconfigured("DJ437", "signing key: its certificate cannot be read; expected DER") from error
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
+        raise Misconfigured("DJ437", f"signing key: expected RSA of {RSA_BITS} to {MAX_RSA_BITS} bits, or P-256")
+    return key
+
+
+def _handle(key: RSAPrivateKey | EllipticCurvePrivateKey) -> RSAKey | ECKey:
+    """With the public half for all that is told of it: of a key in a token the library could not read the private one."""
+    if isinstance(key, RSAPrivateKey):
+        return RSAKey(key, RSAKey.import_key(key.public_key()).as_dict(private=False))
+    return ECKey(key, ECKey.import_key(key.public_key()).as_dict(private=False))
+
+
+def subject_of(certificate: bytes) -> bytes:
+    """The subject, in DER, of a certificate in DER."""
+    return x509.load_der_x509_certificate(certificate).subject.public_bytes()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from donjon.adapters.keys import places
+from donjon.adapters.keys.places import Place
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.token import check_issuer
 from donjon.errors import DonjonError
@@ -29,7 +31,7 @@ class InstanceSettings:
 
     name: str
     issuer: str  # under which it speaks: of simulated platforms, where the trust root is not Intel's
-    keys: str
+    keys: Place
     simulated: bool
     mode: Mode
     certificates: tuple[SignerCertificate, ...]  # the first ones
@@ -86,8 +88,8 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
     )
 
 
-def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[str]) -> tuple[str, str]:
-    issuer, keys = _text(table, f"{prefix}issuer", where, faults), _text(table, f"{prefix}keys", where, faults)
+def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[str]) -> tuple[str, Place]:
+    issuer, keys = _text(table, f"{prefix}issuer", where, faults), _keys(table, f"{prefix}keys", where, faults)
     other = table.get("issuer" if prefix else "simulated-issuer")
     if issuer == other:
         faults.append(f"{where}: simulated-issuer is the issuer; expected a name of its own")
@@ -96,6 +98,15 @@ def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[s
     except DonjonError as error:
         faults.append(f"{where}.{prefix}issuer: {error}")
     return issuer, keys
+
+
+def _keys(table: Mapping[str, object], name: str, where: str, faults: list[str]) -> Place:
+    said = _text(table, name, where, faults)
+    try:
+        return places.parse(said) if said else Path()
+    except ValueError as error:
+        faults.append(f"{where}.{name}: {said!r}, expected {error}")
+        return Path()
 
 
 def _text(table: Mapping[str, object], name: str, where: str, faults: list[str]) -> str:

@@ -6,13 +6,10 @@ time, close.
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -22,14 +19,10 @@ from donjon.adapters.http import Answer, ProbeServer, Routes
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.http.guarded import Application, GuardedServer, Limits
 from donjon.adapters.intel import pcs
-from donjon.adapters.keys import rings
-from donjon.adapters.keys.rings import Folder, Ring
-from donjon.adapters.kubeapi.client import KubeApi, in_cluster
-from donjon.adapters.kubeapi.reviews import TokenReviews
+from donjon.adapters.keys.rings import Ring
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.adapters.oidc.issuers import Issuer
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
@@ -38,12 +31,9 @@ from donjon.pki.intel import INTEL
 from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.caching import Caching
-from donjon.services.attestation.callers import Callers
-from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa
-from donjon.services.attestation.proofs import Proofs
-from donjon.services.attestation.rates import Rate, Rates
+from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 
@@ -68,6 +58,14 @@ def check(settings: AttestationSettings) -> None:
         database.migrate()
     finally:
         database.close()
+    asyncio.run(_opened(settings))
+
+
+async def _opened(settings: AttestationSettings) -> None:
+    async with AsyncExitStack() as stack:
+        openings = Openings(stack, clock.moment)
+        await openings.rings(settings)
+        openings.callers(settings)
 
 
 async def _until_signalled(settings: AttestationSettings) -> None:
@@ -97,14 +95,15 @@ async def serve(
         upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
         caching = Caching(settings, database, upstream, judging, metrics)
         application: Application = Starlette(routes=caching.routes())
-        keys = {each.name: await _keys(each, now) for each in settings.instances}
+        openings = Openings(stack, now)
+        keys = await openings.rings(settings)
         if keys:
             journal = Journal(database, writer=fresh_writer(), moment=now)
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, effort=clock.effort)
-            maa = Maa(instances, await _callers(settings, now, stack), collateral, journal, clocks, metrics)
+            maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(application)
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
@@ -134,33 +133,6 @@ def _contexts(settings: AttestationSettings) -> FolderContexts | None:
     required = settings.client_certificates is ClientCertificates.REQUIRED
     clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
     return FolderContexts(settings.tls, _tell, clients)
-
-
-async def _callers(settings: AttestationSettings, now: Callable[[], datetime], stack: AsyncExitStack) -> Callers:
-    """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
-    access = settings.access
-    issuers = {name: Issuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
-    for each in issuers.values():
-        stack.push_async_callback(each.close)
-    reviews = None
-    if access.audience is not None:
-        api = KubeApi(in_cluster(os.environ))
-        stack.push_async_callback(api.close)
-        reviews = TokenReviews(api, access.audience, clock.monotonic)
-    rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
-    return Callers(access.access, Proofs(issuers, reviews, now), rates)
-
-
-async def _keys(instance: InstanceSettings, now: Callable[[], datetime]) -> Ring:
-    """The keys of that instance; raises what `rings.opened` raises."""
-    return await rings.opened(Folder(Path(instance.keys)), now, partial(_tell_of_keys, instance.name))
-
-
-def _tell_of_keys(instance: str, error: DonjonError | None) -> None:
-    if error is None:
-        say(LOG, "signing keys in use", instance=instance)
-    else:
-        say(LOG, "signing keys not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)
 
 
 async def _look(keys: Iterable[Ring]) -> None:

@@ -1,0 +1,168 @@
+"""`donjon attestation keys`: the keys that sign tokens, made and looked at, wherever they are kept."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+
+from donjon.adapters import clock
+from donjon.adapters.keys import places, rings, stores
+from donjon.adapters.keys.places import Place, SecretPlace
+from donjon.adapters.keys.rings import Store
+from donjon.adapters.keys.secret import SecretAccess
+from donjon.adapters.kubeapi.client import KubeApi, in_cluster
+from donjon.adapters.kubeapi.secrets import ApiSecret
+from donjon.attestation import ring
+from donjon.attestation.ring import Dated, Order
+from donjon.attestation.token import Algorithm, check_issuer
+from donjon.cli.durations import parsed
+from donjon.cli.terminal import say, say_json
+from donjon.errors import DonjonError, Misconfigured
+from donjon.kube.json import Json, JsonObject
+
+LIFETIME = "730d"
+
+
+@click.group()
+def keys() -> None:
+    """The keys that sign tokens.
+
+    PLACE is where they are kept, as an instance's settings name it: a folder, kubernetes:NAMESPACE/SECRET, or
+    pkcs11:token=TOKEN;object=RING?module-path=/PATH/MODULE.so&pin-source=/PATH/PIN.
+    """
+
+
+def _place(_context: click.Context, _parameter: click.Parameter, text: str) -> Place:
+    try:
+        return places.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected {error}") from error
+
+
+def _issuer(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    try:
+        check_issuer(text)
+    except DonjonError as error:
+        raise click.BadParameter(error.message) from error
+    return text
+
+
+def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
+    return parsed(text)
+
+
+PLACE = click.argument("place", callback=_place)
+KUBECONFIG = click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Kubeconfig for a Secret; without it a pod's own account, else KUBECONFIG.",
+)
+
+
+@keys.command()
+@PLACE
+@click.option("--issuer", required=True, callback=_issuer, help="The issuer's URL, for the certificate.")
+@click.option("--algorithm", type=click.Choice([*Algorithm]), default=Algorithm.RS256, show_default=True, help="How it signs.")
+@click.option(
+    "--ahead",
+    default="24h",
+    show_default=True,
+    callback=_duration,
+    help="How long the next key is published before it signs; 0s: sign at once.",
+)
+@click.option(
+    "--lifetime", default=LIFETIME, show_default=True, callback=_duration, help="How long the certificate is good from then on."
+)
+@KUBECONFIG
+def new(
+    *, place: Place, issuer: str, algorithm: Algorithm, ahead: timedelta, lifetime: timedelta, kubeconfig: Path | None
+) -> None:
+    """Make the first key, or the next one, and delete those whose tokens have all ended."""
+    if lifetime <= ring.KEPT:
+        raise click.BadParameter(f"{lifetime}: expected more than {ring.KEPT}, the life of a token")
+
+    async def make(store: Store) -> None:
+        moment = clock.moment().replace(microsecond=0)
+        held = await store.held()
+        begins = ring.following(held, moment, ahead)
+        order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
+        ended = ring.unneeded(held, moment)
+        rings.check_number(len(held) - len(ended) + 1, str(store))
+        for each in ended:
+            await store.drop(each.name)
+            say(f"deleted {each.name}: all its tokens have ended")
+        made = await store.make(order)
+        when = "signs at once" if made.begins <= moment else f"is published now and signs from {made.begins:%FT%TZ}"
+        say(f"made {made.name} in {store}: {algorithm}, {when}, until {made.ends:%FT%TZ}")
+
+    _with_store(place, kubeconfig, make)
+
+
+@keys.command("list")
+@PLACE
+@click.option("--output", "-o", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="The form.")
+@KUBECONFIG
+def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
+    """Tell which key signs, which is next, and which are still published.
+
+    Exit code 3 where none signs.
+    """
+
+    async def show(store: Store) -> None:
+        moment, held = clock.moment(), sorted(await store.held(), key=lambda each: each.begins)
+        if form == "json":
+            listed: list[Json] = [_told(each, held, moment) for each in held]
+            say_json({"keys": listed})
+        else:
+            for each in held:
+                told = _told(each, held, moment)
+                say(f"{each.name}  {told['algorithm']}  {told['state']}  {told['begins']} to {told['ends']}  kid {told['kid']}")
+        ring.current(held, moment)
+
+    _with_store(place, kubeconfig, show)
+
+
+def _told(key: Dated, held: list[Dated], moment: datetime) -> JsonObject:
+    return {
+        "name": key.name,
+        "kid": key.signer.kid,
+        "algorithm": str(key.signer.algorithm),
+        "state": _state(key, held, moment),
+        "begins": f"{key.begins:%FT%TZ}",
+        "ends": f"{key.ends:%FT%TZ}",
+    }
+
+
+def _state(key: Dated, held: list[Dated], moment: datetime) -> str:
+    if key.begins > moment:
+        return "next"
+    if key in ring.unneeded(held, moment):
+        return "ended"
+    begun = [each for each in held if each.begins <= moment]
+    return "signs" if key is begun[-1] and key.ends > moment else "published"
+
+
+def _with_store(place: Place, kubeconfig: Path | None, use: Callable[[Store], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            await use(stores.store(place, lambda secret: _secret(secret, kubeconfig, stack)))
+
+    asyncio.run(run())
+
+
+def _secret(place: SecretPlace, kubeconfig: Path | None, stack: AsyncExitStack) -> SecretAccess:
+    """By the account of the pod in which this runs, else as the user of a kubeconfig."""
+    if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        api = KubeApi(in_cluster(os.environ))
+        stack.push_async_callback(api.close)
+        return ApiSecret(api, place.path)
+    try:
+        from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - an extra, for Secrets alone.
+        from donjon.adapters.cluster.secrets import UserSecret  # noqa: PLC0415 - the same.
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"keys in a Secret need {error.name}: pip install 'donjon[cluster]'") from error
+    return UserSecret(open_cluster(os.environ, kubeconfig=kubeconfig, context=None), place.namespace, place.name)

@@ -1,0 +1,69 @@
+"""What the attestation service needs of the outside for its callers and keys: opened as settings say, closed together."""
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from functools import partial
+
+from donjon.adapters import clock
+from donjon.adapters.keys import rings, stores
+from donjon.adapters.keys.places import SecretPlace
+from donjon.adapters.keys.rings import Ring
+from donjon.adapters.kubeapi.client import KubeApi, in_cluster
+from donjon.adapters.kubeapi.reviews import TokenReviews
+from donjon.adapters.kubeapi.secrets import ApiSecret
+from donjon.adapters.logs import say
+from donjon.adapters.oidc.issuers import Issuer
+from donjon.errors import DonjonError
+from donjon.services.attestation.callers import Callers
+from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.proofs import Proofs
+from donjon.services.attestation.rates import Rate, Rates
+from donjon.services.attestation.settings import AttestationSettings
+
+LOG = logging.getLogger(__name__)
+
+
+class Openings:
+    """Opens them."""
+
+    def __init__(self, stack: AsyncExitStack, now: Callable[[], datetime]) -> None:
+        self._stack, self._now = stack, now
+        self._api: KubeApi | None = None
+
+    async def rings(self, settings: AttestationSettings) -> dict[str, Ring]:
+        """The keys of each instance by its name; raises what `rings.opened` and `stores.store` raise."""
+        return {each.name: await self._ring(each) for each in settings.instances}
+
+    def callers(self, settings: AttestationSettings) -> Callers:
+        """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
+        access = settings.access
+        issuers = {name: Issuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
+        for each in issuers.values():
+            self._stack.push_async_callback(each.close)
+        reviews = None if access.audience is None else TokenReviews(self._server(), access.audience, clock.monotonic)
+        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
+        return Callers(access.access, Proofs(issuers, reviews, self._now), rates)
+
+    async def _ring(self, instance: InstanceSettings) -> Ring:
+        store = stores.store(instance.keys, self._secret)
+        return await rings.opened(store, self._now, partial(_tell, instance.name))
+
+    def _secret(self, place: SecretPlace) -> ApiSecret:
+        return ApiSecret(self._server(), place.path)
+
+    def _server(self) -> KubeApi:
+        """The API server of the cluster in which we run."""
+        if self._api is None:
+            self._api = KubeApi(in_cluster(os.environ))
+            self._stack.push_async_callback(self._api.close)
+        return self._api
+
+
+def _tell(instance: str, error: DonjonError | None) -> None:
+    if error is None:
+        say(LOG, "signing keys in use", instance=instance)
+    else:
+        say(LOG, "signing keys not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)
