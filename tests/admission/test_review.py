@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.admission.pods import EPC, FAQ, WIRED, asking, container, pod
 
 from donjon.admission.nodes import LargestNode
-from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, parse, review
+from donjon.admission.review import MAX_SIGNS, MAX_SIZE, MOST_CONTAINERS, Outcome, Reviewed, parse, review
 from donjon.admission.settings import Settings
 from donjon.admission.verdict import Verdict
 from donjon.errors import Malformed
@@ -208,8 +208,66 @@ def test_half_a_character_comes_back_as_it_came() -> None:
     assert isinstance(review(body, Settings()).verdict, Verdict)
 
 
+@pytest.mark.parametrize(
+    ("filled", "words"),
+    [
+        ([{}] * (MAX_SIGNS // 2 + 1), "commas and brackets"),
+        (["ab"] * (MAX_SIGNS + 1), "commas and brackets"),
+        ([[]] * (MAX_SIGNS // 2 + 1), "commas and brackets"),
+    ],
+    ids=["objects", "strings", "lists"],
+)
+def test_more_values_than_any_pod_has_are_turned_away_unread(filled: list[Json], words: str) -> None:
+    body = json.dumps(question({"annotations": filled})).encode()
+    assert len(body) < MAX_SIZE
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed, match=words) as caught:
+            review(body, Settings())
+        assert caught.value.code == "DJ140"
+        assert tracemalloc.get_traced_memory()[1] < len(body)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["[1,2,3]", '{"a": "\\"b\\", c"},', "\\,{[", '\\"', ","])
+def test_commas_and_brackets_within_strings_are_no_values(text: str) -> None:
+    made = pod(asking({FAQ: 1}, "app", env=[{"name": "E", "value": text * (MAX_SIGNS // text.count(",") if "," in text else 1)}]))
+    body = json.dumps(question(made)).encode()
+    assert response(review(body, Settings()))["allowed"] is True
+
+
+def test_more_containers_than_any_pod_has_are_turned_away() -> None:
+    with pytest.raises(Malformed, match="12001 containers") as caught:
+        review(json.dumps(question(pod(*[container()] * (MOST_CONTAINERS + 1)))).encode(), Settings())
+    assert caught.value.code == "DJ140"
+
+
+def test_a_pod_as_large_as_etcd_takes_is_wired_with_all_that_the_api_server_tells_of_it() -> None:
+    """1.4 MB of variables; the owner of every one of them is told in `managedFields`, at more length than the variable itself."""
+    variables: list[Json] = [{"name": f"VARIABLE_{number}", "value": "v" * 12} for number in range(29_000)]
+    owned: JsonObject = {f'k:{{"name":"VARIABLE_{number}"}}': {".": {}, "f:name": {}, "f:value": {}} for number in range(29_000)}
+    made = pod(asking({FAQ: 1}, "app", env=variables))
+    assert len(json.dumps(made, separators=(",", ":"))) > 1_400_000
+    fields: JsonObject = {"f:spec": {"f:containers": {'k:{"name":"app"}': {"f:env": owned}}}}
+    made["metadata"] = {"name": "p", "managedFields": [{"manager": "kubectl", "fieldsV1": fields}]}
+    body = json.dumps(question(made), separators=(",", ":")).encode()
+    assert 3 << 20 < len(body) < MAX_SIZE
+    assert "patch" in response(review(body, Settings()))
+
+
+def test_a_kubelets_account_of_a_static_pod_is_known_by_who_asks() -> None:
+    made = pod(asking({FAQ: 1}), annotations={"kubernetes.io/config.mirror": "x"}, nodeName="n")
+    asked = question(made)
+    request = asked["request"]
+    assert isinstance(request, dict)
+    assert review(json.dumps(asked).encode(), Settings()).outcome is Outcome.REFUSED
+    request["userInfo"] = {"username": "system:node:n", "groups": ["system:nodes", "system:authenticated"]}
+    assert review(json.dumps(asked).encode(), Settings()).outcome is Outcome.WIRED
+
+
 def test_a_large_body_costs_a_small_multiple_of_itself() -> None:
-    filler = [container(f"c{number}", env=[{"name": "E", "value": "v" * 1000}]) for number in range(2_500)]
+    filler = [container(f"c{number}", env=[{"name": "E", "value": "v" * 1000}]) for number in range(7_000)]
     body = json.dumps(question(pod(*filler))).encode()
     assert len(body) > MAX_SIZE * 0.85
     tracemalloc.start()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from tests.admission.samples import collected, generated
+from tests.admission.pods import EPC, pod
+from tests.admission.samples import collected, generated, limited
 from tests.cluster.conftest import Cluster
 from tests.cluster.load import client_of
 
@@ -75,6 +76,12 @@ def agree(cluster: Cluster, around: Surroundings, settings: Settings, batch: str
     }
     assert outcome.warned == expected, outcome.warned ^ expected
     assert len(of_core) < len(pods) / 2, "most pods reach the policies"
+
+
+def large() -> JsonObject:
+    """A pod of 1.4 MB that asks, nearly as large as etcd takes; who owns which of its fields is told at more length than that."""
+    variables: list[Json] = [{"name": f"VARIABLE_{number}", "value": "v" * 12} for number in range(29_000)]
+    return {**pod(limited({EPC: "1Mi"}, env=variables)), "metadata": {"name": "large"}}
 
 
 MAKERS = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cluster import parity
 
 from donjon.admission.agent import CLAIM, Account
 from donjon.admission.policies import for_pods, for_the_node_agent
@@ -434,6 +435,11 @@ def test_a_daemon_set_that_goes_everywhere_is_warned_about(world: World) -> None
     said = world.said(workload("DaemonSet", pod(asking({FAQ: 10}))["spec"]))
     assert "DaemonSet: asks for EPC on every node: its pods stay Pending where there is no SGX [DJ116]" in said
     assert "DJ116" not in world.said(workload("Deployment", pod(asking({FAQ: 10}))["spec"]))
+
+
+def test_a_pod_as_large_as_etcd_takes_is_wired(world: World) -> None:
+    assert len(json.dumps(parity.large())) > 1_400_000
+    assert world.resources(parity.large()) == {"app": {EPC: "1Mi", ENCLAVE: "1"}}
 
 
 MIRROR = {

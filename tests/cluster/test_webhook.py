@@ -271,6 +271,13 @@ def test_the_webhook_and_the_python_rules_come_to_the_same(
     parity.agree(cluster, around, Settings(wired_by=wired_by_webhook(NAMESPACE)), batch)
 
 
+def test_a_pod_as_large_as_etcd_takes_is_wired(webhook: Release, cluster: Cluster, namespace: str) -> None:
+    assert webhook.is_there()
+    arguments = ("create", "-n", namespace, "--dry-run=server", "-o", "json", "-f", "-")
+    admitted = json.loads(cluster.kubectl(*arguments, stdin=json.dumps(parity.large())))
+    assert admitted["spec"]["containers"][0]["resources"]["limits"] == {EPC: "1Mi", ENCLAVE: "1"}
+
+
 def test_without_its_secret_the_webhook_serves_on_and_an_upgrade_brings_certificate_and_bundle_back(
     webhook: Release, cluster: Cluster, wait_for: Wait
 ) -> None:

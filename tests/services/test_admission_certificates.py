@@ -106,7 +106,7 @@ async def world(folder: Path, secret: JsonObject, shared: Shared) -> AsyncIterat
             presented = Presented(metrics)
             loop = SharedLoop(shared, presented, api, metrics, moment)
             application = Webhook(Settings(), metrics, clock.monotonic)
-            https = HttpsServer(application, presented.context, host=HOST, port=0, bounds=Bounds())
+            https = HttpsServer(application, presented.context, host=HOST, port=0, bounds=Bounds(body=1 << 20))
             replicas.append(Replica(loop, presented, https))
             replicas[-1].port = await https.start()
         try:

@@ -16,6 +16,7 @@ from donjon.adapters import clock
 from donjon.adapters.http.server import Bounds, HttpsServer, Request, Why
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.review import MAX_SIZE
 from donjon.admission.settings import Settings
 from donjon.kube.json import Json
 from donjon.services.admission import webhook
@@ -47,7 +48,7 @@ def served(story: Callable[[Here], Awaitable[None]], bounds: Bounds | None = Non
     async def run() -> None:
         metrics = AdmissionMetrics("test")
         application = Webhook(Settings(), metrics, clock.monotonic)
-        server = HttpsServer(application, lambda: CONTEXT, host=HOST, port=0, bounds=bounds or Bounds())
+        server = HttpsServer(application, lambda: CONTEXT, host=HOST, port=0, bounds=bounds or Bounds(body=MAX_SIZE))
         here = Here(await server.start(), metrics)
         try:
             await story(here)
@@ -96,7 +97,7 @@ def test_a_pod_that_the_policies_refuse_is_one_line_and_counted_by_code(caplog: 
         ({}, b"{}", 400, "DJ142"),
         ({}, b"[" * 1_000_000, 400, "DJ140"),
         ({}, ASKS.replace(b"CREATE", b"DELETE"), 400, "DJ143"),
-        ({}, b" " * (3 * MEBIBYTE + 1), 413, "DJ140"),
+        ({}, b" " * (8 * MEBIBYTE + 1), 413, "DJ140"),
         ({"path": "/"}, ASKS, 404, "DJ144"),
         ({"kind": "application/yaml"}, ASKS, 415, "DJ144"),
         ({"kind": ""}, ASKS, 415, "DJ144"),
@@ -116,9 +117,9 @@ def test_what_is_no_question_is_turned_away_by_code_and_the_next_call_served(
     served(story)
 
 
-def test_three_mebibytes_are_answered() -> None:
+def test_eight_mebibytes_are_answered() -> None:
     async def story(here: Here) -> None:
-        assert (await here.post(ASKS + b" " * (3 * MEBIBYTE - len(ASKS))))[0] == 200
+        assert (await here.post(ASKS + b" " * (8 * MEBIBYTE - len(ASKS))))[0] == 200
 
     served(story)
 
@@ -157,7 +158,8 @@ def resident() -> int:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_memory_stays_flat_whatever_comes() -> None:
     many = json.dumps(question(pod(*(asking({EPC: "1Mi"}, f"c{number}") for number in range(10_000))))).encode()
-    bad = [many, b"[" * (3 * MEBIBYTE), b"{}" * MEBIBYTE, b'{"a":' * 500_000, b"\xff" * MEBIBYTE, ASKS]
+    wide = json.dumps(question({"a": "x" * 7 * MEBIBYTE + "\U0001f600"}), ensure_ascii=False).encode()
+    bad = [many, wide, b"[" * (3 * MEBIBYTE), b"[" + b"{}," * 2 * MEBIBYTE, b'{"a":' * 500_000, b"\xff" * MEBIBYTE, ASKS]
     application = Webhook(Settings(), AdmissionMetrics("test"), clock.monotonic)
 
     def around() -> int:

@@ -6,20 +6,24 @@ and whether this program runs or not; a second voice here would only say it twic
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from donjon.admission.intent import FIELDS
 from donjon.admission.nodes import LargestNode
 from donjon.admission.rules import BEYOND_NODES
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject, at
-from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
+from donjon.kube.names import LABEL_PROVISION, NODES, PROVISION_ALLOWED
 
-MAX_SIZE = 3 << 20  # bytes of a body; the API server takes as many in one request
+MAX_SIZE = 8 << 20  # bytes of a body; a pod of the 1.5 MiB that etcd takes is several times that once its fields' owners are told
+MAX_SIGNS = 500_000  # that begin values in a body, which take many times the memory of their text; such a pod has 400,000
+MOST_CONTAINERS = 12_000  # of a pod; etcd takes 10,000
 MAX_DEPTH = 100  # of objects and lists in one another; a pod of Kubernetes 1.36 has fewer than 20
 MAX_UID = 128  # characters; the API server's own have 36
 SHOWN = 60  # characters of what someone else wrote, in a message
@@ -44,6 +48,7 @@ class Asked:
     uid: str
     namespace: str
     name: str
+    by_kubelet: bool
     pod: JsonObject
 
 
@@ -70,7 +75,12 @@ def review(data: bytes, settings: Settings, largest_node: LargestNode | None = N
     """
     asked = parse(data)
     # Which namespaces may have the provisioning key, the policies know; here that rule stays silent.
-    around = Surroundings(namespace=asked.namespace, labels={LABEL_PROVISION: PROVISION_ALLOWED}, largest_node=largest_node)
+    around = Surroundings(
+        namespace=asked.namespace,
+        labels={LABEL_PROVISION: PROVISION_ALLOWED},
+        by_kubelet=asked.by_kubelet,
+        largest_node=largest_node,
+    )
     verdict = decide(asked.pod, around, settings)
     warnings = [finding.sentence() for finding in verdict.findings if finding.code == BEYOND_NODES.code]
     return Reviewed(asked=asked, verdict=verdict, body=_encoded(asked.uid, verdict, warnings))
@@ -91,12 +101,23 @@ def parse(data: bytes) -> Asked:
         raise Malformed("DJ142", f"request.uid: {len(uid)} characters, expected 1 to {MAX_UID}")
     _about_a_new_pod(request)
     name = at(request, "name") or at(request, "object", "metadata", "generateName")
+    groups = at(request, "userInfo", "groups")
     return Asked(
         uid=uid,
         namespace=_text(request, "namespace"),
         name=name if isinstance(name, str) else "",
-        pod=_object(request, "object"),
+        by_kubelet=isinstance(groups, list) and NODES in groups,
+        pod=_pod(request),
     )
+
+
+def _pod(request: JsonObject) -> JsonObject:
+    pod = _object(request, "object")
+    listed = (at(pod, "spec", field) for field in FIELDS)
+    number = sum(len(each) for each in listed if isinstance(each, list))
+    if number > MOST_CONTAINERS:
+        raise Malformed("DJ140", f"request.object: {number} containers, expected at most {MOST_CONTAINERS}")
+    return pod
 
 
 def _about_a_new_pod(request: JsonObject) -> None:
@@ -111,6 +132,8 @@ def _about_a_new_pod(request: JsonObject) -> None:
 def _document(data: bytes) -> Json:
     if len(data) > MAX_SIZE:
         raise Malformed("DJ140", f"body: more than {MAX_SIZE} bytes")
+    if _signs(data) > MAX_SIGNS:
+        raise Malformed("DJ140", f"body: more than {MAX_SIGNS} commas and brackets")
     try:
         document = cast(
             "Json", json.loads(data.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_no_such_number)
@@ -123,6 +146,26 @@ def _document(data: bytes) -> Json:
         raise Malformed("DJ140", f"body: nested more than {MAX_DEPTH} deep") from error
     _shallow(document)
     return document
+
+
+_BEGINS = (b",", b"[", b"{")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+
+def _signs(data: bytes) -> int:
+    """How many signs in JSON begin a value or stand before one; none where there are few. It stops where there are too many.
+
+    Those within strings count only where that matters, since to leave them out takes time.
+    """
+    if sum(map(data.count, _BEGINS)) <= MAX_SIGNS:
+        return 0
+    found = end = 0
+    for string in _STRING.finditer(data):
+        found += sum(data.count(sign, end, string.start()) for sign in _BEGINS)
+        if found > MAX_SIGNS:
+            return found
+        end = string.end()
+    return found + sum(data.count(sign, end) for sign in _BEGINS)
 
 
 def _each_key_once(pairs: list[tuple[str, Json]]) -> JsonObject:

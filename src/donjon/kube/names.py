@@ -50,9 +50,8 @@ AESM_READY = "ready"
 DEVICE_NAMES = ("sgx", "isgx", "gsgx")
 """What the names of all drivers' devices, or of their folders, begin with below `/dev`."""
 
-ANNOTATION_MIRROR = (
-    "kubernetes.io/config.mirror"  # on a kubelet's account of a static pod, which it runs whatever becomes of that
-)
+ANNOTATION_MIRROR = "kubernetes.io/config.mirror"
+"""On a kubelet's account of a static pod, which it runs whatever becomes of that account."""
 NODES = "system:nodes"  # the group of all kubelets
 
 LABELS_OS = ("kubernetes.io/os", "beta.kubernetes.io/os")

@@ -41,8 +41,8 @@ class Standing(IntEnum):
 class Bounds:
     """What a client may take."""
 
+    body: int  # bytes of one request's
     connections: int = 512
-    body: int = 3 << 20  # bytes of one request's
     bodies: int = 16 << 20  # bytes of all that are being received
     handshake: float = 5.0  # seconds
     first: float = 10.0  # until the first request begins

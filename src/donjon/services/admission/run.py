@@ -17,6 +17,7 @@ from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.review import MAX_SIZE
 from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
 from donjon.services.admission.nodes import Nodes
 from donjon.services.admission.settings import AdmissionSettings, Shared
@@ -54,7 +55,7 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     nodes = None if api is None else Nodes(api)
     application = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
     host, port = settings.listen
-    server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds())
+    server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds(body=MAX_SIZE))
     metrics.count_connections(lambda: server.connections)
     probes = ProbeServer(_routes(metrics, presented, stopped), host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
