@@ -63,6 +63,11 @@ def test_a_key_that_has_ended_is_published_as_long_as_its_tokens() -> None:
     assert ring.published((ended,), NOW + KEPT) == ()
 
 
+def test_keys_run_out_when_the_last_one_ends_whichever_ends_last() -> None:
+    assert ring.runs_out(ALL) == NEXT.ends
+    assert ring.runs_out((key("short", HOUR, HOUR), PRESENT)) == NOW + 2 * HOUR
+
+
 @pytest.mark.parametrize(
     ("keys", "ahead", "begins"),
     [

@@ -76,9 +76,11 @@ def story(folder: Path, read: AttestationSettings, oidc: OidcIssuer) -> None:
         with asked(service.address, token=oidc.token()) as alice:
             assert put(alice, "shared").status_code == 200
             assert put(alice, "closed").status_code == 403
+        headers = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Real-IP": "192.0.2.1"}
         with asked(service.address) as nobody:
-            answers = [nobody.get(f"/shared{PATH}") for _ in range(60)]
-            late = answers[-1]
+            answers = [nobody.get(f"/shared{PATH}", headers=headers) for _ in range(60)]
+            late = answers[-1]  # No header makes the address another one.
+            assert [each.status_code for each in answers].count(200) < 40
             assert (late.status_code, late.json()["error"]["code"]) == (429, "TooManyRequests")
             assert int(late.headers["retry-after"]) >= 1
             assert "DJ560" in late.json()["error"]["message"]

@@ -65,6 +65,11 @@ def unneeded(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
     return tuple(each for each in ordered if moment >= _last_token(each, ordered) + KEPT)
 
 
+def runs_out(keys: Iterable[Dated]) -> datetime:
+    """When nobody signs any more, unless another key is made."""
+    return max(keys, key=_order).ends
+
+
 def following(keys: Sequence[Dated], moment: datetime, ahead: timedelta) -> datetime:
     """When a key that is made now begins: that much later, but before the present one ends; at once, where none signs.
 

@@ -49,6 +49,10 @@ class Ring:
         """The keys that relying parties are told: that which signs, the next, and earlier ones until their tokens have ended."""
         return tuple(each.signer for each in ring.published(self._keys, self._moment()))
 
+    def runs_out(self) -> datetime:
+        """When nobody signs any more, unless another key is made."""
+        return ring.runs_out(self._keys)
+
     async def look(self) -> None:
         """Take what has changed; what is wrong is told, and changes nothing. `None` is told of new keys."""
         try:

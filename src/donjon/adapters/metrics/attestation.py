@@ -31,6 +31,12 @@ class AttestationMetrics:
         self._expiry = Gauge(
             f"{_PREFIX}_collateral_expiry_timestamp_seconds", "When a document ends.", ("document",), registry=self.registry
         )
+        self._keys = Gauge(
+            f"{_PREFIX}_signing_keys_expiry_timestamp_seconds",
+            "When an instance's last signing key ends.",
+            ("instance",),
+            registry=self.registry,
+        )
         self._connections = Gauge(f"{_PREFIX}_connections", "Open connections.", registry=self.registry)
 
     def answered(self, route: str, status: int) -> None:
@@ -56,6 +62,10 @@ class AttestationMetrics:
     def holds(self, document: str, expires: datetime) -> None:
         """That document is here and ends then."""
         self._expiry.labels(document).set(expires.timestamp())
+
+    def signs_until(self, instance: str, ends: Callable[[], datetime]) -> None:
+        """From now on, who reads the figures is told when that instance's last signing key ends."""
+        self._keys.labels(instance).set_function(lambda: ends().timestamp())
 
     def count_connections(self, count: Callable[[], int]) -> None:
         """From now on, who reads the figures is told how many connections are open."""

@@ -97,6 +97,8 @@ async def serve(
         application: Application = Starlette(routes=caching.routes())
         openings = Openings(stack, now)
         keys = await openings.rings(settings)
+        for name, ring in keys.items():
+            metrics.signs_until(name, ring.runs_out)
         if keys:
             journal = Journal(database, writer=fresh_writer(), moment=now)
             stack.callback(journal.close)
