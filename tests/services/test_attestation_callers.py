@@ -43,7 +43,7 @@ def told(folder: Path, oidc: OidcIssuer) -> AttestationSettings:
     (folder / "ca.crt").write_bytes(OURS.pem)
     tables = instance(folder, "shared") + instance(folder, "closed", "open = []")
     text = tables + CALLERS.format(issuer=oidc.name, folder=folder)
-    made = chosen(folder, text, {"mode": "offline"})
+    made = chosen(folder, text, {"mode": "offline", "client-ca": f"{folder}/ca.crt"})
     flags = {"tls-dir": f"{folder}/tls", "database": made.database, "mode": "offline", "drain": "0"}
     read = settings.read({**flags, "client-ca": f"{folder}/ca.crt", "rate-limit": "10"}, {}, text)
     return replace(read, listen=made.listen, probes=made.probes)

@@ -1,6 +1,7 @@
 """What the attestation service is told, and by whom first."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from donjon.services.attestation import run
 from donjon.services.attestation.callers import Role
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
 
+PROJECT = Path(__file__).parents[2]
 HTTP = {"unsafe-http": "true"}
 HASH = hashlib.sha512(b"token").hexdigest()
 
@@ -139,9 +141,24 @@ def test_without_check_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     table = instance(tmp_path, "team-a", 'open = ["read"]')
     caller = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
-    found = read({**HTTP, "rate-limit": "7"}, {}, table + caller)
+    found = read({"tls-dir": "/tls", "client-ca": "/ca.crt", "rate-limit": "7"}, {}, table + caller)
     assert (found.rate_limit, found.access.access.opened) == (7, {"team-a": frozenset({Role.READ})})
     assert [each.name for each in found.access.access.bound] == ["cn:x"]
+
+
+def test_callers_known_by_certificates_that_nobody_asks_for_are_a_fault(tmp_path: Path) -> None:
+    caller = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
+    with pytest.raises(Misconfigured, match="expected --client-ca"):
+        read(HTTP, {}, instance(tmp_path, "team-a") + caller)
+
+
+def test_the_file_that_the_documentation_shows_is_good(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(SERVING.authority.pem)
+    shown = re.findall(r"```toml\n(.*?)```", (PROJECT / "docs/callers-and-keys.md").read_text(), re.DOTALL)
+    found = read(
+        {"tls-dir": "/tls", "client-ca": "/ca.crt"}, {}, "".join(shown).replace("/etc/donjon/ca.pem", f"{tmp_path}/ca.pem")
+    )
+    assert [each.how for each in found.access.access.bound] == ["oidc", "kubernetes", "certificate"]
 
 
 def test_faults_of_callers_are_told_with_all_others(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from donjon.pki.intel import Anchor
 from donjon.services.attestation import access, instance_settings
 from donjon.services.attestation.access import AccessSettings
 from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.proofs import CERTIFICATE
 
 T = TypeVar("T", bound=StrEnum)
 
@@ -181,7 +182,9 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     faults += _of_clients(values)
     simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
     values["instances"] = instances = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
-    values["access"] = _access(tables, instances, faults)
+    values["access"] = told = _access(tables, instances, faults)
+    if values.get("client-ca", ...) is None and any(each.how == CERTIFICATE for each in told.access.bound):
+        faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
     faults += [f"{name} in the file: no such table" for name in tables]
     if faults:
         raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
