@@ -75,6 +75,13 @@ def test_keys_whose_tokens_have_ended_are_deleted_when_another_is_made(tmp_path:
     assert states(tmp_path) == ["published", "signs", "next"]
 
 
+def test_keys_that_signed_heads_of_the_audit_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, "-30d", "300d", "old.pem")
+    write(tmp_path, "-1d", "300d", "last.pem")
+    assert "deleted" not in new(tmp_path, "--keep").output
+    assert states(tmp_path) == ["ended", "signs", "next"]
+
+
 def test_where_none_signs_the_list_says_so(tmp_path: Path) -> None:
     write(tmp_path, "-300d", "-1d", "ended.pem")
     done = run("list", str(tmp_path))

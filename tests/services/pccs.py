@@ -67,6 +67,8 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         user_token_hash=None,
         moment=moment,
         drain=0.0,
+        audit_keys=None,
+        audit_kept=None,
         rate_limit=0,
     )
 

@@ -20,6 +20,7 @@ from donjon.collateral.received import files
 from donjon.services.attestation import run
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation.standing import Standing
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
 
@@ -309,7 +310,8 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         chance=lambda: 0.5,
         metrics=metrics,
     )
-    ready = run._probes(metrics, cache, database, stopped)["/readyz"]
+    standing = Standing(database)
+    ready = run._probes(metrics, cache, standing, stopped)["/readyz"]
     assert ready().status == 503  # Nothing is here yet.
     cache.load()
     assert ready().status == 200
@@ -318,9 +320,11 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
     moments.append(MOMENT)
     with database.changing() as connection:
         connection.exec_driver_sql("ALTER TABLE alembic_version RENAME TO away")
+    asyncio.run(standing.look())
     assert ready().status == 503
     with database.changing() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO alembic_version")
+    asyncio.run(standing.look())
     assert ready().status == 200
     stopped.set()
     assert ready().status == 503

@@ -37,6 +37,8 @@ def test_nothing_but_the_choice_of_transport_must_be_said() -> None:
         user_token_hash=None,
         moment=None,
         drain=10.0,
+        audit_keys=None,
+        audit_kept=None,
         rate_limit=100,
     )
 
@@ -52,7 +54,13 @@ def test_a_flag_is_taken_before_the_environment_and_that_before_the_file() -> No
 
 
 def test_all_faults_are_told_at_once_each_with_its_place() -> None:
-    wrong = {"listen": "nowhere", "upstream": "ftp://x", "admin-token-hash": "secret", "unsafe-trust-root": "/nowhere"}
+    wrong = {
+        "listen": "nowhere",
+        "upstream": "ftp://x",
+        "admin-token-hash": "secret",
+        "unsafe-trust-root": "/nowhere",
+        "audit-days": "0",
+    }
     with pytest.raises(Misconfigured) as told:
         read(wrong, {"DONJON_MODE": "eager", "DONJON_DRAIN": "-1"}, 'listn = "x"\nunsafe-clock = "now"\n')
     assert told.value.code == "DJ500"
@@ -63,6 +71,7 @@ def test_all_faults_are_told_at_once_each_with_its_place() -> None:
         "--unsafe-trust-root: '/nowhere', expected a root certificate",
         "DONJON_MODE: 'eager', expected lazy or request or offline",
         "DONJON_DRAIN: '-1', expected seconds",
+        "--audit-days: '0', expected a number of days",
         "listn in the file: no such setting",
         "unsafe-clock in the file: 'now', expected a moment",
         "tls-dir, unsafe-http: expected",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from donjon.collateral import documents
 from donjon.kube.json import Json, JsonObject
 
 MAX_TEXT = 512  # characters of one text
@@ -58,6 +59,11 @@ def encode(event: Event) -> bytes:
         "trace": _traced(event.trace),
     }
     return _encoded(content)
+
+
+def parse(text: bytes) -> JsonObject:
+    """What an event tells, from its bytes; raises `Malformed` DJ210."""
+    return dict(documents.parse(text, "audit event", fractions=True).content)
 
 
 def _traced(trace: Json) -> Json:

@@ -22,7 +22,7 @@ MAX_STATEMENT = 8 << 10  # characters
 NAME = "statement"
 
 _UNSIGNED = "none"
-_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
+FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 
 
 class Kind(StrEnum):
@@ -76,7 +76,7 @@ def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
 
     Raises `Malformed` DJ600 or of its members, `Untrusted` DJ601.
     """
-    found = _FORM.fullmatch(text) if len(text) <= MAX_STATEMENT else None
+    found = FORM.fullmatch(text) if len(text) <= MAX_STATEMENT else None
     if found is None:
         raise Malformed("DJ600", f"{NAME}: expected a JWS in the compact form of at most {MAX_STATEMENT} characters")
     header, payload, signature = (_octets(part) for part in found.groups())

@@ -57,7 +57,7 @@ def export(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None
 
     Exit code 0 written, 1 something in it is not to be trusted, 3 the database cannot be read.
     """
-    sys.exit(work(_CARRYING).export(file, database, unsafe_trust_root))
+    sys.exit(work(_CARRYING, "service").export(file, database, unsafe_trust_root))
 
 
 @collateral.command(name="import")
@@ -70,4 +70,4 @@ def import_(file: Path, *, database: str, unsafe_trust_root: Path | None) -> Non
     A service that runs on the database serves it after its next start.
     Exit code 0 taken, 1 not to be trusted or older, 2 malformed, 3 file or database cannot be read.
     """
-    sys.exit(work(_CARRYING).import_(file, database, unsafe_trust_root))
+    sys.exit(work(_CARRYING, "service").import_(file, database, unsafe_trust_root))

@@ -77,9 +77,10 @@ KUBECONFIG = click.option(
 @click.option(
     "--lifetime", default=LIFETIME, show_default=True, callback=_duration, help="How long the certificate is good from then on."
 )
+@click.option("--keep", is_flag=True, help="Delete no key: for those that sign the heads of the audit.")
 @KUBECONFIG
 def new(
-    *, place: Place, issuer: str, algorithm: Algorithm, ahead: timedelta, lifetime: timedelta, kubeconfig: Path | None
+    *, place: Place, issuer: str, algorithm: Algorithm, ahead: timedelta, lifetime: timedelta, keep: bool, kubeconfig: Path | None
 ) -> None:
     """Make the first key, or the next one, and delete those whose tokens have all ended."""
     if lifetime <= ring.KEPT:
@@ -90,7 +91,7 @@ def new(
         held = await store.held()
         begins = ring.following(held, moment, ahead)
         order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
-        ended = ring.unneeded(held, moment)
+        ended = () if keep else ring.unneeded(held, moment)
         rings.check_number(len(held) - len(ended) + 1, str(store))
         for each in ended:
             await store.drop(each.name)

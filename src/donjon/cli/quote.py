@@ -63,7 +63,8 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+def at(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """The moment of an option."""
     return None if text is None else moment(text)
 
 
@@ -104,7 +105,7 @@ FORM = click.option(
     show_default=True,
     help="For people or for programs.",
 )
-AT = click.option("--at", callback=_moment, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; now, else.")
+AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; now, else.")
 
 UPDATE = click.option(
     "--update",
@@ -227,9 +228,9 @@ def verify(files: tuple[str, ...], **options: Unpack[Options]) -> None:
     sys.exit(work("donjon.cli.quoting").verify(files, options))
 
 
-def work(module: str) -> ModuleType:
+def work(module: str, extra: str = "attestation") -> ModuleType:
     """What does the work, loaded now: help needs none of its libraries."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"donjon quote needs {error.name}: pip install 'donjon[attestation]'") from error
+        raise Misconfigured("DJ045", f"this command needs {error.name}: pip install 'donjon[{extra}]'") from error

@@ -1,11 +1,13 @@
 """The public halves of keys, from their certificates in PEM: a file, or files NAME.pem of a folder as `folder.Folder` reads."""
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from donjon.adapters.keys.folder import SUFFIX
 from donjon.adapters.keys.signing import MAX_PEM
+from donjon.attestation.token import Signer
 from donjon.errors import Misconfigured, Unavailable
 from donjon.pki import pem, signers
 from donjon.pki.signers import SignerCertificate
@@ -27,6 +29,13 @@ def certificates(path: Path) -> tuple[SignerCertificate, ...]:
     if not blocks:
         raise Misconfigured("DJ611", f"keys: {path}: no certificate in PEM; expected those of the keys that signed")
     return tuple(signers.parse(pem.parse(block, 1)[0]) for block in blocks)
+
+
+def certificate(signer: Signer) -> SignerCertificate:
+    """That of a key at hand."""
+    x5c = signer.jwk()["x5c"]
+    assert isinstance(x5c, list)  # as every signer of ours publishes it
+    return signers.parse(base64.b64decode(str(x5c[0])))
 
 
 def _texts(path: Path) -> Iterator[bytes]:

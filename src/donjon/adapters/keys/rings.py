@@ -53,6 +53,10 @@ class Ring:
         """When nobody signs any more, unless another key is made."""
         return ring.runs_out(self._keys)
 
+    def all(self) -> tuple[Signer, ...]:
+        """Every key that is there, also those that will not sign again."""
+        return tuple(each.signer for each in self._keys)
+
     async def look(self) -> None:
         """Take what has changed; what is wrong is told, and changes nothing. `None` is told of new keys."""
         try:

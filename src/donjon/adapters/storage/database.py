@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -33,9 +34,15 @@ _PATIENCE = {
 class Database:
     """One database; safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
-        """Nothing is opened yet; raises `Misconfigured` DJ501 for an address of neither kind."""
+    def __init__(self, url: str, *, there: bool = False) -> None:
+        """Nothing is opened yet; raises `Misconfigured` DJ501 for an address of neither kind.
+
+        A file that is not there is made, unless it is to be `there`: then it raises `Unavailable` DJ502.
+        """
         self._engine = _engine(url)
+        file = self._engine.url.database or ""
+        if there and self._engine.dialect.name == SQLITE and not Path(file).exists():
+            raise Unavailable("DJ502", f"database: {file}: there is no such file")
         self._changing = self._engine.execution_options(**{_CHANGES: True})
         self._sqlite = self._engine.dialect.name == SQLITE
 
@@ -123,7 +130,7 @@ def _told() -> Iterator[None]:
 def _prepare(connection: Any, _record: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={WAIT * 1000}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(WAIT * 1000)}"):
         connection.execute(f"PRAGMA {pragma}")
 
 

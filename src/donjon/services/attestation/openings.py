@@ -9,7 +9,7 @@ from functools import partial
 
 from donjon.adapters import clock
 from donjon.adapters.keys import rings, stores
-from donjon.adapters.keys.places import SecretPlace
+from donjon.adapters.keys.places import Place, SecretPlace
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.reviews import TokenReviews
@@ -18,7 +18,6 @@ from donjon.adapters.logs import say
 from donjon.adapters.oidc.issuers import Issuer
 from donjon.errors import DonjonError
 from donjon.services.attestation.callers import Callers
-from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.proofs import Proofs
 from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.settings import AttestationSettings
@@ -35,7 +34,11 @@ class Openings:
 
     async def rings(self, settings: AttestationSettings) -> dict[str, Ring]:
         """The keys of each instance by its name; raises what `rings.opened` and `stores.store` raise."""
-        return {each.name: await self._ring(each) for each in settings.instances}
+        return {each.name: await self._ring(each.keys, each.name) for each in settings.instances}
+
+    async def audit(self, settings: AttestationSettings) -> Ring | None:
+        """The keys that sign the heads of the audit, if any do; raises the same."""
+        return None if settings.audit_keys is None else await self._ring(settings.audit_keys, None)
 
     def callers(self, settings: AttestationSettings) -> Callers:
         """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
@@ -47,9 +50,9 @@ class Openings:
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         return Callers(access.access, Proofs(issuers, reviews, self._now), rates)
 
-    async def _ring(self, instance: InstanceSettings) -> Ring:
-        store = stores.store(instance.keys, self._secret)
-        return await rings.opened(store, self._now, partial(_tell, instance.name))
+    async def _ring(self, place: Place, instance: str | None) -> Ring:
+        tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)
+        return await rings.opened(stores.store(place, self._secret), self._now, tell)
 
     def _secret(self, place: SecretPlace) -> ApiSecret:
         return ApiSecret(self._server(), place.path)
@@ -62,8 +65,8 @@ class Openings:
         return self._api
 
 
-def _tell(instance: str, error: DonjonError | None) -> None:
+def _tell(keys: str, instance: str | None, error: DonjonError | None) -> None:
     if error is None:
-        say(LOG, "signing keys in use", instance=instance)
+        say(LOG, f"{keys} in use", instance=instance)
     else:
-        say(LOG, "signing keys not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)
+        say(LOG, f"{keys} not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)

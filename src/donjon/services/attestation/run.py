@@ -29,6 +29,7 @@ from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
 from donjon.services.attestation.attesting import Clocks
+from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.instances import Instance, Name
@@ -36,6 +37,7 @@ from donjon.services.attestation.maa import Maa
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
+from donjon.services.attestation.standing import Standing
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ async def _opened(settings: AttestationSettings) -> None:
     async with AsyncExitStack() as stack:
         openings = Openings(stack, clock.moment)
         await openings.rings(settings)
+        await openings.audit(settings)
         openings.callers(settings)
 
 
@@ -99,20 +102,23 @@ async def serve(
         keys = await openings.rings(settings)
         for name, ring in keys.items():
             metrics.signs_until(name, ring.runs_out)
+        audit = Auditing(await openings.audit(settings), settings.audit_kept, now)
         if keys:
-            journal = Journal(database, writer=fresh_writer(), moment=now)
+            journal = Journal(database, writer=fresh_writer(), moment=now, witness=audit.witness())
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, effort=clock.effort)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(application)
+        standing = Standing(database)
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)
-        probes = ProbeServer(_probes(metrics, caching.cache, database, stopped), host=settings.probes[0], port=settings.probes[1])
+        probes = ProbeServer(_probes(metrics, caching.cache, standing, stopped), host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
-        looking = asyncio.gather(_refresh(caching), _look(keys.values()))
+        tended = (_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database))
+        looking = asyncio.gather(*tended, _look([*keys.values(), *audit.rings]))
         try:
             await probes.start()
             port = await server.start()
@@ -170,7 +176,7 @@ def _tell(error: DonjonError | None) -> None:
         say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
-def _probes(metrics: AttestationMetrics, cache: Cache, database: Database, stopped: asyncio.Event) -> Routes:
+def _probes(metrics: AttestationMetrics, cache: Cache, standing: Standing, stopped: asyncio.Event) -> Routes:
     ready, not_ready = (
         Answer(status=200, body=b"ok\n"),
         Answer(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
@@ -178,5 +184,5 @@ def _probes(metrics: AttestationMetrics, cache: Cache, database: Database, stopp
     return {
         "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
-        "/readyz": lambda: ready if cache.usable() and database.answers() and not stopped.is_set() else not_ready,
+        "/readyz": lambda: ready if cache.usable() and standing.good and not stopped.is_set() else not_ready,
     }

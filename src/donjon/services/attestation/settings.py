@@ -4,12 +4,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from donjon.adapters.keys import places
+from donjon.adapters.keys.places import Place
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
@@ -57,6 +59,8 @@ class AttestationSettings:
     user_token_hash: bytes | None  # 〃
     moment: datetime | None  # at which collateral is judged, instead of now
     drain: float  # seconds between being told to stop and closing
+    audit_keys: Place | None  # `None`: heads of the audit are unsigned
+    audit_kept: timedelta | None  # `None`: records are kept for ever
     instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
     rate_limit: int  # requests a second of one address or caller; 0: any number
     access: AccessSettings = field(default_factory=AccessSettings)
@@ -138,6 +142,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> timedelta | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,4}", text, re.ASCII):
+        raise ValueError("a number of days, 1 to 99999")
+    return timedelta(days=int(text))
+
+
+def _place(text: str) -> Place | None:
+    return places.parse(text) if text else None
+
+
 def _folder(text: str) -> Path | None:
     return Path(text) if text else None
 
@@ -157,6 +173,8 @@ SETTINGS: Mapping[str, Setting] = {
     "user-token-hash": Setting(_hash, "", "The same of the token with which platforms register."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
     "rate-limit": Setting(_count, "100", "Requests to instances a second, of one address or caller; 0: any number."),
+    "audit-keys": Setting(_place, "", "The keys that sign the heads of the audit, as those of instances are named; none, else."),
+    "audit-days": Setting(_days, "", "Drop audit records that are older than that many days; without it none."),
     "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
 }
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
@@ -218,6 +236,6 @@ def _file(text: str, faults: list[str]) -> tuple[dict[str, str], dict[str, objec
 
 
 def _made(values: Mapping[str, object]) -> AttestationSettings:
-    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment"}
+    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "audit-days": "audit_kept"}
     told = {named.get(name, name.replace("-", "_")): value for name, value in values.items() if name != "unsafe-http"}
     return AttestationSettings(**told)  # type: ignore[arg-type] # Each was read by its own reader.

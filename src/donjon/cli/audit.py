@@ -1,0 +1,69 @@
+"""`donjon audit`: what the attestation service has decided and changed. Here are the options; `auditing` does the work."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from donjon.audit.event import Kind, Verdict
+from donjon.cli.collateral import DATABASE
+from donjon.cli.quote import FORM, at, work
+
+_AUDITING = "donjon.cli.auditing"
+
+
+@click.group()
+def audit() -> None:
+    """What the attestation service has decided and changed: its records, shown and verified."""
+
+
+@audit.command()
+@DATABASE
+@click.option(
+    "--heads",
+    multiple=True,
+    metavar="FILE",
+    help="A log of the service, or a file with heads; may be repeated; - is standard input.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The certificates of the keys that sign heads: a file, or a folder.",
+)
+@FORM
+def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> None:
+    """Tell whether every record is there as it was written, and which is not.
+
+    Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.
+    Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.
+    """
+    sys.exit(work(_AUDITING, "service").verify(database, heads, keys, form))
+
+
+@audit.command()
+@DATABASE
+@click.option("--instance", metavar="NAME", help="Of that instance.")
+@click.option("--kind", type=click.Choice([str(each) for each in Kind]), help="What was asked for.")
+@click.option("--verdict", type=click.Choice([str(each) for each in Verdict]), help="What was answered.")
+@click.option("--since", callback=at, metavar="TIME", help="From that moment on: ISO 8601 or Unix seconds.")
+@click.option("--until", callback=at, metavar="TIME", help="Before that moment.")
+@FORM
+def show(
+    *,
+    database: str,
+    instance: str | None,
+    kind: str | None,
+    verdict: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    form: str,
+) -> None:
+    """Print records in the order of their moments, a line each; as JSON with the trace of the policy.
+
+    Nothing is verified. Exit code 0 shown, 3 the database cannot be read.
+    """
+    wanted = {"instance": instance, "kind": kind, "verdict": verdict}
+    chosen = {name: text for name, text in wanted.items() if text is not None}
+    sys.exit(work(_AUDITING, "service").show(database, chosen, since, until, form))

@@ -1,0 +1,169 @@
+"""What `donjon audit` does."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from donjon.adapters.keys import public
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.records import Snapshot, snapshot
+from donjon.audit import event, statements
+from donjon.audit.chain import Record
+from donjon.audit.statements import Statement
+from donjon.audit.verification import Chain, Verification
+from donjon.audit.verification import verify as verified
+from donjon.cli.files import shown
+from donjon.cli.terminal import say, say_json
+from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Malformed
+from donjon.findings import Finding, Severity, is_refusal
+from donjon.kube.json import JsonObject, at
+from donjon.pki.signers import SignerCertificate
+
+MAX_LINE = 256 << 10  # characters of a log
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> int:
+    """Print what is found."""
+    known = () if keys is None else public.certificates(keys)
+    elsewhere = [(shown(file), text) for file in heads for text in _stated(file)]
+    with _opened(database) as seen:
+        texts = [("the database", text) for text in seen.statements()] + elsewhere
+        said, untrue = _parsed(texts, known)
+        found = verified(seen.chains(), said)
+    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings)
+    if form == "json":
+        say_json(_document(found, findings))
+    else:
+        _print(found, findings)
+    return EXIT_NO if is_refusal(findings) else EXIT_YES
+
+
+def show(database: str, chosen: Mapping[str, str], since: datetime | None, until: datetime | None, form: str) -> int:
+    """Print the records that are as chosen; one that cannot be read may be, so it is printed, too."""
+    with _opened(database) as seen:
+        for record in seen.between(since, until):
+            content = _content(record)
+            if content is None or all(content.get(name) == text for name, text in chosen.items()):
+                say(_json(record, content) if form == "json" else _line(record, content))
+    return EXIT_YES
+
+
+_UNSIGNED = Finding(
+    code="DJ609",
+    severity=Severity.WARNING,
+    subject="heads",
+    found="nobody looked at their signatures",
+    why="who can write to the database can have written them",
+    do="name the certificates of the keys that sign them with --keys",
+)
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[Snapshot]:
+    database = Database(address, there=True)
+    try:
+        with snapshot(database) as seen:
+            yield seen
+    finally:
+        database.close()
+
+
+def _stated(file: str) -> list[str]:
+    """The statements in a log, or in a file that has one on each line; raises `Malformed` DJ612 where there are none."""
+    try:
+        with click.open_file(file, encoding="utf-8", errors="replace") as lines:
+            found = [text for line in iter(lambda: lines.readline(MAX_LINE), "") if (text := _statement(line.strip()))]
+    except OSError as error:
+        raise Malformed("DJ932", f"{shown(file)}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise Malformed("DJ612", f"{shown(file)}: no heads in it; expected the service's log, or a head on each line")
+    return found
+
+
+def _statement(line: str) -> str | None:
+    if not line.startswith("{"):
+        return line if statements.FORM.fullmatch(line) else None
+    try:
+        text = at(json.loads(line), statements.NAME)
+    except (ValueError, RecursionError):
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _parsed(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -> tuple[list[Statement], list[Finding]]:
+    said, untrue = [], []
+    for where, text in texts:
+        try:
+            said.append(statements.parse(text, keys))
+        except DonjonError as error:
+            why, do = "it proves nothing", "find out who wrote it; if it was the service, name all keys that sign with --keys"
+            subject = f"{where}, {text[:40]}…"
+            untrue.append(Finding(code=error.code, severity=Severity.ERROR, subject=subject, found=error.message, why=why, do=do))
+    return said, untrue
+
+
+def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
+    return {
+        "chains": [
+            {"writer": each.writer, "first": each.first, "last": each.last, "stated": each.stated} for each in found.chains
+        ],
+        "findings": [dict(each.told()) for each in findings],
+        "more": found.more,
+    }
+
+
+def _print(found: Verification, findings: tuple[Finding, ...]) -> None:
+    for chain in found.chains:
+        say(f"chain {chain.writer}: records {chain.first} to {chain.last}, {_stated_to(chain)}")
+    for finding in findings:
+        say(f"{finding.severity}: {finding.sentence()}")
+    if found.more:
+        say(f"and {found.more} more")
+    count = sum(chain.last - chain.first + 1 for chain in found.chains)
+    say(f"{len(found.chains)} chains, {count} records: {'not whole' if is_refusal(findings) else 'whole'}")
+
+
+def _stated_to(chain: Chain) -> str:
+    return f"stated by heads up to {chain.stated}" if chain.stated else "no head states any of them"
+
+
+def _content(record: Record) -> JsonObject | None:
+    try:
+        return event.parse(record.event)
+    except Malformed:
+        return None
+
+
+def _json(record: Record, content: JsonObject | None) -> str:
+    told: JsonObject = {
+        "moment": _moment(record),
+        "writer": record.writer,
+        "number": record.number,
+        "hash": record.hash.hex(),
+        "event": content,
+    }
+    return json.dumps(told)
+
+
+def _line(record: Record, content: JsonObject | None) -> str:
+    place = f"({record.writer} {record.number})"
+    if content is None:
+        return f"{_moment(record)} cannot be read; donjon audit verify tells more {place}"
+    codes, facts = content.get("codes"), content.get("facts")
+    words = [content.get("verdict"), content.get("kind"), content.get("instance"), content.get("caller") or "anybody"]
+    words += codes if isinstance(codes, list) else []
+    words += [f"{name}={text}" for name, text in facts.items()] if isinstance(facts, dict) else []
+    return " ".join([_moment(record), *map(str, words), place])
+
+
+def _moment(record: Record) -> str:
+    try:
+        return f"{_EPOCH + timedelta(microseconds=record.moment):%FT%T.%fZ}"
+    except OverflowError:
+        return str(record.moment)

@@ -1,0 +1,70 @@
+"""The service's audit: whose key signs the heads, that the log has them, too, and for how long records are kept."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from donjon.adapters.keys import public
+from donjon.adapters.keys.rings import Ring
+from donjon.adapters.logs import say
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.heads import Witness
+from donjon.adapters.storage.retention import Retention
+from donjon.audit.statements import Signer
+from donjon.errors import DonjonError
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY = 3600.0  # seconds between looks at what has become old
+
+
+class Auditing:
+    """Signs, tells and drops."""
+
+    def __init__(self, ring: Ring | None, kept: timedelta | None, now: Callable[[], datetime]) -> None:
+        self._ring, self._kept, self._now = ring, kept, now
+
+    @property
+    def rings(self) -> tuple[Ring, ...]:
+        """The keys to look at now and then."""
+        return () if self._ring is None else (self._ring,)
+
+    def witness(self) -> Witness:
+        """For the journal."""
+        return Witness(signer=self._signer, announce=_announce_head, fail=_fail)
+
+    def drop(self, database: Database) -> None:
+        """Drop what has become old; what fails is told, and is tried again the next time."""
+        if self._kept is None:
+            return
+        try:
+            known = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
+            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor)
+            count = retention.drop(database, self._now() - self._kept, self._now())
+        except DonjonError as error:
+            say(LOG, "audit records not dropped", level=logging.ERROR, code=error.code, error=error.message)
+        else:
+            say(LOG, "old audit records dropped", count=count)
+
+    async def drop_now_and_then(self, database: Database) -> None:
+        """For as long as the service runs."""
+        while self._kept is not None:
+            await asyncio.to_thread(self.drop, database)
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _signer(self) -> Signer | None:
+        return None if self._ring is None else self._ring.signer()
+
+
+def _announce_head(text: str) -> None:
+    say(LOG, "audit head", statement=text)
+
+
+def _announce_anchor(text: str) -> None:
+    say(LOG, "audit anchor", statement=text)
+
+
+def _fail(error: Exception) -> None:
+    code = error.code if isinstance(error, DonjonError) else None
+    say(LOG, "no audit head", level=logging.ERROR, code=code, error=str(error))

@@ -1,0 +1,187 @@
+"""`donjon audit`: what was recorded is shown, what was done to it is told, and nothing is taken on trust unseen."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import delete, update
+from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.heads import Witness
+from donjon.adapters.storage.journal import Journal
+from donjon.adapters.storage.tables import HEADS, RECORDS
+from donjon.audit.event import Event, Kind, Verdict
+from donjon.cli.audit import audit
+from donjon.errors import DonjonError
+from donjon.kube.json import JsonObject
+from donjon.pki import pem
+
+MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+EVENTS = (
+    Event(kind=Kind.ATTEST, instance="a", caller="alice", verdict=Verdict.ALLOWED, facts={"jti": "1"}, trace=[1]),
+    Event(kind=Kind.ATTEST, instance="b", caller="", verdict=Verdict.REFUSED, codes=("DJ420", "DJ421")),
+    Event(kind=Kind.POLICY_SET, instance="a", caller="eve\x1b[2J\n", verdict=Verdict.REFUSED, codes=("DJ443",)),
+)
+
+
+@pytest.fixture
+def log(database: Database, tmp_path: Path) -> Path:
+    """The log of a service that has recorded these events, one a day, in that database."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "one.pem").write_bytes(KEY + pem.encode((CERTIFICATE,)))
+    lines, now = ["Starting …", "{", '{"event": "attestation service starts"}'], [MOMENT]
+
+    def announce(text: str) -> None:
+        lines.append(json.dumps({"event": "audit head", "statement": text}))
+
+    witness = Witness(signer=lambda: SIGNER, announce=announce, fail=lines.append, records=2, every=timedelta(days=99))  # type: ignore[arg-type] # It is not called.
+    journal = Journal(database, writer="host-1", moment=lambda: now[0], witness=witness)
+
+    async def days() -> None:
+        for event in EVENTS:
+            await journal.keep(event, instance=event.instance, generation=0)
+            now[0] += timedelta(days=1)
+
+    asyncio.run(days())
+    journal.close()
+    file = tmp_path / "service.log"
+    file.write_text("\n".join(lines))
+    return file
+
+
+def run(address: str, command: str, *said: str) -> tuple[int | str, str]:
+    """Its exit code, or the code with which it fails, and what it prints."""
+    done = CliRunner().invoke(audit, [command, "--database", address, *said])
+    if isinstance(done.exception, DonjonError):
+        return done.exception.code, ""
+    return done.exit_code, done.output
+
+
+def beside(log: Path) -> tuple[str, ...]:
+    return "--heads", str(log), "--keys", str(log.parent / "keys")
+
+
+def test_what_was_recorded_is_whole_beside_its_log(address: str, log: Path) -> None:
+    assert run(address, "verify", *beside(log)) == (
+        0,
+        "chain host-1: records 1 to 3, stated by heads up to 3\n1 chains, 3 records: whole\n",
+    )
+
+
+def test_without_keys_it_is_whole_and_there_is_a_warning(address: str, log: Path) -> None:
+    code, told = run(address, "verify", "--heads", str(log))
+    assert code == 0
+    assert "warning: heads: nobody looked at their signatures" in told
+
+
+def test_what_was_done_to_it_is_told(address: str, log: Path, database: Database) -> None:
+    with database.changing() as connection:
+        connection.execute(update(RECORDS).where(RECORDS.c.number == 2).values(event=b"{}"))
+        connection.execute(delete(RECORDS).where(RECORDS.c.number == 3))
+        connection.execute(delete(HEADS))
+    code, told = run(address, "verify", *beside(log), "-o", "json")
+    document: JsonObject = json.loads(told)
+    assert code == 1
+    assert document["chains"] == [{"writer": "host-1", "first": 1, "last": 2, "stated": 2}]
+    findings = document["findings"]
+    assert isinstance(findings, list)
+    assert [(each["code"], each["subject"]) for each in findings if isinstance(each, dict)] == [
+        ("DJ603", "chain host-1, record 2"),
+        ("DJ606", "chain host-1"),
+    ]
+    code, told = run(address, "verify", *beside(log))
+    assert code == 1
+    assert told.endswith("1 chains, 2 records: not whole\n")
+
+
+def test_heads_of_another_key_are_told(address: str, log: Path, database: Database) -> None:
+    with database.changing() as connection:
+        connection.execute(update(HEADS).where(HEADS.c.number == 2).values(statement="a.b.c"))
+    code, told = run(address, "verify", *beside(log))
+    assert code == 1
+    assert "error: the database, a.b.c…: statement: " in told
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (("--heads", "{folder}/keys/one.pem"), "DJ612"),
+        (("--heads", "{folder}/nothing.log"), "DJ932"),
+        (("--keys", "{folder}/service.log"), "DJ611"),
+        (("--keys", "{folder}/nothing"), "DJ542"),
+    ],
+)
+def test_a_file_that_is_none_of_it_is_refused(address: str, log: Path, said: tuple[str, str], code: str) -> None:
+    assert run(address, "verify", *(each.format(folder=log.parent) for each in said)) == (code, "")
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    assert run(f"sqlite:///{tmp_path}/y.db", "verify") == ("DJ502", "")
+    assert not (tmp_path / "y.db").exists()
+
+
+def test_a_row_that_is_no_record_is_a_coded_error(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/x.db"
+    database = Database(address)
+    database.migrate()
+    with database.changing() as connection:
+        connection.exec_driver_sql("INSERT INTO audit_records VALUES ('w', 1, 'x', 'x', 'x', 'x')")
+    assert run(address, "verify") == ("DJ608", "")
+    assert run(address, "show") == ("DJ608", "")
+    database.close()
+
+
+LINES = (
+    "2026-03-01T00:00:00.000000Z allowed attest a alice jti=1 (host-1 1)",
+    "2026-03-02T00:00:00.000000Z refused attest b anybody DJ420 DJ421 (host-1 2)",
+    "2026-03-03T00:00:00.000000Z refused policy-set a eve␛[2J␊ DJ443 (host-1 3)",
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ((), [0, 1, 2]),
+        (("--instance", "a"), [0, 2]),
+        (("--verdict", "refused"), [1, 2]),
+        (("--kind", "attest", "--verdict", "refused"), [1]),
+        (("--since", "2026-03-02"), [1, 2]),
+        (("--until", "2026-03-02"), [0]),
+        (("--since", "2026-03-02T00:00:00Z", "--until", "2026-03-03T00:00:00Z"), [1]),
+        (("--instance", "c"), []),
+    ],
+)
+def test_what_was_asked_for_is_shown(address: str, log: Path, said: tuple[str, ...], lines: list[int]) -> None:
+    del log
+    assert run(address, "show", *said) == (0, "".join(f"{LINES[line]}\n" for line in lines))
+
+
+def test_programs_get_all_of_a_record(address: str, log: Path) -> None:
+    del log
+    code, told = run(address, "show", "--until", "2026-03-02", "-o", "json")
+    record = json.loads(told)
+    assert code == 0
+    assert (record["moment"], record["writer"], record["number"]) == ("2026-03-01T00:00:00.000000Z", "host-1", 1)
+    assert record["event"] == {
+        "kind": "attest",
+        "instance": "a",
+        "caller": "alice",
+        "verdict": "allowed",
+        "codes": [],
+        "facts": {"jti": "1"},
+        "trace": [1],
+    }
+
+
+def test_a_record_that_cannot_be_read_is_shown_whatever_was_asked_for(address: str, log: Path, database: Database) -> None:
+    del log
+    with database.changing() as connection:
+        connection.execute(update(RECORDS).where(RECORDS.c.number == 2).values(event=b"{", moment=(1 << 63) - 1))
+    assert run(address, "show", "--instance", "c") == (
+        0,
+        "9223372036854775807 cannot be read; donjon audit verify tells more (host-1 2)\n",
+    )

@@ -1,0 +1,82 @@
+"""The service's audit: what it answered and what it logged fit together, and what is old goes."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from testbed import clock
+from tests.adapters.postgres import Server
+from tests.services import attesting
+from tests.services.attesting import chosen, instance, serving
+
+from donjon.attestation.token import Algorithm
+from donjon.cli.audit import audit
+from donjon.maa import policies
+from donjon.services.attestation import auditing
+
+POLICY = policies.unsecured("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
+PATH = "/aad/policies/SgxEnclave"
+
+
+def heads(caplog: pytest.LogCaptureFixture, folder: Path) -> Path:
+    """The log, as the service writes it, of heads and anchors."""
+    stated = [each.__dict__.get("fields", {}).get("statement") for each in caplog.records]
+    file = folder / "service.log"
+    file.write_text("".join(f"{json.dumps({'statement': text})}\n" for text in stated if text))
+    return file
+
+
+def whole(address: str, log: Path, keys: Path) -> str:
+    """What the verification prints, where all is whole."""
+    said = ["verify", "--database", address, "--heads", str(log), "--keys", str(keys)]
+    done = CliRunner().invoke(audit, said)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_was_answered_is_recorded_signed_and_logged(address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    flags = {"mode": "offline", "database": address, "audit-keys": str(keys)}
+    with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags)) as service:
+        assert service.put(PATH, POLICY).status_code == 200
+        assert service.put(PATH, "x").status_code == 400
+    told = whole(address, heads(caplog, tmp_path), keys)
+    assert "records 1 to" in told
+    assert "warning" not in told
+    shown = CliRunner().invoke(audit, ["show", "--database", address, "--kind", "policy-set"]).output.splitlines()
+    assert [line.split()[1:4] for line in shown] == [["allowed", "policy-set", "aad"], ["refused", "policy-set", "aad"]]
+
+
+def test_what_is_old_is_dropped_while_the_service_runs(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "30"}
+    now = [datetime(2026, 3, 1, tzinfo=UTC)]
+    with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
+        assert service.put(PATH, POLICY).status_code == 200
+        now[0] += timedelta(days=31)
+        assert service.put(PATH, POLICY).status_code == 200
+        assert clock.wait_until(lambda: "audit anchor" in caplog.messages, seconds=5)
+    assert "records 2 to 2" in whole(address, heads(caplog, tmp_path), keys)
+
+
+def test_while_its_database_is_away_nobody_is_answered_and_then_everybody_is(postgresql: Server, tmp_path: Path) -> None:
+    address = postgresql.database()
+    with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), {"mode": "offline", "database": address})) as service:
+        assert service.put(PATH, POLICY).status_code == 200
+        postgresql.stop()
+        try:
+            away = service.put(PATH, POLICY)
+            assert away.status_code == 503
+            assert "DJ502" in away.text
+        finally:
+            postgresql.start()
+        assert service.put(PATH, POLICY).status_code == 200
+        assert service.get(PATH).status_code == 200
