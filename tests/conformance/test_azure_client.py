@@ -22,6 +22,7 @@ from azure.security.attestation import (
     PolicyModification,
 )
 from cryptography import x509
+from tests.adapters.postgres import Server
 from tests.attestation import recordings
 from tests.conformance.azure import FORMS, Clients, clients
 from tests.services.attesting import REAL_HOST, Service, instance, isolated, owner, real
@@ -45,11 +46,15 @@ JSON_DATA = next(
 Story = Callable[[Clients], Awaitable[None]]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     tables = instance(folder, "shared", gate=GATE) + instance(folder, "aad", gate=GATE) + isolated(folder, gate=GATE)
-    with real(folder, tables) as running:
+    where = f"sqlite:///{folder}/attestation.db"
+    if request.param == "postgresql":
+        server: Server = request.getfixturevalue("postgresql")
+        where = server.database()
+    with real(folder, tables, database=where) as running:
         yield running
 
 

@@ -25,6 +25,24 @@ def recorded(decision: Decision) -> dict[str, Json]:
     }
 
 
+def brief(decision: Decision) -> list[Json]:
+    """The trace for who has the policy: of each rule its place and outcome, the claims of each condition and those it made."""
+    return [
+        {
+            "rule": f"{entry.part} {entry.number}",
+            "outcome": entry.outcome.value,
+            "on": [_named(look.claims) for look in entry.looks],
+            "made": _named(entry.made),
+        }
+        for entry in decision.trace
+    ]
+
+
+def _named(claims: tuple[Claim, ...]) -> dict[str, Json]:
+    """Type and value; of several claims of one type the last."""
+    return {claim.type: _cut(claim.value) for claim in claims[:MAX_LISTED]}
+
+
 def _values(claims: tuple[Claim, ...]) -> Json:
     return {name: [*values] for name, values in told(claims).items()}
 

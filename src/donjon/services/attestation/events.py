@@ -10,7 +10,7 @@ from donjon.kube.json import Json
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.decision import Decision
-from donjon.policy.record import recorded
+from donjon.policy.record import brief, recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,4 +55,7 @@ def attestation(asked: AttestRequest, kind: AttestationType, instance: str, call
 
 
 def _traced(decision: Decision | None) -> Json:
-    return None if decision is None else recorded(decision)["trace"]
+    """In full where the answer was a no; a yes, of which there are many, leaves out what stands in the policy."""
+    if decision is None:
+        return None
+    return brief(decision) if decision.permitted else recorded(decision)["trace"]

@@ -1,0 +1,244 @@
+"""Instances of the running service: their algorithms, gates, policies and audit, and what replicas make of one another."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import KeySet
+from sqlalchemy import select
+from tests.attestation import recordings
+from tests.maa import attackers
+from tests.services.attesting import (
+    REAL_HOST,
+    SIMULATED_HOST,
+    Service,
+    certificate,
+    instance,
+    isolated,
+    owner,
+    simulated,
+)
+from tests.simulation.intel import world
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import RECORDS
+from donjon.attestation.token import Algorithm
+from donjon.kube.json import JsonObject
+from donjon.maa import policies
+from donjon.maa.versions import TYPES, AttestationType, Version
+
+PERMIT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
+DENY = "version=1.0; authorizationrules{=> deny();}; issuancerules{};"
+QUOTE = world().quote.data
+
+
+def quoted(quote: bytes = QUOTE) -> JsonObject:
+    return {"quote": base64.urlsafe_b64encode(quote).decode().rstrip("=")}
+
+
+def report(quote: bytes = QUOTE) -> JsonObject:
+    header = (1).to_bytes(4, "little") + (2).to_bytes(4, "little") + len(quote).to_bytes(8, "little")
+    return {"report": base64.b64encode(header + quote).decode()}
+
+
+def said(answer: httpx2.Response) -> JsonObject:
+    assert answer.status_code == 200, answer.text
+    return recordings.part(answer.json()["token"].split(".")[1])
+
+
+def checked(service: Service, answer: httpx2.Response, name: str) -> JsonObject:
+    """The claims, after any JOSE library has checked the token by the published keys."""
+    keys = KeySet.import_key_set(service.client.get(f"/{name}/certs").json())
+    token = jwt.decode(answer.json()["token"], keys, algorithms=["RS256", "ES256"])
+    claims: JsonObject = token.claims
+    return claims
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    first = certificate("ec", Algorithm.ES256, "https://ec.example")
+    tables = (
+        instance(folder, "aad")
+        + instance(folder, "elliptic", algorithm=Algorithm.ES256)
+        + isolated(folder, "owned", first=first)
+        + instance(folder, "lenient", gate="allow-debug = true")
+        + instance(folder, "audited")
+    )
+    with simulated(folder, tables, world(), world("v4 TDX 1.0")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("aad", "RS256"), ("elliptic", "ES256")])
+def test_tokens_are_checked_by_any_jose_library(service: Service, name: str, algorithm: str) -> None:
+    answer = service.attest(quoted(), f"/{name}/attest/SgxEnclave")
+    assert checked(service, answer, name)["iss"] == f"{SIMULATED_HOST}/{name}"
+    assert recordings.part(answer.json()["token"].split(".")[0])["alg"] == algorithm
+    published = service.client.get(f"/{name}/.well-known/openid-configuration").json()
+    assert published["id_token_signing_alg_values_supported"] == [algorithm]
+
+
+def test_a_policy_that_an_elliptic_key_signed_is_taken_from_its_owner_alone(service: Service) -> None:
+    def signed(name: str) -> str:
+        made = certificate(name, Algorithm.ES256, f"https://{name}.example")
+        x5c = attackers.x5c(base64.b64decode(b"".join(made.splitlines()[1:-1])))
+        return jws.serialize_compact({"alg": "ES256", "x5c": x5c}, attackers.body(), attackers.handle(name, Algorithm.ES256))
+
+    assert service.put("/owned/policies/SgxEnclave", signed("mallory-ec")).status_code == 400
+    assert said(service.put("/owned/policies/SgxEnclave", signed("ec")))["x-ms-policy-result"] == "Updated"
+    signer = said(service.attest(quoted(), "/owned/attest/SgxEnclave"))["x-ms-policy-signer"]
+    assert isinstance(signer, dict)
+    assert signer["kty"] == "EC"
+
+
+def test_a_simulated_platforms_token_says_so_under_a_name_of_its_own(service: Service) -> None:
+    """And no other: the name for real platforms is not used, and the token says at which time the quote was judged."""
+    claims = said(service.attest(quoted()))
+    assert (claims["x-donjon-simulated"], claims["iss"]) == (True, f"{SIMULATED_HOST}/aad")
+    assert claims["x-donjon-judged-at"] == int(world().setting.moment.timestamp())
+    assert REAL_HOST not in service.client.get("/aad/.well-known/openid-configuration").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "attested", "version"),
+    [
+        ("SgxEnclave", quoted(), "sgx", "2020-10-01"),
+        ("OpenEnclave", report(), "sgx", "2020-10-01"),
+        ("TdxVm", quoted(world("v4 TDX 1.0").quote.data), "tdxvm", "2022-09-01-preview"),
+        ("TdxVm", quoted(world("v4 TDX 1.0").quote.data), "tdxvm", "2025-06-01"),
+    ],
+)
+def test_each_kind_of_evidence_gets_its_claims(
+    service: Service, kind: str, content: JsonObject, attested: str, version: str
+) -> None:
+    assert said(service.attest(content, f"/aad/attest/{kind}", version))["x-ms-attestation-type"] == attested
+
+
+@pytest.mark.parametrize("version", Version)
+def test_each_version_knows_its_types_and_no_others(service: Service, version: Version) -> None:
+    for kind in AttestationType:
+        expected = 200 if kind in TYPES[version] else 400
+        assert service.get(f"/aad/policies/{kind}", version).status_code == expected
+    baselines = service.get("/aad/tcbbaselines/SgxEnclave", version)
+    assert baselines.status_code == (200 if version is Version.V2025_06_01 else 404)
+
+
+@pytest.mark.parametrize("tee", ["SgxEnclave", "OpenEnclave", "TdxVm"])
+def test_baselines_are_those_of_the_tcb_infos_that_are_here(service: Service, tee: str) -> None:
+    service.attest(quoted())
+    service.attest(quoted(world("v4 TDX 1.0").quote.data), "/aad/attest/TdxVm", "2025-06-01")
+    (found,) = service.get(f"/aad/tcbbaselines/{tee}", "2025-06-01").json()["tcbBaselines"]
+    info = world().setting.tcb_info
+    date = max(level.date for level in info.levels)
+    assert found == {
+        "tcbIdentifier": str(info.evaluation_number),
+        "tcbEvaluationDataNumber": info.evaluation_number,
+        "tcbReleaseDate": f"{date:%FT%TZ}",
+        "isSelectedTcb": False,
+    }
+
+
+def test_one_instances_gate_and_policy_are_no_others(service: Service) -> None:
+    debug = quoted(world("v3 SGX", {"quote.body.flags": 0x07}).quote.data)
+    assert said(service.attest(debug, "/lenient/attest/SgxEnclave"))["x-ms-sgx-is-debuggable"] is True
+    assert service.attest(debug).status_code == 400
+    assert service.put("/lenient/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+    assert service.attest(quoted(), "/lenient/attest/SgxEnclave").status_code == 400
+    assert service.attest(quoted()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/attest/SgxEnclave", "/nobody/attest/SgxEnclave", "/aad", "/aad/", "/aad/attest", "/aad//attest/SgxEnclave", "/AAD/certs"],
+)
+def test_no_other_path_is_an_instances(service: Service, path: str) -> None:
+    assert service.attest(quoted(), path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/attest/SgxEnclave"), ("DELETE", "/certs"), ("POST", "/policies/SgxEnclave")]
+)
+def test_another_method_is_told_which_there_are(service: Service, method: str, path: str) -> None:
+    answer = service.client.request(method, f"/aad{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "MethodNotAllowed")
+    assert answer.headers["allow"]
+
+
+def audited(service: Service) -> list[JsonObject]:
+    database = Database(f"sqlite:///{service.folder}/attestation.db")
+    with database.reading() as connection:
+        rows = connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number)).all()
+    database.close()
+    return [event for row in rows if (event := json.loads(row))["instance"] == "audited"]
+
+
+def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(service: Service) -> None:
+    place, key = "/audited/policies/SgxEnclave", policies.unsecured(PERMIT)
+    token = said(service.attest({**quoted(), "nonce": "5f"}, "/audited/attest/SgxEnclave"))
+    assert service.put(place, key).status_code == 200
+    assert service.put(place, policies.unsecured("permit();")).status_code == 400
+    assert service.attest({**quoted(), "draftPolicyForAttestation": DENY}, "/audited/attest/SgxEnclave").status_code == 400
+    assert (
+        service.attest(quoted(world("v3 SGX", {"quote.body.flags": 0x07}).quote.data), "/audited/attest/SgxEnclave").status_code
+        == 400
+    )
+    assert service.attest(quoted(QUOTE[:500] + b"\xff" + QUOTE[501:]), "/audited/attest/SgxEnclave").status_code == 400
+    assert service.post(f"{place}:reset", policies.NO_POLICY.encode(), "text/plain").status_code == 200
+    found = audited(service)
+    assert [(each["kind"], each["verdict"]) for each in found] == [
+        ("attest", "allowed"),
+        ("policy-set", "allowed"),
+        ("policy-set", "refused"),
+        ("draft", "refused"),
+        ("attest", "refused"),
+        ("attest", "refused"),
+        ("policy-reset", "allowed"),
+    ]
+    first = found[0]
+    assert first["facts"] == {
+        "type": "SgxEnclave",
+        "quote": hashlib.sha256(QUOTE).hexdigest(),
+        "nonce": "5f",
+        "policy": token["x-ms-policy-hash"],
+        "tcb": "UpToDate",
+        "jti": token["jti"],
+    }
+    trace = first["trace"]
+    assert isinstance(trace, list)
+    assert [each["outcome"] for each in trace if isinstance(each, dict)] == ["fired"] * 7
+    assert [each["codes"] for each in found[2:6]] == [["DJ400"], ["DJ410"], ["DJ263"], ["DJ241"]]
+    whole = json.dumps(found)
+    assert base64.urlsafe_b64encode(QUOTE).decode()[:200] not in whole
+    assert owner()[0] not in whole
+
+
+def test_replicas_never_answer_by_a_policy_that_another_has_replaced(tmp_path: Path) -> None:
+    """Two services over one database; each has its policies ready."""
+    first, second = tmp_path / "one", tmp_path / "other"
+    first.mkdir()
+    second.mkdir()
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    with (
+        simulated(first, instance(first, "aad"), world(), database=shared) as one,
+        simulated(second, instance(second, "aad"), world(), database=shared) as other,
+    ):
+        for each in (one, other):
+            assert each.attest(quoted()).status_code == 200
+        assert one.put("/aad/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+        assert other.attest(quoted()).status_code == 400
+        assert other.put("/aad/policies/SgxEnclave", policies.unsecured(PERMIT)).status_code == 200
+        answer = one.attest(quoted())
+        assert said(answer)["x-ms-policy-hash"] == policies.kept(policies.unsecured(PERMIT)).hash
+
+
+def test_a_policy_stays_when_the_service_is_started_again(tmp_path: Path) -> None:
+    tables = instance(tmp_path, "aad")
+    with simulated(tmp_path, tables, world()) as service:
+        assert service.put("/aad/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+    with simulated(tmp_path, tables, world()) as service:
+        assert service.attest(quoted()).status_code == 400
