@@ -11,6 +11,7 @@ from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
 try:
+    from donjon.cli import rehearsing
     from donjon.cli.keys import keys
     from donjon.services.attestation import run, settings
 except ModuleNotFoundError as error:
@@ -39,7 +40,7 @@ def _options(command: C) -> C:
 @click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
 @_options
 def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
-    """Serve collateral as Intel's PCCS does, each document verified before it is kept and served.
+    """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.
 
     Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
     """
@@ -49,6 +50,19 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
         say("the settings are good")
         return
     run.run(told)
+
+
+@attestation.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--port", type=click.IntRange(1024, 65534), default=8081, show_default=True, help="To serve at; probes are next to it."
+)
+def rehearse(folder: Path, *, port: int) -> None:
+    """Make a FOLDER with a make-believe Intel, quotes of it, and settings with which the service attests them.
+
+    For trying on any machine, without SGX and without a network. Its tokens say that nothing of it is real.
+    """
+    rehearsing.write(folder, port)
 
 
 def _text(config: Path | None) -> str:

@@ -1,0 +1,111 @@
+"""What `donjon attestation rehearse` does: a make-believe Intel, whose root nothing trusts but this folder's settings.
+
+Everything is made now and really signed: the platform's certificates, the collateral, a quote of an enclave and one of a trust
+domain that hold the runtime data beside them, a key for tokens, and a certificate for TLS on this machine alone.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from donjon.adapters import clock
+from donjon.adapters.keys import fresh, signing
+from donjon.attestation.ring import Order
+from donjon.attestation.token import Algorithm
+from donjon.cli import carrying
+from donjon.cli.terminal import say
+from donjon.collateral import carried, plan
+from donjon.collateral.highwater import Channel
+from donjon.collateral.plan import Answer
+from donjon.collateral.received import files
+from donjon.errors import Unavailable
+from donjon.pki import intel, serving
+from donjon.sgx.platform import Ca, Platform, Tee
+from donjon.simulation.intel.setting import changed, setting
+from donjon.simulation.intel.world import World, make
+
+RUNTIME_DATA = b'{"says": "this key is the enclave\'s", "key": "..."}'
+HOST = "127.0.0.1"
+LIFETIME = timedelta(days=27)  # a day less than that of the collateral
+
+_KINDS = {"sgx": ("v4 SGX", Tee.SGX), "tdx": ("v4 TDX 1.0", Tee.TDX)}
+_SETTINGS = """\
+# A rehearsal: the trust root is make-believe, and so are all platforms. Tokens say so.
+listen = "{host}:{port}"
+probes = "{host}:{probes}"
+tls-dir = "{folder}/tls"
+database = "sqlite:///{folder}/attestation.db"
+mode = "offline"
+unsafe-trust-root = "{folder}/root.der"
+drain = 0
+
+[instances.rehearsal]
+simulated-issuer = "https://{host}:{port}"
+simulated-keys = "{folder}/keys"
+"""
+
+
+def write(folder: Path, port: int) -> None:
+    """All of it into that folder, which is made; raises `Unavailable` DJ534 where it cannot be."""
+    where = folder.resolve()
+    try:
+        where.mkdir(parents=True)
+        (where / "tls").mkdir()
+        (where / "keys").mkdir(mode=0o700)
+        _write(where, port)
+    except OSError as error:
+        raise Unavailable("DJ534", f"{error.filename or where}: {error.strerror or error}; expected a folder to make") from error
+    say(f"made {folder}: now run donjon attestation serve --config {folder}/attestation.toml")
+
+
+def _write(folder: Path, port: int) -> None:
+    seed, moment = secrets.token_bytes(32), clock.moment().replace(microsecond=0)
+    digest = {"quote.body.report_data": hashlib.sha256(RUNTIME_DATA).digest() + bytes(32)}
+    worlds = {name: make(changed(setting(seed, moment, kind), digest)) for name, (kind, _) in _KINDS.items()}
+    issuer = f"https://{HOST}:{port}"
+    order = Order(algorithm=Algorithm.RS256, issuer=issuer, begins=moment, ends=moment + LIFETIME)
+    tls = serving.issue((HOST, "localhost"), fresh(), moment, LIFETIME)
+    contents = {
+        "root.der": worlds["sgx"].root,
+        "authority.pem": tls.authority.pem,
+        "tls/tls.crt": tls.certificate,
+        "tls/tls.key": tls.key,
+        "keys/one.pem": signing.fresh_file(order),
+        "attestation.toml": _SETTINGS.format(host=HOST, port=port, probes=port + 1, folder=folder).encode(),
+        "collateral.json": _collateral(worlds),
+        **{f"{name}.json": _request(each) for name, each in worlds.items()},
+        **{f"{name}.bin": each.quote.data for name, each in worlds.items()},
+    }
+    for name, content in contents.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
+    carrying.import_(folder / "collateral.json", f"sqlite:///{folder}/attestation.db", folder / "root.der")
+
+
+def _collateral(worlds: dict[str, World]) -> bytes:
+    """As `donjon collateral export` writes it."""
+    found: dict[str, Answer] = {}
+    for name, each in worlds.items():
+        platform = Platform(fmspc=each.setting.extension.fmspc, ca=Ca.PROCESSOR, tee=_KINDS[name][1])
+        parts, of = files(each.collateral), each.collateral
+        answers = {
+            "tcb_info": Answer(body=parts["tcb_info.json"], chain=of.tcb_info_issuer_chain),
+            "qe_identity": Answer(body=parts["qe_identity.json"], chain=of.qe_identity_issuer_chain),
+            "pck_crl": Answer(body=of.pck_crl, chain=of.pck_crl_issuer_chain),
+            "root_ca_crl": Answer(body=of.root_ca_crl, chain=of.pck_crl_issuer_chain),
+        }
+        found |= {request.name(): answers[part] for part, request in plan.requests(platform, Channel.STANDARD).items()}
+    return carried.encode(carried.proved(found, (), intel.anchor(worlds["sgx"].root)))
+
+
+def _request(made: World) -> bytes:
+    """The body of a request to attest."""
+    runtime = {"data": _base64(RUNTIME_DATA), "dataType": "JSON"}
+    return json.dumps({"quote": _base64(made.quote.data), "runtimeData": runtime}, indent=1).encode() + b"\n"
+
+
+def _base64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")

@@ -1,0 +1,68 @@
+"""A first-time user's way, as docs/attestation-service.md shows it: a make-believe Intel, the service, a token checked."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.conformance.test_pccs import free
+
+from donjon.cli.attestation import attestation
+from donjon.errors import Unavailable
+
+PROJECT = Path(__file__).parents[2]
+PAGE = PROJECT / "docs" / "attestation-service.md"
+
+
+def rehearse(folder: Path, port: int) -> None:
+    done = CliRunner().invoke(attestation, ["rehearse", str(folder), "--port", str(port)], catch_exceptions=False)
+    assert f"donjon attestation serve --config {folder}/attestation.toml" in done.output
+
+
+def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
+    shown = re.findall(r"^\$ (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown[:3] == [
+        "donjon attestation rehearse rehearsal",
+        "donjon attestation serve --config rehearsal/attestation.toml",
+        "python docs/examples/attest.py rehearsal",
+    ]
+    folder, port = tmp_path / "rehearsal", free()
+    rehearse(folder, port)
+    command = (sys.executable, "-m", "donjon", *shown[1].replace("rehearsal/", f"{folder}/").split()[1:])
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        told = ""
+        while "settings that weaken security" not in told:
+            told = service.stderr.readline()
+            assert told, "it ended"
+        asking = (sys.executable, str(PROJECT / "docs" / "examples" / "attest.py"), str(folder), f"https://127.0.0.1:{port}")
+        asked = subprocess.run(asking, capture_output=True, text=True, check=False, timeout=30)
+        service.send_signal(signal.SIGTERM)
+        service.communicate(timeout=30)
+    assert asked.returncode == 0, asked.stderr
+    sgx, tdx = (json.loads(f"{{{each}") for each in re.split(r"^\{", asked.stdout, flags=re.MULTILINE)[1:])
+    assert (sgx["x-ms-attestation-type"], tdx["x-ms-attestation-type"]) == ("sgx", "tdxvm")
+    assert sgx["x-donjon-simulated"] is tdx["x-donjon-simulated"] is True
+    assert sgx["x-ms-runtime"] == {"says": "this key is the enclave's", "key": "..."}
+
+
+def test_its_settings_are_good(tmp_path: Path) -> None:
+    rehearse(tmp_path / "r", free())
+    done = CliRunner().invoke(attestation, ["serve", "--check", "--config", str(tmp_path / "r" / "attestation.toml")])
+    assert done.output == "the settings are good\n"
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="DJ534"):
+        CliRunner().invoke(attestation, ["rehearse", str(tmp_path)], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_makes_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
+    rehearse(tmp_path / "r", free())
+    for secret in ("keys/one.pem", "tls/tls.key"):
+        assert (tmp_path / "r" / secret).stat().st_mode & 0o077 == 0
