@@ -14,6 +14,7 @@ from joserfc.jwk import OctKey, RSAKey
 from tests.adapters.https import certificate
 from tests.adapters.oidcissuer import AUDIENCE, NOW, OidcIssuer, ec, issuer, rsa
 
+from donjon.adapters.http.guarded import GuardedServer, Limits
 from donjon.adapters.oidc import issuers, keysets, tokens
 from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer, Trusted
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
@@ -131,6 +132,9 @@ CONFUSIONS: dict[str, Callable[[OidcIssuer], str]] = {
     "a signature with another letter for the same bits": lambda there: there.token()[:-1] + "/",
     "crit": lambda there: there.token(header={"crit": ["b64"], "b64": True}),
     "a logout token": lambda there: there.token(header={"typ": "logout+jwt"}),
+    "an algorithm in a list": lambda there: encoded({"alg": ["RS256"], "kid": "rsa"}, there.claims(), b"x"),
+    "a name of a key that is none": lambda there: encoded({"alg": "RS256", "kid": {}}, there.claims(), b"x"),
+    "a critical list that is none": lambda there: encoded({"alg": "RS256", "crit": 1}, there.claims(), b"x"),
     "two parts": lambda there: encoded(there.claims()),
     "encrypted": lambda _: "a.b.c.d.e",
     "too long": lambda there: there.token(x="y" * tokens.MAX_TOKEN),
@@ -234,6 +238,26 @@ def test_discovery_that_speaks_for_another_or_in_plain_http_is_none(stated: Json
     async def story(world: World) -> None:
         world.there.discovery = stated
         assert await world.refused(world.there.token()) == "DJ553"
+
+    happens(story)
+
+
+def test_keys_in_plain_http_are_not_fetched() -> None:
+    async def story(world: World) -> None:
+        plain = GuardedServer(world.there, None, host="127.0.0.1", port=0, limits=Limits())
+        world.there.discovery = {"jwks_uri": f"http://127.0.0.1:{await plain.start()}/keys"}
+        assert await world.refused(world.there.token()) == "DJ553"
+        assert world.there.asked["/keys"] == 0
+        await plain.close(0.2)
+
+    happens(story)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    async def story(world: World) -> None:
+        world.there.says["/keys"] = (200, b" " * (4 * keysets.MAX_SET))
+        with pytest.raises(Unavailable, match=f"answers more than {keysets.MAX_SET} bytes"):
+            await world.proved(world.there.token())
 
     happens(story)
 

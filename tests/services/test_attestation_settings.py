@@ -155,6 +155,15 @@ def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     assert [each.name for each in found.access.access.bound] == ["cn:x"]
 
 
+@pytest.mark.parametrize("place", ["kubernetes:keys", "pkcs11:token=x?pin-value=1234", "https://vault.example"])
+def test_keys_that_are_nowhere_are_a_fault(tmp_path: Path, place: str) -> None:
+    table = re.sub(r'^keys = ".*"', f'keys = "{place}"', instance(tmp_path, "team-a"), flags=re.MULTILINE)
+    with pytest.raises(
+        Misconfigured, match=r"instances\.team-a\.keys: .*, expected a folder, kubernetes:NAMESPACE/SECRET, or pkcs11"
+    ):
+        read(HTTP, {}, table)
+
+
 def test_callers_known_by_certificates_that_nobody_asks_for_are_a_fault(tmp_path: Path) -> None:
     caller = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
     with pytest.raises(Misconfigured, match="expected --client-ca"):

@@ -95,7 +95,7 @@ def prove(token: Token, keys: Sequence[PublicKey], issuer: str, audiences: Seque
 def _check_header(header: Members) -> None:
     """`crit` and `b64` change what is signed; where a key is from, its issuer says, and no token."""
     algorithm, kind = header.content.get("alg"), header.content.get("typ", "JWT")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise Untrusted("DJ551", f"token: algorithm {str(algorithm)[:20]!r}, expected one of {', '.join(sorted(ALGORITHMS))}")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         raise Untrusted("DJ551", f"token: type {str(kind)[:20]!r}, expected JWT")
