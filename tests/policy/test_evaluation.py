@@ -417,3 +417,9 @@ def test_the_published_pcr_rule_issues_the_match_and_not_the_pcrs() -> None:
     )
     assert issued(decide(issuance(rule), (pcrs, *expected))) == [("pcrMatchesExpectedValue", True)]
     assert issued(decide(issuance(rule), (other, *expected))) == [("pcrMatchesExpectedValue", False)]
+
+
+def test_a_decision_tells_how_much_of_what_it_may_do_was_done() -> None:
+    little = decide(vector("recordings/default"), SGX)
+    much = decide(issuance('c:[type=="a"] => issue(type="b", value=AppendString(c.value, c.value));'), {"a": "x" * 100_000})
+    assert 0 < little.effort < 0.01 < much.effort < 1

@@ -56,9 +56,10 @@ def encode(event: Event) -> bytes:
         "verdict": str(event.verdict),
         "codes": list(dict.fromkeys(event.codes)),
         "facts": {name: _cut(text) for name, text in event.facts.items()},
-        "trace": _traced(event.trace),
+        "trace": event.trace,
     }
-    return _encoded(content)
+    encoded = _encoded(content)
+    return encoded if len(encoded) <= MAX_TRACE else _encoded({**content, "trace": _traced(event.trace)})
 
 
 def parse(text: bytes) -> JsonObject:

@@ -22,6 +22,11 @@ class Budget:
     steps: int = MAX_STEPS
     work: int = MAX_WORK
 
+    @property
+    def spent(self) -> float:
+        """The share of it that is gone, 0 to 1."""
+        return min(1.0, max(1 - self.steps / MAX_STEPS, 1 - self.work / MAX_WORK))
+
     def step(self, count: int = 1) -> None:
         """One comparison, or one action."""
         self.steps -= count

@@ -1,6 +1,6 @@
 """What an evaluation answers: a verdict, what the token would say, and the trace of how it came to that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from donjon.findings import Finding
@@ -68,6 +68,7 @@ class Decision:
     issued: tuple[Claim, ...]
     properties: tuple[Claim, ...]
     trace: tuple[Entry, ...]  # every rule of the policy, in order
+    effort: float = field(default=0.0, compare=False)  # 0 to 1, of what an evaluation may do
 
     @property
     def permitted(self) -> bool:

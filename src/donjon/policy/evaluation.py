@@ -105,6 +105,7 @@ class _Run:
             issued=tuple(self.issued) if yes else (),
             properties=tuple(self.properties) if yes else (),
             trace=tuple(self.trace),
+            effort=self.scene.budget.spent,
         )
 
     def _verdict(self) -> tuple[Verdict, tuple[Finding, ...]]:

@@ -17,8 +17,3 @@ def monotonic() -> float:
 def moment() -> datetime:
     """The moment in UTC."""
     return datetime.now(UTC)  # noqa: TID251 - the clock's own door.
-
-
-def effort() -> float:
-    """Seconds of processor time that the calling thread has taken."""
-    return time.thread_time()

@@ -1,7 +1,9 @@
 """The database, SQLite or PostgreSQL: opened, its tables made or brought up to date, and every failure told as ours."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,16 @@ class Database:
         """An insertion that can say what becomes of a row that is there."""
         return sqlite.insert(table) if self._sqlite else postgresql.insert(table)
 
+    def fill(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert these rows, their values in the order of the table's columns, by one statement.
+
+        SQLite's driver gives up the interpreter's lock at every statement, and whoever gets it has it for milliseconds.
+        """
+        names, place = ", ".join(table.columns.keys()), "?" if self._sqlite else "%s"
+        row = f"({', '.join([place] * len(table.columns))})"
+        statement = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - names of our own.
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows)))
+
     def answers(self) -> bool:
         """Whether it can be read now."""
         try:
@@ -130,10 +142,31 @@ def _told() -> Iterator[None]:
 def _prepare(connection: Any, _record: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(WAIT * 1000)}"):
-        connection.execute(f"PRAGMA {pragma}")
+    for pragma in (_patience(WAIT * 1000), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"):
+        connection.execute(pragma)
 
 
 def _begin(connection: Connection) -> None:
-    """A writer is the only one from its beginning, so that what it has read stays true until it has written."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_CHANGES) else "BEGIN")
+    """A writer is the only one from its beginning, so that what it has read stays true until it has written.
+
+    Who waits for that looks every millisecond whether it is free: SQLite would soon look every tenth of a second, which is much
+    longer than another process needs it.
+    """
+    changing, patience = connection.get_execution_options().get(_CHANGES), int(WAIT * 1000)
+    bare = connection.connection.dbapi_connection
+    if isinstance(bare, sqlite3.Connection) and changing:
+        bare.execute(_patience(1))
+        for _ in range(patience):
+            try:
+                bare.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    continue
+                break  # Told below.
+            return
+    connection.exec_driver_sql(_patience(patience))
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if changing else "BEGIN")
+
+
+def _patience(milliseconds: float) -> str:
+    return f"PRAGMA busy_timeout={int(milliseconds)}"

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from threading import Thread
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Heads, Witness
@@ -30,6 +31,7 @@ MAX_BATCH = 256  # records in one transaction
 MAX_WAITING = 8192  # callers
 
 _NAME = 128  # characters
+_VALUES = attrgetter(*RECORDS.columns.keys())
 
 
 class Stale(Unavailable):
@@ -148,7 +150,7 @@ class Journal:
                 records.append(link.extended(entry.moment, entry.event))
                 link = chain.end(records[-1])
             if records:
-                connection.execute(insert(RECORDS), [_row(each) for each in records])
+                self._database.fill(connection, RECORDS, [_row(each) for each in records])
             self._tried = link
         self._link, self._tried = link, None
         return outcomes
@@ -194,5 +196,6 @@ def _answer(batch: Sequence[_Entry], outcomes: Sequence[Exception | None]) -> No
             entry.answer.set_exception(outcome)
 
 
-def _row(record: Record) -> dict[str, object]:
-    return {column.name: getattr(record, column.name) for column in RECORDS.columns}
+def _row(record: Record) -> tuple[object, ...]:
+    values: tuple[object, ...] = _VALUES(record)
+    return values

@@ -29,7 +29,7 @@ from donjon.services.attestation.instances import Applied, Instance
 from donjon.services.attestation.ready import ReadyCollateral
 
 AGAIN = 5  # times that it is decided anew
-SLOW = 0.005  # seconds of processor time; a policy that took longer is appraised beside other requests from then on
+LABORIOUS = 0.01  # of what an evaluation may do: some ms; a policy that took more is appraised beside other requests from then on
 MAX_SLOW = 1_000  # policies that are known to be
 
 
@@ -40,7 +40,6 @@ class Clocks:
     now: Callable[[], datetime]  # for tokens and whoever calls
     judging: Callable[[], datetime]  # for quotes and collateral: the same, unless it was set
     seconds: Callable[[], float]
-    effort: Callable[[], float]  # seconds of processor time of the thread that asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +105,8 @@ class Attester:
         statement = claims.state(binding.bind(accepted, asked.held), asked.submitted)
         if policy.draft or policy.hash in self._slow:
             return await asyncio.to_thread(appraise.appraise, statement, policy)
-        began = self._clocks.effort()
         answer = appraise.appraise(statement, policy)
-        if self._clocks.effort() - began > SLOW and len(self._slow) < MAX_SLOW:
+        decision = answer.decision if isinstance(answer, Appraisal) else answer
+        if decision.effort > LABORIOUS and len(self._slow) < MAX_SLOW:
             self._slow[policy.hash] = None
         return answer

@@ -108,7 +108,7 @@ async def serve(
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
-            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, effort=clock.effort)
+            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(application)
         standing = Standing(database)
