@@ -153,8 +153,8 @@ def _begin(connection: Connection) -> None:
     longer than another process needs it.
     """
     changing, patience = connection.get_execution_options().get(_CHANGES), int(WAIT * 1000)
-    bare = connection.connection.dbapi_connection
-    if isinstance(bare, sqlite3.Connection) and changing:
+    if changing:
+        bare: Any = connection.connection.dbapi_connection  # SQLite's own: SQLAlchemy's would tell each that fails.
         bare.execute(_patience(1))
         for _ in range(patience):
             try:
