@@ -19,10 +19,12 @@ import pytest
 from tests.adapters.fakepccs import Key, Pccs, Reply, answers, serving
 from tests.attestation import vectors
 from tests.attestation.vectors import POOL, ROOT
+from tests.collateral.machines import HIGH, issuers
 from tests.simulation.intel import MOMENT, world
 
 from donjon.pki import pem
 from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.machines import tcbm
 
 REAL = (2, 4, 175, 199, 297)  # cases with quotes of both kinds, and collateral of 2023 to 2026
 FETCHING = str(Path(__file__).with_name("fetching.py"))
@@ -138,3 +140,20 @@ def test_a_make_believe_quote_too_under_its_own_root(tmp_path: Path) -> None:
         assert found["status"] == "UpToDate"
         assert found["collateral"]["tcb_info"].encode() == made.tcb_info
         assert bytes.fromhex(found["collateral"]["root_ca_crl"]) == made.root_ca_crl
+
+
+def test_a_quote_without_a_chain_gets_its_certificate_from_us(tmp_path: Path) -> None:
+    made = world(changes={"quote.certification_type": 3, "quote.user_data": bytes(range(20))})
+    (tmp_path / "quote").write_bytes(made.quote.data)
+    (tmp_path / "root.pem").write_bytes(pem.encode((made.root,)))
+    (tmp_path / "root.der").write_bytes(made.root)
+    trusted = ("--unsafe-trust-root", str(tmp_path / "root.pem"))
+    leaf = {"tcbm": tcbm(HIGH), "cert": quote(made.certificates[Role.PCK])}
+    chain = {"SGX-PCK-Certificate-Issuer-Chain": quote(issuers(made))}
+    intel = {**answers(made), "/sgx/certification/v4/pckcerts": (200, chain, json.dumps([leaf]).encode())}
+    with serving(Pccs(intel)) as upstream, service(tmp_path, upstream.address, MOMENT, *trusted) as address:
+        found = fetched(address, tmp_path / "quote", MOMENT, str(tmp_path / "root.der"))
+        assert found["status"] == "UpToDate"
+        told = found["collateral"]["pck_certificate_chain"].replace("\n\n", "\n").encode()
+        assert told == made.certificates[Role.PCK] + issuers(made)
+        assert [path.rpartition("/")[2] for path, _ in upstream.asked].count("pckcerts") == 1
