@@ -37,8 +37,9 @@ def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: Platfo
 def test_platforms_are_told_by_family_and_by_age(table: PlatformTable) -> None:
     other = known("BB", world(changes={"extension.fmspc": bytes(6)}), MOMENT - HOUR)
     table.write([known(), other])
-    assert table.all([bytes(6)]) == [other.stored]
-    assert len(table.all([bytes(6), known().proved.fmspc])) == 2
+    assert table.listed([bytes(6)], lacking=False) == [other.stored.registration]
+    assert len(table.listed([bytes(6), known().proved.fmspc], lacking=False)) == len(table.listed([], lacking=False)) == 2
+    assert table.listed([], lacking=True) == []
     assert table.fetched_before(MOMENT, 10) == [Name(qe_id="BB", pce_id=PCE_ID)]
     assert [each.qe_id for each in table.fetched_before(MOMENT + HOUR, 1)] == ["BB"]
 
@@ -77,3 +78,16 @@ def test_more_than_may_be_kept_are_refused_and_nothing_of_them_is_kept(
     with pytest.raises(Unavailable, match="DJ576"):
         table.register(registration("BB"))
     assert table.waiting() == [registration()]
+
+
+def test_a_list_that_is_too_long_is_not_read(table: PlatformTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platforms, "MAX_LISTED", 3000)
+    table.register(registration())
+    table.write([known("BB")])
+    assert (len(table.waiting()), len(table.listed([], lacking=False))) == (1, 1)
+    table.register(registration("CC", manifest=bytes(2000)))
+    with pytest.raises(Unavailable, match="DJ578"):
+        table.waiting()
+    monkeypatch.setattr(platforms, "MAX_LISTED", 300)
+    with pytest.raises(Unavailable, match="DJ578"):
+        table.listed([], lacking=False)

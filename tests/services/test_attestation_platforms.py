@@ -417,3 +417,23 @@ def test_nothing_that_names_a_machine_is_logged(
         made.setting.extension.ppid.hex(),
     ):
         assert secret not in logged
+
+
+def test_nobody_puts_another_machine_under_the_name_of_one_that_is_known_but_who_has_the_users_token(
+    tmp_path: Path, made: World, intel: Pccs
+) -> None:
+    other = world(changes={"extension.ppid": bytes(range(16))})
+    theirs = "ff" * 384
+
+    async def story(here: Here) -> None:
+        check(await here.certificate(HIGH), made, HIGH)
+        intel.answers[PCKCERTS] = certified(other, [HIGH])
+        check(await here.certificate(HIGHER, encrypted_ppid=theirs), made, HIGH)
+        assert (await here.send("POST", f"{V4}/refresh?type=certs", admin="a")).status_code == 502
+        assert intel.asked[-1][1]["encrypted_ppid"] == ENCRYPTED_PPID.hex()
+        check(await here.certificate(HIGH), made, HIGH)
+        said = json.dumps({**SAID, "enc_ppid": theirs}).encode()
+        assert (await here.send("POST", f"{V4}/platforms", said, user="u")).status_code == 200
+        check(await here.certificate(HIGH), other, HIGH)
+
+    told(lazy(tmp_path, made, intel), story)

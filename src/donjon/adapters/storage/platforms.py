@@ -20,6 +20,9 @@ from donjon.pki import pem
 MAX_PLATFORMS, MAX_WAITING = 50_000, 10_000
 MAX_OF_MACHINE = 8  # names under which one machine is kept; the one that was fetched longest ago gives way
 
+MAX_LISTED = 32 << 20  # bytes of platforms in one list
+_ROW = 700  # bytes of one without manifest
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
@@ -36,11 +39,22 @@ class PlatformTable:
             row = connection.execute(select(PLATFORMS).where(_named(PLATFORMS, name))).one_or_none()
         return None if row is None else _stored(row)
 
-    def all(self, fmspcs: Sequence[bytes] = ()) -> list[StoredPlatform]:
-        """Those of these families, or every one."""
-        chosen = [PLATFORMS.c.fmspc.in_([each.hex() for each in fmspcs])] if fmspcs else []
+    def all(self) -> list[StoredPlatform]:
+        """Every one, with its certificates."""
         with self._database.reading() as connection:
-            return [_stored(row) for row in connection.execute(select(PLATFORMS).where(*chosen).order_by(*_KEY))]
+            return [_stored(row) for row in connection.execute(select(PLATFORMS).order_by(*_KEY))]
+
+    def listed(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
+        """Those of these families, or of every one; those alone of whose certificates Intel lacked some.
+
+        Raises `Unavailable` DJ578 for more than `MAX_LISTED` bytes.
+        """
+        chosen: list[ColumnElement[bool]] = [PLATFORMS.c.fmspc.in_([each.hex() for each in fmspcs])] if fmspcs else []
+        chosen += [PLATFORMS.c.unavailable > 0] if lacking else []
+        with self._database.reading() as connection:
+            _check_size(connection, PLATFORMS, chosen)
+            columns = [PLATFORMS.c[column.name] for column in REGISTRATIONS.c]
+            return [_registration(row) for row in connection.execute(select(*columns).where(*chosen).order_by(*_KEY))]
 
     def fetched_before(self, moment: datetime, count: int) -> list[Name]:
         """That many at most whose certificates were fetched before then, the oldest first."""
@@ -67,8 +81,9 @@ class PlatformTable:
             _check_count(connection, REGISTRATIONS, MAX_WAITING)
 
     def waiting(self) -> list[Registration]:
-        """Those that wait."""
+        """Those that wait; raises `Unavailable` DJ578 for more than `MAX_LISTED` bytes."""
         with self._database.reading() as connection:
+            _check_size(connection, REGISTRATIONS, [])
             rows = connection.execute(select(REGISTRATIONS).order_by(REGISTRATIONS.c.qe_id, REGISTRATIONS.c.pce_id)).all()
         return [_registration(row) for row in rows]
 
@@ -88,6 +103,13 @@ def _named(table: Table, name: Name) -> ColumnElement[bool]:
 def _check_count(connection: Connection, table: Table, maximum: int) -> None:
     if connection.execute(select(func.count()).select_from(table)).scalar_one() > maximum:
         raise Unavailable("DJ576", f"database: {table.name}: as many are kept as may be, {maximum}")
+
+
+def _check_size(connection: Connection, table: Table, chosen: Sequence[ColumnElement[bool]]) -> None:
+    """Before it is read: a manifest has up to 53 kB."""
+    size = func.sum(_ROW + func.coalesce(func.length(table.c.manifest), 0))
+    if (found := connection.execute(select(size).where(*chosen)).scalar_one() or 0) > MAX_LISTED:
+        raise Unavailable("DJ578", f"database: {table.name}: a list of {found} bytes, at most {MAX_LISTED} are told at once")
 
 
 def _let_go(connection: Connection, machine: bytes) -> None:

@@ -36,7 +36,11 @@ _ABSENT: Mapping[str, tuple[int, str]] = {
     "DJ573": (NO_CERTIFICATES, "platform: Intel has none of its PCK certificates now"),
     "DJ574": (NO_DATA, "platform: without an encrypted PPID or a manifest it cannot be asked for"),
 }
-_OURS: Mapping[str, str] = {"DJ502": "service: its database is away", "DJ576": "service: as many platforms as may be kept"}
+_OURS: Mapping[str, tuple[int, str]] = {
+    "DJ502": (UNAVAILABLE, "service: its database is away"),
+    "DJ576": (UNAVAILABLE, "service: as many platforms as may be kept"),
+    "DJ578": (TOO_LARGE, "platforms: more than one answer holds; ask for fewer families"),
+}
 _FAMILY = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
 _QUERY = "donjon.query"  # where the scope keeps what it was parsed into
 _UNRESERVED = "!~*'()"  # what Intel's servers leave as it is beyond letters, digits and "-_."
@@ -136,7 +140,7 @@ def _failed(error: Exception, scope: Scope) -> Response:
             status, message = _ABSENT.get(code, (NO_DATA, "collateral: there is none"))
             return refusal(status, message, code if code in _ABSENT else "DJ512")
         case Unavailable(code=code) if code in _OURS:
-            return refusal(UNAVAILABLE, _OURS[code], code)
+            return refusal(*_OURS[code], code)
         case Unavailable(code=code) | Untrusted(code=code) | Malformed(code=code):
             return refusal(UPSTREAM, "collateral: the upstream gives none that can be served", code)
     identity = _identity(scope).decode()

@@ -124,7 +124,7 @@ class Pccs:
             case "certs" if self._kept is not None:
                 fmspc = (first(asked, "fmspc") or "").removeprefix("all")
                 chosen = await self._kept.kept(families(fmspc.split(",") if fmspc else []))
-                await self._kept.refresh([each.registration.name for each in chosen])
+                await self._kept.refresh([each.name for each in chosen])
             case _:
                 raise Wrong("type: expected certs, or none for documents")
         return done("refreshed")

@@ -23,7 +23,7 @@ from donjon.collateral.plan import Absent
 from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
 from donjon.collateral.received import unwrapped
 from donjon.collateral.selection import Tcb, select
-from donjon.errors import DonjonError, Unavailable
+from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.fetches import Fetches
@@ -44,8 +44,8 @@ class Table(Protocol):
     def read(self, name: Name) -> StoredPlatform | None:
         """The one of that name."""
 
-    def all(self, fmspcs: Sequence[bytes] = ()) -> list[StoredPlatform]:
-        """Those of these families, or every one."""
+    def listed(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
+        """Those of these families, or of every one; those alone of whose certificates Intel lacked some. Raises DJ578, too."""
 
     def fetched_before(self, moment: datetime, count: int) -> list[Name]:
         """That many at most whose certificates were fetched before then."""
@@ -126,7 +126,7 @@ class Platforms:
         if found is None:
             if not self._on_demand:
                 raise Absent("DJ572", "platform: not known here; it has to be registered")
-            found = await self._fetched(asked)
+            found = await self._fetched(replace(asked, tcb=tcb))
         elif self._issuer is not None:
             found = await self._fresher(found, asked, tcb)
         return await self._select(found, tcb)
@@ -134,21 +134,22 @@ class Platforms:
     async def register(self, registration: Registration) -> KnownPlatform | None:
         """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""
         found = await self._found(registration.name)
-        if found is not None and registration.manifest in {None, found.known.stored.registration.manifest}:
+        if found is not None and _is_same(registration, found.known.stored.registration):
             return found.known
         if not self._on_demand:
             await asyncio.to_thread(self._table.register, registration)
         if self._issuer is None:
             return None
+        self._fetches.forget(_text(registration.name))
         return (await self._fetched(registration)).known
 
     async def waiting(self) -> list[Registration]:
         """Those that wait for their certificates."""
         return await asyncio.to_thread(self._table.waiting)
 
-    async def kept(self, fmspcs: Sequence[bytes]) -> list[StoredPlatform]:
-        """Those of these families that have them, or every one."""
-        return await asyncio.to_thread(self._table.all, fmspcs)
+    async def kept(self, fmspcs: Sequence[bytes], *, lacking: bool = False) -> list[Registration]:
+        """Those of these families that have them, or of every one; those alone of whose certificates Intel lacked some."""
+        return await asyncio.to_thread(partial(self._table.listed, fmspcs, lacking=lacking))
 
     def proved(self, brought: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
         """Platforms that somebody brings, each proved; raises as `pckcertificates.prove` does. Nothing is kept yet."""
@@ -201,28 +202,29 @@ class Platforms:
 
     async def _fresher(self, found: _Remembered, asked: Registration, tcb: Tcb) -> _Remembered:
         """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
-        merged = _merged(replace(asked, tcb=tcb), found.known.stored.registration)
+        kept = found.known.stored.registration
+        known = replace(kept, tcb=tcb, encrypted_ppid=kept.encrypted_ppid or asked.encrypted_ppid)
         if found.lacks(tcb):
             found.asked.add(tcb)
             try:
-                return await self._fetched(merged)
-            except Unavailable:
+                return await self._fetched(known, found.known)
+            except (Unavailable, Untrusted, Malformed):
                 return found
         if found.due < self._moment() and self._fetches.failed(_text(asked.name)) is None:
-            self._fetches.begin(_text(asked.name), partial(self._told, merged))
+            self._fetches.begin(_text(asked.name), partial(self._told, known, found.known))
         return found
 
     async def _again(self, name: Name) -> None:
         found = await self._found(name)
         if found is not None:
-            await self._fetched(found.known.stored.registration)
+            await self._fetched(found.known.stored.registration, found.known)
 
-    async def _fetched(self, registration: Registration) -> _Remembered:
-        return await self._fetches.wait(_text(registration.name), partial(self._told, registration))
+    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None) -> _Remembered:
+        return await self._fetches.wait(_text(registration.name), partial(self._told, registration, before))
 
-    async def _told(self, registration: Registration) -> _Remembered:
+    async def _told(self, registration: Registration, before: KnownPlatform | None) -> _Remembered:
         try:
-            found = await self._fetch(registration)
+            found = await self._fetch(registration, before)
         except DonjonError as error:
             self._metrics.fetched(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
@@ -233,13 +235,16 @@ class Platforms:
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
         return found
 
-    async def _fetch(self, registration: Registration) -> _Remembered:
+    async def _fetch(self, registration: Registration, before: KnownPlatform | None) -> _Remembered:
+        """Its certificates now; those of the same machine where it is known, since anybody may ask under its name."""
         if self._issuer is None:
             raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
         stored = await self._issuer.certificates(registration, self._moment())
         revoked = await self._cache.revoked()
-        before = None if stored.whole else await asyncio.to_thread(self._table.read, registration.name)
-        known = self._proved(stored if before is None else _together(stored, before), revoked)
+        together = stored if before is None or stored.whole else _together(stored, before.stored)
+        known = self._proved(together, revoked)
+        if before is not None and known.proved.ppid != before.proved.ppid:
+            raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
         await asyncio.to_thread(self._table.write, [known])
         return self._remember(known, revoked)
 
@@ -293,9 +298,11 @@ class Platforms:
         return self._moment() in certificate.window
 
 
-def _merged(asked: Registration, kept: Registration) -> Registration:
-    """What is known of a platform: what it says now, and else what it said before."""
-    return replace(asked, encrypted_ppid=asked.encrypted_ppid or kept.encrypted_ppid, manifest=asked.manifest or kept.manifest)
+def _is_same(said: Registration, kept: Registration) -> bool:
+    """Whether there is nothing new by which Intel could be asked; a PPID is encrypted to other bytes each time."""
+    if said.manifest is not None:
+        return said.manifest == kept.manifest
+    return said.encrypted_ppid == kept.encrypted_ppid or kept.manifest is not None
 
 
 def _together(found: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
