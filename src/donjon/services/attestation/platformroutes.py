@@ -182,18 +182,14 @@ def _listed(found: list[Registration]) -> Response:
     return Identified(platforms.encode(found), OK, {"platform-count": str(len(found)), "content-type": JSON})
 
 
+@lru_cache(maxsize=512)
 def _issued(issued: Issued) -> Response:
     found, proved = issued.certificate, issued.known.proved
-    return _certificate(found.pem, found.tcbm, proved.fmspc, proved.ca, proved.chain)
-
-
-@lru_cache(maxsize=512)
-def _certificate(leaf: bytes, tcbm: str, fmspc: bytes, ca: Ca, chain: bytes) -> Response:
     headers = {
-        "SGX-TCBm": tcbm,
-        "SGX-FMSPC": fmspc.hex().upper(),
-        "SGX-PCK-Certificate-CA-Type": ca.upper(),
-        "SGX-PCK-Certificate-Issuer-Chain": escaped(chain),
+        "SGX-TCBm": found.tcbm,
+        "SGX-FMSPC": proved.fmspc.hex().upper(),
+        "SGX-PCK-Certificate-CA-Type": proved.ca.upper(),
+        "SGX-PCK-Certificate-Issuer-Chain": escaped(proved.chain),
         "content-type": "application/x-pem-file",
     }
-    return Identified(leaf, OK, headers)
+    return Identified(found.pem, OK, headers)

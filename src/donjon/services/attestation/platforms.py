@@ -60,9 +60,9 @@ class Table(Protocol):
         """Those that wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Issued:
-    """A PCK certificate, and what is told with it."""
+    """A PCK certificate, and what is told with it: the same one as long as it is selected."""
 
     certificate: PckCertificate
     known: KnownPlatform
