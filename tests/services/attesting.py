@@ -154,6 +154,10 @@ def serving(folder: Path, with_settings: settings.AttestationSettings, now: Cloc
             raise error
 
 
+def _named(flags: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in flags.items()}
+
+
 @contextmanager
 def simulated(folder: Path, tables: str, *worlds: World, now: Clock = clock.moment, **flags: str) -> Iterator[Service]:
     """The service in that make-believe world, of which it fetches what it needs; several are of one authority, SGX and TDX."""
@@ -162,7 +166,7 @@ def simulated(folder: Path, tables: str, *worlds: World, now: Clock = clock.mome
     with fakepccs.serving(Pccs(answers)) as upstream:
         said = {"unsafe-trust-root": str(folder / "root.der"), "upstream": upstream.address}
         judged = {"unsafe-clock": f"{MOMENT:%FT%TZ}"}
-        with serving(folder, chosen(folder, tables, {**said, **judged, **flags}), now) as service:
+        with serving(folder, chosen(folder, tables, {**said, **judged, **_named(flags)}), now) as service:
             yield service
 
 
@@ -173,5 +177,5 @@ def real(folder: Path, tables: str, now: Clock = clock.moment, **flags: str) -> 
     collateral = vectors.received(vectors.names(case))
     with fakepccs.serving(Pccs(fakepccs.collateral(collateral, "SGX"))) as upstream:
         said = {"upstream": upstream.address, "unsafe-clock": f"{vectors.moment(case):%FT%TZ}"}
-        with serving(folder, chosen(folder, tables, {**said, **flags}), now) as service:
+        with serving(folder, chosen(folder, tables, {**said, **_named(flags)}), now) as service:
             yield service

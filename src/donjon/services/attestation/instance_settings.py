@@ -91,10 +91,11 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
 def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[str]) -> tuple[str, Place]:
     issuer, keys = _text(table, f"{prefix}issuer", where, faults), _keys(table, f"{prefix}keys", where, faults)
     other = table.get("issuer" if prefix else "simulated-issuer")
-    if issuer == other:
+    if issuer and issuer == other:
         faults.append(f"{where}: simulated-issuer is the issuer; expected a name of its own")
     try:
-        check_issuer(issuer)
+        if issuer:  # Otherwise that was told.
+            check_issuer(issuer)
     except DonjonError as error:
         faults.append(f"{where}.{prefix}issuer: {error}")
     return issuer, keys
