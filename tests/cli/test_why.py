@@ -106,6 +106,22 @@ def test_a_name_that_is_nothings_is_usage(fake: FakeCluster, tmp_path: Path, nam
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "name", ["", "pod/", "pod/big?x=1", "pod/../pods/big", "big%2f", "BIG", "a b", "\x1b[31m", "big\n", "x" * 5000]
+)
+def test_what_cannot_be_a_name_never_reaches_the_cluster(fake: FakeCluster, tmp_path: Path, name: str) -> None:
+    done = why(fake, tmp_path, name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no name: expected small letters, digits, - and ." in done.stderr.replace("\n", " ")
+    assert "\x1b" not in done.stderr
+
+
+def test_what_cannot_be_a_namespace_never_reaches_the_cluster(fake: FakeCluster, tmp_path: Path) -> None:
+    done = why(fake, tmp_path, "big", "-n", "../namespaces/shop")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no namespace" in done.stderr
+
+
 def test_what_could_not_be_asked_is_exit_code_3(fake: FakeCluster, tmp_path: Path) -> None:
     fake.forbidden.add(f"{SHOP}/pods/big")
     done = why(fake, tmp_path, "big")
@@ -118,6 +134,20 @@ def test_words_of_the_cluster_are_text_and_no_markup(fake: FakeCluster, tmp_path
     done = why(fake, tmp_path, "big")
     assert "[red]" in done.stdout
     assert "taint [/x]:NoSchedule" in done.stdout
+
+
+def test_words_of_the_cluster_steer_no_terminal_and_make_no_line(fake: FakeCluster, tmp_path: Path) -> None:
+    hostile = worlds.saying(
+        worlds.pod("16Gi", name="evil"),
+        {"type": "PodScheduled", "status": "False", "message": "no\x1b[2J\npod shop/evil runs well"},
+    )
+    fake.things[f"{SHOP}/pods"].append(hostile)
+    fake.things["/api/v1/nodes"].append(worlds.node("c", taints=[{"key": "\x9b31m", "effect": "NoSchedule"}]))
+    for form in ("text", "json"):
+        done = why(fake, tmp_path, "evil", "-o", form)
+        assert done.returncode == 1
+        assert not {"\x1b", "\x9b"} & {*done.stdout}
+        assert "\npod shop/evil runs well" not in done.stdout
 
 
 def test_kubectl_finds_it_as_a_plugin() -> None:

@@ -1,6 +1,7 @@
 """`donjon why`: why a pod does not run, node by node, and what to do next. Reads, and changes nothing."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,11 @@ from donjon.kube.quantities import canonical
 if TYPE_CHECKING:
     from donjon.adapters.cluster.client import Resource, UserCluster
 
+SHOWN = 60  # characters of what was no name
 PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""What things are called (RFC 1123, as Kubernetes takes it); nothing else goes into an address."""
+
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 _WORDS: Mapping[str, str] = {
@@ -79,14 +84,18 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
     word, slash, rest = name.partition("/")
     if slash and word.lower() not in _WORDS:
         raise click.BadParameter(f"{word!r}: expected one of pod, job, deployment, replicaset, statefulset, daemonset")
+    asked = rest if slash else name
+    for kind, given in (("name", asked), ("namespace", namespace)):
+        if not _NAME.fullmatch(given):
+            raise click.BadParameter(f"{given[:SHOWN]!r} is no {kind}: expected small letters, digits, - and .")
     tried = [_WORDS[word.lower()]] if slash else list(dict.fromkeys(_WORDS.values()))
     for each in tried:
         resource: Resource = getattr(client, each)
-        thing = cluster.get(resource, rest if slash else name, namespace)
+        thing = cluster.get(resource, asked, namespace)
         if thing is not None:
             return _of_pod(cluster, thing, namespace) if each == "POD" else _of_workload(cluster, resource.kind, thing, namespace)
     kinds = "pod, job, deployment, replicaset, statefulset or daemonset" if not slash else word
-    raise click.BadParameter(f"no {kinds} {rest if slash else name!r} in namespace {namespace!r}")
+    raise click.BadParameter(f"no {kinds} {asked!r} in namespace {namespace!r}")
 
 
 def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanation:
