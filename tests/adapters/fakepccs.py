@@ -29,6 +29,7 @@ class Pccs:
     answers: dict[Key, Reply]
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     address: str = ""
+    away: bool = False  # hangs up on everybody
 
 
 def answers(made: World) -> dict[Key, Reply]:
@@ -69,6 +70,8 @@ def _pck(made: World) -> tuple[bytes, bytes]:
 def serving(pccs: Pccs, tls: ssl.SSLContext | None = None) -> Iterator[Pccs]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if pccs.away:
+                return
             url = urlsplit(self.path)
             self.tell(url.path, {name: values[0] for name, values in parse_qs(url.query).items()})
 

@@ -104,10 +104,12 @@ def test_a_server_that_stops_and_starts(postgresql: Server) -> None:
         postgresql.stop()
         try:
             assert [kept(journal, policy="new"), kept(journal)] == ["DJ502"] * 2
-            assert not database.answers()
+            for writing in (False, True):
+                with pytest.raises(Unavailable, match="DJ502"):
+                    database.look(writing=writing)
         finally:
             postgresql.start()
-        assert database.answers()
+        database.look(writing=True)
         assert [kept(journal, policy="newer"), kept(journal, 1)] == ["", ""]
     assert InstanceTable(database).read("a").policies == {"SgxEnclave": "newer"}
     assert whole(database) == 3

@@ -28,8 +28,7 @@ class Ledger:
         with process.client(at) as client:
             try:
                 while not self.wrong:
-                    self._set(client)
-                    self._attest(client)
+                    self.turn(client)
             except httpx2.TransportError:
                 return
 
@@ -41,20 +40,22 @@ class Ledger:
             self.wrong.append(f"{self.instance} {self.kind}: policy {turn}, though {self.acknowledged} was acknowledged")
         self.acknowledged = turn
 
-    def _set(self, client: httpx2.Client) -> None:
-        turn = len(self.sent) + 1
-        policy = f'version=1.0; authorizationrules{{=> permit();}}; issuancerules{{=> issue(type="turn", value={turn});}};'
-        token = policies.unsecured(policy)
-        self.sent[token] = turn
-        answer = client.put(f"/{self.instance}/policies/{self.kind}", content=token, headers={"content-type": "text/plain"})
-        self.kept.add(text(self._claims(answer)["x-ms-policy-token-hash"]))
-        self.acknowledged = turn
-
-    def _attest(self, client: httpx2.Client) -> None:
+    def turn(self, client: httpx2.Client) -> None:
+        """A new policy, and a token by it."""
+        self.kept.add(text(self._claims(self.put(client))["x-ms-policy-token-hash"]))
+        self.acknowledged = len(self.sent)
         claims = self._claims(process.attest(client, self.instance, self.kind))
         if (turn := claims.get("turn")) != self.acknowledged:
             self.wrong.append(f"{self.instance} {self.kind}: attested by policy {turn}, expected {self.acknowledged}")
         self.kept.add(text(claims["jti"]))
+
+    def put(self, client: httpx2.Client) -> httpx2.Response:
+        """Sends the next policy."""
+        turn = len(self.sent) + 1
+        policy = f'version=1.0; authorizationrules{{=> permit();}}; issuancerules{{=> issue(type="turn", value={turn});}};'
+        token = policies.unsecured(policy)
+        self.sent[token] = turn
+        return client.put(f"/{self.instance}/policies/{self.kind}", content=token, headers={"content-type": "text/plain"})
 
     def _claims(self, answer: httpx2.Response) -> JsonObject:
         assert answer.is_success, f"{self.instance} {self.kind}: {answer.status_code} {answer.text}"

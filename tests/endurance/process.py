@@ -100,6 +100,13 @@ class Process:
             clock.pause(0.01)
         raise AssertionError(self.told())
 
+    def answers(self) -> bool:
+        """Whether it listens."""
+        try:
+            return httpx2.get(f"http://127.0.0.1:{self.probes}/healthz").is_success
+        except httpx2.TransportError:
+            return False
+
     def ready(self) -> bool:
         """What /readyz says."""
         return httpx2.get(f"http://127.0.0.1:{self.probes}/readyz", timeout=10).is_success

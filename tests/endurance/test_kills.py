@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import chain, product
 from pathlib import Path
 
+from click.testing import CliRunner
 from testbed import clock
 from tests.endurance import process
 from tests.endurance.clients import Ledger
@@ -14,17 +15,17 @@ from tests.endurance.process import BACK, INSTANCES, OPEN_ENCLAVE, SGX, Process
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.records import snapshot
-from donjon.audit import verification
+from donjon.cli.audit import audit
 
 ROUNDS = int(os.environ.get("DONJON_ENDURANCE_ROUNDS", "5"))
 
 
 def recorded(address: str) -> set[str]:
     """What the audit knows of, hashes of policy tokens and identifiers of tokens; its chains are whole."""
+    verified = CliRunner().invoke(audit, ["verify", "--database", address])
+    assert verified.exit_code == 0, verified.output
     with closing(Database(address)) as database, snapshot(database) as found:
-        records = list(found.chains())
-    assert verification.verify(records, ()).findings == ()
-    facts = [json.loads(each.event)["facts"] for each in records]
+        facts = [json.loads(each.event)["facts"] for each in found.chains()]
     return {each[name] for each in facts for name in ("token", "jti") if name in each}
 
 

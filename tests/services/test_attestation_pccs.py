@@ -310,7 +310,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         chance=lambda: 0.5,
         metrics=metrics,
     )
-    standing = Standing(database)
+    standing = Standing(database, writing=False)
     ready = run._probes(metrics, cache, standing, stopped)["/readyz"]
     assert ready().status == 503  # Nothing is here yet.
     cache.load()

@@ -71,8 +71,12 @@ class Database:
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
-        with _told(), self._changing.begin() as connection:
-            yield connection
+        try:
+            with _told(), self._changing.begin() as connection:
+                yield connection
+        except Unavailable:
+            self._engine.dispose()  # A connection that was opened while nothing could be written never writes.
+            raise
 
     def alone(self, connection: Connection, work: int) -> None:
         """Wait until nobody else does that work, which is then this transaction's until its end."""
@@ -93,14 +97,14 @@ class Database:
         statement = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - names of our own.
         connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows)))
 
-    def answers(self) -> bool:
-        """Whether it can be read now."""
-        try:
+    def look(self, *, writing: bool) -> None:
+        """Raises `Unavailable` DJ502 where it cannot be read now, or cannot be written."""
+        if writing:
+            with self.changing() as connection:
+                connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+        else:
             with self.reading() as connection:
                 connection.execute(text("SELECT count(*) FROM alembic_version"))
-        except Unavailable:
-            return False
-        return True
 
     def close(self) -> None:
         """Close every connection."""

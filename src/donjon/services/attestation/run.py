@@ -111,7 +111,7 @@ async def serve(
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(application)
-        standing = Standing(database)
+        standing = Standing(database, writing=bool(settings.instances))
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)

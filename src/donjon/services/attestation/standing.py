@@ -1,8 +1,13 @@
-"""Whether the database answers: asked beside everything else, so that nobody waits for one that does not."""
+"""Whether the database does what is needed of it: asked beside everything else, so that nobody waits for one that does not."""
 
 import asyncio
+import logging
 
+from donjon.adapters.logs import say
 from donjon.adapters.storage.database import Database
+from donjon.errors import Unavailable
+
+LOG = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0  # seconds
 PATIENCE = 3.0  # seconds
@@ -11,20 +16,32 @@ PATIENCE = 3.0  # seconds
 class Standing:
     """What was found last; a service starts with a database that has answered."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, writing: bool) -> None:
+        """`writing`: nothing is answered that cannot be recorded, so one that takes nothing is as good as none."""
+        self._database, self._writing = database, writing
         self.good = True
 
     async def look(self) -> None:
         """Ask now; one that does not answer in time is away."""
         try:
             async with asyncio.timeout(PATIENCE):
-                self.good = await asyncio.to_thread(self._database.answers)
+                await asyncio.to_thread(self._database.look, writing=self._writing)
+        except Unavailable as error:
+            self._found(error)
         except TimeoutError:
-            self.good = False
+            self._found(Unavailable("DJ502", f"database: no answer within {PATIENCE:.0f} s"))
+        else:
+            self._found(None)
 
     async def look_now_and_then(self) -> None:
         """For as long as the service runs."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_EVERY)
+
+    def _found(self, error: Unavailable | None) -> None:
+        if error is not None and self.good:
+            say(LOG, "database away", level=logging.ERROR, code=error.code, error=error.message)
+        if error is None and not self.good:
+            say(LOG, "database back")
+        self.good = error is None
