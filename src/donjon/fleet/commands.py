@@ -1,9 +1,7 @@
 """What a pod is called, and the commands with which a person goes on."""
 
 from donjon.kube.json import JsonObject, at, objects
-
-MIRROR = "kubernetes.io/config.mirror"
-"""The kubelet's annotation on the image of a static pod, which comes from a file of its node (k8s.io/api core/v1)."""
+from donjon.kube.names import ANNOTATION_MIRROR
 
 
 def subject_of(kind: str, thing: JsonObject) -> str:
@@ -18,7 +16,7 @@ def node_of(pod: JsonObject) -> str:
 
 def static(pod: JsonObject) -> bool:
     """Whether its kubelet took it from a file, and never asked the API server."""
-    return at(pod, "metadata", "annotations", MIRROR) is not None
+    return at(pod, "metadata", "annotations", ANNOTATION_MIRROR) is not None
 
 
 def describe(pod: JsonObject) -> str:
