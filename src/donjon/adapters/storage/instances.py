@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES
@@ -44,6 +44,15 @@ class SetCertificates:
 Change: TypeAlias = SetPolicy | RemovePolicy | SetCertificates
 
 
+_CHOSEN = (
+    select(INSTANCES.c.instance, INSTANCES.c.generation)
+    .where(INSTANCES.c.instance.in_(bindparam("instances", expanding=True)))
+    .order_by(INSTANCES.c.instance)  # One order for everybody, so that no two writers wait for each other.
+)
+_HELD = {changing: _CHOSEN.with_for_update(read=not changing) for changing in (False, True)}
+"""Made once: SQLAlchemy takes longer to make a statement than SQLite to do it."""
+
+
 class InstanceTable:
     """The instances."""
 
@@ -64,10 +73,8 @@ class InstanceTable:
 
 def generations(connection: Connection, instances: set[str], *, changing: bool) -> dict[str, int]:
     """The generation of each, which stays until the transaction ends: nobody else changes these instances meanwhile."""
-    chosen = select(INSTANCES.c.instance, INSTANCES.c.generation).where(INSTANCES.c.instance.in_(instances))
-    # One order for everybody, so that no two writers wait for each other.
-    held = chosen.order_by(INSTANCES.c.instance).with_for_update(read=not changing)
-    return {row.instance: row.generation for row in connection.execute(held)}
+    held = connection.execute(_HELD[changing], {"instances": sorted(instances)})
+    return {instance: generation for instance, generation in held}  # noqa: C416 - `dict` would take the result for a mapping.
 
 
 def apply(connection: Connection, instance: str, change: Change) -> None:

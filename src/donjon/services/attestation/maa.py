@@ -8,8 +8,10 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request as Asked
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -221,7 +223,12 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
 
 
 def _version(asked: Asked) -> Version:
-    return versions.parse(asked.query_params.get("api-version"))
+    return _versioned(asked.scope["query_string"])
+
+
+@lru_cache(maxsize=64)
+def _versioned(query: bytes) -> Version:
+    return versions.parse(QueryParams(query).get("api-version"))
 
 
 def _token(text: str) -> Response:

@@ -8,6 +8,7 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_KNOWN = 1 << 16  # askers, of some 200 bytes each
 BURST = 2.0  # seconds' worth of requests at once
@@ -54,6 +55,7 @@ class Rates:
                 del self._whole[oldest]
 
 
+@lru_cache(maxsize=4096)
 def site(address: str) -> str:
     """Under what an address is counted: one of IPv4 itself, one of IPv6 by the 64 bits of its network."""
     try:
