@@ -4,6 +4,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -11,19 +14,24 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import select
+from tests.adapters import fakepccs
+from tests.adapters.fakepccs import Pccs
 from tests.attestation import recordings
+from tests.conformance.test_pccs import free
 from tests.maa import attackers
 from tests.services.attesting import (
     REAL_HOST,
     SIMULATED_HOST,
     Service,
     certificate,
+    chosen,
     instance,
     isolated,
     owner,
+    serving,
     simulated,
 )
-from tests.simulation.intel import world
+from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
@@ -31,6 +39,7 @@ from donjon.attestation.token import Algorithm
 from donjon.kube.json import JsonObject
 from donjon.maa import policies
 from donjon.maa.versions import TYPES, AttestationType, Version
+from donjon.simulation.intel.world import World
 
 PERMIT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 DENY = "version=1.0; authorizationrules{=> deny();}; issuancerules{};"
@@ -242,3 +251,65 @@ def test_a_policy_stays_when_the_service_is_started_again(tmp_path: Path) -> Non
         assert service.put("/aad/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
     with simulated(tmp_path, tables, world()) as service:
         assert service.attest(quoted()).status_code == 400
+
+
+@contextmanager
+def offered(folder: Path, first: World, gate: str = "", **flags: str) -> Iterator[tuple[Service, Pccs]]:
+    """The service and its upstream, which can have something else later."""
+    (folder / "root.der").write_bytes(first.root)
+    with fakepccs.serving(Pccs(fakepccs.answers(first))) as upstream:
+        said = {"unsafe-trust-root": f"{folder}/root.der", "upstream": upstream.address, "unsafe-clock": f"{MOMENT:%FT%TZ}"}
+        made = chosen(folder, instance(folder, "aad", gate=gate), said | flags)
+        with serving(folder, made) as service:
+            yield service, upstream
+
+
+def test_documents_of_two_tcb_recoveries_are_made_one(tmp_path: Path) -> None:
+    """The identity is here already when both are published anew, and the TCB info is asked for first then."""
+    newer = world(changes={"tcb_info.evaluation_number": 21, "qe_identity.evaluation_number": 21})
+    with offered(tmp_path, world()) as (service, upstream):
+        assert service.client.get("/sgx/certification/v4/qe/identity").status_code == 200
+        upstream.answers.update(fakepccs.answers(newer))
+        assert service.attest(quoted()).status_code == 200
+
+
+def test_an_upstream_with_two_tcb_recoveries_is_not_asked_with_every_quote(tmp_path: Path) -> None:
+    with offered(tmp_path, world(changes={"qe_identity.evaluation_number": 19})) as (service, upstream):
+        assert "DJ267" in service.attest(quoted()).text
+        count = len(upstream.asked)
+        assert "DJ267" in service.attest(quoted()).text
+        assert len(upstream.asked) == count
+
+
+@pytest.mark.parametrize(
+    ("gate", "days", "ready", "status"), [("", 29, 503, 503), ('staleness = "7d"', 29, 200, 200), ("", 1, 200, 200)]
+)
+def test_collateral_that_has_ended_is_used_as_long_as_the_gate_says(
+    tmp_path: Path, gate: str, days: int, ready: int, status: int
+) -> None:
+    """Without a network, a day and 29 days later: the documents were good for 28 days, the lists for 27."""
+    with offered(tmp_path, world(), gate) as (service, _):
+        assert service.attest(quoted()).status_code == 200
+    probes = free()
+    later = {
+        "unsafe-clock": f"{MOMENT + timedelta(days=days):%FT%TZ}",
+        "mode": "offline",
+        "unsafe-trust-root": f"{tmp_path}/root.der",
+    }
+    made = replace(chosen(tmp_path, instance(tmp_path, "aad", gate=gate), later), probes=("127.0.0.1", probes))
+    with serving(tmp_path, made) as service:
+        assert service.attest(quoted()).status_code == status
+        assert httpx2.get(f"http://127.0.0.1:{probes}/readyz").status_code == ready
+
+
+def test_what_the_service_did_is_counted_by_verdict_code_and_status(tmp_path: Path) -> None:
+    probes = free()
+    (tmp_path / "root.der").write_bytes(world().root)
+    flags = {"unsafe-trust-root": f"{tmp_path}/root.der", "mode": "offline", "unsafe-clock": f"{MOMENT:%FT%TZ}"}
+    made = replace(chosen(tmp_path, instance(tmp_path, "aad"), flags), probes=("127.0.0.1", probes))
+    with serving(tmp_path, made) as service:
+        assert service.attest(quoted()).status_code == 400
+        told = httpx2.get(f"http://127.0.0.1:{probes}/metrics").text
+        assert httpx2.get(f"http://127.0.0.1:{probes}/readyz").status_code == 503
+    assert 'donjon_attestation_decisions_total{code="DJ530",type="SgxEnclave",verdict="refused"} 1.0' in told
+    assert 'donjon_attestation_requests_total{route="/attest/",status="400"} 1.0' in told

@@ -311,7 +311,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         metrics=metrics,
     )
     standing = Standing(database, writing=False)
-    ready = run._probes(metrics, cache, standing, stopped)["/readyz"]
+    ready = run._probes(metrics, cache.usable, standing, stopped)["/readyz"]
     assert ready().status == 503  # Nothing is here yet.
     cache.load()
     assert ready().status == 200

@@ -76,6 +76,7 @@ class Cache:
         self._moment, self._chance, self._on_demand = moment, chance, on_demand
         self._held: dict[str, Document] = {}
         self._due: dict[str, datetime] = {}
+        self._asked_again: dict[str, datetime] = {}
         self._fetches: Fetches[Document] = Fetches(seconds)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._revoked: Crl | None = None
@@ -100,8 +101,12 @@ class Cache:
 
     def usable(self) -> bool:
         """Whether anything could be answered: something has not ended, or there is someone to ask."""
-        moment = self._moment()
-        return self._upstream is not None or any(each.expires >= moment for each in self._held.values())
+        return self._upstream is not None or bool(self.unended(timedelta(0)))
+
+    def unended(self, staleness: timedelta) -> list[Document]:
+        """What has not ended, or no longer ago than that."""
+        since = self._moment() - staleness
+        return [each for each in self._held.values() if each.expires >= since]
 
     async def document(self, request: Request, staleness: timedelta = timedelta(0)) -> Document:
         """The document, ended no longer ago than that where no other can be had.
@@ -134,6 +139,18 @@ class Cache:
         except Unavailable:
             if (held := self._held.get(request.name())) is None:
                 raise
+            return held
+
+    async def again(self, request: Request) -> Document:
+        """The one that is held, fetched once more first for who sees that there must be a newer one: not each time."""
+        name, moment = request.name(), self._moment()
+        held, asked = self._held[name], self._asked_again.get(name)
+        if self._upstream is None or (asked is not None and moment < asked + SOONEST):
+            return held
+        self._asked_again[name] = moment
+        try:
+            return await self._fetched(request)
+        except DonjonError:  # Told where it happened.
             return held
 
     async def revoked(self) -> Crl:

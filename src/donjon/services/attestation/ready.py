@@ -23,6 +23,8 @@ MAX_PLATFORMS = 10_000
 MAX_FAMILIES = 1_000
 
 Asked = dict[str, Request]
+_KINDS = {"tcb", "identity", "pckcrl", "rootcacrl"}
+_INFO, _IDENTITY = "tcb_info", "qe_identity"  # Published together, with one number; they come from the upstream one by one.
 
 
 class ReadyCollateral:
@@ -42,10 +44,18 @@ class ReadyCollateral:
         try:
             return await self._proved(platform, asked, staleness)
         except Absent as error:
+            if all(request.name() in self._cache.held for request in asked.values()):
+                told = f"what is here has ended, and no newer can be had: {error.message}"
+                raise Unavailable("DJ514", f"collateral: {told}") from error
             told = f"FMSPC {platform.fmspc.hex()}, {platform.ca} CA, {platform.tee}"
             raise Untrusted("DJ530", f"platform: no collateral for {told}: {error.message}") from error
         except (Untrusted, Malformed) as error:  # The upstream's fault, not that of who shows the quote.
             raise Unavailable(error.code, f"collateral: the upstream has none that can be used: {error.message}") from error
+
+    def usable(self, staleness: timedelta) -> bool:
+        """Whether any quote could be judged by what has ended no longer ago than that, or there is someone to ask."""
+        kinds = {each.request.path.rpartition("/")[2] for each in self._cache.unended(staleness)}
+        return not self._cache.offline or kinds >= _KINDS
 
     def tcb_infos(self, tee: Tee) -> list[TcbInfo]:
         """Those that are here, of every family of platforms."""
@@ -54,6 +64,9 @@ class ReadyCollateral:
 
     async def _proved(self, platform: Platform, asked: Asked, staleness: timedelta) -> TrustedCollateral:
         found = {part: await self._cache.document(request, staleness) for part, request in asked.items()}
+        if found[_INFO].evaluation_number != found[_IDENTITY].evaluation_number:
+            older = min((_INFO, _IDENTITY), key=lambda part: found[part].evaluation_number)
+            found[older] = await self._cache.again(asked[older])
         documents = tuple(found.values())
         known = self._trusted.get(platform)
         if known is not None and all(one is other for one, other in zip(known[0], documents, strict=True)):

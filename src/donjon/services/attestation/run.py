@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -30,7 +31,6 @@ from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
 from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.auditing import Auditing
-from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa
@@ -98,6 +98,7 @@ async def serve(
         upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
         caching = Caching(settings, database, upstream, judging, metrics)
         application: Application = Starlette(routes=caching.routes())
+        usable: Callable[[], bool] = caching.cache.usable
         openings = Openings(stack, now)
         keys = await openings.rings(settings)
         for name, ring in keys.items():
@@ -111,11 +112,13 @@ async def serve(
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(application)
+            usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         standing = Standing(database, writing=bool(settings.instances))
         host, port = settings.listen
         server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
         metrics.count_connections(lambda: server.connections)
-        probes = ProbeServer(_probes(metrics, caching.cache, standing, stopped), host=settings.probes[0], port=settings.probes[1])
+        routes = _probes(metrics, usable, standing, stopped)
+        probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         tended = (_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database))
         looking = asyncio.gather(*tended, _look([*keys.values(), *audit.rings]))
@@ -176,7 +179,7 @@ def _tell(error: DonjonError | None) -> None:
         say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
-def _probes(metrics: AttestationMetrics, cache: Cache, standing: Standing, stopped: asyncio.Event) -> Routes:
+def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], standing: Standing, stopped: asyncio.Event) -> Routes:
     ready, not_ready = (
         Answer(status=200, body=b"ok\n"),
         Answer(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
@@ -184,5 +187,5 @@ def _probes(metrics: AttestationMetrics, cache: Cache, standing: Standing, stopp
     return {
         "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
-        "/readyz": lambda: ready if cache.usable() and standing.good and not stopped.is_set() else not_ready,
+        "/readyz": lambda: ready if usable() and standing.good and not stopped.is_set() else not_ready,
     }
