@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from benchmarks import load
 from donjon.adapters import clock
 from donjon.adapters.http.guarded import GuardedServer, Limits
 from donjon.adapters.metrics.attestation import AttestationMetrics
@@ -61,6 +62,7 @@ class Held:
 
 async def main() -> int:
     """Print microseconds a request and the ratio; 1 where the goal is missed."""
+    load.install()
     made = make(setting(b"benchmark", MOMENT))
     metrics = AttestationMetrics("benchmark")
     cache = Cache(
