@@ -34,8 +34,9 @@ class Server:
     def start(self) -> None:
         settings = [part for setting in (*_SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
-            command: list[str | Path] = [self.programs / "postgres", "-D", self.folder / "data", *settings]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, user=_user())
+            # It ends with the tests, however they end.
+            command: list[str | Path] = ["setpriv", "--pdeathsig", "INT", self.programs / "postgres", "-D", self.folder / "data"]
+            self.process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, cwd=self.folder, user=_user())
         deadline = clock.now() + _ANSWERS
         while subprocess.run([self.programs / "pg_isready", "-q", "-h", self.folder], check=False).returncode:
             if clock.now() > deadline or self.process.poll() is not None:
