@@ -67,7 +67,7 @@ def _pck(made: World) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def serving(pccs: Pccs, tls: ssl.SSLContext | None = None) -> Iterator[Pccs]:
+def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Pccs]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if pccs.away:
@@ -91,12 +91,12 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None) -> Iterator[Pccs]:
         def log_message(self, *_: object) -> None:
             """Tests have nobody to tell."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((host, 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        pccs.address = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+        pccs.address = f"{'https' if tls else 'http'}://{host}:{server.server_port}"
         try:
             yield pccs
         finally:

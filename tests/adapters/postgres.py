@@ -1,4 +1,7 @@
-"""A PostgreSQL server of Debian's package, in a folder of its own, at a Unix socket there, as a user who may do nothing else."""
+"""A PostgreSQL server of Debian's package, in a folder of its own, at a Unix socket there, as a user who may do nothing else.
+
+By wish it listens at an address of the testbed's network as well, and lets the testbed's pods in.
+"""
 
 import itertools
 import os
@@ -19,7 +22,7 @@ USER = "nobody"
 """Who runs it where the tests are root's: the server refuses to be."""
 
 _ANSWERS = 20.0  # seconds until it does
-_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "listen_addresses=")
+_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60")
 
 
 @dataclass
@@ -28,11 +31,13 @@ class Server:
 
     folder: Path
     programs: Path
+    at: str = ""
     process: subprocess.Popen[bytes] | None = None
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def start(self) -> None:
-        settings = [part for setting in (*_SETTINGS, f"unix_socket_directories={self.folder}") for part in ("-c", setting)]
+        where = (f"unix_socket_directories={self.folder}", f"listen_addresses={self.at}")
+        settings = [part for setting in (*_SETTINGS, *where) for part in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
             # It ends with the tests, however they end.
             command: list[str | Path] = ["setpriv", "--pdeathsig", "INT", self.programs / "postgres", "-D", self.folder / "data"]
@@ -56,7 +61,7 @@ class Server:
         """The address of a new one."""
         name = f"donjon{next(self.numbers)}"
         self.run(f"CREATE DATABASE {name}")
-        return f"postgresql://donjon@/{name}?host={self.folder}"
+        return f"postgresql://donjon@{self.at}/{name}" if self.at else f"postgresql://donjon@/{name}?host={self.folder}"
 
     def run(self, statement: str) -> None:
         """As who may do everything there."""
@@ -76,7 +81,7 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(at: str = "") -> Iterator[Server]:
     """A new one; where its package is missing and cannot be installed, the test is not run, and says so."""
     try:
         packages.install(packages.POSTGRESQL)
@@ -100,7 +105,10 @@ def server() -> Iterator[Server]:
             "--no-sync",
         ]
         subprocess.run(made, check=True, capture_output=True, cwd=folder, user=user)
-        opened = Server(folder, programs)
+        opened = Server(folder, programs, at)
+        if at:
+            with (folder / "data" / "pg_hba.conf").open("a") as stream:
+                stream.write("host all all 10.0.0.0/8 trust\n")
         opened.start()
         yield opened
         opened.stop()
