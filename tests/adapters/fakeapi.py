@@ -69,6 +69,7 @@ class FakeApi:
     def __post_init__(self) -> None:
         self._version = 100
         self._watchers: dict[asyncio.Queue[bytes], tuple[str, str]] = {}
+        self._told: list[tuple[int, str, str, JsonObject]] = []  # for who listed before and watches after
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
@@ -137,6 +138,7 @@ class FakeApi:
         return item | {"metadata": (metadata if isinstance(metadata, dict) else {}) | {"resourceVersion": str(self._version)}}
 
     def _tell(self, kind: str, path: str, item: JsonObject) -> None:
+        self._told.append((self._version, kind, path, item))
         for queue, (folder, selector) in self._watchers.items():
             if path.rpartition("/")[0] == folder and _selected(item, selector):
                 queue.put_nowait(_line(kind, item))
@@ -210,7 +212,12 @@ class FakeApi:
     async def _watch(self, request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
         queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._watchers[queue] = request.path, request.query.get("fieldSelector", "")
+        selector = request.query.get("fieldSelector", "")
+        self._watchers[queue] = request.path, selector
+        since = int(request.query.get("resourceVersion") or self._version)
+        for version, kind, path, item in self._told:
+            if version > since and path.rpartition("/")[0] == request.path and _selected(item, selector):
+                queue.put_nowait(_line(kind, item))
         try:
             while line := await queue.get():
                 writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
