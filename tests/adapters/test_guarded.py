@@ -104,6 +104,11 @@ def test_where_a_request_comes_from_no_header_says() -> None:
         (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: w\r\n\r\n", 431),
         (b"GET /" + b"x" * 5000, 431),
         (b"hello\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: w\r\nHost: v\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: w\r\nHost: v\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 600 + b"\r\n", 413),
     ],
 )
 def test_what_is_too_large_or_no_http_is_turned_away_and_the_next_call_served(said: bytes, status: int) -> None:
@@ -114,6 +119,28 @@ def test_what_is_too_large_or_no_http_is_turned_away_and_the_next_call_served(sa
         assert (answered, stays) == (status, False)
         assert (await (await here.client()).post(b"next"))[:2] == (200, b"next")
         assert len(here.echo.asked) - here.echo.cut_off == 1
+
+    served(story)
+
+
+def test_a_trailer_is_no_header() -> None:
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(
+            b"POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nAuthorization: Bearer y\r\n\r\n"
+        )
+        assert await client.answer() == (200, b"x", True)
+        assert [name for name, _ in here.echo.asked[0]["headers"]] == [b"host", b"transfer-encoding"]
+
+    served(story)
+
+
+def test_a_client_of_http_1_0_is_answered_and_gone() -> None:
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+        assert await client.answer() == (200, b"x", False)
+        assert await client.ended(1)
 
     served(story)
 

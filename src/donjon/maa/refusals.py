@@ -32,10 +32,21 @@ class Code(StrEnum):
     NOT_ALLOWED = "MethodNotAllowed"
     MEDIA_TYPE = "UnsupportedMediaType"
     CONFLICT = "Conflict"
+    BAD_REQUEST = "BadRequest"
+    TOO_SLOW = "RequestTimeout"
+    TOO_LARGE = "RequestEntityTooLarge"
+    HEAD_TOO_LARGE = "RequestHeaderFieldsTooLarge"
     TOO_MANY = "TooManyRequests"
     INTERNAL = "InternalServerError"
     AWAY = "ServiceUnavailable"
 
+
+_TURNED_AWAY = {
+    400: (Code.BAD_REQUEST, "it is no HTTP/1.1 or HTTP/1.0 that is read here"),
+    408: (Code.TOO_SLOW, "it was not whole within its time"),
+    413: (Code.TOO_LARGE, "its body is larger than any that is taken"),
+    431: (Code.HEAD_TOO_LARGE, "its path and headers are larger than any that are taken"),
+}
 
 _OPERATION = frozenset({"DJ435", *(f"DJ{number}" for number in range(440, 449))})
 """Ours that say that a token may not do what it asks for: those of `jws`, `policies`, `certificates` and `instances`."""
@@ -67,6 +78,12 @@ def of_error(error: DonjonError) -> Refusal:
             return _refusal(INTERNAL, Code.INTERNAL, str(error))
         case _:
             return _refusal(BAD_REQUEST, Code.INVALID_PARAMETER, str(error))
+
+
+def of_status(status: int) -> Refusal:
+    """What is answered by the server itself, before any route is known: 400, 408, 413 or 431."""
+    code, told = _TURNED_AWAY[status]
+    return Refusal(status=status, code=code, message=f"request: {told} [DJ535]")
 
 
 def of_findings(findings: Sequence[Finding]) -> Refusal:

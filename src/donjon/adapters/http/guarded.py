@@ -5,10 +5,12 @@ Anyone may connect, so whatever a client can do slowly has its time, whatever it
 are connected the oldest that is not being answered gives way.
 
 uvicorn tells the application nothing of a client's certificate either: here it stands in the scope, where no header can put one.
+Trailers, which it would put among the headers, are read over.
 """
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from donjon.adapters.http import Answer
 from donjon.adapters.http.tls import Contexts
 from donjon.errors import Unavailable
 
@@ -37,6 +40,14 @@ _REASONS = {
     _HEAD_TOO_LARGE: "Request Header Fields Too Large",
 }
 _SECOND = 1.0
+_HEARD_OUT = 0.5  # seconds in which what somebody still says is read and forgotten, who was turned away
+_READING = 32 << 10  # bytes of memory in which a connection over TLS reads; a record of TLS has half of it
+_HOSTS = {"1.0": (0, 1), "1.1": (1,)}  # how often the header stands in a request of each version (RFC 9112, 3.2)
+
+
+def plain(status: int) -> Answer:
+    """What somebody is told who is turned away before any route is known: 400, 408, 413 or 431."""
+    return Answer(status=status, body=f"request: {_REASONS[status].lower()}\n".encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,7 @@ class Gate:
     """What the connections of one server share."""
 
     limits: Limits
+    told: Callable[[int], Answer] = plain
     peers: "dict[Guarded, None]" = field(default_factory=dict)  # in the order in which they came
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,6 +109,7 @@ class Guarded(HttpToolsProtocol):
         self._extensions: dict[str, Any] = {}
         self._status = _BAD
         self.asking = False  # whether a request has begun that is not answered
+        self._leaving = False  # whether it was turned away
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # As uvicorn has it.
         """The client is there, its TLS agreed on."""
@@ -116,6 +129,8 @@ class Guarded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """The client says something."""
+        if self._leaving:
+            return
         if self._in_head:
             self._taken += len(data)
         was_quiet = not self.asking
@@ -135,7 +150,10 @@ class Guarded(HttpToolsProtocol):
         self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is whole."""
+        """A header is whole; or a trailer, which counts as a part of the body and is no header."""
+        if not self._in_head:
+            self._count(len(name) + len(value))
+            return
         super().on_header(name, value)
         if name.lower() == b"content-length" and value.isdigit() and int(value[:20]) > self._limits.body:
             self._turn_away(_TOO_LARGE)
@@ -144,14 +162,14 @@ class Guarded(HttpToolsProtocol):
         """The head is whole: the application begins, and the body is counted from here."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.head:
             self._turn_away(_HEAD_TOO_LARGE)
+        if sum(name == b"host" for name, _ in self.headers) not in _HOSTS.get(self.parser.get_http_version(), ()):
+            self._turn_away(_BAD)
         self._in_head, self._taken = False, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        self._taken += len(body)
-        if self._taken > self._limits.body:
-            self._turn_away(_TOO_LARGE)
+        self._count(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -176,22 +194,33 @@ class Guarded(HttpToolsProtocol):
         del msg
         self._refuse(self._status)
 
+    def _count(self, count: int) -> None:
+        self._taken += count
+        if self._taken > self._limits.body:
+            self._turn_away(_TOO_LARGE)
+
     def _turn_away(self, status: int) -> None:
         self._status = status
         raise _Refused(status)
 
     def _refuse(self, status: int) -> None:
-        """Say why, unless an answer has begun, and close."""
-        if self.transport.is_closing():
+        """Say why, unless an answer has begun, and close a little later: who is cut off while it speaks does not read why."""
+        if self._leaving or self.transport.is_closing():
             return
+        self._leaving = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            text = f"request: {_REASONS[status].lower()}\n"
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            self.transport.write(f"{head}content-length: {len(text)}\r\nconnection: close\r\n\r\n{text}".encode())
+            answer = self._gate.told(status)
+            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n"
+            self.transport.write(f"{head}content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
+        self.asking = False
+        self.flow.resume_reading()
+        self._within(_HEARD_OUT, self._leave)
+
+    def _leave(self) -> None:
         self.transport.close()
         self._within(self._limits.handshake, self._gone)
 
@@ -212,7 +241,17 @@ class Guarded(HttpToolsProtocol):
 class GuardedServer:
     """Serves an ASGI application, over TLS where there are contexts, until it is closed."""
 
-    def __init__(self, application: Application, contexts: Contexts | None, *, host: str, port: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        application: Application,
+        contexts: Contexts | None,
+        *,
+        host: str,
+        port: int,
+        limits: Limits,
+        told: Callable[[int], Answer] = plain,
+    ) -> None:
+        """`told` makes the answer to a request that is turned away with 400, 408, 413 or 431."""
         # uvicorn would believe X-Forwarded-For of neighbours on this machine, and of whom its environment variable names.
         self._config = Config(
             application,
@@ -220,11 +259,12 @@ class GuardedServer:
             ws="none",
             access_log=False,
             log_config=None,
+            log_level="error",  # Anybody may say what is no HTTP: that is no line of the log.
             timeout_keep_alive=3600,
             proxy_headers=False,
         )
         self._config.load()
-        self._state, self._gate = ServerState(), Gate(limits)
+        self._state, self._gate = ServerState(), Gate(limits, told)
         self._contexts, self._host, self._port = contexts, host, port
         self._server: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None
@@ -233,6 +273,7 @@ class GuardedServer:
         """Listen, and say at which port; raises `Unavailable` DJ052 where the address is taken or not ours."""
         limits = self._gate.limits
         secured = self._contexts is not None
+        SSLProtocol.max_size = _READING  # asyncio would take 256 KiB for each connection, 256 MiB for those that say nothing.
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: Guarded(self._gate, self._config, self._state),

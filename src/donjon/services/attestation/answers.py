@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import count
 from urllib.parse import parse_qsl, quote
 
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Asked
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -74,6 +75,8 @@ def answering(route: str, handler: Handler, metrics: AttestationMetrics) -> Hand
             response = await handler(asked)
         except Wrong as wrong:
             response = refusal(wrong.status, wrong.message, wrong.code)
+        except ClientDisconnect:
+            response = refusal(BAD, "request: its caller has gone", "DJ516")
         except Exception as error:  # noqa: BLE001 - whatever happens, there is an answer.
             response = _failed(error, asked.scope)
         metrics.answered(route, response.status_code)

@@ -6,17 +6,21 @@ answer that is none has the status, the code and the form that Microsoft's clien
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Asked
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from donjon import __version__
+from donjon.adapters.http import Answer
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.journal import Journal
 from donjon.attestation import token
@@ -49,6 +53,7 @@ _CODES = {
     _NOT_ALLOWED: Code.NOT_ALLOWED,
     _MEDIA_TYPE: Code.MEDIA_TYPE,
 }
+_SLASH = b"%2f"
 _STANDARD = {SERVICE_VERSION: __version__, "cache-control": "no-store"}
 
 Handler = Callable[[Asked, Instance, str], Awaitable[Response]]
@@ -86,8 +91,9 @@ class Maa:
         self._places = {prefix + path: (each, path) for prefix, each in self._instances.items() for path in routes}
         self._by_path: Mapping[str, Mapping[str, Route]] = routes
 
-    def before(self, otherwise: ASGIApp) -> ASGIApp:
-        """These routes, and that application for every other path."""
+    def before(self, others: Sequence[BaseRoute]) -> ASGIApp:
+        """These routes, and others for paths of no instance; an encoded slash is none of a path's (RFC 3986, 2.2)."""
+        otherwise = Starlette(routes=others, exception_handlers={_NOT_FOUND: _nothing})
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
@@ -98,7 +104,7 @@ class Maa:
                 _, colon, action = name.partition(":")
                 if colon:
                     place, name = f"{place}:{action}", name.removesuffix(f":{action}")
-            if (found := self._places.get(place)) is None:
+            if (found := self._places.get(place)) is None or _SLASH in scope["raw_path"].lower():
                 await otherwise(scope, receive, send)
                 return
             response = await self._answered(Asked(scope, receive), *found, name)
@@ -130,6 +136,8 @@ class Maa:
             response = _refused(refusal, refused.headers)
         except DonjonError as error:
             response = _refused(refusals.of_error(error))
+        except ClientDisconnect:
+            response = _refused(refusals.of_status(refusals.BAD_REQUEST))  # Which nobody reads.
         except Exception as error:
             LOG.exception("a mistake in Donjon; please report it", exc_info=error)
             message = "service: it could not answer; its log says more [DJ517]"
@@ -208,6 +216,17 @@ class Maa:
     def _told(self, instance: Instance, claims: JsonObject) -> Response:
         """A signed answer of the instance about itself."""
         return _token(token.answer(claims, instance.speaks.authority(), self._now()))
+
+
+def turned_away(status: int) -> Answer:
+    """What the server answers by itself, in the form of these routes."""
+    body = json.dumps(refusals.of_status(status).body()).encode("ascii")
+    return Answer(status=status, body=body, content_type=JSON)
+
+
+async def _nothing(asked: Asked, _: Exception) -> Response:
+    message = f"path: nothing is at {shown(asked.scope['path'])} [DJ533]"
+    return _refused(Refusal(status=_NOT_FOUND, code=Code.NOT_FOUND, message=message))
 
 
 def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:

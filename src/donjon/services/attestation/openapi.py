@@ -78,7 +78,7 @@ def _operation(
 ) -> JsonObject:
     statuses = (*_ALWAYS, *others, *(_WITH_BODY if body else ()))
     refused: dict[str, Json] = {str(status): _answer("Refused, and why", "Error") for status in sorted(statuses)}
-    by_the_server: dict[str, Json] = {str(status): _text(told) for status, told in _BY_THE_SERVER.items()}
+    by_the_server: dict[str, Json] = {str(status): _answer(told, "Error") for status, told in _BY_THE_SERVER.items()}
     made: JsonObject = {"summary": summary, "responses": {"200": answer, **refused, **by_the_server}}
     if version is not None:
         made["parameters"] = [version]
@@ -98,10 +98,6 @@ def _body(kind: str, schema: JsonObject) -> JsonObject:
 
 def _answer(told: str, name: str | None) -> JsonObject:
     return {"description": told, "content": {JSON: {"schema": {"type": "object"} if name is None else _ref(name)}}}
-
-
-def _text(told: str) -> JsonObject:
-    return {"description": told, "content": {TEXT: {"schema": {"type": "string"}}}}
 
 
 def _ref(name: str) -> JsonObject:

@@ -18,7 +18,7 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.http import Answer, ProbeServer, Routes
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
-from donjon.adapters.http.guarded import Application, GuardedServer, Limits
+from donjon.adapters.http.guarded import Application, GuardedServer, Limits, plain
 from donjon.adapters.intel import pcs
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.logs import log_to_stderr, say
@@ -33,7 +33,7 @@ from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.instances import Instance, Name
-from donjon.services.attestation.maa import Maa
+from donjon.services.attestation.maa import Maa, turned_away
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
@@ -111,11 +111,12 @@ async def serve(
             instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
             clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
-            application = maa.before(application)
+            application = maa.before(caching.routes())
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         standing = Standing(database, writing=bool(settings.instances))
         host, port = settings.listen
-        server = GuardedServer(application, contexts, host=host, port=port, limits=Limits())
+        told = turned_away if keys else plain
+        server = GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told)
         metrics.count_connections(lambda: server.connections)
         routes = _probes(metrics, usable, standing, stopped)
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
