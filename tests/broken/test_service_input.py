@@ -189,3 +189,16 @@ def test_a_body_that_comes_slowly_keeps_nobody_waiting(service: Service) -> None
         client.close()
 
     told(service, story)
+
+
+def test_who_goes_within_his_own_body_is_no_mistake_of_ours(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(here: Service) -> None:
+        client = await Client.connected(here.port)
+        client.writer.write(HEAD + b"Content-Length: 1000\r\n\r\n{")
+        await client.writer.drain()
+        await asyncio.sleep(0.1)
+        client.close()
+        await asyncio.sleep(0.1)
+
+    told(service, story)
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []

@@ -34,6 +34,14 @@ def test_an_error_of_ours_is_told_as_one_of_theirs(error: DonjonError, status: i
     assert refusal.body() == {"error": {"code": code, "message": str(error)}}
 
 
+@pytest.mark.parametrize("code", ["DJ281", "DJ502", "DJ553", "DJ554"])
+def test_what_names_addresses_within_is_not_told_to_callers(code: str) -> None:
+    refusal = refusals.of_error(Unavailable(code, 'connection to "db.internal" as "donjon" failed'))
+    assert (refusal.status, refusal.code) == (503, Code.AWAY)
+    assert "internal" not in refusal.message
+    assert refusal.message.endswith(f"[{code}]")
+
+
 def test_a_policy_that_cannot_be_read_is_told_with_its_place() -> None:
     with pytest.raises(Malformed) as refused:
         parsing.parse("version=1.0;\nauthorizationrules{=> permit(;};")

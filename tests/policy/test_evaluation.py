@@ -380,6 +380,10 @@ def test_properties_of_configurationrules_are_claims_for_the_rules_after_them() 
         ('c:[type=="iss"] => issue(claim=c);', claim("iss", "https://evil", CUSTOM), "DJ415"),
         ('c:[type=="name"] => issue(type=c.value, value=9);', claim("name", "x-ms-sgx-svn"), "DJ415"),
         ('c:[type=="name"] => issue(type=c.value, value=9);', claim("name", "exp"), "DJ415"),
+        ('c:[type=="name"] => issue(type=c.value, value="mine");', claim("name", "nonce"), "DJ415"),
+        ('c:[type=="name"] => issue(type=c.value, value="mine");', claim("name", "maa-ehd"), "DJ415"),
+        ('c:[type=="name"] => issue(type=c.value, value="mine");', claim("name", "tdx_mrtd"), "DJ415"),
+        ('c:[type=="name"] => issue(type=c.value, value="disabled");', claim("name", "dbgstat"), "DJ415"),
         ('c:[type=="name"] => issue(type=c.value, value=9);', claim("name", "svn"), None),
         ('=> issue(type=AppendString("x-ms-", "sgx-svn"), value=9);', claim("a", 1), "DJ415"),
         # A new claim needs a type that is one text, and says of itself what is true.

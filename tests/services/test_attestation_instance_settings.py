@@ -52,6 +52,7 @@ def test_under_another_root_it_speaks_by_its_other_name(tmp_path: Path) -> None:
         ('issuer = "http://a.example"', "instances.a.issuer: issuer: 'http://a.example', expected https://HOST"),
         ('issuer = "https://a.example/"', "instances.a.issuer: issuer"),
         ('simulated-issuer = "https://a.example"', "instances.a: simulated-issuer is the issuer"),
+        ('simulated-keys = "/k"', "instances.a: simulated-keys are the keys"),
         ('mode = "aad"', "instances.a.mode: 'aad', expected AAD or Isolated"),
         ('mode = "Isolated"', "instances.a.certificates: policy management certificates: 0, expected 1"),
         ('certificates = "x"', "instances.a.certificates: expected a list"),
@@ -79,9 +80,15 @@ def test_a_name_that_is_none(name: str) -> None:
 
 
 def test_two_instances_have_two_paths() -> None:
-    text = '[instances.{0}]\nissuer = "https://{0}.example/x"\nkeys = "/k"\n'
+    text = '[instances.{0}]\nissuer = "https://{0}.example/x"\nkeys = "/{0}"\n'
     _, faults = read(text.format("a") + text.format("b"))
     assert faults == ["instances.b: its issuer has the same path as that of a; expected one of its own"]
+
+
+def test_two_instances_have_two_rings_of_keys() -> None:
+    text = '[instances.{0}]\nissuer = "https://attest.example/{0}"\nkeys = "{1}"\n'
+    _, faults = read(text.format("a", "/k") + text.format("b", "/k/"))
+    assert faults == ["instances.b: its keys are those of a; expected keys of its own"]
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

@@ -65,8 +65,19 @@ class Refusal:
         return {"error": {"code": str(self.code), "message": self.message}}
 
 
+_WITHIN = {
+    "DJ281": "collateral: its upstream cannot be asked now",
+    "DJ502": "service: its database is away",
+    "DJ553": "token: its issuer cannot be asked now",
+    "DJ554": "token: the API server cannot be asked now",
+}
+"""Ours whose own words are for the operator, since they name addresses and accounts: callers hear these, the log has those."""
+
+
 def of_error(error: DonjonError) -> Refusal:
     """What is answered where one of our errors ends a request."""
+    if error.code in _WITHIN:
+        return _refusal(AWAY, Code.AWAY, f"{_WITHIN[error.code]} [{error.code}]")
     if isinstance(error, Fault):
         return _refusal(BAD_REQUEST, Code.POLICY_PARSING, str(error))
     if error.code in _OPERATION:

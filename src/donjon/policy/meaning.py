@@ -46,9 +46,14 @@ ARITY: dict[Function, int] = {
     Function.CONTAINS_ONLY_VALUE: 2,
 }
 
-RESERVED_NAMES = frozenset(("iss", "exp", "iat", "nbf", "jti"))
-RESERVED_PREFIXES = ("x-ms-", "x-donjon-")
-"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"; our own): no policy may say it differently."""
+RESERVED_NAMES = frozenset(
+    ("iss", "exp", "iat", "nbf", "jti", "nonce", "attester_tcb_status", "dbgstat", "eat_profile", "intuse", "aas-ehd")
+)
+RESERVED_PREFIXES = ("x-ms-", "x-donjon-", "maa-", "tdx_")
+"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"; the EAT profile for TDX; our own).
+
+No policy may say it differently, nor say it where the service says nothing: a nonce that nobody sent, data that nothing binds.
+"""
 
 
 def reserved(claim_type: str) -> bool:
@@ -176,7 +181,7 @@ def _made(action: Action, part: Part) -> Iterator[Fault]:
             "DJ406", claim_type.at, "a type that is no text, or an empty one", 'a name in double quotes, as in type="product"'
         )
     elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and reserved(claim_type.value):
-        expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))}, {'… and '.join(RESERVED_PREFIXES)}… are the token's"
+        expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))}, {'…, '.join(RESERVED_PREFIXES)}… are the token's"
         yield Fault("DJ406", claim_type.at, f"issue() of {shown(claim_type.value)}", expected)
 
 

@@ -4,6 +4,7 @@ Nothing of a request is believed but what was proved: a token by its issuer or b
 Whoever is bound to no role of an instance may do with it what is open to anybody, and nothing else.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,10 +12,13 @@ from math import ceil
 
 from starlette.requests import Request as Asked
 
-from donjon.errors import Untrusted
+from donjon.adapters.logs import say
+from donjon.errors import Unavailable, Untrusted
 from donjon.kube.json import Json, JsonObject
 from donjon.services.attestation.proofs import Proofs, Proven
 from donjon.services.attestation.rates import Rates, site
+
+LOG = logging.getLogger(__name__)
 
 UNAUTHORIZED, FORBIDDEN, TOO_MANY = 401, 403, 429
 
@@ -124,6 +128,9 @@ class Callers:
                 asked.scope[_SEEN] = None if self._proofs is None else await self._proofs.proven(asked)
             except Untrusted as error:
                 raise Refused(UNAUTHORIZED, error.code, error.message, _INVALID) from error
+            except Unavailable as error:  # Callers hear its code alone.
+                say(LOG, "caller not known", level=logging.WARNING, code=error.code, error=error.message)
+                raise
         found: Proven | None = asked.scope[_SEEN]
         return found
 

@@ -46,10 +46,13 @@ def read(tables: object, faults: list[str], *, simulated: bool) -> tuple[Instanc
         return ()
     found = [made for name, table in tables.items() if (made := _instance(name, table, faults, simulated=simulated))]
     by_path: dict[str, str] = {}
+    by_keys: dict[Place, str] = {}
     for each in found:
         path = urlsplit(each.issuer).path
         if (other := by_path.setdefault(path, each.name)) != each.name:
             faults.append(f"instances.{each.name}: its issuer has the same path as that of {other}; expected one of its own")
+        if (other := by_keys.setdefault(each.keys, each.name)) != each.name:  # Clients that look at no issuer would mix them up.
+            faults.append(f"instances.{each.name}: its keys are those of {other}; expected keys of its own")
     return tuple(found)
 
 
@@ -93,6 +96,8 @@ def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[s
     other = table.get("issuer" if prefix else "simulated-issuer")
     if issuer and issuer == other:
         faults.append(f"{where}: simulated-issuer is the issuer; expected a name of its own")
+    if "keys" in table and table["keys"] == table.get("simulated-keys"):
+        faults.append(f"{where}: simulated-keys are the keys; expected keys of their own")
     try:
         if issuer:  # Otherwise that was told.
             check_issuer(issuer)

@@ -48,7 +48,7 @@ class ReadyCollateral:
                 told = f"what is here has ended, and no newer can be had: {error.message}"
                 raise Unavailable("DJ514", f"collateral: {told}") from error
             told = f"FMSPC {platform.fmspc.hex()}, {platform.ca} CA, {platform.tee}"
-            raise Untrusted("DJ530", f"platform: no collateral for {told}: {error.message}") from error
+            raise Untrusted("DJ530", f"platform: no collateral for {told}") from error  # Where it was looked for, the log has.
         except (Untrusted, Malformed) as error:  # The upstream's fault, not that of who shows the quote.
             raise Unavailable(error.code, f"collateral: the upstream has none that can be used: {error.message}") from error
 
