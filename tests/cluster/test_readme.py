@@ -88,6 +88,28 @@ def test_policies_are_tested_offline() -> None:
     assert "4 cases, 0 failed" in run("donjon policy test docs/examples/policies")
 
 
+def begin_to_run(command: str) -> subprocess.Popen[str]:
+    """The command, which serves until it is told to stop."""
+    return subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+
+
+def test_an_enclave_of_the_make_believe_intel_is_attested_and_its_token_checked() -> None:
+    folder = PROJECT / "rehearsal"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        run(".venv/bin/donjon attestation rehearse rehearsal")
+        with begin_to_run(".venv/bin/donjon attestation serve --config rehearsal/attestation.toml") as service:
+            assert service.stderr is not None
+            while "settings that weaken security" not in (told := service.stderr.readline()):
+                assert told, "it ended"
+            said = run(".venv/bin/python docs/examples/attest.py rehearsal")
+            service.terminate()
+            service.communicate(timeout=30)
+        assert said.count('"x-donjon-simulated": true') == 2
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.takes_the_testbed_down
 def test_the_testbed_goes_by_make_cluster_down(testbed: Testbed) -> None:
     if testbed.was_up and not os.environ.get("DONJON_TESTBED_MAY_FALL"):
