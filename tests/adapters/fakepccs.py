@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -30,6 +30,19 @@ class Pccs:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     address: str = ""
     away: bool = False  # hangs up on everybody
+    answering: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Who asks waits until the end of the block."""
+        self.answering.clear()
+        try:
+            yield
+        finally:
+            self.answering.set()
 
 
 def answers(made: World) -> dict[Key, Reply]:
@@ -80,6 +93,7 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.
 
         def tell(self, path: str, query: dict[str, str]) -> None:
             pccs.asked.append((path, query))
+            pccs.answering.wait()
             usual = pccs.answers.get(path, (404, {}, b"no"))
             status, headers, body = pccs.answers.get((path, query.get("fmspc", "")), usual)
             self.send_response(status)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import select
+from testbed import clock
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.attestation import recordings
@@ -313,3 +315,19 @@ def test_what_the_service_did_is_counted_by_verdict_code_and_status(tmp_path: Pa
         assert httpx2.get(f"http://127.0.0.1:{probes}/readyz").status_code == 503
     assert 'donjon_attestation_decisions_total{code="DJ530",type="SgxEnclave",verdict="refused"} 1.0' in told
     assert 'donjon_attestation_requests_total{route="/attest/",status="400"} 1.0' in told
+
+
+def test_an_upstream_that_hangs_keeps_nobody_from_the_database(tmp_path: Path) -> None:
+    (tmp_path / "root.der").write_bytes(world().root)
+    flags = {"unsafe-trust-root": str(tmp_path / "root.der"), "unsafe-clock": f"{MOMENT:%FT%TZ}"}
+    with fakepccs.serving(Pccs(fakepccs.answers(world()))) as upstream:
+        with_settings = chosen(tmp_path, instance(tmp_path, "aad"), {**flags, "upstream": upstream.address})
+        with serving(tmp_path, with_settings) as service, ThreadPoolExecutor(16) as many:
+            asked = [f"/sgx/certification/v4/tcb?fmspc={number:012x}" for number in range(8)]
+            said = f"cpusvn={'00' * 16}&pcesvn=0000&pceid=0000"
+            asked += [f"/sgx/certification/v4/pckcert?qeid={number:032x}&{said}" for number in range(8)]
+            with upstream.hanging():
+                waiting = [many.submit(service.client.get, path, timeout=30) for path in asked]
+                assert clock.wait_until(lambda: len(upstream.asked) == 8, seconds=10)
+                assert service.client.get("/aad/policies/SgxEnclave?api-version=2020-10-01", timeout=3).status_code == 200
+            wait(waiting)

@@ -17,7 +17,7 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.collateral.received import files
-from donjon.services.attestation import run
+from donjon.services.attestation import fetches, run
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.settings import AttestationSettings
 from donjon.services.attestation.standing import Standing
@@ -329,3 +329,41 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
     stopped.set()
     assert ready().status == 503
     database.close()
+
+
+def test_who_asks_again_and_again_for_what_is_not_here_is_told_to_wait_and_what_is_here_is_served(
+    made: World, lazy: AttestationSettings, upstream: Pccs
+) -> None:
+    async def story(here: Here) -> None:
+        assert (await here.get(f"{V4}/tcb", fmspc=fmspc(made))).status_code == 200
+        before = len(upstream.asked)
+        upstream.answers = {path: reply for path, reply in upstream.answers.items() if not str(path).endswith("/tcb")}
+        found = [(await here.get(f"{TDX}/tcb", fmspc=f"{number:012x}")).status_code for number in range(9)]
+        assert set(found) == {404, 429}
+        assert len(upstream.asked) == before + found.count(404)
+        platform = {"cpusvn": "00" * 16, "pcesvn": "0000", "pceid": "0000"}
+        refused = [await here.get(f"{V4}/pckcert", qeid=f"{number:032x}", **platform) for number in range(9)]
+        assert [each.status_code for each in refused if "DJ560" in each.text].count(429) >= 5
+        assert [(await here.get(f"{V4}/tcb", fmspc=fmspc(made))).status_code for _ in range(9)] == [200] * 9
+
+    told(replace(lazy, rate_limit=1), story)
+
+
+def test_while_as_much_is_fetched_as_can_be_something_new_is_refused_and_what_is_here_is_served(
+    made: World, lazy: AttestationSettings, upstream: Pccs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetches, "MAX_UNDER_WAY", 4)
+
+    async def story(here: Here) -> None:
+        assert (await here.get(f"{V4}/tcb", fmspc=fmspc(made))).status_code == 200
+        before = len(upstream.asked)
+        with upstream.hanging():
+            waiting = [asyncio.create_task(here.get(f"{V4}/tcb", fmspc=f"{number:012x}")) for number in range(4)]
+            while len(upstream.asked) < before + 4:  # noqa: ASYNC110 - a thread asks.
+                await asyncio.sleep(0.01)
+            refused = await here.get(f"{V4}/tcb", fmspc="ff" * 6)
+            assert (refused.status_code, "DJ518" in refused.text) == (503, True)
+            assert (await here.get(f"{V4}/tcb", fmspc=fmspc(made))).status_code == 200
+        await asyncio.gather(*waiting)
+
+    told(lazy, story)

@@ -22,11 +22,13 @@ from starlette.types import Receive, Scope, Send
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral.plan import Absent
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.services.attestation.rates import Rates, site
 
 LOG = logging.getLogger(__name__)
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 OK, BAD, UNAUTHORIZED, NO_DATA, GONE, TOO_LARGE = 200, 400, 401, 404, 410, 413
+TOO_MANY = 429
 INTEGRITY, UNKNOWN_PLATFORM, NO_CERTIFICATES, OURS, UPSTREAM, UNAVAILABLE = 460, 461, 462, 500, 502, 503
 
 MAX_FAMILIES = 256  # in one request
@@ -39,6 +41,7 @@ _ABSENT: Mapping[str, tuple[int, str]] = {
 }
 _OURS: Mapping[str, tuple[int, str]] = {
     "DJ502": (UNAVAILABLE, "service: its database is away"),
+    "DJ518": (UNAVAILABLE, "service: it fetches as much as it can; try again"),
     "DJ576": (UNAVAILABLE, "service: as many platforms as may be kept"),
     "DJ578": (TOO_LARGE, "platforms: more than one answer holds; ask for fewer families"),
 }
@@ -129,6 +132,13 @@ def check_token(asked: Asked, header: str, expected: bytes | None, code: str) ->
     digest = hashlib.sha512(token.encode("latin-1")).digest()
     if not token or expected is None or not hmac.compare_digest(digest, expected):
         raise Wrong(f"{header}: it is missing or not the one that is expected", UNAUTHORIZED, code)
+
+
+def counted(asked: Asked, rates: Rates | None) -> None:
+    """Count a request for which somebody else has to be asked; raises `Wrong` DJ560 for one too many."""
+    address = "" if asked.client is None else asked.client.host
+    if rates is not None and (wait := rates.wait(site(address))):
+        raise Wrong(f"too many requests for what is not here: expected the next in {wait:.1f} s", TOO_MANY, "DJ560")
 
 
 def brought(error: DonjonError) -> Wrong:

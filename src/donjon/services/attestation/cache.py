@@ -117,6 +117,8 @@ class Cache:
         held = self._held.get(name)
         if held is None and not self._on_demand:
             raise Absent("DJ512", f"collateral: not here, and nothing is fetched on demand: {name}")
+        if held is None:
+            self._fetches.check_room(name)
         if held is None or held.expires < moment:
             try:
                 return await self._fetched(request)
@@ -127,6 +129,10 @@ class Cache:
         if self._upstream is not None and self._due[name] < moment and not self._failed(name):
             self._begin(request)
         return held
+
+    def lacks(self, request: Request) -> bool:
+        """Whether that is not here, so that somebody has to be asked."""
+        return self._upstream is not None and self._on_demand and request.name() not in self._held
 
     async def require(self, request: Request) -> Document:
         """The same, fetched also where nothing is fetched on demand."""

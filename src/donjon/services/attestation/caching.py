@@ -18,6 +18,7 @@ from donjon.services.attestation.issuer import Issuer
 from donjon.services.attestation.pccs import Pccs
 from donjon.services.attestation.platformroutes import PlatformRoutes
 from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.settings import AttestationSettings, Mode
 
 
@@ -60,6 +61,7 @@ class Caching:
     def routes(self) -> list[Route]:
         """Of documents and of platforms."""
         settings = self._settings
+        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         of_platforms = PlatformRoutes(
             self.cache,
             self.platforms,
@@ -67,8 +69,9 @@ class Caching:
             moment=self._at,
             admin_token_hash=settings.admin_token_hash,
             user_token_hash=settings.user_token_hash,
+            rates=rates,
         )
-        documents = Pccs(self.cache, self._metrics, settings.admin_token_hash, self.platforms)
+        documents = Pccs(self.cache, self._metrics, settings.admin_token_hash, self.platforms, rates)
         return [*documents.routes(), *of_platforms.routes()]
 
     async def look(self) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from donjon.collateral.plan import Absent
-from donjon.errors import DonjonError
+from donjon.errors import DonjonError, Unavailable
 
 AGAIN, AGAIN_ABSENT = 5.0, 60.0  # seconds until an upstream that failed, or that had none, is asked again for the same
 MAX_FAILURES = 4096  # as many are remembered
+MAX_UNDER_WAY = 256  # things that nobody asked for before; the upstream is asked for a few of them at once
 
 T = TypeVar("T")
 
@@ -27,6 +28,11 @@ class Fetches(Generic[T]):
         if (failed := self.failed(name)) is not None:
             raise type(failed)(failed.code, failed.message)
         return await asyncio.shield(self.begin(name, fetch))
+
+    def check_room(self, name: str) -> None:
+        """Raises `Unavailable` DJ518 where too much is under way to begin with something new."""
+        if len(self._under_way) >= MAX_UNDER_WAY and name not in self._under_way and self.failed(name) is None:
+            raise Unavailable("DJ518", f"collateral: {MAX_UNDER_WAY} things are being fetched already; try again")
 
     def failed(self, name: str) -> DonjonError | None:
         """How it failed a moment ago."""

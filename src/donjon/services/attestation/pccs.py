@@ -24,6 +24,7 @@ from donjon.services.attestation.answers import (
     Wrong,
     answering,
     check_token,
+    counted,
     done,
     families,
     first,
@@ -31,6 +32,7 @@ from donjon.services.attestation.answers import (
 )
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
 ADMIN_TOKEN = "admin-token"  # noqa: S105 - a header's name.
@@ -52,10 +54,15 @@ class Pccs:
     """The routes, over one cache."""
 
     def __init__(
-        self, cache: Cache, metrics: AttestationMetrics, admin_token_hash: bytes | None, kept: Platforms | None = None
+        self,
+        cache: Cache,
+        metrics: AttestationMetrics,
+        admin_token_hash: bytes | None,
+        kept: Platforms | None = None,
+        rates: Rates | None = None,
     ) -> None:
-        """Without a hash (SHA-512 of the token) nobody is an administrator."""
-        self._cache, self._metrics, self._admin, self._kept = cache, metrics, admin_token_hash, kept
+        """Without a hash (SHA-512 of the token) nobody is an administrator; rates are for what has to be fetched."""
+        self._cache, self._metrics, self._admin, self._kept, self._rates = cache, metrics, admin_token_hash, kept, rates
 
     def routes(self) -> list[Route]:
         """All of them; those of version 3 answer from the same documents."""
@@ -83,7 +90,10 @@ class Pccs:
             fmspc = first(asked, "fmspc") or ""
             if not _FMSPC.fullmatch(fmspc):
                 raise Wrong("fmspc: expected 12 hexadecimal digits")
-            found = await self._cache.document(plan.tcb_info(tee, bytes.fromhex(fmspc), _channel(asked)))
+            request = plan.tcb_info(tee, bytes.fromhex(fmspc), _channel(asked))
+            if self._cache.lacks(request):
+                counted(asked, self._rates)
+            found = await self._cache.document(request)
             return signed(found.body, JSON, _TCB_CHAIN, found.chain)
 
         return answer

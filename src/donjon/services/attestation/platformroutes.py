@@ -30,6 +30,7 @@ from donjon.services.attestation.answers import (
     answering,
     brought,
     check_token,
+    counted,
     done,
     escaped,
     families,
@@ -37,6 +38,7 @@ from donjon.services.attestation.answers import (
 )
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.platforms import Issued, Platforms
+from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
 ADMIN_TOKEN, USER_TOKEN = "admin-token", "user-token"
@@ -58,8 +60,10 @@ class PlatformRoutes:
         moment: Callable[[], datetime],
         admin_token_hash: bytes | None,
         user_token_hash: bytes | None,
+        rates: Rates | None = None,
     ) -> None:
-        """Without a hash (SHA-512 of the token) there is no such person."""
+        """Without a hash (SHA-512 of the token) there is no such person; rates are for platforms that are not at hand."""
+        self._rates = rates
         self._cache, self._kept, self._metrics, self._moment = cache, kept, metrics, moment
         self._admin, self._user = admin_token_hash, user_token_hash
 
@@ -78,6 +82,8 @@ class PlatformRoutes:
         ppid = _octets(asked, "encrypted_ppid", platforms.ENCRYPTED_PPID) if first(asked, "encrypted_ppid") is not None else None
         name = Name(qe_id=_qe_id(asked), pce_id=_octets(asked, "pceid", platforms.PCE_ID))
         said = Registration(name=name, tcb=tcb, encrypted_ppid=platforms.encrypted_ppid(ppid), manifest=None)
+        if self._kept.lacks(name):
+            counted(asked, self._rates)
         return _issued(await self._kept.certificate(said, tcb))
 
     async def _register(self, asked: Asked) -> Response:

@@ -126,10 +126,15 @@ class Platforms:
         if found is None:
             if not self._on_demand:
                 raise Absent("DJ572", "platform: not known here; it has to be registered")
+            self._fetches.check_room(_text(asked.name))
             found = await self._fetched(replace(asked, tcb=tcb))
         elif self._issuer is not None:
             found = await self._fresher(found, asked, tcb)
         return await self._select(found, tcb)
+
+    def lacks(self, name: Name) -> bool:
+        """Whether that platform is not at hand, so that the database or somebody has to be asked."""
+        return name not in self._remembered
 
     async def register(self, registration: Registration) -> KnownPlatform | None:
         """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""

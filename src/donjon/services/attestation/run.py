@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
@@ -43,6 +44,7 @@ LOG = logging.getLogger(__name__)
 
 LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
 LOOK_AT_KEYS = 30.0  # seconds
+THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 
 
@@ -88,6 +90,7 @@ async def serve(
 
     Tokens are dated `now`, and callers' certificates are looked at then; `settings.moment` is for quotes and collateral alone.
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
     metrics = AttestationMetrics(__version__)
     judging = now if (moment := settings.moment) is None else lambda: moment
     contexts = _contexts(settings)
@@ -114,9 +117,10 @@ async def serve(
             application = maa.before(caching.routes())
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         standing = Standing(database, writing=bool(settings.instances))
-        host, port = settings.listen
         told = turned_away if keys else plain
-        server = GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told)
+        server = GuardedServer(
+            application, contexts, host=settings.listen[0], port=settings.listen[1], limits=Limits(), told=told
+        )
         metrics.count_connections(lambda: server.connections)
         routes = _probes(metrics, usable, standing, stopped)
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
