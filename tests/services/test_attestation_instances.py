@@ -94,12 +94,15 @@ def test_tokens_are_checked_by_any_jose_library(service: Service, name: str, alg
     assert published["id_token_signing_alg_values_supported"] == [algorithm]
 
 
-def test_a_policy_that_an_elliptic_key_signed_is_taken_from_its_owner_alone(service: Service) -> None:
-    def signed(name: str) -> str:
-        made = certificate(name, Algorithm.ES256, f"https://{name}.example")
-        x5c = attackers.x5c(base64.b64decode(b"".join(made.splitlines()[1:-1])))
-        return jws.serialize_compact({"alg": "ES256", "x5c": x5c}, attackers.body(), attackers.handle(name, Algorithm.ES256))
+def signed(name: str, payload: bytes | None = None) -> str:
+    """A policy token, or one of another body."""
+    made = certificate(name, Algorithm.ES256, f"https://{name}.example")
+    x5c = attackers.x5c(base64.b64decode(b"".join(made.splitlines()[1:-1])))
+    content = attackers.body() if payload is None else payload
+    return jws.serialize_compact({"alg": "ES256", "x5c": x5c}, content, attackers.handle(name, Algorithm.ES256))
 
+
+def test_a_policy_that_an_elliptic_key_signed_is_taken_from_its_owner_alone(service: Service) -> None:
     assert service.put("/owned/policies/SgxEnclave", signed("mallory-ec")).status_code == 400
     assert said(service.put("/owned/policies/SgxEnclave", signed("ec")))["x-ms-policy-result"] == "Updated"
     signer = said(service.attest(quoted(), "/owned/attest/SgxEnclave"))["x-ms-policy-signer"]
@@ -331,3 +334,15 @@ def test_an_upstream_that_hangs_keeps_nobody_from_the_database(tmp_path: Path) -
                 assert clock.wait_until(lambda: len(upstream.asked) == 8, seconds=10)
                 assert service.client.get("/aad/policies/SgxEnclave?api-version=2020-10-01", timeout=3).status_code == 200
             wait(waiting)
+
+
+def test_an_instance_that_becomes_isolated_attests_by_no_unsigned_policy(tmp_path: Path) -> None:
+    path, first = "/aad/policies/SgxEnclave", certificate("ec", Algorithm.ES256, "https://ec.example")
+    with simulated(tmp_path, instance(tmp_path, "aad"), world()) as service:
+        assert service.put(path, policies.unsecured(policies.TDX_DEFAULT)).status_code == 200
+        assert service.attest(quoted()).status_code == 200
+    with simulated(tmp_path, isolated(tmp_path, "aad", first=first), world()) as service:
+        refused = service.attest(quoted())
+        assert (refused.status_code, "DJ531" in refused.text) == (500, True)
+        assert service.post(f"{path}:reset", signed("ec", b"").encode(), "text/plain").status_code == 200
+        assert service.attest(quoted()).status_code == 200

@@ -23,12 +23,18 @@ def rehearse(folder: Path, port: int) -> None:
     assert f"donjon attestation serve --config {folder}/attestation.toml" in done.output
 
 
+def example(name: str, *arguments: Path, port: int) -> subprocess.CompletedProcess[str]:
+    told = (sys.executable, str(PROJECT / "docs" / "examples" / name), *map(str, arguments), f"https://127.0.0.1:{port}")
+    return subprocess.run(told, capture_output=True, text=True, check=False, timeout=30)
+
+
 def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
     shown = re.findall(r"^\$ (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert shown[:3] == [
+    assert shown == [
         "donjon attestation rehearse rehearsal",
         "donjon attestation serve --config rehearsal/attestation.toml",
         "python docs/examples/attest.py rehearsal",
+        "python docs/examples/set_policy.py rehearsal docs/examples/policies/enclave.policy",
     ]
     folder, port = tmp_path / "rehearsal", free()
     rehearse(folder, port)
@@ -39,11 +45,14 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         while "settings that weaken security" not in told:
             told = service.stderr.readline()
             assert told, "it ended"
-        asking = (sys.executable, str(PROJECT / "docs" / "examples" / "attest.py"), str(folder), f"https://127.0.0.1:{port}")
-        asked = subprocess.run(asking, capture_output=True, text=True, check=False, timeout=30)
+        asked = example("attest.py", folder, port=port)
+        changed = example("set_policy.py", folder, PROJECT / "docs" / "examples" / "policies" / "enclave.policy", port=port)
+        refused = example("attest.py", folder, port=port)
         service.send_signal(signal.SIGTERM)
         service.communicate(timeout=30)
     assert asked.returncode == 0, asked.stderr
+    assert json.loads(changed.stdout)["x-ms-policy-result"] == "Updated", changed.stderr
+    assert "400" in refused.stderr
     sgx, tdx = (json.loads(f"{{{each}") for each in re.split(r"^\{", asked.stdout, flags=re.MULTILINE)[1:])
     assert (sgx["x-ms-attestation-type"], tdx["x-ms-attestation-type"]) == ("sgx", "tdxvm")
     assert sgx["x-donjon-simulated"] is tdx["x-donjon-simulated"] is True
@@ -64,5 +73,5 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
 
 def test_what_it_makes_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free())
-    for secret in ("keys/one.pem", "tls/tls.key"):
+    for secret in ("keys/one.pem", "tls/tls.key", "operator.pem"):
         assert (tmp_path / "r" / secret).stat().st_mode & 0o077 == 0

@@ -1,13 +1,15 @@
 """What `donjon attestation rehearse` does: a make-believe Intel, whose root nothing trusts but this folder's settings.
 
 Everything is made now and really signed: the platform's certificates, the collateral, a quote of an enclave and one of a trust
-domain that hold the runtime data beside them, a key for tokens, and a certificate for TLS on this machine alone.
+domain that hold the runtime data beside them, a key for tokens, a certificate for TLS on this machine alone, and one for who may
+change the policies.
 """
 
 import base64
 import hashlib
 import json
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from donjon.simulation.intel.setting import changed, setting
 from donjon.simulation.intel.world import World, make
 
 RUNTIME_DATA = b'{"says": "this key is the enclave\'s", "key": "..."}'
-HOST = "127.0.0.1"
+HOST, OPERATOR = "127.0.0.1", "operator"
 LIFETIME = timedelta(days=27)  # a day less than that of the collateral
 
 _KINDS = {"sgx": ("v4 SGX", Tee.SGX), "tdx": ("v4 TDX 1.0", Tee.TDX)}
@@ -40,11 +42,17 @@ tls-dir = "{folder}/tls"
 database = "sqlite:///{folder}/attestation.db"
 mode = "offline"
 unsafe-trust-root = "{folder}/root.der"
+client-ca = "{folder}/{operator}.crt"
 drain = 0
 
 [instances.rehearsal]
 simulated-issuer = "https://{host}:{port}"
 simulated-keys = "{folder}/keys"
+
+[[callers]]
+certificate = "cn:{operator}"
+instances = ["rehearsal"]
+roles = ["policy", "draft"]
 """
 
 
@@ -68,13 +76,16 @@ def _write(folder: Path, port: int) -> None:
     issuer = f"https://{HOST}:{port}"
     order = Order(algorithm=Algorithm.RS256, issuer=issuer, begins=moment, ends=moment + LIFETIME)
     tls = serving.issue((HOST, "localhost"), fresh(), moment, LIFETIME)
+    operator = signing.fresh_file(replace(order, algorithm=Algorithm.ES256, issuer=OPERATOR))
     contents = {
         "root.der": worlds["sgx"].root,
         "authority.pem": tls.authority.pem,
         "tls/tls.crt": tls.certificate,
         "tls/tls.key": tls.key,
         "keys/one.pem": signing.fresh_file(order),
-        "attestation.toml": _SETTINGS.format(host=HOST, port=port, probes=port + 1, folder=folder).encode(),
+        "operator.pem": operator,
+        "operator.crt": operator[operator.index(b"-----BEGIN CERTIFICATE-----") :],
+        "attestation.toml": _SETTINGS.format(host=HOST, port=port, probes=port + 1, folder=folder, operator=OPERATOR).encode(),
         "collateral.json": _collateral(worlds),
         **{f"{name}.json": _request(each) for name, each in worlds.items()},
         **{f"{name}.bin": each.quote.data for name, each in worlds.items()},

@@ -79,9 +79,12 @@ class Standing:
         if text is None:
             return policies.default(kind)
         try:
-            return policies.kept(text)
+            found = policies.kept(text)
         except DonjonError as error:
             raise Misconfigured("DJ531", f"{kind}: the policy that is kept cannot be applied: {error}") from error
+        if found.signer is None and self.trust.mode is Mode.ISOLATED:  # It was set while the instance was of another mode.
+            raise Misconfigured("DJ531", f"{kind}: the policy that is kept is unsigned; set a signed one, or reset it")
+        return found
 
     def applied(self, kind: AttestationType) -> Applied:
         """The same, ready; for types that are attested."""
