@@ -39,8 +39,10 @@ def brief(decision: Decision) -> list[Json]:
 
 
 def _named(claims: tuple[Claim, ...]) -> dict[str, Json]:
-    """Type and value; of several claims of one type the last."""
-    return {claim.type: _cut(claim.value) for claim in claims[:MAX_LISTED]}
+    """Type and value; of several claims of one type a list of their values."""
+    return {
+        name: _cut(values[0]) if len(values) == 1 else [*map(_cut, values)] for name, values in told(claims[:MAX_LISTED]).items()
+    }
 
 
 def _values(claims: tuple[Claim, ...]) -> Json:
