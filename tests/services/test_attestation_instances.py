@@ -346,3 +346,24 @@ def test_an_instance_that_becomes_isolated_attests_by_no_unsigned_policy(tmp_pat
         assert (refused.status_code, "DJ531" in refused.text) == (500, True)
         assert service.post(f"{path}:reset", signed("ec", b"").encode(), "text/plain").status_code == 200
         assert service.attest(quoted()).status_code == 200
+
+
+def test_a_policy_is_read_once_however_often_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    original = policies.kept
+
+    def kept(text: str) -> policies.PolicyToken:
+        read.append(text)
+        return original(text)
+
+    first, other = (policies.unsecured(f"{policies.TDX_DEFAULT}{space}") for space in (" ", "  "))
+    with simulated(tmp_path, instance(tmp_path, "aad"), world()) as service:
+        assert service.put("/aad/policies/SgxEnclave", first).status_code == 200
+        monkeypatch.setattr(policies, "kept", kept)
+        for _ in range(3):
+            assert service.get("/aad/policies/SgxEnclave").status_code == 200
+            assert service.attest(quoted()).status_code == 200
+        assert read == [first]
+        assert service.put("/aad/policies/SgxEnclave", other).status_code == 200
+        assert service.attest(quoted()).status_code == 200
+        assert read == [first, other]

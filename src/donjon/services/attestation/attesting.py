@@ -60,7 +60,7 @@ class Attester:
 
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, caller: str) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
-        draft = None if asked.draft is None else policies.draft(asked.draft)
+        draft = None if asked.draft is None else await asyncio.to_thread(policies.draft, asked.draft)
         matter = events.attestation(asked, kind, instance.name, caller)
         standing = await instance.standing()
         for _ in range(AGAIN):

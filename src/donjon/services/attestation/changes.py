@@ -1,5 +1,6 @@
 """Changes of an instance's policies and certificates: judged by what holds now, kept, and only then answered."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class Changes:
         self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged], standing: Standing
     ) -> JsonObject:
         try:
-            judged = judge(standing)
+            judged = await asyncio.to_thread(judge, standing)  # A policy may take a fifth of a second to read.
         except DonjonError as error:
             await self._journal.keep(matter.failed(error), instance=instance.name, generation=standing.generation)
             _tell(matter, refused=error.code)

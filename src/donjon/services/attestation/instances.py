@@ -72,12 +72,18 @@ class Standing:
     kept: Mapping[str, str]
     gate: Acceptance
     _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
+    _parsed: dict[AttestationType, PolicyToken] = field(default_factory=dict, repr=False, compare=False)
 
     def policy(self, kind: AttestationType) -> PolicyToken | None:
         """The policy of that type, or the default one; raises `Misconfigured` DJ531 where what is kept cannot be applied."""
         text = self.kept.get(kind)
         if text is None:
             return policies.default(kind)
+        if kind not in self._parsed:
+            self._parsed[kind] = self._read(kind, text)
+        return self._parsed[kind]
+
+    def _read(self, kind: AttestationType, text: str) -> PolicyToken:
         try:
             found = policies.kept(text)
         except DonjonError as error:
@@ -105,6 +111,7 @@ class Instance:
 
     def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable) -> None:
         self._settings, self.speaks, self._table = settings, speaks, table
+        self._kept: Kept | None = None
         self._standing: Standing | None = None
 
     @property
@@ -120,7 +127,9 @@ class Instance:
     async def standing(self, *, again: bool = False) -> Standing:
         """What holds now, as last read, or read `again`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
         if again or self._standing is None:
-            self._standing = self._read(await asyncio.to_thread(self._table.read, self.name))
+            kept = await asyncio.to_thread(self._table.read, self.name)
+            if self._standing is None or kept != self._kept:  # A policy may take a fifth of a second to read.
+                self._standing, self._kept = self._read(kept), kept
         return self._standing
 
     def _read(self, kept: Kept) -> Standing:
