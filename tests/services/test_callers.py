@@ -154,10 +154,14 @@ def test_an_instance_that_is_closed_knows_its_callers_alone(tmp_path: Path, role
     happens(tmp_path, story)
 
 
-def test_a_known_caller_without_the_role_is_forbidden_and_an_unknown_one_is_asked_who_it_is(tmp_path: Path) -> None:
+def test_a_known_caller_without_the_role_is_forbidden_and_an_unknown_one_is_asked_who_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story(here: World) -> None:
         forbidden = await here.ask(instance="team-b", token=here.oidc.token())
         assert (forbidden.status_code, forbidden.json()["said"]) == (403, "DJ552")
+        told = [vars(each)["fields"] for each in caplog.records if each.message == "caller without the role"]
+        assert told == [{"caller": "corp:alice", "instance": "team-b", "role": Role.POLICY}]
         assert "www-authenticate" not in forbidden.headers
         assert await here.told(Role.DRAFT, token=here.oidc.token()) == (403, "DJ552")
         assert await here.told(token=here.oidc.token(sub="bob")) == (403, "DJ552")

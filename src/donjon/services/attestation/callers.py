@@ -118,6 +118,7 @@ class Callers:
             raise Refused(UNAUTHORIZED, "DJ550", f"no credentials: expected those of a caller with the role {role}", _CHALLENGE)
         self._count(asked, f"{proven.how} {proven.caller}")
         if not self._access.allows(proven, instance, role):
+            say(LOG, "caller without the role", level=logging.WARNING, caller=proven.caller, instance=instance, role=role)
             raise Refused(FORBIDDEN, "DJ552", f"{proven.caller}: has not the role {role} for {instance}")
         return Caller(name=proven.caller, how=proven.how)
 

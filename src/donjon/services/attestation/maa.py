@@ -211,7 +211,7 @@ class Maa:
         return _json(baselines.listed(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
 
     async def _description(self, _: Asked, instance: Instance, __: str) -> Response:
-        return _json(openapi.description(instance.speaks.issuer))
+        return _described(instance.speaks.issuer)
 
     def _told(self, instance: Instance, claims: JsonObject) -> Response:
         """A signed answer of the instance about itself."""
@@ -243,6 +243,12 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
 
 def _version(asked: Asked) -> Version:
     return _versioned(asked.scope["query_string"])
+
+
+@lru_cache(maxsize=64)
+def _described(issuer: str) -> Response:
+    """Made once for each instance: a millisecond, for whoever asks."""
+    return _json(openapi.description(issuer))
 
 
 @lru_cache(maxsize=64)
