@@ -7,7 +7,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -124,10 +124,11 @@ def prepared(cluster: Cluster, owner: str) -> Iterator[tuple[World, Serving, str
     serving = issue((HOST,), fresh(), clock.moment(), timedelta(days=1))
     key = attackers.key("cluster", Algorithm.RS256)
     certificate = pem.encode((signing.self_signed(key, ISSUER, MADE, DECADES),))
-    secret("attestation-tls", cluster, {"tls.crt": serving.certificate, "tls.key": serving.key})
-    secret("attestation-keys", cluster, {"one.pem": key + certificate})
-    secret("attestation-root", cluster, {"root.der": world.root})
-    with fakepccs.serving(Pccs(fakepccs.answers(world)), host=HOST_ADDRESS) as upstream:
+    with ExitStack() as stack:
+        stack.enter_context(secret("attestation-tls", cluster, {"tls.crt": serving.certificate, "tls.key": serving.key}))
+        stack.enter_context(secret("attestation-keys", cluster, {"one.pem": key + certificate}))
+        stack.enter_context(secret("attestation-root", cluster, {"root.der": world.root}))
+        upstream = stack.enter_context(fakepccs.serving(Pccs(fakepccs.answers(world)), host=HOST_ADDRESS))
         yield (
             world,
             serving,
@@ -147,10 +148,13 @@ roles = ["policy"]
         )
 
 
-def secret(name: str, cluster: Cluster, files: dict[str, bytes]) -> None:
+@contextmanager
+def secret(name: str, cluster: Cluster, files: dict[str, bytes]) -> Iterator[None]:
     data = {file: base64.b64encode(content).decode() for file, content in files.items()}
     metadata = {"name": name, "namespace": NAMESPACE}
     cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    yield
+    cluster.kubectl("delete", "secret", "-n", NAMESPACE, name)
 
 
 def values(config: str, **more: object) -> str:
@@ -211,14 +215,16 @@ def on_a_volume(cluster: Cluster, folders: pytest.TempPathFactory) -> Iterator[d
         },
     )
     yield {"database": {"existingClaim": name}}
-    cluster.kubectl("delete", "pvc", "-n", NAMESPACE, name, "--wait=false")
-    cluster.kubectl("delete", "pv", name, "--wait=false")
+    cluster.kubectl("delete", "pvc", "-n", NAMESPACE, name)
+    cluster.kubectl("delete", "pv", name)
 
 
 @contextmanager
 def in_postgresql(cluster: Cluster, _: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
-    with postgres.server(at=HOST_ADDRESS) as opened:
-        secret("attestation-database", cluster, {"url": opened.database().encode()})
+    with (
+        postgres.server(at=HOST_ADDRESS) as opened,
+        secret("attestation-database", cluster, {"url": opened.database().encode()}),
+    ):
         yield {
             "replicas": 2,
             "database": {"secretName": "attestation-database"},
