@@ -40,7 +40,7 @@ CORNERS = {
     "requests alone": Corner(made=pod(container(resources={"requests": {EPC: "10Mi"}})), limits=[None]),
     "enclave without epc": Corner(made=pod(limited({ENCLAVE: 1})), limits=[{ENCLAVE: 1}], codes=["DJ108"]),
     "enclave and provision without epc": Corner(
-        made=pod(limited({ENCLAVE: 2, PROVISION: 1})), limits=[{ENCLAVE: 2, PROVISION: 1}], codes=["DJ108"]
+        made=pod(limited({ENCLAVE: 2, PROVISION: 1})), limits=[{ENCLAVE: 2, PROVISION: 1}], codes=["DJ108", "DJ117"]
     ),
     "epc in an init container": Corner(
         made=pod(container(), init=(limited({EPC: "1Mi"}, "first"),)), limits=[MIB, None], total="1Mi"

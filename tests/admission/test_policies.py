@@ -26,7 +26,7 @@ CHART_TEMPLATE = Path(__file__).parents[2] / "deploy/chart/templates/policies.ya
 OBJECTS = (*for_pods(DEFAULT_PREFIX), *for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT))
 POLICIES = [entry for entry in OBJECTS if not str(entry["kind"]).endswith("Binding")]
 CODES = {rule.code for rule in RULES} | {AGENT_RULE}
-HOLES = {"containers", "quantities", "counted", "namespace", "node", "wiring", "provider", "number", "devices"}
+HOLES = {"containers", "quantities", "counted", "repeated", "namespace", "node", "wiring", "provider", "number", "devices"}
 
 
 def name(entry: JsonObject) -> str:

@@ -59,7 +59,7 @@ def resources(made: JsonObject) -> dict[str, Json]:
         ({EPC: "0.5Mi"}, {EPC: "0.5Mi", ENCLAVE: "1"}),
         ({EPC: "1e3"}, {EPC: "1e3", ENCLAVE: "1"}),
         ({EPC: 42}, {EPC: 42, ENCLAVE: "1"}),
-        ({EPC: "10Mi", ENCLAVE: 3}, {EPC: "10Mi", ENCLAVE: 3}),
+        ({EPC: "10Mi", ENCLAVE: 1}, {EPC: "10Mi", ENCLAVE: 1}),
         ({EPC: "10485760", FAQ: 10}, {EPC: "10485760", ENCLAVE: "1"}),
         ({EPC: "10Mi", FAQ: 10, AKS: 10, ALIBABA: 10}, WIRED),
         ({EPC: 0}, {EPC: 0}),
@@ -116,7 +116,14 @@ def test_what_cannot_be_counted_stays_as_it_came(limits: JsonObject) -> None:
         (completed(SAMPLES["large-and-odd"]), ["DJ103"]),
         (completed(SAMPLES["sum-beyond-an-int64"]), ["DJ103"]),
         (completed(SAMPLES["devices-beyond-counting"]), ["DJ103"]),
-        (pod(asking({EPC: "10Mi", ENCLAVE: 3})), []),
+        (pod(asking({EPC: "10Mi", ENCLAVE: 1})), []),
+        (pod(asking({EPC: "10Mi", ENCLAVE: 3})), ["DJ117"]),
+        (pod(init=(asking({EPC: "4Ki", ENCLAVE: 110}, "first"),)), ["DJ117"]),
+        (pod(asking({ENCLAVE: "2e0"})), ["DJ108", "DJ117"]),
+        (pod(asking({EPC: "1Mi", PROVISION: 2})), ["DJ104", "DJ117"]),
+        (completed(SAMPLES["one-device-in-another-spelling"]), []),
+        (completed(SAMPLES["most-devices-and-one-more"]), ["DJ103", "DJ104", "DJ108", "DJ117"]),
+        (completed(SAMPLES["two-devices-beside-too-much"]), ["DJ103", "DJ117"]),
     ],
     ids=str,
 )
@@ -131,6 +138,13 @@ def test_the_words_are_those_of_the_table_with_names_filled_in() -> None:
     assert first.sentence().startswith("container a, b: asks for sgx.intel.com/provision: namespace team may not use")
     assert second.subject == "container a"
     assert second.found == f"asks for {EPC}: 10 and {FAQ}: 10"
+
+
+def test_more_than_one_device_is_told_by_container_and_the_right_to_the_key_is_no_right_to_two() -> None:
+    made = completed(SAMPLES["two-devices"])
+    (reason,) = [each for each in verdict(made, ALLOWED).findings if each.code == "DJ117"]
+    assert reason.subject == "container app, b"
+    assert reason.found == f"asks for {ENCLAVE}: 2, {ENCLAVE}: 2e0 and {PROVISION}: 7"
 
 
 def test_the_label_of_the_namespace_gives_the_provisioning_key() -> None:

@@ -6,7 +6,22 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fleet.worlds import EPC, around, belonging, container, event, holding, labelled, node, pod, saying, with_spec, workload
+from tests.fleet.worlds import (
+    ENCLAVE,
+    EPC,
+    PROVISION,
+    around,
+    belonging,
+    container,
+    event,
+    holding,
+    labelled,
+    node,
+    pod,
+    saying,
+    with_spec,
+    workload,
+)
 
 from donjon.fleet.placement import Obstacle, look
 from donjon.fleet.why import Around, Explanation, explain
@@ -157,6 +172,40 @@ def test_devices_that_are_all_held_or_not_offered_are_told(enclave: str, words: 
     told = explain(pod("1Gi"), around(node("a", enclave=enclave), pods=held))
     assert codes(told) == ["DJ135"]
     assert words in told.verdict
+    assert ("on a: shop/other holds 1" in told.next_step) is bool(held)
+    assert ("see the node agent's log" in told.next_step) is not bool(held)
+
+
+def hoarding(device: str, number: str, on: str, name: str) -> JsonObject:
+    """A pod of before devices were one a container, or of a cluster whose policies were away."""
+    limits: JsonObject = {EPC: "4Ki", device: number}
+    hoarder: JsonObject = {"containers": [{"name": "app", "resources": {"limits": limits, "requests": dict(limits)}}]}
+    return with_spec(holding("4Ki", on, name), hoarder)
+
+
+def test_who_holds_the_devices_of_each_full_node_is_named_most_first_and_no_more_than_three() -> None:
+    few = tuple(holding("1Mi", "b", f"few-{index}") for index in range(5))
+    hoards = (hoarding(ENCLAVE, "110", "a", "hog"), hoarding(ENCLAVE, "105", "b", "other-hog"))
+    told = explain(pod("1Gi"), around(node("a"), node("b"), pods=(*hoards, *few)))
+    assert codes(told) == ["DJ135"]
+    assert "on a: shop/hog holds 110; on b: shop/other-hog holds 105, shop/few-4 holds 1, shop/few-3 holds 1 and 3 more" in (
+        told.next_step
+    )
+    assert "raise node.enclaveLimit in the chart" in told.next_step
+
+
+def test_who_holds_the_provisioning_device_is_named_where_that_is_short() -> None:
+    asking = with_spec(pod("1Mi"), {"containers": [container("1Mi", **{PROVISION: "1"})]})
+    told = explain(asking, around(node("a"), pods=(hoarding(PROVISION, "110", "a", "quoter"),)))
+    assert codes(told) == ["DJ135"]
+    assert "shop/quoter holds 110" in told.next_step
+    assert "node.provisionLimit" in told.next_step
+
+
+def test_pods_that_ended_or_are_elsewhere_hold_no_device() -> None:
+    ended = hoarding(ENCLAVE, "110", "a", "ended") | {"status": {"phase": "Succeeded"}}
+    told = explain(pod("1Gi"), around(node("a"), pods=(ended, hoarding(ENCLAVE, "110", "b", "elsewhere"))))
+    assert codes(told) == ["DJ138"]
 
 
 def test_a_foreign_name_that_nobody_translated_is_told() -> None:

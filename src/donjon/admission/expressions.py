@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from donjon.admission import cel
-from donjon.admission.facts import BEYOND
+from donjon.admission.facts import BEYOND, REPEATED
 from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, Rule
 from donjon.admission.settings import Settings
 from donjon.kube.names import AESMD, ENCLAVE
@@ -18,6 +18,7 @@ _CONCERNED: Mapping[str, str] = {
     "DJ108": "unaccounted",
     "DJ109": "unaligned",
     "DJ115": "privileged",
+    "DJ117": "repeated",
 }
 """The rules about containers with the variable that lists those concerned."""
 
@@ -56,14 +57,15 @@ def reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
 def said(rule: Rule, wired_by: str = "") -> str:
     """The rule's sentence as an expression, its holes filled."""
     concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
-    quantities, counted = (
+    quantities, counted, repeated = (
         f"variables.{names}.filter(n, {meant}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
-        for names, meant in (("names", "n in x.limits"), ("countedNames", BEYOND))
+        for names, meant in (("names", "n in x.limits"), ("countedNames", BEYOND), ("deviceNames", REPEATED))
     )
     holes = {
         "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
         "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
         "counted": cel.shortened(f"{concerned}.map(x, {counted}).join(', ')"),
+        "repeated": cel.shortened(f"{concerned}.map(x, {repeated}).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
         "provider": cel.one_line(cel.shortened("variables.provider")),

@@ -15,6 +15,7 @@ from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.kube.names import (
     ANNOTATION_MIRROR,
     ANNOTATION_QUOTE_PROVIDER,
+    DEVICES,
     ENCLAVE,
     EPC,
     EPC_PAGE,
@@ -32,6 +33,8 @@ from donjon.kube.quantities import canonical
 _BOUNDS = {name: str(bound) for name, bound in BOUNDS.items()}
 BEYOND = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity(variables.bound[n])) >= 0"
 """Whether container x asks for too much of n."""
+REPEATED = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity('1')) > 0 && !({BEYOND})"
+"""Whether container x asks for more than one of device n, and not for too much of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,7 @@ def variables(place: Place, settings: Settings) -> dict[str, str]:
         "names": cel.listed(EPC_UNITS),
         "foreignNames": cel.listed(FOREIGN_EPC),
         "countedNames": cel.listed(BOUNDS),
+        "deviceNames": cel.listed(DEVICES),
         "suffix": cel.mapped(SUFFIXES),
         "most": cel.mapped(MOST),
         "bound": cel.mapped(_BOUNDS),
@@ -189,6 +193,7 @@ variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) <
         "unaccounted": f"""\
 variables.limited.filter(x, {wants(ENCLAVE)} &&
   !{wants_any("names")})""",
+        "repeated": f"variables.limited.filter(x, variables.deviceNames.exists(n, {REPEATED}))",
         # What is larger may be no integer here, and its last page does not matter.
         "unaligned": f"""\
 variables.ownEpc.filter(x, {cel.amount(own)}.compareTo(quantity('{EPC_PAGE}')) > 0 &&

@@ -27,6 +27,7 @@ from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import (
     AESMD,
     ANNOTATION_QUOTE_PROVIDER,
+    DEVICES,
     ENCLAVE,
     EPC,
     EPC_PAGE,
@@ -38,9 +39,7 @@ from donjon.kube.names import (
 from donjon.kube.patch import escaped
 from donjon.kube.quantities import canonical
 
-BOUNDS: Mapping[str, int] = {name: MAX_COUNTED // unit for name, unit in EPC_UNITS.items()} | dict.fromkeys(
-    (ENCLAVE, PROVISION), MAX_DEVICES
-)
+BOUNDS: Mapping[str, int] = {name: MAX_COUNTED // unit for name, unit in EPC_UNITS.items()} | dict.fromkeys(DEVICES, MAX_DEVICES)
 """From where on a number is too much. The sum of all containers that may be in one pod is far below an int64, beyond which the
 scheduler and the kubelet wrap: the pod would seem to ask for less than nothing, and so would everybody else on its node."""
 
@@ -137,6 +136,11 @@ def _beyond(container: Container) -> tuple[str, ...]:
     return tuple(name for name, bound in BOUNDS.items() if container.limits.get(name, 0) >= bound)
 
 
+def _repeated(container: Container) -> tuple[str, ...]:
+    """The devices of which it asks for more than one, and not for so many that they are too much."""
+    return tuple(name for name in DEVICES if 1 < container.limits.get(name, 0) < BOUNDS[name])
+
+
 def _too_much(container: Container) -> bool:
     return bool(_beyond(container))
 
@@ -164,6 +168,7 @@ _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
     "DJ107": lambda container: 0 < container.limits.get(EPC, 0) < EPC_PAGE,
     "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
     "DJ115": lambda container: container.privileged,
+    "DJ117": lambda container: bool(_repeated(container)),
     "DJ132": lambda container: container.wants_any(EPC_UNITS),
     "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX_COUNTED and container.limits[EPC] % EPC_PAGE != 0,
 }
@@ -183,7 +188,8 @@ def _place(rule: Rule, concerned: Sequence[Container]) -> str:
         return _PLACES.get(rule.code, "/spec")
     if rule.code == "DJ115":
         return f"{concerned[0].here}/securityContext/privileged"
-    names = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,)}.get(rule.code, tuple(EPC_UNITS))
+    own = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,), "DJ117": _repeated(concerned[0])}
+    names = own.get(rule.code, tuple(EPC_UNITS))
     stated = next((name for name in names if name in concerned[0].limits), EPC)
     return f"{concerned[0].path}/limits/{escaped(stated)}"
 
@@ -198,6 +204,7 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "containers": _shortened(", ".join(container.name for container in concerned)),
         "quantities": _shortened(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
         "counted": _shortened(", ".join(_quantities(each, _beyond(each)) for each in concerned)),
+        "repeated": _shortened(", ".join(_quantities(each, _repeated(each)) for each in concerned)),
         "namespace": around.namespace,
         "node": intent.node,
         "provider": _one_line(_shortened(intent.quote_provider)),

@@ -20,16 +20,16 @@ from donjon.kube.names import (
 MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
 MAX_DEVICES = 1 << 20  # of one container; a node offers some hundred
 UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
-SHOWN = 200  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+SHOWN = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One reason to refuse or to warn: the words of a `Finding`, still with holes.
 
-    The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {namespace}, {node},
-    {provider} the quote provider, {number} of containers, {devices} mounted from the host, and {wiring}, what should have
-    wired the pod and how to see it.
+    The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {repeated} their devices of
+    which they ask for several, {namespace}, {node}, {provider} the quote provider, {number} of containers, {devices} mounted from
+    the host, and {wiring}, what should have wired the pod and how to see it.
     """
 
     code: str
@@ -166,6 +166,14 @@ RULES = (
         found="asks for EPC on every node",
         why="its pods stay Pending where there is no SGX",
         do=f'choose nodes that have it: spec.nodeSelector {LABEL_CAPABLE}: "true"',
+    ),
+    Rule(
+        code="DJ117",
+        severity=Severity.ERROR,
+        subject="container {containers}",
+        found="asks for {repeated}",
+        why="one device is all that a container can use, and every further one is taken from another pod of its node",
+        do="ask for 1",
     ),
 )
 

@@ -8,9 +8,12 @@ from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, named
 from donjon.fleet.reserved import ENDED, reserved
 from donjon.kube.json import JsonObject, at
-from donjon.kube.names import EPC, LABEL_AESM, LABEL_CAPABLE
+from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
 
 SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
+
+_LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
+"""The chart's values that say how many containers of a node may have a device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def _too_large(now: Situation) -> Finding:
 
 def _no_epc_free(now: Situation) -> Finding:
     best = max(now.there, key=lambda view: view.epc.free)
-    holders = _holders(best.name, now.pods)
+    holders = _holders(best.name, EPC, now.pods)
     return _error(
         "DJ130",
         found=f"asks for {now.asked} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
@@ -106,8 +109,23 @@ def _devices(now: Situation) -> Finding:
         "DJ135",
         found=f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         why="without the device a container has no way into an enclave, so the scheduler leaves it out",
-        do="where none is offered, see the node agent's log; where all are held, wait, or raise node.enclaveLimit in the chart",
+        do=_about_devices(now),
     )
+
+
+def _about_devices(now: Situation) -> str:
+    """What to do about devices, with who holds them where they are all held."""
+    here = [(view.name, each.held) for view in now.there for each in view.against if each.obstacle is now.obstacle]
+    advice = []
+    if any(not device for _, device in here):
+        advice.append("where none is offered, see the node agent's log")
+    if held := [(node, device) for node, device in here if device][:SHOWN]:
+        who = "; ".join(f"on {node}: {holders}" for node, device in held if (holders := _holders(node, device, now.pods)))
+        limits = " and ".join(sorted({_LIMITS[device] for _, device in held}))
+        advice.append(
+            f"where all are held, wait, or end what holds them{f' ({who})' if who else ''}, or raise {limits} in the chart"
+        )
+    return "; ".join(advice)
 
 
 def _held_back(now: Situation) -> Finding:
@@ -175,11 +193,12 @@ def _names(views: Sequence[NodeView]) -> str:
     return f"{listed} and {len(views) - SHOWN} more" if len(views) > SHOWN else listed
 
 
-def _holders(node: str, pods: Iterable[JsonObject]) -> str:
-    """Who holds most EPC on a node."""
+def _holders(node: str, resource: str, pods: Iterable[JsonObject]) -> str:
+    """Who holds most of a resource on a node."""
     there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in ENDED]
-    holding = sorted(((reserved(pod).get(EPC, Fraction(0)), _full_name(pod)) for pod in there), reverse=True)
-    return ", ".join(f"{name} holds {named(EPC, amount)}" for amount, name in holding[:SHOWN] if amount)
+    holding = sorted(((amount, _full_name(pod)) for pod in there if (amount := reserved(pod).get(resource))), reverse=True)
+    listed = ", ".join(f"{name} holds {named(resource, amount)}" for amount, name in holding[:SHOWN])
+    return f"{listed} and {len(holding) - SHOWN} more" if len(holding) > SHOWN else listed
 
 
 def _full_name(pod: JsonObject) -> str:

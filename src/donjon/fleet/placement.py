@@ -8,10 +8,8 @@ from fractions import Fraction
 from donjon.fleet.reserved import Amounts, amounts, held, reserved
 from donjon.fleet.selection import meant_for, not_tolerated, selects
 from donjon.kube.json import Json, JsonObject, at, objects
-from donjon.kube.names import AESM_READY, CONDITION_READY, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
+from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
-
-DEVICES = (ENCLAVE, PROVISION)
 
 
 class Obstacle(Enum):
@@ -36,6 +34,7 @@ class Against:
 
     obstacle: Obstacle
     words: str
+    held: str = ""  # the resource that others hold, where that is what stands in the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +158,8 @@ def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Aga
             yield Against(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")
         elif resource in DEVICES:
             words = f"{left} of {named(resource, total)} {resource} free" if total else f"offers no {resource}"
-            yield Against(obstacle=Obstacle.DEVICE if total or not _plain(node) else Obstacle.NO_SGX, words=words)
+            kind = Obstacle.DEVICE if total or not _plain(node) else Obstacle.NO_SGX
+            yield Against(obstacle=kind, words=words, held=resource if total else "")
         else:
             yield Against(obstacle=Obstacle.OTHER, words=f"{left} of {named(resource, total)} {resource} free")
 

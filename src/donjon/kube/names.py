@@ -6,6 +6,7 @@ from types import MappingProxyType
 EPC = "sgx.intel.com/epc"  # bytes; Intel's name, and ours
 ENCLAVE = "sgx.intel.com/enclave"  # the device in which enclaves are made
 PROVISION = "sgx.intel.com/provision"  # the device that gives the provisioning key
+DEVICES = (ENCLAVE, PROVISION)
 
 _MIB = 1 << 20
 
