@@ -17,11 +17,12 @@ from donjon.simulation.intel.reports import TEE_TCB_SVN
 
 DATA = b'{"key": {"kty": "EC"}, "level": 1.5}'
 KSS = 0x85
+STRICT = Acceptance()
 EAT = {"attester_tcb_status": "UpToDate", "dbgstat": "disabled", "intuse": "generic", "x-ms-attestation-type": "tdxvm"}
 
 
-def accepted(kind: str = "v3 SGX", **changes: object) -> AcceptedQuote:
-    answer = accept(verified(kind, {f"quote.body.{name}": value for name, value in changes.items()}), Acceptance())
+def accepted(kind: str = "v3 SGX", gate: Acceptance = STRICT, /, **changes: object) -> AcceptedQuote:
+    answer = accept(verified(kind, {f"quote.body.{name}": value for name, value in changes.items()}), gate)
     assert isinstance(answer, AcceptedQuote)
     return answer
 
@@ -153,7 +154,11 @@ def test_a_trust_domain_is_told_by_the_profile() -> None:
         "tdx_tee_tcb_svn": 32,
     }
     assert {name for name, value in found.items() if value is False} == {
-        f"tdx_td_attributes_{name}" for name in ("debug", "key_locker", "perfmon", "protection_keys")
+        f"tdx_td_attributes_{name}"
+        for name in (
+            *("debug", "hgs_plus_prof", "icssd", "key_locker", "lass", "migratable", "perf_prof", "perfmon", "pmt_prof"),
+            *("protection_keys", "servtd_ext", "tpa"),
+        )
     }
     assert found["tdx_td_attributes_septve_disable"] is True
 
@@ -174,6 +179,48 @@ def test_each_measurement_of_a_trust_domain_stands_under_its_own_name() -> None:
     }
     assert [found[f"tdx_rtmr{number}"] for number in range(4)] == [value.hex() for value in rtmrs]
     assert found["tdx_report_data"] == hashed().hex()
+
+
+def test_a_migratable_trust_domain_and_its_service_td_are_told_to_tokens_and_policies() -> None:
+    service = b"\x66" * 48
+    gate = Acceptance(allow_migratable=True, service_tds=frozenset({service}))
+    found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << 29, mr_service_td=service), Held())
+    assert (found.said["tdx_td_attributes_migratable"], found.said["tdx_mrservicetd"]) == (True, service.hex())
+    seen = {claim.type: claim.value for claim in found.incoming}
+    assert (seen["tdx_td_attributes_migratable"], seen["tdx_mrservicetd"]) == (True, service.hex())
+
+
+def test_a_trust_domain_of_tdx_1_5_says_that_it_has_no_service_td() -> None:
+    found = stated(accepted("v5 TDX 1.5"), Held()).said
+    assert (found["tdx_td_attributes_migratable"], found["tdx_mrservicetd"]) == (False, "00" * 48)
+    assert found["tdx_tee_tcb_svn_2"] == TEE_TCB_SVN.hex()
+
+
+def test_every_bit_of_a_trust_domains_attributes_that_has_a_name_is_told_by_it() -> None:
+    bits = {"icssd": 16, "servtd_ext": 17, "lass": 27, "protection_keys": 30, "key_locker": 31, "tpa": 62, "perfmon": 63}
+    profiled = {"hgs_plus_prof": 4, "perf_prof": 5, "pmt_prof": 6}
+    for name, bit in {**bits, **profiled}.items():
+        gate = Acceptance(allow_debug=True, allow_attributes=1 << bit)
+        found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << bit), Held()).said
+        true = {claim for claim, value in found.items() if value is True and claim.startswith("tdx_")}
+        debug = {"tdx_td_attributes_debug"} if name in profiled else set()
+        assert true == {f"tdx_td_attributes_{name}", "tdx_td_attributes_septve_disable", *debug}
+
+
+def test_policies_see_every_enclaves_attributes_and_tokens_say_what_an_operator_allowed_by_name() -> None:
+    names = {"x-donjon-sgx-attributes", "x-donjon-sgx-einittoken-key", "x-donjon-sgx-provision-key"}
+    plain = stated(accepted(), Held())
+    assert {claim.type: claim.value for claim in plain.incoming if claim.type in names} == {
+        "x-donjon-sgx-attributes": "05000000000000000300000000000000",
+        "x-donjon-sgx-einittoken-key": False,
+        "x-donjon-sgx-provision-key": False,
+    }
+    assert not names & plain.said.keys()
+    gate = Acceptance(allow_einittoken_key=True, allow_provision_key=True, allow_attributes=8, allow_features=1 << 19)
+    for changes in ({"flags": 0x25}, {"flags": 0x15}, {"flags": 0xD}, {"xfrm": 0x80003}):
+        said = stated(accepted("v3 SGX", gate, **changes), Held()).said
+        assert names <= said.keys()
+        assert said["x-donjon-sgx-einittoken-key"] is (changes.get("flags") == 0x25)
 
 
 @pytest.mark.parametrize(("tee_tcb_svn", "expected"), [("0501", 0x0105), ("0d01", 269)])

@@ -14,6 +14,8 @@ from donjon.collateral.status import TcbStatus
 from donjon.errors import Misconfigured, Untrusted
 from donjon.simulation.intel.reports import SEPT_VE_DISABLE
 
+MIGRATABLE = 1 << 29
+SERVICE_TD = b"\x66" * 48
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 DEFAULT = Acceptance()
 DOCUMENTS = ("tcb_info", "qe_identity", "root_crl", "pck_crl")
@@ -104,6 +106,86 @@ def test_a_td_in_debug_mode(kind: str, bit: int) -> None:
 def test_a_td_without_sept_ve_disable(kind: str) -> None:
     """ATTRIBUTES without SEPT_VE_DISABLE. Refused by default. Clause 64."""
     assert refusals(kind, {"quote.body.attributes": 0}) == ["DJ266"]
+
+
+@pytest.mark.parametrize("kind", TDX)
+def test_a_td_that_its_host_may_migrate(kind: str) -> None:
+    """ATTRIBUTES.MIGRATABLE: its memory can be exported. Refused by default, allowed by name. TDX Module ABI, table 3.22."""
+    changes = {"quote.body.attributes": SEPT_VE_DISABLE | MIGRATABLE}
+    assert refusals(kind, changes) == ["DJ272"]
+    assert refusals(kind, changes, Acceptance(allow_migratable=True)) == []
+    assert refusals(kind, changes, Acceptance(service_tds=frozenset({SERVICE_TD}), allow_attributes=MIGRATABLE)) == ["DJ272"]
+
+
+def test_a_td_that_is_bound_to_a_service_td() -> None:
+    """MRSERVICETD of a service TD that the host chose. Refused by default; **that one** is allowed by name."""
+    changes = {"quote.body.mr_service_td": SERVICE_TD}
+    assert refusals("v5 TDX 1.5", changes) == ["DJ273"]
+    assert refusals("v5 TDX 1.5", changes, Acceptance(service_tds=frozenset({SERVICE_TD, bytes(48)}))) == []
+    assert refusals("v5 TDX 1.5", changes, Acceptance(service_tds=frozenset({SERVICE_TD[:-1] + b"\0"}))) == ["DJ273"]
+    assert refusals("v5 TDX 1.5", changes, Acceptance(allow_migratable=True)) == ["DJ273"]
+
+
+def test_a_td_that_may_migrate_by_a_service_td_of_its_hosts() -> None:
+    """Both at once, as a host sets them to take a TD's memory. Refused for both. Accepted where both are named."""
+    changes = {"quote.body.attributes": SEPT_VE_DISABLE | MIGRATABLE, "quote.body.mr_service_td": SERVICE_TD}
+    assert refusals("v5 TDX 1.5", changes) == ["DJ272", "DJ273"]
+    assert refusals("v5 TDX 1.5", changes, Acceptance(allow_migratable=True, service_tds=frozenset({SERVICE_TD}))) == []
+
+
+@pytest.mark.parametrize("bit", [8, 15, 16, 17, 20, 22, 23, 27, 32, 40, 62])
+def test_a_td_with_an_attribute_that_is_reserved_or_newer(bit: int) -> None:
+    """A bit of ATTRIBUTES that is judged by no name. Refused by default, allowed by naming the bit."""
+    changes = {"quote.body.attributes": SEPT_VE_DISABLE | 1 << bit}
+    assert refusals("v4 TDX 1.0", changes) == ["DJ274"]
+    assert refusals("v4 TDX 1.0", changes, Acceptance(allow_attributes=1 << bit)) == []
+    assert refusals("v4 TDX 1.0", changes, Acceptance(allow_attributes=1 << (bit + 1) % 64)) == ["DJ274"]
+
+
+@pytest.mark.parametrize("kind", TDX)
+@pytest.mark.parametrize("bit", [30, 31, 63])
+def test_a_td_with_an_attribute_that_takes_nothing_from_it(kind: str, bit: int) -> None:
+    """PKS, KL, PERFMON: for the TD's own use. Accepted, and told in its claims."""
+    assert refusals(kind, {"quote.body.attributes": SEPT_VE_DISABLE | 1 << bit}) == []
+
+
+@pytest.mark.parametrize("xfam", [0, 1, 2, 0x6, 0x20007, 0x803, 0x27, 0xE3, *(0x3 | 1 << bit for bit in (3, 13, 19, 63))])
+def test_a_td_with_features_that_no_module_gives(xfam: int) -> None:
+    """XFAM without x87 or SSE, with reserved bits, or with half a feature. Refused, or those bits left unjudged by name."""
+    assert refusals("v5 TDX 1.5", {"quote.body.xfam": xfam}) == ["DJ275"]
+    assert refusals("v5 TDX 1.5", {"quote.body.xfam": xfam}, Acceptance(allow_features=(1 << 64) - 1)) == []
+
+
+def test_an_enclave_that_lets_others_be_launched() -> None:
+    """ATTRIBUTES.EINITTOKENKEY. Refused by default, allowed by name. SDM volume 3D, "ATTRIBUTES"."""
+    assert refusals("v3 SGX", {"quote.body.flags": 0x25}) == ["DJ276"]
+    assert refusals("v3 SGX", {"quote.body.flags": 0x25}, Acceptance(allow_einittoken_key=True)) == []
+
+
+@pytest.mark.parametrize("bit", [3, 8, 9, 11, 48, 63])
+def test_an_enclave_with_a_reserved_flag(bit: int) -> None:
+    """A reserved bit of ATTRIBUTES.FLAGS. Refused by default, allowed by naming the bit."""
+    assert refusals("v3 SGX", {"quote.body.flags": 0x05 | 1 << bit}) == ["DJ274"]
+    assert refusals("v3 SGX", {"quote.body.flags": 0x05 | 1 << bit}, Acceptance(allow_attributes=1 << bit)) == []
+
+
+@pytest.mark.parametrize("flags", [0x45, 0x85, 0x405, 0x01])
+def test_an_enclave_with_a_flag_that_takes_nothing_from_it(flags: int) -> None:
+    """CET, KSS, AEXNOTIFY; 32 bits. Accepted, and told in its claims."""
+    assert refusals("v3 SGX", {"quote.body.flags": flags}) == []
+
+
+def test_an_enclave_that_was_never_initialised() -> None:
+    """FLAGS without INIT, whatever is allowed. Refused: EREPORT runs in no such enclave."""
+    assert refusals("v3 SGX", {"quote.body.flags": 0x04}) == ["DJ274"]
+    assert refusals("v3 SGX", {"quote.body.flags": 0x04}, Acceptance(allow_attributes=(1 << 64) - 1)) == ["DJ274"]
+
+
+@pytest.mark.parametrize("xfrm", [0, 2, 0x403, 0xB, 0x27, 0xE3, 0x80003])
+def test_an_enclave_with_features_that_no_processor_gives(xfrm: int) -> None:
+    """XFRM without x87 or SSE, with reserved bits, or with half a feature. Refused, or those bits left unjudged by name."""
+    assert refusals("v3 SGX", {"quote.body.xfrm": xfrm}) == ["DJ275"]
+    assert refusals("v3 SGX", {"quote.body.xfrm": xfrm}, Acceptance(allow_features=(1 << 64) - 1)) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,6 +146,9 @@ def test_verify_cannot_be_told_to_accept_a_terminal_status(status: str) -> None:
         (["--report-data", "0"], 2),
         (["--advisory", "CVE-1"], 2),
         (["--accept", "Fine"], 2),
+        (["--service-td", "66"], 2),
+        (["--allow-attributes", "DEBUG"], 2),
+        (["--allow-features", "16"], 2),
     ],
 )
 def test_verify_refuses_options_that_say_nothing(options: list[str], code: int) -> None:
@@ -187,6 +190,35 @@ def test_verify_holds_the_body_against_what_is_asked_for(valid: list[str]) -> No
     told = verdict(*valid, "--mrenclave", "00" * 32, "--mrsigner", "00" * 32, "--product-id", "9", "--min-svn", "9", code=1)
     assert codes(told) == ["DJ269"] * 4
     assert verdict(*valid, "--report-data", "", code=0)["acceptable"] is True
+
+
+def test_verify_refuses_a_td_that_can_be_taken_away_until_each_thing_is_named(tmp_path: Path) -> None:
+    service = "66" * 48
+    changes = {
+        "quote.body.attributes": 1 << 28 | 1 << 29 | 1 << 27 | 1 << 40,
+        "quote.body.mr_service_td": bytes.fromhex(service),
+        "quote.body.xfam": 0x80003,
+    }
+    asked = written(world("v5 TDX 1.5", changes), tmp_path)
+    told = verdict(*asked, code=1)
+    assert codes(told) == ["DJ272", "DJ273", "DJ274", "DJ275"]
+    assert "LASS, bit 40" in str(objects(told["reasons"])[2]["found"])
+    names = ["--allow-migratable", "--service-td", service, "--allow-attributes", "LASS", "--allow-attributes", f"{1 << 40:#x}"]
+    assert codes(verdict(*asked, *names, code=1)) == ["DJ275"]
+    assert verdict(*asked, *names, "--allow-features", "APX", code=0)["acceptable"] is True
+
+
+def test_verify_refuses_an_enclave_with_einittokenkey_until_it_is_named(tmp_path: Path) -> None:
+    asked = written(world("v3 SGX", {"quote.body.flags": 0x25}), tmp_path)
+    assert codes(verdict(*asked, code=1)) == ["DJ276"]
+    assert verdict(*asked, "--allow-einittoken-key", code=0)["acceptable"] is True
+
+
+def test_show_tells_attributes_by_name_and_what_has_none(tmp_path: Path) -> None:
+    written(world("v5 TDX 1.5", {"quote.body.attributes": 1 << 29 | 1 << 40, "quote.body.xfam": 0}), tmp_path)
+    told = run("show", tmp_path / "quote").stdout
+    for line in ("migratable: yes", "unknown_attributes: bit 40", "impossible_features: without x87 and SSE"):
+        assert line in told
 
 
 def test_verify_tells_people_in_one_line_a_quote_and_one_a_reason(valid: list[str]) -> None:

@@ -111,7 +111,8 @@ def test_a_gate_is_what_its_table_says() -> None:
         'accept = ["OutOfDate", "ConfigurationNeeded"]\nadvisory = ["INTEL-SA-00615", "INTEL-SA-00289@2027-01-31"]\n'
         'min-evaluation = 17\nmin-tcb-date = 2024-03-13\ngrace = "30d"\nstaleness = "12h"\nallow-debug = true\n'
         "allow-provision-key = true\nallow-sept-ve = true\nallow-mixed-evaluations = true\nrefuse-smt = true\n"
-        "refuse-cached-keys = true\nrefuse-dynamic-platform = true\n"
+        "refuse-cached-keys = true\nrefuse-dynamic-platform = true\nallow-einittoken-key = true\nallow-migratable = true\n"
+        f'service-td = ["{"66" * 48}"]\nallow-attributes = ["LASS", "0x100"]\nallow-features = ["0x10"]\n'
     )
     assert faults == []
     assert found == Acceptance(
@@ -123,7 +124,12 @@ def test_a_gate_is_what_its_table_says() -> None:
         staleness=timedelta(hours=12),
         allow_debug=True,
         allow_provision_key=True,
+        allow_einittoken_key=True,
         allow_sept_ve=True,
+        allow_migratable=True,
+        service_tds=frozenset({b"\x66" * 48}),
+        allow_attributes=1 << 27 | 0x100,
+        allow_features=0x10,
         allow_mixed_evaluations=True,
         allow_dynamic_platform=False,
         allow_cached_keys=False,
@@ -147,6 +153,11 @@ def test_a_gate_is_what_its_table_says() -> None:
         ('grace = "731d"', "grace to 730"),
         ('allow-debug = "true"', "true or false"),
         ("refuse-smt = 1", "true or false"),
+        ("allow-migratable = 1", "true or false"),
+        ('service-td = ["66"]', "96 hexadecimal digits"),
+        (f'service-td = "{"66" * 48}"', "a list of texts"),
+        ('allow-attributes = ["DEBUG"]', "ICSSD, SERVTD_EXT, LASS, TPA, or bits in hexadecimal"),
+        ("allow-features = [16]", "a list of texts"),
         ("allow-everything = true", "no such setting"),
     ],
 )

@@ -12,12 +12,14 @@ from donjon.attestation.verify import VerifiedQuote
 from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.errors import Misconfigured
 from donjon.findings import Finding, Severity
+from donjon.sgx import attributes
 from donjon.sgx.report import ReportBody
-from donjon.sgx.td import TdReport
+from donjon.sgx.td import TdReport, TdReport15
 
 MAX_STALENESS = timedelta(days=90)
 MAX_GRACE = timedelta(days=730)
 REPORT_DATA = 64  # bytes
+SERVICE_TD = 48  # bytes
 
 _STRICT = frozenset({TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED})
 
@@ -46,7 +48,12 @@ class Acceptance:
     staleness: timedelta = timedelta(0)  # how long after its nextUpdate a document is accepted, at most `MAX_STALENESS`
     allow_debug: bool = False
     allow_provision_key: bool = False
+    allow_einittoken_key: bool = False
     allow_sept_ve: bool = False  # a TD without SEPT_VE_DISABLE
+    allow_migratable: bool = False
+    service_tds: frozenset[bytes] = frozenset()  # a TD may be bound to one of these
+    allow_attributes: int = 0  # bits of ATTRIBUTES, reserved or newer, that a body may have
+    allow_features: int = 0  # bits of XFAM or XFRM that are not judged
     allow_mixed_evaluations: bool = False
     allow_dynamic_platform: bool = True
     allow_cached_keys: bool = True
@@ -62,6 +69,8 @@ class Acceptance:
             raise Misconfigured(
                 "DJ271", f"acceptance: staleness to {MAX_STALENESS.days} days and grace to {MAX_GRACE.days} days, none below 0"
             )
+        if wrong := [each for each in self.service_tds if len(each) != SERVICE_TD]:
+            raise Misconfigured("DJ271", f"acceptance: service TD of {len(wrong[0])} bytes, expected {SERVICE_TD}")
         if self.expected.report_data is not None and len(self.expected.report_data) > REPORT_DATA:
             raise Misconfigured(
                 "DJ271", f"acceptance: report data of {len(self.expected.report_data)} bytes, expected at most {REPORT_DATA}"
@@ -163,20 +172,54 @@ def _validity(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Findi
             yield _no("DJ264", name, past, "what has been found since is not in it", "fetch the collateral again")
 
 
-def _attributes(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
-    body = verified.quote.body
-    if body.debug and not acceptance.allow_debug:
+def _debug(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+    if verified.quote.body.debug and not acceptance.allow_debug:
         yield _no(
             "DJ263", verified.quote.tee, "in debug mode", "its host can read and change it", "build and start it without debug"
         )
-    if isinstance(body, TdReport):
-        if not body.sept_ve_disable and not acceptance.allow_sept_ve:
-            why = "its host can make it run an exception handler on pages that it takes away"
-            yield _no("DJ266", "TDX", "without SEPT_VE_DISABLE", why, "start the TD with the attribute")
-    elif body.provision_key and not acceptance.allow_provision_key:
+
+
+def _trust_domain(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+    body = verified.quote.body
+    if not isinstance(body, TdReport):
+        return
+    if not body.sept_ve_disable and not acceptance.allow_sept_ve:
+        why = "its host can make it run an exception handler on pages that it takes away"
+        yield _no("DJ266", "TDX", "without SEPT_VE_DISABLE", why, "start the TD with the attribute")
+    if body.migratable and not acceptance.allow_migratable:
+        why = "its host can have its memory exported to a service TD that the host chose"
+        yield _no("DJ272", "TDX", "MIGRATABLE", why, "start the TD without the attribute, or allow it by --allow-migratable")
+    if isinstance(body, TdReport15) and any(body.mr_service_td) and body.mr_service_td not in acceptance.service_tds:
+        why, told = "a service TD has a hold on it, and its host chose which", body.mr_service_td.hex()
+        yield _no("DJ273", "TDX", f"service TD {told}", why, f"start the TD without one, or name it by --service-td {told}")
+
+
+def _enclave(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+    body = verified.quote.body
+    if not isinstance(body, ReportBody):
+        return
+    if not body.initialised:
+        why = "only an enclave that was initialised can have a report"
+        yield _no("DJ274", "SGX", "ATTRIBUTES without INIT", why, "ask whoever made the quote: no processor did")
+    if body.provision_key and not acceptance.allow_provision_key:
         yield _no(
             "DJ265", "SGX", "with PROVISIONKEY", "it can name its platform for ever", "build the enclave without the attribute"
         )
+    if body.einittoken_key and not acceptance.allow_einittoken_key:
+        do = "build the enclave without the attribute, or allow it by --allow-einittoken-key"
+        yield _no("DJ276", "SGX", "with EINITTOKENKEY", "it can let other enclaves be launched", do)
+
+
+def _reserved(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+    """What is judged by no name: bits of later documents, and what no processor does today."""
+    tee, body = verified.quote.tee, verified.quote.body
+    if foreign := attributes.foreign(body, acceptance.allow_attributes):
+        told = f"ATTRIBUTES have {attributes.names(foreign)}"
+        yield _no("DJ274", tee, told, "nothing here knows what that does to it", f"allow it by --allow-attributes {foreign:#x}")
+    for wrong in attributes.impossible_features(body, acceptance.allow_features):
+        name = "XFAM" if isinstance(body, TdReport) else "XFRM"
+        do = "ask its vendor; bits can be left unjudged by --allow-features 0x…"
+        yield _no("DJ275", tee, f"{name} {wrong}", "no processor of today starts it so", do)
 
 
 def _platform(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
@@ -216,7 +259,10 @@ _CHECKS: tuple[Callable[[VerifiedQuote, Acceptance], Iterator[Finding]], ...] = 
     _evaluation,
     _date,
     _validity,
-    _attributes,
+    _debug,
+    _trust_domain,
+    _enclave,
+    _reserved,
     _platform,
     _expected,
 )

@@ -1,7 +1,8 @@
 """What the service says of an accepted quote: names, types and values as Microsoft Azure Attestation's tokens have them.
 
 Left out is what only Azure can say of its own machines (x-ms-compliance-status). Sources: "Claim sets" and "Azure Attestation EAT
-profile for TDX" of its documentation; the recorded exchanges of azure-security-attestation 1.0.0.
+profile for TDX" of its documentation; the recorded exchanges of azure-security-attestation 1.0.0. What those do not name of a
+trust domain (migratable, mrservicetd, …) has Open Enclave's names, whose verifier that service uses; of enclaves, our own.
 """
 
 import base64
@@ -14,8 +15,9 @@ from donjon.collateral.fingerprints import Fingerprints
 from donjon.kube.json import Json, JsonObject
 from donjon.pki.intel import INTEL
 from donjon.policy.claims import Claim, Issuer, compact
+from donjon.sgx import attributes
 from donjon.sgx.report import ReportBody
-from donjon.sgx.td import TdReport
+from donjon.sgx.td import TdReport, TdReport15
 
 SIMULATED = "x-donjon-simulated"
 """Said, and true, of every platform whose root is not Intel's."""
@@ -54,10 +56,13 @@ def state(bound: BoundQuote, submitted: bytes) -> Statement:
         scalars[SIMULATED] = True
     runtime = _parsed(bound.held)
     collateral = _collateral(verified, submitted) if isinstance(body, ReportBody) else {}
+    seen = _attributes(body)
+    if _unusual(body):
+        scalars |= seen
     said = {**scalars, **collateral, **_opaque(bound.held), **runtime}
     if bound.held.nonce is not None:
         said["nonce"] = bound.held.nonce
-    return Statement(bound=bound, incoming=_incoming(scalars, runtime), said=said, simulated=simulated)
+    return Statement(bound=bound, incoming=_incoming({**scalars, **seen}, runtime), said=said, simulated=simulated)
 
 
 def _sgx(body: ReportBody) -> JsonObject:
@@ -80,8 +85,27 @@ def _sgx(body: ReportBody) -> JsonObject:
     return said
 
 
-def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
+def _attributes(body: ReportBody | TdReport) -> JsonObject:
+    """What policies see of an enclave's attributes; FLAGS and XFRM together as the report has them."""
+    if isinstance(body, TdReport):
+        return {}
     return {
+        "x-donjon-sgx-attributes": body.attributes.hex(),
+        "x-donjon-sgx-einittoken-key": body.einittoken_key,
+        "x-donjon-sgx-provision-key": body.provision_key,
+    }
+
+
+def _unusual(body: ReportBody | TdReport) -> bool:
+    """Whether an enclave has what is accepted only where its operator says so by name: tokens of others are Microsoft's own."""
+    if isinstance(body, TdReport):
+        return False
+    odd = bool(attributes.foreign(body, 0)) or any(attributes.impossible_features(body, 0))
+    return odd or body.einittoken_key or body.provision_key
+
+
+def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
+    said: JsonObject = {
         "attester_tcb_status": str(verified.tcb.status),
         "dbgstat": _DEBUG[body.debug],
         "eat_profile": _EAT_PROFILE,
@@ -101,14 +125,25 @@ def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
         "tdx_seamsvn": int.from_bytes(body.tee_tcb_svn[:2], "little"),  # Minor and major number of the module.
         "tdx_td_attributes": body.td_attributes.hex(),
         "tdx_td_attributes_debug": body.debug,
+        "tdx_td_attributes_hgs_plus_prof": body.hgs_plus_prof,
+        "tdx_td_attributes_icssd": body.icssd,
         "tdx_td_attributes_key_locker": body.key_locker,
+        "tdx_td_attributes_lass": body.lass,
+        "tdx_td_attributes_migratable": body.migratable,
+        "tdx_td_attributes_perf_prof": body.perf_prof,
         "tdx_td_attributes_perfmon": body.perfmon,
+        "tdx_td_attributes_pmt_prof": body.pmt_prof,
         "tdx_td_attributes_protection_keys": body.protection_keys,
         "tdx_td_attributes_septve_disable": body.sept_ve_disable,
+        "tdx_td_attributes_servtd_ext": body.servtd_ext,
+        "tdx_td_attributes_tpa": body.tpa,
         "tdx_tee_tcb_svn": body.tee_tcb_svn.hex(),
         "tdx_xfam": body.xfam.hex(),
         "x-ms-attestation-type": "tdxvm",
     }
+    if isinstance(body, TdReport15):
+        said |= {"tdx_mrservicetd": body.mr_service_td.hex(), "tdx_tee_tcb_svn_2": body.tee_tcb_svn_2.hex()}
+    return said
 
 
 def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:

@@ -8,7 +8,10 @@ from dataclasses import fields
 from donjon.attestation.quote import V3, Quote
 from donjon.kube.json import Json, JsonObject
 from donjon.pki.pck import Flags, PckPlatform
+from donjon.sgx import attributes
 from donjon.sgx.layout import Flag, Layout, Octets
+from donjon.sgx.report import ReportBody
+from donjon.sgx.td import TdReport
 
 
 def describe(quote: Quote) -> JsonObject:
@@ -38,7 +41,17 @@ def body(report: Layout) -> JsonObject:
     ]
     found: JsonObject = {name: _json(getattr(report, name)) for name in names}
     debug: Json = bool(getattr(report, "debug", False))
-    return {**found, "debug": debug}
+    return {**found, "debug": debug, **_odd(report)}
+
+
+def _odd(report: Layout) -> JsonObject:
+    """What stands in attributes and features that has no name here, or that no processor makes."""
+    if not isinstance(report, ReportBody | TdReport):
+        return {}
+    return {
+        "unknown_attributes": attributes.names(attributes.foreign(report, 0)),
+        "impossible_features": "; ".join(attributes.impossible_features(report, 0)),
+    }
 
 
 def platform(of: PckPlatform) -> JsonObject:

@@ -15,6 +15,7 @@ import click
 from donjon.cli.durations import parsed
 from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.errors import Misconfigured
+from donjon.sgx import attributes, td
 
 _ADVISORY = re.compile(r"(?P<name>INTEL-SA-\d{5})(?:@(?P<until>.+))?", re.ASCII)
 
@@ -31,7 +32,12 @@ class Options(TypedDict):
     accepted: tuple[str, ...]
     allow_debug: bool
     allow_provision_key: bool
+    allow_einittoken_key: bool
     allow_sept_ve: bool
+    allow_migratable: bool
+    service_tds: frozenset[bytes]
+    allow_attributes: int
+    allow_features: int
     allow_mixed_evaluations: bool
     refuse_dynamic_platform: bool
     refuse_cached_keys: bool
@@ -77,6 +83,23 @@ def _octets(_: click.Context, __: click.Parameter, given: Iterable[str]) -> froz
         return frozenset(bytes.fromhex(text) for text in given)
     except ValueError as error:
         raise click.BadParameter("expected hexadecimal") from error
+
+
+def _service_tds(_: click.Context, __: click.Parameter, given: Iterable[str]) -> frozenset[bytes]:
+    try:
+        return frozenset(map(td.service_td, given))
+    except ValueError as error:
+        raise click.BadParameter(f"expected {error}") from error
+
+
+def _mask(known: Mapping[str, int]) -> Callable[[click.Context, click.Parameter, Iterable[str]], int]:
+    def mask(_: click.Context, __: click.Parameter, given: Iterable[str]) -> int:
+        try:
+            return attributes.mask(given, known)
+        except ValueError as error:
+            raise click.BadParameter(f"expected {error}") from error
+
+    return mask
 
 
 def _report_data(_: click.Context, __: click.Parameter, text: str | None) -> bytes | None:
@@ -132,7 +155,31 @@ _RULES: tuple[Callable[[F], F], ...] = (
     ),
     click.option("--allow-debug", is_flag=True, help="Accept an enclave or a TD whose memory is no secret."),
     click.option("--allow-provision-key", is_flag=True, help="Accept an enclave with PROVISIONKEY."),
+    click.option("--allow-einittoken-key", is_flag=True, help="Accept an enclave with EINITTOKENKEY."),
     click.option("--allow-sept-ve", is_flag=True, help="Accept a TD without SEPT_VE_DISABLE."),
+    click.option("--allow-migratable", is_flag=True, help="Accept a TD whose memory may be exported (MIGRATABLE)."),
+    click.option(
+        "--service-td",
+        "service_tds",
+        multiple=True,
+        callback=_service_tds,
+        metavar="HEX",
+        help="Accept a TD that is bound to this service TD; repeated: to one of these.",
+    ),
+    click.option(
+        "--allow-attributes",
+        multiple=True,
+        callback=_mask(attributes.NEW_ATTRIBUTES),
+        metavar="NAME|0xBITS",
+        help=f"Accept these bits of ATTRIBUTES, reserved or one of {', '.join(attributes.NEW_ATTRIBUTES)}; may be repeated.",
+    ),
+    click.option(
+        "--allow-features",
+        multiple=True,
+        callback=_mask(attributes.NEW_FEATURES),
+        metavar="NAME|0xBITS",
+        help="Do not judge these bits of XFAM or XFRM; may be repeated.",
+    ),
     click.option("--allow-mixed-evaluations", is_flag=True, help="Accept TCB info and identity of two TCB recoveries."),
     click.option("--refuse-dynamic-platform", is_flag=True, help="Refuse platforms to which packages can be added."),
     click.option("--refuse-cached-keys", is_flag=True, help="Refuse platforms whose keys Intel keeps."),

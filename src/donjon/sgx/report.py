@@ -33,5 +33,7 @@ class ReportBody(Layout):
     debug = Flag(_ATTRIBUTES, 1)  # DEBUG: its memory can be read and written from outside
     mode64bit = Flag(_ATTRIBUTES, 2)
     provision_key = Flag(_ATTRIBUTES, 4)  # PROVISIONKEY: it can derive a key that names the platform for ever
-    einittoken_key = Flag(_ATTRIBUTES, 5)
+    einittoken_key = Flag(_ATTRIBUTES, 5)  # EINITTOKENKEY: it can let enclaves be launched
+    cet = Flag(_ATTRIBUTES, 6)  # control-flow enforcement
     kss = Flag(_ATTRIBUTES, 7)  # key separation and sharing
+    aex_notify = Flag(_ATTRIBUTES, 10)  # told of asynchronous exits

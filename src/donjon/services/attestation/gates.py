@@ -11,6 +11,7 @@ from donjon.collateral.status import TcbStatus
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.errors import Misconfigured
 from donjon.kube.durations import duration
+from donjon.sgx import attributes, td
 
 _ADVISORY = re.compile(r"(?P<name>INTEL-SA-\d{5})(?:@(?P<until>\d{4}-\d{2}-\d{2}))?", re.ASCII)
 
@@ -57,6 +58,18 @@ def _texts(said: object) -> list[str]:
     return said
 
 
+def _service_tds(said: object) -> frozenset[bytes]:
+    return frozenset(map(td.service_td, _texts(said)))
+
+
+def _attributes(said: object) -> int:
+    return attributes.mask(_texts(said), attributes.NEW_ATTRIBUTES)
+
+
+def _features(said: object) -> int:
+    return attributes.mask(_texts(said), attributes.NEW_FEATURES)
+
+
 def _number(said: object) -> int:
     if not isinstance(said, int) or isinstance(said, bool) or not 0 < said <= MAX_EVALUATION:
         raise ValueError("a TCB evaluation data number")
@@ -94,7 +107,12 @@ _SETTINGS: Mapping[str, tuple[str, Reader]] = {
     "staleness": ("staleness", _duration),
     "allow-debug": ("allow_debug", _switch),
     "allow-provision-key": ("allow_provision_key", _switch),
+    "allow-einittoken-key": ("allow_einittoken_key", _switch),
     "allow-sept-ve": ("allow_sept_ve", _switch),
+    "allow-migratable": ("allow_migratable", _switch),
+    "service-td": ("service_tds", _service_tds),
+    "allow-attributes": ("allow_attributes", _attributes),
+    "allow-features": ("allow_features", _features),
     "allow-mixed-evaluations": ("allow_mixed_evaluations", _switch),
     "refuse-dynamic-platform": ("allow_dynamic_platform", _refusing),
     "refuse-cached-keys": ("allow_cached_keys", _refusing),
