@@ -123,6 +123,10 @@ CASES: dict[str, tuple[Making, str]] = {
         lambda: token(json.dumps({"policyCertificate": {"x5c": x5c(certificate("mallory"))}}).encode()),
         "DJ446",
     ),
+    "a body with its policy twice": (
+        lambda: token(json.dumps({**json.loads(body()), "attestationPolicy": ""}).encode()),
+        "DJ446",
+    ),
     "a body with more": (lambda: token(json.dumps({**json.loads(body()), "more": 1}).encode()), "DJ446"),
     "a policy that is no base64url": (lambda: token(json.dumps({"AttestationPolicy": attackers.TEXT}).encode()), "DJ440"),
     "a policy that is none": (lambda: token(body("permit();")), "DJ400"),

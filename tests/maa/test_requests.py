@@ -79,7 +79,13 @@ def test_what_stands_beside_the_evidence_is_read() -> None:
         (asked(runtime_data=data()), SGX, "DJ450"),
         (asked("report"), SGX, "DJ450"),
         (asked(runtimeData={**data(), "more": 1}), SGX, "DJ450"),
-        (asked(runtimeData=data(kind="binary")), SGX, "DJ450"),
+        (asked(runtimeData=data(kind="Bytes")), SGX, "DJ450"),
+        (asked(runtimeData=data(kind="ınary")), SGX, "DJ450"),
+        (asked(Quote="AAAA"), SGX, "DJ450"),
+        (asked(runtimeData=None, RUNTIMEDATA=None), SGX, "DJ450"),
+        (asked(runtimeData={**data(), "DATA": "AAAA"}), SGX, "DJ450"),
+        (json.dumps({"quot\u212a": written(quoted())}).encode(), SGX, "DJ450"),
+        (asked(nonce=None, nönce=None), SGX, "DJ450"),
         (asked(runtimeData={"dataType": "JSON"}), SGX, "DJ211"),
         (asked(runtimeData="text"), SGX, "DJ211"),
         (asked(runtimeData=data(b"[1]")), SGX, "DJ210"),
@@ -108,11 +114,52 @@ def test_a_body_that_is_not_what_the_route_takes_is_refused(body: bytes, kind: A
     assert refused.value.code == code
 
 
+OLD_SAMPLE: JsonObject = {
+    "Quote": written(quoted()),
+    "RuntimeData": {"Data": written(DATA), "DataType": "Binary"},
+    "InittimeData": None,
+    "DraftPolicyForAttestation": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (OLD_SAMPLE, SGX),
+        ({"Quote": written(quoted())}, SGX),
+        ({"QUOTE": written(quoted()), "runtimedata": data(kind="BINARY"), "NONCE": None}, SGX),
+        ({"Report": written(report()), "RunTimeData": data(kind="json")}, OE),
+        ({"Quote": written(quoted("v4 TDX 1.0")), "runtimeData": {"DATATYPE": "Json", "DATA": written(DATA)}}, TDX),
+    ],
+)
+def test_names_and_enumerations_are_read_in_any_case(content: JsonObject, kind: AttestationType) -> None:
+    said = {name.lower(): value for name, value in content.items()}
+    found = requests.attest(json.dumps(content).encode(), kind)
+    assert found.submitted == requests.octets(str(said.get("quote") or said.get("report")), "evidence")
+    assert (found.held.runtime is None) == (said.get("runtimedata") is None)
+    assert found.held.runtime is None or found.held.runtime.raw == DATA
+    assert (found.held.initial, found.held.nonce, found.draft) == (None, None, None)
+
+
+def test_all_unknown_members_are_named_in_one_refusal() -> None:
+    body = asked(runtimeData={**data(), "more": 1}, runtime_data=None, initTimeData={"datum": ""}, Report="AAAA")
+    with pytest.raises(Malformed, match=r"runtimeData\.more, runtime_data, initTimeData\.datum, Report, expected") as refused:
+        requests.attest(body, SGX)
+    assert refused.value.code == "DJ450"
+
+
+def test_of_very_many_unknown_members_the_refusal_stays_short() -> None:
+    with pytest.raises(Malformed, match=r"m0, m1, .*, m15 and 49984 more, expected") as refused:
+        requests.attest(json.dumps({f"m{number}": 0 for number in range(50_000)}).encode(), SGX)
+    assert len(str(refused.value)) < 1000
+
+
 @pytest.mark.parametrize("change", Change)
 def test_a_certificate_token_stands_where_its_version_says(change: Change) -> None:
     older, newer = json.dumps("a.b.c").encode(), json.dumps({change.value: "a.b.c"}).encode()
     assert requests.certificate_token(older, Version.V2020_10_01, change) == "a.b.c"
     assert requests.certificate_token(newer, Version.V2025_06_01, change) == "a.b.c"
+    assert requests.certificate_token(newer.replace(b"policy", b"Policy"), Version.V2025_06_01, change) == "a.b.c"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +169,7 @@ def test_a_certificate_token_stands_where_its_version_says(change: Change) -> No
         (b'"a.b.c"', Version.V2025_06_01, "DJ210"),
         (b'{"policyCertificateToRemove": "a.b.c"}', Version.V2025_06_01, "DJ450"),
         (b'{"policyCertificateToAdd": 5}', Version.V2025_06_01, "DJ211"),
+        (b'{"policyCertificateToAdd": "a.b.c", "PolicyCertificateToAdd": "a.b.c"}', Version.V2025_06_01, "DJ450"),
         (b"a.b.c", Version.V2020_10_01, "DJ450"),
         (b"[" * 100_000, Version.V2020_10_01, "DJ450"),
         (b" " * (requests.MAX_BODY + 1), Version.V2020_10_01, "DJ450"),

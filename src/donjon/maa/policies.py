@@ -13,7 +13,7 @@ from donjon.attestation.appraise import PolicyInForce, check_configuration
 from donjon.collateral import documents
 from donjon.errors import Malformed, Untrusted
 from donjon.kube.json import JsonObject
-from donjon.maa import jws
+from donjon.maa import jws, names
 from donjon.maa.certificates import jwk, short_jwk
 from donjon.maa.instances import Trust, authorised
 from donjon.maa.jws import Jws
@@ -146,8 +146,10 @@ def shown(token: PolicyToken | None) -> JsonObject:
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
-    body = documents.parse(token.payload, token.subject, jws.MAX_TOKEN) if token.payload else None
-    if body is None or body.content.keys() != {BODY}:
+    if not token.payload:
+        raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
+    body = names.canonical(documents.parse(token.payload, token.subject, jws.MAX_TOKEN), {BODY: ()}, "DJ446")
+    if not body.content:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     encoded = body.text(BODY)
     policy = parsing.parse(parsing.decoded(jws.octets(encoded, token.subject)))

@@ -1,4 +1,7 @@
-"""Bodies of requests: bytes to values, once. What is not known is refused, so that no misspelt member is silently left out."""
+"""Bodies of requests: bytes to values, once.
+
+Names are read in any case; what is not known is refused, so that no misspelt member is silently left out.
+"""
 
 import binascii
 import json
@@ -13,6 +16,8 @@ from donjon.collateral import documents
 from donjon.collateral.documents import Members
 from donjon.errors import Malformed
 from donjon.kube.json import Json
+from donjon.maa import names
+from donjon.maa.names import Shape
 from donjon.maa.versions import CERTIFICATE_OBJECTS, AttestationType, Version
 from donjon.policy.faults import shown
 from donjon.sgx.platform import Tee
@@ -28,7 +33,15 @@ _KINDS = {
     AttestationType.TDX_VM: ("quote", Tee.TDX),
 }
 """Of each type the member with the evidence, and of what that is."""
-_BESIDE = ("runtimeData", "initTimeData", "draftPolicyForAttestation", "nonce")
+_DATA = ("data", "dataType")
+_BESIDE: Shape = {"runtimeData": _DATA, "initTimeData": _DATA, "draftPolicyForAttestation": (), "nonce": ()}
+
+
+class DataType(StrEnum):
+    """As what data beside the evidence are read."""
+
+    BINARY = "Binary"
+    JSON = "JSON"
 
 
 class Change(StrEnum):
@@ -53,8 +66,7 @@ def attest(body: bytes, kind: AttestationType) -> AttestRequest:
     if kind not in _KINDS:
         raise Malformed("DJ452", f"attestation type: {kind} is not attested here, expected one of {', '.join(sorted(_KINDS))}")
     name, tee = _KINDS[kind]
-    request = documents.parse(body, "request", MAX_BODY)
-    _check_members(request, (name, *_BESIDE))
+    request = names.canonical(documents.parse(body, "request", MAX_BODY), {name: (), **_BESIDE}, "DJ450")
     submitted = octets(request.text(name), name)
     quote = _quote(submitted, kind)
     if quote.tee is not tee:
@@ -77,8 +89,7 @@ def certificate_token(body: bytes, version: Version, change: Change) -> str:
     """The token that asks for that change; raises `Malformed` DJ210, DJ211 or DJ450."""
     if version in CERTIFICATE_OBJECTS:
         request = documents.parse(body, "request", MAX_BODY)
-        _check_members(request, (change.value,))
-        return request.text(change.value)
+        return names.canonical(request, {change.value: ()}, "DJ450").text(change.value)
     return _string(body)
 
 
@@ -107,24 +118,18 @@ def _data(request: Members, name: str) -> Data | None:
     if request.content.get(name) is None:
         return None
     member = request.member(name)
-    _check_members(member, ("data", "dataType"))
-    raw = octets(member.text("data"), f"{name}.data")
-    match member.text("dataType"):
-        case "Binary":
+    raw, said = octets(member.text("data"), f"{name}.data"), member.text("dataType")
+    match names.choice(said, DataType):
+        case DataType.BINARY:
             return binding.binary(raw, name)
-        case "JSON":
+        case DataType.JSON:
             return binding.json(raw, name)
-        case other:
-            raise Malformed("DJ450", f"{name}.dataType: {shown(other)}, expected Binary or JSON")
+        case None:
+            raise Malformed("DJ450", f"{name}.dataType: {shown(said)}, expected {' or '.join(DataType)}")
 
 
 def _optional(request: Members, name: str) -> str | None:
     return None if request.content.get(name) is None else request.text(name)
-
-
-def _check_members(of: Members, known: tuple[str, ...]) -> None:
-    if unknown := sorted(of.content.keys() - set(known)):
-        raise Malformed("DJ450", f"{of.subject}: member {shown(unknown[0])}, expected none but {', '.join(known)}")
 
 
 def _string(body: bytes) -> str:

@@ -11,7 +11,7 @@ from donjon.attestation.binding import MAX_DATA, MAX_NONCE
 from donjon.kube.json import Json, JsonObject
 from donjon.maa.jws import MAX_TOKEN
 from donjon.maa.refusals import Code
-from donjon.maa.requests import MAX_BODY, Change
+from donjon.maa.requests import MAX_BODY, Change, DataType
 from donjon.maa.versions import ATTESTED, TCB_BASELINES, AttestationType, Version
 from donjon.policy.parsing import MAX_SIZE
 
@@ -24,6 +24,12 @@ _EVIDENCE = {AttestationType.OPEN_ENCLAVE: "report"}
 _BASE64 = r"^([A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}$"
 _JWT = r"^[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$"
 
+_DESCRIPTION = (
+    "Attests SGX enclaves and TDX trust domains. Errors carry the code of `donjon explain` in brackets. Names of members and "
+    "enumerations are read in any case; a name that stands twice, in whatever case, is refused. "
+    "Every answer has `x-ms-request-id`: a request's own `x-ms-client-request-id` where it has one."
+)
+
 
 def description(issuer: str) -> JsonObject:
     """Of the instance with that issuer."""
@@ -32,7 +38,7 @@ def description(issuer: str) -> JsonObject:
         "info": {
             "title": "Donjon, as Microsoft Azure Attestation",
             "version": __version__,
-            "description": "Attests SGX enclaves and TDX trust domains. Errors carry the code of `donjon explain` in brackets.",
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": issuer}],
@@ -129,7 +135,7 @@ def _schemas() -> JsonObject:
             "isSelectedTcb": {"type": "boolean"},
         }
     )
-    data: JsonObject = {"data": _ref("Base64"), "dataType": {"type": "string", "enum": ["Binary", "JSON"]}}
+    data: JsonObject = {"data": _ref("Base64"), "dataType": {"type": "string", "enum": [*map(str, DataType)]}}
     return {
         **attested,
         "Refused": {"type": "object"},
