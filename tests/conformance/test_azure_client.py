@@ -156,11 +156,11 @@ def test_a_saved_token_is_checked_without_the_service(service: Service) -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_get_policy(service: Service, form: str, kind: AttestationType) -> None:
-    """Where none was set: what applies, or nothing where nothing is attested."""
+    """Where none was set: what applies, which permits nothing where nothing is attested."""
 
     async def story(both: Clients) -> None:
         policy, token = await both.administer("get_policy", kind)
-        assert policy == ("" if kind is AttestationType.TPM else policies.SGX_DEFAULT)
+        assert policy == (policies.NOTHING_PERMITTED if kind is AttestationType.TPM else policies.SGX_DEFAULT)
         assert token.issuer == f"{REAL_HOST}/shared"
 
     told(service, form, "shared", story)

@@ -107,7 +107,8 @@ def test_a_recorded_request_is_answered_as_recorded(service: Service, exchange: 
             assert differing(ours, others) == HASHES_DIFFER.keys()
         assert mine["x-donjon-judged-at"] == vectors.cases()[675]["time"]
     else:
-        assert differing(mine, theirs) == DIFFERS.keys()
+        unread = theirs.get("x-ms-policy") == policies.NO_POLICY  # Microsoft's own JavaScript client cannot read that.
+        assert differing(mine, theirs) == DIFFERS.keys() | ({"x-ms-policy"} if unread else set())
     assert mine["iss"] == f"{REAL_HOST}/{name(exchange)}"
     header = claims(answer, 0)
     assert header.keys() == exchange.header.keys()

@@ -45,6 +45,7 @@ class Event:
     codes: tuple[str, ...] = ()  # every reason of a no
     facts: Mapping[str, str] = field(default_factory=dict)
     trace: Json = None  # how the policy came to its answer
+    request: str = ""  # the name of the request, which its caller may have chosen
 
 
 def encode(event: Event) -> bytes:
@@ -57,6 +58,7 @@ def encode(event: Event) -> bytes:
         "codes": list(dict.fromkeys(event.codes)),
         "facts": {name: _cut(text) for name, text in event.facts.items()},
         "trace": event.trace,
+        **({"request": _cut(event.request)} if event.request else {}),
     }
     encoded = _encoded(content)
     return encoded if len(encoded) <= MAX_TRACE else _encoded({**content, "trace": _traced(event.trace)})

@@ -24,7 +24,7 @@ from donjon.policy.syntax import Policy
 
 BODY = "AttestationPolicy"
 NO_POLICY = f"{jws.UNSECURED}.."
-"""The token without a body: what resets a policy, and what is shown where there is none."""
+"""The token without a body, which resets a policy."""
 
 _SUBJECT = "policy token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
@@ -47,6 +47,11 @@ SGX_DEFAULT = (
 """What the recorded service applied where no policy was set; the operator's gate stands under it."""
 
 TDX_DEFAULT = "version=1.0;authorizationrules{=> permit();};issuancerules{};"
+
+NOTHING_PERMITTED = "version=1.0;authorizationrules{=> deny();};issuancerules{};"
+"""What is shown of a type that is not attested here and has no policy.
+
+Microsoft's service shows a token without a body, which its JavaScript client cannot read."""
 
 DEFAULTS = {
     AttestationType.SGX_ENCLAVE: SGX_DEFAULT,
@@ -142,7 +147,7 @@ def was_reset() -> JsonObject:
 
 def shown(token: PolicyToken | None) -> JsonObject:
     """The claims of the answer to who asks for a policy."""
-    return {"x-ms-policy": NO_POLICY if token is None else token.text}
+    return {"x-ms-policy": unsecured(NOTHING_PERMITTED) if token is None else token.text}
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:

@@ -3,7 +3,12 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+
+_ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
 
 
 class _JsonLines(logging.Formatter):
@@ -28,6 +33,17 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+@contextmanager
+def about(**fields: str) -> Iterator[None]:
+    """Until the end of the block every line that `say` writes has these fields, too, in whatever task or thread it begins."""
+    before = _ABOUT.set({**(_ABOUT.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(before)
+
+
 def say(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """One structured line: what happened, and those of its fields that say something."""
-    logger.log(level, event, extra={"fields": {name: value for name, value in fields.items() if value is not None}})
+    told = {name: value for name, value in {**fields, **(_ABOUT.get() or {})}.items() if value is not None}
+    logger.log(level, event, extra={"fields": told})

@@ -8,10 +8,8 @@ import hashlib
 import hmac
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from itertools import count
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import ClientDisconnect
@@ -22,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral.plan import Absent
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.services.attestation.identity import identity
 from donjon.services.attestation.rates import Rates, site
 
 LOG = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ class Identified(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as Starlette calls it.
         """Send it, with a `Request-ID` of its own."""
-        headers = [*self.raw_headers, (b"request-id", _identity(scope))]
+        headers = [*self.raw_headers, (b"request-id", identity(scope).encode())]
         await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -156,18 +155,5 @@ def _failed(error: Exception, scope: Scope) -> Response:
             return refusal(*_OURS[code], code)
         case Unavailable(code=code) | Untrusted(code=code) | Malformed(code=code):
             return refusal(UPSTREAM, "collateral: the upstream gives none that can be served", code)
-    identity = _identity(scope).decode()
-    LOG.error("a mistake in Donjon; please report it", exc_info=error, extra={"fields": {"request": identity}})
+    LOG.error("a mistake in Donjon; please report it", exc_info=error, extra={"fields": {"request": identity(scope)}})
     return refusal(OURS, "service: it could not answer; its log says more", "DJ517")
-
-
-_PROCESS, _NUMBERS = secrets.token_hex(8), count(1)
-_IDENTITY = "donjon.identity"
-
-
-def _identity(scope: Scope) -> bytes:
-    """32 hexadecimal digits: which process, and which of its answers."""
-    if _IDENTITY not in scope:
-        scope[_IDENTITY] = b"%s%016x" % (_PROCESS.encode(), next(_NUMBERS))
-    found: bytes = scope[_IDENTITY]
-    return found

@@ -24,7 +24,7 @@ from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.decision import Decision
 from donjon.services.attestation import events
-from donjon.services.attestation.events import Matter
+from donjon.services.attestation.events import Asker, Matter
 from donjon.services.attestation.instances import Applied, Instance
 from donjon.services.attestation.ready import ReadyCollateral
 
@@ -58,10 +58,10 @@ class Attester:
         self._memory = Memory()
         self._slow: dict[str, None] = {}
 
-    async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, caller: str) -> Outcome:
+    async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
         draft = None if asked.draft is None else await asyncio.to_thread(policies.draft, asked.draft)
-        matter = events.attestation(asked, kind, instance.name, caller)
+        matter = events.attestation(asked, kind, instance.name, asker)
         standing = await instance.standing()
         for _ in range(AGAIN):
             try:

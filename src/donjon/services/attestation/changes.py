@@ -15,7 +15,7 @@ from donjon.kube.json import JsonObject
 from donjon.maa import certificates, policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.services.attestation.attesting import AGAIN
-from donjon.services.attestation.events import Matter
+from donjon.services.attestation.events import Asker, Matter
 from donjon.services.attestation.instances import Instance, Standing
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Changes:
         """Signers' certificates are looked at as of `now`."""
         self._journal, self._now = journal, now
 
-    async def set_policy(self, instance: Instance, kind: AttestationType, text: str, caller: str) -> JsonObject:
+    async def set_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
         """Have that policy; raises as `policies.submitted` does, and `Unavailable`."""
 
         def judge(standing: Standing) -> Judged:
@@ -46,9 +46,9 @@ class Changes:
             facts = {"policy": token.hash, "token": token.token_hash, **signer}
             return Judged(change=SetPolicy(kind, text), facts=facts, answer=policies.was_set(token))
 
-        return await self._made(instance, _matter(Kind.POLICY_SET, instance, caller, type=kind), judge)
+        return await self._made(instance, _matter(Kind.POLICY_SET, instance, asker, type=kind), judge)
 
-    async def reset_policy(self, instance: Instance, kind: AttestationType, text: str, caller: str) -> JsonObject:
+    async def reset_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
         """Have the default policy again; raises as `policies.reset` does, and `Unavailable`."""
 
         def judge(standing: Standing) -> Judged:
@@ -56,9 +56,9 @@ class Changes:
             facts = {} if signer is None else {"signer": signer.thumbprint()}
             return Judged(change=RemovePolicy(kind), facts=facts, answer=policies.was_reset())
 
-        return await self._made(instance, _matter(Kind.POLICY_RESET, instance, caller, type=kind), judge)
+        return await self._made(instance, _matter(Kind.POLICY_RESET, instance, asker, type=kind), judge)
 
-    async def certificate(self, instance: Instance, change: requests.Change, text: str, caller: str) -> JsonObject:
+    async def certificate(self, instance: Instance, change: requests.Change, text: str, asker: Asker) -> JsonObject:
         """Add or remove a certificate; raises as `certificates.change` does, `Misconfigured` DJ447, and `Unavailable`."""
         adding = change is requests.Change.ADD
 
@@ -73,7 +73,7 @@ class Changes:
             )
 
         kind = Kind.CERTIFICATE_ADDED if adding else Kind.CERTIFICATE_REMOVED
-        return await self._made(instance, _matter(kind, instance, caller), judge)
+        return await self._made(instance, _matter(kind, instance, asker), judge)
 
     async def _made(self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged]) -> JsonObject:
         for _ in range(AGAIN):
@@ -100,11 +100,11 @@ class Changes:
         return judged.answer
 
 
-def _matter(kind: Kind, instance: Instance, caller: str, **facts: str) -> Matter:
-    return Matter(kind=kind, instance=instance.name, caller=caller, facts=facts)
+def _matter(kind: Kind, instance: Instance, asker: Asker, **facts: str) -> Matter:
+    return Matter(kind=kind, instance=instance.name, asker=asker, facts=facts)
 
 
 def _tell(matter: Matter, refused: str | None = None) -> None:
     kind = matter.facts.get("type")
     level = logging.INFO if refused is None else logging.WARNING
-    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.caller, type=kind, refused=refused)
+    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.asker.caller, type=kind, refused=refused)

@@ -14,12 +14,20 @@ from donjon.policy.record import brief, recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, and the name of the request."""
+
+    caller: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
     """Who asked what of which instance: what is known before anything is decided."""
 
     kind: Kind
     instance: str
-    caller: str
+    asker: Asker
     facts: dict[str, str] = field(default_factory=dict)
 
     def allowed(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
@@ -38,7 +46,8 @@ class Matter:
         return Event(
             kind=self.kind,
             instance=self.instance,
-            caller=self.caller,
+            caller=self.asker.caller,
+            request=self.asker.request,
             verdict=verdict,
             codes=codes,
             facts={**self.facts, **facts},
@@ -46,12 +55,12 @@ class Matter:
         )
 
 
-def attestation(asked: AttestRequest, kind: AttestationType, instance: str, caller: str) -> Matter:
+def attestation(asked: AttestRequest, kind: AttestationType, instance: str, asker: Asker) -> Matter:
     """A request for a token."""
     facts = {"type": str(kind), "quote": hashlib.sha256(asked.submitted).hexdigest()}
     if asked.held.nonce is not None:
         facts["nonce"] = asked.held.nonce
-    return Matter(kind=Kind.ATTEST if asked.draft is None else Kind.DRAFT, instance=instance, caller=caller, facts=facts)
+    return Matter(kind=Kind.ATTEST if asked.draft is None else Kind.DRAFT, instance=instance, asker=asker, facts=facts)
 
 
 def _traced(decision: Decision | None) -> Json:

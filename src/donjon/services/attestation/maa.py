@@ -31,10 +31,12 @@ from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import Change
 from donjon.maa.versions import ATTESTED, AttestationType, Version
 from donjon.policy.faults import one_of, shown
-from donjon.services.attestation import openapi
+from donjon.services.attestation import nowhere, openapi
 from donjon.services.attestation.attesting import Attester, Clocks
-from donjon.services.attestation.callers import Callers, Refused, Role
+from donjon.services.attestation.callers import Caller, Callers, Refused, Role
 from donjon.services.attestation.changes import Changes
+from donjon.services.attestation.events import Asker
+from donjon.services.attestation.identity import identity, naming
 from donjon.services.attestation.instances import Instance
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.sgx.platform import Tee
@@ -93,7 +95,7 @@ class Maa:
 
     def before(self, others: Sequence[BaseRoute]) -> ASGIApp:
         """These routes, and others for paths of no instance; an encoded slash is none of a path's (RFC 3986, 2.2)."""
-        otherwise = Starlette(routes=others, exception_handlers={_NOT_FOUND: _nothing})
+        otherwise = Starlette(routes=others, exception_handlers={_NOT_FOUND: nowhere.answer})
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
@@ -110,7 +112,7 @@ class Maa:
             response = await self._answered(Asked(scope, receive), *found, name)
             await response(scope, receive, send)
 
-        return application
+        return naming(application)
 
     def _routes(self) -> tuple[Route, ...]:
         return (
@@ -139,7 +141,8 @@ class Maa:
         except ClientDisconnect:
             response = _refused(refusals.of_status(refusals.BAD_REQUEST))  # Which nobody reads.
         except Exception as error:
-            LOG.exception("a mistake in Donjon; please report it", exc_info=error)
+            fields = {"request": identity(asked.scope)}
+            LOG.exception("a mistake in Donjon; please report it", exc_info=error, extra={"fields": fields})
             message = "service: it could not answer; its log says more [DJ517]"
             response = _refused(Refusal(status=refusals.INTERNAL, code=Code.INTERNAL, message=message))
         self._metrics.requested(path, response.status_code)
@@ -151,7 +154,7 @@ class Maa:
         request = requests.attest(await asked.body(), kind)
         if request.draft is not None:
             caller = await self._callers.require(asked, instance.name, Role.DRAFT)
-        outcome = await self._attester.attest(instance, kind, request, caller.name)
+        outcome = await self._attester.attest(instance, kind, request, _asker(asked, caller))
         return _token(outcome.answer) if isinstance(outcome.answer, str) else _refused(outcome.answer)
 
     async def _policy(self, asked: Asked, instance: Instance, name: str) -> Response:
@@ -164,13 +167,13 @@ class Maa:
         kind = versions.attestation_type(name, _version(asked))
         caller = await self._callers.require(asked, instance.name, Role.POLICY)
         text = requests.policy_token(await asked.body())
-        return self._told(instance, await self._changes.set_policy(instance, kind, text, caller.name))
+        return self._told(instance, await self._changes.set_policy(instance, kind, text, _asker(asked, caller)))
 
     async def _reset_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(asked))
         caller = await self._callers.require(asked, instance.name, Role.POLICY)
         text = requests.policy_token(await asked.body())
-        return self._told(instance, await self._changes.reset_policy(instance, kind, text, caller.name))
+        return self._told(instance, await self._changes.reset_policy(instance, kind, text, _asker(asked, caller)))
 
     async def _certificates(self, asked: Asked, instance: Instance, _: str) -> Response:
         _version(asked)
@@ -183,7 +186,7 @@ class Maa:
             version = _version(asked)
             caller = await self._callers.require(asked, instance.name, Role.POLICY)
             text = requests.certificate_token(await asked.body(), version, change)
-            return self._told(instance, await self._changes.certificate(instance, change, text, caller.name))
+            return self._told(instance, await self._changes.certificate(instance, change, text, _asker(asked, caller)))
 
         return answer
 
@@ -224,11 +227,6 @@ def turned_away(status: int) -> Answer:
     return Answer(status=status, body=body, content_type=JSON)
 
 
-async def _nothing(asked: Asked, _: Exception) -> Response:
-    message = f"path: nothing is at {shown(asked.scope['path'])} [DJ533]"
-    return _refused(Refusal(status=_NOT_FOUND, code=Code.NOT_FOUND, message=message))
-
-
 def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
     """The route of that method, if it takes what is sent."""
     route = routes.get(asked.method)
@@ -239,6 +237,10 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
     if route.body and found != route.body:
         raise Refused(_MEDIA_TYPE, "DJ533", f"content-type: {shown(found)}, expected {route.body}")
     return route
+
+
+def _asker(asked: Asked, caller: Caller) -> Asker:
+    return Asker(caller=caller.name, request=identity(asked.scope))
 
 
 def _version(asked: Asked) -> Version:

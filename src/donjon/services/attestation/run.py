@@ -30,9 +30,11 @@ from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL
+from donjon.services.attestation import nowhere
 from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
+from donjon.services.attestation.identity import naming
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa, turned_away
 from donjon.services.attestation.openings import Openings
@@ -100,7 +102,7 @@ async def serve(
         database.migrate()
         upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
         caching = Caching(settings, database, upstream, judging, metrics)
-        application: Application = Starlette(routes=caching.routes())
+        application: Application = naming(Starlette(routes=caching.routes(), exception_handlers={404: nowhere.answer}))
         usable: Callable[[], bool] = caching.cache.usable
         openings = Openings(stack, now)
         keys = await openings.rings(settings)

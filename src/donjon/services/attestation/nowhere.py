@@ -1,0 +1,41 @@
+"""What is answered at a path where nothing is: in the form of the routes beside it, with the fault of the URL if it shows.
+
+Clients put together the URL that they were given and a path of their own: one slash too many or too few, and every call fails.
+"""
+
+import json
+import re
+
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+
+from donjon.maa.refusals import NOT_FOUND, Code, Refusal
+from donjon.policy.faults import shown
+from donjon.services.attestation.answers import refusal
+
+_OF_THE_CACHE = re.compile(r"/+(?:sgx|tdx)\b", re.IGNORECASE)
+_RUN_TOGETHER = re.compile(r"/certification/v\d+[A-Za-z]")
+_TWICE = re.compile(r"(/+(?:sgx|tdx)/+certification/+v\d+).*\1")
+
+
+async def answer(asked: Asked, _: Exception) -> Response:
+    """The 404."""
+    path: str = asked.scope["path"]
+    fault = _fault(path)
+    code = "DJ533" if fault is None else "DJ561"
+    message = f"path: nothing is at {shown(path)}" + ("" if fault is None else f": {fault}")
+    if _OF_THE_CACHE.match(path):
+        return refusal(NOT_FOUND, message, code)
+    body = Refusal(status=NOT_FOUND, code=Code.NOT_FOUND, message=f"{message} [{code}]").body()
+    return Response(json.dumps(body), NOT_FOUND, {"cache-control": "no-store", "content-type": "application/json"})
+
+
+def _fault(path: str) -> str | None:
+    """What is wrong with the URL that the client was given, as far as the path shows it."""
+    if _TWICE.search(path):
+        return "this has the path of the cache twice; expected a URL without it, as this client adds it itself"
+    if "//" in path:
+        return "two slashes stand together; expected the URL that the client was given without a slash at its end"
+    if _RUN_TOGETHER.search(path):
+        return "no slash stands behind the version; expected the URL that the client was given with a slash at its end"
+    return None

@@ -1,0 +1,113 @@
+"""Every answer has the request's name, which a caller may choose; log and audit have it, too. And what a 404 tells."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from tests.maa import attackers
+from tests.services.attesting import Service, instance, simulated
+from tests.simulation.intel import world
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import RECORDS
+from donjon.maa import jws, policies
+
+MADE = world("v3 SGX")
+QUOTE = jws.encoded(MADE.quote.data)
+MINE = "0b2c7d1e-5a52-4e9c-9a52-0d5f1c2b3a49"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    with simulated(folder, instance(folder, "aad"), MADE) as running:
+        yield running
+
+
+def ask(service: Service, method: str, path: str, said: str | None = MINE, **more: object) -> tuple[int, str, str]:
+    headers = {} if said is None else {"x-ms-client-request-id": said}
+    answer = service.client.request(method, service.address + path, headers=headers, **more)  # type: ignore[arg-type] # What httpx2 takes.
+    return answer.status_code, answer.headers["x-ms-request-id"], answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/aad/certs", 200),
+        ("GET", "/aad/policies/Tpm?api-version=2020-10-01", 200),
+        ("GET", "/aad/policies/Tpm", 400),
+        ("PATCH", "/aad/certs", 405),
+        ("POST", "/aad/attest/SgxEnclave?api-version=2020-10-01", 415),
+        ("GET", "/nowhere", 404),
+        ("GET", "/sgx/certification/v4/tcb", 400),
+        ("GET", "/sgx/certification/v4/rootcacrl", 200),
+        ("GET", "/sgx/certification/v4tcb", 404),
+    ],
+)
+def test_every_answer_has_the_name_that_its_caller_gave(service: Service, method: str, path: str, status: int) -> None:
+    assert ask(service, method, path)[:2] == (status, MINE)
+
+
+@pytest.mark.parametrize("said", [None, "", "a" * 65, "two words", "x/y", "{}", "../x"])
+def test_a_name_that_is_not_short_and_plain_is_replaced(service: Service, said: str | None) -> None:
+    names = {ask(service, "GET", "/aad/certs", said)[1] for _ in range(3)}
+    assert len(names) == 3
+    assert {len(name) for name in names} == {32}
+
+
+def test_of_two_names_none_is_believed(service: Service) -> None:
+    headers = [("x-ms-client-request-id", "one"), ("x-ms-client-request-id", "other")]
+    assert len(service.client.get("/aad/certs", headers=headers).headers["x-ms-request-id"]) == 32
+
+
+def test_the_audit_and_the_log_have_the_name(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    query = "?api-version=2020-10-01"
+    with caplog.at_level(logging.INFO):
+        assert ask(service, "POST", f"/aad/attest/SgxEnclave{query}", json={"quote": QUOTE})[0] == 200
+        token = policies.unsecured(attackers.TEXT).encode()
+        headers = {"content-type": "text/plain", "x-ms-client-request-id": "another"}
+        assert service.client.put(f"/aad/policies/SgxEnclave{query}", content=token, headers=headers).status_code == 200
+    lines = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "policy-set"]
+    assert [line["request"] for line in lines] == ["another"]
+    database = Database(f"sqlite:///{service.folder}/attestation.db")
+    with database.reading() as connection:
+        events = [json.loads(row) for row in connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number))]
+    database.close()
+    assert [event["request"] for event in events] == [MINE, "another"]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/sgx/certification/v4tcb?fmspc=00606A000000", "with a slash at its end"),
+        ("/tdx/certification/v4qe/identity", "with a slash at its end"),
+        ("/sgx/certification/v3pckcrl", "with a slash at its end"),
+        ("//sgx/certification/v4/tcb", "without a slash at its end"),
+        ("/sgx/certification/v4//tcb", "without a slash at its end"),
+        ("//tdx//certification/v4/qe/identity", "without a slash at its end"),
+        ("/aad//attest/SgxEnclave", "without a slash at its end"),
+        ("/sgx/certification/v4/sgx/certification/v4/tcb", "twice"),
+    ],
+)
+def test_a_404_says_what_is_wrong_with_the_slash(service: Service, path: str, says: str) -> None:
+    status, _, text = ask(service, "GET", path)
+    assert status == 404
+    assert says in text
+    assert "DJ561" in text
+    assert text.startswith("{") == path.startswith("/aad")
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/aad", "/sgx", "/sgx/certification/v4/nothing", "/sgxtcb"])
+def test_a_404_whose_slashes_are_well_says_nothing_of_them(service: Service, path: str) -> None:
+    status, _, text = ask(service, "GET", path)
+    assert (status, "DJ561" in text) == (404, False)
+
+
+def test_a_cache_alone_says_it_too(tmp_path: Path) -> None:
+    with simulated(tmp_path, "", MADE) as cache:
+        status, name, text = ask(cache, "GET", "/sgx/certification/v4tcb")
+        assert (status, name) == (404, MINE)
+        assert "DJ561" in text
