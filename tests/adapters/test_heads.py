@@ -9,18 +9,19 @@ from testbed import clock
 
 from donjon.adapters.keys import signing
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.heads import EVERY, RECORDS, Witness
+from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
 from donjon.attestation.token import Algorithm
 from donjon.audit import statements
 from donjon.audit.event import Event, Kind, Verdict
-from donjon.audit.statements import Signer
-from donjon.audit.verification import verify
+from donjon.audit.statements import Signer, Statement
+from donjon.audit.verification import EVERY, RECORDS, Verification, verify
 from donjon.errors import Unavailable
 from donjon.pki import signers
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+SOON = timedelta(seconds=30)  # by which a clock may be put back within a chain
 EVENT = Event(kind=Kind.ATTEST, instance="a", caller="alice", verdict=Verdict.ALLOWED)
 KEY = signing.fresh_key(Algorithm.ES256)
 CERTIFICATE = signing.self_signed(KEY, "https://attest.example", MOMENT, timedelta(days=1))
@@ -44,8 +45,11 @@ class World:
     def witness(self, records: int = RECORDS, every: timedelta = EVERY) -> Witness:
         return Witness(signer=self.signer, announce=self.heads.append, fail=self.failures.append, every=every, records=records)
 
+    def said(self) -> list[Statement]:
+        return [statements.parse(text, (signers.parse(CERTIFICATE),)) for text in self.heads]
+
     def numbers(self) -> list[int]:
-        return [statements.parse(text, (signers.parse(CERTIFICATE),)).link.number for text in self.heads]
+        return [each.link.number for each in self.said()]
 
 
 def keep(journal: Journal, count: int = 1) -> None:
@@ -56,9 +60,9 @@ def keep(journal: Journal, count: int = 1) -> None:
     asyncio.run(one_by_one())
 
 
-def until_there_is_one(world: World) -> None:
+def until_there_are(world: World, count: int) -> None:
     """While the journal is open."""
-    assert clock.wait_until(lambda: bool(world.heads), seconds=5)
+    assert clock.wait_until(lambda: len(world.heads) >= count, seconds=5)
 
 
 def test_a_head_comes_with_so_many_records_and_at_the_end_and_the_chain_holds_beside_them(database: Database) -> None:
@@ -66,23 +70,65 @@ def test_a_head_comes_with_so_many_records_and_at_the_end_and_the_chain_holds_be
     journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness(records=3))
     keep(journal, 7)
     journal.close()
-    assert world.numbers() == [3, 6, 7]
-    with snapshot(database) as found:
-        stored = found.statements()
-        said = [statements.parse(text, (signers.parse(CERTIFICATE),)) for text in stored]
-        assert verify(found.chains(), said).findings == ()
+    assert world.numbers() == [0, 3, 6, 7]
+    with snapshot(database) as seen:
+        stored = seen.statements()
+    assert found(database).findings == ()
     assert sorted(stored) == sorted(world.heads)
 
 
-@pytest.mark.parametrize("jump", [EVERY, -EVERY], ids=["later", "put back"])
-def test_a_head_comes_after_some_time(database: Database, jump: timedelta) -> None:
+def test_the_last_head_says_that_it_is_the_last_also_where_another_says_the_same(database: Database) -> None:
+    world = World()
+    journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness(records=3))
+    keep(journal, 3)
+    journal.close()
+    assert [(each.link.number, each.last) for each in world.said()] == [(0, False), (3, False), (3, True)]
+    with snapshot(database) as seen:
+        assert sorted(seen.statements()) == sorted([world.heads[0], world.heads[2]])
+
+
+def test_a_journal_that_has_kept_nothing_says_nothing(database: Database) -> None:
+    world = World()
+    Journal(database, writer="w", moment=lambda: world.now, witness=world.witness()).close()
+    assert world.heads == []
+
+
+def test_while_the_journal_is_open_the_chain_is_whole_from_its_first_record_on(database: Database) -> None:
     world = World()
     journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness())
     keep(journal)
-    assert world.numbers() == []
+    assert found(database).findings == ()
+    assert [(each.last, each.stated, each.ended) for each in found(database).chains] == [(1, 0, False)]
+    journal.close()
+
+
+def test_a_clock_that_goes_back_ends_the_chain_and_begins_another_and_both_hold(database: Database) -> None:
+    world = World()
+    journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness())
+    for jump in (timedelta(0), timedelta(days=400), -timedelta(days=400), -timedelta(seconds=60), timedelta(days=1)):
+        world.now += jump
+        keep(journal, 2)
+    journal.close()
+    assert found(database).findings == ()
+    chains = [(each.writer, each.last, each.ended) for each in found(database).chains]
+    assert chains == [("w", 4, True), ("w.2", 6, True)]
+
+
+def found(database: Database) -> Verification:
+    with snapshot(database) as seen:
+        said = [statements.parse(text, (signers.parse(CERTIFICATE),)) for text in seen.statements()]
+        return verify(seen.chains(), said)
+
+
+@pytest.mark.parametrize("jump", [SOON, -SOON], ids=["later", "put back"])
+def test_a_head_comes_after_some_time(database: Database, jump: timedelta) -> None:
+    world = World()
+    journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness(every=SOON))
+    keep(journal)
+    assert world.numbers() == [0]
     world.now += jump
     keep(journal)
-    until_there_is_one(world)
+    until_there_are(world, 2)
     journal.close()
     assert world.numbers()[-1] == 2
 
@@ -92,16 +138,16 @@ def test_a_head_comes_where_nothing_else_does(database: Database) -> None:
     journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness(every=every))
     keep(journal)
     world.now += every
-    until_there_is_one(world)
+    until_there_are(world, 2)
     journal.close()
-    assert world.numbers() == [1]
+    assert world.numbers() == [0, 1, 1]
 
 
 def test_without_a_key_decisions_are_recorded_and_the_next_head_states_them(database: Database) -> None:
     world = World(away=True)
     journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness(records=2))
     keep(journal, 3)
-    assert ([str(each) for each in world.failures], world.heads) == (["signing keys: none has begun [DJ541]"], [])
+    assert ([str(each) for each in world.failures], world.heads) == (["signing keys: none has begun [DJ541]"] * 2, [])
     world.away = False
     journal.close()
     assert world.numbers() == [3]
@@ -111,6 +157,6 @@ def test_without_a_witness_there_are_no_heads(database: Database) -> None:
     journal = Journal(database, writer="w", moment=lambda: MOMENT)
     keep(journal, 2)
     journal.close()
-    with snapshot(database) as found:
-        assert found.statements() == ()
-        assert len(list(found.chains())) == 2
+    with snapshot(database) as seen:
+        assert seen.statements() == ()
+        assert len(list(seen.chains())) == 2

@@ -1,48 +1,65 @@
 """What has become old is dropped, what stays can still be verified, and nothing that was tampered with is dropped."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, insert, update
 from tests.adapters.test_heads import CERTIFICATE, SIGNER
-from tests.audit.chains import anchor, head, written
+from tests.audit.chains import anchor, head, last
 
 from donjon.adapters.storage import retention
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.records import snapshot
 from donjon.adapters.storage.retention import Retention
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
-from donjon.audit import statements
+from donjon.audit import chain, statements
 from donjon.audit.chain import Record
-from donjon.audit.statements import Kind
+from donjon.audit.statements import Kind, Removal, Statement
 from donjon.audit.verification import Chain, Verification, verify
 from donjon.errors import Untrusted
 from donjon.pki import signers
 
 KEYS = (signers.parse(CERTIFICATE),)
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-A, B = written("a", 9), written("b", 3)  # a millisecond from one record to the next, since 1970
+DAY = timedelta(days=1)
+KEPT, NOW = 4 * DAY, datetime(2026, 3, 1, tzinfo=UTC)
+BEGUN = NOW - 9 * DAY + timedelta(hours=1)
 
 
-def at(record: int) -> datetime:
-    """The moment of that record."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=record - 1)
+def daily(writer: str, count: int) -> list[Record]:
+    """A chain with a record a day."""
+    records: list[Record] = []
+    link = chain.begun(writer)
+    for day in range(count):
+        records.append(link.extended(microseconds(BEGUN + day * DAY), b'{"day":%d}' % day))
+        link = chain.end(records[-1])
+    return records
+
+
+A, B = daily("a", 9), daily("b", 4)
+
+
+def put(database: Database, records: list[Record], said: list[Statement]) -> None:
+    """As a service would have written them."""
+    columns = [column.name for column in RECORDS.columns]
+    with database.changing() as connection:
+        connection.execute(insert(RECORDS), [{name: getattr(each, name) for name in columns} for each in records])
+        for each in said:
+            row = {"writer": each.link.writer, "number": each.link.number, "statement": statements.encode(each, SIGNER)}
+            connection.execute(insert(HEADS).values(row))
 
 
 @pytest.fixture
 def kept(database: Database) -> Database:
-    """Both chains, and two heads of the first one."""
-    columns = [column.name for column in RECORDS.columns]
-    with database.changing() as connection:
-        connection.execute(insert(RECORDS), [{name: getattr(each, name) for name in columns} for each in (*A, *B)])
-        for each in (A[2], A[7]):
-            said = statements.encode(head(each), SIGNER)
-            connection.execute(insert(HEADS).values(writer="a", number=each.number, statement=said))
+    """Both chains, with a head every day, but one of the first chain; the other one ended."""
+    put(database, [*A, *B], [*[head(each) for each in (*A, *B[:3]) if each is not A[3]], last(B[3])])
     return database
 
 
-def drop(database: Database, before: datetime, announced: list[str]) -> int:
-    return Retention(signer=SIGNER, keys=KEYS, announce=announced.append).drop(database, before, NOW)
+def drop(database: Database, moment: datetime, announced: list[str] | None = None) -> int:
+    told = [] if announced is None else announced
+    return Retention(signer=SIGNER, keys=KEYS, announce=told.append, kept=KEPT).drop(database, moment)
 
 
 def found(database: Database) -> Verification:
@@ -55,35 +72,69 @@ def records(database: Database) -> list[Record]:
         return list(seen.chains())
 
 
-@pytest.mark.parametrize("at_once", [retention.AT_ONCE, 2], ids=["at once", "two at once"])
+def said(database: Database) -> list[Statement]:
+    with snapshot(database) as seen:
+        return [statements.parse(text, KEYS) for text in seen.statements()]
+
+
+@pytest.mark.parametrize("at_once", [retention.AT_ONCE, 1], ids=["at once", "head by head"])
 def test_what_is_old_is_dropped_and_the_rest_still_holds(kept: Database, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", at_once)
     announced: list[str] = []
-    assert drop(kept, at(1), announced) == 0
-    assert drop(kept, at(6), announced) == 5 + 3
+    assert drop(kept, NOW - 2 * DAY, announced) == 3 + 3
+    assert drop(kept, NOW - 2 * DAY, announced) == 0
+    assert drop(kept, NOW, announced) == 2 + 1
     assert records(kept) == A[5:]
-    assert found(kept) == Verification(chains=(Chain(writer="a", first=6, last=9, stated=8),), findings=(), more=0)
-    assert drop(kept, at(6), announced) == 0
-    last = {parsed.link.writer: parsed for parsed in (statements.parse(text, KEYS) for text in announced)}
-    assert {writer: (said.kind, said.link.number) for writer, said in last.items()} == {
-        "a": (Kind.ANCHOR, 5),
-        "b": (Kind.ANCHOR, 3),
-    }
+    assert found(kept) == Verification(
+        chains=(
+            Chain(writer="a", first=6, last=9, stated=9, dropped=5),
+            Chain(writer="b", first=5, last=4, stated=4, ended=True, dropped=4),
+        ),
+        findings=(),
+        more=0,
+    )
+    told = [statements.parse(text, KEYS) for text in announced]
+    assert {each.kind for each in told} == {Kind.ANCHOR}
+    assert set(told) >= {each for each in said(kept) if each.kind is Kind.ANCHOR}
 
 
-def test_all_can_be_dropped_and_a_chain_goes_on(kept: Database) -> None:
-    assert drop(kept, NOW, []) == 12
-    assert found(kept) == Verification(chains=(), findings=(), more=0)
-    following = statements.parse(snapshot_statements(kept)[0], KEYS).link.extended(5, b"{}")
-    columns = [column.name for column in RECORDS.columns]
-    with kept.changing() as connection:
-        connection.execute(insert(RECORDS).values({name: getattr(following, name) for name in columns}))
+def test_an_anchor_names_what_it_replaces(kept: Database) -> None:
+    announced: list[str] = []
+    drop(kept, NOW - 3 * DAY, announced)
+    drop(kept, NOW, announced)
+    first, second = [each for text in announced if (each := statements.parse(text, KEYS)).link.writer == "a"]
+    length = KEPT // timedelta(microseconds=1)
+    assert first.removal == Removal(
+        first=1, oldest=A[0].moment, newest=A[1].moment, kept=length, heads=(chain.end(A[0]), chain.end(A[1]))
+    )
+    assert second.removal == Removal(
+        first=3,
+        oldest=A[2].moment,
+        newest=A[4].moment,
+        kept=length,
+        anchor=chain.end(A[1]),
+        heads=(chain.end(A[2]), chain.end(A[4])),
+    )
+
+
+def test_what_no_head_states_stays(kept: Database) -> None:
+    assert drop(kept, NOW - DAY) == 3 + 4, "of the fourth there is no head, and that behind it is younger"
+    assert records(kept) == A[3:]
+
+
+def test_the_end_of_a_chain_that_nobody_stated_stays_and_is_no_error(kept: Database) -> None:
+    killed = daily("c", 4)
+    put(kept, killed, [head(killed[1])])
+    assert drop(kept, NOW) == 5 + 4 + 2
+    assert drop(kept, NOW) == 0
+    assert records(kept) == [*A[5:], *killed[2:]]
+
+
+def test_a_chain_goes_on_behind_what_was_dropped(kept: Database) -> None:
+    later = daily("a", 16)[9:]
+    put(kept, later, [head(later[-1])])
+    assert drop(kept, NOW + 7 * DAY) == 6 + 4
     assert found(kept).findings == ()
-
-
-def snapshot_statements(database: Database) -> tuple[str, ...]:
-    with snapshot(database) as seen:
-        return tuple(sorted(seen.statements(), key=lambda text: statements.parse(text, KEYS).link.writer))
 
 
 @pytest.mark.parametrize(
@@ -92,17 +143,85 @@ def snapshot_statements(database: Database) -> tuple[str, ...]:
         (update(RECORDS).where(RECORDS.c.writer == "a", RECORDS.c.number == 2).values(event=b"{}"), "DJ603"),
         (delete(RECORDS).where(RECORDS.c.writer == "a", RECORDS.c.number == 2), "DJ602"),
         (delete(RECORDS).where(RECORDS.c.writer == "a", RECORDS.c.number == 1), "DJ602"),
-        (update(HEADS).where(HEADS.c.number == 3).values(statement=statements.encode(head(A[3]), None)), "DJ601"),
+        (
+            update(HEADS).where(HEADS.c.writer == "a", HEADS.c.number == 3).values(statement=statements.encode(head(A[3]), None)),
+            "DJ601",
+        ),
+        (
+            update(HEADS)
+            .where(HEADS.c.writer == "a", HEADS.c.number == 3)
+            .values(statement=statements.encode(last(B[3]), SIGNER)),
+            "DJ601",
+        ),
         (insert(ANCHORS).values(writer="a", number=1, statement=statements.encode(anchor(A[0]), None)), "DJ601"),
         (insert(ANCHORS).values(writer="a", number=1, statement="x"), "DJ600"),
     ],
-    ids=["changed", "missing", "its beginning missing", "a head of nobody's", "an anchor of nobody's", "an anchor that is none"],
+    ids=[
+        "changed",
+        "missing",
+        "its beginning missing",
+        "a head of nobody's",
+        "a head of another chain",
+        "an anchor of nobody's",
+        "an anchor that is none",
+    ],
 )
 def test_a_chain_that_is_not_whole_stays_and_the_others_are_dropped(kept: Database, tampering: object, code: str) -> None:
     with kept.changing() as connection:
         connection.execute(tampering)  # type: ignore[call-overload] # A statement of one of three kinds.
     before = [each for each in records(kept) if each.writer == "a"]
     with pytest.raises(Untrusted, match=code) as told:
-        drop(kept, at(6), [])
+        drop(kept, NOW)
     assert told.value.code == "DJ610"
     assert records(kept) == before
+
+
+def test_a_chain_of_which_young_heads_alone_are_left_stays(kept: Database) -> None:
+    with kept.changing() as connection:
+        connection.execute(delete(HEADS).where(HEADS.c.writer == "a", HEADS.c.number < 6))
+    assert drop(kept, NOW) == 4
+    assert records(kept) == A
+
+
+def test_a_chain_without_heads_stays(kept: Database) -> None:
+    with kept.changing() as connection:
+        connection.execute(delete(HEADS).where(HEADS.c.writer == "b"))
+    with pytest.raises(Untrusted, match="chain b: not dropped: no head states any of its records") as told:
+        drop(kept, NOW)
+    assert told.value.code == "DJ610"
+    assert records(kept) == [*A[5:], *B]
+
+
+@pytest.mark.parametrize("where", ["behind its end", "as a chain without heads"])
+def test_records_of_an_invented_age_are_no_reason_to_drop_anything(kept: Database, where: str) -> None:
+    """Whoever can write to the database writes hashes, too; heads they cannot write."""
+    begun, old = chain.begun("c"), microseconds(datetime(2017, 1, 1, tzinfo=UTC))
+    young = begun.extended(microseconds(NOW - timedelta(hours=2)), b"{}")
+    if where == "behind its end":
+        put(kept, [young, chain.end(young).extended(old, b"{}")], [last(young)])
+    else:
+        put(kept, [begun.extended(old, b"{}")], [])
+    before = [each for each in records(kept) if each.writer == "c"]
+    with suppress(Untrusted):
+        drop(kept, NOW)
+    assert [each for each in records(kept) if each.writer == "c"] == before
+    assert "c" not in {each.link.writer for each in said(kept) if each.kind is Kind.ANCHOR}
+
+
+@pytest.mark.parametrize("jump", [2 * DAY, 4 * DAY, 400 * DAY, 4000 * DAY, -4000 * DAY])
+def test_a_clock_that_jumped_makes_nothing_old(kept: Database, jump: timedelta) -> None:
+    before = records(kept)
+    with suppress(Untrusted):
+        drop(kept, NOW + jump)
+    assert records(kept) == before
+    assert drop(kept, NOW) == 5 + 4
+
+
+def test_a_clock_that_jumped_and_by_which_something_was_recorded_makes_a_fourth_older_at_most(kept: Database) -> None:
+    later = chain.begun("later").extended(microseconds(NOW + 4000 * DAY), b"{}")
+    put(kept, [later], [head(later)])
+    assert drop(kept, NOW + 4000 * DAY) == 5 + 4
+    with pytest.raises(Untrusted) as told:
+        drop(kept, NOW + 4003 * DAY)
+    assert told.value.code == "DJ621"
+    assert drop(kept, NOW) == 0

@@ -1,5 +1,7 @@
 """Chains as journals write them."""
 
+from dataclasses import replace
+
 from donjon.audit import chain
 from donjon.audit.chain import Link, Record
 from donjon.audit.statements import Kind, Statement
@@ -16,6 +18,10 @@ def written(writer: str, count: int) -> list[Record]:
 
 def head(record: Record) -> Statement:
     return Statement(kind=Kind.HEAD, link=chain.end(record), moment=record.moment)
+
+
+def last(record: Record) -> Statement:
+    return replace(head(record), last=True)
 
 
 def anchor(record: Record) -> Statement:

@@ -1,21 +1,26 @@
 """Heads and anchors: what was signed is read, and nothing else."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.audit.chains import anchor, head, written
+from tests.audit.chains import anchor, head, last, written
 
 from donjon.adapters.keys import signing
 from donjon.adapters.keys.signing import KeySigner
 from donjon.attestation.token import Algorithm
-from donjon.audit import statements
-from donjon.audit.statements import Statement, encode, parse
+from donjon.audit import chain, statements
+from donjon.audit.statements import MAX_HEADS, MAX_STATEMENT, Removal, Statement, encode, parse
 from donjon.errors import DonjonError
 from donjon.pki import signers
 from donjon.pki.signers import SignerCertificate
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
-HEAD, ANCHOR = head(written("host-1", 3)[2]), anchor(written("host-1", 3)[1])
+RECORDS = written("host-1", 3)
+HEAD, ANCHOR = head(RECORDS[2]), anchor(RECORDS[1])
+REMOVAL = Removal(first=1, oldest=0, newest=1000, kept=5, heads=(chain.end(RECORDS[0]), chain.end(RECORDS[1])))
+NAMING = replace(ANCHOR, removal=REMOVAL, last=True)
+REPLACING = replace(ANCHOR, removal=replace(REMOVAL, anchor=chain.end(RECORDS[0])))
 
 
 def signer(algorithm: Algorithm) -> tuple[KeySigner, SignerCertificate]:
@@ -28,7 +33,11 @@ EC, EC_KEY = signer(Algorithm.ES256)
 RSA, RSA_KEY = signer(Algorithm.RS256)
 
 
-@pytest.mark.parametrize("statement", [HEAD, ANCHOR], ids=["head", "anchor"])
+@pytest.mark.parametrize(
+    "statement",
+    [HEAD, last(RECORDS[2]), ANCHOR, NAMING, REPLACING],
+    ids=["head", "last head", "anchor of an earlier version", "anchor", "anchor behind another"],
+)
 @pytest.mark.parametrize("key", [EC, RSA], ids=["ES256", "RS256"])
 def test_what_was_signed_is_read(statement: Statement, key: KeySigner) -> None:
     assert parse(encode(statement, key), (RSA_KEY, EC_KEY)) == statement
@@ -93,3 +102,11 @@ def test_what_is_no_statement_of_that_key_is_refused(text: str, code: str) -> No
     with pytest.raises(DonjonError) as told:
         parse(text, (EC_KEY,))
     assert told.value.code == code
+
+
+def test_an_anchor_that_names_as_many_heads_as_it_may_can_be_read() -> None:
+    furthest = replace(chain.end(RECORDS[0]), number=(1 << 63) - 1)
+    removal = replace(REMOVAL, heads=(furthest,) * MAX_HEADS, anchor=furthest)
+    text = encode(replace(ANCHOR, removal=removal), RSA)
+    assert len(text) <= MAX_STATEMENT
+    assert parse(text, (RSA_KEY,)).removal == removal

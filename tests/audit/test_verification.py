@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.audit.chains import again, anchor, head, written
+from tests.audit.chains import again, anchor, head, last, written
 
+from donjon.audit import chain
 from donjon.audit.chain import Record
-from donjon.audit.statements import Statement
-from donjon.audit.verification import MAX_FINDINGS, Chain, verify
+from donjon.audit.statements import Kind, Removal, Statement
+from donjon.audit.verification import BATCH, LATE, MAX_FINDINGS, RECORDS, Chain, unstated, verify
 
 A, B = written("a", 9), written("b", 3)
+BEGUN = Statement(kind=Kind.HEAD, link=chain.begun("a"), moment=0)
+HOUR = 3_600_000_000
 CHANGED = replace(A[4], event=b'{"number":99}')
 
 
@@ -111,25 +114,120 @@ def moved_with_their_links(records: list[Record]) -> list[Record]:
 def test_what_was_done_to_a_chain_is_found(
     spoil: Callable[[list[Record]], list[Record]], statements: list[Statement], found: list[tuple[str, str]]
 ) -> None:
-    findings = verify([*spoil(A), *B], statements).findings
+    findings = verify([*spoil(A), *B], [BEGUN, *statements, last(B[2])]).findings
     assert [each.code for each in findings] == [code for code, _ in found]
     for finding, (_, words) in zip(findings, found, strict=True):
         assert words in finding.sentence()
 
 
 def test_every_chain_is_told_with_the_last_record_that_a_head_states() -> None:
-    assert verify([*A[4:], *B], [anchor(A[3]), head(A[6]), head(A[5])]).chains == (
-        Chain(writer="a", first=5, last=9, stated=7),
-        Chain(writer="b", first=1, last=3, stated=0),
+    assert verify([*A[4:], *B], [anchor(A[3]), head(A[6]), head(A[5]), last(B[2])]).chains == (
+        Chain(writer="a", first=5, last=9, stated=7, dropped=4, waits=A[7].moment),
+        Chain(writer="b", first=1, last=3, stated=3, ended=True),
     )
 
 
+def test_a_chain_of_which_nothing_is_left_is_told() -> None:
+    assert verify([], [anchor(A[8])]).chains == (Chain(writer="a", first=10, last=9, stated=9, dropped=9),)
+
+
 def test_numbers_at_the_end_of_all_numbers_are_no_trouble() -> None:
-    last = replace(A[0], number=(1 << 63) - 1)
-    assert [each.code for each in verify([last], []).findings] == ["DJ602", "DJ603"]
+    furthest = replace(A[0], number=(1 << 63) - 1)
+    assert [each.code for each in verify([furthest], [BEGUN]).findings] == ["DJ602", "DJ603"]
 
 
 def test_more_findings_than_anybody_reads_are_counted() -> None:
     spoiled = [replace(each, event=b"") for each in written("a", MAX_FINDINGS + 7)]
-    found = verify(spoiled, [])
+    found = verify(spoiled, [BEGUN])
     assert (len(found.findings), found.more) == (MAX_FINDINGS, 7)
+
+
+def of_number(number: int, record: Record) -> Statement:
+    """A head for that number with another record's hash."""
+    return replace(head(record), link=replace(chain.end(record), number=number))
+
+
+def dropping(records: list[Record], kept: int, moment: int, heads: tuple[Record, ...]) -> Statement:
+    """The anchor of these, as retention makes it."""
+    removal = Removal(
+        first=records[0].number,
+        oldest=records[0].moment,
+        newest=records[-1].moment,
+        kept=kept,
+        heads=tuple(map(chain.end, heads)),
+    )
+    return replace(anchor(records[-1]), moment=moment, removal=removal)
+
+
+def moved_on(records: list[Record], by: int, first: int) -> list[Record]:
+    """These, and those from the record `first` on that much later, as their writer would have written them then."""
+    later = [each if each.number < first else replace(each, moment=each.moment + by) for each in records]
+    return again(later, first)
+
+
+@pytest.mark.parametrize(
+    ("records", "statements", "found"),
+    [
+        (A, [], [("DJ613", "chain a: no head states any of its records")]),
+        (A, [last(A[5])], [("DJ614", "a head says that it ended with record 6, and there is record 9")]),
+        (A, [last(A[5]), head(A[8])], [("DJ614", "a head says that it ended with record 6, and there is record 9")]),
+        (A[6:], [replace(anchor(A[5]), last=True)], [("DJ614", "it ended with record 6, and there is record 9")]),
+        (moved_on(A, -1, 5), [BEGUN], []),
+        (moved_on(A, -1001, 5), [BEGUN], [("DJ615", "chain a, record 5: is older than the one before it")]),
+        (A, [replace(head(A[4]), moment=HOUR)], [("DJ615", "chain a, record 6: is older than a head of the one before it")]),
+        (A, [replace(head(A[4]), moment=A[4].moment - 1)], [("DJ615", "record 5: is younger than a head that states it")]),
+        (moved_on(A, LATE, 6), [head(A[3])], [("DJ616", "chain a: no head states records 5 to 9, and one was due")]),
+        (moved_on(A, LATE, 6), [head(moved_on(A, LATE, 6)[5])], []),
+        (written("a", RECORDS + BATCH), [BEGUN], []),
+        (written("a", RECORDS + BATCH + 1), [BEGUN], [("DJ616", "no head states records 1 to 1257, and one was due")]),
+        ([], [anchor(A[8]), of_number(4, A[2]), head(A[3])], [("DJ607", "record 4: is stated with two hashes")]),
+        (A, [replace(BEGUN, link=replace(BEGUN.link, hash=bytes(32)))], [("DJ607", "record 0: is stated with two hashes")]),
+        (A[6:], [dropping(A[:6], 1, 9 * HOUR, (A[2], A[5])), head(A[2])], []),
+        (
+            A[6:],
+            [dropping(A[:6], 1, 9 * HOUR, (A[2], A[5])), of_number(3, A[1])],
+            [("DJ607", "record 3: is stated with two hashes")],
+        ),
+        (
+            A[6:],
+            [dropping(A[:6], HOUR, 9 * HOUR, (A[5],)), replace(head(A[2]), moment=8 * HOUR + 1)],
+            [("DJ618", "chain a, record 6: was dropped before it was as old as records are kept")],
+        ),
+        (A[6:], [dropping(A[:6], HOUR, HOUR, (A[5],))], [("DJ618", "chain a, record 6: was dropped before")]),
+    ],
+    ids=[
+        "of a writer that never was",
+        "gone on with",
+        "gone on with, and stated",
+        "gone on with, after what was before was dropped",
+        "in order",
+        "going back",
+        "older than what was said before it",
+        "younger than what was said of it",
+        "stated too late",
+        "stated in time",
+        "as many as may be unstated",
+        "one more than may be unstated",
+        "two hashes of what was dropped",
+        "two beginnings",
+        "dropped with what was said of it",
+        "dropped, and something else said of it",
+        "dropped as soon as it was stated",
+        "dropped as soon as it was written",
+    ],
+)
+def test_what_was_added_or_said_twice_is_found(
+    records: list[Record], statements: list[Statement], found: list[tuple[str, str]]
+) -> None:
+    findings = verify(records, statements).findings
+    assert [each.code for each in findings] == [code for code, _ in found]
+    for finding, (_, words) in zip(findings, found, strict=True):
+        assert words in finding.sentence()
+
+
+@pytest.mark.parametrize(("later", "codes"), [(LATE, []), (LATE + 1, ["DJ617"])])
+def test_an_end_that_nobody_states_any_more_is_told_and_no_accusation(later: int, codes: list[str]) -> None:
+    found = verify(A, [head(A[5])])
+    assert found.findings == ()
+    assert [each.code for each in unstated(found.chains, A[6].moment + later)] == codes
+    assert unstated(verify(A, [last(A[8])]).chains, 9 * HOUR) == ()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
+from donjon.adapters.storage.records import snapshot
 from donjon.adapters.storage.tables import HEADS, RECORDS
+from donjon.audit import chain
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.cli.audit import audit
 from donjon.errors import DonjonError
@@ -68,7 +70,7 @@ def beside(log: Path) -> tuple[str, ...]:
 def test_what_was_recorded_is_whole_beside_its_log(address: str, log: Path) -> None:
     assert run(address, "verify", *beside(log)) == (
         0,
-        "chain host-1: records 1 to 3, stated by heads up to 3\n1 chains, 3 records: whole\n",
+        "chain host-1: records 1 to 3, stated by heads up to 3, ended\n1 chains, 3 records: whole\n",
     )
 
 
@@ -86,7 +88,8 @@ def test_what_was_done_to_it_is_told(address: str, log: Path, database: Database
     code, told = run(address, "verify", *beside(log), "-o", "json")
     document: JsonObject = json.loads(told)
     assert code == 1
-    assert document["chains"] == [{"writer": "host-1", "first": 1, "last": 2, "stated": 2}]
+    place = {"writer": "host-1", "first": 1, "last": 2, "stated": 2}
+    assert document["chains"] == [{**place, "ended": True, "dropped": 0}]
     findings = document["findings"]
     assert isinstance(findings, list)
     assert [(each["code"], each["subject"]) for each in findings if isinstance(each, dict)] == [
@@ -96,6 +99,40 @@ def test_what_was_done_to_it_is_told(address: str, log: Path, database: Database
     code, told = run(address, "verify", *beside(log))
     assert code == 1
     assert told.endswith("1 chains, 2 records: not whole\n")
+
+
+def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, database: Database) -> None:
+    with database.changing() as connection:
+        for table in (RECORDS, HEADS):
+            connection.execute(delete(table))
+    code, told = run(address, "verify", "--keys", str(log.parent / "keys"))
+    assert code == 1
+    assert "error: the database: no audit record at all: " in told
+    assert told.endswith("0 chains, 0 records: nothing to verify\n")
+    code, told = run(address, "verify", *beside(log))
+    assert code == 1
+    assert "chain host-1: ends with record 0, and a head states record 3" in told
+
+
+def test_what_was_written_behind_the_last_head_is_told(address: str, log: Path, database: Database) -> None:
+    with snapshot(database) as seen:
+        *_, newest = seen.chains()
+    added = chain.end(newest).extended(newest.moment, newest.event)
+    with database.changing() as connection:
+        connection.execute(insert(RECORDS).values({column.name: getattr(added, column.name) for column in RECORDS.columns}))
+    for said in (beside(log), beside(log)[2:]):
+        code, told = run(address, "verify", *said)
+        assert code == 1
+        assert "chain host-1: a head says that it ended with record 3, and there is record 4" in told
+
+
+def test_an_end_that_nobody_stated_is_told_and_no_accusation(address: str, log: Path, database: Database) -> None:
+    with database.changing() as connection:
+        connection.execute(delete(HEADS).where(HEADS.c.number == 3))
+    code, told = run(address, "verify", *beside(log)[2:])
+    assert code == 0
+    assert "chain host-1: records 1 to 3, stated by heads up to 2, not ended" in told
+    assert "warning: chain host-1: no head states records 3 to 3, and none says that the chain ended" in told
 
 
 def test_heads_of_another_key_are_told(address: str, log: Path, database: Database) -> None:

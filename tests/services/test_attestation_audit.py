@@ -60,11 +60,35 @@ def test_what_is_old_is_dropped_while_the_service_runs(
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "30"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
-        assert service.put(PATH, POLICY).status_code == 200
-        now[0] += timedelta(days=31)
+        for _ in range(8):
+            assert service.put(PATH, POLICY).status_code == 200
+            now[0] += timedelta(days=5)
         assert service.put(PATH, POLICY).status_code == 200
         assert clock.wait_until(lambda: "audit anchor" in caplog.messages, seconds=5)
-    assert "records 2 to 2" in whole(address, heads(caplog, tmp_path), keys)
+    assert "records 3 to 9, stated by heads up to 9, ended; records 1 to 2 were dropped" in whole(
+        address, heads(caplog, tmp_path), keys
+    )
+
+
+def test_a_clock_that_jumps_while_the_service_runs_or_is_away_drops_nothing(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "400"}
+    now = [datetime(2026, 3, 1, tzinfo=UTC)]
+    with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
+        assert service.put(PATH, POLICY).status_code == 200
+        now[0] += timedelta(days=1400)
+        assert clock.wait_until(lambda: "audit records not dropped" in caplog.messages, seconds=5)
+        assert service.put(PATH, POLICY).status_code == 200
+    seen = len(caplog.messages)
+    now[0] += timedelta(days=1400)
+    with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]):
+        assert clock.wait_until(lambda: "audit records not dropped" in caplog.messages[seen:], seconds=5)
+    assert "audit anchor" not in caplog.messages
+    assert "records 1 to 2" in whole(address, heads(caplog, tmp_path), keys)
 
 
 def test_while_its_database_is_away_nobody_is_answered_and_then_everybody_is(postgresql: Server, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.records import snapshot
-from donjon.audit import verification
+from donjon.audit import statements, verification
 
 YEARS = timedelta(days=1000)
 NOTHING = {"unsafe-clock": ""}  # Quotes and collateral are judged by the clock, too.
@@ -38,4 +38,5 @@ def test_after_a_jump_what_is_not_valid_then_is_refused_and_afterwards_all_is_as
 def chains(folder: Path) -> list[str]:
     """What is wrong with the audit's records."""
     with closing(Database(f"sqlite:///{folder}/attestation.db")) as database, snapshot(database) as found:
-        return [str(each) for each in verification.verify(found.chains(), ()).findings]
+        said = [statements.parse(text, ()) for text in found.statements()]
+        return [str(each) for each in verification.verify(found.chains(), said).findings]

@@ -1,6 +1,7 @@
 """What is said of a chain, signed: where it stands (a head), or up to where it was dropped for its age (an anchor).
 
 Whoever has a head in a place that the database's owner cannot write, such as a log, sees when the chain was changed or cut since.
+The last head of a chain says that it is the last, and an anchor names what it replaces, so that neither hides anything.
 A statement is a JWS in the compact form (RFC 7515) whose `typ` no token has; the key that made it is named by no header.
 """
 
@@ -14,14 +15,17 @@ from typing import Protocol
 
 from donjon.audit.chain import HASH, LAST, Link
 from donjon.collateral import documents
+from donjon.collateral.documents import Members
 from donjon.errors import Malformed, Untrusted
 from donjon.kube.json import JsonObject
 from donjon.pki.signers import SignerCertificate
 
 MAX_STATEMENT = 8 << 10  # characters
+MAX_HEADS = 32  # that one anchor names
 NAME = "statement"
 
 _UNSIGNED = "none"
+_NUMBERS = ("first", "oldest", "newest", "kept")
 FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 
 
@@ -48,12 +52,26 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What an anchor stands for: the records from `first` to its link, and what was said of them until then."""
+
+    first: int
+    oldest: int  # moment of a record, as the next
+    newest: int
+    kept: int  # microseconds that records were to be kept
+    anchor: Link | None = None  # the earlier one, which this one replaces
+    heads: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """The chain stood so at that moment; an anchor's link is the last record that was dropped."""
 
     kind: Kind
     link: Link
     moment: int  # microseconds since 1970, UTC
+    last: bool = False  # nothing follows
+    removal: Removal | None = None  # of anchors; earlier versions made them without
 
 
 def encode(statement: Statement, signer: Signer | None) -> str:
@@ -65,6 +83,10 @@ def encode(statement: Statement, signer: Signer | None) -> str:
         "number": link.number,
         "writer": link.writer,
     }
+    if statement.last:
+        content["last"] = True
+    if statement.removal is not None:
+        content["removal"] = _removal(statement.removal)
     payload = _encoded(content)
     if signer is None:
         return f"{_base64(_encoded({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{_base64(payload)}."
@@ -87,8 +109,35 @@ def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
     if kind not in set(Kind):
         raise Malformed("DJ600", f"{NAME}: typ {kind[:40]!r}, expected {' or '.join(Kind)}")
     members = documents.parse(payload, NAME, MAX_STATEMENT)
-    link = Link(writer=members.text("writer"), number=members.number("number", LAST), hash=members.octets("hash", HASH))
-    return Statement(kind=Kind(kind), link=link, moment=members.number("moment", LAST))
+    link = _link(members, members.text("writer"))
+    return Statement(
+        kind=Kind(kind),
+        link=link,
+        moment=members.number("moment", LAST),
+        last=members.content.get("last") is True,
+        removal=_read(members.member("removal"), link.writer) if members.has("removal") else None,
+    )
+
+
+def _removal(removal: Removal) -> JsonObject:
+    content: JsonObject = {name: getattr(removal, name) for name in _NUMBERS}
+    content["heads"] = [_place(each) for each in removal.heads]
+    return content if removal.anchor is None else {**content, "anchor": _place(removal.anchor)}
+
+
+def _read(members: Members, writer: str) -> Removal:
+    first, oldest, newest, kept = (members.number(name, LAST) for name in _NUMBERS)
+    anchor = _link(members.member("anchor"), writer) if members.has("anchor") else None
+    heads = tuple(_link(each, writer) for each in members.members("heads"))
+    return Removal(first=first, oldest=oldest, newest=newest, kept=kept, anchor=anchor, heads=heads)
+
+
+def _place(link: Link) -> JsonObject:
+    return {"hash": link.hash.hex(), "number": link.number}
+
+
+def _link(members: Members, writer: str) -> Link:
+    return Link(writer=writer, number=members.number("number", LAST), hash=members.octets("hash", HASH))
 
 
 def _octets(text: str) -> bytes:

@@ -1,22 +1,32 @@
-"""Whether chains are what was written: every record at its place, none missing, changed, replaced or moved, none cut off the end.
+"""Whether chains are what was written: every record at its place, none missing, changed, replaced or moved, none cut off the end,
+none added.
 
-The chain alone shows what was altered without writing all that follows anew; heads show that, too, and a chain that was cut.
+The chain alone shows what was altered without writing all that follows anew; heads show that, too, and a chain that was cut or
+that somebody else went on with.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import groupby
 
-from donjon.audit import chain
+from donjon.audit import chain, testimony
 from donjon.audit.chain import FIRST, LAST, Link, Record
-from donjon.audit.statements import Kind, Statement
+from donjon.audit.statements import Statement
+from donjon.audit.testimony import Testimony
 from donjon.findings import Finding, Severity
 
 MAX_FINDINGS = 200
 NEAR = 64  # numbers, on either side, where the place of a record that was moved is looked for
+EVERY = timedelta(minutes=5)  # in which a writer states a record
+RECORDS = 1000  # after which it does so earlier
+BATCH = 256  # records that come at once
+LATE = 2 * EVERY // timedelta(microseconds=1)  # how long a record is stated by no head, at most, where all is well
+QUEUED = EVERY // timedelta(microseconds=1)  # how long a record may wait to be written while a head is made
 
 _DO = "compare with a backup and with the heads in the logs; find out who could write to the database"
+_LOST, _ADDED = "what was decided there can no longer be shown", "whoever can write to the database may have added it"
+_WHY = {"DJ613": _ADDED, "DJ614": _ADDED, "DJ615": _ADDED, "DJ616": _ADDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +34,17 @@ class Chain:
     """One chain as it was found, from its first record to its last; `stated` is the last that a head states, 0 for none."""
 
     writer: str
-    first: int
+    first: int  # one more than the last, where none is left
     last: int
     stated: int
+    ended: bool = False  # a head says that nothing follows
+    dropped: int = 0  # up to which record an anchor says that they were dropped for their age
+    waits: int | None = None  # moment of the first record that no head states yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """All chains that have records, and what is wrong: `more` is the number of findings beyond the bound."""
+    """All chains that have records, or had, and what is wrong: `more` is the number of findings beyond the bound."""
 
     chains: tuple[Chain, ...]
     findings: tuple[Finding, ...]
@@ -40,59 +53,82 @@ class Verification:
 
 def verify(records: Iterable[Record], statements: Iterable[Statement]) -> Verification:
     """What is found in these records, which come chain by chain in the order of their numbers, beside what was said of them."""
+    said = testimony.collected(statements)
     look = _Look()
-    for each in statements:
-        look.take(each)
-    chains = [look.walk(writer, own) for writer, own in groupby(records, key=lambda record: record.writer)]
-    for writer in look.heads.keys() - {each.writer for each in chains}:
-        look.end(writer, look.begin(writer, LAST))
+    chains = [
+        look.walk(said.pop(writer, Testimony(writer=writer)), own)
+        for writer, own in groupby(records, key=lambda record: record.writer)
+    ]
+    for each in said.values():
+        look.end(each, last := each.begin(LAST))
+        if last.number:
+            chains.append(_chain(each, last.number + 1, last, last.number, None))
     return Verification(chains=tuple(chains), findings=tuple(look.findings), more=look.more)
+
+
+def unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
+    """The ends of chains that nobody states any more at that moment, as a service leaves them that was killed."""
+    return tuple(
+        Finding(
+            code="DJ617",
+            severity=Severity.WARNING,
+            subject=f"chain {each.writer}",
+            found=f"no head states records {each.stated + 1} to {each.last}, and none says that the chain ended",
+            why="its service was killed; what it wrote last may have been cut off, and what stands there added",
+            do="compare with the service's log of that time",
+        )
+        for each in chains
+        if each.waits is not None and moment - each.waits > LATE
+    )
+
+
+def _chain(said: Testimony, first: int, last: Link, stated: int, waits: int | None) -> Chain:
+    ended, dropped = said.end is not None, said.dropped.number
+    return Chain(writer=said.writer, first=first, last=last.number, stated=stated, ended=ended, dropped=dropped, waits=waits)
 
 
 @dataclass(slots=True)
 class _Look:
-    """What was stated, and what is wrong so far."""
+    """What is wrong so far."""
 
-    heads: defaultdict[str, dict[int, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
-    anchors: dict[str, Link] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
 
-    def take(self, statement: Statement) -> None:
-        """Of several anchors the furthest counts; what an anchor says is true of a head at that place, too."""
-        link = statement.link
-        self.heads[link.writer].setdefault(link.number, set()).add(link.hash)
-        if statement.kind is Kind.ANCHOR and link.number > self.begin(link.writer, LAST).number:
-            self.anchors[link.writer] = link
-
-    def begin(self, writer: str, number: int) -> Link:
-        """Where the chain stood before the record of that number, if nothing is missing."""
-        anchor = self.anchors.get(writer)
-        return anchor if anchor is not None and anchor.number < number else chain.begun(writer)
-
-    def walk(self, writer: str, records: Iterable[Record]) -> Chain:
+    def walk(self, said: Testimony, records: Iterable[Record]) -> Chain:
         """Record by record, each after the one before it."""
         first, stated = 0, 0
-        before, sound = chain.begun(writer), True
+        earlier: Record | None = None
+        before, sound = chain.begun(said.writer), True
+        waits: Record | None = None
         for record in records:
-            if not first:
-                first, before = record.number, self.begin(writer, record.number)
+            if earlier is None:
+                first, before = record.number, said.begin(record.number)
             self._follows(record, before, sound=sound)
-            sound = self._intact(record)
-            stated = record.number if self._said(record) else stated
-            before = chain.end(record)
-        self.end(writer, before)
-        return Chain(writer=writer, first=first, last=before.number, stated=stated)
+            before_it = earlier if sound else None
+            if sound := self._intact(record):
+                self._moves_on(said, record, before_it)
+            if self._stated(said, record):
+                stated, waits = record.number, None
+            else:
+                waits = waits or record
+            before, earlier = chain.end(record), record
+        if waits is not None and earlier is not None:
+            self._overdue(waits, earlier)
+        self.end(said, before)
+        return _chain(said, first, before, stated, None if waits is None else waits.moment)
 
-    def end(self, writer: str, last: Link) -> None:
-        """Whether heads say more than there is, or other things of what was dropped."""
-        own, anchor = self.heads.pop(writer, {}), self.anchors.get(writer)
-        if anchor is not None and own.get(anchor.number, {anchor.hash}) != {anchor.hash}:
-            self._add(
-                "DJ607", f"chain {writer}, record {anchor.number}", "was dropped, and a head states another than the anchor"
-            )
-        if (stated := max(own, default=0)) > last.number:
-            self._add("DJ606", f"chain {writer}", f"ends with record {last.number}, and a head states record {stated}")
+    def end(self, said: Testimony, last: Link) -> None:
+        """Whether heads say more than there is, nothing at all, or other things of what was dropped."""
+        subject = f"chain {said.writer}"
+        if not said.spoken:
+            self._add("DJ613", subject, "no head states any of its records")
+        for code, number, words in said.contradictions():
+            self._add(code, f"{subject}, record {number}", words)
+        furthest = max(said.hashes, default=0)
+        if furthest > last.number:
+            self._add("DJ606", subject, f"ends with record {last.number}, and a head states record {furthest}")
+        if said.end is not None and (behind := max(last.number, furthest)) > said.end:
+            self._add("DJ614", subject, f"a head says that it ended with record {said.end}, and there is record {behind}")
 
     def _follows(self, record: Record, before: Link, *, sound: bool) -> None:
         if record.number > before.number + 1:
@@ -103,6 +139,16 @@ class _Look:
             self._add(
                 "DJ605", f"chain {record.writer}, record {before.number}" if before.number else f"chain {record.writer}", found
             )
+
+    def _moves_on(self, said: Testimony, record: Record, earlier: Record | None) -> None:
+        """Whether its moment fits those of the record before it, of the head there, and of its own."""
+        subject = f"chain {record.writer}, record {record.number}"
+        if earlier is not None and record.moment < earlier.moment:
+            self._add("DJ615", subject, "is older than the one before it")
+        elif record.moment < said.moments.get(record.number - 1, record.moment) - QUEUED:
+            self._add("DJ615", subject, "is older than a head of the one before it")
+        elif record.moment > said.moments.get(record.number, record.moment):
+            self._add("DJ615", subject, "is younger than a head that states it")
 
     def _intact(self, record: Record) -> bool:
         if record.intact:
@@ -115,16 +161,21 @@ class _Look:
             self._add("DJ603", subject, "was changed: its hash is not that of what it tells")
         return False
 
-    def _said(self, record: Record) -> bool:
+    def _stated(self, said: Testimony, record: Record) -> bool:
         """Whether heads speak of it, and say the same."""
-        said = self.heads[record.writer].pop(record.number, set())
-        if said - {record.hash}:
+        hashes = said.about(record.number)
+        if hashes - {record.hash}:
             self._add("DJ607", f"chain {record.writer}, record {record.number}", "is another than a head states")
-        return record.hash in said
+        return record.hash in hashes
+
+    def _overdue(self, first: Record, last: Record) -> None:
+        if last.number - first.number >= RECORDS + BATCH or last.moment - first.moment > LATE:
+            found = f"no head states records {first.number} to {last.number}, and one was due"
+            self._add("DJ616", f"chain {last.writer}", found)
 
     def _add(self, code: str, subject: str, found: str) -> None:
         if len(self.findings) == MAX_FINDINGS:
             self.more += 1
             return
-        why = "what was decided there can no longer be shown"
+        why = _WHY.get(code, _LOST)
         self.findings.append(Finding(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=_DO))

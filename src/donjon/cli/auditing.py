@@ -8,13 +8,15 @@ from pathlib import Path
 
 import click
 
+from donjon.adapters import clock
 from donjon.adapters.keys import public
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.records import Snapshot, snapshot
 from donjon.audit import event, statements
 from donjon.audit.chain import Record
 from donjon.audit.statements import Statement
-from donjon.audit.verification import Chain, Verification
+from donjon.audit.verification import Chain, Verification, unstated
 from donjon.audit.verification import verify as verified
 from donjon.cli.files import shown
 from donjon.cli.terminal import say, say_json
@@ -36,7 +38,9 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) 
         texts = [("the database", text) for text in seen.statements()] + elsewhere
         said, untrue = _parsed(texts, known)
         found = verified(seen.chains(), said)
-    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings)
+    ends = unstated(found.chains, microseconds(clock.moment()))
+    nothing = [] if any(each.last >= each.first for each in found.chains) else [_NOTHING]
+    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings, *ends, *nothing)
     if form == "json":
         say_json(_document(found, findings))
     else:
@@ -61,6 +65,15 @@ _UNSIGNED = Finding(
     found="nobody looked at their signatures",
     why="who can write to the database can have written them",
     do="name the certificates of the keys that sign them with --keys",
+)
+
+_NOTHING = Finding(
+    code="DJ619",
+    severity=Severity.ERROR,
+    subject="the database",
+    found="no audit record at all",
+    why="where nothing is, nothing can be whole: it may be another database, or a new one, or all was deleted",
+    do="compare with a backup and with the heads in the logs",
 )
 
 
@@ -111,7 +124,15 @@ def _parsed(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -
 def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
     return {
         "chains": [
-            {"writer": each.writer, "first": each.first, "last": each.last, "stated": each.stated} for each in found.chains
+            {
+                "writer": each.writer,
+                "first": each.first,
+                "last": each.last,
+                "stated": each.stated,
+                "ended": each.ended,
+                "dropped": each.dropped,
+            }
+            for each in found.chains
         ],
         "findings": [dict(each.told()) for each in findings],
         "more": found.more,
@@ -120,17 +141,22 @@ def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
 
 def _print(found: Verification, findings: tuple[Finding, ...]) -> None:
     for chain in found.chains:
-        say(f"chain {chain.writer}: records {chain.first} to {chain.last}, {_stated_to(chain)}")
+        say(f"chain {chain.writer}: {_told(chain)}")
     for finding in findings:
         say(f"{finding.severity}: {finding.sentence()}")
     if found.more:
         say(f"and {found.more} more")
     count = sum(chain.last - chain.first + 1 for chain in found.chains)
-    say(f"{len(found.chains)} chains, {count} records: {'not whole' if is_refusal(findings) else 'whole'}")
+    verdict = "nothing to verify" if not count else "not whole" if is_refusal(findings) else "whole"
+    say(f"{len(found.chains)} chains, {count} records: {verdict}")
 
 
-def _stated_to(chain: Chain) -> str:
-    return f"stated by heads up to {chain.stated}" if chain.stated else "no head states any of them"
+def _told(chain: Chain) -> str:
+    if chain.last < chain.first:
+        return f"records 1 to {chain.last} were dropped, none is left"
+    stated = f"stated by heads up to {chain.stated}" if chain.stated else "no head states any of them"
+    dropped = f"; records 1 to {chain.dropped} were dropped" if chain.dropped else ""
+    return f"records {chain.first} to {chain.last}, {stated}, {'ended' if chain.ended else 'not ended'}{dropped}"
 
 
 def _content(record: Record) -> JsonObject | None:

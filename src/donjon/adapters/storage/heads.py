@@ -1,20 +1,21 @@
-"""Heads of a journal's chain: signed from time to time, told to whoever keeps them elsewhere, and written beside the records."""
+"""Heads of a journal's chain: signed from time to time, told to whoever keeps them elsewhere, and written beside the records.
+
+The first states that the chain begins, and is there with the first record; the last one says that it is the last.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import HEADS
 from donjon.audit import statements
-from donjon.audit.chain import Link
+from donjon.audit.chain import FIRST, Link
 from donjon.audit.statements import Kind, Signer, Statement
-
-EVERY = timedelta(minutes=5)
-RECORDS = 1000
+from donjon.audit.verification import EVERY, RECORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Heads:
     def __init__(self, database: Database, witness: Witness | None, moment: Callable[[], datetime]) -> None:
         self._database, self._witness, self._moment = database, witness, moment
         self._stated, self._tried, self._since = 0, 0, moment()
+        self.newest = 0  # moment of the last record or head, before which none of this chain is dated
 
     def wait(self, link: Link) -> float | None:
         """Seconds until a head is due if nothing comes; `None` where nothing is new."""
@@ -44,19 +46,46 @@ class Heads:
         new = link.number - self._tried
         # By the difference, so that a clock that was put back is no reason to wait.
         if self._witness and (new >= self._witness.records or (new and abs(self._moment() - self._since) >= self._witness.every)):
-            self.state(link)
+            self._state(link)
 
-    def state(self, link: Link) -> None:
+    def begin(self, link: Link) -> dict[str, object] | None:
+        """The row of the head that states that the chain begins, for the transaction of its first record."""
+        if self._witness is None or link.number >= FIRST:
+            return None
+        try:
+            return _row(link, self._signed(self._witness, link))
+        except Exception as error:  # noqa: BLE001 - as below.
+            self._witness.fail(error)
+            return None
+
+    def end(self, link: Link) -> None:
+        """State that the chain ends there, and be ready for another one."""
+        if link.number >= FIRST:
+            self._state(link, last=True)
+        self._stated, self._tried, self.newest = 0, 0, 0
+
+    def _state(self, link: Link, *, last: bool = False) -> None:
         """State where the chain stands, unless a head says it already; what fails is told, and the next head says it, too."""
-        if self._witness is None or link.number == self._stated:
+        if self._witness is None or (link.number == self._stated and not last):
             return
         self._tried, self._since = link.number, self._moment()
         try:
-            said = Statement(kind=Kind.HEAD, link=link, moment=microseconds(self._since))
-            text = statements.encode(said, self._witness.signer())
-            self._witness.announce(text)
+            row = _row(link, self._signed(self._witness, link, last=last))
             with self._database.changing() as connection:
-                connection.execute(insert(HEADS).values(writer=link.writer, number=link.number, statement=text))
+                if link.number == self._stated:
+                    same = (HEADS.c.writer == link.writer) & (HEADS.c.number == link.number)
+                    connection.execute(delete(HEADS).where(same))
+                connection.execute(insert(HEADS).values(row))
             self._stated = link.number
         except Exception as error:  # noqa: BLE001 - whatever fails here, decisions are recorded all the same.
             self._witness.fail(error)
+
+    def _signed(self, witness: Witness, link: Link, *, last: bool = False) -> str:
+        self.newest = max(self.newest, microseconds(self._moment()))
+        text = statements.encode(Statement(kind=Kind.HEAD, link=link, moment=self.newest, last=last), witness.signer())
+        witness.announce(text)
+        return text
+
+
+def _row(link: Link, statement: str) -> dict[str, object]:
+    return {"writer": link.writer, "number": link.number, "statement": statement}

@@ -1,7 +1,8 @@
 """The journal: an answer is given only after what was decided, and what it changes, is on the disk.
 
 Who comes while others are being written waits for the next transaction together with all who come meanwhile, and those whom one
-turn of the event loop brings go together, so one commit serves many. One thread writes, and its records make one chain.
+turn of the event loop brings go together, so one commit serves many. One thread writes, and its records make one chain, whose
+moments never go back: where the clock does, the chain ends, and another one begins.
 """
 
 import asyncio
@@ -15,20 +16,22 @@ from datetime import datetime
 from operator import attrgetter
 from threading import Thread
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Heads, Witness
 from donjon.adapters.storage.instances import Change, apply, generations
 from donjon.adapters.storage.moments import microseconds
-from donjon.adapters.storage.tables import INSTANCES, RECORDS
+from donjon.adapters.storage.tables import HEADS, INSTANCES, RECORDS
 from donjon.audit import chain
 from donjon.audit.chain import Link, Record
 from donjon.audit.event import Event, encode
+from donjon.audit.verification import BATCH
 from donjon.errors import Unavailable
 
-MAX_BATCH = 256  # records in one transaction
+MAX_BATCH = BATCH  # records in one transaction
 MAX_WAITING = 8192  # callers
+BACK = 60_000_000  # microseconds by which a clock may go back within a chain: its records are dated as the newest until then
 
 _NAME = 128  # characters
 _VALUES = attrgetter(*RECORDS.columns.keys())
@@ -59,6 +62,7 @@ class Journal:
         """`writer` is a name that no other journal has or had: `fresh_writer` makes one."""
         self._database = database
         self._moment = moment
+        self._writer, self._chains = writer, 1
         self._link = chain.begun(writer)
         self._arrived: list[_Entry] = []  # in this turn of the event loop
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
@@ -104,10 +108,36 @@ class Journal:
 
     def _write(self) -> None:
         while not self._ended:
-            if batch := self._batch():
-                self._serve(batch)
+            batch = self._batch()
+            while batch:
+                batch = self._serve_forward(batch)
             self._heads.look(self._link)
-        self._heads.state(self._link)
+        self._end()
+
+    def _serve_forward(self, batch: list[_Entry]) -> list[_Entry]:
+        """Serve those up to where the clock went back, if it did; answers with the others, who are for another chain."""
+        newest, count = self._heads.newest, 0
+        while count < len(batch) and batch[count].moment + BACK >= newest:
+            newest = max(newest, batch[count].moment)
+            count += 1
+        if count:
+            self._serve(batch[:count])
+        if count < len(batch):
+            self._end()
+            self._chains += 1
+            self._link = chain.begun(f"{self._writer}.{self._chains}")
+        return batch[count:]
+
+    def _end(self) -> None:
+        """State that the chain ends, unless nobody can say where: then it stays without its last head."""
+        try:
+            if self._tried is not None:
+                with self._database.reading() as connection:
+                    self._standing(connection)
+        except Unavailable:
+            self._tried = None
+        else:
+            self._heads.end(self._link)
 
     def _serve(self, batch: list[_Entry]) -> None:
         outcomes: Sequence[Exception | None]
@@ -139,6 +169,7 @@ class Journal:
         records: list[Record] = []
         with self._database.changing() as connection:
             link = self._standing(connection)
+            newest = self._heads.newest
             known = self._generations(connection, batch)
             for entry in batch:
                 outcomes.append(stale := _stale(entry, known[entry.instance]))
@@ -147,13 +178,20 @@ class Journal:
                 if entry.change is not None:
                     apply(connection, entry.instance, entry.change)
                     known[entry.instance] += 1
-                records.append(link.extended(entry.moment, entry.event))
+                newest = max(newest, entry.moment)
+                records.append(link.extended(newest, entry.event))
                 link = chain.end(records[-1])
             if records:
+                self._begin(connection)
                 self._database.fill(connection, RECORDS, [_row(each) for each in records])
             self._tried = link
         self._link, self._tried = link, None
+        self._heads.newest = max(self._heads.newest, newest)
         return outcomes
+
+    def _begin(self, connection: Connection) -> None:
+        if (row := self._heads.begin(self._link)) is not None:
+            connection.execute(insert(HEADS).values(row))
 
     def _standing(self, connection: Connection) -> Link:
         """Where the chain stands, also where we were not told how the last transaction ended."""

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-_EPOCH, _UNIT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_EPOCH, UNIT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
     """The number for that moment."""
-    return (moment - _EPOCH) // _UNIT
+    return (moment - _EPOCH) // UNIT

@@ -1,89 +1,153 @@
 """Audit records that have become old are dropped from the beginnings of their chains; a signed anchor says up to where.
 
-What is dropped is verified first, so that what was done to it does not vanish with it.
+Nothing is dropped but what a head of this service's own states, and a head is as old as it says itself: whoever can write to the
+database makes records of any age, and no heads. What is dropped is verified first, so that what was done to it does not vanish
+with it, and the anchor names the heads that go, too. A clock alone makes nothing old (`audit.age`).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.moments import microseconds
+from donjon.adapters.storage.moments import UNIT, microseconds
 from donjon.adapters.storage.records import record
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
-from donjon.audit import chain, statements
-from donjon.audit.chain import Record
-from donjon.audit.statements import Kind, Signer, Statement
+from donjon.audit import age, statements
+from donjon.audit.chain import FIRST, Link, Record
+from donjon.audit.statements import MAX_HEADS, Kind, Removal, Signer, Statement
 from donjon.audit.verification import verify
-from donjon.errors import Malformed, Untrusted
+from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.pki.signers import SignerCertificate
 
-AT_ONCE = 500  # records in one transaction, so that nobody who writes waits for long
+AT_ONCE = 500  # records, after which no more heads go in the same transaction: nobody who writes is to wait for long
 
 _ALONE = 0x444B  # the lock by which one of several replicas drops
+_SAMPLES = 32  # heads that are looked at over the time that records are kept, to see that it passed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Who signs anchors, by which keys earlier ones were signed, and who keeps them elsewhere."""
+    """Who signs anchors, by which keys statements were signed, who keeps anchors elsewhere, and for how long records are kept."""
 
     signer: Signer | None
     keys: tuple[SignerCertificate, ...]  # none: signatures are not looked at
     announce: Callable[[str], None]  # a statement
+    kept: timedelta
 
-    def drop(self, database: Database, before: datetime, moment: datetime) -> int:
-        """How many records from before were dropped.
+    def drop(self, database: Database, moment: datetime) -> int:
+        """How many records were dropped that are old at that moment.
 
-        Raises `Unavailable` DJ502, and, after all other chains, `Untrusted` DJ610 for those that are not whole: they stay.
+        Raises `Unavailable` DJ502, `Untrusted` DJ621 where the clock is not believed, and, after all other chains, `Untrusted`
+        DJ610 for those that are not whole, and those that no head states: they stay.
         """
-        oldest, stated = microseconds(before), microseconds(moment)
+        stated = microseconds(moment)
         with database.reading() as connection:
-            writers = connection.scalars(select(RECORDS.c.writer).distinct().where(RECORDS.c.moment < oldest)).all()
+            writers = self._old(connection, stated - self._length)
+            before = self._before(connection, stated) if writers else None
+        if writers and before is None:
+            raise Untrusted(
+                "DJ621", "old audit records: not dropped: the newest that a head states is a day old, or there is none"
+            )
         dropped, broken = 0, []
         for writer in writers:
             try:
-                dropped += sum(self._dropped(database, writer, oldest, stated))
+                dropped += sum(self._dropped(database, writer, before or 0, stated))
             except (Malformed, Untrusted) as error:
                 broken.append(f"audit chain {writer}: not dropped: {error}")
         if broken:
             raise Untrusted("DJ610", "; ".join(broken))
         return dropped
 
-    def _dropped(self, database: Database, writer: str, oldest: int, moment: int) -> Iterator[int]:
+    @property
+    def _length(self) -> int:
+        return self.kept // UNIT
+
+    def _old(self, connection: Connection, before: int) -> list[str]:
+        """Whose records are old by the clock, if some of them are stated: the end of a chain that nobody stated stays."""
+        old = select(RECORDS.c.writer).distinct().where(RECORDS.c.moment < before)
+        anchored = select(ANCHORS.c.writer).where(ANCHORS.c.writer.not_in(select(HEADS.c.writer)))
+        return list(connection.scalars(old.where(RECORDS.c.writer.not_in(anchored)).order_by(RECORDS.c.writer)))
+
+    def _before(self, connection: Connection, moment: int) -> int | None:
+        """The moment before which records are old, by heads over all that time: one for each part of it, and the newest."""
+        own = (HEADS.c.writer == RECORDS.c.writer) & (HEADS.c.number == RECORDS.c.number)
+        past = select(HEADS.c.statement).join(RECORDS, own).where(RECORDS.c.moment <= moment)
+        part = RECORDS.c.moment // max(1, self._length // _SAMPLES)
+        samples = select(func.min(HEADS.c.statement)).join(RECORDS, own).where(RECORDS.c.moment <= moment).group_by(part)
+        newest = past.order_by(RECORDS.c.moment.desc()).limit(_SAMPLES)
+        texts = [text for chosen in (samples, newest) for text in connection.scalars(chosen)]
+        return age.before(self._moments(texts), moment, self._length)
+
+    def _moments(self, texts: list[str]) -> Iterator[int]:
+        for text in texts:
+            try:
+                yield statements.parse(text, self.keys).moment
+            except DonjonError:
+                continue  # Somebody else's: time has not passed for that.
+
+    def _dropped(self, database: Database, writer: str, before: int, moment: int) -> Iterator[int]:
         """The numbers of records dropped in one transaction after the other."""
         while True:
             with database.changing() as connection:
                 database.alone(connection, _ALONE)
-                old = list(takewhile(lambda each: each.moment < oldest, _beginning(connection, writer)))
-                if not old:
+                anchor, heads = self._stated(connection, writer)
+                if not heads and not anchor:
+                    raise Untrusted("DJ613", "no head states any of its records")
+                heads = _part([each for each in takewhile(lambda each: each.moment < before, heads) if each.link.number])
+                if not heads:
                     return
-                self._check(connection, writer, old)
-                said = Statement(kind=Kind.ANCHOR, link=chain.end(old[-1]), moment=moment)
-                text = statements.encode(said, self.signer)
-                _replace(connection, writer, old[-1].number, text)
+                old = _until(connection, heads[-1].link)
+                self._check(old, [*anchor, *heads])
+                text = statements.encode(self._anchor(old, anchor, heads, moment), self.signer)
+                _replace(connection, heads[-1].link, text)
             self.announce(text)
             yield len(old)
 
-    def _check(self, connection: Connection, writer: str, old: list[Record]) -> None:
-        chosen = [
-            select(table.c.statement).where(table.c.writer == writer, table.c.number <= old[-1].number)
-            for table in (ANCHORS, HEADS)
-        ]
-        texts = [text for each in chosen for text in connection.scalars(each)]
-        if found := verify(old, [statements.parse(text, self.keys) for text in texts]).findings:
+    def _stated(self, connection: Connection, writer: str) -> tuple[list[Statement], list[Statement]]:
+        """The chain's anchor, if there is one, and its first heads in the order of their numbers."""
+        found = []
+        for table in (ANCHORS, HEADS):
+            chosen = select(table.c.statement).where(table.c.writer == writer).order_by(table.c.number).limit(MAX_HEADS)
+            found.append([statements.parse(text, self.keys) for text in connection.scalars(chosen)])
+        if other := [each for own in found for each in own if each.link.writer != writer]:
+            raise Untrusted("DJ601", f"a head of chain {other[0].link.writer}")
+        anchor, heads = found
+        return anchor, heads
+
+    def _check(self, old: list[Record], said: list[Statement]) -> None:
+        if found := verify(old, said).findings:
             raise Untrusted("DJ610", found[0].sentence())
 
+    def _anchor(self, old: list[Record], anchor: list[Statement], heads: list[Statement], moment: int) -> Statement:
+        removal = Removal(
+            first=old[0].number,
+            oldest=old[0].moment,
+            newest=old[-1].moment,
+            kept=self._length,
+            anchor=anchor[0].link if anchor else None,
+            heads=tuple(each.link for each in heads),
+        )
+        end = heads[-1]
+        return Statement(kind=Kind.ANCHOR, link=end.link, moment=moment, last=end.last, removal=removal)
 
-def _beginning(connection: Connection, writer: str) -> Iterator[Record]:
-    chosen = select(RECORDS).where(RECORDS.c.writer == writer).order_by(RECORDS.c.number).limit(AT_ONCE)
-    return map(record, connection.execute(chosen).mappings())
+
+def _part(heads: list[Statement]) -> list[Statement]:
+    """The first of these heads, with as many records as are dropped at once, or one head's."""
+    begun = heads[0].link.number if heads else FIRST
+    return [*heads[:1], *takewhile(lambda each: each.link.number - begun < AT_ONCE, heads[1:])]
 
 
-def _replace(connection: Connection, writer: str, number: int, anchor: str) -> None:
+def _until(connection: Connection, link: Link) -> list[Record]:
+    own = (RECORDS.c.writer == link.writer) & (RECORDS.c.number <= link.number)
+    return [record(row) for row in connection.execute(select(RECORDS).where(own).order_by(RECORDS.c.number)).mappings()]
+
+
+def _replace(connection: Connection, link: Link, anchor: str) -> None:
     for table in (RECORDS, HEADS):
-        connection.execute(delete(table).where(table.c.writer == writer, table.c.number <= number))
-    connection.execute(delete(ANCHORS).where(ANCHORS.c.writer == writer))
-    connection.execute(insert(ANCHORS).values(writer=writer, number=number, statement=anchor))
+        connection.execute(delete(table).where(table.c.writer == link.writer, table.c.number <= link.number))
+    connection.execute(delete(ANCHORS).where(ANCHORS.c.writer == link.writer))
+    connection.execute(insert(ANCHORS).values(writer=link.writer, number=link.number, statement=anchor))

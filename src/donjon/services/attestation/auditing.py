@@ -40,8 +40,8 @@ class Auditing:
             return
         try:
             known = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
-            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor)
-            count = retention.drop(database, self._now() - self._kept, self._now())
+            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor, kept=self._kept)
+            count = retention.drop(database, self._now())
         except DonjonError as error:
             say(LOG, "audit records not dropped", level=logging.ERROR, code=error.code, error=error.message)
         else:

@@ -1,0 +1,83 @@
+"""What was said of one chain, by heads and anchors: put together, and held against itself.
+
+A statement that stands alone proves what it states; two that do not fit one another prove that one of them was not the writer's.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from donjon.audit import chain
+from donjon.audit.chain import FIRST, Link
+from donjon.audit.statements import Kind, Removal, Statement
+
+
+@dataclass(slots=True, kw_only=True)
+class Testimony:
+    """Of one writer's chain."""
+
+    writer: str
+    hashes: defaultdict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # by number
+    moments: dict[int, int] = field(default_factory=dict)  # by number, of the earliest head
+    anchors: list[Statement] = field(default_factory=list)
+    end: int | None = None  # the number behind which nothing is to follow
+    spoken: bool = False  # somebody said something
+
+    def take(self, statement: Statement) -> None:
+        """What an anchor says is true of a head at that place, too, and so is what it says of the heads that it replaces."""
+        link, self.spoken = statement.link, True
+        self.hashes[link.number].add(link.hash)
+        if statement.last:
+            self.end = link.number if self.end is None else min(self.end, link.number)
+        if statement.kind is Kind.ANCHOR:
+            self.anchors += [] if statement in self.anchors else [statement]  # A log has what the database has.
+            for each in _replaced(statement.removal):
+                self.hashes[each.number].add(each.hash)
+        else:
+            self.moments[link.number] = min(self.moments.get(link.number, statement.moment), statement.moment)
+
+    @property
+    def dropped(self) -> Link:
+        """Up to where the chain was dropped: the furthest anchor, or where it began."""
+        begun = chain.begun(self.writer)
+        return max((each.link for each in self.anchors), key=lambda link: link.number, default=begun)
+
+    def begin(self, number: int) -> Link:
+        """Where the chain stood before the record of that number, if nothing is missing."""
+        return link if (link := self.dropped).number < number else chain.begun(self.writer)
+
+    def about(self, number: int) -> set[bytes]:
+        """The hashes that are stated of that record, which is there; nobody asks for them twice."""
+        return self.hashes.pop(number, set())
+
+    def contradictions(self) -> Iterator[tuple[str, int, str]]:
+        """Code, number and words of every two statements that do not fit one another."""
+        self.hashes[FIRST - 1].add(chain.begun(self.writer).hash)
+        anchored = {each.link.number for each in self.anchors}
+        for number in sorted(number for number, hashes in self.hashes.items() if len(hashes) > 1):
+            dropped = "was dropped, and a head states another than the anchor"
+            yield "DJ607", number, dropped if number in anchored else "is stated with two hashes"
+        for each in self.anchors:
+            if each.removal is not None:
+                yield from self._young(each, each.removal)
+
+    def _young(self, anchor: Statement, removal: Removal) -> Iterator[tuple[str, int, str]]:
+        """A head is no older than what it states, so what it states was dropped too early where the head was too young."""
+        old = anchor.moment - removal.kept
+        stated = [moment for number, moment in self.moments.items() if removal.first <= number <= anchor.link.number]
+        if max((removal.newest, *stated)) > old:
+            yield "DJ618", anchor.link.number, "was dropped before it was as old as records are kept"
+
+
+def collected(statements: Iterable[Statement]) -> dict[str, Testimony]:
+    """What was said, by writer."""
+    found: dict[str, Testimony] = {}
+    for each in statements:
+        found.setdefault(each.link.writer, Testimony(writer=each.link.writer)).take(each)
+    return found
+
+
+def _replaced(removal: Removal | None) -> tuple[Link, ...]:
+    if removal is None:
+        return ()
+    return removal.heads if removal.anchor is None else (*removal.heads, removal.anchor)
