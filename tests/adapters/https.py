@@ -41,9 +41,10 @@ class Client:
     statuses: list[int] = field(default_factory=list)
 
     @classmethod
-    async def connected(cls, port: int, trust: ssl.SSLContext | None = None) -> "Client":
-        """A connection after its handshake."""
-        reader, writer = await asyncio.open_connection(HOST, port, ssl=trust or trusting(SERVING.authority.pem))
+    async def connected(cls, port: int, trust: ssl.SSLContext | None = None, source: str = HOST) -> "Client":
+        """A connection after its handshake, from an address of this machine."""
+        trust = trust or trusting(SERVING.authority.pem)
+        reader, writer = await asyncio.open_connection(HOST, port, ssl=trust, local_addr=(source, 0))
         return cls(reader, writer)
 
     async def say(self, data: bytes) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
+from donjon.adapters.http.connection import PIECE
 from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.guarded import GuardedServer, Limits, Message
 from donjon.adapters.http.tls import context
@@ -26,11 +27,19 @@ class Echo:
     rest: float = 0.0
     size: int = 0
     cut_off: int = 0
+    before: asyncio.Event | None = None  # what it waits for before it asks for the body
+    unread: bool = False  # whether it answers without it
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         self.asked.append(scope)
+        if self.before is not None:
+            await self.before.wait()
+        if self.unread:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
+            return
         body = b""
         while (message := await receive()).get("more_body"):
             body += message["body"]
@@ -266,3 +275,161 @@ def test_a_certificate_in_a_folder_is_taken_up_when_it_changes_and_kept_while_it
     (tmp_path / "tls.key").unlink()
     assert contexts() is second
     assert [None if each is None else each.code for each in told] == ["DJ146", None, "DJ146"]
+
+
+HALF = b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 900\r\n\r\n"
+
+
+async def far(here: Here, address: str) -> Client:
+    """A client at another address of this machine."""
+    here.clients.append(await Client.connected(here.port, source=address))
+    return here.clients[-1]
+
+
+def test_half_requests_of_few_addresses_keep_nobody_out() -> None:
+    """Nor does whoever asks for nothing, or shakes no hands. Who has asked before stays, and who comes is served."""
+
+    async def story(here: Here) -> None:
+        known = await far(here, "127.0.0.9")
+        assert (await known.post(b"first"))[0] == 200
+        for turn in range(4):
+            bare: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+            for address in ("127.0.0.2", "127.0.0.3"):
+                for _ in range(8):
+                    half = await far(here, address)
+                    with suppress(ConnectionError):
+                        await half.say(HALF + b"half")
+                bare += [await asyncio.open_connection(HOST, here.port, local_addr=(address, 0)) for _ in range(8)]
+            fresh = await far(here, f"127.0.1.{turn + 1}")
+            assert (await fresh.post(b"new"))[:2] == (200, b"new")
+            assert (await known.post(b"again"))[:2] == (200, b"again")
+            assert here.server.connections <= 8
+            for _, writer in bare:
+                writer.transport.abort()
+
+    served(story, replace(QUICK, of_a_site=4, first=5, request=5, idle=5))
+
+
+def test_connections_of_one_address_are_bounded_before_their_handshake() -> None:
+    async def story(here: Here) -> None:
+        bare = [await asyncio.open_connection(HOST, here.port) for _ in range(12)]
+        assert await asyncio.wait_for(bare[0][0].read(1), 2) == b""
+        assert 0 < here.server.connections <= 3
+        for _, writer in bare:
+            writer.transport.abort()
+
+    served(story, replace(QUICK, of_a_site=3, handshake=5))
+
+
+def test_bodies_under_way_have_one_bound_and_who_takes_most_is_told_to_come_again() -> None:
+    """Of one address half of it. An honest body is taken all the same."""
+
+    async def story(here: Here) -> None:
+        halves = []
+        for number in range(12):
+            halves.append(half := await far(here, f"127.0.0.{number % 3 + 2}"))
+            await half.say(HALF + b"x" * 890)
+        honest = await far(here, "127.0.0.9")
+        assert (await honest.post(b"y" * 900))[:2] == (200, b"y" * 900)
+        assert here.server._gate.bodies.total <= 4000
+        assert (await halves[0].answer())[0] == 503
+
+    served(story, replace(QUICK, connections=20, bodies=4000, request=5))
+
+
+def test_a_body_is_not_read_before_it_is_asked_for() -> None:
+    """What was not asked for waits in the client: a few pieces at most have come."""
+
+    async def story(here: Here) -> None:
+        here.echo.before = asyncio.Event()
+        client = await here.client()
+        saying = asyncio.create_task(client.post(bytes(8_000_000)))
+        await asyncio.sleep(0.2)
+        (connection,) = here.server._gate.crowd
+        assert here.server._gate.bodies.total + len(connection._unread) <= 2 * PIECE
+        here.echo.before.set()
+        assert (await saying)[0] == 200
+
+    served(story, replace(QUICK, body=8_000_000, bodies=32_000_000, request=10, answer=10))
+
+
+def test_who_may_not_send_a_body_is_told_so_before_it_is_read() -> None:
+    async def story(here: Here) -> None:
+        here.echo.unread = True
+        client = await here.client()
+        await client.say(HALF)
+        assert (await client.answer())[:2] == (200, b"")
+        assert here.echo.asked[0]["path"] == "/"
+
+    served(story)
+
+
+def test_how_large_a_body_may_be_its_route_says() -> None:
+    async def run() -> None:
+        bounds = {("POST", "/small"): 5, ("POST", "/large"): 900}
+        server = GuardedServer(Echo(), None, host=HOST, port=0, limits=QUICK, body=lambda *asked: bounds[asked])
+        port = await server.start()
+        for path, size, status in (("/small", 5, 200), ("/small", 6, 413), ("/large", 900, 200), ("/large", 901, 413)):
+            client = Client(*await asyncio.open_connection(HOST, port))
+            assert (await client.post(bytes(size), path=path))[0] == status
+            client.close()
+        await server.close(0.2)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("before", [b"", b"POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"])
+def test_requests_that_do_not_wait_for_answers_stay_as_they_came(before: bytes) -> None:
+    """They are parsed one after the other, however many there are."""
+
+    async def story(here: Here) -> None:
+        here.echo.before = asyncio.Event()
+        client = await here.client()
+        await client.say(before + GET * 400)
+        await asyncio.sleep(0.2)
+        (connection,) = here.server._gate.crowd
+        assert len(connection.pipeline) < 10
+        here.echo.before.set()
+        for _ in range(400 + bool(before)):
+            assert (await client.answer())[0] == 200
+
+    served(story, replace(QUICK, answer=10, request=10))
+
+
+def test_an_answer_that_is_not_taken_is_not_in_memory_twice_and_all_of_them_have_one_bound() -> None:
+    async def story(here: Here) -> None:
+        here.echo.size = 8 << 20
+        silent = [await here.client() for _ in range(4)]
+        for each in silent:
+            each.writer.transport.pause_reading()  # type: ignore[attr-defined] # Of a transport that reads.
+            await each.say(GET)
+        await asyncio.sleep(0.5)
+        assert here.server._gate.answers.total <= 16 << 20
+        assert here.server.connections == 2
+
+    served(story, replace(QUICK, answers=32 << 20, answer=10))
+
+
+def test_many_headers_are_turned_away() -> None:
+    """Each takes the memory of twenty bytes a byte."""
+
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(b"GET / HTTP/1.1\r\nHost: w\r\n" + b"X: y\r\n" * 110)
+        assert (await client.answer())[0] == 431
+
+    served(story)
+
+
+def test_who_still_waits_when_the_server_ends_is_told_so_and_the_log_has_no_trace(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(here: Here) -> None:
+        here.echo.rest = 30
+        client = await here.client()
+        await client.say(GET)
+        await asyncio.sleep(0.1)
+        await here.server.close(0.1)
+        assert (await client.answer())[0] == 503
+
+    served(story, replace(QUICK, answer=20))
+    assert not [each for each in caplog.records if each.exc_info]

@@ -226,13 +226,13 @@ def test_who_is_slow_is_sent_away_and_keeps_nobody_waiting(service: Process) -> 
 
 
 def test_a_thousand_idle_connections(service: Process) -> None:
-    """After their handshakes, a tenth of them after a request; and more than there is room for."""
+    """Of twenty addresses, after their handshakes, a tenth of them after a request; and more than there is room for."""
 
     async def happen() -> None:
         idle: list[Client] = []
 
         async def come(number: int) -> None:
-            idle.append(client := await Client.connected(service.port))
+            idle.append(client := await Client.connected(service.port, source=f"127.0.0.{number % 20 + 2}"))
             if number % 10 == 0:
                 await client.say(b"GET /aa/certs HTTP/1.1\r\nHost: h\r\n\r\n")
                 assert (await client.answer())[0] == 200

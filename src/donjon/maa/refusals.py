@@ -46,6 +46,7 @@ _TURNED_AWAY = {
     408: (Code.TOO_SLOW, "it was not whole within its time"),
     413: (Code.TOO_LARGE, "its body is larger than any that is taken"),
     431: (Code.HEAD_TOO_LARGE, "its path and headers are larger than any that are taken"),
+    AWAY: (Code.AWAY, "there is no room for it now, so many others are under way; try again"),
 }
 
 _OPERATION = frozenset({"DJ435", *(f"DJ{number}" for number in range(440, 449))})
@@ -92,7 +93,7 @@ def of_error(error: DonjonError) -> Refusal:
 
 
 def of_status(status: int) -> Refusal:
-    """What is answered by the server itself, before any route is known: 400, 408, 413 or 431."""
+    """What is answered by the server itself, before any route is known: 400, 408, 413, 431 or 503."""
     code, told = _TURNED_AWAY[status]
     return Refusal(status=status, code=code, message=f"request: {told} [DJ535]")
 

@@ -42,6 +42,7 @@ from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
 ADMIN_TOKEN, USER_TOKEN = "admin-token", "user-token"
+UPLOAD = "/platformcollateral"
 
 _DONE = "Operation successful."
 _CHANNELS = {"standard": (Channel.STANDARD,), "early": (Channel.EARLY,), "all": (Channel.STANDARD, Channel.EARLY)}
@@ -71,7 +72,7 @@ class PlatformRoutes:
         """All of them; a PCK certificate is the same in version 3."""
         both = [("/pckcert", self._certificate, "GET"), ("/platforms", self._register, "POST"), ("/platforms", self._list, "GET")]
         found = [self._route(base, path, handler, method) for base in (_V4, _V3) for path, handler, method in both]
-        return [*found, self._route(_V4, "/platformcollateral", self._take, "PUT")]
+        return [*found, self._route(_V4, UPLOAD, self._take, "PUT")]
 
     def _route(self, base: str, path: str, handler: Handler, method: str) -> Route:
         named = f"{base.rpartition('/')[2]}{path}"

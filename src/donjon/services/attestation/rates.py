@@ -4,15 +4,16 @@ The generic cell rate algorithm (ITU-T I.371): of everybody one number is kept, 
 again. Who has not asked for longer than that is forgotten, and of too many the one who asked longest ago.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+
+from donjon.adapters.http.crowd import site
+
+__all__ = ["BURST", "MAX_KNOWN", "Rate", "Rates", "site"]
 
 MAX_KNOWN = 1 << 16  # askers, of some 200 bytes each
 BURST = 2.0  # seconds' worth of requests at once
-V6_PREFIX = 64  # bits; what one site is given at least (RFC 6177)
 
 _ROUNDING = 1e-9  # seconds
 
@@ -53,17 +54,3 @@ class Rates:
             oldest = next(iter(self._whole))
             if self._whole[oldest] <= now or len(self._whole) > MAX_KNOWN:
                 del self._whole[oldest]
-
-
-@lru_cache(maxsize=4096)
-def site(address: str) -> str:
-    """Under what an address is counted: one of IPv4 itself, one of IPv6 by the 64 bits of its network."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))

@@ -28,7 +28,9 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
+from donjon.collateral.uploaded import MAX_UPLOAD
 from donjon.errors import DonjonError
+from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.attesting import Clocks
@@ -38,12 +40,14 @@ from donjon.services.attestation.identity import naming
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa, turned_away
 from donjon.services.attestation.openings import Openings
+from donjon.services.attestation.platformroutes import UPLOAD
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 from donjon.services.attestation.standing import Standing
 
 LOG = logging.getLogger(__name__)
 
+SMALL_BODY = 64 << 10  # bytes; of requests whose routes read none
 LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
 LOOK_AT_KEYS = 30.0  # seconds
 THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
@@ -120,9 +124,7 @@ async def serve(
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         standing = Standing(database, writing=bool(settings.instances))
         told = turned_away if keys else plain
-        server = GuardedServer(
-            application, contexts, host=settings.listen[0], port=settings.listen[1], limits=Limits(), told=told
-        )
+        server = _server(settings, application, contexts, told)
         metrics.count_connections(lambda: server.connections)
         routes = _probes(metrics, usable, standing, stopped)
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
@@ -143,6 +145,20 @@ async def serve(
             await caching.close()
             await probes.close()
             say(LOG, "attestation service stopped")
+
+
+def _server(
+    settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Answer]
+) -> GuardedServer:
+    host, port = settings.listen
+    return GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told, body=_body)
+
+
+def _body(method: str, path: str) -> int:
+    """How large a request's body may be: what its route takes."""
+    if method not in {"POST", "PUT"}:
+        return SMALL_BODY
+    return MAX_UPLOAD if path.endswith(UPLOAD) else MAX_BODY
 
 
 def _contexts(settings: AttestationSettings) -> FolderContexts | None:

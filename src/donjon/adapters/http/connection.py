@@ -1,0 +1,417 @@
+"""The public HTTP server: uvicorn's protocol over httptools, with what it leaves open closed here.
+
+uvicorn gives a client any time for its head and its body, bounds neither, and waits for ever for a client that does not read.
+Anyone may connect, so whatever a client can do slowly has its time, whatever it can make large has its size, and when too many
+are connected the oldest that is not being answered gives way.
+
+uvicorn tells the application nothing of a client's certificate either: here it stands in the scope, where no header can put one.
+Trailers, which it would put among the headers, are read over.
+"""
+
+import asyncio
+import ssl
+from asyncio.sslproto import SSLProtocol
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from donjon.adapters.http import Answer
+from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http.listening import address_of
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
+"""An ASGI application, version 3."""
+
+CLIENT_CERTIFICATE = "donjon.client_certificate"
+"""The extension of a request's scope with the certificate, in DER, whose key the client has shown in the handshake."""
+
+PIECE = 16 << 10  # bytes that are read and written at once; a record of TLS has as many
+SHARE = 2  # this part of what is kept altogether may be kept for one site
+SECOND = 1.0
+
+_BAD, _TOO_SLOW, _TOO_LARGE, _HEAD_TOO_LARGE, _NO_ROOM = 400, 408, 413, 431, 503
+_REASONS = {
+    _BAD: "Bad Request",
+    _TOO_SLOW: "Request Timeout",
+    _TOO_LARGE: "Content Too Large",
+    _HEAD_TOO_LARGE: "Request Header Fields Too Large",
+    _NO_ROOM: "Service Unavailable",
+}
+_HEARD_OUT = 0.5  # seconds in which what somebody still says is read and forgotten, who was turned away
+_HOSTS = {"1.0": (0, 1), "1.1": (1,)}  # how often the header stands in a request of each version (RFC 9112, 3.2)
+_CHUNKS = 256  # bytes of a body in chunks that are parsed at once: what follows it is then a few requests at most
+
+
+def plain(status: int) -> Answer:
+    """What somebody is told who is turned away before any route is known: 400, 408, 413, 431 or 503."""
+    return Answer(status=status, body=f"request: {_REASONS[status].lower()}\n".encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may take."""
+
+    connections: int = 1024
+    of_a_site: int = 64  # of these; an address of IPv4, a network of 64 bits of IPv6
+    head: int = 16 << 10  # bytes of request line and headers
+    headers: int = 100
+    body: int = 1 << 20  # bytes of a request's, where the server is not told another bound for it
+    bodies: int = 32 << 20  # bytes of all that are received, or being answered
+    answers: int = 64 << 20  # bytes of all that are not taken yet
+    handshake: float = 5.0  # seconds
+    first: float = 10.0  # until the first request begins
+    idle: float = 60.0  # until another begins
+    request: float = 10.0  # until its head is whole; and as many, from when it is asked for, until its body is
+    answer: float = 60.0  # until it is made and taken
+
+
+class Gate:
+    """What the connections of one server share."""
+
+    def __init__(self, limits: Limits, told: Callable[[int], Answer], body: Callable[[str, str], int]) -> None:
+        """`body` is asked for the bound of a body by the request's method and path."""
+        self.limits, self.told, self.body = limits, told, body
+        self.crowd: Crowd[Guarded] = Crowd(limits.connections, limits.of_a_site)
+        self.bodies: Budget[Guarded] = Budget(limits.bodies, limits.bodies // SHARE)
+        self.answers: Budget[Guarded] = Budget(limits.answers, limits.answers // SHARE)
+        self.buffer = bytearray(PIECE)  # in which every connection reads, one at a time
+        self.empty = asyncio.Event()
+        self.closing = False
+
+    def let_in(self, peer: "Guarded") -> None:
+        """One more connection; another gives way where that is one too many."""
+        self.empty.clear()
+        if (chosen := self.crowd.enter(peer)) is not None:
+            chosen.cut_off()
+
+    def let_out(self, peer: "Guarded") -> None:
+        """One less."""
+        self.crowd.leave(peer)
+        if not len(self.crowd):
+            self.empty.set()
+
+
+class Secured(SSLProtocol):
+    """TLS below one connection, which the gate knows from before the handshake on; it reads in the memory that all share."""
+
+    max_size = PIECE
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, above: "Guarded", context: ssl.SSLContext, gate: Gate) -> None:
+        super().__init__(
+            loop,
+            above,
+            context,
+            None,  # type: ignore[arg-type] # Nobody waits for the handshake.
+            server_side=True,
+            ssl_handshake_timeout=gate.limits.handshake,  # type: ignore[arg-type] # It may be a fraction.
+            ssl_shutdown_timeout=SECOND,
+        )
+        self._ssl_buffer, self._ssl_buffer_view = gate.buffer, memoryview(gate.buffer)
+        transport = self._app_transport  # The one that its user gets later, and could set the limits of only then.
+        transport.set_read_buffer_limits(PIECE)
+        transport.set_write_buffer_limits(PIECE)
+        self._above = above
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # It is one that reads and writes.
+        """Somebody has connected."""
+        self._above.arrive(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is gone, with or without a handshake."""
+        self._above.leave()
+        super().connection_lost(exc)
+
+
+class _Flow(FlowControl):
+    """Tells when reading goes on."""
+
+    def __init__(self, transport: asyncio.Transport, goes_on: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._goes_on = goes_on
+
+    def resume_reading(self) -> None:
+        was_paused = self.read_paused
+        super().resume_reading()
+        if was_paused:
+            self._goes_on()
+
+
+class _Refused(Exception):
+    """Raised within the parser's callbacks: the request is turned away with that status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Guarded(HttpToolsProtocol):
+    """One connection.
+
+    After a head nothing more is read until the application asks for the body, or has answered: what it has not asked for waits in
+    the client. What has come already stays as it came, and is parsed no further than to the end of one request.
+    """
+
+    def __init__(self, gate: Gate, config: Config, state: ServerState) -> None:
+        super().__init__(config, state, {})
+        self._gate, self._limits = gate, gate.limits
+        self._lowest: asyncio.Transport | None = None  # the one below TLS
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread = bytearray()
+        self._taken = 0  # bytes of the head or of the body that is being received
+        self._in_head, self._chunked, self._length, self._bound = True, False, 0, 0
+        self._extensions: dict[str, Any] = {}
+        self._status = _BAD
+        self._begun = False  # whether a request has begun that is not answered
+        self._body_asked_for = self._answering = self._proven = self._leaving = False
+        self._task: asyncio.Task[None] | None = None
+        self._spoken = False  # whether the handshake, where there is one, has ended
+        self.site = ""
+
+    @property
+    def standing(self) -> Standing:
+        """What it has shown."""
+        if self._answering:
+            return Standing.BUSY
+        return Standing.IDLE if self._proven else Standing.NEW
+
+    def arrive(self, transport: asyncio.Transport) -> None:
+        """Somebody has connected; where TLS is spoken, the handshake comes next."""
+        transport.set_write_buffer_limits(PIECE)
+        transport.max_size = PIECE  # type: ignore[attr-defined] # Of every transport of asyncio's own loops: 256 KiB, else.
+        self._lowest, self.site = transport, site(address_of(transport))
+        self._gate.let_in(self)
+
+    def leave(self) -> None:
+        """It is gone."""
+        self._gate.let_out(self)
+
+    def cut_off(self) -> None:
+        """At once, and without a word."""
+        if self._lowest is not None:
+            self._lowest.abort()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # As uvicorn has it.
+        """The client is there, its TLS agreed on."""
+        if self._lowest is None:
+            self.arrive(transport)
+        super().connection_made(transport)
+        self.flow, self._spoken = _Flow(transport, self._go_on), True
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if secured is not None and (shown := secured.getpeercert(binary_form=True)):
+            self._extensions = {CLIENT_CERTIFICATE: shown}
+        self._within(self._limits.first, self.cut_off)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        super().connection_lost(exc)
+        self.leave()
+        self._unset_keepalive_if_required()
+        self._within(None)
+        self._unread.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """The client says something."""
+        if self._leaving:
+            return
+        self._unread += data
+        self._feed()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions
+        self._begun, self._body_asked_for = True, False
+        self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is whole; or a trailer, which counts as a part of the body and is no header."""
+        if not self._in_head:
+            self._count(len(name) + len(value))
+            return
+        if len(self.headers) >= self._limits.headers:
+            self._turn_away(_HEAD_TOO_LARGE)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the application begins, and nothing more is read until it asks for it."""
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.head:
+            self._turn_away(_HEAD_TOO_LARGE)
+        if sum(name == b"host" for name, _ in self.headers) not in _HOSTS.get(self.parser.get_http_version(), ()):
+            self._turn_away(_BAD)
+        self._in_head, self._taken = False, 0
+        said = {name: value for name, value in self.headers if name in {b"content-length", b"transfer-encoding"}}
+        self._chunked, self._length = b"transfer-encoding" in said, int(said.get(b"content-length", b"0")[:20])
+        super().on_headers_complete()
+        self._bound = self._gate.body(self.scope["method"], self.scope["path"])
+        if self._length > self._bound:
+            self._turn_away(_TOO_LARGE)
+        self.flow.pause_reading()
+        self._within(self._limits.answer, self.cut_off)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._count(len(body))
+        if self.cycle.response_complete:
+            return
+        super().on_body(body)
+        if (chosen := self._gate.bodies.add(self, len(body))) is self:
+            self._turn_away(_NO_ROOM)
+        elif chosen is not None:
+            chosen.let_go()
+
+    def on_message_complete(self) -> None:
+        """The request is whole, and the answer has its time."""
+        self._in_head, self._taken, self._proven = True, 0, True
+        super().on_message_complete()
+        if self._begun:
+            self._answering = True
+            self._within(self._limits.answer, self.cut_off)
+
+    def on_response_complete(self) -> None:
+        """The answer is made; the client may take its time to read it, but not for ever."""
+        self._answering, self._begun = False, bool(self.pipeline)
+        super().on_response_complete()
+        closing = self.transport.is_closing()
+        self._within(self._limits.answer if closing or self._begun else self._limits.idle, self.cut_off)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The patience of uvicorn is longer than ours, and never ends anything."""
+
+    def send_400_response(self, msg: str) -> None:
+        """What could not be parsed is turned away, with the status of the bound that it broke."""
+        del msg
+        self._refuse(self._status)
+
+    def shutdown(self) -> None:
+        """The server ends: so does what is not being answered."""
+        if self._spoken:
+            super().shutdown()
+        else:
+            self.cut_off()
+
+    def let_go(self) -> None:
+        """There is no room for its body any more; who has it would keep it."""
+        self._refuse(_NO_ROOM)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, partial(self._serve, cycle, app))
+
+    async def _serve(
+        self,
+        cycle: RequestResponseCycle,
+        app: ASGI3Application,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        """The application, which is answered for where it is ended before it has answered."""
+        self._task = asyncio.current_task()
+        try:
+            await app(scope, receive, partial(self._send, cast("Send", send)))
+        except asyncio.CancelledError:
+            self._refuse(_NO_ROOM)
+            cycle.disconnected = True
+        finally:
+            self._task = None
+            self._gate.bodies.drop(self)
+
+    async def _send(self, send: Send, message: Message) -> None:
+        """A long answer goes in pieces, each when the one before it is taken."""
+        body: bytes = message.get("body", b"")
+        if len(body) <= PIECE:
+            await send(message)
+            return
+        self._answering = False
+        if (chosen := self._gate.answers.add(self, len(body))) is not None:
+            chosen.cut_off()
+        try:
+            for start in range(0, 0 if chosen is self else len(body), PIECE):
+                more = message.get("more_body", False) or start + PIECE < len(body)
+                await send({**message, "body": body[start : start + PIECE], "more_body": more})
+        finally:
+            self._gate.answers.drop(self)
+
+    def _go_on(self) -> None:
+        """Reading goes on: for the body, which has its time from now on, or behind an answer."""
+        if not self._in_head and not self._body_asked_for:
+            self._body_asked_for = True
+            self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
+        if self._unread:
+            self.loop.call_soon(self._feed)
+
+    def _feed(self) -> None:
+        """Parse what has come, as far as it is wanted."""
+        was_quiet = not self._begun
+        while self._unread and not (self._leaving or self.flow.read_paused or self.transport.is_closing()):
+            piece = self._piece()
+            if self._in_head:
+                self._taken += len(piece)
+            super().data_received(piece)
+            if self._begun and self._in_head and self._taken > self._limits.head:
+                self._refuse(_HEAD_TOO_LARGE)
+        if was_quiet and not self._begun and self._timer is None and not self.transport.is_closing():
+            self._within(self._limits.idle, self.cut_off)  # Empty lines between requests, which uvicorn takes for a beginning.
+
+    def _piece(self) -> bytes:
+        """What is parsed next: it ends where a request could."""
+        if self._in_head:
+            end = self._unread.find(b"\n") + 1 or len(self._unread)
+        else:
+            end = _CHUNKS if self._chunked else max(self._length - self._taken, 1)
+        piece = bytes(self._unread[:end])
+        del self._unread[:end]
+        return piece
+
+    def _count(self, count: int) -> None:
+        self._taken += count
+        if self._taken > self._bound:
+            self._turn_away(_TOO_LARGE)
+
+    def _turn_away(self, status: int) -> None:
+        self._status = status
+        raise _Refused(status)
+
+    def _refuse(self, status: int) -> None:
+        """Say why, unless an answer has begun, and close a little later: who is cut off while it speaks does not read why."""
+        if self._leaving or self.transport.is_closing():
+            return
+        self._leaving = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            answer = self._gate.told(status)
+            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n"
+            self.transport.write(f"{head}content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.body = bytearray()
+            cycle.message_event.set()
+        self._begun = False
+        self._unread.clear()
+        self.flow.resume_reading()
+        self._within(_HEARD_OUT, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self.transport.close()
+        self._within(self._limits.handshake, self.cut_off)
+
+    def _within(self, seconds: float | None, otherwise: Callable[[], None] | None = None) -> None:
+        """Replaces the one deadline of the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None or otherwise is None else self.loop.call_later(seconds, self._expire, otherwise)
+
+    def _expire(self, otherwise: Callable[[], None]) -> None:
+        self._timer = None
+        otherwise()

@@ -1,0 +1,39 @@
+"""A listening socket whose newcomers are let in a few at a time.
+
+asyncio lets in as many at once as it asks the kernel to keep waiting. Where they come faster than they are served, a whole crowd
+would come between an honest connection and its answer; so the kernel keeps many, and every turn of the loop takes a few.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from donjon.errors import Unavailable
+
+AT_ONCE = 8  # newcomers in one turn of the loop
+WAITING = 1024  # newcomers that the kernel keeps
+
+
+async def listen(protocol: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:
+    """Serves with a protocol for each connection; raises `Unavailable` DJ052 where the address is taken or not ours."""
+    try:
+        server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=AT_ONCE)
+    except OSError as error:
+        raise Unavailable("DJ052", f"{host}:{port}: {error.strerror or error}") from error
+    for each in server.sockets:
+        with socket.socket(fileno=os.dup(each.fileno())) as same:
+            same.listen(WAITING)
+    return server
+
+
+def port_of(server: asyncio.Server) -> int:
+    """The port at which it listens."""
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """The address of who has connected."""
+    found = transport.get_extra_info("peername")
+    return str(found[0]) if found else ""

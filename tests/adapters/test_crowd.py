@@ -1,0 +1,115 @@
+"""Who gives way: whoever has shown least, of the addresses that take most."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+
+
+@dataclass(eq=False)
+class Peer:
+    site: str
+    standing: Standing = Standing.NEW
+
+
+def crowd(room: int, of_a_site: int, *peers: Peer) -> Crowd[Peer]:
+    made: Crowd[Peer] = Crowd(room, of_a_site)
+    for each in peers:
+        assert made.enter(each) is None
+    return made
+
+
+def some(count: int, site: str, standing: Standing = Standing.NEW) -> list[Peer]:
+    return [Peer(site, standing) for _ in range(count)]
+
+
+def test_where_there_is_room_nobody_goes() -> None:
+    assert len(crowd(8, 4, *some(4, "a"), *some(3, "b"))) == 7
+
+
+def test_a_site_that_has_its_share_makes_room_by_its_own() -> None:
+    """By the oldest of those that have shown least, though others have shown less."""
+    known, silent, silent_too = Peer("a", Standing.IDLE), Peer("a"), Peer("a")
+    here = crowd(8, 3, known, Peer("b"), silent, silent_too)
+    assert here.enter(Peer("a")) is silent
+    assert here.enter(Peer("a")) is silent_too
+    assert known in tuple(here)
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_whoever_comes_from_many_connections_gives_way_to_one_that_has_shown_nothing(standing: Standing) -> None:
+    honest = Peer("honest")
+    here = crowd(12, 6, honest, *some(5, "a", standing), *some(6, "b", standing))
+    for number in range(20):
+        gone = here.enter(Peer(f"c{number % 3}"))
+        assert gone is not None
+        assert gone is not honest
+
+
+def test_half_requests_of_many_addresses_go_before_an_address_with_as_many_that_have_asked() -> None:
+    asked = some(5, "proxy", Standing.IDLE)
+    here = crowd(16, 6, *asked, *some(4, "a"), *some(4, "b"), *some(3, "c"))
+    for number in range(40):
+        here.enter(Peer("abc"[number % 3]))
+    assert not set(asked) - set(here)
+
+
+def test_of_the_greedy_who_is_being_answered_goes_last() -> None:
+    busy = some(4, "a", Standing.BUSY)
+    here = crowd(8, 6, *busy, *some(4, "b", Standing.IDLE))
+    for _ in range(2):
+        gone = here.enter(Peer("c", Standing.IDLE))
+        assert gone is not None
+        assert gone.site == "b"
+
+
+def test_addresses_with_one_connection_each_make_room_by_the_oldest_that_has_shown_nothing() -> None:
+    oldest = Peer("0")
+    here = crowd(4, 2, Peer("known", Standing.IDLE), oldest, Peer("1"), Peer("2"))
+    assert here.enter(Peer("3")) is oldest
+
+
+def test_who_has_left_takes_no_room() -> None:
+    first, second = Peer("a"), Peer("a")
+    here = crowd(2, 2, first, second)
+    here.leave(first)
+    here.leave(first)
+    assert here.enter(Peer("a")) is None
+    assert here.enter(Peer("a")) is second
+
+
+def test_bytes_beyond_the_room_are_let_go_by_the_address_that_has_most() -> None:
+    """By its half requests first, of these by the largest."""
+    budget: Budget[Peer] = Budget(100, 80)
+    small, large, whole, honest = Peer("a"), Peer("a"), Peer("a", Standing.BUSY), Peer("b")
+    for each, count in ((small, 10), (large, 15), (whole, 50), (honest, 20)):
+        assert budget.add(each, count) is None
+    assert budget.add(honest, 10) is large
+    assert budget.total == 90
+    assert budget.add(small, 60) is small
+
+
+def test_what_is_kept_for_one_site_is_bounded_where_there_is_room_too() -> None:
+    budget: Budget[Peer] = Budget(100, 50)
+    first, second = Peer("a"), Peer("a")
+    assert budget.add(first, 30) is None
+    assert budget.add(second, 20) is None
+    assert budget.add(second, 1) is first
+    budget.drop(first)
+    budget.drop(second)
+    assert budget.total == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_counted_by_what_one_site_has(address: str, counted: str) -> None:
+    assert site(address) == counted
