@@ -64,7 +64,8 @@ def answered(exchange: Exchange) -> Appraisal:
     assert isinstance(accepted, AcceptedQuote)
     named = text(exchange.payload["x-ms-policy-hash"])
     policy = parsing.parse((ROOT / "maa-policies" / "recordings" / POLICIES[named]).read_text(encoding="utf-8"))
-    applied = PolicyInForce(policy=policy, hash=named, signer=None, draft="draftPolicyForAttestation" in request(exchange))
+    draft = "draftPolicyForAttestation" in request(exchange)
+    applied = PolicyInForce(policy=policy, baseline=None, hash=named, signer=None, draft=draft)
     found = appraise(claims.state(binding.bind(accepted, held(exchange)), submitted), applied)
     assert isinstance(found, Appraisal)
     return found

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from tests.simulation.intel import MOMENT
 from donjon.adapters.keys import signing
 from donjon.attestation import binding, claims, token
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
-from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, gated
+from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, baseline, gated
 from donjon.attestation.binding import BoundQuote, Held
 from donjon.attestation.claims import Statement
 from donjon.attestation.token import Algorithm, Authorities, Authority
@@ -48,7 +49,8 @@ def statement(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None,
 
 
 def in_force(text: str = PERMIT_ALL, *, draft: bool = False, signer: JsonObject | None = None) -> PolicyInForce:
-    return PolicyInForce(policy=parsing.parse(text), hash="hash", signer=signer, draft=draft)
+    policy = parsing.parse(text)
+    return PolicyInForce(policy=policy, baseline=baseline(policy), hash="hash", signer=signer, draft=draft)
 
 
 def appraised(of: Statement, applied: PolicyInForce | None = None) -> Appraisal:
@@ -302,3 +304,17 @@ def test_no_two_tokens_have_one_name() -> None:
     names = {signing.fresh_jti() for _ in range(100)}
     assert len(names) == 100
     assert {len(bytes.fromhex(name)) for name in names} == {32}
+
+
+def test_a_token_is_bounded_however_its_data_are_written() -> None:
+    """Numbers that are written four times as long as they came."""
+    long = binding.json(b'{"a":[' + b",".join([b"1e15"] * 13_000) + b"]}", "data").content
+    one = appraised(statement())
+
+    def said(times: int) -> Appraisal:
+        return replace(one, statement=replace(one.statement, said={**one.statement.said, "again": [long] * times}))
+
+    assert len(issued(said(2))) < 2 * token.MAX_PAYLOAD
+    with pytest.raises(Malformed) as refused:
+        issued(said(4))
+    assert refused.value.code == "DJ454"

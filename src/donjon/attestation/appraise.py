@@ -11,6 +11,7 @@ from donjon.attestation.claims import Statement
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.errors import Malformed, Misconfigured
 from donjon.kube.json import JsonObject
+from donjon.policy.budget import WHOLE, Allowance
 from donjon.policy.decision import Decision
 from donjon.policy.evaluation import configuration, evaluate
 from donjon.policy.faults import shown
@@ -26,6 +27,7 @@ class PolicyInForce:
     """A policy as it is applied."""
 
     policy: Policy
+    baseline: int | None  # the TCB evaluation data number that it asks for at least
     hash: str  # as tokens name it
     signer: JsonObject | None  # the key that signed it, as a JWK
     draft: bool  # a trial of the caller's: what comes of it is never signed
@@ -40,28 +42,34 @@ class Appraisal:
     decision: Decision
 
 
+def baseline(policy: Policy) -> int | None:
+    """The TCB evaluation data number that the policy's configurationrules ask for at least; raises `Malformed` DJ433.
+
+    What they compute may take as long as an evaluation.
+    """
+    asked = [each.value for each in configuration(policy) if each.type == TCB_IDENTIFIER and each.value != OPERATORS_CHOICE]
+    return max(map(_number, asked), default=None)
+
+
 def gated(gate: Acceptance, policy: Policy) -> Acceptance:
     """The gate, made narrower by what the policy's configurationrules ask for; raises `Malformed` DJ433."""
-    for claim in configuration(policy):
-        if claim.type == TCB_IDENTIFIER and claim.value != OPERATORS_CHOICE:
-            gate = replace(gate, min_evaluation=max(_number(claim.value), gate.min_evaluation or 0))
-    return gate
+    return at_least(gate, baseline(policy))
 
 
-def check_configuration(policy: Policy) -> None:
-    """Raises `Malformed` DJ433 for a policy whose configurationrules ask for what no gate can be made to do."""
-    gated(Acceptance(), policy)
+def at_least(gate: Acceptance, least: int | None) -> Acceptance:
+    """The gate, made narrower by a baseline."""
+    return gate if least is None else replace(gate, min_evaluation=max(least, gate.min_evaluation or 0))
 
 
-def appraise(statement: Statement, applied: PolicyInForce) -> Appraisal | Decision:
+def appraise(statement: Statement, applied: PolicyInForce, allowance: Allowance = WHOLE) -> Appraisal | Decision:
     """The statement, permitted, or the decision against it with all its reasons.
 
-    Raises `Malformed` DJ433, and `Misconfigured` DJ438 for a quote that was accepted by less than `gated` makes of this policy.
+    Raises `Misconfigured` DJ438 for a quote that was accepted by less than `at_least` makes of this policy.
     """
     accepted = statement.bound.accepted.acceptance
-    if gated(accepted, applied.policy) != accepted:
+    if at_least(accepted, applied.baseline) != accepted:
         raise Misconfigured("DJ438", "appraisal: the quote was accepted without the TCB baseline that the policy asks for")
-    decision = evaluate(applied.policy, statement.incoming)
+    decision = evaluate(applied.policy, statement.incoming, allowance)
     return Appraisal(statement=statement, applied=applied, decision=decision) if decision.permitted else decision
 
 

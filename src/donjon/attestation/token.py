@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from donjon.attestation.appraise import Appraisal
-from donjon.errors import Misconfigured
+from donjon.errors import Malformed, Misconfigured
 from donjon.kube.json import Json, JsonObject
 from donjon.policy.claims import told
 
@@ -20,6 +20,7 @@ LIFETIME = timedelta(hours=8)  # of attestation tokens
 ANSWER_LIFETIME = timedelta(hours=1)  # of answers about policies and certificates
 VERSION = "1.0"
 MAX_ISSUER = 256  # characters
+MAX_PAYLOAD = 768 << 10  # bytes: data of run time may be written longer than it came, and stands in some tokens three times
 JUDGED_AT = "x-donjon-judged-at"
 """Said where the quote was not judged at the time of the token: the moment, in seconds since 1970."""
 
@@ -95,7 +96,10 @@ class Authorities:
 
 
 def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti: str) -> str:
-    """The attestation token, good from the moment on; unsigned where the policy is a draft. `jti` is new with every token."""
+    """The attestation token, good from the moment on; unsigned where the policy is a draft. `jti` is new with every token.
+
+    Raises `Malformed` DJ454 where it would be too long.
+    """
     authority = authorities.of(appraisal)
     # What the service says itself stands last: no policy can say it differently.
     payload: JsonObject = {
@@ -156,7 +160,10 @@ def _signed(payload: JsonObject, authority: Authority) -> str:
 
 
 def _encoded(content: JsonObject) -> bytes:
-    return json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
+    encoded = json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
+    if len(encoded) > MAX_PAYLOAD:
+        raise Malformed("DJ454", f"token: it would take {len(encoded)} bytes, expected at most {MAX_PAYLOAD}")
+    return encoded
 
 
 def _base64(content: bytes) -> str:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.attestation.appraise import PolicyInForce, check_configuration
+from donjon.attestation.appraise import PolicyInForce, baseline
 from donjon.collateral import documents
 from donjon.errors import Malformed, Untrusted
 from donjon.kube.json import JsonObject
@@ -68,6 +68,7 @@ class PolicyToken:
     text: str = field(repr=False)  # the token, as it came
     encoded: str = field(repr=False)  # the policy's text, in base64url
     policy: Policy
+    baseline: int | None  # the TCB evaluation data number that it asks for at least
     signer: SignerCertificate | None
 
     @property
@@ -83,7 +84,7 @@ class PolicyToken:
     def in_force(self, *, draft: bool = False) -> PolicyInForce:
         """The policy as it is applied."""
         signer = None if self.signer is None else short_jwk(self.signer)
-        return PolicyInForce(policy=self.policy, hash=self.hash, signer=signer, draft=draft)
+        return PolicyInForce(policy=self.policy, baseline=self.baseline, hash=self.hash, signer=signer, draft=draft)
 
 
 def submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
@@ -158,5 +159,4 @@ def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     encoded = body.text(BODY)
     policy = parsing.parse(parsing.decoded(jws.octets(encoded, token.subject)))
-    check_configuration(policy)
-    return PolicyToken(text=token.text, encoded=encoded, policy=policy, signer=signer)
+    return PolicyToken(text=token.text, encoded=encoded, policy=policy, baseline=baseline(policy), signer=signer)

@@ -5,6 +5,7 @@ Source: "Claim rule grammar" of Microsoft Azure Attestation's documentation.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +70,7 @@ class Claim:
                 return str(self.issuer)
 
 
+_HALF = re.compile("[\ud800-\udfff]")
 _LONG = {"type", "value", "issuer", "readOnly"}
 _EXPECTED = "expected a text, a whole number of 64 bits, true or false, an object, or a list of these"
 
@@ -161,12 +163,17 @@ def _kind(value: Json) -> str:
 
 def is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8: JSON's escapes can make halves of surrogate pairs."""
-    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
+    return text.isascii() or _HALF.search(text) is None
 
 
 def compact(value: Json) -> str:
     """JSON text without blanks; raises `ValueError` for a number that JSON has no words for."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def size(claim: Claim) -> int:
+    """How many bytes it takes in a token, whose JSON is ASCII."""
+    return sum(len(json.dumps(text)) for text in (claim.type, claim.value)) + 2  # A colon, and a comma.
 
 
 def told(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:

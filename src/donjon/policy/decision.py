@@ -68,7 +68,8 @@ class Decision:
     issued: tuple[Claim, ...]
     properties: tuple[Claim, ...]
     trace: tuple[Entry, ...]  # every rule of the policy, in order
-    effort: float = field(default=0.0, compare=False)  # 0 to 1, of what an evaluation may do
+    effort: float = field(default=0.0, compare=False)  # 0 to 1, of what the evaluation was allowed to do
+    exhausted: bool = field(default=False, compare=False)  # whether that was too little
 
     @property
     def permitted(self) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from donjon.findings import Finding
-from donjon.policy.budget import Budget, Stop
-from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, value_type
+from donjon.policy.budget import WHOLE, Allowance, Budget, Stop
+from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, size, value_type
 from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
 from donjon.policy.functions import Value
 from donjon.policy.matching import Binding, Scene, found, value
@@ -18,10 +18,13 @@ from donjon.policy.meaning import reserved
 from donjon.policy.reasons import denied, failed, not_permitted
 from donjon.policy.syntax import DECISIONS, Action, Part, Policy, Property, Rule, Verb
 
+MAX_ISSUED = 64 << 10  # bytes of JSON, of all claims and properties that are issued together
+RULE = 4  # steps that a rule takes beside its conditions and what it makes
 
-def evaluate(policy: Policy, claims: Sequence[Claim]) -> Decision:
+
+def evaluate(policy: Policy, claims: Sequence[Claim], allowance: Allowance = WHOLE) -> Decision:
     """What the policy says of these claims."""
-    run = _Run()
+    run = _Run(scene=Scene(Budget(allowance)))
     for claim in claims:
         run.scene.add(claim)
     for part in Part:
@@ -34,7 +37,7 @@ def evaluate(policy: Policy, claims: Sequence[Claim]) -> Decision:
 
 def configuration(policy: Policy) -> tuple[Claim, ...]:
     """The properties that configurationrules issue: they need no claims, and tell how evidence is to be looked at."""
-    run = _Run()
+    run = _Run(scene=Scene(Budget()))
     for number, rule in enumerate(policy.rules(Part.CONFIGURATION), 1):
         run.rule(rule, Part.CONFIGURATION, number)
     return tuple(run.properties)
@@ -44,11 +47,12 @@ def configuration(policy: Policy) -> tuple[Claim, ...]:
 class _Run:
     """One evaluation under way."""
 
-    scene: Scene = field(default_factory=lambda: Scene(Budget()))
+    scene: Scene
     issued: list[Claim] = field(default_factory=list)
     properties: list[Claim] = field(default_factory=list)
     trace: list[Entry] = field(default_factory=list)
     decided: set[Verb] = field(default_factory=set)
+    leaving: int = 0  # bytes of what is issued
     over: bool = False  # nothing after this is run
 
     @property
@@ -62,6 +66,7 @@ class _Run:
         looks: tuple[Look, ...] = ()
         try:
             self._room(0)
+            self.scene.budget.step(RULE + len(rule.conditions))
             bindings, looks = found(rule, self.scene)
             made = tuple([claim for binding in bindings for claim in self._done(rule.action, part, binding)])
         except Stop as stop:
@@ -88,9 +93,17 @@ class _Run:
             self._room(1)
             self.scene.add(claim)
         if action.verb is Verb.ISSUE and part is Part.ISSUANCE:
+            self._charge(claim)
             self.issued.append(claim)
         if action.verb is Verb.ISSUE_PROPERTY:
+            self._charge(claim)
             self.properties.append(claim)
+
+    def _charge(self, claim: Claim) -> None:
+        """Count what leaves: a token is answered to whoever asks, so a policy must not make much of little."""
+        self.leaving += size(claim)
+        if self.leaving > MAX_ISSUED:
+            raise Stop("DJ454", f"claims of more than {MAX_ISSUED} bytes together")
 
     def _room(self, more: int) -> None:
         if len(self.scene.claims) + more > MAX_CLAIMS:
@@ -106,6 +119,7 @@ class _Run:
             properties=tuple(self.properties) if yes else (),
             trace=tuple(self.trace),
             effort=self.scene.budget.spent,
+            exhausted=self.scene.budget.exhausted,
         )
 
     def _verdict(self) -> tuple[Verdict, tuple[Finding, ...]]:

@@ -30,6 +30,7 @@ from donjon.policy.syntax import (
 
 MAX_COMBINATIONS = 10_000  # of claims that one rule's names stand for
 MAX_MISSES = 5  # told of one condition
+BOUND = 10  # what a name that is bound weighs, in what `Budget` counts
 
 Binding = Mapping[str, tuple[int, ...]]
 """What each name stands for: places in the list of claims."""
@@ -66,7 +67,7 @@ def found(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Look, ..
         looks.append(look)
         if not bindings:
             break
-    return _grouped(bindings, rule), tuple(looks)
+    return _grouped(bindings, rule, scene), tuple(looks)
 
 
 def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
@@ -116,7 +117,7 @@ def _singly(expression: Expression) -> Iterator[str]:
                     yield from _singly(argument)
 
 
-def _grouped(bindings: Sequence[Binding], rule: Rule) -> tuple[Binding, ...]:
+def _grouped(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tuple[Binding, ...]:
     """One binding for each combination of what the action takes one at a time, every other name with all its claims."""
     if not bindings[1:]:
         return tuple(bindings)
@@ -125,6 +126,7 @@ def _grouped(bindings: Sequence[Binding], rule: Rule) -> tuple[Binding, ...]:
     for binding in bindings:
         group = groups.setdefault(tuple(binding[name] for name in names), {})
         for name, places in binding.items():
+            scene.budget.spend(BOUND * (1 + len(places)))
             group.setdefault(name, {}).update(dict.fromkeys(places))
     return tuple({name: tuple(places) for name, places in group.items()} for group in groups.values())
 
@@ -150,7 +152,9 @@ def _narrowed(
         if same is None or not narrowed:
             fitting.update(dict.fromkeys(places))
             misses += missed[: MAX_MISSES - len(misses)]
-        narrowed += _bound(condition, binding, places, alone)
+        more = [*_bound(condition, binding, places, alone)]
+        scene.budget.spend(BOUND * len(more) * (1 + len(binding)))
+        narrowed += more
         if len(narrowed) > MAX_COMBINATIONS:
             raise Stop("DJ413", f"more than {MAX_COMBINATIONS} combinations of claims in one rule")
     claims = tuple(scene.claims[place] for place in fitting)

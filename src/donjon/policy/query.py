@@ -1,12 +1,15 @@
 """JMESPath over JSON text, within bounds. The door to jmespath.
 
 Its language can double its own work at every step (`[@,@] | [@,@] | …`), so each step and the weight of what it answers are
-counted. `equals_ignore_case` is Microsoft's addition: policies in its documentation call it.
+counted, and so is the reading of expressions and of JSON, before it is done. The library keeps the last expressions of the whole
+process, of any length, as trees of a hundred times their size: it is not let to, short ones are kept here.
+`equals_ignore_case` is Microsoft's addition: policies in its documentation call it.
 """
 
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import cast
 
 from jmespath.functions import Functions, signature
@@ -18,22 +21,28 @@ from donjon.policy.claims import MAX_TEXT, Json, compact, is_unicode
 from donjon.policy.faults import shown
 
 MAX_QUERY = 8 << 10  # characters
-MAX_WEIGHT = 4 * MAX_TEXT  # values and characters in one answer; what stands in it twice counts twice
+MAX_WEIGHT = 16 * MAX_TEXT  # of one answer; what stands in it twice counts twice
 MAX_NESTING = 100  # of JSON, and of a query; far below what Python's own stack holds, so that the answer never hangs on that
-STEP = 100  # what a step weighs beside its answer
-DIGITS = 3  # bits of a number that weigh as much as one character
+MAX_SENTENCE = 200  # characters of the library's own words, which may hold a whole value
+MAX_KEPT, KEPT = 128, 256  # characters of an expression that is kept, and how many are: less than 5 MiB of trees
+
+# What things weigh, in what `Budget` counts.
+CALL = 4_000  # a query beside all below
+STEP = 400  # a step of a query beside its answer
+SIGN = 300  # a character of an expression that is read
+READ = 90  # a value in JSON that is read, beside its characters
+VALUE = 60  # a value in an answer, beside its characters, or its bits
 
 
 def query(text: str, expression: str, budget: Budget) -> str:
     """The JSON text that the expression finds in a JSON text; raises `Stop` DJ412 without an answer, DJ413 beyond a bound."""
     if len(expression) > MAX_QUERY:
         raise Stop("DJ413", f"a query of {len(expression)} characters, at most {MAX_QUERY} are looked at")
+    budget.spend(CALL + SIGN * len(expression))
     value = read(text, budget)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PendingDeprecationWarning)  # `foo` for `"foo"`: an old spelling that still works.
-            parsed = Parser().parse(expression).parsed
-        return bounded(compact(cast("Json", _Interpreter(budget).visit(parsed, value))))
+        tree = _kept(expression) if len(expression) <= MAX_KEPT else _tree(expression)
+        return bounded(compact(cast("Json", _Interpreter(budget).visit(tree, value))))
     except Stop:
         raise
     except RecursionError as error:
@@ -43,9 +52,21 @@ def query(text: str, expression: str, budget: Budget) -> str:
         raise Stop("DJ412", f"the query {shown(expression)} has no answer: {_sentence(error)}") from error
 
 
+def _tree(expression: str) -> Mapping[str, object]:
+    """The library's tree of an expression, of which it keeps nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # `foo` for `"foo"`: an old spelling that still works.
+        tree: Mapping[str, object] = Parser().parse(expression).parsed
+    Parser.purge()
+    return tree
+
+
+_kept = lru_cache(KEPT)(_tree)
+
+
 def read(text: str, budget: Budget) -> Json:
     """A JSON text as a value; raises `Stop` DJ412 for anything else, DJ413 beyond a bound."""
-    budget.spend(len(bounded(text)))
+    budget.spend(len(bounded(text)) + READ * sum(map(text.count, _BEFORE_VALUES)))
     try:
         content = cast("Json", json.loads(text, parse_constant=_refuse))
     except RecursionError as error:
@@ -55,6 +76,10 @@ def read(text: str, budget: Budget) -> Json:
     if _nesting(content) > MAX_NESTING:
         raise _nested()
     return content
+
+
+_BEFORE_VALUES = ("[", "{", ",", ":")
+"""What a value or a name in JSON comes behind; those within texts count, too."""
 
 
 def _nested() -> Stop:
@@ -84,7 +109,8 @@ def _refuse(word: str) -> Json:
 
 
 def _sentence(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+    told = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return told if len(told) <= MAX_SENTENCE else f"{told[:MAX_SENTENCE]}…"
 
 
 class _Functions(Functions):
@@ -106,11 +132,14 @@ class _Functions(Functions):
         return value if isinstance(value, str) else compact(value)
 
 
+_FUNCTIONS = _Functions()
+
+
 class _Interpreter(TreeInterpreter):
     """The library's interpreter, with every step counted."""
 
     def __init__(self, budget: Budget) -> None:
-        super().__init__(Options(custom_functions=_Functions()))
+        super().__init__(Options(custom_functions=_FUNCTIONS))
         self._budget = budget
         self._nesting = 0
         self._weights: dict[int, tuple[object, int]] = {}
@@ -124,23 +153,25 @@ class _Interpreter(TreeInterpreter):
         weight = self._weight(found)
         self._budget.spend(STEP + weight)
         if weight > MAX_WEIGHT:
-            raise Stop("DJ413", f"an answer of more than {MAX_WEIGHT} values and characters")
+            raise Stop("DJ413", "an answer of more values and characters than are looked at")
         return found
 
     def _weight(self, value: object) -> int:
         """Values and characters, counted once for each list or object; those are kept, so that no identity is used again."""
         match value:
             case str():
-                return 1 + len(value)
+                return VALUE + len(value)
             case bool() | float() | None:
-                return 1
+                return VALUE
             case int():
-                return 1 + value.bit_length() // DIGITS
+                return VALUE + value.bit_length()
+            case list() | dict() if not value:
+                return VALUE
             case list() | dict():
                 known = self._weights.get(id(value))
                 if known is None:
                     inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-                    known = self._weights[id(value)] = (value, 1 + sum(map(self._weight, inner)))
+                    known = self._weights[id(value)] = (value, VALUE + sum(map(self._weight, inner)))
                 return known[1]
             case _:
-                return 1
+                return VALUE

@@ -1,6 +1,6 @@
 """Why a decision is a no, as findings: every deny() that fired, every permit() that did not, or what could not be computed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from donjon.findings import Finding, Severity
 from donjon.policy.decision import Entry, Look, Miss, Outcome
@@ -8,22 +8,24 @@ from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text, expression_text, rule_text
 from donjon.policy.syntax import Literal, Part, Property, Scalar, Verb
 
-LONGEST = 100  # characters of a value that is told
+LONGEST = 100  # characters of a value or a type that is told
+MAX_FINDINGS = 100  # told at once; the last says how many more there are
+MAX_EXPECTED = 5  # values that one comparison would have taken
 
 
 def denied(trace: Iterable[Entry]) -> tuple[Finding, ...]:
     """One finding for each deny() that fired."""
-    fired = (entry for entry in trace if entry.rule.action.verb is Verb.DENY and entry.outcome is Outcome.FIRED)
+    fired = [entry for entry in trace if entry.rule.action.verb is Verb.DENY and entry.outcome is Outcome.FIRED]
     return tuple(
         Finding(
             code="DJ410",
             severity=Severity.ERROR,
             subject=named(entry),
-            found=printable(f"deny() fired: {rule_text(entry.rule)}"),
+            found=printable(f"deny() fired: {rule_text(entry.rule)}{more}"),
             why="one deny() refuses, whatever other rules permit",
             do="attest something that the rule does not fit, or change the rule",
         )
-        for entry in fired
+        for entry, more in _first(fired)
     )
 
 
@@ -32,7 +34,14 @@ def not_permitted(trace: Iterable[Entry]) -> tuple[Finding, ...]:
     permits = [entry for entry in trace if entry.rule.action.verb is Verb.PERMIT]
     if not permits:
         return (_nothing(Part.AUTHORIZATION, "has no rule that permits"),)
-    return tuple(_nothing(named(entry), f"permit() did not fire: {why_not(entry)}") for entry in permits)
+    return tuple(_nothing(named(entry), f"permit() did not fire: {why_not(entry)}{more}") for entry, more in _first(permits))
+
+
+def _first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """As many as are told, the last with how many are not."""
+    for number, entry in enumerate(entries[:MAX_FINDINGS], 1):
+        left = len(entries) - number if number == MAX_FINDINGS else 0
+        yield entry, f" (and so for {left} rules more)" if left else ""
 
 
 def _nothing(subject: str, found: str) -> Finding:
@@ -74,7 +83,9 @@ def why_not(entry: Entry) -> str:
 
 def _why_not(look: Look) -> list[str]:
     if look.condition.absent:
-        return [f"{claim_type} is there" for claim_type in dict.fromkeys(claim.type for claim in look.claims)]
+        return [
+            f"{short(claim_type)} is there" for claim_type in dict.fromkeys(claim.type for claim in look.claims[:MAX_EXPECTED])
+        ]
     if look.misses:
         return [missed(miss) for miss in look.misses]
     wanted = [
@@ -87,14 +98,21 @@ def _why_not(look: Look) -> list[str]:
 
 def missed(miss: Miss) -> str:
     """A near miss: what the claim says, and what was expected."""
-    said = f"{miss.claim.type} has {miss.comparison.property} {scalar(miss.claim.property(miss.comparison.property))}"
+    said = f"{short(miss.claim.type)} has {miss.comparison.property} {scalar(miss.claim.property(miss.comparison.property))}"
     if isinstance(miss.comparison.expression, Literal):
         return f"{said}, expected {comparison_text(miss.comparison)}"
-    expected = ", ".join(map(scalar, miss.expected)) or "nothing"
+    more = len(miss.expected) - MAX_EXPECTED
+    expected = ", ".join(map(scalar, miss.expected[:MAX_EXPECTED])) or "nothing"
+    expected += f" and {more} more" if more > 0 else ""
     return f"{said}, expected {comparison_text(miss.comparison)}, which is {expected}"
 
 
 def scalar(value: Scalar) -> str:
     """A value as a policy would write it, short."""
-    written = expression_text(Literal(value=value))
+    written = expression_text(Literal(value=value[: LONGEST + 1] if isinstance(value, str) else value))
     return written if len(written) <= LONGEST else f'{written[: LONGEST - 2]}…"'
+
+
+def short(name: str) -> str:
+    """A claim's type, of which a policy may make a long one."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

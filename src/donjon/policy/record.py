@@ -1,13 +1,18 @@
 """A decision as JSON: the same that the story tells, for programs and for the audit."""
 
-from donjon.policy.claims import Claim, Json, told
+from collections.abc import Callable
+from dataclasses import replace
+
+from donjon.policy.claims import Claim, Json, compact, told
 from donjon.policy.decision import Decision, Entry, Look
 from donjon.policy.printing import condition_text, rule_text
 from donjon.policy.reasons import missed
 from donjon.policy.syntax import Scalar
 
 MAX_LISTED = 10  # claims of one condition or rule; `more` counts the others
-MAX_VALUE = 256  # characters of a value in the trace; what is longer ends in …
+MAX_VALUE = 256  # characters of a value or a type in the trace; what is longer ends in …
+MAX_LOOKS = 50  # conditions of one rule in a record: the last ones, where it was decided
+MAX_RECORD = 64 << 10  # characters of a record's trace; `more` counts the rules that are left out
 
 
 def recorded(decision: Decision) -> dict[str, Json]:
@@ -27,21 +32,40 @@ def recorded(decision: Decision) -> dict[str, Json]:
 
 def brief(decision: Decision) -> list[Json]:
     """The trace for who has the policy: of each rule its place and outcome, the claims of each condition and those it made."""
-    return [
-        {
-            "rule": f"{entry.part} {entry.number}",
-            "outcome": entry.outcome.value,
-            "on": [_named(look.claims) for look in entry.looks],
-            "made": _named(entry.made),
-        }
-        for entry in decision.trace
-    ]
+    return _bounded(decision, _short)
+
+
+def full(decision: Decision) -> list[Json]:
+    """The trace as in `recorded`, as far as it goes into one record."""
+    return _bounded(decision, _entry)
+
+
+def _bounded(decision: Decision, told_of: Callable[[Entry], dict[str, Json]]) -> list[Json]:
+    """Made rule by rule, so that nothing is made that is not kept: anybody who attests has a record made."""
+    record: list[Json] = []
+    left = MAX_RECORD
+    for number, entry in enumerate(decision.trace):
+        record.append(told_of(replace(entry, looks=entry.looks[-MAX_LOOKS:])))
+        left -= len(compact(record[-1]))
+        if left < 0:
+            return [*record[:-1], {"more": len(decision.trace) - number}]
+    return record
+
+
+def _short(entry: Entry) -> dict[str, Json]:
+    return {
+        "rule": f"{entry.part} {entry.number}",
+        "outcome": entry.outcome.value,
+        "on": [_named(look.claims) for look in entry.looks],
+        "made": _named(entry.made),
+    }
 
 
 def _named(claims: tuple[Claim, ...]) -> dict[str, Json]:
     """Type and value; of several claims of one type a list of their values."""
     return {
-        name: _cut(values[0]) if len(values) == 1 else [*map(_cut, values)] for name, values in told(claims[:MAX_LISTED]).items()
+        _begun(name): _cut(values[0]) if len(values) == 1 else [*map(_cut, values)]
+        for name, values in told(claims[:MAX_LISTED]).items()
     }
 
 
@@ -70,10 +94,14 @@ def _look(look: Look) -> dict[str, Json]:
 
 def _listed(claims: tuple[Claim, ...]) -> dict[str, Json]:
     shown: list[Json] = [
-        {"type": claim.type, "value": _cut(claim.value), "issuer": str(claim.issuer)} for claim in claims[:MAX_LISTED]
+        {"type": _begun(claim.type), "value": _cut(claim.value), "issuer": str(claim.issuer)} for claim in claims[:MAX_LISTED]
     ]
     return {"claims": shown, "more": max(0, len(claims) - MAX_LISTED)}
 
 
 def _cut(value: Scalar) -> Scalar:
-    return f"{value[:MAX_VALUE]}…" if isinstance(value, str) and len(value) > MAX_VALUE else value
+    return _begun(value) if isinstance(value, str) else value
+
+
+def _begun(text: str) -> str:
+    return f"{text[:MAX_VALUE]}…" if len(text) > MAX_VALUE else text

@@ -14,6 +14,11 @@ def monotonic() -> float:
     return time.monotonic()  # noqa: TID251 - the clock's own door.
 
 
+def labour() -> float:
+    """Seconds that the processor has worked for this thread, however busy it is with others."""
+    return time.thread_time()
+
+
 def moment() -> datetime:
     """The moment in UTC."""
     return datetime.now(UTC)  # noqa: TID251 - the clock's own door.

@@ -3,10 +3,10 @@
 Should the instance's policies have been replaced meanwhile, by another process perhaps, it is decided once more, by the new ones.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from donjon.adapters.keys import signing
 from donjon.adapters.metrics.attestation import AttestationMetrics
@@ -22,15 +22,19 @@ from donjon.maa import policies, refusals
 from donjon.maa.refusals import Refusal
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
+from donjon.policy.budget import Allowance
 from donjon.policy.decision import Decision
+from donjon.policy.syntax import Policy
 from donjon.services.attestation import events
 from donjon.services.attestation.events import Asker, Matter
 from donjon.services.attestation.instances import Applied, Instance
 from donjon.services.attestation.ready import ReadyCollateral
+from donjon.services.attestation.turns import Line
 
 AGAIN = 5  # times that it is decided anew
-LABORIOUS = 0.01  # of what an evaluation may do: some ms; a policy that took more is appraised beside other requests from then on
-MAX_SLOW = 1_000  # policies that are known to be
+GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; what is not done by then is done anew, in its turn
+MAX_RULES = 200  # of a policy that is evaluated on the event loop; what each takes by itself is not in the allowance
+MAX_SLOW = 1_000  # policies that are known to take longer, so that no glance is lost on them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Clocks:
     now: Callable[[], datetime]  # for tokens and whoever calls
     judging: Callable[[], datetime]  # for quotes and collateral: the same, unless it was set
     seconds: Callable[[], float]
+    labour: Callable[[], float]  # seconds that the processor has worked for the thread that asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +61,17 @@ class Attester:
     def __init__(self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics) -> None:
         self._collateral, self._journal, self._clocks, self._metrics = collateral, journal, clocks, metrics
         self._memory = Memory()
+        self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour)
         self._slow: dict[str, None] = {}
 
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
-        draft = None if asked.draft is None else await asyncio.to_thread(policies.draft, asked.draft)
+        draft = await self._draft(instance, asked)
         matter = events.attestation(asked, kind, instance.name, asker)
         standing = await instance.standing()
         for _ in range(AGAIN):
             try:
-                applied = standing.applied(kind) if draft is None else standing.trying(draft)
+                applied = await standing.applied(kind) if draft is None else standing.trying(draft)
                 outcome = await self._decided(instance, matter, asked, applied)
             except (Untrusted, Malformed) as error:
                 outcome = Outcome(event=matter.failed(error), answer=refusals.of_error(error))
@@ -85,7 +91,7 @@ class Attester:
         if not isinstance(accepted, AcceptedQuote):
             codes = tuple(finding.code for finding in accepted)
             return Outcome(event=matter.refused(codes, facts), answer=refusals.of_findings(accepted))
-        answer = await self._appraised(accepted, asked, applied.policy)
+        answer = await self._appraised(instance, accepted, asked, applied.policy)
         if not isinstance(answer, Appraisal):
             codes = tuple(finding.code for finding in answer.findings)
             return Outcome(event=matter.refused(codes, facts, answer), answer=refusals.of_decision(answer))
@@ -101,12 +107,32 @@ class Attester:
         finally:
             self._metrics.verified(self._clocks.seconds() - began)
 
-    async def _appraised(self, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce) -> Appraisal | Decision:
+    async def _draft(self, instance: Instance, asked: AttestRequest) -> PolicyInForce | None:
+        if asked.draft is None:
+            return None
+        return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, asked.draft))
+
+    async def _appraised(
+        self, instance: Instance, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce
+    ) -> Appraisal | Decision:
         statement = claims.state(binding.bind(accepted, asked.held), asked.submitted)
-        if policy.draft or policy.hash in self._slow:
-            return await asyncio.to_thread(appraise.appraise, statement, policy)
-        answer = appraise.appraise(statement, policy)
-        decision = answer.decision if isinstance(answer, Appraisal) else answer
-        if decision.effort > LABORIOUS and len(self._slow) < MAX_SLOW:
-            self._slow[policy.hash] = None
-        return answer
+        if not policy.draft and policy.hash not in self._slow and _is_short(policy.policy):
+            answer = appraise.appraise(statement, policy, self._glance)
+            if not _decision(answer).exhausted:
+                return answer
+            self._remember(policy)
+        line = Line.DRAFT if policy.draft else Line.ATTEST
+        return await instance.turns.take(instance.name, line, partial(appraise.appraise, statement, policy, self._whole))
+
+    def _remember(self, policy: PolicyInForce) -> None:
+        self._slow[policy.hash] = None
+        while len(self._slow) > MAX_SLOW:
+            del self._slow[next(iter(self._slow))]
+
+
+def _is_short(policy: Policy) -> bool:
+    return sum(len(section.rules) for section in policy.sections) <= MAX_RULES
+
+
+def _decision(answer: Appraisal | Decision) -> Decision:
+    return answer.decision if isinstance(answer, Appraisal) else answer

@@ -10,7 +10,7 @@ from donjon.kube.json import Json
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.decision import Decision
-from donjon.policy.record import brief, recorded
+from donjon.policy.record import brief, full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,4 +67,4 @@ def _traced(decision: Decision | None) -> Json:
     """In full where the answer was a no; a yes, of which there are many, leaves out what stands in the policy."""
     if decision is None:
         return None
-    return brief(decision) if decision.permitted else recorded(decision)["trace"]
+    return brief(decision) if decision.permitted else full(decision)

@@ -7,6 +7,7 @@ by a policy that another process has replaced meanwhile.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from donjon.adapters.storage.instances import InstanceTable, Kept
@@ -21,6 +22,7 @@ from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
 from donjon.pki import signers
 from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.turns import Line, Turns
 
 
 class Ring(Protocol):
@@ -67,35 +69,47 @@ class Applied:
 class Standing:
     """An instance at one generation."""
 
+    name: str
     generation: int
     trust: Trust
     kept: Mapping[str, str]
     gate: Acceptance
+    turns: Turns = field(repr=False, compare=False)
     _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
-    _parsed: dict[AttestationType, PolicyToken] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[AttestationType, PolicyToken | str | None] = field(default_factory=dict, repr=False, compare=False)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
-    def policy(self, kind: AttestationType) -> PolicyToken | None:
-        """The policy of that type, or the default one; raises `Misconfigured` DJ531 where what is kept cannot be applied."""
+    async def policy(self, kind: AttestationType) -> PolicyToken | None:
+        """The policy of that type, or the default one; raises `Misconfigured` DJ531 where what is kept cannot be applied.
+
+        It is read once, beside the event loop, for it may take a fifth of a second: who comes meanwhile waits for that.
+        """
+        if kind not in self._known:
+            async with self._reading:
+                if kind not in self._known:
+                    self._known[kind] = await self.turns.take(self.name, Line.ATTEST, partial(self._read, kind))
+        found = self._known[kind]
+        if isinstance(found, str):
+            raise Misconfigured("DJ531", found)
+        return found
+
+    def _read(self, kind: AttestationType) -> PolicyToken | str | None:
+        """The policy, or why it cannot be applied."""
         text = self.kept.get(kind)
         if text is None:
             return policies.default(kind)
-        if kind not in self._parsed:
-            self._parsed[kind] = self._read(kind, text)
-        return self._parsed[kind]
-
-    def _read(self, kind: AttestationType, text: str) -> PolicyToken:
         try:
             found = policies.kept(text)
         except DonjonError as error:
-            raise Misconfigured("DJ531", f"{kind}: the policy that is kept cannot be applied: {error}") from error
+            return f"{kind}: the policy that is kept cannot be applied: {error}"
         if found.signer is None and self.trust.mode is Mode.ISOLATED:  # It was set while the instance was of another mode.
-            raise Misconfigured("DJ531", f"{kind}: the policy that is kept is unsigned; set a signed one, or reset it")
+            return f"{kind}: the policy that is kept is unsigned; set a signed one, or reset it"
         return found
 
-    def applied(self, kind: AttestationType) -> Applied:
+    async def applied(self, kind: AttestationType) -> Applied:
         """The same, ready; for types that are attested."""
         if (found := self._applied.get(kind)) is None:
-            policy = self.policy(kind)
+            policy = await self.policy(kind)
             if policy is None:
                 raise Misconfigured("DJ531", f"{kind}: no policy, and none is the default")
             found = self._applied[kind] = self.trying(policy.in_force())
@@ -103,14 +117,14 @@ class Standing:
 
     def trying(self, policy: PolicyInForce) -> Applied:
         """With this policy in place of what is kept."""
-        return Applied(policy=policy, gate=appraise.gated(self.gate, policy.policy))
+        return Applied(policy=policy, gate=appraise.at_least(self.gate, policy.baseline))
 
 
 class Instance:
-    """One instance; `speaks` is the name under which it is served and issues tokens."""
+    """One instance; `speaks` is the name under which it is served and issues tokens, `turns` does what takes long."""
 
-    def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable) -> None:
-        self._settings, self.speaks, self._table = settings, speaks, table
+    def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable, turns: Turns) -> None:
+        self._settings, self.speaks, self._table, self.turns = settings, speaks, table, turns
         self._kept: Kept | None = None
         self._standing: Standing | None = None
 
@@ -128,13 +142,14 @@ class Instance:
         """What holds now, as last read, or read `again`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
         if again or self._standing is None:
             kept = await asyncio.to_thread(self._table.read, self.name)
-            if self._standing is None or kept != self._kept:  # A policy may take a fifth of a second to read.
+            if self._standing is None or kept != self._kept:  # What was read already need not be read again.
                 self._standing, self._kept = self._read(kept), kept
         return self._standing
 
     def _read(self, kept: Kept) -> Standing:
         gate = self._settings.gate
-        return Standing(generation=kept.generation, trust=self._trust(kept), kept=kept.policies, gate=gate)
+        trust = self._trust(kept)
+        return Standing(name=self.name, generation=kept.generation, trust=trust, kept=kept.policies, gate=gate, turns=self.turns)
 
     def _trust(self, kept: Kept) -> Trust:
         if self._settings.mode is Mode.AAD:

@@ -161,7 +161,7 @@ class Maa:
         kind = versions.attestation_type(name, _version(asked))
         await self._callers.require(asked, instance.name, Role.READ)
         standing = await instance.standing(again=True)
-        return self._told(instance, policies.shown(standing.policy(kind)))
+        return self._told(instance, policies.shown(await standing.policy(kind)))
 
     async def _set_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(asked))
@@ -209,7 +209,7 @@ class Maa:
             raise Malformed(
                 "DJ452", f"attestation type: {kind} is not attested here, expected {one_of(tuple(sorted(ATTESTED)), kind)}"
             )
-        applied = (await instance.standing()).applied(kind)
+        applied = await (await instance.standing()).applied(kind)
         tee = Tee.TDX if kind is AttestationType.TDX_VM else Tee.SGX
         return _json(baselines.listed(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
 

@@ -7,7 +7,7 @@ time, close.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -44,6 +44,7 @@ from donjon.services.attestation.platformroutes import UPLOAD
 from donjon.services.attestation.ready import ReadyCollateral
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
 from donjon.services.attestation.standing import Standing
+from donjon.services.attestation.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
@@ -117,8 +118,8 @@ async def serve(
             journal = Journal(database, writer=fresh_writer(), moment=now, witness=audit.witness())
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
-            instances = [Instance(each, Name(issuer=each.issuer, ring=keys[each.name]), table) for each in settings.instances]
-            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic)
+            instances = _instances(settings, keys, table, stack)
+            clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, labour=clock.labour)
             maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
             application = maa.before(caching.routes())
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
@@ -159,6 +160,15 @@ def _body(method: str, path: str) -> int:
     if method not in {"POST", "PUT"}:
         return SMALL_BODY
     return MAX_UPLOAD if path.endswith(UPLOAD) else MAX_BODY
+
+
+def _instances(
+    settings: AttestationSettings, keys: Mapping[str, Ring], table: InstanceTable, stack: AsyncExitStack
+) -> list[Instance]:
+    turns = Turns()
+    stack.callback(turns.close)
+    names = [Name(issuer=each.issuer, ring=keys[each.name]) for each in settings.instances]
+    return [Instance(*each, table, turns) for each in zip(settings.instances, names, strict=True)]
 
 
 def _contexts(settings: AttestationSettings) -> FolderContexts | None:
