@@ -151,7 +151,7 @@ def test_properties_count_as_well() -> None:
 
 
 def test_a_record_of_many_rules_says_how_many_it_leaves_out() -> None:
-    stated = {"a": ["x" * 300] * 10}
+    stated: Json = {"a": ["x" * 300] * 10}
     refused = f"version=1.0;authorizationrules{{{'a:[] => add(claim=a);' * 1}{'[]=>deny();' * 2000}}};issuancerules{{}};"
     for decision in (decide(refused, stated), decide(issuance(*['[] => add(type="b", value=1);'] * 900), stated)):
         for record in (brief(decision), full(decision)):
