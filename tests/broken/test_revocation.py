@@ -14,6 +14,27 @@ from donjon.simulation.intel.world import make
 LISTS = ("root_ca_crl", "pck_crl")
 PLANS = {"root_ca_crl": "root_crl", "pck_crl": "pck_crl"}
 SECOND = timedelta(seconds=1)
+SOMEWHERE = x509.UniformResourceIdentifier("https://intel.donjon.invalid/part.crl")
+FRESHEST = x509.FreshestCRL([x509.DistributionPoint([SOMEWHERE], None, None, None)])
+
+
+def scope(*, indirect: bool) -> x509.IssuingDistributionPoint:
+    return x509.IssuingDistributionPoint(
+        full_name=[SOMEWHERE],
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=indirect,
+        only_contains_attribute_certs=False,
+    )
+
+
+PARTS = (x509.DeltaCRLIndicator(1), scope(indirect=False), scope(indirect=True))
+
+
+def extension(value: x509.ExtensionType, *, critical: bool) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, critical, value)
 
 
 @pytest.mark.parametrize("crl", LISTS)
@@ -119,6 +140,31 @@ def test_a_list_without_a_number(crl: str) -> None:
 def test_a_list_that_names_another_key(crl: str) -> None:
     """CRL, signed by the right key, whose AKI names another. Refused. Facts 4.2, step 8."""
     assert refusal(world("v3 SGX", {f"{PLANS[crl]}.authority_key_id": "another key"})) == "DJ225"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+@pytest.mark.parametrize("critical", [True, False], ids=["critical", "not critical"])
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
+def test_a_part_of_a_list_for_the_whole(crl: str, part: x509.ExtensionType, *, critical: bool) -> None:
+    """CRL with deltaCRLIndicator, or with issuingDistributionPoint. Refused, critical or not. RFC 5280, 5.2.4 and 5.2.5."""
+    assert refusal(world("v3 SGX", {f"{PLANS[crl]}.extensions": (extension(part, critical=critical),)})) == "DJ225"
+
+
+@pytest.mark.parametrize("crl", LISTS)
+@pytest.mark.parametrize("oid", [x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid])
+def test_a_part_of_a_list_that_says_so_in_no_der(crl: str, oid: x509.ObjectIdentifier) -> None:
+    """The same extensions with a value that is none. Refused."""
+    odd = x509.UnrecognizedExtension(oid, b"\x30\x80")
+    assert refusal(world("v3 SGX", {f"{PLANS[crl]}.extensions": (extension(odd, critical=False),)})) in {"DJ206", "DJ225"}
+
+
+@pytest.mark.parametrize("crl", LISTS)
+def test_a_list_with_an_extension_that_takes_nothing_from_it(crl: str) -> None:
+    """CRL with freshestCRL, or with one that nobody knows: not critical, **accepted**; critical, refused. RFC 5280, 5.2."""
+    for value in (FRESHEST, x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\5\0")):
+        changes = {f"{PLANS[crl]}.extensions": (extension(value, critical=False),)}
+        assert judge(world("v3 SGX", changes)).tcb.status == "UpToDate"
+        assert refusal(world("v3 SGX", {f"{PLANS[crl]}.extensions": (extension(value, critical=True),)})) == "DJ225"
 
 
 @pytest.mark.parametrize("role", [Role.ROOT, Role.TCB_SIGNING, Role.PCK])

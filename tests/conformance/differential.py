@@ -11,6 +11,7 @@ from tests.conformance.peer import NAMES, Peer, Question, bundle_of
 from tests.conformance.reasons import reason
 from tests.simulation.intel import world
 
+from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
 from donjon.attestation.memory import Memory
 from donjon.attestation.quote import Quote, parse
 from donjon.attestation.verify import VerifiedQuote, verify
@@ -21,6 +22,8 @@ from donjon.pki.intel import INTEL, Anchor, anchor
 from donjon.sgx.td import TdReport
 
 REFUSED = "refused: "
+ATTRIBUTES = frozenset({"DJ272", "DJ273", "DJ274", "DJ275", "DJ276"})
+"""What acceptance says of attributes and features."""
 MEMORY = Memory()
 
 
@@ -112,5 +115,8 @@ def _noted(found: VerifiedQuote) -> Iterator[str]:
         yield "debug"
     if isinstance(body, TdReport) and not body.sept_ve_disable:
         yield "sept-ve"
+    answer = accept(found, Acceptance())
+    if not isinstance(answer, AcceptedQuote):
+        yield from sorted(ATTRIBUTES & {each.code for each in answer})
     yield from found.outside_validity
     yield f"v{found.quote.version} {found.quote.tee}"

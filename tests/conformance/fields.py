@@ -237,7 +237,13 @@ def _qe(rng: Random, _: Setting) -> Changes:
 
 def _body(rng: Random, whole: Setting) -> Changes:
     if isinstance(whole.quote.body, EnclaveReport):
-        return {"quote.body.flags": rng.choice((0x05, 0x07, 0x15, 0x04, 0))}
+        field, value = rng.choice(
+            (
+                ("flags", rng.choice((0x05, 0x07, 0x15, 0x25, 0x04, 0, 0x05 | 1 << rng.randrange(64)))),
+                ("xfrm", rng.choice((0, 3 | 1 << rng.randrange(64)))),
+            )
+        )
+        return {f"quote.body.{field}": value}
     field, value = rng.choice(
         (
             ("tee_tcb_svn", _tee_tcb_svn(rng)),
@@ -245,7 +251,8 @@ def _body(rng: Random, whole: Setting) -> Changes:
             ("tee_tcb_svn2", rng.choice((None, _tee_tcb_svn(rng), _tee_tcb_svn(rng)))),
             ("mrsigner_seam", bytes([1] * 48)),
             ("seam_attributes", bytes([1] + [0] * 7)),
-            ("attributes", rng.choice((0, 1, 1 << 28, 1 << 28 | 1, 1 << 30 | 1 << 28, 1 << 40 | 1 << 28, 1 << 62 | 1 << 28))),
+            ("attributes", rng.choice((0, 1, 1 << 28 | 1, 1 << 29 | 1 << 28, 1 << 28 | 1 << rng.randrange(64)))),
+            ("xfam", rng.choice((0, 3 | 1 << rng.randrange(64)))),
             ("mr_service_td", bytes([1] * 48)),
             ("report_data", rng.randbytes(64)),
         )

@@ -45,13 +45,13 @@ REASONS = (
         "unknown variant|Unrecognized TCB status",
         "an unknown status is an error there even in a level that does not count",
     ),
-    Reason(r"\| .*debug", "Debug mode", "debug is for acceptance here"),
-    Reason(r"\| .*sept-ve", "SEPT_VE_DISABLE", "SEPT_VE_DISABLE is for acceptance here"),
     Reason(
-        JUDGED,
-        "Invalid MR service TD|Reserved bits in TD attributes|PKS is enabled|KL is enabled",
-        "a policy that Intel does not have",
+        r"\| .*debug", "Debug mode|TD profiling|Reserved bits in TD attributes", "debug, the whole byte, is for acceptance here"
     ),
+    Reason(r"\| .*sept-ve", "SEPT_VE_DISABLE", "SEPT_VE_DISABLE is for acceptance here"),
+    Reason(r"\| .*DJ272", "TD migration is enabled", "MIGRATABLE is for acceptance here"),
+    Reason(r"\| .*DJ273", "Invalid MR service TD", "a service TD is for acceptance here"),
+    Reason(r"\| .*DJ274", "Reserved bits in TD attributes|SERVTD_EXT", "reserved and newer attributes are for acceptance here"),
     Reason(ANY_DOCUMENT, "expired|CrlExpired", "a document past its nextUpdate is for acceptance here"),
     Reason(
         JUDGED,

@@ -15,6 +15,9 @@ from donjon.pki.intel import Certificate, Role, Window
 
 MAX_CRL = 1 << 20  # bytes; the longest of Intel's has 7 KiB
 
+_PARTIAL = {x509.DeltaCRLIndicator.oid: "a delta indicator", x509.IssuingDistributionPoint.oid: "an issuing distribution point"}
+"""What says that a list is not the whole list, critical or not (RFC 5280, 5.2.4 and 5.2.5)."""
+
 _SEQUENCE = b"\x30"
 _SHORT = 0x80  # lengths below it are one byte (X.690, 8.1.3)
 
@@ -83,7 +86,9 @@ def _window(begins: datetime, ends: datetime) -> Window:
 
 
 def _number(extensions: dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]], issuer: Certificate) -> int:
-    """The CRL number, where the extensions are those that Intel's CRLs have."""
+    """The CRL number, where the extensions are those that Intel's CRLs have, and others that take nothing from the list."""
+    if partial := [name for oid, name in _PARTIAL.items() if oid in extensions]:
+        raise Untrusted("DJ225", f"CRL of {issuer.role}: has {partial[0]}; expected the whole list of its issuer")
     number, key = extensions.pop(x509.CRLNumber.oid, None), extensions.pop(x509.AuthorityKeyIdentifier.oid, None)
     if number is None or key is None or any(each.critical for each in extensions.values()):
         raise Untrusted("DJ225", f"CRL of {issuer.role}: expected a CRL number, an authority key identifier and nothing critical")

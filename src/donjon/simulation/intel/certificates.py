@@ -75,6 +75,7 @@ class RevocationList:
     issuer_name: str | None = None
     signed_by: str | None = None
     authority_key_id: str | None = None
+    extensions: tuple[x509.Extension[x509.ExtensionType], ...] = ()  # beside those that Intel's have
 
 
 def issue(plan: Certificate, seed: bytes) -> x509.Certificate:
@@ -126,6 +127,8 @@ def revoke(plan: RevocationList, serials: dict[Role, int], seed: bytes) -> bytes
     if plan.number is not None:
         builder = builder.add_extension(x509.CRLNumber(plan.number), critical=False)
     builder = builder.add_extension(_authority(seed, plan.authority_key_id or signer), critical=False)
+    for extension in plan.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(private_key(seed, signer), hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 
