@@ -177,7 +177,20 @@ def _made(verb: Verb, name: str, value: Literal | Call) -> Action:
         (issuance('=> issue(claim=¦"c");'), "DJ406", "something else than a name behind claim="),
         *(
             (issuance(f'=> issue(type=¦"{name}", value=1);'), "DJ406", f"issue() of {name}; expected a name of your own")
-            for name in ("iss", "exp", "iat", "nbf", "jti", "x-ms-sgx-mrsigner", "x-ms-anything")
+            for name in (
+                "iss",
+                "exp",
+                "iat",
+                "nbf",
+                "jti",
+                "cnf",
+                "eat_nonce",
+                "x-ms-sgx-mrsigner",
+                "x-ms-anything",
+                "X-MS-sgx-svn",
+                "Iss",
+                "x-m\u017f-svn",
+            )
         ),
         # Orders.
         (authorization('[value>=¦"3"] => permit();'), "DJ407", ">= with a text"),

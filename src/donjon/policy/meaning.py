@@ -47,18 +47,23 @@ ARITY: dict[Function, int] = {
 }
 
 RESERVED_NAMES = frozenset(
-    ("iss", "exp", "iat", "nbf", "jti", "nonce", "attester_tcb_status", "dbgstat", "eat_profile", "intuse", "aas-ehd")
+    (
+        *("iss", "exp", "iat", "nbf", "jti", "cnf", "nonce", "eat_nonce"),
+        *("attester_tcb_status", "dbgstat", "eat_profile", "intuse", "aas-ehd"),
+    )
 )
 RESERVED_PREFIXES = ("x-ms-", "x-donjon-", "maa-", "tdx_")
-"""What a token says by itself (RFC 7519, section 4.1; "Claim sets"; the EAT profile for TDX; our own).
+"""What a token says by itself (RFC 7519, section 4.1; RFC 7800; RFC 9711; "Claim sets"; the EAT profile for TDX; our own).
 
-No policy may say it differently, nor say it where the service says nothing: a nonce that nobody sent, data that nothing binds.
+No policy may say it differently, nor say it where the service says nothing: a nonce that nobody sent, a key or data that nothing binds. Nor in other letters: some
+who read tokens, .NET's `ClaimsIdentity` among them, find claims in any case. `aud` and `sub` are a policy's to say.
 """
 
 
 def reserved(claim_type: str) -> bool:
     """Whether only the service itself may say this in a token."""
-    return claim_type in RESERVED_NAMES or claim_type.startswith(RESERVED_PREFIXES)
+    name = claim_type.casefold()
+    return name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES)
 
 
 def faults(policy: Policy) -> Iterator[Fault]:
