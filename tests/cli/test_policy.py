@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.test_cli import donjon
 
+from donjon.maa.policies import unsecured
 from donjon.policy.budget import MAX_STEPS
 from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT
 from donjon.policy.matching import MAX_COMBINATIONS
@@ -55,6 +56,30 @@ def test_check_tells_every_fault_with_line_and_column(tmp_path: Path) -> None:
         f"{wrong}:5:10: < with a text; expected a whole number: only those are ordered [DJ407]",
         "donjon explain DJ402 tells more",
     ]
+
+
+def test_a_policy_is_read_as_it_travels_and_lines_are_those_of_its_text(tmp_path: Path) -> None:
+    text = POLICY.read_text(encoding="utf-8")
+    shown = written(tmp_path, "show.json", json.dumps({"additionalProperties": {}, "token": unsecured(text)}))
+    done = policy("check", shown)
+    assert (done.returncode, done.stdout) == (0, f"{shown}: a policy of version 1.2 with 4 rules\n")
+    assert "the policy in AttestationPolicy, in a token with algorithm none, in token" in done.stderr
+    assert "no signature was checked" in done.stderr
+    done = policy("format", shown)
+    assert done.stdout == text
+    done = policy("explain", shown, "--claims", EXAMPLES / "claims.json", "--output", "json")
+    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "not permitted")
+    wrong = written(tmp_path, "wrong.jwt", unsecured("version=1.0;\nauthorizationrules\n{\n  => permit(;\n};"))
+    done = policy("check", wrong)
+    assert done.returncode == 2
+    assert f"{wrong}:4:13: found ';'" in done.stderr
+
+
+def test_a_token_of_attestation_is_told_to_be_one(tmp_path: Path) -> None:
+    done = policy("check", written(tmp_path, "token.json", json.dumps({"x-ms-policy-hash": "h", "iss": "https://a.example"})))
+    assert done.returncode == 2
+    assert "an attestation token, which names its policy by the hash alone" in done.stderr
+    assert "DJ291" in done.stderr
 
 
 def test_check_warns_and_says_yes(tmp_path: Path) -> None:

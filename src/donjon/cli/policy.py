@@ -15,7 +15,8 @@ from donjon.policy.claims import Claim, Json, claims
 from donjon.policy.decision import Decision, Outcome
 from donjon.policy.evaluation import evaluate
 from donjon.policy.faults import Fault
-from donjon.policy.parsing import MAX_SIZE, decoded, parse
+from donjon.policy.forms import MAX_FORM, unwrap
+from donjon.policy.parsing import decoded, parse
 from donjon.policy.printing import printed
 from donjon.policy.reasons import named
 from donjon.policy.record import recorded
@@ -115,8 +116,12 @@ def _cases_in(folder: Path) -> list[Path]:
 
 
 def _policy(file: str) -> Policy:
+    form = unwrap(_content(file, MAX_FORM))
+    if form.wrappings:
+        around = ", in ".join(reversed(form.wrappings))
+        say(f"{_shown(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
     try:
-        return parse(_text(file, MAX_SIZE))
+        return parse(form.text)
     except Fault as fault:
         for other in (fault, *fault.others):
             where = f"{_shown(file)}:{other.at.line}:{other.at.column}"
@@ -141,6 +146,10 @@ def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _text(file: str, bound: int) -> str:
+    return decoded(_content(file, bound))
+
+
+def _content(file: str, bound: int) -> bytes:
     try:
         with click.open_file(file, "rb") as stream:
             content = stream.read(bound + 1)
@@ -148,7 +157,7 @@ def _text(file: str, bound: int) -> str:
         raise Unavailable("DJ424", f"{_shown(file)}: cannot be read: {error.strerror or error}") from error
     if len(content) > bound:
         raise Malformed("DJ401", f"{_shown(file)}: more than {bound} bytes")
-    return decoded(content)
+    return content
 
 
 def _shown(file: str) -> str:

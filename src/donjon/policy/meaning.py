@@ -55,8 +55,9 @@ RESERVED_NAMES = frozenset(
 RESERVED_PREFIXES = ("x-ms-", "x-donjon-", "maa-", "tdx_")
 """What a token says by itself (RFC 7519, section 4.1; RFC 7800; RFC 9711; "Claim sets"; the EAT profile for TDX; our own).
 
-No policy may say it differently, nor say it where the service says nothing: a nonce that nobody sent, a key or data that nothing binds. Nor in other letters: some
-who read tokens, .NET's `ClaimsIdentity` among them, find claims in any case. `aud` and `sub` are a policy's to say.
+No policy may say it differently, nor say it where the service says nothing: a nonce that nobody sent, a key or data that nothing
+binds. Nor in other letters: some who read tokens, .NET's `ClaimsIdentity` among them, find claims in any case.
+`aud` and `sub` are a policy's to say.
 """
 
 
