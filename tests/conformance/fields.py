@@ -237,13 +237,13 @@ def _qe(rng: Random, _: Setting) -> Changes:
 
 def _body(rng: Random, whole: Setting) -> Changes:
     if isinstance(whole.quote.body, EnclaveReport):
-        field, value = rng.choice(
+        name, bits = rng.choice(
             (
                 ("flags", rng.choice((0x05, 0x07, 0x15, 0x25, 0x04, 0, 0x05 | 1 << rng.randrange(64)))),
                 ("xfrm", rng.choice((0, 3 | 1 << rng.randrange(64)))),
             )
         )
-        return {f"quote.body.{field}": value}
+        return {f"quote.body.{name}": bits}
     field, value = rng.choice(
         (
             ("tee_tcb_svn", _tee_tcb_svn(rng)),

@@ -152,7 +152,7 @@ def _text(file: str, bound: int) -> str:
 def _content(file: str, bound: int) -> bytes:
     try:
         with click.open_file(file, "rb") as stream:
-            content = stream.read(bound + 1)
+            content: bytes = stream.read(bound + 1)
     except OSError as error:
         raise Unavailable("DJ424", f"{_shown(file)}: cannot be read: {error.strerror or error}") from error
     if len(content) > bound:
