@@ -3,16 +3,18 @@
 `trusted` proves what one verification needs together; a cache holds documents of many platforms, each fetched at its own time.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents, identity, plan, tcbinfo
+from donjon.collateral import documents, identity, plan, tcbinfo, tcbnumbers
 from donjon.collateral.documents import Members
 from donjon.collateral.highwater import Channel
-from donjon.collateral.plan import Answer, Request
+from donjon.collateral.plan import Answer, Edition, Request
 from donjon.collateral.received import der, unwrapped
 from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcbnumbers import TcbNumbers
 from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signed, issued_by_root
 from donjon.errors import Malformed, Untrusted
 from donjon.pki import crl, intel
@@ -22,6 +24,8 @@ from donjon.sgx.platform import Ca, Tee
 
 _ANY_CHAIN = intel.PCK_CAS | SIGNER
 _QVE = "QVE"
+_NAMES = {"tcb": "tcbInfo", "tcbevaluationdatanumbers": "tcbEvaluationDataNumbers"}  # by the end of their paths
+_EDITION = re.compile(rf"{plan.NUMBER}=([1-9][0-9]{{0,9}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +61,13 @@ def prove(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Doc
     if request.path.endswith("/pckcrl"):
         return _pck_crl(request, answer, revoked, anchor)
     signer = _unrevoked(answer.chain, anchor, SIGNER, revoked)
-    name = "tcbInfo" if request.path.endswith("/tcb") else "enclaveIdentity"
+    name = _NAMES.get(request.path.rpartition("/")[2], "enclaveIdentity")
     signed = unwrapped(answer.body, name)
     check_signed(name, signed.text, signed.signature, signer)
-    return _document(request, answer, _read(request, signed.text), signer)
+    read = _read(request, signed.text)
+    if request.query.get(plan.NUMBER, str(read.number)) != str(read.number):
+        raise Untrusted("DJ510", f"{name}: of evaluation number {read.number}, asked for {request.query[plan.NUMBER]}")
+    return _document(request, answer, read, signer)
 
 
 def check_not_older(found: Document, held: Document | None) -> None:
@@ -84,7 +91,7 @@ _AUTHORITIES = {Role.PROCESSOR_CA: str(Ca.PROCESSOR), Role.PLATFORM_CA: str(Ca.P
 class _Read:
     """What of a proved text a cache goes by."""
 
-    def __init__(self, stated: Crl | tcbinfo.TcbInfo | identity.QeIdentity | Members) -> None:
+    def __init__(self, stated: Crl | tcbinfo.TcbInfo | identity.QeIdentity | TcbNumbers | Members) -> None:
         self.serials: frozenset[int] = frozenset()
         match stated:
             case Crl():
@@ -123,6 +130,16 @@ def _qe_identity(tee: Tee) -> Callable[[Request, bytes], _Read]:
     return read
 
 
+def _tcb_numbers(tee: Tee) -> Callable[[Request, bytes], _Read]:
+    def read(_: Request, text: bytes) -> _Read:
+        found = tcbnumbers.parse(text)
+        if found.tee is not tee:
+            raise Untrusted("DJ510", f"tcbEvaluationDataNumbers: of {found.tee}, asked for those of {tee}")
+        return _Read(found)
+
+    return read
+
+
 def _qve_identity(_: Request, text: bytes) -> _Read:
     found = documents.parse(text, "enclaveIdentity")
     if found.text("id") != _QVE:
@@ -136,6 +153,8 @@ _READERS: Mapping[str, Callable[[Request, bytes], _Read]] = {
     "/sgx/certification/v4/qe/identity": _qe_identity(Tee.SGX),
     "/tdx/certification/v4/qe/identity": _qe_identity(Tee.TDX),
     "/sgx/certification/v4/qve/identity": _qve_identity,
+    "/sgx/certification/v4/tcbevaluationdatanumbers": _tcb_numbers(Tee.SGX),
+    "/tdx/certification/v4/tcbevaluationdatanumbers": _tcb_numbers(Tee.TDX),
 }
 
 
@@ -154,21 +173,23 @@ def prove_all(answers: Mapping[str, Answer], anchor: Anchor) -> dict[str, Docume
 
 def named(name: str) -> Request:
     """The request that has this name; raises `Malformed` DJ511 where no cache keeps such a document."""
-    for request in _everything(name.partition("fmspc=")[2][:12]):
+    number = _EDITION.search(name)
+    editions = [*Channel, *([] if number is None else [int(number[1])])]
+    for request in _everything(name.partition("fmspc=")[2][:12], editions):
         if request.name() == name:
             return request
     raise Malformed("DJ511", f"stored collateral: {name[:80]!r}: no document is kept under that name")
 
 
-def _everything(fmspc: str) -> list[Request]:
+def _everything(fmspc: str, editions: Sequence[Edition]) -> list[Request]:
     """Every document of a family of platforms, and those of all."""
     try:
         family = bytes.fromhex(fmspc)
     except ValueError:
         family = b""
-    tcb_infos = [plan.tcb_info(tee, family, channel) for tee in Tee for channel in Channel]
-    identities = [plan.qe_identity(tee, channel) for tee in Tee for channel in Channel]
-    others = [plan.qve_identity(channel) for channel in Channel]
+    tcb_infos = [plan.tcb_info(tee, family, edition) for tee in Tee for edition in editions]
+    identities = [plan.qe_identity(tee, edition) for tee in Tee for edition in editions]
+    others = [*map(plan.qve_identity, editions), *map(plan.tcb_numbers, Tee)]
     return [*tcb_infos, *identities, *others, *(plan.pck_crl(ca) for ca in Ca), plan.root_ca_crl()]
 
 

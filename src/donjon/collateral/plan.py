@@ -6,6 +6,7 @@ Source: Intel SGX and TDX Provisioning Certification Service API v4; Intel PCCS,
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from donjon.collateral.highwater import Channel
 from donjon.collateral.received import Collateral, der, unwrapped
@@ -42,6 +43,11 @@ class Absent(Unavailable):
     """A service was asked and has no such document."""
 
 
+NUMBER = "tcbEvaluationDataNumber"
+Edition: TypeAlias = Channel | int
+"""Which of several TCB infos or identities: the one of a channel, or the one of a TCB evaluation data number."""
+
+
 def requests(platform: Platform, channel: Channel) -> dict[str, Request]:
     """Four requests, each by the part of the collateral that it is for."""
     return {
@@ -57,23 +63,29 @@ def pck_crl(ca: Ca) -> Request:
     return Request(path=f"{SGX}/pckcrl", query={"ca": str(ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",))
 
 
-def tcb_info(tee: Tee, fmspc: bytes, channel: Channel) -> Request:
+def tcb_info(tee: Tee, fmspc: bytes, edition: Edition) -> Request:
     """For the TCB info of a family of platforms."""
     return Request(
         path=f"/{tee.lower()}/certification/v4/tcb",
-        query={"fmspc": fmspc.hex().upper(), "update": str(channel)},
+        query={"fmspc": fmspc.hex().upper(), **_chosen(edition)},
         chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
     )
 
 
-def qe_identity(tee: Tee, channel: Channel) -> Request:
+def qe_identity(tee: Tee, edition: Edition) -> Request:
     """For the identity of the quoting enclave."""
-    return _identity(f"/{tee.lower()}/certification/v4/qe", channel)
+    return _identity(f"/{tee.lower()}/certification/v4/qe", edition)
 
 
-def qve_identity(channel: Channel) -> Request:
+def qve_identity(edition: Edition) -> Request:
     """For the identity of Intel's quote verification enclave."""
-    return _identity(f"{SGX}/qve", channel)
+    return _identity(f"{SGX}/qve", edition)
+
+
+def tcb_numbers(tee: Tee) -> Request:
+    """For the list of TCB evaluation data numbers that Intel supports now; a PCCS of Intel's has no such route."""
+    path = f"/{tee.lower()}/certification/v4/tcbevaluationdatanumbers"
+    return Request(path=path, chain=("TCB-Evaluation-Data-Numbers-Issuer-Chain",))
 
 
 def root_ca_crl() -> Request:
@@ -81,8 +93,12 @@ def root_ca_crl() -> Request:
     return Request(path=f"{SGX}/rootcacrl")
 
 
-def _identity(enclave: str, channel: Channel) -> Request:
-    return Request(path=f"{enclave}/identity", query={"update": str(channel)}, chain=("SGX-Enclave-Identity-Issuer-Chain",))
+def _identity(enclave: str, edition: Edition) -> Request:
+    return Request(path=f"{enclave}/identity", query=_chosen(edition), chain=("SGX-Enclave-Identity-Issuer-Chain",))
+
+
+def _chosen(edition: Edition) -> dict[str, str]:
+    return {"update": str(edition)} if isinstance(edition, Channel) else {NUMBER: str(edition)}
 
 
 def pck_certificate(qe_id: bytes, certification: bytes) -> Request:

@@ -202,8 +202,9 @@ class Cache:
         if everything:
             self._fetches.forget()
         ended = await asyncio.gather(*map(self._fetched, wanted), return_exceptions=True)
-        if failed := next((each for each in ended if isinstance(each, BaseException)), None):
-            raise failed
+        for request, found in zip(wanted, ended, strict=True):
+            if isinstance(found, BaseException) and not (isinstance(found, Absent) and plan.NUMBER in request.query):
+                raise found  # Of an edition that Intel has withdrawn there is no newer document: it is served until its end.
 
     async def close(self) -> None:
         """Let go of what is under way."""

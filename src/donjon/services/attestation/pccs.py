@@ -5,7 +5,9 @@ fetches nothing: it names one of the lists that are served here anyway, by the a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 from starlette.requests import Request as Asked
 from starlette.responses import Response
@@ -15,10 +17,12 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.highwater import Channel
-from donjon.collateral.plan import Request
+from donjon.collateral.plan import Absent, Edition, Request
+from donjon.errors import Untrusted
 from donjon.services.attestation.answers import (
     GONE,
     JSON,
+    NO_DATA,
     UNAVAILABLE,
     Handler,
     Wrong,
@@ -40,14 +44,19 @@ MAX_URI = 2048  # characters
 
 _CRL, _PEM = "application/pkix-crl", "application/x-pem-file"
 _TCB_CHAIN, _CRL_CHAIN = "TCB-Info-Issuer-Chain", "SGX-PCK-CRL-Issuer-Chain"
-_IDENTITY_CHAIN = "SGX-Enclave-Identity-Issuer-Chain"
+_IDENTITY_CHAIN, _NUMBERS_CHAIN = "SGX-Enclave-Identity-Issuer-Chain", "TCB-Evaluation-Data-Numbers-Issuer-Chain"
 
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _FMSPC = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
 _ROOT_LIST = re.compile(r"https://certificates\.trustedservices\.intel\.com/IntelSGXRootCA\.(?:der|crl)", re.ASCII)
 _PCK_LIST = re.compile(
     r"https://api\.trustedservices\.intel\.com/sgx/certification/v[34]/pckcrl\?ca=(processor|platform)(?:&encoding=der)?",
     re.ASCII,
 )
+
+
+class _Another(Exception):
+    """The upstream has something else than the number that it was asked for."""
 
 
 class Pccs:
@@ -77,6 +86,7 @@ class Pccs:
         # They are looked through in this order, so what is asked most stands first.
         reads: dict[str, Handler] = {f"{v4}/tcb": self._tcb(Tee.SGX), f"{tdx}/tcb": self._tcb(Tee.TDX)}
         reads |= {f"{tdx}/qe/identity": self._qe_identity(Tee.TDX)}
+        reads |= {plan.tcb_numbers(tee).path: self._tcb_numbers(tee) for tee in Tee}
         reads |= {f"{base}{path}": handler for base in (v4, v3) for path, handler in both.items()}
         reads |= {f"{v3}/tcb": _ended}
         refresh = Route(f"{v4}/refresh", self._answering("refresh", self._refresh), methods=["GET", "POST"])
@@ -90,22 +100,58 @@ class Pccs:
             fmspc = first(asked, "fmspc") or ""
             if not _FMSPC.fullmatch(fmspc):
                 raise Wrong("fmspc: expected 12 hexadecimal digits")
-            request = plan.tcb_info(tee, bytes.fromhex(fmspc), _channel(asked))
-            if self._cache.lacks(request):
-                counted(asked, self._rates)
-            found = await self._cache.document(request)
+            found = await self._edition(asked, partial(plan.tcb_info, tee, bytes.fromhex(fmspc)))
             return signed(found.body, JSON, _TCB_CHAIN, found.chain)
 
         return answer
 
+    def _tcb_numbers(self, tee: Tee) -> Handler:
+        async def answer(asked: Asked) -> Response:
+            found = await self._document(asked, plan.tcb_numbers(tee))
+            return signed(found.body, JSON, _NUMBERS_CHAIN, found.chain)
+
+        return answer
+
+    async def _document(self, asked: Asked, request: Request) -> Document:
+        if self._cache.lacks(request):
+            counted(asked, self._rates)
+        return await self._cache.document(request)
+
+    async def _edition(self, asked: Asked, of: Callable[[Edition], Request]) -> Document:
+        """The one of the channel, or of the number, that is asked for: never another one."""
+        said = first(asked, plan.NUMBER)
+        if said is None:
+            return await self._document(asked, of(_channel(asked)))
+        if first(asked, "update") is not None:
+            raise Wrong(f"update, {plan.NUMBER}: expected one of both")
+        if not _NUMBER.fullmatch(said):
+            raise Wrong(f"{plan.NUMBER}: expected a number")
+        newest = -1
+        for edition in (*Channel, int(said)):
+            with suppress(Absent, _Another):
+                found = await self._fitting(asked, of(edition))
+                if found.evaluation_number == int(said):
+                    return found
+                newest = max(newest, found.evaluation_number)
+        raise Wrong(f"{plan.NUMBER}: there is none of number {int(said)}", GONE if int(said) < newest else NO_DATA, "DJ562")
+
+    async def _fitting(self, asked: Asked, request: Request) -> Document:
+        """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
+        try:
+            return await self._document(asked, request)
+        except Untrusted as error:
+            if plan.NUMBER in request.query and error.code == "DJ510":
+                raise _Another from error
+            raise
+
     def _qe_identity(self, tee: Tee) -> Handler:
         async def answer(asked: Asked) -> Response:
-            return _identity(await self._cache.document(plan.qe_identity(tee, _channel(asked))))
+            return _identity(await self._edition(asked, partial(plan.qe_identity, tee)))
 
         return answer
 
     async def _qve_identity(self, asked: Asked) -> Response:
-        return _identity(await self._cache.document(plan.qve_identity(_channel(asked))))
+        return _identity(await self._edition(asked, plan.qve_identity))
 
     async def _pck_crl(self, asked: Asked) -> Response:
         ca = next((each for each in Ca if each == (first(asked, "ca") or "").lower()), None)
