@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -27,13 +27,15 @@ HELD = 20  # the number of a world's documents unless it says another
 BEFORE = world("v3 SGX", {"tcb_info.evaluation_number": 18, "qe_identity.evaluation_number": 18})
 
 
-def numbers(made: World, tee: str = "SGX", **changes: object) -> bytes:
+def numbers(made: World, tee: str = "SGX", changes: Mapping[str, object] | None = None) -> bytes:
     """The list of numbers, signed as Intel's."""
     entries = [
         {NUMBER: number, "tcbRecoveryEventDate": "2026-01-01T00:00:00Z", "tcbDate": "2026-01-01T00:00:00Z"} for number in (20, 18)
     ]
     dates = {"issueDate": "2026-05-30T00:00:00Z", "nextUpdate": "2026-06-29T00:00:00Z"}
-    text = json.dumps({"id": tee, "version": 1, **dates, "tcbNumbers": entries, **changes}, separators=(",", ":")).encode()
+    text = json.dumps(
+        {"id": tee, "version": 1, **dates, "tcbNumbers": entries, **(changes or {})}, separators=(",", ":")
+    ).encode()
     signature = raw_signature(private_key(SEED, made.setting.signing.tcb_info_by), text)
     return b'{"tcbEvaluationDataNumbers":' + text + b',"signature":"' + signature.hex().encode() + b'"}'
 
@@ -202,6 +204,6 @@ async def test_a_list_that_is_not_what_was_asked_for_is_not_passed_on(
     ],
 )
 def test_a_list_of_another_form_is_refused(made: World, changes: dict[str, object]) -> None:
-    text = numbers(made, **changes).removeprefix(b'{"tcbEvaluationDataNumbers":').rpartition(b',"signature"')[0]
+    text = numbers(made, changes=changes).removeprefix(b'{"tcbEvaluationDataNumbers":').rpartition(b',"signature"')[0]
     with pytest.raises(Malformed):
         tcbnumbers.parse(text)

@@ -15,7 +15,7 @@ class Issuer:
 
     def __init__(self, upstream: Upstream, *, is_cache: bool) -> None:
         """Another cache may have all of them, too, but each PCCS has the one that should be used."""
-        self._upstream, self._is_cache = upstream, is_cache
+        self._upstream, self.is_cache = upstream, is_cache
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def certificates(self, registration: Registration, moment: datetime) -> StoredPlatform:
@@ -26,7 +26,7 @@ class Issuer:
         try:
             return await self._whole(registration, moment)
         except Absent as error:
-            if registration.tcb is None or not self._is_cache or error.code == "DJ573":
+            if registration.tcb is None or not self.is_cache or error.code == "DJ573":
                 raise
         return await self._one(registration, registration.tcb, moment)
 

@@ -37,7 +37,8 @@ from donjon.services.attestation.answers import (
     first,
 )
 from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.platforms import Issued, Platforms
+from donjon.services.attestation.platformmemory import Issued
+from donjon.services.attestation.platforms import Platforms
 from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
@@ -83,7 +84,7 @@ class PlatformRoutes:
         ppid = _octets(asked, "encrypted_ppid", platforms.ENCRYPTED_PPID) if first(asked, "encrypted_ppid") is not None else None
         name = Name(qe_id=_qe_id(asked), pce_id=_octets(asked, "pceid", platforms.PCE_ID))
         said = Registration(name=name, tcb=tcb, encrypted_ppid=platforms.encrypted_ppid(ppid), manifest=None)
-        if self._kept.lacks(name):
+        if self._kept.lacks(name, tcb):
             counted(asked, self._rates)
         return _issued(await self._kept.certificate(said, tcb))
 

@@ -6,9 +6,8 @@ was last seen. Nothing that names a machine is logged.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -28,11 +27,12 @@ from donjon.pki.crl import Crl
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.fetches import Fetches
 from donjon.services.attestation.issuer import Issuer
+from donjon.services.attestation.platformmemory import Entry, Issued, PlatformMemory, Selection
 from donjon.sgx.platform import Tee
 
 LOG = logging.getLogger(__name__)
 
-MAX_REMEMBERED, MAX_TCBS = 1024, 16  # platforms in memory, and selections of each
+ASKED_AGAIN = 3600.0  # seconds until a cache that gives one certificate at a time is asked for the same TCB again
 FETCHED_AGAIN, SPREAD = timedelta(days=20), timedelta(days=10)  # after it was fetched, each platform at a moment of its own
 FRESH = 60.0  # seconds
 AT_A_LOOK = 100  # platforms that are fetched again when nobody asks
@@ -60,41 +60,6 @@ class Table(Protocol):
         """Those that wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Issued:
-    """A PCK certificate, and what is told with it: the same one as long as it is selected."""
-
-    certificate: PckCertificate
-    known: KnownPlatform
-
-
-@dataclass(slots=True, kw_only=True)
-class _Selected:
-    """What was selected, and by what."""
-
-    issued: Issued
-    levels: Document
-    revoked: Document
-
-
-@dataclass(slots=True, kw_only=True)
-class _Remembered:
-    """A platform in memory."""
-
-    known: KnownPlatform
-    under: Crl  # the root's list under which it was proved
-    due: datetime
-    until: float  # the database is looked into again, because others write into it, too
-    selected: "OrderedDict[Tcb, _Selected]" = field(default_factory=OrderedDict)
-    asked: set[Tcb] = field(default_factory=set)  # for which the upstream was asked, where it gives one certificate at a time
-
-    def lacks(self, tcb: Tcb) -> bool:
-        """Whether there may be a better certificate for that TCB than those that were given one by one."""
-        if self.known.stored.whole or tcb in self.asked or len(self.asked) >= MAX_TCBS:
-            return False
-        return all(each.tcb != tcb for each in self.known.proved.certificates)
-
-
 class Platforms:
     """All of one cache."""
 
@@ -113,8 +78,9 @@ class Platforms:
         """Offline without one who issues; what is not on demand is fetched for those alone that register."""
         self._cache, self._table, self._issuer, self._on_demand = cache, table, issuer, on_demand
         self._moment, self._seconds, self._chance, self._metrics = moment, seconds, chance, metrics
-        self._fetches: Fetches[_Remembered] = Fetches(seconds)
-        self._remembered: OrderedDict[Name, _Remembered] = OrderedDict()
+        self._fetches: Fetches[Entry] = Fetches(seconds)
+        self._memory = PlatformMemory()
+        self._joining = asyncio.Lock()  # of certificates that are given one by one, so that none is lost to another
 
     async def certificate(self, asked: Registration, tcb: Tcb) -> Issued:
         """The PCK certificate that the platform should use.
@@ -126,15 +92,18 @@ class Platforms:
         if found is None:
             if not self._on_demand:
                 raise Absent("DJ572", "platform: not known here; it has to be registered")
-            self._fetches.check_room(_text(asked.name))
-            found = await self._fetched(replace(asked, tcb=tcb))
+            wanted = replace(asked, tcb=tcb)
+            self._fetches.check_room(self._key(wanted))
+            found = await self._fetched(wanted)
+            found.note(tcb, self._seconds() + ASKED_AGAIN)
         elif self._issuer is not None:
             found = await self._fresher(found, asked, tcb)
         return await self._select(found, tcb)
 
-    def lacks(self, name: Name) -> bool:
-        """Whether that platform is not at hand, so that the database or somebody has to be asked."""
-        return name not in self._remembered
+    def lacks(self, name: Name, tcb: Tcb) -> bool:
+        """Whether that platform, or a certificate for its TCB, is not at hand, so that somebody has to be asked."""
+        found = self._memory.find(name)
+        return found is None or (self._issuer is not None and found.lacks(tcb, self._seconds()))
 
     async def register(self, registration: Registration) -> KnownPlatform | None:
         """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""
@@ -145,8 +114,8 @@ class Platforms:
             await asyncio.to_thread(self._table.register, registration)
         if self._issuer is None:
             return None
-        self._fetches.forget(_text(registration.name))
-        return (await self._fetched(registration)).known
+        self._fetches.forget(self._key(registration))
+        return (await self._fetched(registration, anew=True)).known
 
     async def waiting(self) -> list[Registration]:
         """Those that wait for their certificates."""
@@ -164,7 +133,7 @@ class Platforms:
         """Keep and serve these, all or none."""
         await asyncio.to_thread(self._table.write, known)
         for each in known:
-            self._remembered.pop(each.stored.registration.name, None)
+            self._memory.forget(each.stored.registration.name)
 
     async def refresh(self, names: Sequence[Name]) -> None:
         """Fetch the certificates of these again; raises the first error when all were tried."""
@@ -185,9 +154,9 @@ class Platforms:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _found(self, name: Name) -> _Remembered | None:
+    async def _found(self, name: Name) -> Entry | None:
         """The one of that name, proved under the root's newest list."""
-        remembered = self._remembered.get(name)
+        remembered = self._memory.find(name)
         if remembered is None or remembered.until < self._seconds():
             stored = await asyncio.to_thread(self._table.read, name)
         else:
@@ -205,31 +174,40 @@ class Platforms:
             say(LOG, "stored platform not served", level=logging.ERROR, code=error.code, error=error.message)
             return None
 
-    async def _fresher(self, found: _Remembered, asked: Registration, tcb: Tcb) -> _Remembered:
+    async def _fresher(self, found: Entry, asked: Registration, tcb: Tcb) -> Entry:
         """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
         kept = found.known.stored.registration
         known = replace(kept, tcb=tcb, encrypted_ppid=kept.encrypted_ppid or asked.encrypted_ppid)
-        if found.lacks(tcb):
-            found.asked.add(tcb)
+        key = self._key(known)
+        if found.lacks(tcb, self._seconds()):
             try:
-                return await self._fetched(known, found.known)
-            except (Unavailable, Untrusted, Malformed):
+                self._fetches.check_room(key)
+                better = await self._fetched(known, found.known)
+            except (Unavailable, Untrusted, Malformed):  # Remembered by the fetches; what is here may do.
                 return found
-        if found.due < self._moment() and self._fetches.failed(_text(asked.name)) is None:
-            self._fetches.begin(_text(asked.name), partial(self._told, known, found.known))
+            better.note(tcb, self._seconds() + ASKED_AGAIN)
+            return better
+        if found.due < self._moment() and self._fetches.failed(key) is None:
+            self._fetches.begin(key, partial(self._told, known, found.known))
         return found
+
+    def _key(self, registration: Registration) -> str:
+        """By which it is fetched: of an upstream that gives one certificate at a time, each TCB by itself."""
+        alone = self._issuer is not None and self._issuer.is_cache and registration.tcb is not None
+        return f"{_text(registration.name)} {registration.tcb}" if alone else _text(registration.name)
 
     async def _again(self, name: Name) -> None:
         found = await self._found(name)
         if found is not None:
+            found.asked.clear()
             await self._fetched(found.known.stored.registration, found.known)
 
-    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None) -> _Remembered:
-        return await self._fetches.wait(_text(registration.name), partial(self._told, registration, before))
+    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Entry:
+        return await self._fetches.wait(self._key(registration), partial(self._told, registration, before, anew=anew))
 
-    async def _told(self, registration: Registration, before: KnownPlatform | None) -> _Remembered:
+    async def _told(self, registration: Registration, before: KnownPlatform | None, *, anew: bool = False) -> Entry:
         try:
-            found = await self._fetch(registration, before)
+            found = await self._fetch(registration, before, anew=anew)
         except DonjonError as error:
             self._metrics.fetched(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
@@ -240,37 +218,37 @@ class Platforms:
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
         return found
 
-    async def _fetch(self, registration: Registration, before: KnownPlatform | None) -> _Remembered:
-        """Its certificates now; those of the same machine where it is known, since anybody may ask under its name."""
+    async def _fetch(self, registration: Registration, before: KnownPlatform | None, *, anew: bool) -> Entry:
+        """Its certificates now: of the same machine where it is known and not registered anew, as anybody may ask by its name."""
         if self._issuer is None:
             raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
         stored = await self._issuer.certificates(registration, self._moment())
         revoked = await self._cache.revoked()
-        together = stored if before is None or stored.whole else _together(stored, before.stored)
-        known = self._proved(together, revoked)
-        if before is not None and known.proved.ppid != before.proved.ppid:
-            raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
-        await asyncio.to_thread(self._table.write, [known])
-        return self._remember(known, revoked)
+        async with self._joining:
+            if not anew and (here := self._memory.find(registration.name)) is not None:
+                before = here.known  # Others may have come while this one was fetched.
+            together = stored if before is None or stored.whole else _together(stored, before.stored)
+            known = self._proved(together, revoked)
+            if before is not None and known.proved.ppid != before.proved.ppid:
+                raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
+            await asyncio.to_thread(self._table.write, [known])
+            return self._remember(known, revoked)
 
     def _proved(self, stored: StoredPlatform, revoked: Crl) -> KnownPlatform:
         pce_id = stored.registration.name.pce_id
         found = pckcertificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
         return KnownPlatform(stored=stored, proved=found)
 
-    def _remember(self, known: KnownPlatform, revoked: Crl) -> _Remembered:
+    def _remember(self, known: KnownPlatform, revoked: Crl) -> Entry:
         name = known.stored.registration.name
         due = known.stored.fetched + FETCHED_AGAIN + SPREAD * self._chance()
-        asked = self._remembered[name].asked if name in self._remembered else set()
-        self._remembered[name] = _Remembered(known=known, under=revoked, due=due, until=self._seconds() + FRESH, asked=asked)
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return self._remembered[name]
+        entry = Entry(known=known, under=revoked, due=due, until=self._seconds() + FRESH)
+        return self._memory.keep(name, entry)
 
-    async def _select(self, found: _Remembered, tcb: Tcb) -> Issued:
+    async def _select(self, found: Entry, tcb: Tcb) -> Issued:
         levels = await self._levels(found.known.proved.fmspc)
         revoked = await self._cache.at_hand(plan.pck_crl(found.known.proved.ca))
-        before = found.selected.get(tcb)
+        before = found.selections.get(tcb)
         if (
             before is not None
             and before.levels is levels
@@ -279,9 +257,7 @@ class Platforms:
         ):
             return before.issued
         issued = Issued(certificate=self._best(found.known, tcb, levels, revoked), known=found.known)
-        found.selected[tcb] = _Selected(issued=issued, levels=levels, revoked=revoked)
-        while len(found.selected) > MAX_TCBS:
-            found.selected.popitem(last=False)
+        found.select(tcb, Selection(issued=issued, levels=levels, revoked=revoked))
         return issued
 
     async def _levels(self, fmspc: bytes) -> Document:

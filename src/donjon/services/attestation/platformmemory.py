@@ -1,0 +1,111 @@
+"""Platforms that a process has at hand: what was selected for them, and what an upstream was asked for.
+
+Whatever strangers can make more of is bounded here: platforms in number and bytes, TCBs of each in number. Of too many the one
+that was not used for longest gives way, which costs whoever wants it a look into the database or a request to the upstream, and
+never the answer.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from donjon.collateral.document import Document
+from donjon.collateral.pckcertificates import PckCertificate
+from donjon.collateral.platforms import KnownPlatform, Name
+from donjon.collateral.selection import Tcb
+from donjon.pki.crl import Crl
+
+V = TypeVar("V")
+
+MAX_PLATFORMS, MAX_BYTES = 1024, 16 << 20  # in memory; bytes of certificates as they are kept
+MAX_TCBS = 64  # of each platform; Intel's have some twenty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Issued:
+    """A PCK certificate, and what is told with it: the same one as long as it is selected."""
+
+    certificate: PckCertificate
+    known: KnownPlatform
+
+
+@dataclass(slots=True, kw_only=True)
+class Selection:
+    """What was selected, and by what."""
+
+    issued: Issued
+    levels: Document
+    revoked: Document
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """A platform in memory."""
+
+    known: KnownPlatform
+    under: Crl  # the root's list under which it was proved
+    due: datetime
+    until: float  # the database is looked into again, because others write into it, too
+    selections: "OrderedDict[Tcb, Selection]" = field(default_factory=OrderedDict)
+    asked: "OrderedDict[Tcb, float]" = field(default_factory=OrderedDict)  # until when what an upstream gave for it is the best
+
+    def lacks(self, tcb: Tcb, now: float) -> bool:
+        """Whether there may be a better certificate for that TCB than those that were given one by one."""
+        if self.known.stored.whole or self.asked.get(tcb, now) > now:
+            return False
+        return all(each.tcb != tcb for each in self.known.proved.certificates)
+
+    def note(self, tcb: Tcb, until: float) -> None:
+        """That an upstream was asked for that TCB, and has answered.
+
+        Anybody may ask for a TCB that no machine has; that takes nothing from those that machines have.
+        """
+        _keep(self.asked, tcb, until)
+
+    def select(self, tcb: Tcb, selection: Selection) -> None:
+        """That this is selected for that TCB."""
+        _keep(self.selections, tcb, selection)
+
+    def bytes(self) -> int:
+        """How much is kept of it."""
+        return len(self.known.stored.chain) + sum(map(len, self.known.stored.certificates))
+
+
+class PlatformMemory:
+    """All that are at hand."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Name, Entry] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, name: Name) -> Entry | None:
+        """The one of that name."""
+        found = self._entries.get(name)
+        if found is not None:
+            self._entries.move_to_end(name)
+        return found
+
+    def keep(self, name: Name, entry: Entry) -> Entry:
+        """In the place of the one that was there; what the upstream was asked for stays known, unless that had more of them."""
+        before = self.forget(name)
+        if before is not None and {*before.known.stored.certificates} <= {*entry.known.stored.certificates}:
+            entry.asked = before.asked
+        self._entries[name] = entry
+        self._bytes += entry.bytes()
+        while len(self._entries) > 1 and (len(self._entries) > MAX_PLATFORMS or self._bytes > MAX_BYTES):
+            self.forget(next(iter(self._entries)))
+        return entry
+
+    def forget(self, name: Name) -> Entry | None:
+        """The one that was there."""
+        found = self._entries.pop(name, None)
+        self._bytes -= 0 if found is None else found.bytes()
+        return found
+
+
+def _keep(among: "OrderedDict[Tcb, V]", tcb: Tcb, value: V) -> None:
+    among[tcb] = value
+    among.move_to_end(tcb)
+    while len(among) > MAX_TCBS:
+        among.popitem(last=False)
