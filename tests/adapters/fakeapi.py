@@ -263,5 +263,10 @@ def _line(kind: str, item: JsonObject) -> bytes:
 
 
 def _selected(item: JsonObject, selector: str) -> bool:
-    name, _, value = selector.partition("=")
-    return not selector or at(item, *name.split(".")) == value
+    """Whether every term of a field selector holds."""
+    return all(_holds(item, term) for term in selector.split(",") if term)
+
+
+def _holds(item: JsonObject, term: str) -> bool:
+    name, sign, value = term.partition("!=") if "!=" in term else term.partition("=")
+    return (at(item, *name.split(".")) == value) is (sign == "=")

@@ -265,6 +265,13 @@ def test_the_agents_event_about_this_pod_and_no_other_says_that_its_device_is_mi
     assert explain(running, around(node("a"), events=(event("RunsWithoutDevice", pod("1Mi", name="older")),))).well
 
 
+def test_a_pod_whose_kubelet_lost_its_account_is_well_and_told_to_move_in_time() -> None:
+    running = pod("10Mi", phase="Running", on="a")
+    told = explain(running, around(node("a"), events=(event("DeviceNotAccounted", running),)))
+    assert (told.well, codes(told)) == (True, ["DJ023"])
+    assert "the kubelet's next restart ends the pod" in told.findings[0].why
+
+
 def test_a_pod_that_was_never_wired_runs_without_its_device() -> None:
     running = pod(phase="Running", on="a") | {"spec": {"nodeName": "a", "containers": [container(**{EPC: "10Mi"})]}}
     assert codes(explain(running, around(node("a")))) == ["DJ020"]

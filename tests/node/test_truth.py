@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from donjon.findings import Finding
 from donjon.kube.json import JsonObject
 from donjon.kube.names import ENCLAVE, EPC, FOREIGN_EPC, PROVISION
-from donjon.node.truth import Claim, claims, finding, without_device
+from donjon.node.truth import Claim, claims, finding, lost_account, too_large, with_device, without_device
 
 RUNNING: JsonObject = {"running": {"startedAt": "2026-11-23T12:00:00Z"}}
 
@@ -70,19 +71,30 @@ def test_a_sidecar_stays_and_is_a_claim() -> None:
 @pytest.mark.parametrize(
     ("assigned", "missing"),
     [
-        ({}, True),
+        ({("default", "app", "enclave"): frozenset()}, True),
         ({("default", "app", "enclave"): frozenset({ENCLAVE})}, False),
         ({("default", "app", "enclave"): frozenset({ENCLAVE, PROVISION})}, False),
         ({("default", "app", "enclave"): frozenset({PROVISION})}, True),
-        ({("default", "app", "web"): frozenset({ENCLAVE})}, True),
-        ({("other", "app", "enclave"): frozenset({ENCLAVE})}, True),
+        ({("default", "app", "web"): frozenset({ENCLAVE}), ("default", "app", "enclave"): frozenset()}, True),
+        ({("other", "app", "enclave"): frozenset({ENCLAVE}), ("default", "app", "enclave"): frozenset()}, True),
     ],
 )
 def test_a_claim_is_borne_out_by_the_enclave_device_of_that_very_container(assigned: Any, *, missing: bool) -> None:
     assert without_device([CLAIM], assigned) == ((CLAIM,) if missing else ())
 
 
-def test_the_finding_names_the_pod_to_delete() -> None:
-    found = finding(CLAIM)
-    assert found.code == "DJ020"
+def test_a_container_that_the_kubelet_does_not_name_has_ended_and_is_not_judged() -> None:
+    assert without_device([CLAIM], {}) == with_device([CLAIM], {}) == ()
+    assert without_device([CLAIM], {("default", "app", "web"): frozenset({ENCLAVE})}) == ()
+
+
+@pytest.mark.parametrize(("found", "code"), [(finding(CLAIM), "DJ020"), (lost_account(CLAIM), "DJ023")])
+def test_the_findings_name_the_pod_to_delete(found: Finding, code: str) -> None:
+    assert found.code == code
     assert "kubectl delete pod -n default app" in found.do
+
+
+def test_pods_that_are_too_large_are_named_up_to_five() -> None:
+    found = too_large([f"evil/{number}" for number in range(7)])
+    assert found.subject == "pods evil/0, evil/1, evil/2, evil/3, evil/4 and 2 more"
+    assert too_large(["evil/0"]).subject == "pods evil/0"

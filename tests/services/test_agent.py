@@ -18,7 +18,7 @@ from donjon.kube.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_CAPABLE, LABEL_DRIVER, LABEL_SGX, NODE_LABELS, PROVISION
 from donjon.node.offer import Advertise, OfferSettings
 from donjon.node.registration import stated_condition
-from donjon.services.node import truth
+from donjon.services.node import patience, truth
 from donjon.simulation import host
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -319,6 +319,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_container_without_its_device_is_told_once_with_an_event(short: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story(here: World) -> None:
         await settled(here)
+        here.kubelet.held["default", "app", "enclave"] = []
         here.api.put("/api/v1/pods/app", asking_pod())
         await here.until(lambda: len(here.events("RunsWithoutDevice")) == 1)
         await asyncio.sleep(1)
@@ -364,9 +365,92 @@ def test_a_pod_that_ends_leaves_the_kubelets_account_first_and_is_not_told(short
 
 
 @pytest.mark.usefixtures("often")
+def test_a_pod_that_ended_while_the_api_server_could_not_be_told_is_not_told(short: Path) -> None:
+    async def story(here: World) -> None:
+        await settled(here)
+        here.kubelet.held["default", "other", "enclave"] = [ENCLAVE]
+        here.api.put("/api/v1/pods/app", asking_pod())
+        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        await asyncio.sleep(1)
+        assert here.events("RunsWithoutDevice") == []
+        assert here.metric("containers_without_device") == 0
+
+    told(story, short)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_kubelet_that_lost_its_account_of_a_device_is_told_as_that(short: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(here: World) -> None:
+        await settled(here)
+        here.kubelet.held["default", "app", "enclave"] = [ENCLAVE]
+        here.api.put("/api/v1/pods/app", asking_pod())
+        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        here.kubelet.held["default", "app", "enclave"] = []
+        await here.until(lambda: len(here.events("DeviceNotAccounted")) == 1)
+        (event,) = here.events("DeviceNotAccounted")
+        assert "[DJ023]" in str(event["message"])
+        assert "the enclave runs on" in str(event["message"])
+        await here.until(lambda: here.metric("containers_not_accounted") == 1)
+        assert here.metric("containers_without_device") == 0
+        assert here.events("RunsWithoutDevice") == []
+
+    told(story, short)
+    assert "a container runs without its device" not in [record.message for record in caplog.records]
+
+
+@pytest.mark.usefixtures("often")
+def test_pods_that_have_ended_are_not_even_asked_for(short: Path) -> None:
+    async def story(here: World) -> None:
+        await settled(here)
+        here.kubelet.held["default", "app", "enclave"] = []
+        asking = asking_pod()
+        assert isinstance(asking["status"], dict)
+        here.api.put("/api/v1/pods/app", asking | {"status": {**asking["status"], "phase": "Failed"}})
+        await asyncio.sleep(1)
+        assert here.events("RunsWithoutDevice") == []
+        (listed, *_) = here.api.asked("GET", "/api/v1/pods")
+        assert "status.phase!=Succeeded" in listed.query["fieldSelector"]
+
+    told(story, short)
+
+
+def environment(count: int) -> JsonObject:
+    """A pod as anybody may make it, which asks for nothing of ours."""
+    container: JsonObject = {"name": "c", "env": [{"name": "A"}] * count}
+    return {
+        "metadata": {"namespace": "evil", "name": "large", "uid": "u9"},
+        "spec": {"nodeName": "sgx-1", "containers": [container]},
+    }
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("when", ["before the agent starts to watch", "while it watches"])
+def test_a_pod_that_is_too_large_is_said_once_and_the_others_are_looked_at(
+    short: Path, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    async def story(here: World) -> None:
+        if when == "while it watches":
+            await settled(here)
+        here.kubelet.held["default", "app", "enclave"] = []
+        here.api.put("/api/v1/pods/large", environment(205_000))
+        here.api.put("/api/v1/pods/app", asking_pod())
+        await here.until(lambda: here.metric("pods_too_large") == 1)
+        await here.until(lambda: len(here.events("RunsWithoutDevice")) == 1)
+        await settled(here)
+        here.api.delete("/api/v1/pods/large")
+        await here.until(lambda: here.metric("pods_too_large") == 0)
+
+    told(story, short)
+    (line,) = [record for record in caplog.records if record.message == "pods are too large to be read"]
+    assert "evil/large" in line.__dict__["fields"]["finding"]
+    assert "[DJ022]" in line.__dict__["fields"]["finding"]
+
+
+@pytest.mark.usefixtures("often")
 def test_a_kubelet_that_does_not_account_is_no_proof_against_a_container(short: Path) -> None:
     async def story(here: World) -> None:
         await settled(here)
+        here.kubelet.held["default", "app", "enclave"] = []
         (here.folder / "k/pod-resources/kubelet.sock").unlink()
         here.api.put("/api/v1/pods/app", asking_pod())
         await asyncio.sleep(1)
@@ -376,6 +460,29 @@ def test_a_kubelet_that_does_not_account_is_no_proof_against_a_container(short: 
         await here.until(lambda: len(here.events("RunsWithoutDevice")) == 1)
 
     told(story, short)
+
+
+def test_work_beside_the_rest_begins_anew_after_whatever_failed_in_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(patience, "PAUSE", 0.01)
+    tries: list[int] = []
+
+    async def fails() -> None:
+        tries.append(1)
+        raise ExceptionGroup("loops", [RecursionError("a pod that nobody thought of")])
+
+    async def story() -> None:
+        task = asyncio.create_task(patience.beside("the look at pods", fails))
+        async with asyncio.timeout(5):
+            while len(tries) < 3:  # noqa: ASYNC110 - what is waited for has no event.
+                await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+
+    asyncio.run(story())
+    assert "the look at pods failed" in caplog.text
+    assert "a pod that nobody thought of" in caplog.text
 
 
 # What the agent says.

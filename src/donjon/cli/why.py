@@ -16,10 +16,10 @@ from donjon.cli.terminal import plain, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
-from donjon.fleet.running import WITHOUT_DEVICE
 from donjon.fleet.why import Around, Explanation, explain
 from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
 from donjon.kube.json import Json, JsonObject
+from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.quantities import canonical
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
 
 
 def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanation:
-    return explain(pod, _around(cluster, namespace, WITHOUT_DEVICE))
+    return explain(pod, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED))
 
 
 def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:
@@ -110,7 +110,7 @@ def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace
         maker = newest(owned(cluster.list(REPLICA_SET, namespace), thing)) or thing
     pods = owned(cluster.list(POD, namespace), maker)
     workload = Workload(kind=kind, thing=thing, maker=maker, pods=pods)
-    return explain_workload(workload, _around(cluster, namespace, WITHOUT_DEVICE, FAILED_CREATE))
+    return explain_workload(workload, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, FAILED_CREATE))
 
 
 def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:

@@ -9,16 +9,15 @@ from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
 from donjon.fleet.reserved import amounts, held
 from donjon.kube.asks import epc_asked
 from donjon.kube.json import JsonObject, at, objects
-from donjon.kube.names import ENCLAVE, EPC
+from donjon.kube.names import ENCLAVE, EPC, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 
-WITHOUT_DEVICE = "RunsWithoutDevice"  # the agent's event
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
     """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
     uid = at(pod, "metadata", "uid")
-    told = any(at(e, "reason") == WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in events)
+    told = any(at(e, "reason") == EVENT_WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in events)
     wired = {
         at(container, "name")
         for field in ("initContainers", "containers")
@@ -34,6 +33,19 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
             found=f"asked for EPC and runs without {ENCLAVE}",
             why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
             do=remake(pod),
+        )
+
+
+def not_accounted(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
+    """The agent's word that the kubelet lost its account of the pod's device."""
+    uid = at(pod, "metadata", "uid")
+    if any(at(e, "reason") == EVENT_NOT_ACCOUNTED and at(e, "involvedObject", "uid") == uid for e in events):
+        yield _warning(
+            "DJ023",
+            pod,
+            found="its kubelet does not account for the pod's device any more",
+            why="the pod runs on with it, and the kubelet's next restart ends the pod",
+            do=f"move it before that, at a time that suits it: {remake(pod)}",
         )
 
 

@@ -8,7 +8,7 @@ from donjon.fleet.commands import describe, node_of, remake, subject_of
 from donjon.fleet.pending import in_the_way
 from donjon.fleet.placement import NodeView, look, named
 from donjon.fleet.reserved import reserved
-from donjon.fleet.running import ended, of_container, over_capacity, stuck, under, without_device
+from donjon.fleet.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
 from donjon.kube.asks import epc_total
 from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import DEVICES, EPC
@@ -97,6 +97,7 @@ def _failed(pod: JsonObject, _around: Around) -> Explanation:
 def _running(pod: JsonObject, around: Around) -> Explanation:
     findings = (
         *without_device(pod, around.events),
+        *not_accounted(pod, around.events),
         *stuck(pod),
         *under(pod, around.nodes),
         *over_capacity(pod, around.nodes, around.pods),

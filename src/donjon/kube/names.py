@@ -35,6 +35,13 @@ LABEL_PROVISION = "donjon.dev/provision"
 PROVISION_ALLOWED = "allowed"
 """The namespace label, and its value, that lets the pods of a namespace have the provisioning key."""
 
+EVENT_WITHOUT_DEVICE = "RunsWithoutDevice"
+EVENT_NOT_ACCOUNTED = "DeviceNotAccounted"
+EVENT_READY = "SGXReady"
+EVENT_NOT_READY = "SGXNotReady"
+EVENT_REASONS = (EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, EVENT_READY, EVENT_NOT_READY)
+"""The reasons of all Events that the node agent writes."""
+
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 

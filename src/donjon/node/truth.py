@@ -3,15 +3,24 @@ kubelet's own account (PodResources).
 
 Kubernetes itself lets two kinds of pod start without their device; docs/limits.md draws them. Init containers that end are
 left out: the kubelet's account names only containers that run on.
+
+The kubelet's account names a container as long as the kubelet runs it. One that it does not name is not judged: it has ended, and
+the API server was not told yet.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from donjon.findings import Finding, Severity
 from donjon.kube.asks import asks, epc_asked
 from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, PROVISION
+
+MOST_NAMED = 5  # pods in one finding
+
+ContainerName: TypeAlias = tuple[str, str, str]
+"""Namespace, pod and container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -24,6 +33,11 @@ class Claim:
     container: str
     container_id: str
 
+    @property
+    def key(self) -> ContainerName:
+        """Its name in the kubelet's account."""
+        return self.namespace, self.pod, self.container
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedPod:
@@ -32,15 +46,16 @@ class WatchedPod:
     uid: str
     claims: tuple[Claim, ...]
     uses_devices: bool  # some container limits a device of ours, with EPC or without
+    too_large: str = ""  # the name of a pod that is too large to be read, with its namespace
 
     @property
     def concerns_us(self) -> bool:
         """Whether it is worth keeping."""
-        return self.uses_devices or bool(self.claims)
+        return self.uses_devices or bool(self.claims) or bool(self.too_large)
 
 
-Assigned = Mapping[tuple[str, str, str], frozenset[str]]
-"""Namespace, pod and container to the resources of which the kubelet gave it a device."""
+Assigned: TypeAlias = Mapping[ContainerName, frozenset[str]]
+"""The containers that the kubelet runs, with the resources of which it gave each a device."""
 
 
 def watched(pod: JsonObject) -> WatchedPod:
@@ -50,13 +65,19 @@ def watched(pod: JsonObject) -> WatchedPod:
     return WatchedPod(uid=str(at(pod, "metadata", "uid")), claims=claims(pod), uses_devices=uses)
 
 
+def beyond(pod: JsonObject) -> WatchedPod:
+    """What is kept of a pod of which only the names are known, since it is too large."""
+    namespace, name, uid = _names(pod)
+    return WatchedPod(uid=uid, claims=(), uses_devices=False, too_large=f"{namespace}/{name}")
+
+
 def claims(pod: JsonObject) -> tuple[Claim, ...]:
     """The containers of a pod that asked for EPC and run now."""
     asked = {name for name, amount in epc_asked(pod).items() if amount}
     if not asked or at(pod, "metadata", "deletionTimestamp") is not None:
         return ()
     running = {name: container_id for name, container_id in _running(pod) if name in asked}
-    namespace, name, uid = (str(at(pod, "metadata", field) or "") for field in ("namespace", "name", "uid"))
+    namespace, name, uid = _names(pod)
     return tuple(
         Claim(namespace=namespace, pod=name, uid=uid, container=container, container_id=container_id)
         for container, container_id in running.items()
@@ -64,23 +85,62 @@ def claims(pod: JsonObject) -> tuple[Claim, ...]:
 
 
 def without_device(claimed: Iterable[Claim], assigned: Assigned) -> tuple[Claim, ...]:
-    """The claims that the kubelet's account does not bear out."""
-    return tuple(
-        claim for claim in claimed if ENCLAVE not in assigned.get((claim.namespace, claim.pod, claim.container), frozenset())
-    )
+    """The claims of containers that the kubelet runs, by its account, and for which it names no enclave device."""
+    return tuple(claim for claim in claimed if ENCLAVE not in assigned.get(claim.key, {ENCLAVE}))
+
+
+def with_device(claimed: Iterable[Claim], assigned: Assigned) -> tuple[Claim, ...]:
+    """The claims that the kubelet's account bears out."""
+    return tuple(claim for claim in claimed if ENCLAVE in assigned.get(claim.key, ()))
 
 
 def finding(claim: Claim) -> Finding:
-    """What to tell about a container without its device."""
+    """What to tell about a container for which the kubelet names no device, and never did while the agent looked."""
     return Finding(
         code="DJ020",
         severity=Severity.ERROR,
         subject=f"container {claim.container}",
-        found=f"asked for EPC and runs without {ENCLAVE}",
-        why="it bypassed the scheduler (spec.nodeName) or the kubelet started it on a stale count, so it has no enclave device",
-        do=f"delete the pod (kubectl delete pod -n {claim.namespace} {claim.pod}); whoever made it makes a new one, which the "
-        "scheduler places",
+        found=f"asked for EPC and runs, and the kubelet accounts for no {ENCLAVE} of it",
+        why="it bypassed the scheduler (spec.nodeName) or the kubelet started it on a stale count, so it has no enclave device; "
+        "or the kubelet's plugin folder was wiped before the agent looked, and the kubelet's next restart ends it",
+        do=f"{_remake(claim)}; whoever made it makes a new one, which the scheduler places",
     )
+
+
+def lost_account(claim: Claim) -> Finding:
+    """What to tell about a container that the kubelet gave its device, and that it does not account for any more."""
+    return Finding(
+        code="DJ023",
+        severity=Severity.WARNING,
+        subject=f"container {claim.container}",
+        found=f"runs with its {ENCLAVE}, which the kubelet does not account for any more",
+        why="the kubelet's plugin folder was wiped, and its account with it: the enclave runs on, the device counts as free, "
+        "and the kubelet's next restart ends the pod",
+        do=f"move it before that, at a time that suits it: {_remake(claim)}",
+    )
+
+
+def too_large(pods: Iterable[str]) -> Finding:
+    """What to tell about pods that are too large to be read; at most some of them are named."""
+    names = sorted(pods)
+    first = ", ".join(names[:MOST_NAMED])
+    return Finding(
+        code="DJ022",
+        severity=Severity.WARNING,
+        subject=f"pods {first}{f' and {len(names) - MOST_NAMED} more' if len(names) > MOST_NAMED else ''}",
+        found="larger than the agent reads",
+        why="whether their containers run with their device is unknown; nothing else is concerned",
+        do="see who makes them, and why they are so large: kubectl get pod -n NAMESPACE POD -o json | wc -c",
+    )
+
+
+def _remake(claim: Claim) -> str:
+    return f"delete the pod (kubectl delete pod -n {claim.namespace} {claim.pod})"
+
+
+def _names(pod: JsonObject) -> tuple[str, str, str]:
+    namespace, name, uid = (str(at(pod, "metadata", field) or "") for field in ("namespace", "name", "uid"))
+    return namespace, name, uid
 
 
 def _running(pod: JsonObject) -> Iterable[tuple[str, str]]:

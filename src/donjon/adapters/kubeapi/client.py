@@ -6,16 +6,19 @@ Source: Kubernetes API Concepts, "Efficient detection of changes".
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import httpx2
 
+from donjon.adapters.kubeapi.objects import Keeping, read
+from donjon.adapters.kubeapi.stream import Bounded, Items, Lines, Part
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.kube.json import JsonObject, at
 
 T = TypeVar("T")
 
@@ -24,7 +27,9 @@ TIMEOUT = 10.0
 WATCH_SECONDS = 60
 SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
 PAGE = 25  # objects of one page of a list
+MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
 GONE = 410
+_FORGOTTEN = Part(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
 class Refused(Unavailable):
@@ -32,6 +37,7 @@ class Refused(Unavailable):
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__("DJ041", message)
+        self.status = status
         self.missing = status == httpx2.codes.NOT_FOUND
         self.changed = status == httpx2.codes.CONFLICT
 
@@ -110,41 +116,62 @@ class KubeApi:
         """The object as it is after it was replaced; `Refused.changed` where it is not any more of the version in the body."""
         return await self._call("PUT", path, body=body)
 
-    async def follow(self, path: str, selector: str, keep: Callable[[JsonObject], T]) -> AsyncIterator[Listed[T] | Changed[T]]:
+    async def all(self, path: str, keep: Callable[[JsonObject], T]) -> tuple[T, ...]:
+        """What `keep` makes of all objects of a kind; raises `Unavailable` where one is too large to be read."""
+        return (await self._list(path, "", Keeping(path, keep, None)))[0]
+
+    async def follow(
+        self,
+        path: str,
+        selector: str,
+        keep: Callable[[JsonObject], T],
+        beyond: Callable[[JsonObject], T] | None = None,
+    ) -> AsyncGenerator[Listed[T] | Changed[T], None]:
         """What `keep` makes of all objects that the field selector finds, then of every change.
 
-        Nothing else of the objects stays in memory. Ends where the server has forgotten where we were.
+        Nothing else of the objects stays in memory. Of an object larger than `stream.LARGEST` nothing is read but its names, of
+        which `beyond` makes something; without it such an object is `Unavailable`. Ends where the server has forgotten where we
+        were.
         """
-        loop = asyncio.get_running_loop()
-        items, version = await self._list(path, selector, keep)
+        loop, keeping = asyncio.get_running_loop(), Keeping(path, keep, beyond)
+        items, version = await self._list(path, selector, keeping)
         yield Listed(items)
         del items
         while True:
             began = loop.time()
-            async for kind, item in self._watch(path, selector, version):
-                if kind == "ERROR":
-                    if at(item, "code") == GONE and loop.time() - began > SHORT:
-                        return
-                    raise Unavailable("DJ041", f"watch {path}: {at(item, 'message') or 'ended at once'}")
-                version = str(at(item, "metadata", "resourceVersion") or version)
-                if kind != "BOOKMARK":
-                    yield Changed(keep(item), gone=kind == "DELETED")
+            async with aclosing(self._watch(path, selector, version)) as parts:
+                async for part in parts:
+                    kind, item = keeping.event(part)
+                    if kind == "ERROR":
+                        if at(item, "code") == GONE and loop.time() - began > SHORT:
+                            return
+                        raise Unavailable("DJ041", f"watch {path}: {at(item, 'message') or 'ended at once'}")
+                    version = str(at(item, "metadata", "resourceVersion") or version)
+                    if kind != "BOOKMARK":
+                        yield Changed(keeping.kept(item, large=part.large), gone=kind == "DELETED")
             if loop.time() - began < SHORT:
                 raise Unavailable("DJ041", f"watch {path}: ended at once")
 
-    async def _list(self, path: str, selector: str, keep: Callable[[JsonObject], T]) -> tuple[tuple[T, ...], str]:
+    async def _list(self, path: str, selector: str, keeping: Keeping[T]) -> tuple[tuple[T, ...], str]:
         """What is kept of all objects, read in pages, and the version from which to watch."""
         kept: list[T] = []
         token = ""
         while True:
-            query = {"fieldSelector": selector, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            page = await self._call("GET", path, query=query)
-            kept += [keep(item) for item in objects(page.get("items"))]
+            query = (
+                {"limit": str(PAGE)} | ({"fieldSelector": selector} if selector else {}) | ({"continue": token} if token else {})
+            )
+            items = Items()
+            async with self._answer("GET", path, query=query) as response:
+                async for data in response.aiter_raw():
+                    kept += [keeping.kept(keeping.object(part), large=part.large) for part in items.feed(data)]
+                    await asyncio.sleep(0)  # Everybody else of the process has a turn.
+            page = read(items.rest(), f"GET {path}")
             token = str(at(page, "metadata", "continue") or "")
             if not token:
                 return tuple(kept), str(at(page, "metadata", "resourceVersion") or "")
 
-    async def _watch(self, path: str, selector: str, version: str) -> AsyncIterator[tuple[str, JsonObject]]:
+    async def _watch(self, path: str, selector: str, version: str) -> AsyncGenerator[Part, None]:
+        """The events of a watch, each as it came."""
         query = {
             "watch": "true",
             "fieldSelector": selector,
@@ -152,22 +179,29 @@ class KubeApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        timeout = httpx2.Timeout(TIMEOUT, read=WATCH_SECONDS + TIMEOUT)
+        lines = Lines()
         try:
-            async with self._client.stream("GET", path, params=query, headers=self._headers(), timeout=timeout) as response:
-                if response.status_code == GONE:
-                    yield "ERROR", {"code": GONE}
-                    return
-                if response.status_code != httpx2.codes.OK:
-                    raise Unavailable("DJ041", f"watch {path}: {_reason(response, await response.aread())}")
-                async for line in response.aiter_lines():
-                    event = _object(line.encode(), f"watch {path}")
-                    item = event.get("object")
-                    yield str(event.get("type")), item if isinstance(item, dict) else {}
-        except httpx2.HTTPError as error:
-            raise Unavailable("DJ041", f"watch {path}: {str(error) or type(error).__name__}") from error
+            async with self._answer("GET", path, query=query, seconds=WATCH_SECONDS + TIMEOUT) as response:
+                async for data in response.aiter_raw():
+                    for part in lines.feed(data):
+                        yield part
+                    await asyncio.sleep(0)
+        except Refused as error:
+            if error.status != GONE:
+                raise
+            yield _FORGOTTEN
+        if (rest := lines.rest()).text:
+            yield rest
 
     async def _call(
+        self, method: str, path: str, *, body: JsonObject | None = None, kind: str = "application/json"
+    ) -> JsonObject:
+        async with self._answer(method, path, body=body, kind=kind) as response:
+            whole = await _whole(response)
+        return read(whole, f"{method} {path}")
+
+    @asynccontextmanager
+    async def _answer(
         self,
         method: str,
         path: str,
@@ -175,51 +209,58 @@ class KubeApi:
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         kind: str = "application/json",
-    ) -> JsonObject:
+        seconds: float | None = None,
+    ) -> AsyncIterator[httpx2.Response]:
+        """The server's answer, to be read while it comes; raises `Refused` for an error, in the server's own words."""
         content = None if body is None else json.dumps(body).encode()
         headers = self._headers() | ({} if body is None else {"Content-Type": kind})
+        timeout = httpx2.Timeout(TIMEOUT, read=seconds or TIMEOUT)
+        what = "watch" if seconds else method
         try:
-            response = await self._client.request(method, path, params=query, content=content, headers=headers)
+            async with self._client.stream(
+                method, path, params=query, content=content, headers=headers, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    raise Refused(f"{what} {path}: {_reason(response, await _whole(response))}", response.status_code)
+                yield response
         except httpx2.HTTPError as error:
-            raise Unavailable("DJ041", f"{method} {path}: {str(error) or type(error).__name__}") from error
-        if response.is_error:
-            raise Refused(f"{method} {path}: {_reason(response, response.content)}", response.status_code)
-        return _object(response.content, f"{method} {path}")
+            raise Unavailable("DJ041", f"{what} {path}: {str(error) or type(error).__name__}") from error
 
     def _headers(self) -> dict[str, str]:
         try:
-            return {"Authorization": f"Bearer {self._token.read_text().strip()}", "Accept": "application/json"}
+            token = self._token.read_text().strip()
         except OSError as error:
             raise Unavailable("DJ041", f"token {self._token}: {error.strerror}") from error
+        # What many pods hold compresses a thousandfold, and one piece of it would come out as many megabytes.
+        return {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 def read_once(access: Access, path: str) -> JsonObject:
     """One object, for a program that has no event loop."""
 
-    async def read() -> JsonObject:
+    async def once() -> JsonObject:
         api = KubeApi(access)
         try:
             return await api.get(path)
         finally:
             await api.close()
 
-    return asyncio.run(read())
+    return asyncio.run(once())
 
 
-def _object(data: bytes, what: str) -> JsonObject:
-    try:
-        value = cast("Json", json.loads(data))
-    except (ValueError, RecursionError) as error:  # JSON nested too deep for Python is no answer of an API server either.
-        raise Unavailable("DJ041", f"{what}: the answer is no JSON") from error
-    if not isinstance(value, dict):
-        raise Unavailable("DJ041", f"{what}: the answer is no object")
-    return value
+async def _whole(response: httpx2.Response) -> Part:
+    """An answer that is of some size alone."""
+    kept = Bounded(MAX_ANSWER)
+    async for data in response.aiter_raw():
+        kept.add(data)
+        await asyncio.sleep(0)
+    return kept.part()
 
 
-def _reason(response: httpx2.Response, content: bytes) -> str:
+def _reason(response: httpx2.Response, content: Part) -> str:
     """The server's own words where it has some."""
     try:
-        message = at(_object(content, ""), "message")
+        message = at(read(content, ""), "message")
     except Unavailable:
         message = None
     return f"{response.status_code} {message or response.reason_phrase}"[:1000]

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from grpclib.client import Channel
+from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError
 
 from donjon.errors import Unavailable
@@ -14,12 +15,16 @@ TIMEOUT = 2.0  # seconds; a kubelet that hangs and is then replaced must still b
 
 
 @asynccontextmanager
-async def call_kubelet(socket: Path, *, code: str, what: str) -> AsyncIterator[Channel]:
+async def call_kubelet(
+    socket: Path, *, code: str, what: str, configuration: Configuration | None = None
+) -> AsyncIterator[Channel]:
     """A channel for one call within 2 s; raises `Unavailable` with the code for whatever goes wrong in it."""
-    channel = Channel(path=str(socket))
+    channel = Channel(path=str(socket), config=configuration)
     try:
         async with asyncio.timeout(TIMEOUT):
             yield channel
+    except Unavailable:
+        raise
     except GRPCError as error:
         raise Unavailable(code, f"{what}: {error.status.name}: {(error.message or '')[:300]}") from error
     except TimeoutError as error:

@@ -24,6 +24,10 @@ class NodeMetrics:
         self._devices = self._gauge("devices", "Devices offered to the kubelet.", "resource", "health")
         self._in_use = self._gauge("devices_in_use", "Containers that hold a device.", "resource")
         self._without = self._gauge("containers_without_device", "Containers that asked for EPC and run without their device.")
+        self._not_accounted = self._gauge(
+            "containers_not_accounted", "Containers with their device that the kubelet does not account for any more."
+        )
+        self._too_large = self._gauge("pods_too_large", "Pods of the node that are too large to be read.")
         self._registrations = self._counter("registrations", "Registrations with the kubelet.", "resource")
         self._reassertions = self._counter("reassertions", "Patches that put the node object right.", "what")
         self._version = version
@@ -46,11 +50,16 @@ class NodeMetrics:
             for health, count in (("Healthy", device.count * device.healthy), ("Unhealthy", device.count * (not device.healthy))):
                 self._devices.labels(device.resource, health).set(count)
 
-    def tell_use(self, in_use: dict[str, int], without_device: int) -> None:
-        """How many containers hold a device of each resource, and how many run without theirs."""
+    def tell_use(self, in_use: dict[str, int], without_device: int, not_accounted: int) -> None:
+        """How many containers hold a device of each resource, run without theirs, and run with one that is not accounted for."""
         for resource, count in in_use.items():
             self._in_use.labels(resource).set(count)
         self._without.set(without_device)
+        self._not_accounted.set(not_accounted)
+
+    def tell_too_large(self, pods: int) -> None:
+        """How many pods are too large to be read."""
+        self._too_large.set(pods)
 
     def registered(self, resource: str) -> None:
         """One more registration."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from donjon.adapters.kubeapi.client import KubeApi, PatchType, in_cluster
 from donjon.errors import Malformed, Unavailable
-from donjon.kube.json import at, objects
+from donjon.kube.json import at
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 
@@ -22,11 +22,11 @@ def forget(names: Sequence[str], advertised: frozenset[Advertise]) -> tuple[str,
 async def _forget(names: Sequence[str], advertised: frozenset[Advertise]) -> tuple[str, ...]:
     api = KubeApi(in_cluster(os.environ))
     try:
-        nodes = {str(at(node, "metadata", "name")): node for node in objects((await api.get("/api/v1/nodes")).get("items"))}
+        nodes = dict(await api.all("/api/v1/nodes", lambda node: (str(at(node, "metadata", "name")), farewell(node, advertised))))
         unknown = sorted(set(names) - set(nodes))
         if unknown:
             raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
-        chosen = {name: farewell(nodes[name], advertised) for name in names or nodes}
+        chosen = {name: nodes[name] for name in names or nodes}
         troubles = [trouble for name, patches in chosen.items() if (trouble := await _clean(api, name, patches))]
         if troubles:
             raise Unavailable("DJ041", "; ".join(troubles))

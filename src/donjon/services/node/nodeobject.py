@@ -9,7 +9,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
 from donjon.kube.json import JsonObject, at
-from donjon.kube.names import EPC
+from donjon.kube.names import EPC, EVENT_NOT_READY, EVENT_READY
 from donjon.node.labels import labels
 from donjon.node.offer import Advertise
 from donjon.node.registration import Desired, condition, epc_is_anothers, plan, stated_condition
@@ -140,7 +140,7 @@ class NodeObjectLoop:
             namespace="default",
             name=name,
             uid=str(at(node, "metadata", "uid") or ""),
-            reason="SGXReady" if desired.condition.status else "SGXNotReady",
+            reason=EVENT_READY if desired.condition.status else EVENT_NOT_READY,
             message=desired.condition.message,
             warning=not desired.condition.status,
             moment=clock.now(),

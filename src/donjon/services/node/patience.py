@@ -1,5 +1,6 @@
 """Going on while the API server or the kubelet is away: tried again within two seconds, told once."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +10,8 @@ from donjon.adapters.logs import say
 from donjon.errors import Unavailable
 
 LOG = logging.getLogger(__name__)
+
+PAUSE = 30.0  # seconds
 
 
 class Patience:
@@ -41,6 +44,19 @@ class Patience:
             async for attempt in retrying:
                 with attempt:
                     await work()
+
+
+async def beside(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work as long as the agent runs, with a pause after every failure of whatever kind.
+
+    For work that the agent can do without: what fails in it must not take the rest with it.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:
+            LOG.exception("%s failed; it is begun anew in %.0f s, and the rest goes on", what, PAUSE)
+        await asyncio.sleep(PAUSE)
 
 
 def _unavailable(error: BaseException | None) -> Unavailable:

@@ -15,6 +15,7 @@ from donjon.services.node.devices import PluginLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
 from donjon.services.node.http import routes
 from donjon.services.node.nodeobject import NodeObjectLoop
+from donjon.services.node.patience import beside
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 from donjon.services.node.truth import TruthLoop
@@ -45,7 +46,7 @@ async def _serve(settings: NodeSettings) -> None:
         asyncio.create_task(stopped.wait()),
         asyncio.create_task(_look(host, plugin, state)),
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
-        asyncio.create_task(TruthLoop(settings, metrics, api).run()),
+        asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
     try:
         ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)

@@ -9,8 +9,19 @@ from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
-from donjon.kube.names import ENCLAVE, PROVISION
-from donjon.node.truth import Claim, WatchedPod, finding, watched, without_device
+from donjon.findings import Finding
+from donjon.kube.names import ENCLAVE, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE, PROVISION
+from donjon.node.truth import (
+    Claim,
+    WatchedPod,
+    beyond,
+    finding,
+    lost_account,
+    too_large,
+    watched,
+    with_device,
+    without_device,
+)
 from donjon.services.node.events import event
 from donjon.services.node.patience import Patience
 from donjon.services.node.settings import NodeSettings
@@ -18,6 +29,7 @@ from donjon.services.node.settings import NodeSettings
 LOG = logging.getLogger(__name__)
 
 CHECK_EVERY = 3.0  # seconds; two checks in a row must agree, for a pod that ends leaves the kubelet's account first
+RUN_ON = "status.phase!=Succeeded,status.phase!=Failed"  # who has ended has no device, and there may be many of them
 COUNT_ROUNDS = 5  # checks after which devices in use are counted again, while there are any
 
 
@@ -31,7 +43,9 @@ class TruthLoop:
         self._pods: dict[str, WatchedPod] = {}  # by uid
         self._in_use: dict[str, int] = {}
         self._rounds = 0
-        self._borne_out: frozenset[Claim] = frozenset()
+        self._checked: frozenset[Claim] = frozenset()
+        self._borne_out: frozenset[Claim] = frozenset()  # the kubelet named their device once
+        self._large: frozenset[str] = frozenset()
         self._suspects: frozenset[Claim] = frozenset()
         self._told: frozenset[Claim] = frozenset()
         self._following = Patience("watch of this node's pods")
@@ -45,7 +59,8 @@ class TruthLoop:
 
     async def follow(self) -> None:
         """Take in every change of the node's pods until the watch ends."""
-        async for change in self._api.follow("/api/v1/pods", f"spec.nodeName={self._settings.node_name}", watched):
+        selector = f"spec.nodeName={self._settings.node_name},{RUN_ON}"
+        async for change in self._api.follow("/api/v1/pods", selector, watched, beyond):
             self._following.back()
             match change:
                 case Listed(items):
@@ -58,39 +73,52 @@ class TruthLoop:
     async def _check_later(self) -> None:
         await asyncio.sleep(CHECK_EVERY)
         self._rounds += 1
+        self._tell_large()
         claimed = frozenset(claim for pod in self._pods.values() for claim in pod.claims)
-        changed = claimed != self._borne_out or bool(self._suspects)
+        changed = claimed != self._checked or bool(self._suspects)
         if changed or (self._rounds % COUNT_ROUNDS == 0 and (self._pods or any(self._in_use.values()))):
             await self._check(claimed)
 
     async def _check(self, claimed: frozenset[Claim]) -> None:
-        assigned = await assigned_devices(self._settings.pod_resources_socket)
+        assigned = await assigned_devices(self._settings.pod_resources_socket, {claim.key for claim in claimed})
         self._asking.back()
         missing = frozenset(without_device(claimed, assigned))
         confirmed, self._suspects = missing & self._suspects, missing
-        self._borne_out = claimed - missing
+        self._borne_out = claimed & (self._borne_out | frozenset(with_device(claimed, assigned)))
+        self._checked = self._borne_out | missing
         for claim in sorted(confirmed - self._told):
             await self._tell(claim)
         self._told = confirmed
         self._in_use = {resource: sum(resource in held for held in assigned.values()) for resource in (ENCLAVE, PROVISION)}
-        self._metrics.tell_use(self._in_use, len(confirmed))
+        self._metrics.tell_use(self._in_use, len(confirmed - self._borne_out), len(confirmed & self._borne_out))
+
+    def _tell_large(self) -> None:
+        large = frozenset(pod.too_large for pod in self._pods.values() if pod.too_large)
+        if large - self._large:
+            say(LOG, "pods are too large to be read", level=logging.WARNING, finding=too_large(large).sentence())
+        self._large = large
+        self._metrics.tell_too_large(len(large))
 
     async def _tell(self, claim: Claim) -> None:
-        found = finding(claim)
+        lost = claim in self._borne_out
+        told = lost_account(claim) if lost else finding(claim)
         say(
             LOG,
-            "a container runs without its device",
-            level=logging.ERROR,
+            "the kubelet lost its account of a device" if lost else "a container runs without its device",
+            level=logging.WARNING if lost else logging.ERROR,
             pod=f"{claim.namespace}/{claim.pod}",
-            finding=found.sentence(),
+            finding=told.sentence(),
         )
+        await self._announce(claim, EVENT_NOT_ACCOUNTED if lost else EVENT_WITHOUT_DEVICE, told)
+
+    async def _announce(self, claim: Claim, reason: str, told: Finding) -> None:
         body = event(
             kind="Pod",
             namespace=claim.namespace,
             name=claim.pod,
             uid=claim.uid,
-            reason="RunsWithoutDevice",
-            message=found.sentence(),
+            reason=reason,
+            message=told.sentence(),
             warning=True,
             moment=clock.now(),
             host=self._settings.node_name,

@@ -1,0 +1,156 @@
+"""JSON of the API server, cut into objects while it comes: how much is in memory does not depend on how much is sent.
+
+Whoever may create pods chooses megabytes of what their objects hold. So an object that is larger than `LARGEST` is let pass, and
+only what its beginning says of it is kept. Each object is read by Python's own JSON; this module only finds where objects begin
+and end. A streaming JSON parser was measured instead: it hands over every value of what nobody wants, and takes time that grows
+with the square of the length of one long string.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LARGEST = 320 << 10  # bytes of one object: all annotations that a pod may have, and itself; read, it takes up to 70 times that
+AROUND = 64 << 10  # bytes of a list without its objects
+HEAD = 4096  # bytes; the API server writes an object's names first, and all of them together are shorter
+
+_TYPE = re.compile(rb'\s*\{\s*"type":\s*"([A-Z]+)"')
+_METADATA = re.compile(rb'"metadata":\s*\{')
+_MEMBER = re.compile(rb'\s*"(\w+)":\s*"([^"\\]*)",?')
+_NEXT = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+(?:(["{}\[\]])|\Z)', re.DOTALL)
+"""Up to the next bracket outside strings, the quote of a string that does not end here, or the end: it always matches."""
+_STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_QUOTE, _OPENING, _LIST, _OBJECT = b'"'[0], b"{[", b"["[0], b"{"[0]
+_OF_AN_ITEM = 3  # brackets open within an item: the list's own, that of its items, the item's
+_INSTEAD = b"0"  # stands for an item where the list is read without them
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One object's text, or the beginning of one that is too large."""
+
+    text: bytes
+    large: bool
+
+    @property
+    def event(self) -> str:
+        """What kind of event it is, where it is one of a watch."""
+        match = _TYPE.match(self.text)
+        return match[1].decode() if match else ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name, namespace, uid and version, as far as they stand at the beginning of its metadata."""
+        start = _METADATA.search(self.text)
+        known, place = {}, start.end() if start else len(self.text)
+        while match := _MEMBER.match(self.text, place):
+            known[match[1].decode()] = match[2].decode(errors="replace")
+            place = match.end()
+        return known
+
+
+class Bounded:
+    """Bytes that are kept up to a bound; beyond it only their beginning."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept = bytearray()
+        self._large = False
+
+    def add(self, data: bytes) -> None:
+        """Some more of them."""
+        if not self._large:
+            self._kept += data[: self._most + 1 - len(self._kept)]
+            self._large = len(self._kept) > self._most
+        if self._large:
+            del self._kept[HEAD:]
+
+    def part(self) -> Part:
+        """What was kept."""
+        return Part(bytes(self._kept), large=self._large)
+
+
+class Lines:
+    """The lines of a watch, one an event."""
+
+    def __init__(self) -> None:
+        self._line = Bounded(LARGEST)
+
+    def feed(self, data: bytes) -> Iterator[Part]:
+        """The lines that end in this piece of the answer."""
+        *ends, begin = data.split(b"\n")
+        for end in ends:
+            self._line.add(end)
+            yield self._line.part()
+            self._line = Bounded(LARGEST)
+        self._line.add(begin)
+
+    def rest(self) -> Part:
+        """What came after the last line: nothing, unless the answer was cut."""
+        return self._line.part()
+
+
+class Items:
+    """The objects of a list, taken out of it."""
+
+    def __init__(self) -> None:
+        self._item: Bounded | None = None
+        self._around = Bounded(AROUND)
+        self._depth = 0  # brackets open
+        self._listing = False  # within a list that is a member of the answer
+        self._quoted = self._escaped = False  # whether the last piece ended within a string, and behind its backslash
+
+    def feed(self, data: bytes) -> Iterator[Part]:
+        """The objects that end in this piece of the answer."""
+        start = 0
+        for place in self._brackets(data):
+            if data[place] in _OPENING:
+                self._depth += 1
+                if self._depth == _OF_AN_ITEM and self._listing and data[place] == _OBJECT:
+                    self._around.add(data[start:place] + _INSTEAD)
+                    self._item, start = Bounded(LARGEST), place
+                self._listing = data[place] == _LIST if self._depth == _OF_AN_ITEM - 1 else self._listing
+            else:
+                self._depth -= 1
+                if self._item is not None and self._depth < _OF_AN_ITEM:
+                    self._item.add(data[start : place + 1])
+                    yield self._item.part()
+                    self._item, start = None, place + 1
+        (self._around if self._item is None else self._item).add(data[start:])
+
+    def rest(self) -> Part:
+        """The list without its objects; an object that was cut is still in it, so that it is no JSON."""
+        if self._item is not None:
+            self._around.add(b"{")
+        return self._around.part()
+
+    def _brackets(self, data: bytes) -> Iterator[int]:
+        """Where brackets stand that are in no string."""
+        for match in _NEXT.finditer(data, self._unquoted(data)):
+            place = match.end() - 1
+            if match.lastindex is None:
+                return
+            if data[place] == _QUOTE:
+                self._quoted = True
+                self._note_escape(data, place + 1)
+                return
+            yield place
+
+    def _unquoted(self, data: bytes) -> int:
+        """Where the string ends in which the last piece ended: at 0 where there was none."""
+        if not self._quoted:
+            return 0
+        start = 1 if self._escaped and data else 0
+        end = _STRING_END.match(data, start)
+        if end is None:
+            self._note_escape(data, start)
+            return len(data)
+        self._quoted = self._escaped = False
+        return end.end()
+
+    def _note_escape(self, data: bytes, start: int) -> None:
+        """Whether a string that goes on in the next piece goes on behind a backslash."""
+        if data[start:]:
+            self._escaped = (len(data) - start - len(data[start:].rstrip(b"\\"))) % 2 == 1
+        elif data:
+            self._escaped = False
