@@ -11,9 +11,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.admission.checks import FAQ_JOB, checked, pod
 
-from donjon.admission.manifests import MAX_DEPTH, MAX_SIZE, read
+from donjon.admission.manifests.documents import MAX_DEPTH, MAX_SIZE, read
+from donjon.admission.manifests.workloads import TEMPLATES
 from donjon.admission.printing import manifest
-from donjon.admission.workloads import TEMPLATES
 from donjon.cli.admission import policies
 from donjon.cli.check import check
 from donjon.errors import Malformed

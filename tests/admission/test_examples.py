@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from donjon.admission.intent import read
 from donjon.admission.kubernetes import completed
-from donjon.admission.manifests import read as documents
+from donjon.admission.manifests.documents import read as documents
 from donjon.admission.reasons import reasons
 from donjon.admission.rules import AGENT_RULE, BEYOND_NODES, CORE_RULE, MISNAMED, MISPLACED, RULES, WITHOUT_NUMBER
 from donjon.admission.settings import Settings, Surroundings

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.admission.checks import FAQ_JOB, checked, pod
 
-from donjon.admission.manifests import MAX_DOCUMENTS
+from donjon.admission.manifests.documents import MAX_DOCUMENTS
 
 ALLOWED = "donjon.dev/provision=allowed"
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from donjon.admission.astray import astray
 from donjon.admission.kubernetes import Complaint, complaints, completed
-from donjon.admission.manifests import MAX_SIZE, Node, read
+from donjon.admission.manifests.astray import astray
+from donjon.admission.manifests.documents import MAX_SIZE, Node, read
+from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things
 from donjon.admission.reasons import Reason
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
-from donjon.admission.workloads import Made, Thing, namespaces, pods, things
 from donjon.cli.files import text
 from donjon.errors import Malformed
 from donjon.findings import Finding, is_refusal

@@ -10,9 +10,9 @@ from difflib import get_close_matches
 
 from donjon.admission.intent import ASKED, FIELDS, text
 from donjon.admission.kubernetes import misnamed, says_no_number
+from donjon.admission.manifests.workloads import Made, Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import MISNAMED, MISPLACED, SHOWN, WITHOUT_NUMBER
-from donjon.admission.workloads import Made, Thing, dotted
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject, at
 from donjon.kube.patch import escaped
