@@ -43,7 +43,10 @@ def test_what_comes_out_is_admitted_as_it_is() -> None:
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_every_kind_with_a_pod_is_looked_into(kind: str) -> None:
     body: object = {
-        "spec": {"containers": [{"name": "app", "resources": {"limits": {"sgx.intel.com/epc": 10}}}], "nodeName": "n"},
+        "spec": {
+            "containers": [{"name": "app", "image": "a", "resources": {"limits": {"sgx.intel.com/epc": 10}}}],
+            "nodeName": "n",
+        },
     }
     for step in reversed(TEMPLATES[kind]):
         body = {step: body}

@@ -12,16 +12,35 @@ from donjon.admission.intent import read
 from donjon.admission.kubernetes import completed
 from donjon.admission.manifests.documents import read as documents
 from donjon.admission.reasons import reasons
-from donjon.admission.rules import AGENT_RULE, BEYOND_NODES, CORE_RULE, MISNAMED, MISPLACED, RULES, WITHOUT_NUMBER
+from donjon.admission.rules import (
+    AGENT_RULE,
+    BEYOND_NODES,
+    BOUNDING,
+    CORE_RULE,
+    ELSEWHERE,
+    GIVEN_TO_ALL,
+    IN_A_SANDBOX,
+    MISNAMED,
+    MISPLACED,
+    RULES,
+    UNCOUNTED,
+    UNLABELLED,
+    WITHOUT_NUMBER,
+)
 from donjon.admission.settings import Settings, Surroundings
 from donjon.cli.check import check
 from donjon.findings import Severity
 from donjon.kube.json import JsonObject
 
-OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR, MISNAMED: Severity.WARNING, WITHOUT_NUMBER: Severity.WARNING}
+OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR} | dict.fromkeys(
+    (MISNAMED, WITHOUT_NUMBER, UNLABELLED, ELSEWHERE, IN_A_SANDBOX), Severity.WARNING
+)
 """What `donjon check` alone says, since the API server has spoken, or dropped it, before any policy is asked."""
 
 OF_PODS = sorted({rule.code for rule in RULES} | {*OFFLINE, BEYOND_NODES.code})
+OF_OTHERS = [UNCOUNTED, GIVEN_TO_ALL, BOUNDING]
+"""Those of objects that make no pods."""
+
 UNWIRED = "DJ102"
 """What `donjon check` wires first and so cannot show: a pod that came unwired, since the policy was missing."""
 
@@ -59,7 +78,7 @@ def codes(checked: JsonObject) -> list[str]:
 
 def test_every_admission_code_has_an_example_but_the_node_agents() -> None:
     pages = [entry.name.removesuffix(".md") for entry in (files("donjon.findings") / "pages").iterdir()]
-    assert [code for code in sorted(pages) if "**Example.**" in page(code)] == OF_PODS
+    assert [code for code in sorted(pages) if "**Example.**" in page(code)] == sorted((*OF_PODS, *OF_OTHERS))
     assert {code for code in pages if "DJ100" <= code < "DJ130"} - set(OF_PODS) == {AGENT_RULE}
 
 
@@ -86,3 +105,17 @@ def test_the_example_of_what_is_not_wired_is_refused_when_nothing_wires_it_and_a
 def test_an_example_mended_is_admitted_without_a_word(code: str, tmp_path: Path) -> None:
     checked = told(example(code, "right"), tmp_path)
     assert (codes(checked), checked["refused"]) == ([], False)
+
+
+def told_of_another(text: str) -> list[tuple[str, str]]:
+    """What `donjon check` says of the one object without pods in a text: codes and severities."""
+    done = CliRunner().invoke(check, ["-", "--output", "json"], input=text)
+    (passed_over,) = json.loads(done.stdout)["notLookedAt"]
+    assert done.exit_code == 0
+    return [(each["code"], each["severity"]) for each in passed_over["findings"]]
+
+
+@pytest.mark.parametrize("code", OF_OTHERS)
+def test_an_example_without_pods_has_its_code_and_mended_no_warning(code: str) -> None:
+    assert told_of_another(example(code, "wrong")) == [(code, Severity.WARNING)]
+    assert Severity.WARNING not in {severity for _, severity in told_of_another(example(code, "right"))}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.admission.pods import AKS, EPC, FAQ, asking, container, pod
 
-from donjon.admission import manifests
+from donjon.admission.manifests import documents
 from donjon.admission.nodes import LargestNode, largest, parse
 from donjon.admission.rules import BEYOND_NODES, MAX_CONTAINERS
 from donjon.admission.settings import Settings, Surroundings
@@ -64,7 +64,7 @@ def test_the_largest_of_what_kubectl_prints_is_found(listed: str, found: Largest
         ("{", "DJ930"),
         ("a: [", "DJ930"),
         ('{"a":' * 100_000, "DJ930"),
-        ("#" * (manifests.MAX_SIZE + 1), "DJ931"),
+        ("#" * (documents.MAX_SIZE + 1), "DJ931"),
     ],
     ids=range(9),
 )

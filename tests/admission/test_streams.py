@@ -153,7 +153,7 @@ def test_sgx_in_a_form_that_is_not_looked_at_is_a_warning_with_its_line() -> Non
     "text",
     [
         "{apiVersion: v1, kind: Node, status: {allocatable: {sgx.intel.com/epc: 1Gi}}}",
-        "{apiVersion: v1, kind: LimitRange, spec: {limits: [{type: Container, max: {sgx.intel.com/epc: 1Gi}}]}}",
+        "{apiVersion: v1, kind: PersistentVolume, metadata: {labels: {sgx.intel.com/capable: 'true'}}}",
         "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, overhead: {podFixed: {sgx.intel.com/epc: 1Mi}}}",
     ],
 )

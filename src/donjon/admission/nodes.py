@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from donjon.admission import manifests
 from donjon.admission.intent import amount, text
+from donjon.admission.manifests import documents
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS
@@ -49,9 +49,9 @@ def largest(nodes: Iterable[JsonObject]) -> LargestNode | None:
 
 def _documents(listed: str) -> tuple[Json, ...]:
     if not listed.lstrip().startswith("{"):
-        if len(listed) > manifests.MAX_SIZE:
-            raise Malformed("DJ931", f"more than {manifests.MAX_SIZE} bytes of YAML: give it as JSON, kubectl get nodes -o json")
-        return tuple(node.json() for node in manifests.read(listed))
+        if len(listed) > documents.MAX_SIZE:
+            raise Malformed("DJ931", f"more than {documents.MAX_SIZE} bytes of YAML: give it as JSON, kubectl get nodes -o json")
+        return tuple(node.json() for node in documents.read(listed))
     try:
         return (cast("Json", json.loads(listed)),)
     except (ValueError, RecursionError) as error:  # RecursionError is for what is nested very deep.

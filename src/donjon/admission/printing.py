@@ -17,7 +17,7 @@ from donjon.admission.policies import DEFAULT_PREFIX, for_the_node_agent, to_ref
 from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
 from donjon.admission.webhook import call
 from donjon.admission.wiring import wire
-from donjon.kube.json import Json, JsonObject
+from donjon.kube.json import Json
 
 _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a block
 
@@ -46,7 +46,7 @@ _LABELS = re.compile(r"^( +)labels:\n(?:\1 +.*\n)+", re.MULTILINE)
 _WRITTEN_BY = "{{- /* Printed by `donjon admission policies --helm`; tests/admission keeps it so. */ -}}\n"
 
 
-def manifest(objects: Iterable[JsonObject]) -> str:
+def manifest(objects: Iterable[Json]) -> str:
     """The objects as a YAML stream."""
     writer = YAML()
     writer.width = 1 << 16  # Lines are laid out in the expressions, not by the writer.

@@ -223,3 +223,12 @@ CORE_RULE = "DJ120"
 
 MISPLACED, MISNAMED, WITHOUT_NUMBER = "DJ150", "DJ151", "DJ152"
 """The codes under which `donjon check` says what no policy sees: SGX asked for in vain."""
+
+UNLABELLED, ELSEWHERE = "DJ154", "DJ155"
+"""Those of a node chosen by a label that nobody of ours writes, and of a name that means nothing where it stands."""
+
+UNCOUNTED, GIVEN_TO_ALL, BOUNDING = "DJ156", "DJ157", "DJ158"
+"""Those of objects that bound or offer EPC: a quota's key that counts nothing, a LimitRange's defaults, and all others."""
+
+IN_A_SANDBOX = "DJ159"
+"""That of a socket of the host in a virtual machine."""

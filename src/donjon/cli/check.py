@@ -124,8 +124,8 @@ def _print_skipped(looked: Looked) -> None:
             say(f"{shown(each.document.file)}:{line}: {said.severity}: {said.sentence()}")
         if not each.thing.kind:
             say(f"{_place(each)}: not a Kubernetes object (no kind): skipped")
-        elif each.thing.foreign:
-            say(f"{_place(each)}: {each.thing.kind} {each.thing.name}: not looked at, no pod template (spec.containers) is in it")
+        elif each.why:
+            say(f"{_place(each)}: {each.thing.kind} {each.thing.name}: not looked at, {each.why}")
     admitted = len(looked.checked) - looked.refused
     say(f"{len(looked.checked)} with pods looked at: {admitted} admitted, {looked.refused} refused{_by_kind(looked)}")
 

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from donjon.admission.kubernetes import Complaint, complaints, completed
-from donjon.admission.manifests.astray import astray
+from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import MAX_SIZE, Node, read
-from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things
+from donjon.admission.manifests.fragments import is_json_patch
+from donjon.admission.manifests.sandboxes import isolated
+from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.cli.files import text
 from donjon.errors import Malformed
 from donjon.findings import Finding, is_refusal
-from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.json import Json, at
 from donjon.kube.patch import Add, Operation, Remove, applied
 
 
@@ -23,7 +25,7 @@ class Document:
 
     file: str
     node: Node
-    content: JsonObject
+    content: Json
     things: tuple[Thing, ...]
 
 
@@ -79,6 +81,11 @@ class Skipped:
     astray: tuple[Reason, ...]  # never a refusal
 
     @property
+    def why(self) -> str:
+        """Why there is no pod in it, where one might be looked for."""
+        return why_none(self.thing)
+
+    @property
     def line(self) -> int:
         """Where the object begins."""
         return self.document.node.line_of(self.thing.path)
@@ -116,7 +123,7 @@ def read_all(files: Iterable[str]) -> tuple[tuple[Document, ...], dict[str, Malf
 
 def _document(file: str, node: Node) -> Document:
     content = node.json()
-    if not isinstance(content, dict):
+    if not (isinstance(content, dict) or is_json_patch(content)):
         raise Malformed("DJ930", f"line {node.line}: expected an object with apiVersion and kind, found {type(content).__name__}")
     return Document(file=file, node=node, content=content, things=tuple(things(content)))
 
@@ -140,11 +147,14 @@ def look(
 
 
 def _checked(document: Document, made: Made, lost: tuple[Reason, ...], around: Surroundings, settings: Settings) -> Checked:
-    verdict = decide(completed(made.pod), around, settings)
-    return Checked(document=document, made=made, verdict=verdict, complaints=complaints(made.pod), astray=lost)
+    pod = completed(made.pod)
+    verdict = decide(pod, around, settings)
+    verdict = replace(verdict, reasons=(*verdict.reasons, *isolated(verdict.admitted)))
+    wrong = complaints(made.pod) if made.thing.known or names_sgx(made) else ()
+    return Checked(document=document, made=made, verdict=verdict, complaints=wrong, astray=lost)
 
 
-def as_admitted(looked: Looked) -> Iterator[JsonObject]:
+def as_admitted(looked: Looked) -> Iterator[Json]:
     """Every document with its pods as those would be admitted."""
     of_document: dict[int, list[Checked]] = {}
     for each in looked.checked:
@@ -152,10 +162,14 @@ def as_admitted(looked: Looked) -> Iterator[JsonObject]:
     for document in looked.documents:
         changed = [each for each in of_document.get(id(document), ()) if each.verdict.admitted != each.made.pod]
         pod_alone = next((each.verdict.admitted for each in changed if not each.made.template), None)
-        yield pod_alone or applied(document.content, [step for each in changed for step in _steps(document.content, each)])
+        yield pod_alone or _changed(document.content, changed)
 
 
-def _steps(whole: JsonObject, each: Checked) -> Iterator[Operation]:
+def _changed(whole: Json, changed: Iterable[Checked]) -> Json:
+    return applied(whole, [step for each in changed for step in _steps(whole, each)]) if isinstance(whole, dict) else whole
+
+
+def _steps(whole: Json, each: Checked) -> Iterator[Operation]:
     """How the pod takes the place of what stood there."""
     if _in_list(whole, each.made.template):  # To add into a list is to push the rest along.
         yield Remove(path=each.made.template)

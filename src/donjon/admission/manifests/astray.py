@@ -1,22 +1,27 @@
 """SGX asked for where no rule sees it: under a misspelt field, for a pod as a whole, by a name that nobody has, without a number.
 
+`mentions` has names elsewhere in an object, `bounds` the objects that bound or offer EPC; this puts all three together.
+
 No policy can tell, since the API server has refused such a field or dropped it before any is asked: it refuses what it does not
 know when kubectl sends it (`fieldValidation=Strict`), and drops it, with a warning, when others do (`Warn`, its default).
 So this is for `donjon check`, which sees what was written.
 """
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 
 from donjon.admission.intent import ASKED, FIELDS, text
 from donjon.admission.kubernetes import misnamed, says_no_number
+from donjon.admission.manifests.bounds import bounds, is_bound
+from donjon.admission.manifests.mentions import mentions, wrong_place
+from donjon.admission.manifests.spelling import meant, names_a_resource, nobodys, speaks_of_sgx
 from donjon.admission.manifests.workloads import Made, Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import MISNAMED, MISPLACED, SHOWN, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject, at
+from donjon.kube.names import EPC
 from donjon.kube.patch import escaped
-from donjon.kube.quantities import MAX_LENGTH
+from donjon.kube.vocabulary import TABLE, is_ours
 
 _FREE = frozenset(
     ("metadata", "status", "annotations", "labels", "matchLabels", "nodeSelector", "overhead", "volumeAttributes", "stringData")
@@ -24,19 +29,30 @@ _FREE = frozenset(
 """Fields whose keys are chosen freely, or that the cluster writes: a name of SGX there asks for nothing."""
 
 _KINDS = ("limits", "requests")
-_GENUINE = frozenset({"sgx.intel.com/qe", "sgx.intel.com/registration"})  # Intel's plugin offers them, and nearly ours they are
-_BY_LETTERS = {name.casefold(): name for name in ASKED}
-_BY_END = {name.partition("/")[2].casefold(): name for name in reversed(ASKED)}
-_NEAR = 0.85  # of `difflib`: one letter in seven
+_LETTERS = frozenset(name.casefold() for name in ASKED)
 
 
 def astray(thing: Thing, found: Iterable[Made]) -> tuple[Reason, ...]:
     """What an object asks of SGX in vain; places are in its document. `found` are the pods that were found in it."""
     made = tuple(found)
-    if not made and not thing.foreign:
-        return ()  # A node, a quota, a policy: they may hold these names and make no pods.
     known = {f"{place}/resources/{kind}" for each in made for place, _ in _containers(each) for kind in _KINDS}
-    return (*_misplaced(thing, made, known), *(reason for each in made for reason in _in_place(each)))
+    return (
+        *bounds(thing),
+        *(_misplaced(thing, made, known) if _may_ask(thing, made) else ()),
+        *mentions(thing, made, known),
+        *(reason for each in made for reason in _in_place(each)),
+    )
+
+
+def names_sgx(made: Made) -> bool:
+    """Whether a container of the pod asks for SGX by one of its names, in whatever amount."""
+    resources = [at(container, "resources", kind) for _, container in _containers(made) for kind in _KINDS]
+    return any(name in ASKED for each in resources if isinstance(each, dict) for name in each)
+
+
+def _may_ask(thing: Thing, made: tuple[Made, ...]) -> bool:
+    """Whether a name of SGX in it may ask for SGX: not in a node, a quota, a rule, a part of a pod, which make none."""
+    return bool(made) or (thing.foreign and not thing.rules and not is_bound(thing))
 
 
 def _containers(made: Made) -> Iterator[tuple[str, JsonObject]]:
@@ -51,7 +67,7 @@ def _containers(made: Made) -> Iterator[tuple[str, JsonObject]]:
 def _misplaced(thing: Thing, made: tuple[Made, ...], known: set[str]) -> Iterator[Reason]:
     of_pods = {f"{each.template}/spec/resources/{kind}" for each in made for kind in _KINDS}
     for place, names in _mentions(thing.path, thing.content, known):
-        severity, where, why = _FOR_A_POD if place in of_pods else _IN_ANOTHERS_KIND if thing.foreign else _UNKNOWN_FIELD
+        severity, where, why = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.known else _IN_ANOTHERS_KIND
         finding = Finding(
             code=MISPLACED,
             severity=severity,
@@ -86,7 +102,7 @@ def _mentions(path: str, whole: Json, known: set[str]) -> Iterator[tuple[str, li
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, dict) and place not in known:
-            names = [name for name in value if name.casefold() in _BY_LETTERS]
+            names = [name for name in value if name.casefold() in _LETTERS]
             if names:
                 yield place, names
             inner = [(f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _FREE]
@@ -110,26 +126,27 @@ def _stated(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
     return {name: (kind, quantity) for name, quantity in amounts.items()} if isinstance(amounts, dict) else {}
 
 
-def meant(name: str) -> str:
-    """The name of SGX that was probably meant by another; empty where none was."""
-    if name in ASKED or name in _GENUINE or len(name) > MAX_LENGTH:
-        return ""
-    letters = name.strip().casefold()
-    near = get_close_matches(letters, _BY_LETTERS, n=1, cutoff=_NEAR)
-    return _BY_LETTERS[near[0]] if near else _BY_END.get(letters, "")
-
-
 def _misnamed(container: str, name: str) -> Finding | None:
-    if not meant(name):
+    """What is to be said of a name that a container asks for and no node of ours offers."""
+    if names_a_resource(name) or not (near := meant(name) or _other(name)):
         return None
+    known = TABLE.get(name)
+    if known is not None:
+        found = f"asks for {name}, which is no name of SGX"
+        return wrong_place(container, name) if known.places else nobodys(container, found, known)
     return Finding(
         code=MISNAMED,
         severity=Severity.WARNING,
         subject=container,
         found=f"asks for {name}, which is no name of SGX",
         why="Kubernetes refuses such a name" if misnamed(name) else "no node offers that, so the pod would stay Pending for ever",
-        do=f"did you mean {meant(name)}?",
+        do=f"did you mean {near}?",
     )
+
+
+def _other(name: str) -> str:
+    """What is closest to a name that speaks of SGX and is far from all of ours."""
+    return EPC if is_ours(name) or name in TABLE or speaks_of_sgx(name) else ""
 
 
 def _without_number(container: str, name: str, quantity: Json) -> Finding | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from donjon.admission.intent import text
+from donjon.admission.manifests.fragments import is_part, is_patch, is_pattern, is_rule
 from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.patch import escaped
 
@@ -30,6 +31,7 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _GROUPS = ("", "v1", "batch/v1", "apps/v1")
 _LIST = "List"
+NO_TEMPLATE = "no pod template (spec.containers) is in it"
 _OWN_SUFFIX = ".k8s.io"
 
 
@@ -62,6 +64,11 @@ class Thing:
         """Whether it is of a kind that somebody else defined."""
         group, slash, _ = self.version.partition("/")
         return bool(slash) and "." in group and not group.endswith(_OWN_SUFFIX)
+
+    @property
+    def rules(self) -> bool:
+        """Whether it is a rule about others, in whatever form."""
+        return is_rule(self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +104,30 @@ def things(document: Json, path: str = "", kind: str = "") -> Iterator[Thing]:
 
 
 def pods(thing: Thing) -> tuple[Made, ...]:
-    """The pods of that object."""
-    if not thing.known:
-        return tuple(Made(thing=thing, template=thing.path + place, pod=found) for place, found in _templates(thing.content))
-    way = TEMPLATES[thing.kind]
-    template = "".join((thing.path, *(f"/{step}" for step in way)))
-    return (Made(thing=thing, template=template, pod=at(thing.content, *way)),)
+    """The pods of that object; none of what is a rule, a pattern, a patch or a part."""
+    if thing.known:
+        way = TEMPLATES[thing.kind]
+        template = "".join((thing.path, *(f"/{step}" for step in way)))
+        return () if _unfinished(thing) else (Made(thing=thing, template=template, pod=at(thing.content, *way)),)
+    found = () if thing.rules else _templates(thing.content)
+    return tuple(Made(thing=thing, template=thing.path + place, pod=pod) for place, pod in found if not is_pattern(place, pod))
+
+
+def _unfinished(thing: Thing) -> bool:
+    """Whether what is of Kubernetes' own kind is no whole object."""
+    return is_patch(thing.content.get("spec")) or is_part(thing.kind, thing.content, TEMPLATES[thing.kind])
+
+
+def why_none(thing: Thing) -> str:
+    """Why there is no pod in an object in which one might be looked for; empty where nobody would."""
+    if thing.known:
+        return "a patch or a part of one (check what it is applied to, as in kustomize build . | donjon check -)"
+    if thing.rules:
+        return "a rule about other objects"
+    if not thing.foreign:
+        return ""
+    patterns = any(True for _ in _templates(thing.content))
+    return "what looks like a pod template in it is a pattern or a patch" if patterns else NO_TEMPLATE
 
 
 def namespaces(found: Iterable[Thing]) -> dict[str, dict[str, str]]:

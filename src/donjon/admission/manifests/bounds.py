@@ -1,0 +1,134 @@
+"""Objects that bound or offer EPC and ask for none: quotas, ranges, rules for nodes, pools, autoscalers, queues.
+
+Quotas and ranges are looked at wherever they stand (a tenant's, a policy's that generates them), the others by their kind.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from donjon.admission.intent import ASKED, text
+from donjon.admission.manifests.fragments import without_anchor
+from donjon.admission.manifests.quotas import quota
+from donjon.admission.manifests.ranges import is_range, limit_range
+from donjon.admission.manifests.workloads import Thing
+from donjon.admission.reasons import Reason
+from donjon.admission.rules import BOUNDING
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json
+from donjon.kube.names import EPC
+from donjon.kube.patch import escaped
+from donjon.kube.vocabulary import without_quota
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Role:
+    """What objects of some kinds do with a name of SGX."""
+
+    found: str
+    why: str
+    do: str = ""  # where something is wrong with it
+
+
+_POOL = _Role(
+    found="describes or bounds nodes by SGX and asks for none",
+    why="nodes offer what Donjon's agent finds on them; this tells those who make nodes what to expect",
+)
+_SCALING = _Role(
+    found="scales by SGX and asks for none",
+    why="it follows a metric of that name, where a metrics API of the cluster answers for it",
+)
+_QUEUE = _Role(
+    found="counts SGX for a queue and asks for none",
+    why=f"Kueue counts what a template says, before admission turns other names into {EPC}",
+)
+_RULE = _Role(
+    found="is a rule that names SGX and asks for none",
+    why="what it does to pods shows in the pods that it was applied to",
+)
+_FEATURES = _Role(
+    found="has Node Feature Discovery offer SGX on nodes",
+    why="Donjon's agent offers the same by what the kernel says, and two writers of one number undo each other",
+    do="leave that name out of it",
+)
+_VERTICAL = _Role(
+    found="names SGX to an autoscaler that knows cpu and memory alone",
+    why="it leaves EPC as it is",
+    do="leave that name out of it",
+)
+_CLAIMS = _Role(
+    found="takes a name of SGX for dynamic resource allocation",
+    why="that counts devices, not bytes, and no node may offer one name both ways",
+    do="leave extendedResourceName out, or take another name",
+)
+_KINDS: Mapping[_Role, tuple[str, ...]] = MappingProxyType(
+    {
+        _FEATURES: ("NodeFeature", "NodeFeatureRule", "NodeFeatureGroup"),
+        _POOL: (
+            *("NodePool", "NodeClaim", "NodeClass", "NodeOverlay", "Provisioner", "EC2NodeClass", "AKSNodeClass"),
+            *("MachineDeployment", "MachineSet", "MachinePool", "Machine", "AzureManagedMachinePool"),
+            *("MachineAutoscaler", "ClusterAutoscaler", "CapacityBuffer"),
+        ),
+        _SCALING: ("HorizontalPodAutoscaler", "ScaledObject", "ScaledJob", "PodAutoscaler"),
+        _VERTICAL: ("VerticalPodAutoscaler", "VerticalPodAutoscalerCheckpoint"),
+        _QUEUE: ("ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Queue", "ElasticQuota"),
+        _CLAIMS: ("DeviceClass",),
+    }
+)
+_ROLES: Mapping[str, _Role] = MappingProxyType({kind: role for role, kinds in _KINDS.items() for kind in kinds})
+"""By kind; their groups differ from one version to the next."""
+
+
+def is_bound(thing: Thing) -> bool:
+    """Whether the object is of a kind that bounds or offers, so that a name of SGX in it asks for none."""
+    return _role(thing) is not None or any(True for _ in _stated(thing))
+
+
+def _role(thing: Thing) -> _Role | None:
+    return None if thing.known else _RULE if thing.rules else _ROLES.get(thing.kind)
+
+
+def bounds(thing: Thing) -> Iterator[Reason]:
+    """What an object that bounds or offers EPC does."""
+    if thing.known:
+        return
+    for place, value in _stated(thing):
+        yield from limit_range(thing, place, value) if is_range(value) else quota(thing, place, value)
+    role, place = _role(thing), _first(thing)
+    if role is not None and place:
+        yield Reason(finding=_finding(thing, role), place=place)
+
+
+def _finding(thing: Thing, role: _Role) -> Finding:
+    severity = Severity.WARNING if role.do else Severity.INFO
+    return Finding(
+        code=BOUNDING, severity=severity, subject=f"{thing.kind} {thing.name}", found=role.found, why=role.why, do=role.do
+    )
+
+
+def _stated(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
+    """The bounds of quotas, and the items of ranges, with their places."""
+    for place, value in _objects(thing):
+        if place.endswith("/hard") or is_range(value):
+            yield place, value
+
+
+def _objects(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
+    waiting: list[tuple[str, Json]] = [(thing.path, thing.content)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            yield place, value
+            waiting += [(f"{place}/{escaped(key)}", each) for key, each in reversed(value.items()) if key != "status"]
+        elif isinstance(value, list):
+            waiting += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
+
+
+def _first(thing: Thing) -> str:
+    """Where a name of SGX stands first, as a key or as a word; empty where none does."""
+    for place, value in _objects(thing):
+        for key, inner in value.items():
+            words = inner if isinstance(inner, list) else [inner]
+            if without_quota(without_anchor(key)) in ASKED or any(text(word) in ASKED for word in words):
+                return f"{place}/{escaped(key)}"
+    return ""

@@ -1,0 +1,102 @@
+"""What looks like a pod and is none: patterns and patches of pods, parts of an object, forms with holes still to be filled.
+
+Those who write rules about pods write them in the form of pods (Kyverno's `pattern`, with `?*` for an image and `X(hostPath)` for
+a key), and so do those who change them (kustomize's patches, `$patch: delete`). None will ever be made as it stands there.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from donjon.kube.json import Json, JsonObject, at, objects
+
+RULES_ABOUT_PODS = ("kyverno.io", "gatekeeper.sh", "openpolicyagent.org", "kubewarden.io")
+"""The domains of those whose objects are rules, whatever form these have."""
+
+_ANCHORED = re.compile(r"[=X+^<!]?\((?P<key>.*)\)", re.DOTALL)
+"""A key with Kyverno's anchors, or its negation; what stands in parentheses is the key."""
+
+_DIRECTIVE = "$"  # of a strategic merge patch: `$patch`, `$retainKeys`, `$setElementOrder/containers`
+_PATCHING = re.compile(r"patch|pattern|overlay|overrid", re.IGNORECASE)
+_UNSETTLED = re.compile(r"[*?!|<>]|\{\{|\$\{|\$\(")
+"""What no image, name or amount has: a wildcard or an operator of a pattern, or a hole that a template or a parameter fills."""
+
+_SELECTOR = ("spec", "selector")
+_DEMANDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Deployment": _SELECTOR,
+        "StatefulSet": _SELECTOR,
+        "DaemonSet": _SELECTOR,
+        "ReplicaSet": _SELECTOR,
+        "CronJob": ("spec", "schedule"),
+        "Job": ("spec", "template"),
+    }
+)
+"""What Kubernetes demands of the whole of a kind, so that what lacks it is at best a part."""
+
+
+def is_rule(version: str) -> bool:
+    """Whether an object of that apiVersion is a rule about others."""
+    group = version.partition("/")[0]
+    return any(group == domain or group.endswith(f".{domain}") for domain in RULES_ABOUT_PODS)
+
+
+def without_anchor(key: str) -> str:
+    """The key that is meant by one with an anchor."""
+    match = _ANCHORED.fullmatch(key)
+    return match["key"] if match else key
+
+
+def is_pattern(place: str, template: JsonObject) -> bool:
+    """Whether what stands at that place of a foreign object, in the form of a pod template, is a pattern or a patch of one."""
+    return _PATCHING.search(place) is not None or is_patch(template) or any(map(_UNSETTLED.search, _settled(template)))
+
+
+def is_patch(value: Json) -> bool:
+    """Whether a key in it is one of a pattern or of a patch."""
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            if any(key.startswith(_DIRECTIVE) or _ANCHORED.fullmatch(key) for key in here):
+                return True
+            waiting += here.values()
+        elif isinstance(here, list):
+            waiting += here
+    return False
+
+
+def _settled(template: JsonObject) -> Iterator[str]:
+    """The words of its containers that stand fast in a template that pods are made from."""
+    for container in objects(at(template, "spec", "containers")):
+        limits, requests = at(container, "resources", "limits"), at(container, "resources", "requests")
+        amounts = [amount for each in (limits, requests) if isinstance(each, dict) for amount in each.values()]
+        yield from (word for word in (container.get("name"), container.get("image"), *amounts) if isinstance(word, str))
+
+
+def is_part(kind: str, content: JsonObject, way: tuple[str, ...]) -> bool:
+    """Whether an object of Kubernetes' own kind lacks so much that it must be a patch; `way` leads to its pod template.
+
+    A mistake lacks less: what has an image, or an empty or malformed spec, is told what is wrong with it.
+    """
+    demanded = _DEMANDED.get(kind)
+    if demanded is None or at(content, *demanded) is not None or content.get("spec") == {}:
+        return False
+    containers = at(content, *way, "spec", "containers")
+    if containers is None:
+        return _is_open(content, (*way, "spec"))
+    listed = containers if isinstance(containers, list) else []
+    return bool(listed) and all(isinstance(each, dict) and "image" not in each for each in listed)
+
+
+def _is_open(content: JsonObject, way: tuple[str, ...]) -> bool:
+    """Whether that way ends early, or leads to an object, and never to something else."""
+    return all(isinstance(at(content, *way[:length]), (dict, type(None))) for length in range(1, len(way) + 1))
+
+
+def is_json_patch(document: Json) -> bool:
+    """Whether a whole document is a list of changes as RFC 6902 has them, such as kustomize reads from files of their own."""
+    steps = objects(document)
+    return (
+        isinstance(document, list) and 0 < len(steps) == len(document) and all("op" in step and "path" in step for step in steps)
+    )

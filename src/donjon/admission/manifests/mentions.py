@@ -1,0 +1,153 @@
+"""Names of SGX wherever they stand in an object: unknown ones, those of Node Feature Discovery, and known ones in a wrong place.
+
+What a container asks for is told by `astray`, which knows the container.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from donjon.admission.manifests.fragments import without_anchor
+from donjon.admission.manifests.spelling import misspelt
+from donjon.admission.manifests.workloads import Made, Thing, dotted
+from donjon.admission.reasons import Reason
+from donjon.admission.rules import ELSEWHERE, SHOWN, UNLABELLED
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json, at
+from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
+from donjon.kube.patch import escaped
+from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Place, is_nfd, without_quota
+
+_OTHERS = frozenset({"apiVersion", "args", "command", "data", "finalizers", "image", "stringData", "value"})
+"""Fields whose words are no names: of groups, of images, of what programs are given."""
+
+_SELECTORS = frozenset({"nodeSelector"})
+_CHOOSING_WITHOUT = frozenset({"NotIn", "DoesNotExist"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Word:
+    """One word that may be a name, and where."""
+
+    word: str
+    place: str  # of it, as a JSON pointer into the document
+    parent: str  # the key of the object, or the field, that it stands in
+    is_key: bool
+
+
+def mentions(thing: Thing, made: tuple[Made, ...], told: Iterable[str]) -> Iterator[Reason]:
+    """What is to be said of names; `told` are the places of objects whose keys others speak of."""
+    for word in _words(thing, frozenset(told)):
+        finding = misspelt(_subject(thing, word.place), f"names {word.word}", word.word) or _chosen(thing, word)
+        if finding is not None:
+            yield Reason(finding=finding, place=word.place)
+    yield from _elsewhere(thing, made)
+
+
+def _words(thing: Thing, told: frozenset[str]) -> Iterator[_Word]:
+    """Every key and every word of an object, in its order."""
+    waiting: list[tuple[str, str, Json]] = [(thing.path, "", thing.content)]
+    while waiting:
+        place, parent, value = waiting.pop()
+        if isinstance(value, dict):
+            inner = [(key, f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _OTHERS]
+            if place not in told:
+                yield from (_Word(word=_name(key), place=here, parent=parent, is_key=True) for key, here, _ in inner)
+            waiting += [(here, key, each) for key, here, each in reversed(inner)]
+        elif isinstance(value, list):
+            waiting += [(f"{place}/{index}", parent, each) for index, each in reversed([*enumerate(value)])]
+        elif isinstance(value, str) and not _without(thing, place):
+            yield _Word(word=value, place=place, parent=parent, is_key=False)
+
+
+def _name(key: str) -> str:
+    return without_quota(without_anchor(key))
+
+
+def _without(thing: Thing, place: str) -> bool:
+    """Whether the word is the key of an expression that chooses nodes which lack it."""
+    return place.endswith("/key") and _sibling(thing, place, "operator") in _CHOOSING_WITHOUT
+
+
+def _sibling(thing: Thing, place: str, key: str) -> Json:
+    here: Json = thing.content
+    for step in place.removeprefix(thing.path).split("/")[1:-1]:
+        here = here[int(step)] if isinstance(here, list) else at(here, step.replace("~1", "/").replace("~0", "~"))
+    return at(here, key)
+
+
+def _chosen(thing: Thing, word: _Word) -> Finding | None:
+    """What is to be said where nodes are chosen by a name that no node has for a label."""
+    if not (word.is_key and word.parent in _SELECTORS) and "/nodeAffinity/" not in word.place:
+        return None
+    if is_nfd(word.word):
+        return Finding(
+            code=UNLABELLED,
+            severity=Severity.WARNING,
+            subject=_subject(thing, word.place),
+            found=f"chooses nodes by {word.word}",
+            why="that is a label of Node Feature Discovery: where that does not run, no node has it",
+            do=CHOOSE_NODES,
+        )
+    return None if Place.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
+
+
+def _places(word: str) -> frozenset[Place]:
+    known = TABLE.get(word)
+    return known.places if known is not None and known.places else frozenset(Place)
+
+
+def wrong_place(subject: str, name: str) -> Finding:
+    """The finding about a name of the table that means nothing where it stands."""
+    places = " or ".join(str(place) for place in Place if place in _places(name))
+    return Finding(
+        code=ELSEWHERE,
+        severity=Severity.WARNING,
+        subject=subject,
+        found=f"has {name}, which means nothing there",
+        why=f"it belongs {places}",
+        do="write it there, or leave it out",
+    )
+
+
+def _elsewhere(thing: Thing, made: tuple[Made, ...]) -> Iterator[Reason]:
+    """Names among the labels and annotations of an object and of its templates, where they mean nothing."""
+    if thing.kind == "Node" or thing.rules:
+        return
+    of_pods = [each.template for each in made]
+    for template in dict.fromkeys([thing.path, *of_pods]):
+        for field in ("annotations", "labels"):
+            here = f"{template}/metadata/{field}"
+            for name in _unfit(thing, made, field, is_pod=template in of_pods):
+                found = at(thing.content if template == thing.path else _pod(made, template), "metadata", field)
+                if isinstance(found, dict) and name in found:
+                    place = f"{here}/{escaped(name)}"
+                    yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
+
+
+def _unfit(thing: Thing, made: tuple[Made, ...], field: str, *, is_pod: bool) -> list[str]:
+    """The names that are out of place in that field of an object, or of a pod."""
+    if field == "annotations":
+        return [name for name, each in TABLE.items() if each.places and not _annotates(each.places, name, made, is_pod=is_pod)]
+    of_namespaces = thing.kind == "Namespace"
+    return [
+        name
+        for name, each in TABLE.items()
+        if each.places and Place.NODE_LABEL not in each.places and not (of_namespaces and Place.NAMESPACE_LABEL in each.places)
+    ]
+
+
+def _annotates(places: frozenset[Place], name: str, made: tuple[Made, ...], *, is_pod: bool) -> bool:
+    """Whether the annotation means something: on a pod, or beside pods that have it as well, as kustomize writes it."""
+    if Place.ANNOTATION not in places:
+        return False
+    if name != ANNOTATION_QUOTE_PROVIDER or is_pod:
+        return True
+    return not made or any(at(each.pod, "metadata", "annotations", name) is not None for each in made)
+
+
+def _pod(made: tuple[Made, ...], template: str) -> Json:
+    return next((each.pod for each in made if each.template == template), None)
+
+
+def _subject(thing: Thing, place: str) -> str:
+    return dotted(place.removeprefix(thing.path))[-SHOWN:]

@@ -1,0 +1,61 @@
+"""A ResourceQuota's bounds on SGX: of an extended resource, Kubernetes counts requests alone.
+
+pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `requests.` before it is taken and counts nothing.
+"""
+
+from collections.abc import Iterator
+
+from donjon.admission.intent import ASKED, amount
+from donjon.admission.manifests.workloads import Thing, dotted
+from donjon.admission.reasons import Reason
+from donjon.admission.rules import BOUNDING, SHOWN, UNCOUNTED
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json
+from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
+from donjon.kube.patch import escaped
+from donjon.kube.quantities import MAX, canonical
+from donjon.kube.vocabulary import without_quota
+
+_COUNTED = "requests."
+
+
+def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
+    """What each key of such bounds does, if it names SGX."""
+    for key, most in hard.items():
+        name = without_quota(key)
+        if name in ASKED:
+            subject = dotted(place.removeprefix(thing.path))[-SHOWN:]
+            yield Reason(finding=_finding(subject, key, name, most), place=f"{place}/{escaped(key)}")
+
+
+def _finding(subject: str, key: str, name: str, most: Json) -> Finding:
+    stated, counted = f"{key}: {most!s:.60}", _in_bytes(name, most)
+    if name in FOREIGN_EPC:
+        why = f"admission turns that name into {EPC} before a quota counts"
+        return _warning(subject, f"{stated} counts nothing", why, f"write {_COUNTED}{EPC}: {counted}")
+    if key != f"{_COUNTED}{name}":
+        why = f"Kubernetes counts such a resource under {_COUNTED}{name} alone"
+        return _warning(subject, f"{stated} counts nothing", why, f"write {_COUNTED}{name}: {counted}")
+    bytes_ = amount(most)
+    if name == EPC and bytes_ is not None and 0 < bytes_ < EPC_PAGE:
+        return _warning(subject, stated, "these are bytes, less than one page of EPC (4096)", "did you mean Mi?")
+    return Finding(
+        code=BOUNDING,
+        severity=Severity.INFO,
+        subject=subject,
+        found=stated,
+        why=f"pods of the namespace may ask for as much of {name} together, and for no more",
+        do="",
+    )
+
+
+def _in_bytes(name: str, most: Json) -> str:
+    """The amount in the unit of Donjon's own name."""
+    stated = amount(most)
+    unit = EPC_UNITS.get(name, 1)
+    fits = stated is not None and stated.denominator == 1 and 0 <= stated * unit <= MAX
+    return canonical(int(stated * unit)) if stated is not None and fits and name in FOREIGN_EPC else f"{most!s:.60}"
+
+
+def _warning(subject: str, found: str, why: str, do: str) -> Finding:
+    return Finding(code=UNCOUNTED, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)

@@ -1,0 +1,85 @@
+"""A LimitRange's items about SGX: what they give to containers that ask for none, and what they keep out.
+
+k8s.io/kubernetes pkg/apis/core/v1, `SetDefaults_LimitRangeItem`: a container's limit is `default`, else `max`; its request is
+`defaultRequest`, else its limit, else `min`. Of an extended resource both must be equal (pkg/apis/core/validation).
+"""
+
+from collections.abc import Iterator
+
+from donjon.admission.intent import ASKED, amount, text
+from donjon.admission.manifests.workloads import Thing, dotted
+from donjon.admission.reasons import Reason
+from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, SHOWN
+from donjon.findings import Finding, Severity
+from donjon.kube.json import Json, at
+from donjon.kube.names import EPC, FOREIGN_EPC
+from donjon.kube.patch import escaped
+
+_FIELDS = ("default", "max", "defaultRequest", "min", "maxLimitRequestRatio")
+_OF_CONTAINERS = "Container"
+_BOUND = f"leave default, max and min out, and bound {EPC} by a ResourceQuota"
+
+
+def is_range(value: dict[str, Json]) -> bool:
+    """Whether an object is one item of a LimitRange."""
+    return text(value.get("type")) in {_OF_CONTAINERS, "Pod"} and any(isinstance(value.get(field), dict) for field in _FIELDS)
+
+
+def limit_range(thing: Thing, place: str, item: dict[str, Json]) -> Iterator[Reason]:
+    """What such an item does, for each name of SGX in it."""
+    for name in ASKED:
+        stated = [field for field in _FIELDS if at(item, field, name) is not None]
+        if stated:
+            subject = dotted(place.removeprefix(thing.path))[-SHOWN:]
+            yield Reason(finding=_finding(subject, item, name), place=f"{place}/{stated[0]}/{escaped(name)}")
+
+
+def _finding(subject: str, item: dict[str, Json], name: str) -> Finding:
+    if item.get("type") != _OF_CONTAINERS:
+        least = at(item, "min", name)
+        return _bounds(subject, f"each pod's {name}") if not least else _shuts_out(subject, f"min {name}: {least!s:.60}")
+    limit = _first(item, name, "default", "max")
+    request = _first(item, name, "defaultRequest", "default", "max", "min")
+    if amount(limit) != amount(request):
+        return _unequal(subject, name, limit, request)
+    if amount(limit) == 0:
+        return _bounds(subject, f"{name} of containers at none")
+    if limit is None:
+        return _bounds(subject, f"how {name}'s limits and requests differ")
+    return _given(subject, name, limit)
+
+
+def _first(item: dict[str, Json], name: str, *fields: str) -> Json:
+    return next((at(item, field, name) for field in fields if at(item, field, name) is not None), None)
+
+
+def _unequal(subject: str, name: str, limit: Json, request: Json) -> Finding:
+    shown = "no limit" if limit is None else f"the limit {limit!s:.60}"
+    return _warning(
+        subject,
+        f"gives a container that asks for no {name} {shown} and the request {request!s:.60}",
+        "of such a resource the request must equal the limit, so Kubernetes refuses the range, or every such pod",
+        _BOUND,
+    )
+
+
+def _given(subject: str, name: str, limit: Json) -> Finding:
+    return _warning(
+        subject,
+        f"gives every container that asks for no {name} {limit!s:.60} of it",
+        "so each pod of the namespace takes a node with SGX and its memory, and waits where there is none",
+        f"{_BOUND}{f', which is how pods ask after admission, and not {name}' if name in FOREIGN_EPC else ''}",
+    )
+
+
+def _shuts_out(subject: str, stated: str) -> Finding:
+    return _warning(subject, f"demands {stated}", "so Kubernetes refuses every pod of the namespace that asks for none", _BOUND)
+
+
+def _bounds(subject: str, what: str) -> Finding:
+    why = "a pod beyond it is refused by Kubernetes"
+    return Finding(code=BOUNDING, severity=Severity.INFO, subject=subject, found=f"bounds {what}", why=why, do="")
+
+
+def _warning(subject: str, found: str, why: str, do: str) -> Finding:
+    return Finding(code=GIVEN_TO_ALL, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)

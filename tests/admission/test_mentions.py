@@ -1,0 +1,181 @@
+"""`donjon check` on names of SGX wherever they stand: unknown ones, others' labels, and known ones in the wrong place."""
+
+import json
+
+import pytest
+from tests.admission.checks import checked, pod
+
+from donjon.kube.json import Json
+
+EPC = "{limits: {sgx.intel.com/epc: 1Mi}}"
+
+
+def codes(text: str) -> list[tuple[str, str]]:
+    """The code and the severity of everything that is said of a text, which is never refused."""
+    done = checked(text, "-o", "json")
+    told: dict[str, Json] = json.loads(done.stdout)
+    assert done.exit_code == 0, done.output
+    return [
+        (each["code"], each["severity"]) for part in ("checked", "notLookedAt") for found in listed(told, part) for each in found
+    ]
+
+
+def listed(told: dict[str, Json], part: str) -> list[list[dict[str, str]]]:
+    found: list[dict[str, list[dict[str, str]]]] = json.loads(json.dumps(told[part]))
+    return [each["findings"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "do"),
+    [
+        ("sgx.intel.com/sgx", "ask for sgx.intel.com/epc in bytes, which brings the device"),
+        ("sgx.intel.com/qe", "ask for sgx.intel.com/enclave and sgx.intel.com/provision"),
+        ("sgx.intel.com/registration", "efivars"),
+        ("sgx.intel.com/memory", "did you mean sgx.intel.com/epc?"),
+        ("donjon.dev/epc", "did you mean sgx.intel.com/epc?"),
+        ("openenclave.io/sgx_epc_MiB", "ask for sgx.intel.com/epc in bytes"),
+        ("intel.com/sgx_epc", "ask for sgx.intel.com/epc in bytes"),
+        ("intel.com/sgx", "ask for sgx.intel.com/epc in bytes"),
+        ("intel.sgx.com/epc", "ask for sgx.intel.com/epc in bytes"),
+        ("example.com/sgx-enclave-memory", "did you mean sgx.intel.com/epc?"),
+        ("sgx.example.com/pages", "did you mean sgx.intel.com/epc?"),
+    ],
+)
+@pytest.mark.parametrize("field", ["limits", "requests"])
+def test_a_name_that_no_node_of_ours_offers_is_told_with_what_to_write(name: str, do: str, field: str) -> None:
+    limits = f"limits: {{{name}: 1}}" if field == "limits" else f"limits: {{{name}: 1}}, requests: {{{name}: 1}}"
+    text = pod(f"{{{limits}}}")
+    assert codes(text) == [("DJ151", "warning")]
+    assert do in checked(text).stdout
+
+
+UNKNOWN = {
+    "a toleration": pod(EPC, "  tolerations: [{key: sgx.intel.com/sgx, operator: Exists}]"),
+    "a node selector": pod(EPC, "  nodeSelector: {sgx.intel.com/enabled: 'true'}"),
+    "an affinity": pod(
+        EPC,
+        "  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
+        "[{matchExpressions: [{key: donjon.dev/capable, operator: Exists}]}]}}}",
+    ),
+    "an annotation": pod(EPC).replace("name: p", "name: p\n  annotations: {sgx.intel.com/quote_provider: aesmd}"),
+    "a label": pod(EPC).replace("name: p", "name: p\n  labels: {donjon.dev/provisioning: allowed}"),
+    "a quota": "{apiVersion: v1, kind: ResourceQuota, spec: {hard: {requests.sgx.intel.com/sgx: 1}}}",
+    "a metric": "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, spec: {metrics: "
+    "[{type: Resource, resource: {name: sgx.intel.com/memory}}]}}",
+    "a rule's key": "{apiVersion: kyverno.io/v1, kind: Policy, spec: {pattern: {X(sgx.intel.com/enclaves): 'null'}}}",
+    "an argument's form": "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {templates: "
+    "[{container: {resources: {limits: {sgx.intel.com/sgx: 1}}}}]}}",
+}
+
+
+@pytest.mark.parametrize("where", UNKNOWN)
+def test_an_unknown_name_in_a_closed_domain_is_told_wherever_it_stands(where: str) -> None:
+    assert codes(UNKNOWN[where]) == [("DJ151", "warning")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pod(EPC, "    args: [sgx.intel.com/sgx]\n    env: [{name: A, value: sgx.intel.com/sgx}]"),
+        pod(EPC).replace("registry.example/app:1", "donjon.dev/app"),
+        "{apiVersion: v1, kind: ConfigMap, data: {a: sgx.intel.com/sgx}}",
+        "{apiVersion: sgx.intel.com/v1alpha1, kind: Enclave}",
+    ],
+)
+def test_a_word_that_is_no_name_is_left_alone(text: str) -> None:
+    assert codes(text) == []
+
+
+NFD = [
+    "intel.feature.node.kubernetes.io/sgx",
+    "feature.node.kubernetes.io/cpu-security.sgx.enabled",
+    "feature.node.kubernetes.io/cpu-security.sgx",
+    "feature.node.kubernetes.io/cpu-sgx.enabled",
+    "feature.node.kubernetes.io/cpu-cpuid.SGX",
+    "feature.node.kubernetes.io/cpu-cpuid.SGXLC",
+    "feature.node.kubernetes.io/custom-intel.sgx",
+    "nfd.node.kubernetes.io/cpu-security.sgx.epc",
+]
+
+
+@pytest.mark.parametrize("label", NFD)
+def test_a_node_chosen_by_a_label_of_nfds_is_told(label: str) -> None:
+    chosen = pod(EPC, f"  nodeSelector: {{{label}: 'true'}}")
+    assert codes(chosen) == [("DJ154", "warning")]
+    assert 'choose nodes by sgx.intel.com/capable: "true"' in checked(chosen).stdout
+    of_a_class = f"{{apiVersion: node.k8s.io/v1, kind: RuntimeClass, scheduling: {{nodeSelector: {{{label}: 'true'}}}}}}"
+    assert codes(of_a_class) == [("DJ154", "warning")]
+
+
+def affinity(operator: str) -> str:
+    return pod(
+        EPC,
+        "  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
+        f"[{{matchExpressions: [{{key: {NFD[0]}, operator: {operator}, values: ['true']}}]}}]}}}}}}",
+    )
+
+
+@pytest.mark.parametrize(("operator", "said"), [("In", 1), ("Exists", 1), ("NotIn", 0), ("DoesNotExist", 0)])
+def test_an_affinity_that_wants_a_label_is_told_and_one_that_avoids_it_is_not(operator: str, said: int) -> None:
+    assert codes(affinity(operator)) == [("DJ154", "warning")] * said
+
+
+def test_another_label_of_nfds_is_left_alone() -> None:
+    assert codes(pod(EPC, "  nodeSelector: {feature.node.kubernetes.io/cpu-cpuid.AVX2: 'true'}")) == []
+
+
+def deployment(of_it: str, of_pods: str) -> str:
+    return f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: d, {of_it}}}
+spec:
+  selector: {{matchLabels: {{a: b}}}}
+  template:
+    metadata: {{labels: {{a: b}}, {of_pods}}}
+    spec: {{containers: [{{name: a, image: registry.example/a:1, resources: {EPC}}}]}}
+"""
+
+
+AESMD = "annotations: {sgx.intel.com/quote-provider: aesmd}"
+ELSEWHERE = {
+    "an annotation of the deployment": (deployment(AESMD, ""), "metadata.annotations"),
+    "a label of a pod": (
+        pod(EPC).replace("name: p", "name: p\n  labels: {sgx.intel.com/quote-provider: aesmd}"),
+        "metadata.labels",
+    ),
+    "a right on a pod": (pod(EPC).replace("name: p", "name: p\n  labels: {donjon.dev/provision: allowed}"), "a namespace"),
+    "a right on a template": (deployment("", "annotations: {donjon.dev/provision: allowed}"), "spec.template.metadata"),
+    "a right annotated": (
+        "{apiVersion: v1, kind: Namespace, metadata: {name: n, annotations: {donjon.dev/provision: allowed}}}",
+        "among the labels of a namespace",
+    ),
+    "a resource as a label of nodes": (pod(EPC, "  nodeSelector: {sgx.intel.com/epc: 'true'}"), "under a container's limits"),
+    "a device annotated": (pod(EPC).replace("name: p", "name: p\n  annotations: {sgx.intel.com/enclave: '1'}"), "metadata"),
+    "a label of nodes as a resource": (pod("{limits: {sgx.intel.com/capable: 1}}"), "among the labels of a node"),
+    "a right as a resource": (pod("{limits: {donjon.dev/provision: 1}}"), "among the labels of a namespace"),
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_known_name_where_it_means_nothing_is_told_with_its_place(where: str) -> None:
+    text, words = ELSEWHERE[where]
+    assert codes(text) == [("DJ155", "warning")]
+    assert words in checked(text).stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        deployment(AESMD, AESMD),  # As kustomize's commonAnnotations write it.
+        deployment("", AESMD),
+        pod(EPC).replace("name: p", f"name: p\n  {AESMD}"),
+        pod(EPC, "  nodeSelector: {sgx.intel.com/capable: 'true', donjon.dev/sgx: '2', donjon.dev/aesm: ready}"),
+        pod(EPC, "  tolerations: [{key: sgx.intel.com/epc, operator: Exists, effect: NoSchedule}]"),
+        "{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {donjon.dev/provision: allowed}}}",
+        "{kind: Node, metadata: {labels: {sgx.intel.com/capable: 'true'}, annotations: {sgx.intel.com/enclave: '1'}}}",
+        "{apiVersion: cluster.x-k8s.io/v1beta1, kind: Pool, metadata: {labels: {sgx.intel.com/capable: 'true'}}}",
+    ],
+)
+def test_a_name_in_its_place_is_left_alone(text: str) -> None:
+    assert codes(text) == []
