@@ -14,7 +14,7 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
-from donjon.adapters.storage.tables import HEADS, RECORDS
+from donjon.adapters.storage.tables import FORMER_CERTIFICATES, HEADS, POLICIES, RECORDS
 from donjon.audit import chain
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.cli.audit import audit
@@ -154,6 +154,16 @@ def test_heads_of_another_key_are_told(address: str, log: Path, database: Databa
 )
 def test_a_file_that_is_none_of_it_is_refused(address: str, log: Path, said: tuple[str, str], code: str) -> None:
     assert run(address, "verify", *(each.format(folder=log.parent) for each in said)) == (code, "")
+
+
+def test_a_database_of_an_earlier_version_is_read_as_it_is(address: str, log: Path, database: Database) -> None:
+    with database.changing() as connection:
+        FORMER_CERTIFICATES.drop(connection)
+        connection.execute(insert(POLICIES), {"instance": "a", "kind": "SgxEnclave", "token": "x"})
+    code, told = run(address, "verify", *beside(log))
+    assert code == 1
+    assert "instance a: no record says who set the policy of SgxEnclave" in told
+    assert "chain host-1: records 1 to 3, stated by heads up to 3, ended" in told
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:

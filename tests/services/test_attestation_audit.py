@@ -65,7 +65,7 @@ def test_what_is_old_is_dropped_while_the_service_runs(
             now[0] += timedelta(days=5)
         assert service.put(PATH, POLICY).status_code == 200
         assert clock.wait_until(lambda: "audit anchor" in caplog.messages, seconds=5)
-    assert "records 3 to 9, stated by heads up to 9, ended; records 1 to 2 were dropped" in whole(
+    assert "records 3 to 10, stated by heads up to 10, ended; records 1 to 2 were dropped" in whole(
         address, heads(caplog, tmp_path), keys
     )
 

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     POLICY_RESET = "policy-reset"
     CERTIFICATE_ADDED = "certificate-added"
     CERTIFICATE_REMOVED = "certificate-removed"
+    POLICY_KEPT = "policy-kept"  # told again, for the record that said so is dropped for its age
+    CERTIFICATES_KEPT = "certificates-kept"  # 〃
 
 
 class Verdict(StrEnum):

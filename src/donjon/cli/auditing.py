@@ -15,6 +15,7 @@ from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.records import Snapshot, snapshot
 from donjon.audit import event, statements
 from donjon.audit.chain import Record
+from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
 from donjon.audit.verification import Chain, Verification, unstated
 from donjon.audit.verification import verify as verified
@@ -37,10 +38,13 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) 
     with _opened(database) as seen:
         texts = [("the database", text) for text in seen.statements()] + elsewhere
         said, untrue = _parsed(texts, known)
-        found = verified(seen.chains(), said)
+        ledger = Ledger()
+        found = verified(ledger.watch(seen.chains()), said)
+        lost = any(each.kind is statements.Kind.ANCHOR and each.removal is None for each in said)
+        kept = ledger.findings(seen.holdings(), lost=lost)
     ends = unstated(found.chains, microseconds(clock.moment()))
     nothing = [] if any(each.last >= each.first for each in found.chains) else [_NOTHING]
-    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings, *ends, *nothing)
+    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings, *kept, *ends, *nothing)
     if form == "json":
         say_json(_document(found, findings))
     else:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from donjon.attestation.appraise import PolicyInForce, baseline
 from donjon.collateral import documents
-from donjon.errors import Malformed, Untrusted
+from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.kube.json import JsonObject
 from donjon.maa import jws, names
 from donjon.maa.certificates import jwk, short_jwk
@@ -105,6 +105,14 @@ def kept(text: str) -> PolicyToken:
     """A policy that was taken before: its signature is proved again, not when its certificate was good or who trusts it."""
     token = jws.parse(text, _SUBJECT)
     return _policy(token, jws.prove(token))
+
+
+def signer(text: str) -> SignerCertificate | None:
+    """Who signed a policy that was taken before; `None` where nobody did, or where it does not hold."""
+    try:
+        return jws.prove(jws.parse(text, _SUBJECT))
+    except DonjonError:
+        return None
 
 
 def default(kind: AttestationType) -> PolicyToken | None:

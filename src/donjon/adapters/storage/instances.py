@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, inspect, select, update
 
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES
+from donjon.adapters.storage.tables import CERTIFICATES, FORMER_CERTIFICATES, INSTANCES, POLICIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class Kept:
     generation: int
     policies: Mapping[str, str]  # attestation type to policy token, as it was sent
     certificates: tuple[bytes, ...]  # DER
+    former: tuple[bytes, ...] = ()  # DER, of removed ones by which a policy is signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class RemovePolicy:
 
 @dataclass(frozen=True, slots=True)
 class SetCertificates:
-    """Have these policy management certificates, and no others."""
+    """Have these policy management certificates, and no others; policies that former ones signed still apply."""
 
     certificates: tuple[bytes, ...]  # DER
+    former: tuple[bytes, ...] = ()  # DER
 
 
 Change: TypeAlias = SetPolicy | RemovePolicy | SetCertificates
@@ -62,13 +64,26 @@ class InstanceTable:
     def read(self, instance: str) -> Kept:
         """What that instance keeps now; raises `Unavailable` DJ502."""
         with self._database.reading() as connection:
-            generation = connection.scalar(select(INSTANCES.c.generation).where(INSTANCES.c.instance == instance))
-            policies = connection.execute(select(POLICIES.c.kind, POLICIES.c.token).where(POLICIES.c.instance == instance)).all()
-            own = CERTIFICATES.c.instance == instance
-            found = connection.scalars(select(CERTIFICATES.c.certificate).where(own).order_by(CERTIFICATES.c.position)).all()
-        return Kept(
-            generation=generation or 0, policies={row.kind: row.token for row in policies}, certificates=tuple(map(bytes, found))
-        )
+            return kept(connection, instance)
+
+
+def kept(connection: Connection, instance: str, *, older: bool = False) -> Kept:
+    """What that instance keeps; in an `older` database, which no newer version has opened yet, there are no former managers."""
+    policies = connection.execute(select(POLICIES.c.kind, POLICIES.c.token).where(POLICIES.c.instance == instance)).all()
+    return Kept(
+        generation=connection.scalar(select(INSTANCES.c.generation).where(INSTANCES.c.instance == instance)) or 0,
+        policies={row.kind: row.token for row in policies},
+        certificates=_certificates(connection, CERTIFICATES, instance),
+        former=() if older else _certificates(connection, FORMER_CERTIFICATES, instance),
+    )
+
+
+def all_kept(connection: Connection) -> dict[str, Kept]:
+    """What every instance keeps."""
+    older = not inspect(connection).has_table(FORMER_CERTIFICATES.name)
+    tables = (INSTANCES, POLICIES, CERTIFICATES, *(() if older else (FORMER_CERTIFICATES,)))
+    names = {name for table in tables for name in connection.scalars(select(table.c.instance).distinct())}
+    return {name: kept(connection, name, older=older) for name in sorted(names)}
 
 
 def generations(connection: Connection, instances: set[str], *, changing: bool) -> dict[str, int]:
@@ -85,14 +100,24 @@ def apply(connection: Connection, instance: str, change: Change) -> None:
             connection.execute(insert(POLICIES).values(instance=instance, kind=kind, token=token))
         case RemovePolicy(kind):
             _remove_policy(connection, instance, kind)
-        case SetCertificates(certificates):
-            connection.execute(delete(CERTIFICATES).where(CERTIFICATES.c.instance == instance))
-            rows = [{"instance": instance, "position": at, "certificate": each} for at, each in enumerate(certificates)]
-            if rows:
-                connection.execute(insert(CERTIFICATES), rows)
+        case SetCertificates(certificates, former):
+            _set_certificates(connection, CERTIFICATES, instance, certificates)
+            _set_certificates(connection, FORMER_CERTIFICATES, instance, former)
     raised = update(INSTANCES).where(INSTANCES.c.instance == instance)
     connection.execute(raised.values(generation=INSTANCES.c.generation + 1))
 
 
 def _remove_policy(connection: Connection, instance: str, kind: str) -> None:
     connection.execute(delete(POLICIES).where(POLICIES.c.instance == instance, POLICIES.c.kind == kind))
+
+
+def _certificates(connection: Connection, table: Table, instance: str) -> tuple[bytes, ...]:
+    own = select(table.c.certificate).where(table.c.instance == instance).order_by(table.c.position)
+    return tuple(map(bytes, connection.scalars(own)))
+
+
+def _set_certificates(connection: Connection, table: Table, instance: str, certificates: tuple[bytes, ...]) -> None:
+    connection.execute(delete(table).where(table.c.instance == instance))
+    rows = [{"instance": instance, "position": at, "certificate": each} for at, each in enumerate(certificates)]
+    if rows:
+        connection.execute(insert(table), rows)

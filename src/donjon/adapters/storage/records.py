@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import Kept, all_kept
 from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit.chain import Record
@@ -25,6 +26,10 @@ class Snapshot:
     def statements(self) -> tuple[str, ...]:
         """The heads, and the anchors."""
         return tuple(text for table in (HEADS, ANCHORS) for text in self._connection.scalars(select(table.c.statement)))
+
+    def holdings(self) -> dict[str, Kept]:
+        """What instances keep."""
+        return all_kept(self._connection)
 
     def chains(self) -> Iterator[Record]:
         """Every record, chain by chain, in the order of their numbers; raises `Malformed` DJ608."""

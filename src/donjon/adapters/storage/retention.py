@@ -2,7 +2,8 @@
 
 Nothing is dropped but what a head of this service's own states, and a head is as old as it says itself: whoever can write to the
 database makes records of any age, and no heads. What is dropped is verified first, so that what was done to it does not vanish
-with it, and the anchor names the heads that go, too. A clock alone makes nothing old (`audit.age`).
+with it, and the anchor names the heads that go, too. A clock alone makes nothing old (`audit.age`). What set a policy that still
+applies is recorded again before it goes.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from itertools import takewhile
 from sqlalchemy import Connection, delete, func, insert, select
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import kept
 from donjon.adapters.storage.moments import UNIT, microseconds
 from donjon.adapters.storage.records import record
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit import age, statements
 from donjon.audit.chain import FIRST, Link, Record
+from donjon.audit.event import Event
+from donjon.audit.holdings import Change, Ledger
 from donjon.audit.statements import MAX_HEADS, Kind, Removal, Signer, Statement
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
@@ -36,6 +40,7 @@ class Retention:
     signer: Signer | None
     keys: tuple[SignerCertificate, ...]  # none: signatures are not looked at
     announce: Callable[[str], None]  # a statement
+    restate: Callable[[list[Event]], None]  # returns when they are recorded
     kept: timedelta
 
     def drop(self, database: Database, moment: datetime) -> int:
@@ -91,6 +96,7 @@ class Retention:
 
     def _dropped(self, database: Database, writer: str, before: int, moment: int) -> Iterator[int]:
         """The numbers of records dropped in one transaction after the other."""
+        again: set[str] = set()
         while True:
             with database.changing() as connection:
                 database.alone(connection, _ALONE)
@@ -102,10 +108,16 @@ class Retention:
                     return
                 old = _until(connection, heads[-1].link)
                 self._check(old, [*anchor, *heads])
+                standing = [each for each in _standing(connection, old) if each.place not in again]
                 text = statements.encode(self._anchor(old, anchor, heads, moment), self.signer)
-                _replace(connection, heads[-1].link, text)
-            self.announce(text)
-            yield len(old)
+                if not standing:
+                    _replace(connection, heads[-1].link, text)
+            if standing:
+                self.restate([each.again() for each in standing])
+                again |= {each.place for each in standing}
+            else:
+                self.announce(text)
+                yield len(old)
 
     def _stated(self, connection: Connection, writer: str) -> tuple[list[Statement], list[Statement]]:
         """The chain's anchor, if there is one, and its first heads in the order of their numbers."""
@@ -144,6 +156,14 @@ def _part(heads: list[Statement]) -> list[Statement]:
 def _until(connection: Connection, link: Link) -> list[Record]:
     own = (RECORDS.c.writer == link.writer) & (RECORDS.c.number <= link.number)
     return [record(row) for row in connection.execute(select(RECORDS).where(own).order_by(RECORDS.c.number)).mappings()]
+
+
+def _standing(connection: Connection, old: list[Record]) -> list[Change]:
+    """The last changes in these records that made what is kept now."""
+    ledger = Ledger()
+    for each in old:
+        ledger.take(each)
+    return [each for each in ledger.last.values() if each.stands and each.holds(kept(connection, each.instance))]
 
 
 def _replace(connection: Connection, link: Link, anchor: str) -> None:

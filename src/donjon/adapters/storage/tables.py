@@ -35,6 +35,14 @@ CERTIFICATES = Table(
     Column("certificate", LargeBinary, nullable=False),  # DER
 )
 
+FORMER_CERTIFICATES = Table(
+    "former_certificates",  # removed, and the signers of policies that still apply
+    METADATA,
+    Column("instance", String(256), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),  # DER
+)
+
 RECORDS = Table(
     "audit_records",
     METADATA,

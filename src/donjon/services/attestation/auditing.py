@@ -4,18 +4,23 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from donjon.adapters.keys import public
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.logs import say
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
+from donjon.adapters.storage.instances import InstanceTable
+from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.adapters.storage.retention import Retention
+from donjon.audit.event import Event
 from donjon.audit.statements import Signer
-from donjon.errors import DonjonError
+from donjon.errors import DonjonError, Unavailable
 
 LOG = logging.getLogger(__name__)
 
+PATIENCE = 60.0  # seconds for one record
 LOOK_EVERY = 3600.0  # seconds between looks at what has become old
 
 
@@ -24,34 +29,47 @@ class Auditing:
 
     def __init__(self, ring: Ring | None, kept: timedelta | None, now: Callable[[], datetime]) -> None:
         self._ring, self._kept, self._now = ring, kept, now
+        self._journal: Journal | None = None
 
     @property
     def rings(self) -> tuple[Ring, ...]:
         """The keys to look at now and then."""
         return () if self._ring is None else (self._ring,)
 
-    def witness(self) -> Witness:
-        """For the journal."""
-        return Witness(signer=self._signer, announce=_announce_head, fail=_fail)
+    def journal(self, database: Database) -> Journal:
+        """The service's own."""
+        witness = Witness(signer=self._signer, announce=_announce_head, fail=_fail)
+        self._journal = Journal(database, writer=fresh_writer(), moment=self._now, witness=witness)
+        return self._journal
 
-    def drop(self, database: Database) -> None:
+    def drop(self, database: Database, restate: Callable[[list[Event]], None]) -> None:
         """Drop what has become old; what fails is told, and is tried again the next time."""
         if self._kept is None:
             return
         try:
             known = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
-            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor, kept=self._kept)
+            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor, restate=restate, kept=self._kept)
             count = retention.drop(database, self._now())
-        except DonjonError as error:
-            say(LOG, "audit records not dropped", level=logging.ERROR, code=error.code, error=error.message)
+        except (DonjonError, TimeoutError) as error:
+            say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))
         else:
             say(LOG, "old audit records dropped", count=count)
 
     async def drop_now_and_then(self, database: Database) -> None:
         """For as long as the service runs."""
+        restate = partial(self._restate, InstanceTable(database), asyncio.get_running_loop())
         while self._kept is not None:
-            await asyncio.to_thread(self.drop, database)
+            await asyncio.to_thread(self.drop, database, restate)
             await asyncio.sleep(LOOK_EVERY)
+
+    def _restate(self, table: InstanceTable, loop: asyncio.AbstractEventLoop, events: list[Event]) -> None:
+        """Record again what still applies; raises `Unavailable`, also where nobody records."""
+        if self._journal is None:
+            raise Unavailable("DJ622", "what still applies cannot be recorded again by a service without instances")
+        for event in events:
+            generation = table.read(event.instance).generation
+            recorded = self._journal.keep(event, instance=event.instance, generation=generation)
+            asyncio.run_coroutine_threadsafe(recorded, loop).result(PATIENCE)
 
     def _signer(self) -> Signer | None:
         return None if self._ring is None else self._ring.signer()

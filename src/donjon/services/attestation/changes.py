@@ -9,6 +9,7 @@ from functools import partial
 from donjon.adapters.logs import say
 from donjon.adapters.storage.instances import Change, RemovePolicy, SetCertificates, SetPolicy
 from donjon.adapters.storage.journal import Journal, Stale
+from donjon.audit import holdings
 from donjon.audit.event import Kind
 from donjon.errors import DonjonError, Unavailable
 from donjon.kube.json import JsonObject
@@ -67,9 +68,11 @@ class Changes:
             before = standing.trust
             certificate = certificates.change(text, before, self._now())
             after = before.with_certificate(certificate) if adding else before.without_certificate(certificate)
+            former = standing.signed_by(each for each in (*standing.former, *before.certificates) if not after.trusts(each))
+            made = SetCertificates(*(tuple(each.der for each in those) for those in (after.certificates, former)))
             return Judged(
-                change=SetCertificates(tuple(each.der for each in after.certificates)),
-                facts={"certificate": certificate.thumbprint()},
+                change=made,
+                facts={"certificate": certificate.thumbprint(), **holdings.facts(made.certificates, made.former)},
                 answer=certificates.changed(certificate, after),
             )
 
@@ -94,7 +97,7 @@ class Changes:
             await self._journal.keep(matter.failed(error), instance=instance.name, generation=standing.generation)
             _tell(matter, refused=error.code)
             raise
-        event = matter.allowed(judged.facts)
+        event = matter.allowed({**judged.facts, holdings.GENERATION: str(standing.generation + 1)})
         await self._journal.keep(event, instance=instance.name, generation=standing.generation, change=judged.change)
         _tell(matter)
         await instance.standing(again=True)

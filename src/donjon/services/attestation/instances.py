@@ -5,7 +5,7 @@ by a policy that another process has replaced meanwhile.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -21,6 +21,7 @@ from donjon.maa.instances import Mode, Trust
 from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
 from donjon.pki import signers
+from donjon.pki.signers import SignerCertificate
 from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.turns import Line, Turns
 
@@ -75,6 +76,7 @@ class Standing:
     kept: Mapping[str, str]
     gate: Acceptance
     turns: Turns = field(repr=False, compare=False)
+    former: tuple[SignerCertificate, ...] = ()  # removed since they signed a policy that is kept
     _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[AttestationType, PolicyToken | str | None] = field(default_factory=dict, repr=False, compare=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
@@ -102,9 +104,25 @@ class Standing:
             found = policies.kept(text)
         except DonjonError as error:
             return f"{kind}: the policy that is kept cannot be applied: {error}"
-        if found.signer is None and self.trust.mode is Mode.ISOLATED:  # It was set while the instance was of another mode.
-            return f"{kind}: the policy that is kept is unsigned; set a signed one, or reset it"
-        return found
+        return self._unsuitable(kind, found.signer) or found
+
+    def _unsuitable(self, kind: AttestationType, signer: SignerCertificate | None) -> str | None:
+        """Why nothing that this one signed applies: set while the mode was another, or by somebody who wrote to the database."""
+        if self.trust.mode is not Mode.ISOLATED:
+            return None
+        do = "set a signed one, or reset it"
+        if signer is None:
+            return f"{kind}: the policy that is kept is unsigned; {do}"
+        if self.trust.trusts(signer) or any(signer.der == each.der for each in self.former):
+            return None
+        name = f"signed by {signer.thumbprint()}, which neither is nor was a policy management certificate here"
+        return f"{kind}: the policy that is kept is {name}; {do}"
+
+    def signed_by(self, certificates: Iterable[SignerCertificate]) -> tuple[SignerCertificate, ...]:
+        """Those of these certificates, each once, by which a policy is signed that is kept."""
+        found = {each.der: each for each in certificates}
+        signs = {signer.der for text in self.kept.values() if (signer := policies.signer(text)) is not None}
+        return tuple(each for der, each in found.items() if der in signs)
 
     async def applied(self, kind: AttestationType) -> Applied:
         """The same, ready; for types that are attested."""
@@ -147,15 +165,23 @@ class Instance:
         return self._standing
 
     def _read(self, kept: Kept) -> Standing:
-        gate = self._settings.gate
-        trust = self._trust(kept)
-        return Standing(name=self.name, generation=kept.generation, trust=trust, kept=kept.policies, gate=gate, turns=self.turns)
+        return Standing(
+            name=self.name,
+            generation=kept.generation,
+            trust=self._trust(kept),
+            kept=kept.policies,
+            gate=self._settings.gate,
+            turns=self.turns,
+            former=self._parsed(kept.former),
+        )
 
     def _trust(self, kept: Kept) -> Trust:
         if self._settings.mode is Mode.AAD:
             return Trust(mode=Mode.AAD)
+        return Trust(mode=Mode.ISOLATED, certificates=self._parsed(kept.certificates) or self._settings.certificates)
+
+    def _parsed(self, certificates: tuple[bytes, ...]) -> tuple[SignerCertificate, ...]:
         try:
-            changed = tuple(signers.parse(each) for each in kept.certificates)
+            return tuple(map(signers.parse, certificates))
         except DonjonError as error:
             raise Misconfigured("DJ531", f"{self.name}: a certificate that is kept cannot be read: {error}") from error
-        return Trust(mode=Mode.ISOLATED, certificates=changed or self._settings.certificates)

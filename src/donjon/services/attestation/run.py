@@ -27,7 +27,6 @@ from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
-from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.collateral.uploaded import MAX_UPLOAD
 from donjon.errors import DonjonError
 from donjon.maa.requests import MAX_BODY
@@ -115,7 +114,7 @@ async def serve(
             metrics.signs_until(name, ring.runs_out)
         audit = Auditing(await openings.audit(settings), settings.audit_kept, now)
         if keys:
-            journal = Journal(database, writer=fresh_writer(), moment=now, witness=audit.witness())
+            journal = audit.journal(database)
             stack.callback(journal.close)
             table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
             instances = _instances(settings, keys, table, stack)

@@ -1,0 +1,202 @@
+"""What is kept of instances, policies and policy management certificates, held against the last records that changed it.
+
+A row that somebody wrote to the database has no record, or one that says something else. Changes are in the order of their
+generations, and those of earlier versions, whose records have none, in that of their moments.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from donjon.audit import event
+from donjon.audit.chain import Record
+from donjon.audit.event import Event, Kind, Verdict
+from donjon.errors import Malformed
+from donjon.findings import Finding, Severity
+from donjon.kube.json import JsonObject
+
+GENERATION, SINCE = "generation", "since"
+"""Facts of a change: the generation that it made; and, where it is told again, its moment."""
+
+MAX_FINDINGS = 100
+
+_POLICY, _CERTIFICATES, _FORMER, _TOKEN, _TYPE = "policy", "certificates", "former", "token", "type"
+_AGAIN = {
+    Kind.POLICY_SET: Kind.POLICY_KEPT,
+    Kind.POLICY_KEPT: Kind.POLICY_KEPT,
+    Kind.CERTIFICATE_ADDED: Kind.CERTIFICATES_KEPT,
+    Kind.CERTIFICATE_REMOVED: Kind.CERTIFICATES_KEPT,
+    Kind.CERTIFICATES_KEPT: Kind.CERTIFICATES_KEPT,
+}
+_KINDS = {*_AGAIN, Kind.POLICY_RESET}
+_MARKS = tuple(f'"kind":"{kind}"'.encode() for kind in _KINDS)
+
+
+class Holding(Protocol):
+    """What the database keeps of one instance."""
+
+    @property
+    def generation(self) -> int:
+        """How often it was changed."""
+
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """Attestation type to policy token."""
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """DER."""
+
+    @property
+    def former(self) -> tuple[bytes, ...]:
+        """〃"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one record says was changed."""
+
+    kind: Kind
+    instance: str
+    facts: Mapping[str, str]
+    moment: int
+    place: str
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The instance, and the attestation type; none of certificates."""
+        return self.instance, self.facts.get(_TYPE, "")
+
+    @property
+    def generation(self) -> int:
+        """Which it made; 0 where its record does not say."""
+        return _number(self.facts.get(GENERATION, ""))
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """By which the last one is found."""
+        return self.generation, self.moment
+
+    def holds(self, holding: Holding) -> bool:
+        """Whether what is kept is what it made."""
+        if self.kind is Kind.POLICY_RESET:
+            return self.subject[1] not in holding.policies
+        if self.subject[1]:
+            token = holding.policies.get(self.subject[1])
+            return token is not None and _hashed(token) == self.facts.get(_TOKEN)
+        if _CERTIFICATES in self.facts:
+            return facts(holding.certificates, holding.former).items() <= self.facts.items()
+        present = self.facts.get("certificate") in set(map(_thumbprint, holding.certificates))
+        return present is (self.kind is Kind.CERTIFICATE_ADDED)
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is something where it stands, and not nothing."""
+        return self.kind in _AGAIN
+
+    def again(self) -> Event:
+        """The same, to be told before its record is dropped; without the name of who asked for it."""
+        known = {name: text for name, text in self.facts.items() if name in _TOLD} | {SINCE: str(self.moment)}
+        whole = self.subject[1] or _CERTIFICATES in known  # An earlier version's record of a certificate says no more than that.
+        kind = _AGAIN[self.kind] if whole else self.kind
+        return Event(kind=kind, instance=self.instance, caller="", verdict=Verdict.ALLOWED, facts=known)
+
+
+_TOLD = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", _CERTIFICATES, _FORMER, GENERATION}
+
+
+def facts(certificates: tuple[bytes, ...], former: tuple[bytes, ...]) -> dict[str, str]:
+    """By which a record of a change names all certificates that are there after it, in DER."""
+    return {name: _digest(ders) for name, ders in ((_CERTIFICATES, certificates), (_FORMER, former))}
+
+
+def change(record: Record) -> Change | None:
+    """What the record says was changed, if it says so."""
+    content = _content(record) if any(mark in record.event for mark in _MARKS) else {}
+    known, instance = content.get("facts"), content.get("instance")
+    if content.get("verdict") != Verdict.ALLOWED or not isinstance(known, dict) or not isinstance(instance, str):
+        return None
+    if content.get("kind") not in _KINDS:
+        return None
+    told = {name: text for name, text in known.items() if isinstance(text, str)}
+    moment = _number(told.get(SINCE, "")) or record.moment
+    place = f"record {record.number} of chain {record.writer}"
+    return Change(kind=Kind(str(content["kind"])), instance=instance, facts=told, moment=moment, place=place)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The last changes of all that was changed."""
+
+    last: dict[tuple[str, str], Change] = field(default_factory=dict)
+
+    def watch(self, records: Iterable[Record]) -> Iterator[Record]:
+        """These records, as they come."""
+        for record in records:
+            self.take(record)
+            yield record
+
+    def take(self, record: Record) -> None:
+        """One of them."""
+        if (found := change(record)) is not None:
+            before = self.last.get(found.subject)
+            self.last[found.subject] = found if before is None else max(before, found, key=lambda each: each.order)
+
+    def findings(self, holdings: Mapping[str, Holding], *, lost: bool) -> tuple[Finding, ...]:
+        """What the database keeps otherwise than the last records say; `lost`: an earlier version dropped some of them."""
+        found = [finding for name, held in holdings.items() for finding in self._instance(name, held, lost=lost)]
+        gone = [each for each in self.last.values() if each.instance not in holdings and each.stands]
+        found += [_finding(each.instance, f"what {each.place} says was set is not there") for each in gone]
+        return tuple(found[:MAX_FINDINGS])
+
+    def _instance(self, name: str, held: Holding, *, lost: bool) -> Iterator[Finding]:
+        own = {subject[1]: each for subject, each in self.last.items() if subject[0] == name}
+        for kind in sorted({*held.policies, *own} - {""}):
+            if (last := own.get(kind)) is None:
+                yield _unexplained(name, f"the policy of {kind}", lost=lost)
+            elif not last.holds(held):
+                yield _finding(name, f"the policy of {kind} is not as {last.place} says")
+        if (last := own.get("")) is None and (held.certificates or held.former):
+            yield _unexplained(name, "its policy management certificates", lost=lost)
+        elif last is not None and not last.holds(held):
+            yield _finding(name, f"its policy management certificates are not as {last.place} says")
+
+
+def _unexplained(name: str, what: str, *, lost: bool) -> Finding:
+    if lost:
+        return _finding(name, f"who set {what} is in no record; it may have been dropped", "DJ623", Severity.WARNING)
+    return _finding(name, f"no record says who set {what}")
+
+
+def _finding(name: str, found: str, code: str = "DJ620", severity: Severity = Severity.ERROR) -> Finding:
+    why, do = (
+        "whoever can write to the database may have put it there",
+        "set it again, and find out who could write to the database",
+    )
+    return Finding(code=code, severity=severity, subject=f"instance {name}", found=found, why=why, do=do)
+
+
+def _content(record: Record) -> JsonObject:
+    try:
+        return event.parse(record.event)
+    except Malformed:
+        return {}  # The chain's verification tells of it.
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _hashed(token: str) -> str:
+    """As records name a policy token: SHA-256 in base64url."""
+    return base64.urlsafe_b64encode(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()).decode("ascii").rstrip("=")
+
+
+def _thumbprint(der: bytes) -> str:
+    return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
+
+
+def _digest(ders: tuple[bytes, ...]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in ders)).hexdigest()

@@ -1,0 +1,157 @@
+"""An instance applies what its own managers signed, and the audit explains what is kept of it."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from joserfc import jws
+from sqlalchemy import delete, func, select, update
+from testbed import clock
+from tests.maa import attackers
+from tests.services import attesting
+from tests.services.attesting import Service, certificate, chosen, isolated, serving, simulated
+from tests.services.test_attestation_instances import quoted
+from tests.simulation.intel import world
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RECORDS
+from donjon.attestation.token import Algorithm
+from donjon.cli.audit import audit
+from donjon.maa import certificates
+from donjon.pki import pem
+from donjon.services.attestation import auditing
+
+PATH = "/owned/policies/SgxEnclave"
+FIRST, SECOND, OUTSIDER = "ec", "second-ec", "mallory-ec"
+
+
+def made(name: str) -> bytes:
+    return certificate(name, Algorithm.ES256, f"https://{name}.example")
+
+
+def signed(name: str, payload: bytes | None = None) -> str:
+    """A policy, or another content, that this owner signed."""
+    (der,) = pem.parse(made(name), 1)
+    content = attackers.body() if payload is None else payload
+    header = {"alg": "ES256", "x5c": attackers.x5c(der)}
+    return jws.serialize_compact(header, content, attackers.handle(name, Algorithm.ES256))
+
+
+def manager(name: str) -> bytes:
+    """What adds or removes a certificate, unsigned."""
+    (der,) = pem.parse(made(name), 1)
+    return json.dumps({certificates.BODY: {"kty": "EC", "x5c": [base64.b64encode(der).decode()]}}).encode()
+
+
+def change(service: Service, what: str, name: str, by: str) -> int:
+    token = json.dumps(signed(by, manager(name)))
+    return service.post(f"/owned/certificates:{what}", token.encode(), "application/json").status_code
+
+
+def attested(service: Service) -> tuple[int, bool]:
+    """The status, and whether it is the instance that refuses."""
+    answer = service.attest(quoted(), "/owned/attest/SgxEnclave")
+    return answer.status_code, "DJ531" in answer.text
+
+
+def verified(folder: Path) -> tuple[int, str]:
+    said = ["verify", "--database", f"sqlite:///{folder}/attestation.db"]
+    done = CliRunner().invoke(audit, said)
+    return done.exit_code, done.output
+
+
+def swap(folder: Path, token: str) -> None:
+    """As the database's owner would."""
+    database = Database(f"sqlite:///{folder}/attestation.db")
+    with database.changing() as connection:
+        connection.execute(update(POLICIES).values(token=token))
+        connection.execute(update(INSTANCES).values(generation=INSTANCES.c.generation + 1))
+    database.close()
+
+
+def test_a_policy_of_the_database_that_an_outsider_signed_is_not_applied_and_found(tmp_path: Path) -> None:
+    tables = isolated(tmp_path, "owned", first=made(FIRST))
+    with simulated(tmp_path, tables, world()) as service:
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+        assert attested(service) == (200, False)
+        swap(tmp_path, signed(OUTSIDER))
+        assert attested(service) == (500, True)
+        code, told = verified(tmp_path)
+        assert code == 1
+        assert "instance owned: the policy of SgxEnclave is not as record 1 of chain" in told
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+        assert attested(service) == (200, False)
+    assert verified(tmp_path)[0] == 0
+
+
+def test_a_policy_applies_on_when_who_signed_it_is_no_manager_any_more(tmp_path: Path) -> None:
+    tables = isolated(tmp_path, "owned", first=made(FIRST))
+    with simulated(tmp_path, tables, world()) as service:
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+        assert change(service, "add", SECOND, FIRST) == 200
+        assert change(service, "remove", FIRST, SECOND) == 200
+        assert service.put(PATH, signed(FIRST)).status_code == 400
+        assert attested(service) == (200, False)
+        assert change(service, "add", OUTSIDER, SECOND) == 200
+        assert attested(service) == (200, False)
+    with simulated(tmp_path, tables, world()) as service:
+        assert attested(service) == (200, False)
+        assert change(service, "remove", OUTSIDER, SECOND) == 200
+        swap(tmp_path, signed(OUTSIDER))
+        assert attested(service) == (500, True), "it was a manager, and signed nothing then"
+    assert verified(tmp_path)[0] == 1
+
+
+@pytest.mark.parametrize("what", ["put there", "taken away"])
+def test_a_manager_whom_nobody_added_is_found(tmp_path: Path, what: str) -> None:
+    tables = isolated(tmp_path, "owned", first=made(FIRST))
+    with simulated(tmp_path, tables, world()) as service:
+        assert change(service, "add", SECOND, FIRST) == 200
+        assert verified(tmp_path)[0] == 0
+    database = Database(f"sqlite:///{tmp_path}/attestation.db")
+    with database.changing() as connection:
+        if what == "put there":
+            (der,) = pem.parse(made(OUTSIDER), 1)
+            connection.execute(CERTIFICATES.insert().values(instance="owned", position=9, certificate=der))
+        else:
+            connection.execute(delete(CERTIFICATES).where(CERTIFICATES.c.position == 0))
+    database.close()
+    code, told = verified(tmp_path)
+    assert code == 1
+    assert "instance owned: its policy management certificates are not as record 1 of chain" in told
+
+
+def test_what_set_a_policy_that_still_applies_is_told_again_before_its_record_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    flags = {"mode": "offline", "audit-keys": str(keys), "audit-days": "30"}
+    now = [datetime(2026, 3, 1, tzinfo=UTC)]
+    settings = chosen(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), flags)
+    with serving(tmp_path, settings, lambda: now[0]) as service:
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+        assert change(service, "add", SECOND, FIRST) == 200
+        for _ in range(8):
+            now[0] += timedelta(days=5)
+            assert service.put(PATH, signed(OUTSIDER)).status_code == 400
+        assert clock.wait_until(lambda: "audit anchor" in caplog.messages, seconds=10)
+    assert kinds(tmp_path) == {"policy-set", "policy-kept", "certificates-kept"}
+    assert verified(tmp_path)[0] == 0
+    swap(tmp_path, signed(OUTSIDER))
+    code, told = verified(tmp_path)
+    assert code == 1
+    assert "instance owned: the policy of SgxEnclave is not as record" in told
+
+
+def kinds(folder: Path) -> set[str]:
+    database = Database(f"sqlite:///{folder}/attestation.db")
+    with database.reading() as connection:
+        rows = connection.scalars(select(RECORDS.c.event)).all()
+        assert connection.scalar(select(func.min(RECORDS.c.number))) != 1
+    database.close()
+    return {json.loads(row)["kind"] for row in rows}
