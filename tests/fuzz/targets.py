@@ -13,6 +13,7 @@ from donjon.errors import DonjonError
 from donjon.maa import policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.pki import crl, intel, pck, pem, signers
+from donjon.policy import forms, parsing
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "vectors"
@@ -66,6 +67,10 @@ def _draft(data: bytes) -> None:
     policies.draft(data.decode("utf-8", "replace"))
 
 
+def _policy_form(data: bytes) -> None:
+    parsing.parse(forms.unwrap(data).text)
+
+
 def _bodies(path: str) -> Callable[[], list[bytes]]:
     return lambda: [each.body.encode() for each in recordings.under(path) if each.body]
 
@@ -87,6 +92,7 @@ TARGETS: Mapping[str, Target] = {
     "attest_request": Target(lambda data: requests.attest(data, AttestationType.SGX_ENCLAVE), _bodies("/attest/SgxEnclave")),
     "policy_token": Target(_policy_token, _bodies("/policies/")),
     "draft": Target(_draft, _bodies("/policies/")),
+    "policy_form": Target(_policy_form, _bodies("/policies/")),
     "signer": Target(signers.parse, _certificates),
     "state": Target(highwater.parse, lambda: [highwater.encode(highwater.HighWater())]),
 }

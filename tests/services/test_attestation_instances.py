@@ -45,7 +45,11 @@ from donjon.simulation.intel.world import World
 
 PERMIT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 DENY = "version=1.0; authorizationrules{=> deny();}; issuancerules{};"
+NOT_MIGRATABLE = """version=1.0; authorizationrules{
+[type=="tdx_td_attributes_migratable", value==false] && [type=="tdx_mrservicetd", value=="%s"] => permit();}; issuancerules{};"""
 QUOTE = world().quote.data
+SERVICE_TD = "66" * 48
+"""Of a service TD that one instance's operator knows."""
 
 
 def quoted(quote: bytes = QUOTE) -> JsonObject:
@@ -79,6 +83,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         + instance(folder, "elliptic", algorithm=Algorithm.ES256)
         + isolated(folder, "owned", first=first)
         + instance(folder, "lenient", gate="allow-debug = true")
+        + instance(folder, "migrating", gate=f'allow-migratable = true\nservice-td = ["{SERVICE_TD}"]')
         + instance(folder, "audited")
     )
     with simulated(folder, tables, world(), world("v4 TDX 1.0")) as running:
@@ -164,6 +169,30 @@ def test_one_instances_gate_and_policy_are_no_others(service: Service) -> None:
     assert service.put("/lenient/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
     assert service.attest(quoted(), "/lenient/attest/SgxEnclave").status_code == 400
     assert service.attest(quoted()).status_code == 200
+
+
+def movable(service_td: str = SERVICE_TD) -> JsonObject:
+    """A TD that its host may migrate, by that service TD."""
+    changes = {"quote.body.attributes": 1 << 28 | 1 << 29, "quote.body.mr_service_td": bytes.fromhex(service_td)}
+    return quoted(world("v5 TDX 1.5", changes).quote.data)
+
+
+def test_a_td_that_may_migrate_is_attested_where_its_service_td_is_named_and_its_token_says_so(service: Service) -> None:
+    refused = service.attest(movable(), "/aad/attest/TdxVm", "2025-06-01")
+    assert refused.status_code == 400
+    assert "DJ272" in refused.text
+    assert "DJ273" in refused.text
+    claims = said(service.attest(movable(), "/migrating/attest/TdxVm", "2025-06-01"))
+    assert (claims["tdx_td_attributes_migratable"], claims["tdx_mrservicetd"]) == (True, SERVICE_TD)
+    assert service.attest(movable("67" * 48), "/migrating/attest/TdxVm", "2025-06-01").status_code == 400
+
+
+def test_a_policy_refuses_a_td_that_the_gate_lets_migrate(service: Service) -> None:
+    tried = {**movable(), "draftPolicyForAttestation": NOT_MIGRATABLE % ("00" * 48)}
+    assert "PolicyEvaluationError" in service.attest(tried, "/migrating/attest/TdxVm", "2025-06-01").text
+    plain = quoted(world("v5 TDX 1.5").quote.data)
+    allowed = {**plain, "draftPolicyForAttestation": NOT_MIGRATABLE % ("00" * 48)}
+    assert said(service.attest(allowed, "/migrating/attest/TdxVm", "2025-06-01"))["tdx_mrservicetd"] == "00" * 48
 
 
 @pytest.mark.parametrize(
