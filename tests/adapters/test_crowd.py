@@ -79,6 +79,13 @@ def test_who_has_left_takes_no_room() -> None:
     assert here.enter(Peer("a")) is second
 
 
+def test_where_it_is_closed_whoever_comes_has_to_go() -> None:
+    here, late = crowd(8, 8, Peer("a")), Peer("a")
+    here.close()
+    assert here.enter(late) is late
+    assert late not in tuple(here)
+
+
 def test_bytes_beyond_the_room_are_let_go_by_the_address_that_has_most() -> None:
     """By its half requests first, of these by the largest."""
     budget: Budget[Peer] = Budget(100, 80)

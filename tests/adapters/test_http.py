@@ -2,15 +2,18 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from donjon.adapters import http
-from donjon.adapters.http import MAX_CONNECTIONS, MAX_REQUEST, Answer, ProbeServer
+from donjon.adapters.http import MAX_CONNECTIONS, MAX_REQUEST, MAX_UNSENT, Answer, ProbeServer
 from donjon.errors import Unavailable
 
 HOST = "127.0.0.1"
+LONG = MAX_UNSENT + (8 << 20)  # bytes; more than the system takes, too
+KUBELET = 5.0  # seconds that it waits
 
 
 def free_port() -> int:
@@ -20,16 +23,18 @@ def free_port() -> int:
 
 
 def served(story: Callable[[int], Awaitable[None]]) -> None:
-    """Run a story with a server that has one route, at a port of its own."""
+    """Run a story with a server that has two routes, at a port of its own."""
 
     async def run() -> None:
         port = free_port()
-        server = ProbeServer({"/healthz": lambda: Answer(status=200, body=b"ok\n")}, host=HOST, port=port)
+        long = lambda: Answer(status=200, body=bytes(LONG))  # noqa: E731 - as the one beside it.
+        server = ProbeServer({"/healthz": lambda: Answer(status=200, body=b"ok\n"), "/long": long}, host=HOST, port=port)
         await server.start()
         try:
             await story(port)
         finally:
             await server.close()
+            await asyncio.sleep(0.1)  # For those who were just let in.
 
     asyncio.run(run())
 
@@ -55,7 +60,7 @@ def get(path: str, method: str = "GET") -> bytes:
         (get("/healthz"), b"200", b"ok\n"),
         (get("/healthz?verbose"), b"200", b"ok\n"),
         (get("/healthz", "HEAD"), b"200", b""),
-        (get("/"), b"404", b"try /healthz\n"),
+        (get("/"), b"404", b"try /healthz, /long\n"),
         (get("/healthz", "POST"), b"405", b"GET only\n"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", b"400", b"no HTTP request\n"),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * (2 * MAX_REQUEST) + b"\r\n\r\n", b"400", b"no HTTP request\n"),
@@ -76,6 +81,43 @@ def test_connections_that_say_nothing_cannot_keep_a_probe_out() -> None:
         silent = [await asyncio.open_connection(HOST, port) for _ in range(2 * MAX_CONNECTIONS)]
         assert (await ask(port, get("/healthz"))).endswith(b"ok\n")
         for _, writer in silent:
+            writer.close()
+
+    served(story)
+
+
+@pytest.mark.parametrize("addresses", [1, 5, 200])
+def test_whoever_connects_again_and_again_cannot_keep_a_probe_out(addresses: int) -> None:
+    """600 at a time that say nothing, or half a request, and come again when they are cut off; also from the probe's address."""
+
+    async def story(port: int) -> None:
+        command = (sys.executable, "-m", "tests.adapters.crowding", str(port), str(addresses))
+        crowd = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert crowd.stdout is not None
+        try:
+            assert await asyncio.wait_for(crowd.stdout.readline(), 30) == b"here\n"
+            for _ in range(10):
+                assert (await asyncio.wait_for(ask(port, get("/healthz")), KUBELET)).endswith(b"ok\n")
+        finally:
+            crowd.kill()
+            await crowd.wait()
+
+    served(story)
+
+
+def test_answers_that_nobody_takes_have_one_bound() -> None:
+    async def story(port: int) -> None:
+        asked = [await asyncio.open_connection(HOST, port) for _ in range(20)]
+        for _, writer in asked:
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # Of a transport that reads.
+            writer.write(get("/long"))
+        await asyncio.sleep(0.3)
+        for _, writer in asked:
+            writer.transport.resume_reading()  # type: ignore[attr-defined] # 〃
+        taken = await asyncio.gather(*(reader.read() for reader, _ in asked), return_exceptions=True)
+        assert sum(isinstance(each, bytes) and len(each) > LONG for each in taken) <= 1
+        assert (await ask(port, get("/healthz"))).endswith(b"ok\n")
+        for _, writer in asked:
             writer.close()
 
     served(story)

@@ -1,19 +1,24 @@
 """A small HTTP server for probes and metrics: h11 reads the requests, asyncio carries them.
 
-Anyone in the cluster may connect. So a connection brings one request and has five seconds for it, and when too many are open the
-oldest gives way: those who connect and say nothing cannot keep the kubelet's probes out. A server for more than this is uvicorn.
+Anyone in the cluster may connect. So a connection brings one request and has five seconds for it, and when too many are open, one
+gives way of those who have said nothing, of the address that has most: however many connect, the kubelet's probes come through. A
+server for more than this is uvicorn.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import h11
 
-from donjon.errors import Unavailable
+from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http.listening import address_of, listen
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 256
+OF_A_SITE = 64  # of these
 MAX_REQUEST = 8 << 10  # bytes of request line and headers
+MAX_UNSENT = 4 << 20  # bytes of answers that are not taken yet, altogether
 SECONDS = 5.0
 
 _STATUS_NOT_ALLOWED, _STATUS_NOT_FOUND, _STATUS_BAD = 405, 404, 400
@@ -38,54 +43,21 @@ class ProbeServer:
         self._routes = routes
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.Task[None], None] = {}  # in the order in which they came
+        self._crowd: Crowd[_Connection] = Crowd(MAX_CONNECTIONS, OF_A_SITE)
+        self._unsent: Budget[_Connection] = Budget(MAX_UNSENT, MAX_UNSENT)
 
     async def start(self) -> None:
         """Listen; raises `Unavailable` DJ052 where the address is taken or not ours."""
-        try:
-            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=MAX_REQUEST)
-        except OSError as error:
-            raise Unavailable("DJ052", f"{self._host}:{self._port}: {error.strerror or error}") from error
+        self._server = await listen(lambda: _Connection(self._crowd, self._unsent, self._answer), self._host, self._port)
 
     async def close(self) -> None:
         """Stop listening, and drop who is still there."""
         if self._server is not None:
             self._server.close()
-        for task in tuple(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            return
-        while len(self._open) >= MAX_CONNECTIONS:
-            oldest = next(iter(self._open))
-            del self._open[oldest]
-            oldest.cancel()
-        self._open[task] = None
-        try:
-            async with asyncio.timeout(SECONDS):
-                await self._serve(reader, writer)
-        except (TimeoutError, OSError, asyncio.CancelledError, h11.ProtocolError):
-            pass
-        finally:
-            self._open.pop(task, None)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
-        try:
-            request = await _request(connection, reader)
-        except h11.RemoteProtocolError:
-            request, answer = None, Answer(status=_STATUS_BAD, body=b"no HTTP request\n")
-        else:
-            if request is None:
-                return
-            answer = self._answer(request)
-        head = request is not None and request.method == b"HEAD"
-        writer.write(_encode(connection, answer, head=head))
-        await writer.drain()
+        self._crowd.close()
+        for each in self._crowd:
+            each.cut_off()
+        await asyncio.sleep(0)
 
     def _answer(self, request: h11.Request) -> Answer:
         if request.method not in {b"GET", b"HEAD"}:
@@ -95,15 +67,61 @@ class ProbeServer:
         return route() if route is not None else Answer(status=_STATUS_NOT_FOUND, body=b"try " + known + b"\n")
 
 
-async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
-    """The request, or `None` when the peer goes before it is whole."""
-    while True:
-        event = connection.next_event()
+class _Connection(asyncio.Protocol):
+    """One of them. There is no task for it, so a request is answered in the turn in which it has come."""
+
+    def __init__(
+        self, crowd: "Crowd[_Connection]", unsent: "Budget[_Connection]", answer: Callable[[h11.Request], Answer]
+    ) -> None:
+        self._crowd, self._unsent, self._answer = crowd, unsent, answer
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.site, self.standing = "", Standing.NEW
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has connected; another gives way where that is one too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._timer = asyncio.get_running_loop().call_later(SECONDS, self.cut_off)
+        self.site = site(address_of(transport))
+        if (chosen := self._crowd.enter(self)) is not None:
+            chosen.cut_off()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        del exc
+        self._crowd.leave(self)
+        self._unsent.drop(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """A part of the request, or all of it."""
+        self._parser.receive_data(data)
+        try:
+            event = self._parser.next_event()
+        except h11.RemoteProtocolError:
+            self._say(Answer(status=_STATUS_BAD, body=b"no HTTP request\n"), head=False)
+            return
         if isinstance(event, h11.Request):
-            return event
-        if event is not h11.NEED_DATA:
-            return None
-        connection.receive_data(await reader.read(MAX_REQUEST))
+            self._say(self._answer(event), head=event.method == b"HEAD")
+        elif event is not h11.NEED_DATA:
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """At once, and without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _say(self, answer: Answer, *, head: bool) -> None:
+        """The answer, which has what is left of the time to be taken."""
+        if self._transport is None:
+            return
+        self.standing = Standing.BUSY
+        self._transport.write(_encode(self._parser, answer, head=head))
+        if (left := self._transport.get_write_buffer_size()) and (chosen := self._unsent.add(self, left)) is not None:
+            chosen.cut_off()
+        self._transport.close()
 
 
 def _encode(connection: h11.Connection, answer: Answer, *, head: bool) -> bytes:

@@ -61,6 +61,7 @@ class Crowd(Generic[P]):
         self._room, self._of_a_site = room, of_a_site
         self._peers: dict[P, None] = {}
         self._sites: Counter[str] = Counter()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -70,12 +71,18 @@ class Crowd(Generic[P]):
 
     def enter(self, peer: P) -> P | None:
         """One more; answers who has to go for it, who is not in the crowd any more."""
+        if self._closed:
+            return peer
         chosen = self._chosen(peer.site)
         if chosen is not None:
             self.leave(chosen)
         self._peers[peer] = None
         self._sites[peer.site] += 1
         return chosen
+
+    def close(self) -> None:
+        """From now on, whoever comes has to go."""
+        self._closed = True
 
     def leave(self, peer: P) -> None:
         """One less; nothing, where it has left already."""

@@ -1,9 +1,9 @@
 """A small HTTPS server for the API server's calls: h11 reads the requests, one connection brings many.
 
 Anyone in the cluster may connect. So whatever a client can do slowly has its time, whatever it can make large has its size, and
-when too much is open the oldest that never asked anything whole gives way: who says nothing, or says it for ever, keeps nobody
-out. At the end it is left to the clients to go: every answer says that it is the last, and only who has not asked for a while is
-cut off.
+when too much is open, one gives way that never asked anything whole, of the address that has most: who says nothing, or says it
+for ever, keeps nobody out. At the end it is left to the clients to go: every answer says that it is the last, and only who has
+not asked for a while is cut off.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from typing import Protocol
 import h11
 
 from donjon.adapters.http import Answer
+from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http.listening import address_of, listen, port_of
 from donjon.adapters.http.tls import Contexts, Secured
-from donjon.errors import Unavailable
 
 MAX_HEAD = 16 << 10  # bytes of request line and headers
 CONTINUE = 100
@@ -29,20 +30,13 @@ class Why(IntEnum):
     TOO_LARGE = 413
 
 
-class Standing(IntEnum):
-    """How much a connection is worth when one must go."""
-
-    NEW = 0  # has asked nothing whole yet
-    IDLE = 1
-    BUSY = 2
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What a client may take."""
 
     body: int  # bytes of one request's
     connections: int = 512
+    of_a_site: int = 256  # of these; the API server's address has as many as there are pods being made at once
     bodies: int = 16 << 20  # bytes of all that are being received
     handshake: float = 5.0  # seconds
     first: float = 10.0  # until the first request begins
@@ -76,7 +70,8 @@ class Application(Protocol):
 class _Peer:
     task: asyncio.Task[None]
     name: str
-    standing: Standing = Standing.NEW
+    site: str
+    standing: Standing = Standing.NEW  # BUSY from the beginning of another request on
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -87,17 +82,14 @@ class HttpsServer:
         self._application, self._contexts, self._bounds = application, contexts, bounds
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
-        self._peers: dict[_Peer, None] = {}  # in the order in which they came
+        self._peers: Crowd[_Peer] = Crowd(bounds.connections, bounds.of_a_site)
+        self._bodies: Budget[_Peer] = Budget(bounds.bodies, bounds.bodies)
         self._leaving = False
 
     async def start(self) -> int:
         """Listen, and say at which port; raises `Unavailable` DJ052 where the address is taken or not ours."""
-        try:
-            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=MAX_HEAD, backlog=512)
-        except OSError as error:
-            raise Unavailable("DJ052", f"{self._host}:{self._port}: {error.strerror or error}") from error
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        self._server = await listen(self._connection, self._host, self._port)
+        return port_of(self._server)
 
     @property
     def connections(self) -> int:
@@ -113,7 +105,7 @@ class HttpsServer:
         self.leave()
         if self._server is not None:
             self._server.close()
-        for peer in tuple(self._peers):
+        for peer in self._peers:
             if peer.standing is Standing.IDLE:
                 peer.task.cancel()
         waiting = [peer.task for peer in self._peers]
@@ -127,11 +119,10 @@ class HttpsServer:
         task = asyncio.current_task()
         if task is None:
             return
-        while len(self._peers) >= self._bounds.connections:
-            self._give_way(tuple(self._peers))
-        address = writer.get_extra_info("peername")
-        peer = _Peer(task=task, name=str(address[0]) if address else "")
-        self._peers[peer] = None
+        name = address_of(writer.transport)
+        peer = _Peer(task=task, name=name, site=site(name))
+        if (chosen := self._peers.enter(peer)) is not None:
+            chosen.task.cancel()
         secured = Secured(reader, writer, self._contexts())
         try:
             async with asyncio.timeout(self._bounds.handshake):
@@ -140,14 +131,12 @@ class HttpsServer:
         except (TimeoutError, OSError, asyncio.CancelledError, h11.ProtocolError):
             pass
         finally:
-            self._peers.pop(peer, None)
+            self._peers.leave(peer)
+            self._bodies.drop(peer)
             secured.close()
 
-    def _give_way(self, among: tuple[_Peer, ...]) -> None:
-        """Drop the least worthy, of equals the oldest."""
-        chosen = min(among, key=lambda peer: peer.standing)
-        self._peers.pop(chosen, None)
-        chosen.task.cancel()
+    def _connection(self) -> asyncio.BaseProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_HEAD), self._accept)
 
     async def _converse(self, peer: _Peer, secured: Secured) -> None:
         """Answer one request after the other."""
@@ -161,6 +150,7 @@ class HttpsServer:
             asked = await self._asked(peer, connection, secured)
             answer = self._answer(asked, peer)
             peer.body = bytearray()
+            self._bodies.drop(peer)
             async with asyncio.timeout(self._bounds.answer):
                 await secured.write(_encoded(connection, answer, last=self._leaving or not isinstance(asked, Request)))
                 if asked is Why.TOO_LARGE:
@@ -210,7 +200,7 @@ class HttpsServer:
                     peer.body += event.data
                     if len(peer.body) > self._bounds.body:
                         return Why.TOO_LARGE
-                    self._keep_within_bounds()
+                    self._keep(peer, len(event.data))
                 case h11.EndOfMessage():
                     return _whole(head, peer) if head is not None else Why.NO_HTTP
                 case h11.ConnectionClosed():
@@ -218,10 +208,11 @@ class HttpsServer:
                 case _:
                     connection.receive_data(await secured.read())
 
-    def _keep_within_bounds(self) -> None:
-        holding = tuple(peer for peer in self._peers if peer.body)
-        if sum(len(peer.body) for peer in holding) > self._bounds.bodies:
-            self._give_way(holding)
+    def _keep(self, peer: _Peer, count: int) -> None:
+        """So many bytes more of its body; where that is too much, one of the address that has most gives way."""
+        if (chosen := self._bodies.add(peer, count)) is not None:
+            self._peers.leave(chosen)
+            chosen.task.cancel()
 
 
 def _length(request: h11.Request) -> int:
