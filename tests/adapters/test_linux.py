@@ -68,7 +68,7 @@ def test_a_tree_with_nothing_in_it_is_a_host_of_which_little_is_known(tmp_path: 
     assert {node.kind for node in readings.devices} == {FileKind.ABSENT}
     assert not readings.cpu_standin
     assert readings.numa_epc.value is None
-    assert readings.containerd_config.value is None
+    assert readings.runtimes == ()
     assert readings.aesm.value is AesmState.ABSENT
     assert readings.kernel_release.value == platform.release(), "the container's own /proc tells the host's kernel"
 
@@ -135,6 +135,25 @@ def test_a_link_is_told_with_its_target_even_where_that_is_no_text(tmp_path: Pat
     target = look_at(tmp_path, "/dev/isgx").target
     assert target == "\ufffd\ufffd"
     assert target.encode()
+
+
+@pytest.mark.parametrize("target", ["sgx/enclave", "/dev/sgx/enclave", "../dev/sgx/enclave", "other"])
+def test_a_link_says_what_it_leads_to_on_the_host(tmp_path: Path, target: str) -> None:
+    """Whose root is elsewhere; mode and owner are those of the device."""
+    root = written(tmp_path / "root", replace(USUAL, driver=DriverKind.DCAP))
+    os.chown(root / "dev/sgx/enclave", 12, 34)
+    (root / "dev/other").symlink_to("/dev/sgx/enclave")
+    (root / "dev/sgx_enclave").symlink_to(target)
+    node = look_at(root, "/dev/sgx_enclave")
+    assert (node.kind, node.behind, node.uid, node.gid, node.is_device) == (FileKind.LINK, FileKind.CHARACTER, 12, 34, True)
+
+
+def test_a_link_to_nothing_or_to_itself_leads_to_no_device(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/isgx").symlink_to("isgx")
+    (tmp_path / "dev/sgx_enclave").symlink_to("nowhere")
+    seen = [look_at(tmp_path, path) for path in ("/dev/isgx", "/dev/sgx_enclave")]
+    assert [(node.behind, node.is_device) for node in seen] == [(FileKind.LINK, False), (FileKind.ABSENT, False)]
 
 
 def test_a_file_on_the_way_means_absent(tmp_path: Path) -> None:
@@ -292,8 +311,10 @@ def test_an_unprivileged_reader_of_closed_folders_gets_unknown_facts_and_no_erro
     short.chmod(0o755)
     code = (
         "import os, sys; from pathlib import Path; from donjon.adapters.linux.host import read_host; "
+        "from donjon.node.facts import derive; "
         f"os.setgid(65534); os.setuid(65534); seen = read_host(Path({str(root)!r})); "
-        "print({node.kind.value for node in seen.devices}, seen.modules.value, seen.containerd_config.value, seen.aesm.value)"
+        "owned = derive(seen).device_ownership.value; "
+        "print({node.kind.value for node in seen.devices}, seen.modules.value, owned, seen.aesm.value)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from tests.node.world import (
     ISGX,
     NO_DEVICES,
     OLD_DCAP,
+    containerd,
     cpuid,
     cpuinfo,
     device,
@@ -198,7 +199,9 @@ def test_unknown_stays_unknown_with_the_reason_it_had() -> None:
         numa_epc=unknown("no sysfs"),
         dev_options=unknown("no mounts"),
         aesm=unknown("no run"),
-        containerd_config=unknown("no etc"),
+        runtimes=(containerd(unknown("no etc")),),
+        kernel_command_line=unknown("no proc"),
+        kernel_build=unknown("no boot"),
     )
     problems = {
         "cpu": silent.cpu.problem,
@@ -237,22 +240,6 @@ def test_a_host_that_could_not_be_read_counts_as_one_with_sgx() -> None:
     assert facts(cpuid=cpuid(sgx=False), devices=IN_TREE).has_sgx
 
 
-@pytest.mark.parametrize(
-    ("config", "owned"),
-    [
-        ("version = 3\n", False),
-        ("  device_ownership_from_security_context = true\n", True),
-        ("device_ownership_from_security_context=true", True),
-        ("device_ownership_from_security_context = false\n", False),
-        ("# device_ownership_from_security_context = true\n", False),
-        ("device_ownership_from_security_context = truely\n", False),
-        ("", False),
-    ],
-)
-def test_device_ownership_is_read_from_containerds_configuration(config: str, *, owned: bool) -> None:
-    assert facts(containerd_config=text(config)).device_ownership.value is owned
-
-
 @pytest.mark.parametrize(("flags", "seen"), [(("sgx", "sgx_lc"), {"sgx", "sgx_lc"}), (("sgxx",), set()), ((), set())])
 def test_flags_are_whole_words(flags: tuple[str, ...], seen: set[str]) -> None:
     known = facts(cpuinfo=cpuinfo(*flags)).cpu_flags.value
@@ -276,6 +263,12 @@ def test_noexec_and_aesm_are_told_as_they_were_read() -> None:
     config=st.text(max_size=200),
 )
 def test_no_text_at_all_makes_a_fact_raise_or_a_number_too_large(sysfs: list[str], release: str, info: str, config: str) -> None:
-    known = facts(numa_epc=numa(*sysfs), kernel_release=text(release), cpuinfo=text(info), containerd_config=text(config))
+    known = facts(
+        numa_epc=numa(*sysfs),
+        kernel_release=text(release),
+        cpuinfo=text(info),
+        runtimes=(containerd(config),),
+        kernel_build=text(config),
+    )
     assert known.epc.value is not None
     assert 0 <= known.epc.value <= 8 * GIB

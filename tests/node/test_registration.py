@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.node.patches import merged, strategically_merged
-from tests.node.world import GIB, NO_DEVICES, cpuid, facts
+from tests.node.world import GIB, cpuid, device, devices, facts
 
 from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, JsonObject, at
@@ -15,6 +15,7 @@ from donjon.kube.names import CONDITION_READY, EPC, LABEL_CAPABLE, LABEL_SGX
 from donjon.node.labels import labels
 from donjon.node.offer import Advertise
 from donjon.node.readiness import Readiness, assess
+from donjon.node.readings import FileKind
 from donjon.node.registration import (
     MAX_MESSAGE,
     NOTHING_TO_DO,
@@ -208,8 +209,8 @@ def test_the_condition_of_a_ready_node_carries_its_warnings() -> None:
 
 
 def test_the_condition_of_a_node_that_is_not_ready_names_every_error_once() -> None:
-    said = condition(assess(facts(devices=NO_DEVICES, cpuid=cpuid(epc=0))))
-    assert (said.state, said.reason) == ("False", "DJ004_DJ006")
+    said = condition(assess(facts(devices=devices(device("/dev/sgx_enclave", FileKind.FILE)))))
+    assert (said.state, said.reason) == ("False", "DJ004_DJ005")
     twice = condition(Readiness(findings=(error("DJ005"), error("DJ005"), error("DJ004"))))
     assert twice.reason == "DJ005_DJ004"
 

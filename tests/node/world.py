@@ -5,7 +5,15 @@ from typing import Any
 
 from donjon.node.devices import PATHS
 from donjon.node.facts import NodeFacts, derive
-from donjon.node.readings import AesmState, DeviceNode, FileKind, HostReadings, Reading
+from donjon.node.readings import (
+    AesmState,
+    ContainerRuntime,
+    DeviceNode,
+    FileKind,
+    HostReadings,
+    Reading,
+    RuntimeConfiguration,
+)
 from donjon.sgx.cpuid import Registers
 
 MIB = 1 << 20
@@ -73,6 +81,23 @@ def text(value: str, source: str = "/somewhere") -> Any:
     return Reading.of(value, source=source)
 
 
+CONTAINERD = "/etc/containerd/config.toml"
+OWNERSHIP = "version = 3\n[plugins.'io.containerd.cri.v1.runtime']\ndevice_ownership_from_security_context = true\n"
+
+
+def containerd(*files: "str | Reading[str]", drop_ins: tuple[str, ...] = ()) -> RuntimeConfiguration:
+    """Its files in their order, the first of them the usual one."""
+    names = (CONTAINERD, *(f"/etc/containerd/{number}.toml" for number in range(1, len(files))))
+    known = tuple(text(file, name) if isinstance(file, str) else file for file, name in zip(files, names, strict=True))
+    beside = tuple(text(file, "/etc/containerd/conf.d/x.toml") for file in drop_ins)
+    return RuntimeConfiguration(runtime=ContainerRuntime.CONTAINERD, files=known, drop_ins=beside)
+
+
+def crio(*files: str) -> RuntimeConfiguration:
+    known = tuple(text(file, f"/etc/crio/crio.conf.d/{number}") for number, file in enumerate(files))
+    return RuntimeConfiguration(runtime=ContainerRuntime.CRIO, files=known)
+
+
 USUAL = HostReadings(
     devices=IN_TREE,
     cpuid=cpuid(),
@@ -83,7 +108,9 @@ USUAL = HostReadings(
     modules=Reading.of({}, source="/sys/module"),
     dev_options=Reading.of(frozenset({"rw", "nosuid"}), source="/proc/mounts"),
     aesm=Reading.of(AesmState.READY, source="/run/aesmd/aesm.socket"),
-    containerd_config=text("version = 3\n", "/etc/containerd/config.toml"),
+    kernel_command_line=text("BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro", "/proc/cmdline"),
+    kernel_build=text("CONFIG_X86=y\nCONFIG_X86_SGX=y\nCONFIG_X86_SGX_KVM=y\n", "/boot/config-6.8.0-1021-azure"),
+    runtimes=(containerd("version = 3\n"),),
 )
 
 

@@ -8,17 +8,19 @@ from typing import TypeVar
 
 from donjon.errors import DonjonError
 from donjon.node.devices import MODULES, PATHS, DriverKind, KnownPath, Role
-from donjon.node.readings import AesmState, DeviceNode, FileKind, HostReadings, Reading
+from donjon.node.readings import AesmState, DeviceNode, HostReadings, Reading
+from donjon.node.runtimes import device_ownership
 from donjon.sgx.cpuid import MAX_PHYSICAL_ADDRESS, EpcSection, SgxCpu
 from donjon.sgx.cpuid import parse as parse_cpuid
 
 T = TypeVar("T")
 U = TypeVar("U")
 
+IN_TREE_KERNEL = (5, 11)  # Linux 5.11 brought the in-tree driver.
 EDMM_KERNEL = (6, 0)  # Linux 6.0 brought SGX_IOC_ENCLAVE_MODIFY_TYPES and its siblings.
 _RELEASE = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _DECIMAL = re.compile(r"[0-9]{1,20}")
-_OWNERSHIP = re.compile(r"^\s*device_ownership_from_security_context\s*=\s*(true|false)\b", re.MULTILINE)
+_BUILT_IN = re.compile(r"^CONFIG_X86_SGX=y$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class NodeFacts:
     cpu_standin: bool
     cpu_flags: Reading[frozenset[str]]
     kernel: Reading[str]
+    kernel_options: Reading[frozenset[str]]  # of its command line
+    kernel_has_sgx: Reading[bool]  # whether it was built with the in-tree driver
     numa_epc: Reading[dict[int, int]]  # NUMA node to bytes, as the kernel manages them
     sections: Reading[tuple[EpcSection, ...]]
     epc: Reading[int]  # bytes
@@ -53,7 +57,23 @@ class NodeFacts:
     def has_sgx(self) -> bool:
         """Whether anything at all speaks of SGX here; a host that only could not be read counts as having it."""
         silent = self.cpu.value is not None and not self.cpu.value.sgx
-        return not silent or any(_is_sgx_device(node) for node in self.devices)
+        return not silent or any(node.is_device for node in self.devices)
+
+    @property
+    def kernel_version(self) -> tuple[int, int] | None:
+        """The first two numbers of the kernel's release, where it has them."""
+        release = _RELEASE.match(self.kernel.value or "")
+        return None if release is None else (int(release[1]), int(release[2]))
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the kernel knows that it runs in a VM."""
+        return "hypervisor" in (self.cpu_flags.value or ())
+
+    @property
+    def virtual_epc(self) -> DeviceNode | None:
+        """The device from which KVM guests get EPC."""
+        return _choose(self.devices, Role.VIRTUAL_EPC)
 
 
 def derive(readings: HostReadings) -> NodeFacts:
@@ -70,13 +90,15 @@ def derive(readings: HostReadings) -> NodeFacts:
         cpu_standin=readings.cpu_standin,
         cpu_flags=_map(readings.cpuinfo, _flags),
         kernel=readings.kernel_release,
+        kernel_options=_map(readings.kernel_command_line, lambda line: frozenset(line.split())),
+        kernel_has_sgx=_map(readings.kernel_build, lambda options: _BUILT_IN.search(options) is not None),
         numa_epc=numa_epc,
         sections=sections,
         epc=_epc(numa_epc, sections),
         edmm=_edmm(cpu, readings.kernel_release),
         dev_noexec=_map(readings.dev_options, lambda options: "noexec" in options),
         aesm=readings.aesm,
-        device_ownership=_map(readings.containerd_config, _device_ownership),
+        device_ownership=device_ownership(readings.runtimes),
     )
 
 
@@ -90,17 +112,13 @@ def _map(reading: Reading[T], meaning: Callable[[T], U]) -> Reading[U]:
         return Reading[U].unknown(str(error), source=reading.source)
 
 
-def _is_sgx_device(node: DeviceNode) -> bool:
-    return node.kind is FileKind.CHARACTER
-
-
 def _known(devices: Iterable[DeviceNode]) -> Iterable[tuple[KnownPath, DeviceNode]]:
     return zip(PATHS, devices, strict=True)
 
 
 def _choose(devices: tuple[DeviceNode, ...], role: Role) -> DeviceNode | None:
-    """The first character device of that role in the order of the table."""
-    return next((node for known, node in _known(devices) if known.role is role and _is_sgx_device(node)), None)
+    """The first device of that role in the order of the table."""
+    return next((node for known, node in _known(devices) if known.role is role and node.is_device), None)
 
 
 def _driver(readings: HostReadings) -> Reading[Driver]:
@@ -110,7 +128,7 @@ def _driver(readings: HostReadings) -> Reading[Driver]:
         if name in modules:
             return Reading.of(Driver(kind=kind, version=modules[name]), source=f"module {name}")
     for known, node in _known(readings.devices):
-        if known.role is Role.ENCLAVE and known.driver is not None and _is_sgx_device(node):
+        if known.role is Role.ENCLAVE and known.driver is not None and node.is_device:
             version = readings.kernel_release.value if known.driver is DriverKind.IN_TREE else ""
             return Reading.of(Driver(kind=known.driver, version=version or ""), source=node.path)
     return Reading[Driver].unknown("no enclave device", source="/dev")
@@ -166,9 +184,3 @@ def _edmm(cpu: Reading[SgxCpu], kernel: Reading[str]) -> Reading[bool]:
     if release is None:
         return Reading[bool].unknown(f"kernel release {kernel.value[:40]!r} has no number", source=source)
     return Reading.of(cpu.value.sgx2 and (int(release[1]), int(release[2])) >= EDMM_KERNEL, source=source)
-
-
-def _device_ownership(config: str) -> bool:
-    """Containerd's `device_ownership_from_security_context`; off where the file does not say it."""
-    said = _OWNERSHIP.search(config)
-    return said is not None and said[1] == "true"

@@ -1,12 +1,14 @@
 """Whether a node can run enclaves: a verdict with every reason at once, and what to do about each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.node.causes import CONSEQUENCES, cause, no_sgx
 from donjon.node.devices import DriverKind
-from donjon.node.facts import NodeFacts
-from donjon.node.readings import AesmState, FileKind
+from donjon.node.facts import EDMM_KERNEL, NodeFacts
+from donjon.node.readings import AesmState, DeviceNode, FileKind
+from donjon.node.runtimes import OPTION
 
 _ANYONE_MAY_USE = 0o006
 _GROUP_MAY_USE = 0o060
@@ -25,50 +27,14 @@ class Readiness:
 
 
 def assess(facts: NodeFacts) -> Readiness:
-    """The verdict: one finding where the node has nothing to do with SGX, otherwise what each check has to say."""
+    """The verdict: one finding where the node has nothing to do with SGX, otherwise the cause first, then what the checks say."""
     if not facts.has_sgx:
-        return Readiness(findings=(_no_sgx(facts),))
-    findings = [finding for check in CHECKS for finding in check(facts)]
+        return Readiness(findings=(no_sgx(facts),))
+    why = cause(facts)
+    checked = [finding for check in CHECKS for finding in check(facts)]
+    findings = checked if why is None else [why, *(each for each in checked if each.code not in CONSEQUENCES)]
     order = list(Severity)
     return Readiness(findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))
-
-
-def _no_sgx(facts: NodeFacts) -> Finding:
-    return Finding(
-        code="DJ001",
-        severity=Severity.ERROR,
-        subject="cpu",
-        found=f"no SGX ({facts.cpu.source}: leaf 7 EBX[2] is 0)",
-        why="this machine cannot run enclaves",
-        do="nothing, if this node is not meant for enclaves; otherwise choose a processor or VM size with SGX and, in a VM, "
-        "have the hypervisor pass it through",
-    )
-
-
-def _firmware(facts: NodeFacts) -> Iterator[Finding]:
-    cpu = facts.cpu.value
-    if cpu is not None and cpu.sgx and not cpu.sgx1:
-        yield Finding(
-            code="DJ002",
-            severity=Severity.ERROR,
-            subject="cpu",
-            found=f"SGX is there but off ({facts.cpu.source}: leaf 12H says no SGX1)",
-            why="no enclave can be made",
-            do="enable SGX (not 'software controlled') in the firmware's setup and power-cycle the machine",
-        )
-
-
-def _launch_control(facts: NodeFacts) -> Iterator[Finding]:
-    cpu = facts.cpu.value
-    if cpu is not None and cpu.sgx1 and not cpu.launch_control:
-        yield Finding(
-            code="DJ003",
-            severity=Severity.WARNING,
-            subject="cpu",
-            found=f"no launch control (SGX_LC, {facts.cpu.source}: leaf 7 ECX[30] is 0)",
-            why="the in-tree and DCAP drivers refuse this processor, and DCAP attestation needs it",
-            do="enable 'Flexible Launch Control' or 'Launch Control: unlocked' in the firmware, where it is offered",
-        )
 
 
 def _cpu_unknown(facts: NodeFacts) -> Iterator[Finding]:
@@ -81,59 +47,6 @@ def _cpu_unknown(facts: NodeFacts) -> Iterator[Finding]:
             why="SGX version, EPC sections and launch control cannot be told",
             do="run donjon doctor on the node itself, on x86-64",
         )
-
-
-def _driver(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.enclave is not None:
-        return
-    for node in facts.devices:
-        if node.kind in {FileKind.FILE, FileKind.BLOCK, FileKind.OTHER, FileKind.UNREADABLE, FileKind.SOCKET} or (
-            node.kind is FileKind.FOLDER and node.path != "/dev/sgx"
-        ):
-            yield Finding(
-                code="DJ005",
-                severity=Severity.ERROR,
-                subject=node.path,
-                found=f"{node.kind}, expected a character device",
-                why="a container cannot be given it",
-                do=f"remove {node.path} and load the SGX driver again; a container started with a bind mount may have made it",
-            )
-    yield Finding(
-        code="DJ004",
-        severity=Severity.ERROR,
-        subject="/dev",
-        found="no enclave device of any driver (/dev/sgx_enclave, /dev/sgx/enclave, /dev/isgx)",
-        why="no SGX driver is loaded, so no enclave can be made",
-        do="use Linux 5.11 or later with CONFIG_X86_SGX=y, or load the DCAP driver; dmesg | grep -i sgx says why the "
-        "kernel declined",
-    )
-
-
-def _links(facts: NodeFacts) -> Iterator[Finding]:
-    for node in facts.devices:
-        if node.kind is FileKind.LINK and facts.enclave is None:
-            yield Finding(
-                code="DJ005",
-                severity=Severity.ERROR,
-                subject=node.path,
-                found=f"a link to {node.target or 'nowhere'}, and no device of a known path behind it",
-                why="Donjon offers devices, not links",
-                do="load the SGX driver, so that its own device appears",
-            )
-
-
-def _epc(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.epc.value:
-        return
-    found = f"unknown ({facts.epc.problem})" if facts.epc.value is None else f"0 bytes ({facts.epc.source})"
-    yield Finding(
-        code="DJ006",
-        severity=Severity.ERROR,
-        subject="epc",
-        found=found,
-        why="there is no enclave memory to offer",
-        do="reserve EPC (PRMRR) in the firmware's setup, or give the VM EPC in the hypervisor; then look again",
-    )
 
 
 def _epc_differs(facts: NodeFacts) -> Iterator[Finding]:
@@ -182,39 +95,6 @@ def _provision(facts: NodeFacts) -> Iterator[Finding]:
         )
 
 
-def _legacy_driver(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.driver.value is not None and facts.driver.value.kind is DriverKind.ISGX:
-        yield Finding(
-            code="DJ013",
-            severity=Severity.WARNING,
-            subject="driver",
-            found="the legacy driver isgx",
-            why="it knows EPID only: no DCAP quotes, and Intel has ended EPID",
-            do="move to Linux 5.11 or later, whose own driver serves DCAP",
-        )
-
-
-def _non_root(facts: NodeFacts) -> Iterator[Finding]:
-    node, ownership = facts.enclave, facts.device_ownership
-    if node is None or node.mode & _ANYONE_MAY_USE == _ANYONE_MAY_USE or ownership.value:
-        return
-    group = (
-        f"or give the pod securityContext.supplementalGroups: [{node.gid}]"
-        if node.mode & _GROUP_MAY_USE == _GROUP_MAY_USE and node.gid != 0
-        else "or let udev give the device a group (systemd's rule: GROUP sgx, MODE 0660) and the pod that supplemental group"
-    )
-    unseen = f"whether they can depends on the runtime's configuration, which was not seen ({ownership.problem})"
-    yield Finding(
-        code="DJ009",
-        severity=Severity.INFO if ownership.value is None else Severity.WARNING,
-        subject=node.path,
-        found=f"mode {node.mode:04o}, owner {node.uid}, group {node.gid}",
-        why=unseen if ownership.value is None else "containers that do not run as root cannot open it",
-        do="for containers that do not run as root: set device_ownership_from_security_context = true in the configuration of "
-        f"containerd or CRI-O, {group}",
-    )
-
-
 def _noexec(facts: NodeFacts) -> Iterator[Finding]:
     if facts.dev_noexec.value:
         yield Finding(
@@ -243,20 +123,6 @@ def _aesm(facts: NodeFacts) -> Iterator[Finding]:
     )
 
 
-def _edmm(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.edmm.value is False:
-        cpu = facts.cpu.value
-        lack = "the processor has SGX1 only" if cpu is not None and not cpu.sgx2 else f"kernel {facts.kernel.value}"
-        yield Finding(
-            code="DJ012",
-            severity=Severity.INFO,
-            subject="edmm",
-            found=f"not available: {lack}",
-            why="enclaves commit all their memory at start and cannot grow",
-            do="for EDMM use a processor with SGX2 and Linux 6.0 or later",
-        )
-
-
 def _standin(facts: NodeFacts) -> Iterator[Finding]:
     if facts.cpu_standin:
         yield Finding(
@@ -277,20 +143,134 @@ def _disagreement(facts: NodeFacts) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject="kernel",
             found=f"the processor has SGX, the kernel does not show the flag sgx ({facts.cpu_flags.source})",
-            why="the kernel turned SGX off for itself: the in-tree driver is not there",
-            do="see dmesg | grep -i sgx; expected with an out-of-tree driver on kernels before 5.11, otherwise enable SGX and "
-            "launch control in the firmware",
+            why="the kernel does not use SGX itself: another driver made the device",
+            do="nothing with an out-of-tree driver; otherwise dmesg | grep -i sgx says why",
         )
+
+
+def _launch_control(facts: NodeFacts) -> Iterator[Finding]:
+    cpu = facts.cpu.value
+    if cpu is not None and cpu.sgx1 and not cpu.launch_control:
+        yield Finding(
+            code="DJ003",
+            severity=Severity.WARNING,
+            subject="cpu",
+            found=f"no launch control (SGX_LC, {facts.cpu.source}: leaf 7 ECX[30] is 0)",
+            why="enclaves run by the driver that is loaded; the in-tree and DCAP drivers, and DCAP attestation, need it",
+            do="nothing, if you need no DCAP attestation; otherwise use a processor with Flexible Launch Control",
+        )
+
+
+def _obstacles(facts: NodeFacts) -> Iterator[Finding]:
+    """What stands at a device's path and is none, where no path has a device."""
+    if facts.enclave is not None:
+        return
+    for node in facts.devices:
+        if node.is_device or node.kind is FileKind.ABSENT or (node.kind is FileKind.FOLDER and node.path == "/dev/sgx"):
+            continue
+        leads = f" to {node.target or 'nowhere'}, which is {_with_article(node.behind)}" if node.kind is FileKind.LINK else ""
+        yield Finding(
+            code="DJ005",
+            severity=Severity.ERROR,
+            subject=node.path,
+            found=f"{_with_article(node.kind)}{leads}, expected a character device",
+            why="a container cannot be given it",
+            do=f"remove {node.path}, so that the driver can make its own; a container started with a bind mount may have made it",
+        )
+
+
+def _with_article(kind: FileKind) -> str:
+    return kind if kind in {FileKind.ABSENT, FileKind.UNREADABLE, FileKind.OTHER} else f"a {kind}"
+
+
+def _epc(facts: NodeFacts) -> Iterator[Finding]:
+    if facts.epc.value:
+        return
+    found = f"unknown ({facts.epc.problem})" if facts.epc.value is None else f"0 bytes ({facts.epc.source})"
+    mend = "give the VM EPC in the hypervisor" if facts.virtual else "reserve EPC (PRMRR) in the firmware's setup"
+    yield Finding(
+        code="DJ006",
+        severity=Severity.ERROR,
+        subject="epc",
+        found=found,
+        why="there is no enclave memory to offer",
+        do=f"{mend}; then look again",
+    )
+
+
+def _legacy_driver(facts: NodeFacts) -> Iterator[Finding]:
+    if facts.driver.value is None or facts.driver.value.kind is not DriverKind.ISGX:
+        return
+    cpu = facts.cpu.value
+    flexible = cpu is None or cpu.launch_control
+    yield Finding(
+        code="DJ013",
+        severity=Severity.WARNING,
+        subject="driver",
+        found="the legacy driver isgx",
+        why="it knows EPID only: no DCAP quotes, and Intel has ended EPID",
+        do="move to Linux 5.11 or later, whose own driver serves DCAP"
+        if flexible
+        else "move to a processor with launch control and Linux 5.11 or later; this processor has no other driver",
+    )
+
+
+def _non_root(facts: NodeFacts) -> Iterator[Finding]:
+    """Both devices: a pod that asks for both needs both groups."""
+    closed = [node for node in (facts.enclave, facts.provision) if node is not None and not _is_open(node)]
+    ownership = facts.device_ownership
+    if not closed or ownership.value:
+        return
+    unseen = f"whether they can depends on the runtime's configuration, which was not seen ({ownership.problem})"
+    apart = "" if facts.enclave in closed else "; those that do not ask for the provisioning device are not concerned"
+    yield Finding(
+        code="DJ009",
+        severity=Severity.INFO if ownership.value is None or apart else Severity.WARNING,
+        subject=", ".join(node.path for node in closed),
+        found="; ".join(f"{node.path}: mode {node.mode:04o}, owner {node.uid}, group {node.gid}" for node in closed),
+        why=(unseen if ownership.value is None else "containers that do not run as root cannot open it") + apart,
+        do=f"for containers that do not run as root: set {OPTION} = true in the configuration of containerd or CRI-O, "
+        f"{_groups(closed)}",
+    )
+
+
+def _is_open(node: DeviceNode) -> bool:
+    return node.mode & _ANYONE_MAY_USE == _ANYONE_MAY_USE
+
+
+def _groups(closed: Sequence[DeviceNode]) -> str:
+    """What groups can do for these devices."""
+    by_group = [node for node in closed if node.mode & _GROUP_MAY_USE == _GROUP_MAY_USE and node.gid != 0]
+    groups = ", ".join(str(gid) for gid in dict.fromkeys(node.gid for node in by_group))
+    others = ", ".join(node.path for node in closed if node not in by_group)
+    pod = f"or give the pod securityContext.supplementalGroups: [{groups}]"
+    udev = f"or let udev give {others} a group (systemd's rule: GROUP sgx, MODE 0660) and the pod that supplemental group"
+    return "; ".join([pod] * bool(by_group) + [udev] * bool(others))
+
+
+def _edmm(facts: NodeFacts) -> Iterator[Finding]:
+    if facts.edmm.value is not False:
+        return
+    cpu, release = facts.cpu.value, facts.kernel_version
+    lacks = [("the processor has SGX1 only", "a processor with SGX2")] if cpu is not None and not cpu.sgx2 else []
+    if release is not None and release < EDMM_KERNEL:
+        lacks.append((f"kernel {facts.kernel.value}", "Linux 6.0 or later"))
+    yield Finding(
+        code="DJ012",
+        severity=Severity.INFO,
+        subject="edmm",
+        found=f"not available: {', '.join(lack for lack, _ in lacks)}",
+        why="enclaves commit all their memory at start and cannot grow",
+        do=f"for EDMM use {' and '.join(mend for _, mend in lacks)}",
+    )
 
 
 Check = Callable[[NodeFacts], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    _firmware,
     _launch_control,
     _cpu_unknown,
-    _driver,
-    _links,
+    _obstacles,
     _epc,
     _epc_differs,
     _epc_half_known,

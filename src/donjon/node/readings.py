@@ -54,6 +54,12 @@ class DeviceNode:
     gid: int = 0
     mode: int = 0
     target: str = ""  # of a link, as it is written there
+    behind: FileKind = FileKind.ABSENT  # what a link leads to on the host; owner, group and mode are then of that
+
+    @property
+    def is_device(self) -> bool:
+        """Whether a container can be given it: a character device, or a link that leads to one."""
+        return FileKind.CHARACTER in {self.kind, self.behind}
 
 
 class AesmState(StrEnum):
@@ -65,6 +71,23 @@ class AesmState(StrEnum):
     READY = "answers"
 
 
+class ContainerRuntime(StrEnum):
+    """Who starts the containers of a node."""
+
+    CONTAINERD = "containerd"
+    CRIO = "CRI-O"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfiguration:
+    """The files of one configuration in the order in which the runtime takes them; `problem` where not all could be followed."""
+
+    runtime: ContainerRuntime
+    files: tuple[Reading[str], ...]
+    drop_ins: tuple[Reading[str], ...] = ()  # not imported by any file, but read by newer versions all the same
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReadings:
     """All that the node agent and `donjon doctor` read of a host, each with its place."""
@@ -74,8 +97,10 @@ class HostReadings:
     cpu_standin: bool  # the CPUID values came from a file that stands in for the processor
     cpuinfo: Reading[str]  # /proc/cpuinfo up to the end of its first processor
     kernel_release: Reading[str]
+    kernel_command_line: Reading[str]  # /proc/cmdline
+    kernel_build: Reading[str]  # the configuration that it was built with
     numa_epc: Reading[Mapping[int, Reading[str]]]  # NUMA node to the text of its sgx_total_bytes
     modules: Reading[Mapping[str, str]]  # out-of-tree driver modules that are loaded, to their version ("" where none is told)
     dev_options: Reading[frozenset[str]]  # mount options of /dev
     aesm: Reading[AesmState]
-    containerd_config: Reading[str]
+    runtimes: tuple[RuntimeConfiguration, ...]

@@ -38,13 +38,17 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     kernel_flags: Json = None if flags.value is None else [flag for flag in ("sgx", "sgx_lc") if flag in flags.value]
     yield _line("kernel: cpu flags", flags, kernel_flags, "none of sgx, sgx_lc" if not kernel_flags else "")
     yield _line("kernel: release", facts.kernel, facts.kernel.value)
+    sgx_option = facts.kernel_has_sgx
+    yield _line("kernel: built with SGX", sgx_option, sgx_option.value)
+    options = facts.kernel_options
+    yield _line("kernel: nosgx on its command line", options, None if options.value is None else "nosgx" in options.value)
     yield _line("edmm", facts.edmm, facts.edmm.value)
     driver = facts.driver
     yield _line("driver", driver, None if driver.value is None else f"{driver.value.kind} {driver.value.version}".strip())
     for node in facts.devices:
         if node.kind is not FileKind.ABSENT:
             owner = f"{node.kind}, owner {node.uid}, group {node.gid}, mode {node.mode:04o}"
-            link = f" to {node.target}" if node.target else ""
+            link = f" to {node.target} ({node.behind})" if node.target else ""
             yield FactLine(name=f"device {node.path}", value=owner + link, shown=owner + link, source=node.path)
     yield _line("epc", facts.epc, facts.epc.value, _bytes(facts.epc.value))
     yield _line(
@@ -54,7 +58,7 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     yield _line("epc sections", sections, None if sections.value is None else [_section(each) for each in sections.value])
     yield _line("/dev mounted noexec", facts.dev_noexec, facts.dev_noexec.value)
     yield _line("aesm", facts.aesm, None if facts.aesm.value is None else str(facts.aesm.value))
-    yield _line("containerd: device ownership", facts.device_ownership, facts.device_ownership.value)
+    yield _line("container runtime: device ownership", facts.device_ownership, facts.device_ownership.value)
 
 
 def _line(name: str, reading: Reading[T], value: Json, shown: str = "") -> FactLine:

@@ -11,6 +11,7 @@ from donjon.node.readings import DeviceNode, FileKind, Reading
 T = TypeVar("T")
 
 MAX_FILE = 1 << 20
+_MAX_LINKS = 40  # as Linux follows (path_resolution(7))
 
 _KINDS: tuple[tuple[Callable[[int], bool], FileKind], ...] = (
     (stat.S_ISCHR, FileKind.CHARACTER),
@@ -49,18 +50,45 @@ def stands(path: Path) -> bool:
 
 
 def look_at(root: Path, path: str) -> DeviceNode:
-    """What stands at a path of the host, links not followed."""
-    full = root / path.lstrip("/")
-    try:
-        status = full.lstat()
-        kind = next((kind for test, kind in _KINDS if test(status.st_mode)), FileKind.OTHER)
-        target = os.fsencode(full.readlink()).decode("utf-8", errors="replace") if kind is FileKind.LINK else ""
-    except (FileNotFoundError, NotADirectoryError):
-        return DeviceNode(path=path, kind=FileKind.ABSENT)
-    except OSError:
-        return DeviceNode(path=path, kind=FileKind.UNREADABLE)
+    """What stands at a path of the host, and, where that is a link, what it leads to."""
+    kind, status = _status(full := root / path.lstrip("/"))
+    if status is None:
+        return DeviceNode(path=path, kind=kind)
+    behind, target = FileKind.ABSENT, ""
+    if kind is FileKind.LINK:
+        try:
+            target = os.fsencode(full.readlink()).decode("utf-8", errors="replace")
+            behind, status = _end(root, full, status)
+        except OSError:
+            return DeviceNode(path=path, kind=FileKind.UNREADABLE)
     mode = stat.S_IMODE(status.st_mode)
-    return DeviceNode(path=path, kind=kind, uid=status.st_uid, gid=status.st_gid, mode=mode, target=target)
+    return DeviceNode(path=path, kind=kind, uid=status.st_uid, gid=status.st_gid, mode=mode, target=target, behind=behind)
+
+
+def _status(path: Path) -> tuple[FileKind, os.stat_result | None]:
+    """What stands there, links not followed."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return FileKind.ABSENT, None
+    except OSError:
+        return FileKind.UNREADABLE, None
+    return next((kind for test, kind in _KINDS if test(status.st_mode)), FileKind.OTHER), status
+
+
+def _end(root: Path, link: Path, status: os.stat_result) -> tuple[FileKind, os.stat_result]:
+    """What a link leads to on the host, whose root may be mounted elsewhere; a loop leads to a link."""
+    kind, last = FileKind.LINK, status
+    for _ in range(_MAX_LINKS):
+        target = link.readlink()
+        link = root / str(target).lstrip("/") if target.is_absolute() else link.parent / target
+        kind, found = _status(link)
+        if found is None:
+            return kind, last
+        last = found
+        if kind is not FileKind.LINK:
+            break
+    return kind, last
 
 
 def _without_waiting(path: str, flags: int) -> int:

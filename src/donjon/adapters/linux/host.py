@@ -10,6 +10,7 @@ from pathlib import Path
 
 from donjon.adapters.linux.cpuid import read_cpuid
 from donjon.adapters.linux.files import first_known, look_at, read_text, stands
+from donjon.adapters.linux.runtimes import read_runtimes
 from donjon.node.devices import MODULES, PATHS
 from donjon.node.readings import AesmState, DeviceNode, HostReadings, Reading
 
@@ -34,12 +35,14 @@ def read_host(root: Path) -> HostReadings:
         cpuid=cpuid,
         cpu_standin=standin,
         cpuinfo=_first_processor(_proc(root, "cpuinfo")),
-        kernel_release=_stripped(_proc(root, "sys/kernel/osrelease")),
+        kernel_release=(release := _stripped(_proc(root, "sys/kernel/osrelease"))),
+        kernel_command_line=_proc(root, "cmdline"),
+        kernel_build=_kernel_build(root, release.value or ""),
         numa_epc=_numa_epc(root / "sys/devices/system/node"),
         modules=_modules(root / "sys/module"),
         dev_options=_dev_options(root),
         aesm=_aesm(root / "run/aesmd/aesm.socket"),
-        containerd_config=read_text(root / "etc/containerd/config.toml"),
+        runtimes=read_runtimes(root),
     )
 
 
@@ -57,6 +60,17 @@ def _first_processor(cpuinfo: Reading[str]) -> Reading[str]:
 
 def _stripped(text: Reading[str]) -> Reading[str]:
     return text if text.value is None else Reading.of(text.value.strip(), source=text.source)
+
+
+def _kernel_build(root: Path, release: str) -> Reading[str]:
+    """Where distributions keep the configuration of the kernel that runs; a release is one part of a path."""
+    if not release or "/" in release:
+        return Reading[str].unknown("the release of the kernel is unknown", source=str(root / "boot"))
+    return first_known(
+        partial(read_text, root / "boot" / f"config-{release}"),
+        partial(read_text, root / "usr/lib/modules" / release / "config"),
+        partial(read_text, root / "lib/modules" / release / "config"),
+    )
 
 
 def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
