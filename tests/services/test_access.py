@@ -97,6 +97,7 @@ def test_sources_are_read(tmp_path: Path) -> None:
     assert trusted.authorities == SERVING.authority.pem.decode()
 
 
+TAKEN = ("cn", "dns", "uri", "email", "CN", "system", "kubernetes", "certificate", "oidc", "open", "anybody", "anonymous")
 CALLER = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
 CORP = '[oidc.corp]\nissuer = "https://login.example"\naudience = "x"\n'
 OF_CORP = CORP + '[[callers]]\noidc = "corp"\nsubject = "s"\ninstances = ["*"]\nroles = ["policy"]\n'
@@ -114,6 +115,10 @@ OF_CORP = CORP + '[[callers]]\noidc = "corp"\nsubject = "s"\ninstances = ["*"]\n
         (CORP + 'jwks = "x"\n', "oidc.corp.jwks: no such setting"),
         (CORP + 'authorities = "/nowhere"\n', "oidc.corp.authorities: /nowhere: expected a file"),
         (CORP + CORP.replace("corp", "again"), "oidc.again: another table has the same issuer"),
+        *((CORP.replace("corp", name), f"oidc.{name}: expected another name") for name in TAKEN),
+        (CORP.replace("corp", '"cn:x"'), "oidc.cn:x: expected another name"),
+        (CORP.replace("corp", '"a b"'), "oidc.a b: expected another name"),
+        (CORP.replace("corp", "x" * 64), "x: expected another name, of at most 63 letters"),
         ("[kubernetes]\n", "kubernetes: expected a table with the audience"),
         ('[kubernetes]\naudience = "x"\ntoken = "y"\n', "kubernetes: expected"),
         ("callers = 1\n", "callers: expected at most 1000 tables"),

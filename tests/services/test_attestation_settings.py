@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.adapters.https import SERVING
+from tests.services import attesting
 from tests.services.attesting import instance
 
+from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
@@ -193,3 +195,44 @@ def test_faults_of_callers_are_told_with_all_others(tmp_path: Path) -> None:
         "caller in the file: no such table",
     ):
         assert words in told.value.message
+
+
+def test_audit_keys_that_are_an_instances_keys_are_a_fault(tmp_path: Path) -> None:
+    found = chosen_with(tmp_path, audit=str(tmp_path / "keys" / "a"))
+    assert found is not None
+    assert (found.code, "audit-keys: the keys of an instance" in found.message) == ("DJ500", True)
+
+
+@pytest.mark.parametrize("where", ["a copy", "a link", "among others"])
+def test_a_key_with_two_owners_keeps_the_service_from_starting(tmp_path: Path, where: str) -> None:
+    other = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    one = attesting.keys(tmp_path, "a", f"{attesting.REAL_HOST}/a", Algorithm.RS256) / "one.pem"
+    if where == "a link":
+        (other / "one.pem").unlink()
+        (other / "one.pem").symlink_to(one)
+    else:
+        (other / ("one.pem" if where == "a copy" else "two.pem")).write_bytes(one.read_bytes())
+    found = chosen_with(tmp_path, audit=str(other))
+    assert found is not None
+    assert (found.code, found.message) == ("DJ624", "audit-keys: a key is that of instance a, too; expected keys of its own")
+
+
+def test_two_instances_with_one_key_keep_the_service_from_starting(tmp_path: Path) -> None:
+    instance(tmp_path, "b")
+    place = attesting.keys(tmp_path, "b", f"{attesting.REAL_HOST}/b", Algorithm.RS256) / "one.pem"
+    place.write_bytes((attesting.keys(tmp_path, "a", f"{attesting.REAL_HOST}/a", Algorithm.RS256) / "one.pem").read_bytes())
+    tables = f'[instances.b]\nissuer = "{attesting.REAL_HOST}/b"\nkeys = "{place.parent}"\n'
+    found = chosen_with(tmp_path, tables)
+    assert found is not None
+    assert (found.code, found.message) == ("DJ624", "instance b: a key is that of instance a, too; expected keys of its own")
+
+
+def test_keys_of_their_own_are_good(tmp_path: Path) -> None:
+    assert chosen_with(tmp_path, audit=str(attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256))) is None
+
+
+def chosen_with(folder: Path, tables: str = "", audit: str = "") -> DonjonError | None:
+    """How `--check` ends with an instance, other tables, and these audit keys."""
+    (folder / "config.toml").write_text(instance(folder, "a") + tables)
+    said = ("--unsafe-http=true", "--database", f"sqlite:///{folder}/x.db", "--config", str(folder / "config.toml"))
+    return check(*said, *(("--audit-keys", audit) if audit else ()))

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from donjon.adapters import files
 from donjon.adapters.http.tls import Clients, context
 from donjon.errors import DonjonError, Unavailable
+
+MAX_FILE = 1 << 20  # bytes
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -51,7 +54,7 @@ class FolderContexts:
 
     def _made(self) -> ssl.SSLContext:
         try:
-            certificate, key, *authorities = (path.read_bytes() for path in self._paths)
+            certificate, key, *authorities = (files.read(path, MAX_FILE) for path in self._paths)
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
         if self._clients is None:

@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from donjon.adapters import files
 from donjon.adapters.keys import rings, signing
 from donjon.attestation.ring import Dated, Order
 from donjon.errors import Unavailable
@@ -89,5 +90,4 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(signing.MAX_PEM + 1)
+    return files.read(path, signing.MAX_PEM + 1)

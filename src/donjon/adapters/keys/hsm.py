@@ -18,6 +18,7 @@ from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, ObjectClass, 
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
+from donjon.adapters import files
 from donjon.adapters.keys import absent, rings, signing
 from donjon.adapters.keys.absent import AbsentEc, AbsentRsa
 from donjon.adapters.keys.places import TokenPlace
@@ -28,6 +29,7 @@ from donjon.errors import Misconfigured, Unavailable
 T = TypeVar("T")
 
 _ID = 8  # bytes
+_MAX_PIN = 4096  # bytes
 _PRIVATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 
 
@@ -85,7 +87,7 @@ class HsmStore:
 
     def _open(self) -> pkcs11.Session:
         try:
-            pin = self._place.pin.read_text(encoding="utf-8").strip()
+            pin = files.read(self._place.pin, _MAX_PIN).decode("utf-8").strip()
             token = pkcs11.lib(str(self._place.module)).get_token(token_label=self._place.token)
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable("DJ542", f"signing keys: {self._place.pin}: {error}") from error

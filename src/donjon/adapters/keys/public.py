@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from donjon.adapters import files
 from donjon.adapters.keys.folder import SUFFIX
 from donjon.adapters.keys.signing import MAX_PEM
 from donjon.attestation.token import Signer
@@ -41,5 +42,4 @@ def certificate(signer: Signer) -> SignerCertificate:
 def _texts(path: Path) -> Iterator[bytes]:
     found = sorted(path.glob(f"*{SUFFIX}"))[:MAX_FILES] if path.is_dir() else [path]
     for each in found:
-        with each.open("rb") as file:
-            yield file.read(MAX_PEM)
+        yield files.read(each, MAX_PEM)

@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime
 
+from donjon.adapters import files
+from donjon.adapters.http.folder import MAX_FILE
 from donjon.adapters.http.tls import context
 from donjon.adapters.keys import fresh
 from donjon.adapters.kubeapi.client import KubeApi, Refused
@@ -157,7 +159,7 @@ class FilesLoop:
     def look(self) -> None:
         """Present what is there; raises `Malformed` DJ146 for files that do not fit, `Unavailable` where they are missing."""
         try:
-            certificate, key = ((self._settings.folder / name).read_bytes() for name in ("tls.crt", "tls.key"))
+            certificate, key = (files.read(self._settings.folder / name, MAX_FILE) for name in ("tls.crt", "tls.key"))
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
         self._presented.present(certificate, key, ends_of(certificate))

@@ -1,10 +1,12 @@
 """Who may do what, as the settings' file says: in `[oidc.NAME]`, `[kubernetes]`, `[[callers]]`, and `open` of an instance."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from donjon.adapters import files
 from donjon.adapters.oidc.issuers import Trusted
 from donjon.pki.clients import KINDS
 from donjon.services.attestation.callers import OPEN, Access, Bound, Role
@@ -14,6 +16,12 @@ TABLES = frozenset({"oidc", "kubernetes", "callers"})
 EVERY = "*"  # all instances
 MAX_CALLERS, MAX_ISSUERS = 1_000, 32
 MAX_FILE = 256 << 10  # bytes of authorities
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
+_TAKEN = frozenset({*KINDS, OIDC, KUBERNETES, CERTIFICATE, "system", "open", "anybody", "anonymous"})
+"""What names of other callers begin with, or how they are told: nobody known by a token is to be told by such a name."""
+
+_EXPECTED = f"expected another name, of at most 63 letters, digits, _, . and -, and none of {', '.join(sorted(_TAKEN))}"
 
 _ISSUER = frozenset({"issuer", "audience", "authorities"})
 _CALLER = frozenset({"oidc", "subject", "claims", "service-account", "certificate", "instances", "roles"})
@@ -61,6 +69,7 @@ def _issuers(said: object, faults: list[str]) -> dict[str, Trusted]:
         faults.append(f"oidc: expected at most {MAX_ISSUERS} tables [oidc.NAME]")
         return {}
     found = {name: _issuer(table, f"oidc.{name}", faults) for name, table in said.items()}
+    faults += [f"oidc.{name}: {_EXPECTED}" for name in said if not _NAME.fullmatch(name) or name.lower() in _TAKEN]
     names = [each.issuer for each in found.values()]
     faults += [f"oidc.{name}: another table has the same issuer" for name, each in found.items() if names.count(each.issuer) > 1]
     return found
@@ -172,7 +181,7 @@ def _check_keys(table: Mapping[str, object], known: frozenset[str], where: str, 
 
 def _file(path: str, where: str, faults: list[str]) -> str:
     try:
-        return Path(path).read_bytes()[:MAX_FILE].decode("ascii")
+        return files.read(Path(path), MAX_FILE).decode("ascii")
     except (OSError, ValueError) as error:
         faults.append(f"{where}: {path}: expected a file with certificates in PEM: {error}")
         return ""

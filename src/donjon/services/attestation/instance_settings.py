@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.attestation.acceptance import Acceptance
@@ -139,7 +140,7 @@ def _certificates(said: object, where: str, faults: list[str]) -> tuple[SignerCe
     found = []
     for file in said:
         try:
-            found.append(signers.parse(pem.parse(Path(str(file)).read_bytes()[:MAX_FILE], 1)[0]))
+            found.append(signers.parse(pem.parse(files.read(Path(str(file)), MAX_FILE), 1)[0]))
         except (OSError, ValueError, DonjonError) as error:
             faults.append(f"{where}.certificates: {file}: expected a file with one certificate in PEM: {error}")
     return tuple(found)

@@ -16,7 +16,7 @@ from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
 from donjon.adapters.oidc.issuers import Issuer
-from donjon.errors import DonjonError
+from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.callers import Callers
 from donjon.services.attestation.proofs import Proofs
 from donjon.services.attestation.rates import Rate, Rates
@@ -31,9 +31,13 @@ class Openings:
     def __init__(self, stack: AsyncExitStack, now: Callable[[], datetime]) -> None:
         self._stack, self._now = stack, now
         self._api: KubeApi | None = None
+        self._owners: dict[str, str] = {}  # of keys, by their names
 
     async def rings(self, settings: AttestationSettings) -> dict[str, Ring]:
-        """The keys of each instance by its name; raises what `rings.opened` and `stores.store` raise."""
+        """The keys of each instance by its name.
+
+        Raises what `rings.opened` and `stores.store` raise, and `Misconfigured` DJ624 where two have the same key.
+        """
         return {each.name: await self._ring(each.keys, each.name) for each in settings.instances}
 
     async def audit(self, settings: AttestationSettings) -> Ring | None:
@@ -52,7 +56,15 @@ class Openings:
 
     async def _ring(self, place: Place, instance: str | None) -> Ring:
         tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)
-        return await rings.opened(stores.store(place, self._secret), self._now, tell)
+        ring = await rings.opened(stores.store(place, self._secret), self._now, tell)
+        self._check_owner(ring, "audit-keys" if instance is None else f"instance {instance}")
+        return ring
+
+    def _check_owner(self, ring: Ring, owner: str) -> None:
+        """Whoever may use the key of one could speak for the other."""
+        for each in ring.all():
+            if (other := self._owners.setdefault(each.kid, owner)) != owner:
+                raise Misconfigured("DJ624", f"{owner}: a key is that of {other}, too; expected keys of its own")
 
     def _secret(self, place: SecretPlace) -> ApiSecret:
         return ApiSecret(self._server(), place.path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.errors import DonjonError, Misconfigured
@@ -104,7 +105,7 @@ def _anchor(text: str) -> Anchor:
     if not text:
         return intel.INTEL
     try:
-        return intel.anchor(Path(text).read_bytes()[:MAX_FILE])
+        return intel.anchor(files.read(Path(text), MAX_FILE))
     except (OSError, DonjonError) as error:
         raise ValueError(f"a root certificate in PEM or DER: {error}") from error
 
@@ -200,6 +201,8 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     faults += _of_clients(values)
     simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
     values["instances"] = instances = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
+    if values.get("audit-keys") in {each.keys for each in instances}:
+        faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
     values["access"] = told = _access(tables, instances, faults)
     if values.get("client-ca", ...) is None and any(each.how == CERTIFICATE for each in told.access.bound):
         faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")

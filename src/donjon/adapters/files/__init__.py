@@ -1,0 +1,34 @@
+"""Files that settings name, and those of folders that they name: regular ones, up to a bound, and nothing that waits for ever.
+
+A folder of keys or certificates is often written by others. A pipe in it, opened as a file, waits for a writer who never comes; a
+device may never end, or do something because somebody looks at it. What they name may be a link, as in a mounted Secret.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def read(path: Path, bound: int) -> bytes:
+    """The first bytes of the file, as many as the bound; raises `OSError` with its name, also for what is no regular file."""
+    _check(path, path.stat().st_mode)  # Before it is opened, for that alone may do something.
+    descriptor = os.open(path, _FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        _check(path, os.fstat(descriptor).st_mode)  # It may be another one since.
+        return file.read(bound)
+
+
+def _check(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"{kind}, expected a regular file", str(path))
