@@ -16,8 +16,11 @@ from donjon.admission.rules import (
     AGENT_RULE,
     BEYOND_NODES,
     BOUNDING,
+    CLEANUP_RULE,
     CORE_RULE,
+    DEVICE_CLASS_RULE,
     ELSEWHERE,
+    EVENT_RULE,
     GIVEN_TO_ALL,
     IN_A_SANDBOX,
     MISNAMED,
@@ -76,10 +79,15 @@ def codes(checked: JsonObject) -> list[str]:
     return [str(finding["code"]) for finding in findings if isinstance(finding, dict)]
 
 
-def test_every_admission_code_has_an_example_but_the_node_agents() -> None:
+def test_every_admission_code_has_an_example_but_those_about_our_accounts_and_device_classes() -> None:
     pages = [entry.name.removesuffix(".md") for entry in (files("donjon.findings") / "pages").iterdir()]
     assert [code for code in sorted(pages) if "**Example.**" in page(code)] == sorted((*OF_PODS, *OF_OTHERS))
-    assert {code for code in pages if "DJ100" <= code < "DJ130"} - set(OF_PODS) == {AGENT_RULE}
+    assert {code for code in pages if "DJ100" <= code < "DJ130"} - set(OF_PODS) == {
+        AGENT_RULE,
+        CLEANUP_RULE,
+        EVENT_RULE,
+        DEVICE_CLASS_RULE,
+    }
 
 
 @pytest.mark.parametrize("code", [code for code in OF_PODS if code != UNWIRED])

@@ -11,21 +11,29 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from donjon.admission import cel
-from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
+from donjon.admission.policies import (
+    DEFAULT_ACCOUNT,
+    DEFAULT_CLEANUP,
+    DEFAULT_PREFIX,
+    for_pods,
+    for_the_cleanup,
+    for_the_node_agent,
+)
 from donjon.admission.printing import manifest
-from donjon.admission.rules import AGENT_RULE, RULES, SHOWN, Rule, table
+from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, Rule, table
 from donjon.admission.settings import Settings
 from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
 from donjon.findings import Finding, Severity
-from donjon.kube.json import JsonObject, at
+from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS, FOREIGN_EPC
 from donjon.kube.quantities import MAX, parse
 
 CHART_TEMPLATE = Path(__file__).parents[2] / "deploy/chart/templates/policies.yaml"
-OBJECTS = (*for_pods(DEFAULT_PREFIX), *for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT))
+OURS = (*for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT), *for_the_cleanup(DEFAULT_PREFIX, DEFAULT_CLEANUP))
+OBJECTS = (*for_pods(DEFAULT_PREFIX), *OURS)
 POLICIES = [entry for entry in OBJECTS if not str(entry["kind"]).endswith("Binding")]
-CODES = {rule.code for rule in RULES} | {AGENT_RULE}
+CODES = {rule.code for rule in RULES} | {AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE}
 HOLES = {"containers", "quantities", "counted", "repeated", "namespace", "node", "wiring", "provider", "number", "devices"}
 
 
@@ -56,7 +64,10 @@ def test_every_policy_has_a_binding_of_its_kind_and_name() -> None:
         ("donjon-warn", "Ignore", ["Warn"]),
         ("donjon-warn-workloads", "Ignore", ["Warn"]),
         ("donjon-debug", "Ignore", ["Warn"]),
+        ("donjon-device-classes", "Fail", ["Deny", "Audit"]),
         ("donjon-node-agent", "Fail", ["Deny", "Audit"]),
+        ("donjon-node-events", "Fail", ["Deny", "Audit"]),
+        ("donjon-uninstall", "Fail", ["Deny", "Audit"]),
     ],
 )
 def test_what_wires_or_refuses_must_answer_and_what_warns_need_not(policy: str, fails: str, actions: list[str] | None) -> None:
@@ -68,6 +79,16 @@ def test_what_wires_or_refuses_must_answer_and_what_warns_need_not(policy: str, 
 @pytest.mark.parametrize("policy", POLICIES, ids=name)
 def test_no_policy_is_asked_about_everything(policy: JsonObject) -> None:
     assert at(policy, "spec", "matchConditions")
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name)
+def test_a_policy_leaves_nothing_of_what_it_looks_at_for_the_api_server_to_fill_in(policy: JsonObject) -> None:
+    """Else it says something else than the same policy once stored, and an upgrade after one made by hand is a conflict."""
+    constraints = at(policy, "spec", "matchConstraints")
+    assert isinstance(constraints, dict)
+    filled = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}}
+    assert constraints == filled | {"resourceRules": constraints["resourceRules"]}
+    assert all(at(rule, "scope") == "*" for rule in objects(constraints["resourceRules"]))
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=name)
@@ -141,15 +162,19 @@ def test_printing_is_stable_and_says_the_objects() -> None:
 
 
 def test_the_command_takes_account_and_prefix() -> None:
-    text = printed("--namespace", "sgx", "--service-account", "agent", "--prefix", "other")
-    assert "'system:serviceaccount:sgx:agent'" in text
+    accounts = ("--service-account", "agent", "--cleanup-account", "broom")
+    text = printed("--namespace", "sgx", *accounts, "--prefix", "other")
+    assert all(f"'system:serviceaccount:sgx:{name}'" in text for name in ("agent", "broom"))
     assert {entry["metadata"]["name"] for entry in loaded(text)} == {
         "other",
         "other-refuse",
         "other-warn",
         "other-warn-workloads",
         "other-debug",
+        "other-device-classes",
         "other-node-agent",
+        "other-node-events",
+        "other-uninstall",
     }
     assert "(kubectl get mutatingadmissionpolicy other)" in text
 

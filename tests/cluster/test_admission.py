@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cluster import parity
 
-from donjon.admission.agent import CLAIM, Account
+from donjon.admission.accounts import Account
+from donjon.admission.agent import CLAIM
 from donjon.admission.policies import for_pods, for_the_node_agent
 from donjon.admission.printing import manifest
 from donjon.admission.refusals import watch_debugging

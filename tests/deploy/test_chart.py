@@ -55,6 +55,8 @@ EVERY_VALUE = [
     ('node.podLabels={"cost": "infra"}', "cost: infra"),
     ('node.extraEnv=[{"name": "DONJON_X", "value": "1"}]', "name: DONJON_X"),
     ('node.extraArgs=["--more"]', "- --more"),
+    ("node.networkPolicy.enabled=false", ""),
+    ('node.networkPolicy.metricsFrom=[{"podSelector": {"matchLabels": {"may": "look"}}}]', "may: look"),
     ('node.kubeletDir="/data/kubelet"', "/data/kubelet/pod-resources"),
     ('node.hostRoot="/stand-in"', "--host-prefix=/stand-in"),
     ("metrics.port=9999", "--listen=0.0.0.0:9999"),
@@ -74,6 +76,8 @@ EVERY_VALUE = [
             ('"certificate": {"lifetime": "7d"}', "--certificate-lifetime=7d"),
             ('"certificate": {"secretName": "theirs"}', "secretName: theirs"),
             ('"annotations": {"inject": "ca"}', "inject: ca"),
+            ('"networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),
+            ('"networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"may": "look"}}}]}', "may: look"),
             ('"nodeSelector": {"pool": "system"}', "pool: system"),
             ('"affinity": {"podAffinity": {}}', "podAffinity: {}"),
             ('"tolerations": [{"key": "system", "operator": "Exists"}]', "key: system"),
@@ -110,7 +114,7 @@ EVERY_VALUE = [
             (', "database": {"storageClassName": "fast"}', "storageClassName: fast"),
             (', "database": {"existingClaim": "mine"}', "claimName: mine"),
             (', "tokenReview": true', "resources: [tokenreviews]"),
-            ("", "kind: NetworkPolicy"),
+            ("", "name: donjon-attestation"),
             (', "networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),
             (', "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"may": "look"}}}]}', "may: look"),
             (', "networkPolicy": {"egressPorts": [7777]}', "port: 7777"),
@@ -187,7 +191,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm) -> None:
 def test_the_defaults_make_an_agent_its_account_and_the_policies(helm: Helm) -> None:
     made = helm.template()
     ours = {(each["kind"], each["metadata"]["name"]) for each in made if "Admission" not in each["kind"]}
-    names = ("ClusterRole", "ClusterRoleBinding", "DaemonSet", "ServiceAccount")
+    names = ("ClusterRole", "ClusterRoleBinding", "DaemonSet", "NetworkPolicy", "ServiceAccount")
     assert ours == {(kind, "donjon-node") for kind in names}
     assert "donjon-node-agent" in {each["metadata"]["name"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
 
@@ -205,7 +209,11 @@ def test_without_agents_the_policies_remain_and_without_policies_the_agents_and_
     assert {each["metadata"]["name"] for each in helm.template("node.enabled=false")} >= {"donjon", "donjon-refuse"}
     assert not [each for each in helm.template("node.enabled=false", ALWAYS) if "Admission" not in each["kind"]]
     left = helm.template("admission.enabled=false")
-    assert {each["metadata"]["name"] for each in left if "Admission" in each["kind"]} == {"donjon-node-agent"}
+    assert {each["metadata"]["name"] for each in left if "Admission" in each["kind"]} == {
+        "donjon-node-agent",
+        "donjon-node-events",
+        "donjon-uninstall",
+    }
 
 
 def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
@@ -214,7 +222,7 @@ def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
         "nodes": ["get", "list", "watch", "patch"],
         "nodes/status": ["patch"],
         "pods": ["get", "list", "watch"],
-        "events": ["create", "patch"],
+        "events": ["create"],
     }
     assert not [each for each in helm.template(*EVERYTHING_ON) if each["kind"] in {"Role", "RoleBinding"}]
 
@@ -238,6 +246,43 @@ def test_the_agent_has_no_privilege_and_no_capability(helm: Helm) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+MONITORS = [f"metrics.{each}.enabled=true" for each in ("service", "podMonitor", "serviceMonitor")]
+ONE_PEER = [{"podSelector": {"matchLabels": {"may": "look"}}}]
+
+
+def ingress(objects: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    spec = named(objects, "NetworkPolicy", name)["spec"]
+    assert spec["policyTypes"] == ["Ingress"], "what an agent connects to is the API server, at an address that no chart knows"
+    found: list[dict[str, Any]] = spec["ingress"]
+    return found
+
+
+def test_by_default_nobody_but_the_node_itself_connects_to_agents_and_to_the_webhooks_probes(helm: Helm) -> None:
+    made = helm.template(WEBHOOK)
+    assert ingress(made, "donjon-node") == []
+    assert ingress(made, "donjon-webhook") == [{"ports": [{"port": "https"}]}]
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+def test_where_metrics_are_asked_for_they_are_open_until_it_is_said_to_whom(helm: Helm, monitor: str) -> None:
+    made = helm.template(WEBHOOK, monitor)
+    assert ingress(made, "donjon-node") == [{"ports": [{"port": "metrics"}]}]
+    assert ingress(made, "donjon-webhook")[1:] == [{"ports": [{"port": "metrics"}]}]
+    said = json.dumps({"metricsFrom": ONE_PEER})
+    made = helm.template(WEBHOOK, monitor, f"node.networkPolicy={said}", f"admission.webhook.networkPolicy={said}")
+    assert ingress(made, "donjon-node") == [{"ports": [{"port": "metrics"}], "from": ONE_PEER}]
+    assert ingress(made, "donjon-webhook")[1:] == [{"ports": [{"port": "metrics"}], "from": ONE_PEER}]
+
+
+def test_network_policies_choose_the_pods_that_are_there_and_can_be_left_out(helm: Helm) -> None:
+    made = helm.template(WEBHOOK)
+    for kind, name in (("DaemonSet", "donjon-node"), ("Deployment", "donjon-webhook")):
+        labels = named(made, kind, name)["spec"]["template"]["metadata"]["labels"]
+        assert named(made, "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    without = helm.template(WEBHOOK, "node.networkPolicy.enabled=false", "admission.webhook.networkPolicy.enabled=false")
+    assert not [each for each in without if each["kind"] == "NetworkPolicy"]
 
 
 def test_the_cleanup_is_not_root(helm: Helm) -> None:

@@ -1,7 +1,7 @@
 """`donjon why` of pods that run: what became of the node under them, and static pods."""
 
 import pytest
-from tests.fleet.worlds import around, event, holding, node, pod, saying
+from tests.fleet.worlds import agents_event, around, holding, node, pod, saying
 
 from donjon.fleet.why import explain
 from donjon.kube.json import JsonObject
@@ -74,7 +74,7 @@ def static(phase: str, status: JsonObject | None = None) -> JsonObject:
 def test_a_static_pod_is_not_to_be_deleted_but_its_file() -> None:
     without = static("Running")
     for told in (
-        explain(without, around(node("a"), events=(event("RunsWithoutDevice", without),))),
+        explain(without, around(node("a"), events=(agents_event(without, "a"),))),
         explain(static("Failed", {"reason": "OutOfsgx.intel.com/epc"}), around(node("a"))),
     ):
         assert not told.well

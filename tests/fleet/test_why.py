@@ -10,6 +10,7 @@ from tests.fleet.worlds import (
     ENCLAVE,
     EPC,
     PROVISION,
+    agents_event,
     around,
     belonging,
     container,
@@ -257,17 +258,38 @@ def test_a_pod_that_holds_its_device_is_well() -> None:
     assert "runs on a with its device and 10Mi of EPC" in told.verdict
 
 
+RUNNING = pod("1Mi", phase="Running", on="a")
+
+
 def test_the_agents_event_about_this_pod_and_no_other_says_that_its_device_is_missing() -> None:
     running = pod("10Mi", phase="Running", on="a")
-    told = explain(running, around(node("a"), events=(event("RunsWithoutDevice", running),)))
+    told = explain(running, around(node("a"), events=(agents_event(running, "a"),)))
     assert (told.well, codes(told)) == (False, ["DJ020"])
     assert "kubectl delete pod -n shop app" in told.next_step
-    assert explain(running, around(node("a"), events=(event("RunsWithoutDevice", pod("1Mi", name="older")),))).well
+    assert explain(running, around(node("a"), events=(agents_event(pod("1Mi", name="older"), "a"),))).well
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        agents_event(RUNNING, "b"),
+        agents_event(RUNNING, "a", reportingInstance="b"),
+        agents_event(RUNNING, "a", source={"component": "donjon-node", "host": "b"}),
+        agents_event(RUNNING, "a", source={"component": "kubelet", "host": "a"}),
+        agents_event(RUNNING, "a", reportingComponent="kubelet"),
+        agents_event(RUNNING, "a", source={}),
+        agents_event(RUNNING, ""),
+        event("RunsWithoutDevice", RUNNING),
+    ],
+    ids=lambda said: f"{said.get('source')} {said.get('reportingComponent')} {said.get('reportingInstance')}",
+)
+def test_an_event_of_another_node_or_another_component_is_not_believed(forged: JsonObject) -> None:
+    assert explain(RUNNING, around(node("a"), node("b"), events=(forged,))).well
 
 
 def test_a_pod_whose_kubelet_lost_its_account_is_well_and_told_to_move_in_time() -> None:
     running = pod("10Mi", phase="Running", on="a")
-    told = explain(running, around(node("a"), events=(event("DeviceNotAccounted", running),)))
+    told = explain(running, around(node("a"), events=(agents_event(running, "a", reason="DeviceNotAccounted"),)))
     assert (told.well, codes(told)) == (True, ["DJ023"])
     assert "the kubelet's next restart ends the pod" in told.findings[0].why
 

@@ -76,6 +76,13 @@ def event(reason: str, about: JsonObject, message: str = "", moment: str = "2026
     return {"reason": reason, "message": message, "involvedObject": involved, "lastTimestamp": moment}
 
 
+def agents_event(about: JsonObject, node: str, **fields: Json) -> JsonObject:
+    """What the agent of a node says of a pod that runs without its device, with some fields said otherwise."""
+    own: JsonObject = {"source": {"component": "donjon-node", "host": node}}
+    own |= {"reportingComponent": "donjon-node", "reportingInstance": node}
+    return event("RunsWithoutDevice", about) | own | fields
+
+
 def workload(
     kind: str, name: str = "train", *, owner: JsonObject | None = None, status: JsonObject | None = None, **spec: Json
 ) -> JsonObject:

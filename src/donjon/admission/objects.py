@@ -38,7 +38,7 @@ def policy(about: Policy, spec: JsonObject) -> JsonObject:
         "metadata": _metadata(about.name),
         "spec": {
             "failurePolicy": "Fail" if about.must_answer else "Ignore",
-            "matchConstraints": {"resourceRules": list(about.matches)},
+            "matchConstraints": _constraints(about.matches),
             "matchConditions": [_named(name, expression) for name, expression in about.conditions.items()],
             "variables": [_named(name, expression) for name, expression in about.variables.items()],
             **spec,
@@ -55,6 +55,16 @@ def binding(about: Policy, *actions: str) -> JsonObject:
         "metadata": _metadata(about.name),
         "spec": {"policyName": about.name, **validation},
     }
+
+
+def _constraints(matches: tuple[JsonObject, ...]) -> Json:
+    """What is looked at, with all that the API server would fill in.
+
+    This part of a policy has one owner as a whole. Where somebody made the policy again by hand, an upgrade that left the
+    defaults out would say something else than what stands there, which Helm refuses as another's.
+    """
+    rules: list[Json] = [{**each, "scope": "*"} for each in matches]
+    return {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": rules}
 
 
 def _metadata(name: str) -> Json:

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from donjon.admission.agent import Account, hold_to_its_node
+from donjon.admission.accounts import Account
+from donjon.admission.agent import hold_to_its_node
+from donjon.admission.cleanup import hold_to_taking_away
+from donjon.admission.deviceclasses import refuse_device_classes
+from donjon.admission.events import hold_to_its_events
 from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
 from donjon.admission.settings import Settings, wired_by_policy
 from donjon.admission.wiring import wire
@@ -10,6 +14,7 @@ from donjon.kube.json import JsonObject
 
 DEFAULT_PREFIX = "donjon"
 DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")
+DEFAULT_CLEANUP = Account(namespace="donjon", name="donjon-cleanup")
 
 
 def for_pods(prefix: str, settings: Settings | None = None) -> tuple[JsonObject, ...]:
@@ -24,9 +29,15 @@ def to_refuse(prefix: str, settings: Settings) -> tuple[JsonObject, ...]:
         *warn_on_pods(f"{prefix}-warn", settings),
         *warn_on_workloads(f"{prefix}-warn-workloads", settings),
         *watch_debugging(f"{prefix}-debug", settings),
+        *refuse_device_classes(f"{prefix}-device-classes"),
     )
 
 
 def for_the_node_agent(prefix: str, account: Account) -> tuple[JsonObject, ...]:
-    """The policy that holds the node agent to its own node."""
-    return hold_to_its_node(f"{prefix}-node-agent", account)
+    """The policies that hold the node agent to its own node, there and in its Events."""
+    return (*hold_to_its_node(f"{prefix}-node-agent", account), *hold_to_its_events(f"{prefix}-node-events", account))
+
+
+def for_the_cleanup(prefix: str, account: Account) -> tuple[JsonObject, ...]:
+    """The policy that holds the account of the uninstall hook to taking away."""
+    return hold_to_taking_away(f"{prefix}-uninstall", account)

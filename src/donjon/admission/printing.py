@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
 from donjon.admission import cel
-from donjon.admission.agent import Account
+from donjon.admission.accounts import Account
 from donjon.admission.facts import MAY_ANNOTATE
 from donjon.admission.manifests.documents import unquoted
-from donjon.admission.policies import DEFAULT_PREFIX, for_the_node_agent, to_refuse
+from donjon.admission.policies import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
 from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
 from donjon.admission.webhook import call
 from donjon.admission.wiring import wire
@@ -23,10 +23,12 @@ _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a
 
 # The chart's template is printed with these words, which no policy holds, where Helm is to fill something in.
 _NAMESPACE, _ACCOUNT, _PROVISION, _SERVICE = "RELEASE-NAMESPACE", "NODE-SERVICE-ACCOUNT", "PROVISION-ACCOUNTS", "WEBHOOK-SERVICE"
+_CLEANUP = "CLEANUP-SERVICE-ACCOUNT"
 _WIRED_BY = "WIRED-BY"
 _FILLED = {
     _NAMESPACE: "{{ .Release.Namespace }}",
     _ACCOUNT: '{{ include "donjon.nodeServiceAccount" . }}',
+    _CLEANUP: '{{ include "donjon.cleanupName" . }}',
     _SERVICE: '{{ include "donjon.webhookName" . }}',
     _WIRED_BY: f"""\
 {{{{ if eq (include "donjon.admissionMode" .) "webhook" }}}}{wired_by_webhook("{{ .Release.Namespace }}")}\
@@ -66,9 +68,10 @@ def chart_template() -> str:
         manifest(to_refuse(DEFAULT_PREFIX, replace(chosen, refuse_host_devices=True))),
         manifest(to_refuse(DEFAULT_PREFIX, chosen)),
     )
-    agent = manifest(for_the_node_agent(DEFAULT_PREFIX, Account(namespace=_NAMESPACE, name=_ACCOUNT)))
+    agent, cleanup = (Account(namespace=_NAMESPACE, name=name) for name in (_ACCOUNT, _CLEANUP))
+    ours = manifest((*for_the_node_agent(DEFAULT_PREFIX, agent), *for_the_cleanup(DEFAULT_PREFIX, cleanup)))
     pods = _if("if .Values.admission.enabled", policies + webhook + refusing)
-    return _WRITTEN_BY + _for_helm(pods + _if("if .Values.node.enabled", agent))
+    return _WRITTEN_BY + _for_helm(pods + _if("if .Values.node.enabled", ours))
 
 
 def _in_mode(mode: str, text: str) -> str:

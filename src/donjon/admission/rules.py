@@ -218,6 +218,12 @@ def table(*, refuse_host_devices: bool) -> tuple[Rule, ...]:
 AGENT_RULE = "DJ110"
 """The code under which the node agent's own policy refuses."""
 
+CLEANUP_RULE, EVENT_RULE = "DJ118", "DJ119"
+"""The codes under which the policies about the cleanup's account and the agent's Events refuse."""
+
+DEVICE_CLASS_RULE = "DJ121"
+"""The code under which device classes that claim our names are refused."""
+
 CORE_RULE = "DJ120"
 """The code under which `donjon check` says what Kubernetes itself refuses."""
 

@@ -2,8 +2,15 @@
 
 import click
 
-from donjon.admission.agent import Account
-from donjon.admission.policies import DEFAULT_ACCOUNT, DEFAULT_PREFIX, for_pods, for_the_node_agent
+from donjon.admission.accounts import Account
+from donjon.admission.policies import (
+    DEFAULT_ACCOUNT,
+    DEFAULT_CLEANUP,
+    DEFAULT_PREFIX,
+    for_pods,
+    for_the_cleanup,
+    for_the_node_agent,
+)
 from donjon.admission.printing import chart_template, manifest
 from donjon.admission.settings import Settings
 from donjon.cli.choices import choices
@@ -19,12 +26,16 @@ def admission() -> None:
 @admission.command()
 @click.option("--namespace", default=DEFAULT_ACCOUNT.namespace, show_default=True, help="Namespace of the node agent.")
 @click.option("--service-account", default=DEFAULT_ACCOUNT.name, show_default=True, help="Service account of the node agent.")
+@click.option(
+    "--cleanup-account", default=DEFAULT_CLEANUP.name, show_default=True, help="Service account that takes Donjon off nodes."
+)
 @click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="What the names of all policies begin with.")
 @choices
 @click.option("--helm", is_flag=True, help="Print the chart's template instead; the options above do not apply.")
 def policies(
     namespace: str,
     service_account: str,
+    cleanup_account: str,
     prefix: str,
     *,
     settings: Settings,
@@ -34,8 +45,9 @@ def policies(
     if helm:
         write(chart_template())
         return
-    account = Account(namespace=namespace, name=service_account)
-    write(manifest((*for_pods(prefix, settings), *for_the_node_agent(prefix, account))))
+    agent, cleanup = (Account(namespace=namespace, name=name) for name in (service_account, cleanup_account))
+    ours = (*for_the_node_agent(prefix, agent), *for_the_cleanup(prefix, cleanup))
+    write(manifest((*for_pods(prefix, settings), *ours)))
 
 
 admission.add_command(serve)

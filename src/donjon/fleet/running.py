@@ -9,15 +9,14 @@ from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
 from donjon.fleet.reserved import amounts, held
 from donjon.kube.asks import epc_asked
 from donjon.kube.json import JsonObject, at, objects
-from donjon.kube.names import ENCLAVE, EPC, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
+from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
     """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
-    uid = at(pod, "metadata", "uid")
-    told = any(at(e, "reason") == EVENT_WITHOUT_DEVICE and at(e, "involvedObject", "uid") == uid for e in events)
+    told = any(_believed(event, pod, EVENT_WITHOUT_DEVICE) for event in events)
     wired = {
         at(container, "name")
         for field in ("initContainers", "containers")
@@ -38,8 +37,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
 
 def not_accounted(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
     """The agent's word that the kubelet lost its account of the pod's device."""
-    uid = at(pod, "metadata", "uid")
-    if any(at(e, "reason") == EVENT_NOT_ACCOUNTED and at(e, "involvedObject", "uid") == uid for e in events):
+    if any(_believed(event, pod, EVENT_NOT_ACCOUNTED) for event in events):
         yield _warning(
             "DJ023",
             pod,
@@ -47,6 +45,18 @@ def not_accounted(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fin
             why="the pod runs on with it, and the kubelet's next restart ends the pod",
             do=f"move it before that, at a time that suits it: {remake(pod)}",
         )
+
+
+def _believed(event: JsonObject, pod: JsonObject, reason: str) -> bool:
+    """Whether the agent of the pod's own node says that of this pod.
+
+    No policy can look up where a pod is, so an agent's token is good for Events about pods of any node: but only in its own
+    node's name.
+    """
+    about = at(event, "reason") == reason and at(event, "involvedObject", "uid") == at(pod, "metadata", "uid")
+    components = (at(event, "reportingComponent"), at(event, "source", "component"))
+    hosts = (at(event, "reportingInstance"), at(event, "source", "host"))
+    return about and components == (EVENT_COMPONENT, EVENT_COMPONENT) and hosts == (node_of(pod), node_of(pod))
 
 
 def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:

@@ -61,6 +61,7 @@ DEVICE_NAMES = ("sgx", "isgx", "gsgx")
 ANNOTATION_MIRROR = "kubernetes.io/config.mirror"
 """On a kubelet's account of a static pod, which it runs whatever becomes of that account."""
 NODES = "system:nodes"  # the group of all kubelets
+EVENT_COMPONENT = "donjon-node"  # who the node agent is in its Events; its policy lets it be no other
 
 LABELS_OS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 LABELS_PLATFORM = (*LABELS_OS, "kubernetes.io/arch", "beta.kubernetes.io/arch")

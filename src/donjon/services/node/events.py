@@ -1,9 +1,9 @@
 """Events of the API server: what a person sees with `kubectl describe`."""
 
 from donjon.kube.json import JsonObject
+from donjon.kube.names import EVENT_COMPONENT
 from donjon.node.registration import shortened
 
-COMPONENT = "donjon-node"
 MAX_NOTE = 1024  # The API server refuses longer messages.
 
 
@@ -22,8 +22,8 @@ def event(
         "reason": reason,
         "message": shortened(message, MAX_NOTE),
         "type": "Warning" if warning else "Normal",
-        "source": {"component": COMPONENT, "host": host},
-        "reportingComponent": COMPONENT,
+        "source": {"component": EVENT_COMPONENT, "host": host},
+        "reportingComponent": EVENT_COMPONENT,
         "reportingInstance": host,
         "firstTimestamp": moment,
         "lastTimestamp": moment,

@@ -1,0 +1,39 @@
+"""The policy that keeps the names of SGX from device classes of dynamic resource allocation.
+
+A DeviceClass may say which extended resource it stands for (Kubernetes 1.34 and later). Where it says one of ours, the scheduler
+has two answers to what a pod asks for, and the one by device class knows neither our accounting nor our device.
+"""
+
+from donjon.admission import cel
+from donjon.admission.intent import ASKED
+from donjon.admission.objects import Kind, Policy, binding, policy
+from donjon.admission.rules import DEVICE_CLASS_RULE
+from donjon.kube.json import JsonObject
+
+# A cluster that does not know the kind is asked nothing.
+_DEVICE_CLASSES: JsonObject = {
+    "apiGroups": ["resource.k8s.io"],
+    "apiVersions": ["*"],
+    "operations": ["CREATE", "UPDATE"],
+    "resources": ["deviceclasses"],
+}
+
+
+def refuse_device_classes(name: str) -> tuple[JsonObject, JsonObject]:
+    """The policy that refuses them, and its binding."""
+    stated = "dyn(object).spec.extendedResourceName"
+    about = Policy(
+        kind=Kind.VALIDATING,
+        name=name,
+        matches=(_DEVICE_CLASSES,),
+        conditions={"claims": f"has({stated}) && string({stated}) in {cel.listed(ASKED)}"},
+        variables={"claimed": f"string({stated})"},
+        must_answer=True,
+    )
+    said = cel.sentence(
+        "DeviceClass {name}: spec.extendedResourceName is {claimed}: Donjon offers that name by itself, and pods that ask for it "
+        f"would be given what nobody accounts for [{DEVICE_CLASS_RULE}]; leave it out, or give the class a name of its own",
+        {"name": "string(dyn(object).metadata.name)", "claimed": "variables.claimed"},
+    )
+    validation: JsonObject = {"expression": "false", "messageExpression": said, "reason": "Forbidden"}
+    return policy(about, {"validations": [validation]}), binding(about, "Deny", "Audit")

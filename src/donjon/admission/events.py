@@ -1,0 +1,49 @@
+"""The policy that holds the node agent's Events to its own name, its own node, and the reasons that it has.
+
+Events are read by people and by `donjon why`: whoever has one agent's token could tell of any pod, as any component. Which node
+a pod is on no policy can look up, so that is for the reader: `donjon.fleet.running` believes an Event from the pod's own node
+alone.
+
+An Event has two forms (core/v1 and events.k8s.io/v1), which the API server turns into one another before it asks.
+"""
+
+from donjon.admission import cel
+from donjon.admission.accounts import Account, leash
+from donjon.admission.agent import OWN_NODE, WHO
+from donjon.admission.rules import EVENT_RULE
+from donjon.kube.json import JsonObject
+from donjon.kube.names import EVENT_COMPONENT, EVENT_REASONS
+
+_EVENTS: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["events"]}
+
+
+def hold_to_its_events(name: str, account: Account) -> tuple[JsonObject, JsonObject]:
+    """The policy about the agent's Events, and its binding."""
+    return leash(name, account, _EVENTS, variables=_VARIABLES, who=WHO, code=EVENT_RULE)
+
+
+def _stated(owner: str, field: str) -> str:
+    return f"(has({owner}.{field}) ? string({owner}.{field}) : '')"
+
+
+_COMPONENT = cel.text(EVENT_COMPONENT)
+
+_VARIABLES = {
+    "node": OWN_NODE,
+    "event": "dyn(object)",
+    "source": "has(variables.event.source) ? variables.event.source : {}",
+    "components": f"[{_stated('variables.event', 'reportingComponent')}, {_stated('variables.source', 'component')}]",
+    "hosts": f"[{_stated('variables.event', 'reportingInstance')}, {_stated('variables.source', 'host')}]",
+    "reason": _stated("variables.event", "reason"),
+    "about": "variables.event.involvedObject",
+    "kind": _stated("variables.about", "kind"),
+    "name": _stated("variables.about", "name"),
+    "version": _stated("variables.about", "apiVersion"),
+    "reasons": f"""\
+request.operation != 'CREATE' ? [request.operation.lowerAscii() + ' Events, only create one'] :
+  (variables.node != '' && variables.hosts.all(h, h == variables.node) ? [] : ['write an Event of another node']) +
+  (variables.components.all(c, c == {_COMPONENT}) ? [] : ['write an Event of another component than {EVENT_COMPONENT}']) +
+  (variables.reason in {cel.listed(EVENT_REASONS)} ? [] : ['give the reason ' + {cel.one_line("variables.reason")}]) +
+  (variables.version == 'v1' && (variables.kind == 'Pod' || variables.kind == 'Node' && variables.name == variables.node) ? [] :
+    ['write about ' + variables.kind + ' ' + variables.name])""",
+}
