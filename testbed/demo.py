@@ -21,7 +21,7 @@ def main() -> None:
     layout = here()
     cluster.up(layout, cluster.Wish.parse(os.environ))
     install(layout)
-    _run_the_job(layout)
+    run_the_job(layout)
     _say_what_next(layout)
 
 
@@ -96,7 +96,8 @@ def kubectl(layout: Layout) -> tuple[str | Path, ...]:
     return (layout.program("kubectl"), "--kubeconfig", layout.kubeconfig)
 
 
-def _run_the_job(layout: Layout) -> None:
+def run_the_job(layout: Layout) -> None:
+    """The FAQ's Job, from its manifest to its log."""
     _step("running the FAQ's Job")
     run(*kubectl(layout), "delete", "job", "sgx-test", "--ignore-not-found", "--wait")
     print(run(*kubectl(layout), "apply", "-f", JOB), end="")

@@ -20,6 +20,7 @@ from testbed import cluster as testbed_cluster
 from testbed import node as testbed_node
 from testbed.layout import HOST_ROOT, Layout, Node, here
 from testbed.trouble import Lacking
+from tests.cluster.found import Found, look, put_back
 
 from donjon.simulation import host
 
@@ -46,7 +47,12 @@ class Testbed:
     __test__ = False
 
     layout: Layout
-    was_up: bool
+    found: Found | None  # as it was before the tests, if it was up
+
+    @property
+    def may_fall(self) -> bool:
+        """Whether all that would be lost with the cluster is put back after the tests."""
+        return self.found is None or not self.found.others or "DONJON_TESTBED_MAY_FALL" in os.environ
 
     def node(self, name: str) -> Node:
         return testbed_cluster.find(self.layout, name)
@@ -176,12 +182,16 @@ def cluster() -> Iterator[Cluster]:
     layout = here()
     was_up = testbed_cluster.lives(layout)
     try:
+        if was_up:
+            testbed_cluster.up(layout, testbed_cluster.Wish())
+        own = Testbed(layout=layout, found=look(layout) if was_up else None)
         testbed_cluster.up(layout, testbed_cluster.Wish.parse(os.environ))
     except Lacking as error:
         pytest.skip(f"needs root, its packages and a Go module proxy: {error}")
-    own = Testbed(layout=layout, was_up=was_up)
     yield Cluster(kubeconfig=layout.kubeconfig, program=str(layout.program("kubectl")), testbed=own)
-    if not was_up:
+    if own.found is not None:
+        put_back(layout, own.found)
+    else:
         testbed_cluster.down(layout)
 
 

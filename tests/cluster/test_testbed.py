@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,12 +14,17 @@ import pytest
 from testbed import clock, processes
 from testbed import cluster as testbed_cluster
 from testbed.leftovers import leftovers
+from tests.cluster import found
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster, Testbed
 
 ORDINARY_IMAGE = "donjon.dev/testbed/busybox:1"
 SGX_TEST_IMAGE = "oeciteam/sgx-test:1.0"
+
+WOULD_BE_LOST = (
+    "the testbed would be taken down with what others put there (`make cluster-down` first, or DONJON_TESTBED_MAY_FALL=1)"
+)
 
 Kubectl = Callable[..., str]
 
@@ -178,9 +182,10 @@ def test_a_second_testbed_is_refused_also_while_the_first_is_still_coming_up(
 
 @pytest.fixture
 def alone(testbed: "Testbed") -> Iterator["Testbed"]:
-    """The testbed, for tests that take it down; not where it was up before, as someone may be using it."""
-    if testbed.was_up and "DONJON_TESTBED_MAY_FALL" not in os.environ:
-        pytest.skip("the testbed was up before and would be taken down: `make cluster-down` first, or DONJON_TESTBED_MAY_FALL=1")
+    """The testbed, for tests that take it down; not where something would be lost that nobody here can put back."""
+    if not testbed.may_fall:
+        assert testbed.found is not None
+        pytest.skip(f"{WOULD_BE_LOST}: {', '.join(testbed.found.others)}")
     yield testbed
     testbed_cluster.up(testbed.layout, testbed_cluster.Wish())
 
@@ -267,6 +272,25 @@ def test_a_testbed_of_which_nothing_runs_any_more_is_taken_over(cluster: "Cluste
     testbed_cluster.up(alone.layout, testbed_cluster.Wish())
     assert testbed_cluster.owner() == alone.layout.checkout
     assert all(_ready(cluster, name) for name in cluster.node_names)
+
+
+@pytest.mark.takes_the_testbed_down
+def test_what_make_up_leaves_is_put_back_after_tests_that_took_it_away(alone: "Testbed") -> None:
+    made = subprocess.run(["make", "up"], cwd=alone.layout.checkout, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    before = found.look(alone.layout)
+    assert (before.installed, before.job, before.others) == (True, True, ())
+    testbed_cluster.down(alone.layout)
+    found.put_back(alone.layout, before)
+    assert found.look(alone.layout) == before
+
+
+@pytest.mark.takes_the_testbed_down
+def test_what_others_put_there_is_known_and_nothing_of_kubernetes_or_ours_is(cluster: "Cluster", alone: "Testbed") -> None:
+    assert found.look(alone.layout).others == ()
+    cluster.kubectl("create", "namespace", "of-somebody")
+    assert found.look(alone.layout).others == ("namespace of-somebody",)
+    cluster.kubectl("delete", "namespace", "of-somebody")
 
 
 @pytest.mark.takes_the_testbed_down

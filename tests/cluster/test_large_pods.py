@@ -1,0 +1,122 @@
+"""Pods that an ordinary user makes as large as the API server takes them: the agent lives, and its node serves enclaves."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.cluster.agents import EPC, Agent, pod
+from tests.cluster.conftest import ORDINARY_IMAGE, Cluster, Testbed
+from tests.cluster.test_back_to_truth import PROMISED, STATUS_LOOP, _kill_container, is_right
+
+pytestmark = pytest.mark.usefixtures("donjon_installed")
+
+Wait = Callable[..., Any]
+LARGE, OF_THE_FIFTY = 205_000, 75_000  # variables: 2.7 MB and 1 MB of JSON
+
+
+@pytest.fixture
+def agent(cluster: Cluster, testbed: Testbed, wait_for: Wait) -> Iterator[Agent]:
+    """The agent of an SGX node; never killed for its memory, whatever the test does."""
+    del testbed
+    known = Agent(cluster, cluster.sgx_nodes[0])
+    wait_for(lambda: known.is_ready() and is_right(cluster, known.node), what="the node is right before the test")
+    yield known
+    assert ended(known) != "OOMKilled"
+
+
+def ended(agent: Agent) -> str | None:
+    """Why the agent's last container ended, where one did."""
+    (status,) = agent.pod()["status"]["containerStatuses"]
+    reason: str | None = status.get("lastState", {}).get("terminated", {}).get("reason")
+    return reason
+
+
+def restarts(agent: Agent) -> int:
+    return int(agent.pod()["status"]["containerStatuses"][0]["restartCount"])
+
+
+def make(cluster: Cluster, namespace: str, name: str, node: str, variables: int) -> None:
+    """A pod that asks for nothing of SGX, on a node of its author's choice; its image is none, so that it stays as it is."""
+    large = pod(name, image="nowhere.invalid/none:1")
+    large["spec"] |= {"nodeName": node}
+    (container,) = large["spec"]["containers"]
+    container |= {"imagePullPolicy": "Never", "env": [{"name": "A"}] * variables}
+    cluster.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(large, separators=(",", ":")))
+
+
+def killed(agent: Agent, wait_for: Wait) -> None:
+    """The agent is killed, and its next start sees all that is there already."""
+    container = agent.pod()["status"]["containerStatuses"][0]["containerID"]
+    _kill_container(container)
+
+    def another() -> bool:
+        (status,) = agent.pod()["status"].get("containerStatuses", [{}])
+        return status.get("containerID") != container and status.get("ready", False) and agent.registrations() >= 1
+
+    wait_for(another, seconds=60, what="a new agent has registered")
+
+
+def runs_an_enclave(cluster: Cluster, namespace: str, node: str, wait_for: Wait) -> None:
+    """An honest pod comes there, and has its device."""
+    honest = pod("honest", "sh", "-c", "test -c /dev/sgx_enclave", image=ORDINARY_IMAGE, limits={EPC: "1Mi"})
+    honest["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+    cluster.apply(honest, namespace=namespace)
+
+    def phase() -> bool:
+        return bool(cluster.get("pod", "honest", "-n", namespace)["status"].get("phase") == "Succeeded")
+
+    wait_for(phase, seconds=60, what="the honest pod had its device")
+
+
+def test_the_largest_pods_there_can_be_harm_neither_a_running_agent_nor_its_next_start(
+    agent: Agent, cluster: Cluster, namespace: str, wait_for: Wait
+) -> None:
+    before = restarts(agent)
+    for name in ("one", "two"):
+        make(cluster, namespace, name, agent.node, LARGE)
+    wait_for(
+        lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=20, what="the agent tells that it reads neither"
+    )
+    assert restarts(agent) == before
+    killed(agent, wait_for)
+    wait_for(lambda: is_right(cluster, agent.node), seconds=PROMISED + STATUS_LOOP, what="the node is right")
+    wait_for(lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=20, what="the new agent tells them, too")
+    runs_an_enclave(cluster, namespace, agent.node, wait_for)
+    assert any("DJ022" in line.get("finding", "") for line in agent.logs())
+
+
+def test_fifty_large_pods_at_once_do_no_harm_either(agent: Agent, cluster: Cluster, namespace: str, wait_for: Wait) -> None:
+    for number in range(50):
+        make(cluster, namespace, f"large-{number}", agent.node, OF_THE_FIFTY)
+    wait_for(lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 50, seconds=60, what="the agent tells them all")
+    for _ in range(2):
+        killed(agent, wait_for)
+        wait_for(lambda: is_right(cluster, agent.node), seconds=60, what="the node is right")
+    runs_an_enclave(cluster, namespace, agent.node, wait_for)
+    cluster.kubectl("delete", "pods", "--all", "-n", namespace, "--force", "--grace-period=0")
+    wait_for(lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 0, seconds=60, what="nothing of them is left")
+    assert agent.metrics()["process_resident_memory_bytes{}"] < 96 << 20
+
+
+def test_the_kubelets_lost_account_is_told_as_that(
+    agent: Agent, cluster: Cluster, testbed: Testbed, namespace: str, wait_for: Wait
+) -> None:
+    holds = pod("holds", "sleep", "600", image=ORDINARY_IMAGE, limits={EPC: "1Mi"})
+    holds["spec"]["nodeSelector"] = {"kubernetes.io/hostname": agent.node}
+    cluster.apply(holds, namespace=namespace)
+    in_use = 'donjon_node_devices_in_use{resource="sgx.intel.com/enclave"}'
+    wait_for(lambda: agent.metrics().get(in_use, 0) >= 1, seconds=60, what="the agent saw the pod with its device")
+    testbed.restart_kubelet(agent.node, wipe=True)
+
+    def told() -> bool:
+        events = cluster.get("events", "-n", namespace, "--field-selector", "reason=DeviceNotAccounted")["items"]
+        return any("DJ023" in event["message"] and "the enclave runs on" in event["message"] for event in events)
+
+    wait_for(told, seconds=40, what="an Event says that the account is lost")
+    assert "No resources" in cluster.kubectl(
+        "get", "events", "-n", namespace, "--field-selector", "reason=RunsWithoutDevice", check=False
+    )
+    cluster.kubectl("exec", "-n", namespace, "holds", "--", "test", "-c", "/dev/sgx_enclave")
+    cluster.kubectl("delete", "pod", "-n", namespace, "holds", "--force", "--grace-period=0")
+    wait_for(lambda: is_right(cluster, agent.node), seconds=30, what="the node is right")
