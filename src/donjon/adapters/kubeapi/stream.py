@@ -2,8 +2,7 @@
 
 Whoever may create pods chooses megabytes of what their objects hold. So an object that is larger than `LARGEST` is let pass, and
 only what its beginning says of it is kept. Each object is read by Python's own JSON; this module only finds where objects begin
-and end. A streaming JSON parser was measured instead: it hands over every value of what nobody wants, and takes time that grows
-with the square of the length of one long string.
+and end; docs/decisions/0010-objects-are-cut-by-us.md says why.
 """
 
 import re
