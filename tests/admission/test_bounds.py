@@ -51,6 +51,11 @@ def test_a_quota_in_another_kind_is_told_as_one() -> None:
     assert said(of("capsule.clastix.io/v1beta2", "Tenant", tenant)) == [("DJ156", "warning")]
 
 
+def test_a_quota_that_a_rule_makes_is_told_once() -> None:
+    rule = "rules: [{generate: {kind: ResourceQuota, data: {spec: {hard: {requests.sgx.intel.com/epc: 1Gi}}}}}]"
+    assert said(of("kyverno.io/v1", "ClusterPolicy", rule)) == [("DJ158", "info")]
+
+
 def limit_range(fields: str, kind: str = "Container") -> str:
     return f"{{apiVersion: v1, kind: LimitRange, metadata: {{name: l}}, spec: {{limits: [{{type: {kind}, {fields}}}]}}}}"
 

@@ -138,8 +138,24 @@ spec:
 
 
 AESMD = "annotations: {sgx.intel.com/quote-provider: aesmd}"
+CRON_JOB = f"""\
+apiVersion: batch/v1
+kind: CronJob
+spec:
+  schedule: "@daily"
+  jobTemplate:
+    metadata: {{{AESMD}}}
+    spec: {{template: {{spec: {{containers: [{{name: a, image: registry.example/a:1}}]}}}}}}
+"""
 ELSEWHERE = {
     "an annotation of the deployment": (deployment(AESMD, ""), "metadata.annotations"),
+    "an annotation of a service": (f"{{apiVersion: v1, kind: Service, metadata: {{name: s, {AESMD}}}}}", "metadata.annotations"),
+    "an annotation of a part": (f"{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: s, {AESMD}}}}}", "metadata"),
+    "an annotation of a job's template": (CRON_JOB, "spec.jobTemplate.metadata.annotations"),
+    "an annotation outside of metadata": (
+        deployment("", "").replace("    spec:", f"    {AESMD}\n    spec:"),
+        "spec.template.annotations",
+    ),
     "a label of a pod": (
         pod(EPC).replace("name: p", "name: p\n  labels: {sgx.intel.com/quote-provider: aesmd}"),
         "metadata.labels",
@@ -170,6 +186,8 @@ def test_a_known_name_where_it_means_nothing_is_told_with_its_place(where: str) 
         deployment(AESMD, AESMD),  # As kustomize's commonAnnotations write it.
         deployment("", AESMD),
         pod(EPC).replace("name: p", f"name: p\n  {AESMD}"),
+        f"{{apiVersion: example.com/v1, kind: Enclave, metadata: {{name: e, {AESMD}}}}}",
+        f"{{apiVersion: apps/v1, kind: Deployment, spec: {{template: {{metadata: {{{AESMD}}}}}}}}}",
         pod(EPC, "  nodeSelector: {sgx.intel.com/capable: 'true', donjon.dev/sgx: '2', donjon.dev/aesm: ready}"),
         pod(EPC, "  tolerations: [{key: sgx.intel.com/epc, operator: Exists, effect: NoSchedule}]"),
         "{apiVersion: v1, kind: Namespace, metadata: {name: n, labels: {donjon.dev/provision: allowed}}}",

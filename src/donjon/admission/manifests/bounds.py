@@ -92,10 +92,14 @@ def bounds(thing: Thing) -> Iterator[Reason]:
     """What an object that bounds or offers EPC does."""
     if thing.known:
         return
-    for place, value in _stated(thing):
-        yield from limit_range(thing, place, value) if is_range(value) else quota(thing, place, value)
+    told = [
+        reason
+        for place, value in _stated(thing)
+        for reason in (limit_range(thing, place, value) if is_range(value) else quota(thing, place, value))
+    ]
+    yield from told
     role, place = _role(thing), _first(thing)
-    if role is not None and place:
+    if role is not None and place and not told:
         yield Reason(finding=_finding(thing, role), place=place)
 
 

@@ -15,11 +15,12 @@ from donjon.findings import Finding, Severity
 from donjon.kube.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
 from donjon.kube.patch import escaped
-from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Place, is_nfd, without_quota
+from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Place, is_nfd, is_ours, without_quota
 
 _OTHERS = frozenset({"apiVersion", "args", "command", "data", "finalizers", "image", "stringData", "value"})
 """Fields whose words are no names: of groups, of images, of what programs are given."""
 
+_BELONGING = {name: each.places for name, each in TABLE.items() if each.places}
 _SELECTORS = frozenset({"nodeSelector"})
 _CHOOSING_WITHOUT = frozenset({"NotIn", "DoesNotExist"})
 
@@ -37,10 +38,23 @@ class _Word:
 def mentions(thing: Thing, made: tuple[Made, ...], told: Iterable[str]) -> Iterator[Reason]:
     """What is to be said of names; `told` are the places of objects whose keys others speak of."""
     for word in _words(thing, frozenset(told)):
-        finding = misspelt(_subject(thing, word.place), f"names {word.word}", word.word) or _chosen(thing, word)
+        finding = _unknown(thing, word) or _chosen(thing, word) or _unread(thing, word, made)
         if finding is not None:
             yield Reason(finding=finding, place=word.place)
     yield from _elsewhere(thing, made)
+
+
+def _unknown(thing: Thing, word: _Word) -> Finding | None:
+    return misspelt(_subject(thing, word.place), f"names {word.word}", word.word) if is_ours(word.word) else None
+
+
+def _unread(thing: Thing, word: _Word, made: tuple[Made, ...]) -> Finding | None:
+    """What is to be said of the annotation in an object of Kubernetes' own kind where `_elsewhere` does not look."""
+    if not (thing.known and word.is_key and word.word == ANNOTATION_QUOTE_PROVIDER):
+        return None
+    seen = tuple(f"{place}/metadata/" for place in (thing.path, *(each.template for each in made)))
+    patched = not made and "/template/metadata/" in word.place
+    return None if word.place.startswith(seen) or patched else wrong_place(_subject(thing, word.place), word.word)
 
 
 def _words(thing: Thing, told: frozenset[str]) -> Iterator[_Word]:
@@ -111,29 +125,24 @@ def wrong_place(subject: str, name: str) -> Finding:
 
 def _elsewhere(thing: Thing, made: tuple[Made, ...]) -> Iterator[Reason]:
     """Names among the labels and annotations of an object and of its templates, where they mean nothing."""
-    if thing.kind == "Node" or thing.rules:
-        return
-    of_pods = [each.template for each in made]
-    for template in dict.fromkeys([thing.path, *of_pods]):
+    if thing.kind == "Node" or thing.rules or (thing.foreign and not made):
+        return  # A controller may hand on what stands on its own objects.
+    of_pods = {each.template: each.pod for each in made}
+    for template, whole in {thing.path: thing.content, **of_pods}.items():
         for field in ("annotations", "labels"):
-            here = f"{template}/metadata/{field}"
-            for name in _unfit(thing, made, field, is_pod=template in of_pods):
-                found = at(thing.content if template == thing.path else _pod(made, template), "metadata", field)
-                if isinstance(found, dict) and name in found:
-                    place = f"{here}/{escaped(name)}"
-                    yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
+            stated = at(whole, "metadata", field)
+            known = stated.keys() & TABLE.keys() if isinstance(stated, dict) else set()
+            for name in sorted(known & _unfit(thing, made, field, is_pod=template in of_pods)):
+                place = f"{template}/metadata/{field}/{escaped(name)}"
+                yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
 
 
-def _unfit(thing: Thing, made: tuple[Made, ...], field: str, *, is_pod: bool) -> list[str]:
+def _unfit(thing: Thing, made: tuple[Made, ...], field: str, *, is_pod: bool) -> frozenset[str]:
     """The names that are out of place in that field of an object, or of a pod."""
     if field == "annotations":
-        return [name for name, each in TABLE.items() if each.places and not _annotates(each.places, name, made, is_pod=is_pod)]
-    of_namespaces = thing.kind == "Namespace"
-    return [
-        name
-        for name, each in TABLE.items()
-        if each.places and Place.NODE_LABEL not in each.places and not (of_namespaces and Place.NAMESPACE_LABEL in each.places)
-    ]
+        return frozenset(name for name, places in _BELONGING.items() if not _annotates(places, name, made, is_pod=is_pod))
+    own = Place.NAMESPACE_LABEL if thing.kind == "Namespace" else Place.NODE_LABEL
+    return frozenset(name for name, places in _BELONGING.items() if not places & {own, Place.NODE_LABEL})
 
 
 def _annotates(places: frozenset[Place], name: str, made: tuple[Made, ...], *, is_pod: bool) -> bool:
@@ -142,11 +151,7 @@ def _annotates(places: frozenset[Place], name: str, made: tuple[Made, ...], *, i
         return False
     if name != ANNOTATION_QUOTE_PROVIDER or is_pod:
         return True
-    return not made or any(at(each.pod, "metadata", "annotations", name) is not None for each in made)
-
-
-def _pod(made: tuple[Made, ...], template: str) -> Json:
-    return next((each.pod for each in made if each.template == template), None)
+    return any(at(each.pod, "metadata", "annotations", name) is not None for each in made)
 
 
 def _subject(thing: Thing, place: str) -> str:
