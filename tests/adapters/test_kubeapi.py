@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -307,6 +308,33 @@ def test_a_server_that_never_answers_is_unavailable_within_the_deadline(tmp_path
                 await api.get(NODE)
             await api.close()
             await asyncio.sleep(0.05)
+
+    told(story, tmp_path)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
+def test_an_answer_that_drips_is_unavailable_within_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(client, "ALTOGETHER", 0.5)
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        with suppress(OSError):
+            while not writer.transport.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    async def story(server: FakeApi, _: KubeApi) -> None:
+        async with await asyncio.start_server(drip, "127.0.0.1", 0) as dripping:
+            address = f"http://127.0.0.1:{dripping.sockets[0].getsockname()[1]}"
+            api = KubeApi(replace(server.access(tmp_path), server=address))
+            with pytest.raises(Unavailable, match="no whole answer"):
+                await api.get(NODE)
+            await api.close()
+            await asyncio.sleep(0.2)
 
     told(story, tmp_path)
 

@@ -18,6 +18,7 @@ from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE
 from donjon.admission.settings import Settings
+from donjon.admission.webhook import PATH
 from donjon.kube.json import Json
 from donjon.services.admission import webhook
 from donjon.services.admission.webhook import LINES_A_SECOND, Webhook
@@ -148,6 +149,20 @@ def test_who_sends_nonsense_does_not_fill_the_log(caplog: pytest.LogCaptureFixtu
     moment += 1
     application.turn_away(Why.TOO_SLOW, "10.0.0.1")
     assert len(caplog.records) == LINES_A_SECOND + 1
+
+
+def test_who_sends_pods_that_are_refused_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor with what they are called."""
+    moment = 1000.0
+    application = Webhook(Settings(), AdmissionMetrics("test"), lambda: moment)
+    long = json.dumps(question(pod(asking({EPC: "10Mi"}), nodeName="n1")) | {}).replace('"team"', f'"{"n" * 100_000}"').encode()
+    with caplog.at_level(logging.INFO):
+        for _ in range(3 * LINES_A_SECOND):
+            application.answer(Request(method="POST", path=PATH, content_type="application/json", body=long, peer="10.0.0.1"))
+        assert len(caplog.records) == LINES_A_SECOND
+        application.turn_away(Why.NO_HTTP, "10.0.0.1")
+        assert len(caplog.records) == LINES_A_SECOND + 1, "these are counted by themselves"
+    assert all(len(json.dumps(line)) < 20_000 for line in lines(caplog))
 
 
 def resident() -> int:

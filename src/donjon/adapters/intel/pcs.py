@@ -1,10 +1,16 @@
 """Collateral over HTTP, from Intel's PCS or from a PCCS. Nothing of what comes is believed here.
 
-An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status.
+An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status. The time is that
+of the whole answer, however it drips: a socket knows only how long it waits for the next byte, so answers are received in a loop
+of events, which can end one, in a thread of its own. None comes compressed: what is small could be anything.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, contextmanager
+from threading import Thread
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 import httpx2
@@ -17,27 +23,49 @@ from donjon.sgx.platform import Platform
 
 INTEL = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
-SECONDS = 20.0  # for each answer
+SECONDS = 20.0  # for each answer, altogether
 
 _OK = 200
 _NONE = frozenset({400, 404, 410, 461, 462})
 """A PCCS has statuses of its own for a platform that it does not know, and for certificates that Intel does not have."""
 _JSON = {"Content-Type": "application/json"}
+_AS_IT_IS = {"Accept-Encoding": "identity"}
+
+
+T = TypeVar("T")
 
 
 @contextmanager
 def opened(address: str | None) -> Iterator["Service"]:
-    """The service at that address, Intel's own for `None`, until the end of the block."""
-    with httpx2.Client() as client:
-        yield Service(address or INTEL, client)
+    """The service at that address, Intel's own for `None`, until the end of the block; who waits for it then is told so."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="upstream", daemon=True)
+    thread.start()
+    client = httpx2.AsyncClient(headers=_AS_IT_IS, timeout=SECONDS)
+    try:
+        yield Service(address or INTEL, client, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(_end(client), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _end(client: httpx2.AsyncClient) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await client.aclose()
 
 
 class Service:
     """One service; `address` with or without the path that Intel's quote provider library is configured with."""
 
-    def __init__(self, address: str, client: httpx2.Client) -> None:
+    def __init__(self, address: str, client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
+        """The client is used in that loop, which runs in another thread than the service's users."""
         self._address = address.rstrip("/").removesuffix(SGX)
-        self._client = client
+        self._client, self._loop = client, loop
 
     def collateral(self, platform: Platform, channel: Channel, pck_certificate_chain: bytes | None = None) -> Collateral:
         """What verification needs for that platform; raises `Unavailable` DJ281, and `Malformed` DJ214."""
@@ -54,9 +82,21 @@ class Service:
         where = self._address + request.path
         if self._address == INTEL and request.path.endswith("/rootcacrl"):
             where = INTEL_ROOT_CRL
+        return self._done(self._answer(request, where), where)
+
+    def _done(self, work: Coroutine[None, None, T], where: str) -> T:
+        """The result of what the loop does, which is waited for."""
         try:
-            with self._sent(request, where) as response:
-                body = _bounded(response, where)
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except CancelledError as error:
+            raise Unavailable("DJ281", f"{where}: not waited for any longer") from error
+
+    async def _answer(self, request: Request, where: str) -> Answer:
+        try:
+            async with asyncio.timeout(SECONDS), self._sent(request, where) as response:
+                body = await _bounded(response, where)
+        except TimeoutError as error:
+            raise Unavailable("DJ281", f"{where}: no whole answer within {SECONDS:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable("DJ281", f"{where}: {str(error) or type(error).__name__}") from error
         chain = next((found for name in request.chain if (found := response.headers.get(name))), "")
@@ -64,19 +104,19 @@ class Service:
             raise Unavailable("DJ281", f"{where}: answered without {request.chain[0]}")
         return Answer(body=body, chain=unquote_to_bytes(chain))
 
-    def _sent(self, request: Request, where: str) -> AbstractContextManager[httpx2.Response]:
+    def _sent(self, request: Request, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
         if request.body:
-            return self._client.stream("POST", where, content=request.body, headers=_JSON, timeout=SECONDS)
-        return self._client.stream("GET", where, params=dict(request.query), timeout=SECONDS)
+            return self._client.stream("POST", where, content=request.body, headers=_JSON)
+        return self._client.stream("GET", where, params=dict(request.query))
 
 
-def _bounded(response: httpx2.Response, where: str) -> bytes:
+async def _bounded(response: httpx2.Response, where: str) -> bytes:
     if response.status_code in _NONE:
         raise Absent("DJ281", f"{where}: answered {response.status_code}")
     if response.status_code != _OK:
         raise Unavailable("DJ281", f"{where}: answered {response.status_code}")
     body = b""
-    for part in response.iter_bytes():
+    async for part in response.aiter_raw():
         body += part
         if len(body) > MAX_BUNDLE:
             raise Unavailable("DJ281", f"{where}: answers more than {MAX_BUNDLE} bytes")

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
+ALTOGETHER = 30.0  # seconds, for the whole answer to one request
 WATCH_SECONDS = 60
 SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
 PAGE = 25  # objects of one page of a list
@@ -196,8 +197,11 @@ class KubeApi:
     async def _call(
         self, method: str, path: str, *, body: JsonObject | None = None, kind: str = "application/json"
     ) -> JsonObject:
-        async with self._answer(method, path, body=body, kind=kind) as response:
-            whole = await _whole(response)
+        try:
+            async with asyncio.timeout(ALTOGETHER), self._answer(method, path, body=body, kind=kind) as response:
+                whole = await _whole(response)
+        except TimeoutError as error:
+            raise Unavailable("DJ041", f"{method} {path}: no whole answer within {ALTOGETHER:g} s") from error
         return read(whole, f"{method} {path}")
 
     @asynccontextmanager

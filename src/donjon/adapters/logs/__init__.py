@@ -3,12 +3,17 @@
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 _ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
+
+LINES_A_SECOND = 20  # about one event: strangers decide how often most of them happen
+WHOLE = "donjon.services.attestation.auditing"
+"""Whose lines are all written: what it states about the audit stands nowhere else."""
 
 
 class _JsonLines(logging.Formatter):
@@ -24,10 +29,37 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+class _Trickle(logging.Filter):
+    """So many lines a second about one event; the next line about it says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._count: Counter[tuple[str, str]] = Counter()
+        self._left_out: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is written."""
+        if record.name == WHOLE:
+            return True
+        if (second := int(record.created)) != self._second:
+            self._second = second
+            self._count.clear()
+        event = record.name, str(record.msg)
+        self._count[event] += 1
+        if self._count[event] > LINES_A_SECOND:
+            self._left_out[event] += 1
+            return False
+        if left_out := self._left_out.pop(event, 0):
+            record.fields = getattr(record, "fields", {}) | {"left_out": left_out}
+        return True
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Send every log line of the process to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
+    handler.addFilter(_Trickle())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "hpack", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -26,6 +26,8 @@ TIMEOUT = 3.0  # seconds, for the server to go on
 ALTOGETHER = 10.0  # seconds, for discovery and keys together
 DISCOVERY = "/.well-known/openid-configuration"
 
+_ACCEPTED = {"Accept": "application/json", "Accept-Encoding": "identity"}  # Compressed, a few bytes could be many megabytes.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trusted:
@@ -99,10 +101,10 @@ class Issuer:
     async def _get(self, where: str) -> bytes:
         body = b""
         try:
-            async with self._client.stream("GET", where, headers={"Accept": "application/json"}) as response:
+            async with self._client.stream("GET", where, headers=_ACCEPTED) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise Unavailable("DJ553", f"{where[:200]}: answered {response.status_code}")
-                async for part in response.aiter_bytes():
+                async for part in response.aiter_raw():
                     body += part
                     if len(body) > MAX_SET:
                         raise Unavailable("DJ553", f"{where[:200]}: answers more than {MAX_SET} bytes")

@@ -18,7 +18,9 @@ LOG = logging.getLogger(__name__)
 
 
 JSON = "application/json"
-LINES_A_SECOND = 20  # about requests that were turned away; whoever sends them decides how many there are
+LINES_A_SECOND = 20  # about requests that were turned away, and as many about pods; whoever sends them decides how many there are
+MAX_NAME, MAX_TOLD = 253, 10  # characters of what is named, findings that are told; metrics count all
+MAX_SENTENCE = 1024  # characters
 
 _STATUS_BAD, _STATUS_NOT_FOUND, _STATUS_NOT_ALLOWED, _STATUS_TYPE, _STATUS_OURS = 400, 404, 405, 415, 500
 _TURNED_AWAY = {
@@ -39,8 +41,7 @@ class Webhook:
         largest_node: Callable[[], LargestNode | None] = lambda: None,
     ) -> None:
         self._settings, self._metrics, self._clock, self._largest_node = settings, metrics, clock, largest_node
-        self._second = 0
-        self._lines = 0
+        self._of_requests, self._of_pods = _Lines(clock), _Lines(clock)
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request; whatever happens, there is one."""
@@ -66,31 +67,40 @@ class Webhook:
     def _tell(self, reviewed: Reviewed) -> None:
         """One line for a pod that the policies will refuse, and for one that they will warn about."""
         findings = reviewed.verdict.findings
-        if not findings:
+        if not findings or not self._of_pods.may_write():
             return
         refused = reviewed.outcome is Outcome.REFUSED
+        told = [each for each in findings if not refused or each.severity is Severity.ERROR]
         say(
             LOG,
             "the policies refuse this pod" if refused else "the policies warn about this pod",
             level=logging.WARNING if refused else logging.INFO,
-            pod=f"{reviewed.asked.namespace}/{reviewed.asked.name}",
-            uid=reviewed.asked.uid,
-            codes=[finding.code for finding in findings],
-            findings=[each.sentence() for each in findings if not refused or each.severity is Severity.ERROR],
+            pod=f"{reviewed.asked.namespace[:MAX_NAME]}/{reviewed.asked.name[:MAX_NAME]}",
+            uid=reviewed.asked.uid[:MAX_NAME],
+            codes=[each.code for each in findings[:MAX_TOLD]],
+            findings=[each.sentence()[:MAX_SENTENCE] for each in told[:MAX_TOLD]],
         )
 
     def _turned_away(self, status: int, code: str, message: str, peer: str) -> Answer:
         self._metrics.turned_away(code)
-        if self._may_write():
+        if self._of_requests.may_write():
             say(LOG, "request turned away", level=logging.WARNING, code=code, error=message, peer=peer, status=status)
         text = f"{message} [{code}]\n"
         return Answer(status=status, body=text.encode("utf-8", "backslashreplace"))
 
-    def _may_write(self) -> bool:
+
+class _Lines:
+    """Counts the lines of a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._second, self._count = clock, 0, 0
+
+    def may_write(self) -> bool:
+        """Whether one more may be written now."""
         second = int(self._clock())
-        self._lines = self._lines + 1 if second == self._second else 1
+        self._count = self._count + 1 if second == self._second else 1
         self._second = second
-        return self._lines <= LINES_A_SECOND
+        return self._count <= LINES_A_SECOND
 
 
 class _Wrong(Exception):

@@ -1,0 +1,61 @@
+"""What strangers make happen does not fill the log."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from donjon.adapters.logs import LINES_A_SECOND, WHOLE, log_to_stderr, say
+from donjon.services.attestation import auditing
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Where the lines go."""
+    root, text = logging.getLogger(), io.StringIO()
+    handlers, level = list(root.handlers), root.level
+    monkeypatch.setattr(sys, "stderr", text)
+    log_to_stderr()
+    yield text
+    root.handlers, root.level = handlers, level
+
+
+def lines(written: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def at(second: float, event: str, logger: str = "donjon.x") -> None:
+    """As `say` does, at a moment."""
+    record = logging.getLogger(logger).makeRecord(logger, logging.INFO, "", 0, event, (), None, extra={"fields": {"a": 1}})
+    record.created = second
+    logging.getLogger(logger).handle(record)
+
+
+def test_so_many_lines_a_second_about_one_event_and_then_how_many_were_left_out(written: io.StringIO) -> None:
+    for _ in range(3 * LINES_A_SECOND):
+        at(1000.5, "refused")
+    at(1000.9, "something else")
+    assert [line["event"] for line in lines(written)] == ["refused"] * LINES_A_SECOND + ["something else"]
+    at(1001.0, "refused")
+    at(1001.1, "refused")
+    assert [line.get("left_out") for line in lines(written)[-2:]] == [2 * LINES_A_SECOND, None]
+    assert lines(written)[-2]["a"] == 1
+
+
+def test_what_is_said_of_the_audit_is_all_written(written: io.StringIO) -> None:
+    for _ in range(3 * LINES_A_SECOND):
+        at(1000.0, "audit head", WHOLE)
+    assert len(lines(written)) == 3 * LINES_A_SECOND
+
+
+def test_the_log_of_the_audit_is_the_one_that_is_left_whole() -> None:
+    assert logging.getLogger(WHOLE) is auditing.LOG
+
+
+def test_a_line_is_json(written: io.StringIO) -> None:
+    say(logging.getLogger("donjon.x"), "happened", what="that", nothing=None)
+    (line,) = lines(written)
+    assert (line["event"], line["what"], line["level"], "nothing" in line) == ("happened", "that", "info", False)

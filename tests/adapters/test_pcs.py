@@ -1,0 +1,79 @@
+"""An upstream's answer, which is bounded as a whole."""
+
+import gzip
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from testbed import clock
+
+from donjon.adapters.intel import pcs
+from donjon.collateral import plan
+from donjon.errors import Unavailable
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n"
+SECONDS = 0.5
+
+
+@contextmanager
+def dripping(said: bytes, then: bytes) -> Iterator[str]:
+    """An upstream that says something at once, and then a byte now and then, for ever; its address."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(said)
+            while not ended.wait(0.1):
+                connection.sendall(then)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=listen, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            ended.set()
+
+
+@pytest.mark.parametrize(
+    ("said", "then"), [(HEAD + b"\r\n", b" "), (HEAD, b"X"), (b"HTTP/1.1 200", b"0"), (b"", b"H"), (HEAD, b"X: y\r\n")]
+)
+def test_an_answer_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch, said: bytes, then: bytes) -> None:
+    monkeypatch.setattr(pcs, "SECONDS", SECONDS)
+    with dripping(said, then) as address, pcs.opened(address) as service:
+        began = clock.now()
+        with pytest.raises(Unavailable, match=r"no whole answer within 0\.5 s") as refused:
+            service.answer(plan.root_ca_crl())
+        assert refused.value.code == "DJ281"
+        assert clock.now() - began < 10 * SECONDS
+
+
+def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
+    packed = gzip.compress(bytes(1 << 20))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with dripping(head + packed, b"") as address, pcs.opened(address) as service:
+        assert service.answer(plan.root_ca_crl()).body == packed
+
+
+def test_who_waits_when_it_is_closed_is_told_so() -> None:
+    told: list[str] = []
+
+    def wait(service: pcs.Service) -> None:
+        with pytest.raises(Unavailable) as refused:
+            service.answer(plan.root_ca_crl())
+        told.append(refused.value.code)
+
+    with dripping(HEAD, b"X: y\r\n") as address:
+        with pcs.opened(address) as service:
+            waiting = threading.Thread(target=wait, args=(service,))
+            waiting.start()
+            clock.pause(0.3)
+        waiting.join(10)
+    assert told == ["DJ281"]
