@@ -5,6 +5,7 @@ The chain alone shows what was altered without writing all that follows anew; he
 that somebody else went on with.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -79,6 +80,23 @@ def unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
         )
         for each in chains
         if each.waits is not None and moment - each.waits > LATE
+    )
+
+
+def unlogged(stored: Iterable[Statement], logged: Iterable[Statement]) -> tuple[Finding, ...]:
+    """The chains of which the database has statements that no log has."""
+    known = set(logged)
+    missing = Counter(each.link.writer for each in stored if each not in known)
+    return tuple(
+        Finding(
+            code="DJ625",
+            severity=Severity.WARNING,
+            subject=f"chain {writer}",
+            found=f"{count} of its heads and anchors are in none of the logs",
+            why="the service logs each; whoever has a key and can write to the database can have made them",
+            do="name all logs of that time with --heads",
+        )
+        for writer, count in sorted(missing.items())[:MAX_FINDINGS]
     )
 
 

@@ -17,7 +17,7 @@ from donjon.audit import event, statements
 from donjon.audit.chain import Record
 from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
-from donjon.audit.verification import Chain, Verification, unstated
+from donjon.audit.verification import Chain, Verification, unlogged, unstated
 from donjon.audit.verification import verify as verified
 from donjon.cli.files import shown
 from donjon.cli.terminal import say, say_json
@@ -35,16 +35,16 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) 
     """Print what is found."""
     known = () if keys is None else public.certificates(keys)
     elsewhere = [(shown(file), text) for file in heads for text in _stated(file)]
+    logged, foreign = _parsed(elsewhere, known)
+    ledger = Ledger()
     with _opened(database) as seen:
-        texts = [("the database", text) for text in seen.statements()] + elsewhere
-        said, untrue = _parsed(texts, known)
-        ledger = Ledger()
-        found = verified(ledger.watch(seen.chains()), said)
-        lost = any(each.kind is statements.Kind.ANCHOR and each.removal is None for each in said)
+        stored, untrue = _parsed([("the database", text) for text in seen.statements()], known)
+        found = verified(ledger.watch(seen.chains()), [*stored, *logged])
+        lost = any(each.kind is statements.Kind.ANCHOR and each.removal is None for each in (*stored, *logged))
         kept = ledger.findings(seen.holdings(), lost=lost)
-    ends = unstated(found.chains, microseconds(clock.moment()))
+    more = (*unstated(found.chains, microseconds(clock.moment())), *(unlogged(stored, logged) if heads else ()))
     nothing = [] if any(each.last >= each.first for each in found.chains) else [_NOTHING]
-    findings = (*([] if known else [_UNSIGNED]), *untrue, *found.findings, *kept, *ends, *nothing)
+    findings = (*([] if known else [_UNSIGNED]), *untrue, *foreign, *found.findings, *kept, *more, *nothing)
     if form == "json":
         say_json(_document(found, findings))
     else:
