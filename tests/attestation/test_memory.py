@@ -1,18 +1,21 @@
 """What is remembered never turns a no into a yes: each test warms the memory with a yes and then changes one thing."""
 
+import tracemalloc
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from tests.attestation.worlds import trusted
 from tests.simulation.intel import MOMENT, world
 
-from donjon.attestation.memory import Memory, Table
+from donjon.attestation.memory import ENTRY, MAX_BYTES, MAX_OWN_KEYS, MAX_PLATFORMS, Bound, Memory, Table
 from donjon.attestation.quote import parse
 from donjon.attestation.verify import VerifiedQuote, verify
 from donjon.collateral.status import TcbStatus
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import DonjonError
+from donjon.pki import pem
 from donjon.pki.intel import anchor
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.setting import SHAPES
@@ -184,3 +187,118 @@ def test_a_quote_without_chain_is_remembered_with_the_chain_that_it_was_proved_b
 def _parts(made: World) -> dict[str, bytes]:
     names = [name for name in made.collateral.__slots__ if name != "pck_certificate_chain"]
     return {name: getattr(made.collateral, name) for name in names}
+
+
+# Whoever wants to fill it.
+
+
+def laid_out(made: World, places: Mapping[int, int]) -> bytes:
+    """The quote with a line break more in these blocks of its chain, each behind so many characters of its first line."""
+    blocks = list(pem.each(parse(made.quote.data).certification.content.rstrip(pem.AFTER) + b"\n"))
+    for number, characters in places.items():
+        start = blocks[number].index(b"\n") + 1 + characters
+        blocks[number] = blocks[number][:start] + b"\n" + blocks[number][start:]
+    return with_chain(made, b"".join(blocks))
+
+
+def with_chain(made: World, chain: bytes) -> bytes:
+    """The quote with this text for its chain; of version 3."""
+    raw = made.quote.data
+    quote = parse(raw)
+    more = len(chain) - len(quote.certification.content)
+    content = len(raw) - len(quote.certification.content)
+    head = bytearray(raw[:content])
+    for place in (len(quote.signed), content - 4):  # Of the signature section, and of the certification data.
+        head[place : place + 4] = (int.from_bytes(head[place : place + 4], "little") + more).to_bytes(4, "little")
+    return bytes(head) + chain
+
+
+@pytest.mark.parametrize("block", [0, 1, 2], ids=["the leaf's block", "the authority's block", "the root's block"])
+def test_a_chain_that_is_laid_out_anew_is_as_good_and_makes_no_entry(block: int) -> None:
+    made = world()
+    memory, collateral = warm(made), trusted(made)
+    first = look(made, memory, collateral)
+    for characters in range(1, 40):
+        found = verify(parse(laid_out(made, {block: characters})), collateral, MOMENT, memory)
+        assert (found.platform, found.tcb) == (first.platform, first.tcb)
+    assert (len(memory.certified), len(memory.bound), len(memory.authorities), memory.certified.misses) == (1, 1, 1, 1)
+
+
+def test_a_platform_that_comes_laid_out_anew_is_known_by_its_usual_layout() -> None:
+    made = world()
+    memory, collateral = Memory(), trusted(made)
+    verify(parse(laid_out(made, {0: 1, 1: 2})), collateral, MOMENT, memory)
+    look(made, memory, collateral)
+    assert (len(memory.certified), memory.certified.misses, len(memory.bound)) == (1, 1, 1)
+
+
+def test_what_stands_behind_a_chain_makes_few_entries_of_it() -> None:
+    made = world()
+    memory, collateral = Memory(), trusted(made)
+    quote = parse(made.quote.data)
+    for number in range(60):
+        behind = bytes([b"\0\n"[number >> bit & 1] for bit in range(6)])
+        chain = quote.certification.content.rstrip(pem.AFTER) + behind
+        verify(parse(with_chain(made, chain)), collateral, MOMENT, memory)
+    assert (len(memory.certified), len(memory.bound)) == (1, 0)
+
+
+def test_one_platforms_keys_take_no_others_place() -> None:
+    made, other = world(), world(changes={"quote.attestation_key": "another"})
+    memory = warm(made)
+    (bound,) = memory.bound.values()
+    stranger = Bound(bound.handle, replace(bound.certified, key=bytes(64)), bound.judged_by)
+    for number in range(100):
+        memory.keep_bound(number.to_bytes(32, "big"), stranger)
+    assert len(memory.bound) == MAX_OWN_KEYS + 1
+    misses = memory.bound.misses
+    look(made, memory)
+    assert memory.bound.misses == misses
+    look(other, memory)
+    assert memory.bound.misses == misses + 1
+
+
+def test_an_authority_is_kept_once_however_often_collateral_comes_anew() -> None:
+    made, memory = world(), Memory()
+    for _ in range(3):
+        collateral = trust(made.collateral, anchor(made.root))
+        look(made, memory, collateral)
+        memory.certified, memory.bound = Table(10), Table(10)
+    assert (len(memory.authorities), memory.authorities.misses) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["v4 TDX 1.0", "v5 TDX 1.5"])
+def test_what_a_quote_that_nobody_signed_says_of_its_module_is_not_remembered(kind: str) -> None:
+    made = world(kind)
+    memory = Memory()
+    place = made.quote.pieces["body"].start
+    for number in range(1, 20):
+        raw = bytearray(made.quote.data)
+        raw[place + 15] = number  # The last byte of TEE_TCB_SVN.
+        with pytest.raises(DonjonError) as caught:
+            verify(parse(bytes(raw)), trusted(made), MOMENT, memory)
+        assert caught.value.code == "DJ243"
+    assert len(memory.verdicts) == 0
+
+
+def test_a_full_memory_takes_what_it_says() -> None:
+    """Measured where entries differ in everything that platforms differ in."""
+    made = world()
+    (certified,), (bound,) = (table.values() for table in (warm(made).certified, warm(made).bound))
+    memory, count = Memory(2000), 2000
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(count):
+        mark = number.to_bytes(32, "big")
+        platform = replace(certified.platform, ppid=mark[16:])
+        kept = memory.keep_certified(b"c" + mark, replace(certified, key=mark + mark, platform=platform))
+        memory.keep_bound(b"b" + mark, Bound(bound.handle, kept, (*bound.judged_by,)))
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(memory.bound) == count
+    assert taken / count < ENTRY - HANDLE
+    assert MAX_PLATFORMS * ENTRY <= MAX_BYTES
+
+
+HANDLE = 1_200
+"""Bytes of a key's handle, which the library keeps for itself."""

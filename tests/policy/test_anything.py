@@ -202,7 +202,7 @@ def test_a_greedy_policy_is_refused_soon(name: str) -> None:
         ("one claim too many", "more than 1000 claims"),
         ("every claim compared with every claim", "more than 10000 combinations"),
         ("thousands of comparisons", "more work than one evaluation may do"),
-        ("an answer that doubles", "an answer of more values and characters than are looked at"),
+        ("an answer that doubles", "more work than one evaluation may do"),
         ("a text that doubles", "a claim holds at most 262144"),
         ("a text joined with a long one", "join() of "),
         ("queries over a long list", "more work than one evaluation may do"),

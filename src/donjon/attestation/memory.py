@@ -3,9 +3,13 @@
 `verify` alone reads and writes it, and what is found here is what the same steps found before. Nothing that depends on the
 moment, on a revocation list, or on the quote's own body is ever kept, so that it can turn no *no* into a *yes*.
 
+One fact has one key, however its certificates are written down, so that nobody can make many of one; every entry of a table is of
+one size, so that a bound of their number is one of bytes; and one platform's keys take no other's places.
+
 | fact | depends on |
 |---|---|
-| `Certified`: whose key a PCK certificate's is, and its window | the certification bytes, the root |
+| `Certificate` of an authority | its DER and that of the root's certificate, the root |
+| `Certified`: whose key a PCK certificate's is, and its window | the chain's text as it is usually written, the root |
 | `Bound`: an attestation key is that platform's | all that vouches for the key, the quote's version, the root |
 | the TCB's verdict | the platform's TCB, its quoting enclave, both documents; the TDX module's SVNs, signer, attributes |
 """
@@ -22,7 +26,11 @@ from donjon.pki.intel import Certificate
 from donjon.pki.p256 import PublicKey
 from donjon.pki.pck import PckPlatform
 
-MAX_PLATFORMS = 100_000  # each takes less than 3 KiB
+MAX_BYTES = 32 << 20
+ENTRY = 3_300  # bytes that a platform and its key take at most
+MAX_PLATFORMS = MAX_BYTES // ENTRY
+MAX_OWN_KEYS = 8  # attestation keys of one platform: each kind of enclave that quotes has one, and after an update a new one
+MAX_AUTHORITIES = 64  # Intel has two
 MAX_VERDICTS = 10_000
 MAX_KEYS = 100  # ready to verify with; each takes about 2 KiB
 
@@ -71,6 +79,9 @@ class Table(Generic[K, V]):
         self.misses += 1
         if self._bound <= 0:
             return value
+        if key in self._kept:
+            self._kept[key] = value
+            return value
         try:
             while len(self._kept) >= self._bound:
                 self._kept.pop(next(iter(self._kept)), None)
@@ -78,6 +89,10 @@ class Table(Generic[K, V]):
             return value
         self._kept[key] = value
         return value
+
+    def forget(self, key: K) -> None:
+        """Let go of one, if it is there."""
+        self._kept.pop(key, None)
 
 
 class Memory:
@@ -87,6 +102,8 @@ class Memory:
         self.certified: Table[bytes, Certified] = Table(platforms)
         self.bound: Table[bytes, Bound] = Table(platforms)
         self.verdicts: Table[Hashable, TcbVerdict] = Table(MAX_VERDICTS)
+        self.authorities: Table[bytes, Certificate] = Table(min(platforms, MAX_AUTHORITIES))
+        self._own: Table[bytes, tuple[bytes, ...]] = Table(platforms)  # the keys in `bound` of each platform
         self._keys: Table[bytes, PublicKey] = Table(min(platforms, MAX_KEYS))
         self._family: Table[object, object] = Table(MAX_VERDICTS)
 
@@ -109,7 +126,11 @@ class Memory:
         return self._keys.get(raw) or self._keys.keep(raw, p256.parse(raw))
 
     def keep_bound(self, key: bytes, bound: Bound) -> Bound:
-        """Remember that key; what others are judged by, too, is kept once."""
+        """Remember that key, in place of the platform's own oldest where it has many; what others are judged by is kept once."""
+        own = self._own.get(bound.certified.key, ())
+        if len(own) >= MAX_OWN_KEYS:
+            self.bound.forget(own[0])
+        self._own.keep(bound.certified.key, (*own[-MAX_OWN_KEYS + 1 :], key))
         return self.bound.keep(key, Bound(bound.handle, bound.certified, self._same(bound.judged_by)))
 
     def _same(self, value: V) -> V:

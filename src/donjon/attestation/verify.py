@@ -28,6 +28,7 @@ from donjon.sgx.td import TdReport
 _CHAIN = 3  # PCK certificate, its authority, the root
 _HASH = 32
 _PCK = frozenset({Role.PCK})
+_BEHIND = 2  # bytes behind a chain that is remembered as it is: a line break, a NUL, or both
 _NONE = Memory(0)  # keeps nothing
 
 
@@ -50,17 +51,21 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory
     With a memory, what it holds is not proved again. Raises `Untrusted` DJ220 to DJ244, `Malformed` DJ204 to DJ208 for
     certificates, and `Unavailable` DJ203 where neither the quote nor the collateral has the PCK certificate's chain.
     """
+    memory = _NONE if memory is None else memory
     # 1. The collateral holds at this moment: no certificate outside its window, no date in the future.
     _check_moment(collateral, moment)
     # 2. The attestation key is vouched for: by the quoting enclave, that by the platform's key, and that by a chain to the root.
-    bound = _bound(quote, collateral, memory or _NONE)
+    bound = _bound(quote, collateral, memory)
     # 3. Nothing of that chain is outside its window or revoked.
     _check_chain(bound.certified, collateral, moment)
     # 4. The collateral speaks of this platform, quoting enclave and TDX module; what Intel says of their TCB.
-    verdict = _verdict(quote, bound, collateral, memory or _NONE)
-    # 5. The quote is the attestation key's.
+    judged = (bound.judged_by, collateral.digest, quote.tee, quote.td_identity)
+    verdict = memory.verdicts.get(judged) or _verdict(quote, bound, collateral)
+    # 5. The quote is the attestation key's. Of one that is not, what it says of a module is nothing to be remembered.
     if not bound.verifies(quote.signature, quote.signed):
         raise Untrusted("DJ243", "quote: the attestation key did not sign it")
+    if memory.verdicts.get(judged) is None:
+        memory.verdicts.keep(judged, verdict)
     return VerifiedQuote(
         quote=quote,
         platform=bound.certified.platform,
@@ -88,11 +93,12 @@ def _bound(quote: Quote, collateral: TrustedCollateral, memory: Memory) -> Bound
     known = digest(collateral.root_digest, quote.version, quote.endorsement, chain)
     if (found := memory.bound.get(known)) is not None:
         return found
-    certified, key = _certified(chain or quote.certification.content, collateral, memory)
+    certified, key, usual = _certified(chain or quote.certification.content, collateral, memory)
     _check_binding(quote, key)
     of = certified.platform
     judged_by = (of.fmspc, of.pce_id, of.components, of.pce_svn, quote.qe_identity)
-    return memory.keep_bound(known, Bound(p256.parse(quote.attestation_key).handle, certified, judged_by))
+    bound = Bound(p256.parse(quote.attestation_key).handle, certified, judged_by)
+    return memory.keep_bound(known, bound) if usual else bound
 
 
 def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
@@ -102,28 +108,54 @@ def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
     return collateral.pck_certificate_chain
 
 
-def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> tuple[Certified, PublicKey]:
-    """The PCK certificate of that chain, proved up to the root, and its key."""
-    known = digest(collateral.root_digest, 0, chain)
+def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> tuple[Certified, PublicKey, bool]:
+    """The PCK certificate of that chain, proved up to the root, its key, and whether the text is as chains usually are written.
+
+    In any other layout it is as good, and known by its usual one: whoever lays it out anew has it read anew, and makes no entry.
+    """
+    bare = chain.rstrip(pem.AFTER)
+    known = digest(collateral.root_digest, 0, bare)
     if (found := memory.certified.get(known)) is not None:
-        return found, memory.key_of(found)
-    certificate, ca = _proved(chain, collateral)
+        return found, memory.key_of(found), _ends_soon(chain, bare)
+    leaf, above = _read(bare, collateral)
+    usual = pem.encode((leaf,)) + (collateral.pck_ca_chain if above is None else pem.encode(above).rstrip(pem.AFTER))
+    if usual != bare:
+        known = digest(collateral.root_digest, 0, usual)
+        if (found := memory.certified.get(known)) is not None:
+            return found, memory.key_of(found), False
+    ca = _authority(above, collateral, memory)
+    certificate = intel.issued(leaf, ca, _PCK)
     platform = pck.parse(certificate, ca.role)
     window = certificate.window
     certified = Certified(certificate.key.raw, certificate.serial, window.begins, window.ends, ca, platform)
-    return memory.keep_certified(known, certified), certificate.key
+    return memory.keep_certified(known, certified), certificate.key, usual == bare and _ends_soon(chain, bare)
 
 
-def _proved(chain: bytes, collateral: TrustedCollateral) -> tuple[Certificate, Certificate]:
-    """The PCK certificate and its authority; what the collateral has proved already is not proved again."""
-    first, _, above = chain.rstrip(pem.AFTER).partition(pem.END)
+def _ends_soon(chain: bytes, bare: bytes) -> bool:
+    return len(chain) - len(bare) <= _BEHIND
+
+
+def _read(chain: bytes, collateral: TrustedCollateral) -> tuple[bytes, tuple[bytes, bytes] | None]:
+    """The DER of the PCK certificate, and of those above it unless they are the collateral's."""
+    first, _, above = chain.partition(pem.END)
     if above == collateral.pck_ca_chain:
         (leaf,) = pem.parse(first + pem.END, 1)
-        return intel.issued(leaf, collateral.pck_ca, _PCK), collateral.pck_ca
+        return leaf, None
     leaf, authority, top = pem.parse(chain, _CHAIN)
+    same = (authority, top) == (collateral.pck_ca.der, collateral.root.der)
+    return leaf, None if same else (authority, top)
+
+
+def _authority(above: tuple[bytes, bytes] | None, collateral: TrustedCollateral, memory: Memory) -> Certificate:
+    """Who issued the PCK certificate, one object for all that it issued; what the collateral has proved is not proved again."""
+    authority, top = above or (collateral.pck_ca.der, collateral.root.der)
+    known = digest(collateral.root_digest, 1, top, authority)
+    if (found := memory.authorities.get(known)) is not None:
+        return found
+    if above is None:
+        return memory.authorities.keep(known, collateral.pck_ca)
     root = collateral.root if top == collateral.root.der else intel.root(top, collateral.anchor)
-    ca = intel.issued(authority, root, intel.PCK_CAS)
-    return intel.issued(leaf, ca, _PCK), ca
+    return memory.authorities.keep(known, intel.issued(authority, root, intel.PCK_CAS))
 
 
 def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: datetime) -> None:
@@ -135,17 +167,14 @@ def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: da
     check_not_revoked(Role.PCK, certified.serial, collateral.pck_crl)
 
 
-def _verdict(quote: Quote, bound: Bound, collateral: TrustedCollateral, memory: Memory) -> TcbVerdict:
+def _verdict(quote: Quote, bound: Bound, collateral: TrustedCollateral) -> TcbVerdict:
     """What Intel says of the TCB, where its documents are of this platform, quoting enclave and TDX module."""
-    known = (bound.judged_by, collateral.digest, quote.tee, quote.td_identity)
-    if (found := memory.verdicts.get(known)) is not None:
-        return found
     platform = bound.certified.platform
     _check_platform(quote, platform, collateral)
     if isinstance(body := quote.body, TdReport):
         _check_module(body, collateral.tcb_info)
     _check_enclave(quote.qe_report, collateral.qe_identity)
-    return memory.verdicts.keep(known, tcb.judge(platform, quote.qe_report, body, collateral))
+    return tcb.judge(platform, quote.qe_report, body, collateral)
 
 
 def _check_platform(quote: Quote, platform: PckPlatform, collateral: TrustedCollateral) -> None:
