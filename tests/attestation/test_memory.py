@@ -284,7 +284,8 @@ def test_what_a_quote_that_nobody_signed_says_of_its_module_is_not_remembered(ki
 def test_a_full_memory_takes_what_it_says() -> None:
     """Measured where entries differ in everything that platforms differ in."""
     made = world()
-    (certified,), (bound,) = (table.values() for table in (warm(made).certified, warm(made).bound))
+    (bound,) = warm(made).bound.values()
+    certified = bound.certified
     memory, count = Memory(2000), 2000
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

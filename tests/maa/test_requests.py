@@ -149,8 +149,8 @@ def test_all_unknown_members_are_named_in_one_refusal() -> None:
 
 
 def test_of_very_many_unknown_members_the_refusal_stays_short() -> None:
-    with pytest.raises(Malformed, match=r"m0, m1, .*, m15 and 49984 more, expected") as refused:
-        requests.attest(json.dumps({f"m{number}": 0 for number in range(50_000)}).encode(), SGX)
+    with pytest.raises(Malformed, match=r"m0, m1, .*, m15 and 284 more, expected") as refused:
+        requests.attest(json.dumps({f"m{number}": 0 for number in range(300)}).encode(), SGX)
     assert len(str(refused.value)) < 1000
 
 

@@ -15,6 +15,7 @@ from donjon.policy.claims import compact, is_unicode
 from donjon.sgx.report import ReportBody
 
 MAX_DATA = 64 << 10  # bytes, of each
+MAX_VALUES = 20_000  # with names; a list of numbers of one digit may be that long
 MAX_NESTING = 32  # objects and lists in one another
 MAX_NONCE = 1 << 10  # characters
 
@@ -64,7 +65,7 @@ def binary(raw: bytes, subject: str) -> Data:
 def json(raw: bytes, subject: str) -> Data:
     """Data that are the text of one JSON object; raises `Malformed` DJ210 or DJ432."""
     data = binary(raw, subject)
-    content = dict(documents.parse(raw, subject, MAX_DATA, fractions=True).content)
+    content = dict(documents.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
     _check_nesting(content, subject, MAX_NESTING)
     if not is_unicode(compact(content)):
         raise Malformed("DJ432", f"{subject}: a text in it holds half a surrogate pair, expected Unicode")

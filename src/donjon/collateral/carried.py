@@ -47,7 +47,7 @@ def parse(text: bytes, anchor: Anchor) -> Carried:
 
     Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pckcertificates.prove` do.
     """
-    whole = documents.parse(text, "file", MAX_CARRIED)
+    whole = documents.parse(text, "file", MAX_CARRIED, values=MAX_CARRIED)
     if whole.text("form") != _FORM:
         raise Malformed("DJ211", f"file: form: expected {_FORM!r}, found {whole.text('form')[:40]!r}")
     listed = whole.member("documents")

@@ -9,21 +9,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import NoReturn, TypeGuard
 
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject
 
 MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
+MAX_VALUES = (
+    100_000  # with names, lists' ends and the like; the longest of Intel's has less than a tenth, and they take some 10 ms
+)
+ESCAPES = 100  # for each value that there may be; a draft's line breaks and quotation marks are some
 
 _BYTE = 0xFF
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
-def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False) -> "Members":
-    """The one object that the text holds; raises `Malformed` DJ210, also for more bytes than the bound."""
-    content = _decoded(text, subject, bound, _WITH_FRACTIONS if fractions else _DECODER)
+def parse(
+    text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False, values: int = MAX_VALUES
+) -> "Members":
+    """The one object that the text holds; raises `Malformed` DJ210, also for more bytes or values than the bounds."""
+    content = _decoded(text, subject, bound, _WITH_FRACTIONS if fractions else _DECODER, values)
     if not isinstance(content, dict):
         raise Malformed("DJ210", f"{subject}: expected an object, found {type(content).__name__}")
     return Members(subject, content)
@@ -31,20 +38,39 @@ def parse(text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bo
 
 def parse_list(text: bytes, subject: str, count: int) -> "list[Members]":
     """The objects of the one list that the text holds; raises `Malformed` DJ210 or DJ211, also for more than that many."""
-    content = _decoded(text, subject, MAX_DOCUMENT, _DECODER)
+    content = _decoded(text, subject, MAX_DOCUMENT, _DECODER, MAX_VALUES)
     if not isinstance(content, list) or len(content) > count:
         raise Malformed("DJ210", f"{subject}: expected a list of at most {count} objects, found {type(content).__name__}")
     return Members(subject, {subject: content}).members(subject)
 
 
-def _decoded(text: bytes, subject: str, bound: int, decoder: json.JSONDecoder) -> Json:
+def _decoded(text: bytes, subject: str, bound: int, decoder: json.JSONDecoder, values: int) -> Json:
     if len(text) > bound:
         raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {bound}")
+    check_values(text, subject, values)
     try:
         content: Json = decoder.decode(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Malformed("DJ210", f"{subject}: no JSON that is read here: {error}") from error
     return content
+
+
+_PART = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A text of JSON, with its end if it has one, or what stands before a value."""
+
+
+def check_values(text: bytes, subject: str, values: int) -> None:
+    """Raises `Malformed` DJ210 for JSON of more values than that, or of far more escapes.
+
+    A megabyte of brackets takes long to read, and hardly any time to count. Signs within texts are told from others only where
+    there are too many of them, so that nearly everything is counted at the speed of memory.
+    """
+    if text.count(b"\\") > ESCAPES * values:
+        raise Malformed("DJ210", f"{subject}: more escapes than the {ESCAPES * values} that are read here")
+    if text.count(b",") + text.count(b"[") + text.count(b"{") + text.count(b'"') <= values:
+        return
+    if next(islice(_PART.finditer(text), values, None), None) is not None:
+        raise Malformed("DJ210", f"{subject}: more values and names than the {values} that are read here")
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
@@ -168,4 +194,15 @@ class Members:
         return tuple(value) if _all_text(value) else self._refuse(name, "strings")
 
     def _refuse(self, name: str, expected: str) -> NoReturn:
-        raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {str(self.content.get(name))[:40]!r}")
+        raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {_brief(self.content.get(name))}")
+
+
+def _brief(value: Json) -> str:
+    """A value as a message tells it: nothing is made that is not told."""
+    match value:
+        case list() | dict():
+            return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+        case str():
+            return repr(value[:40])
+        case _:
+            return repr(str(value)[:40])

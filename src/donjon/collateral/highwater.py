@@ -58,7 +58,7 @@ def advance(high: HighWater, collateral: TrustedCollateral, channel: Channel) ->
 
 def parse(text: bytes) -> HighWater:
     """The marks of a state file; raises `Malformed` DJ210, DJ211 or DJ251."""
-    state = documents.parse(text, "state", MAX_STATE)
+    state = documents.parse(text, "state", MAX_STATE, values=MAX_STATE)
     marks = state.member("marks")
     if len(marks.content) > MAX_MARKS:
         raise Malformed("DJ251", f"high-water marks: {len(marks.content)}, expected at most {MAX_MARKS}")

@@ -19,6 +19,7 @@ ENCRYPTED_PPID, CPU_SVN, PCE_SVN, PCE_ID = 384, 16, 2, 2  # bytes
 MAX_QE_ID = 260  # characters; Intel's library sends 32 hexadecimal digits, its tool whatever its user says
 MAX_MANIFEST = 53_000  # bytes (dcap, qcnl_def.h)
 MAX_REGISTRATION = 128 << 10  # bytes of JSON
+MAX_VALUES = 1_000  # in those; a registration has less than ten members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class KnownPlatform:
 
 def parse(text: bytes) -> Registration:
     """The platform in the body of `POST platforms`; raises `Malformed` DJ210 or DJ211."""
-    found = registration(documents.parse(text, "platform", MAX_REGISTRATION))
+    found = registration(documents.parse(text, "platform", MAX_REGISTRATION, values=MAX_VALUES))
     if found.manifest is None and (found.tcb is None or found.encrypted_ppid is None):
         raise Malformed("DJ211", "platform: expected platform_manifest, or cpu_svn, pce_svn and an enc_ppid that is not zero")
     return found

@@ -48,7 +48,7 @@ def parse(text: bytes, moment: datetime) -> Uploaded:
     Raises `Malformed` DJ204, DJ205, DJ208, DJ210 or DJ211, and DJ575 for certificates without what belongs to them; `Untrusted`
     DJ570 for a certificate that is said to be for another TCB.
     """
-    whole = documents.parse(text, "upload", MAX_UPLOAD)
+    whole = documents.parse(text, "upload", MAX_UPLOAD, values=MAX_UPLOAD)
     brought = whole.member("collaterals")
     if brought.number("version", _VERSION) != _VERSION:
         raise Malformed("DJ211", f"{brought.subject}: version: expected {_VERSION}: the documents of others have another form")

@@ -28,7 +28,7 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
             "DJ447", f"{_SUBJECT}: this instance is of mode {trust.mode}, which has no policy management certificates"
         )
     token, _ = authorised(text, _SUBJECT, trust, moment)
-    body = names.canonical(documents.parse(token.payload, _SUBJECT, jws.MAX_TOKEN), {BODY: ()}, "DJ446")
+    body = names.canonical(documents.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446")
     if not body.content:
         raise Malformed("DJ446", f"{_SUBJECT}: expected a body with {BODY} and nothing else")
     return jws.certificate_of(body.member(BODY))

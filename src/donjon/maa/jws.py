@@ -18,6 +18,7 @@ from donjon.pki.signers import SignerCertificate
 
 MAX_TOKEN = 256 << 10  # characters; a policy of 64 KiB is encoded twice
 MAX_HEADER = 32 << 10  # bytes
+MAX_VALUES = 1_000  # of JSON in a header or a body, with names
 NONE = "none"
 UNSECURED = "eyJhbGciOiJub25lIn0"
 """The header {"alg":"none"}, as Microsoft's clients write it."""
@@ -53,7 +54,7 @@ def parse(text: str, subject: str) -> Jws:
     if len(parts) != _PARTS:
         raise Malformed("DJ440", f"{subject}: {len(parts)} parts, expected header.payload.signature")
     header, payload, signature = (octets(part, subject) for part in parts)
-    members = documents.parse(header, f"{subject} header", MAX_HEADER)
+    members = documents.parse(header, f"{subject} header", MAX_HEADER, values=MAX_VALUES)
     _check_header(members, subject)
     return Jws(
         subject=subject,

@@ -162,7 +162,9 @@ def shown(token: PolicyToken | None) -> JsonObject:
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
     if not token.payload:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
-    body = names.canonical(documents.parse(token.payload, token.subject, jws.MAX_TOKEN), {BODY: ()}, "DJ446")
+    body = names.canonical(
+        documents.parse(token.payload, token.subject, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446"
+    )
     if not body.content:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     encoded = body.text(BODY)

@@ -23,6 +23,7 @@ from donjon.policy.faults import shown
 from donjon.sgx.platform import Tee
 
 MAX_BODY = 1 << 20  # bytes; a quote, data of both kinds and a draft have less than half of it
+MAX_VALUES = 1_000  # of a body; those of data of run time are counted by themselves, for those of a body hold them as a text
 
 _MAX_PADDING = 2
 _USUAL = str.maketrans("-_", "+/")
@@ -66,7 +67,7 @@ def attest(body: bytes, kind: AttestationType) -> AttestRequest:
     if kind not in _KINDS:
         raise Malformed("DJ452", f"attestation type: {kind} is not attested here, expected one of {', '.join(sorted(_KINDS))}")
     name, tee = _KINDS[kind]
-    request = names.canonical(documents.parse(body, "request", MAX_BODY), {name: (), **_BESIDE}, "DJ450")
+    request = names.canonical(documents.parse(body, "request", MAX_BODY, values=MAX_VALUES), {name: (), **_BESIDE}, "DJ450")
     submitted = octets(request.text(name), name)
     quote = _quote(submitted, kind)
     if quote.tee is not tee:
@@ -88,7 +89,7 @@ def policy_token(body: bytes) -> str:
 def certificate_token(body: bytes, version: Version, change: Change) -> str:
     """The token that asks for that change; raises `Malformed` DJ210, DJ211 or DJ450."""
     if version in CERTIFICATE_OBJECTS:
-        request = documents.parse(body, "request", MAX_BODY)
+        request = documents.parse(body, "request", MAX_BODY, values=MAX_VALUES)
         return names.canonical(request, {change.value: ()}, "DJ450").text(change.value)
     return _string(body)
 
@@ -135,6 +136,8 @@ def _optional(request: Members, name: str) -> str | None:
 def _string(body: bytes) -> str:
     if len(body) > MAX_BODY:
         raise Malformed("DJ450", f"request: {len(body)} bytes, expected at most {MAX_BODY}")
+    if body.lstrip()[:1] != b'"' or body.count(b"\\") > MAX_VALUES:  # Whatever else it is, it is not read to be told.
+        raise Malformed("DJ450", "request: expected one JSON string, which is the token")
     try:
         content: Json = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,48 @@
+"""JSON of strangers: what is refused before it is read, and how a value of the wrong kind is told."""
+
+import json
+import re
+
+import pytest
+
+from donjon.adapters import clock
+from donjon.collateral import documents
+from donjon.errors import Malformed
+from donjon.kube.json import Json
+
+MEGABYTE = 1 << 20
+MANY = {
+    "lists": b"[" + b"[]," * (MEGABYTE // 3 - 2) + b"[]]",
+    "objects": b"[" + b'{"":0},' * (MEGABYTE // 7 - 2) + b"{}]",
+    "texts": b'{"a":[' + b'"",' * (MEGABYTE // 3 - 4) + b'""]}',
+    "lists in lists": b"[" * MEGABYTE,
+    "an endless text of escapes": b'{"a":"' + b'\\"' * (MEGABYTE // 2 - 8),
+    "texts without end": b'"' * MEGABYTE,
+    "a list where a text belongs": b'{"quote":[' + b"1," * (MEGABYTE // 2 - 8) + b"1]}",
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_megabyte_of_many_values_is_refused_before_it_is_read(name: str) -> None:
+    """By the processor's time, of which reading it takes thirty times as much."""
+    began = clock.labour()
+    with pytest.raises(Malformed) as refused:
+        documents.parse(MANY[name], "request", MEGABYTE, values=1000)
+    assert clock.labour() - began < 0.05
+    assert refused.value.code == "DJ210"
+    assert "more " in refused.value.message
+
+
+def test_signs_within_texts_are_no_values() -> None:
+    text = json.dumps({"policy": 'c:[type=="a", value==[1]], {}' * 100, "a": [1, 2]}).encode()
+    assert documents.parse(text, "request", values=7).content["a"] == [1, 2]
+    with pytest.raises(Malformed):
+        documents.parse(text, "request", values=6)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [([1] * 9, "a list of 9"), ({"a": 1}, "an object of 1"), ("x" * 99, repr("x" * 40)), (None, "'None'")]
+)
+def test_a_value_of_the_wrong_kind_is_told_in_short(value: Json, expected: str) -> None:
+    with pytest.raises(Malformed, match=re.escape(f"found {expected}")):
+        documents.Members("request", {"quote": value}).number("quote", 1)
