@@ -2,11 +2,14 @@
 
 import json
 import logging
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from tests.adapters.https import SERVING, trusting
 from tests.maa import attackers
 from tests.services.attesting import Service, instance, simulated
 from tests.simulation.intel import world
@@ -77,6 +80,28 @@ def test_the_audit_and_the_log_have_the_name(service: Service, caplog: pytest.Lo
         events = [json.loads(row) for row in connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number))]
     database.close()
     assert [event["request"] for event in events] == [MINE, "another"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "name"),
+    [
+        (b"POST /aad/certs HTTP/1.1\r\nhost: x\r\nx-ms-client-request-id: %b\r\ncontent-length: 99999999\r\n\r\n", b"413", MINE),
+        (b"no HTTP\r\n\r\n", b"400", None),
+    ],
+)
+def test_what_the_server_itself_turns_away_has_a_name_too(service: Service, sent: bytes, status: bytes, name: str | None) -> None:
+    context = trusting(SERVING.authority.pem)
+    assert isinstance(context, ssl.SSLContext)
+    with (
+        socket.create_connection(("127.0.0.1", service.port)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(sent % MINE.encode() if b"%b" in sent else sent)
+        head = connection.recv(65536).partition(b"\r\n\r\n")[0]
+    (found,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"x-ms-request-id: ")]
+    assert head.split()[1] == status
+    told = found.partition(b": ")[2].decode()
+    assert told == name if name is not None else len(told) == 32
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ Trailers, which it would put among the headers, are read over.
 import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -74,12 +74,24 @@ class Limits:
     answer: float = 60.0  # until it is made and taken
 
 
+Headers = Iterable[tuple[bytes, bytes]]
+
+
 class Gate:
     """What the connections of one server share."""
 
-    def __init__(self, limits: Limits, told: Callable[[int], Answer], body: Callable[[str, str], int]) -> None:
-        """`body` is asked for the bound of a body by the request's method and path."""
-        self.limits, self.told, self.body = limits, told, body
+    def __init__(
+        self,
+        limits: Limits,
+        told: Callable[[int], Answer],
+        body: Callable[[str, str], int],
+        beside: Callable[[Headers], Headers] = lambda _headers: (),
+    ) -> None:
+        """`body` is asked for the bound of a body by the request's method and path.
+
+        `beside` is asked for the headers that an answer of `told` has beside its own, by those of the request that were read.
+        """
+        self.limits, self.told, self.body, self.beside = limits, told, body, beside
         self.crowd: Crowd[Guarded] = Crowd(limits.connections, limits.of_a_site)
         self.bodies: Budget[Guarded] = Budget(limits.bodies, limits.bodies // SHARE)
         self.answers: Budget[Guarded] = Budget(limits.answers, limits.answers // SHARE)
@@ -391,8 +403,10 @@ class Guarded(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             answer = self._gate.told(status)
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n"
-            self.transport.write(f"{head}content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)
+            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n".encode()
+            for name, value in self._gate.beside(self.headers if self._begun else ()):
+                head += b"%b: %b\r\n" % (name, value)
+            self.transport.write(head + f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)
         if cycle is not None:
             cycle.disconnected = True
             cycle.body = bytearray()

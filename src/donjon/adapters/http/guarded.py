@@ -15,6 +15,7 @@ from donjon.adapters.http.connection import (
     Application,
     Gate,
     Guarded,
+    Headers,
     Limits,
     Message,
     Secured,
@@ -39,10 +40,12 @@ class GuardedServer:
         limits: Limits,
         told: Callable[[int], Answer] = plain,
         body: Callable[[str, str], int] | None = None,
+        beside: Callable[[Headers], Headers] = lambda _headers: (),
     ) -> None:
         """`told` makes the answer to a request that is turned away with 400, 408, 413, 431 or 503.
 
         `body` is asked for the bound of a body by the request's method and path; without it, that of the limits is for all.
+        `beside` is asked for the headers that an answer of `told` has beside its own, by the request's.
         """
         # uvicorn would believe X-Forwarded-For of neighbours on this machine, and of whom its environment variable names.
         self._config = Config(
@@ -56,7 +59,7 @@ class GuardedServer:
             proxy_headers=False,
         )
         self._config.load()
-        self._state, self._gate = ServerState(), Gate(limits, told, body or (lambda _method, _path: limits.body))
+        self._state, self._gate = ServerState(), Gate(limits, told, body or (lambda _method, _path: limits.body), beside)
         self._contexts, self._host, self._port = contexts, host, port
         self._server: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None

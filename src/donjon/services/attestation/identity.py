@@ -11,6 +11,7 @@ from itertools import count
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from donjon.adapters import logs
+from donjon.adapters.http.connection import Headers
 
 CLIENT, ANSWER = "x-ms-client-request-id", "x-ms-request-id"
 MAX_IDENTITY = 64  # characters; Azure's clients send the 36 of a UUID
@@ -23,16 +24,22 @@ _IDENTITY = "donjon.identity"  # where the scope of a request keeps it
 def identity(scope: Scope) -> str:
     """The caller's own, or 32 hexadecimal digits: which process, and which of its answers."""
     if _IDENTITY not in scope:
-        scope[_IDENTITY] = of_headers([value for name, value in scope.get("headers", ()) if name == CLIENT.encode()])
+        scope[_IDENTITY] = of_headers(scope.get("headers", ()))
     found: str = scope[_IDENTITY]
     return found
 
 
-def of_headers(headers: list[bytes]) -> str:
-    """The same, from the values of that header alone: of several, none is believed."""
-    if len(headers) == 1 and _PLAIN.fullmatch(headers[0]):
-        return headers[0].decode("ascii")
+def of_headers(headers: Headers) -> str:
+    """The same, from the headers alone: of several names, none is believed."""
+    found = [value for name, value in headers if name == CLIENT.encode()]
+    if len(found) == 1 and _PLAIN.fullmatch(found[0]):
+        return found[0].decode("ascii")
     return f"{_PROCESS}{next(_NUMBERS):016x}"
+
+
+def of_refusal(headers: Headers) -> Headers:
+    """What the server's own refusal of a request with these headers has beside its own."""
+    return ((ANSWER.encode(), of_headers(headers).encode()),)
 
 
 def naming(application: ASGIApp) -> ASGIApp:

@@ -35,7 +35,7 @@ from donjon.services.attestation import nowhere
 from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
-from donjon.services.attestation.identity import naming
+from donjon.services.attestation.identity import naming, of_refusal
 from donjon.services.attestation.instances import Instance, Name
 from donjon.services.attestation.maa import Maa, turned_away
 from donjon.services.attestation.openings import Openings
@@ -151,7 +151,7 @@ def _server(
     settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Answer]
 ) -> GuardedServer:
     host, port = settings.listen
-    return GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told, body=_body)
+    return GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told, body=_body, beside=of_refusal)
 
 
 def _body(method: str, path: str) -> int:
