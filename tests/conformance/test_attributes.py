@@ -27,7 +27,7 @@ INIT_AND_MODE64, LEGACY = 0x05, 0x03
 SERVICE_TD = b"\x66" * 48
 
 STRICTER: Mapping[str, str] = {
-    "attributes bit 16": "ICSSD: no hypervisor sets it without being told to, so it takes a name; go-tdx-guest refuses it, too",
+    "attributes bit 16": "ICSSD: no published quote has it, so it takes a name; go-tdx-guest refuses it, too",
     "attributes bit 27": "LASS: 〃",
     "attributes bit 62": "TPA: 〃",
     **{f"attributes bit {bit}": "reserved for what makes a TD safer, says Intel; nobody knows yet" for bit in range(18, 23)},

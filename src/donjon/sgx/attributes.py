@@ -20,7 +20,7 @@ def bits(*places: int) -> int:
 
 
 NEW_ATTRIBUTES = {"ICSSD": 16, "SERVTD_EXT": 17, "LASS": 27, "TPA": 62}
-"""What TDX modules after the first ones of 1.5 can give a TD, and no hypervisor gives without being told to."""
+"""What TDX modules after the first ones of 1.5 can give a TD, and none of the published quotes has."""
 NEW_FEATURES = {"APX": 19}
 """What processors have that no module gives to a TD yet."""
 
