@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -10,6 +11,8 @@ from testbed import clock
 from tests.adapters.https import HOST, Client
 from tests.endurance import process
 from tests.endurance.process import SGX, Process
+from tests.policy.policies import issuance
+from tests.policy.test_costs import many_expressions
 
 from donjon.services.attestation.openapi import description
 
@@ -247,3 +250,30 @@ def test_a_thousand_idle_connections(service: Process) -> None:
         await asyncio.sleep(0.1)
 
     asyncio.run(happen())
+
+
+def test_a_policy_that_wants_everything_keeps_nobody_waiting(service: Process) -> None:
+    """Drafts of one that has the interpreter read expressions without end; each is told that it is too much."""
+    asked = {**process.evidence(SGX), "draftPolicyForAttestation": many_expressions()}
+    with process.client(service) as operator, ThreadPoolExecutor(4) as several:
+        answers = [several.submit(operator.post, f"/aa/attest/{SGX}", json=asked, timeout=60) for _ in range(8)]
+        for _ in range(4):
+            began = clock.now()
+            asyncio.run(honest(service))
+            assert clock.now() - began < AT_ONCE
+        for each in answers:
+            assert each.result().status_code == 400
+            assert "DJ413" in each.result().text
+
+
+def test_a_small_request_gets_no_large_answer(service: Process) -> None:
+    """Of a draft that issues its text again and again."""
+    doubled = ['c:[type=="a"] => add(type="b", value=AppendString(c.value, c.value));']
+    policy = issuance(
+        f'=> add(type="a", value="{"y" * 20_000}");', *doubled, *['c:[type=="b"] => issue(type="t", value=c.value);'] * 68
+    )
+    asked = {**process.evidence(SGX), "draftPolicyForAttestation": policy}
+    with process.client(service) as operator:
+        answer = operator.post(f"/aa/attest/{SGX}", json=asked)
+    assert (answer.status_code, len(answer.content) < 2000) == (400, True)
+    assert "DJ454" in answer.text

@@ -89,3 +89,9 @@ def test_many_addresses_take_bounded_memory_and_who_asks_still_is_not_forgotten(
 )
 def test_a_site_is_counted_as_one(address: str, counted: str) -> None:
     assert site(address) == counted
+
+
+def test_a_long_name_is_known_and_not_kept() -> None:
+    world, name = World(), "n" * 30_000
+    assert (world.passed(name, 100), world.passed(name + "x", 5), world.passed(name, 5)) == (20, 5, 0)
+    assert sum(map(len, world.rates._whole)) <= 2 * rates.MAX_NAME

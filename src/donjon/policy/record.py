@@ -12,7 +12,7 @@ from donjon.policy.syntax import Scalar
 MAX_LISTED = 10  # claims of one condition or rule; `more` counts the others
 MAX_VALUE = 256  # characters of a value or a type in the trace; what is longer ends in …
 MAX_LOOKS = 50  # conditions of one rule in a record: the last ones, where it was decided
-MAX_RECORD = 64 << 10  # characters of a record's trace; `more` counts the rules that are left out
+MAX_RECORD = 32 << 10  # characters of a record's trace; `more` counts the rules that are left out
 
 
 def recorded(decision: Decision) -> dict[str, Json]:

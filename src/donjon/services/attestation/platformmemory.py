@@ -18,7 +18,7 @@ from donjon.pki.crl import Crl
 
 V = TypeVar("V")
 
-MAX_PLATFORMS, MAX_BYTES = 1024, 16 << 20  # in memory; bytes of certificates as they are kept
+MAX_PLATFORMS, MAX_BYTES = 1024, 16 << 20  # in memory; bytes of certificates and manifests as they are kept
 MAX_TCBS = 64  # of each platform; Intel's have some twenty
 
 
@@ -69,7 +69,8 @@ class Entry:
 
     def bytes(self) -> int:
         """How much is kept of it."""
-        return len(self.known.stored.chain) + sum(map(len, self.known.stored.certificates))
+        stored = self.known.stored
+        return len(stored.chain) + sum(map(len, stored.certificates)) + len(stored.registration.manifest or b"")
 
 
 class PlatformMemory:

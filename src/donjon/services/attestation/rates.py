@@ -4,6 +4,7 @@ The generic cell rate algorithm (ITU-T I.371): of everybody one number is kept, 
 again. Who has not asked for longer than that is forgotten, and of too many the one who asked longest ago.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from donjon.adapters.http.crowd import site
 __all__ = ["BURST", "MAX_KNOWN", "Rate", "Rates", "site"]
 
 MAX_KNOWN = 1 << 16  # askers, of some 200 bytes each
+MAX_NAME = 64  # characters of a name that is kept; of a longer one, its digest
 BURST = 2.0  # seconds' worth of requests at once
 
 _ROUNDING = 1e-9  # seconds
@@ -34,6 +36,8 @@ class Rates:
 
     def wait(self, who: str) -> float:
         """0 where one more request may come now, which is counted; else the seconds until one may."""
+        if len(who) > MAX_NAME:
+            who = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
         now = self._seconds()
         whole = max(self._whole.get(who, now), now) + self._cost
         over = whole - now - max(BURST, self._cost)
