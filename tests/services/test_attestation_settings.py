@@ -1,7 +1,9 @@
 """What the attestation service is told, and by whom first."""
 
+import asyncio
 import hashlib
 import re
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +13,14 @@ from tests.adapters.https import SERVING
 from tests.services import attesting
 from tests.services.attesting import instance
 
+from donjon.adapters.clock import moment
 from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
 from donjon.services.attestation.callers import Role
+from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
 
 PROJECT = Path(__file__).parents[2]
@@ -236,3 +240,25 @@ def chosen_with(folder: Path, tables: str = "", audit: str = "") -> DonjonError 
     (folder / "config.toml").write_text(instance(folder, "a") + tables)
     said = ("--unsafe-http=true", "--database", f"sqlite:///{folder}/x.db", "--config", str(folder / "config.toml"))
     return check(*said, *(("--audit-keys", audit) if audit else ()))
+
+
+def test_a_key_of_an_instance_is_not_taken_among_audit_keys_while_the_service_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    audit = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    settings = attesting.chosen(tmp_path, instance(tmp_path, "a"), {"audit-keys": str(audit)})
+
+    async def kids() -> list[list[str]]:
+        async with AsyncExitStack() as stack:
+            openings = Openings(stack, moment)
+            await openings.rings(settings)
+            ring = await openings.audit(settings)
+            assert ring is not None
+            before = [each.kid for each in ring.all()]
+            (audit / "two.pem").write_bytes((tmp_path / "keys" / "a" / "one.pem").read_bytes())
+            await ring.look()
+            return [before, [each.kid for each in ring.all()]]
+
+    before, after = asyncio.run(kids())
+    assert (len(before), after) == (1, before)
+    assert "audit keys not taken" in caplog.messages

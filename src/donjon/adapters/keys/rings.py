@@ -14,6 +14,8 @@ from donjon.attestation.token import Signer
 from donjon.errors import DonjonError, Misconfigured
 
 Tell = Callable[[DonjonError | None], None]
+Check = Callable[[tuple[Dated, ...]], None]
+"""Raises `Misconfigured` where these keys are not to be used here."""
 
 
 class Store(Protocol):
@@ -38,8 +40,8 @@ class Store(Protocol):
 class Ring:
     """The keys of one authority: `opened` makes one."""
 
-    def __init__(self, store: Store, keys: tuple[Dated, ...], moment: Callable[[], datetime], tell: Tell) -> None:
-        self._store, self._keys, self._moment, self._tell = store, keys, moment, tell
+    def __init__(self, store: Store, keys: tuple[Dated, ...], moment: Callable[[], datetime], tell: Tell, check: Check) -> None:
+        self._store, self._keys, self._moment, self._tell, self._check = store, keys, moment, tell, check
 
     def signer(self) -> Signer:
         """Who signs now; raises `Unavailable` DJ541."""
@@ -63,16 +65,20 @@ class Ring:
             found = await self._store.read()
             if found is None:
                 return
-            self._keys = _some(found, str(self._store))
+            self._keys = _some(found, str(self._store), self._check)
         except DonjonError as error:
             self._tell(error)
         else:
             self._tell(None)
 
 
-async def opened(store: Store, moment: Callable[[], datetime], tell: Tell) -> Ring:
-    """A ring that can sign; raises what the store raises, and `Unavailable` DJ541."""
-    made = Ring(store, _some(await store.read() or await store.held(), str(store)), moment, tell)
+def _any(_: tuple[Dated, ...]) -> None:
+    """Nobody else has keys."""
+
+
+async def opened(store: Store, moment: Callable[[], datetime], tell: Tell, check: Check = _any) -> Ring:
+    """A ring that can sign; raises what the store and the check raise, and `Unavailable` DJ541."""
+    made = Ring(store, _some(await store.read() or await store.held(), str(store), check), moment, tell, check)
     made.signer()
     return made
 
@@ -104,7 +110,8 @@ def check_names(keys: Sequence[Dated], where: str) -> None:
             raise Misconfigured("DJ540", f"{where}: {each.name} and {other} are the same key")
 
 
-def _some(keys: tuple[Dated, ...], where: str) -> tuple[Dated, ...]:
+def _some(keys: tuple[Dated, ...], where: str, check: Check) -> tuple[Dated, ...]:
     if not keys:
         raise Misconfigured("DJ540", f"{where}: no signing keys; make one with `donjon attestation keys new`")
+    check(keys)
     return keys

@@ -16,6 +16,7 @@ from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
 from donjon.adapters.oidc.issuers import Issuer
+from donjon.attestation.ring import Dated
 from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.callers import Callers
 from donjon.services.attestation.proofs import Proofs
@@ -56,14 +57,13 @@ class Openings:
 
     async def _ring(self, place: Place, instance: str | None) -> Ring:
         tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)
-        ring = await rings.opened(stores.store(place, self._secret), self._now, tell)
-        self._check_owner(ring, "audit-keys" if instance is None else f"instance {instance}")
-        return ring
+        check = partial(self._check_owner, "audit-keys" if instance is None else f"instance {instance}")
+        return await rings.opened(stores.store(place, self._secret), self._now, tell, check)
 
-    def _check_owner(self, ring: Ring, owner: str) -> None:
+    def _check_owner(self, owner: str, keys: tuple[Dated, ...]) -> None:
         """Whoever may use the key of one could speak for the other."""
-        for each in ring.all():
-            if (other := self._owners.setdefault(each.kid, owner)) != owner:
+        for each in keys:
+            if (other := self._owners.setdefault(each.signer.kid, owner)) != owner:
                 raise Misconfigured("DJ624", f"{owner}: a key is that of {other}, too; expected keys of its own")
 
     def _secret(self, place: SecretPlace) -> ApiSecret:
