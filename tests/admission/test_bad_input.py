@@ -39,7 +39,7 @@ def of_kind(made: JsonObject, kind: str) -> JsonObject:
     """The pod, or a DaemonSet that makes it."""
     if kind == "Pod":
         return made | {"apiVersion": "v1", "kind": kind}
-    return {"apiVersion": "apps/v1", "kind": kind, "spec": {"template": made}}
+    return {"apiVersion": "apps/v1", "kind": kind, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": made}}
 
 
 def same(one: Json, other: Json) -> bool:

@@ -13,10 +13,12 @@ from donjon.kube.json import Json, JsonObject, at, objects
 RULES_ABOUT_PODS = ("kyverno.io", "gatekeeper.sh", "openpolicyagent.org", "kubewarden.io")
 """The domains of those whose objects are rules, whatever form these have."""
 
-_ANCHORED = re.compile(r"[=X+^<!]?\((?P<key>.*)\)", re.DOTALL)
+_ANCHORED = re.compile(r"[=X+^<!]?\((?P<key>[-\w./~*? ]+)\)")
 """A key with Kyverno's anchors, or its negation; what stands in parentheses is the key."""
 
-_DIRECTIVE = "$"  # of a strategic merge patch: `$patch`, `$retainKeys`, `$setElementOrder/containers`
+_DIRECTIVE = re.compile(r"\$(patch|retainKeys|(setElementOrder|deleteFromPrimitiveList)/.*)", re.DOTALL)
+"""A key of a strategic merge patch (k8s.io/apimachinery pkg/util/strategicpatch)."""
+
 _PATCHING = re.compile(r"patch|pattern|overlay|overrid", re.IGNORECASE)
 _UNSETTLED = re.compile(r"[*?!|<>]|\{\{|\$\{|\$\(")
 """What no image, name or amount has: a wildcard or an operator of a pattern, or a hole that a template or a parameter fills."""
@@ -49,16 +51,21 @@ def without_anchor(key: str) -> str:
 
 def is_pattern(place: str, template: JsonObject) -> bool:
     """Whether what stands at that place of a foreign object, in the form of a pod template, is a pattern or a patch of one."""
-    return _PATCHING.search(place) is not None or is_patch(template) or any(map(_UNSETTLED.search, _settled(template)))
+    keyed = is_patch(template) or _has_key(template, _ANCHORED)
+    return keyed or _PATCHING.search(place) is not None or any(map(_UNSETTLED.search, _settled(template)))
 
 
 def is_patch(value: Json) -> bool:
-    """Whether a key in it is one of a pattern or of a patch."""
+    """Whether a key in it is one of a strategic merge patch."""
+    return _has_key(value, _DIRECTIVE)
+
+
+def _has_key(value: Json, form: re.Pattern[str]) -> bool:
     waiting = [value]
     while waiting:
         here = waiting.pop()
         if isinstance(here, dict):
-            if any(key.startswith(_DIRECTIVE) or _ANCHORED.fullmatch(key) for key in here):
+            if any(map(form.fullmatch, here)):
                 return True
             waiting += here.values()
         elif isinstance(here, list):

@@ -39,5 +39,5 @@ def _finding(runtime: str, path: str, *, by_annotation: bool) -> Finding:
         subject="pod",
         found=f"runs in the sandbox {runtime:.60} and has {path} of the host",
         why="a socket of the host does not answer in another machine, so nothing would be quoted",
-        do=f"leave {asking} out, and bring an {AESMD} container or quote in the process",
+        do=f"leave {asking} out, and bring a container {AESMD} in the pod",
     )
