@@ -24,17 +24,15 @@ from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.budget import Allowance
 from donjon.policy.decision import Decision
-from donjon.policy.syntax import Policy
 from donjon.services.attestation import events
 from donjon.services.attestation.events import Asker, Matter
 from donjon.services.attestation.instances import Applied, Instance
 from donjon.services.attestation.ready import ReadyCollateral
+from donjon.services.attestation.slowness import Slowness
 from donjon.services.attestation.turns import Line
 
 AGAIN = 5  # times that it is decided anew
 GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; what is not done by then is done anew, in its turn
-MAX_RULES = 200  # of a policy that is evaluated on the event loop; what each takes by itself is not in the allowance
-MAX_SLOW = 1_000  # policies that are known to take longer, so that no glance is lost on them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class Attester:
         self._collateral, self._journal, self._clocks, self._metrics = collateral, journal, clocks, metrics
         self._memory = Memory()
         self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour)
-        self._slow: dict[str, None] = {}
+        self._slow = Slowness()
 
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
@@ -116,22 +114,13 @@ class Attester:
         self, instance: Instance, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce
     ) -> Appraisal | Decision:
         statement = claims.state(binding.bind(accepted, asked.held), asked.submitted)
-        if not policy.draft and policy.hash not in self._slow and _is_short(policy.policy):
+        if not self._slow.foresees(policy, statement):
             answer = appraise.appraise(statement, policy, self._glance)
             if not _decision(answer).exhausted:
                 return answer
-            self._remember(policy)
+            self._slow.learn(policy, statement)
         line = Line.DRAFT if policy.draft else Line.ATTEST
         return await instance.turns.take(instance.name, line, partial(appraise.appraise, statement, policy, self._whole))
-
-    def _remember(self, policy: PolicyInForce) -> None:
-        self._slow[policy.hash] = None
-        while len(self._slow) > MAX_SLOW:
-            del self._slow[next(iter(self._slow))]
-
-
-def _is_short(policy: Policy) -> bool:
-    return sum(len(section.rules) for section in policy.sections) <= MAX_RULES
 
 
 def _decision(answer: Appraisal | Decision) -> Decision:
