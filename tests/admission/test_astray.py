@@ -116,7 +116,9 @@ def test_a_name_that_is_almost_one_of_sgx_is_told_with_the_right_one(name: str, 
     assert ("[DJ120]" in done.stdout) is refused
 
 
-@pytest.mark.parametrize("name", ["sgx.k8s.io/sgx", "nvidia.com/gpu", "example.com/epic", "intel.com/qat_dh"])
+@pytest.mark.parametrize(
+    "name", ["sgx.k8s.io/sgx", "nvidia.com/gpu", "example.com/epic", "intel.com/qat_dh", "telco.example.com/epc-gateway"]
+)
 def test_a_name_of_somebody_elses_is_left_alone(name: str) -> None:
     assert "[DJ" not in checked(pod(f"{{limits: {{{name}: 1}}}}")).stdout
 

@@ -137,6 +137,12 @@ def test_who_bounds_or_offers_is_told_what_it_does_and_never_refused(text: str, 
     assert said(text) == [("DJ158", severity)]
 
 
+def test_intels_operator_beside_ours_is_told() -> None:
+    text = of("deviceplugin.intel.com/v1", "SgxDevicePlugin", "enclaveLimit: 100")
+    assert said(text) == [("DJ158", "warning")]
+    assert "run one of the two on a node" in checked(text).stdout
+
+
 @pytest.mark.parametrize(("text", "_severity"), TOLD, ids=range(len(TOLD)))
 def test_the_same_kind_without_sgx_is_left_alone(text: str, _severity: str) -> None:
     assert said(text.replace(E, "nvidia.com/gpu").replace("sgx", "gpu")) == []

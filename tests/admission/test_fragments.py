@@ -74,6 +74,7 @@ def test_what_is_no_pod_is_counted_as_not_looked_at_and_never_refused(name: str)
     done = checked(FRAGMENTS[name], "-o", "json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["checked"], len(told["notLookedAt"])) == (0, [], 1)
+    assert told["notLookedAt"][0]["why"]
     said = checked(FRAGMENTS[name]).stdout
     assert "not looked at, " in said
     assert "error" not in said

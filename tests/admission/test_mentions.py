@@ -39,6 +39,7 @@ def listed(told: dict[str, Json], part: str) -> list[list[dict[str, str]]]:
         ("intel.sgx.com/epc", "ask for sgx.intel.com/epc in bytes"),
         ("example.com/sgx-enclave-memory", "did you mean sgx.intel.com/epc?"),
         ("sgx.example.com/pages", "did you mean sgx.intel.com/epc?"),
+        ("smarter-devices/sgx", "unless another plugin does"),
     ],
 )
 @pytest.mark.parametrize("field", ["limits", "requests"])

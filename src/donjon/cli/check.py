@@ -168,6 +168,7 @@ def _passed_over(each: Skipped) -> JsonObject:
         "line": each.line,
         "kind": each.thing.kind,
         "name": each.thing.name,
+        "why": each.why,
         "findings": [_finding(line, said) for line, said in each.said()],
     }
 

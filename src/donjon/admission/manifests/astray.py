@@ -139,9 +139,17 @@ def _misnamed(container: str, name: str) -> Finding | None:
         severity=Severity.WARNING,
         subject=container,
         found=f"asks for {name}, which is no name of SGX",
-        why="Kubernetes refuses such a name" if misnamed(name) else "no node offers that, so the pod would stay Pending for ever",
+        why=_why(name),
         do=f"did you mean {near}?",
     )
+
+
+def _why(name: str) -> str:
+    if misnamed(name):
+        return "Kubernetes refuses such a name"
+    if is_ours(name) or meant(name):
+        return "no node offers that, so the pod would stay Pending for ever"
+    return "Donjon offers nothing of that name, so the pod would stay Pending for ever unless another plugin does"
 
 
 def _other(name: str) -> str:

@@ -61,6 +61,12 @@ _CLAIMS = _Role(
     why="that counts devices, not bytes, and no node may offer one name both ways",
     do="leave extendedResourceName out, or take another name",
 )
+_RIVAL = _Role(
+    found="has Intel's operator offer SGX on nodes",
+    why="of two plugins that offer one name on a node the kubelet follows the one that came last",
+    do="run one of the two on a node",
+)
+_OPERATED = "SgxDevicePlugin"  # of Intel's operator; it names no resource
 _KINDS: Mapping[_Role, tuple[str, ...]] = MappingProxyType(
     {
         _FEATURES: ("NodeFeature", "NodeFeatureRule", "NodeFeatureGroup"),
@@ -73,6 +79,7 @@ _KINDS: Mapping[_Role, tuple[str, ...]] = MappingProxyType(
         _VERTICAL: ("VerticalPodAutoscaler", "VerticalPodAutoscalerCheckpoint"),
         _QUEUE: ("ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Queue", "ElasticQuota"),
         _CLAIMS: ("DeviceClass",),
+        _RIVAL: (_OPERATED,),
     }
 )
 _ROLES: Mapping[str, _Role] = MappingProxyType({kind: role for role, kinds in _KINDS.items() for kind in kinds})
@@ -130,6 +137,8 @@ def _objects(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
 
 def _first(thing: Thing) -> str:
     """Where a name of SGX stands first, as a key or as a word; empty where none does."""
+    if thing.kind == _OPERATED:
+        return f"{thing.path}/kind"
     for place, value in _objects(thing):
         for key, inner in value.items():
             words = inner if isinstance(inner, list) else [inner]

@@ -14,8 +14,8 @@ _BY_LETTERS = {name.casefold(): name for name in ASKED}
 _BY_END = {name.partition("/")[2].casefold(): name for name in reversed(ASKED)}
 _KNOWN = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
 _NEAR = 0.85  # of `difflib`: one letter in seven
-_SGX = re.compile(r"(?:.*[^a-z0-9])?(?:sgx|epc)(?:[^a-z0-9].*)?", re.DOTALL)
-"""What speaks of SGX in letters: `intel.com/sgx`, `sgx-epc`, but not `epic`."""
+_SGX = re.compile(r"(?:.*[^a-z0-9])?sgx(?:[^a-z0-9].*)?", re.DOTALL)
+"""What speaks of SGX in letters: `intel.com/sgx`, `sgx-pages`. EPC alone is a word of telephone networks, too."""
 
 
 def meant(name: str) -> str:
@@ -28,7 +28,7 @@ def meant(name: str) -> str:
 
 
 def speaks_of_sgx(name: str) -> bool:
-    """Whether a resource's name has SGX or EPC in it, and is not another plugin's that may well run."""
+    """Whether a resource's name has SGX in it, and is not another plugin's that may well run."""
     return name not in OTHERS and len(name) <= MAX_LENGTH and _SGX.fullmatch(name.casefold()) is not None
 
 
