@@ -75,11 +75,11 @@ def unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
             severity=Severity.WARNING,
             subject=f"chain {each.writer}",
             found=f"no head states records {each.stated + 1} to {each.last}, and none says that the chain ended",
-            why="its service was killed; what it wrote last may have been cut off, and what stands there added",
+            why="so a service leaves it that is killed; what it wrote last may have been cut off, and what stands there added",
             do="compare with the service's log of that time",
         )
         for each in chains
-        if each.waits is not None and moment - each.waits > LATE
+        if each.waits is not None and not each.ended and moment - each.waits > LATE
     )
 
 
