@@ -73,7 +73,7 @@ NAMES = (
     ),
     _resource(ENCLAVE, "the enclave device; EPC brings it"),
     _resource(PROVISION, f"the provisioning device, by a right: {LABEL_PROVISION}={PROVISION_ALLOWED}"),
-    *(_resource(name, f"turned into {EPC}, one for each MiB") for name in FOREIGN_EPC),
+    *(_resource(name, f"turned into {EPC}, 10 into 10Mi") for name in FOREIGN_EPC),
     Name(
         name=ANNOTATION_QUOTE_PROVIDER,
         places=frozenset({Place.ANNOTATION}),

@@ -48,8 +48,8 @@ _RULE = _Role(
 )
 _FEATURES = _Role(
     found="has Node Feature Discovery offer SGX on nodes",
-    why="Donjon's agent offers the same by what the kernel says, and two writers of one number undo each other",
-    do="leave that name out of it",
+    why="two writers would take EPC from each other, so Donjon's agent leaves it alone then (DJ014)",
+    do="leave that name out of it, or start the agent with --advertise labels,devices",
 )
 _VERTICAL = _Role(
     found="names SGX to an autoscaler that knows cpu and memory alone",
@@ -58,13 +58,13 @@ _VERTICAL = _Role(
 )
 _CLAIMS = _Role(
     found="takes a name of SGX for dynamic resource allocation",
-    why="that counts devices, not bytes, and no node may offer one name both ways",
+    why="that counts devices, not bytes, and the cluster's policies refuse it (DJ121)",
     do="leave extendedResourceName out, or take another name",
 )
 _RIVAL = _Role(
     found="has Intel's operator offer SGX on nodes",
-    why="of two plugins that offer one name on a node the kubelet follows the one that came last",
-    do="run one of the two on a node",
+    why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
+    do="run one of the two on a node, or start the agent with --advertise epc,labels",
 )
 _OPERATED = "SgxDevicePlugin"  # of Intel's operator; it names no resource
 _KINDS: Mapping[_Role, tuple[str, ...]] = MappingProxyType(
