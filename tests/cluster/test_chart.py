@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, condition, offered, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 from tests.cluster.release import Release, installed, is_wired, outcome
@@ -142,6 +143,17 @@ def test_a_rollback_brings_the_former_offer_back(present: Release, cluster: Clus
     present.run("rollback", "donjon", "--wait", "--timeout", "90s")
     wait_for(lambda: allocatable(cluster, node) == before, seconds=10, what="the reserve is given back")
     assert is_wired(cluster)
+
+
+def test_an_upgrade_after_the_policies_were_made_again_by_hand_succeeds(
+    present: Release, cluster: Cluster, wait_for: Wait
+) -> None:
+    made = [each for each in YAML(typ="safe").load_all(present.run("get", "manifest", "donjon")) if each]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [each for each in made if "AdmissionPolicy" in each["kind"]]})
+    cluster.kubectl("delete", "-f", "-", stdin=text)
+    cluster.kubectl("create", "-f", "-", stdin=text)
+    present.upgrade('node.epcReserve="64Mi"')
+    wait_for(lambda: is_wired(cluster), seconds=5, what="pods are wired")
 
 
 def test_a_wrong_value_is_refused_and_changes_nothing(present: Release, cluster: Cluster) -> None:
