@@ -47,7 +47,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         self._work = int(MAX_WORK * self.allowance.share)
-        self._look_at = self._work
+        self._look_at = max(0, self._work - _EVERY)
         if self.allowance.seconds is not None:
             self._until = self.allowance.seconds() + MAX_SECONDS * self.allowance.share
 

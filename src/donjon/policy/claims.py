@@ -70,6 +70,7 @@ class Claim:
                 return str(self.issuer)
 
 
+_ESCAPED = re.compile(r"[^ !#-\[\]-~]")
 _HALF = re.compile("[\ud800-\udfff]")
 _LONG = {"type", "value", "issuer", "readOnly"}
 _EXPECTED = "expected a text, a whole number of 64 bits, true or false, an object, or a list of these"
@@ -173,7 +174,13 @@ def compact(value: Json) -> str:
 
 def size(claim: Claim) -> int:
     """How many bytes it takes in a token, whose JSON is ASCII."""
-    return sum(len(json.dumps(text)) for text in (claim.type, claim.value)) + 2  # A colon, and a comma.
+    return _written_size(claim.type) + _written_size(claim.value) + 2  # A colon, and a comma.
+
+
+def _written_size(value: Scalar) -> int:
+    if isinstance(value, str) and (_ESCAPED.search(value) is not None):
+        return len(json.dumps(value))
+    return len(str(value)) + 2  # Quotation marks, which numbers have not.
 
 
 def told(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
