@@ -22,11 +22,10 @@ async def answer(asked: Asked, _: Exception) -> Response:
     """The 404."""
     path: str = asked.scope["path"]
     fault = _fault(path)
-    code = "DJ533" if fault is None else "DJ561"
     message = f"path: nothing is at {shown(path)}" + ("" if fault is None else f": {fault}")
     if _OF_THE_CACHE.match(path):
-        return refusal(NOT_FOUND, message, code)
-    body = Refusal(status=NOT_FOUND, code=Code.NOT_FOUND, message=f"{message} [{code}]").body()
+        return refusal(NOT_FOUND, message, "DJ533" if fault is None else "DJ561")
+    body = Refusal(status=NOT_FOUND, code=Code.NOT_FOUND, message=f"{message} [DJ533]").body()
     return Response(json.dumps(body), NOT_FOUND, {"cache-control": "no-store", "content-type": "application/json"})
 
 
