@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +20,9 @@ from donjon.services.attestation.openapi import description
 
 AT_ONCE = 2.0  # seconds, on a machine that others use, too
 GROWTH = 64 << 20  # bytes: what a thousand connections, or the largest bodies, may leave
+ROOM, OURS = 1024, 32 << 10  # connections, and bytes that each may take above what OpenSSL keeps for it
+BODIES = 128 << 20  # bytes that bodies may take that are under way: they are counted once, and are there up to three times
+PROBED = 2.0  # seconds; the kubelet waits for 5
 VERSION = "api-version=2020-10-01"
 ATTEST = f"/aa/attest/{SGX}?{VERSION}"
 HONEST = json.dumps(process.evidence(SGX)).encode()
@@ -245,10 +250,40 @@ def test_a_thousand_idle_connections(service: Process) -> None:
                 await asyncio.gather(*map(come, range(some, some + 50)))
             async with asyncio.timeout(AT_ONCE):
                 await honest(service)
+        assert service.memory() - before < ROOM * (floor + OURS)
         for each in idle:
             each.close()
         await asyncio.sleep(0.1)
 
+    floor = int(subprocess.run([sys.executable, "-m", "tests.endurance.floor"], capture_output=True, check=True).stdout)
+    before = service.memory()
+    asyncio.run(happen())
+
+
+@pytest.mark.parametrize("addresses", [1, 16])
+def test_bodies_that_never_become_whole(service: Process, addresses: int) -> None:
+    """A hundred of a MiB less one byte, of a route that takes them: kept are a few, and honest calls and probes are answered."""
+
+    async def half(number: int) -> None:
+        client = await Client.connected(service.port, source=f"127.0.0.{number % addresses + 2}")
+        head = f"POST {ATTEST} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {1 << 20}\r\n\r\n"
+        with suppress(OSError, TimeoutError):
+            await asyncio.wait_for(client.say(head.encode() + bytes((1 << 20) - 1)), 5)
+            await asyncio.sleep(5)
+        client.close()
+
+    async def happen() -> None:
+        halves = asyncio.gather(*map(half, range(100)))
+        while not halves.done():
+            async with asyncio.timeout(AT_ONCE):
+                await honest(service)
+            assert service.memory() - before < BODIES
+            async with asyncio.timeout(PROBED):
+                assert await asyncio.to_thread(service.answers)
+            await asyncio.sleep(0.2)
+        await halves
+
+    before = service.memory()
     asyncio.run(happen())
 
 
