@@ -156,7 +156,9 @@ def test_without_check_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     table = instance(tmp_path, "team-a", 'open = ["read"]')
     caller = '[[callers]]\ncertificate = "cn:x"\ninstances = ["team-a"]\nroles = ["policy"]\n'
-    found = read({"tls-dir": "/tls", "client-ca": "/ca.crt", "rate-limit": "7"}, {}, table + caller)
+    said = {"tls-dir": "/tls", "client-ca": "/ca.crt", "rate-limit": "7", "connections-per-address": "500"}
+    found = read(said, {}, table + caller)
+    assert found.connections_per_address == 500
     assert (found.rate_limit, found.access.access.opened) == (7, {"team-a": frozenset({Role.READ})})
     assert [each.name for each in found.access.access.bound] == ["cn:x"]
 

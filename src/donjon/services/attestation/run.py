@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -151,7 +152,9 @@ def _server(
     settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Answer]
 ) -> GuardedServer:
     host, port = settings.listen
-    return GuardedServer(application, contexts, host=host, port=port, limits=Limits(), told=told, body=_body, beside=of_refusal)
+    usual = Limits()
+    limits = replace(usual, of_a_site=settings.connections_per_address or usual.connections)
+    return GuardedServer(application, contexts, host=host, port=port, limits=limits, told=told, body=_body, beside=of_refusal)
 
 
 def _body(method: str, path: str) -> int:

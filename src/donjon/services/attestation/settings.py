@@ -64,6 +64,7 @@ class AttestationSettings:
     audit_kept: timedelta | None  # `None`: records are kept for ever
     instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
     rate_limit: int  # requests a second of one address or caller; 0: any number
+    connections_per_address: int = 64  # 0: as many as there is room for
     access: AccessSettings = field(default_factory=AccessSettings)
 
 
@@ -174,6 +175,7 @@ SETTINGS: Mapping[str, Setting] = {
     "user-token-hash": Setting(_hash, "", "The same of the token with which platforms register."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
     "rate-limit": Setting(_count, "100", "Requests to instances a second, of one address or caller; 0: any number."),
+    "connections-per-address": Setting(_count, "64", "Connections of one address at once; 0: all that there is room for."),
     "audit-keys": Setting(_place, "", "The keys that sign the heads of the audit, as those of instances are named; none, else."),
     "audit-days": Setting(_days, "", "Drop audit records that are older than that many days; without it none."),
     "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
