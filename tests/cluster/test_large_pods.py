@@ -76,12 +76,12 @@ def test_the_largest_pods_there_can_be_harm_neither_a_running_agent_nor_its_next
     for name in ("one", "two"):
         make(cluster, namespace, name, agent.node, LARGE)
     wait_for(
-        lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=20, what="the agent tells that it reads neither"
+        lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=60, what="the agent tells that it reads neither"
     )
     assert restarts(agent) == before
     killed(agent, wait_for)
     wait_for(lambda: is_right(cluster, agent.node), seconds=PROMISED + STATUS_LOOP, what="the node is right")
-    wait_for(lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=20, what="the new agent tells them, too")
+    wait_for(lambda: agent.metrics().get("donjon_node_pods_too_large{}") == 2, seconds=60, what="the new agent tells them, too")
     runs_an_enclave(cluster, namespace, agent.node, wait_for)
     assert any("DJ022" in line.get("finding", "") for line in agent.logs())
 
