@@ -112,7 +112,7 @@ def test_what_the_cluster_has_chosen_is_chosen_here(text: str, chosen: tuple[str
 
 
 def test_every_choice_of_the_policies_is_one_here() -> None:
-    printing = {*option_names(policies)} - {"--namespace", "--service-account", "--prefix", "--helm"}
+    printing = {*option_names(policies)} - {"--namespace", "--service-account", "--cleanup-account", "--prefix", "--helm"}
     assert printing == {"--provision-account", "--provision-by-annotation", "--refuse-host-devices"}
     assert printing <= {*option_names(check)}
 
