@@ -16,6 +16,7 @@ from donjon.adapters.http.tls import context
 from donjon.errors import DonjonError, Unavailable
 
 QUICK = Limits(connections=8, head=4096, body=1000, handshake=0.4, first=0.4, idle=0.6, request=0.4, answer=0.6)
+PATIENT = replace(QUICK, handshake=20, first=20, idle=20, request=20, answer=20)
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -307,7 +308,7 @@ def test_half_requests_of_few_addresses_keep_nobody_out() -> None:
             for _, writer in bare:
                 writer.transport.abort()
 
-    served(story, replace(QUICK, of_a_site=4, first=5, request=5, idle=5))
+    served(story, replace(PATIENT, of_a_site=4))
 
 
 def test_connections_of_one_address_are_bounded_before_their_handshake() -> None:
@@ -318,7 +319,7 @@ def test_connections_of_one_address_are_bounded_before_their_handshake() -> None
         for _, writer in bare:
             writer.transport.abort()
 
-    served(story, replace(QUICK, of_a_site=3, handshake=5))
+    served(story, replace(PATIENT, of_a_site=3))
 
 
 def test_bodies_under_way_have_one_bound_and_who_takes_most_is_told_to_come_again() -> None:
@@ -334,7 +335,7 @@ def test_bodies_under_way_have_one_bound_and_who_takes_most_is_told_to_come_agai
         assert here.server._gate.bodies.total <= 4000
         assert (await halves[0].answer())[0] == 503
 
-    served(story, replace(QUICK, connections=20, bodies=4000, request=5))
+    served(story, replace(PATIENT, connections=20, bodies=4000))
 
 
 def test_a_body_is_not_read_before_it_is_asked_for() -> None:
@@ -350,7 +351,7 @@ def test_a_body_is_not_read_before_it_is_asked_for() -> None:
         here.echo.before.set()
         assert (await saying)[0] == 200
 
-    served(story, replace(QUICK, body=8_000_000, bodies=32_000_000, request=10, answer=10))
+    served(story, replace(PATIENT, body=8_000_000, bodies=32_000_000))
 
 
 def test_who_may_not_send_a_body_is_told_so_before_it_is_read() -> None:
@@ -361,7 +362,7 @@ def test_who_may_not_send_a_body_is_told_so_before_it_is_read() -> None:
         assert (await client.answer())[:2] == (200, b"")
         assert here.echo.asked[0]["path"] == "/"
 
-    served(story)
+    served(story, PATIENT)
 
 
 def test_how_large_a_body_may_be_its_route_says() -> None:
@@ -394,7 +395,7 @@ def test_requests_that_do_not_wait_for_answers_stay_as_they_came(before: bytes) 
         for _ in range(400 + bool(before)):
             assert (await client.answer())[0] == 200
 
-    served(story, replace(QUICK, answer=10, request=10))
+    served(story, PATIENT)
 
 
 def test_an_answer_that_is_not_taken_is_not_in_memory_twice_and_all_of_them_have_one_bound() -> None:
@@ -408,7 +409,7 @@ def test_an_answer_that_is_not_taken_is_not_in_memory_twice_and_all_of_them_have
         assert here.server._gate.answers.total <= 16 << 20
         assert here.server.connections == 2
 
-    served(story, replace(QUICK, answers=32 << 20, answer=10))
+    served(story, replace(PATIENT, answers=32 << 20))
 
 
 def test_many_headers_are_turned_away() -> None:
@@ -419,7 +420,7 @@ def test_many_headers_are_turned_away() -> None:
         await client.say(b"GET / HTTP/1.1\r\nHost: w\r\n" + b"X: y\r\n" * 110)
         assert (await client.answer())[0] == 431
 
-    served(story)
+    served(story, PATIENT)
 
 
 def test_who_still_waits_when_the_server_ends_is_told_so_and_the_log_has_no_trace(caplog: pytest.LogCaptureFixture) -> None:
@@ -431,5 +432,5 @@ def test_who_still_waits_when_the_server_ends_is_told_so_and_the_log_has_no_trac
         await here.server.close(0.1)
         assert (await client.answer())[0] == 503
 
-    served(story, replace(QUICK, answer=20))
+    served(story, PATIENT)
     assert not [each for each in caplog.records if each.exc_info]

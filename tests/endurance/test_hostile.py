@@ -265,12 +265,13 @@ def test_bodies_that_never_become_whole(service: Process, addresses: int) -> Non
     """A hundred of a MiB less one byte, of a route that takes them: kept are a few, and honest calls and probes are answered."""
 
     async def half(number: int) -> None:
-        client = await Client.connected(service.port, source=f"127.0.0.{number % addresses + 2}")
         head = f"POST {ATTEST} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {1 << 20}\r\n\r\n"
         with suppress(OSError, TimeoutError):
-            await asyncio.wait_for(client.say(head.encode() + bytes((1 << 20) - 1)), 5)
-            await asyncio.sleep(5)
-        client.close()
+            client = await Client.connected(service.port, source=f"127.0.0.{number % addresses + 2}")
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(client.say(head.encode() + bytes((1 << 20) - 1)), 5)
+                await asyncio.sleep(5)
+            client.close()
 
     async def happen() -> None:
         halves = asyncio.gather(*map(half, range(100)))
