@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -274,3 +275,15 @@ def test_any_token_is_proved_or_refused(header: object, payload: object, signatu
 def test_any_text_is_a_token_or_a_draft_or_refused(text: str) -> None:
     ours(lambda: policies.kept(text))
     ours(lambda: policies.draft(text))
+
+
+def test_a_request_that_waits_takes_no_more_than_twice_what_was_sent() -> None:
+    hostile = json.dumps([{f"{number:x}": {}} for number in range(4_900)], separators=(",", ":")).encode()
+    held = data(b'{"x":' + hostile + b"}")
+    body = asked(runtimeData=held, initTimeData=held)
+    requests.attest(body, SGX)
+    tracemalloc.start()
+    waiting = [requests.attest(body, SGX) for _ in range(10)]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2 * len(body) * len(waiting)

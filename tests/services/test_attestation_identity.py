@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from donjon.maa import jws, policies
 
 MADE = world("v3 SGX")
 QUOTE = jws.encoded(MADE.quote.data)
+DEADLINE = 3.0  # seconds, within which the kubelet must have its answer from the same loop of events
 MINE = "0b2c7d1e-5a52-4e9c-9a52-0d5f1c2b3a49"
 
 
@@ -129,6 +131,25 @@ def test_a_404_says_what_is_wrong_with_the_slash(service: Service, path: str, sa
 def test_a_404_whose_slashes_are_well_says_nothing_of_them(service: Service, path: str) -> None:
     status, _, text = ask(service, "GET", path)
     assert (status, "DJ561" in text) == (404, False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/" * 15_000,
+        "/sgx/certification/v" + "1" * 15_000,
+        "/" * 7_000 + "sgx/certification/v" + "1" * 7_000,
+        "/sgx/certification/v4" * 700 + "x",
+        "/certification/v4" * 880,
+    ],
+    ids=["slashes", "digits", "both", "the cache's", "versions"],
+)
+def test_a_path_of_any_length_and_form_is_nowhere_at_once(service: Service, path: str) -> None:
+    answered: list[int] = []
+    asking = Thread(target=lambda: answered.append(ask(service, "GET", path)[0]), daemon=True)
+    asking.start()
+    asking.join(DEADLINE)
+    assert answered == [404]
 
 
 def test_a_cache_alone_says_it_too(tmp_path: Path) -> None:

@@ -24,10 +24,18 @@ _HASH = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Bytes, and the object that they are the JSON text of where they were said to be one: `binary` and `json` make them."""
+    """Bytes, which may be the JSON text of an object: `binary` and `json` make them.
+
+    Requests wait for collateral and for their turn, and an object takes thirty times the bytes of its text: so the text is kept.
+    """
 
     raw: bytes = field(repr=False)
-    content: JsonObject | None = None
+    is_json: bool = False
+
+    @property
+    def content(self) -> JsonObject | None:
+        """The object, read anew each time; `None` of bytes that are not the text of one."""
+        return _content(self.raw, "data") if self.is_json else None
 
     def digest(self) -> bytes:
         """SHA-256, 32 bytes: what the quote must hold."""
@@ -65,11 +73,15 @@ def binary(raw: bytes, subject: str) -> Data:
 def json(raw: bytes, subject: str) -> Data:
     """Data that are the text of one JSON object; raises `Malformed` DJ210 or DJ432."""
     data = binary(raw, subject)
-    content = dict(documents.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
+    content = _content(raw, subject)
     _check_nesting(content, subject, MAX_NESTING)
     if not is_unicode(compact(content)):
         raise Malformed("DJ432", f"{subject}: a text in it holds half a surrogate pair, expected Unicode")
-    return Data(raw=data.raw, content=content)
+    return Data(raw=data.raw, is_json=True)
+
+
+def _content(raw: bytes, subject: str) -> JsonObject:
+    return dict(documents.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
 
 
 def bind(accepted: AcceptedQuote, held: Held) -> BoundQuote:

@@ -161,7 +161,7 @@ def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:
 
 
 def _opaque(held: Held) -> JsonObject:
-    if held.runtime is None or held.runtime.content is not None:
+    if held.runtime is None or held.runtime.is_json:
         return {}
     data: Json = base64.urlsafe_b64encode(held.runtime.raw).decode().rstrip("=")
     return dict.fromkeys(("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"), data)
@@ -169,7 +169,7 @@ def _opaque(held: Held) -> JsonObject:
 
 def _parsed(held: Held) -> JsonObject:
     found = {"x-ms-runtime": held.runtime, "x-ms-inittime": held.initial}
-    return {name: data.content for name, data in found.items() if data is not None and data.content is not None}
+    return {name: content for name, data in found.items() if data is not None and (content := data.content) is not None}
 
 
 def _incoming(scalars: JsonObject, objects: JsonObject) -> tuple[Claim, ...]:

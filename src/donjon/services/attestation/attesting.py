@@ -14,6 +14,7 @@ from donjon.adapters.storage.journal import Journal, Stale
 from donjon.attestation import acceptance, appraise, binding, claims, token, verify
 from donjon.attestation.acceptance import AcceptedQuote
 from donjon.attestation.appraise import Appraisal, PolicyInForce
+from donjon.attestation.binding import BoundQuote
 from donjon.attestation.memory import Memory
 from donjon.attestation.verify import VerifiedQuote
 from donjon.audit.event import Event
@@ -113,14 +114,25 @@ class Attester:
     async def _appraised(
         self, instance: Instance, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce
     ) -> Appraisal | Decision:
-        statement = claims.state(binding.bind(accepted, asked.held), asked.submitted)
+        bound = binding.bind(accepted, asked.held)
+        if (answer := self._at_a_glance(bound, asked.submitted, policy)) is not None:
+            return answer
+        line = Line.DRAFT if policy.draft else Line.ATTEST
+        return await instance.turns.take(instance.name, line, partial(self._in_turn, bound, asked.submitted, policy))
+
+    def _at_a_glance(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision | None:
+        """What the policy says, unless it takes long to say it."""
+        statement = claims.state(bound, submitted)
         if not self._slow.foresees(policy, statement):
             answer = appraise.appraise(statement, policy, self._glance)
             if not _decision(answer).exhausted:
                 return answer
             self._slow.learn(policy, statement)
-        line = Line.DRAFT if policy.draft else Line.ATTEST
-        return await instance.turns.take(instance.name, line, partial(appraise.appraise, statement, policy, self._whole))
+        return None
+
+    def _in_turn(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision:
+        """The same, however long it takes; what is said of the quote is large, so it is said again, and does not wait in line."""
+        return appraise.appraise(claims.state(bound, submitted), policy, self._whole)
 
 
 def _decision(answer: Appraisal | Decision) -> Decision:

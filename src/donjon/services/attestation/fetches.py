@@ -26,7 +26,7 @@ class Fetches(Generic[T]):
     async def wait(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What is fetched; raises what fetching raises, or raised a moment ago."""
         if (failed := self.failed(name)) is not None:
-            raise type(failed)(failed.code, failed.message)
+            raise _alone(failed)
         return await asyncio.shield(self.begin(name, fetch))
 
     def check_room(self, name: str) -> None:
@@ -67,10 +67,16 @@ class Fetches(Generic[T]):
             self._failures.pop(name, None)
             while len(self._failures) >= MAX_FAILURES:
                 del self._failures[next(iter(self._failures))]
-            self._failures[name] = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN), error
+            until = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN)
+            self._failures[name] = until, _alone(error)
             raise
 
     def _ended(self, name: str, task: asyncio.Task[T]) -> None:
         self._under_way.pop(name, None)
         if not task.cancelled():
             task.exception()  # Whoever waits has it; where nobody does, it was told already.
+
+
+def _alone(error: DonjonError) -> DonjonError:
+    """The same without its trace, which holds the whole exchange with the upstream: 20 KiB of each that strangers make fail."""
+    return type(error)(error.code, error.message)
