@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,9 @@ test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBE
 endurance: $(READY) ## The attestation service killed 50 times under load; certificates renewed for five minutes, on a real cluster (root)
 	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
+
+siege: $(READY) ## Every known attack on the attestation service for SECONDS=60, in the chart's memory limit (root; half an hour)
+	@$(PY) -m tests.siege
 
 fuzz: $(READY) ## Every parser under a coverage-guided fuzzer, SECONDS_EACH=60; what it finds stays in tests/fuzz/corpus
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

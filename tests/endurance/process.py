@@ -8,7 +8,7 @@ import ssl
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +20,7 @@ from testbed import clock
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.adapters.https import SERVING, trusting
-from tests.pki.clientcerts import ClientAuthority
+from tests.pki.clientcerts import ClientAuthority, Issued
 from tests.services.attesting import VERSION, instance
 from tests.simulation import intel
 from tests.simulation.intel import MOMENT
@@ -44,9 +44,28 @@ def world() -> World:
 
 
 @cache
-def _operator() -> ssl.SSLContext:
+def _operator() -> Issued:
+    return _AUTHORITY.issue(x509.DNSName("operator.example"))
+
+
+@cache
+def _context() -> ssl.SSLContext:
     """Of who may do everything."""
-    return _AUTHORITY.issue(x509.DNSName("operator.example")).shown_by(trusting(SERVING.authority.pem))
+    return _operator().shown_by(trusting(SERVING.authority.pem))
+
+
+def shown(path: Path) -> Path:
+    """The file, with key and certificate of who may do everything."""
+    path.write_bytes(_operator().private + _operator().pem)
+    return path
+
+
+Entering = Callable[..., tuple[str, ...]]
+"""Makes a command run in some cgroup."""
+
+
+def _anywhere(*command: str) -> tuple[str, ...]:
+    return command
 
 
 @dataclass
@@ -57,6 +76,7 @@ class Process:
     port: int
     probes: int
     upstream: Pccs
+    entering: Entering = _anywhere
     _running: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -72,7 +92,7 @@ class Process:
         """At once; it answers when it does."""
         command = [sys.executable, "-m", "donjon", "attestation", "serve", "--config", str(self.folder / "settings.toml")]
         with (self.folder / "log").open("ab") as log:
-            self._running = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]})
+            self._running = subprocess.Popen(self.entering(*command), stdout=log, stderr=log, env={"PATH": os.environ["PATH"]})
 
     def kill(self) -> None:
         """As the kernel does when memory runs out: without a word."""
@@ -111,6 +131,10 @@ class Process:
         """What /readyz says."""
         return httpx2.get(f"http://127.0.0.1:{self.probes}/readyz", timeout=10).is_success
 
+    def runs(self) -> bool:
+        """Whether nothing has ended it."""
+        return self._running is not None and self._running.poll() is None
+
     def memory(self) -> int:
         """Bytes of it that are in memory (RSS)."""
         return int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -132,11 +156,18 @@ class Process:
 
 
 @contextmanager
-def process(folder: Path, database: str, instances: tuple[str, ...] = INSTANCES) -> Iterator[Process]:
+def process(
+    folder: Path,
+    database: str,
+    instances: tuple[str, ...] = INSTANCES,
+    *,
+    rate_limit: int = 0,
+    entering: Entering = _anywhere,
+) -> Iterator[Process]:
     """Not started yet; ended at the end of the block."""
     with fakepccs.serving(Pccs(fakepccs.answers(world()))) as upstream:
-        made = Process(folder, _free(), _free(), upstream)
-        _configure(made, database, instances)
+        made = Process(folder, _free(), _free(), upstream, entering)
+        _configure(made, database, instances, rate_limit)
         try:
             yield made
         finally:
@@ -145,7 +176,7 @@ def process(folder: Path, database: str, instances: tuple[str, ...] = INSTANCES)
 
 def client(of: Process) -> httpx2.Client:
     """One who may do everything."""
-    return httpx2.Client(base_url=of.address, verify=_operator(), params={"api-version": VERSION}, timeout=15)
+    return httpx2.Client(base_url=of.address, verify=_context(), params={"api-version": VERSION}, timeout=15)
 
 
 def attest(by: httpx2.Client, instance: str, kind: str = SGX) -> httpx2.Response:
@@ -161,7 +192,7 @@ def evidence(kind: str) -> dict[str, str]:
     return {"report": base64.urlsafe_b64encode(struct.pack("<IIQ", 1, 2, len(quote)) + quote).decode()}
 
 
-def _configure(of: Process, database: str, instances: tuple[str, ...]) -> None:
+def _configure(of: Process, database: str, instances: tuple[str, ...], rate_limit: int) -> None:
     """Files as its users write them."""
     tls = of.folder / "tls"
     tls.mkdir()
@@ -179,7 +210,7 @@ def _configure(of: Process, database: str, instances: tuple[str, ...]) -> None:
         "unsafe-trust-root": of.folder / "root.der",
         "unsafe-clock": f"{MOMENT:%FT%TZ}",
         "drain": 0,
-        "rate-limit": 0,
+        "rate-limit": rate_limit,
     }
     plain = "".join(f'{name} = "{value}"\n' for name, value in said.items())
     tables = "".join(instance(of.folder, name) for name in instances)

@@ -38,12 +38,16 @@ class Issued:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(Encoding.PEM)
 
+    @property
+    def private(self) -> bytes:
+        """The key, in PEM."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     def shown_by(self, context: ssl.SSLContext) -> ssl.SSLContext:
         """A client's context that shows it."""
-        private = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "client.pem"
-            path.write_bytes(private + self.pem)
+            path.write_bytes(self.private + self.pem)
             context.load_cert_chain(path)
         return context
 
