@@ -44,6 +44,7 @@ class Clocks:
     judging: Callable[[], datetime]  # for quotes and collateral: the same, unless it was set
     seconds: Callable[[], float]
     labour: Callable[[], float]  # seconds that the processor has worked for the thread that asks
+    labour_aside: Callable[[], float]  # the same, where the event loop goes first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Attester:
     def __init__(self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics) -> None:
         self._collateral, self._journal, self._clocks, self._metrics = collateral, journal, clocks, metrics
         self._memory = Memory()
-        self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour)
+        self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour_aside)
         self._slow = Slowness()
 
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
