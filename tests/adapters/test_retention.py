@@ -192,7 +192,7 @@ def test_a_chain_of_which_young_heads_alone_are_left_stays(kept: Database) -> No
 def test_a_chain_without_heads_stays(kept: Database) -> None:
     with kept.changing() as connection:
         connection.execute(delete(HEADS).where(HEADS.c.writer == "b"))
-    with pytest.raises(Untrusted, match="chain b: not dropped: no head states any of its records") as told:
+    with pytest.raises(Untrusted, match="chain b: not dropped: there is no head of it, not even of its beginning") as told:
         drop(kept, NOW)
     assert told.value.code == "DJ610"
     assert records(kept) == [*A[5:], *B]

@@ -168,7 +168,7 @@ def moved_on(records: list[Record], by: int, first: int) -> list[Record]:
 @pytest.mark.parametrize(
     ("records", "statements", "found"),
     [
-        (A, [], [("DJ613", "chain a: no head states any of its records")]),
+        (A, [], [("DJ613", "chain a: there is no head of it, not even of its beginning")]),
         (A, [last(A[5])], [("DJ614", "a head says that it ended with record 6, and there is record 9")]),
         (A, [last(A[5]), head(A[8])], [("DJ614", "a head says that it ended with record 6, and there is record 9")]),
         (A[6:], [replace(anchor(A[5]), last=True)], [("DJ614", "it ended with record 6, and there is record 9")]),

@@ -70,8 +70,20 @@ def beside(log: Path) -> tuple[str, ...]:
 def test_what_was_recorded_is_whole_beside_its_log(address: str, log: Path) -> None:
     assert run(address, "verify", *beside(log)) == (
         0,
-        "chain host-1: records 1 to 3, stated by heads up to 3, ended\n1 chains, 3 records: whole\n",
+        "chain host-1: records 1 to 3, stated by heads up to 3, ended\n1 chain, 3 records: whole\n",
     )
+
+
+def test_a_chain_of_which_heads_state_the_beginning_alone_is_not_told_as_one_without_heads(
+    address: str, log: Path, database: Database
+) -> None:
+    with database.changing() as connection:
+        connection.execute(delete(RECORDS).where(RECORDS.c.number > 1))
+        connection.execute(delete(HEADS).where(HEADS.c.number > 0))
+    code, told = run(address, "verify", "--keys", str(log.parent / "keys"))
+    assert code == 0
+    assert told.startswith("chain host-1: records 1 to 1, stated by no head yet, not ended\n")
+    assert told.endswith("1 chain, 1 record: whole\n")
 
 
 def test_without_keys_it_is_whole_and_there_is_a_warning(address: str, log: Path) -> None:
@@ -98,7 +110,7 @@ def test_what_was_done_to_it_is_told(address: str, log: Path, database: Database
     ]
     code, told = run(address, "verify", *beside(log))
     assert code == 1
-    assert told.endswith("1 chains, 2 records: not whole\n")
+    assert told.endswith("1 chain, 2 records: not whole\n")
 
 
 def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, database: Database) -> None:

@@ -139,7 +139,7 @@ class _Look:
         """Whether heads say more than there is, nothing at all, or other things of what was dropped."""
         subject = f"chain {said.writer}"
         if not said.spoken:
-            self._add("DJ613", subject, "no head states any of its records")
+            self._add("DJ613", subject, "there is no head of it, not even of its beginning")
         for code, number, words in said.contradictions():
             self._add(code, f"{subject}, record {number}", words)
         furthest = max(said.hashes, default=0)

@@ -152,13 +152,17 @@ def _print(found: Verification, findings: tuple[Finding, ...]) -> None:
         say(f"and {found.more} more")
     count = sum(chain.last - chain.first + 1 for chain in found.chains)
     verdict = "nothing to verify" if not count else "not whole" if is_refusal(findings) else "whole"
-    say(f"{len(found.chains)} chains, {count} records: {verdict}")
+    say(f"{_number(len(found.chains), 'chain')}, {_number(count, 'record')}: {verdict}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _told(chain: Chain) -> str:
     if chain.last < chain.first:
         return f"records 1 to {chain.last} were dropped, none is left"
-    stated = f"stated by heads up to {chain.stated}" if chain.stated else "no head states any of them"
+    stated = f"stated by heads up to {chain.stated}" if chain.stated else "stated by no head yet"
     dropped = f"; records 1 to {chain.dropped} were dropped" if chain.dropped else ""
     return f"records {chain.first} to {chain.last}, {stated}, {'ended' if chain.ended else 'not ended'}{dropped}"
 

@@ -102,7 +102,7 @@ class Retention:
                 database.alone(connection, _ALONE)
                 anchor, heads = self._stated(connection, writer)
                 if not heads and not anchor:
-                    raise Untrusted("DJ613", "no head states any of its records")
+                    raise Untrusted("DJ613", "there is no head of it, not even of its beginning")
                 heads = _part([each for each in takewhile(lambda each: each.moment < before, heads) if each.link.number])
                 if not heads:
                     return
