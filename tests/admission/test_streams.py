@@ -145,6 +145,9 @@ def test_sgx_in_a_form_that_is_not_looked_at_is_a_warning_with_its_line() -> Non
         "standard input:7: warning: spec.templates[0].container.resources.limits: asks for sgx.intel.com/epc in a form that is "
         "not looked at"
     ) in done.stdout
+    assert "[DJ150]; look at those: kubectl get pod POD -o yaml | donjon check -" in done.stdout, (
+        "it stands in the right place already"
+    )
     (passed_over,) = json.loads(checked(WORKFLOW, "-o", "json").stdout)["notLookedAt"]
     assert (passed_over["kind"], passed_over["line"], passed_over["findings"][0]["code"]) == ("Workflow", 1, "DJ150")
 

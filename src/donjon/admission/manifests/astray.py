@@ -67,32 +67,36 @@ def _containers(made: Made) -> Iterator[tuple[str, JsonObject]]:
 def _misplaced(thing: Thing, made: tuple[Made, ...], known: set[str]) -> Iterator[Reason]:
     of_pods = {f"{each.template}/spec/resources/{kind}" for each in made for kind in _KINDS}
     for place, names in _mentions(thing.path, thing.content, known):
-        severity, where, why = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.known else _IN_ANOTHERS_KIND
+        severity, where, why, do = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.known else _IN_ANOTHERS_KIND
         finding = Finding(
             code=MISPLACED,
             severity=severity,
             subject=dotted(place.removeprefix(thing.path))[-SHOWN:],
             found=f"asks for {', '.join(names)} {where}",
             why=why,
-            do="write it under resources.limits of the container that needs it",
+            do=do,
         )
         yield Reason(finding=finding, place=f"{place}/{escaped(names[0])}")
 
 
+_UNDER_LIMITS = "write it under resources.limits of the container that needs it"
 _FOR_A_POD = (
     Severity.ERROR,
     "for the pod as a whole",
     "Kubernetes counts cpu, memory and huge pages that way and refuses others; before 1.34 it drops them",
+    _UNDER_LIMITS,
 )
 _IN_ANOTHERS_KIND = (
     Severity.WARNING,
     "in a form that is not looked at",
     "what the controller of this kind makes of it shows only in the pods that it makes",
+    "look at those: kubectl get pod POD -o yaml | donjon check -",
 )
 _UNKNOWN_FIELD = (
     Severity.ERROR,
     "where nobody looks",
     "Kubernetes knows no such field: kubectl has it refused, others have it dropped, and the pod asks for nothing",
+    _UNDER_LIMITS,
 )
 
 
