@@ -108,7 +108,10 @@ def test_a_claim_that_is_no_policy_is_opened_all_the_same(text: str) -> None:
         ("eyJhbGciOiJub25lIn0..", "without a body: it resets a policy"),
         (json.dumps({"token": token({"x-ms-policy": "eyJhbGciOiJub25lIn0.."})}), "without a body: it resets a policy"),
         ("eyJhbGciOiJSU0EifQ.a.b.c.d", "a token that is encrypted"),
-        (json.dumps({"error": {"code": "Forbidden"}}), "JSON with error"),
+        (
+            json.dumps({"error": {"code": "Forbidden"}}),
+            "JSON with error; expected the policy's text, its token, or JSON with AttestationPolicy, x-ms-policy, token or jwt",
+        ),
         ("{}", "JSON with no members"),
         ("{", "JSON that cannot be read"),
         ('{"token": "a", "token": "b"}', "a member stands twice"),

@@ -23,6 +23,7 @@ MAX_WRAPPINGS = 8
 _POLICY_CLAIM = "attestationpolicy"
 _MEMBERS = (_POLICY_CLAIM, "x-ms-policy", "token", "jwt", "jwk", "policy", "policyjws", "newattestationpolicy", "text", "payload")
 """Under which tools and services put a policy, in small letters."""
+_EXPECTED = "AttestationPolicy, x-ms-policy, token or jwt"
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _QUOTES = ("'", '"', "`")
 
@@ -129,7 +130,7 @@ def _of_value(value: Json, around: tuple[str, ...]) -> Form:
         case dict():
             return _of_members(value, around)
         case _:
-            raise _no("JSON without a policy", f"an object with one of {', '.join(_MEMBERS[:4])}", around)
+            raise _no("JSON without a policy", f"an object with {_EXPECTED}", around)
 
 
 def _of_members(value: dict[str, Json], around: tuple[str, ...]) -> Form:
@@ -137,7 +138,7 @@ def _of_members(value: dict[str, Json], around: tuple[str, ...]) -> Form:
     named = {name: value[name] for name in value if name.lower() in _MEMBERS and isinstance(value[name], str | dict)}
     found = [_of_member(name, each, (*around, name)) for name, each in named.items()]
     if not found:
-        raise _no(_without(value), f"the policy's text, its token, or JSON with one of {', '.join(_MEMBERS[:4])}", around)
+        raise _no(_without(value), f"the policy's text, its token, or JSON with {_EXPECTED}", around)
     if len({each.text for each in found}) > 1:
         raise _no(f"{', '.join(named)} hold different policies", "one policy", around)
     return found[0]
