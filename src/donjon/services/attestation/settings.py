@@ -169,15 +169,21 @@ SETTINGS: Mapping[str, Setting] = {
     "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
     "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."),
     "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."),
-    "upstream": Setting(_upstream, "", "A PCCS to fetch from; Intel's own service, else."),
+    "upstream": Setting(_upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
     "user-token-hash": Setting(_hash, "", "The same of the token with which platforms register."),
     "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
-    "rate-limit": Setting(_count, "100", "Requests to instances a second, of one address or caller; 0: any number."),
+    "rate-limit": Setting(
+        _count,
+        "100",
+        "Requests a second, of one address or caller, to instances, and to the cache for what is not here; 0: any number.",
+    ),
     "connections-per-address": Setting(_count, "64", "Connections of one address at once; 0: all that there is room for."),
-    "audit-keys": Setting(_place, "", "The keys that sign the heads of the audit, as those of instances are named; none, else."),
-    "audit-days": Setting(_days, "", "Drop audit records that are older than that many days; without it none."),
+    "audit-keys": Setting(
+        _place, "", "The keys that sign the heads of the audit, named as those of instances are; without it heads are unsigned."
+    ),
+    "audit-days": Setting(_days, "", "Drop audit records that are older than that many days; without it they are kept for ever."),
     "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
 }
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
