@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-cluster lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-debian13 test-cluster lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 export SGX_NODES PLAIN_NODES MACHINE DRIVER
 
 help: ## Say what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 up: $(READY) ## Cluster up, Donjon installed, the FAQ's Job run; ends with what to try next
 	@$(PY) -m testbed.demo
@@ -42,6 +42,9 @@ imports: $(READY)
 
 test-fast: $(READY) ## The tests that need neither root nor a cluster
 	@$(VENV)/bin/pytest -q --ignore tests/cluster
+
+test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine runs on (root; the first time makes its root file system)
+	@$(PY) -m tests.debian
 
 test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBECONFIG=…)
 	@$(VENV)/bin/pytest -q tests/cluster

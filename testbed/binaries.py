@@ -106,7 +106,7 @@ def _built(layout: Layout, module: Module) -> Path:
     target = cache() / f"{module.name}-{_digest(source, module, version)}"
     if target.is_dir():
         return target
-    with _alone(target):
+    with alone(target):
         if not target.is_dir():
             _build(go, module, source, target)
     return target
@@ -194,7 +194,7 @@ def _link(link: Path, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def alone(target: Path) -> Iterator[None]:
     """Two runs that build the same thing wait for one another."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_suffix(".lock").open("w") as stream:

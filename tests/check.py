@@ -30,6 +30,7 @@ STEPS = (
     Step("imports", (str(BIN / "lint-imports"),)),
     Step("types", (str(BIN / "mypy"),)),
     Step("tests", (str(BIN / "pytest"), "-q", "--ignore", "tests/cluster", "--ignore", "tests/deploy", "--durations", "5")),
+    Step("the quick tests on Debian 13", (str(BIN / "python"), "-m", "tests.debian")),
     Step("tests on a real cluster", (str(BIN / "pytest"), "-v", "tests/cluster", "tests/deploy", "--durations", "10")),
 )
 
@@ -41,7 +42,7 @@ def main() -> int:
         print(f"== [{number}/{len(STEPS)}] {step.name}", flush=True)
         start = time.perf_counter()  # noqa: TID251 - how long a check took is told, not decided by.
         code, lines = _run(step)
-        skipped += _skips(lines)
+        skipped += skips(lines)
         print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251 - this is what is measured.
         if code:
             failed.append(step.name)
@@ -58,7 +59,8 @@ def _run(step: Step) -> tuple[int, list[str]]:
     return process.returncode, lines
 
 
-def _skips(lines: list[str]) -> list[str]:
+def skips(lines: list[str]) -> list[str]:
+    """What a step said that it could not run, and why."""
     return [f"{match['where']}: {match['why']}" for line in lines if (match := _SKIPPED.match(line))]
 
 

@@ -1,0 +1,62 @@
+"""`make test-debian13`: the quick tests on Debian 13, with its Python 3.13 and OpenSSL 3.5, whatever this machine runs on.
+
+What follows is handed on to pytest, instead of all the tests: `python -m tests.debian tests/pki`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from testbed.trouble import Lacking
+from tests.debian.root import CHECKOUT, NAMESPACES, TRIXIE, able, ensure
+
+_INSTALL = 'pip install --quiet --no-index --no-deps --no-build-isolation -e . && exec python -m pytest -q "$@"'
+
+LEFT_OUT: Mapping[str, str] = {
+    "tests/cluster": "a cluster's programs bring no Python of the machine with them",
+    "tests/deploy": "they need the testbed's Helm, and the image has a Python of its own",
+    "tests/siege": "it has a memory and a time of its own",
+    "tests/debian": "they are about this step",
+    "tests/conformance/test_foreign_clients.py": "clients in other languages meet the same bytes",
+    "tests/conformance/test_fortanix_client.py": "so does this one, in Rust",
+    "tests/endurance/test_faults.py": "minutes of a disk that fills",
+    "tests/endurance/test_kills.py": "minutes of kills under load",
+}
+"""What is not run a second time, and why."""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of pytest in there; where this machine cannot hold it, 0 and a line that `make check` repeats at its end."""
+    try:
+        able()
+        root = ensure(TRIXIE, CHECKOUT / "requirements" / "dev.txt")
+    except Lacking as error:
+        print(unable(error))
+        return 0
+    print(f"in {root}", flush=True)
+    return enter(root, "sh", "-ec", _INSTALL, "sh", *(arguments or quick()))
+
+
+def unable(error: Lacking) -> str:
+    """Said as pytest says it, so that `make check` reads it."""
+    return f"SKIPPED [1] tests/debian: {' '.join(str(error).split())}"
+
+
+def enter(root: Path, *command: str) -> int:
+    """The exit code of a command that ran there, on the checkout as it stands; nothing that it writes stays."""
+    with tempfile.TemporaryDirectory(prefix="donjon-") as scratch:
+        script = CHECKOUT / "tests" / "debian" / "enter"
+        within = (*NAMESPACES, str(script), str(root), str(CHECKOUT), scratch, *command)
+        return subprocess.call(within, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+
+
+def quick() -> list[str]:
+    """The quick tests, in pytest's words."""
+    return ["tests", "--durations", "5", *(word for path in LEFT_OUT for word in ("--ignore", path))]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
