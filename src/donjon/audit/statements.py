@@ -104,7 +104,8 @@ def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
     header, payload, signature = (_octets(part) for part in found.groups())
     signed = text.rpartition(".")[0].encode("ascii")
     if keys and not any(key.verifies(signature, signed) for key in keys):
-        raise Untrusted("DJ601", f"{NAME}: none of the {len(keys)} keys has signed it")
+        unsigned = "nobody has signed it, as where a service has no --audit-keys"
+        raise Untrusted("DJ601", f"{NAME}: {f'none of the {len(keys)} keys has signed it' if signature else unsigned}")
     kind = documents.parse(header, f"{NAME} header", MAX_STATEMENT).text("typ")
     if kind not in set(Kind):
         raise Malformed("DJ600", f"{NAME}: typ {kind[:40]!r}, expected {' or '.join(Kind)}")

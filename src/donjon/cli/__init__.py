@@ -12,7 +12,7 @@ from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "admission": ("donjon.cli.admission:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
-    "attestation": ("donjon.cli.attestation:attestation", "The attestation service: a verified cache of Intel's collateral."),
+    "attestation": ("donjon.cli.attestation:attestation", "The attestation service: tokens, and collateral (a PCCS)."),
     "audit": ("donjon.cli.audit:audit", "What the attestation service decided and changed: show, verify."),
     "check": ("donjon.cli.check:check", "Tell offline what admission would do to the pods of manifests."),
     "collateral": ("donjon.cli.collateral:collateral", "Fetch and show what Intel states about platforms."),

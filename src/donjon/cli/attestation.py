@@ -35,7 +35,7 @@ def _options(command: C) -> C:
     return command
 
 
-@attestation.command()
+@attestation.command(short_help="Attest, and serve collateral as a PCCS does.")
 @click.option("--check", is_flag=True, help="Tell every fault of the settings, open what would be opened, and end.")
 @click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
 @_options
@@ -52,7 +52,7 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
     run.run(told)
 
 
-@attestation.command()
+@attestation.command(short_help="Make all that it takes to try it without SGX.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--port", type=click.IntRange(1024, 65534), default=8081, show_default=True, help="To serve at; probes are next to it."

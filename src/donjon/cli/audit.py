@@ -18,7 +18,7 @@ def audit() -> None:
     """What the attestation service has decided and changed: its records, shown and verified."""
 
 
-@audit.command()
+@audit.command(short_help="Tell whether every record is there, unchanged.")
 @DATABASE
 @click.option(
     "--heads",
@@ -42,7 +42,7 @@ def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: st
     sys.exit(work(_AUDITING, "service").verify(database, heads, keys, form))
 
 
-@audit.command()
+@audit.command(short_help="Print records, a line each.")
 @DATABASE
 @click.option("--instance", metavar="NAME", help="Of that instance.")
 @click.option("--kind", type=click.Choice([str(each) for each in Kind]), help="What was asked for.")

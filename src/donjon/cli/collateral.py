@@ -19,7 +19,7 @@ def collateral() -> None:
     """Fetch and show what Intel states about platforms."""
 
 
-@collateral.command()
+@collateral.command(short_help="Fetch what quotes need, check it, and keep it.")
 @click.argument("files", nargs=-1, required=True, metavar="QUOTE…")
 @click.option(
     "--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json", help="Where to put it."
@@ -35,7 +35,7 @@ def fetch(files: tuple[str, ...], *, target: Path, pccs: str | None, update: str
     sys.exit(work(_STATING).fetch(files, target, pccs, update, unsafe_trust_root))
 
 
-@collateral.command()
+@collateral.command(short_help="Tell what is there, and until when.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json")
 @AT
 @TRUST_ROOT
@@ -48,7 +48,7 @@ def show(path: Path, *, at: datetime | None, unsafe_trust_root: Path | None, for
     sys.exit(work(_STATING).show(path, at, unsafe_trust_root, form))
 
 
-@collateral.command()
+@collateral.command(short_help="Write all of a database into one file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @DATABASE
 @TRUST_ROOT
@@ -60,7 +60,7 @@ def export(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None
     sys.exit(work(_CARRYING, "service").export(file, database, unsafe_trust_root))
 
 
-@collateral.command(name="import")
+@collateral.command(name="import", short_help="Take such a file into a database.")
 @click.argument("file", type=click.Path(path_type=Path))
 @DATABASE
 @TRUST_ROOT

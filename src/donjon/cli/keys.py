@@ -63,7 +63,7 @@ KUBECONFIG = click.option(
 )
 
 
-@keys.command()
+@keys.command(short_help="Make the first key, or the next one.")
 @PLACE
 @click.option("--issuer", required=True, callback=_issuer, help="The issuer's URL, for the certificate.")
 @click.option("--algorithm", type=click.Choice([*Algorithm]), default=Algorithm.RS256, show_default=True, help="How it signs.")

@@ -32,7 +32,7 @@ def policy() -> None:
     """Attestation policies in the language of Microsoft Azure Attestation: look, format, explain, test. Needs no service."""
 
 
-@policy.command()
+@policy.command(short_help="Tell whether FILE is a policy, and what is wrong in it.")
 @click.argument("file")
 def check(file: str) -> None:
     """Tell whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
@@ -46,14 +46,14 @@ def check(file: str) -> None:
     say(f"{_shown(file)}: a policy of version {found.version} with {rules} rules")
 
 
-@policy.command("format")
+@policy.command("format", short_help="Print FILE in the one way to write a policy.")
 @click.argument("file")
 def format_(file: str) -> None:
     """Print FILE as a policy is written; its comments stay, its meaning too. - reads standard input."""
     write(printed(_policy(file)))
 
 
-@policy.command()
+@policy.command(short_help="Tell what a policy decides, and why.")
 @click.argument("file")
 @click.option("--claims", "claims_file", required=True, metavar="C.json", help="The claims, as JSON; - reads standard input.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it.")
@@ -71,7 +71,7 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
     sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
 
 
-@policy.command()
+@policy.command(short_help="Run the cases beside the policies in DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def test(folder: Path) -> None:
     """Hold the policies in DIR against the cases beside them (NAME.cases.toml).

@@ -128,7 +128,7 @@ FORM = click.option(
     show_default=True,
     help="For people or for programs.",
 )
-AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; now, else.")
+AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; without it, now.")
 
 UPDATE = click.option(
     "--update",
@@ -178,7 +178,7 @@ _RULES: tuple[Callable[[F], F], ...] = (
         multiple=True,
         callback=_mask(attributes.NEW_FEATURES),
         metavar="NAME|0xBITS",
-        help="Do not judge these bits of XFAM or XFRM; may be repeated.",
+        help=f"Accept these bits of XFAM or XFRM unjudged, {', '.join(attributes.NEW_FEATURES)} or any others; may be repeated.",
     ),
     click.option("--allow-mixed-evaluations", is_flag=True, help="Accept TCB info and identity of two TCB recoveries."),
     click.option("--refuse-dynamic-platform", is_flag=True, help="Refuse platforms to which packages can be added."),
