@@ -204,8 +204,9 @@ SECRET = "hunter2-do-not-tell"  # noqa: S105 - what must not be told is under te
 
 def test_a_bundle_holds_what_was_said_and_no_secret(tmp_path: Path) -> None:
     config = (
-        '[plugins."io.containerd.cri.v1.images".registry.configs."registry.example".auth]\n'
-        f'  username = "ci"\n  password = "{SECRET}"\n  device_ownership_from_security_context = true\n'
+        'version = 3\n[plugins."io.containerd.cri.v1.images".registry.configs."registry.example".auth]\n'
+        f'  username = "ci"\n  password = "{SECRET}"\n'
+        '[plugins."io.containerd.cri.v1.runtime"]\n  device_ownership_from_security_context = true\n'
     )
     root = written(tmp_path / "host", replace(USUAL, containerd=config))
     bundle = tmp_path / "bundle.json"
@@ -217,7 +218,7 @@ def test_a_bundle_holds_what_was_said_and_no_secret(tmp_path: Path) -> None:
     assert done.returncode == 0
     text = bundle.read_text(encoding="utf-8")
     document = json.loads(text)
-    assert next(fact for fact in document["facts"] if fact["name"] == "containerd: device ownership")["value"] is True
+    assert next(fact for fact in document["facts"] if fact["name"] == "container runtime: device ownership")["value"] is True
     for said in (text, done.stdout, done.stderr, doctor(root, "-o", "json").stdout):
         assert SECRET not in said
         assert "password" not in said
