@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import time
 import tracemalloc
 
 import pytest
@@ -17,6 +18,7 @@ from donjon.admission.verdict import Verdict
 from donjon.errors import Malformed
 from donjon.kube.json import Json, JsonObject, at
 
+SECONDS = 5  # of the processor's time, in which the kubelet must be answered
 SHOWN_WHOLE = 256  # characters of one warning; of a longer one the API server may cut the rest
 
 
@@ -302,3 +304,13 @@ def test_any_bytes_are_answered_or_refused_by_code(data: bytes) -> None:
         review(data, Settings())
     except Malformed as error:
         assert error.code in {"DJ140", "DJ141", "DJ142"}  # noqa: PT017 - as above.
+
+
+def test_a_key_that_stands_twice_among_very_many_is_told_at_once() -> None:
+    keys = [f"{number:06}" for number in range(100_000)]
+    twice = ("{" + ",".join(f'"{key}":0' for key in (*keys, keys[-1])) + "}").encode()
+    began = time.process_time()
+    with pytest.raises(Malformed, match=f"'{keys[-1]}' stands twice") as refused:
+        parse(twice)
+    assert refused.value.code == "DJ141"
+    assert time.process_time() - began < SECONDS

@@ -171,10 +171,18 @@ def _signs(data: bytes) -> int:
 def _each_key_once(pairs: list[tuple[str, Json]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Malformed("DJ141", f"body: {_shown(twice)} stands twice in one object")
+        raise Malformed("DJ141", f"body: {_shown(_second(pairs))} stands twice in one object")
     return found
+
+
+def _second(pairs: list[tuple[str, Json]]) -> str:
+    """The first key that was there before; each is looked at once, for there may be hundreds of thousands."""
+    met: set[str] = set()
+    for key, _ in pairs:
+        if key in met:
+            return key
+        met.add(key)
+    return ""
 
 
 def _no_such_number(word: str) -> Json:
