@@ -3,7 +3,7 @@
 import json
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -31,6 +31,7 @@ class Pccs:
     address: str = ""
     away: bool = False  # hangs up on everybody
     answering: Event = field(default_factory=Event)
+    dripping: str = ""  # whoever asks about a platform whose FMSPC begins so gets a byte now and then, without end
 
     def __post_init__(self) -> None:
         self.answering.set()
@@ -79,8 +80,19 @@ def _pck(made: World) -> tuple[bytes, bytes]:
     return made.certificates[leaf], b"".join(made.certificates[Role(role)] for role in issuers)
 
 
+def _drip(to: BaseHTTPRequestHandler, stopped: Event) -> None:
+    to.send_response(200)
+    to.send_header("Content-Length", "1000000")
+    to.end_headers()
+    with suppress(OSError):
+        while not stopped.wait(0.5):
+            to.wfile.write(b" ")
+
+
 @contextmanager
 def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Pccs]:
+    stopped = Event()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if pccs.away:
@@ -94,6 +106,9 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.
         def tell(self, path: str, query: dict[str, str]) -> None:
             pccs.asked.append((path, query))
             pccs.answering.wait()
+            if pccs.dripping and query.get("fmspc", "").startswith(pccs.dripping):
+                _drip(self, stopped)
+                return
             usual = pccs.answers.get(path, (404, {}, b"no"))
             status, headers, body = pccs.answers.get((path, query.get("fmspc", "")), usual)
             self.send_response(status)
@@ -114,5 +129,6 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.
         try:
             yield pccs
         finally:
+            stopped.set()
             server.shutdown()
             thread.join()

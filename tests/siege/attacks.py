@@ -14,7 +14,7 @@ from itertools import count, cycle
 
 from testbed import clock
 from tests.siege import hostile
-from tests.siege.fortress import TENANT, Target
+from tests.siege.fortress import NOBODYS, TENANT, Target
 
 from donjon.maa import policies
 
@@ -256,7 +256,7 @@ async def unknown_platforms(of: Attacker) -> None:
     number = cycle(range(1 << 16))
 
     async def ask(site: int) -> None:
-        await of.send(f"GET /sgx/certification/v4/tcb?fmspc=ffff{next(number):08x}", b"", site)
+        await of.send(f"GET /sgx/certification/v4/tcb?fmspc={NOBODYS}{next(number):08x}", b"", site)
 
     await of.together(SITES, ask)
 

@@ -13,6 +13,9 @@ from tests.siege import cell, hostile
 from tests.siege.cell import Cell
 from tests.simulation import intel
 
+NOBODYS = "ffff"
+"""How the FMSPCs of platforms begin that nobody has: the upstream answers about them a byte at a time."""
+
 HONEST, TENANT = "aa", "bb"
 """The instance that honest clients use, and the one whose policies a hostile tenant sets."""
 
@@ -39,6 +42,7 @@ def fortress(folder: Path) -> Iterator[tuple[Process, Cell, Target]]:
             folder, f"sqlite:///{folder}/x.db", (HONEST, TENANT), rate_limit=100, entering=bounds.entering
         ) as service,
     ):
+        service.upstream.dripping = NOBODYS
         service.start()
         with process.client(service) as client:
             service.back(client)
