@@ -342,3 +342,20 @@ def test_an_address_that_is_taken_is_unavailable() -> None:
         assert refused.value.code == "DJ052"
 
     served(story)
+
+
+def test_whoever_waits_for_the_event_loop_goes_between_two_answers() -> None:
+    async def story(here: Here) -> None:
+        loop, order = asyncio.get_running_loop(), list[str]()
+
+        def answer(request: Request) -> Answer:
+            order.append("answer")
+            loop.call_soon(order.append, "another")
+            return Answer(status=200, body=request.body)
+
+        here.echo.answer = answer  # type: ignore[method-assign] # This one sees what runs between.
+        clients = [await here.client() for _ in range(6)]
+        assert [code for code, *_ in await asyncio.gather(*(each.post(b"x") for each in clients))] == [200] * 6
+        assert order == ["answer", "another"] * 6
+
+    served(story)

@@ -38,4 +38,5 @@ def decide(pod: JsonObject, around: Surroundings, settings: Settings) -> Verdict
     written = read(pod)
     operations = patch(written)
     admitted = applied(pod, operations) if operations else pod
-    return Verdict(reasons=reasons(read(admitted), written, around, settings), patch=operations, admitted=admitted)
+    after = read(admitted) if operations else written
+    return Verdict(reasons=reasons(after, written, around, settings), patch=operations, admitted=admitted)

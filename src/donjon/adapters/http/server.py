@@ -17,6 +17,7 @@ from donjon.adapters.http import Answer
 from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
 from donjon.adapters.http.listening import address_of, listen, port_of
 from donjon.adapters.http.tls import Contexts, Secured
+from donjon.adapters.http.turns import Turns
 
 MAX_HEAD = 16 << 10  # bytes of request line and headers
 CONTINUE = 100
@@ -84,6 +85,7 @@ class HttpsServer:
         self._server: asyncio.Server | None = None
         self._peers: Crowd[_Peer] = Crowd(bounds.connections, bounds.of_a_site)
         self._bodies: Budget[_Peer] = Budget(bounds.bodies, bounds.bodies)
+        self._turns = Turns()
         self._leaving = False
 
     async def start(self) -> int:
@@ -148,7 +150,8 @@ class HttpsServer:
             if peer.standing is Standing.IDLE:
                 peer.standing = Standing.BUSY
             asked = await self._asked(peer, connection, secured)
-            answer = self._answer(asked, peer)
+            async with self._turns.turn(peer.site):
+                answer = self._answer(asked, peer)
             peer.body = bytearray()
             self._bodies.drop(peer)
             async with asyncio.timeout(self._bounds.answer):

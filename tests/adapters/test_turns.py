@@ -1,0 +1,48 @@
+"""One at a time, the sites in turn; who has gone keeps nobody waiting."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from donjon.adapters.http.turns import Turns
+
+
+def told(story: Callable[[Turns, Callable[[str], Awaitable[None]], list[str]], Awaitable[None]]) -> list[str]:
+    """Who had a turn, in that order."""
+    order: list[str] = []
+    turns = Turns()
+
+    async def take(who: str) -> None:
+        async with turns.turn(who[0]):
+            order.append(who)
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            await story(turns, take, order)
+
+    asyncio.run(run())
+    return order
+
+
+def test_who_sends_most_does_not_keep_another_site_waiting() -> None:
+    async def story(_: Turns, take: Callable[[str], Awaitable[None]], __: list[str]) -> None:
+        await asyncio.gather(*map(take, ("a1", "a2", "a3", "a4", "b1", "b2")))
+
+    assert told(story) == ["a1", "a2", "b1", "a3", "b2", "a4"]
+
+
+@pytest.mark.parametrize("ticks", range(10))
+def test_who_has_gone_keeps_nobody_waiting_whether_the_turn_had_come_or_not(ticks: int) -> None:
+    async def story(turns: Turns, take: Callable[[str], Awaitable[None]], order: list[str]) -> None:
+        first, gone, last = (asyncio.ensure_future(take(who)) for who in ("a1", "b1", "c1"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(first, last)
+        async with turns.turn("d"):
+            order.append("d1")
+
+    order = told(story)
+    assert [who for who in order if who != "b1"] == ["a1", "c1", "d1"]
