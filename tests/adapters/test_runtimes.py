@@ -40,6 +40,14 @@ def problem(root: Path) -> str:
             },
             True,
         ),
+        (
+            {
+                "etc/containerd/config.toml": "version = 3\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n",
+                "etc/cri/containerd.toml": "version = 3\nimports = ['/etc/cri/conf.d/cri.toml']\n",
+                "etc/cri/conf.d/cri.toml": YES,
+            },
+            True,
+        ),
         ({"var/snap/microk8s/current/args/containerd.toml": NO}, False),
         (
             {

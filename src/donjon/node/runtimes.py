@@ -97,8 +97,9 @@ _ANSWERS: Mapping[ContainerRuntime, Callable[[RuntimeConfiguration], bool | None
     {ContainerRuntime.CONTAINERD: _containerd, ContainerRuntime.CRIO: _crio}
 )
 
+_NEWEST = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")
 _CRI_PLUGINS: Mapping[int, tuple[str, ...]] = MappingProxyType(
-    {1: ("cri",), 2: ("io.containerd.grpc.v1.cri",), 3: ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri")}
+    {1: ("cri",), 2: ("io.containerd.grpc.v1.cri",), 3: _NEWEST, 4: _NEWEST}
 )
 """The names of the plugin that serves kubelets, by the version of the file; the first is the one whose section has the option."""
 
@@ -144,7 +145,15 @@ def _is_off(table: Table, source: str) -> bool:
 
 
 def _cri(table: Table, source: str) -> Table | None:
-    return _inner(_inner(table, "plugins", source), _CRI_PLUGINS[_version(table, source)][0], source)
+    version, plugins = _version(table, source), _inner(table, "plugins", source)
+    later = {names[0] for number, names in _CRI_PLUGINS.items() if number > version} - {_CRI_PLUGINS[version][0]}
+    for name in sorted(later):  # containerd 2 takes the names of later versions as they are, when it reads an older file.
+        section = _inner(plugins, name, source)
+        if section is not None and _said(section, source) is not None:
+            raise _Unclear(
+                f"{source}: {name} sets {OPTION} in a file of version {version}, which versions of containerd differ in"
+            )
+    return _inner(plugins, _CRI_PLUGINS[version][0], source)
 
 
 def _inner(table: Table | None, name: str, source: str) -> Table | None:

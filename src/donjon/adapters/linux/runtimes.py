@@ -1,7 +1,7 @@
 """The configuration files of a host's container runtimes, imported ones and drop-ins with them.
 
-Of containerd and CRI-O, where their packages put them, and of the containerd that k3s, RKE2, k0s and MicroK8s bring. What they
-mean, `node.runtimes` says.
+Of containerd and CRI-O, where their packages put them, and of the containerd that k3s, RKE2, k0s, Talos and MicroK8s bring. What
+they mean, `node.runtimes` says.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ CONTAINERD = (
     "var/lib/rancher/k3s/agent/etc/containerd/config.toml",
     "var/lib/rancher/rke2/agent/etc/containerd/config.toml",
     "etc/k0s/containerd.toml",
+    "etc/cri/containerd.toml",
     "var/snap/microk8s/current/args/containerd.toml",
 )
 CRIO, CRIO_DROP_INS = "etc/crio/crio.conf", "etc/crio/crio.conf.d"
