@@ -117,9 +117,12 @@ def test_what_the_server_itself_turns_away_has_a_name_too(service: Service, sent
         ("//tdx//certification/v4/qe/identity", "without a slash at its end"),
         ("/aad//attest/SgxEnclave", "without a slash at its end"),
         ("/sgx/certification/v4/sgx/certification/v4/tcb", "twice"),
+        ("/sgx/certification/v2/tcb?fmspc=00606A000000", "/sgx/certification/v4/"),
+        ("/sgx/certification/v5/qe/identity", "/sgx/certification/v4/"),
+        ("/tdx/certification/v3/tcb?fmspc=00606A000000", "/tdx/certification/v4/"),
     ],
 )
-def test_a_404_says_what_is_wrong_with_the_slash(service: Service, path: str, says: str) -> None:
+def test_a_404_says_what_is_wrong_with_the_url(service: Service, path: str, says: str) -> None:
     status, _, text = ask(service, "GET", path)
     assert status == 404
     assert says in text
@@ -127,8 +130,20 @@ def test_a_404_says_what_is_wrong_with_the_slash(service: Service, path: str, sa
     assert text.startswith("{") == path.startswith("/aad")
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/aad", "/sgx", "/sgx/certification/v4/nothing", "/sgxtcb"])
-def test_a_404_whose_slashes_are_well_says_nothing_of_them(service: Service, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nowhere",
+        "/aad",
+        "/sgx",
+        "/sgx/certification/v4/nothing",
+        "/sgx/certification/v3/nothing",
+        "/tdx/certification/v4/pckcert",
+        "/sgxtcb",
+    ],
+)
+def test_a_404_whose_url_is_well_says_nothing_of_it(service: Service, path: str) -> None:
     status, _, text = ask(service, "GET", path)
     assert (status, "DJ561" in text) == (404, False)
 
@@ -150,6 +165,18 @@ def test_a_path_of_any_length_and_form_is_nowhere_at_once(service: Service, path
     asking.start()
     asking.join(DEADLINE)
     assert answered == [404]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/aad/attest/Tee/OpenEnclave?api-version=2018-09-01-preview", "expected /attest/OpenEnclave"),
+        ("/aad/attest/SgxEnclave/?api-version=2020-10-01", "without the slash at its end"),
+    ],
+)
+def test_what_is_wrong_with_a_path_of_attestation_is_told(service: Service, path: str, says: str) -> None:
+    status, _, text = ask(service, "POST", path)
+    assert (status, says in text) == (404, True), text
 
 
 def test_a_cache_alone_says_it_too(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_a_simulated_platforms_token_says_so_under_a_name_of_its_own(service: Se
         ("SgxEnclave", quoted(), "sgx", "2020-10-01"),
         ("OpenEnclave", report(), "sgx", "2020-10-01"),
         ("TdxVm", quoted(world("v4 TDX 1.0").quote.data), "tdxvm", "2022-09-01-preview"),
+        ("TdxVm", quoted(world("v4 TDX 1.0").quote.data), "tdxvm", "2023-04-01-preview"),
         ("TdxVm", quoted(world("v4 TDX 1.0").quote.data), "tdxvm", "2025-06-01"),
+        ("sgxenclave", quoted(), "sgx", "2020-10-01"),
     ],
 )
 def test_each_kind_of_evidence_gets_its_claims(

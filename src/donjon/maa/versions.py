@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from donjon.errors import Malformed
+from donjon.maa.names import choice
 from donjon.policy.faults import one_of, shown
 
 
@@ -12,6 +13,7 @@ class Version(StrEnum):
     V2020_10_01 = "2020-10-01"
     V2022_08_01 = "2022-08-01"
     V2022_09_01_PREVIEW = "2022-09-01-preview"
+    V2023_04_01_PREVIEW = "2023-04-01-preview"  # in no specification; Azure's own client of confidential VMs asks for it
     V2025_06_01 = "2025-06-01"
 
 
@@ -34,6 +36,7 @@ TYPES = {
     Version.V2020_10_01: _FIRST,
     Version.V2022_08_01: _FIRST | {AttestationType.SEV_SNP_VM},
     Version.V2022_09_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
+    Version.V2023_04_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
     Version.V2025_06_01: frozenset(AttestationType),
 }
 """What each version knows."""
@@ -54,8 +57,9 @@ def parse(text: str | None) -> Version:
 
 
 def attestation_type(text: str, version: Version) -> AttestationType:
-    """The type that a path names; raises `Malformed` DJ452 for one that the version does not know."""
+    """The type that a path names, in any case; raises `Malformed` DJ452 for one that the version does not know."""
     known = tuple(sorted(TYPES[version]))
-    if text not in known:
+    kind = choice(text, AttestationType)
+    if kind not in known:
         raise Malformed("DJ452", f"attestation type: {shown(text)} in {version}, expected {one_of(known, text)}")
-    return AttestationType(text)
+    return kind

@@ -17,7 +17,11 @@ _OF_THE_CACHE = re.compile(r"/++(?:sgx|tdx)\b", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"/certification/v[0-9]++[A-Za-z]")
 _SLASHES = re.compile(r"/+")
 _BASE = re.compile(r"/(?:sgx|tdx)/certification/v[0-9]{1,4}")
+_VERSION = re.compile(r"/(sgx|tdx)/certification/v([0-9]{1,4})/")
 # Anybody chooses the path, so none of these goes back over what it has read: each takes as long as the path is.
+
+_VERSIONS = {"sgx": ("3", "4"), "tdx": ("4",)}
+_PREVIEW = "/attest/Tee/"  # of 2018; the service itself has no such path any more
 
 
 async def answer(asked: Asked, _: Exception) -> Response:
@@ -40,4 +44,15 @@ def _fault(path: str) -> str | None:
         return "two slashes stand together; expected the URL that the client was given without a slash at its end"
     if _RUN_TOGETHER.search(path):
         return "no slash stands behind the version; expected the URL that the client was given with a slash at its end"
+    if (of := _VERSION.match(path)) and of[2] not in _VERSIONS[of[1]]:
+        return f"version {of[2]} of {of[1].upper()}'s collateral is not served; expected a URL with /{of[1]}/certification/v4/"
+    return _of_attestation(path)
+
+
+def _of_attestation(path: str) -> str | None:
+    _, preview, kind = path.partition(_PREVIEW)
+    if preview:
+        return f"a path of the preview of 2018; expected /attest/{shown(kind)} with a later api-version"
+    if path.endswith("/") and "/attest/" in path:
+        return "expected it without the slash at its end"
     return None
