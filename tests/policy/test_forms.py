@@ -62,6 +62,7 @@ FORMS = {
     "JSON, decoded by hand": json.dumps({"header": NONE, "payload": {"AttestationPolicy": BARE}}),
     "JSON serialisation": json.dumps({"payload": encoded(json.dumps({"AttestationPolicy": BARE}).encode()), "signature": ""}),
     "JSON text": json.dumps(TEXT),
+    "JSON text without its quotation marks": json.dumps(TEXT)[1:-1],
     "JSON text of a token": json.dumps(UNSIGNED),
     "list of one": json.dumps([{"token": UNSIGNED}]),
     "request that sets it": json.dumps({"policyJws": PROVED}),

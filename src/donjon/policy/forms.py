@@ -71,7 +71,7 @@ def _inside(text: str, around: tuple[str, ...]) -> Form:
     _bounded(around)
     bare = text.strip()
     if _POLICY.match(bare):
-        return Form(text=text, wrappings=around)
+        return _of_json(f'"{bare}"', around) if _is_escaped(bare) else Form(text=text, wrappings=around)
     if bare.startswith(("{", "[", '"')) and (_is_json(bare) or (bare.startswith("{") and not _AMONG.search(bare))):
         return _of_json(bare, around)
     if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in _QUOTES:
@@ -82,6 +82,11 @@ def _inside(text: str, around: tuple[str, ...]) -> Form:
     if _ENCRYPTED.fullmatch(bare):
         raise _no("a token that is encrypted", "the policy's text or its token", around)
     return _of_base64(joined, around) or _among(text, around)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether it is the inside of a text in JSON, as cut out of JSON by hand: no quotation mark in it without a backslash."""
+    return '\\"' in text and '"' not in text.replace('\\"', "") and _is_json(f'"{text}"')
 
 
 def _bounded(around: tuple[str, ...]) -> None:
