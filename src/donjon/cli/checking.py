@@ -7,6 +7,7 @@ from donjon.admission.kubernetes import Complaint, complaints, completed
 from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import MAX_SIZE, Node, read
 from donjon.admission.manifests.fragments import is_json_patch
+from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import isolated
 from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
@@ -149,7 +150,7 @@ def look(
 def _checked(document: Document, made: Made, lost: tuple[Reason, ...], around: Surroundings, settings: Settings) -> Checked:
     pod = completed(made.pod)
     verdict = decide(pod, around, settings)
-    verdict = replace(verdict, reasons=(*verdict.reasons, *isolated(verdict.admitted)))
+    verdict = replace(verdict, reasons=(*verdict.reasons, *isolated(verdict.admitted), *rivals(verdict.admitted)))
     wrong = complaints(made.pod) if made.thing.known or names_sgx(made) else ()
     return Checked(document=document, made=made, verdict=verdict, complaints=wrong, astray=lost)
 

@@ -40,7 +40,7 @@ _SCALING = _Role(
 )
 _QUEUE = _Role(
     found="counts SGX for a queue and asks for none",
-    why=f"Kueue counts what a template says, before admission turns other names into {EPC}",
+    why=f"what counts for queues counts what a template says, before admission turns other names into {EPC}",
 )
 _RULE = _Role(
     found="is a rule that names SGX and asks for none",
