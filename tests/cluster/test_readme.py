@@ -94,6 +94,11 @@ def begin_to_run(command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=PROJECT, stderr=subprocess.PIPE, text=True)
 
 
+def moved(command: str, folder: Path) -> str:
+    """The README's command, in a folder of the test's own."""
+    return command.replace("rehearsal", str(folder))
+
+
 def free_pair() -> int:
     """A free port with a free one next to it: the README's own may be anybody's on this machine."""
     while True:
@@ -109,12 +114,12 @@ def free_pair() -> int:
 
 def test_an_enclave_of_the_make_believe_intel_is_attested_and_its_token_checked(tmp_path: Path) -> None:
     folder, port = tmp_path / "rehearsal", free_pair()
-    run(f".venv/bin/donjon attestation rehearse {folder} --port {port}")
-    with begin_to_run(f".venv/bin/donjon attestation serve --config {folder}/attestation.toml") as service:
+    run(moved(".venv/bin/donjon attestation rehearse rehearsal", folder) + f" --port {port}")
+    with begin_to_run(moved(".venv/bin/donjon attestation serve --config rehearsal/attestation.toml", folder)) as service:
         assert service.stderr is not None
         while "settings that weaken security" not in (told := service.stderr.readline()):
             assert told, "it ended"
-        said = run(f".venv/bin/python docs/examples/attest.py {folder} https://127.0.0.1:{port}")
+        said = run(moved(".venv/bin/python docs/examples/attest.py rehearsal", folder) + f" https://127.0.0.1:{port}")
         service.terminate()
         service.communicate(timeout=30)
     assert said.count('"x-donjon-simulated": true') == 2

@@ -23,4 +23,4 @@ def shown() -> set[str]:
 
 def test_every_command_of_the_readme_is_run_or_named() -> None:
     tested = re.sub(r'"\s*\n\s*"', "", (PROJECT / "tests" / "cluster" / "test_readme.py").read_text(encoding="utf-8"))
-    assert {command for command in shown() if f'run("{command}"' not in re.sub(r"run\(\s+", "run(", tested)} == set(ELSEWHERE)
+    assert {command for command in shown() if f'("{command}"' not in re.sub(r"\(\s+", "(", tested)} == set(ELSEWHERE)
