@@ -87,6 +87,12 @@ def test_show_refuses_what_is_no_quote(content: bytes, tmp_path: Path) -> None:
     assert "[DJ20" in done.stdout
 
 
+def test_show_of_json_with_a_quote_in_it_says_how_to_take_it_out(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text(json.dumps({"quote": base64.b64encode(SGX.read_bytes()).decode()}))
+    done = run("show", tmp_path / "request.json")
+    assert (done.exit_code, "jq -r .quote" in done.output) == (2, True), done.output
+
+
 def test_show_of_a_local_report_says_that_only_its_machine_can_check_it(tmp_path: Path) -> None:
     (tmp_path / "report").write_bytes((1).to_bytes(4, "little") * 2 + (432).to_bytes(8, "little") + bytes(432))
     assert "a local report" in run("show", tmp_path / "report").stdout

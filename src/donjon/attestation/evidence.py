@@ -41,7 +41,8 @@ def _decoded(evidence: bytes) -> bytes:
     if digits := _HEX.fullmatch(text):
         return binascii.unhexlify(digits[1])
     if not _BASE64.fullmatch(text):
-        raise Malformed("DJ201", "evidence: neither a quote nor one in hexadecimal, base64 or PEM")
+        json = "; of JSON give the quote alone, as jq -r .quote prints it" if text.startswith(b"{") else ""
+        raise Malformed("DJ201", f"evidence: neither a quote nor one in hexadecimal, base64 or PEM{json}")
     bare = text.rstrip(b"=")
     try:
         return base64.b64decode(bare + b"=" * (-len(bare) % 4), altchars=b"-_" if set(bare) & set(b"-_") else None, validate=True)
