@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from donjon import __version__
 from donjon.adapters.http import Answer
+from donjon.adapters.http.crowd import site
+from donjon.adapters.http.turns import Turns
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.journal import Journal
 from donjon.attestation import token
@@ -28,7 +30,7 @@ from donjon.errors import DonjonError, Malformed
 from donjon.kube.json import JsonObject
 from donjon.maa import baselines, certificates, metadata, policies, refusals, requests, versions
 from donjon.maa.refusals import Code, Refusal
-from donjon.maa.requests import Change
+from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, AttestationType, Version
 from donjon.policy.faults import one_of, shown
 from donjon.services.attestation import nowhere, openapi
@@ -45,6 +47,7 @@ LOG = logging.getLogger(__name__)
 
 JSON, TEXT = "application/json", "text/plain"
 SERVICE_VERSION = "x-ms-maa-service-version"
+LIGHT = 16 << 10  # bytes of a request that is read at once: a quote, and some KiB beside it, which take a few ms at most
 
 _OK, _NOT_FOUND, _NOT_ALLOWED, _MEDIA_TYPE = 200, 404, 405, 415
 _CODES = {
@@ -86,6 +89,7 @@ class Maa:
         """Each instance is served at the path of the name by which it speaks."""
         self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
         self._attester, self._changes = Attester(collateral, journal, clocks, metrics), Changes(journal, clocks.now)
+        self._turns = Turns()
         self._instances = {urlsplit(each.speaks.issuer).path: each for each in instances}
         routes: dict[str, dict[str, Route]] = {}
         for route in self._routes():
@@ -151,11 +155,19 @@ class Maa:
     async def _attest(self, asked: Asked, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(asked))
         caller = await self._callers.require(asked, instance.name, Role.ATTEST)
-        request = requests.attest(await asked.body(), kind)
+        request = await self._read(asked, kind)
         if request.draft is not None:
             caller = await self._callers.require(asked, instance.name, Role.DRAFT)
         outcome = await self._attester.attest(instance, kind, request, _asker(asked, caller))
         return _token(outcome.answer) if isinstance(outcome.answer, str) else _refused(outcome.answer)
+
+    async def _read(self, asked: Asked, kind: AttestationType) -> AttestRequest:
+        """The request; a large one may take long to read, so those are read one at a time, the addresses in turn."""
+        body = await asked.body()
+        if len(body) <= LIGHT:
+            return requests.attest(body, kind)
+        async with self._turns.turn(site("" if asked.client is None else asked.client.host)):
+            return requests.attest(body, kind)
 
     async def _policy(self, asked: Asked, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(asked))

@@ -1,0 +1,41 @@
+"""Requests that are large enough to take long are read one at a time, and whatever else waits goes between."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+from tests.services.attesting import instance, simulated
+from tests.simulation.intel import world
+
+from donjon.errors import Malformed
+from donjon.maa import requests
+from donjon.maa.requests import AttestRequest
+from donjon.maa.versions import AttestationType
+from donjon.services.attestation.maa import LIGHT
+
+AT_ONCE, ROUNDS = 8, 4
+WHILE = 0.05  # seconds that one is read, in which the others come
+
+
+def test_between_two_large_requests_that_are_read_whoever_waits_for_the_event_loop_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def read(body: bytes, kind: AttestationType) -> AttestRequest:
+        order.append("read")
+        asyncio.get_running_loop().call_soon(order.append, "another")
+        Event().wait(WHILE)
+        raise Malformed("DJ450", f"request: {len(body)} bytes for {kind}")
+
+    monkeypatch.setattr(requests, "attest", read)
+    with (
+        simulated(tmp_path, instance(tmp_path, "aad"), world("v3 SGX")) as service,
+        ThreadPoolExecutor(AT_ONCE) as callers,
+    ):
+        path = ["/aad/attest/SgxEnclave"] * AT_ONCE * ROUNDS
+        statuses = [each.status_code for each in callers.map(lambda each: service.post(each, bytes(LIGHT + 1)), path)]
+    assert statuses == [400] * len(path)
+    assert order == ["read", "another"] * len(path)
