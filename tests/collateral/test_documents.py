@@ -46,3 +46,11 @@ def test_signs_within_texts_are_no_values() -> None:
 def test_a_value_of_the_wrong_kind_is_told_in_short(value: Json, expected: str) -> None:
     with pytest.raises(Malformed, match=re.escape(f"found {expected}")):
         documents.Members("request", {"quote": value}).number("quote", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(b"{}", "found nothing"), (b'{"a": null}', "found 'None'"), (b'{"a": 1}', "found '1'")]
+)
+def test_a_member_that_is_not_there_is_told_apart_from_one_of_another_type(text: bytes, told: str) -> None:
+    with pytest.raises(Malformed, match=f"a: expected a string, {told}"):
+        documents.parse(text, "bundle").text("a")

@@ -194,7 +194,8 @@ class Members:
         return tuple(value) if _all_text(value) else self._refuse(name, "strings")
 
     def _refuse(self, name: str, expected: str) -> NoReturn:
-        raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {_brief(self.content.get(name))}")
+        value = _brief(self.content[name]) if name in self.content else "nothing"
+        raise Malformed("DJ211", f"{self.subject}: {name}: expected {expected}, found {value}")
 
 
 def _brief(value: Json) -> str:
