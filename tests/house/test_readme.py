@@ -9,9 +9,6 @@ PROJECT = Path(__file__).parents[2]
 ELSEWHERE = {
     "make check": "is what runs this test",
     "make cluster": "the fixture `cluster` runs what it runs",
-    ".venv/bin/donjon attestation rehearse rehearsal": "test_readme runs it with a folder and a port of its own",
-    ".venv/bin/donjon attestation serve --config rehearsal/attestation.toml": "with that folder",
-    ".venv/bin/python docs/examples/attest.py rehearsal": "with that folder and port",
 }
 
 
