@@ -198,3 +198,23 @@ def test_a_known_name_where_it_means_nothing_is_told_with_its_place(where: str) 
 )
 def test_a_name_in_its_place_is_left_alone(text: str) -> None:
     assert codes(text) == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ('sgx.intel.com/capable: "true"', 0),
+        ('sgx.intel.com/capable: "yes"', 1),
+        ('donjon.dev/sgx: "2"', 0),
+        ('donjon.dev/sgx: "3"', 1),
+        ("donjon.dev/driver: in-tree", 0),
+        ("donjon.dev/driver: out-of-tree", 1),
+        ("donjon.dev/driver: '{{ driver }}'", 0),
+        ("donjon.dev/nowhere: anything", 0),
+        ("kubernetes.io/os: linux", 0),
+    ],
+)
+def test_a_selector_with_a_value_that_no_node_has_is_told(selector: str, said: int) -> None:
+    spec = f"nodeSelector: {{{selector}}}, containers: [{{name: c, image: i}}]"
+    found = codes(f"{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{{spec}}}}}")
+    assert found == [("DJ154", "warning")] * said

@@ -49,14 +49,15 @@ class Name:
     places: frozenset[Place] = field(default_factory=frozenset)
     becomes: str
     instead: str = ""
+    values: frozenset[str] = frozenset()  # that a label of nodes can have; none where any
 
 
 def _resource(name: str, becomes: str) -> Name:
     return Name(name=name, places=frozenset({Place.RESOURCE}), becomes=becomes)
 
 
-def _label(name: str, becomes: str) -> Name:
-    return Name(name=name, places=frozenset({Place.NODE_LABEL}), becomes=becomes)
+def _label(name: str, becomes: str, *values: str) -> Name:
+    return Name(name=name, places=frozenset({Place.NODE_LABEL}), becomes=becomes, values=frozenset(values))
 
 
 def _nobodys(name: str, becomes: str, instead: str = ASK_FOR_EPC) -> Name:
@@ -79,11 +80,11 @@ NAMES = (
         places=frozenset({Place.ANNOTATION}),
         becomes="aesmd: the quoting service's socket; a container's name: the provisioning device for it",
     ),
-    _label(LABEL_CAPABLE, '"true" on a node with SGX'),
-    _label(LABEL_SGX, "1 or 2, the generation of SGX"),
-    _label(LABEL_EDMM, '"true" where enclaves can grow'),
-    _label(LABEL_DRIVER, "in-tree, dcap or isgx"),
-    _label(LABEL_AESM, "ready where the quoting service answers"),
+    _label(LABEL_CAPABLE, '"true" on a node with SGX', "true"),
+    _label(LABEL_SGX, "1 or 2, the generation of SGX", "1", "2"),
+    _label(LABEL_EDMM, '"true" where enclaves can grow', "true"),
+    _label(LABEL_DRIVER, "in-tree, dcap or isgx", "in-tree", "dcap", "isgx"),
+    _label(LABEL_AESM, "ready where the quoting service answers", "ready"),
     Name(
         name=LABEL_PROVISION,
         places=frozenset({Place.NAMESPACE_LABEL}),

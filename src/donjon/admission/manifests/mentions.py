@@ -102,7 +102,26 @@ def _chosen(thing: Thing, word: _Word) -> Finding | None:
             why="that is a label of Node Feature Discovery: where that does not run, no node has it",
             do=CHOOSE_NODES,
         )
-    return None if Place.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
+    return _valued(thing, word) if Place.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
+
+
+def _valued(thing: Thing, word: _Word) -> Finding | None:
+    """What is to be said of a selector with a value that no node has for that label; a hole or a wildcard is no value."""
+    known, value = TABLE.get(word.word), _sibling(thing, word.place, word.word) if word.is_key else None
+    if known is None or not known.values or not isinstance(value, str) or not value.replace("-", "").isalnum():
+        return None
+    return (
+        None
+        if value in known.values
+        else Finding(
+            code=UNLABELLED,
+            severity=Severity.WARNING,
+            subject=_subject(thing, word.place),
+            found=f'chooses nodes by {word.word}: "{value:.63}"',
+            why="no node has that value, so the pod would stay Pending for ever",
+            do=f"expected {' or '.join(sorted(known.values))}",
+        )
+    )
 
 
 def _places(word: str) -> frozenset[Place]:
