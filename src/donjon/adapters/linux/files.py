@@ -33,6 +33,9 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
             data = file.read(MAX_FILE + 1 if head is None else head)
     except OSError as error:
         return Reading[str].unknown(f"{source}: {error.strerror or error}", source=source)
+    except ValueError as error:  # No path holds a NUL; what a host says, of which paths are made, may.
+        source = source.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return Reading[str].unknown(f"{source}: {error}", source=source)
     if len(data) > MAX_FILE:
         return Reading[str].unknown(f"{source}: longer than {MAX_FILE} bytes", source=source)
     return Reading.of(data.decode("utf-8", errors="replace"), source=source)
@@ -42,7 +45,7 @@ def stands(path: Path) -> bool:
     """Whether anything stands at a path, links followed; what may not be looked at does: reading it says why not."""
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
     except OSError:
         return True
