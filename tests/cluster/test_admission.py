@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Wait = Callable[..., Any]
 
 PREFIX = "donjon-test"
+OF_THE_CHART = {"donjon", "donjon-refuse"}  # what wires and what refuses pods, of the release with the usual name
 ACCOUNT = Account(namespace="donjon-test", name="agent")
 CLEANUP = Account(namespace="donjon-test", name="cleanup")
 IMAGE = "donjon.dev/testbed/busybox:1"
@@ -356,15 +358,38 @@ def test_what_the_api_server_refuses_by_itself_keeps_its_words(world: World, res
     assert "variables." not in said
 
 
-def test_without_the_wiring_policy_a_pod_that_asks_is_refused_and_an_ordinary_one_is_not(world: World, wait_for: Wait) -> None:
-    others = [
-        name for name in world.cluster.kubectl("get", "mutatingadmissionpolicies", "-o", "name").split() if PREFIX not in name
-    ]
-    if any("donjon" in name for name in others):
-        pytest.skip("the chart's own wiring policy is in force too")
-    binding = next(entry for entry in for_pods(PREFIX) if entry["kind"] == "MutatingAdmissionPolicyBinding")
+@contextmanager
+def without_the_charts_policies(cluster: "Cluster") -> Iterator[None]:
+    """Where Donjon is installed, its policies wire and refuse, too; their bindings are put back as they were."""
+    kinds = "mutatingadmissionpolicybindings,validatingadmissionpolicybindings"
+    names = [name for name in cluster.kubectl("get", kinds, "-o", "name").split() if name.partition("/")[2] in OF_THE_CHART]
+    bindings = [cluster.get(name) for name in names]
+    for each in bindings:
+        for field in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
+            each["metadata"].pop(field, None)
+    try:
+        for name in names:
+            cluster.kubectl("delete", name)
+        yield
+    finally:
+        for each in bindings:
+            cluster.kubectl("create", "-f", "-", stdin=json.dumps(each), check=False)
+
+
+@contextmanager
+def wiring_aside(world: World, binding: dict[str, Any]) -> Iterator[None]:
+    """The test's own wiring is not in force until the end of the block."""
     world.cluster.kubectl("delete", "mutatingadmissionpolicybinding", PREFIX)
     try:
+        yield
+    finally:
+        world.cluster.apply(binding)
+        wait(lambda: in_force(world))
+
+
+def test_without_the_wiring_policy_a_pod_that_asks_is_refused_and_an_ordinary_one_is_not(world: World, wait_for: Wait) -> None:
+    binding = next(entry for entry in for_pods(PREFIX) if entry["kind"] == "MutatingAdmissionPolicyBinding")
+    with without_the_charts_policies(world.cluster), wiring_aside(world, binding):
         wait_for(lambda: "[DJ102]" in world.said(pod(asking({FAQ: 10}))), seconds=10, what="foreign name refused")
         assert f"check that the policy is there (kubectl get mutatingadmissionpolicy {PREFIX})" in world.said(
             pod(asking({FAQ: 10}))
@@ -372,9 +397,6 @@ def test_without_the_wiring_policy_a_pod_that_asks_is_refused_and_an_ordinary_on
         assert "[DJ101]; check that the policy is there" in world.said(pod(asking({EPC: "10Mi"})))
         assert world.resources(pod(asking(WIRED))) == {"app": WIRED}
         assert plain(world.admit(pod())) == world.before["bare"]
-    finally:
-        world.cluster.apply(binding)
-        wait(lambda: in_force(world))
 
 
 def test_a_daemon_sets_pods_keep_their_node_affinity_and_are_wired(
