@@ -120,6 +120,14 @@ def test_whatever_manifest_is_checked_ends_with_a_verdict_or_as_unreadable(made:
     assert "1 with pods looked at" in done.stdout
 
 
+def test_an_annotation_that_is_no_text_stays_what_is_told_of_it() -> None:
+    """Where what was printed held another one, the error of the first look was gone in the second."""
+    made = pod(asking({EPC: "10Mi"}), annotations={EPC: []})
+    printed = checked(made, "-o", "yaml")
+    again = CliRunner().invoke(check, ["-"], input=printed.stdout, catch_exceptions=False)
+    assert (printed.exit_code, again.exit_code) == (1, 1)
+
+
 @given(PODS)
 @settings(max_examples=100, deadline=None)
 def test_what_check_prints_as_admitted_has_nothing_left_to_patch(made: JsonObject) -> None:

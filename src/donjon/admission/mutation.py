@@ -81,7 +81,8 @@ def _bytes(container: Container, name: str) -> Fraction | None:
 def _annotated(intent: Intent) -> Iterator[Operation]:
     """The pod's total, as Kata reads it; a pod whose amounts cannot be counted gets none."""
     total = _total(intent)
-    if total and at(intent.pod, "metadata", "annotations", ANNOTATION_EPC) != canonical(total):
+    written = at(intent.pod, "metadata", "annotations", ANNOTATION_EPC)
+    if isinstance(written, str | None) and total and written != canonical(total):  # Anything else Kubernetes itself refuses.
         yield from put(intent.pod, ("metadata", "annotations"), ANNOTATION_EPC, canonical(total))
 
 
