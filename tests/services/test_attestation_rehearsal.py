@@ -3,12 +3,14 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from testbed import clock
 from tests.conformance.test_pccs import free
 
 from donjon.cli.attestation import attestation
@@ -21,6 +23,11 @@ PAGE = PROJECT / "docs" / "attestation-service.md"
 def rehearse(folder: Path, port: int) -> None:
     done = CliRunner().invoke(attestation, ["rehearse", str(folder), "--port", str(port)], catch_exceptions=False)
     assert f"donjon attestation serve --config {folder}/attestation.toml" in done.output
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def example(name: str, *arguments: Path, port: int) -> subprocess.CompletedProcess[str]:
@@ -45,6 +52,7 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         while "settings that weaken security" not in told:
             told = service.stderr.readline()
             assert told, "it ended"
+        assert clock.wait_until(lambda: listens(port), seconds=30, every=0.05)
         asked = example("attest.py", folder, port=port)
         changed = example("set_policy.py", folder, PROJECT / "docs" / "examples" / "policies" / "enclave.policy", port=port)
         refused = example("attest.py", folder, port=port)
