@@ -25,6 +25,10 @@ from testbed.trouble import Lacking, Trouble
 HERE = Path(__file__).parent
 SECONDS = 2400  # of the longest of them, on a machine that does other things, too
 
+_RELEASE = Path("/etc/debian_version")
+_OLD = _RELEASE.exists() and _RELEASE.read_text("ascii").startswith("12")
+_CARGO = "cargo-web" if _OLD else "cargo"  # Debian 12's other one is of 1.65; this one is kept new for its browsers.
+
 _OFFLINE = ("ENOTFOUND", "EAI_AGAIN", "Could not resolve host", "Could not transfer", "Unknown host", "spurious network error")
 
 
@@ -129,7 +133,7 @@ JAVASCRIPT = Kit(
 RUST = Kit(
     name="rust",
     packages={
-        "cargo": "cargo",
+        _CARGO: "cargo",
         "gcc": "cc",
         "cmake": "cmake",
         "pkg-config": "pkg-config",
