@@ -16,8 +16,9 @@ from tests.debian.root import CHECKOUT, NAMESPACES, TRIXIE, able, ensure
 _INSTALL = 'pip install --quiet --no-index --no-deps --no-build-isolation -e . && exec python -m pytest -q "$@"'
 
 _UNCLOSED = ("-W", "default::pytest.PytestUnraisableExceptionWarning")
-"""Python 3.13 complains of SQLite connections that are collected and not closed, in whatever test runs at that moment: told there,
-and no failure of that test."""
+"""Python 3.13 complains of SQLite connections that are collected and not closed, in whatever test runs at that moment.
+
+It is told there, and is no failure of that test."""
 
 LEFT_OUT: Mapping[str, str] = {
     "tests/cluster": "a cluster's programs bring no Python of the machine with them",
