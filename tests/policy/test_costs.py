@@ -18,7 +18,7 @@ from donjon.policy.parsing import MAX_SIZE, parse
 from donjon.policy.reasons import MAX_FINDINGS
 from donjon.policy.record import MAX_RECORD, brief, full
 
-TIMES = 10  # as long as promised, at most: this machine may be slow, and others use it
+TIMES = 5  # as long as promised, at most: this machine may be slow, and others use it
 GLANCE = Allowance(share=0.01)
 
 
