@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from donjon.adapters.storage import database as storage
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import METADATA
@@ -36,6 +39,12 @@ def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(addres
 def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", "donjon.adapters.storage:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == storage.HEAD
 
 
 def test_replicas_that_start_at_once_migrate_once(address: str) -> None:
