@@ -68,7 +68,6 @@ def run(settings: AttestationSettings) -> None:
 def _spare_the_loop() -> None:
     """What a policy's thread does keeps the event loop waiting as little as Python allows."""
     sys.setswitchinterval(SWITCH)
-    gc.collect()
     gc.freeze()  # A full collection looks at all that lives, 120 ms with what was imported, which lives for ever.
 
 
