@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.admission.checks import FAQ_JOB, checked, pod
 
-from donjon.admission.manifests.documents import MAX_DEPTH, MAX_SIZE, read
+from donjon.admission.manifests.documents import MAX_DEPTH, MAX_SIZE, MAX_TWICE, read
 from donjon.admission.manifests.workloads import TEMPLATES
 from donjon.admission.printing import manifest
 from donjon.cli.admission import policies
@@ -183,7 +183,7 @@ def test_ordinary_manifests_pass_without_a_word() -> None:
         ("just words", "expected an object with apiVersion and kind"),
         ("- 1", "expected an object with apiVersion and kind"),
         ("kind: {{ .Values.kind }}\na: }", "helm template"),
-        ("kind: Pod\nkind: Job", "kind is there twice"),
+        ("kind: Pod\nkind: Job\nmetadata: {name: sgx}", "kind is there twice"),
         ("a: *b", "*b names nothing"),
         ("a: &a [*a]", "*a names nothing"),
         ("? [a]\n: b", "a key that is no word"),
@@ -203,6 +203,34 @@ def test_what_cannot_be_read_ends_with_two_soon(text: str, words: str) -> None:
     done = checked(text)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+FOREIGN = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 1, size: 2}\n"
+
+
+def test_a_key_twice_where_nothing_speaks_of_sgx_is_told_and_the_last_is_taken() -> None:
+    done = checked(FOREIGN + "---\n" + FAQ_JOB)
+    assert done.exit_code == 0
+    assert "input:4: warning: size: is there twice" in done.stdout
+    assert done.stdout.count("[DJ160]") == 1
+    assert read(FOREIGN)[0].line_of("/spec/size") == 4
+    again = pod("{limits: {cpu: 1}, limits: {cpu: none}}")
+    done = checked(again, "-o", "json")
+    (told,) = json.loads(done.stdout)["checked"]
+    assert [each["code"] for each in told["findings"]] == ["DJ160", "DJ120"]
+
+
+@pytest.mark.parametrize("key", ["size: sgx.intel.com/epc, size: 2", "size: 1, size: 2, note: SGX", '"epc": 1, "epc": 1'])
+def test_a_key_twice_in_what_speaks_of_sgx_is_refused_also_where_the_last_does_not(key: str) -> None:
+    done = checked(FOREIGN.replace("size: 1, size: 2", key))
+    assert done.exit_code == 2
+    assert "is there twice [DJ930]" in done.stderr
+
+
+def test_of_very_many_keys_that_stand_twice_some_are_told() -> None:
+    done = checked(FOREIGN.replace("size: 1, size: 2", ", ".join(f"a{n}: 1, a{n}: 2" for n in range(1000))))
+    assert done.exit_code == 0
+    assert done.stdout.count("[DJ160]") == MAX_TWICE
 
 
 def test_a_file_that_is_not_there_is_told_beside_those_that_are(tmp_path: Path) -> None:

@@ -238,3 +238,6 @@ UNCOUNTED, GIVEN_TO_ALL, BOUNDING = "DJ156", "DJ157", "DJ158"
 
 IN_A_SANDBOX = "DJ159"
 """That of a socket of the host in a virtual machine."""
+
+TWICE = "DJ160"
+"""That of a key that stands twice in its object."""

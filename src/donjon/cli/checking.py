@@ -11,13 +11,15 @@ from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import isolated
 from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
+from donjon.admission.rules import TWICE
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.cli.files import text
 from donjon.errors import Malformed
-from donjon.findings import Finding, is_refusal
+from donjon.findings import Finding, Severity, is_refusal
 from donjon.kube.json import Json, at
 from donjon.kube.patch import Add, Operation, Remove, applied
+from donjon.policy.faults import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,21 @@ class Document:
     node: Node
     content: Json
     things: tuple[Thing, ...]
+
+    def said(self, thing: Thing) -> list[tuple[int, Finding]]:
+        """What is to be said of the whole document, with its lines: beside its first object."""
+        return [(line, _stands_twice(key)) for line, key in self.node.twice] if thing is self.things[0] else []
+
+
+def _stands_twice(key: str) -> Finding:
+    return Finding(
+        code=TWICE,
+        severity=Severity.WARNING,
+        subject=shown(key),
+        found="is there twice",
+        why="Kubernetes takes the last of the two and warns, or refuses both",
+        do="leave one of them out",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +69,7 @@ class Checked:
     verdict: Verdict
     complaints: tuple[Complaint, ...]
     astray: tuple[Reason, ...]
+    first: bool  # of its object, and so told with what is to be said of the whole
 
     @property
     def refused(self) -> bool:
@@ -67,6 +85,7 @@ class Checked:
         """Every finding with its line; what Kubernetes refuses goes first, as it does there."""
         template, line_of = self.made.template, self.document.node.line_of
         return [
+            *(self.document.said(self.made.thing) if self.first else ()),
             *((line_of(template + each.place), each.finding) for each in self.complaints),
             *((line_of(each.place), each.finding) for each in self.astray),
             *((line_of(template + each.place), each.finding) for each in self.verdict.reasons),
@@ -93,7 +112,10 @@ class Skipped:
 
     def said(self) -> list[tuple[int, Finding]]:
         """Every finding with its line."""
-        return [(self.document.node.line_of(each.place), each.finding) for each in self.astray]
+        return [
+            *self.document.said(self.thing),
+            *((self.document.node.line_of(each.place), each.finding) for each in self.astray),
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +164,20 @@ def look(
             here = replace(around, namespace=namespace, labels=labels.of(namespace), made_by=thing.kind)
             found = pods(thing)
             lost = astray(thing, found)
-            checked += [_checked(document, made, lost if made is found[0] else (), here, settings) for made in found]
+            checked += [_checked(document, made, lost, here, settings, first=made is found[0]) for made in found]
             skipped += [] if found else [Skipped(document=document, thing=thing, astray=lost)]
     return Looked(documents=documents, checked=tuple(checked), skipped=tuple(skipped))
 
 
-def _checked(document: Document, made: Made, lost: tuple[Reason, ...], around: Surroundings, settings: Settings) -> Checked:
+def _checked(
+    document: Document, made: Made, lost: tuple[Reason, ...], around: Surroundings, settings: Settings, *, first: bool
+) -> Checked:
     pod = completed(made.pod)
     verdict = decide(pod, around, settings)
     verdict = replace(verdict, reasons=(*verdict.reasons, *isolated(verdict.admitted), *rivals(verdict.admitted)))
     wrong = complaints(made.pod) if made.thing.known or names_sgx(made) else ()
-    return Checked(document=document, made=made, verdict=verdict, complaints=wrong, astray=lost)
+    of_object = lost if first else ()
+    return Checked(document=document, made=made, verdict=verdict, complaints=wrong, astray=of_object, first=first)
 
 
 def as_admitted(looked: Looked) -> Iterator[Json]:

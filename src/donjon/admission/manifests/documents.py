@@ -1,10 +1,8 @@
 """The text of manifests as JSON that knows its lines. Reading the bytes is for whoever received them.
 
-Plain words become booleans and numbers as kubectl takes them (sigs.k8s.io/yaml, which keeps YAML 1.1's `yes` and `on`). Built
-from the parser's events without recursion, so that neither depth nor aliases cost more than the bounds below.
+Built from the parser's events without recursion, so that neither depth nor aliases cost more than the bounds below.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.scanner import Scanner
 
+from donjon.admission.manifests.scalars import unquoted
 from donjon.errors import Malformed
 from donjon.kube.json import Json
 
@@ -32,18 +31,14 @@ MAX_SIZE = 3 << 20  # bytes of one file; the API server takes as many in one req
 MAX_DOCUMENTS = 5_000
 MAX_DEPTH = 100
 MAX_NODES = 500_000  # of one document, its aliases written out
+MAX_TWICE = 20  # keys of one document that are told because they stand twice
 
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
-_FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
-_INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[1-9][0-9_]{0,30}|0)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_PRINTED_WHOLE = 1e21  # JSON as Go prints it turns to exponents from here on
 _LINE_END = re.compile(r"\A[ \t]*\r?\n")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _RENDER = "a template is to be rendered first, as in helm template . | donjon check -"
 _MERGE = "<<"
 _TAGGED_TEXT = "tag:yaml.org,2002:str"
+_OF_SGX = re.compile(r"sgx|epc|enclave|donjon", re.IGNORECASE)
 _IMAGE_WITH_BLANK = re.compile(r"\bimage:\s*(?P<name>\S+:)\s+(?P<tag>\S+)")
 
 
@@ -56,6 +51,7 @@ class Node:
     size: int = 1  # nodes in it, aliases written out
     height: int = 1
     keys: dict[str, int] = field(default_factory=dict)  # the lines of an object's keys
+    twice: tuple[tuple[int, str], ...] = ()  # of a document: keys that stood in their object before, with their lines
 
     def json(self) -> Json:
         """The value without its lines."""
@@ -82,14 +78,18 @@ class Node:
 
 
 def read(text: str) -> tuple[Node, ...]:
-    """The documents of a YAML or JSON text, empty ones left out; raises `Malformed` DJ930 with the line, DJ931 beyond a bound."""
+    """The documents of a YAML or JSON text, empty ones left out; raises `Malformed` DJ930 with the line, DJ931 beyond a bound.
+
+    Of a key that stands twice, the last is taken, as Kubernetes does; where anything in the document speaks of SGX, it is DJ930,
+    for whoever wrote the first meant it.
+    """
     documents: list[Node] = []
     building = _Building()
     try:
         for event in _parser().parse(_apart(text)):
             building.take(event)
             if isinstance(event, DocumentEndEvent):
-                documents += [building.root] if building.root is not None and building.root.value is not None else []
+                documents += building.ended()
                 building = _Building()
             if len(documents) > MAX_DOCUMENTS:
                 raise Malformed("DJ931", f"more than {MAX_DOCUMENTS} documents: check them in several calls")
@@ -157,11 +157,24 @@ class _Building:
     root: Node | None = None
     anchors: dict[str, Node] = field(default_factory=dict)
     around: list[_Open] = field(default_factory=list)
+    of_sgx: bool = False  # whether anything in it, taken or not, speaks of SGX
+    twice: list[tuple[int, str]] = field(default_factory=list)
+
+    def ended(self) -> list[Node]:
+        """The document, unless it is empty; raises `Malformed` DJ930 for a key twice in one that speaks of SGX."""
+        if self.root is None or self.root.value is None:
+            return []
+        if self.twice and self.of_sgx:
+            line, key = self.twice[0]
+            raise Malformed("DJ930", f"line {line}: {key} is there twice")
+        self.root.twice = tuple(self.twice)
+        return [self.root]
 
     def take(self, event: Event) -> None:
         line = event.start_mark.line + 1
         match event:
             case ScalarEvent():
+                self.of_sgx = self.of_sgx or _OF_SGX.search(event.value) is not None
                 self._settle(Node(line=line, value=_scalar(event)), event.anchor)
             case AliasEvent():
                 self._settle(self._aliased(event, line), None, line=line)
@@ -194,7 +207,9 @@ class _Building:
         into = self.around[-1]
         if isinstance(into.node.value, dict) and into.key is None:
             into.key = _key(node)
-            into.node.keys.setdefault(into.key, line or node.line)
+            if into.key in into.node.value and len(self.twice) < MAX_TWICE:
+                self.twice.append((line or node.line, into.key))
+            into.node.keys[into.key] = line or node.line
             return
         _put(into, node)
         _grow(into.node, node)
@@ -208,10 +223,8 @@ def _put(around: _Open, node: Node) -> None:
             around.node.value.append(node)
         case dict() if key == _MERGE:
             around.merged += node.value if isinstance(node.value, list) else [node]
-        case dict() if key is not None and key not in around.node.value:
+        case dict() if key is not None:
             around.node.value[key] = node
-        case _:
-            raise Malformed("DJ930", f"line {node.line}: {key} is there twice")
 
 
 def _grow(around: Node, node: Node) -> None:
@@ -253,29 +266,6 @@ def _scalar(event: ScalarEvent) -> bool | int | float | str | None:
 def _in_pairs(text: str) -> str:
     """The text with characters that JSON escapes as two surrogates made one; a half alone is none, as Go's decoder has it."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def unquoted(text: str) -> bool | int | float | str | None:
-    """What a word is that stands there without quotation marks."""
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    number = float(text) if _FLOAT.fullmatch(text) else math.inf
-    if not math.isfinite(number):
-        return text
-    return int(number) if number.is_integer() and abs(number) < _PRINTED_WHOLE else number
-
-
-def _integer(text: str) -> int | str:
-    digits = text.replace("_", "").lower()
-    octal = re.fullmatch(r"([-+]?)0o?([0-7]+)", digits)
-    try:
-        return int(f"{octal[1]}{octal[2]}", 8) if octal else int(digits, 0)
-    except ValueError:
-        return text
 
 
 def _said(error: MarkedYAMLError, text: str) -> str:
