@@ -145,7 +145,7 @@ def with_data(content: str, rule: str) -> str:
 MANY: Json = {"a": list(range(MAX_CLAIMS))}
 FEW: Json = {"a": [1, 2]}
 LIST = "[" + ",".join(f'{{\\"a\\":{number}}}' for number in range(4000)) + "]"
-NAMED = "".join(f"&& n{number}:[value==1]" for number in range(2500))
+NAMED = "".join(f"&& n{number}:[value==1]" for number in range(2400))
 COMPARED = ", ".join(["value!=-1"] * 4000)
 GREEDY: dict[str, tuple[str, Json]] = {
     "every claim with every claim": (issuance('a:[] && b:[] => issue(type="x", value=a.value);'), MANY),
@@ -217,7 +217,7 @@ def test_each_bound_tells_its_name(name: str, bound: str) -> None:
 
 
 def test_the_longest_policy_is_read_soon() -> None:
-    rule = 'c:[type=="a", value==1] => issue(type="b", value=c.value);\n'
+    rule = f'c:[type=="{"a" * 40}", value==1] => issue(type="b", value=c.value);\n'
     text = issuance(rule * ((MAX_SIZE - 100) // len(rule)))
     began = perf_counter()
     parse(text)

@@ -14,7 +14,7 @@ from donjon.policy.budget import MAX_SECONDS, WHOLE, Allowance
 from donjon.policy.claims import Claim, Issuer, Json, claims, compact
 from donjon.policy.decision import Decision, Verdict
 from donjon.policy.evaluation import MAX_ISSUED, RULE, evaluate
-from donjon.policy.parsing import MAX_SIZE, parse
+from donjon.policy.parsing import MAX_PIECES, parse
 from donjon.policy.reasons import MAX_FINDINGS
 from donjon.policy.record import MAX_RECORD, brief, full
 
@@ -179,7 +179,7 @@ def test_a_type_that_a_policy_makes_long_is_told_in_short() -> None:
 
 
 def test_many_reasons_are_told_up_to_a_number_and_the_rest_is_counted() -> None:
-    rules = "=>deny();" * ((MAX_SIZE - 100) // 9)
+    rules = "=>deny();" * ((MAX_PIECES - 20) // 5)
     decision = decide(f"version=1.0;authorizationrules{{{rules}}};", {})
     assert len(decision.findings) == MAX_FINDINGS
     assert f"{len(decision.trace) - MAX_FINDINGS} rules more" in decision.findings[-1].found

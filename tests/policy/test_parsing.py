@@ -3,9 +3,10 @@
 import pytest
 from tests.policy.policies import VECTORS, authorization, issuance, vector
 
+from donjon.adapters import clock
 from donjon.errors import Malformed
 from donjon.policy.faults import Fault
-from donjon.policy.parsing import MAX_SIZE, decoded, parse
+from donjon.policy.parsing import MAX_PIECES, MAX_SIZE, decoded, parse
 from donjon.policy.syntax import (
     Action,
     Assignment,
@@ -25,6 +26,8 @@ from donjon.policy.syntax import (
     Version,
 )
 from donjon.policy.tree import MAX_DEPTH
+
+SECONDS = 5.0  # of what takes a few ms, or minutes if it is looked for again and again
 
 MISPRINTS = {
     "docs/custom-tcb-baseline-enforcement-1": ("DJ400", 5, 42, "a typographic quotation mark in the page", "”", '"'),
@@ -282,3 +285,29 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 def test_loose_spellings_are_understood_and_remembered(loose: str, found: list[str]) -> None:
     assert [liberty.found for liberty in parse(loose).liberties] == found
     assert parse(loose).rules(Part.AUTHORIZATION)[0].action.verb is Verb.PERMIT
+
+
+HEAD, TAIL = "version=1.2;authorizationrules{", "};issuancerules{};"  # 14 pieces
+
+
+@pytest.mark.parametrize("piece", ["=>permit();", "//\n", 'a:[type=="a"]&&', '"', "-1 ", "a{}", "<", "=="])
+def test_a_policy_of_very_many_pieces_is_refused_before_it_is_read(piece: str) -> None:
+    with pytest.raises(Malformed, match="expected at most 20000 words and signs") as refused:
+        parse(HEAD + piece * ((MAX_SIZE - 100) // len(piece)) + TAIL)
+    assert refused.value.code == "DJ401"
+
+
+def test_a_policy_of_as_many_pieces_as_may_be_is_read_and_of_one_more_is_not() -> None:
+    rules = "=>permit();" * ((MAX_PIECES - 15) // 5)  # Which leaves room for one.
+    assert len(parse(HEAD + rules + "//" + "\n" + TAIL).sections[0].rules) == (MAX_PIECES - 15) // 5
+    with pytest.raises(Malformed, match="words and signs"):
+        parse(HEAD + rules + "//\n//\n" + TAIL)
+
+
+@pytest.mark.parametrize("quotes", ['"' + '\\"' * 32_000, '"a\\' * 16_000, '" \\" \n' * 8_000])
+def test_a_text_that_does_not_end_is_looked_for_once(quotes: str) -> None:
+    began = clock.labour()
+    with pytest.raises(Malformed) as refused:
+        parse(HEAD + quotes)
+    assert refused.value.code == "DJ400"
+    assert clock.labour() - began < SECONDS

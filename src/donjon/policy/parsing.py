@@ -3,6 +3,7 @@
 `lark` keeps no state between two texts, so one parser, made from the packaged grammar when the first text comes, serves all.
 """
 
+import re
 from functools import cache
 
 from lark import Lark, UnexpectedCharacters, UnexpectedToken
@@ -14,6 +15,7 @@ from donjon.policy.syntax import Place, Policy
 from donjon.policy.tree import place, policy_of
 
 MAX_SIZE = 64 << 10  # bytes of UTF-8; the language has no bound of its own
+MAX_PIECES = 20_000  # words, texts, signs and comments: each costs some 25 µs, and policies of a few thousand are very long ones
 MAX_FAULTS = 20  # told at once
 
 _WORDS = {
@@ -38,6 +40,10 @@ _WORDS = {
     "$END": "the end",
 }
 """The grammar's terminals in a reader's words, in the order in which they are told; lark names the brackets itself."""
+_PIECE = re.compile(
+    r"""//[^\r\n]*+|"(?:[^"\\\r\n]|\\["\\])*+"|[A-Za-z_][A-Za-z0-9_]*+|-?[0-9]++|=>|&&|[=!<>]=|[][{}(),:.;=!<>]|([^ \t\r\n])"""
+)
+"""One piece as the grammar has it; in the group, what begins none."""
 _TYPOGRAPHIC = frozenset("“”„‟«»‘’‚")
 
 
@@ -86,6 +92,11 @@ def _bounded(text: str) -> None:
         raise Malformed("DJ400", f"policy: character {error.start} is half a surrogate pair; expected Unicode text") from error
     if size > MAX_SIZE:
         raise Malformed("DJ401", f"policy: {size} bytes long, expected at most {MAX_SIZE}")
+    for number, piece in enumerate(_PIECE.finditer(text)):
+        if piece[1]:  # The parser ends there, too, and says why.
+            return
+        if number == MAX_PIECES:
+            raise Malformed("DJ401", f"policy: longer than it may be, expected at most {MAX_PIECES} words and signs")
 
 
 # What the grammar refuses.
