@@ -70,13 +70,12 @@ def verify(records: Iterable[Record], statements: Iterable[Statement]) -> Verifi
 def unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
     """The ends of chains that nobody states any more at that moment, as a service leaves them that was killed."""
     return tuple(
-        Finding(
-            code="DJ617",
-            severity=Severity.WARNING,
-            subject=f"chain {each.writer}",
-            found=f"no head states records {each.stated + 1} to {each.last}, and none says that the chain ended",
-            why="so a service leaves it that is killed; what it wrote last may have been cut off, and what stands there added",
-            do="compare with the service's log of that time",
+        Finding.warning(
+            "DJ617",
+            f"chain {each.writer}",
+            f"no head states records {each.stated + 1} to {each.last}, and none says that the chain ended",
+            "so a service leaves it that is killed; what it wrote last may have been cut off, and what stands there added",
+            "compare with the service's log of that time",
         )
         for each in chains
         if each.waits is not None and not each.ended and moment - each.waits > LATE
@@ -88,13 +87,12 @@ def unlogged(stored: Iterable[Statement], logged: Iterable[Statement]) -> tuple[
     known = set(logged)
     missing = Counter(each.link.writer for each in stored if each not in known)
     return tuple(
-        Finding(
-            code="DJ625",
-            severity=Severity.WARNING,
-            subject=f"chain {writer}",
-            found=f"{count} of its heads and anchors are in none of the logs",
-            why="the service logs each; whoever has a key and can write to the database can have made them",
-            do="name all logs of that time with --heads",
+        Finding.warning(
+            "DJ625",
+            f"chain {writer}",
+            f"{count} of its heads and anchors are in none of the logs",
+            "the service logs each; whoever has a key and can write to the database can have made them",
+            "name all logs of that time with --heads",
         )
         for writer, count in sorted(missing.items())[:MAX_FINDINGS]
     )

@@ -6,6 +6,7 @@ Law: whoever refuses, warns or explains says it in `Finding`s, all of them at on
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Severity(StrEnum):
@@ -26,6 +27,21 @@ class Finding:
     found: str  # what was seen, expected beside it
     why: str  # what follows from it
     do: str  # the next step, empty only for INFO
+
+    @classmethod
+    def error(cls, code: str, subject: str, found: str, why: str, do: str) -> Self:
+        """One that makes a verdict a no, its words in the order of its sentence."""
+        return cls(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=do)
+
+    @classmethod
+    def warning(cls, code: str, subject: str, found: str, why: str, do: str) -> Self:
+        """One to act on, and no reason to refuse."""
+        return cls(code=code, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)
+
+    @classmethod
+    def info(cls, code: str, subject: str, found: str, why: str, do: str = "") -> Self:
+        """One to know."""
+        return cls(code=code, severity=Severity.INFO, subject=subject, found=found, why=why, do=do)
 
     def sentence(self) -> str:
         """One line: subject, found, why, code and the next step."""

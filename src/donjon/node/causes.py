@@ -6,7 +6,7 @@ those under which Linux offers SGX (arch/x86/kernel/cpu/feat_ctl.c; arch/x86/ker
 
 from collections.abc import Callable
 
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.node.devices import DriverKind
 from donjon.node.facts import IN_TREE_KERNEL, NodeFacts
 from donjon.sgx.cpuid import SgxCpu
@@ -30,7 +30,7 @@ def no_sgx(facts: NodeFacts) -> Finding:
         do = "choose a VM size with SGX, or have the hypervisor pass it through"
     else:
         do = "choose a processor with SGX; where its data sheet says that this one has it, enable SGX " + _SETUP
-    return _error(
+    return Finding.error(
         "DJ001",
         "cpu",
         f"no SGX ({facts.cpu.source}: leaf 7 EBX[2] is 0)",
@@ -47,7 +47,7 @@ def _firmware(facts: NodeFacts) -> Finding | None:
     if _processor(facts).sgx1:
         return None
     mend = "give the VM SGX and EPC in the hypervisor" if facts.virtual else f"enable SGX (not 'software controlled') {_SETUP}"
-    return _error(
+    return Finding.error(
         "DJ002",
         "cpu",
         f"SGX is there but off ({facts.cpu.source}: leaf 12H says no SGX1)",
@@ -59,7 +59,7 @@ def _firmware(facts: NodeFacts) -> Finding | None:
 def _command_line(facts: NodeFacts) -> Finding | None:
     if "nosgx" not in (facts.kernel_options.value or ()):
         return None
-    return _error(
+    return Finding.error(
         "DJ035",
         "kernel",
         f"nosgx on its command line ({facts.kernel_options.source})",
@@ -76,7 +76,7 @@ def _no_launch_control(facts: NodeFacts) -> Finding | None:
         do = "have the hypervisor pass launch control through (QEMU: the CPU flag sgxlc), or choose a VM size that has it"
     else:
         do = "use a processor with Flexible Launch Control; the legacy driver isgx serves this one, without DCAP attestation"
-    return _error(
+    return Finding.error(
         "DJ003",
         "cpu",
         f"no launch control (SGX_LC, {facts.cpu.source}: leaf 7 ECX[30] is 0)",
@@ -89,7 +89,7 @@ def _module_without_device(facts: NodeFacts) -> Finding | None:
     kind, name = _module(facts), facts.driver.source
     if kind is None:
         return None
-    return _error(
+    return Finding.error(
         "DJ038",
         "driver",
         f"the {name} is loaded, and its device is not there",
@@ -107,7 +107,7 @@ def _kernel_without_driver(facts: NodeFacts) -> Finding | None:
         found = f"release {facts.kernel.value}, which is before 5.11"
     else:
         return None
-    return _error(
+    return Finding.error(
         "DJ036",
         "kernel",
         found,
@@ -128,7 +128,7 @@ def _locked(facts: NodeFacts) -> Finding | None:
         if facts.virtual
         else f"enable SGX and set launch control to unlocked ('SGX Launch Control Policy', 'Flexible Launch Control') {_SETUP}"
     )
-    return _error(
+    return Finding.error(
         "DJ034",
         "firmware",
         seen,
@@ -140,7 +140,7 @@ def _locked(facts: NodeFacts) -> Finding | None:
 def _guests_alone(facts: NodeFacts) -> Finding | None:
     if not _has_virtual_epc(facts):
         return None
-    return _error(
+    return Finding.error(
         "DJ037",
         "driver",
         "/dev/sgx_vepc alone: SGX for KVM guests, and no enclave device",
@@ -153,7 +153,7 @@ def _no_epc(facts: NodeFacts) -> Finding | None:
     if facts.sections.value is None or facts.sections.value:
         return None
     mend = "give the VM EPC in the hypervisor" if facts.virtual else f"reserve EPC (PRMRR) {_SETUP}"
-    return _error(
+    return Finding.error(
         "DJ006",
         "epc",
         f"the processor has no EPC section ({facts.sections.source})",
@@ -166,7 +166,7 @@ def _no_device(facts: NodeFacts) -> Finding:
     """Nothing that was read says why."""
     known = facts.kernel_version is not None and facts.kernel_version >= IN_TREE_KERNEL
     driver = "" if known else "use Linux 5.11 or later with CONFIG_X86_SGX=y, or load the DCAP driver; "
-    return _error(
+    return Finding.error(
         "DJ004",
         "/dev",
         "no enclave device of any driver (/dev/sgx_enclave, /dev/sgx/enclave, /dev/isgx)",
@@ -211,7 +211,3 @@ def _knows_sgx(facts: NodeFacts) -> bool:
 
 def _has_virtual_epc(facts: NodeFacts) -> bool:
     return facts.virtual_epc is not None
-
-
-def _error(code: str, subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=do)

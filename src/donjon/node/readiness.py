@@ -39,13 +39,12 @@ def assess(facts: NodeFacts) -> Readiness:
 
 def _cpu_unknown(facts: NodeFacts) -> Iterator[Finding]:
     if facts.cpu.value is None:
-        yield Finding(
-            code="DJ015",
-            severity=Severity.WARNING,
-            subject="cpu",
-            found=f"CPUID is unknown ({facts.cpu.source}: {facts.cpu.problem})",
-            why="SGX version, EPC sections and launch control cannot be told",
-            do="run donjon doctor on the node itself, on x86-64",
+        yield Finding.warning(
+            "DJ015",
+            "cpu",
+            f"CPUID is unknown ({facts.cpu.source}: {facts.cpu.problem})",
+            "SGX version, EPC sections and launch control cannot be told",
+            "run donjon doctor on the node itself, on x86-64",
         )
 
 
@@ -60,51 +59,47 @@ def _epc_differs(facts: NodeFacts) -> Iterator[Finding]:
         if kernel < processor
         else "the kernel claims more than the processor has, which cannot be; Donjon offers the lesser figure"
     )
-    yield Finding(
-        code="DJ007",
-        severity=Severity.WARNING,
-        subject="epc",
-        found=f"{kernel} bytes by the kernel ({facts.numa_epc.source}), {processor} by the processor ({facts.sections.source})",
-        why=why,
-        do="see dmesg | grep -i 'sgx: EPC section', and the firmware's memory and NUMA settings",
+    yield Finding.warning(
+        "DJ007",
+        "epc",
+        f"{kernel} bytes by the kernel ({facts.numa_epc.source}), {processor} by the processor ({facts.sections.source})",
+        why,
+        "see dmesg | grep -i 'sgx: EPC section', and the firmware's memory and NUMA settings",
     )
 
 
 def _epc_half_known(facts: NodeFacts) -> Iterator[Finding]:
     if facts.numa_epc.value is None and facts.numa_epc.problem.endswith("[DJ903]"):
-        yield Finding(
-            code="DJ016",
-            severity=Severity.WARNING,
-            subject="epc",
-            found=facts.numa_epc.problem,
-            why="the kernel's figure cannot be believed, so the processor's is used alone",
-            do="report the kernel's release with donjon doctor --bundle",
+        yield Finding.warning(
+            "DJ016",
+            "epc",
+            facts.numa_epc.problem,
+            "the kernel's figure cannot be believed, so the processor's is used alone",
+            "report the kernel's release with donjon doctor --bundle",
         )
 
 
 def _provision(facts: NodeFacts) -> Iterator[Finding]:
     driver = facts.driver.value
     if facts.enclave is not None and facts.provision is None and driver is not None and driver.kind is not DriverKind.ISGX:
-        yield Finding(
-            code="DJ008",
-            severity=Severity.WARNING,
-            subject="provision device",
-            found="neither /dev/sgx_provision nor /dev/sgx/provision is a character device",
-            why="enclaves run, but no quoting enclave can be given the provisioning key: no attestation in the container itself",
-            do="see why the driver made only the enclave device (ls -l /dev/sgx*), then load it again",
+        yield Finding.warning(
+            "DJ008",
+            "provision device",
+            "neither /dev/sgx_provision nor /dev/sgx/provision is a character device",
+            "enclaves run, but no quoting enclave can be given the provisioning key: no attestation in the container itself",
+            "see why the driver made only the enclave device (ls -l /dev/sgx*), then load it again",
         )
 
 
 def _noexec(facts: NodeFacts) -> Iterator[Finding]:
     if facts.dev_noexec.value:
-        yield Finding(
-            code="DJ010",
-            severity=Severity.WARNING,
-            subject="/dev",
-            found=f"mounted noexec ({facts.dev_noexec.source})",
-            why="processes on the host (AESM among them) and containers that mount the host's /dev cannot map an enclave; "
+        yield Finding.warning(
+            "DJ010",
+            "/dev",
+            f"mounted noexec ({facts.dev_noexec.source})",
+            "processes on the host (AESM among them) and containers that mount the host's /dev cannot map an enclave; "
             "containers with their own /dev can",
-            do="mount -o remount,exec /dev, for good through the unit remount-dev-exec.service of Intel's packages",
+            "mount -o remount,exec /dev, for good through the unit remount-dev-exec.service of Intel's packages",
         )
 
 
@@ -125,39 +120,36 @@ def _aesm(facts: NodeFacts) -> Iterator[Finding]:
 
 def _standin(facts: NodeFacts) -> Iterator[Finding]:
     if facts.cpu_standin:
-        yield Finding(
-            code="DJ019",
-            severity=Severity.INFO,
-            subject="cpu",
-            found=f"a file stands in for the processor ({facts.cpu.source})",
-            why="this is simulated hardware: no enclave here is protected by anything",
-            do="on a real node, remove that file",
+        yield Finding.info(
+            "DJ019",
+            "cpu",
+            f"a file stands in for the processor ({facts.cpu.source})",
+            "this is simulated hardware: no enclave here is protected by anything",
+            "on a real node, remove that file",
         )
 
 
 def _disagreement(facts: NodeFacts) -> Iterator[Finding]:
     cpu, flags = facts.cpu.value, facts.cpu_flags.value
     if cpu is not None and flags is not None and cpu.sgx1 and "sgx" not in flags:
-        yield Finding(
-            code="DJ017",
-            severity=Severity.WARNING,
-            subject="kernel",
-            found=f"the processor has SGX, the kernel does not show the flag sgx ({facts.cpu_flags.source})",
-            why="the kernel does not use SGX itself: another driver made the device",
-            do="nothing with an out-of-tree driver; otherwise dmesg | grep -i sgx says why",
+        yield Finding.warning(
+            "DJ017",
+            "kernel",
+            f"the processor has SGX, the kernel does not show the flag sgx ({facts.cpu_flags.source})",
+            "the kernel does not use SGX itself: another driver made the device",
+            "nothing with an out-of-tree driver; otherwise dmesg | grep -i sgx says why",
         )
 
 
 def _launch_control(facts: NodeFacts) -> Iterator[Finding]:
     cpu = facts.cpu.value
     if cpu is not None and cpu.sgx1 and not cpu.launch_control:
-        yield Finding(
-            code="DJ003",
-            severity=Severity.WARNING,
-            subject="cpu",
-            found=f"no launch control (SGX_LC, {facts.cpu.source}: leaf 7 ECX[30] is 0)",
-            why="enclaves run by the driver that is loaded; the in-tree and DCAP drivers, and DCAP attestation, need it",
-            do="nothing, if you need no DCAP attestation; otherwise use a processor with Flexible Launch Control",
+        yield Finding.warning(
+            "DJ003",
+            "cpu",
+            f"no launch control (SGX_LC, {facts.cpu.source}: leaf 7 ECX[30] is 0)",
+            "enclaves run by the driver that is loaded; the in-tree and DCAP drivers, and DCAP attestation, need it",
+            "nothing, if you need no DCAP attestation; otherwise use a processor with Flexible Launch Control",
         )
 
 
@@ -169,13 +161,12 @@ def _obstacles(facts: NodeFacts) -> Iterator[Finding]:
         if node.is_device or node.kind is FileKind.ABSENT or (node.kind is FileKind.FOLDER and node.path == "/dev/sgx"):
             continue
         leads = f" to {node.target or 'nowhere'}, which is {_with_article(node.behind)}" if node.kind is FileKind.LINK else ""
-        yield Finding(
-            code="DJ005",
-            severity=Severity.ERROR,
-            subject=node.path,
-            found=f"{_with_article(node.kind)}{leads}, expected a character device",
-            why="a container cannot be given it",
-            do=f"remove {node.path}, so that the driver can make its own; a container started with a bind mount may have made it",
+        yield Finding.error(
+            "DJ005",
+            node.path,
+            f"{_with_article(node.kind)}{leads}, expected a character device",
+            "a container cannot be given it",
+            f"remove {node.path}, so that the driver can make its own; a container started with a bind mount may have made it",
         )
 
 
@@ -188,13 +179,12 @@ def _epc(facts: NodeFacts) -> Iterator[Finding]:
         return
     found = f"unknown ({facts.epc.problem})" if facts.epc.value is None else f"0 bytes ({facts.epc.source})"
     mend = "give the VM EPC in the hypervisor" if facts.virtual else "reserve EPC (PRMRR) in the firmware's setup"
-    yield Finding(
-        code="DJ006",
-        severity=Severity.ERROR,
-        subject="epc",
-        found=found,
-        why="there is no enclave memory to offer",
-        do=f"{mend}; then look again",
+    yield Finding.error(
+        "DJ006",
+        "epc",
+        found,
+        "there is no enclave memory to offer",
+        f"{mend}; then look again",
     )
 
 
@@ -203,13 +193,12 @@ def _legacy_driver(facts: NodeFacts) -> Iterator[Finding]:
         return
     cpu = facts.cpu.value
     flexible = cpu is None or cpu.launch_control
-    yield Finding(
-        code="DJ013",
-        severity=Severity.WARNING,
-        subject="driver",
-        found="the legacy driver isgx",
-        why="it knows EPID only: no DCAP quotes, and Intel has ended EPID",
-        do="move to Linux 5.11 or later, whose own driver serves DCAP"
+    yield Finding.warning(
+        "DJ013",
+        "driver",
+        "the legacy driver isgx",
+        "it knows EPID only: no DCAP quotes, and Intel has ended EPID",
+        "move to Linux 5.11 or later, whose own driver serves DCAP"
         if flexible
         else "move to a processor with launch control and Linux 5.11 or later; this processor has no other driver",
     )
@@ -255,13 +244,12 @@ def _edmm(facts: NodeFacts) -> Iterator[Finding]:
     lacks = [("the processor has SGX1 only", "a processor with SGX2")] if cpu is not None and not cpu.sgx2 else []
     if release is not None and release < EDMM_KERNEL:
         lacks.append((f"kernel {facts.kernel.value}", "Linux 6.0 or later"))
-    yield Finding(
-        code="DJ012",
-        severity=Severity.INFO,
-        subject="edmm",
-        found=f"not available: {', '.join(lack for lack, _ in lacks)}",
-        why="enclaves commit all their memory at start and cannot grow",
-        do=f"for EDMM use {' and '.join(mend for _, mend in lacks)}",
+    yield Finding.info(
+        "DJ012",
+        "edmm",
+        f"not available: {', '.join(lack for lack, _ in lacks)}",
+        "enclaves commit all their memory at start and cannot grow",
+        f"for EDMM use {' and '.join(mend for _, mend in lacks)}",
     )
 
 

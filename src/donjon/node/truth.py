@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.asks import asks, epc_asked
 from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, PROVISION
@@ -96,27 +96,25 @@ def with_device(claimed: Iterable[Claim], assigned: Assigned) -> tuple[Claim, ..
 
 def finding(claim: Claim) -> Finding:
     """What to tell about a container for which the kubelet names no device, and never did while the agent looked."""
-    return Finding(
-        code="DJ020",
-        severity=Severity.ERROR,
-        subject=f"container {claim.container}",
-        found=f"asked for EPC and runs, and the kubelet accounts for no {ENCLAVE} of it",
-        why="it bypassed the scheduler (spec.nodeName) or the kubelet started it on a stale count, so it has no enclave device; "
+    return Finding.error(
+        "DJ020",
+        f"container {claim.container}",
+        f"asked for EPC and runs, and the kubelet accounts for no {ENCLAVE} of it",
+        "it bypassed the scheduler (spec.nodeName) or the kubelet started it on a stale count, so it has no enclave device; "
         "or the kubelet's plugin folder was wiped before the agent looked, and the kubelet's next restart ends it",
-        do=f"{_remake(claim)}; whoever made it makes a new one, which the scheduler places",
+        f"{_remake(claim)}; whoever made it makes a new one, which the scheduler places",
     )
 
 
 def lost_account(claim: Claim) -> Finding:
     """What to tell about a container that the kubelet gave its device, and that it does not account for any more."""
-    return Finding(
-        code="DJ023",
-        severity=Severity.WARNING,
-        subject=f"container {claim.container}",
-        found=f"runs with its {ENCLAVE}, which the kubelet does not account for any more",
-        why="the kubelet's plugin folder was wiped, and its account with it: the enclave runs on, the device counts as free, "
+    return Finding.warning(
+        "DJ023",
+        f"container {claim.container}",
+        f"runs with its {ENCLAVE}, which the kubelet does not account for any more",
+        "the kubelet's plugin folder was wiped, and its account with it: the enclave runs on, the device counts as free, "
         "and the kubelet's next restart ends the pod",
-        do=f"move it before that, at a time that suits it: {_remake(claim)}",
+        f"move it before that, at a time that suits it: {_remake(claim)}",
     )
 
 
@@ -124,13 +122,12 @@ def too_large(pods: Iterable[str]) -> Finding:
     """What to tell about pods that are too large to be read; at most some of them are named."""
     names = sorted(pods)
     first = ", ".join(names[:MOST_NAMED])
-    return Finding(
-        code="DJ022",
-        severity=Severity.WARNING,
-        subject=f"pods {first}{f' and {len(names) - MOST_NAMED} more' if len(names) > MOST_NAMED else ''}",
-        found="larger than the agent reads",
-        why="whether their containers run with their device is unknown; nothing else is concerned",
-        do="see who makes them, and why they are so large: kubectl get pod -n NAMESPACE POD -o json | wc -c",
+    return Finding.warning(
+        "DJ022",
+        f"pods {first}{f' and {len(names) - MOST_NAMED} more' if len(names) > MOST_NAMED else ''}",
+        "larger than the agent reads",
+        "whether their containers run with their device is unknown; nothing else is concerned",
+        "see who makes them, and why they are so large: kubectl get pod -n NAMESPACE POD -o json | wc -c",
     )
 
 

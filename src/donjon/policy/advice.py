@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.policy.claims import Issuer, ValueType, value_type
 from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text
@@ -27,13 +27,9 @@ def advice(policy: Policy) -> tuple[Finding, ...]:
     return (*_permits_nothing(policy), *(finding for _, finding in sorted(found, key=lambda pair: pair[0])))
 
 
-def _warning(code: str, subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)
-
-
 def _liberty(liberty: Liberty) -> tuple[Place, Finding]:
     why = "understood here, and printed so in Microsoft's own pages, but their service may refuse it"
-    return liberty.at, _warning(
+    return liberty.at, Finding.warning(
         "DJ420", str(liberty.at), liberty.found, why, f"write {liberty.proper}; donjon policy format does"
     )
 
@@ -41,15 +37,15 @@ def _liberty(liberty: Liberty) -> tuple[Place, Finding]:
 def _permits_nothing(policy: Policy) -> Iterator[Finding]:
     if not any(rule.action.verb is Verb.PERMIT for rule in policy.rules(Part.AUTHORIZATION)):
         do = "add a rule to authorizationrules that ends in => permit();"
-        yield _warning("DJ421", "policy", "no rule permits", "whatever is attested with it is refused", do)
+        yield Finding.warning("DJ421", "policy", "no rule permits", "whatever is attested with it is refused", do)
 
 
 def _unheard(policy: Policy) -> Iterator[tuple[Place, Finding]]:
     for rule in policy.rules(Part.AUTHORIZATION):
         if rule.action.verb is Verb.ISSUE:
-            at = rule.action.at
+            at, found = rule.action.at, "issue() in authorizationrules"
             why = "authorizationrules put nothing into a token, so this does what add() does"
-            yield at, _warning("DJ423", str(at), "issue() in authorizationrules", why, "write add(), or move it to issuancerules")
+            yield at, Finding.warning("DJ423", str(at), found, why, "write add(), or move it to issuancerules")
 
 
 def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
@@ -59,8 +55,8 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
                 for comparison in condition.comparisons:
                     for possible in _impossible(comparison, condition):
                         found = printable(comparison_text(comparison))
-                        do = "mend the value, or take the condition out"
-                        yield comparison.at, _warning("DJ422", str(comparison.at), found, f"{possible}: this never holds", do)
+                        why, do = f"{possible}: this never holds", "mend the value, or take the condition out"
+                        yield comparison.at, Finding.warning("DJ422", str(comparison.at), found, why, do)
 
 
 def _impossible(comparison: Comparison, condition: Condition) -> Iterator[str]:

@@ -138,13 +138,12 @@ def _misnamed(container: str, name: str) -> Finding | None:
     if known is not None:
         found = f"asks for {name}, which is no name of SGX"
         return wrong_place(container, name) if known.places else nobodys(container, found, known)
-    return Finding(
-        code=MISNAMED,
-        severity=Severity.WARNING,
-        subject=container,
-        found=f"asks for {name}, which is no name of SGX",
-        why=_why(name),
-        do=f"did you mean {near}?",
+    return Finding.warning(
+        MISNAMED,
+        container,
+        f"asks for {name}, which is no name of SGX",
+        _why(name),
+        f"did you mean {near}?",
     )
 
 
@@ -164,11 +163,10 @@ def _other(name: str) -> str:
 def _without_number(container: str, name: str, quantity: Json) -> Finding | None:
     if name not in ASKED or not says_no_number(quantity):
         return None
-    return Finding(
-        code=WITHOUT_NUMBER,
-        severity=Severity.WARNING,
-        subject=container,
-        found=f"{name} is {'null' if quantity is None else f'{quantity!s:.60}'}, which says no number",
-        why="Kubernetes takes that for 0, so the container asks for nothing and starts without SGX",
-        do="write the amount, such as 10Mi; a template may have had no value to fill in",
+    return Finding.warning(
+        WITHOUT_NUMBER,
+        container,
+        f"{name} is {'null' if quantity is None else f'{quantity!s:.60}'}, which says no number",
+        "Kubernetes takes that for 0, so the container asks for nothing and starts without SGX",
+        "write the amount, such as 10Mi; a template may have had no value to fill in",
     )

@@ -20,70 +20,70 @@ from donjon.kube.names import EPC
 from donjon.kube.patch import escaped
 from donjon.kube.vocabulary import without_quota
 
+_OPERATED = "SgxDevicePlugin"  # of Intel's operator; it names no resource
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Role:
-    """What objects of some kinds do with a name of SGX."""
+    """What objects of some kinds do with a name of SGX; the groups of kinds differ from one version to the next."""
 
+    kinds: tuple[str, ...]
     found: str
     why: str
     do: str = ""  # where something is wrong with it
 
 
-_POOL = _Role(
-    found="describes or bounds nodes by SGX and asks for none",
-    why="nodes offer what Donjon's agent finds on them; this tells those who make nodes what to expect",
-)
-_SCALING = _Role(
-    found="scales by SGX and asks for none",
-    why="it follows a metric of that name, where a metrics API of the cluster answers for it",
-)
-_QUEUE = _Role(
-    found="counts SGX for a queue and asks for none",
-    why=f"what counts for queues counts what a template says, before admission turns other names into {EPC}",
-)
 _RULE = _Role(
+    kinds=(),  # Rules are known by what is in them.
     found="is a rule that names SGX and asks for none",
     why="what it does to pods shows in the pods that it was applied to",
 )
-_FEATURES = _Role(
-    found="has Node Feature Discovery offer SGX on nodes",
-    why="two writers would take EPC from each other, so Donjon's agent leaves it alone then (DJ014)",
-    do="leave that name out of it, or start the agent with --advertise labels,devices",
-)
-_VERTICAL = _Role(
-    found="names SGX to an autoscaler that knows cpu and memory alone",
-    why="it leaves EPC as it is",
-    do="leave that name out of it",
-)
-_CLAIMS = _Role(
-    found="takes a name of SGX for dynamic resource allocation",
-    why="that counts devices, not bytes, and the cluster's policies refuse it (DJ121)",
-    do="leave extendedResourceName out, or take another name",
-)
-_RIVAL = _Role(
-    found="has Intel's operator offer SGX on nodes",
-    why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
-    do="run one of the two on a node, or start the agent with --advertise epc,labels",
-)
-_OPERATED = "SgxDevicePlugin"  # of Intel's operator; it names no resource
-_KINDS: Mapping[_Role, tuple[str, ...]] = MappingProxyType(
-    {
-        _FEATURES: ("NodeFeature", "NodeFeatureRule", "NodeFeatureGroup"),
-        _POOL: (
+_ROLES = (
+    _Role(
+        kinds=("NodeFeature", "NodeFeatureRule", "NodeFeatureGroup"),
+        found="has Node Feature Discovery offer SGX on nodes",
+        why="two writers would take EPC from each other, so Donjon's agent leaves it alone then (DJ014)",
+        do="leave that name out of it, or start the agent with --advertise labels,devices",
+    ),
+    _Role(
+        kinds=(
             *("NodePool", "NodeClaim", "NodeClass", "NodeOverlay", "Provisioner", "EC2NodeClass", "AKSNodeClass"),
             *("MachineDeployment", "MachineSet", "MachinePool", "Machine", "AzureManagedMachinePool"),
             *("MachineAutoscaler", "ClusterAutoscaler", "CapacityBuffer"),
         ),
-        _SCALING: ("HorizontalPodAutoscaler", "ScaledObject", "ScaledJob", "PodAutoscaler"),
-        _VERTICAL: ("VerticalPodAutoscaler", "VerticalPodAutoscalerCheckpoint"),
-        _QUEUE: ("ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Queue", "ElasticQuota"),
-        _CLAIMS: ("DeviceClass",),
-        _RIVAL: (_OPERATED,),
-    }
+        found="describes or bounds nodes by SGX and asks for none",
+        why="nodes offer what Donjon's agent finds on them; this tells those who make nodes what to expect",
+    ),
+    _Role(
+        kinds=("HorizontalPodAutoscaler", "ScaledObject", "ScaledJob", "PodAutoscaler"),
+        found="scales by SGX and asks for none",
+        why="it follows a metric of that name, where a metrics API of the cluster answers for it",
+    ),
+    _Role(
+        kinds=("VerticalPodAutoscaler", "VerticalPodAutoscalerCheckpoint"),
+        found="names SGX to an autoscaler that knows cpu and memory alone",
+        why="it leaves EPC as it is",
+        do="leave that name out of it",
+    ),
+    _Role(
+        kinds=("ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Queue", "ElasticQuota"),
+        found="counts SGX for a queue and asks for none",
+        why=f"what counts for queues counts what a template says, before admission turns other names into {EPC}",
+    ),
+    _Role(
+        kinds=("DeviceClass",),
+        found="takes a name of SGX for dynamic resource allocation",
+        why="that counts devices, not bytes, and the cluster's policies refuse it (DJ121)",
+        do="leave extendedResourceName out, or take another name",
+    ),
+    _Role(
+        kinds=(_OPERATED,),
+        found="has Intel's operator offer SGX on nodes",
+        why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
+        do="run one of the two on a node, or start the agent with --advertise epc,labels",
+    ),
 )
-_ROLES: Mapping[str, _Role] = MappingProxyType({kind: role for role, kinds in _KINDS.items() for kind in kinds})
-"""By kind; their groups differ from one version to the next."""
+_BY_KIND: Mapping[str, _Role] = MappingProxyType({kind: role for role in _ROLES for kind in role.kinds})
 
 
 def is_bound(thing: Thing) -> bool:
@@ -92,7 +92,7 @@ def is_bound(thing: Thing) -> bool:
 
 
 def _role(thing: Thing) -> _Role | None:
-    return None if thing.known else _RULE if thing.rules else _ROLES.get(thing.kind)
+    return None if thing.known else _RULE if thing.rules else _BY_KIND.get(thing.kind)
 
 
 def bounds(thing: Thing) -> Iterator[Reason]:

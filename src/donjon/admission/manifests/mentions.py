@@ -11,7 +11,7 @@ from donjon.admission.manifests.spelling import misspelt
 from donjon.admission.manifests.workloads import Made, Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import ELSEWHERE, SHOWN, UNLABELLED
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
 from donjon.kube.patch import escaped
@@ -94,13 +94,12 @@ def _chosen(thing: Thing, word: _Word) -> Finding | None:
     if not (word.is_key and word.parent in _SELECTORS) and "/nodeAffinity/" not in word.place:
         return None
     if is_nfd(word.word):
-        return Finding(
-            code=UNLABELLED,
-            severity=Severity.WARNING,
-            subject=_subject(thing, word.place),
-            found=f"chooses nodes by {word.word}",
-            why="that is a label of Node Feature Discovery: where that does not run, no node has it",
-            do=CHOOSE_NODES,
+        return Finding.warning(
+            UNLABELLED,
+            _subject(thing, word.place),
+            f"chooses nodes by {word.word}",
+            "that is a label of Node Feature Discovery: where that does not run, no node has it",
+            CHOOSE_NODES,
         )
     return _valued(thing, word) if Place.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
 
@@ -113,13 +112,12 @@ def _valued(thing: Thing, word: _Word) -> Finding | None:
     return (
         None
         if value in known.values
-        else Finding(
-            code=UNLABELLED,
-            severity=Severity.WARNING,
-            subject=_subject(thing, word.place),
-            found=f'chooses nodes by {word.word}: "{value:.63}"',
-            why="no node has that value, so the pod would stay Pending for ever",
-            do=f"expected {' or '.join(sorted(known.values))}",
+        else Finding.warning(
+            UNLABELLED,
+            _subject(thing, word.place),
+            f'chooses nodes by {word.word}: "{value:.63}"',
+            "no node has that value, so the pod would stay Pending for ever",
+            f"expected {' or '.join(sorted(known.values))}",
         )
     )
 
@@ -132,13 +130,12 @@ def _places(word: str) -> frozenset[Place]:
 def wrong_place(subject: str, name: str) -> Finding:
     """The finding about a name of the table that means nothing where it stands."""
     places = " or ".join(str(place) for place in Place if place in _places(name))
-    return Finding(
-        code=ELSEWHERE,
-        severity=Severity.WARNING,
-        subject=subject,
-        found=f"has {name}, which means nothing there",
-        why=f"it belongs {places}",
-        do="write it there, or leave it out",
+    return Finding.warning(
+        ELSEWHERE,
+        subject,
+        f"has {name}, which means nothing there",
+        f"it belongs {places}",
+        "write it there, or leave it out",
     )
 
 

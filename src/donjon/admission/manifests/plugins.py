@@ -9,7 +9,7 @@ from donjon.admission.hostpaths import NAMED, devices
 from donjon.admission.intent import FIELDS, text
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.json import JsonObject, at, objects
 
 _FOLDER = "device-plugins"  # in the kubelet's own, wherever a distribution has that
@@ -24,11 +24,10 @@ def rivals(pod: JsonObject) -> Iterator[Reason]:
         yield Reason(finding=_FINDING, place="/spec/volumes")
 
 
-_FINDING = Finding(
-    code=BOUNDING,
-    severity=Severity.WARNING,
-    subject="pod",
-    found="has the kubelet's folder of device plugins, as a plugin that offers SGX has",
-    why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
-    do="run one of the two on a node, or start the agent with --advertise epc,labels; its volumes are the plugin's to have",
+_FINDING = Finding.warning(
+    BOUNDING,
+    "pod",
+    "has the kubelet's folder of device plugins, as a plugin that offers SGX has",
+    "two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
+    "run one of the two on a node, or start the agent with --advertise epc,labels; its volumes are the plugin's to have",
 )

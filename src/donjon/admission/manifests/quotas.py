@@ -9,7 +9,7 @@ from donjon.admission.intent import ASKED, amount
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, SHOWN, UNCOUNTED
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
 from donjon.kube.patch import escaped
@@ -32,20 +32,19 @@ def _finding(subject: str, key: str, name: str, most: Json) -> Finding:
     stated, counted = f"{key}: {most!s:.60}", _in_bytes(name, most)
     if name in FOREIGN_EPC:
         why = f"admission turns that name into {EPC} before a quota counts"
-        return _warning(subject, f"{stated} counts nothing", why, f"write {_COUNTED}{EPC}: {counted}")
+        return Finding.warning(UNCOUNTED, subject, f"{stated} counts nothing", why, f"write {_COUNTED}{EPC}: {counted}")
     if key != f"{_COUNTED}{name}":
         why = f"Kubernetes counts such a resource under {_COUNTED}{name} alone"
-        return _warning(subject, f"{stated} counts nothing", why, f"write {_COUNTED}{name}: {counted}")
+        return Finding.warning(UNCOUNTED, subject, f"{stated} counts nothing", why, f"write {_COUNTED}{name}: {counted}")
     bytes_ = amount(most)
     if name == EPC and bytes_ is not None and 0 < bytes_ < EPC_PAGE:
-        return _warning(subject, stated, "these are bytes, less than one page of EPC (4096)", "did you mean Mi?")
-    return Finding(
-        code=BOUNDING,
-        severity=Severity.INFO,
-        subject=subject,
-        found=stated,
-        why=f"pods of the namespace may ask for as much of {name} together, and for no more",
-        do="",
+        why = "these are bytes, less than one page of EPC (4096)"
+        return Finding.warning(UNCOUNTED, subject, stated, why, "did you mean Mi?")
+    return Finding.info(
+        BOUNDING,
+        subject,
+        stated,
+        f"pods of the namespace may ask for as much of {name} together, and for no more",
     )
 
 
@@ -55,7 +54,3 @@ def _in_bytes(name: str, most: Json) -> str:
     unit = EPC_UNITS.get(name, 1)
     fits = stated is not None and stated.denominator == 1 and 0 <= stated * unit <= MAX
     return canonical(int(stated * unit)) if stated is not None and fits and name in FOREIGN_EPC else f"{most!s:.60}"
-
-
-def _warning(subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=UNCOUNTED, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)

@@ -10,7 +10,7 @@ from donjon.admission.intent import ASKED, amount, text
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, SHOWN
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC
 from donjon.kube.patch import escaped
@@ -55,7 +55,8 @@ def _first(item: dict[str, Json], name: str, *fields: str) -> Json:
 
 def _unequal(subject: str, name: str, limit: Json, request: Json) -> Finding:
     shown = "no limit" if limit is None else f"the limit {limit!s:.60}"
-    return _warning(
+    return Finding.warning(
+        GIVEN_TO_ALL,
         subject,
         f"gives a container that asks for no {name} {shown} and the request {request!s:.60}",
         "of such a resource the request must equal the limit, so Kubernetes refuses the range, or every such pod",
@@ -64,7 +65,8 @@ def _unequal(subject: str, name: str, limit: Json, request: Json) -> Finding:
 
 
 def _given(subject: str, name: str, limit: Json) -> Finding:
-    return _warning(
+    return Finding.warning(
+        GIVEN_TO_ALL,
         subject,
         f"gives every container that asks for no {name} {limit!s:.60} of it",
         "so each pod of the namespace takes a node with SGX and its memory, and waits where there is none",
@@ -73,13 +75,9 @@ def _given(subject: str, name: str, limit: Json) -> Finding:
 
 
 def _shuts_out(subject: str, stated: str) -> Finding:
-    return _warning(subject, f"demands {stated}", "so Kubernetes refuses every pod of the namespace that asks for none", _BOUND)
+    why = "so Kubernetes refuses every pod of the namespace that asks for none"
+    return Finding.warning(GIVEN_TO_ALL, subject, f"demands {stated}", why, _BOUND)
 
 
 def _bounds(subject: str, what: str) -> Finding:
-    why = "a pod beyond it is refused by Kubernetes"
-    return Finding(code=BOUNDING, severity=Severity.INFO, subject=subject, found=f"bounds {what}", why=why, do="")
-
-
-def _warning(subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=GIVEN_TO_ALL, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)
+    return Finding.info(BOUNDING, subject, f"bounds {what}", "a pod beyond it is refused by Kubernetes")

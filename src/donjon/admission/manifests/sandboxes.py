@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from donjon.admission.intent import text
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import IN_A_SANDBOX
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import AESM_PLACES, AESMD, ANNOTATION_QUOTE_PROVIDER, RUN_FOLDERS
 
@@ -33,11 +33,10 @@ def isolated(pod: JsonObject) -> Iterator[Reason]:
 
 def _finding(runtime: str, path: str, *, by_annotation: bool) -> Finding:
     asking = f"{ANNOTATION_QUOTE_PROVIDER}: {AESMD}" if by_annotation else "the volume"
-    return Finding(
-        code=IN_A_SANDBOX,
-        severity=Severity.WARNING,
-        subject="pod",
-        found=f"runs in the sandbox {runtime:.60} and has {path} of the host",
-        why="a socket of the host does not answer in another machine, so nothing would be quoted",
-        do=f"leave {asking} out, and bring a container {AESMD} in the pod",
+    return Finding.warning(
+        IN_A_SANDBOX,
+        "pod",
+        f"runs in the sandbox {runtime:.60} and has {path} of the host",
+        "a socket of the host does not answer in another machine, so nothing would be quoted",
+        f"leave {asking} out, and bring a container {AESMD} in the pod",
     )

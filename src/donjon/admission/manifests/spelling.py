@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from donjon.admission.intent import ASKED
 from donjon.admission.rules import MISNAMED
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Name, Place, is_ours
 
@@ -42,17 +42,13 @@ def misspelt(subject: str, found: str, name: str) -> Finding | None:
 
 def nobodys(subject: str, found: str, name: Name) -> Finding:
     """The finding about a name that people bring along and that Donjon has nothing for."""
-    return _finding(subject, found, f"{name.becomes}, so no node of Donjon's has it", name.instead)
+    return Finding.warning(MISNAMED, subject, found, f"{name.becomes}, so no node of Donjon's has it", name.instead)
 
 
 def _unknown(subject: str, found: str, name: str) -> Finding:
     near = get_close_matches(name.casefold(), _KNOWN, n=1, cutoff=_NEAR)
     do = f"did you mean {_KNOWN[near[0]]}?" if near else ASK_FOR_EPC
-    return _finding(subject, found, "nothing of Intel's or of Donjon's has that name", do)
-
-
-def _finding(subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=MISNAMED, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)
+    return Finding.warning(MISNAMED, subject, found, "nothing of Intel's or of Donjon's has that name", do)
 
 
 def names_a_resource(name: str) -> bool:
