@@ -15,9 +15,9 @@ import h11
 
 from donjon.adapters.http import Answer
 from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.http.listening import address_of, listen, port_of
 from donjon.adapters.http.tls import Contexts, Secured
-from donjon.adapters.http.turns import Turns
 
 MAX_HEAD = 16 << 10  # bytes of request line and headers
 CONTINUE = 100
@@ -85,7 +85,7 @@ class HttpsServer:
         self._server: asyncio.Server | None = None
         self._peers: Crowd[_Peer] = Crowd(bounds.connections, bounds.of_a_site)
         self._bodies: Budget[_Peer] = Budget(bounds.bodies, bounds.bodies)
-        self._turns = Turns()
+        self._turns = FairLock()
         self._leaving = False
 
     async def start(self) -> int:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from donjon import __version__
 from donjon.adapters.http import Answer
 from donjon.adapters.http.crowd import site
-from donjon.adapters.http.turns import Turns
+from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.journal import Journal
 from donjon.attestation import token
@@ -89,7 +89,7 @@ class Maa:
         """Each instance is served at the path of the name by which it speaks."""
         self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
         self._attester, self._changes = Attester(collateral, journal, clocks, metrics), Changes(journal, clocks.now)
-        self._turns = Turns()
+        self._turns = FairLock()
         self._instances = {urlsplit(each.speaks.issuer).path: each for each in instances}
         routes: dict[str, dict[str, Route]] = {}
         for route in self._routes():

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from donjon.adapters.http.turns import Turns
+from donjon.adapters.http.fairlock import FairLock
 
 
-def told(story: Callable[[Turns, Callable[[str], Awaitable[None]], list[str]], Awaitable[None]]) -> list[str]:
+def told(story: Callable[[FairLock, Callable[[str], Awaitable[None]], list[str]], Awaitable[None]]) -> list[str]:
     """Who had a turn, in that order."""
     order: list[str] = []
-    turns = Turns()
+    turns = FairLock()
 
     async def take(who: str) -> None:
         async with turns.turn(who[0]):
@@ -27,7 +27,7 @@ def told(story: Callable[[Turns, Callable[[str], Awaitable[None]], list[str]], A
 
 
 def test_who_sends_most_does_not_keep_another_site_waiting() -> None:
-    async def story(_: Turns, take: Callable[[str], Awaitable[None]], __: list[str]) -> None:
+    async def story(_: FairLock, take: Callable[[str], Awaitable[None]], __: list[str]) -> None:
         await asyncio.gather(*map(take, ("a1", "a2", "a3", "a4", "b1", "b2")))
 
     assert told(story) == ["a1", "a2", "b1", "a3", "b2", "a4"]
@@ -35,7 +35,7 @@ def test_who_sends_most_does_not_keep_another_site_waiting() -> None:
 
 @pytest.mark.parametrize("ticks", range(10))
 def test_who_has_gone_keeps_nobody_waiting_whether_the_turn_had_come_or_not(ticks: int) -> None:
-    async def story(turns: Turns, take: Callable[[str], Awaitable[None]], order: list[str]) -> None:
+    async def story(turns: FairLock, take: Callable[[str], Awaitable[None]], order: list[str]) -> None:
         first, gone, last = (asyncio.ensure_future(take(who)) for who in ("a1", "b1", "c1"))
         for _ in range(ticks):
             await asyncio.sleep(0)
