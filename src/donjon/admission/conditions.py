@@ -1,8 +1,9 @@
 """When the validating policies look closer at a pod: seldom, since that costs a multiple of what the API server needs anyway."""
 
 from donjon.admission import cel
-from donjon.admission.facts import POD, Place, windows
+from donjon.admission.facts import windows
 from donjon.admission.hostpaths import NAMED
+from donjon.admission.pods import POD, Place
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
 

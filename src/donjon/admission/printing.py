@@ -11,8 +11,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 
 from donjon.admission import cel
 from donjon.admission.accounts import Account
-from donjon.admission.facts import MAY_ANNOTATE
 from donjon.admission.manifests.scalars import unquoted
+from donjon.admission.pods import MAY_ANNOTATE
 from donjon.admission.policies import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
 from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
 from donjon.admission.webhook import call

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from donjon.admission.conditions import unusual
 from donjon.admission.expressions import holds, reasons, said
-from donjon.admission.facts import POD, TEMPLATE, variables
+from donjon.admission.facts import variables
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.pods import POD, TEMPLATE
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, PRIVILEGED, table
 from donjon.admission.settings import Settings
 from donjon.findings import Severity
