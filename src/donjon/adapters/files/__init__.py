@@ -1,4 +1,4 @@
-"""Files that settings name, and those of folders that they name: regular ones, up to a bound, and nothing that waits for ever.
+"""Files that settings name, those of folders that they name, and a host's: regular ones, up to a bound, and nothing that waits.
 
 A folder of keys or certificates is often written by others. A pipe in it, opened as a file, waits for a writer who never comes; a
 device may never end, or do something because somebody looks at it. What they name may be a link, as in a mounted Secret.

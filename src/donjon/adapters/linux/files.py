@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from donjon.adapters.files import read
 from donjon.node.readings import DeviceNode, FileKind, Reading
 
 T = TypeVar("T")
@@ -27,10 +28,7 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
     """The text of a regular file up to 1 MiB, or of its first `head` bytes; or why it could not be read."""
     source = str(path)
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return Reading[str].unknown(f"{source}: not a regular file", source=source)
-            data = file.read(MAX_FILE + 1 if head is None else head)
+        data = read(path, MAX_FILE + 1 if head is None else head)
     except OSError as error:
         return Reading[str].unknown(f"{source}: {error.strerror or error}", source=source)
     except ValueError as error:  # No path holds a NUL; what a host says, of which paths are made, may.
@@ -92,11 +90,6 @@ def _end(root: Path, link: Path, status: os.stat_result) -> tuple[FileKind, os.s
         if kind is not FileKind.LINK:
             break
     return kind, last
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """A named pipe where a file should be would otherwise be waited for, for ever."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def first_known(*readings: Callable[[], Reading[T]]) -> Reading[T]:
