@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from donjon.adapters.kubeapi.stream import AROUND, HEAD, LARGEST, Items, Lines, Part
+from donjon.adapters.kubeapi.stream import AROUND, HEAD, LARGEST, Items, Lines, ObjectText
 
 TEXT = st.text(st.sampled_from('ab"\\{}[]:,é\U0001f600\n')) | st.sampled_from(['\\"', "]}", '{"items":[{', "\\\\"])
 VALUES = st.recursive(
@@ -23,7 +23,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         yield data[start : start + size]
 
 
-def cut(items: Items | Lines, data: bytes, size: int = 64 << 10) -> list[Part]:
+def cut(items: Items | Lines, data: bytes, size: int = 64 << 10) -> list[ObjectText]:
     return [part for piece in pieces(data, size) for part in items.feed(piece)]
 
 
@@ -43,7 +43,7 @@ def test_a_watch_comes_apart_into_its_lines(events: list[object], size: int) -> 
     lines = Lines()
     parts = cut(lines, b"".join(json.dumps(event).encode() + b"\n" for event in events), size)
     assert [json.loads(part.text) for part in parts] == events
-    assert lines.rest() == Part(b"", large=False)
+    assert lines.rest() == ObjectText(b"", large=False)
 
 
 @given(OBJECTS.filter(bool), st.integers(1, 40), st.data())
@@ -90,8 +90,8 @@ def test_a_large_event_says_its_kind_and_its_names() -> None:
     "text", [b"", b"[", b'{"type":3', b'{"metadata":{}}', b'{"metadata":{"name":7,"uid":"u"}}', b'{"metadata":{"name":"a']
 )
 def test_what_says_no_names_has_none(text: bytes) -> None:
-    assert Part(text, large=True).names == {}
-    assert Part(text, large=True).event == ""
+    assert ObjectText(text, large=True).names == {}
+    assert ObjectText(text, large=True).event == ""
 
 
 def test_a_list_that_holds_more_than_its_objects_is_bounded_too() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import donjon
 from donjon.kube import names
-from donjon.kube.vocabulary import CLOSED, NAMES, TABLE, Place, is_nfd, is_ours, without_quota
+from donjon.kube.vocabulary import CLOSED, NAMES, TABLE, Field, is_nfd, is_ours, without_quota
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "coming-from.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ IMAGE = "donjon.dev/donjon"  # the name of an image
 
 def test_every_name_has_its_line_on_the_page_about_coming_from_elsewhere() -> None:
     for each in NAMES:
-        places = " or ".join(str(place) for place in Place if place in each.places) or "nowhere"
+        places = " or ".join(str(place) for place in Field if place in each.places) or "nowhere"
         instead = f"; {each.instead}" if each.instead else ""
         assert f"| `{each.name}` | {places} | {each.becomes}{instead} |\n" in PAGE
 

@@ -16,7 +16,7 @@ NODES: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*
 
 # The server itself writes these with every change.
 _BOOKKEEPING = ("generation", "managedFields", "resourceVersion")
-_PATCHED = ("capacity", "allocatable", "conditions")
+_STATUS_FIELDS = ("capacity", "allocatable", "conditions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ def leash(
         variables=variables,
         must_answer=True,
     )
-    listed = cel.shortened("variables.reasons.join(', ')")
-    said = f"{who} + ' may not ' + {listed} + ' [{code}]'"
-    validation: JsonObject = {"expression": "variables.reasons.size() == 0", "messageExpression": said, "reason": "Forbidden"}
+    reasons = cel.shortened("variables.reasons.join(', ')")
+    message = f"{who} + ' may not ' + {reasons} + ' [{code}]'"
+    validation: JsonObject = {"expression": "variables.reasons.size() == 0", "messageExpression": message, "reason": "Forbidden"}
     return policy(about, {"validations": [validation]}), binding(about, "Deny", "Audit")
 
 
@@ -55,12 +55,12 @@ def part(owner: str, field: str) -> str:
     return f"(has({owner}.{field}) ? {owner}.{field} : {{}})"
 
 
-def _changed(left: str, right: str, *, may: tuple[str, ...] = ()) -> str:
+def _differences(left: str, right: str, *, may: tuple[str, ...] = ()) -> str:
     """The keys whose values differ between two maps, without those that may."""
-    allowed = cel.listed(may)
+    exempt = cel.listed(may)
     return f"""\
-{left}.map(k, string(k)).filter(k, !(k in {allowed}) && !(k in {right} && {right}[k] == {left}[k])) +
-{right}.map(k, string(k)).filter(k, !(k in {allowed}) && !(k in {left}))"""
+{left}.map(k, string(k)).filter(k, !(k in {exempt}) && !(k in {right} && {right}[k] == {left}[k])) +
+{right}.map(k, string(k)).filter(k, !(k in {exempt}) && !(k in {left}))"""
 
 
 def conditions(status: str, which: str) -> str:
@@ -69,7 +69,7 @@ def conditions(status: str, which: str) -> str:
 
 
 def _resources(field: str) -> str:
-    return _changed(part("variables.new", field), part("variables.old", field))
+    return _differences(part("variables.new", field), part("variables.old", field))
 
 
 NODE_VARIABLES: Mapping[str, str] = {
@@ -77,9 +77,9 @@ NODE_VARIABLES: Mapping[str, str] = {
     "old": "dyn(oldObject).status",
     "newLabels": part("dyn(object).metadata", "labels"),
     "oldLabels": part("dyn(oldObject).metadata", "labels"),
-    "labels": _changed("variables.newLabels", "variables.oldLabels"),
-    "metadata": _changed("dyn(object).metadata", "dyn(oldObject).metadata", may=("labels", *_BOOKKEEPING)),
-    "status": _changed("variables.new", "variables.old", may=_PATCHED),
+    "labels": _differences("variables.newLabels", "variables.oldLabels"),
+    "metadata": _differences("dyn(object).metadata", "dyn(oldObject).metadata", may=("labels", *_BOOKKEEPING)),
+    "status": _differences("variables.new", "variables.old", may=_STATUS_FIELDS),
     "capacity": _resources("capacity"),
     "allocatable": _resources("allocatable"),
     "conditions": f"{conditions('variables.new', '!=')} == {conditions('variables.old', '!=')}",

@@ -12,11 +12,11 @@ from donjon.kube.names import CONDITION_READY, EPC, NODE_LABELS
 
 def hold_to_taking_away(name: str, account: Account) -> tuple[JsonObject, JsonObject]:
     """The policy about the cleanup's account, and its binding."""
-    known = {**NODE_VARIABLES, **_VARIABLES}
-    return leash(name, account, NODES, variables=known, who="'the cleanup account'", code=CLEANUP_RULE)
+    variables = {**NODE_VARIABLES, **_VARIABLES}
+    return leash(name, account, NODES, variables=variables, who="'the cleanup account'", code=CLEANUP_RULE)
 
 
-def _kept(field: str) -> str:
+def _resource_reasons(field: str) -> str:
     """What a resource list would have changed, EPC that is gone left out."""
     return f"variables.{field}.filter(k, k != '{EPC}' || k in {part('variables.new', field)}).map(k, 'change {field} of ' + k)"
 
@@ -30,8 +30,8 @@ request.operation != 'UPDATE' ? [request.operation.lowerAscii() + ' nodes, only 
   variables.labels.filter(k, !(k in {cel.listed(NODE_LABELS)}) || k in variables.newLabels).map(k, 'change label ' + k) +
   variables.metadata.map(k, 'change metadata.' + k) +
   variables.status.map(k, 'change status.' + k) +
-  {_kept("capacity")} +
-  {_kept("allocatable")} +
+  {_resource_reasons("capacity")} +
+  {_resource_reasons("allocatable")} +
   (variables.conditions ? [] : ['change conditions other than {CONDITION_READY}']) +
   ({_READY_NOW}.all(c, {_READY_BEFORE}.exists(o, o == c)) ? [] : ['write {CONDITION_READY}'])"""
 }

@@ -21,19 +21,19 @@ _DEVICE_CLASSES: JsonObject = {
 
 def refuse_device_classes(name: str) -> tuple[JsonObject, JsonObject]:
     """The policy that refuses them, and its binding."""
-    stated = "dyn(object).spec.extendedResourceName"
+    resource = "dyn(object).spec.extendedResourceName"
     about = Policy(
         kind=Kind.VALIDATING,
         name=name,
         matches=(_DEVICE_CLASSES,),
-        conditions={"claims": f"has({stated}) && string({stated}) in {cel.listed(ASKED)}"},
-        variables={"claimed": f"string({stated})"},
+        conditions={"claims": f"has({resource}) && string({resource}) in {cel.listed(ASKED)}"},
+        variables={"claimed": f"string({resource})"},
         must_answer=True,
     )
-    said = cel.sentence(
+    message = cel.sentence(
         "DeviceClass {name}: spec.extendedResourceName is {claimed}: Donjon offers that name by itself, and pods that ask for it "
         f"would be given what nobody accounts for [{DEVICE_CLASS_RULE}]; leave it out, or give the class a name of its own",
         {"name": "string(dyn(object).metadata.name)", "claimed": "variables.claimed"},
     )
-    validation: JsonObject = {"expression": "false", "messageExpression": said, "reason": "Forbidden"}
+    validation: JsonObject = {"expression": "false", "messageExpression": message, "reason": "Forbidden"}
     return policy(about, {"validations": [validation]}), binding(about, "Deny", "Audit")

@@ -22,7 +22,7 @@ def hold_to_its_events(name: str, account: Account) -> tuple[JsonObject, JsonObj
     return leash(name, account, _EVENTS, variables=_VARIABLES, who=WHO, code=EVENT_RULE)
 
 
-def _stated(owner: str, field: str) -> str:
+def _text(owner: str, field: str) -> str:
     return f"(has({owner}.{field}) ? string({owner}.{field}) : '')"
 
 
@@ -32,13 +32,13 @@ _VARIABLES = {
     "node": OWN_NODE,
     "event": "dyn(object)",
     "source": "has(variables.event.source) ? variables.event.source : {}",
-    "components": f"[{_stated('variables.event', 'reportingComponent')}, {_stated('variables.source', 'component')}]",
-    "hosts": f"[{_stated('variables.event', 'reportingInstance')}, {_stated('variables.source', 'host')}]",
-    "reason": _stated("variables.event", "reason"),
+    "components": f"[{_text('variables.event', 'reportingComponent')}, {_text('variables.source', 'component')}]",
+    "hosts": f"[{_text('variables.event', 'reportingInstance')}, {_text('variables.source', 'host')}]",
+    "reason": _text("variables.event", "reason"),
     "about": "variables.event.involvedObject",
-    "kind": _stated("variables.about", "kind"),
-    "name": _stated("variables.about", "name"),
-    "version": _stated("variables.about", "apiVersion"),
+    "kind": _text("variables.about", "kind"),
+    "name": _text("variables.about", "name"),
+    "version": _text("variables.about", "apiVersion"),
     "reasons": f"""\
 request.operation != 'CREATE' ? [request.operation.lowerAscii() + ' Events, only create one'] :
   (variables.node != '' && variables.hosts.all(h, h == variables.node) ? [] : ['write an Event of another node']) +

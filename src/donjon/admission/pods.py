@@ -42,7 +42,7 @@ MAY_ANNOTATE = " && x.name != variables.provider"
 """What lets a container that the annotation names have the provisioning device, as Intel's webhook does."""
 
 # Only a container whose amounts can be taken, and agree, is wired, as in the mutating policy.
-_WIRED = f"""\
+_IS_WIRED = f"""\
 variables.foreignNames.all(n, !(n in x.limits) ||
       {cel.amount("x.limits[n]")}.isInteger() && {cel.amount("x.limits[n]")}.asInteger() <= variables.most[n]) &&
     [variables.names.filter(n, n in x.limits).map(n, n == {cel.text(EPC)} ? string(x.limits[n]) :
@@ -50,13 +50,13 @@ variables.foreignNames.all(n, !(n in x.limits) ||
       .all(l, l.all(b, {cel.amount("b")}.compareTo({cel.amount("l[0]")}) == 0))"""
 
 # A template is not wired yet: only one that says itself that it wants no device will come out without it.
-_MADE = "(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template"
+_TEMPLATE = "(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template"
 TEMPLATE = Place(
-    spec=f"{_MADE}.spec",
-    annotations=f"has({_MADE}.metadata) && has({_MADE}.metadata.annotations) ? {_MADE}.metadata.annotations : {{}}",
+    spec=f"{_TEMPLATE}.spec",
+    annotations=f"has({_TEMPLATE}.metadata) && has({_TEMPLATE}.metadata.annotations) ? {_TEMPLATE}.metadata.annotations : {{}}",
     provision=f"""\
 ({wants(PROVISION)} ||
-    x.name == variables.provider && !({cel.text(PROVISION)} in x.limits) && {wants_any("names")} && {_WIRED})""",
+    x.name == variables.provider && !({cel.text(PROVISION)} in x.limits) && {wants_any("names")} && {_IS_WIRED})""",
     unwired=f"{wants_any('names')} && {cel.text(ENCLAVE)} in x.limits && !{wants(ENCLAVE)}",
     foreign="false",
     mirrors="false",

@@ -14,18 +14,18 @@ GAP = 4
 """A gap counts for a fourth of the time that records are kept, at most."""
 
 
-def before(stated: Iterable[int], moment: int, kept: int) -> int | None:
+def before(heads: Iterable[int], moment: int, kept: int) -> int | None:
     """The moment before which records are old enough at that `moment`; `None` where it is not believed.
 
-    All in microseconds; `stated` are the moments of heads. What they state of later moments counts for nothing.
+    All in microseconds; `heads` are the moments of heads. What they state of later moments counts for nothing.
     """
-    past = sorted({each for each in stated if each <= moment}, reverse=True)
+    past = sorted({each for each in heads if each <= moment}, reverse=True)
     if not past or moment - past[0] > SILENCE:
         return None
-    left, longest = kept, kept // GAP
+    rest, longest = kept, kept // GAP
     for each in past:
-        counted = min(moment - each, longest)
-        if counted >= left:
+        share = min(moment - each, longest)
+        if share >= rest:
             break
-        left, moment = left - counted, each
-    return moment - left if left <= longest else None
+        rest, moment = rest - share, each
+    return moment - rest if rest <= longest else None

@@ -55,7 +55,7 @@ class Holding(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class HoldingChange:
     """What one record says was changed."""
 
     kind: Kind
@@ -85,7 +85,7 @@ class Change:
             return self.subject[1] not in holding.policies
         if self.subject[1]:
             token = holding.policies.get(self.subject[1])
-            return token is not None and _hashed(token) == self.facts.get(_TOKEN)
+            return token is not None and _hash(token) == self.facts.get(_TOKEN)
         if _CERTIFICATES in self.facts:
             return facts(holding.certificates, holding.former).items() <= self.facts.items()
         present = self.facts.get("certificate") in set(map(_thumbprint, holding.certificates))
@@ -98,13 +98,13 @@ class Change:
 
     def again(self) -> Event:
         """The same, to be told before its record is dropped; without the name of who asked for it."""
-        known = {name: text for name, text in self.facts.items() if name in _TOLD} | {SINCE: str(self.moment)}
+        known = {name: text for name, text in self.facts.items() if name in _FACTS} | {SINCE: str(self.moment)}
         whole = self.subject[1] or _CERTIFICATES in known  # An earlier version's record of a certificate says no more than that.
         kind = _AGAIN[self.kind] if whole else self.kind
         return Event(kind=kind, instance=self.instance, caller="", verdict=Verdict.ALLOWED, facts=known)
 
 
-_TOLD = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", _CERTIFICATES, _FORMER, GENERATION}
+_FACTS = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", _CERTIFICATES, _FORMER, GENERATION}
 
 
 def facts(certificates: tuple[bytes, ...], former: tuple[bytes, ...]) -> dict[str, str]:
@@ -112,7 +112,7 @@ def facts(certificates: tuple[bytes, ...], former: tuple[bytes, ...]) -> dict[st
     return {name: _digest(ders) for name, ders in ((_CERTIFICATES, certificates), (_FORMER, former))}
 
 
-def change(record: Record) -> Change | None:
+def change(record: Record) -> HoldingChange | None:
     """What the record says was changed, if it says so."""
     content = _content(record) if any(mark in record.event for mark in _MARKS) else {}
     known, instance = content.get("facts"), content.get("instance")
@@ -120,17 +120,17 @@ def change(record: Record) -> Change | None:
         return None
     if content.get("kind") not in _KINDS:
         return None
-    told = {name: text for name, text in known.items() if isinstance(text, str)}
-    moment = _number(told.get(SINCE, "")) or record.moment
+    texts = {name: text for name, text in known.items() if isinstance(text, str)}
+    moment = _number(texts.get(SINCE, "")) or record.moment
     place = f"record {record.number} of chain {record.writer}"
-    return Change(kind=Kind(str(content["kind"])), instance=instance, facts=told, moment=moment, place=place)
+    return HoldingChange(kind=Kind(str(content["kind"])), instance=instance, facts=texts, moment=moment, place=place)
 
 
 @dataclass(slots=True)
 class Ledger:
     """The last changes of all that was changed."""
 
-    last: dict[tuple[str, str], Change] = field(default_factory=dict)
+    last: dict[tuple[str, str], HoldingChange] = field(default_factory=dict)
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
         """These records, as they come."""
@@ -146,25 +146,25 @@ class Ledger:
 
     def findings(self, holdings: Mapping[str, Holding], *, lost: bool) -> tuple[Finding, ...]:
         """What the database keeps otherwise than the last records say; `lost`: an earlier version dropped some of them."""
-        found = [finding for name, held in holdings.items() for finding in self._instance(name, held, lost=lost)]
-        gone = [each for each in self.last.values() if each.instance not in holdings and each.stands]
-        found += [_finding(each.instance, f"what {each.place} says was set is not there") for each in gone]
+        found = [finding for name, holding in holdings.items() for finding in self._instance(name, holding, lost=lost)]
+        absent = [each for each in self.last.values() if each.instance not in holdings and each.stands]
+        found += [_finding(each.instance, f"what {each.place} says was set is not there") for each in absent]
         return tuple(found[:MAX_FINDINGS])
 
-    def _instance(self, name: str, held: Holding, *, lost: bool) -> Iterator[Finding]:
+    def _instance(self, name: str, holding: Holding, *, lost: bool) -> Iterator[Finding]:
         own = {subject[1]: each for subject, each in self.last.items() if subject[0] == name}
-        for kind in sorted({*held.policies, *own} - {""}):
+        for kind in sorted({*holding.policies, *own} - {""}):
             if (last := own.get(kind)) is None:
-                yield _unexplained(name, f"the policy of {kind}", lost=lost)
-            elif not last.holds(held):
+                yield _without_record(name, f"the policy of {kind}", lost=lost)
+            elif not last.holds(holding):
                 yield _finding(name, f"the policy of {kind} is not as {last.place} says")
-        if (last := own.get("")) is None and (held.certificates or held.former):
-            yield _unexplained(name, "its policy management certificates", lost=lost)
-        elif last is not None and not last.holds(held):
+        if (last := own.get("")) is None and (holding.certificates or holding.former):
+            yield _without_record(name, "its policy management certificates", lost=lost)
+        elif last is not None and not last.holds(holding):
             yield _finding(name, f"its policy management certificates are not as {last.place} says")
 
 
-def _unexplained(name: str, what: str, *, lost: bool) -> Finding:
+def _without_record(name: str, what: str, *, lost: bool) -> Finding:
     if lost:
         return _finding(name, f"who set {what} is in no record; it may have been dropped", "DJ623", Severity.WARNING)
     return _finding(name, f"no record says who set {what}")
@@ -189,7 +189,7 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _hashed(token: str) -> str:
+def _hash(token: str) -> str:
     """As records name a policy token: SHA-256 in base64url."""
     return base64.urlsafe_b64encode(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()).decode("ascii").rstrip("=")
 

@@ -31,7 +31,7 @@ class Testimony:
             self.end = link.number if self.end is None else min(self.end, link.number)
         if statement.kind is Kind.ANCHOR:
             self.anchors += [] if statement in self.anchors else [statement]  # A log has what the database has.
-            for each in _replaced(statement.removal):
+            for each in _predecessors(statement.removal):
                 self.hashes[each.number].add(each.hash)
         else:
             self.moments[link.number] = min(self.moments.get(link.number, statement.moment), statement.moment)
@@ -53,10 +53,10 @@ class Testimony:
     def contradictions(self) -> Iterator[tuple[str, int, str]]:
         """Code, number and words of every two statements that do not fit one another."""
         self.hashes[FIRST - 1].add(chain.begun(self.writer).hash)
-        anchored = {each.link.number for each in self.anchors}
+        anchors = {each.link.number for each in self.anchors}
         for number in sorted(number for number, hashes in self.hashes.items() if len(hashes) > 1):
             dropped = "was dropped, and a head states another than the anchor"
-            yield "DJ607", number, dropped if number in anchored else "is stated with two hashes"
+            yield "DJ607", number, dropped if number in anchors else "is stated with two hashes"
         for each in self.anchors:
             if each.removal is not None:
                 yield from self._young(each, each.removal)
@@ -64,12 +64,12 @@ class Testimony:
     def _young(self, anchor: Statement, removal: Removal) -> Iterator[tuple[str, int, str]]:
         """A head is no older than what it states, so what it states was dropped too early where the head was too young."""
         old = anchor.moment - removal.kept
-        stated = [moment for number, moment in self.moments.items() if removal.first <= number <= anchor.link.number]
-        if max((removal.newest, *stated)) > old:
+        moments = [moment for number, moment in self.moments.items() if removal.first <= number <= anchor.link.number]
+        if max((removal.newest, *moments)) > old:
             yield "DJ618", anchor.link.number, "was dropped before it was as old as records are kept"
 
 
-def collected(statements: Iterable[Statement]) -> dict[str, Testimony]:
+def by_writer(statements: Iterable[Statement]) -> dict[str, Testimony]:
     """What was said, by writer."""
     found: dict[str, Testimony] = {}
     for each in statements:
@@ -77,7 +77,7 @@ def collected(statements: Iterable[Statement]) -> dict[str, Testimony]:
     return found
 
 
-def _replaced(removal: Removal | None) -> tuple[Link, ...]:
+def _predecessors(removal: Removal | None) -> tuple[Link, ...]:
     if removal is None:
         return ()
     return removal.heads if removal.anchor is None else (*removal.heads, removal.anchor)

@@ -54,7 +54,7 @@ class Verification:
 
 def verify(records: Iterable[Record], statements: Iterable[Statement]) -> Verification:
     """What is found in these records, which come chain by chain in the order of their numbers, beside what was said of them."""
-    said = testimony.collected(statements)
+    said = testimony.by_writer(statements)
     look = _Look()
     chains = [
         look.walk(said.pop(writer, Testimony(writer=writer)), own)

@@ -32,7 +32,7 @@ CHOOSE_NODES = f'choose nodes by {LABEL_CAPABLE}: "true"'
 ASK_FOR_EPC = f"ask for {EPC} in bytes, which brings the device"
 
 
-class Place(StrEnum):
+class Field(StrEnum):
     """Where a name may stand."""
 
     RESOURCE = "under a container's limits"
@@ -42,42 +42,42 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class Term:
     """One name; one that belongs nowhere is not Donjon's, and says what to write instead."""
 
     name: str
-    places: frozenset[Place] = field(default_factory=frozenset)
+    places: frozenset[Field] = field(default_factory=frozenset)
     becomes: str
     instead: str = ""
     values: frozenset[str] = frozenset()  # that a label of nodes can have; none where any
 
 
-def _resource(name: str, becomes: str) -> Name:
-    return Name(name=name, places=frozenset({Place.RESOURCE}), becomes=becomes)
+def _resource(name: str, becomes: str) -> Term:
+    return Term(name=name, places=frozenset({Field.RESOURCE}), becomes=becomes)
 
 
-def _label(name: str, becomes: str, *values: str) -> Name:
-    return Name(name=name, places=frozenset({Place.NODE_LABEL}), becomes=becomes, values=frozenset(values))
+def _label(name: str, becomes: str, *values: str) -> Term:
+    return Term(name=name, places=frozenset({Field.NODE_LABEL}), becomes=becomes, values=frozenset(values))
 
 
-def _nobodys(name: str, becomes: str, instead: str = ASK_FOR_EPC) -> Name:
-    return Name(name=name, becomes=becomes, instead=instead)
+def _nobodys(name: str, becomes: str, instead: str = ASK_FOR_EPC) -> Term:
+    return Term(name=name, becomes=becomes, instead=instead)
 
 
 _NFD = "a label of Node Feature Discovery, which Donjon does not write"
 
 NAMES = (
-    Name(
+    Term(
         name=EPC,
-        places=frozenset({Place.RESOURCE, Place.ANNOTATION}),
+        places=frozenset({Field.RESOURCE, Field.ANNOTATION}),
         becomes="bytes of EPC, which bring the enclave device; as an annotation the pod's total, for Kata",
     ),
     _resource(ENCLAVE, "the enclave device; EPC brings it"),
     _resource(PROVISION, f"the provisioning device, by a right: {LABEL_PROVISION}={PROVISION_ALLOWED}"),
     *(_resource(name, f"turned into {EPC}, 10 into 10Mi") for name in FOREIGN_EPC),
-    Name(
+    Term(
         name=ANNOTATION_QUOTE_PROVIDER,
-        places=frozenset({Place.ANNOTATION}),
+        places=frozenset({Field.ANNOTATION}),
         becomes="aesmd: the quoting service's socket; a container's name: the provisioning device for it",
     ),
     _label(LABEL_CAPABLE, '"true" on a node with SGX', "true"),
@@ -85,14 +85,14 @@ NAMES = (
     _label(LABEL_EDMM, '"true" where enclaves can grow', "true"),
     _label(LABEL_DRIVER, "in-tree, dcap or isgx", "in-tree", "dcap", "isgx"),
     _label(LABEL_AESM, "ready where the quoting service answers", "ready"),
-    Name(
+    Term(
         name=LABEL_PROVISION,
-        places=frozenset({Place.NAMESPACE_LABEL}),
+        places=frozenset({Field.NAMESPACE_LABEL}),
         becomes=f"{PROVISION_ALLOWED}: pods of that namespace may have the provisioning device",
     ),
-    Name(
+    Term(
         name="donjon.dev/config",
-        places=frozenset({Place.ANNOTATION}),
+        places=frozenset({Field.ANNOTATION}),
         becomes="the chart's own: its pods start anew when what they read has changed",
     ),
     _label("donjon.dev/nowhere", "no node has it; the chart's own, to take its agents off all nodes"),
@@ -120,7 +120,7 @@ NAMES = (
 )
 """In the order in which people meet them."""
 
-TABLE: Mapping[str, Name] = MappingProxyType({each.name: each for each in NAMES})
+TABLE: Mapping[str, Term] = MappingProxyType({each.name: each for each in NAMES})
 
 _OF_NFD = re.compile(r"(?:[-a-z0-9]+\.)*(?:feature\.node|nfd\.node|nfd)\.(?:kubernetes\.io|k8s-sigs\.io)/.*sgx.*", re.IGNORECASE)
 _CLOSED = re.compile(rf"(?:{'|'.join(map(re.escape, CLOSED))})/[-A-Za-z0-9_.]+")

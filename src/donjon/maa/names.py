@@ -29,11 +29,11 @@ def canonical(of: Members, shape: Shape, code: str) -> Members:
     """
     unknown: list[str] = []
     twice: list[str] = []
-    content = _folded(of.content, shape, "", unknown, twice)
+    content = _fold(of.content, shape, "", unknown, twice)
     if unknown:
-        raise Malformed(code, f"{of.subject}: member {_listed(unknown)}, expected none but {', '.join(_paths(shape))}")
+        raise Malformed(code, f"{of.subject}: member {_list(unknown)}, expected none but {', '.join(_paths(shape))}")
     if twice:
-        raise Malformed(code, f"{of.subject}: member {_listed(twice)} stands twice, in whatever case, expected once")
+        raise Malformed(code, f"{of.subject}: member {_list(twice)} stands twice, in whatever case, expected once")
     return Members(of.subject, content)
 
 
@@ -42,7 +42,7 @@ def choice(text: str, among: type[E]) -> E | None:
     return {_key(str(each)): each for each in among}.get(_key(text))
 
 
-def _folded(content: Mapping[str, Json], shape: Shape, within: str, unknown: list[str], twice: list[str]) -> dict[str, Json]:
+def _fold(content: Mapping[str, Json], shape: Shape, within: str, unknown: list[str], twice: list[str]) -> dict[str, Json]:
     known = {_key(name): name for name in shape}
     found: dict[str, Json] = {}
     for spelt, value in content.items():
@@ -53,7 +53,7 @@ def _folded(content: Mapping[str, Json], shape: Shape, within: str, unknown: lis
         if name in found:
             twice.append(within + name)
         inner = dict.fromkeys(shape[name], ())
-        found[name] = _folded(value, inner, f"{within}{name}.", unknown, twice) if inner and isinstance(value, dict) else value
+        found[name] = _fold(value, inner, f"{within}{name}.", unknown, twice) if inner and isinstance(value, dict) else value
     return found
 
 
@@ -62,7 +62,7 @@ def _key(name: str) -> str:
     return name.lower() if name.isascii() else name
 
 
-def _listed(names: list[str]) -> str:
+def _list(names: list[str]) -> str:
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return ", ".join(map(shown, names[:MAX_NAMES])) + more
 

@@ -116,12 +116,12 @@ def _kernel_without_driver(facts: NodeFacts) -> Finding | None:
     )
 
 
-def _locked(facts: NodeFacts) -> Finding | None:
+def _lock(facts: NodeFacts) -> Finding | None:
     flags = facts.cpu_flags.value
     if flags is None or "sgx_lc" in flags or not _processor(facts).launch_control or not _knows_sgx(facts):
         return None
-    seen = f"the processor has launch control ({facts.cpu.source}), the kernel shows "
-    seen += f"sgx without sgx_lc ({facts.cpu_flags.source})" if "sgx" in flags else f"no flag sgx_lc ({facts.cpu_flags.source})"
+    signs = f"the processor has launch control ({facts.cpu.source}), the kernel shows "
+    signs += f"sgx without sgx_lc ({facts.cpu_flags.source})" if "sgx" in flags else f"no flag sgx_lc ({facts.cpu_flags.source})"
     guests = "; SGX serves KVM guests alone" if _has_virtual_epc(facts) or "sgx" in flags else ""
     mend = (
         "have the hypervisor leave launch control writable for the VM"
@@ -131,7 +131,7 @@ def _locked(facts: NodeFacts) -> Finding | None:
     return Finding.error(
         "DJ034",
         "firmware",
-        seen,
+        signs,
         f"the firmware has locked launch control, or SGX, so the kernel's driver keeps off{guests}",
         f"{mend}; dmesg | grep -i sgx tells which of the two it is",
     )
@@ -185,7 +185,7 @@ _CAUSES: tuple[Cause, ...] = (
     _module_without_device,
     _kernel_without_driver,
     _no_epc,
-    _locked,
+    _lock,
     _guests_alone,
     _no_device,
 )

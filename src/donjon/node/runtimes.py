@@ -77,7 +77,7 @@ def _containerd(of: RuntimeConfiguration) -> bool | None:
                 "whether it takes that section's place"
             )
         answer = answer if said is None else said
-    for source, table in _parsed(of.drop_ins):
+    for source, table in _parse(of.drop_ins):
         section = _cri(table, source)
         if section is not None and _said(section, source) not in {None, bool(answer)}:
             raise _Unclear(f"{source}: it sets {OPTION} and no file imports it, which versions of containerd do by themselves")
@@ -107,10 +107,10 @@ _CRI_PLUGINS: Mapping[int, tuple[str, ...]] = MappingProxyType(
 def _tables(of: RuntimeConfiguration) -> list[tuple[str, Table]]:
     if of.problem:
         raise _Unclear(of.problem)
-    return _parsed(of.files)
+    return _parse(of.files)
 
 
-def _parsed(files: Sequence[Reading[str]]) -> list[tuple[str, Table]]:
+def _parse(files: Sequence[Reading[str]]) -> list[tuple[str, Table]]:
     return [(file.source, _read(file)) for file in files]
 
 

@@ -31,8 +31,8 @@ _POLICY = re.compile(r"\s*(?://|version\b)", re.IGNORECASE)
 _TOKEN = re.compile(r"e[wy][A-Za-z0-9_-]+=*\.[A-Za-z0-9_=-]*\.[A-Za-z0-9_=-]*", re.ASCII)
 _AMONG = re.compile(r"(?<![A-Za-z0-9_.-])" + _TOKEN.pattern, re.ASCII)
 _FOLD = re.compile(r"\r?\n[ \t]+")  # as PowerShell breaks a long value
-_ENCODED = re.compile(r"(?:[A-Za-z0-9+/]+|[A-Za-z0-9_-]+)={0,2}", re.ASCII)
-_ENCRYPTED = re.compile(r"eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){4}", re.ASCII)  # RFC 7516
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]+|[A-Za-z0-9_-]+)={0,2}", re.ASCII)
+_JWE = re.compile(r"eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){4}", re.ASCII)  # RFC 7516
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def _text(content: bytes) -> str:
 
 def _inside(text: str, around: tuple[str, ...]) -> Form:
     """The text, where it is a policy's or of no known form; otherwise what is inside of it."""
-    _bounded(around)
+    _check_bound(around)
     bare = text.strip()
     if _POLICY.match(bare):
         return _of_json(f'"{bare}"', around) if _is_escaped(bare) else Form(text=text, wrappings=around)
@@ -76,12 +76,12 @@ def _inside(text: str, around: tuple[str, ...]) -> Form:
         return _of_json(bare, around)
     if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in _QUOTES:
         return _inside(bare[1:-1], (*around, "quotation marks"))
-    joined = "".join(bare.split())
-    if _TOKEN.fullmatch(joined):
-        return _of_token(joined, around)
-    if _ENCRYPTED.fullmatch(bare):
+    compact = "".join(bare.split())
+    if _TOKEN.fullmatch(compact):
+        return _of_token(compact, around)
+    if _JWE.fullmatch(bare):
         raise _no("a token that is encrypted", "the policy's text or its token", around)
-    return _of_base64(joined, around) or _among(text, around)
+    return _of_base64(compact, around) or _among(text, around)
 
 
 def _is_escaped(text: str) -> bool:
@@ -89,7 +89,7 @@ def _is_escaped(text: str) -> bool:
     return '\\"' in text and '"' not in text.replace('\\"', "") and _is_json(f'"{text}"')
 
 
-def _bounded(around: tuple[str, ...]) -> None:
+def _check_bound(around: tuple[str, ...]) -> None:
     if len(around) > MAX_WRAPPINGS:
         raise _no(f"wrapped more than {MAX_WRAPPINGS} times", "its text or its token", around)
 
@@ -126,7 +126,7 @@ def _of_json(text: str, around: tuple[str, ...]) -> Form:
 
 
 def _of_value(value: Json, around: tuple[str, ...]) -> Form:
-    _bounded(around)
+    _check_bound(around)
     match value:
         case str():
             return _inside(value, around)
@@ -140,12 +140,12 @@ def _of_value(value: Json, around: tuple[str, ...]) -> Form:
 
 def _of_members(value: dict[str, Json], around: tuple[str, ...]) -> Form:
     """What stands under the known names; under several, it must be the same policy."""
-    named = {name: value[name] for name in value if name.lower() in _MEMBERS and isinstance(value[name], str | dict)}
-    found = [_of_member(name, each, (*around, name)) for name, each in named.items()]
+    members = {name: value[name] for name in value if name.lower() in _MEMBERS and isinstance(value[name], str | dict)}
+    found = [_of_member(name, each, (*around, name)) for name, each in members.items()]
     if not found:
         raise _no(_without(value), f"the policy's text, its token, or JSON with {_EXPECTED}", around)
     if len({each.text for each in found}) > 1:
-        raise _no(f"{', '.join(named)} hold different policies", "one policy", around)
+        raise _no(f"{', '.join(members)} hold different policies", "one policy", around)
     return found[0]
 
 
@@ -176,10 +176,10 @@ def _of_token(text: str, around: tuple[str, ...]) -> Form:
         raise _no("a token with a part that is no base64url", "header.payload.signature", around)
     head = _json(_text(header), around)
     algorithm = head.get("alg") if isinstance(head, dict) else None
-    told = f"a token with algorithm {shown(str(algorithm))}"
+    words = f"a token with algorithm {shown(str(algorithm))}"
     if not payload:
-        raise _no(f"{told} and without a body: it resets a policy, or says that none is set", "a policy", around)
-    return _inside(_text(payload), (*around, told))
+        raise _no(f"{words} and without a body: it resets a policy, or says that none is set", "a policy", around)
+    return _inside(_text(payload), (*around, words))
 
 
 def _of_base64(text: str, around: tuple[str, ...]) -> Form | None:
@@ -202,7 +202,7 @@ def _among(text: str, around: tuple[str, ...]) -> Form:
 
 def _octets(text: str) -> bytes | None:
     """The bytes of base64 in either alphabet, padded or not; `None` for what is none."""
-    if not _ENCODED.fullmatch(text):
+    if not _BASE64.fullmatch(text):
         return b"" if not text else None
     bare = text.rstrip("=").translate(str.maketrans("-_", "+/"))
     try:

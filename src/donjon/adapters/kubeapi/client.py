@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 
 import httpx2
 
-from donjon.adapters.kubeapi.objects import Keeping, read
-from donjon.adapters.kubeapi.stream import Bounded, Items, Lines, Part
+from donjon.adapters.kubeapi.objects import Conversion, read
+from donjon.adapters.kubeapi.stream import Buffer, Items, Lines, ObjectText
 from donjon.errors import Misconfigured, Unavailable
 from donjon.kube.json import JsonObject, at
 
@@ -30,7 +30,7 @@ SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried agai
 PAGE = 25  # objects of one page of a list
 MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
 GONE = 410
-_FORGOTTEN = Part(b'{"type":"ERROR","object":{"code":410}}', large=False)
+_FORGOTTEN = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
 class Refused(Unavailable):
@@ -119,7 +119,7 @@ class KubeApi:
 
     async def all(self, path: str, keep: Callable[[JsonObject], T]) -> tuple[T, ...]:
         """What `keep` makes of all objects of a kind; raises `Unavailable` where one is too large to be read."""
-        return (await self._list(path, "", Keeping(path, keep, None)))[0]
+        return (await self._list(path, "", Conversion(path, keep, None)))[0]
 
     async def follow(
         self,
@@ -134,26 +134,26 @@ class KubeApi:
         which `beyond` makes something; without it such an object is `Unavailable`. Ends where the server has forgotten where we
         were.
         """
-        loop, keeping = asyncio.get_running_loop(), Keeping(path, keep, beyond)
-        items, version = await self._list(path, selector, keeping)
+        loop, conversion = asyncio.get_running_loop(), Conversion(path, keep, beyond)
+        items, version = await self._list(path, selector, conversion)
         yield Listed(items)
         del items
         while True:
             began = loop.time()
             async with aclosing(self._watch(path, selector, version)) as parts:
                 async for part in parts:
-                    kind, item = keeping.event(part)
+                    kind, item = conversion.event(part)
                     if kind == "ERROR":
                         if at(item, "code") == GONE and loop.time() - began > SHORT:
                             return
                         raise Unavailable("DJ041", f"watch {path}: {at(item, 'message') or 'ended at once'}")
                     version = str(at(item, "metadata", "resourceVersion") or version)
                     if kind != "BOOKMARK":
-                        yield Changed(keeping.kept(item, large=part.large), gone=kind == "DELETED")
+                        yield Changed(conversion.convert(item, large=part.large), gone=kind == "DELETED")
             if loop.time() - began < SHORT:
                 raise Unavailable("DJ041", f"watch {path}: ended at once")
 
-    async def _list(self, path: str, selector: str, keeping: Keeping[T]) -> tuple[tuple[T, ...], str]:
+    async def _list(self, path: str, selector: str, conversion: Conversion[T]) -> tuple[tuple[T, ...], str]:
         """What is kept of all objects, read in pages, and the version from which to watch."""
         kept: list[T] = []
         token = ""
@@ -164,14 +164,14 @@ class KubeApi:
             items = Items()
             async with self._answer("GET", path, query=query) as response:
                 async for data in response.aiter_raw():
-                    kept += [keeping.kept(keeping.object(part), large=part.large) for part in items.feed(data)]
+                    kept += [conversion.convert(conversion.object(part), large=part.large) for part in items.feed(data)]
                     await asyncio.sleep(0)  # Everybody else of the process has a turn.
             page = read(items.rest(), f"GET {path}")
             token = str(at(page, "metadata", "continue") or "")
             if not token:
                 return tuple(kept), str(at(page, "metadata", "resourceVersion") or "")
 
-    async def _watch(self, path: str, selector: str, version: str) -> AsyncGenerator[Part, None]:
+    async def _watch(self, path: str, selector: str, version: str) -> AsyncGenerator[ObjectText, None]:
         """The events of a watch, each as it came."""
         query = {
             "watch": "true",
@@ -252,16 +252,16 @@ def read_once(access: Access, path: str) -> JsonObject:
     return asyncio.run(once())
 
 
-async def _whole(response: httpx2.Response) -> Part:
+async def _whole(response: httpx2.Response) -> ObjectText:
     """An answer that is of some size alone."""
-    kept = Bounded(MAX_ANSWER)
+    kept = Buffer(MAX_ANSWER)
     async for data in response.aiter_raw():
         kept.add(data)
         await asyncio.sleep(0)
     return kept.part()
 
 
-def _reason(response: httpx2.Response, content: Part) -> str:
+def _reason(response: httpx2.Response, content: ObjectText) -> str:
     """The server's own words where it has some."""
     try:
         message = at(read(content, ""), "message")

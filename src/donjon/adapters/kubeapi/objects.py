@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from donjon.adapters.kubeapi.stream import LARGEST, Part
+from donjon.adapters.kubeapi.stream import LARGEST, ObjectText
 from donjon.errors import Unavailable
 from donjon.kube.json import Json, JsonObject, at
 
 T = TypeVar("T")
 
 
-def read(part: Part, what: str) -> JsonObject:
+def read(part: ObjectText, what: str) -> JsonObject:
     """The object that an answer or a part of it is; raises `Unavailable` DJ041 for everything else."""
     if part.large:
         raise Unavailable("DJ041", f"{what}: the answer is too large to be read")
@@ -26,18 +26,18 @@ def read(part: Part, what: str) -> JsonObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping(Generic[T]):
+class Conversion(Generic[T]):
     """What is made of the objects of one kind, the large ones too."""
 
     path: str
     keep: Callable[[JsonObject], T]
     beyond: Callable[[JsonObject], T] | None
 
-    def object(self, part: Part) -> JsonObject:
+    def object(self, part: ObjectText) -> JsonObject:
         """An object of a list; of a large one its names."""
         return {"metadata": {**part.names}} if part.large else read(part, f"GET {self.path}")
 
-    def event(self, part: Part) -> tuple[str, JsonObject]:
+    def event(self, part: ObjectText) -> tuple[str, JsonObject]:
         """An event of a watch: its kind and its object."""
         if part.large:
             return part.event, {"metadata": {**part.names}}
@@ -45,7 +45,7 @@ class Keeping(Generic[T]):
         item = event.get("object")
         return str(event.get("type")), item if isinstance(item, dict) else {}
 
-    def kept(self, item: JsonObject, *, large: bool) -> T:
+    def convert(self, item: JsonObject, *, large: bool) -> T:
         """What is kept of it."""
         if not large:
             return self.keep(item)

@@ -19,13 +19,13 @@ _MEMBER = re.compile(rb'\s*"(\w+)":\s*"([^"\\]*)",?')
 _NEXT = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+(?:(["{}\[\]])|\Z)', re.DOTALL)
 """Up to the next bracket outside strings, the quote of a string that does not end here, or the end: it always matches."""
 _STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_QUOTE, _OPENING, _LIST, _OBJECT = b'"'[0], b"{[", b"["[0], b"{"[0]
+_QUOTE, _OPENERS, _LIST, _OBJECT = b'"'[0], b"{[", b"["[0], b"{"[0]
 _OF_AN_ITEM = 3  # brackets open within an item: the list's own, that of its items, the item's
 _INSTEAD = b"0"  # stands for an item where the list is read without them
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ObjectText:
     """One object's text, or the beginning of one that is too large."""
 
     text: bytes
@@ -41,50 +41,50 @@ class Part:
     def names(self) -> dict[str, str]:
         """Name, namespace, uid and version, as far as they stand at the beginning of its metadata."""
         start = _METADATA.search(self.text)
-        known, place = {}, start.end() if start else len(self.text)
+        members, place = {}, start.end() if start else len(self.text)
         while match := _MEMBER.match(self.text, place):
-            known[match[1].decode()] = match[2].decode(errors="replace")
+            members[match[1].decode()] = match[2].decode(errors="replace")
             place = match.end()
-        return known
+        return members
 
 
-class Bounded:
+class Buffer:
     """Bytes that are kept up to a bound; beyond it only their beginning."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept = bytearray()
+        self._bytes = bytearray()
         self._large = False
 
     def add(self, data: bytes) -> None:
         """Some more of them."""
         if not self._large:
-            self._kept += data[: self._most + 1 - len(self._kept)]
-            self._large = len(self._kept) > self._most
+            self._bytes += data[: self._most + 1 - len(self._bytes)]
+            self._large = len(self._bytes) > self._most
         if self._large:
-            del self._kept[HEAD:]
+            del self._bytes[HEAD:]
 
-    def part(self) -> Part:
+    def part(self) -> ObjectText:
         """What was kept."""
-        return Part(bytes(self._kept), large=self._large)
+        return ObjectText(bytes(self._bytes), large=self._large)
 
 
 class Lines:
     """The lines of a watch, one an event."""
 
     def __init__(self) -> None:
-        self._line = Bounded(LARGEST)
+        self._line = Buffer(LARGEST)
 
-    def feed(self, data: bytes) -> Iterator[Part]:
+    def feed(self, data: bytes) -> Iterator[ObjectText]:
         """The lines that end in this piece of the answer."""
         *ends, begin = data.split(b"\n")
         for end in ends:
             self._line.add(end)
             yield self._line.part()
-            self._line = Bounded(LARGEST)
+            self._line = Buffer(LARGEST)
         self._line.add(begin)
 
-    def rest(self) -> Part:
+    def rest(self) -> ObjectText:
         """What came after the last line: nothing, unless the answer was cut."""
         return self._line.part()
 
@@ -93,22 +93,22 @@ class Items:
     """The objects of a list, taken out of it."""
 
     def __init__(self) -> None:
-        self._item: Bounded | None = None
-        self._around = Bounded(AROUND)
+        self._item: Buffer | None = None
+        self._around = Buffer(AROUND)
         self._depth = 0  # brackets open
-        self._listing = False  # within a list that is a member of the answer
-        self._quoted = self._escaped = False  # whether the last piece ended within a string, and behind its backslash
+        self._in_list = False  # within a list that is a member of the answer
+        self._in_string = self._behind_backslash = False  # whether the last piece ended within a string, and behind its backslash
 
-    def feed(self, data: bytes) -> Iterator[Part]:
+    def feed(self, data: bytes) -> Iterator[ObjectText]:
         """The objects that end in this piece of the answer."""
         start = 0
         for place in self._brackets(data):
-            if data[place] in _OPENING:
+            if data[place] in _OPENERS:
                 self._depth += 1
-                if self._depth == _OF_AN_ITEM and self._listing and data[place] == _OBJECT:
+                if self._depth == _OF_AN_ITEM and self._in_list and data[place] == _OBJECT:
                     self._around.add(data[start:place] + _INSTEAD)
-                    self._item, start = Bounded(LARGEST), place
-                self._listing = data[place] == _LIST if self._depth == _OF_AN_ITEM - 1 else self._listing
+                    self._item, start = Buffer(LARGEST), place
+                self._in_list = data[place] == _LIST if self._depth == _OF_AN_ITEM - 1 else self._in_list
             else:
                 self._depth -= 1
                 if self._item is not None and self._depth < _OF_AN_ITEM:
@@ -117,7 +117,7 @@ class Items:
                     self._item, start = None, place + 1
         (self._around if self._item is None else self._item).add(data[start:])
 
-    def rest(self) -> Part:
+    def rest(self) -> ObjectText:
         """The list without its objects; an object that was cut is still in it, so that it is no JSON."""
         if self._item is not None:
             self._around.add(b"{")
@@ -125,31 +125,31 @@ class Items:
 
     def _brackets(self, data: bytes) -> Iterator[int]:
         """Where brackets stand that are in no string."""
-        for match in _NEXT.finditer(data, self._unquoted(data)):
+        for match in _NEXT.finditer(data, self._after_string(data)):
             place = match.end() - 1
             if match.lastindex is None:
                 return
             if data[place] == _QUOTE:
-                self._quoted = True
+                self._in_string = True
                 self._note_escape(data, place + 1)
                 return
             yield place
 
-    def _unquoted(self, data: bytes) -> int:
+    def _after_string(self, data: bytes) -> int:
         """Where the string ends in which the last piece ended: at 0 where there was none."""
-        if not self._quoted:
+        if not self._in_string:
             return 0
-        start = 1 if self._escaped and data else 0
+        start = 1 if self._behind_backslash and data else 0
         end = _STRING_END.match(data, start)
         if end is None:
             self._note_escape(data, start)
             return len(data)
-        self._quoted = self._escaped = False
+        self._in_string = self._behind_backslash = False
         return end.end()
 
     def _note_escape(self, data: bytes, start: int) -> None:
         """Whether a string that goes on in the next piece goes on behind a backslash."""
         if data[start:]:
-            self._escaped = (len(data) - start - len(data[start:].rstrip(b"\\"))) % 2 == 1
+            self._behind_backslash = (len(data) - start - len(data[start:].rstrip(b"\\"))) % 2 == 1
         elif data:
-            self._escaped = False
+            self._behind_backslash = False

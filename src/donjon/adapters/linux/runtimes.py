@@ -34,8 +34,8 @@ def read_runtimes(root: Path) -> tuple[RuntimeConfiguration, ...]:
 def _containerd(root: Path, path: Path) -> RuntimeConfiguration | None:
     if not stands(path):
         template = next((path.parent / name for name in _TEMPLATES if stands(path.parent / name)), None)
-        return None if template is None else _unfilled(template)
-    files, problem = _imported(root, path)
+        return None if template is None else _template_alone(template)
+    files, problem = _with_imports(root, path)
     drop_ins = _matches(root, root, _OWN_DROP_INS) if path == root / CONTAINERD[0] else []
     return RuntimeConfiguration(
         runtime=ContainerRuntime.CONTAINERD,
@@ -45,25 +45,25 @@ def _containerd(root: Path, path: Path) -> RuntimeConfiguration | None:
     )
 
 
-def _unfilled(template: Path) -> RuntimeConfiguration:
+def _template_alone(template: Path) -> RuntimeConfiguration:
     problem = f"{template}: a template, of which nothing was made yet"
     file = Reading[str].unknown(problem, source=str(template))
     return RuntimeConfiguration(runtime=ContainerRuntime.CONTAINERD, files=(file,))
 
 
-def _imported(root: Path, path: Path) -> tuple[dict[Path, Reading[str]], str]:
+def _with_imports(root: Path, path: Path) -> tuple[dict[Path, Reading[str]], str]:
     """The file and all that it imports, each once, in containerd's order: level by level. And what could not be followed."""
     files: dict[Path, Reading[str]] = {}
-    pending = [path]
-    while pending:
-        path = pending.pop(0)
+    queue = [path]
+    while queue:
+        path = queue.pop(0)
         if path in files:
             continue
         if len(files) == MAX_FILES:
             return files, f"{path}: more than {MAX_FILES} files are imported"
         files[path] = read_text(path)
         for pattern in imports(files[path].value or ""):
-            pending += _matches(root, path.parent, pattern)
+            queue += _matches(root, path.parent, pattern)
     return files, ""
 
 

@@ -21,7 +21,7 @@ from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit import age, statements
 from donjon.audit.chain import FIRST, Link, Record
 from donjon.audit.event import Event
-from donjon.audit.holdings import Change, Ledger
+from donjon.audit.holdings import HoldingChange, Ledger
 from donjon.audit.statements import MAX_HEADS, Kind, Removal, Signer, Statement
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
@@ -158,7 +158,7 @@ def _until(connection: Connection, link: Link) -> list[Record]:
     return [record(row) for row in connection.execute(select(RECORDS).where(own).order_by(RECORDS.c.number)).mappings()]
 
 
-def _standing(connection: Connection, old: list[Record]) -> list[Change]:
+def _standing(connection: Connection, old: list[Record]) -> list[HoldingChange]:
     """The last changes in these records that made what is kept now."""
     ledger = Ledger()
     for each in old:

@@ -20,7 +20,7 @@ from donjon.kube.names import EPC
 from donjon.kube.patch import escaped
 from donjon.kube.vocabulary import without_quota
 
-_OPERATED = "SgxDevicePlugin"  # of Intel's operator; it names no resource
+_OPERATOR = "SgxDevicePlugin"  # of Intel's operator; it names no resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ _ROLES = (
         do="leave extendedResourceName out, or take another name",
     ),
     _Role(
-        kinds=(_OPERATED,),
+        kinds=(_OPERATOR,),
         found="has Intel's operator offer SGX on nodes",
         why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
         do="run one of the two on a node, or start the agent with --advertise epc,labels",
@@ -88,7 +88,7 @@ _BY_KIND: Mapping[str, _Role] = MappingProxyType({kind: role for role in _ROLES 
 
 def is_bound(thing: Thing) -> bool:
     """Whether the object is of a kind that bounds or offers, so that a name of SGX in it asks for none."""
-    return _role(thing) is not None or any(True for _ in _stated(thing))
+    return _role(thing) is not None or any(True for _ in _statements(thing))
 
 
 def _role(thing: Thing) -> _Role | None:
@@ -99,14 +99,14 @@ def bounds(thing: Thing) -> Iterator[Reason]:
     """What an object that bounds or offers EPC does."""
     if thing.known:
         return
-    told = [
+    reasons = [
         reason
-        for place, value in _stated(thing)
+        for place, value in _statements(thing)
         for reason in (limit_range(thing, place, value) if is_range(value) else quota(thing, place, value))
     ]
-    yield from told
+    yield from reasons
     role, place = _role(thing), _first(thing)
-    if role is not None and place and not told:
+    if role is not None and place and not reasons:
         yield Reason(finding=_finding(thing, role), place=place)
 
 
@@ -117,7 +117,7 @@ def _finding(thing: Thing, role: _Role) -> Finding:
     )
 
 
-def _stated(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
+def _statements(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
     """The bounds of quotas, and the items of ranges, with their places."""
     for place, value in _objects(thing):
         if place.endswith("/hard") or is_range(value):
@@ -125,19 +125,19 @@ def _stated(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
 
 
 def _objects(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
-    waiting: list[tuple[str, Json]] = [(thing.path, thing.content)]
-    while waiting:
-        place, value = waiting.pop()
+    stack: list[tuple[str, Json]] = [(thing.path, thing.content)]
+    while stack:
+        place, value = stack.pop()
         if isinstance(value, dict):
             yield place, value
-            waiting += [(f"{place}/{escaped(key)}", each) for key, each in reversed(value.items()) if key != "status"]
+            stack += [(f"{place}/{escaped(key)}", each) for key, each in reversed(value.items()) if key != "status"]
         elif isinstance(value, list):
-            waiting += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
+            stack += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
 
 
 def _first(thing: Thing) -> str:
     """Where a name of SGX stands first, as a key or as a word; empty where none does."""
-    if thing.kind == _OPERATED:
+    if thing.kind == _OPERATOR:
         return f"{thing.path}/kind"
     for place, value in _objects(thing):
         for key, inner in value.items():

@@ -13,18 +13,18 @@ from donjon.kube.json import Json, JsonObject, at, objects
 RULES_ABOUT_PODS = ("kyverno.io", "gatekeeper.sh", "openpolicyagent.org", "kubewarden.io")
 """The domains of those whose objects are rules, whatever form these have."""
 
-_ANCHORED = re.compile(r"[=X+^<!]?\((?P<key>[-\w./~*? ]+)\)")
+_ANCHOR = re.compile(r"[=X+^<!]?\((?P<key>[-\w./~*? ]+)\)")
 """A key with Kyverno's anchors, or its negation; what stands in parentheses is the key."""
 
 _DIRECTIVE = re.compile(r"\$(patch|retainKeys|(setElementOrder|deleteFromPrimitiveList)/.*)", re.DOTALL)
 """A key of a strategic merge patch (k8s.io/apimachinery pkg/util/strategicpatch)."""
 
-_PATCHING = re.compile(r"patch|pattern|overlay|overrid", re.IGNORECASE)
-_UNSETTLED = re.compile(r"[*?!|<>]|\{\{|\$\{|\$\(")
+_PATCH = re.compile(r"patch|pattern|overlay|overrid", re.IGNORECASE)
+_HOLE = re.compile(r"[*?!|<>]|\{\{|\$\{|\$\(")
 """What no image, name or amount has: a wildcard or an operator of a pattern, or a hole that a template or a parameter fills."""
 
 _SELECTOR = ("spec", "selector")
-_DEMANDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_NECESSARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Deployment": _SELECTOR,
         "StatefulSet": _SELECTOR,
@@ -45,14 +45,14 @@ def is_rule(version: str) -> bool:
 
 def without_anchor(key: str) -> str:
     """The key that is meant by one with an anchor."""
-    match = _ANCHORED.fullmatch(key)
+    match = _ANCHOR.fullmatch(key)
     return match["key"] if match else key
 
 
 def is_pattern(place: str, template: JsonObject) -> bool:
     """Whether what stands at that place of a foreign object, in the form of a pod template, is a pattern or a patch of one."""
-    keyed = is_patch(template) or _has_key(template, _ANCHORED)
-    return keyed or _PATCHING.search(place) is not None or any(map(_UNSETTLED.search, _settled(template)))
+    by_key = is_patch(template) or _has_key(template, _ANCHOR)
+    return by_key or _PATCH.search(place) is not None or any(map(_HOLE.search, _words(template)))
 
 
 def is_patch(value: Json) -> bool:
@@ -61,19 +61,19 @@ def is_patch(value: Json) -> bool:
 
 
 def _has_key(value: Json, form: re.Pattern[str]) -> bool:
-    waiting = [value]
-    while waiting:
-        here = waiting.pop()
+    stack = [value]
+    while stack:
+        here = stack.pop()
         if isinstance(here, dict):
             if any(map(form.fullmatch, here)):
                 return True
-            waiting += here.values()
+            stack += here.values()
         elif isinstance(here, list):
-            waiting += here
+            stack += here
     return False
 
 
-def _settled(template: JsonObject) -> Iterator[str]:
+def _words(template: JsonObject) -> Iterator[str]:
     """The words of its containers that stand fast in a template that pods are made from."""
     for container in objects(at(template, "spec", "containers")):
         limits, requests = at(container, "resources", "limits"), at(container, "resources", "requests")
@@ -86,14 +86,14 @@ def is_part(kind: str, content: JsonObject, way: tuple[str, ...]) -> bool:
 
     A mistake lacks less: what has an image, or an empty or malformed spec, is told what is wrong with it.
     """
-    demanded = _DEMANDED.get(kind)
-    if demanded is None or at(content, *demanded) is not None or content.get("spec") == {}:
+    necessary = _NECESSARY.get(kind)
+    if necessary is None or at(content, *necessary) is not None or content.get("spec") == {}:
         return False
     containers = at(content, *way, "spec", "containers")
     if containers is None:
         return _is_open(content, (*way, "spec"))
-    listed = containers if isinstance(containers, list) else []
-    return bool(listed) and all(isinstance(each, dict) and "image" not in each for each in listed)
+    entries = containers if isinstance(containers, list) else []
+    return bool(entries) and all(isinstance(each, dict) and "image" not in each for each in entries)
 
 
 def _is_open(content: JsonObject, way: tuple[str, ...]) -> bool:

@@ -15,12 +15,12 @@ from donjon.findings import Finding
 from donjon.kube.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
 from donjon.kube.patch import escaped
-from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Place, is_nfd, is_ours, without_quota
+from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Field, is_nfd, is_ours, without_quota
 
 _OTHERS = frozenset({"apiVersion", "args", "command", "data", "finalizers", "image", "stringData", "value"})
 """Fields whose words are no names: of groups, of images, of what programs are given."""
 
-_BELONGING = {name: each.places for name, each in TABLE.items() if each.places}
+_FIELDS = {name: each.places for name, each in TABLE.items() if each.places}
 _SELECTORS = frozenset({"nodeSelector"})
 _CHOOSING_WITHOUT = frozenset({"NotIn", "DoesNotExist"})
 
@@ -38,7 +38,7 @@ class _Word:
 def mentions(thing: Thing, made: tuple[Made, ...], told: Iterable[str]) -> Iterator[Reason]:
     """What is to be said of names; `told` are the places of objects whose keys others speak of."""
     for word in _words(thing, frozenset(told)):
-        finding = _unknown(thing, word) or _chosen(thing, word) or _unread(thing, word, made)
+        finding = _unknown(thing, word) or _choice(thing, word) or _unread(thing, word, made)
         if finding is not None:
             yield Reason(finding=finding, place=word.place)
     yield from _elsewhere(thing, made)
@@ -52,23 +52,23 @@ def _unread(thing: Thing, word: _Word, made: tuple[Made, ...]) -> Finding | None
     """What is to be said of the annotation in an object of Kubernetes' own kind where `_elsewhere` does not look."""
     if not (thing.known and word.is_key and word.word == ANNOTATION_QUOTE_PROVIDER):
         return None
-    seen = tuple(f"{place}/metadata/" for place in (thing.path, *(each.template for each in made)))
-    patched = not made and "/template/metadata/" in word.place
-    return None if word.place.startswith(seen) or patched else wrong_place(_subject(thing, word.place), word.word)
+    readable = tuple(f"{place}/metadata/" for place in (thing.path, *(each.template for each in made)))
+    is_patch = not made and "/template/metadata/" in word.place
+    return None if word.place.startswith(readable) or is_patch else wrong_place(_subject(thing, word.place), word.word)
 
 
 def _words(thing: Thing, told: frozenset[str]) -> Iterator[_Word]:
     """Every key and every word of an object, in its order."""
-    waiting: list[tuple[str, str, Json]] = [(thing.path, "", thing.content)]
-    while waiting:
-        place, parent, value = waiting.pop()
+    stack: list[tuple[str, str, Json]] = [(thing.path, "", thing.content)]
+    while stack:
+        place, parent, value = stack.pop()
         if isinstance(value, dict):
             inner = [(key, f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _OTHERS]
             if place not in told:
                 yield from (_Word(word=_name(key), place=here, parent=parent, is_key=True) for key, here, _ in inner)
-            waiting += [(here, key, each) for key, here, each in reversed(inner)]
+            stack += [(here, key, each) for key, here, each in reversed(inner)]
         elif isinstance(value, list):
-            waiting += [(f"{place}/{index}", parent, each) for index, each in reversed([*enumerate(value)])]
+            stack += [(f"{place}/{index}", parent, each) for index, each in reversed([*enumerate(value)])]
         elif isinstance(value, str) and not _without(thing, place):
             yield _Word(word=value, place=place, parent=parent, is_key=False)
 
@@ -89,7 +89,7 @@ def _sibling(thing: Thing, place: str, key: str) -> Json:
     return at(here, key)
 
 
-def _chosen(thing: Thing, word: _Word) -> Finding | None:
+def _choice(thing: Thing, word: _Word) -> Finding | None:
     """What is to be said where nodes are chosen by a name that no node has for a label."""
     if not (word.is_key and word.parent in _SELECTORS) and "/nodeAffinity/" not in word.place:
         return None
@@ -101,10 +101,10 @@ def _chosen(thing: Thing, word: _Word) -> Finding | None:
             "that is a label of Node Feature Discovery: where that does not run, no node has it",
             CHOOSE_NODES,
         )
-    return _valued(thing, word) if Place.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
+    return _value(thing, word) if Field.NODE_LABEL in _places(word.word) else wrong_place(_subject(thing, word.place), word.word)
 
 
-def _valued(thing: Thing, word: _Word) -> Finding | None:
+def _value(thing: Thing, word: _Word) -> Finding | None:
     """What is to be said of a selector with a value that no node has for that label; a hole or a wildcard is no value."""
     known, value = TABLE.get(word.word), _sibling(thing, word.place, word.word) if word.is_key else None
     if known is None or not known.values or not isinstance(value, str) or not value.replace("-", "").isalnum():
@@ -122,14 +122,14 @@ def _valued(thing: Thing, word: _Word) -> Finding | None:
     )
 
 
-def _places(word: str) -> frozenset[Place]:
+def _places(word: str) -> frozenset[Field]:
     known = TABLE.get(word)
-    return known.places if known is not None and known.places else frozenset(Place)
+    return known.places if known is not None and known.places else frozenset(Field)
 
 
 def wrong_place(subject: str, name: str) -> Finding:
     """The finding about a name of the table that means nothing where it stands."""
-    places = " or ".join(str(place) for place in Place if place in _places(name))
+    places = " or ".join(str(place) for place in Field if place in _places(name))
     return Finding.warning(
         ELSEWHERE,
         subject,
@@ -146,8 +146,8 @@ def _elsewhere(thing: Thing, made: tuple[Made, ...]) -> Iterator[Reason]:
     of_pods = {each.template: each.pod for each in made}
     for template, whole in {thing.path: thing.content, **of_pods}.items():
         for field in ("annotations", "labels"):
-            stated = at(whole, "metadata", field)
-            known = stated.keys() & TABLE.keys() if isinstance(stated, dict) else set()
+            names = at(whole, "metadata", field)
+            known = names.keys() & TABLE.keys() if isinstance(names, dict) else set()
             for name in sorted(known & _unfit(thing, made, field, is_pod=template in of_pods)):
                 place = f"{template}/metadata/{field}/{escaped(name)}"
                 yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
@@ -156,14 +156,14 @@ def _elsewhere(thing: Thing, made: tuple[Made, ...]) -> Iterator[Reason]:
 def _unfit(thing: Thing, made: tuple[Made, ...], field: str, *, is_pod: bool) -> frozenset[str]:
     """The names that are out of place in that field of an object, or of a pod."""
     if field == "annotations":
-        return frozenset(name for name, places in _BELONGING.items() if not _annotates(places, name, made, is_pod=is_pod))
-    own = Place.NAMESPACE_LABEL if thing.kind == "Namespace" else Place.NODE_LABEL
-    return frozenset(name for name, places in _BELONGING.items() if not places & {own, Place.NODE_LABEL})
+        return frozenset(name for name, places in _FIELDS.items() if not _annotates(places, name, made, is_pod=is_pod))
+    own = Field.NAMESPACE_LABEL if thing.kind == "Namespace" else Field.NODE_LABEL
+    return frozenset(name for name, places in _FIELDS.items() if not places & {own, Field.NODE_LABEL})
 
 
-def _annotates(places: frozenset[Place], name: str, made: tuple[Made, ...], *, is_pod: bool) -> bool:
+def _annotates(places: frozenset[Field], name: str, made: tuple[Made, ...], *, is_pod: bool) -> bool:
     """Whether the annotation means something: on a pod, or beside pods that have it as well, as kustomize writes it."""
-    if Place.ANNOTATION not in places:
+    if Field.ANNOTATION not in places:
         return False
     if name != ANNOTATION_QUOTE_PROVIDER or is_pod:
         return True

@@ -16,7 +16,7 @@ from donjon.kube.patch import escaped
 from donjon.kube.quantities import MAX, canonical
 from donjon.kube.vocabulary import without_quota
 
-_COUNTED = "requests."
+_REQUESTS = "requests."
 
 
 def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
@@ -29,28 +29,28 @@ def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
 
 
 def _finding(subject: str, key: str, name: str, most: Json) -> Finding:
-    stated, counted = f"{key}: {most!s:.60}", _in_bytes(name, most)
+    bound, quantity = f"{key}: {most!s:.60}", _in_bytes(name, most)
     if name in FOREIGN_EPC:
         why = f"admission turns that name into {EPC} before a quota counts"
-        return Finding.warning(UNCOUNTED, subject, f"{stated} counts nothing", why, f"write {_COUNTED}{EPC}: {counted}")
-    if key != f"{_COUNTED}{name}":
-        why = f"Kubernetes counts such a resource under {_COUNTED}{name} alone"
-        return Finding.warning(UNCOUNTED, subject, f"{stated} counts nothing", why, f"write {_COUNTED}{name}: {counted}")
+        return Finding.warning(UNCOUNTED, subject, f"{bound} counts nothing", why, f"write {_REQUESTS}{EPC}: {quantity}")
+    if key != f"{_REQUESTS}{name}":
+        why = f"Kubernetes counts such a resource under {_REQUESTS}{name} alone"
+        return Finding.warning(UNCOUNTED, subject, f"{bound} counts nothing", why, f"write {_REQUESTS}{name}: {quantity}")
     bytes_ = amount(most)
     if name == EPC and bytes_ is not None and 0 < bytes_ < EPC_PAGE:
         why = "these are bytes, less than one page of EPC (4096)"
-        return Finding.warning(UNCOUNTED, subject, stated, why, "did you mean Mi?")
+        return Finding.warning(UNCOUNTED, subject, bound, why, "did you mean Mi?")
     return Finding.info(
         BOUNDING,
         subject,
-        stated,
+        bound,
         f"pods of the namespace may ask for as much of {name} together, and for no more",
     )
 
 
 def _in_bytes(name: str, most: Json) -> str:
     """The amount in the unit of Donjon's own name."""
-    stated = amount(most)
+    number = amount(most)
     unit = EPC_UNITS.get(name, 1)
-    fits = stated is not None and stated.denominator == 1 and 0 <= stated * unit <= MAX
-    return canonical(int(stated * unit)) if stated is not None and fits and name in FOREIGN_EPC else f"{most!s:.60}"
+    fits = number is not None and number.denominator == 1 and 0 <= number * unit <= MAX
+    return canonical(int(number * unit)) if number is not None and fits and name in FOREIGN_EPC else f"{most!s:.60}"

@@ -17,7 +17,7 @@ from donjon.kube.patch import escaped
 
 _FIELDS = ("default", "max", "defaultRequest", "min", "maxLimitRequestRatio")
 _OF_CONTAINERS = "Container"
-_BOUND = f"leave default, max and min out, and bound {EPC} by a ResourceQuota"
+_ADVICE = f"leave default, max and min out, and bound {EPC} by a ResourceQuota"
 
 
 def is_range(value: dict[str, Json]) -> bool:
@@ -28,10 +28,10 @@ def is_range(value: dict[str, Json]) -> bool:
 def limit_range(thing: Thing, place: str, item: dict[str, Json]) -> Iterator[Reason]:
     """What such an item does, for each name of SGX in it."""
     for name in ASKED:
-        stated = [field for field in _FIELDS if at(item, field, name) is not None]
-        if stated:
+        fields = [field for field in _FIELDS if at(item, field, name) is not None]
+        if fields:
             subject = dotted(place.removeprefix(thing.path))[-SHOWN:]
-            yield Reason(finding=_finding(subject, item, name), place=f"{place}/{stated[0]}/{escaped(name)}")
+            yield Reason(finding=_finding(subject, item, name), place=f"{place}/{fields[0]}/{escaped(name)}")
 
 
 def _finding(subject: str, item: dict[str, Json], name: str) -> Finding:
@@ -46,7 +46,7 @@ def _finding(subject: str, item: dict[str, Json], name: str) -> Finding:
         return _bounds(subject, f"{name} of containers at none")
     if limit is None:
         return _bounds(subject, f"how {name}'s limits and requests differ")
-    return _given(subject, name, limit)
+    return _default(subject, name, limit)
 
 
 def _first(item: dict[str, Json], name: str, *fields: str) -> Json:
@@ -54,29 +54,29 @@ def _first(item: dict[str, Json], name: str, *fields: str) -> Json:
 
 
 def _unequal(subject: str, name: str, limit: Json, request: Json) -> Finding:
-    shown = "no limit" if limit is None else f"the limit {limit!s:.60}"
+    words = "no limit" if limit is None else f"the limit {limit!s:.60}"
     return Finding.warning(
         GIVEN_TO_ALL,
         subject,
-        f"gives a container that asks for no {name} {shown} and the request {request!s:.60}",
+        f"gives a container that asks for no {name} {words} and the request {request!s:.60}",
         "of such a resource the request must equal the limit, so Kubernetes refuses the range, or every such pod",
-        _BOUND,
+        _ADVICE,
     )
 
 
-def _given(subject: str, name: str, limit: Json) -> Finding:
+def _default(subject: str, name: str, limit: Json) -> Finding:
     return Finding.warning(
         GIVEN_TO_ALL,
         subject,
         f"gives every container that asks for no {name} {limit!s:.60} of it",
         "so each pod of the namespace takes a node with SGX and its memory, and waits where there is none",
-        f"{_BOUND}{f', which is how pods ask after admission, and not {name}' if name in FOREIGN_EPC else ''}",
+        f"{_ADVICE}{f', which is how pods ask after admission, and not {name}' if name in FOREIGN_EPC else ''}",
     )
 
 
-def _shuts_out(subject: str, stated: str) -> Finding:
+def _shuts_out(subject: str, minimum: str) -> Finding:
     why = "so Kubernetes refuses every pod of the namespace that asks for none"
-    return Finding.warning(GIVEN_TO_ALL, subject, f"demands {stated}", why, _BOUND)
+    return Finding.warning(GIVEN_TO_ALL, subject, f"demands {minimum}", why, _ADVICE)
 
 
 def _bounds(subject: str, what: str) -> Finding:

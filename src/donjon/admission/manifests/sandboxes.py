@@ -25,18 +25,18 @@ def isolated(pod: JsonObject) -> Iterator[Reason]:
     if not any(sandbox in runtime.casefold() for sandbox in SANDBOXES):
         return
     volumes = [text(at(volume, "hostPath", "path")) for volume in objects(at(pod, "spec", "volumes"))]
-    asked = text(at(pod, "metadata", "annotations", ANNOTATION_QUOTE_PROVIDER)) == AESMD
-    mounted = next((path for path in volumes if path in _SOCKETS), "")
-    if mounted:
-        yield Reason(finding=_finding(runtime, mounted, by_annotation=asked), place="/spec/runtimeClassName")
+    by_annotation = text(at(pod, "metadata", "annotations", ANNOTATION_QUOTE_PROVIDER)) == AESMD
+    socket = next((path for path in volumes if path in _SOCKETS), "")
+    if socket:
+        yield Reason(finding=_finding(runtime, socket, by_annotation=by_annotation), place="/spec/runtimeClassName")
 
 
 def _finding(runtime: str, path: str, *, by_annotation: bool) -> Finding:
-    asking = f"{ANNOTATION_QUOTE_PROVIDER}: {AESMD}" if by_annotation else "the volume"
+    part = f"{ANNOTATION_QUOTE_PROVIDER}: {AESMD}" if by_annotation else "the volume"
     return Finding.warning(
         IN_A_SANDBOX,
         "pod",
         f"runs in the sandbox {runtime:.60} and has {path} of the host",
         "a socket of the host does not answer in another machine, so nothing would be quoted",
-        f"leave {asking} out, and bring a container {AESMD} in the pod",
+        f"leave {part} out, and bring a container {AESMD} in the pod",
     )

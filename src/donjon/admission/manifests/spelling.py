@@ -7,7 +7,7 @@ from donjon.admission.intent import ASKED
 from donjon.admission.rules import MISNAMED
 from donjon.findings import Finding
 from donjon.kube.quantities import MAX_LENGTH
-from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Name, Place, is_ours
+from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
 
 OTHERS = frozenset({"sgx.k8s.io/sgx"})  # SCONE's plugin, which may run beside
 _BY_LETTERS = {name.casefold(): name for name in ASKED}
@@ -40,7 +40,7 @@ def misspelt(subject: str, found: str, name: str) -> Finding | None:
     return nobodys(subject, found, known) if known is not None else _unknown(subject, found, name)
 
 
-def nobodys(subject: str, found: str, name: Name) -> Finding:
+def nobodys(subject: str, found: str, name: Term) -> Finding:
     """The finding about a name that people bring along and that Donjon has nothing for."""
     return Finding.warning(MISNAMED, subject, found, f"{name.becomes}, so no node of Donjon's has it", name.instead)
 
@@ -54,4 +54,4 @@ def _unknown(subject: str, found: str, name: str) -> Finding:
 def names_a_resource(name: str) -> bool:
     """Whether a container asks for SGX by it."""
     known = TABLE.get(name)
-    return known is not None and Place.RESOURCE in known.places
+    return known is not None and Field.RESOURCE in known.places

@@ -40,7 +40,7 @@ class Selection:
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class Slot:
     """A platform in memory."""
 
     known: KnownPlatform
@@ -77,17 +77,17 @@ class PlatformMemory:
     """All that are at hand."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Name, Entry] = OrderedDict()
+        self._entries: OrderedDict[Name, Slot] = OrderedDict()
         self._bytes = 0
 
-    def find(self, name: Name) -> Entry | None:
+    def find(self, name: Name) -> Slot | None:
         """The one of that name."""
         found = self._entries.get(name)
         if found is not None:
             self._entries.move_to_end(name)
         return found
 
-    def keep(self, name: Name, entry: Entry) -> Entry:
+    def keep(self, name: Name, entry: Slot) -> Slot:
         """In the place of the one that was there; what the upstream was asked for stays known, unless that had more of them."""
         before = self.forget(name)
         if before is not None and {*before.known.stored.certificates} <= {*entry.known.stored.certificates}:
@@ -98,7 +98,7 @@ class PlatformMemory:
             self.forget(next(iter(self._entries)))
         return entry
 
-    def forget(self, name: Name) -> Entry | None:
+    def forget(self, name: Name) -> Slot | None:
         """The one that was there."""
         found = self._entries.pop(name, None)
         self._bytes -= 0 if found is None else found.bytes()

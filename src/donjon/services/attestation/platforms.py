@@ -27,7 +27,7 @@ from donjon.pki.crl import Crl
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.fetches import Fetches
 from donjon.services.attestation.issuer import Issuer
-from donjon.services.attestation.platformmemory import Entry, Issued, PlatformMemory, Selection
+from donjon.services.attestation.platformmemory import Issued, PlatformMemory, Selection, Slot
 from donjon.sgx.platform import Tee
 
 LOG = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Platforms:
         """Offline without one who issues; what is not on demand is fetched for those alone that register."""
         self._cache, self._table, self._issuer, self._on_demand = cache, table, issuer, on_demand
         self._moment, self._seconds, self._chance, self._metrics = moment, seconds, chance, metrics
-        self._fetches: Fetches[Entry] = Fetches(seconds)
+        self._fetches: Fetches[Slot] = Fetches(seconds)
         self._memory = PlatformMemory()
         self._joining = asyncio.Lock()  # of certificates that are given one by one, so that none is lost to another
 
@@ -154,7 +154,7 @@ class Platforms:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _found(self, name: Name) -> Entry | None:
+    async def _found(self, name: Name) -> Slot | None:
         """The one of that name, proved under the root's newest list."""
         remembered = self._memory.find(name)
         if remembered is None or remembered.until < self._seconds():
@@ -174,7 +174,7 @@ class Platforms:
             say(LOG, "stored platform not served", level=logging.ERROR, code=error.code, error=error.message)
             return None
 
-    async def _fresher(self, found: Entry, asked: Registration, tcb: Tcb) -> Entry:
+    async def _fresher(self, found: Slot, asked: Registration, tcb: Tcb) -> Slot:
         """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
         kept = found.known.stored.registration
         known = replace(kept, tcb=tcb, encrypted_ppid=kept.encrypted_ppid or asked.encrypted_ppid)
@@ -202,10 +202,10 @@ class Platforms:
             found.asked.clear()
             await self._fetched(found.known.stored.registration, found.known)
 
-    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Entry:
+    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Slot:
         return await self._fetches.wait(self._key(registration), partial(self._told, registration, before, anew=anew))
 
-    async def _told(self, registration: Registration, before: KnownPlatform | None, *, anew: bool = False) -> Entry:
+    async def _told(self, registration: Registration, before: KnownPlatform | None, *, anew: bool = False) -> Slot:
         try:
             found = await self._fetch(registration, before, anew=anew)
         except DonjonError as error:
@@ -218,7 +218,7 @@ class Platforms:
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
         return found
 
-    async def _fetch(self, registration: Registration, before: KnownPlatform | None, *, anew: bool) -> Entry:
+    async def _fetch(self, registration: Registration, before: KnownPlatform | None, *, anew: bool) -> Slot:
         """Its certificates now: of the same machine where it is known and not registered anew, as anybody may ask by its name."""
         if self._issuer is None:
             raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
@@ -239,13 +239,13 @@ class Platforms:
         found = pckcertificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
         return KnownPlatform(stored=stored, proved=found)
 
-    def _remember(self, known: KnownPlatform, revoked: Crl) -> Entry:
+    def _remember(self, known: KnownPlatform, revoked: Crl) -> Slot:
         name = known.stored.registration.name
         due = known.stored.fetched + FETCHED_AGAIN + SPREAD * self._chance()
-        entry = Entry(known=known, under=revoked, due=due, until=self._seconds() + FRESH)
+        entry = Slot(known=known, under=revoked, due=due, until=self._seconds() + FRESH)
         return self._memory.keep(name, entry)
 
-    async def _select(self, found: Entry, tcb: Tcb) -> Issued:
+    async def _select(self, found: Slot, tcb: Tcb) -> Issued:
         levels = await self._levels(found.known.proved.fmspc)
         revoked = await self._cache.at_hand(plan.pck_crl(found.known.proved.ca))
         before = found.selections.get(tcb)
