@@ -12,7 +12,7 @@ from tests.attestation import recordings
 from donjon.errors import Malformed
 from donjon.maa.policies import NO_POLICY
 from donjon.policy.forms import MAX_FORM, MAX_WRAPPINGS, unwrap
-from donjon.policy.parsing import parse
+from donjon.policy.parsing import MAX_PIECES, parse
 
 TEXT = 'version=1.0;\nauthorizationrules\n{\n  [type=="é", value==false] => permit();\n};\n'
 NONE, SIGNED = {"alg": "none"}, {"alg": "RS256", "x5c": ["MIIB"], "kid": "k"}
@@ -123,7 +123,7 @@ def test_a_claim_that_is_no_policy_is_opened_all_the_same(text: str) -> None:
         ("eyJh!.e30.", None),
         ("eyJhbGciOiJub25lIn0.a.", "a part that is no base64url"),
         (f"ew0.{encoded(b'{}')}.", "JSON that cannot be read"),
-        ("[" * 50_000, None),
+        ("[" * MAX_PIECES, None),
         ('{"token":' * 50_000 + '""' + "}" * 50_000, "JSON that cannot be read"),
         ('{"token":' * 20 + '""' + "}" * 20, f"wrapped more than {MAX_WRAPPINGS} times"),
         ("'" * 100_000, f"wrapped more than {MAX_WRAPPINGS} times"),
@@ -134,6 +134,12 @@ def test_what_holds_no_policy_is_told_what_it_is(content: str, said: str | None)
         parse(unwrap(content.encode()).text)
     assert refused.value.code == ("DJ400" if said is None else "DJ291")
     assert (said or "") in refused.value.message
+
+
+def test_brackets_without_end_are_a_policy_that_is_too_long() -> None:
+    with pytest.raises(Malformed) as refused:
+        parse(unwrap(b"[" * 50_000).text)
+    assert refused.value.code == "DJ401"
 
 
 def test_what_is_around_a_policy_is_bounded() -> None:
