@@ -4,17 +4,19 @@ Should the instance's policies have been replaced meanwhile, by another process 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.keys import signing
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.journal import Journal, Stale
 from donjon.attestation import acceptance, appraise, binding, claims, token, verify
 from donjon.attestation.acceptance import AcceptedQuote
 from donjon.attestation.appraise import Appraisal, PolicyInForce
-from donjon.attestation.binding import BoundQuote
+from donjon.attestation.binding import BoundQuote, Held
 from donjon.attestation.memory import Memory
 from donjon.attestation.verify import VerifiedQuote
 from donjon.audit.event import Event
@@ -33,6 +35,7 @@ from donjon.services.attestation.slowness import Slowness
 from donjon.services.attestation.turns import Line
 
 AGAIN = 5  # times that it is decided anew
+LIGHT = 4 << 10  # bytes of data in JSON that are told in a claim at once: they take some ms at most
 GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; what is not done by then is done anew, in its turn
 
 
@@ -58,8 +61,11 @@ class Outcome:
 class Attester:
     """Makes tokens."""
 
-    def __init__(self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics) -> None:
-        self._collateral, self._journal, self._clocks, self._metrics = collateral, journal, clocks, metrics
+    def __init__(
+        self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics, turns: FairLock
+    ) -> None:
+        """In `turns` is done what takes long on the event loop."""
+        self._collateral, self._journal, self._clocks, self._metrics, self._turns = collateral, journal, clocks, metrics, turns
         self._memory = Memory()
         self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour_aside)
         self._slow = Slowness()
@@ -91,7 +97,20 @@ class Attester:
         if not isinstance(accepted, AcceptedQuote):
             codes = tuple(finding.code for finding in accepted)
             return Outcome(event=matter.refused(codes, facts), answer=refusals.of_findings(accepted))
-        answer = await self._appraised(instance, accepted, asked, applied.policy)
+        bound = binding.bind(accepted, asked.held)
+        async with self._turn(asked.held, matter.asker.site):
+            if (answer := self._at_a_glance(bound, asked.submitted, applied.policy)) is not None:
+                return self._outcome(instance, matter, facts, answer)
+        line = Line.DRAFT if applied.policy.draft else Line.ATTEST
+        work = partial(self._in_turn, bound, asked.submitted, applied.policy)
+        return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work))
+
+    def _turn(self, held: Held, site: str) -> AbstractAsyncContextManager[None]:
+        """In which much data are told, and the token is made: what is read of them is large, so it does not wait in between."""
+        much = sum(len(each.raw) for each in (held.runtime, held.initial) if each is not None and each.is_json) > LIGHT
+        return self._turns.turn(site) if much else nullcontext()
+
+    def _outcome(self, instance: Instance, matter: Matter, facts: dict[str, str], answer: Appraisal | Decision) -> Outcome:
         if not isinstance(answer, Appraisal):
             codes = tuple(finding.code for finding in answer.findings)
             return Outcome(event=matter.refused(codes, facts, answer), answer=refusals.of_decision(answer))
@@ -111,15 +130,6 @@ class Attester:
         if asked.draft is None:
             return None
         return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, asked.draft))
-
-    async def _appraised(
-        self, instance: Instance, accepted: AcceptedQuote, asked: AttestRequest, policy: PolicyInForce
-    ) -> Appraisal | Decision:
-        bound = binding.bind(accepted, asked.held)
-        if (answer := self._at_a_glance(bound, asked.submitted, policy)) is not None:
-            return answer
-        line = Line.DRAFT if policy.draft else Line.ATTEST
-        return await instance.turns.take(instance.name, line, partial(self._in_turn, bound, asked.submitted, policy))
 
     def _at_a_glance(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision | None:
         """What the policy says, unless it takes long to say it."""

@@ -15,10 +15,11 @@ from donjon.policy.record import brief, full
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks, and the name of the request."""
+    """Who asks, and the name of the request; of the address, nothing is kept."""
 
     caller: str
     request: str
+    site: str  # under what the address is counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

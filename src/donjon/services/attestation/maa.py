@@ -88,8 +88,9 @@ class Maa:
     ) -> None:
         """Each instance is served at the path of the name by which it speaks."""
         self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
-        self._attester, self._changes = Attester(collateral, journal, clocks, metrics), Changes(journal, clocks.now)
         self._turns = FairLock()
+        self._attester = Attester(collateral, journal, clocks, metrics, self._turns)
+        self._changes = Changes(journal, clocks.now)
         self._instances = {urlsplit(each.speaks.issuer).path: each for each in instances}
         routes: dict[str, dict[str, Route]] = {}
         for route in self._routes():
@@ -166,7 +167,7 @@ class Maa:
         body = await asked.body()
         if len(body) <= LIGHT:
             return requests.attest(body, kind)
-        async with self._turns.turn(site("" if asked.client is None else asked.client.host)):
+        async with self._turns.turn(_site(asked)):
             return requests.attest(body, kind)
 
     async def _policy(self, asked: Asked, instance: Instance, name: str) -> Response:
@@ -252,7 +253,11 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
 
 
 def _asker(asked: Asked, caller: Caller) -> Asker:
-    return Asker(caller=caller.name, request=identity(asked.scope))
+    return Asker(caller=caller.name, request=identity(asked.scope), site=_site(asked))
+
+
+def _site(asked: Asked) -> str:
+    return site("" if asked.client is None else asked.client.host)
 
 
 def _version(asked: Asked) -> Version:
