@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from donjon.adapters.http.fairlock import FairLock
+from donjon.adapters.http.fairlock import Crowded, FairLock
 
 
 def told(story: Callable[[FairLock, Callable[[str], Awaitable[None]], list[str]], Awaitable[None]]) -> list[str]:
@@ -46,3 +46,30 @@ def test_who_has_gone_keeps_nobody_waiting_whether_the_turn_had_come_or_not(tick
 
     order = told(story)
     assert [who for who in order if who != "b1"] == ["a1", "c1", "d1"]
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["is there", "has gone at the same moment"])
+def test_who_is_turned_away_for_another_hands_no_turn_on(gone: bool) -> None:  # noqa: FBT001 - a row of the table.
+    held: list[str] = []
+
+    async def take(lock: FairLock, site: str) -> None:
+        async with lock.turn("line", site):
+            held.append(site)
+            await asyncio.sleep(0)
+            assert held.pop() == site
+            assert not held
+
+    async def run() -> None:
+        lock = FairLock()
+        first, second, last = (asyncio.ensure_future(take(lock, "most")) for _ in range(3))
+        await asyncio.sleep(0)
+        assert lock.make_room("line", "few")
+        if gone:
+            last.cancel()
+        few = asyncio.ensure_future(take(lock, "few"))
+        async with asyncio.timeout(5):
+            await asyncio.gather(first, second, few)
+            (error,) = await asyncio.gather(last, return_exceptions=True)
+        assert isinstance(error, asyncio.CancelledError if gone else Crowded)
+
+    asyncio.run(run())

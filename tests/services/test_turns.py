@@ -48,7 +48,17 @@ class Story:
         self.turns = Turns(self.bench)
 
     async def ask(self, who: str, times: int = 1, line: Line = Line.ATTEST) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(self.turns.take(who, line, lambda: self.served.append(who))) for _ in range(times)]
+        return await self.take(who, line, who, "", times)
+
+    async def come(self, site: str, times: int = 1) -> list[asyncio.Task[None]]:
+        """Callers of one instance from there."""
+        return await self.take("aad", Line.ATTEST, site, site, times)
+
+    async def take(self, instance: str, line: Line, told: str, site: str, times: int) -> list[asyncio.Task[None]]:
+        def serve() -> None:
+            self.served.append(told)
+
+        tasks = [asyncio.create_task(self.turns.take(instance, line, serve, site)) for _ in range(times)]
         await asyncio.sleep(0)
         return tasks
 
@@ -125,3 +135,56 @@ def test_what_the_work_raises_its_caller_gets_and_the_next_is_served() -> None:
         return story.served
 
     assert asyncio.run(happen()) == ["b"]
+
+
+def test_a_flood_from_one_address_delays_another_of_the_same_instance_by_one_piece() -> None:
+    async def happen() -> list[str]:
+        story = Story()
+        await story.come("flood", 5)
+        await story.come("honest", 2)
+        for _ in range(7):
+            await story.bench.do()
+        return story.served
+
+    assert asyncio.run(happen()) == ["flood", "flood", "honest", "flood", "honest", "flood", "flood"]
+
+
+def test_who_takes_most_of_a_full_line_gives_way_and_is_told_so() -> None:
+    async def happen() -> None:
+        story = Story()
+        flood = await story.come("flood", MAX_WAITING + 1)  # One of them is being served.
+        honest = await story.come("honest", 2)
+        await asyncio.wait(flood[-2:])
+        assert not any(each.done() for each in flood[:-2])
+        assert [str(each.exception())[-7:] for each in flood[-2:]] == ["[DJ455]"] * 2
+        for _ in range(5):
+            await story.bench.do()
+        assert all(each.done() for each in honest)
+
+    asyncio.run(happen())
+
+
+def test_nobody_gives_way_to_who_would_then_take_more() -> None:
+    async def happen() -> None:
+        story = Story()
+        await story.come("served")
+        one, other = await story.come("one", MAX_WAITING // 2), await story.come("other", MAX_WAITING // 2)
+        (refused,) = await story.come("one")
+        assert isinstance(refused.exception(), Unavailable)
+        (refused,) = await story.come("other")
+        assert isinstance(refused.exception(), Unavailable)
+        assert not any(each.done() for each in (*one, *other))
+
+    asyncio.run(happen())
+
+
+def test_where_everybody_has_one_place_of_a_full_line_the_next_is_sent_away() -> None:
+    async def happen() -> None:
+        story = Story()
+        await story.come("served")
+        waiting = [task for number in range(MAX_WAITING) for task in await story.come(f"site {number}")]
+        (refused,) = await story.come("late")
+        assert isinstance(refused.exception(), Unavailable)
+        assert not any(each.done() for each in waiting)
+
+    asyncio.run(happen())

@@ -72,7 +72,7 @@ class Attester:
 
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
-        draft = await self._draft(instance, asked)
+        draft = await self._draft(instance, asked, asker.site)
         matter = events.attestation(asked, kind, instance.name, asker)
         standing = await instance.standing()
         for _ in range(AGAIN):
@@ -103,7 +103,7 @@ class Attester:
                 return self._outcome(instance, matter, facts, answer)
         line = Line.DRAFT if applied.policy.draft else Line.ATTEST
         work = partial(self._in_turn, bound, asked.submitted, applied.policy)
-        return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work))
+        return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work, matter.asker.site))
 
     def _turn(self, held: Held, site: str) -> AbstractAsyncContextManager[None]:
         """In which much data are told, and the token is made: what is read of them is large, so it does not wait in between."""
@@ -126,10 +126,10 @@ class Attester:
         finally:
             self._metrics.verified(self._clocks.seconds() - began)
 
-    async def _draft(self, instance: Instance, asked: AttestRequest) -> PolicyInForce | None:
+    async def _draft(self, instance: Instance, asked: AttestRequest, site: str) -> PolicyInForce | None:
         if asked.draft is None:
             return None
-        return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, asked.draft))
+        return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, asked.draft), site)
 
     def _at_a_glance(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision | None:
         """What the policy says, unless it takes long to say it."""

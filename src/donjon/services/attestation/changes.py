@@ -92,7 +92,7 @@ class Changes:
         self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged], standing: Standing
     ) -> JsonObject:
         try:
-            judged = await instance.turns.take(instance.name, Line.CHANGE, partial(judge, standing))
+            judged = await instance.turns.take(instance.name, Line.CHANGE, partial(judge, standing), matter.asker.site)
         except DonjonError as error:
             await self._journal.keep(matter.failed(error), instance=instance.name, generation=standing.generation)
             _tell(matter, refused=error.code)
