@@ -3,12 +3,12 @@
 from donjon.admission import cel
 from donjon.admission.facts import windows
 from donjon.admission.hostpaths import NAMED
-from donjon.admission.pods import POD, Place
+from donjon.admission.pods import POD, PodPlace
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
 
 
-def unusual(place: Place, *, host_devices: bool) -> str:
+def unusual(place: PodPlace, *, host_devices: bool) -> str:
     """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
 
     Plain is one enclave device, whole MiB or GiB of EPC below 10 TiB, and no more of ours: no rule has anything to say of that.

@@ -7,7 +7,7 @@ from donjon.admission import cel
 from donjon.admission.hostpaths import HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMED, NAMES_A_DEVICE
 from donjon.admission.intent import ASKED
 from donjon.admission.mutation import MAX_COUNTED
-from donjon.admission.pods import MAY_ANNOTATE, Place, wants, wants_any
+from donjon.admission.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
 from donjon.admission.reasons import BOUNDS
 from donjon.admission.settings import Settings
 from donjon.admission.wiring import MOST, SUFFIXES
@@ -62,7 +62,7 @@ _TABLES = {
 }
 
 
-def _containers(place: Place) -> dict[str, str]:
+def _containers(place: PodPlace) -> dict[str, str]:
     provider = cel.text(ANNOTATION_QUOTE_PROVIDER)
     return {
         "pod": place.spec,
@@ -76,7 +76,7 @@ variables.all.filter(c, has(c.resources) && has(c.resources.limits))
     }
 
 
-def _amounts(place: Place) -> dict[str, str]:
+def _amounts(place: PodPlace) -> dict[str, str]:
     """A container has one reason concerning its EPC, the first that fits: too much, differing, a foreign name, no device."""
     epc, amount = cel.text(EPC), cel.amount("x.limits[n]")
     return {
@@ -99,7 +99,7 @@ variables.agreed.filter(x, !variables.foreign.exists(y, y.name == x.name) &&
     }
 
 
-def _provisioning(place: Place, settings: Settings) -> dict[str, str]:
+def _provisioning(place: PodPlace, settings: Settings) -> dict[str, str]:
     label = cel.text(LABEL_PROVISION)
     may_annotate = MAY_ANNOTATE if settings.provision_by_annotation else ""
     return {
@@ -114,7 +114,7 @@ variables.account in {cel.listed(settings.provision_accounts)} ||
     }
 
 
-def _placing(place: Place) -> dict[str, str]:
+def _placing(place: PodPlace) -> dict[str, str]:
     platform = cel.listed(LABELS_PLATFORM)
     return {
         "nodeName": "has(variables.pod.nodeName) ? string(variables.pod.nodeName) : ''",
@@ -167,7 +167,7 @@ variables.ownEpc.filter(x, {_OWN}.compareTo(quantity('{EPC_PAGE}')) > 0 &&
 """What is asked for in an unlikely way."""
 
 
-def variables(place: Place, settings: Settings) -> dict[str, str]:
+def variables(place: PodPlace, settings: Settings) -> dict[str, str]:
     """Who is concerned by what: lists of containers, each as a map of its name and its limits."""
     return {
         **_TABLES,

@@ -7,7 +7,7 @@ from donjon.kube.names import ANNOTATION_MIRROR, ENCLAVE, EPC, NODES, PROVISION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PodPlace:
     """Where a pod stands: in a pod, or in a workload's template."""
 
     spec: str  # the pod's spec
@@ -28,7 +28,7 @@ def wants_any(names: str) -> str:
     return f"variables.{names}.exists(n, n in x.limits && {cel.positive('x.limits[n]')})"
 
 
-POD = Place(
+POD = PodPlace(
     spec="dyn(object).spec",
     annotations="has(object.metadata.annotations) ? object.metadata.annotations : {}",
     provision=wants(PROVISION),
@@ -51,7 +51,7 @@ variables.foreignNames.all(n, !(n in x.limits) ||
 
 # A template is not wired yet: only one that says itself that it wants no device will come out without it.
 _TEMPLATE = "(object.kind == 'CronJob' ? dyn(object).spec.jobTemplate : dyn(object)).spec.template"
-TEMPLATE = Place(
+TEMPLATE = PodPlace(
     spec=f"{_TEMPLATE}.spec",
     annotations=f"has({_TEMPLATE}.metadata) && has({_TEMPLATE}.metadata.annotations) ? {_TEMPLATE}.metadata.annotations : {{}}",
     provision=f"""\
