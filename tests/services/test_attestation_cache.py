@@ -22,6 +22,7 @@ from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
 
 DAY = timedelta(days=1)
+WINDOW = {"issued": -1, "next_update": 29}
 IDENTITY = plan.qe_identity(Tee.SGX, Channel.STANDARD)
 
 
@@ -29,6 +30,12 @@ def later(days: int) -> World:
     """The same world, its identity issued some days later."""
     issued = MOMENT + (days - 2) * DAY
     return world(changes={"qe_identity.issued": issued, "qe_identity.next_update": issued + 30 * DAY})
+
+
+def anew(moment: datetime, revoked: frozenset[Role] = frozenset()) -> World:
+    """The same world, its identity and the root's list issued a day before that moment."""
+    windows = {f"{name}.{end}": moment + days * DAY for name in ("qe_identity", "root_crl") for end, days in WINDOW.items()}
+    return world(changes={**windows, "root_crl.revoked": revoked})
 
 
 @dataclass
@@ -210,5 +217,51 @@ def test_what_is_stored_is_proved_again_at_the_start() -> None:
         with pytest.raises(Unavailable):
             await again.document(IDENTITY)
         assert plan.root_ca_crl().name() in again.held
+
+    told(story)
+
+
+def test_a_list_of_the_roots_that_another_process_kept_and_that_has_ended_is_fetched_anew() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        first = await here.cache().document(plan.root_ca_crl())
+        here.moment = first.expires + timedelta(seconds=1)
+        here.upstream.made = anew(here.moment)
+        assert (await cache.document(IDENTITY)).expires > here.moment
+
+    told(story)
+
+
+def test_a_newer_list_of_the_roots_that_another_process_kept_takes_away_what_it_revokes() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        await cache.document(IDENTITY)
+        here.moment = cache.held[plan.root_ca_crl().name()].expires + timedelta(seconds=1)
+        here.upstream.made = anew(here.moment, frozenset({Role.TCB_SIGNING}))
+        await here.cache().document(plan.root_ca_crl())
+        here.upstream.away = True
+        await cache.document(plan.root_ca_crl())
+        assert IDENTITY.name() not in cache.held
+
+    told(story)
+
+
+def test_what_is_stored_without_a_list_of_the_roots_is_fetched_with_it() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        await here.cache().document(IDENTITY)
+        del here.table.kept[plan.root_ca_crl().name()]
+        assert (await cache.document(IDENTITY)).expires > here.moment
+
+    told(story)
+
+
+def test_what_was_brought_before_the_root_revoked_it_is_not_taken() -> None:
+    async def story(here: Here, cache: Cache) -> None:
+        await here.cache().document(IDENTITY)
+        brought = cache.proved(here.table.all())
+        here.table.kept.clear()
+        here.moment += DAY
+        here.upstream.made = anew(here.moment + DAY, frozenset({Role.TCB_SIGNING}))
+        await cache.document(plan.root_ca_crl())
+        await cache.take(brought)
+        assert {*cache.held} == {plan.root_ca_crl().name()}
 
     told(story)

@@ -1,0 +1,133 @@
+"""Documents of collateral that a process has at hand, each proved under the pinned root and the newest of the root's lists.
+
+When each is due to be fetched again is said here; who fetches it, and where it outlives the process, is the cache's.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from donjon.adapters.logs import say
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.collateral import document as documents
+from donjon.collateral import plan
+from donjon.collateral.document import Document
+from donjon.collateral.plan import Answer, Request
+from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.pki.crl import Crl
+from donjon.pki.intel import Anchor
+
+LOG = logging.getLogger(__name__)
+
+SOONEST = timedelta(minutes=10)  # until a document is fetched again of which the upstream has no newer one
+AHEAD, SPREAD = 0.3, 0.2  # of a document's life before its end it is fetched again, and up to so much more
+
+ROOT = plan.root_ca_crl()
+
+
+class DocumentMemory:
+    """All that are at hand."""
+
+    def __init__(
+        self, *, anchor: Anchor, moment: Callable[[], datetime], chance: Callable[[], float], metrics: AttestationMetrics
+    ) -> None:
+        """`chance` is between 0 and 1, another each time."""
+        self._anchor, self._moment, self._chance, self._metrics = anchor, moment, chance, metrics
+        self._documents: dict[str, Document] = {}
+        self._due: dict[str, datetime] = {}
+        self._revoked: Crl | None = None  # as the root's list among the documents has it
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """Every document by its name."""
+        return self._documents
+
+    def find(self, request: Request) -> Document | None:
+        """The one that the request asks for."""
+        return self._documents.get(request.name())
+
+    def is_due(self, name: str) -> bool:
+        """Whether the one of that name is to be fetched again."""
+        return self._due[name] < self._moment()
+
+    def unended(self, staleness: timedelta) -> list[Document]:
+        """What has not ended, or no longer ago than that."""
+        since = self._moment() - staleness
+        return [each for each in self._documents.values() if each.expires >= since]
+
+    def has_root_list(self) -> bool:
+        """Whether there is a list of the root's that has not ended."""
+        root = self.find(ROOT)
+        return root is not None and root.expires >= self._moment()
+
+    def revoked(self) -> Crl:
+        """What the root has revoked; raises `Unavailable` DJ512 where its list is not here."""
+        if self._revoked is None:
+            raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
+        return self._revoked
+
+    def prove(self, request: Request, answer: Answer) -> Document:
+        """What that answer holds, and nothing is kept of it; raises as `revoked` and `documents.prove` do."""
+        if request.path == ROOT.path:
+            return documents.prove_root_crl(answer, self._anchor)[0]
+        return documents.prove(request, answer, self.revoked(), self._anchor)
+
+    def prove_all(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
+        """Documents that somebody brings, proved under the newest of the root's lists; raises as `documents.prove_all` does.
+
+        Nothing is kept of them.
+        """
+        root = self.find(ROOT)
+        here = {} if root is None else {ROOT.name(): as_answer(root)}
+        found = documents.prove_all({**here, **answers}, self._anchor)
+        if root is not None and found[ROOT.name()].dated < root.dated:
+            found = documents.prove_all({**answers, **here}, self._anchor)
+        return found
+
+    def check_not_older(self, found: Document) -> None:
+        """Raises `Untrusted` DJ513 where it is older than what is here."""
+        documents.check_not_older(found, self.find(found.request))
+
+    def is_newer(self, found: Document) -> bool:
+        """Whether it has not ended, and is not older than what is here, which a line of the log tells."""
+        if found.expires < self._moment():
+            return False
+        try:
+            self.check_not_older(found)
+        except Untrusted as error:
+            say(LOG, "older collateral not taken", document=found.request.name(), code=error.code)
+            return False
+        return True
+
+    def load(self, stored: Mapping[str, Answer]) -> None:
+        """Keep what is stored, each proved again; a line of the log tells what is not."""
+        for name in sorted(stored, key=lambda name: name != ROOT.name()):  # Under the root's list all others are proved.
+            self._keep_again(name, stored[name])
+
+    def keep(self, found: Document) -> None:
+        """In the place of the one that was there; a list of the root's may revoke who signed what is here."""
+        name = found.request.name()
+        self._documents[name] = found
+        ahead = found.expires - (found.expires - found.dated) * (AHEAD + SPREAD * self._chance())
+        self._due[name] = max(ahead, self._moment() + SOONEST)
+        self._metrics.holds(name, found.expires)
+        if found.request.path == ROOT.path:
+            _, self._revoked = documents.prove_root_crl(as_answer(found), self._anchor)
+            self._drop_revoked()
+
+    def _drop_revoked(self) -> None:
+        for name, each in tuple(self._documents.items()):
+            if name != ROOT.name():
+                del self._documents[name]
+                self._keep_again(name, as_answer(each))
+
+    def _keep_again(self, name: str, answer: Answer) -> None:
+        try:
+            self.keep(self.prove(documents.named(name), answer))
+        except DonjonError as error:
+            say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
+
+
+def as_answer(found: Document) -> Answer:
+    """The document as it came."""
+    return Answer(body=found.body, chain=found.chain)
