@@ -79,6 +79,7 @@ def test_a_terminal_status_cannot_be_accepted_by_name(status: TcbStatus) -> None
         {"staleness": -DAY},
         {"grace": MAX_GRACE + DAY},
         {"expected": Expected(report_data=bytes(65))},
+        {"service_tds": frozenset({bytes(47)})},
     ],
 )
 def test_rules_that_cannot_be_are_a_mistake(rules: dict[str, object]) -> None:

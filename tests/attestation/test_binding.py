@@ -126,6 +126,14 @@ def test_data_that_two_readers_could_read_differently_are_refused(make: Callable
     assert refused.value.code == code
 
 
+def test_data_of_many_values_are_refused_before_they_are_read() -> None:
+    """20,000, by docs/limits.md; an object and its name are two of them."""
+    assert binding.json(b'{"a":[' + b"1," * 19_990 + b"1]}", "data").content is not None
+    with pytest.raises(Malformed, match="more values and names than the 20000") as refused:
+        binding.json(b'{"a":[' + b"1," * 20_000 + b"1]}", "data")
+    assert refused.value.code == "DJ210"
+
+
 def test_data_nested_as_deep_as_allowed_are_read() -> None:
     depth = binding.MAX_NESTING
     assert binding.json(b'{"a":' * depth + b"1" + b"}" * depth, "data").content is not None

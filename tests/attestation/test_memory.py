@@ -281,6 +281,28 @@ def test_what_a_quote_that_nobody_signed_says_of_its_module_is_not_remembered(ki
     assert len(memory.verdicts) == 0
 
 
+@pytest.mark.parametrize(
+    ("table", "most"),
+    [
+        *(("certified", 10_168), ("bound", 10_168), ("_own", 10_168)),  # 32 MiB, by docs/figures.md
+        *(("verdicts", 10_000), ("_family", 10_000), ("authorities", 64), ("_keys", 100)),
+    ],
+)
+def test_of_each_kind_of_fact_so_many_are_kept_and_no_more(table: str, most: int) -> None:
+    kept = getattr(Memory(), table)
+    for number in range(most + 100):
+        kept.keep(number, number)
+    assert len(kept) == most
+    assert kept.get(99) is None
+
+
+def test_a_fact_that_is_proved_again_takes_no_others_place() -> None:
+    kept: Table[str, int] = Table(2)
+    for name in ("a", "b", "b", "b"):
+        kept.keep(name, 1)
+    assert (kept.get("a"), len(kept)) == (1, 2)
+
+
 def test_a_full_memory_takes_what_it_says() -> None:
     """Measured where entries differ in everything that platforms differ in."""
     made = world()
