@@ -44,8 +44,8 @@ async def main(kind: str, *arguments: str) -> None:
     except Refused as error:
         print(f"refused: {error.message[:200]}")  # noqa: T201 - it prints for the test.
     except Unavailable as error:
-        print(f"unavailable: {error.message[:200]}")  # noqa: T201
-    print(f"grew: {(peak() - before) / 1024:.1f}")  # noqa: T201
+        print(f"unavailable: {error.message[:200]}")  # noqa: T201 - 〃
+    print(f"grew: {(peak() - before) / 1024:.1f}")  # noqa: T201 - 〃
 
 
 if __name__ == "__main__":
