@@ -1,0 +1,68 @@
+"""What docs/ promises as a bound is the bound: whoever raises or removes one comes by here, and by the sentence that tells it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from donjon.adapters.http import MAX_CONNECTIONS, OF_A_SITE
+from donjon.adapters.kubeapi import stream
+from donjon.adapters.kubelet import channel
+from donjon.admission import review
+from donjon.attestation import binding, memory, token
+from donjon.audit import age, verification
+from donjon.maa import requests
+from donjon.policy import budget, evaluation, query
+from donjon.services.attestation import attesting, fetches, maa, platformmemory, rates, turns
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = Path(budget.__file__).parents[1] / "findings" / "pages"
+
+KIB, MIB = 1 << 10, 1 << 20
+
+BOUNDS: list[tuple[str, str, object, object]] = [
+    ("DJ413.md", "50000 steps", budget.MAX_STEPS, 50_000),
+    ("DJ413.md", "0.2 s of the processor's time", budget.MAX_SECONDS, 0.2),
+    ("DJ454.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),
+    ("DJ454.md", "786432 bytes", token.MAX_PAYLOAD, 786_432),
+    ("DJ455.md", "64 requests to this instance", turns.MAX_WAITING, 64),
+    ("attestation-service.md", "longer than 2 ms", attesting.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("attestation-service.md", "A line has 64 places", turns.MAX_WAITING, 64),
+    ("figures.md", "of 10,168 (32 MiB)", (memory.MAX_PLATFORMS, memory.MAX_BYTES), (10_168, 32 * MIB)),
+    ("limits.md", "more than 320 KiB of JSON", stream.LARGEST, 320 * KIB),
+    ("limits.md", "longer than it can be read within 2 s", channel.TIMEOUT, 2),
+    ("limits.md", "larger than 8 MiB", review.MAX_SIZE, 8 * MIB),
+    ("limits.md", "more than 500,000 commas", review.MAX_SIGNS, 500_000),
+    ("limits.md", "port of probes 256", MAX_CONNECTIONS, 256),
+    ("limits.md", "64 of one address", OF_A_SITE, 64),
+    ("limits.md", "more than 64 TCBs of one machine", platformmemory.MAX_TCBS, 64),
+    ("limits.md", "at most 256 such things", fetches.MAX_UNDER_WAY, 256),
+    ("limits.md", "more than 65,536 addresses", rates.MAX_KNOWN, 65_536),
+    (
+        "limits.md",
+        "up to five minutes and 1,000 records",
+        (verification.EVERY, verification.RECORDS),
+        (timedelta(minutes=5), 1000),
+    ),
+    ("limits.md", "up to ten minutes of them", verification.LATE, 600_000_000),
+    ("limits.md", "the oldest fourth of the time", age.GAP, 4),
+    ("limits.md", "a service that nobody asks for a day", age.SILENCE, 86_400_000_000),
+    ("limits.md", "more than 1,000 values in a body, or 20,000", (requests.MAX_VALUES, binding.MAX_VALUES), (1000, 20_000)),
+    ("limits.md", "more than 16 KiB are read one at a time", maa.LIGHT, 16 * KIB),
+    ("limits.md", "64 KiB of run-time data", binding.MAX_DATA, 64 * KIB),
+    ("limits.md", "longer than 2 ms", attesting.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("limits.md", "all 64 waiting places", turns.MAX_WAITING, 64),
+    ("limits.md", "8 attestation keys", memory.MAX_OWN_KEYS, 8),
+    ("policies.md", "0.2 s of the processor's time", budget.MAX_SECONDS, 0.2),
+    ("policies.md", "Work is counted (50000 steps", budget.MAX_STEPS, 50_000),
+    ("policies.md", "8192 characters, nested 100 deep", (query.MAX_QUERY, query.MAX_NESTING), (8192, 100)),
+    ("policies.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),
+]
+"""A page, its words, the bound, and what the words say it is."""
+
+
+@pytest.mark.parametrize(("page", "words", "bound", "promised"), BOUNDS)
+def test_a_bound_is_what_is_promised(page: str, words: str, bound: object, promised: object) -> None:
+    text = ((PAGES if page.startswith("DJ") else DOCS) / page).read_text(encoding="utf-8")
+    assert words.casefold() in " ".join(text.split()).casefold()
+    assert bound == promised
