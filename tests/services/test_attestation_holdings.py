@@ -1,5 +1,6 @@
 """An instance applies what its own managers signed, and the audit explains what is kept of it."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,35 @@ def test_what_set_a_policy_that_still_applies_is_told_again_before_its_record_is
     code, told = verified(tmp_path)
     assert code == 1
     assert "instance owned: the policy of SgxEnclave is not as record" in told
+
+
+def test_a_service_without_instances_drops_no_record_of_a_policy_that_still_applies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [datetime(2026, 3, 1, tzinfo=UTC)]
+    settings = chosen(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), {"mode": "offline"})
+    with serving(tmp_path, settings, lambda: now[0]) as service:
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+        for _ in range(8):
+            now[0] += timedelta(days=5)
+            assert service.put(PATH, signed(OUTSIDER)).status_code == 400
+    database = Database(f"sqlite:///{tmp_path}/attestation.db")
+    asyncio.run(looked_at_once(database, now[0], caplog))
+    database.close()
+    assert [line.__dict__["fields"]["code"] for line in caplog.records if line.message == NOT_DROPPED] == ["DJ622"]
+    assert verified(tmp_path)[0] == 0
+
+
+NOT_DROPPED = "audit records not dropped"
+
+
+async def looked_at_once(database: Database, moment: datetime, caplog: pytest.LogCaptureFixture) -> None:
+    """A cache alone looks at what has become old."""
+    looking = asyncio.create_task(auditing.Auditing(None, timedelta(days=30), lambda: moment).drop_now_and_then(database))
+    async with asyncio.timeout(10):
+        while NOT_DROPPED not in caplog.messages:  # noqa: ASYNC110 - what is waited for has no event.
+            await asyncio.sleep(0.01)
+    looking.cancel()
 
 
 def kinds(folder: Path) -> set[str]:
