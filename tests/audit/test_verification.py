@@ -120,6 +120,34 @@ def test_what_was_done_to_a_chain_is_found(
         assert words in finding.sentence()
 
 
+def test_a_head_behind_a_last_head_is_told_also_where_its_record_is_gone() -> None:
+    codes = {each.code: each.found for each in verify(A[:6], [last(A[5]), head(A[7])]).findings}
+    assert codes.keys() == {"DJ606", "DJ614"}
+    assert "it ended with record 6, and there is record 8" in codes["DJ614"]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_last_heads_the_first_counts_in_whatever_order_they_come(turn: int) -> None:
+    found = verify(A, [last(A[5]), last(A[8])][::turn]).findings
+    assert [(each.code, "ended with record 6" in each.found) for each in found] == [("DJ614", True)]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_heads_of_a_record_the_earlier_counts_in_whatever_order_they_come(turn: int) -> None:
+    early, late = replace(head(A[4]), moment=A[4].moment - 1), replace(head(A[4]), moment=HOUR)
+    found = verify(A, [early, late][::turn]).findings
+    assert [(each.code, "younger" in each.found) for each in found] == [("DJ615", True)]
+
+
+def test_what_an_anchor_says_of_the_one_that_it_replaces_counts() -> None:
+    made = dropping(A[3:6], 1, 9 * HOUR, (A[5],))
+    assert made.removal is not None
+    another = replace(made, removal=replace(made.removal, anchor=chain.end(A[2])))
+    assert verify(A[6:], [another, anchor(A[2])]).findings == ()
+    found = verify(A[6:], [another, of_number(3, A[1])]).findings
+    assert [each.code for each in found] == ["DJ607"]
+
+
 def test_every_chain_is_told_with_the_last_record_that_a_head_states() -> None:
     assert verify([*A[4:], *B], [anchor(A[3]), head(A[6]), head(A[5]), last(B[2])]).chains == (
         Chain(writer="a", first=5, last=9, stated=7, dropped=4, waits=A[7].moment),
