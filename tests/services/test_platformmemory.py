@@ -9,7 +9,7 @@ import pytest
 from donjon.collateral.platforms import KnownPlatform, Name
 from donjon.collateral.selection import Tcb
 from donjon.pki.crl import Crl
-from donjon.services.attestation.platformmemory import Entry, PlatformMemory, Selection
+from donjon.services.attestation.platformmemory import PlatformMemory, Selection, Slot
 
 MOST, MOST_BYTES, MOST_TCBS = 1024, 16 << 20, 64
 """As docs/limits.md and the module say; in numbers of their own, so that whoever raises a bound comes by here."""
@@ -25,13 +25,13 @@ def tcb(number: int) -> Tcb:
     return cast("Tcb", number)
 
 
-def entry(*serials: bytes, chain: int = 0, certificates: int = 0, manifest: int | None = None) -> Entry:
+def slot(*serials: bytes, chain: int = 0, certificates: int = 0, manifest: int | None = None) -> Slot:
     """A platform with so many bytes of each."""
     registration = SimpleNamespace(manifest=None if manifest is None else bytes(manifest))
     own = (*serials, bytes(certificates))
     stored = SimpleNamespace(chain=bytes(chain), certificates=own, registration=registration, whole=False)
     known = cast("KnownPlatform", SimpleNamespace(stored=stored, proved=SimpleNamespace(certificates=())))
-    return Entry(known=known, under=cast("Crl", None), due=datetime(2026, 6, 1, tzinfo=UTC), until=NOW)
+    return Slot(known=known, under=cast("Crl", None), due=datetime(2026, 6, 1, tzinfo=UTC), until=NOW)
 
 
 def kept(memory: PlatformMemory, count: int) -> list[int]:
@@ -41,9 +41,9 @@ def kept(memory: PlatformMemory, count: int) -> list[int]:
 def test_so_many_platforms_are_at_hand_and_the_one_that_was_not_used_for_longest_gives_way() -> None:
     memory = PlatformMemory()
     for number in range(MOST):
-        memory.keep(name(number), entry())
+        memory.keep(name(number), slot())
     assert memory.find(name(0)) is not None
-    memory.keep(name(MOST), entry())
+    memory.keep(name(MOST), slot())
     assert kept(memory, MOST + 1) == [0, *range(2, MOST + 1)]
 
 
@@ -51,28 +51,28 @@ def test_so_many_platforms_are_at_hand_and_the_one_that_was_not_used_for_longest
 def test_so_many_bytes_of_platforms_are_at_hand(part: str) -> None:
     memory, quarter = PlatformMemory(), {part: MOST_BYTES // 4}
     for number in range(6):
-        memory.keep(name(number), entry(**quarter))
+        memory.keep(name(number), slot(**quarter))
     assert kept(memory, 6) == [2, 3, 4, 5]
 
 
 def test_what_was_forgotten_or_replaced_takes_no_room() -> None:
     memory, half = PlatformMemory(), MOST_BYTES // 2
     for number in (0, 0, 0, 1):
-        memory.keep(name(number), entry(chain=half))
+        memory.keep(name(number), slot(chain=half))
     assert kept(memory, 2) == [0, 1]
     memory.forget(name(0))
-    memory.keep(name(2), entry(chain=half))
+    memory.keep(name(2), slot(chain=half))
     assert kept(memory, 3) == [1, 2]
 
 
 def test_one_platform_is_at_hand_however_large() -> None:
     memory = PlatformMemory()
-    memory.keep(name(0), entry(chain=MOST_BYTES + 1))
+    memory.keep(name(0), slot(chain=MOST_BYTES + 1))
     assert kept(memory, 1) == [0]
 
 
 def test_of_a_platform_so_many_tcbs_are_known_and_the_oldest_is_forgotten() -> None:
-    platform, selection = entry(), cast("Selection", None)
+    platform, selection = slot(), cast("Selection", None)
     for number in (*range(MOST_TCBS), 0, MOST_TCBS):
         platform.note(tcb(number), NOW + 1)
         platform.select(tcb(number), selection)
@@ -81,13 +81,13 @@ def test_of_a_platform_so_many_tcbs_are_known_and_the_oldest_is_forgotten() -> N
 
 
 def test_for_a_tcb_that_was_asked_for_nothing_is_lacking_until_then() -> None:
-    platform = entry()
+    platform = slot()
     platform.note(tcb(1), NOW + 1)
     assert [platform.lacks(tcb(1), NOW), platform.lacks(tcb(1), NOW + 1), platform.lacks(tcb(2), NOW)] == [False, True, True]
 
 
 def test_what_was_asked_for_stays_known_unless_a_certificate_is_gone() -> None:
     memory = PlatformMemory()
-    memory.keep(name(0), entry(b"a")).note(tcb(1), NOW)
-    assert [*memory.keep(name(0), entry(b"a", b"b")).asked] == [tcb(1)]
-    assert [*memory.keep(name(0), entry(b"b")).asked] == []
+    memory.keep(name(0), slot(b"a")).note(tcb(1), NOW)
+    assert [*memory.keep(name(0), slot(b"a", b"b")).asked] == [tcb(1)]
+    assert [*memory.keep(name(0), slot(b"b")).asked] == []
