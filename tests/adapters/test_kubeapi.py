@@ -292,6 +292,18 @@ def test_a_server_that_is_away_is_unavailable_and_back_when_it_is_back(tmp_path:
     told(story, tmp_path)
 
 
+async def refuse(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], access: client.Access, said: str
+) -> None:
+    """That a server which answers like that is unavailable."""
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        api = KubeApi(replace(access, server=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        with pytest.raises(Unavailable, match=said):
+            await api.get(NODE)
+        await api.close()
+        await asyncio.sleep(0.2)  # The server's side ends.
+
+
 def test_a_server_that_never_answers_is_unavailable_within_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.TIMEOUT == 10.0, "the deadline that is promised"
     monkeypatch.setattr(client, "TIMEOUT", 0.2)
@@ -301,13 +313,7 @@ def test_a_server_that_never_answers_is_unavailable_within_the_deadline(tmp_path
         writer.close()
 
     async def story(server: FakeApi, _: KubeApi) -> None:
-        async with await asyncio.start_server(silent, "127.0.0.1", 0) as mute:
-            address = f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
-            api = KubeApi(replace(server.access(tmp_path), server=address))
-            with pytest.raises(Unavailable, match="Timeout"):
-                await api.get(NODE)
-            await api.close()
-            await asyncio.sleep(0.05)
+        await refuse(silent, server.access(tmp_path), "Timeout")
 
     told(story, tmp_path)
 
@@ -328,13 +334,7 @@ def test_an_answer_that_drips_is_unavailable_within_the_deadline(
         writer.close()
 
     async def story(server: FakeApi, _: KubeApi) -> None:
-        async with await asyncio.start_server(drip, "127.0.0.1", 0) as dripping:
-            address = f"http://127.0.0.1:{dripping.sockets[0].getsockname()[1]}"
-            api = KubeApi(replace(server.access(tmp_path), server=address))
-            with pytest.raises(Unavailable, match="no whole answer"):
-                await api.get(NODE)
-            await api.close()
-            await asyncio.sleep(0.2)
+        await refuse(drip, server.access(tmp_path), "no whole answer")
 
     told(story, tmp_path)
 

@@ -308,6 +308,14 @@ def asking_pod(name: str = "app", uid: str = "u1") -> JsonObject:
     }
 
 
+async def run_pod(here: World, holder: str) -> None:
+    """The pod `app` runs and asks for a device; the kubelet accounts for one, of the container of that pod."""
+    await settled(here)
+    here.kubelet.held["default", holder, "enclave"] = [ENCLAVE]
+    here.api.put("/api/v1/pods/app", asking_pod())
+    await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+
+
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three rounds at the real pace are within the ten seconds that are promised; here they are quicker."""
@@ -338,10 +346,7 @@ def test_a_container_without_its_device_is_told_once_with_an_event(short: Path, 
 @pytest.mark.usefixtures("often")
 def test_a_container_with_its_device_is_counted_and_not_told(short: Path) -> None:
     async def story(here: World) -> None:
-        await settled(here)
-        here.kubelet.held["default", "app", "enclave"] = [ENCLAVE]
-        here.api.put("/api/v1/pods/app", asking_pod())
-        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        await run_pod(here, "app")
         await asyncio.sleep(0.6)
         assert here.events("RunsWithoutDevice") == []
         assert here.metric("containers_without_device") == 0
@@ -352,10 +357,7 @@ def test_a_container_with_its_device_is_counted_and_not_told(short: Path) -> Non
 @pytest.mark.usefixtures("often")
 def test_a_pod_that_ends_leaves_the_kubelets_account_first_and_is_not_told(short: Path) -> None:
     async def story(here: World) -> None:
-        await settled(here)
-        here.kubelet.held["default", "app", "enclave"] = [ENCLAVE]
-        here.api.put("/api/v1/pods/app", asking_pod())
-        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        await run_pod(here, "app")
         del here.kubelet.held["default", "app", "enclave"]
         here.api.delete("/api/v1/pods/app")
         await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 0)
@@ -367,10 +369,7 @@ def test_a_pod_that_ends_leaves_the_kubelets_account_first_and_is_not_told(short
 @pytest.mark.usefixtures("often")
 def test_a_pod_that_ended_while_the_api_server_could_not_be_told_is_not_told(short: Path) -> None:
     async def story(here: World) -> None:
-        await settled(here)
-        here.kubelet.held["default", "other", "enclave"] = [ENCLAVE]
-        here.api.put("/api/v1/pods/app", asking_pod())
-        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        await run_pod(here, "other")
         await asyncio.sleep(1)
         assert here.events("RunsWithoutDevice") == []
         assert here.metric("containers_without_device") == 0
@@ -381,10 +380,7 @@ def test_a_pod_that_ended_while_the_api_server_could_not_be_told_is_not_told(sho
 @pytest.mark.usefixtures("often")
 def test_a_kubelet_that_lost_its_account_of_a_device_is_told_as_that(short: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story(here: World) -> None:
-        await settled(here)
-        here.kubelet.held["default", "app", "enclave"] = [ENCLAVE]
-        here.api.put("/api/v1/pods/app", asking_pod())
-        await here.until(lambda: here.metric("devices_in_use", resource=ENCLAVE) == 1)
+        await run_pod(here, "app")
         here.kubelet.held["default", "app", "enclave"] = []
         await here.until(lambda: len(here.events("DeviceNotAccounted")) == 1)
         (event,) = here.events("DeviceNotAccounted")

@@ -37,9 +37,22 @@ def whole(address: str, log: Path, keys: Path) -> str:
     return done.output
 
 
-def test_what_was_answered_is_recorded_signed_and_logged(address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def keys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Path:
+    """The keys that sign heads, which the log has."""
     caplog.set_level(logging.INFO)
-    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+    return attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that looks for what is old without letting its tests wait."""
+    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+
+
+def test_what_was_answered_is_recorded_signed_and_logged(
+    address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys)}
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags)) as service:
         assert service.put(PATH, POLICY).status_code == 200
@@ -51,12 +64,10 @@ def test_what_was_answered_is_recorded_signed_and_logged(address: str, tmp_path:
     assert [line.split()[1:4] for line in shown] == [["allowed", "policy-set", "aad"], ["refused", "policy-set", "aad"]]
 
 
+@pytest.mark.usefixtures("often")
 def test_what_is_old_is_dropped_while_the_service_runs(
-    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
-    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "30"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
@@ -70,12 +81,10 @@ def test_what_is_old_is_dropped_while_the_service_runs(
     )
 
 
+@pytest.mark.usefixtures("often")
 def test_a_clock_that_jumps_while_the_service_runs_or_is_away_drops_nothing(
-    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
-    keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "400"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:

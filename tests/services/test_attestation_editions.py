@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
 from urllib.parse import quote, unquote
 
 import pytest
-from tests.adapters.fakepccs import Pccs, Reply, answers, serving
+from tests.adapters.fakepccs import Pccs, Reply, answers
 from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import SEED, world
 
@@ -47,17 +47,6 @@ def listed(made: World, body: bytes) -> Reply:
 @pytest.fixture
 def made() -> World:
     return world()
-
-
-@pytest.fixture
-def upstream(made: World) -> Iterator[Pccs]:
-    with serving(Pccs(answers(made))) as pccs:
-        yield pccs
-
-
-@pytest.fixture
-def lazy(made: World, upstream: Pccs, tmp_path: Path) -> AttestationSettings:
-    return settings(tmp_path, made.root, upstream.address)
 
 
 def fmspc(made: World) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,17 +31,6 @@ Story = Callable[[Here], Awaitable[None]]
 @pytest.fixture
 def made() -> World:
     return world(ca=Role.PLATFORM_CA)
-
-
-@pytest.fixture
-def upstream(made: World) -> Iterator[Pccs]:
-    with serving(Pccs(answers(made))) as pccs:
-        yield pccs
-
-
-@pytest.fixture
-def lazy(made: World, upstream: Pccs, tmp_path: Path) -> AttestationSettings:
-    return settings(tmp_path, made.root, upstream.address)
 
 
 def told(chosen: AttestationSettings, story: Story) -> None:
