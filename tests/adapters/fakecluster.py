@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
 from donjon.kube.json import Json, JsonObject, at
@@ -22,6 +22,7 @@ class FakeCluster:
     forbidden: set[str] = field(default_factory=set)  # paths
     answers: dict[str, bytes] = field(default_factory=dict)  # whole answers, by path
     asked: list[tuple[str, str]] = field(default_factory=list)  # methods and paths
+    drips: float = 0.0  # seconds before each byte of an answer
     page: int = 2
     port: int = 0
 
@@ -85,7 +86,12 @@ def cluster() -> Iterator[FakeCluster]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if not fake.drips:
+                self.wfile.write(body)
+            with suppress(OSError):  # Nobody waits for the rest.
+                for byte in body if fake.drips else b"":
+                    Event().wait(fake.drips)
+                    self.wfile.write(bytes((byte,)))
 
         def log_message(self, *_: object) -> None:
             pass

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.fakecluster import TOKEN, FakeCluster, cluster
 
+from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import EVENT, NODE, POD, open_cluster
 from donjon.errors import Misconfigured, Unavailable
 from donjon.kube.json import JsonObject
@@ -141,3 +142,12 @@ def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
         path = gone.kubeconfig(tmp_path)
     with pytest.raises(Unavailable, match="refused"):
         open_cluster({}, kubeconfig=path, context=None).get(POD, "p1", "shop")
+
+
+def test_a_server_that_drips_its_answer_is_given_up(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ALTOGETHER", 1.0)
+    fake.drips = 0.05  # The answer has some fifty bytes.
+    mine = open_cluster({}, kubeconfig=fake.kubeconfig(tmp_path), context=None)
+    with pytest.raises(Unavailable, match="get pods p1: no whole answer within 1 s") as raised:
+        mine.get(POD, "p1", "shop")
+    assert raised.value.code == "DJ041"

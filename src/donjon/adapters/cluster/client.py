@@ -5,9 +5,11 @@ answer. Left out: `auth-provider` and exec plugins of `client.authentication.k8s
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -25,7 +27,8 @@ DEFAULT = Path("~/.kube/config")
 PAGE = 500  # objects of one page of a list
 EVERYWHERE = "*"
 NOT_FOUND = 404
-TIMEOUT = 10.0  # seconds
+TIMEOUT = 10.0  # seconds, for each part of an answer
+ALTOGETHER = 300.0  # seconds, for one question: a list may have many pages, and a login program may wait for a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def _config(files: list[Path]) -> KubeConfig:
 
 def _asked(what: str, ask: Callable[[], T]) -> T:
     try:
-        return ask()
+        return _in_time(what, ask)
     except ApiError as error:
         family = _Missing if error.status.code == NOT_FOUND else Unavailable
         raise family("DJ041", f"{what}: {error.status.code} {_text(error)}") from error
@@ -139,6 +142,22 @@ def _asked(what: str, ask: Callable[[], T]) -> T:
         raise Misconfigured("DJ040", f"kubeconfig: {_text(error)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # Nonsense for an answer, or a login program that is not there.
         raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
+
+
+def _in_time(what: str, ask: Callable[[], T]) -> T:
+    """What it returns or raises, unless it takes too long: whoever then still asks is left behind, and ends with the program."""
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread.
+            answer.set_exception(error)
+
+    Thread(target=work, name=what, daemon=True).start()
+    if not wait((answer,), ALTOGETHER).done:
+        raise Unavailable("DJ041", f"{what}: no whole answer within {ALTOGETHER:g} s")
+    return answer.result()
 
 
 @cache  # lightkube lets a class of a kind be made once.
