@@ -10,12 +10,15 @@ import pytest
 from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.collateral import plan
+from donjon.collateral import document, plan
+from donjon.collateral.document import Document
 from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Absent, Answer, Request
 from donjon.collateral.received import files
 from donjon.errors import DonjonError, Unavailable
 from donjon.pki import intel
+from donjon.pki.crl import Crl
+from donjon.pki.intel import Anchor
 from donjon.services.attestation.cache import Cache
 from donjon.sgx.platform import Ca, Tee
 from donjon.simulation.intel.certificates import Role
@@ -263,5 +266,44 @@ def test_what_was_brought_before_the_root_revoked_it_is_not_taken() -> None:
         await cache.document(plan.root_ca_crl())
         await cache.take(brought)
         assert {*cache.held} == {plan.root_ca_crl().name()}
+
+    told(story)
+
+
+def test_a_list_of_the_roots_that_revokes_nothing_more_costs_nothing_for_each_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    proved: list[str] = []
+    prove = document.prove
+
+    def counted(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
+        proved.append(request.path)
+        return prove(request, answer, revoked, anchor)
+
+    async def story(here: Here, cache: Cache) -> None:
+        await cache.document(IDENTITY)
+        await cache.document(plan.pck_crl(Ca.PROCESSOR))
+        here.upstream.made = world(changes={"root_crl.issued": MOMENT})
+        monkeypatch.setattr(document, "prove", counted)
+        found = await cache.again(plan.root_ca_crl())
+        assert found.dated == MOMENT
+        assert proved == []
+
+    told(story)
+
+
+def test_an_older_list_in_the_database_does_not_hide_what_is_revoked_now() -> None:
+    revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
+
+    async def story(here: Here, cache: Cache) -> None:
+        await cache.document(IDENTITY)
+        older, chain = here.table.kept[plan.root_ca_crl().name()], here.table.kept[IDENTITY.name()].chain
+        here.upstream.made = world(changes=revoking)
+        await cache.again(plan.root_ca_crl())
+        ends = cache.held[plan.root_ca_crl().name()].expires
+        here.upstream.away, here.moment = True, ends + timedelta(seconds=1)
+        newer = files(later((ends - MOMENT).days).collateral)["qe_identity.json"]
+        here.table.kept = {plan.root_ca_crl().name(): older, IDENTITY.name(): Answer(body=newer, chain=chain)}
+        for request in (plan.root_ca_crl(), IDENTITY):
+            with pytest.raises(Unavailable):
+                await cache.document(request)
 
     told(story)

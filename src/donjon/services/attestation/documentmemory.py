@@ -112,8 +112,9 @@ class DocumentMemory:
         self._due[name] = max(ahead, self._moment() + SOONEST)
         self._metrics.holds(name, found.expires)
         if found.request.path == ROOT.path:
-            _, self._revoked = documents.prove_root_crl(as_answer(found), self._anchor)
-            self._drop_revoked()
+            before, (_, self._revoked) = self._revoked, documents.prove_root_crl(as_answer(found), self._anchor)
+            if before is not None and before.serials != self._revoked.serials:  # Most lists name nobody.
+                self._drop_revoked()
 
     def _drop_revoked(self) -> None:
         for name, each in tuple(self._documents.items()):
