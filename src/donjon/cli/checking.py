@@ -8,7 +8,7 @@ from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import MAX_SIZE, Node, read
 from donjon.admission.manifests.fragments import is_json_patch
 from donjon.admission.manifests.plugins import rivals
-from donjon.admission.manifests.sandboxes import isolated
+from donjon.admission.manifests.sandboxes import host_sockets
 from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import TWICE
@@ -174,7 +174,7 @@ def _checked(
 ) -> Checked:
     pod = completed(made.pod)
     verdict = decide(pod, around, settings)
-    verdict = replace(verdict, reasons=(*verdict.reasons, *isolated(verdict.admitted), *rivals(verdict.admitted)))
+    verdict = replace(verdict, reasons=(*verdict.reasons, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
     wrong = complaints(made.pod) if made.thing.known or names_sgx(made) else ()
     of_object = lost if first else ()
     return Checked(document=document, made=made, verdict=verdict, complaints=wrong, astray=of_object, first=first)

@@ -19,7 +19,7 @@ SANDBOXES = ("kata", "firecracker", "gvisor", "runsc")
 _SOCKETS = (*AESM_PLACES, *RUN_FOLDERS)
 
 
-def isolated(pod: JsonObject) -> Iterator[Reason]:
+def host_sockets(pod: JsonObject) -> Iterator[Reason]:
     """What is to be said of a pod as admitted that runs in a sandbox and has the quoting service's socket of the host."""
     runtime = text(at(pod, "spec", "runtimeClassName"))
     if not any(sandbox in runtime.casefold() for sandbox in SANDBOXES):
