@@ -9,6 +9,7 @@ from donjon.audit import chain, holdings
 from donjon.audit.chain import Record
 from donjon.audit.event import Event, Kind, Verdict, encode
 from donjon.audit.holdings import Ledger, facts
+from donjon.findings import Severity
 from donjon.maa import policies
 
 ONE, OTHER, THIRD = "one", "other", "third"
@@ -60,6 +61,7 @@ def found(events: list[Event], held: Held | None, *, lost: bool = False) -> list
     ledger = Ledger()
     assert list(ledger.watch(records(*events))) == records(*events)
     told = ledger.findings({} if held is None else {"i": held}, lost=lost)
+    assert {(each.code, each.severity) for each in told} <= {("DJ620", Severity.ERROR), ("DJ623", Severity.WARNING)}
     return [(each.code, each.found) for each in told]
 
 
@@ -112,6 +114,10 @@ def test_what_no_record_explains_is_found(events: list[Event], held: Held | None
     ((code, told),) = found(events, held)
     assert code == "DJ620"
     assert words in told
+
+
+def test_what_is_found_of_very_many_instances_is_bounded() -> None:
+    assert len(Ledger().findings({str(number): Held(policies=SET) for number in range(150)}, lost=False)) == 100
 
 
 def test_where_an_earlier_version_dropped_records_what_none_explains_is_a_warning() -> None:
