@@ -102,7 +102,7 @@ def for_kubectl(namespace: str) -> list[dict[str, Any]]:
 def world(cluster: "Cluster") -> Iterator[World]:
     """Rights and policies, in force."""
     if cluster.testbed is None:
-        pytest.skip("needs the testbed's Helm, and nodes that may be spoiled")
+        pytest.skip("needs the testbed (its Helm, and nodes that may be spoiled): DONJON_TEST_KUBECONFIG names another cluster")
     namespace = f"test-accounts-{secrets.token_hex(3)}"
     made = World(cluster=cluster, namespace=namespace, nodes=(f"{namespace}-own", f"{namespace}-other"))
     rights = rendered(namespace, str(cluster.testbed.layout.program("helm")))
@@ -379,7 +379,7 @@ def test_events_of_both_forms_are_held_and_the_agents_own_are_let_through(world:
 @pytest.mark.parametrize("name", ["sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision", "example.com/gpu"])
 def test_a_device_class_may_not_stand_for_a_name_of_ours(cluster: "Cluster", name: str) -> None:
     if "deviceclasses" not in cluster.kubectl("api-resources", "--api-group=resource.k8s.io", "-o", "name"):
-        pytest.skip("needs a cluster with dynamic resource allocation (Kubernetes 1.34)")
+        pytest.skip("needs dynamic resource allocation: DONJON_TEST_KUBECONFIG names a cluster before Kubernetes 1.34")
     made = {
         "apiVersion": "resource.k8s.io/v1",
         "kind": "DeviceClass",
