@@ -42,6 +42,11 @@ def test_a_quotas_key_that_counts_is_told_as_information(key: str) -> None:
     assert said(quota(key)) == [("DJ158", "info")]
 
 
+def test_what_the_cluster_itself_wrote_into_a_quota_is_left_alone() -> None:
+    status = "status: {hard: {sgx.intel.com/epc: 1Gi, requests.sgx.intel.com/epc: 1Gi}, used: {sgx.intel.com/epc: 1Mi}}"
+    assert said(f"{quota('requests.sgx.intel.com/epc: 1Gi')[:-1]}, {status}}}") == [("DJ158", "info")]
+
+
 def test_a_quota_of_something_else_is_left_alone() -> None:
     assert said(quota("cpu: 1", "requests.nvidia.com/gpu: 1", "pods: 10")) == []
 

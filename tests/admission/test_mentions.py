@@ -5,7 +5,9 @@ import json
 import pytest
 from tests.admission.checks import checked, pod
 
+from donjon.admission.manifests import spelling
 from donjon.kube.json import Json
+from donjon.kube.vocabulary import CLOSED, NAMES, TABLE
 
 EPC = "{limits: {sgx.intel.com/epc: 1Mi}}"
 
@@ -67,6 +69,17 @@ UNKNOWN = {
     "an argument's form": "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, spec: {templates: "
     "[{container: {resources: {limits: {sgx.intel.com/sgx: 1}}}}]}}",
 }
+
+
+@pytest.mark.parametrize("name", [each.name for each in NAMES if not each.places and each.name.startswith(CLOSED)])
+def test_a_name_that_people_bring_along_is_told_with_what_became_of_it(name: str) -> None:
+    told = checked(pod(EPC, f"  tolerations: [{{key: {name}, operator: Exists}}]")).stdout
+    assert f"{TABLE[name].becomes}, so no node of Donjon's has it [DJ151]; {TABLE[name].instead}" in told
+
+
+def test_a_name_longer_than_any_is_not_compared() -> None:
+    assert spelling.meant(" " * 10_000 + "sgx.intel.com/Epc") == ""
+    assert spelling.meant(" sgx.intel.com/Epc") == "sgx.intel.com/epc"
 
 
 @pytest.mark.parametrize("where", UNKNOWN)

@@ -77,3 +77,9 @@ def test_a_label_of_node_feature_discovery_about_sgx_is_known_as_one(label: str,
 @pytest.mark.parametrize("key", ["sgx.intel.com/epc", "requests.sgx.intel.com/epc", "limits.sgx.intel.com/epc"])
 def test_a_quotas_key_names_its_resource(key: str) -> None:
     assert without_quota(key) == "sgx.intel.com/epc"
+
+
+def test_a_word_longer_than_any_name_is_none_of_ours_and_no_label() -> None:
+    assert (is_ours(f"{CLOSED[0]}/{'x' * 303}"), is_ours(f"{CLOSED[0]}/{'x' * 304}")) == (True, False)
+    label = "feature.node.kubernetes.io/cpu-sgx."
+    assert (is_nfd(label.ljust(317, "x")), is_nfd(label.ljust(318, "x"))) == (True, False)
