@@ -220,7 +220,9 @@ def test_a_key_twice_where_nothing_speaks_of_sgx_is_told_and_the_last_is_taken()
     assert [each["code"] for each in told["findings"]] == ["DJ160", "DJ120"]
 
 
-@pytest.mark.parametrize("key", ["size: sgx.intel.com/epc, size: 2", "size: 1, size: 2, note: SGX", '"epc": 1, "epc": 1'])
+@pytest.mark.parametrize(
+    "key", ["size: sgx.intel.com/epc, size: 2", "size: 1, size: 2, note: SGX", '"epc": 1, "epc": 1', "size: /run/aesmd, size: 2"]
+)
 def test_a_key_twice_in_what_speaks_of_sgx_is_refused_also_where_the_last_does_not(key: str) -> None:
     done = checked(FOREIGN.replace("size: 1, size: 2", key))
     assert done.exit_code == 2

@@ -38,7 +38,7 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 _RENDER = "a template is to be rendered first, as in helm template . | donjon check -"
 _MERGE = "<<"
 _TAGGED_TEXT = "tag:yaml.org,2002:str"
-_OF_SGX = re.compile(r"sgx|epc|enclave|donjon", re.IGNORECASE)
+_OF_SGX = re.compile(r"sgx|epc|enclave|aesm|donjon", re.IGNORECASE)
 _IMAGE_WITH_BLANK = re.compile(r"\bimage:\s*(?P<name>\S+:)\s+(?P<tag>\S+)")
 
 
