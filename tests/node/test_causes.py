@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.node.world import NO_DEVICES, cpuid, cpuinfo, device, devices, facts, text, unknown
+from tests.node.world import MIB, NO_DEVICES, cpuid, cpuinfo, device, devices, facts, numa, text, unknown
 
 from donjon.findings import Severity
-from donjon.node.causes import CONSEQUENCES
 from donjon.node.readiness import assess
-from donjon.node.readings import FileKind, Reading
+from donjon.node.readings import AesmState, FileKind, Reading
 
 OLD, NEW = text("5.4.0-1056-azure"), text("6.8.0-1021-azure")
 VEPC = devices(device("/dev/sgx_vepc"))
@@ -19,6 +18,9 @@ VM = cpuinfo("hypervisor")
 def module(name: str) -> Any:
     return Reading.of({name: "2.11.0"}, source="/sys/module")
 
+
+BESIDE = {"DJ005", "DJ010", "DJ015"}
+"""What is told beside a cause: things in a device's place, /dev mounted noexec, and that CPUID could not be read."""
 
 CAUSES: list[tuple[str, dict[str, Any], str, str]] = [
     ("a processor without SGX", {"cpuid": cpuid(sgx=False), "cpuinfo": cpuinfo()}, "DJ001", "choose a processor with SGX"),
@@ -79,7 +81,28 @@ def test_the_deepest_cause_is_told_first_and_nothing_that_follows_from_it(
     first, *others = verdict.findings
     assert (first.code, first.severity, verdict.ready) == (code, Severity.ERROR, False)
     assert advice in first.do
-    assert not CONSEQUENCES & {each.code for each in others}
+    assert {each.code for each in others} <= BESIDE
+
+
+MUCH_ELSE: dict[str, Any] = {
+    "devices": devices(device("/dev/sgx_provision", mode=0o600), device("/dev/isgx", FileKind.FILE)),
+    "aesm": Reading.of(AesmState.NO_SOCKET, source="/run/aesmd/aesm.socket"),
+    "dev_options": Reading.of(frozenset({"noexec"}), source="/proc/mounts"),
+}
+
+
+@pytest.mark.parametrize("numa_epc", [numa(str(MIB)), numa("-1")], ids=["another amount of EPC", "no amount of EPC"])
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [row[1:3] for row in CAUSES if "devices" not in row[1]],
+    ids=[row[0] for row in CAUSES if "devices" not in row[1]],
+)
+def test_where_much_is_wrong_beside_the_cause_only_what_can_be_mended_by_itself_is_told(
+    changed: dict[str, Any], code: str, numa_epc: Any
+) -> None:
+    first, *others = assess(facts(**{**MUCH_ELSE, "numa_epc": numa_epc, **changed})).findings
+    assert first.code == code
+    assert {each.code for each in others} <= BESIDE
 
 
 USELESS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
@@ -101,6 +124,20 @@ def test_no_advice_that_a_fact_already_read_makes_useless(changed: dict[str, Any
 def test_a_host_with_its_device_has_no_cause_whatever_else_is_odd() -> None:
     odd = {"cpuinfo": cpuinfo("sgx"), "kernel_command_line": text("nosgx"), "kernel_build": text(OFF)}
     assert assess(facts(**odd)).ready
+
+
+@pytest.mark.parametrize(("launch_control", "advice"), [(True, "move to Linux 5.11"), (False, "move to a processor with launch")])
+def test_the_legacy_driver_is_left_by_way_of_what_the_processor_has(*, launch_control: bool, advice: str) -> None:
+    isgx = devices(device("/dev/isgx"))
+    verdict = assess(facts(devices=isgx, cpuid=cpuid(launch_control=launch_control)))
+    (legacy,) = (each for each in verdict.findings if each.code == "DJ013")
+    assert legacy.do.startswith(advice)
+
+
+def test_flags_that_a_kernel_never_shows_are_no_sign_of_a_lock() -> None:
+    """A release that cannot be read, and no word of SGX: the kernel may be older than the flag."""
+    said = {"kernel_release": unknown(), "kernel_build": unknown(), "cpuinfo": cpuinfo(), "devices": NO_DEVICES}
+    assert assess(facts(**said)).findings[0].code == "DJ004"
 
 
 def test_edmm_needs_what_is_lacking_and_no_more() -> None:
