@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from donjon.adapters.linux.runtimes import read_runtimes
+from donjon.adapters.linux.runtimes import CRIO_DROP_INS, read_runtimes
 from donjon.node.runtimes import MAX_FILES, device_ownership
 
 YES = "version = 3\n[plugins.'io.containerd.cri.v1.runtime']\ndevice_ownership_from_security_context = true\n"
@@ -110,6 +110,13 @@ def test_imports_without_end_end(tmp_path: Path) -> None:
     write(tmp_path, **{f"etc/containerd/{n}.toml": f"imports = ['{n + 1}.toml']" for n in range(2 * MAX_FILES)})
     write(tmp_path, **{"etc/containerd/config.toml": "imports = ['0.toml']\n" + YES})
     assert (answer(tmp_path), "files are imported" in problem(tmp_path)) == (None, True)
+
+
+def test_a_folder_of_very_many_files_of_crio_is_unknown(tmp_path: Path) -> None:
+    write(tmp_path, **{f"{CRIO_DROP_INS}/{number:02}.conf": "" for number in range(MAX_FILES)})
+    assert answer(tmp_path) is False
+    write(tmp_path, **{f"{CRIO_DROP_INS}/99.conf": ""})
+    assert (answer(tmp_path), "more than 64 files" in problem(tmp_path)) == (None, True)
 
 
 def test_a_folder_in_place_of_a_file_is_unknown(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_what_is_no_pod_is_counted_as_not_looked_at_and_never_refused(name: str)
 
 WRONG = {
     "an empty spec": own("Deployment", "spec: {}"),
+    "a spec that is no object": own("Deployment", "spec: [7]"),
+    "a template that is no object": own("Deployment", "spec: {template: 7}"),
     "no containers": own("Deployment", "spec: {selector: {matchLabels: {a: b}}, template: {spec: {containers: []}}}"),
     "an image and no selector": own("Deployment", f"spec: {{template: {{{WHOLE}}}}}"),
     "a whole pod": own("Pod", WHOLE, "v1"),
