@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 
 from donjon.adapters.kubeapi.client import KubeApi
-from donjon.adapters.kubeapi.reviews import KEPT, MAX_KEPT, PATH, TokenReviews
+from donjon.adapters.kubeapi.reviews import AT_ONCE, KEPT, MAX_KEPT, PATH, TokenReviews
 from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.kube.json import Json, JsonObject
 
@@ -112,6 +112,15 @@ def test_answers_are_kept_for_seconds_both_ways(tmp_path: Path) -> None:
             world.seconds += KEPT - 0.1
             assert (await world.code(), world.asked) == (code, before + 1)
             world.seconds += 0.1
+
+    happens(tmp_path, story)
+
+
+def test_many_with_one_token_at_once_cost_few_questions(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.api.lag = 0.05
+        assert set(await asyncio.gather(*(world.code() for _ in range(10 * AT_ONCE)))) == {""}
+        assert world.asked <= AT_ONCE
 
     happens(tmp_path, story)
 

@@ -32,14 +32,18 @@ class TokenReviews:
     async def account(self, token: str) -> str:
         """NAMESPACE/NAME of the service account whose token that is; raises `Untrusted` DJ551, `Unavailable` DJ554."""
         digest = hashlib.sha256(token.encode()).digest()
-        until, account = self._kept.get(digest, (0.0, None))
-        if until <= self._seconds():
+        if not self._knows(digest):
             async with self._asking:
-                account = await self._reviewed(token)
-            self._keep(digest, account)
+                if not self._knows(digest):  # Others with the same token may have asked meanwhile.
+                    self._keep(digest, await self._reviewed(token))
+        _, account = self._kept[digest]
         if account is None:
             raise Untrusted("DJ551", "token: the API server does not know it as a service account's, for our audience")
         return account
+
+    def _knows(self, digest: bytes) -> bool:
+        until, _ = self._kept.get(digest, (0.0, None))
+        return until > self._seconds()
 
     async def _reviewed(self, token: str) -> str | None:
         spec: JsonObject = {"token": token, "audiences": [self._audience]}
