@@ -84,7 +84,7 @@ class Standing:
     async def policy(self, kind: AttestationType) -> PolicyToken | None:
         """The policy of that type, or the default one; raises `Misconfigured` DJ531 where what is kept cannot be applied.
 
-        It is read once, beside the event loop, for it may take a fifth of a second: who comes meanwhile waits for that.
+        It is read once, beside the event loop, for it may take most of a second: who comes meanwhile waits for that.
         """
         if kind not in self._known:
             async with self._reading:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from donjon.adapters.http.fairlock import Crowded, FairLock
 from donjon.errors import Unavailable
 
-MAX_WAITING = 64  # pieces in one line; each takes a fifth of a second at most
+MAX_WAITING = 64  # pieces in one line; each takes a fifth of a second at most, or most of one where the largest policy is read
 
 T = TypeVar("T")
 
