@@ -11,7 +11,7 @@ from donjon.node.devices import DriverKind
 from donjon.node.facts import IN_TREE_KERNEL, NodeFacts
 from donjon.sgx.cpuid import SgxCpu
 
-CONSEQUENCES = frozenset({"DJ003", "DJ004", "DJ006", "DJ007", "DJ008", "DJ009", "DJ011", "DJ012", "DJ013", "DJ016", "DJ017"})
+CONSEQUENCES = frozenset({"DJ003", "DJ006", "DJ007", "DJ009", "DJ011", "DJ012", "DJ013", "DJ016", "DJ017"})
 """What is not worth saying beside the cause: it goes with the cause, or cannot be mended before."""
 
 _SETUP = "in the firmware's setup, and power-cycle the machine"
