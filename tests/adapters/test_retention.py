@@ -231,3 +231,48 @@ def test_a_clock_that_jumped_and_by_which_something_was_recorded_makes_a_fourth_
         drop(kept, NOW + 4003 * DAY)
     assert told.value.code == "DJ621"
     assert drop(kept, NOW) == 0
+
+
+def test_heads_that_somebody_else_signed_are_no_proof_that_time_passed(kept: Database) -> None:
+    later = NOW + 3 * DAY
+    young = chain.begun("c").extended(microseconds(later - timedelta(hours=1)), b"{}")
+    put(kept, [young], [])
+    row = {"writer": "c", "number": 1, "statement": statements.encode(head(young), None)}
+    with kept.changing() as connection:
+        connection.execute(insert(HEADS).values(row))
+    with pytest.raises(Untrusted) as refused:
+        drop(kept, later)
+    assert refused.value.code == "DJ621"
+    assert records(kept) == [*A, *B, young]
+
+
+def test_where_nothing_is_left_but_what_nobody_stated_the_clock_is_not_asked(kept: Database) -> None:
+    killed = daily("c", 4)
+    put(kept, killed, [head(killed[1])])
+    drop(kept, NOW)
+    with kept.changing() as connection:
+        for table in (RECORDS, HEADS, ANCHORS):
+            connection.execute(delete(table).where(table.c.writer != "c"))
+    assert drop(kept, NOW) == 0
+    assert records(kept) == killed[2:]
+
+
+def anchors_of_d(database: Database, count: int, every: int) -> list[Statement]:
+    """Those that are made of one more chain, of which a head states every so many records."""
+    made: list[Record] = []
+    link = chain.begun("d")
+    for number in range(count):
+        made.append(link.extended(microseconds(BEGUN) + number, b"{}"))
+        link = chain.end(made[-1])
+    put(database, made, [head(each) for each in made if each.number % every == 0])
+    announced: list[str] = []
+    assert drop(database, NOW, announced) == count + 9
+    return [each for text in announced if (each := statements.parse(text, KEYS)).link.writer == "d"]
+
+
+def test_so_many_records_are_dropped_in_one_transaction_and_no_more(kept: Database) -> None:
+    assert [each.link.number for each in anchors_of_d(kept, 1200, 400)] == [800, 1200]
+
+
+def test_an_anchor_names_so_many_heads_that_it_can_still_be_read(kept: Database) -> None:
+    assert [len(each.removal.heads) for each in anchors_of_d(kept, 70, 1) if each.removal] == [32, 32, 6]

@@ -110,3 +110,12 @@ def test_an_anchor_that_names_as_many_heads_as_it_may_can_be_read() -> None:
     text = encode(replace(ANCHOR, removal=removal), RSA)
     assert len(text) <= MAX_STATEMENT
     assert parse(text, (RSA_KEY,)).removal == removal
+
+
+def test_a_statement_is_read_up_to_a_length() -> None:
+    text = encode(HEAD, None)
+    room = (8192 - len(text)) // 4 * 4
+    assert parse(text + "A" * room, ()) == HEAD
+    with pytest.raises(DonjonError, match="at most 8192 characters") as refused:
+        parse(text + "A" * (room + 4), ())
+    assert refused.value.code == "DJ600"
