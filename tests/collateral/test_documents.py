@@ -33,6 +33,13 @@ def test_a_megabyte_of_many_values_is_refused_before_it_is_read(name: str) -> No
     assert "more " in refused.value.message
 
 
+def test_whoever_says_no_number_reads_a_hundred_thousand_values() -> None:
+    """An object, its name, a list, and a comma before each value but the first."""
+    assert len(documents.parse(b'{"a":[' + b"1," * 99_996 + b"1]}", "document").content) == 1
+    with pytest.raises(Malformed, match="more values and names than the 100000"):
+        documents.parse(b'{"a":[' + b"1," * 100_000 + b"1]}", "document")
+
+
 def test_signs_within_texts_are_no_values() -> None:
     text = json.dumps({"policy": 'c:[type=="a", value==[1]], {}' * 100, "a": [1, 2]}).encode()
     assert documents.parse(text, "request", values=7).content["a"] == [1, 2]

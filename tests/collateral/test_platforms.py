@@ -82,3 +82,9 @@ def test_what_is_told_of_a_platform_is_what_it_said() -> None:
 def test_what_is_no_platform_is_malformed(text: bytes) -> None:
     with pytest.raises(Malformed):
         platforms.parse(text)
+
+
+def test_a_registration_of_very_many_values_is_refused_before_it_is_read() -> None:
+    with pytest.raises(Malformed, match="more values and names than the 1000") as refused:
+        platforms.parse(said(platform_manifest=[0] * 1000))
+    assert refused.value.code == "DJ210"

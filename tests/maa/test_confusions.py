@@ -1,5 +1,6 @@
 """Token confusions, with a real JOSE library on the attacker's side: one thing wrong in each token."""
 
+import base64
 import hmac
 import json
 from collections.abc import Callable
@@ -266,6 +267,13 @@ def test_a_short_rsa_key_signs_nothing(size: int) -> None:
     with pytest.raises(Malformed) as refused:
         signers.parse(der)
     assert refused.value.code == "DJ448"
+
+
+def test_a_header_of_very_many_values_is_refused_before_it_is_read() -> None:
+    header = base64.urlsafe_b64encode(b'{"alg":[' + b"1," * 1000 + b"1]}").decode().rstrip("=")
+    with pytest.raises(Malformed, match="more values and names than the 1000") as refused:
+        jws.parse(f"{header}..", "token")
+    assert refused.value.code == "DJ210"
 
 
 def test_a_token_longer_than_its_bound_is_not_looked_at() -> None:
