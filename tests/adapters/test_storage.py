@@ -56,6 +56,16 @@ def test_replicas_that_start_at_once_migrate_once(address: str) -> None:
         database.close()
 
 
+def test_processes_that_open_a_new_file_at_once_wait_for_one_another(tmp_path: Path) -> None:
+    """Who makes its journal, or mends that of a process that was killed, keeps others waiting for a moment, and no longer."""
+    for number in range(20):
+        databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(4)]
+        with ThreadPoolExecutor(len(databases)) as pool:
+            list(pool.map(Database.migrate, databases))
+        for database in databases:
+            database.close()
+
+
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
     with database.changing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")

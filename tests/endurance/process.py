@@ -30,10 +30,9 @@ from donjon.simulation.intel.world import World
 INSTANCES = ("aa", "bb", "cc", "dd")
 SGX, OPEN_ENCLAVE = "SgxEnclave", "OpenEnclave"
 BACK = 2.0
-"""Seconds, from the start of the process to its first answer, that the service promises where its program loads in `LOADS`."""
-LOADS = 0.7  # seconds in which the interpreter has read the service's modules, on the machine of the promise
+"""Seconds, from the start of the process to its first answer, that the service promises."""
 
-_SETTLED = 20.0  # seconds
+SETTLED = 20.0  # seconds
 _AUTHORITY = ClientAuthority()
 _CALLERS = '[[callers]]\ncertificate = "dns:operator.example"\ninstances = ["*"]\nroles = ["policy", "draft"]\n'
 
@@ -67,14 +66,6 @@ Entering = Callable[..., tuple[str, ...]]
 
 def _anywhere(*command: str) -> tuple[str, ...]:
     return command
-
-
-@cache
-def slowness() -> float:
-    """How many times longer than there this machine takes now to load the service's modules; 1 at least."""
-    began = clock.now()
-    subprocess.run([sys.executable, "-c", "import donjon.services.attestation.run"], check=True)
-    return max(1.0, (clock.now() - began) / LOADS)
 
 
 @dataclass
@@ -114,12 +105,12 @@ class Process:
     def ended(self) -> int:
         """The exit code of one that ends by itself."""
         assert self._running is not None
-        return self._running.wait(_SETTLED)
+        return self._running.wait(SETTLED)
 
     def back(self, client: httpx2.Client) -> float:
         """Asks until an attestation is answered; the seconds that this took, without those in which others had the processor."""
         began = clock.now()
-        while clock.now() < began + _SETTLED:
+        while clock.now() < began + SETTLED:
             assert self._running is None or self._running.poll() is None, self.told()
             try:
                 if attest(client, INSTANCES[0]).is_success:
@@ -161,7 +152,7 @@ class Process:
             return 0
         running, self._running = self._running, None
         running.send_signal(by)
-        return running.wait(_SETTLED)
+        return running.wait(SETTLED)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
 try:
-    from donjon.cli import rehearsing
     from donjon.cli.keys import keys
     from donjon.services.attestation import run, settings
 except ModuleNotFoundError as error:
@@ -62,6 +61,8 @@ def rehearse(folder: Path, *, port: int) -> None:
 
     For trying on any machine, without SGX and without a network. Its tokens say that nothing of it is real.
     """
+    from donjon.cli import rehearsing  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
+
     rehearsing.write(folder, port)
 
 

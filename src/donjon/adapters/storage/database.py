@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from donjon.errors import Misconfigured, Unavailable
@@ -21,6 +22,9 @@ HEAD = "0004"
 """The newest of the migrations."""
 
 _SCRIPTS = "donjon.adapters.storage:migrations"
+_LOOK = 1  # ms that SQLite waits for another, and as many that we do, before it is tried again
+_NEVER = Event()
+_PRIMARY = 0xFF  # the part of an extended code that says which result it is (sqlite.org/rescode.html)
 _CHANGES = "donjon_changes"
 _MIGRATIONS = 0x444A  # the lock by which one of several replicas migrates
 _PATIENCE = {
@@ -78,9 +82,13 @@ class Database:
         if not self._sqlite:  # There whoever changes anything is alone.
             connection.execute(text("SELECT pg_advisory_xact_lock(:work)"), {"work": work})
 
-    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An insertion that can say what becomes of a row that is there."""
-        return sqlite.insert(table) if self._sqlite else postgresql.insert(table)
+    def insert(self, table: Table) -> sqlite.Insert:
+        """An insertion that can say what becomes of a row that is there; PostgreSQL's says it in the same words."""
+        if self._sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - who has SQLite starts sooner without it.
+
+        return cast("sqlite.Insert", postgresql.insert(table))
 
     def fill(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert these rows, their values in the order of the table's columns, by one statement.
@@ -164,8 +172,8 @@ def _told() -> Iterator[None]:
 def _prepare(connection: Any, _record: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in (_patience(WAIT * 1000), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"):
-        connection.execute(pragma)
+    for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
+        _wait_for(connection, pragma)
 
 
 def _begin(connection: Connection) -> None:
@@ -174,20 +182,29 @@ def _begin(connection: Connection) -> None:
     Who waits for that looks every millisecond whether it is free: SQLite would soon look every tenth of a second, which is much
     longer than another process needs it.
     """
-    changing, patience = connection.get_execution_options().get(_CHANGES), int(WAIT * 1000)
+    changing = connection.get_execution_options().get(_CHANGES)
     if changing:
         bare: Any = connection.connection.dbapi_connection  # SQLite's own: SQLAlchemy's would tell each that fails.
-        bare.execute(_patience(1))
-        for _ in range(patience):
-            try:
-                bare.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                    continue
-                break  # Told below.
+        bare.execute(_patience(_LOOK))
+        with suppress(sqlite3.OperationalError):  # Told below.
+            _wait_for(bare, "BEGIN IMMEDIATE")
             return
-    connection.exec_driver_sql(_patience(patience))
+    connection.exec_driver_sql(_patience(WAIT * 1000))
     connection.exec_driver_sql("BEGIN IMMEDIATE" if changing else "BEGIN")
+
+
+def _wait_for(bare: Any, statement: str) -> None:
+    """Run it as soon as nobody is in the way; SQLite itself does not wait for whoever makes or mends the journal of a file."""
+    for _ in range(int(WAIT * 1000 / (2 * _LOOK))):
+        try:
+            bare.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                raise
+            _NEVER.wait(_LOOK / 1000)
+        else:
+            return
+    bare.execute(statement)
 
 
 def _patience(milliseconds: float) -> str:
