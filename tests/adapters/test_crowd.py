@@ -1,5 +1,7 @@
 """Who gives way: whoever has shown least, of the addresses that take most."""
 
+import random
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -120,3 +122,54 @@ def test_what_is_kept_for_one_site_is_bounded_where_there_is_room_too() -> None:
 )
 def test_an_address_is_counted_by_what_one_site_has(address: str, counted: str) -> None:
     assert site(address) == counted
+
+
+def test_who_shows_more_goes_later_and_of_equals_who_has_shown_it_for_longest() -> None:
+    first, second, third = some(3, "a")
+    here = crowd(3, 3, first, second, third)
+    for each, standing in ((first, Standing.BUSY), (second, Standing.IDLE), (third, Standing.IDLE), (first, Standing.IDLE)):
+        each.standing = standing
+        here.note(each)
+    newcomers = some(3, "a", Standing.BUSY)
+    assert [here.enter(each) for each in newcomers] == [second, third, first]
+
+
+def test_who_has_left_shows_nothing_any_more() -> None:
+    gone, other = Peer("a"), Peer("a")
+    here = crowd(2, 2, gone, other)
+    here.leave(gone)
+    gone.standing = Standing.IDLE
+    here.note(gone)
+    assert tuple(here) == (other,)
+    assert here.enter(Peer("a")) is None
+
+
+def test_of_any_crowd_who_goes_is_who_a_look_at_all_of_them_finds() -> None:
+    """A look at all would take as long as there are connections, at each that comes."""
+    chance = random.Random(7)
+    here = crowd(24, 6)
+    line: list[Peer] = []
+    for number in range(4000):
+        peer = Peer(f"{chance.randrange(9)}", chance.choice([*Standing, Standing.NEW]))
+        expected = looked_for(line, peer.site, 24, 6)
+        assert here.enter(peer) is expected, number
+        line = [each for each in line if each is not expected] + [peer]
+        for changed in chance.sample(line, min(3, len(line))):
+            changed.standing, before = chance.choice(list(Standing)), changed.standing
+            here.note(changed)
+            if changed.standing is not before:
+                line = [each for each in line if each is not changed] + [changed]
+        assert set(here) == set(line)
+
+
+def looked_for(line: list[Peer], newcomer: str, room: int, of_a_site: int) -> Peer | None:
+    ours = [each for each in line if each.site == newcomer]
+    if len(ours) >= of_a_site:
+        return min(ours, key=lambda each: each.standing)
+    if len(line) < room:
+        return None
+    unproven = [each for each in line if each.standing is Standing.NEW]
+    among = unproven if len(unproven) * 2 > room else line
+    sites = Counter(each.site for each in among)
+    greedy = [each for each in among if sites[each.site] * 2 > max(sites.values())]
+    return min(greedy, key=lambda each: (each.standing, -sites[each.site]))

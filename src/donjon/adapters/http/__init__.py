@@ -118,6 +118,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self.standing = Standing.BUSY
+        self._crowd.note(self)
         self._transport.write(_encode(self._parser, answer, head=head))
         if (left := self._transport.get_write_buffer_size()) and (chosen := self._unsent.add(self, left)) is not None:
             chosen.cut_off()

@@ -184,17 +184,10 @@ class Guarded(HttpToolsProtocol):
         self._extensions: dict[str, Any] = {}
         self._status = _BAD
         self._begun = False  # whether a request has begun that is not answered
-        self._body_asked_for = self._answering = self._proven = self._leaving = False
+        self._body_asked_for = self._proven = self._leaving = False
         self._task: asyncio.Task[None] | None = None
         self._spoken = False  # whether the handshake, where there is one, has ended
-        self.site = ""
-
-    @property
-    def standing(self) -> Standing:
-        """What it has shown."""
-        if self._answering:
-            return Standing.BUSY
-        return Standing.IDLE if self._proven else Standing.NEW
+        self.site, self.standing = "", Standing.NEW
 
     def arrive(self, transport: asyncio.Transport) -> None:
         """Somebody has connected; where TLS is spoken, the handshake comes next."""
@@ -285,13 +278,14 @@ class Guarded(HttpToolsProtocol):
         """The request is whole, and the answer has its time."""
         self._in_head, self._taken, self._proven = True, 0, True
         super().on_message_complete()
+        self._show(answering=self._begun)
         if self._begun:
-            self._answering = True
             self._within(self._limits.answer, self.cut_off)
 
     def on_response_complete(self) -> None:
         """The answer is made; the client may take its time to read it, but not for ever."""
-        self._answering, self._begun = False, bool(self.pipeline)
+        self._begun = bool(self.pipeline)
+        self._show(answering=False)
         super().on_response_complete()
         closing = self.transport.is_closing()
         self._within(self._limits.answer if closing or self._begun else self._limits.idle, self.cut_off)
@@ -345,7 +339,7 @@ class Guarded(HttpToolsProtocol):
         if len(body) <= PIECE:
             await send(message)
             return
-        self._answering = False
+        self._show(answering=False)
         if (chosen := self._gate.answers.add(self, len(body))) is not None:
             chosen.cut_off()
         try:
@@ -354,6 +348,14 @@ class Guarded(HttpToolsProtocol):
                 await send({**message, "body": body[start : start + PIECE], "more_body": more})
         finally:
             self._gate.answers.drop(self)
+
+    def _show(self, *, answering: bool) -> None:
+        """Who is being answered goes last."""
+        if answering:
+            self.standing = Standing.BUSY
+        else:
+            self.standing = Standing.IDLE if self._proven else Standing.NEW
+        self._gate.crowd.note(self)
 
     def _go_on(self) -> None:
         """Reading goes on: for the body, which has its time from now on, or behind an answer."""

@@ -6,9 +6,11 @@ being old, for saying half of something, or for being one of many. Nothing here 
 
 import ipaddress
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
+from itertools import count
+from operator import itemgetter
 from typing import Generic, Protocol, TypeVar
 
 V6_PREFIX = 64  # bits; what one site is given at least (RFC 6177)
@@ -53,14 +55,34 @@ def site(address: str) -> str:
     return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
 
 
+class _Site(Generic[P]):
+    """The connections of one site by what they have shown, each with its place in line: since when it has shown that."""
+
+    def __init__(self) -> None:
+        self.by: tuple[dict[P, int], ...] = tuple({} for _ in Standing)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.by))
+
+    def unproven(self) -> int:
+        """How many have shown nothing."""
+        return len(self.by[Standing.NEW])
+
+    def least(self) -> Standing:
+        """The least that any of them has shown; there are some."""
+        return next(each for each in Standing if self.by[each])
+
+
 class Crowd(Generic[P]):
     """The connections of one server, in the order in which they came."""
 
     def __init__(self, room: int, of_a_site: int) -> None:
         """Room for so many altogether, and for so many of one site."""
         self._room, self._of_a_site = room, of_a_site
-        self._peers: dict[P, None] = {}
-        self._sites: Counter[str] = Counter()
+        self._peers: dict[P, Standing] = {}
+        self._sites: dict[str, _Site[P]] = {}
+        self._unproven = 0
+        self._line = count()
         self._closed = False
 
     def __len__(self) -> int:
@@ -76,30 +98,45 @@ class Crowd(Generic[P]):
         chosen = self._chosen(peer.site)
         if chosen is not None:
             self.leave(chosen)
-        self._peers[peer] = None
-        self._sites[peer.site] += 1
+        self._put(peer)
         return chosen
 
     def close(self) -> None:
         """From now on, whoever comes has to go."""
         self._closed = True
 
+    def note(self, peer: P) -> None:
+        """It has shown something else than before; nothing, where it has left already."""
+        if self._peers.get(peer, peer.standing) is not peer.standing:
+            self._take(peer, self._peers[peer])
+            self._put(peer)
+
     def leave(self, peer: P) -> None:
         """One less; nothing, where it has left already."""
-        if peer not in self._peers:
-            return
-        del self._peers[peer]
-        self._sites[peer.site] -= 1
-        if not self._sites[peer.site]:
+        if (standing := self._peers.pop(peer, None)) is not None:
+            self._take(peer, standing)
+
+    def _put(self, peer: P) -> None:
+        self._peers[peer] = peer.standing
+        self._sites.setdefault(peer.site, _Site()).by[peer.standing][peer] = next(self._line)
+        self._unproven += peer.standing is Standing.NEW
+
+    def _take(self, peer: P, standing: Standing) -> None:
+        site = self._sites[peer.site]
+        del site.by[standing][peer]
+        if not len(site):
             del self._sites[peer.site]
+        self._unproven -= standing is Standing.NEW
 
     def _chosen(self, newcomer: str) -> P | None:
-        if self._sites[newcomer] >= self._of_a_site:
-            return _least(each for each in self._peers if each.site == newcomer)
+        site = self._sites.get(newcomer)
+        if site is not None and len(site) >= self._of_a_site:
+            return next(iter(site.by[site.least()]))
         if len(self._peers) < self._room:
             return None
-        unproven = [each for each in self._peers if each.standing is Standing.NEW]
-        return _first_to_go(unproven if len(unproven) * UNPROVEN > self._room else tuple(self._peers))
+        if self._unproven * UNPROVEN > self._room:
+            return _first_to_go(self._sites.values(), _Site.unproven)
+        return _first_to_go(self._sites.values(), len)
 
 
 class Budget(Generic[P]):
@@ -110,16 +147,13 @@ class Budget(Generic[P]):
         self._room, self._of_a_site = room, of_a_site
         self._held: dict[P, int] = {}
         self._sites: Counter[str] = Counter()
+        self.total = 0  # all that is kept
 
-    @property
-    def total(self) -> int:
-        """All that is kept."""
-        return self._sites.total()
-
-    def add(self, peer: P, count: int) -> P | None:
+    def add(self, peer: P, size: int) -> P | None:
         """So many more for that one; answers who has to let go of all that is kept for it, which is not counted any more."""
-        self._held[peer] = self._held.get(peer, 0) + count
-        self._sites[peer.site] += count
+        self._held[peer] = self._held.get(peer, 0) + size
+        self._sites[peer.site] += size
+        self.total += size
         greediest = peer.site
         if self.total > self._room:
             greediest = max(self._sites, key=self._sites.__getitem__)
@@ -132,19 +166,23 @@ class Budget(Generic[P]):
 
     def drop(self, peer: P) -> None:
         """Nothing is kept for it any more."""
-        self._sites[peer.site] -= self._held.pop(peer, 0)
+        size = self._held.pop(peer, 0)
+        self.total -= size
+        self._sites[peer.site] -= size
         if not self._sites[peer.site]:
             del self._sites[peer.site]
 
 
-def _first_to_go(peers: Collection[P]) -> P:
-    """Of the greedy, who has shown least; of equals one of the greediest site, and of those the oldest."""
-    sites = Counter(each.site for each in peers)
-    most = max(sites.values())
-    greedy = (each for each in peers if sites[each.site] * GREEDY > most)
-    return min(greedy, key=lambda each: (each.standing, -sites[each.site]))
+def _first_to_go(sites: Iterable[_Site[P]], size: Callable[[_Site[P]], int]) -> P:
+    """Of the greedy, who has shown least; of equals one of the greediest site, and of those the first in line.
 
-
-def _least(peers: Iterable[P]) -> P:
-    """Who has shown least; of equals the oldest."""
-    return min(peers, key=lambda each: each.standing)
+    The cost goes with the sites, not with the connections: whoever connects again and again makes others wait for it.
+    """
+    sizes = [(size(each), each) for each in sites]
+    most = max(taken for taken, _ in sizes)
+    greedy = [(taken, each) for taken, each in sizes if taken * GREEDY > most]
+    least = min(each.least() for _, each in greedy)
+    among = [(taken, each.by[least]) for taken, each in greedy if each.by[least]]
+    most = max(taken for taken, _ in among)
+    firsts = (next(iter(peers.items())) for taken, peers in among if taken == most)
+    return min(firsts, key=itemgetter(1))[0]

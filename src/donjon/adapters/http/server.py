@@ -148,7 +148,7 @@ class HttpsServer:
                 if not await self._begun(connection, secured):
                     return
             if peer.standing is Standing.IDLE:
-                peer.standing = Standing.BUSY
+                self._show(peer, Standing.BUSY)
             asked = await self._asked(peer, connection, secured)
             async with self._turns.turn(peer.site):
                 answer = self._answer(asked, peer)
@@ -161,7 +161,11 @@ class HttpsServer:
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return
             connection.start_next_cycle()
-            peer.standing = Standing.IDLE
+            self._show(peer, Standing.IDLE)
+
+    def _show(self, peer: _Peer, standing: Standing) -> None:
+        peer.standing = standing
+        self._peers.note(peer)
 
     async def _asked(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
         """The next request, or why it is none."""
