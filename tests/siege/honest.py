@@ -1,6 +1,7 @@
 """Eight honest clients, and the kubelet's probe: whatever others do, each of their calls is answered."""
 
 import asyncio
+import os
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from threading import Event
 import httpx2
 from testbed import clock
 from tests.siege import hostile
+from tests.siege.cell import PRIORITY
 from tests.siege.fortress import HONEST, Target
 
 CLIENTS = 8
@@ -81,7 +83,8 @@ async def _one(client: httpx2.AsyncClient, target: Target, turn: int, record: Re
 
 
 def probe(target: Target, ended: Event, record: Record) -> None:
-    """As the kubelet asks for /healthz, each time on a new connection, until the end."""
+    """As the kubelet asks for /healthz, each time on a new connection, until the end; in a thread of its own."""
+    os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # Of this thread alone, as Linux has it: what it waits for is the service.
     while not ended.is_set():
         began = clock.now()
         try:

@@ -25,6 +25,7 @@ from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.http.guarded import Application, GuardedServer, Limits, plain
 from donjon.adapters.intel import pcs
 from donjon.adapters.keys.rings import Ring
+from donjon.adapters.linux import memory
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
@@ -56,6 +57,7 @@ LOOK_AT_KEYS = 30.0  # seconds
 THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
 SWITCH = 1e-3  # seconds after which a thread that computes lets the event loop go on
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
+GIVE_BACK = 10.0  # seconds
 
 
 def run(settings: AttestationSettings) -> None:
@@ -143,7 +145,7 @@ async def serve(
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         tended = (_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database))
-        looking = asyncio.gather(*tended, _look([*keys.values(), *audit.rings]))
+        looking = asyncio.gather(*tended, _give_back(), _look([*keys.values(), *audit.rings]))
         try:
             await probes.start()
             port = await server.start()
@@ -199,6 +201,13 @@ async def _look(keys: Iterable[Ring]) -> None:
         await asyncio.sleep(LOOK_AT_KEYS)
         for each in keys:
             await each.look()
+
+
+async def _give_back() -> None:
+    """Now and then what a crowd took, which has left, goes back to the system."""
+    while True:
+        await asyncio.sleep(GIVE_BACK)
+        memory.give_back()
 
 
 async def _refresh(caching: Caching) -> None:
