@@ -1,5 +1,6 @@
-"""The databases that tests run on."""
+"""The databases that tests run on, and what every test process does."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,20 @@ import pytest
 from tests.adapters import postgres
 from tests.adapters.postgres import Server
 
+from donjon.adapters.logs import JsonLines
 from donjon.adapters.storage.database import Database
+
+
+def pytest_collection_finish() -> None:
+    """Tests that are collected live to the end: to look at them again and again would be charged to the code under test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a test fails, its log lines are shown as our programs write them, with all that they say."""
+    config.pluginmanager.getplugin("logging-plugin").report_handler.setFormatter(JsonLines())
 
 
 @pytest.fixture(scope="session")

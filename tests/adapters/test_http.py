@@ -119,7 +119,8 @@ def test_answers_that_nobody_takes_have_one_bound() -> None:
         assert sum(isinstance(each, bytes) and len(each) > LONG for each in taken) <= 1
         assert (await ask(port, get("/healthz"))).endswith(b"ok\n")
         for _, writer in asked:
-            writer.close()
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in asked), return_exceptions=True)
 
     served(story)
 

@@ -39,8 +39,17 @@ class Cell:
             self._write("memory.limit_in_bytes", str(size))
 
     def entering(self, *command: str) -> tuple[str, ...]:
-        """The command, run within it, and before all others for the processor: in a cluster, clients have machines of their own."""
-        return ("nice", "-n", str(PRIORITY), "sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / "cgroup.procs"), *command)
+        """The command, run within it, before all others for the processor: in a cluster, clients have machines of their own."""
+        return (
+            "nice",
+            "-n",
+            str(PRIORITY),
+            "sh",
+            "-c",
+            'echo $$ > "$0" && exec "$@"',
+            str(self.folder / "cgroup.procs"),
+            *command,
+        )
 
     def kills(self) -> int:
         """How many processes were ended here for want of memory (memory.events of version 2, memory.oom_control of version 1)."""

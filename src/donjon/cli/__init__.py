@@ -1,6 +1,5 @@
 """The command line: parse arguments, call one function, print. A command's module is loaded only when it is called."""
 
-import gc
 import sys
 import traceback
 from importlib import import_module
@@ -8,6 +7,7 @@ from importlib import import_module
 import click
 
 from donjon import __version__
+from donjon.adapters.interpreter import uncollected
 from donjon.cli.terminal import say
 from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 
@@ -41,11 +41,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        gc.disable()  # What loading makes lives as long as the program: to look through it takes a tenth of the time.
-        try:
+        with uncollected():  # What loading makes lives as long as the program: to look through it takes a tenth of the time.
             command = getattr(import_module(module), name)
-        finally:
-            gc.enable()
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

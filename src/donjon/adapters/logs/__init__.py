@@ -16,7 +16,7 @@ WHOLE = "donjon.services.attestation.auditing"
 """Whose lines are all written: what it states about the audit stands nowhere else."""
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """time, level, event, and whatever the caller adds as `extra={"fields": …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -58,7 +58,7 @@ class _Trickle(logging.Filter):
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Send every log line of the process to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     handler.addFilter(_Trickle())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "hpack", "asyncio"):

@@ -5,10 +5,8 @@ time, close.
 """
 
 import asyncio
-import gc
 import logging
 import signal
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -24,6 +22,7 @@ from donjon.adapters.http import Answer, ProbeServer, Routes
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.http.guarded import Application, GuardedServer, Limits, plain
 from donjon.adapters.intel import pcs
+from donjon.adapters.interpreter import spare_the_loop
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.linux import memory
 from donjon.adapters.logs import log_to_stderr, say
@@ -55,7 +54,6 @@ SMALL_BODY = 64 << 10  # bytes; of requests whose routes read none
 LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
 LOOK_AT_KEYS = 30.0  # seconds
 THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
-SWITCH = 1e-3  # seconds after which a thread that computes lets the event loop go on
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 GIVE_BACK = 10.0  # seconds
 
@@ -63,14 +61,8 @@ GIVE_BACK = 10.0  # seconds
 def run(settings: AttestationSettings) -> None:
     """Run the service; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
     log_to_stderr()
-    _spare_the_loop()
+    spare_the_loop()
     asyncio.run(_until_signalled(settings))
-
-
-def _spare_the_loop() -> None:
-    """What a policy's thread does keeps the event loop waiting as little as Python allows."""
-    sys.setswitchinterval(SWITCH)
-    gc.freeze()  # A full collection looks at all that lives, 120 ms with what was imported, which lives for ever.
 
 
 def check(settings: AttestationSettings) -> None:

@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from donjon.adapters.http.fairlock import Crowded, FairLock
+from donjon.adapters.interpreter import uncollected
 from donjon.errors import Unavailable
 
 MAX_WAITING = 64  # pieces in one line; each takes a fifth of a second at most, or most of one where the largest policy is read
@@ -46,13 +48,18 @@ class Turns:
             raise _full(instance)
         try:
             async with self._lock.turn(key, site):
-                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+                return await asyncio.get_running_loop().run_in_executor(self._executor, partial(_worked, work))
         except Crowded as error:
             raise _full(instance) from error
 
     def close(self) -> None:
         """Begin nothing more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _worked(work: Callable[[], T]) -> T:
+    with uncollected():
+        return work()
 
 
 def _full(instance: str) -> Unavailable:
