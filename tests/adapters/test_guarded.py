@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
-from donjon.adapters.http.connection import PIECE
 from donjon.adapters.http.folder import FolderContexts
+from donjon.adapters.http.gate import PIECE
 from donjon.adapters.http.guarded import GuardedServer, Limits, Message
 from donjon.adapters.http.tls import context
 from donjon.errors import DonjonError, Unavailable

@@ -10,9 +10,7 @@ Trailers, which it would put among the headers, are read over.
 
 import asyncio
 import ssl
-from asyncio.sslproto import SSLProtocol
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, cast
 
@@ -22,8 +20,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from donjon.adapters.http import Answer
-from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http.crowd import Standing, site
+from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, PIECE, REASONS, TOO_LARGE, TOO_SLOW, Gate
 from donjon.adapters.http.listening import address_of
 
 Message = MutableMapping[str, Any]
@@ -34,114 +32,9 @@ Application = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaita
 CLIENT_CERTIFICATE = "donjon.client_certificate"
 """The extension of a request's scope with the certificate, in DER, whose key the client has shown in the handshake."""
 
-PIECE = 16 << 10  # bytes that are read and written at once; a record of TLS has as many
-SHARE = 2  # this part of what is kept altogether may be kept for one site
-SECOND = 1.0
-
-_BAD, _TOO_SLOW, _TOO_LARGE, _HEAD_TOO_LARGE, _NO_ROOM = 400, 408, 413, 431, 503
-_REASONS = {
-    _BAD: "Bad Request",
-    _TOO_SLOW: "Request Timeout",
-    _TOO_LARGE: "Content Too Large",
-    _HEAD_TOO_LARGE: "Request Header Fields Too Large",
-    _NO_ROOM: "Service Unavailable",
-}
 _HEARD_OUT = 0.5  # seconds in which what somebody still says is read and forgotten, who was turned away
 _HOSTS = {"1.0": (0, 1), "1.1": (1,)}  # how often the header stands in a request of each version (RFC 9112, 3.2)
 _CHUNKS = 256  # bytes of a body in chunks that are parsed at once: what follows it is then a few requests at most
-
-
-def plain(status: int) -> Answer:
-    """What somebody is told who is turned away before any route is known: 400, 408, 413, 431 or 503."""
-    return Answer(status=status, body=f"request: {_REASONS[status].lower()}\n".encode())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What clients may take."""
-
-    connections: int = 1024
-    of_a_site: int = 64  # of these; an address of IPv4, a network of 64 bits of IPv6
-    head: int = 16 << 10  # bytes of request line and headers
-    headers: int = 100
-    body: int = 1 << 20  # bytes of a request's, where the server is not told another bound for it
-    bodies: int = 32 << 20  # bytes of all that are received, or being answered
-    answers: int = 64 << 20  # bytes of all that are not taken yet
-    handshake: float = 5.0  # seconds
-    first: float = 10.0  # until the first request begins
-    idle: float = 60.0  # until another begins
-    request: float = 10.0  # until its head is whole; and as many, from when it is asked for, until its body is
-    answer: float = 60.0  # until it is made and taken
-
-
-Headers = Iterable[tuple[bytes, bytes]]
-
-
-class Gate:
-    """What the connections of one server share."""
-
-    def __init__(
-        self,
-        limits: Limits,
-        told: Callable[[int], Answer],
-        body: Callable[[str, str], int],
-        beside: Callable[[Headers], Headers] = lambda _headers: (),
-    ) -> None:
-        """`body` is asked for the bound of a body by the request's method and path.
-
-        `beside` is asked for the headers that an answer of `told` has beside its own, by those of the request that were read.
-        """
-        self.limits, self.told, self.body, self.beside = limits, told, body, beside
-        self.crowd: Crowd[Guarded] = Crowd(limits.connections, limits.of_a_site)
-        self.bodies: Budget[Guarded] = Budget(limits.bodies, limits.bodies // SHARE)
-        self.answers: Budget[Guarded] = Budget(limits.answers, limits.answers // SHARE)
-        self.buffer = bytearray(PIECE)  # in which every connection reads, one at a time
-        self.empty = asyncio.Event()
-        self.closing = False
-
-    def let_in(self, peer: "Guarded") -> None:
-        """One more connection; another gives way where that is one too many."""
-        self.empty.clear()
-        if (chosen := self.crowd.enter(peer)) is not None:
-            chosen.cut_off()
-
-    def let_out(self, peer: "Guarded") -> None:
-        """One less."""
-        self.crowd.leave(peer)
-        if not len(self.crowd):
-            self.empty.set()
-
-
-class Secured(SSLProtocol):
-    """TLS below one connection, which the gate knows from before the handshake on; it reads in the memory that all share."""
-
-    max_size = PIECE
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, above: "Guarded", context: ssl.SSLContext, gate: Gate) -> None:
-        super().__init__(
-            loop,
-            above,
-            context,
-            None,  # type: ignore[arg-type] # Nobody waits for the handshake.
-            server_side=True,
-            ssl_handshake_timeout=gate.limits.handshake,  # type: ignore[arg-type] # It may be a fraction.
-            ssl_shutdown_timeout=SECOND,
-        )
-        self._ssl_buffer, self._ssl_buffer_view = gate.buffer, memoryview(gate.buffer)
-        transport = self._app_transport  # The one that its user gets later, and could set the limits of only then.
-        transport.set_read_buffer_limits(PIECE)
-        transport.set_write_buffer_limits(PIECE)
-        self._above = above
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # It is one that reads and writes.
-        """Somebody has connected."""
-        self._above.arrive(transport)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """It is gone, with or without a handshake."""
-        self._above.leave()
-        super().connection_lost(exc)
 
 
 class _Flow(FlowControl):
@@ -173,7 +66,7 @@ class Guarded(HttpToolsProtocol):
     the client. What has come already stays as it came, and is parsed no further than to the end of one request.
     """
 
-    def __init__(self, gate: Gate, config: Config, state: ServerState) -> None:
+    def __init__(self, gate: "Gate[Guarded]", config: Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self._gate, self._limits = gate, gate.limits
         self._lowest: asyncio.Transport | None = None  # the one below TLS
@@ -182,7 +75,7 @@ class Guarded(HttpToolsProtocol):
         self._taken = 0  # bytes of the head or of the body that is being received
         self._in_head, self._chunked, self._length, self._bound = True, False, 0, 0
         self._extensions: dict[str, Any] = {}
-        self._status = _BAD
+        self._status = BAD
         self._begun = False  # whether a request has begun that is not answered
         self._body_asked_for = self._proven = self._leaving = False
         self._task: asyncio.Task[None] | None = None
@@ -236,7 +129,7 @@ class Guarded(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
         self._begun, self._body_asked_for = True, False
-        self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
+        self._within(self._limits.request, lambda: self._refuse(TOO_SLOW))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header is whole; or a trailer, which counts as a part of the body and is no header."""
@@ -244,22 +137,22 @@ class Guarded(HttpToolsProtocol):
             self._count(len(name) + len(value))
             return
         if len(self.headers) >= self._limits.headers:
-            self._turn_away(_HEAD_TOO_LARGE)
+            self._turn_away(HEAD_TOO_LARGE)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application begins, and nothing more is read until it asks for it."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.head:
-            self._turn_away(_HEAD_TOO_LARGE)
+            self._turn_away(HEAD_TOO_LARGE)
         if sum(name == b"host" for name, _ in self.headers) not in _HOSTS.get(self.parser.get_http_version(), ()):
-            self._turn_away(_BAD)
+            self._turn_away(BAD)
         self._in_head, self._taken = False, 0
         said = {name: value for name, value in self.headers if name in {b"content-length", b"transfer-encoding"}}
         self._chunked, self._length = b"transfer-encoding" in said, int(said.get(b"content-length", b"0")[:20])
         super().on_headers_complete()
         self._bound = self._gate.body(self.scope["method"], self.scope["path"])
         if self._length > self._bound:
-            self._turn_away(_TOO_LARGE)
+            self._turn_away(TOO_LARGE)
         self.flow.pause_reading()
         self._within(self._limits.answer, self.cut_off)
 
@@ -270,7 +163,7 @@ class Guarded(HttpToolsProtocol):
             return
         super().on_body(body)
         if (chosen := self._gate.bodies.add(self, len(body))) is self:
-            self._turn_away(_NO_ROOM)
+            self._turn_away(NO_ROOM)
         elif chosen is not None:
             chosen.let_go()
 
@@ -307,7 +200,7 @@ class Guarded(HttpToolsProtocol):
 
     def let_go(self) -> None:
         """There is no room for its body any more; who has it would keep it."""
-        self._refuse(_NO_ROOM)
+        self._refuse(NO_ROOM)
         if self._task is not None:
             self._task.cancel()
 
@@ -327,7 +220,7 @@ class Guarded(HttpToolsProtocol):
         try:
             await app(scope, receive, partial(self._send, cast("Send", send)))
         except asyncio.CancelledError:
-            self._refuse(_NO_ROOM)
+            self._refuse(NO_ROOM)
             cycle.disconnected = True
         finally:
             self._task = None
@@ -361,7 +254,7 @@ class Guarded(HttpToolsProtocol):
         """Reading goes on: for the body, which has its time from now on, or behind an answer."""
         if not self._in_head and not self._body_asked_for:
             self._body_asked_for = True
-            self._within(self._limits.request, lambda: self._refuse(_TOO_SLOW))
+            self._within(self._limits.request, lambda: self._refuse(TOO_SLOW))
         if self._unread:
             self.loop.call_soon(self._feed)
 
@@ -374,7 +267,7 @@ class Guarded(HttpToolsProtocol):
                 self._taken += len(piece)
             super().data_received(piece)
             if self._begun and self._in_head and self._taken > self._limits.head:
-                self._refuse(_HEAD_TOO_LARGE)
+                self._refuse(HEAD_TOO_LARGE)
         if was_quiet and not self._begun and self._timer is None and not self.transport.is_closing():
             self._within(self._limits.idle, self.cut_off)  # Empty lines between requests, which uvicorn takes for a beginning.
 
@@ -391,7 +284,7 @@ class Guarded(HttpToolsProtocol):
     def _count(self, count: int) -> None:
         self._taken += count
         if self._taken > self._bound:
-            self._turn_away(_TOO_LARGE)
+            self._turn_away(TOO_LARGE)
 
     def _turn_away(self, status: int) -> None:
         self._status = status
@@ -405,7 +298,7 @@ class Guarded(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             answer = self._gate.told(status)
-            head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n".encode()
+            head = f"HTTP/1.1 {status} {REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n".encode()
             for name, value in self._gate.beside(self.headers if self._begun else ()):
                 head += b"%b: %b\r\n" % (name, value)
             self.transport.write(head + f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)

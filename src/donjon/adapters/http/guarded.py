@@ -9,20 +9,11 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from donjon.adapters.http import Answer
-from donjon.adapters.http.connection import (
-    CLIENT_CERTIFICATE,
-    SECOND,
-    Application,
-    Gate,
-    Guarded,
-    Headers,
-    Limits,
-    Message,
-    Secured,
-    plain,
-)
+from donjon.adapters.http.connection import CLIENT_CERTIFICATE, Application, Guarded, Message
+from donjon.adapters.http.gate import SECOND, Gate, Headers, Limits, plain
 from donjon.adapters.http.listening import listen, port_of
 from donjon.adapters.http.tls import Contexts
+from donjon.adapters.http.tlsprotocol import TlsProtocol
 
 __all__ = ["CLIENT_CERTIFICATE", "Application", "GuardedServer", "Limits", "Message", "plain"]
 
@@ -59,7 +50,7 @@ class GuardedServer:
             proxy_headers=False,
         )
         self._config.load()
-        self._state, self._gate = ServerState(), Gate(limits, told, body or (lambda _method, _path: limits.body), beside)
+        self._state, self._gate = ServerState(), Gate[Guarded](limits, told, body or (lambda _method, _path: limits.body), beside)
         self._contexts, self._host, self._port = contexts, host, port
         self._server: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None
@@ -98,7 +89,7 @@ class GuardedServer:
         above = Guarded(self._gate, self._config, self._state)
         if self._contexts is None:
             return above
-        return Secured(asyncio.get_running_loop(), above, self._contexts(), self._gate)
+        return TlsProtocol(above, self._contexts(), self._gate.limits, self._gate.buffer, arrive=above.arrive, leave=above.leave)
 
     async def _date(self) -> None:
         """The Date header, which an origin server with a clock sends (RFC 9110, 6.6.1)."""

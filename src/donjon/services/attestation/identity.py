@@ -11,7 +11,7 @@ from itertools import count
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from donjon.adapters import logs
-from donjon.adapters.http.connection import Headers
+from donjon.adapters.http.gate import Headers
 
 CLIENT, ANSWER = "x-ms-client-request-id", "x-ms-request-id"
 MAX_IDENTITY = 64  # characters; Azure's clients send the 36 of a UUID
