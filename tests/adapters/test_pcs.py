@@ -62,6 +62,19 @@ def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
         assert service.answer(plan.root_ca_crl()).body == packed
 
 
+def test_an_upstream_is_asked_for_what_is_not_packed() -> None:
+    with pcs.opened("http://127.0.0.1:9") as service:
+        assert service._client.headers["accept-encoding"] == "identity"
+
+
+def test_an_answer_that_is_longer_than_any_is_not_read_to_its_end() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+    with dripping(head + bytes(5 << 20), b"") as address, pcs.opened(address) as service:
+        with pytest.raises(Unavailable, match="answers more than 4194304 bytes") as refused:
+            service.answer(plan.root_ca_crl())
+        assert refused.value.code == "DJ281"
+
+
 def test_who_waits_when_it_is_closed_is_told_so() -> None:
     told: list[str] = []
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulation.intel import world
 
+from donjon.collateral.documents import Members
 from donjon.errors import DonjonError, Malformed
 from donjon.kube.json import Json, JsonObject
-from donjon.maa import jws, policies, requests, versions
+from donjon.maa import jws, names, policies, requests, versions
 from donjon.maa.requests import Change
 from donjon.maa.versions import ATTESTED, TYPES, AttestationType, Version
 
@@ -291,3 +292,11 @@ def test_a_request_that_waits_takes_no_more_than_twice_what_was_sent() -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 2 * len(body) * len(waiting)
+
+
+@pytest.mark.parametrize("spelt", ["\u017fpec", "\uff33PEC", "\u212aind"])
+def test_letters_beyond_ascii_have_no_case(spelt: str) -> None:
+    """They look alike, or fold into one: two readers would not agree on the name."""
+    with pytest.raises(Malformed, match="expected none but spec, kind"):
+        names.canonical(Members("body", {spelt: 1}), {"spec": (), "kind": ()}, "DJ450")
+    assert names.canonical(Members("body", {"SPEC": 1}), {"spec": (), "kind": ()}, "DJ450").content == {"spec": 1}
