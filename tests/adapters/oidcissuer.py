@@ -1,6 +1,7 @@
 """A small real issuer of OpenID Connect on the loopback address: discovery and keys over TLS, and tokens of every kind."""
 
 import asyncio
+import gzip
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,6 +42,8 @@ class OidcIssuer:
     discovery: JsonObject = field(default_factory=dict)
     port: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+    packs: bool = False  # answers compressed, whatever is accepted
+    accepted: bytes = b""
 
     @property
     def name(self) -> str:
@@ -67,7 +70,10 @@ class OidcIssuer:
         path = scope["path"]
         self.asked[path] += 1
         status, body = self.says.get(path) or (200, json.dumps(self._answer(path)).encode())
-        headers = [(b"content-length", b"%d" % len(body)), (b"location", b"/keys")]
+        self.accepted = dict(scope["headers"]).get(b"accept-encoding", b"")
+        body = gzip.compress(body) if self.packs else body
+        packed = [(b"content-encoding", b"gzip")] if self.packs else []
+        headers = [(b"content-length", b"%d" % len(body)), (b"location", b"/keys"), *packed]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -253,6 +253,19 @@ def test_keys_in_plain_http_are_not_fetched() -> None:
     happens(story)
 
 
+def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
+    async def story(world: World) -> None:
+        await world.proved(world.there.token())
+        assert world.there.accepted == b"identity"
+
+    async def packed(world: World) -> None:
+        world.there.packs = True
+        assert await world.refused(world.there.token()) == "DJ553"
+
+    happens(story)
+    happens(packed)
+
+
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     async def story(world: World) -> None:
         world.there.says["/keys"] = (200, b" " * (4 * keysets.MAX_SET))
