@@ -57,6 +57,7 @@ FRAGMENTS = {
     "a hole for a parameter": holding('image: "{{ image }}"'),
     "a hole of a template's": holding('image: "${IMAGE}"'),
     "a hole of a pipeline's": holding("image: $(params.image)"),
+    "an anchor alone": foreign(f'template: {{spec: {{containers: [{{name: a, image: x, "=(tty)": false, {PROVISION}}}]}}}}'),
     "a patch that deletes": own("Deployment", "spec: {template: {spec: {containers: [{name: a, $patch: delete}]}}}"),
     "a patch in order": own("Pod", f"spec: {{$setElementOrder/containers: [], containers: [{{name: a, {PROVISION}}}]}}", "v1"),
     "a part with a selector of nodes": own("DaemonSet", "spec: {template: {spec: {nodeSelector: {a: b}}}}"),
