@@ -95,7 +95,7 @@ def test_every_place_and_every_import_is_followed(tmp_path: Path, files: dict[st
         ({f"{K3S}/config.toml.tmpl": '{{ template "base" . }}'}, "a template, of which nothing was made yet"),
         ({f"{K3S}/config-v3.toml.tmpl": "x"}, "a template, of which nothing was made yet"),
         ({"etc/containerd/config.toml": "imports = ['/etc/gone.toml']\n" + YES}, "No such file or directory"),
-        ({"etc/containerd/config.toml": 'imports = ["/etc/\\u0000.toml"]\n' + YES}, "null byte"),
+        ({"etc/containerd/config.toml": 'imports = ["/etc/\\u0000.toml"]\n' + YES}, "a NUL in it"),
         ({"etc/containerd/config.toml": NO, "etc/containerd/conf.d/a.toml": YES}, "no file imports it"),
         ({"etc/containerd/config.toml": "#" * (1 << 20) + "\n"}, "longer than"),
         ({"etc/crio/crio.conf.d/9": "[["}, "no TOML"),

@@ -31,9 +31,9 @@ def read_text(path: Path, *, head: int | None = None) -> Reading[str]:
         data = read(path, MAX_FILE + 1 if head is None else head)
     except OSError as error:
         return Reading[str].unknown(f"{source}: {error.strerror or error}", source=source)
-    except ValueError as error:  # No path holds a NUL; what a host says, of which paths are made, may.
+    except ValueError:  # What a host says, of which paths are made, may hold a NUL.
         source = source.replace("\0", "\N{REPLACEMENT CHARACTER}")
-        return Reading[str].unknown(f"{source}: {error}", source=source)
+        return Reading[str].unknown(f"{source}: a NUL in it, which no path has", source=source)
     if len(data) > MAX_FILE:
         return Reading[str].unknown(f"{source}: longer than {MAX_FILE} bytes", source=source)
     return Reading.of(data.decode("utf-8", errors="replace"), source=source)

@@ -172,8 +172,12 @@ def _told() -> Iterator[None]:
 def _prepare(connection: Any, _record: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
-        _wait_for(connection, pragma)
+    try:
+        for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
+            _wait_for(connection, pragma)
+    except sqlite3.Error:
+        connection.close()  # The pool never has it, so nobody else would.
+        raise
 
 
 def _begin(connection: Connection) -> None:
