@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -11,6 +12,7 @@ from typing import Any, cast
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from donjon.errors import Misconfigured, Unavailable
 
@@ -24,6 +26,7 @@ HEAD = "0004"
 _SCRIPTS = "donjon.adapters.storage:migrations"
 _LOOK = 1  # ms that SQLite waits for another, and as many that we do, before it is tried again
 _NEVER = Event()
+_POOL = "pool"
 _PRIMARY = 0xFF  # the part of an extended code that says which result it is (sqlite.org/rescode.html)
 _CHANGES = "donjon_changes"
 _MIGRATIONS = 0x444A  # the lock by which one of several replicas migrates
@@ -142,8 +145,9 @@ def _engine(text: str) -> Engine:
         url = make_url(text)
         if url.drivername == SQLITE:
             engine = create_engine(url)
-            event.listen(engine, "connect", _prepare)
+            event.listen(engine, "connect", partial(_prepare, engine))
             event.listen(engine, "begin", _begin)
+            event.listen(engine, "checkin", partial(_end, engine))
             return engine
         if url.drivername in {"postgresql", POSTGRESQL}:
             return _postgresql(url.set(drivername=POSTGRESQL))
@@ -169,15 +173,17 @@ def _told() -> Iterator[None]:
         raise Unavailable("DJ502", f"database: {' '.join(str(reason).split())}") from error
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(engine: Engine, connection: Any, entry: ConnectionPoolEntry) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
-    connection.isolation_level = None
-    try:
-        for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
-            _wait_for(connection, pragma)
-    except sqlite3.Error:
-        connection.close()  # The pool never has it, so nobody else would.
-        raise
+    connection.isolation_level, entry.info[_POOL] = None, engine.pool
+    for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
+        _wait_for(connection, pragma)
+
+
+def _end(engine: Engine, _connection: object, entry: ConnectionPoolEntry) -> None:
+    """Who comes back to a pool that was given up, as threads do that outlive what they work for, is closed by nobody else."""
+    if entry.info.get(_POOL) is not engine.pool:
+        entry.close()
 
 
 def _begin(connection: Connection) -> None:
