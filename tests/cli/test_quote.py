@@ -151,6 +151,9 @@ def test_verify_cannot_be_told_to_accept_a_terminal_status(status: str) -> None:
         (["--mrenclave", "xyz"], 2),
         (["--report-data", "0"], 2),
         (["--advisory", "CVE-1"], 2),
+        (["--advisory", "INTEL-SA-00615@2027-02-31"], 2),
+        (["--min-evaluation", "0"], 2),
+        (["--min-tcb-date", "last year"], 2),
         (["--accept", "Fine"], 2),
         (["--service-td", "66"], 2),
         (["--allow-attributes", "DEBUG"], 2),
@@ -233,3 +236,9 @@ def test_verify_tells_people_in_one_line_a_quote_and_one_a_reason(valid: list[st
     head, reason = done.stdout.splitlines()
     assert "true, but refused: SGX, TCB UpToDate of 2026-02-21, evaluation 20" in head
     assert "error: evaluation number: 20, expected at least 21" in reason
+
+
+@pytest.mark.parametrize(("date", "code"), [("2026-02-21", 0), ("2026-02-22", 1), ("1771632000", 0)])
+def test_verify_refuses_a_tcb_that_is_older_than_a_date(valid: list[str], date: str, code: int) -> None:
+    done = run("verify", *valid, "--min-tcb-date", date)
+    assert (done.exit_code, "DJ436" in done.stdout) == (code, bool(code))

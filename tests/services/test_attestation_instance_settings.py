@@ -4,10 +4,13 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from tests.services.attesting import chosen, instance, isolated, owner
 
 from donjon.attestation.acceptance import Acceptance
+from donjon.attestation.gate import RULES
+from donjon.cli.quote import quote
 from donjon.collateral.status import TcbStatus
 from donjon.errors import Misconfigured
 from donjon.maa.instances import Mode
@@ -135,6 +138,15 @@ def test_a_gate_is_what_its_table_says() -> None:
         allow_cached_keys=False,
         allow_smt=False,
     )
+
+
+def test_a_rule_of_a_gate_is_an_option_of_quote_verify_and_both_read_it_alike() -> None:
+    options = {option: each for each in quote.commands["verify"].params for option in each.opts}
+    assert {f"--{rule.name}" for rule in RULES} <= set(options)
+    moment, date = "INTEL-SA-00615@2027-01-31T12:00:00Z", {"INTEL-SA-00615": datetime(2027, 1, 31, 12, tzinfo=UTC)}
+    assert gated(f'advisory = ["{moment}"]')[0].advisories == date
+    with click.Context(quote.commands["verify"]) as context:
+        assert options["--advisory"].process_value(context, (moment,)) == date
 
 
 @pytest.mark.parametrize(

@@ -1,57 +1,36 @@
 """`donjon quote`: what a quote says, and whether it is true and acceptable. Here are the options; `quoting` does the work."""
 
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import reduce
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TypedDict, TypeVar, Unpack
+from typing import TypedDict, TypeVar, cast
 
 import click
 
-from donjon.cli.durations import parsed
-from donjon.collateral.status import TERMINAL, TcbStatus
+from donjon.attestation import gate
+from donjon.attestation.gate import Form, Rule
 from donjon.errors import Misconfigured
-from donjon.sgx import attributes, td
-
-_ADVISORY = re.compile(r"(?P<name>INTEL-SA-\d{5})(?:@(?P<until>.+))?", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 class Options(TypedDict):
-    """What `donjon quote verify` was asked."""
+    """What `donjon quote verify` was asked, beside the gate's rules."""
 
     collateral: Path | None
     pccs: str | None
     pcs: bool
     at: datetime | None
-    accepted: tuple[str, ...]
-    allow_debug: bool
-    allow_provision_key: bool
-    allow_einittoken_key: bool
-    allow_sept_ve: bool
-    allow_migratable: bool
-    service_tds: frozenset[bytes]
-    allow_attributes: int
-    allow_features: int
-    allow_mixed_evaluations: bool
-    refuse_dynamic_platform: bool
-    refuse_cached_keys: bool
-    refuse_smt: bool
     mrenclave: frozenset[bytes]
     mrsigner: frozenset[bytes]
     mrtd: frozenset[bytes]
     product_id: int | None
     min_svn: int | None
     report_data: bytes | None
-    advisories: Mapping[str, datetime | None] | None
-    min_evaluation: int | None
-    grace: timedelta
-    staleness: timedelta
     state: Path | None
     update: str
     unsafe_trust_root: Path | None
@@ -61,21 +40,14 @@ class Options(TypedDict):
 def moment(text: str) -> datetime:
     """A moment as ISO 8601, in UTC where no zone is named, or in Unix seconds; raises `click.BadParameter`."""
     try:
-        if text.isdecimal():
-            return datetime.fromtimestamp(int(text), UTC)
-        found = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError) as error:
-        raise click.BadParameter(f"{text!r}: expected ISO 8601 such as 2026-01-31T00:00:00Z, or Unix seconds") from error
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return gate.moment(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected {error}") from error
 
 
 def at(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
     """The moment of an option."""
     return None if text is None else moment(text)
-
-
-def _duration(_: click.Context, __: click.Parameter, text: str) -> timedelta:
-    return parsed(text)
 
 
 def _octets(_: click.Context, __: click.Parameter, given: Iterable[str]) -> frozenset[bytes]:
@@ -85,23 +57,6 @@ def _octets(_: click.Context, __: click.Parameter, given: Iterable[str]) -> froz
         raise click.BadParameter("expected hexadecimal") from error
 
 
-def _service_tds(_: click.Context, __: click.Parameter, given: Iterable[str]) -> frozenset[bytes]:
-    try:
-        return frozenset(map(td.service_td, given))
-    except ValueError as error:
-        raise click.BadParameter(f"expected {error}") from error
-
-
-def _mask(known: Mapping[str, int]) -> Callable[[click.Context, click.Parameter, Iterable[str]], int]:
-    def mask(_: click.Context, __: click.Parameter, given: Iterable[str]) -> int:
-        try:
-            return attributes.mask(given, known)
-        except ValueError as error:
-            raise click.BadParameter(f"expected {error}") from error
-
-    return mask
-
-
 def _report_data(_: click.Context, __: click.Parameter, text: str | None) -> bytes | None:
     try:
         return None if text is None else bytes.fromhex(text)
@@ -109,14 +64,30 @@ def _report_data(_: click.Context, __: click.Parameter, text: str | None) -> byt
         raise click.BadParameter("expected hexadecimal") from error
 
 
-def _advisories(_: click.Context, __: click.Parameter, given: Iterable[str]) -> Mapping[str, datetime | None] | None:
-    found: dict[str, datetime | None] = {}
-    for text in given:
-        advisory = _ADVISORY.fullmatch(text)
-        if advisory is None:
-            raise click.BadParameter(f"{text!r}: expected an advisory such as INTEL-SA-00615, or INTEL-SA-00615@2027-01-31")
-        found[advisory["name"]] = moment(advisory["until"]) if advisory["until"] else None
-    return found or None
+def _option(rule: Rule) -> Callable[[F], F]:
+    """The option of one of the gate's rules; its value is that of the rule's field, or `None` where it is not given."""
+    callback, metavar = partial(_value, rule), rule.placeholder or None
+    match rule.form:
+        case Form.SWITCH:
+            return click.option(f"--{rule.name}", rule.field, is_flag=True, callback=callback, help=rule.help)
+        case Form.TEXTS:
+            kind = click.Choice(rule.choices) if rule.choices else click.STRING
+            return click.option(
+                f"--{rule.name}", rule.field, multiple=True, type=kind, callback=callback, metavar=metavar, help=rule.help
+            )
+        case Form.NUMBER:
+            return click.option(f"--{rule.name}", rule.field, type=int, callback=callback, metavar=metavar, help=rule.help)
+        case _:
+            return click.option(f"--{rule.name}", rule.field, callback=callback, metavar=metavar, help=rule.help)
+
+
+def _value(rule: Rule, _: click.Context, __: click.Parameter, given: object) -> object:
+    if given is None or given is False or given == ():
+        return None
+    try:
+        return rule.value(gate.moment(str(given)) if rule.form is Form.MOMENT else given)
+    except ValueError as error:
+        raise click.BadParameter(f"{given!r}: expected {error}") from error
 
 
 FORM = click.option(
@@ -143,47 +114,7 @@ TRUST_ROOT = click.option(
     help="Trust this root certificate in place of Intel's: for tests.",
 )
 
-_RULES: tuple[Callable[[F], F], ...] = (
-    click.option(
-        "--accept",
-        "accepted",
-        multiple=True,
-        type=click.Choice([str(status) for status in TcbStatus]),
-        metavar="STATUS",
-        help="A TCB status to accept beside UpToDate, in place of SWHardeningNeeded; may be repeated. "
-        f"One of {', '.join(str(each) for each in TcbStatus if each not in TERMINAL)}.",
-    ),
-    click.option("--allow-debug", is_flag=True, help="Accept an enclave or a TD whose memory is no secret."),
-    click.option("--allow-provision-key", is_flag=True, help="Accept an enclave with PROVISIONKEY."),
-    click.option("--allow-einittoken-key", is_flag=True, help="Accept an enclave with EINITTOKENKEY."),
-    click.option("--allow-sept-ve", is_flag=True, help="Accept a TD without SEPT_VE_DISABLE."),
-    click.option("--allow-migratable", is_flag=True, help="Accept a TD whose memory may be exported (MIGRATABLE)."),
-    click.option(
-        "--service-td",
-        "service_tds",
-        multiple=True,
-        callback=_service_tds,
-        metavar="HEX",
-        help="Accept a TD that is bound to this service TD; repeated: to one of these.",
-    ),
-    click.option(
-        "--allow-attributes",
-        multiple=True,
-        callback=_mask(attributes.NEW_ATTRIBUTES),
-        metavar="NAME|0xBITS",
-        help=f"Accept these bits of ATTRIBUTES, reserved or one of {', '.join(attributes.NEW_ATTRIBUTES)}; may be repeated.",
-    ),
-    click.option(
-        "--allow-features",
-        multiple=True,
-        callback=_mask(attributes.NEW_FEATURES),
-        metavar="NAME|0xBITS",
-        help=f"Accept these bits of XFAM or XFRM unjudged, {', '.join(attributes.NEW_FEATURES)} or any others; may be repeated.",
-    ),
-    click.option("--allow-mixed-evaluations", is_flag=True, help="Accept TCB info and identity of two TCB recoveries."),
-    click.option("--refuse-dynamic-platform", is_flag=True, help="Refuse platforms to which packages can be added."),
-    click.option("--refuse-cached-keys", is_flag=True, help="Refuse platforms whose keys Intel keeps."),
-    click.option("--refuse-smt", is_flag=True, help="Refuse platforms with SMT (hyper-threading)."),
+_EXPECTED: tuple[Callable[[F], F], ...] = (
     click.option("--mrenclave", multiple=True, callback=_octets, metavar="HEX", help="The enclave; repeated: one of these."),
     click.option(
         "--mrsigner", multiple=True, callback=_octets, metavar="HEX", help="The enclave's signer; repeated: one of these."
@@ -194,34 +125,11 @@ _RULES: tuple[Callable[[F], F], ...] = (
     click.option(
         "--report-data", callback=_report_data, metavar="HEX", help="The report data; what is shorter is followed by zeros."
     ),
-    click.option(
-        "--advisory",
-        "advisories",
-        multiple=True,
-        callback=_advisories,
-        metavar="ID[@DATE]",
-        help="Accept these advisories alone, each until its date; may be repeated. Without it, all that the status allows.",
-    ),
-    click.option("--min-evaluation", type=click.IntRange(0), help="The least TCB evaluation data number."),
-    click.option(
-        "--grace",
-        default="0s",
-        callback=_duration,
-        metavar="DURATION",
-        help="Accept OutOfDate this long after the TCB's date: 30d.",
-    ),
-    click.option(
-        "--staleness",
-        default="0s",
-        callback=_duration,
-        metavar="DURATION",
-        help="Accept documents this long after their nextUpdate: 7d.",
-    ),
 )
 
 
 def _with_rules(command: F) -> F:
-    return _with(command, _RULES)
+    return _with(command, (*map(_option, gate.RULES), *_EXPECTED))
 
 
 def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
@@ -267,12 +175,14 @@ def show(files: tuple[str, ...], *, form: str) -> None:
 @UPDATE
 @TRUST_ROOT
 @FORM
-def verify(files: tuple[str, ...], **options: Unpack[Options]) -> None:
+def verify(files: tuple[str, ...], **options: object) -> None:
     """Tell whether quotes are true and acceptable, and every reason why not; - reads standard input.
 
     Exit code 0 acceptable, 1 refused, 2 malformed input or usage, 3 no collateral; of several files, the highest.
     """
-    sys.exit(work("donjon.cli.quoting").verify(files, options))
+    rules = {each.field: options.pop(each.field) for each in gate.RULES}
+    given = {field: value for field, value in rules.items() if value is not None}
+    sys.exit(work("donjon.cli.quoting").verify(files, cast("Options", options), given))
 
 
 def work(module: str, extra: str = "attestation") -> ModuleType:

@@ -1,7 +1,7 @@
 """What `donjon quote` does: files to quotes, collateral from where it was said, a verdict for each, printed."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from donjon.cli.quote import Options
 from donjon.cli.state import Kept
 from donjon.cli.terminal import say, say_json
 from donjon.collateral.highwater import Channel
-from donjon.collateral.status import TcbStatus
 from donjon.collateral.trusted import trust
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, Severity
@@ -29,7 +28,6 @@ from donjon.pki.intel import Anchor
 MAX_ROOT = 64 << 10  # bytes of a root certificate's file
 
 _CHAIN = 3
-_DEFAULT = Acceptance().statuses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +71,14 @@ def show(files: tuple[str, ...], form: str) -> int:
     return max(each.exit_code for each in outcomes)
 
 
-def verify(files: tuple[str, ...], options: Options) -> int:
-    """Print a verdict for each quote; the highest exit code."""
+def verify(files: tuple[str, ...], options: Options, rules: Mapping[str, object]) -> int:
+    """Print a verdict for each quote, by these fields of `Acceptance`; the highest exit code."""
     channel = Channel(options["update"])
     asked = Asked(
         source=source(options["collateral"], options["pccs"], pcs=options["pcs"], channel=channel),
         anchor=trust_root(options["unsafe_trust_root"]),
         moment=options["at"] or clock.moment(),
-        acceptance=_acceptance(options),
+        acceptance=_acceptance(options, rules),
         kept=Kept(options["state"], channel),
     )
     outcomes = [_judged(_read(file), asked) for file in files]
@@ -119,35 +117,16 @@ def trust_root(root: Path | None) -> Anchor:
     return intel.INTEL if root is None else intel.anchor(content(str(root), MAX_ROOT))
 
 
-def _acceptance(options: Options) -> Acceptance:
-    accepted = frozenset({TcbStatus.UP_TO_DATE, *map(TcbStatus, options["accepted"])}) if options["accepted"] else _DEFAULT
-    return Acceptance(
-        statuses=accepted,
-        advisories=options["advisories"],
-        min_evaluation=options["min_evaluation"],
-        grace=options["grace"],
-        staleness=options["staleness"],
-        allow_debug=options["allow_debug"],
-        allow_provision_key=options["allow_provision_key"],
-        allow_einittoken_key=options["allow_einittoken_key"],
-        allow_sept_ve=options["allow_sept_ve"],
-        allow_migratable=options["allow_migratable"],
-        service_tds=options["service_tds"],
-        allow_attributes=options["allow_attributes"],
-        allow_features=options["allow_features"],
-        allow_mixed_evaluations=options["allow_mixed_evaluations"],
-        allow_dynamic_platform=not options["refuse_dynamic_platform"],
-        allow_cached_keys=not options["refuse_cached_keys"],
-        allow_smt=not options["refuse_smt"],
-        expected=Expected(
-            mr_enclaves=options["mrenclave"],
-            mr_signers=options["mrsigner"],
-            mr_tds=options["mrtd"],
-            product_id=options["product_id"],
-            min_svn=options["min_svn"],
-            report_data=options["report_data"],
-        ),
+def _acceptance(options: Options, rules: Mapping[str, object]) -> Acceptance:
+    expected = Expected(
+        mr_enclaves=options["mrenclave"],
+        mr_signers=options["mrsigner"],
+        mr_tds=options["mrtd"],
+        product_id=options["product_id"],
+        min_svn=options["min_svn"],
+        report_data=options["report_data"],
     )
+    return replace(Acceptance(expected=expected), **rules)  # type: ignore[arg-type] # Each is what its rule has made.
 
 
 def _described(quote: Quote) -> JsonObject:
