@@ -8,7 +8,7 @@ import binascii
 import re
 from struct import Struct
 
-from donjon.attestation.quote import MAX_QUOTE
+from donjon.attestation.quote import MAX_QUOTE, Quote, parse
 from donjon.errors import Malformed
 
 MAX_EVIDENCE = 4 * MAX_QUOTE  # bytes; hexadecimal takes two for one, and white space some
@@ -20,6 +20,11 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s(.+)\s-----END \1-----", re.D
 _HEX = re.compile(rb"(?:0x)?((?:[0-9A-Fa-f]{2})+)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _SPACE = b" \t\r\n"
+
+
+def parse_quote(evidence: bytes) -> Quote:
+    """The quote in any of these forms; raises `Malformed`."""
+    return parse(unwrapped(evidence))
 
 
 def unwrapped(evidence: bytes) -> bytes:

@@ -10,7 +10,6 @@ from donjon.attestation import description, evidence
 from donjon.attestation import verify as stage
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
 from donjon.attestation.quote import Quote
-from donjon.attestation.quote import parse as parse_quote
 from donjon.attestation.verify import VerifiedQuote
 from donjon.cli.collaterals import Source, source
 from donjon.cli.files import content, shown
@@ -92,7 +91,7 @@ def verify(files: tuple[str, ...], options: Options, rules: Mapping[str, object]
 
 def _read(file: str) -> Outcome:
     try:
-        return Outcome(file=file, quote=parse_quote(evidence.unwrapped(content(file, evidence.MAX_EVIDENCE))))
+        return Outcome(file=file, quote=evidence.parse_quote(content(file, evidence.MAX_EVIDENCE)))
     except DonjonError as error:
         return Outcome(file=file, error=error)
 

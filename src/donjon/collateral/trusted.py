@@ -10,7 +10,7 @@ from datetime import datetime
 from donjon.collateral import fingerprints, identity, tcbinfo
 from donjon.collateral.fingerprints import Fingerprints
 from donjon.collateral.identity import QeIdentity
-from donjon.collateral.received import Collateral
+from donjon.collateral.received import Collateral, parse
 from donjon.collateral.tcbinfo import TcbInfo
 from donjon.errors import Untrusted
 from donjon.pki import crl, intel, pem
@@ -57,6 +57,11 @@ class TrustedCollateral:
             "pck_crl": self.pck_crl.window.begins,
             "root_ca_crl": self.root_ca_crl.window.begins,
         }
+
+
+def prove_collateral(bundle: bytes, anchor: Anchor = intel.INTEL) -> TrustedCollateral:
+    """What a bundle of collateral states, proved under Intel's root or another; raises `Malformed`, and `Untrusted`."""
+    return trust(parse(bundle), anchor)
 
 
 def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
