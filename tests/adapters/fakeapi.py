@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.node.patches import merged, strategically_merged
 
 from donjon.adapters.kubeapi.client import Access
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 # A certificate authority that signed nothing; plain HTTP needs none, the client wants one all the same.
 AUTHORITY = """\

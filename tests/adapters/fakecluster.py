@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 
 TOKEN = "a-token-of-the-fake"  # noqa: S105 - it opens nothing.
 

@@ -16,7 +16,7 @@ from tests.adapters.https import CONTEXT, HOST, SERVING
 
 from donjon.adapters.http.guarded import GuardedServer, Limits, Message
 from donjon.adapters.oidc.issuers import DISCOVERY, Trusted
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AUDIENCE = "https://attest.example"

@@ -11,7 +11,7 @@ from tests.adapters.fakecluster import TOKEN, FakeCluster, cluster
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import EVENT, NODE, POD, open_cluster
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 SERVER = "server: 'https://127.0.0.1:1'"
 WITH_USER = "contexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {}}]\ncurrent-context: a\n"

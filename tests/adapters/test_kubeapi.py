@@ -13,7 +13,7 @@ from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 from donjon.adapters.kubeapi import client
 from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType, Refused, in_cluster, read_once
 from donjon.errors import DonjonError, Misconfigured, Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 NODES = "/api/v1/nodes"
 NODE = f"{NODES}/sgx-1"

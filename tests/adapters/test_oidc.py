@@ -18,7 +18,7 @@ from donjon.adapters.http.guarded import GuardedServer, Limits
 from donjon.adapters.oidc import issuers, keysets, tokens
 from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer, Trusted
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 NOW_S = int(NOW.timestamp())
 

@@ -12,7 +12,7 @@ from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import AT_ONCE, KEPT, MAX_KEPT, PATH, TokenReviews
 from donjon.errors import DonjonError, Unavailable, Untrusted
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 AUDIENCE = "https://attest.example"
 USER: JsonObject = {"username": "system:serviceaccount:team-a:deployer", "groups": ["system:serviceaccounts"]}

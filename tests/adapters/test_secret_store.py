@@ -23,7 +23,7 @@ from donjon.attestation.ring import Order
 from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured, Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 PLACE = SecretPlace(namespace="donjon", name="keys")
 

@@ -9,7 +9,7 @@ import copy
 from tests.admission.pods import ENCLAVE, EPC, PROVISION
 from tests.admission.samples import QUOTE_PROVIDER
 
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.quantities import canonical, parse
 
 SOCKET: JsonObject = {"name": "aesmd-socket", "mountPath": "/var/run/aesmd"}

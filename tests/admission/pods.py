@@ -1,6 +1,6 @@
 """Pods for tests: what people write, in few words."""
 
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"
 FAQ, AKS, ALIBABA = "sgx.intel.com/sgx_epc_mem_in_MiB", "kubernetes.azure.com/sgx_epc_mem_in_MiB", "alibabacloud.com/sgx_epc_MiB"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION, container, pod
 
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 AESM_VOLUME: JsonObject = {"name": "var-run-aesmd", "hostPath": {"path": "/var/run/aesmd"}}
 HOST_DEVICE: JsonObject = {"name": "d", "hostPath": {"path": "/dev/sgx/enclave"}}

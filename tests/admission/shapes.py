@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from tests.admission.pods import AKS, ALIBABA, ENCLAVE, EPC, FAQ, PROVISION
 from tests.admission.samples import QUOTE_PROVIDER
 
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 
 NAMES = st.sampled_from([EPC, FAQ, AKS, ALIBABA, ENCLAVE, PROVISION, "cpu", "example.com/gpu"])
 QUANTITIES: st.SearchStrategy[Json] = st.one_of(

@@ -19,7 +19,7 @@ from donjon.admission.review import review
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.cli.check import check
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import Add, Operation, Remove, applied
 
 AROUND = Surroundings(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, of=1))

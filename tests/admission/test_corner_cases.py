@@ -13,7 +13,7 @@ from donjon.admission.kubernetes import completed
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.cli.check import check
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 
 ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})
 

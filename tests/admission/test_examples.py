@@ -33,7 +33,7 @@ from donjon.admission.rules import (
 from donjon.admission.settings import Settings, Surroundings
 from donjon.cli.check import check
 from donjon.findings import Severity
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR} | dict.fromkeys(
     (MISNAMED, WITHOUT_NUMBER, UNLABELLED, ELSEWHERE, IN_A_SANDBOX), Severity.WARNING

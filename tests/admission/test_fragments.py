@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.admission.checks import checked, pod
 
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 
 PROVISION = "resources: {limits: {sgx.intel.com/epc: 1Mi, sgx.intel.com/provision: 1}}"
 WHOLE = f"spec: {{containers: [{{name: a, image: registry.example/a:1, {PROVISION}}}]}}"

@@ -6,7 +6,7 @@ import pytest
 from tests.admission.checks import checked, pod
 
 from donjon.admission.manifests import spelling
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.kube.vocabulary import CLOSED, NAMES, TABLE
 
 EPC = "{limits: {sgx.intel.com/epc: 1Mi}}"

@@ -17,7 +17,7 @@ from donjon.admission.verdict import decide
 from donjon.cli.check import check
 from donjon.errors import Malformed
 from donjon.findings import Severity
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 
 def offering(name: str, amount: Json) -> JsonObject:

@@ -25,7 +25,7 @@ from donjon.admission.settings import Settings
 from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
 from donjon.findings import Finding, Severity
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS, FOREIGN_EPC
 from donjon.kube.quantities import MAX, parse
 

@@ -16,7 +16,7 @@ from donjon.admission.review import MAX_SIGNS, MAX_SIZE, MOST_CONTAINERS, Outcom
 from donjon.admission.settings import Settings
 from donjon.admission.verdict import Verdict
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 
 SECONDS = 5  # of the processor's time, in which the kubelet must be answered
 SHOWN_WHOLE = 256  # characters of one warning; of a longer one the API server may cut the rest

@@ -21,8 +21,8 @@ from donjon.admission.kubernetes import completed
 from donjon.admission.reasons import reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.asks import epc_total
-from donjon.kube.json import Json, JsonObject, at, objects
 
 PLAIN = Surroundings(namespace="team")
 ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})

@@ -7,7 +7,7 @@ from functools import cache
 
 from tests.attestation.vectors import ROOT
 
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
 from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise
 from donjon.attestation.verify import verify
 from donjon.collateral.status import TcbStatus
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.policy import parsing
 
 MOMENT = datetime(2022, 4, 16, 16, 59, 22, tzinfo=UTC)

@@ -25,7 +25,7 @@ from donjon.attestation.binding import BoundQuote, Held
 from donjon.attestation.claims import Statement
 from donjon.attestation.token import Algorithm, Authorities, Authority
 from donjon.errors import Malformed, Misconfigured
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.policy import parsing
 from donjon.policy.decision import Decision, Verdict

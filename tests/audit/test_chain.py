@@ -9,7 +9,7 @@ import pytest
 from donjon.audit import chain
 from donjon.audit.chain import Record
 from donjon.audit.event import MAX_TEXT, MAX_TRACE, Event, Kind, Verdict, encode
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 
 
 def event(*, caller: str = "alice", trace: Json = None) -> Event:

@@ -8,7 +8,7 @@ import pytest
 from tests.broken.worlds import KINDS, SGX, TDX, judge, refusal, with_part
 from tests.simulation.intel import MOMENT, world
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.simulation.intel.documents import TdxModule
 
 Rewrite = Callable[[bytes], bytes]

@@ -20,7 +20,7 @@ from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubelet import channel
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
-from donjon.kube.json import at
+from donjon.formats.json import at
 from donjon.kube.names import EPC
 from donjon.node.offer import NOTHING, OfferSettings, renew
 from donjon.node.readiness import assess

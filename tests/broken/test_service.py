@@ -14,7 +14,7 @@ from tests.maa.test_confusions import CASES, certificate_token
 from tests.services.attesting import SIMULATED_HOST, Service, instance, isolated, simulated
 from tests.simulation.intel import world
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import policies
 from donjon.maa.requests import MAX_BODY
 from donjon.pki import pem

@@ -19,7 +19,7 @@ from donjon.audit import chain
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.cli.audit import audit
 from donjon.errors import DonjonError
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.pki import pem
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from donjon.cli.collateral import collateral
 from donjon.cli.quote import quote
 from donjon.collateral import received
 from donjon.errors import DonjonError
-from donjon.kube.json import JsonObject, objects
+from donjon.formats.json import JsonObject, objects
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
 

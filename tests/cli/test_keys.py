@@ -12,7 +12,7 @@ from donjon.attestation.ring import MAX_KEYS, Order
 from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError
-from donjon.kube.durations import duration
+from donjon.formats.durations import duration
 
 ISSUER = "https://attest.example/team-a"
 

@@ -12,7 +12,7 @@ from tests.simulation.intel import MOMENT, world
 from donjon.cli.quote import quote
 from donjon.collateral import received
 from donjon.errors import DonjonError
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 from donjon.simulation.intel.world import World
 
 SGX = ROOT / "dcap-qvl/quotes/f8b81014b6e4_v3_sgx_00a067110000.bin"

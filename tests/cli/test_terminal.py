@@ -13,7 +13,7 @@ from tests.admission.checks import checked
 from donjon.cli.check import check
 from donjon.cli.explain import explain
 from donjon.cli.terminal import plain, say, say_json, write
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 STEERING = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\u202e", "\u2066", "\u061c", "\ud800"]
 

@@ -22,7 +22,7 @@ from donjon.admission.rules import AROUND_THE_ACCOUNT
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.findings import Severity
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.quantities import MAX, exact
 
 GENERATED = 400

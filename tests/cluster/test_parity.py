@@ -13,7 +13,7 @@ from tests.cluster import parity
 from donjon.admission.policies import for_pods
 from donjon.admission.printing import manifest
 from donjon.admission.settings import Settings, Surroundings, wired_by_policy
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster

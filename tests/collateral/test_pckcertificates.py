@@ -8,14 +8,15 @@ from tests.attestation.vectors import ROOT
 from tests.collateral.machines import HIGH, LOW, PCE_ID, proved
 from tests.simulation.intel import world
 
-from donjon.collateral import documents, pckcertificates, tcbinfo
+from donjon.collateral import pckcertificates, tcbinfo
 from donjon.collateral.document import prove_root_crl
 from donjon.collateral.pckcertificates import MAX_CERTIFICATES, PckCertificates, offered
 from donjon.collateral.plan import Answer
 from donjon.collateral.received import unwrapped
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject
 from donjon.pki import intel
 from donjon.pki.intel import INTEL, Anchor
 from donjon.simulation.intel.certificates import Role
@@ -112,7 +113,7 @@ def test_more_certificates_than_any_platform_has_are_refused() -> None:
 
 def intels(name: str) -> tuple[bytes, bytes]:
     """An answer of Intel's service, as its list and its chain."""
-    kept = documents.parse((REAL / name).read_bytes(), "file")
+    kept = strict_json.parse((REAL / name).read_bytes(), "file")
     listed = [{"tcbm": each.text("tcbm"), "cert": quote(each.text("cert"), safe=" ")} for each in kept.members("pck_data")]
     return json.dumps(listed).encode(), b"".join(each.encode() for each in kept.texts("ca_chain"))
 

@@ -16,7 +16,7 @@ from tests.attestation.vectors import ROOT
 from tests.maa.test_recordings import trust
 from tests.services.attesting import REAL_HOST, Service, instance, real
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import policies
 from donjon.pki import pem
 

@@ -8,7 +8,7 @@ from tests.attestation.recordings import text
 from tests.endurance import process
 from tests.endurance.process import Process
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import policies
 
 

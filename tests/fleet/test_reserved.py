@@ -6,7 +6,7 @@ import pytest
 from tests.fleet.worlds import EPC, container, holding, pod
 
 from donjon.fleet.reserved import held, reserved
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 
 def of(init: list[Json], *containers: JsonObject, **spec: Json) -> dict[str, Fraction]:

@@ -4,7 +4,7 @@ import pytest
 from tests.fleet.worlds import agents_event, around, holding, node, pod, saying
 
 from donjon.fleet.why import explain
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 
 def codes(asked: JsonObject, *nodes: JsonObject, pods: tuple[JsonObject, ...] = ()) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from tests.fleet.worlds import node, pod
 
 from donjon.fleet.selection import not_tolerated, selects
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 TAINT: JsonObject = {"key": "sgx", "value": "only", "effect": "NoSchedule"}
 LABELS: dict[str, Json] = {"zone": "a", "cores": "8"}

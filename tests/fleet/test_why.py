@@ -27,7 +27,7 @@ from tests.fleet.worlds import (
 from donjon.fleet.placement import Obstacle, look
 from donjon.fleet.why import Around, Explanation, explain
 from donjon.fleet.workloads import Workload, explain_workload, newest, owned
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 REFUSAL = (
     "Error creating: pods \"train-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' with binding 'donjon-refuse' "

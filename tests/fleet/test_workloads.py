@@ -5,7 +5,7 @@ from tests.fleet.worlds import around, belonging, event, node, pod, workload
 
 from donjon.fleet.why import Explanation
 from donjon.fleet.workloads import Workload, explain_workload, wanted
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"
 POLICY = "ValidatingAdmissionPolicy 'donjon-refuse' with binding 'donjon-refuse' denied request: "

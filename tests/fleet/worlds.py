@@ -1,7 +1,7 @@
 """Nodes, pods and workloads as a cluster tells them, in few words."""
 
 from donjon.fleet.why import Around
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"
 MIB = 1 << 20

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.asks import asks, epc_asked, epc_total
-from donjon.kube.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC, EPC_UNITS, FOREIGN_EPC
 
 MIB = 1 << 20

@@ -3,7 +3,7 @@
 import pytest
 
 from donjon.errors import Malformed
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.patch import Add, Operation, Remove, applied, escaped
 
 

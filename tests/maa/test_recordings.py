@@ -13,7 +13,7 @@ from tests.attestation.vectors import ROOT
 
 from donjon.attestation import token
 from donjon.errors import Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import certificates, jws, policies, requests, versions
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.requests import Change

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from donjon.kube.json import Json, JsonObject, objects
+from donjon.formats.json import Json, JsonObject, objects
 
 
 def merged(target: Json, patch: Json) -> Json:

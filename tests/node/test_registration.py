@@ -10,7 +10,7 @@ from tests.node.patches import merged, strategically_merged
 from tests.node.world import GIB, cpuid, device, devices, facts
 
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import CONDITION_READY, EPC, LABEL_CAPABLE, LABEL_SGX
 from donjon.node.labels import labels
 from donjon.node.offer import Advertise

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from donjon.findings import Finding
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import ENCLAVE, EPC, FOREIGN_EPC, PROVISION
 from donjon.node.truth import Claim, claims, finding, lost_account, too_large, with_device, without_device
 

@@ -16,7 +16,7 @@ from tests.node.patches import strategically_merged
 
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.node import NodeMetrics
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, PROVISION
 from donjon.node.offer import OfferSettings
 from donjon.node.registration import stated_condition

@@ -21,7 +21,7 @@ from tests.simulation.intel import MOMENT
 from donjon.adapters import clock
 from donjon.adapters.keys import signing
 from donjon.attestation.token import Algorithm
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.services.attestation import run, settings
 from donjon.services.attestation.access import AccessSettings

@@ -22,7 +22,7 @@ from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.settings import Settings
 from donjon.errors import DonjonError
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.services.admission import certificates, run
 from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
 from donjon.services.admission.settings import AdmissionSettings, Files, Shared

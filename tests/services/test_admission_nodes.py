@@ -9,7 +9,7 @@ from tests.adapters.fakeapi import FakeApi
 
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.admission.nodes import LargestNode
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.services.admission import nodes
 from donjon.services.admission.nodes import Nodes
 

@@ -19,7 +19,7 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE
 from donjon.admission.settings import Settings
 from donjon.admission.webhook import PATH
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.services.admission import webhook
 from donjon.services.admission.webhook import LINES_A_SECOND, Webhook
 

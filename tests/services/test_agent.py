@@ -14,7 +14,7 @@ from tests.node.patches import merged, strategically_merged
 from tests.services.agent import GIB, NODE, PROMISED, World, bare_node, overwritten, settled, told, world
 
 from donjon.errors import Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_CAPABLE, LABEL_DRIVER, LABEL_SGX, NODE_LABELS, PROVISION
 from donjon.node.offer import Advertise, OfferSettings
 from donjon.node.registration import stated_condition

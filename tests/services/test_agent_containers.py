@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.services.agent import World, settled, told
 
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC
 from donjon.services.node import truth
 

@@ -17,10 +17,11 @@ from tests.simulation.intel import world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
-from donjon.maa import jws, policies
+from donjon.formats import base64url
+from donjon.maa import policies
 
 MADE = world("v3 SGX")
-QUOTE = jws.encoded(MADE.quote.data)
+QUOTE = base64url.encode(MADE.quote.data)
 DEADLINE = 3.0  # seconds, within which the kubelet must have its answer from the same loop of events
 MINE = "0b2c7d1e-5a52-4e9c-9a52-0d5f1c2b3a49"
 

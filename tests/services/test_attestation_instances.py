@@ -38,7 +38,7 @@ from tests.simulation.intel import MOMENT, world
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
 from donjon.attestation.token import Algorithm
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import policies
 from donjon.maa.versions import TYPES, AttestationType, Version
 from donjon.simulation.intel.world import World

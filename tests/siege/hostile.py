@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from itertools import count, pairwise, repeat
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 _ARGUMENTS = "a," * 4_045 + "a"
 _EXPRESSION = f"||z&&f({_ARGUMENTS})"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from donjon.admission import cel
 from donjon.admission.objects import Kind, Policy, binding, policy
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY
 
 NODES: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["nodes", "nodes/*"]}

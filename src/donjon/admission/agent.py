@@ -7,7 +7,7 @@ of the agent's node stands in its token, which the kubelet gets for it.
 from donjon.admission import cel
 from donjon.admission.accounts import NODE_VARIABLES, NODES, Account, leash
 from donjon.admission.rules import AGENT_RULE
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY, EPC, NODE_LABELS
 
 CLAIM = "authentication.kubernetes.io/node-name"

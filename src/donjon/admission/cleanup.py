@@ -6,7 +6,7 @@ It is installed with the agents and goes last, so it holds the account also wher
 from donjon.admission import cel
 from donjon.admission.accounts import NODE_VARIABLES, NODES, Account, conditions, leash, part
 from donjon.admission.rules import CLEANUP_RULE
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY, EPC, NODE_LABELS
 
 

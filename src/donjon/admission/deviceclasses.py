@@ -8,7 +8,7 @@ from donjon.admission import cel
 from donjon.admission.intent import ASKED
 from donjon.admission.objects import Kind, Policy, binding, policy
 from donjon.admission.rules import DEVICE_CLASS_RULE
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 # A cluster that does not know the kind is asked nothing.
 _DEVICE_CLASSES: JsonObject = {

@@ -11,7 +11,7 @@ from donjon.admission import cel
 from donjon.admission.accounts import Account, leash
 from donjon.admission.agent import OWN_NODE, WHO
 from donjon.admission.rules import EVENT_RULE
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import EVENT_COMPONENT, EVENT_REASONS
 
 _EVENTS: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["events"]}

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from donjon.admission import hostpaths
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_MIRROR, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC_UNITS, LABELS_OS, PROVISION
 from donjon.kube.quantities import exact
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from donjon.admission.intent import FIELDS, amount, text
 from donjon.admission.rules import CORE_RULE
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import escaped
 
 _BLANKS = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"

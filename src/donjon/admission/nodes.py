@@ -11,7 +11,7 @@ from typing import cast
 from donjon.admission.intent import amount, text
 from donjon.admission.manifests import documents
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS
 
 MAX_SIZE = 64 << 20  # bytes of JSON; a node has about 20 KiB, so some thousand nodes

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 API_VERSION = "admissionregistration.k8s.io/v1"
 LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "donjon"}

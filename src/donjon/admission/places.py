@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import APPEND, Add, Operation, escaped
 
 

@@ -10,7 +10,7 @@ from donjon.admission.events import hold_to_its_events
 from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
 from donjon.admission.settings import Settings, wired_by_policy
 from donjon.admission.wiring import wire
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 DEFAULT_PREFIX = "donjon"
 DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")

@@ -17,7 +17,7 @@ from donjon.admission.policies import DEFAULT_PREFIX, for_the_cleanup, for_the_n
 from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
 from donjon.admission.webhook import call
 from donjon.admission.wiring import wire
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 
 _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a block
 

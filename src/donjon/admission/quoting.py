@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from donjon.admission.intent import Container, Intent, text
 from donjon.admission.places import appended, put
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_FOLDER, AESM_PLACES, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM, RUN_FOLDERS
 from donjon.kube.patch import Operation
 

@@ -22,8 +22,8 @@ from donjon.admission.rules import (
 )
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import epc_total
-from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import (
     AESMD,
     ANNOTATION_QUOTE_PROVIDER,

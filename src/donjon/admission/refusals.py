@@ -14,7 +14,7 @@ from donjon.admission.pods import POD, TEMPLATE
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, PRIVILEGED, table
 from donjon.admission.settings import Settings
 from donjon.findings import Severity
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 _CHANGED: JsonObject = {"apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
 WORKLOADS: tuple[JsonObject, ...] = (

@@ -18,7 +18,7 @@ from donjon.admission.rules import BEYOND_NODES
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import LABEL_PROVISION, NODES, PROVISION_ALLOWED
 
 MAX_SIZE = 8 << 20  # bytes of a body; a pod of the 1.5 MiB that etcd takes is several times that once its fields' owners are told

@@ -10,7 +10,7 @@ from donjon.admission.mutation import patch
 from donjon.admission.reasons import Reason, reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding, is_refusal
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.patch import Operation, applied
 
 

@@ -6,7 +6,7 @@ webhook that is away hinders nobody who does not ask, and lets nobody start with
 
 from donjon.admission.objects import API_VERSION, LABELS, PODS
 from donjon.admission.wiring import WIRE_CONDITIONS
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 WAITS = 3
 """Seconds that the API server waits for an answer; a busy webhook takes milliseconds, and each such pod waits that long."""

@@ -10,7 +10,7 @@ from donjon.admission import cel
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.objects import PODS, Kind, Policy, binding, policy
 from donjon.admission.rules import MAX_CONTAINERS
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import (
     AESM_FOLDER,
     AESM_PLACES,

@@ -10,11 +10,11 @@ from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.claims import Statement
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.errors import Malformed, Misconfigured
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
+from donjon.formats.words import shown
 from donjon.policy.budget import WHOLE, Allowance
 from donjon.policy.decision import Decision
 from donjon.policy.evaluation import configuration, evaluate
-from donjon.policy.faults import shown
 from donjon.policy.syntax import Policy, Scalar
 
 TCB_IDENTIFIER = "x-ms-sgx-tcbidentifier"

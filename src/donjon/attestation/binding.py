@@ -8,9 +8,9 @@ import hashlib
 from dataclasses import dataclass, field
 
 from donjon.attestation.acceptance import AcceptedQuote
-from donjon.collateral import documents
 from donjon.errors import Malformed, Untrusted
-from donjon.kube.json import Json, JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import Json, JsonObject
 from donjon.policy.claims import compact, is_unicode
 from donjon.sgx.report import ReportBody
 
@@ -81,7 +81,7 @@ def json(raw: bytes, subject: str) -> Data:
 
 
 def _content(raw: bytes, subject: str) -> JsonObject:
-    return dict(documents.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
+    return dict(strict_json.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
 
 
 def bind(accepted: AcceptedQuote, held: Held) -> BoundQuote:

@@ -5,14 +5,14 @@ profile for TDX" of its documentation; the recorded exchanges of azure-security-
 trust domain (migratable, mrservicetd, …) has Open Enclave's names, whose verifier that service uses; of enclaves, our own.
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass
 
 from donjon.attestation.binding import BoundQuote, Held
 from donjon.attestation.verify import VerifiedQuote
 from donjon.collateral.fingerprints import Fingerprints
-from donjon.kube.json import Json, JsonObject
+from donjon.formats import base64url
+from donjon.formats.json import Json, JsonObject
 from donjon.pki.intel import INTEL
 from donjon.policy.claims import Claim, Issuer, compact
 from donjon.sgx import attributes
@@ -163,7 +163,7 @@ def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:
 def _opaque(held: Held) -> JsonObject:
     if held.runtime is None or held.runtime.is_json:
         return {}
-    data: Json = base64.urlsafe_b64encode(held.runtime.raw).decode().rstrip("=")
+    data: Json = base64url.encode(held.runtime.raw)
     return dict.fromkeys(("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"), data)
 
 

@@ -6,7 +6,7 @@ What a quote says is not what is true: that takes `verify`.
 from dataclasses import fields
 
 from donjon.attestation.quote import V3, Quote
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.pki.pck import Flags, PckPlatform
 from donjon.sgx import attributes
 from donjon.sgx.layout import Flag, Layout, Octets

@@ -13,7 +13,7 @@ from typing import Any
 
 from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.collateral.tcbinfo import MAX_EVALUATION
-from donjon.kube.durations import duration
+from donjon.formats.durations import duration
 from donjon.sgx import attributes, td
 
 _ADVISORY = re.compile(r"(?P<name>INTEL-SA-\d{5})(?:@(?P<until>.+))?", re.ASCII)

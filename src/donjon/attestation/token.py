@@ -3,7 +3,6 @@
 Source: RFC 7519; the form is that of Microsoft Azure Attestation's tokens as recorded.
 """
 
-import base64
 import json
 import re
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import Protocol
 
 from donjon.attestation.appraise import Appraisal
 from donjon.errors import Malformed, Misconfigured
-from donjon.kube.json import Json, JsonObject
+from donjon.formats import base64url
+from donjon.formats.json import Json, JsonObject
 from donjon.policy.claims import told
 
 LIFETIME = timedelta(hours=8)  # of attestation tokens
@@ -121,7 +121,7 @@ def answer(claims: JsonObject, authority: Authority, moment: datetime) -> str:
 
 def unsecured(payload: JsonObject, authority: Authority) -> str:
     """A token that nobody signed (RFC 7519, section 6)."""
-    return f"{_base64(_encoded(_header('none', authority)))}.{_base64(_encoded(payload))}."
+    return f"{base64url.encode(_encoded(_header('none', authority)))}.{base64url.encode(_encoded(payload))}."
 
 
 def key_set(*authorities: Authority) -> JsonObject:
@@ -164,7 +164,3 @@ def _encoded(content: JsonObject) -> bytes:
     if len(encoded) > MAX_PAYLOAD:
         raise Malformed("DJ454", f"token: it would take {len(encoded)} bytes, expected at most {MAX_PAYLOAD}")
     return encoded
-
-
-def _base64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")

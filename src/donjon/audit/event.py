@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from donjon.collateral import documents
-from donjon.kube.json import Json, JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import Json, JsonObject
 
 MAX_TEXT = 512  # characters of one text
 MAX_TRACE = 16 << 10  # bytes of the trace in JSON
@@ -68,7 +68,7 @@ def encode(event: Event) -> bytes:
 
 def parse(text: bytes) -> JsonObject:
     """What an event tells, from its bytes; raises `Malformed` DJ210."""
-    return dict(documents.parse(text, "audit event", fractions=True).content)
+    return dict(strict_json.parse(text, "audit event", fractions=True).content)
 
 
 def _traced(trace: Json) -> Json:

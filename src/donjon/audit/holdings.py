@@ -4,7 +4,6 @@ A row that somebody wrote to the database has no record, or one that says someth
 generations, and those of earlier versions, whose records have none, in that of their moments.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from donjon.audit.chain import Record
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity
-from donjon.kube.json import JsonObject
+from donjon.formats import base64url
+from donjon.formats.json import JsonObject
 
 GENERATION, SINCE = "generation", "since"
 """Facts of a change: the generation that it made; and, where it is told again, its moment."""
@@ -191,7 +191,7 @@ def _number(text: str) -> int:
 
 def _hash(token: str) -> str:
     """As records name a policy token: SHA-256 in base64url."""
-    return base64.urlsafe_b64encode(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()).decode("ascii").rstrip("=")
+    return base64url.encode(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
 
 
 def _thumbprint(der: bytes) -> str:

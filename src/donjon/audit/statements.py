@@ -5,8 +5,6 @@ The last head of a chain says that it is the last, and an anchor names what it r
 A statement is a JWS in the compact form (RFC 7515) whose `typ` no token has; the key that made it is named by no header.
 """
 
-import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
@@ -14,10 +12,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from donjon.audit.chain import HASH, LAST, Link
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.errors import Malformed, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats import base64url, strict_json
+from donjon.formats.json import JsonObject
+from donjon.formats.strict_json import Members
 from donjon.pki.signers import SignerCertificate
 
 MAX_STATEMENT = 8 << 10  # characters
@@ -89,7 +87,7 @@ def encode(statement: Statement, signer: Signer | None) -> str:
         content["removal"] = _removal(statement.removal)
     payload = _encoded(content)
     if signer is None:
-        return f"{_base64(_encoded({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{_base64(payload)}."
+        return f"{base64url.encode(_encoded({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{base64url.encode(payload)}."
     return signer.sign({"alg": str(signer.algorithm), "kid": signer.kid, "typ": str(statement.kind)}, payload)
 
 
@@ -106,10 +104,10 @@ def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
     if keys and not any(key.verifies(signature, signed) for key in keys):
         unsigned = "nobody has signed it, as where a service has no --audit-keys"
         raise Untrusted("DJ601", f"{NAME}: {f'none of the {len(keys)} keys has signed it' if signature else unsigned}")
-    kind = documents.parse(header, f"{NAME} header", MAX_STATEMENT).text("typ")
+    kind = strict_json.parse(header, f"{NAME} header", MAX_STATEMENT).text("typ")
     if kind not in set(Kind):
         raise Malformed("DJ600", f"{NAME}: typ {kind[:40]!r}, expected {' or '.join(Kind)}")
-    members = documents.parse(payload, NAME, MAX_STATEMENT)
+    members = strict_json.parse(payload, NAME, MAX_STATEMENT)
     link = _link(members, members.text("writer"))
     return Statement(
         kind=Kind(kind),
@@ -143,14 +141,10 @@ def _link(members: Members, writer: str) -> Link:
 
 def _octets(text: str) -> bytes:
     try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as error:
+        return base64url.decode(text)
+    except ValueError as error:
         raise Malformed("DJ600", f"{NAME}: a part that is no base64url") from error
 
 
 def _encoded(content: JsonObject) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode("ascii")
-
-
-def _base64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")

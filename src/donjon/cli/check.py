@@ -16,7 +16,7 @@ from donjon.cli.files import STDIN, shown, text
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 KINDS_SHOWN = 10  # of those without pods, in the last line
 

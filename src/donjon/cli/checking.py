@@ -17,9 +17,9 @@ from donjon.admission.verdict import Verdict, decide
 from donjon.cli.files import text
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.kube.json import Json, at
+from donjon.formats.json import Json, at
+from donjon.formats.words import shown
 from donjon.kube.patch import Add, Operation, Remove, applied
-from donjon.policy.faults import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from donjon.adapters.linux.host import read_host
 from donjon.cli.terminal import plain, say, say_json
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.facts import NodeFacts, derive
 from donjon.node.readiness import Readiness, assess

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import click
 
-from donjon.kube.durations import duration
+from donjon.formats.durations import duration
 
 
 def parsed(text: str) -> timedelta:

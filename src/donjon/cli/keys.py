@@ -22,7 +22,7 @@ from donjon.attestation.token import Algorithm, check_issuer
 from donjon.cli.durations import parsed
 from donjon.cli.terminal import say, say_json
 from donjon.errors import DonjonError, Misconfigured
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 LIFETIME = "730d"
 

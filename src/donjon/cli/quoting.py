@@ -20,7 +20,7 @@ from donjon.collateral.highwater import Channel
 from donjon.collateral.trusted import trust
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.pki import intel, pck, pem
 from donjon.pki.intel import Anchor
 

@@ -5,7 +5,6 @@ domain that hold the runtime data beside them, a key for tokens, a certificate f
 change the policies.
 """
 
-import base64
 import hashlib
 import json
 import secrets
@@ -24,6 +23,7 @@ from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Answer
 from donjon.collateral.received import files
 from donjon.errors import Unavailable
+from donjon.formats import base64url
 from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
 from donjon.simulation.intel.setting import changed, setting
@@ -114,9 +114,5 @@ def _collateral(worlds: dict[str, World]) -> bytes:
 
 def _request(made: World) -> bytes:
     """The body of a request to attest."""
-    runtime = {"data": _base64(RUNTIME_DATA), "dataType": "JSON"}
-    return json.dumps({"quote": _base64(made.quote.data), "runtimeData": runtime}, indent=1).encode() + b"\n"
-
-
-def _base64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
+    runtime = {"data": base64url.encode(RUNTIME_DATA), "dataType": "JSON"}
+    return json.dumps({"quote": base64url.encode(made.quote.data), "runtimeData": runtime}, indent=1).encode() + b"\n"

@@ -14,7 +14,7 @@ from donjon.cli.terminal import say, say_json
 from donjon.collateral.highwater import Channel
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 SOON = timedelta(days=30)
 

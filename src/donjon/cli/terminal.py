@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 _Told = TypeVar("_Told")
 

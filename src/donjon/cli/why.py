@@ -18,7 +18,7 @@ from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
 from donjon.fleet.why import Around, Explanation, explain
 from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.quantities import canonical
 

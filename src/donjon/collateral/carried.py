@@ -4,13 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donjon.collateral import documents, pckcertificates, plan, platforms
+from donjon.collateral import pckcertificates, plan, platforms
 from donjon.collateral.document import Document, prove_all, prove_root_crl
-from donjon.collateral.documents import Members
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, StoredPlatform
 from donjon.errors import Malformed, Unavailable
-from donjon.kube.json import JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject
+from donjon.formats.strict_json import Members
 from donjon.pki import pem
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
@@ -47,7 +48,7 @@ def parse(text: bytes, anchor: Anchor) -> Carried:
 
     Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pckcertificates.prove` do.
     """
-    whole = documents.parse(text, "file", MAX_CARRIED, values=MAX_CARRIED)
+    whole = strict_json.parse(text, "file", MAX_CARRIED, values=MAX_CARRIED)
     if whole.text("form") != _FORM:
         raise Malformed("DJ211", f"file: form: expected {_FORM!r}, found {whole.text('form')[:40]!r}")
     listed = whole.member("documents")

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents, identity, plan, tcbinfo, tcbnumbers
-from donjon.collateral.documents import Members
+from donjon.collateral import identity, plan, tcbinfo, tcbnumbers
 from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Answer, Edition, Request
 from donjon.collateral.received import der, unwrapped
@@ -17,6 +16,8 @@ from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.collateral.tcbnumbers import TcbNumbers
 from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signed, issued_by_root
 from donjon.errors import Malformed, Untrusted
+from donjon.formats import strict_json
+from donjon.formats.strict_json import Members
 from donjon.pki import crl, intel
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor, Certificate, Role
@@ -141,7 +142,7 @@ def _tcb_numbers(tee: Tee) -> Callable[[Request, bytes], _Read]:
 
 
 def _qve_identity(_: Request, text: bytes) -> _Read:
-    found = documents.parse(text, "enclaveIdentity")
+    found = strict_json.parse(text, "enclaveIdentity")
     if found.text("id") != _QVE:
         raise Untrusted("DJ510", f"enclaveIdentity: of {found.text('id')[:20]!r}, asked for {_QVE}")
     return _Read(found)

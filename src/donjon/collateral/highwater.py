@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from donjon.collateral import documents
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Malformed, Untrusted
+from donjon.formats import strict_json
 
 MAX_MARKS = 10_000
 MAX_STATE = 4 << 20  # bytes; a mark takes about 130
@@ -58,7 +58,7 @@ def advance(high: HighWater, collateral: TrustedCollateral, channel: Channel) ->
 
 def parse(text: bytes) -> HighWater:
     """The marks of a state file; raises `Malformed` DJ210, DJ211 or DJ251."""
-    state = documents.parse(text, "state", MAX_STATE, values=MAX_STATE)
+    state = strict_json.parse(text, "state", MAX_STATE, values=MAX_STATE)
     marks = state.member("marks")
     if len(marks.content) > MAX_MARKS:
         raise Malformed("DJ251", f"high-water marks: {len(marks.content)}, expected at most {MAX_MARKS}")

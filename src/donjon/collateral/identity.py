@@ -6,10 +6,11 @@ Source: Intel SGX and TDX PCS API v4, "Get Quoting Enclave Identity".
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents, levels
+from donjon.collateral import levels
 from donjon.collateral.levels import SvnLevel
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.errors import Malformed
+from donjon.formats import strict_json
 from donjon.sgx.platform import Tee
 
 _VERSION = 2
@@ -35,7 +36,7 @@ class QeIdentity:
 
 def parse(text: bytes) -> QeIdentity:
     """The identity that a signed text holds; raises `Malformed` DJ210 or DJ212."""
-    identity = documents.parse(text, "enclaveIdentity")
+    identity = strict_json.parse(text, "enclaveIdentity")
     tee = _IDS.get(identity.text("id"))
     if tee is None or identity.number("version", 0xFFFF) != _VERSION:
         raise Malformed("DJ212", f"enclaveIdentity: {identity.text('id')[:20]!r}: expected QE or TD_QE in version {_VERSION}")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral.documents import Members
 from donjon.collateral.status import TcbStatus, parse
 from donjon.errors import Malformed
+from donjon.formats.strict_json import Members
 
 MAX_LEVELS = 256  # of one document; Intel's have at most two dozen
 MAX_ISV_SVN = 0xFFFF

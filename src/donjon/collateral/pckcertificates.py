@@ -6,11 +6,11 @@ Source: Intel SGX PCS API v4, "Get PCK Certificates"; Intel SGX PCK Certificate 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.collateral.selection import Tcb
 from donjon.collateral.trusted import check_not_revoked, issued_by_root
 from donjon.errors import Malformed, Untrusted
+from donjon.formats import strict_json
+from donjon.formats.strict_json import Members
 from donjon.pki import intel, pck, pem
 from donjon.pki.crl import Crl
 from donjon.pki.intel import PCK_CAS, Anchor, Role, Window
@@ -61,7 +61,7 @@ class PckCertificates:
 
 def offered(text: bytes) -> Offered:
     """The certificates in an answer to `pckcerts`; raises `Malformed` DJ210 or DJ211, `Untrusted` DJ570 for a false `tcbm`."""
-    return read(documents.parse_list(text, "pckcerts", MAX_CERTIFICATES))
+    return read(strict_json.parse_list(text, "pckcerts", MAX_CERTIFICATES))
 
 
 def single(text: bytes) -> tuple[bytes, ...]:
@@ -81,7 +81,7 @@ def read(entries: Sequence[Members]) -> Offered:
 def _certificate(text: str) -> bytes:
     if len(text) > _MAX_STATED:
         raise Malformed("DJ211", f"pckcerts: cert: {len(text)} characters, expected at most {_MAX_STATED}")
-    return pem.parse(documents.unescaped(text), 1)[0]
+    return pem.parse(strict_json.unescaped(text), 1)[0]
 
 
 def _check_tcbm(stated: str, found: PckPlatform) -> None:

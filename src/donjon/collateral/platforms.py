@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.collateral.pckcertificates import PckCertificates
 from donjon.collateral.selection import Tcb
 from donjon.errors import Malformed
-from donjon.kube.json import JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject
+from donjon.formats.strict_json import Members
 
 ENCRYPTED_PPID, CPU_SVN, PCE_SVN, PCE_ID = 384, 16, 2, 2  # bytes
 MAX_QE_ID = 260  # characters; Intel's library sends 32 hexadecimal digits, its tool whatever its user says
@@ -67,7 +67,7 @@ class KnownPlatform:
 
 def parse(text: bytes) -> Registration:
     """The platform in the body of `POST platforms`; raises `Malformed` DJ210 or DJ211."""
-    found = registration(documents.parse(text, "platform", MAX_REGISTRATION, values=MAX_VALUES))
+    found = registration(strict_json.parse(text, "platform", MAX_REGISTRATION, values=MAX_VALUES))
     if found.manifest is None and (found.tcb is None or found.encrypted_ppid is None):
         raise Malformed("DJ211", "platform: expected platform_manifest, or cpu_svn, pce_svn and an enc_ppid that is not zero")
     return found

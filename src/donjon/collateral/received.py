@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.errors import Malformed
+from donjon.formats import strict_json
+from donjon.formats.strict_json import Members
 from donjon.pki import p256
 
 MAX_BUNDLE = 4 << 20  # bytes; real ones have less than 64 KiB
@@ -40,7 +40,7 @@ def parse(text: bytes) -> Collateral:
 
     Raises `Malformed` DJ210, DJ211 or DJ213.
     """
-    bundle = documents.parse(text, "bundle", MAX_BUNDLE)
+    bundle = strict_json.parse(text, "bundle", MAX_BUNDLE)
     return Collateral(
         tcb_info=bundle.text("tcb_info").encode(),
         tcb_info_signature=bundle.octets("tcb_info_signature", p256.SIGNATURE),
@@ -135,7 +135,7 @@ def files(collateral: Collateral) -> dict[str, bytes]:
 
 def der(content: bytes) -> bytes:
     """A CRL's DER, also where a service wrote it in hexadecimal, or Intel's quote provider library put a zero byte behind it."""
-    if found := documents.hexadecimal(content.strip().decode("latin-1")):
+    if found := strict_json.hexadecimal(content.strip().decode("latin-1")):
         return found
     whole = _LONG_FORM + int.from_bytes(content[2:_LONG_FORM], "big")
     return content[:whole] if content[:2] == b"\x30\x82" and content[whole:] == b"\0" else content
@@ -146,7 +146,7 @@ def _wrapped(text: bytes, name: str, signature: bytes) -> bytes:
 
 
 def _list(bundle: Members, name: str) -> bytes:
-    found = documents.hexadecimal(bundle.text(name))
+    found = strict_json.hexadecimal(bundle.text(name))
     if not found:
         raise Malformed("DJ213", f"bundle: {name}: expected a CRL's DER in hexadecimal")
     return found

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents, levels
-from donjon.collateral.documents import Members
+from donjon.collateral import levels
 from donjon.collateral.levels import Standing, SvnLevel
 from donjon.errors import Malformed
+from donjon.formats import strict_json
+from donjon.formats.strict_json import Members
 from donjon.sgx.platform import Tee
 
 COMPONENTS = 16
@@ -58,7 +59,7 @@ class TcbInfo:
 
 def parse(text: bytes) -> TcbInfo:
     """The TCB info that a signed text holds; raises `Malformed` DJ210 or DJ211."""
-    info = documents.parse(text, "tcbInfo")
+    info = strict_json.parse(text, "tcbInfo")
     version = info.number("version", 3)
     tee = _tee(info, version)
     if info.number("tcbType", 0xFFFF) != _TCB_TYPE:

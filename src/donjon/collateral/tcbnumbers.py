@@ -6,9 +6,9 @@ Source: Intel SGX and TDX PCS API v4, "Retrieve TCB Evaluation Data Numbers", ve
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral import documents
 from donjon.collateral.tcbinfo import MAX_EVALUATION
 from donjon.errors import Malformed
+from donjon.formats import strict_json
 from donjon.sgx.platform import Tee
 
 MAX_NUMBERS = 1024  # of one list; Intel's have some ten
@@ -33,7 +33,7 @@ class TcbNumbers:
 
 def parse(text: bytes) -> TcbNumbers:
     """The list that a signed text holds; raises `Malformed` DJ210 or DJ211."""
-    found = documents.parse(text, "tcbEvaluationDataNumbers")
+    found = strict_json.parse(text, "tcbEvaluationDataNumbers")
     tee = next((each for each in Tee if each == found.text("id")), None)
     if tee is None or found.number("version", 0xFFFF) != _VERSION:
         raise Malformed("DJ211", f"{found.subject}: {found.text('id')[:20]!r}: expected SGX or TDX in version {_VERSION}")

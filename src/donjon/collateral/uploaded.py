@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral import documents, pckcertificates, plan, platforms
-from donjon.collateral.documents import Members
+from donjon.collateral import pckcertificates, plan, platforms
 from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import Registration, StoredPlatform
 from donjon.errors import Malformed
+from donjon.formats import strict_json
+from donjon.formats.strict_json import Members
 from donjon.pki import pck, pem
 from donjon.sgx.platform import Ca, Tee
 
@@ -48,7 +49,7 @@ def parse(text: bytes, moment: datetime) -> Uploaded:
     Raises `Malformed` DJ204, DJ205, DJ208, DJ210 or DJ211, and DJ575 for certificates without what belongs to them; `Untrusted`
     DJ570 for a certificate that is said to be for another TCB.
     """
-    whole = documents.parse(text, "upload", MAX_UPLOAD, values=MAX_UPLOAD)
+    whole = strict_json.parse(text, "upload", MAX_UPLOAD, values=MAX_UPLOAD)
     brought = whole.member("collaterals")
     if brought.number("version", _VERSION) != _VERSION:
         raise Malformed("DJ211", f"{brought.subject}: version: expected {_VERSION}: the documents of others have another form")
@@ -86,7 +87,7 @@ def _chain(chains: Members, ca: Ca) -> bytes:
     listed = chains.member(_PCK_CHAIN)
     if not listed.content.get(ca.upper()):
         raise Malformed("DJ575", f"{listed.subject}: no {ca.upper()}, expected the chain of who issued the PCK certificates")
-    return documents.unescaped(listed.text(ca.upper()))
+    return strict_json.unescaped(listed.text(ca.upper()))
 
 
 def _answers(brought: Members) -> Iterator[tuple[str, Answer]]:
@@ -100,7 +101,7 @@ def _tcb_infos(brought: Members, chains: Members) -> Iterator[tuple[Request, byt
         for (name, tee), (ending, channel) in ((each, to) for each in _TEES.items() for to in _CHANNELS.items()):
             if entry.content.get(name + ending) is not None:
                 request = plan.tcb_info(tee, entry.octets("fmspc", 6), channel)
-                yield request, _signed_text(entry.member(name + ending)), documents.unescaped(chains.text(_TCB_CHAIN))
+                yield request, _signed_text(entry.member(name + ending)), strict_json.unescaped(chains.text(_TCB_CHAIN))
 
 
 def _signed_text(document: Members) -> bytes:
@@ -112,7 +113,7 @@ def _identities(brought: Members, chains: Members) -> Iterator[tuple[Request, by
     for (name, request), (ending, channel) in ((each, to) for each in _IDENTITIES.items() for to in _CHANNELS.items()):
         if brought.content.get(name + ending):
             text = brought.text(name + ending).encode("utf-8", "replace")
-            yield request(channel), text, documents.unescaped(chains.text(_IDENTITY_CHAIN))
+            yield request(channel), text, strict_json.unescaped(chains.text(_IDENTITY_CHAIN))
 
 
 def _lists(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
@@ -130,7 +131,7 @@ def _lists(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, 
 def _every_chain(chains: Members) -> Iterator[bytes]:
     listed = chains.member(_PCK_CHAIN)
     yield from (_chain(chains, ca) for ca in Ca if listed.content.get(ca.upper()))
-    yield from (documents.unescaped(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
+    yield from (strict_json.unescaped(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
 
 
 def _hexadecimal(owner: Members, name: str) -> bytes:

@@ -1,6 +1,6 @@
 """What a pod is called, and the commands with which a person goes on."""
 
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_MIRROR
 
 

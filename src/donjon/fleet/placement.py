@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from donjon.fleet.reserved import Amounts, amounts, held, reserved
 from donjon.fleet.selection import meant_for, not_tolerated, selects
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
 

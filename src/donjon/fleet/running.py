@@ -7,8 +7,8 @@ from donjon.findings import Finding, Severity
 from donjon.fleet.commands import describe, logs, node_of, remake
 from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
 from donjon.fleet.reserved import amounts, held
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import epc_asked
-from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})

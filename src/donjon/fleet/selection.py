@@ -5,7 +5,7 @@ Source: k8s.io/component-helpers, `scheduling/corev1` (`toleration.ToleratesTain
 
 from collections.abc import Callable, Mapping
 
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
 CORDONED = "node.kubernetes.io/unschedulable"

@@ -9,8 +9,8 @@ from donjon.fleet.pending import in_the_way
 from donjon.fleet.placement import NodeView, look, named
 from donjon.fleet.reserved import reserved
 from donjon.fleet.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import epc_total
-from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import DEVICES, EPC
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")

@@ -8,7 +8,7 @@ from donjon.findings import Finding, Severity, is_refusal
 from donjon.fleet.commands import subject_of
 from donjon.fleet.reserved import ENDED
 from donjon.fleet.why import Around, Explanation, explain
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment

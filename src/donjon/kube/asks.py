@@ -7,7 +7,7 @@ it.
 from dataclasses import dataclass
 
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS
 from donjon.kube.quantities import parse
 

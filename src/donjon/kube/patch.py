@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 APPEND = "-"  # the index after a list's last (RFC 6901, section 4)
 

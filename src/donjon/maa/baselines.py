@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from donjon.collateral.tcbinfo import TcbInfo
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 
 def listed(infos: Iterable[TcbInfo], selected: int | None) -> JsonObject:

@@ -6,9 +6,9 @@ Source: Azure Attestation REST API, "Policy Certificates"; names of claims as re
 import base64
 from datetime import datetime
 
-from donjon.collateral import documents
 from donjon.errors import Malformed, Misconfigured
-from donjon.kube.json import Json, JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import Json, JsonObject
 from donjon.maa import jws, names
 from donjon.maa.instances import Mode, Trust, authorised
 from donjon.pki.signers import SignerCertificate
@@ -28,7 +28,7 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
             "DJ447", f"{_SUBJECT}: this instance is of mode {trust.mode}, which has no policy management certificates"
         )
     token, _ = authorised(text, _SUBJECT, trust, moment)
-    body = names.canonical(documents.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446")
+    body = names.canonical(strict_json.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446")
     if not body.content:
         raise Malformed("DJ446", f"{_SUBJECT}: expected a body with {BODY} and nothing else")
     return jws.certificate_of(body.member(BODY))

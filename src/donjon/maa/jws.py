@@ -6,13 +6,12 @@ every algorithm but that of the key. Sources: RFC 7515; RFC 8725 ("JWT best curr
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.errors import Malformed, Untrusted
+from donjon.formats import base64url, strict_json
+from donjon.formats.strict_json import Members
 from donjon.pki import signers
 from donjon.pki.signers import SignerCertificate
 
@@ -30,7 +29,6 @@ _HEADER = frozenset({"alg", "typ", "kid", "jwk", "x5c"})
 _JWK = frozenset({"alg", "kid", "kty", "use", "x5c"})
 _TYPES = frozenset({"JWT", "JOSE", "jwt"})
 _PARTS = 3
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ def parse(text: str, subject: str) -> Jws:
     if len(parts) != _PARTS:
         raise Malformed("DJ440", f"{subject}: {len(parts)} parts, expected header.payload.signature")
     header, payload, signature = (octets(part, subject) for part in parts)
-    members = documents.parse(header, f"{subject} header", MAX_HEADER, values=MAX_VALUES)
+    members = strict_json.parse(header, f"{subject} header", MAX_HEADER, values=MAX_VALUES)
     _check_header(members, subject)
     return Jws(
         subject=subject,
@@ -96,17 +94,9 @@ def prove_at(jws: Jws, moment: datetime) -> SignerCertificate | None:
 def octets(text: str, subject: str) -> bytes:
     """The bytes of base64url without padding, of which there is one text only; raises `Malformed` DJ440."""
     try:
-        found = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if _BASE64URL.fullmatch(text) else None
-    except binascii.Error:
-        found = None
-    if found is None or encoded(found) != text:
-        raise Malformed("DJ440", f"{subject}: a part that is no base64url without padding")
-    return found
-
-
-def encoded(content: bytes) -> str:
-    """Base64url without padding."""
-    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
+        return base64url.decode(text)
+    except ValueError as error:
+        raise Malformed("DJ440", f"{subject}: a part that is no base64url without padding") from error
 
 
 def certificate_of(jwk: Members) -> SignerCertificate:

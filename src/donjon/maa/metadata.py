@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from donjon.attestation.token import Authority
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 
 def openid_configuration(authority: Authority, algorithms: Iterable[str]) -> JsonObject:

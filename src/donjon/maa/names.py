@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from donjon.collateral.documents import Members
 from donjon.errors import Malformed
-from donjon.kube.json import Json
-from donjon.policy.faults import shown
+from donjon.formats.json import Json
+from donjon.formats.strict_json import Members
+from donjon.formats.words import shown
 
 MAX_NAMES = 16  # in one refusal; the rest are counted
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from donjon.attestation.appraise import PolicyInForce, baseline
-from donjon.collateral import documents
 from donjon.errors import DonjonError, Malformed, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats import base64url, strict_json
+from donjon.formats.json import JsonObject
 from donjon.maa import jws, names
 from donjon.maa.certificates import jwk, short_jwk
 from donjon.maa.instances import Trust, authorised
@@ -132,15 +132,15 @@ def draft(text: str) -> PolicyInForce:
 def unsecured(policy: str) -> str:
     """The token of a policy's text that nobody signs; raises `Malformed` DJ400 for what is no Unicode."""
     try:
-        body = {BODY: jws.encoded(policy.encode("utf-8"))}
+        body = {BODY: base64url.encode(policy.encode("utf-8"))}
     except UnicodeEncodeError as error:
         raise Malformed("DJ400", "policy: half a surrogate pair, expected Unicode text") from error
-    return f"{jws.UNSECURED}.{jws.encoded(json.dumps(body, separators=(',', ':')).encode('ascii'))}."
+    return f"{jws.UNSECURED}.{base64url.encode(json.dumps(body, separators=(',', ':')).encode('ascii'))}."
 
 
 def hashed(text: str) -> str:
     """SHA-256 of a text of ASCII, in base64url."""
-    return jws.encoded(hashlib.sha256(text.encode("ascii")).digest())
+    return base64url.encode(hashlib.sha256(text.encode("ascii")).digest())
 
 
 def was_set(token: PolicyToken) -> JsonObject:
@@ -163,7 +163,7 @@ def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
     if not token.payload:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     body = names.canonical(
-        documents.parse(token.payload, token.subject, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446"
+        strict_json.parse(token.payload, token.subject, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446"
     )
     if not body.content:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.findings import Finding
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.policy.decision import Decision, Verdict
 from donjon.policy.faults import Fault
 

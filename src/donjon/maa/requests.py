@@ -12,14 +12,14 @@ from donjon.attestation import binding, evidence
 from donjon.attestation import quote as quotes
 from donjon.attestation.binding import Data, Held
 from donjon.attestation.quote import Quote
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.errors import Malformed
-from donjon.kube.json import Json
+from donjon.formats import strict_json
+from donjon.formats.json import Json
+from donjon.formats.strict_json import Members
+from donjon.formats.words import shown
 from donjon.maa import names
 from donjon.maa.names import Shape
 from donjon.maa.versions import CERTIFICATE_OBJECTS, AttestationType, Version
-from donjon.policy.faults import shown
 from donjon.sgx.platform import Tee
 
 MAX_BODY = 1 << 20  # bytes; a quote, data of both kinds and a draft have less than half of it
@@ -67,7 +67,7 @@ def attest(body: bytes, kind: AttestationType) -> AttestRequest:
     if kind not in _KINDS:
         raise Malformed("DJ452", f"attestation type: {kind} is not attested here, expected one of {', '.join(sorted(_KINDS))}")
     name, tee = _KINDS[kind]
-    request = names.canonical(documents.parse(body, "request", MAX_BODY, values=MAX_VALUES), {name: (), **_BESIDE}, "DJ450")
+    request = names.canonical(strict_json.parse(body, "request", MAX_BODY, values=MAX_VALUES), {name: (), **_BESIDE}, "DJ450")
     submitted = octets(request.text(name), name)
     quote = _quote(submitted, kind)
     if quote.tee is not tee:
@@ -89,7 +89,7 @@ def policy_token(body: bytes) -> str:
 def certificate_token(body: bytes, version: Version, change: Change) -> str:
     """The token that asks for that change; raises `Malformed` DJ210, DJ211 or DJ450."""
     if version in CERTIFICATE_OBJECTS:
-        request = documents.parse(body, "request", MAX_BODY, values=MAX_VALUES)
+        request = strict_json.parse(body, "request", MAX_BODY, values=MAX_VALUES)
         return names.canonical(request, {change.value: ()}, "DJ450").text(change.value)
     return _string(body)
 

@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 from donjon.errors import Malformed
+from donjon.formats.words import one_of, shown
 from donjon.maa.names import choice
-from donjon.policy.faults import one_of, shown
 
 
 class Version(StrEnum):

@@ -7,7 +7,7 @@ another hand or a new node object lost it. The condition `SGXReady` says why a n
 from dataclasses import dataclass
 
 from donjon.findings import Severity
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import CONDITION_READY, EPC
 from donjon.kube.quantities import same_amount
 from donjon.node.labels import NO_LABELS

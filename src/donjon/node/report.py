@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.kube.quantities import canonical
 from donjon.node.facts import NodeFacts
 from donjon.node.readings import FileKind, Reading

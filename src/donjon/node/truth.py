@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from donjon.findings import Finding
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import asks, epc_asked
-from donjon.kube.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, PROVISION
 
 MOST_NAMED = 5  # pods in one finding

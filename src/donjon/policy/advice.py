@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from donjon.findings import Finding
+from donjon.formats.words import printable
 from donjon.policy.claims import Issuer, ValueType, value_type
-from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text
 from donjon.policy.syntax import Comparison, Condition, Liberty, Literal, Operator, Part, Place, Policy, Property, Scalar, Verb
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from donjon.errors import Malformed
+from donjon.formats.words import one_of, shown
 from donjon.policy.claims import Claim, Json, claims, told
 from donjon.policy.decision import Decision, Verdict
-from donjon.policy.faults import one_of, shown
 from donjon.policy.reasons import scalar
 from donjon.policy.syntax import Scalar, alike
 

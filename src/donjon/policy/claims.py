@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from donjon.errors import Malformed
-from donjon.policy.faults import shown
+from donjon.formats.words import shown
 from donjon.policy.syntax import MAX_INTEGER, MIN_INTEGER, Property, Scalar
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass, field
 
 from donjon.errors import Malformed
+from donjon.formats.words import shown
 from donjon.policy.claims import Json
-from donjon.policy.faults import shown
 from donjon.policy.parsing import decoded
 
 MAX_FORM = 1 << 20  # bytes; a policy of 64 KiB in four wrappings, in UTF-16, with certificates beside it

@@ -8,7 +8,8 @@ beyond those pages could never do anything, or would let a policy overwrite what
 from collections import Counter
 from collections.abc import Iterator
 
-from donjon.policy.faults import Fault, shown
+from donjon.formats.words import shown
+from donjon.policy.faults import Fault
 from donjon.policy.syntax import (
     DECISIONS,
     EQUALITIES,

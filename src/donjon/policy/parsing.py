@@ -9,7 +9,8 @@ from functools import cache
 from lark import Lark, UnexpectedCharacters, UnexpectedToken
 
 from donjon.errors import Malformed
-from donjon.policy.faults import Fault, shown
+from donjon.formats.words import shown
+from donjon.policy.faults import Fault
 from donjon.policy.meaning import faults
 from donjon.policy.syntax import Place, Policy
 from donjon.policy.tree import place, policy_of

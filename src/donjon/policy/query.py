@@ -16,9 +16,9 @@ from jmespath.functions import Functions, signature
 from jmespath.parser import Parser
 from jmespath.visitor import Options, TreeInterpreter
 
+from donjon.formats.words import shown
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import MAX_TEXT, Json, compact, is_unicode
-from donjon.policy.faults import shown
 
 MAX_QUERY = 8 << 10  # characters
 MAX_WEIGHT = 16 * MAX_TEXT  # of one answer; what stands in it twice counts twice

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from donjon.findings import Finding, Severity
+from donjon.formats.words import printable
 from donjon.policy.decision import Entry, Look, Miss, Outcome
-from donjon.policy.faults import printable
 from donjon.policy.printing import comparison_text, expression_text, rule_text
 from donjon.policy.syntax import Literal, Part, Property, Scalar, Verb
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from donjon.formats.words import printable
 from donjon.policy.claims import Claim, Issuer, told
 from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
-from donjon.policy.faults import printable
 from donjon.policy.printing import condition_text, rule_text
 from donjon.policy.reasons import missed, scalar
 from donjon.policy.syntax import Part

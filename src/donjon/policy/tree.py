@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from lark import Token, Tree
 
+from donjon.formats.words import one_of, shown
 from donjon.policy.comments import Span, with_comments
-from donjon.policy.faults import Fault, one_of, shown
+from donjon.policy.faults import Fault
 from donjon.policy.syntax import (
     MAX_INTEGER,
     MIN_INTEGER,

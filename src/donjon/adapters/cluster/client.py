@@ -19,7 +19,7 @@ from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """One Secret, as the user of a kubeconfig."""
 
 from donjon.adapters.cluster.client import SECRET, UserCluster
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 
 
 class UserSecret:

@@ -9,7 +9,7 @@ from donjon.adapters.keys.folder import counts, fresh_name
 from donjon.adapters.keys.places import SecretPlace
 from donjon.attestation.ring import Dated, Order
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 
 
 class SecretAccess(Protocol):

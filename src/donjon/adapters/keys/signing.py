@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey, RSAKey
 from donjon.attestation.ring import Dated, Order
 from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.pki import pem, selfsigned
 from donjon.pki.serving import BACKDATE
 

@@ -18,7 +18,7 @@ import httpx2
 from donjon.adapters.kubeapi.objects import Conversion, read
 from donjon.adapters.kubeapi.stream import Buffer, Items, Lines, ObjectText
 from donjon.errors import Misconfigured, Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 T = TypeVar("T")
 

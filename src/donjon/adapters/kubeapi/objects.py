@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, cast
 
 from donjon.adapters.kubeapi.stream import LARGEST, ObjectText
 from donjon.errors import Unavailable
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 
 T = TypeVar("T")
 

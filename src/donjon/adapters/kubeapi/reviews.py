@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.errors import Unavailable, Untrusted
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 KEPT = 10.0  # seconds

@@ -1,7 +1,7 @@
 """One Secret, by the account of a pod."""
 
 from donjon.adapters.kubeapi.client import KubeApi, Refused
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 
 
 class ApiSecret:

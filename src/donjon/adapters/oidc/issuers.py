@@ -15,9 +15,9 @@ import httpx2
 from donjon.adapters.oidc import keysets, tokens
 from donjon.adapters.oidc.keysets import MAX_SET, PublicKey
 from donjon.adapters.oidc.tokens import Token
-from donjon.collateral import documents
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject
 
 FRESH = 600.0  # seconds in which keys are not asked for again
 KEPT = 3600.0  # seconds in which they are good though the issuer is away
@@ -90,7 +90,7 @@ class Issuer:
             return self._trouble
 
     async def _fetch(self) -> tuple[PublicKey, ...]:
-        stated = documents.parse(await self._get(self._trusted.issuer.rstrip("/") + DISCOVERY), "discovery", fractions=True)
+        stated = strict_json.parse(await self._get(self._trusted.issuer.rstrip("/") + DISCOVERY), "discovery", fractions=True)
         if stated.text("issuer") != self._trusted.issuer:
             raise Untrusted("DJ551", f"discovery: of issuer {stated.text('issuer')[:200]!r}")
         where = stated.text("jwks_uri")

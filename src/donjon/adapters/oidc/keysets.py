@@ -10,9 +10,9 @@ from joserfc import jwk
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from donjon.collateral import documents
 from donjon.errors import DonjonError
-from donjon.kube.json import JsonObject, objects
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject, objects
 from donjon.maa import jws
 
 MAX_SET = 256 << 10  # bytes
@@ -38,7 +38,7 @@ class PublicKey:
 
 def parse(text: bytes, subject: str) -> tuple[PublicKey, ...]:
     """The keys of that set; raises `Malformed` DJ210 or DJ211."""
-    listed = documents.parse(text, subject, MAX_SET, fractions=True).content.get("keys")
+    listed = strict_json.parse(text, subject, MAX_SET, fractions=True).content.get("keys")
     found = (_key(entry) for entry in objects(listed)[:MAX_KEYS])
     return tuple(key for key in found if key is not None)
 

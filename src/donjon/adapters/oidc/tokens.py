@@ -13,10 +13,10 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 from donjon.adapters.oidc.keysets import ALGORITHMS, PublicKey
-from donjon.collateral import documents
-from donjon.collateral.documents import Members
 from donjon.errors import DonjonError, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats import strict_json
+from donjon.formats.json import JsonObject
+from donjon.formats.strict_json import Members
 from donjon.maa import jws
 
 MAX_TOKEN = 16 << 10  # characters
@@ -53,8 +53,8 @@ def parse(text: str) -> Token:
         raise Untrusted("DJ551", f"token: {len(parts)} parts, expected header.payload.signature")
     try:
         header, payload, _ = (jws.octets(part, "token") for part in parts)
-        stated = documents.parse(header, "token's header")
-        claims = documents.parse(payload, "token", fractions=True).content
+        stated = strict_json.parse(header, "token's header")
+        claims = strict_json.parse(payload, "token", fractions=True).content
     except DonjonError as error:
         raise Untrusted("DJ551", error.message) from error
     _check_header(stated)

@@ -18,7 +18,7 @@ from donjon.admission.manifests.workloads import Made, Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import MISNAMED, MISPLACED, SHOWN, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import EPC
 from donjon.kube.patch import escaped
 from donjon.kube.vocabulary import TABLE, is_ours

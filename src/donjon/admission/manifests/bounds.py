@@ -15,7 +15,7 @@ from donjon.admission.manifests.workloads import Thing
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding, Severity
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.kube.names import EPC
 from donjon.kube.patch import escaped
 from donjon.kube.vocabulary import without_quota

@@ -25,7 +25,7 @@ from ruamel.yaml.scanner import Scanner
 
 from donjon.admission.manifests.scalars import unquoted
 from donjon.errors import Malformed
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 
 MAX_SIZE = 3 << 20  # bytes of one file; the API server takes as many in one request
 MAX_DOCUMENTS = 5_000

@@ -12,7 +12,7 @@ from donjon.admission.manifests.workloads import Made, Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import ELSEWHERE, SHOWN, UNLABELLED
 from donjon.findings import Finding
-from donjon.kube.json import Json, at
+from donjon.formats.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
 from donjon.kube.patch import escaped
 from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Field, is_nfd, is_ours, without_quota

@@ -10,7 +10,7 @@ from donjon.admission.intent import FIELDS, text
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 
 _FOLDER = "device-plugins"  # in the kubelet's own, wherever a distribution has that
 

@@ -10,7 +10,7 @@ from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, SHOWN, UNCOUNTED
 from donjon.findings import Finding
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
 from donjon.kube.patch import escaped
 from donjon.kube.quantities import MAX, canonical

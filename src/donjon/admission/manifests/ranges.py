@@ -11,7 +11,7 @@ from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, SHOWN
 from donjon.findings import Finding
-from donjon.kube.json import Json, at
+from donjon.formats.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC
 from donjon.kube.patch import escaped
 

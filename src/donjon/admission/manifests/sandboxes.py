@@ -10,7 +10,7 @@ from donjon.admission.intent import text
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import IN_A_SANDBOX
 from donjon.findings import Finding
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import AESM_PLACES, AESMD, ANNOTATION_QUOTE_PROVIDER, RUN_FOLDERS
 
 SANDBOXES = ("kata", "firecracker", "gvisor", "runsc")

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from donjon.admission.intent import text
 from donjon.admission.manifests.fragments import is_part, is_patch, is_pattern, is_rule
-from donjon.kube.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.patch import escaped
 
 _TEMPLATE = ("spec", "template")

@@ -19,7 +19,7 @@ from donjon.adapters.kubeapi.client import KubeApi, Refused
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
-from donjon.kube.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
 from donjon.pki.serving import Serving, ends_of, issue
 from donjon.services.admission.secret import decoded, encoded, read, written

@@ -6,7 +6,7 @@ from typing import Any
 from donjon.adapters.kubeapi.client import KubeApi, Listed
 from donjon.admission.nodes import LargestNode, largest
 from donjon.errors import DonjonError
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC_UNITS
 from donjon.services.admission.trouble import Trouble
 

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Sequence
 
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.pki.rotation import MAX_RETIRED, Held
 from donjon.pki.serving import MAX_PEM, Authority, Serving, parse, parse_authority
 

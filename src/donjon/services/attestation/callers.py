@@ -14,7 +14,7 @@ from starlette.requests import Request as Asked
 
 from donjon.adapters.logs import say
 from donjon.errors import Unavailable, Untrusted
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.services.attestation.proofs import Proofs, Proven
 from donjon.services.attestation.rates import Rates, site
 

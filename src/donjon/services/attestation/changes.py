@@ -12,7 +12,7 @@ from donjon.adapters.storage.journal import Journal, Stale
 from donjon.audit import holdings
 from donjon.audit.event import Kind
 from donjon.errors import DonjonError, Unavailable
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.maa import certificates, policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.services.attestation.attesting import AGAIN

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.errors import DonjonError
-from donjon.kube.json import Json
+from donjon.formats.json import Json
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.decision import Decision

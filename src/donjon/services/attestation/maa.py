@@ -27,12 +27,12 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.journal import Journal
 from donjon.attestation import token
 from donjon.errors import DonjonError, Malformed
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
+from donjon.formats.words import one_of, shown
 from donjon.maa import baselines, certificates, metadata, policies, refusals, requests, versions
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, AttestationType, Version
-from donjon.policy.faults import one_of, shown
 from donjon.services.attestation import nowhere, openapi
 from donjon.services.attestation.attesting import Attester, Clocks
 from donjon.services.attestation.callers import Caller, Callers, Refused, Role

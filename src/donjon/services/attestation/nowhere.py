@@ -9,8 +9,8 @@ import re
 from starlette.requests import Request as Asked
 from starlette.responses import Response
 
+from donjon.formats.words import shown
 from donjon.maa.refusals import NOT_FOUND, Code, Refusal
-from donjon.policy.faults import shown
 from donjon.services.attestation.answers import refusal
 
 _OF_THE_CACHE = re.compile(r"/++(?:sgx|tdx)\b", re.IGNORECASE)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from donjon import __version__
 from donjon.attestation.binding import MAX_DATA, MAX_NONCE
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.maa.jws import MAX_TOKEN
 from donjon.maa.refusals import Code
 from donjon.maa.requests import MAX_BODY, Change, DataType

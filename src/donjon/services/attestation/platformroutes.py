@@ -16,11 +16,11 @@ from starlette.routing import Route
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document, plan, platforms, uploaded
 from donjon.collateral.document import Document
-from donjon.collateral.documents import hexadecimal
 from donjon.collateral.highwater import Channel
 from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import KnownPlatform, Name, Registration
 from donjon.errors import Malformed, Untrusted
+from donjon.formats.strict_json import hexadecimal
 from donjon.services.attestation.answers import (
     JSON,
     OK,

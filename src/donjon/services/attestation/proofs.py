@@ -12,7 +12,7 @@ from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc import tokens
 from donjon.adapters.oidc.issuers import Issuer
 from donjon.errors import Malformed, Untrusted
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.pki import clients
 from donjon.pki.clients import ClientCertificate
 

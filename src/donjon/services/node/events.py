@@ -1,6 +1,6 @@
 """Events of the API server: what a person sees with `kubectl describe`."""
 
-from donjon.kube.json import JsonObject
+from donjon.formats.json import JsonObject
 from donjon.kube.names import EVENT_COMPONENT
 from donjon.node.registration import shortened
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from donjon.adapters.kubeapi.client import KubeApi, PatchType, in_cluster
 from donjon.errors import Malformed, Unavailable
-from donjon.kube.json import at
+from donjon.formats.json import at
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 

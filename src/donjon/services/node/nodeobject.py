@@ -8,7 +8,7 @@ from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
-from donjon.kube.json import JsonObject, at
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC, EVENT_NOT_READY, EVENT_READY
 from donjon.node.labels import labels
 from donjon.node.offer import Advertise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 Rewrite = Callable[[bytes], bytes]
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from donjon.adapters import clock
-from donjon.collateral import documents
 from donjon.errors import Malformed
-from donjon.kube.json import Json
+from donjon.formats import strict_json
+from donjon.formats.json import Json
 
 MEGABYTE = 1 << 20
 MANY = {
@@ -27,7 +27,7 @@ def test_a_megabyte_of_many_values_is_refused_before_it_is_read(name: str) -> No
     """By the processor's time, of which reading it takes thirty times as much."""
     began = clock.labour()
     with pytest.raises(Malformed) as refused:
-        documents.parse(MANY[name], "request", MEGABYTE, values=1000)
+        strict_json.parse(MANY[name], "request", MEGABYTE, values=1000)
     assert clock.labour() - began < 0.05
     assert refused.value.code == "DJ210"
     assert "more " in refused.value.message
@@ -35,16 +35,16 @@ def test_a_megabyte_of_many_values_is_refused_before_it_is_read(name: str) -> No
 
 def test_whoever_says_no_number_reads_a_hundred_thousand_values() -> None:
     """An object, its name, a list, and a comma before each value but the first."""
-    assert len(documents.parse(b'{"a":[' + b"1," * 99_996 + b"1]}", "document").content) == 1
+    assert len(strict_json.parse(b'{"a":[' + b"1," * 99_996 + b"1]}", "document").content) == 1
     with pytest.raises(Malformed, match="more values and names than the 100000"):
-        documents.parse(b'{"a":[' + b"1," * 100_000 + b"1]}", "document")
+        strict_json.parse(b'{"a":[' + b"1," * 100_000 + b"1]}", "document")
 
 
 def test_signs_within_texts_are_no_values() -> None:
     text = json.dumps({"policy": 'c:[type=="a", value==[1]], {}' * 100, "a": [1, 2]}).encode()
-    assert documents.parse(text, "request", values=7).content["a"] == [1, 2]
+    assert strict_json.parse(text, "request", values=7).content["a"] == [1, 2]
     with pytest.raises(Malformed):
-        documents.parse(text, "request", values=6)
+        strict_json.parse(text, "request", values=6)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_signs_within_texts_are_no_values() -> None:
 )
 def test_a_value_of_the_wrong_kind_is_told_in_short(value: Json, expected: str) -> None:
     with pytest.raises(Malformed, match=re.escape(f"found {expected}")):
-        documents.Members("request", {"quote": value}).number("quote", 1)
+        strict_json.Members("request", {"quote": value}).number("quote", 1)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_a_value_of_the_wrong_kind_is_told_in_short(value: Json, expected: str) 
 )
 def test_a_member_that_is_not_there_is_told_apart_from_one_of_another_type(text: bytes, told: str) -> None:
     with pytest.raises(Malformed, match=f"a: expected a string, {told}"):
-        documents.parse(text, "bundle").text("a")
+        strict_json.parse(text, "bundle").text("a")

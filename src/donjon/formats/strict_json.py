@@ -13,12 +13,10 @@ from itertools import islice
 from typing import NoReturn, TypeGuard
 
 from donjon.errors import Malformed
-from donjon.kube.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject
 
 MAX_DOCUMENT = 1 << 20  # bytes; the longest of Intel's has 20 KiB
-MAX_VALUES = (
-    100_000  # with names, lists' ends and the like; the longest of Intel's has less than a tenth, and they take some 10 ms
-)
+MAX_VALUES = 100_000  # with names, ends of lists and the like: some 10 ms; the longest of Intel's has less than a tenth
 ESCAPES = 100  # for each value that there may be; a draft's line breaks and quotation marks are some
 
 _BYTE = 0xFF

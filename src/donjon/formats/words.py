@@ -1,0 +1,26 @@
+"""What a person may be shown of somebody else's text, in a message or in a log."""
+
+from difflib import get_close_matches
+
+SHOWN = 40  # characters of the text that a message repeats
+
+
+def shown(text: str) -> str:
+    """A piece of somebody's text, short and on one line."""
+    return printable(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """The text with what no terminal and no log should be given written out."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
+
+
+def one_of(names: tuple[str, ...], found: str) -> str:
+    """All names that would do, the likely one first."""
+    likely = get_close_matches(found, names, n=1)
+    rest = ", ".join(names)
+    return f"one of {rest}" if not likely else f"one of {rest} (did you mean {likely[0]}?)"
