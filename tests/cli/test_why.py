@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.fakecluster import FakeCluster, cluster
-from tests.fleet import worlds
+from tests.diagnosis import worlds
 
 SHOP = "/api/v1/namespaces/shop"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("DONJON_", "KUBE"))}

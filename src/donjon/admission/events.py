@@ -1,7 +1,7 @@
 """The policy that holds the node agent's Events to its own name, its own node, and the reasons that it has.
 
 Events are read by people and by `donjon why`: whoever has one agent's token could tell of any pod, as any component. Which node
-a pod is on no policy can look up, so that is for the reader: `donjon.fleet.running` believes an Event from the pod's own node
+a pod is on no policy can look up, so that is for the reader: `donjon.diagnosis.running` believes an Event from the pod's own node
 alone.
 
 An Event has two forms (core/v1 and events.k8s.io/v1), which the API server turns into one another before it asks.

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from donjon.cli.terminal import plain, say_json
+from donjon.diagnosis.pod import Around, Explanation, explain
+from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_workload, newest, owned
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
-from donjon.fleet.why import Around, Explanation, explain
-from donjon.fleet.workloads import FAILED_CREATE, Workload, explain_workload, newest, owned
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.quantities import canonical

@@ -1,4 +1,4 @@
-"""Machines in number: where pods have room for their enclaves, and why a pod does not run.
+"""Machines in number: where pods have room for their enclaves.
 
-Law: decisions only. What the cluster said comes in as JSON, what to tell a person goes out; nothing here asks the cluster.
+Law: decisions only. What the cluster said comes in as JSON; nothing here asks the cluster.
 """

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
-from donjon.fleet.reserved import Amounts, amounts, held, reserved
-from donjon.fleet.selection import meant_for, not_tolerated, selects
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
+from donjon.kube.reserved import Amounts, amounts, held, reserved
+from donjon.kube.selection import meant_for, not_tolerated, selects
 
 
 class Obstacle(Enum):

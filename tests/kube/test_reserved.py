@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 import pytest
-from tests.fleet.worlds import EPC, container, holding, pod
+from tests.diagnosis.worlds import EPC, container, holding, pod
 
-from donjon.fleet.reserved import held, reserved
 from donjon.formats.json import Json, JsonObject
+from donjon.kube.reserved import held, reserved
 
 
 def of(init: list[Json], *containers: JsonObject, **spec: Json) -> dict[str, Fraction]:

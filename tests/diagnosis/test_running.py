@@ -1,9 +1,9 @@
 """`donjon why` of pods that run: what became of the node under them, and static pods."""
 
 import pytest
-from tests.fleet.worlds import agents_event, around, holding, node, pod, saying
+from tests.diagnosis.worlds import agents_event, around, holding, node, pod, saying
 
-from donjon.fleet.why import explain
+from donjon.diagnosis.pod import explain
 from donjon.formats.json import JsonObject
 
 

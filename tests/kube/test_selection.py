@@ -1,10 +1,10 @@
 """Taints, selectors and affinity as the scheduler reads them."""
 
 import pytest
-from tests.fleet.worlds import node, pod
+from tests.diagnosis.worlds import node, pod
 
-from donjon.fleet.selection import not_tolerated, selects
 from donjon.formats.json import Json, JsonObject
+from donjon.kube.selection import not_tolerated, selects
 
 TAINT: JsonObject = {"key": "sgx", "value": "only", "effect": "NoSchedule"}
 LABELS: dict[str, Json] = {"zone": "a", "cores": "8"}

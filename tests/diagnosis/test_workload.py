@@ -1,10 +1,10 @@
 """`donjon why` of workloads: whose words a refusal has, which events count, and which pods."""
 
 import pytest
-from tests.fleet.worlds import around, belonging, event, node, pod, workload
+from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
 
-from donjon.fleet.why import Explanation
-from donjon.fleet.workloads import Workload, explain_workload, wanted
+from donjon.diagnosis.pod import Explanation
+from donjon.diagnosis.workload import Workload, explain_workload, wanted
 from donjon.formats.json import JsonObject
 
 OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"

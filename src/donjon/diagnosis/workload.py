@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from donjon.diagnosis.commands import subject_of
+from donjon.diagnosis.pod import Around, Explanation, explain
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.fleet.commands import subject_of
-from donjon.fleet.reserved import ENDED
-from donjon.fleet.why import Around, Explanation, explain
 from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.reserved import ENDED
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment

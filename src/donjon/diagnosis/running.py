@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from donjon.diagnosis.commands import describe, logs, node_of, remake
 from donjon.findings import Finding, Severity
-from donjon.fleet.commands import describe, logs, node_of, remake
 from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
-from donjon.fleet.reserved import amounts, held
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import epc_asked
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
+from donjon.kube.reserved import amounts, held
 
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fleet.worlds import (
+from tests.diagnosis.worlds import (
     ENCLAVE,
     EPC,
     PROVISION,
@@ -24,9 +24,9 @@ from tests.fleet.worlds import (
     workload,
 )
 
+from donjon.diagnosis.pod import Around, Explanation, explain
+from donjon.diagnosis.workload import Workload, explain_workload, newest, owned
 from donjon.fleet.placement import Obstacle, look
-from donjon.fleet.why import Around, Explanation, explain
-from donjon.fleet.workloads import Workload, explain_workload, newest, owned
 from donjon.formats.json import Json, JsonObject
 
 REFUSAL = (

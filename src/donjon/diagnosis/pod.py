@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from donjon.diagnosis.commands import describe, node_of, remake, subject_of
+from donjon.diagnosis.pending import in_the_way
+from donjon.diagnosis.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.fleet.commands import describe, node_of, remake, subject_of
-from donjon.fleet.pending import in_the_way
 from donjon.fleet.placement import NodeView, look, named
-from donjon.fleet.reserved import reserved
-from donjon.fleet.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.asks import epc_total
 from donjon.kube.names import DEVICES, EPC
+from donjon.kube.reserved import reserved
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""

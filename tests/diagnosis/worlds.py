@@ -1,6 +1,6 @@
 """Nodes, pods and workloads as a cluster tells them, in few words."""
 
-from donjon.fleet.why import Around
+from donjon.diagnosis.pod import Around
 from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, named
-from donjon.fleet.reserved import ENDED, reserved
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
+from donjon.kube.reserved import ENDED, reserved
 
 SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
 
