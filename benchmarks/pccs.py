@@ -22,9 +22,9 @@ from donjon.adapters import clock
 from donjon.adapters.http.guarded import GuardedServer, Limits
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
-from donjon.collateral.highwater import Channel
+from donjon.collateral.bundle import files
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Answer
-from donjon.collateral.received import files
 from donjon.pki import intel
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.pccs import Pccs

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from donjon.attestation.memory import ENTRY, MAX_KEYS, MAX_PLATFORMS, Bound, Certified, Memory, Table
 from donjon.attestation.quote import parse
 from donjon.attestation.verify import verify
-from donjon.collateral import received
+from donjon.collateral import bundle
 from donjon.collateral.trusted import trust
 from donjon.pki import p256
 from donjon.pki.intel import INTEL
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _contenders() -> dict[str, Callable[[], object]]:
-    quote, collateral = parse(_RAW), trust(received.parse(_BUNDLE), INTEL)
+    quote, collateral = parse(_RAW), trust(bundle.parse(_BUNDLE), INTEL)
     warm, known, cold = Memory(), Memory(), Memory()
     r, s = (int.from_bytes(half, "big") for half in (quote.signature[:32], quote.signature[32:]))
     signature, signed, key = encode_dss_signature(r, s), quote.signed, p256.parse(quote.attestation_key).handle
@@ -74,7 +74,7 @@ def _contenders() -> dict[str, Callable[[], object]]:
         "P1": lambda: verify(parse(_RAW), collateral, MOMENT, warm),
         "P2a": new_report,
         "P2b": new_certificate,
-        "P3": lambda: verify(parse(_RAW), trust(received.parse(_BUNDLE), INTEL), MOMENT, Memory()),
+        "P3": lambda: verify(parse(_RAW), trust(bundle.parse(_BUNDLE), INTEL), MOMENT, Memory()),
         "peer": lambda: dcap_qvl.verify(_RAW, peers, now),
         "peer with JSON": lambda: dcap_qvl.verify(_RAW, dcap_qvl.QuoteCollateralV3.from_json(_BUNDLE.decode()), now),
     }
@@ -101,7 +101,7 @@ def _threads(ours: Callable[[], object], floor: Callable[[], object]) -> float:
 
 def _memory(platforms: int) -> None:
     """What a platform takes where that many are remembered, and how often one of them is found again."""
-    quote, collateral, filled = parse(_RAW), trust(received.parse(_BUNDLE), INTEL), Memory(platforms)
+    quote, collateral, filled = parse(_RAW), trust(bundle.parse(_BUNDLE), INTEL), Memory(platforms)
     verify(quote, collateral, MOMENT, sample := Memory())
     (model,), (bound,) = sample.certified.values(), sample.bound.values()
     raw = [p256.encode(ec.derive_private_key(number, ec.SECP256R1()).public_key()) for number in range(1, platforms + 1)]

@@ -10,8 +10,8 @@ from threading import Event, Thread
 from typing import TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
+from donjon.collateral.bundle import Collateral, files
 from donjon.collateral.plan import PCK_CHAIN_HEADER
-from donjon.collateral.received import Collateral, files
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.machines import Tcb, pckcerts
 from donjon.simulation.intel.world import World

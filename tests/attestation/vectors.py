@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from donjon.attestation.quote import Quote
 from donjon.attestation.quote import parse as parse_quote
-from donjon.collateral.received import Collateral, unwrapped
+from donjon.collateral.bundle import Collateral, unwrapped
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.pki.intel import INTEL
 

@@ -12,7 +12,7 @@ from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import world
 
 from donjon.cli.collateral import collateral
-from donjon.collateral.received import files
+from donjon.collateral.bundle import files
 from donjon.errors import DonjonError
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.machines import pck_certificate

@@ -13,7 +13,7 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.cli.collateral import collateral
 from donjon.cli.quote import quote
-from donjon.collateral import received
+from donjon.collateral import bundle
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, objects
 from donjon.simulation.intel.certificates import Role
@@ -126,7 +126,7 @@ def test_a_quote_without_chain_is_looked_up_by_its_encrypted_identifier(tmp_path
         ("qe/identity", (500, {}, b"")),
         ("pckcrl", (200, {}, b"no chain")),
         ("rootcacrl", (302, {"Location": "http://127.0.0.1:1/"}, b"")),
-        ("rootcacrl", (200, {}, bytes(received.MAX_BUNDLE + 1))),
+        ("rootcacrl", (200, {}, bytes(bundle.MAX_BUNDLE + 1))),
     ],
     ids=["unknown platform", "broken", "without a chain", "elsewhere", "endless"],
 )
@@ -173,7 +173,7 @@ def test_quotes_of_several_platforms_are_fetched_apart(pccs: Pccs, file: Path, r
 
 
 def _told(made: World, tmp_path: Path, root: tuple[str, str], *arguments: str, code: int) -> JsonObject:
-    (tmp_path / "bundle.json").write_bytes(received.encode(made.collateral))
+    (tmp_path / "bundle.json").write_bytes(bundle.encode(made.collateral))
     done = show(tmp_path / "bundle.json", *root, *arguments, "-o", "json")
     assert done.exit_code == code, done.output
     told: JsonObject = json.loads(done.stdout)
@@ -203,7 +203,7 @@ def test_show_says_no_where_something_does_not_hold(
 
 
 def test_show_prints_a_line_a_part_for_people(made: World, tmp_path: Path, root: tuple[str, str]) -> None:
-    (tmp_path / "bundle.json").write_bytes(received.encode(made.collateral))
+    (tmp_path / "bundle.json").write_bytes(bundle.encode(made.collateral))
     lines = show(tmp_path / "bundle.json", *root, *AT).stdout.splitlines()
     assert len(lines) == 7
     assert "evaluation 20" in lines[1]

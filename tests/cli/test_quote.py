@@ -10,7 +10,7 @@ from tests.attestation.vectors import ROOT
 from tests.simulation.intel import MOMENT, world
 
 from donjon.cli.quote import quote
-from donjon.collateral import received
+from donjon.collateral import bundle
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, at, objects
 from donjon.simulation.intel.world import World
@@ -45,7 +45,7 @@ def valid(tmp_path: Path) -> list[str]:
 def written(made: World, folder: Path) -> list[str]:
     """The world's quote, bundle, root and moment, as arguments."""
     (folder / "quote").write_bytes(made.quote.data)
-    (folder / "bundle.json").write_bytes(received.encode(made.collateral))
+    (folder / "bundle.json").write_bytes(bundle.encode(made.collateral))
     (folder / "root.der").write_bytes(made.root)
     options = ["--collateral", str(folder / "bundle.json"), "--unsafe-trust-root", str(folder / "root.der")]
     return [str(folder / "quote"), *options, "--at", MOMENT.isoformat()]

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from tests.simulation.intel import MOMENT, world
 
-from donjon.collateral import pckcertificates
+from donjon.collateral import pck_certificates
 from donjon.collateral.document import prove_root_crl
-from donjon.collateral.pckcertificates import PckCertificates
+from donjon.collateral.pck_certificates import PckCertificates
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
 from donjon.pki import intel
@@ -30,8 +30,8 @@ def issuers(made: World) -> bytes:
 def proved(made: World, text: bytes, above: bytes | None = None, pce_id: bytes = PCE_ID) -> PckCertificates:
     anchor = intel.anchor(made.root)
     _, revoked = prove_root_crl(Answer(body=made.root_ca_crl, chain=made.pck_crl_issuer_chain), anchor)
-    given = pckcertificates.offered(text).certificates
-    return pckcertificates.prove(given, above or issuers(made), pce_id, revoked, anchor)
+    given = pck_certificates.offered(text).certificates
+    return pck_certificates.prove(given, above or issuers(made), pce_id, revoked, anchor)
 
 
 def registration(

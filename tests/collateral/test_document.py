@@ -6,8 +6,8 @@ import pytest
 from tests.simulation.intel import world
 
 from donjon.collateral import document, plan
+from donjon.collateral.bundle import files
 from donjon.collateral.plan import Answer, Request
-from donjon.collateral.received import files
 from donjon.errors import Untrusted
 from donjon.pki.intel import anchor
 from donjon.sgx.platform import Tee

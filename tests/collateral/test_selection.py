@@ -9,7 +9,7 @@ import pytest
 from donjon.collateral.levels import Standing
 from donjon.collateral.selection import Tcb, select
 from donjon.collateral.status import TcbStatus
-from donjon.collateral.tcbinfo import TcbLevel
+from donjon.collateral.tcb_info import TcbLevel
 
 STANDING = Standing(status=TcbStatus.UP_TO_DATE, date=datetime(2026, 1, 1, tzinfo=UTC), advisories=())
 

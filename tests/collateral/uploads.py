@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from tests.collateral.machines import ENCRYPTED_PPID, HIGH, LOW, issuers
 
-from donjon.collateral.received import files
+from donjon.collateral.bundle import files
 from donjon.formats.json import JsonObject
 from donjon.simulation.intel.machines import Tcb, pckcerts
 from donjon.simulation.intel.world import World

@@ -15,7 +15,7 @@ from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
 from donjon.attestation.memory import Memory
 from donjon.attestation.quote import Quote, parse
 from donjon.attestation.verify import VerifiedQuote, verify
-from donjon.collateral.received import Collateral
+from donjon.collateral.bundle import Collateral
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import DonjonError
 from donjon.pki.intel import INTEL, Anchor, anchor

@@ -8,7 +8,7 @@ from tests.attestation import recordings
 from tests.fuzz import signed
 
 from donjon.attestation import description, evidence, quote
-from donjon.collateral import highwater, identity, received, tcbinfo, trusted
+from donjon.collateral import bundle, high_water, identity, tcb_info, trusted
 from donjon.errors import DonjonError
 from donjon.maa import policies, requests
 from donjon.maa.versions import AttestationType
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "vectors"
 CORPUS = Path(__file__).with_name("corpus")
 
-_COLLATERAL = received.parse((VECTORS / "dcap-qvl" / "sgx_quote_collateral.json").read_bytes())
+_COLLATERAL = bundle.parse((VECTORS / "dcap-qvl" / "sgx_quote_collateral.json").read_bytes())
 _TRUSTED = trusted.trust(_COLLATERAL, intel.INTEL)
 
 
@@ -47,7 +47,7 @@ def _files(pattern: str, most: int) -> Callable[[], list[bytes]]:
 
 
 def _inner(pattern: str, name: str) -> Callable[[], list[bytes]]:
-    return lambda: [received.unwrapped(data, name).text for data in _files(pattern, 4)()]
+    return lambda: [bundle.unwrapped(data, name).text for data in _files(pattern, 4)()]
 
 
 def _certificates() -> list[bytes]:
@@ -56,7 +56,7 @@ def _certificates() -> list[bytes]:
 
 
 def _unwrapped(data: bytes) -> None:
-    received.unwrapped(data, "tcbInfo")
+    bundle.unwrapped(data, "tcbInfo")
 
 
 def _policy_token(data: bytes) -> None:
@@ -82,10 +82,10 @@ TARGETS: Mapping[str, Target] = {
     "certificate": Target(lambda data: intel.issued(data, _TRUSTED.root, frozenset(intel.Role)), _certificates),
     "pck": Target(pck.claimed, _certificates),
     "crl": Target(lambda data: crl.prove(data, _TRUSTED.pck_ca), _files("intel-collateral/crl/*.der", 4)),
-    "tcb_info": Target(tcbinfo.parse, _inner("intel-collateral/tcbinfo/*.json", "tcbInfo")),
+    "tcb_info": Target(tcb_info.parse, _inner("intel-collateral/tcbinfo/*.json", "tcbInfo")),
     "identity": Target(identity.parse, _inner("intel-collateral/qeidentity/*.json", "enclaveIdentity")),
     "document": Target(_unwrapped, _files("intel-collateral/tcbinfo/*.json", 2)),
-    "bundle": Target(received.parse, _files("dcap-qvl/*.json", 2)),
+    "bundle": Target(bundle.parse, _files("dcap-qvl/*.json", 2)),
     "signed_certificate": Target(signed.certificate, signed.bodies_of_certificates),
     "signed_extension": Target(signed.extension, signed.extensions),
     "signed_crl": Target(signed.revocations, signed.bodies_of_revocations),
@@ -94,5 +94,5 @@ TARGETS: Mapping[str, Target] = {
     "draft": Target(_draft, _bodies("/policies/")),
     "policy_form": Target(_policy_form, _bodies("/policies/")),
     "signer": Target(signers.parse, _certificates),
-    "state": Target(highwater.parse, lambda: [highwater.encode(highwater.HighWater())]),
+    "state": Target(high_water.parse, lambda: [high_water.encode(high_water.HighWater())]),
 }

@@ -11,10 +11,10 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document, plan
+from donjon.collateral.bundle import files
 from donjon.collateral.document import Document
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Absent, Answer, Request
-from donjon.collateral.received import files
 from donjon.errors import DonjonError, Unavailable
 from donjon.pki import intel
 from donjon.pki.crl import Crl

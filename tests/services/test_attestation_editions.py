@@ -14,7 +14,7 @@ from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import SEED, world
 
 from donjon.collateral import tcbnumbers
-from donjon.collateral.received import files
+from donjon.collateral.bundle import files
 from donjon.errors import Malformed
 from donjon.services.attestation.settings import AttestationSettings
 from donjon.simulation.intel.keys import private_key, raw_signature

@@ -16,9 +16,9 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.collateral import platforms as rooms
+from donjon.collateral.bundle import files
 from donjon.collateral.plan import Absent, Answer, Request
 from donjon.collateral.platforms import Registration
-from donjon.collateral.received import files
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
 from donjon.pki import intel

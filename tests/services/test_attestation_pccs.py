@@ -16,7 +16,7 @@ from tests.simulation.intel import MOMENT, world
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
-from donjon.collateral.received import files
+from donjon.collateral.bundle import files
 from donjon.services.attestation import fetches, run
 from donjon.services.attestation.cache import Cache
 from donjon.services.attestation.settings import AttestationSettings

@@ -13,7 +13,7 @@ from tests.services.pccs import V4, Here, settings
 from tests.services.test_attestation_platforms import SAID, check, offline, told, waiting
 from tests.simulation.intel import MOMENT, world
 
-from donjon.collateral.received import files
+from donjon.collateral.bundle import files
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.machines import pckcerts
 from donjon.simulation.intel.world import World

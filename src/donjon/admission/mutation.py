@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from donjon.admission.intent import Container, Intent
-from donjon.admission.places import appended, put
 from donjon.admission.quoting import quoting
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
-from donjon.kube.patch import Add, Operation, Remove, escaped
+from donjon.kube.patch import Add, Operation, Remove, appended, escaped, put
 from donjon.kube.quantities import MAX, canonical
 
 MAX_COUNTED = 1 << 46  # bytes of one container

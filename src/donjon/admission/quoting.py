@@ -6,10 +6,9 @@ A pod that needs the node's own AESM goes only where it answers; not so the AESM
 from collections.abc import Collection, Iterator, Sequence
 
 from donjon.admission.intent import Container, Intent, text
-from donjon.admission.places import appended, put
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_FOLDER, AESM_PLACES, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM, RUN_FOLDERS
-from donjon.kube.patch import Operation
+from donjon.kube.patch import Operation, appended, put
 
 _OF_THE_NODE: JsonObject = {"name": AESM_VOLUME, "hostPath": {"path": AESM_FOLDER, "type": "DirectoryOrCreate"}}
 _OF_THE_POD: JsonObject = {"name": AESM_VOLUME, "emptyDir": {"medium": "Memory"}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.claims import Statement
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
 from donjon.formats.words import shown

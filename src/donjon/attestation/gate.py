@@ -12,7 +12,7 @@ from operator import not_
 from typing import Any
 
 from donjon.collateral.status import TERMINAL, TcbStatus
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.formats.durations import duration
 from donjon.sgx import attributes, td
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from donjon.collateral.levels import Standing, SvnLevel
 from donjon.collateral.status import TERMINAL, TcbStatus
-from donjon.collateral.tcbinfo import Module, TcbInfo
+from donjon.collateral.tcb_info import Module, TcbInfo
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.report import ReportBody

@@ -15,7 +15,7 @@ from donjon.attestation.memory import Bound, Certified, Memory, digest
 from donjon.attestation.quote import Quote
 from donjon.attestation.tcb import TcbVerdict
 from donjon.collateral.identity import QeIdentity
-from donjon.collateral.tcbinfo import TcbInfo
+from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, check_not_revoked
 from donjon.errors import Unavailable, Untrusted
 from donjon.pki import intel, p256, pck, pem

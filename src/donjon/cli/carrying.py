@@ -9,8 +9,8 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.cli.quoting import trust_root
 from donjon.cli.terminal import say
-from donjon.collateral import carried
-from donjon.collateral.carried import Carried
+from donjon.collateral import archive
+from donjon.collateral.archive import Carried
 from donjon.collateral.document import check_not_older, prove_all
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, StoredPlatform
@@ -20,8 +20,8 @@ from donjon.errors import EXIT_YES, Unavailable
 def export(file: Path, database: str, root: Path | None) -> int:
     """Write all that the database holds."""
     with _opened(database) as (table, platforms):
-        found = carried.proved(table.all(), platforms.all(), trust_root(root))
-    text = carried.encode(found)
+        found = archive.proved(table.all(), platforms.all(), trust_root(root))
+    text = archive.encode(found)
     try:
         file.write_bytes(text)
     except OSError as error:
@@ -35,10 +35,10 @@ def import_(file: Path, database: str, root: Path | None) -> int:
     anchor = trust_root(root)
     try:
         with file.open("rb") as stream:
-            text = stream.read(carried.MAX_CARRIED + 1)
+            text = stream.read(archive.MAX_CARRIED + 1)
     except OSError as error:
         raise Unavailable("DJ281", f"{file}: {error.strerror}") from error
-    found = carried.parse(text, anchor)
+    found = archive.parse(text, anchor)
     with _opened(database) as (table, platforms):
         stored = table.all()
         held = prove_all(stored, anchor) if stored else {}

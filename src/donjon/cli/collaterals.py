@@ -10,9 +10,9 @@ import click
 from donjon.attestation import claimed
 from donjon.attestation.certification import Kind
 from donjon.attestation.quote import Quote
-from donjon.collateral import received
-from donjon.collateral.highwater import Channel
-from donjon.collateral.received import FILES, MAX_BUNDLE, Collateral
+from donjon.collateral import bundle
+from donjon.collateral.bundle import FILES, MAX_BUNDLE, Collateral
+from donjon.collateral.high_water import Channel
 from donjon.errors import Misconfigured, Unavailable
 from donjon.sgx.platform import Platform
 
@@ -38,8 +38,8 @@ def read(path: Path) -> Collateral:
     """The collateral there; raises `Unavailable` DJ281 where it cannot be read, and `Malformed` for what is none."""
     try:
         if path.is_dir():
-            return received.of_files({each.stem: _bounded(each) for each in sorted(path.iterdir()) if _wanted(each)})
-        return received.parse(_bounded(path))
+            return bundle.of_files({each.stem: _bounded(each) for each in sorted(path.iterdir()) if _wanted(each)})
+        return bundle.parse(_bounded(path))
     except OSError as error:
         raise Unavailable("DJ281", f"collateral {path}: {error.strerror or error}") from error
 
@@ -48,10 +48,10 @@ def write(collateral: Collateral, path: Path) -> None:
     """A bundle where the name ends in .json, a folder otherwise; raises `Unavailable` DJ282."""
     try:
         if path.suffix == ".json":
-            path.write_bytes(received.encode(collateral))
+            path.write_bytes(bundle.encode(collateral))
             return
         path.mkdir(parents=True, exist_ok=True)
-        for name, content in received.files(collateral).items():
+        for name, content in bundle.files(collateral).items():
             (path / name).write_bytes(content)
     except OSError as error:
         raise Unavailable("DJ282", f"{path}: {error.strerror}") from error
@@ -100,7 +100,7 @@ def _looked_up(quote: Quote, service: "Service") -> bytes:
 
 
 def _wanted(file: Path) -> bool:
-    return file.stem in {*FILES, received.PCK_CHAIN}
+    return file.stem in {*FILES, bundle.PCK_CHAIN}
 
 
 def _bounded(file: Path) -> bytes:

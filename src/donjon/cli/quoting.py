@@ -16,7 +16,7 @@ from donjon.cli.files import content, shown
 from donjon.cli.quote import Options
 from donjon.cli.state import Kept
 from donjon.cli.terminal import say, say_json
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.trusted import trust
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, Severity

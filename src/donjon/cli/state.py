@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from donjon.cli.files import content
-from donjon.collateral import highwater
-from donjon.collateral.highwater import Channel, HighWater
+from donjon.collateral import high_water
+from donjon.collateral.high_water import Channel, HighWater
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Unavailable
 
@@ -17,12 +17,12 @@ class Kept:
         self._file, self._channel = file, channel
         self._marks = HighWater()
         if file is not None and file.exists():
-            self._marks = highwater.parse(content(str(file), highwater.MAX_STATE))
+            self._marks = high_water.parse(content(str(file), high_water.MAX_STATE))
 
     def advance(self, collateral: TrustedCollateral) -> None:
         """Raises `Untrusted` DJ250 where this collateral would be a step back."""
         if self._file is not None:
-            self._marks = highwater.advance(self._marks, collateral, self._channel)
+            self._marks = high_water.advance(self._marks, collateral, self._channel)
 
     def save(self) -> None:
         """Write the marks; raises `Unavailable` DJ282."""
@@ -30,7 +30,7 @@ class Kept:
             return
         aside = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")
         try:
-            aside.write_bytes(highwater.encode(self._marks))
+            aside.write_bytes(high_water.encode(self._marks))
             aside.replace(self._file)
         except OSError as error:
             raise Unavailable("DJ282", f"state {self._file}: {error.strerror}") from error

@@ -11,7 +11,7 @@ from donjon.cli import collaterals
 from donjon.cli.files import content
 from donjon.cli.quoting import trust_root
 from donjon.cli.terminal import say, say_json
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured
 from donjon.formats.json import Json, JsonObject

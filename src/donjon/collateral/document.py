@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import identity, plan, tcbinfo, tcbnumbers
-from donjon.collateral.highwater import Channel
+from donjon.collateral import identity, plan, tcb_info, tcbnumbers
+from donjon.collateral.bundle import der, unwrapped
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Answer, Edition, Request
-from donjon.collateral.received import der, unwrapped
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.collateral.tcbnumbers import TcbNumbers
 from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signed, issued_by_root
 from donjon.errors import Malformed, Untrusted
@@ -92,7 +92,7 @@ _AUTHORITIES = {Role.PROCESSOR_CA: str(Ca.PROCESSOR), Role.PLATFORM_CA: str(Ca.P
 class _Read:
     """What of a proved text a cache goes by."""
 
-    def __init__(self, stated: Crl | tcbinfo.TcbInfo | identity.QeIdentity | TcbNumbers | Members) -> None:
+    def __init__(self, stated: Crl | tcb_info.TcbInfo | identity.QeIdentity | TcbNumbers | Members) -> None:
         self.serials: frozenset[int] = frozenset()
         match stated:
             case Crl():
@@ -112,7 +112,7 @@ def _read(request: Request, text: bytes) -> _Read:
 
 def _tcb_info(tee: Tee, version: int) -> Callable[[Request, bytes], _Read]:
     def read(request: Request, text: bytes) -> _Read:
-        found = tcbinfo.parse(text)
+        found = tcb_info.parse(text)
         if (found.tee, found.version, found.fmspc.hex().upper()) != (tee, version, request.query["fmspc"]):
             told = f"version {found.version} of {found.tee} {found.fmspc.hex()}"
             raise Untrusted("DJ510", f"tcbInfo: {told}, asked for version {version} of {tee} {request.query['fmspc']}")

@@ -8,8 +8,8 @@ answers of Microsoft Azure Attestation (2021, list of 2021-04-26); of the two do
 import hashlib
 from dataclasses import dataclass
 
-from donjon.collateral import received
-from donjon.collateral.received import Collateral
+from donjon.collateral import bundle
+from donjon.collateral.bundle import Collateral
 from donjon.pki import pem
 from donjon.pki.intel import Certificate
 
@@ -31,7 +31,7 @@ class Fingerprints:
 
 def of(collateral: Collateral, tcb_info_chain: Chain, qe_identity_chain: Chain) -> Fingerprints:
     """The fingerprints of that collateral, and of who signed its two documents."""
-    files = received.files(collateral)
+    files = bundle.files(collateral)
     signers = _chain(tcb_info_chain)
     return Fingerprints(
         tcb_info=_hash(files["tcb_info.json"]),

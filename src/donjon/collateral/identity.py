@@ -8,7 +8,7 @@ from datetime import datetime
 
 from donjon.collateral import levels
 from donjon.collateral.levels import SvnLevel
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.errors import Malformed
 from donjon.formats import strict_json
 from donjon.sgx.platform import Tee

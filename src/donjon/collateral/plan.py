@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from donjon.collateral.highwater import Channel
-from donjon.collateral.received import Collateral, der, unwrapped
+from donjon.collateral.bundle import Collateral, der, unwrapped
+from donjon.collateral.high_water import Channel
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Ca, Platform, Tee
 

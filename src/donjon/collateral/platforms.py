@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral.pckcertificates import PckCertificates
+from donjon.collateral.pck_certificates import PckCertificates
 from donjon.collateral.selection import Tcb
 from donjon.errors import Malformed
 from donjon.formats import strict_json

@@ -8,7 +8,7 @@ TCBs are compared component by component, so two of them may be neither higher n
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donjon.collateral.tcbinfo import TcbLevel
+from donjon.collateral.tcb_info import TcbLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ Source: Intel SGX and TDX PCS API v4, "Retrieve TCB Evaluation Data Numbers", ve
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.errors import Malformed
 from donjon.formats import strict_json
 from donjon.sgx.platform import Tee

@@ -7,11 +7,12 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from donjon.collateral import fingerprints, identity, tcbinfo
+from donjon.collateral import fingerprints, identity
+from donjon.collateral.bundle import Collateral, parse
 from donjon.collateral.fingerprints import Fingerprints
 from donjon.collateral.identity import QeIdentity
-from donjon.collateral.received import Collateral, parse
-from donjon.collateral.tcbinfo import TcbInfo
+from donjon.collateral.tcb_info import TcbInfo
+from donjon.collateral.tcb_info import parse as parse_tcb_info
 from donjon.errors import Untrusted
 from donjon.pki import crl, intel, pem
 from donjon.pki.crl import Crl
@@ -81,7 +82,7 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     check_signed("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)
     check_signed("qe_identity", collateral.qe_identity, collateral.qe_identity_signature, qe_identity_signer)
     # 4. Only now are they read.
-    tcb_info, qe_identity = tcbinfo.parse(collateral.tcb_info), identity.parse(collateral.qe_identity)
+    tcb_info, qe_identity = parse_tcb_info(collateral.tcb_info), identity.parse(collateral.qe_identity)
     if tcb_info.tee is not qe_identity.tee:
         raise Untrusted("DJ233", f"collateral: TCB info of {tcb_info.tee}, identity of a quoting enclave of {qe_identity.tee}")
     window = _window((tcb_info_signer, qe_identity_signer, pck_ca), (tcb_info, qe_identity), (pck_crl, root_ca_crl))

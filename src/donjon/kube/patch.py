@@ -1,10 +1,10 @@
 """JSON patches (RFC 6902) as values: the two operations that we need, and what a document is after them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from donjon.errors import Malformed
-from donjon.formats.json import Json, JsonObject
+from donjon.formats.json import Json, JsonObject, at
 
 APPEND = "-"  # the index after a list's last (RFC 6901, section 4)
 
@@ -38,6 +38,29 @@ Operation = Add | Remove
 def escaped(key: str) -> str:
     """A key as one step of a JSON pointer."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def put(document: JsonObject, way: tuple[str, ...], key: str, value: Json) -> Iterator[Operation]:
+    """Set a member of the object at the end of that way, made where it is missing; what has another type stays alone."""
+    path = ""
+    for depth, step in enumerate(way, start=1):
+        path = f"{path}/{step}"
+        stated = at(document, *way[:depth])
+        if not isinstance(stated, (dict, type(None))):
+            return
+        if stated is None:
+            yield Add(path=path, value={})
+    yield Add(path=f"{path}/{escaped(key)}", value=value)
+
+
+def appended(path: str, stated: Json, entries: Iterable[Json]) -> Iterator[Operation]:
+    """Append to a list, made where it is missing; what has another type stays alone."""
+    entries = list(entries)
+    if not entries or not isinstance(stated, (list, type(None))):
+        return
+    if stated is None:
+        yield Add(path=path, value=[])
+    yield from (Add(path=f"{path}/{APPEND}", value=entry) for entry in entries)
 
 
 def applied(document: JsonObject, operations: Iterable[Operation]) -> JsonObject:

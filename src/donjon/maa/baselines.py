@@ -7,7 +7,7 @@ Source: Azure Attestation REST API, "TcbBaselines". Left out is the least versio
 from collections.abc import Iterable
 from datetime import datetime
 
-from donjon.collateral.tcbinfo import TcbInfo
+from donjon.collateral.tcb_info import TcbInfo
 from donjon.formats.json import Json, JsonObject
 
 

@@ -15,9 +15,9 @@ from urllib.parse import unquote_to_bytes
 
 import httpx2
 
-from donjon.collateral.highwater import Channel
+from donjon.collateral.bundle import MAX_BUNDLE, Collateral
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import SGX, Absent, Answer, Request, assembled, pck_certificate, requests
-from donjon.collateral.received import MAX_BUNDLE, Collateral
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Platform
 

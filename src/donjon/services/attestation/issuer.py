@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 
-from donjon.collateral import pckcertificates, plan
+from donjon.collateral import pck_certificates, plan
 from donjon.collateral.plan import Absent, Answer, Request
 from donjon.collateral.platforms import ENCRYPTED_PPID, PCE_SVN, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
@@ -32,7 +32,7 @@ class Issuer:
 
     async def _whole(self, registration: Registration, moment: datetime) -> StoredPlatform:
         answer = await self._ask(_request(registration))
-        offered = pckcertificates.offered(answer.body)
+        offered = pck_certificates.offered(answer.body)
         if not offered.certificates:
             raise Absent("DJ573", f"platform: Intel has none of its {offered.unavailable} PCK certificates now")
         return StoredPlatform(
@@ -50,7 +50,7 @@ class Issuer:
         answer = await self._ask(plan.pck_certificate_at(name.qe_id, name.pce_id, ppid, tcb.components, pce_svn))
         return StoredPlatform(
             registration=registration,
-            certificates=pckcertificates.single(answer.body),
+            certificates=pck_certificates.single(answer.body),
             chain=answer.chain,
             fetched=moment,
             unavailable=0,

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Absent, Edition, Request
 from donjon.errors import Untrusted
 from donjon.services.attestation.answers import (

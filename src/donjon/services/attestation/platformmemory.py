@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from donjon.collateral.document import Document
-from donjon.collateral.pckcertificates import PckCertificate
+from donjon.collateral.pck_certificates import PckCertificate
 from donjon.collateral.platforms import KnownPlatform, Name
 from donjon.collateral.selection import Tcb
 from donjon.pki.crl import Crl

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.collateral import document, plan, platforms, uploaded
+from donjon.collateral import document, plan, platforms, upload
 from donjon.collateral.document import Document
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import KnownPlatform, Name, Registration
 from donjon.errors import Malformed, Untrusted
@@ -135,11 +135,11 @@ class PlatformRoutes:
 
     def _proved(self, text: bytes) -> tuple[dict[str, Document], list[KnownPlatform]]:
         """All that was brought, each part of it proved; whatever it needs beside is here already."""
-        upload = uploaded.parse(text, self._moment())
-        found = self._cache.proved(upload.answers)
+        content = upload.parse(text, self._moment())
+        found = self._cache.proved(content.answers)
         root = found[plan.root_ca_crl().name()]
         _, revoked = document.prove_root_crl(Answer(body=root.body, chain=root.chain), self._cache.anchor)
-        known = self._kept.proved(upload.platforms, revoked)
+        known = self._kept.proved(content.platforms, revoked)
         for each in known:
             _check_complete(each, {*found, *self._cache.held})
         return found, known

@@ -14,13 +14,13 @@ from typing import Protocol
 
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.collateral import pckcertificates, plan, tcbinfo
+from donjon.collateral import pck_certificates, plan, tcb_info
+from donjon.collateral.bundle import unwrapped
 from donjon.collateral.document import Document
-from donjon.collateral.highwater import Channel
-from donjon.collateral.pckcertificates import PckCertificate
+from donjon.collateral.high_water import Channel
+from donjon.collateral.pck_certificates import PckCertificate
 from donjon.collateral.plan import Absent
 from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
-from donjon.collateral.received import unwrapped
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
@@ -126,7 +126,7 @@ class Platforms:
         return await asyncio.to_thread(partial(self._table.listed, fmspcs, lacking=lacking))
 
     def proved(self, brought: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
-        """Platforms that somebody brings, each proved; raises as `pckcertificates.prove` does. Nothing is kept yet."""
+        """Platforms that somebody brings, each proved; raises as `pck_certificates.prove` does. Nothing is kept yet."""
         return [self._proved(each, revoked) for each in brought]
 
     async def take(self, known: Sequence[KnownPlatform]) -> None:
@@ -236,7 +236,7 @@ class Platforms:
 
     def _proved(self, stored: StoredPlatform, revoked: Crl) -> KnownPlatform:
         pce_id = stored.registration.name.pce_id
-        found = pckcertificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
+        found = pck_certificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
         return KnownPlatform(stored=stored, proved=found)
 
     def _remember(self, known: KnownPlatform, revoked: Crl) -> Slot:
@@ -268,7 +268,7 @@ class Platforms:
             return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
 
     def _best(self, known: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
-        info = tcbinfo.parse(unwrapped(levels.body, "tcbInfo").text)
+        info = tcb_info.parse(unwrapped(levels.body, "tcbInfo").text)
         good = [each for each in known.proved.certificates if each.serial not in revoked.serials and self._is_good(each)]
         found = select(tcb, [each.tcb for each in good], info.levels)
         if found is None:

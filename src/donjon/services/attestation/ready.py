@@ -7,12 +7,12 @@ from functools import lru_cache
 from donjon.attestation import claimed
 from donjon.attestation.memory import Table
 from donjon.attestation.quote import Quote
-from donjon.collateral import plan, tcbinfo
+from donjon.collateral import plan, tcb_info
+from donjon.collateral.bundle import unwrapped
 from donjon.collateral.document import Document
-from donjon.collateral.highwater import Channel
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Absent, Answer, Request
-from donjon.collateral.received import unwrapped
-from donjon.collateral.tcbinfo import TcbInfo
+from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import Malformed, Unavailable, Untrusted
 from donjon.pki.intel import Anchor
@@ -89,4 +89,4 @@ class ReadyCollateral:
 
 @lru_cache(maxsize=MAX_FAMILIES)
 def _tcb_info(body: bytes) -> TcbInfo:
-    return tcbinfo.parse(unwrapped(body, "tcbInfo").text)
+    return tcb_info.parse(unwrapped(body, "tcbInfo").text)

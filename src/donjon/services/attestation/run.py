@@ -30,7 +30,7 @@ from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
-from donjon.collateral.uploaded import MAX_UPLOAD
+from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL

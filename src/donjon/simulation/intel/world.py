@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from donjon.collateral.received import Collateral
+from donjon.collateral.bundle import Collateral
 from donjon.simulation.intel import certificates, quotes
 from donjon.simulation.intel.certificates import Role, pck_extension
 from donjon.simulation.intel.keys import private_key, raw_signature

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral import pckcertificates, plan, platforms
-from donjon.collateral.highwater import Channel
+from donjon.collateral import pck_certificates, plan, platforms
+from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import Registration, StoredPlatform
 from donjon.errors import Malformed
@@ -68,7 +68,7 @@ def _bounded(owner: Members, name: str, count: int) -> list[Members]:
 
 
 def _platform(entry: Members, chains: Members, said: list[Registration], moment: datetime) -> StoredPlatform:
-    offered = pckcertificates.read(_bounded(entry, "certs", pckcertificates.MAX_CERTIFICATES))
+    offered = pck_certificates.read(_bounded(entry, "certs", pck_certificates.MAX_CERTIFICATES))
     if not offered.certificates:
         raise Malformed("DJ575", f"{entry.subject}: a platform without PCK certificates")
     stated = platforms.registration(entry)

@@ -7,9 +7,10 @@ from tests.collateral.machines import ENCRYPTED_PPID, HIGH, LOW
 from tests.collateral.uploads import changed, upload, whole
 from tests.simulation.intel import MOMENT, world
 
-from donjon.collateral import plan, uploaded
-from donjon.collateral.highwater import Channel
-from donjon.collateral.received import files
+from donjon.collateral import plan
+from donjon.collateral.bundle import files
+from donjon.collateral.high_water import Channel
+from donjon.collateral.upload import parse
 from donjon.errors import DonjonError
 from donjon.sgx.platform import Ca, Tee
 from donjon.simulation.intel.certificates import Role
@@ -22,7 +23,7 @@ OF = "collaterals"
 
 @pytest.mark.parametrize("spaces", [True, False])
 def test_the_documents_are_again_as_intel_signed_them(spaces: bool) -> None:  # noqa: FBT001 - a table's value.
-    found = uploaded.parse(upload(MADE, spaces=spaces), MOMENT)
+    found = parse(upload(MADE, spaces=spaces), MOMENT)
     parts, fmspc = files(MADE.collateral), MADE.setting.extension.fmspc
     infos = [plan.tcb_info(Tee.SGX, fmspc, channel).name() for channel in Channel]
     others = [plan.qe_identity(Tee.SGX, Channel.STANDARD), plan.pck_crl(Ca.PROCESSOR), plan.root_ca_crl()]
@@ -36,7 +37,7 @@ def test_the_documents_are_again_as_intel_signed_them(spaces: bool) -> None:  # 
 
 def test_appraisal_policies_and_what_else_nobody_knows_are_left_out() -> None:
     text = changed(json.loads(json.dumps(COMPLETE)), {f"{OF}.appraisal_policies": [{"policy": "x"}]})
-    assert uploaded.parse(text, MOMENT) == uploaded.parse(json.dumps(COMPLETE).encode(), MOMENT)
+    assert parse(text, MOMENT) == parse(json.dumps(COMPLETE).encode(), MOMENT)
 
 
 CERTS = f"{OF}.pck_certs.0.certs"
@@ -78,14 +79,14 @@ CHAINS = f"{OF}.certificates"
 def test_what_is_incomplete_or_of_another_form_is_refused(changes: dict[str, object], code: str | None) -> None:
     text = changed(json.loads(json.dumps(COMPLETE)), changes)
     if code is None:
-        assert plan.qe_identity(Tee.SGX, Channel.STANDARD).name() not in uploaded.parse(text, MOMENT).answers
+        assert plan.qe_identity(Tee.SGX, Channel.STANDARD).name() not in parse(text, MOMENT).answers
         return
     with pytest.raises(DonjonError) as refused:
-        uploaded.parse(text, MOMENT)
+        parse(text, MOMENT)
     assert refused.value.code == code
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{" * 100_000, b'{"platforms":[],"platforms":[]}', b" " * ((2 << 20) + 1)])
 def test_what_is_no_upload_is_malformed(text: bytes) -> None:
     with pytest.raises(DonjonError, match="DJ21"):
-        uploaded.parse(text, MOMENT)
+        parse(text, MOMENT)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from donjon.collateral.tcbinfo import MAX_EVALUATION
+from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Malformed, Untrusted
 from donjon.formats import strict_json

@@ -8,11 +8,11 @@ from tests.attestation.vectors import ROOT
 from tests.collateral.machines import HIGH, LOW, PCE_ID, proved
 from tests.simulation.intel import world
 
-from donjon.collateral import pckcertificates, tcbinfo
+from donjon.collateral import pck_certificates, tcb_info
+from donjon.collateral.bundle import unwrapped
 from donjon.collateral.document import prove_root_crl
-from donjon.collateral.pckcertificates import MAX_CERTIFICATES, PckCertificates, offered
+from donjon.collateral.pck_certificates import MAX_CERTIFICATES, PckCertificates, offered
 from donjon.collateral.plan import Answer
-from donjon.collateral.received import unwrapped
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.formats import strict_json
@@ -122,7 +122,7 @@ def of_intel(name: str, anchor: Anchor = INTEL) -> PckCertificates:
     text, above = intels(name)
     lists = sorted((ROOT / "intel-collateral" / "crl").glob("*root*"))
     _, revoked = prove_root_crl(Answer(body=lists[-1].read_bytes(), chain=above), anchor)
-    return pckcertificates.prove(offered(text).certificates, above, PCE_ID, revoked, anchor)
+    return pck_certificates.prove(offered(text).certificates, above, PCE_ID, revoked, anchor)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_of_intels_certificates_the_best_is_selected(
 ) -> None:
     certificates = of_intel(names[0]).certificates
     text = (ROOT / "intel-collateral" / "tcbinfo" / names[1]).read_bytes()
-    info = tcbinfo.parse(unwrapped(text, "tcbInfo").text if text.lstrip().startswith(b'{"tcbInfo"') else text)
+    info = tcb_info.parse(unwrapped(text, "tcbInfo").text if text.lstrip().startswith(b'{"tcbInfo"') else text)
     raw = Tcb(components=bytes.fromhex(cpu_svn) + bytes(8), pce_svn=pce_svn)
     found = select(raw, [each.tcb for each in certificates], info.levels)
     assert (None if found is None else certificates[found].tcbm) == best

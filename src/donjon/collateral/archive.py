@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donjon.collateral import pckcertificates, plan, platforms
+from donjon.collateral import pck_certificates, plan, platforms
 from donjon.collateral.document import Document, prove_all, prove_root_crl
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, StoredPlatform
@@ -46,7 +46,7 @@ def encode(carried: Carried) -> bytes:
 def parse(text: bytes, anchor: Anchor) -> Carried:
     """What the file holds, each part proved.
 
-    Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pckcertificates.prove` do.
+    Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pck_certificates.prove` do.
     """
     whole = strict_json.parse(text, "file", MAX_CARRIED, values=MAX_CARRIED)
     if whole.text("form") != _FORM:
@@ -67,7 +67,7 @@ def proved(answers: dict[str, Answer], stored: Sequence[StoredPlatform], anchor:
 
 def _known(stored: StoredPlatform, revoked: Crl, anchor: Anchor) -> KnownPlatform:
     pce_id = stored.registration.name.pce_id
-    return KnownPlatform(stored=stored, proved=pckcertificates.prove(stored.certificates, stored.chain, pce_id, revoked, anchor))
+    return KnownPlatform(stored=stored, proved=pck_certificates.prove(stored.certificates, stored.chain, pce_id, revoked, anchor))
 
 
 def _entry(stored: StoredPlatform) -> JsonObject:
@@ -87,7 +87,7 @@ def _stored(entry: Members) -> StoredPlatform:
         certificates=pem.each(entry.text("certificates").encode("ascii", "replace")),
         chain=entry.text("chain").encode("ascii", "replace"),
         fetched=entry.date("fetched"),
-        unavailable=entry.number("unavailable", pckcertificates.MAX_CERTIFICATES),
+        unavailable=entry.number("unavailable", pck_certificates.MAX_CERTIFICATES),
         whole=entry.number("whole", 1) == 1,
     )
 
