@@ -23,7 +23,7 @@ from statistics import median, quantiles
 from benchmarks import attesting, load
 from benchmarks.attesting import CONSTANT, Place, Running
 from benchmarks.processes import processor_time, resident
-from donjon.attestation.token import Algorithm
+from donjon.signing.signer import Algorithm
 
 ROUNDS, SECONDS = 5, 3
 HELD = 10  # seconds at half load

@@ -32,8 +32,8 @@ from benchmarks.processes import pause
 from donjon.adapters.storage.database import Database
 from donjon.attestation.memory import Memory
 from donjon.attestation.quote import parse
-from donjon.attestation.token import Algorithm
 from donjon.attestation.verify import verify
+from donjon.signing.signer import Algorithm
 
 HOST = "127.0.0.1"
 CONSTANT, VERIFICATION, RECORD = "constant", "verification", "audit record"

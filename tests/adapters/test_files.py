@@ -13,10 +13,10 @@ from tests.services.attesting import keys
 from donjon.adapters import files
 from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.keys import public
-from donjon.attestation.token import Algorithm
 from donjon.cli.keys import keys as command
 from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.settings import read
+from donjon.signing.signer import Algorithm
 
 
 def listening(path: Path) -> None:

@@ -12,13 +12,13 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
-from donjon.attestation.token import Algorithm
 from donjon.audit import statements
 from donjon.audit.event import Event, Kind, Verdict
 from donjon.audit.statements import Signer, Statement
 from donjon.audit.verification import EVERY, RECORDS, Verification, verify
 from donjon.errors import Unavailable
-from donjon.pki import signers
+from donjon.signing import signer_certificate
+from donjon.signing.signer import Algorithm
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = timedelta(seconds=30)  # by which a clock may be put back within a chain
@@ -46,7 +46,7 @@ class World:
         return Witness(signer=self.signer, announce=self.heads.append, fail=self.failures.append, every=every, records=records)
 
     def said(self) -> list[Statement]:
-        return [statements.parse(text, (signers.parse(CERTIFICATE),)) for text in self.heads]
+        return [statements.parse(text, (signer_certificate.parse(CERTIFICATE),)) for text in self.heads]
 
     def numbers(self) -> list[int]:
         return [each.link.number for each in self.said()]
@@ -116,7 +116,7 @@ def test_a_clock_that_goes_back_ends_the_chain_and_begins_another_and_both_hold(
 
 def found(database: Database) -> Verification:
     with snapshot(database) as seen:
-        said = [statements.parse(text, (signers.parse(CERTIFICATE),)) for text in seen.statements()]
+        said = [statements.parse(text, (signer_certificate.parse(CERTIFICATE),)) for text in seen.statements()]
         return verify(seen.chains(), said)
 
 

@@ -22,10 +22,10 @@ from donjon.adapters import clock
 from donjon.adapters.keys import rings, signing
 from donjon.adapters.keys.hsm import HsmStore
 from donjon.adapters.keys.rings import Ring
-from donjon.attestation.ring import Order
-from donjon.attestation.token import Algorithm, Signer
 from donjon.errors import DonjonError, Misconfigured, Unavailable
-from donjon.pki import selfsigned
+from donjon.signing import selfsigned
+from donjon.signing.ring import Order
+from donjon.signing.signer import Algorithm, Signer
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 NOW = MADE + timedelta(days=1)

@@ -20,9 +20,9 @@ from donjon.audit.event import Event
 from donjon.audit.statements import Kind, Removal, Statement
 from donjon.audit.verification import Chain, Verification, verify
 from donjon.errors import Untrusted
-from donjon.pki import signers
+from donjon.signing import signer_certificate
 
-KEYS = (signers.parse(CERTIFICATE),)
+KEYS = (signer_certificate.parse(CERTIFICATE),)
 DAY = timedelta(days=1)
 KEPT, NOW = 4 * DAY, datetime(2026, 3, 1, tzinfo=UTC)
 BEGUN = NOW - 9 * DAY + timedelta(hours=1)

@@ -13,10 +13,10 @@ from tests.attestation.signers import MADE, REAL
 from donjon.adapters.keys import rings, signing
 from donjon.adapters.keys.folder import Folder
 from donjon.adapters.keys.rings import Ring
-from donjon.attestation.ring import MAX_KEYS
-from donjon.attestation.token import Algorithm
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.pki import pem
+from donjon.signing.ring import MAX_KEYS
+from donjon.signing.signer import Algorithm
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 NOW = MADE + timedelta(days=1)

@@ -19,11 +19,11 @@ from donjon.adapters.keys.rings import Ring
 from donjon.adapters.keys.secret import SecretStore
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.secrets import ApiSecret
-from donjon.attestation.ring import Order
-from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
+from donjon.signing.ring import Order
+from donjon.signing.signer import Algorithm
 
 PLACE = SecretPlace(namespace="donjon", name="keys")
 

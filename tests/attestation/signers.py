@@ -5,7 +5,8 @@ from functools import cache
 
 from donjon.adapters.keys import signing
 from donjon.adapters.keys.signing import KeySigner
-from donjon.attestation.token import Algorithm, Authorities, Authority
+from donjon.attestation.token import Authorities, Authority
+from donjon.signing.signer import Algorithm
 
 MADE = datetime(2021, 1, 1, tzinfo=UTC)
 DECADES = timedelta(days=9000)

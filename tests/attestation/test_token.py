@@ -23,13 +23,14 @@ from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
 from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, baseline, gated
 from donjon.attestation.binding import BoundQuote, Held
 from donjon.attestation.claims import Statement
-from donjon.attestation.token import Algorithm, Authorities, Authority
+from donjon.attestation.token import Authorities, Authority
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.policy import parsing
 from donjon.policy.decision import Decision, Verdict
 from donjon.policy.meaning import reserved
+from donjon.signing.signer import Algorithm
 
 PERMIT_ALL = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 CONFIGURED = (

@@ -8,12 +8,12 @@ from tests.audit.chains import anchor, head, last, written
 
 from donjon.adapters.keys import signing
 from donjon.adapters.keys.signing import KeySigner
-from donjon.attestation.token import Algorithm
 from donjon.audit import chain, statements
 from donjon.audit.statements import MAX_HEADS, MAX_STATEMENT, Removal, Statement, encode, parse
 from donjon.errors import DonjonError
-from donjon.pki import signers
-from donjon.pki.signers import SignerCertificate
+from donjon.signing import signer_certificate
+from donjon.signing.signer import Algorithm
+from donjon.signing.signer_certificate import SignerCertificate
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 RECORDS = written("host-1", 3)
@@ -26,7 +26,7 @@ REPLACING = replace(ANCHOR, removal=replace(REMOVAL, anchor=chain.end(RECORDS[0]
 def signer(algorithm: Algorithm) -> tuple[KeySigner, SignerCertificate]:
     key = signing.fresh_key(algorithm)
     certificate = signing.self_signed(key, "https://attest.example", MOMENT, timedelta(days=1))
-    return signing.signer(key, certificate), signers.parse(certificate)
+    return signing.signer(key, certificate), signer_certificate.parse(certificate)
 
 
 EC, EC_KEY = signer(Algorithm.ES256)

@@ -33,10 +33,11 @@ from donjon.audit.event import Event, Kind, Verdict, encode
 from donjon.audit.statements import Removal, Statement
 from donjon.errors import Untrusted
 from donjon.maa import policies
-from donjon.pki import pem, signers
+from donjon.pki import pem
+from donjon.signing import signer_certificate
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
-KEYS = (signers.parse(CERTIFICATE),)
+KEYS = (signer_certificate.parse(CERTIFICATE),)
 BEGUN, STEP = datetime(2026, 3, 1, tzinfo=UTC), timedelta(minutes=4)
 COUNT = 12
 POLICY, OTHER = "x.y.z", "other"

@@ -8,11 +8,11 @@ from click.testing import CliRunner, Result
 
 from donjon.adapters import clock
 from donjon.adapters.keys import signing
-from donjon.attestation.ring import MAX_KEYS, Order
-from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError
 from donjon.formats.durations import duration
+from donjon.signing.ring import MAX_KEYS, Order
+from donjon.signing.signer import Algorithm
 
 ISSUER = "https://attest.example/team-a"
 

@@ -25,10 +25,10 @@ from tests.maa import attackers
 
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
-from donjon.attestation.token import Algorithm
 from donjon.maa import policies
 from donjon.pki import pem
 from donjon.pki.serving import Serving, issue
+from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import World, make
 

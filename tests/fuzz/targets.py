@@ -12,8 +12,9 @@ from donjon.collateral import bundle, high_water, identity, tcb_info, trusted
 from donjon.errors import DonjonError
 from donjon.maa import policies, requests
 from donjon.maa.versions import AttestationType
-from donjon.pki import crl, intel, pck, pem, signers
+from donjon.pki import crl, intel, pck, pem
 from donjon.policy import forms, parsing
+from donjon.signing import signer_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "vectors"
@@ -93,6 +94,6 @@ TARGETS: Mapping[str, Target] = {
     "policy_token": Target(_policy_token, _bodies("/policies/")),
     "draft": Target(_draft, _bodies("/policies/")),
     "policy_form": Target(_policy_form, _bodies("/policies/")),
-    "signer": Target(signers.parse, _certificates),
+    "signer": Target(signer_certificate.parse, _certificates),
     "state": Target(high_water.parse, lambda: [high_water.encode(high_water.HighWater())]),
 }

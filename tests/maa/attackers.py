@@ -10,10 +10,10 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from donjon.adapters.keys import signing
-from donjon.attestation.token import Algorithm
 from donjon.maa.instances import Mode, Trust
-from donjon.pki import signers
-from donjon.pki.signers import SignerCertificate
+from donjon.signing import signer_certificate
+from donjon.signing.signer import Algorithm
+from donjon.signing.signer_certificate import SignerCertificate
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -48,7 +48,7 @@ def handle(name: str, algorithm: Algorithm = RSA) -> RSAKey | ECKey:
 
 
 def signer(name: str, algorithm: Algorithm = RSA) -> SignerCertificate:
-    return signers.parse(certificate(name, algorithm))
+    return signer_certificate.parse(certificate(name, algorithm))
 
 
 def x5c(der: bytes) -> list[str]:

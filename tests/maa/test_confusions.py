@@ -27,11 +27,11 @@ from tests.maa.attackers import (
     x5c,
 )
 
-from donjon.attestation.token import Algorithm
 from donjon.errors import DonjonError, Malformed, Misconfigured, Untrusted
-from donjon.maa import certificates, jws, policies
+from donjon.maa import certificates, policies
 from donjon.maa.instances import MAX_CERTIFICATES, Mode, Trust
-from donjon.pki import selfsigned, signers
+from donjon.signing import jws, selfsigned, signer_certificate
+from donjon.signing.signer import Algorithm
 
 Making = Callable[[], str]
 
@@ -265,7 +265,7 @@ def test_a_mode_and_its_certificates_fit_one_another(mode: Mode, count: int) -> 
 def test_a_short_rsa_key_signs_nothing(size: int) -> None:
     der = selfsigned.certificate(generate_private_key(65537, size), "https://owner.example", 1, NOW, YEAR)
     with pytest.raises(Malformed) as refused:
-        signers.parse(der)
+        signer_certificate.parse(der)
     assert refused.value.code == "DJ448"
 
 

@@ -14,10 +14,11 @@ from tests.attestation.vectors import ROOT
 from donjon.attestation import token
 from donjon.errors import Untrusted
 from donjon.formats.json import JsonObject
-from donjon.maa import certificates, jws, policies, requests, versions
+from donjon.maa import certificates, policies, requests, versions
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.requests import Change
 from donjon.maa.versions import AttestationType, Version
+from donjon.signing import jws
 
 DIFFERS = {"iss": "the host"}
 VERSION = Version.V2020_10_01

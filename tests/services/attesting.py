@@ -20,12 +20,12 @@ from tests.simulation.intel import MOMENT
 
 from donjon.adapters import clock
 from donjon.adapters.keys import signing
-from donjon.attestation.token import Algorithm
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.services.attestation import run, settings
 from donjon.services.attestation.access import AccessSettings
 from donjon.services.attestation.callers import Access, Role
+from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.world import World
 
 REAL_HOST, SIMULATED_HOST = "https://attest.example", "https://simulated.attest.example"

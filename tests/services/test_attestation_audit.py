@@ -12,10 +12,10 @@ from tests.adapters.postgres import Server
 from tests.services import attesting
 from tests.services.attesting import chosen, instance, serving
 
-from donjon.attestation.token import Algorithm
 from donjon.cli.audit import audit
 from donjon.maa import policies
 from donjon.services.attestation import auditing
+from donjon.signing.signer import Algorithm
 
 POLICY = policies.unsecured("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
 PATH = "/aad/policies/SgxEnclave"

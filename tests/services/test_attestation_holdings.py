@@ -19,11 +19,11 @@ from tests.simulation.intel import world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RECORDS
-from donjon.attestation.token import Algorithm
 from donjon.cli.audit import audit
 from donjon.maa import certificates
 from donjon.pki import pem
 from donjon.services.attestation import auditing
+from donjon.signing.signer import Algorithm
 
 PATH = "/owned/policies/SgxEnclave"
 FIRST, SECOND, OUTSIDER = "ec", "second-ec", "mallory-ec"

@@ -37,10 +37,10 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
-from donjon.attestation.token import Algorithm
 from donjon.formats.json import JsonObject
 from donjon.maa import policies
 from donjon.maa.versions import TYPES, AttestationType, Version
+from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.world import World
 
 PERMIT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"

@@ -14,7 +14,6 @@ from tests.services import attesting
 from tests.services.attesting import instance
 
 from donjon.adapters.clock import moment
-from donjon.attestation.token import Algorithm
 from donjon.cli.attestation import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
@@ -22,6 +21,7 @@ from donjon.services.attestation import run
 from donjon.services.attestation.callers import Role
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
+from donjon.signing.signer import Algorithm
 
 PROJECT = Path(__file__).parents[2]
 HTTP = {"unsafe-http": "true"}

@@ -7,16 +7,16 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Protocol
 
 from donjon.attestation.appraise import Appraisal
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats import base64url
 from donjon.formats.json import Json, JsonObject
 from donjon.policy.claims import told
+from donjon.signing.signer import Signer
 
 LIFETIME = timedelta(hours=8)  # of attestation tokens
+KEPT = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
 ANSWER_LIFETIME = timedelta(hours=1)  # of answers about policies and certificates
 VERSION = "1.0"
 MAX_ISSUER = 256  # characters
@@ -27,31 +27,6 @@ JUDGED_AT = "x-donjon-judged-at"
 _AT_ONCE = timedelta(minutes=5)
 
 _ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
-
-
-class Algorithm(StrEnum):
-    """How tokens are signed (RFC 7518, section 3.1)."""
-
-    RS256 = "RS256"
-    ES256 = "ES256"
-
-
-class Signer(Protocol):
-    """A key that signs tokens, wherever it is kept."""
-
-    @property
-    def algorithm(self) -> Algorithm:
-        """How it signs."""
-
-    @property
-    def kid(self) -> str:
-        """The name of the key."""
-
-    def jwk(self) -> JsonObject:
-        """The public key with its certificate (RFC 7517)."""
-
-    def sign(self, header: JsonObject, payload: bytes) -> str:
-        """The token in the compact form (RFC 7515)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

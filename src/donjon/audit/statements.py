@@ -16,7 +16,7 @@ from donjon.errors import Malformed, Untrusted
 from donjon.formats import base64url, strict_json
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
-from donjon.pki.signers import SignerCertificate
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_STATEMENT = 8 << 10  # characters
 MAX_HEADS = 32  # that one anchor names

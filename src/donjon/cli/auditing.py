@@ -24,7 +24,7 @@ from donjon.cli.terminal import say, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import JsonObject, at
-from donjon.pki.signers import SignerCertificate
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_LINE = 256 << 10  # characters of a log
 

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
-from donjon.attestation.ring import Order
-from donjon.attestation.token import Algorithm
 from donjon.cli import carrying
 from donjon.cli.terminal import say
 from donjon.collateral import archive, plan
@@ -26,6 +24,8 @@ from donjon.errors import Unavailable
 from donjon.formats import base64url
 from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
+from donjon.signing.ring import Order
+from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.setting import changed, setting
 from donjon.simulation.intel.world import World, make
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats import strict_json
 from donjon.formats.json import Json, JsonObject
-from donjon.maa import jws, names
+from donjon.maa import names
 from donjon.maa.instances import Mode, Trust, authorised
-from donjon.pki.signers import SignerCertificate
+from donjon.signing import jws
+from donjon.signing.signer_certificate import SignerCertificate
 
 BODY = "policyCertificate"
 

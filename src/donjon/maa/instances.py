@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from donjon.errors import Misconfigured, Untrusted
-from donjon.maa import jws
-from donjon.maa.jws import Jws
-from donjon.pki.signers import SignerCertificate
+from donjon.signing import jws
+from donjon.signing.jws import Jws
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_CERTIFICATES = 32
 

@@ -13,14 +13,15 @@ from donjon.attestation.appraise import PolicyInForce, baseline
 from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.formats import base64url, strict_json
 from donjon.formats.json import JsonObject
-from donjon.maa import jws, names
+from donjon.maa import names
 from donjon.maa.certificates import jwk, short_jwk
 from donjon.maa.instances import Trust, authorised
-from donjon.maa.jws import Jws
 from donjon.maa.versions import AttestationType
-from donjon.pki.signers import SignerCertificate
 from donjon.policy import parsing
 from donjon.policy.syntax import Policy
+from donjon.signing import jws
+from donjon.signing.jws import Jws
+from donjon.signing.signer_certificate import SignerCertificate
 
 BODY = "AttestationPolicy"
 NO_POLICY = f"{jws.UNSECURED}.."

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from donjon.adapters import files
 from donjon.adapters.keys import rings, signing
-from donjon.attestation.ring import Dated, Order
 from donjon.errors import Unavailable
+from donjon.signing.ring import Dated, Order
 
 SUFFIX = ".pem"
 

@@ -22,9 +22,9 @@ from donjon.adapters import files
 from donjon.adapters.keys import absent, rings, signing
 from donjon.adapters.keys.absent import AbsentEc, AbsentRsa
 from donjon.adapters.keys.places import TokenPlace
-from donjon.attestation.ring import MAX_KEYS, Dated, Order
-from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured, Unavailable
+from donjon.signing.ring import MAX_KEYS, Dated, Order
+from donjon.signing.signer import Algorithm
 
 T = TypeVar("T")
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Protocol
 
 from donjon.adapters.keys import signing
-from donjon.attestation import ring
-from donjon.attestation.ring import MAX_KEYS, Dated, Order
-from donjon.attestation.token import Signer
+from donjon.attestation.token import KEPT
 from donjon.errors import DonjonError, Misconfigured
+from donjon.signing import ring
+from donjon.signing.ring import MAX_KEYS, Dated, Order
+from donjon.signing.signer import Signer
 
 Tell = Callable[[DonjonError | None], None]
 Check = Callable[[tuple[Dated, ...]], None]
@@ -49,7 +50,7 @@ class Ring:
 
     def published(self) -> tuple[Signer, ...]:
         """The keys that relying parties are told: that which signs, the next, and earlier ones until their tokens have ended."""
-        return tuple(each.signer for each in ring.published(self._keys, self._moment()))
+        return tuple(each.signer for each in ring.published(self._keys, self._moment(), KEPT))
 
     def runs_out(self) -> datetime:
         """When nobody signs any more, unless another key is made."""

@@ -7,9 +7,9 @@ from typing import Protocol
 from donjon.adapters.keys import rings, signing
 from donjon.adapters.keys.folder import counts, fresh_name
 from donjon.adapters.keys.places import SecretPlace
-from donjon.attestation.ring import Dated, Order
 from donjon.errors import Misconfigured, Unavailable
 from donjon.formats.json import Json, JsonObject, at
+from donjon.signing.ring import Dated, Order
 
 
 class SecretAccess(Protocol):

@@ -22,12 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from donjon.attestation.ring import Dated, Order
-from donjon.attestation.token import Algorithm
 from donjon.errors import Misconfigured
 from donjon.formats.json import JsonObject
-from donjon.pki import pem, selfsigned
+from donjon.pki import pem
 from donjon.pki.serving import BACKDATE
+from donjon.signing import selfsigned
+from donjon.signing.ring import Dated, Order
+from donjon.signing.signer import Algorithm
 
 MAX_PEM = 64 << 10  # bytes
 RSA_BITS = 2048  # at least, and of new keys

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, RSAKey
 from donjon.errors import DonjonError
 from donjon.formats import strict_json
 from donjon.formats.json import JsonObject, objects
-from donjon.maa import jws
+from donjon.signing import jws
 
 MAX_SET = 256 << 10  # bytes
 MAX_KEYS = 100

@@ -17,7 +17,7 @@ from donjon.errors import DonjonError, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
-from donjon.maa import jws
+from donjon.signing import jws
 
 MAX_TOKEN = 16 << 10  # characters
 LEEWAY = 60  # seconds by which clocks may differ

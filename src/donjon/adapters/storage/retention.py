@@ -25,7 +25,7 @@ from donjon.audit.holdings import HoldingChange, Ledger
 from donjon.audit.statements import MAX_HEADS, Kind, Removal, Signer, Statement
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
-from donjon.pki.signers import SignerCertificate
+from donjon.signing.signer_certificate import SignerCertificate
 
 AT_ONCE = 500  # records, after which no more heads go in the same transaction: nobody who writes is to wait for long
 

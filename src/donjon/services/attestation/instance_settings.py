@@ -13,11 +13,12 @@ from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.token import check_issuer
 from donjon.errors import DonjonError
 from donjon.maa.instances import Mode, Trust
-from donjon.pki import pem, signers
-from donjon.pki.signers import SignerCertificate
+from donjon.pki import pem
 from donjon.services.attestation import access
 from donjon.services.attestation.callers import OPEN, Role
 from donjon.services.attestation.gates import gate
+from donjon.signing import signer_certificate
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_INSTANCES = 1_000
 MAX_FILE = 64 << 10  # bytes of a certificate's file
@@ -140,7 +141,7 @@ def _certificates(said: object, where: str, faults: list[str]) -> tuple[SignerCe
     found = []
     for file in said:
         try:
-            found.append(signers.parse(pem.parse(files.read(Path(str(file)), MAX_FILE), 1)[0]))
+            found.append(signer_certificate.parse(pem.parse(files.read(Path(str(file)), MAX_FILE), 1)[0]))
         except (OSError, ValueError, DonjonError) as error:
             faults.append(f"{where}.certificates: {file}: expected a file with one certificate in PEM: {error}")
     return tuple(found)

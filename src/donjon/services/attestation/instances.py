@@ -14,16 +14,17 @@ from donjon.adapters.storage.instances import InstanceTable, Kept
 from donjon.attestation import appraise
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.appraise import PolicyInForce
-from donjon.attestation.token import Authorities, Authority, Signer
+from donjon.attestation.token import Authorities, Authority
 from donjon.errors import DonjonError, Misconfigured
 from donjon.maa import policies
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
-from donjon.pki import signers
-from donjon.pki.signers import SignerCertificate
 from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.turns import Line, Turns
+from donjon.signing import signer_certificate
+from donjon.signing.signer import Signer
+from donjon.signing.signer_certificate import SignerCertificate
 
 
 class Ring(Protocol):
@@ -182,6 +183,6 @@ class Instance:
 
     def _parsed(self, certificates: tuple[bytes, ...]) -> tuple[SignerCertificate, ...]:
         try:
-            return tuple(map(signers.parse, certificates))
+            return tuple(map(signer_certificate.parse, certificates))
         except DonjonError as error:
             raise Misconfigured("DJ531", f"{self.name}: a certificate that is kept cannot be read: {error}") from error

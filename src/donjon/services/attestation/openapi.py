@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from donjon import __version__
 from donjon.attestation.binding import MAX_DATA, MAX_NONCE
 from donjon.formats.json import Json, JsonObject
-from donjon.maa.jws import MAX_TOKEN
 from donjon.maa.refusals import Code
 from donjon.maa.requests import MAX_BODY, Change, DataType
 from donjon.maa.versions import ATTESTED, TCB_BASELINES, AttestationType, Version
 from donjon.policy.parsing import MAX_SIZE
+from donjon.signing.jws import MAX_TOKEN
 
 JSON, TEXT = "application/json", "text/plain"
 

@@ -16,12 +16,12 @@ from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
 from donjon.adapters.oidc.issuers import Issuer
-from donjon.attestation.ring import Dated
 from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.callers import Callers
 from donjon.services.attestation.proofs import Proofs
 from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.settings import AttestationSettings
+from donjon.signing.ring import Dated
 
 LOG = logging.getLogger(__name__)
 

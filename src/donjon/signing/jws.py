@@ -12,8 +12,8 @@ from datetime import datetime
 from donjon.errors import Malformed, Untrusted
 from donjon.formats import base64url, strict_json
 from donjon.formats.strict_json import Members
-from donjon.pki import signers
-from donjon.pki.signers import SignerCertificate
+from donjon.signing import signer_certificate
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_TOKEN = 256 << 10  # characters; a policy of 64 KiB is encoded twice
 MAX_HEADER = 32 << 10  # bytes
@@ -110,7 +110,7 @@ def certificate_of(jwk: Members) -> SignerCertificate:
         der = base64.b64decode(chain[0], validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("DJ440", f"{jwk.subject}: x5c is no base64: {error}") from error
-    return signers.parse(der)
+    return signer_certificate.parse(der)
 
 
 def _check_header(header: Members, subject: str) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from donjon.attestation.token import LIFETIME, Algorithm, Signer
 from donjon.errors import Misconfigured, Unavailable
 from donjon.pki.serving import BACKDATE
+from donjon.signing.signer import Algorithm, Signer
 
 AHEAD = timedelta(hours=24)  # between the publication of a next key and its first token
-KEPT = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
 MAX_KEYS = 16
 
 
@@ -53,16 +52,19 @@ def current(keys: Iterable[Dated], moment: datetime) -> Dated:
     return last
 
 
-def published(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
-    """Those by which a token may have to be checked from that moment on, in the order of their beginnings."""
+def published(keys: Iterable[Dated], moment: datetime, kept: timedelta) -> tuple[Dated, ...]:
+    """Those by which a token may have to be checked from that moment on, in the order of their beginnings.
+
+    `kept` is how long that may be after the token was signed.
+    """
     ordered = sorted(keys, key=_order)
-    return tuple(each for each in ordered if moment < _last_token(each, ordered) + KEPT)
+    return tuple(each for each in ordered if moment < _last_token(each, ordered) + kept)
 
 
-def unneeded(keys: Iterable[Dated], moment: datetime) -> tuple[Dated, ...]:
+def unneeded(keys: Iterable[Dated], moment: datetime, kept: timedelta) -> tuple[Dated, ...]:
     """The others: all their tokens have ended."""
     ordered = sorted(keys, key=_order)
-    return tuple(each for each in ordered if moment >= _last_token(each, ordered) + KEPT)
+    return tuple(each for each in ordered if moment >= _last_token(each, ordered) + kept)
 
 
 def runs_out(keys: Iterable[Dated]) -> datetime:
