@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from donjon.adapters.http.guarded import GuardedServer, Limits
+from donjon.adapters.http.public import GuardedServer, Limits
 
 
 def answering(body: bytes) -> ASGIApp:

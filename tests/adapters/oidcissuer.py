@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from tests.adapters.https import CONTEXT, HOST, SERVING
 
-from donjon.adapters.http.guarded import GuardedServer, Limits, Message
+from donjon.adapters.http.public import GuardedServer, Limits, Message
 from donjon.adapters.oidc.issuers import DISCOVERY, Trusted
 from donjon.formats.json import Json, JsonObject
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.https import HOST, SERVING, Client, trusting
-from tests.adapters.test_guarded import QUICK, Echo
+from tests.adapters.test_public import QUICK, Echo
 from tests.pki.clientcerts import SERVER, START, ClientAuthority, Issued
 
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
-from donjon.adapters.http.guarded import CLIENT_CERTIFICATE, GuardedServer
+from donjon.adapters.http.public import CLIENT_CERTIFICATE, GuardedServer
 from donjon.errors import DonjonError
 
 OURS, OTHER = ClientAuthority(), ClientAuthority()

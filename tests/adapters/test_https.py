@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
 from donjon.adapters.http import Answer
-from donjon.adapters.http.server import MAX_HEAD, Bounds, HttpsServer, Request, Why
+from donjon.adapters.http.https import MAX_HEAD, Bounds, HttpsServer, Request, Why
 from donjon.adapters.http.tls import context
 from donjon.errors import Malformed, Unavailable
 

@@ -14,7 +14,7 @@ from joserfc.jwk import OctKey, RSAKey
 from tests.adapters.https import certificate
 from tests.adapters.oidcissuer import AUDIENCE, NOW, OidcIssuer, ec, issuer, rsa
 
-from donjon.adapters.http.guarded import GuardedServer, Limits
+from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.oidc import issuers, keysets, tokens
 from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer, Trusted
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from donjon.adapters.http import MAX_CONNECTIONS, OF_A_SITE
+from donjon.adapters.http.probe import MAX_CONNECTIONS, OF_A_SITE
 from donjon.adapters.kubeapi import stream
 from donjon.adapters.kubelet import channel
 from donjon.admission import review

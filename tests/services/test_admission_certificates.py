@@ -17,7 +17,7 @@ from tests.admission.pods import FAQ, asking, pod
 from tests.admission.test_review import question
 
 from donjon.adapters import clock
-from donjon.adapters.http.server import Bounds, HttpsServer
+from donjon.adapters.http.https import Bounds, HttpsServer
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.settings import Settings

@@ -13,7 +13,7 @@ from tests.admission.pods import EPC, FAQ, asking, pod
 from tests.admission.test_review import question
 
 from donjon.adapters import clock
-from donjon.adapters.http.server import Bounds, HttpsServer, Request, Why
+from donjon.adapters.http.https import Bounds, HttpsServer, Request, Why
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE

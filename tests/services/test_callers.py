@@ -20,7 +20,7 @@ from tests.adapters.oidcissuer import NOW, OidcIssuer, issuer, rsa
 from tests.adapters.test_reviews import AUDIENCE, GOOD, reviewing
 from tests.pki.clientcerts import DECADES, START, ClientAuthority, Issued
 
-from donjon.adapters.http.guarded import GuardedServer, Limits
+from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.http.tls import Clients, context
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews

@@ -7,7 +7,7 @@ import pytest
 from tests.services.agent import World, settled, world
 
 from donjon.adapters import clock
-from donjon.adapters.http import ProbeServer
+from donjon.adapters.http.probe import ProbeServer
 from donjon.services.node.http import routes
 from donjon.services.node.state import AgentState
 from donjon.simulation import host

@@ -8,8 +8,8 @@ A container whose amounts cannot be counted, or disagree, stays as it came: `rul
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
+from donjon.admission.aesm import quoting
 from donjon.admission.intent import Container, Intent
-from donjon.admission.quoting import quoting
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION

@@ -1,27 +1,9 @@
-"""A small HTTP server for probes and metrics: h11 reads the requests, asyncio carries them.
+"""Our HTTP servers: `probe` for the kubelet and Prometheus, `https` for the API server, `public` for everybody.
 
-Anyone in the cluster may connect. So a connection brings one request and has five seconds for it, and when too many are open, one
-gives way of those who have said nothing, of the address that has most: however many connect, the kubelet's probes come through. A
-server for more than this is uvicorn.
+Anyone may connect to each of them; `crowd` says who gives way.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
-
-import h11
-
-from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
-from donjon.adapters.http.listening import address_of, listen
-
-MAX_CONNECTIONS = 256
-OF_A_SITE = 64  # of these
-MAX_REQUEST = 8 << 10  # bytes of request line and headers
-MAX_UNSENT = 4 << 20  # bytes of answers that are not taken yet, altogether
-SECONDS = 5.0
-
-_STATUS_NOT_ALLOWED, _STATUS_NOT_FOUND, _STATUS_BAD = 405, 404, 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,104 +13,3 @@ class Answer:
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
-
-
-Routes = Mapping[str, Callable[[], Answer]]
-
-
-class ProbeServer:
-    """Serves the routes to GET and HEAD until it is closed."""
-
-    def __init__(self, routes: Routes, *, host: str, port: int) -> None:
-        self._routes = routes
-        self._host, self._port = host, port
-        self._server: asyncio.Server | None = None
-        self._crowd: Crowd[_Connection] = Crowd(MAX_CONNECTIONS, OF_A_SITE)
-        self._unsent: Budget[_Connection] = Budget(MAX_UNSENT, MAX_UNSENT)
-
-    async def start(self) -> None:
-        """Listen; raises `Unavailable` DJ052 where the address is taken or not ours."""
-        self._server = await listen(lambda: _Connection(self._crowd, self._unsent, self._answer), self._host, self._port)
-
-    async def close(self) -> None:
-        """Stop listening, and drop who is still there."""
-        if self._server is not None:
-            self._server.close()
-        self._crowd.close()
-        for each in self._crowd:
-            each.cut_off()
-        await asyncio.sleep(0)
-
-    def _answer(self, request: h11.Request) -> Answer:
-        if request.method not in {b"GET", b"HEAD"}:
-            return Answer(status=_STATUS_NOT_ALLOWED, body=b"GET only\n")
-        route = self._routes.get(request.target.partition(b"?")[0].decode("latin-1"))
-        known = ", ".join(self._routes).encode()
-        return route() if route is not None else Answer(status=_STATUS_NOT_FOUND, body=b"try " + known + b"\n")
-
-
-class _Connection(asyncio.Protocol):
-    """One of them. There is no task for it, so a request is answered in the turn in which it has come."""
-
-    def __init__(
-        self, crowd: "Crowd[_Connection]", unsent: "Budget[_Connection]", answer: Callable[[h11.Request], Answer]
-    ) -> None:
-        self._crowd, self._unsent, self._answer = crowd, unsent, answer
-        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.site, self.standing = "", Standing.NEW
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has connected; another gives way where that is one too many."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._timer = asyncio.get_running_loop().call_later(SECONDS, self.cut_off)
-        self.site = site(address_of(transport))
-        if (chosen := self._crowd.enter(self)) is not None:
-            chosen.cut_off()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        del exc
-        self._crowd.leave(self)
-        self._unsent.drop(self)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        """A part of the request, or all of it."""
-        self._parser.receive_data(data)
-        try:
-            event = self._parser.next_event()
-        except h11.RemoteProtocolError:
-            self._say(Answer(status=_STATUS_BAD, body=b"no HTTP request\n"), head=False)
-            return
-        if isinstance(event, h11.Request):
-            self._say(self._answer(event), head=event.method == b"HEAD")
-        elif event is not h11.NEED_DATA:
-            self.cut_off()
-
-    def cut_off(self) -> None:
-        """At once, and without a word."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _say(self, answer: Answer, *, head: bool) -> None:
-        """The answer, which has what is left of the time to be taken."""
-        if self._transport is None:
-            return
-        self.standing = Standing.BUSY
-        self._crowd.note(self)
-        self._transport.write(_encode(self._parser, answer, head=head))
-        if (left := self._transport.get_write_buffer_size()) and (chosen := self._unsent.add(self, left)) is not None:
-            chosen.cut_off()
-        self._transport.close()
-
-
-def _encode(connection: h11.Connection, answer: Answer, *, head: bool) -> bytes:
-    length = str(len(answer.body))
-    headers = [("Content-Type", answer.content_type), ("Content-Length", length), ("Connection", "close")]
-    sent = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
-    if not head:
-        sent += connection.send(h11.Data(data=answer.body)) or b""
-    return sent + (connection.send(h11.EndOfMessage()) or b"")

@@ -11,8 +11,9 @@ import signal
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Answer, ProbeServer, Routes
-from donjon.adapters.http.server import Bounds, HttpsServer
+from donjon.adapters.http import Answer
+from donjon.adapters.http.https import Bounds, HttpsServer
+from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics import exposition

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from donjon.adapters.http import Answer
-from donjon.adapters.http.server import Request, Why
+from donjon.adapters.http.https import Request, Why
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.nodes import LargestNode

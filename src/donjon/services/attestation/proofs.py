@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from starlette.requests import Request as Asked
 
-from donjon.adapters.http.guarded import CLIENT_CERTIFICATE
+from donjon.adapters.http.public import CLIENT_CERTIFICATE
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc import tokens
 from donjon.adapters.oidc.issuers import Issuer

@@ -18,9 +18,10 @@ from starlette.applications import Starlette
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Answer, ProbeServer, Routes
+from donjon.adapters.http import Answer
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
-from donjon.adapters.http.guarded import Application, GuardedServer, Limits, plain
+from donjon.adapters.http.probe import ProbeServer, Routes
+from donjon.adapters.http.public import Application, GuardedServer, Limits, plain
 from donjon.adapters.intel import pcs
 from donjon.adapters.interpreter import spare_the_loop
 from donjon.adapters.keys.rings import Ring

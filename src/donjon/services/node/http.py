@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from donjon.adapters.http import Answer, Routes
+from donjon.adapters.http import Answer
+from donjon.adapters.http.probe import Routes
 from donjon.adapters.metrics import exposition
 
 Probe = Callable[[], bool]

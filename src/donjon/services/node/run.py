@@ -7,7 +7,7 @@ import signal
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import ProbeServer
+from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import log_to_stderr, say
 from donjon.adapters.metrics.node import NodeMetrics

@@ -11,7 +11,7 @@ from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, tr
 
 from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.gate import PIECE
-from donjon.adapters.http.guarded import GuardedServer, Limits, Message
+from donjon.adapters.http.public import GuardedServer, Limits, Message
 from donjon.adapters.http.tls import context
 from donjon.errors import DonjonError, Unavailable
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from donjon.adapters import http
-from donjon.adapters.http import MAX_CONNECTIONS, MAX_REQUEST, MAX_UNSENT, Answer, ProbeServer
+from donjon.adapters.http import Answer, probe
+from donjon.adapters.http.probe import MAX_CONNECTIONS, MAX_REQUEST, MAX_UNSENT, ProbeServer
 from donjon.errors import Unavailable
 
 HOST = "127.0.0.1"
@@ -126,8 +126,8 @@ def test_answers_that_nobody_takes_have_one_bound() -> None:
 
 
 def test_a_connection_that_says_half_a_request_is_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert http.SECONDS == 5.0, "the time that is promised"
-    monkeypatch.setattr(http, "SECONDS", 0.1)
+    assert probe.SECONDS == 5.0, "the time that is promised"
+    monkeypatch.setattr(probe, "SECONDS", 0.1)
 
     async def story(port: int) -> None:
         assert await ask(port, b"GET /healthz HTTP/1.1\r\nHo") == b""
