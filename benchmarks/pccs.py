@@ -26,8 +26,8 @@ from donjon.collateral.bundle import files
 from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Answer
 from donjon.pki import intel
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.pccs import Pccs
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.pccs.document_routes import Pccs
 from donjon.sgx.platform import Tee
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import World, make

@@ -15,7 +15,7 @@ from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.keys import public
 from donjon.cli.keys import keys as command
 from donjon.errors import DonjonError, Misconfigured
-from donjon.services.attestation.settings import read
+from donjon.services.attestation.settings.service import read
 from donjon.signing.signer import Algorithm
 
 

@@ -16,7 +16,7 @@ from tests.endurance.process import SGX, Process
 from tests.policy.policies import issuance
 from tests.policy.test_costs import many_expressions
 
-from donjon.services.attestation.openapi import description
+from donjon.services.attestation.maa.openapi import description
 
 AT_ONCE = 2.0  # seconds, on a machine that others use, too
 GROWTH = 64 << 20  # bytes: what a thousand connections, or the largest bodies, may leave

@@ -13,7 +13,9 @@ from donjon.attestation import binding, memory, token
 from donjon.audit import age, verification
 from donjon.maa import requests
 from donjon.policy import budget, evaluation, query
-from donjon.services.attestation import attesting, fetches, maa, platformmemory, rates, turns
+from donjon.services.attestation import rates, turns
+from donjon.services.attestation.maa import attester, routes
+from donjon.services.attestation.pccs import platform_memory, single_flight
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = Path(budget.__file__).parents[1] / "findings" / "pages"
@@ -26,7 +28,7 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("DJ454.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),
     ("DJ454.md", "786432 bytes", token.MAX_PAYLOAD, 786_432),
     ("DJ455.md", "64 requests to this instance", turns.MAX_WAITING, 64),
-    ("attestation-service.md", "longer than 2 ms", attesting.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("attestation-service.md", "longer than 2 ms", attester.GLANCE * budget.MAX_SECONDS, 0.002),
     ("attestation-service.md", "It has 64 places", turns.MAX_WAITING, 64),
     ("figures.md", "of 10,168 (32 MiB)", (memory.MAX_PLATFORMS, memory.MAX_BYTES), (10_168, 32 * MIB)),
     ("limits.md", "more than 320 KiB of JSON", stream.LARGEST, 320 * KIB),
@@ -35,8 +37,8 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("limits.md", "more than 500,000 commas", review.MAX_SIGNS, 500_000),
     ("limits.md", "port of probes 256", MAX_CONNECTIONS, 256),
     ("limits.md", "64 of one address", OF_A_SITE, 64),
-    ("limits.md", "more than 64 TCBs of one machine", platformmemory.MAX_TCBS, 64),
-    ("limits.md", "at most 256 such things", fetches.MAX_UNDER_WAY, 256),
+    ("limits.md", "more than 64 TCBs of one machine", platform_memory.MAX_TCBS, 64),
+    ("limits.md", "at most 256 such things", single_flight.MAX_UNDER_WAY, 256),
     ("limits.md", "more than 65,536 addresses", rates.MAX_KNOWN, 65_536),
     (
         "limits.md",
@@ -51,11 +53,11 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     (
         "limits.md",
         "Bodies of more than 16 KiB are read, and data in JSON of more than 4 KiB",
-        (maa.LIGHT, attesting.LIGHT),
+        (routes.LIGHT, attester.LIGHT),
         (16 * KIB, 4 * KIB),
     ),
     ("limits.md", "64 KiB of run-time data", binding.MAX_DATA, 64 * KIB),
-    ("limits.md", "longer than 2 ms", attesting.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("limits.md", "longer than 2 ms", attester.GLANCE * budget.MAX_SECONDS, 0.002),
     ("limits.md", "all 64 waiting places", turns.MAX_WAITING, 64),
     ("limits.md", "8 attestation keys", memory.MAX_OWN_KEYS, 8),
     ("policies.md", "0.2 s of the processor's time", budget.MAX_SECONDS, 0.2),

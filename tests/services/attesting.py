@@ -22,9 +22,10 @@ from donjon.adapters import clock
 from donjon.adapters.keys import signing
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
-from donjon.services.attestation import run, settings
+from donjon.services.attestation import run
 from donjon.services.attestation.access import AccessSettings
 from donjon.services.attestation.callers import Access, Role
+from donjon.services.attestation.settings import service
 from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.world import World
 
@@ -111,7 +112,7 @@ def isolated(folder: Path, name: str = "iso", gate: str = "", first: bytes = b""
     return instance(folder, name, 'mode = "Isolated"', f'certificates = ["{file}"]', gate=gate)
 
 
-def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> settings.AttestationSettings:
+def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> service.AttestationSettings:
     """Its settings, as they are read; in tests, everybody may do everything that needs no further proof."""
     tls = folder / "tls"
     tls.mkdir(exist_ok=True)
@@ -119,13 +120,13 @@ def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> settings.Atte
     (tls / "tls.key").write_bytes(SERVING.key)
     (folder / "authority.pem").write_bytes(SERVING.authority.pem)
     common = {"tls-dir": str(tls), "database": f"sqlite:///{folder}/attestation.db", "drain": "0", "rate-limit": "0"}
-    found = settings.read({**common, **flags}, {}, tables)
+    found = service.read({**common, **flags}, {}, tables)
     everything = Access(opened={each.name: frozenset(Role) for each in found.instances})
     return replace(found, listen=("127.0.0.1", 0), probes=("127.0.0.1", 0), access=AccessSettings(access=everything))
 
 
 @contextmanager
-def serving(folder: Path, with_settings: settings.AttestationSettings, now: Clock = clock.moment) -> Iterator[Service]:
+def serving(folder: Path, with_settings: service.AttestationSettings, now: Clock = clock.moment) -> Iterator[Service]:
     """The service, until the end of the block."""
     loop, stopped = asyncio.new_event_loop(), asyncio.Event()
     ports: list[int] = []

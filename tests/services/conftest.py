@@ -8,7 +8,7 @@ from tests.adapters.fakepccs import Pccs, answers, serving
 from tests.adapters.places import short_folder
 from tests.services.pccs import settings
 
-from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation.settings.service import AttestationSettings
 from donjon.services.node import nodeobject, run
 from donjon.simulation.intel.world import World
 

@@ -14,7 +14,7 @@ from tests.simulation.intel import MOMENT
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation import run
-from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode
 from donjon.simulation.intel.machines import Tcb, tcbm
 
 V4 = "/sgx/certification/v4"

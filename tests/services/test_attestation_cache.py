@@ -19,7 +19,7 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.pki import intel
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
-from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.pccs.cache import Cache
 from donjon.sgx.platform import Ca, Tee
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World

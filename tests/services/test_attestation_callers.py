@@ -12,8 +12,8 @@ from tests.pki.clientcerts import ClientAuthority, Issued
 from tests.services.attesting import chosen, instance, serving
 
 from donjon.maa import policies
-from donjon.services.attestation import settings
-from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation.settings import service
+from donjon.services.attestation.settings.service import AttestationSettings
 
 OURS = ClientAuthority()
 POLICY = policies.unsecured("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
@@ -45,7 +45,7 @@ def told(folder: Path, oidc: OidcIssuer) -> AttestationSettings:
     text = tables + CALLERS.format(issuer=oidc.name, folder=folder)
     made = chosen(folder, text, {"mode": "offline", "client-ca": f"{folder}/ca.crt"})
     flags = {"tls-dir": f"{folder}/tls", "database": made.database, "mode": "offline", "drain": "0"}
-    read = settings.read({**flags, "client-ca": f"{folder}/ca.crt", "rate-limit": "10"}, {}, text)
+    read = service.read({**flags, "client-ca": f"{folder}/ca.crt", "rate-limit": "10"}, {}, text)
     return replace(read, listen=made.listen, probes=made.probes)
 
 

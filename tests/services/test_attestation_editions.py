@@ -16,7 +16,7 @@ from tests.simulation.intel import SEED, world
 from donjon.collateral import tcbnumbers
 from donjon.collateral.bundle import files
 from donjon.errors import Malformed
-from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation.settings.service import AttestationSettings
 from donjon.simulation.intel.keys import private_key, raw_signature
 from donjon.simulation.intel.world import World
 

@@ -14,16 +14,15 @@ from donjon.cli.quote import quote
 from donjon.collateral.status import TcbStatus
 from donjon.errors import Misconfigured
 from donjon.maa.instances import Mode
-from donjon.services.attestation import instance_settings
-from donjon.services.attestation.gates import gate
-from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.settings import instances
+from donjon.services.attestation.settings.instances import InstanceSettings, gate
 
 HTTP = {"mode": "offline"}
 
 
 def read(text: str, *, simulated: bool = False) -> tuple[tuple[InstanceSettings, ...], list[str]]:
     faults: list[str] = []
-    found = instance_settings.read(tomllib.loads(text).get("instances", {}), faults, simulated=simulated)
+    found = instances.read(tomllib.loads(text).get("instances", {}), faults, simulated=simulated)
     return found, faults
 
 

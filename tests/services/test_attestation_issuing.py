@@ -22,9 +22,9 @@ from donjon.collateral.platforms import Registration
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
 from donjon.pki import intel
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.issuer import Issuer
-from donjon.services.attestation.platforms import FRESH, Platforms
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.platforms import FRESH, Platforms
 from donjon.simulation.intel.machines import Tcb as Svns
 from donjon.simulation.intel.machines import pckcerts, tcbm
 from donjon.simulation.intel.world import World

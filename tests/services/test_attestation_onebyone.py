@@ -13,7 +13,7 @@ from tests.services.test_attestation_platforms import check, lazy, told
 from tests.simulation.intel import world
 
 from donjon.collateral.plan import PCK_CHAIN_HEADER
-from donjon.services.attestation import platformmemory
+from donjon.services.attestation.pccs import platform_memory
 from donjon.simulation.intel.machines import Tcb, pck_certificate
 from donjon.simulation.intel.setting import COMPONENTS, PCESVN
 from donjon.simulation.intel.world import World
@@ -98,9 +98,9 @@ def test_strangers_with_tcbs_that_nobody_has_take_nothing_from_the_machine(
 ) -> None:
     async def story(here: Here) -> None:
         check(await here.certificate(LEVELS[3]), made, LEVELS[3])
-        for number in range(platformmemory.MAX_TCBS + 40):
+        for number in range(platform_memory.MAX_TCBS + 40):
             assert (await here.certificate(invented(number))).status_code == 404
-        for number in range(platformmemory.MAX_TCBS + 40):
+        for number in range(platform_memory.MAX_TCBS + 40):
             higher = ((*LEVELS[3][0][:15], 101), PCESVN + 2 + number)
             check(await here.certificate(higher), made, LEVELS[1])
         for level in LEVELS:

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.services.attesting import SIMULATED_HOST, Service, instance, simulated
 from tests.simulation.intel import world
 
-from donjon.services.attestation import openapi
+from donjon.services.attestation.maa import openapi
 
 CHECKS = [
     not_a_server_error,

@@ -17,9 +17,10 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.collateral.bundle import files
-from donjon.services.attestation import fetches, run
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation import run
+from donjon.services.attestation.pccs import single_flight
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.settings.service import AttestationSettings
 from donjon.services.attestation.standing import Standing
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
@@ -341,7 +342,7 @@ def test_who_asks_again_and_again_for_what_is_not_here_is_told_to_wait_and_what_
 def test_while_as_much_is_fetched_as_can_be_something_new_is_refused_and_what_is_here_is_served(
     made: World, lazy: AttestationSettings, upstream: Pccs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetches, "MAX_UNDER_WAY", 4)
+    monkeypatch.setattr(single_flight, "MAX_UNDER_WAY", 4)
 
     async def story(here: Here) -> None:
         assert (await here.get(f"{V4}/tcb", fmspc=fmspc(made))).status_code == 200

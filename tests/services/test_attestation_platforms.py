@@ -17,7 +17,7 @@ from tests.collateral.machines import ENCRYPTED_PPID, HIGH, LOW, issuers
 from tests.services.pccs import V4, Here, running, settings
 from tests.simulation.intel import MOMENT, world
 
-from donjon.services.attestation.settings import AttestationSettings, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, Mode
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.keys import serial_number
 from donjon.simulation.intel.machines import Tcb, pck_certificate, tcbm

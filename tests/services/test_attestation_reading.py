@@ -17,7 +17,7 @@ from donjon.errors import Malformed
 from donjon.maa import requests
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
-from donjon.services.attestation.maa import LIGHT
+from donjon.services.attestation.maa.routes import LIGHT
 
 AT_ONCE, ROUNDS = 8, 4
 DATA = b'{"a":[' + b",".join([b'{"":0}'] * 6000) + b"]}"

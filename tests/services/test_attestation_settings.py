@@ -20,7 +20,7 @@ from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
 from donjon.services.attestation.callers import Role
 from donjon.services.attestation.openings import Openings
-from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode, read
+from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode, read
 from donjon.signing.signer import Algorithm
 
 PROJECT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 
 from donjon.collateral.plan import Absent
 from donjon.errors import DonjonError, Unavailable, Untrusted
-from donjon.services.attestation.fetches import Fetches
+from donjon.services.attestation.pccs.single_flight import Fetches
 
 
 @pytest.mark.parametrize("kind", [Absent, Unavailable, Untrusted])

@@ -9,7 +9,7 @@ import pytest
 from donjon.collateral.platforms import KnownPlatform, Name
 from donjon.collateral.selection import Tcb
 from donjon.pki.crl import Crl
-from donjon.services.attestation.platformmemory import PlatformMemory, Selection, Slot
+from donjon.services.attestation.pccs.platform_memory import PlatformMemory, Selection, Slot
 
 MOST, MOST_BYTES, MOST_TCBS = 1024, 16 << 20, 64
 """As docs/limits.md and the module say; in numbers of their own, so that whoever raises a bound comes by here."""

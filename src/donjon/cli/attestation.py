@@ -12,7 +12,8 @@ from donjon.errors import Misconfigured, Unavailable
 
 try:
     from donjon.cli.keys import keys
-    from donjon.services.attestation import run, settings
+    from donjon.services.attestation import run
+    from donjon.services.attestation.settings import service
 except ModuleNotFoundError as error:
     raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
 
@@ -29,7 +30,7 @@ attestation.add_command(keys)
 
 def _options(command: C) -> C:
     """One option for each setting, all of them text: the settings' own readers tell every fault at once."""
-    for name, setting in reversed(list(settings.SETTINGS.items())):
+    for name, setting in reversed(list(service.SETTINGS.items())):
         command = click.option(f"--{name}", help=f"{setting.told}  [default: {setting.default or 'none'}]")(command)
     return command
 
@@ -43,7 +44,7 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
 
     Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
     """
-    told = settings.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
+    told = service.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
     if check:
         run.check(told)
         say("the settings are good")

@@ -1,1 +1,1 @@
-"""The attestation service; so far its cache of collateral, which speaks as Intel's PCCS does."""
+"""The attestation service: tokens as Microsoft Azure Attestation makes them, and collateral as Intel's PCCS serves it."""

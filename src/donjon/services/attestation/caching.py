@@ -13,13 +13,13 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.errors import DonjonError
-from donjon.services.attestation.cache import Cache, Upstream
-from donjon.services.attestation.issuer import Issuer
-from donjon.services.attestation.pccs import Pccs
-from donjon.services.attestation.platformroutes import PlatformRoutes
-from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.pccs.cache import Cache, Upstream
+from donjon.services.attestation.pccs.document_routes import Pccs
+from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.platform_routes import PlatformRoutes
+from donjon.services.attestation.pccs.platforms import Platforms
 from donjon.services.attestation.rates import Rate, Rates
-from donjon.services.attestation.settings import AttestationSettings, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, Mode
 
 
 class Caching:

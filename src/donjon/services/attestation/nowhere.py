@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from donjon.formats.words import shown
 from donjon.maa.refusals import NOT_FOUND, Code, Refusal
-from donjon.services.attestation.answers import refusal
+from donjon.services.attestation.pccs.answers import refusal
 
 _OF_THE_CACHE = re.compile(r"/++(?:sgx|tdx)\b", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"/certification/v[0-9]++[A-Za-z]")

@@ -20,7 +20,7 @@ from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.callers import Callers
 from donjon.services.attestation.proofs import Proofs
 from donjon.services.attestation.rates import Rate, Rates
-from donjon.services.attestation.settings import AttestationSettings
+from donjon.services.attestation.settings.service import AttestationSettings
 from donjon.signing.ring import Dated
 
 LOG = logging.getLogger(__name__)

@@ -36,16 +36,16 @@ from donjon.errors import DonjonError
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import nowhere
-from donjon.services.attestation.attesting import Clocks
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.identity import naming, of_refusal
-from donjon.services.attestation.instances import Instance, Name
-from donjon.services.attestation.maa import Maa, turned_away
+from donjon.services.attestation.maa.attester import Clocks
+from donjon.services.attestation.maa.instances import Instance, Name
+from donjon.services.attestation.maa.routes import Maa, turned_away
 from donjon.services.attestation.openings import Openings
-from donjon.services.attestation.platformroutes import UPLOAD
-from donjon.services.attestation.ready import ReadyCollateral
-from donjon.services.attestation.settings import AttestationSettings, ClientCertificates, Mode
+from donjon.services.attestation.pccs.platform_routes import UPLOAD
+from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
+from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode
 from donjon.services.attestation.standing import Standing
 from donjon.services.attestation.turns import Turns
 

@@ -21,7 +21,7 @@ from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import KnownPlatform, Name, Registration
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.strict_json import hexadecimal
-from donjon.services.attestation.answers import (
+from donjon.services.attestation.pccs.answers import (
     JSON,
     OK,
     Handler,
@@ -36,9 +36,9 @@ from donjon.services.attestation.answers import (
     families,
     first,
 )
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.platformmemory import Issued
-from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.pccs.platform_memory import Issued
+from donjon.services.attestation.pccs.platforms import Platforms
 from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 

@@ -24,10 +24,10 @@ from donjon.collateral.platforms import KnownPlatform, Name, Registration, Store
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.fetches import Fetches
-from donjon.services.attestation.issuer import Issuer
-from donjon.services.attestation.platformmemory import Issued, PlatformMemory, Selection, Slot
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.platform_memory import Issued, PlatformMemory, Selection, Slot
+from donjon.services.attestation.pccs.single_flight import Fetches
 from donjon.sgx.platform import Tee
 
 LOG = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.formats.json import JsonObject
 from donjon.maa import certificates, policies, requests
 from donjon.maa.versions import AttestationType
-from donjon.services.attestation.attesting import AGAIN
-from donjon.services.attestation.events import Asker, Matter
-from donjon.services.attestation.instances import Instance, Standing
+from donjon.services.attestation.maa.attester import AGAIN
+from donjon.services.attestation.maa.audit_events import Asker, Matter
+from donjon.services.attestation.maa.instances import Instance, Standing
 from donjon.services.attestation.turns import Line
 
 LOG = logging.getLogger(__name__)

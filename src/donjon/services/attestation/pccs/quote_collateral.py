@@ -16,7 +16,7 @@ from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import Malformed, Unavailable, Untrusted
 from donjon.pki.intel import Anchor
-from donjon.services.attestation.cache import Cache
+from donjon.services.attestation.pccs.cache import Cache
 from donjon.sgx.platform import Platform, Tee
 
 MAX_PLATFORMS = 10_000

@@ -33,14 +33,15 @@ from donjon.maa import baselines, certificates, metadata, policies, refusals, re
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, AttestationType, Version
-from donjon.services.attestation import nowhere, openapi
-from donjon.services.attestation.attesting import Attester, Clocks
+from donjon.services.attestation import nowhere
 from donjon.services.attestation.callers import Caller, Callers, Refused, Role
-from donjon.services.attestation.changes import Changes
-from donjon.services.attestation.events import Asker
 from donjon.services.attestation.identity import identity, naming
-from donjon.services.attestation.instances import Instance
-from donjon.services.attestation.ready import ReadyCollateral
+from donjon.services.attestation.maa import openapi
+from donjon.services.attestation.maa.attester import Attester, Clocks
+from donjon.services.attestation.maa.audit_events import Asker
+from donjon.services.attestation.maa.changes import Changes
+from donjon.services.attestation.maa.instances import Instance
+from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.sgx.platform import Tee
 
 LOG = logging.getLogger(__name__)

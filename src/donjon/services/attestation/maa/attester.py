@@ -27,10 +27,10 @@ from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
 from donjon.policy.budget import Allowance
 from donjon.policy.decision import Decision
-from donjon.services.attestation import events
-from donjon.services.attestation.events import Asker, Matter
-from donjon.services.attestation.instances import Applied, Instance
-from donjon.services.attestation.ready import ReadyCollateral
+from donjon.services.attestation.maa import audit_events
+from donjon.services.attestation.maa.audit_events import Asker, Matter
+from donjon.services.attestation.maa.instances import Applied, Instance
+from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.slowness import Slowness
 from donjon.services.attestation.turns import Line
 
@@ -73,7 +73,7 @@ class Attester:
     async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
         draft = await self._draft(instance, asked, asker.site)
-        matter = events.attestation(asked, kind, instance.name, asker)
+        matter = audit_events.attestation(asked, kind, instance.name, asker)
         standing = await instance.standing()
         for _ in range(AGAIN):
             try:

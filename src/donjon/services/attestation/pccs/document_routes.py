@@ -19,7 +19,7 @@ from donjon.collateral.document import Document
 from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Absent, Edition, Request
 from donjon.errors import Untrusted
-from donjon.services.attestation.answers import (
+from donjon.services.attestation.pccs.answers import (
     GONE,
     JSON,
     NO_DATA,
@@ -34,8 +34,8 @@ from donjon.services.attestation.answers import (
     first,
     signed,
 )
-from donjon.services.attestation.cache import Cache
-from donjon.services.attestation.platforms import Platforms
+from donjon.services.attestation.pccs.cache import Cache
+from donjon.services.attestation.pccs.platforms import Platforms
 from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 

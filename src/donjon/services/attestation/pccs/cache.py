@@ -20,8 +20,8 @@ from donjon.collateral.plan import Absent, Answer, Request
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
-from donjon.services.attestation.documentmemory import ROOT, SOONEST, DocumentMemory, as_answer
-from donjon.services.attestation.fetches import Fetches
+from donjon.services.attestation.pccs.document_memory import ROOT, SOONEST, DocumentMemory, as_answer
+from donjon.services.attestation.pccs.single_flight import Fetches
 from donjon.sgx.platform import Ca
 
 LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from donjon.collateral import pck_certificates, plan
 from donjon.collateral.plan import Absent, Answer, Request
 from donjon.collateral.platforms import ENCRYPTED_PPID, PCE_SVN, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
-from donjon.services.attestation.cache import AT_ONCE, Upstream
+from donjon.services.attestation.pccs.cache import AT_ONCE, Upstream
 
 
 class Issuer:

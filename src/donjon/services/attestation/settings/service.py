@@ -16,10 +16,11 @@ from donjon.adapters.keys.places import Place
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
-from donjon.services.attestation import access, instance_settings
+from donjon.services.attestation import access
 from donjon.services.attestation.access import AccessSettings
-from donjon.services.attestation.instance_settings import InstanceSettings
 from donjon.services.attestation.proofs import CERTIFICATE
+from donjon.services.attestation.settings import instances
+from donjon.services.attestation.settings.instances import InstanceSettings
 
 T = TypeVar("T", bound=StrEnum)
 
@@ -208,10 +209,10 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
     faults += _of_clients(values)
     simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
-    values["instances"] = instances = instance_settings.read(tables.pop("instances", {}), faults, simulated=simulated)
-    if values.get("audit-keys") in {each.keys for each in instances}:
+    values["instances"] = made = instances.read(tables.pop("instances", {}), faults, simulated=simulated)
+    if values.get("audit-keys") in {each.keys for each in made}:
         faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
-    values["access"] = told = _access(tables, instances, faults)
+    values["access"] = told = _access(tables, made, faults)
     if values.get("client-ca", ...) is None and any(each.how == CERTIFICATE for each in told.access.bound):
         faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
     faults += [f"{name} in the file: no such table" for name in tables]

@@ -20,7 +20,7 @@ from donjon.maa import policies
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
-from donjon.services.attestation.instance_settings import InstanceSettings
+from donjon.services.attestation.settings.instances import InstanceSettings
 from donjon.services.attestation.turns import Line, Turns
 from donjon.signing import signer_certificate
 from donjon.signing.signer import Signer

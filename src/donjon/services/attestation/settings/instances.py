@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,13 +11,13 @@ from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.attestation.acceptance import Acceptance
+from donjon.attestation.gate import RULES, Form, Rule
 from donjon.attestation.token import check_issuer
-from donjon.errors import DonjonError
+from donjon.errors import DonjonError, Misconfigured
 from donjon.maa.instances import Mode, Trust
 from donjon.pki import pem
 from donjon.services.attestation import access
 from donjon.services.attestation.callers import OPEN, Role
-from donjon.services.attestation.gates import gate
 from donjon.signing import signer_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 
@@ -24,6 +25,7 @@ MAX_INSTANCES = 1_000
 MAX_FILE = 64 << 10  # bytes of a certificate's file
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # As Kubernetes names namespaces (RFC 1123).
+_GATE_RULES = {each.name: each for each in RULES}
 _SETTINGS = ("issuer", "keys", "simulated-issuer", "simulated-keys", "mode", "certificates", "open", "gate")
 
 
@@ -145,3 +147,38 @@ def _certificates(said: object, where: str, faults: list[str]) -> tuple[SignerCe
         except (OSError, ValueError, DonjonError) as error:
             faults.append(f"{where}.certificates: {file}: expected a file with one certificate in PEM: {error}")
     return tuple(found)
+
+
+def gate(table: Mapping[str, object], where: str, faults: list[str]) -> Acceptance:
+    """The gate of that table; what is wrong is added to the faults."""
+    made = Acceptance()
+    for name, said in table.items():
+        if name not in _GATE_RULES:
+            faults.append(f"{where}.{name}: no such setting; expected one of {', '.join(_GATE_RULES)}")
+            continue
+        try:
+            made = replace(made, **{_GATE_RULES[name].field: _value(_GATE_RULES[name], said)})  # type: ignore[arg-type] # Of that field.
+        except ValueError as error:
+            faults.append(f"{where}.{name}: {said!r}, expected {error}")
+        except Misconfigured as error:
+            faults.append(f"{where}.{name}: {error}")
+    return made
+
+
+def _value(rule: Rule, said: object) -> object:
+    """What a value of TOML is to its rule."""
+    match rule.form, said:
+        case (Form.MOMENT, datetime() as moment):
+            return rule.value(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+        case (Form.MOMENT, date() as day):
+            return rule.value(datetime.combine(day, time(), UTC))
+        case (Form.NUMBER, int()) if not isinstance(said, bool):
+            return rule.value(said)
+        case (Form.SWITCH, bool()):
+            return rule.value(said)
+        case (Form.TEXT, _):
+            return rule.value(said if isinstance(said, str) else "")
+        case (Form.TEXTS, list() as texts) if all(isinstance(each, str) for each in texts):
+            return rule.value(texts)
+        case _:
+            raise ValueError(rule.form)

@@ -1,0 +1,1 @@
+"""Attestation as Microsoft Azure Attestation speaks it: routes, the attester, changes, instances, and their audit."""

@@ -1,0 +1,1 @@
+"""What the service is told at start: its own settings, and those of its instances with their gates."""
