@@ -34,10 +34,10 @@ from testbed.layout import HOST_ADDRESS, Layout, here
 
 from benchmarks.processes import pause, resident
 from donjon.adapters.keys import fresh
-from donjon.admission.policies import for_pods, to_refuse
-from donjon.admission.printing import manifest
+from donjon.admission.policies.all import for_pods, to_refuse
+from donjon.admission.policies.printing import manifest
+from donjon.admission.policies.registration import call
 from donjon.admission.settings import Settings, wired_by_webhook
-from donjon.admission.webhook import call
 from donjon.pki.serving import Serving, issue
 
 ROUNDS, PODS = 4, 250

@@ -13,7 +13,7 @@ from tests.admission.shapes import PODS, QUANTITIES
 from tests.admission.test_review import question, response
 
 from donjon.admission.intent import read
-from donjon.admission.kubernetes import complaints, completed
+from donjon.admission.manifests.api_server import complaints, completed
 from donjon.admission.nodes import LargestNode
 from donjon.admission.review import review
 from donjon.admission.settings import Settings, Surroundings

@@ -9,7 +9,7 @@ from tests.admission.intels import wired_by_intel
 from tests.admission.pods import AKS, ENCLAVE, EPC, FAQ, PROVISION, WIRED, container, pod
 from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, limited
 
-from donjon.admission.kubernetes import completed
+from donjon.admission.manifests.api_server import completed
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.cli.check import check

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from donjon.admission.intent import read
-from donjon.admission.kubernetes import completed
+from donjon.admission.manifests.api_server import completed
 from donjon.admission.manifests.documents import read as documents
 from donjon.admission.reasons import reasons
 from donjon.admission.rules import (

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from donjon.admission import cel
-from donjon.admission.policies import (
+from donjon.admission.policies import cel
+from donjon.admission.policies.all import (
     DEFAULT_ACCOUNT,
     DEFAULT_CLEANUP,
     DEFAULT_PREFIX,
@@ -19,10 +19,10 @@ from donjon.admission.policies import (
     for_the_cleanup,
     for_the_node_agent,
 )
-from donjon.admission.printing import manifest
+from donjon.admission.policies.printing import manifest
+from donjon.admission.policies.wiring import MOST, SUFFIXES
 from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, Rule, table
 from donjon.admission.settings import Settings
-from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.cli.admission import admission
 from donjon.findings import Finding, Severity
 from donjon.formats.json import JsonObject, at, objects

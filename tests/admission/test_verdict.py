@@ -17,7 +17,7 @@ from tests.admission.samples import (
 )
 
 from donjon.admission.intent import read
-from donjon.admission.kubernetes import completed
+from donjon.admission.manifests.api_server import completed
 from donjon.admission.reasons import reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide

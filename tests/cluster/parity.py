@@ -17,7 +17,7 @@ from tests.admission.samples import collected, generated, limited
 from tests.cluster.conftest import Cluster
 from tests.cluster.load import client_of
 
-from donjon.admission.kubernetes import completed
+from donjon.admission.manifests.api_server import completed
 from donjon.admission.rules import AROUND_THE_ACCOUNT
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide

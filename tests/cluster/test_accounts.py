@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from donjon.admission.accounts import Account
-from donjon.admission.agent import CLAIM
-from donjon.admission.policies import for_the_cleanup, for_the_node_agent
-from donjon.admission.printing import manifest
+from donjon.admission.policies.accounts import Account
+from donjon.admission.policies.agent import CLAIM
+from donjon.admission.policies.all import for_the_cleanup, for_the_node_agent
+from donjon.admission.policies.printing import manifest
 from donjon.kube.names import EPC
 
 if TYPE_CHECKING:

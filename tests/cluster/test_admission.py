@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cluster import parity
 
-from donjon.admission.accounts import Account
-from donjon.admission.agent import CLAIM
-from donjon.admission.policies import for_pods, for_the_node_agent
-from donjon.admission.printing import manifest
-from donjon.admission.refusals import watch_debugging
+from donjon.admission.policies.accounts import Account
+from donjon.admission.policies.agent import CLAIM
+from donjon.admission.policies.all import for_pods, for_the_node_agent
+from donjon.admission.policies.printing import manifest
+from donjon.admission.policies.refusals import watch_debugging
 from donjon.admission.settings import Settings
 
 if TYPE_CHECKING:

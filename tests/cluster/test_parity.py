@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cluster import parity
 
-from donjon.admission.policies import for_pods
-from donjon.admission.printing import manifest
+from donjon.admission.policies.all import for_pods
+from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import Settings, Surroundings, wired_by_policy
 from donjon.formats.json import Json, JsonObject
 

@@ -16,9 +16,9 @@ from donjon.adapters import clock
 from donjon.adapters.http.https import Bounds, HttpsServer, Request, Why
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.admission.policies.registration import PATH
 from donjon.admission.review import MAX_SIZE
 from donjon.admission.settings import Settings
-from donjon.admission.webhook import PATH
 from donjon.formats.json import Json
 from donjon.services.admission import webhook
 from donjon.services.admission.webhook import LINES_A_SECOND, Webhook

@@ -2,8 +2,8 @@
 
 import click
 
-from donjon.admission.accounts import Account
-from donjon.admission.policies import (
+from donjon.admission.policies.accounts import Account
+from donjon.admission.policies.all import (
     DEFAULT_ACCOUNT,
     DEFAULT_CLEANUP,
     DEFAULT_PREFIX,
@@ -11,7 +11,7 @@ from donjon.admission.policies import (
     for_the_cleanup,
     for_the_node_agent,
 )
-from donjon.admission.printing import chart_template, manifest
+from donjon.admission.policies.printing import chart_template, manifest
 from donjon.admission.settings import Settings
 from donjon.cli.choices import choices
 from donjon.cli.terminal import write

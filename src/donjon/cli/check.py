@@ -8,7 +8,7 @@ import click
 
 from donjon.admission import nodes
 from donjon.admission.nodes import LargestNode
-from donjon.admission.printing import manifest
+from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import Settings, Surroundings
 from donjon.cli.checking import Checked, Looked, Skipped, as_admitted, look, read_all
 from donjon.cli.choices import choices

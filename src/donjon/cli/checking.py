@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from donjon.admission.kubernetes import Complaint, complaints, completed
+from donjon.admission.manifests.api_server import Complaint, complaints, completed
 from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import MAX_SIZE, Node, read
 from donjon.admission.manifests.fragments import is_json_patch

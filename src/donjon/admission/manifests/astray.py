@@ -10,7 +10,7 @@ So this is for `donjon check`, which sees what was written.
 from collections.abc import Iterable, Iterator
 
 from donjon.admission.intent import ASKED, FIELDS, text
-from donjon.admission.kubernetes import misnamed, says_no_number
+from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
 from donjon.admission.manifests.spelling import meant, names_a_resource, nobodys, speaks_of_sgx

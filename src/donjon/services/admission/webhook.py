@@ -8,9 +8,9 @@ from donjon.adapters.http.https import Request, Why
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.nodes import LargestNode
+from donjon.admission.policies.registration import PATH
 from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, review
 from donjon.admission.settings import Settings
-from donjon.admission.webhook import PATH
 from donjon.errors import Malformed
 from donjon.findings import Severity
 

@@ -3,14 +3,14 @@
 Nothing here is newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 """
 
-from donjon.admission import cel
 from donjon.admission.hostpaths import HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMED, NAMES_A_DEVICE
 from donjon.admission.intent import ASKED
 from donjon.admission.mutation import MAX_COUNTED
-from donjon.admission.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
+from donjon.admission.policies import cel
+from donjon.admission.policies.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
+from donjon.admission.policies.wiring import MOST, SUFFIXES
 from donjon.admission.reasons import BOUNDS
 from donjon.admission.settings import Settings
-from donjon.admission.wiring import MOST, SUFFIXES
 from donjon.kube.names import (
     ANNOTATION_QUOTE_PROVIDER,
     DEVICES,

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from donjon.admission.accounts import Account
-from donjon.admission.agent import hold_to_its_node
-from donjon.admission.cleanup import hold_to_taking_away
-from donjon.admission.deviceclasses import refuse_device_classes
-from donjon.admission.events import hold_to_its_events
-from donjon.admission.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
+from donjon.admission.policies.accounts import Account
+from donjon.admission.policies.agent import hold_to_its_node
+from donjon.admission.policies.cleanup import hold_to_taking_away
+from donjon.admission.policies.device_classes import refuse_device_classes
+from donjon.admission.policies.events import hold_to_its_events
+from donjon.admission.policies.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
+from donjon.admission.policies.wiring import wire
 from donjon.admission.settings import Settings, wired_by_policy
-from donjon.admission.wiring import wire
 from donjon.formats.json import JsonObject
 
 DEFAULT_PREFIX = "donjon"

@@ -7,8 +7,8 @@ account of ours that has it is held by a policy that lists, as reasons, whatever
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from donjon.admission import cel
-from donjon.admission.objects import Kind, Policy, binding, policy
+from donjon.admission.policies import cel
+from donjon.admission.policies.objects import Kind, Policy, binding, policy
 from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY
 

@@ -6,9 +6,9 @@ A container whose amounts cannot be counted, or disagree, stays as it came; the 
 
 from collections.abc import Mapping
 
-from donjon.admission import cel
 from donjon.admission.mutation import MAX_COUNTED
-from donjon.admission.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.policies import cel
+from donjon.admission.policies.objects import PODS, Kind, Policy, binding, policy
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import JsonObject
 from donjon.kube.names import (

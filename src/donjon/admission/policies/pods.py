@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from donjon.admission import cel
+from donjon.admission.policies import cel
 from donjon.kube.names import ANNOTATION_MIRROR, ENCLAVE, EPC, NODES, PROVISION
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from donjon.admission import cel
-from donjon.admission.facts import BEYOND, REPEATED
+from donjon.admission.policies import cel
+from donjon.admission.policies.variables import BEYOND, REPEATED
 from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, Rule
 from donjon.admission.settings import Settings
 from donjon.kube.names import AESMD, ENCLAVE

@@ -6,11 +6,11 @@ newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 
 from collections.abc import Iterable
 
-from donjon.admission.conditions import unusual
-from donjon.admission.expressions import holds, reasons, said
-from donjon.admission.facts import variables
-from donjon.admission.objects import PODS, Kind, Policy, binding, policy
-from donjon.admission.pods import POD, TEMPLATE
+from donjon.admission.policies.conditions import unusual
+from donjon.admission.policies.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.policies.pods import POD, TEMPLATE
+from donjon.admission.policies.sentences import holds, reasons, said
+from donjon.admission.policies.variables import variables
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, PRIVILEGED, table
 from donjon.admission.settings import Settings
 from donjon.findings import Severity

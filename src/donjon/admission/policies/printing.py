@@ -9,14 +9,14 @@ from io import StringIO
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
-from donjon.admission import cel
-from donjon.admission.accounts import Account
 from donjon.admission.manifests.scalars import unquoted
-from donjon.admission.pods import MAY_ANNOTATE
-from donjon.admission.policies import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
+from donjon.admission.policies import cel
+from donjon.admission.policies.accounts import Account
+from donjon.admission.policies.all import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
+from donjon.admission.policies.pods import MAY_ANNOTATE
+from donjon.admission.policies.registration import call
+from donjon.admission.policies.wiring import wire
 from donjon.admission.settings import Settings, wired_by_policy, wired_by_webhook
-from donjon.admission.webhook import call
-from donjon.admission.wiring import wire
 from donjon.formats.json import Json
 
 _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a block

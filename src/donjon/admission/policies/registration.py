@@ -4,8 +4,8 @@ No answer lets the pod through unwired, and the refusing policy, which the API s
 webhook that is away hinders nobody who does not ask, and lets nobody start without a device.
 """
 
-from donjon.admission.objects import API_VERSION, LABELS, PODS
-from donjon.admission.wiring import WIRE_CONDITIONS
+from donjon.admission.policies.objects import API_VERSION, LABELS, PODS
+from donjon.admission.policies.wiring import WIRE_CONDITIONS
 from donjon.formats.json import JsonObject
 
 WAITS = 3

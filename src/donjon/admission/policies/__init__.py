@@ -1,0 +1,1 @@
+"""The rules as policy objects, which the API server applies itself: what `donjon admission policies` prints and the chart ships."""
