@@ -13,7 +13,7 @@ from tests.services.attesting import keys
 from donjon.adapters import files
 from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.keys import public
-from donjon.cli.keys import keys as command
+from donjon.cli.attestation.keys import keys as command
 from donjon.errors import DonjonError, Misconfigured
 from donjon.services.attestation.settings.service import read
 from donjon.signing.signer import Algorithm

@@ -19,7 +19,7 @@ from donjon.adapters.keys.rings import Ring
 from donjon.adapters.keys.secret import SecretStore
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.secrets import ApiSecret
-from donjon.cli.attestation import attestation
+from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.signing.ring import Order

@@ -14,7 +14,7 @@ from tests.admission.checks import FAQ_JOB, checked, pod
 from donjon.admission.manifests.documents import MAX_DEPTH, MAX_SIZE, MAX_TWICE, read
 from donjon.admission.manifests.workloads import TEMPLATES
 from donjon.admission.policies.printing import manifest
-from donjon.cli.admission import policies
+from donjon.cli.admission.command import policies
 from donjon.cli.check import check
 from donjon.errors import Malformed
 

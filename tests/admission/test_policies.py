@@ -23,7 +23,7 @@ from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.wiring import MOST, SUFFIXES
 from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, Rule, table
 from donjon.admission.settings import Settings
-from donjon.cli.admission import admission
+from donjon.cli.admission.command import admission
 from donjon.findings import Finding, Severity
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS, FOREIGN_EPC

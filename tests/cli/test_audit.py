@@ -17,7 +17,7 @@ from donjon.adapters.storage.records import snapshot
 from donjon.adapters.storage.tables import FORMER_CERTIFICATES, HEADS, POLICIES, RECORDS
 from donjon.audit import chain
 from donjon.audit.event import Event, Kind, Verdict
-from donjon.cli.audit import audit
+from donjon.cli.audit.command import audit
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject
 from donjon.pki import pem

@@ -11,7 +11,7 @@ from tests.collateral.machines import HIGH, LOW
 from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import world
 
-from donjon.cli.collateral import collateral
+from donjon.cli.collateral.command import collateral
 from donjon.collateral.bundle import files
 from donjon.errors import DonjonError
 from donjon.simulation.intel.certificates import Role

@@ -11,8 +11,8 @@ from tests.adapters.fakepccs import Pccs, answers, serving
 from tests.adapters.https import CONTEXT, SERVING
 from tests.simulation.intel import MOMENT, world
 
-from donjon.cli.collateral import collateral
-from donjon.cli.quote import quote
+from donjon.cli.collateral.command import collateral
+from donjon.cli.quote.command import quote
 from donjon.collateral import bundle
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, objects

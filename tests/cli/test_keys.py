@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from donjon.adapters import clock
 from donjon.adapters.keys import signing
-from donjon.cli.attestation import attestation
+from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError
 from donjon.formats.durations import duration
 from donjon.signing.ring import MAX_KEYS, Order

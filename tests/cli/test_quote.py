@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from tests.attestation.vectors import ROOT
 from tests.simulation.intel import MOMENT, world
 
-from donjon.cli.quote import quote
+from donjon.cli.quote.command import quote
 from donjon.collateral import bundle
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, at, objects

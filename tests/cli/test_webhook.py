@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from donjon.cli.admission import admission
+from donjon.cli.admission.command import admission
 from donjon.services.admission import run
 from donjon.services.admission.settings import AdmissionSettings, Files, Shared
 

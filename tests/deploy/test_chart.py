@@ -11,10 +11,10 @@ from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
 from donjon.adapters.metrics.node import NodeMetrics
-from donjon.cli.admission import policies
-from donjon.cli.attestation import serve as attest
+from donjon.cli.admission.command import policies
+from donjon.cli.admission.serve import serve
+from donjon.cli.attestation.command import serve as attest
 from donjon.cli.node import forget, run
-from donjon.cli.webhook import serve
 
 ALWAYS = 'cleanup.hooks="always"'
 WEBHOOK = 'admission.mode="webhook"'

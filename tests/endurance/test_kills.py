@@ -16,7 +16,7 @@ from tests.endurance.process import BACK, INSTANCES, OPEN_ENCLAVE, SETTLED, SGX,
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.records import snapshot
-from donjon.cli.audit import audit
+from donjon.cli.audit.command import audit
 
 ROUNDS = int(os.environ.get("DONJON_ENDURANCE_ROUNDS", "5"))
 

@@ -54,7 +54,7 @@ def test_only_its_owner_makes_a_stage(path: Path) -> None:
     ],
 )
 def test_a_stage_made_elsewhere_is_seen(code: str) -> None:
-    assert makers(ast.parse(code), "donjon.cli.quote") == {"VerifiedQuote"}
+    assert makers(ast.parse(code), "donjon.cli.quote.command") == {"VerifiedQuote"}
 
 
 def test_another_class_of_that_name_is_no_stage() -> None:

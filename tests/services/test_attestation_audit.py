@@ -12,7 +12,7 @@ from tests.adapters.postgres import Server
 from tests.services import attesting
 from tests.services.attesting import chosen, instance, serving
 
-from donjon.cli.audit import audit
+from donjon.cli.audit.command import audit
 from donjon.maa import policies
 from donjon.services.attestation import auditing
 from donjon.signing.signer import Algorithm

@@ -19,7 +19,7 @@ from tests.simulation.intel import world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RECORDS
-from donjon.cli.audit import audit
+from donjon.cli.audit.command import audit
 from donjon.maa import certificates
 from donjon.pki import pem
 from donjon.services.attestation import auditing

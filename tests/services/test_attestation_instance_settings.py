@@ -10,7 +10,7 @@ from tests.services.attesting import chosen, instance, isolated, owner
 
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.gate import RULES
-from donjon.cli.quote import quote
+from donjon.cli.quote.command import quote
 from donjon.collateral.status import TcbStatus
 from donjon.errors import Misconfigured
 from donjon.maa.instances import Mode

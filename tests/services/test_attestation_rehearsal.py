@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from testbed import clock
 from tests.conformance.test_pccs import free
 
-from donjon.cli.attestation import attestation
+from donjon.cli.attestation.command import attestation
 from donjon.errors import Unavailable
 
 PROJECT = Path(__file__).parents[2]

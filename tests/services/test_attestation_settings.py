@@ -14,7 +14,7 @@ from tests.services import attesting
 from tests.services.attesting import instance
 
 from donjon.adapters.clock import moment
-from donjon.cli.attestation import attestation
+from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run

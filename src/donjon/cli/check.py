@@ -10,8 +10,8 @@ from donjon.admission import nodes
 from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import Settings, Surroundings
+from donjon.cli.admission.choices import choices
 from donjon.cli.checking import Checked, Looked, Skipped, as_admitted, look, read_all
-from donjon.cli.choices import choices
 from donjon.cli.files import STDIN, shown, text
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed

@@ -1,1 +1,1 @@
-"""The rules as policy objects, which the API server applies itself: what `donjon admission policies` prints and the chart ships."""
+"""The rules as policy objects, which the API server applies: what `donjon admission policies` prints and the chart ships."""

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from donjon.audit.event import Kind, Verdict
-from donjon.cli.collateral import DATABASE
-from donjon.cli.quote import FORM, at, work
+from donjon.cli.options import DATABASE, FORM, at, work
 
-_AUDITING = "donjon.cli.auditing"
+_AUDITING = "donjon.cli.audit.work"
 
 
 @click.group()

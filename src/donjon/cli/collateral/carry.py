@@ -7,7 +7,7 @@ from pathlib import Path
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
-from donjon.cli.quoting import trust_root
+from donjon.cli.quote.work import trust_root
 from donjon.cli.terminal import say
 from donjon.collateral import archive
 from donjon.collateral.archive import Carried

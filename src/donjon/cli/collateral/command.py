@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-from donjon.cli.quote import AT, FORM, TRUST_ROOT, UPDATE, work
+from donjon.cli.options import AT, DATABASE, FORM, TRUST_ROOT, UPDATE, work
 
-_STATING, _CARRYING = "donjon.cli.stating", "donjon.cli.carrying"
-DATABASE = click.option(
-    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's, as it is told to it."
-)
+_STATING, _CARRYING = "donjon.cli.collateral.show", "donjon.cli.collateral.carry"
 
 
 @click.group()

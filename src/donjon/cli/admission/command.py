@@ -13,9 +13,9 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.printing import chart_template, manifest
 from donjon.admission.settings import Settings
-from donjon.cli.choices import choices
+from donjon.cli.admission.choices import choices
+from donjon.cli.admission.serve import serve
 from donjon.cli.terminal import write
-from donjon.cli.webhook import serve
 
 
 @click.group()

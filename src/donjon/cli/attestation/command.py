@@ -11,7 +11,7 @@ from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
 try:
-    from donjon.cli.keys import keys
+    from donjon.cli.attestation.keys import keys
     from donjon.services.attestation import run
     from donjon.services.attestation.settings import service
 except ModuleNotFoundError as error:
@@ -62,9 +62,9 @@ def rehearse(folder: Path, *, port: int) -> None:
 
     For trying on any machine, without SGX and without a network. Its tokens say that nothing of it is real.
     """
-    from donjon.cli import rehearsing  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
+    from donjon.cli.attestation import rehearse  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
 
-    rehearsing.write(folder, port)
+    rehearse.write(folder, port)
 
 
 def _text(config: Path | None) -> str:

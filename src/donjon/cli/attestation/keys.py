@@ -17,7 +17,7 @@ from donjon.adapters.keys.secret import SecretAccess
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.attestation.token import KEPT, check_issuer
-from donjon.cli.durations import parsed
+from donjon.cli.options import read_duration
 from donjon.cli.terminal import say, say_json
 from donjon.errors import DonjonError, Misconfigured
 from donjon.formats.json import Json, JsonObject
@@ -53,7 +53,7 @@ def _issuer(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 
 
 def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
-    return parsed(text)
+    return read_duration(text)
 
 
 PLACE = click.argument("place", callback=_place)

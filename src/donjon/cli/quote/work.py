@@ -11,10 +11,10 @@ from donjon.attestation import verify as stage
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
 from donjon.attestation.quote import Quote
 from donjon.attestation.verify import VerifiedQuote
-from donjon.cli.collaterals import Source, source
 from donjon.cli.files import content, shown
-from donjon.cli.quote import Options
-from donjon.cli.state import Kept
+from donjon.cli.quote.command import Options
+from donjon.cli.quote.sources import Source, source
+from donjon.cli.quote.state import Kept
 from donjon.cli.terminal import say, say_json
 from donjon.collateral.high_water import Channel
 from donjon.collateral.trusted import trust

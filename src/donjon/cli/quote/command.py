@@ -4,16 +4,14 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial, reduce
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TypedDict, TypeVar, cast
 
 import click
 
 from donjon.attestation import gate
 from donjon.attestation.gate import Form, Rule
-from donjon.errors import Misconfigured
+from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, work
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -35,19 +33,6 @@ class Options(TypedDict):
     update: str
     unsafe_trust_root: Path | None
     form: str
-
-
-def moment(text: str) -> datetime:
-    """A moment as ISO 8601, in UTC where no zone is named, or in Unix seconds; raises `click.BadParameter`."""
-    try:
-        return gate.moment(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: expected {error}") from error
-
-
-def at(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """The moment of an option."""
-    return None if text is None else moment(text)
 
 
 def _octets(_: click.Context, __: click.Parameter, given: Iterable[str]) -> frozenset[bytes]:
@@ -89,30 +74,6 @@ def _value(rule: Rule, _: click.Context, __: click.Parameter, given: object) -> 
     except ValueError as error:
         raise click.BadParameter(f"{given!r}: expected {error}") from error
 
-
-FORM = click.option(
-    "--output",
-    "-o",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people or for programs.",
-)
-AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; without it, now.")
-
-UPDATE = click.option(
-    "--update",
-    type=click.Choice(["standard", "early"]),
-    default="standard",
-    show_default=True,
-    help="The update channel that the collateral is of.",
-)
-TRUST_ROOT = click.option(
-    "--unsafe-trust-root",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Trust this root certificate in place of Intel's: for tests.",
-)
 
 _EXPECTED: tuple[Callable[[F], F], ...] = (
     click.option("--mrenclave", multiple=True, callback=_octets, metavar="HEX", help="The enclave; repeated: one of these."),
@@ -159,7 +120,7 @@ def show(files: tuple[str, ...], *, form: str) -> None:
 
     Reads raw bytes, hexadecimal, base64, PEM, and Open Enclave's reports. Nothing is verified. Exit code 0 read, 2 malformed.
     """
-    sys.exit(work("donjon.cli.quoting").show(files, form))
+    sys.exit(work("donjon.cli.quote.work").show(files, form))
 
 
 @quote.command()
@@ -182,12 +143,4 @@ def verify(files: tuple[str, ...], **options: object) -> None:
     """
     rules = {each.field: options.pop(each.field) for each in gate.RULES}
     given = {field: value for field, value in rules.items() if value is not None}
-    sys.exit(work("donjon.cli.quoting").verify(files, cast("Options", options), given))
-
-
-def work(module: str, extra: str = "attestation") -> ModuleType:
-    """What does the work, loaded now: help needs none of its libraries."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"this command needs {error.name}: pip install 'donjon[{extra}]'") from error
+    sys.exit(work("donjon.cli.quote.work").verify(files, cast("Options", options), given))

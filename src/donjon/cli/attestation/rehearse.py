@@ -14,7 +14,7 @@ from pathlib import Path
 
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
-from donjon.cli import carrying
+from donjon.cli.collateral import carry
 from donjon.cli.terminal import say
 from donjon.collateral import archive, plan
 from donjon.collateral.bundle import files
@@ -93,7 +93,7 @@ def _write(folder: Path, port: int) -> None:
     for name, content in contents.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(content)
-    carrying.import_(folder / "collateral.json", f"sqlite:///{folder}/attestation.db", folder / "root.der")
+    carry.import_(folder / "collateral.json", f"sqlite:///{folder}/attestation.db", folder / "root.der")
 
 
 def _collateral(worlds: dict[str, World]) -> bytes:

@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 
 from donjon.admission.settings import Settings
-from donjon.cli.choices import choices
-from donjon.cli.durations import parsed
+from donjon.cli.admission.choices import choices
+from donjon.cli.options import read_duration
 from donjon.errors import Misconfigured
 
 _SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
 
 
 def _duration(_: click.Context, __: click.Parameter, text: str) -> timedelta:
-    duration = parsed(text)
+    duration = read_duration(text)
     if not _SHORTEST <= duration <= _LONGEST:
         raise click.BadParameter(f"{text}: expected 30s to 825d")
     return duration

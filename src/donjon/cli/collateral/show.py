@@ -7,9 +7,9 @@ from pathlib import Path
 from donjon.adapters import clock
 from donjon.attestation import evidence
 from donjon.attestation.quote import parse
-from donjon.cli import collaterals
 from donjon.cli.files import content
-from donjon.cli.quoting import trust_root
+from donjon.cli.quote import sources
+from donjon.cli.quote.work import trust_root
 from donjon.cli.terminal import say, say_json
 from donjon.collateral.high_water import Channel
 from donjon.collateral.trusted import TrustedCollateral, trust
@@ -41,19 +41,19 @@ class Part:
 def fetch(files: tuple[str, ...], target: Path, pccs: str | None, update: str, root: Path | None) -> int:
     """Keep the collateral of these quotes' platform."""
     quotes = [parse(evidence.unwrapped(content(file, evidence.MAX_EVIDENCE))) for file in files]
-    source = collaterals.source(None, pccs, pcs=pccs is None, channel=Channel(update))
+    source = sources.source(None, pccs, pcs=pccs is None, channel=Channel(update))
     found = [source(each) for each in quotes]
     if len({each.tcb_info for each in found}) > 1 or len({each.pck_certificate_chain for each in found}) > 1:
         raise Misconfigured("DJ283", "collateral: the quotes are of several platforms: fetch the collateral of each on its own")
     trusted = trust(found[0], trust_root(root))
-    collaterals.write(found[0], target)
+    sources.write(found[0], target)
     say(f"{target}: {_about(trusted)}, first nextUpdate {trusted.fresh_until:%FT%TZ}")
     return EXIT_YES
 
 
 def show(path: Path, at: datetime | None, root: Path | None, form: str) -> int:
     """Print what is there."""
-    trusted, moment = trust(collaterals.read(path), trust_root(root)), at or clock.moment()
+    trusted, moment = trust(sources.read(path), trust_root(root)), at or clock.moment()
     parts = _parts(trusted)
     if form == "json":
         told: list[Json] = [_document(part, moment) for part in parts]

@@ -1,0 +1,1 @@
+"""`donjon admission`: the rules as objects, and the webhook."""

@@ -1,0 +1,1 @@
+"""`donjon attestation`: the service, its keys, and a rehearsal without SGX."""

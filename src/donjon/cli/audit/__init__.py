@@ -1,0 +1,1 @@
+"""`donjon audit`: what the service decided and changed."""

@@ -1,0 +1,1 @@
+"""`donjon collateral`: what Intel states about platforms."""

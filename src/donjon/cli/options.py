@@ -1,0 +1,69 @@
+"""Options that several commands have, and how what they say is read."""
+
+from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from donjon.attestation import gate
+from donjon.errors import Misconfigured
+from donjon.formats.durations import duration
+
+
+def moment(text: str) -> datetime:
+    """A moment as ISO 8601, in UTC where no zone is named, or in Unix seconds; raises `click.BadParameter`."""
+    try:
+        return gate.moment(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected {error}") from error
+
+
+def read_duration(text: str) -> timedelta:
+    """A number and its unit."""
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text}: expected {error}") from error
+
+
+def at(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """The moment of an option."""
+    return None if text is None else moment(text)
+
+
+FORM = click.option(
+    "--output",
+    "-o",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for programs.",
+)
+AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; without it, now.")
+
+UPDATE = click.option(
+    "--update",
+    type=click.Choice(["standard", "early"]),
+    default="standard",
+    show_default=True,
+    help="The update channel that the collateral is of.",
+)
+TRUST_ROOT = click.option(
+    "--unsafe-trust-root",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Trust this root certificate in place of Intel's: for tests.",
+)
+DATABASE = click.option(
+    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's, as it is told to it."
+)
+
+
+def work(module: str, extra: str = "attestation") -> ModuleType:
+    """What does the work, loaded now: help needs none of its libraries."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"this command needs {error.name}: pip install 'donjon[{extra}]'") from error

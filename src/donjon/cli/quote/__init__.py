@@ -1,0 +1,1 @@
+"""`donjon quote`: quotes shown and verified."""
