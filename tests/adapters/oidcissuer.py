@@ -14,8 +14,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from tests.adapters.https import CONTEXT, HOST, SERVING
 
+from donjon.access.roles import TrustedIssuer
 from donjon.adapters.http.public import GuardedServer, Limits, Message
-from donjon.adapters.oidc.issuers import DISCOVERY, Trusted
+from donjon.adapters.oidc.issuers import DISCOVERY
 from donjon.formats.json import Json, JsonObject
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -50,8 +51,8 @@ class OidcIssuer:
         return f"https://{HOST}:{self.port}"
 
     @property
-    def trusted(self) -> Trusted:
-        return Trusted(issuer=self.name, audiences=(AUDIENCE, "other-name"), authorities=SERVING.authority.pem.decode())
+    def trusted(self) -> TrustedIssuer:
+        return TrustedIssuer(issuer=self.name, audiences=(AUDIENCE, "other-name"), authorities=SERVING.authority.pem.decode())
 
     def claims(self, **changed: Json) -> JsonObject:
         """Those of a good token; `None` leaves one out."""

@@ -14,9 +14,10 @@ from joserfc.jwk import OctKey, RSAKey
 from tests.adapters.https import certificate
 from tests.adapters.oidcissuer import AUDIENCE, NOW, OidcIssuer, ec, issuer, rsa
 
+from donjon.access.roles import TrustedIssuer
 from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.oidc import issuers, keysets, tokens
-from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer, Trusted
+from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
 from donjon.formats.json import JsonObject
 
@@ -284,10 +285,10 @@ def test_an_issuer_whose_server_is_another_ones_or_does_not_answer_is_away(monke
 
     async def story(world: World) -> None:
         authorities = certificate(2).authority.pem.decode()
-        strange = Issuer(Trusted(issuer=world.there.name, audiences=(AUDIENCE,), authorities=authorities), lambda: 0.0)
+        strange = Issuer(TrustedIssuer(issuer=world.there.name, audiences=(AUDIENCE,), authorities=authorities), lambda: 0.0)
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        mute = Issuer(Trusted(issuer=f"https://127.0.0.1:{port}", audiences=(AUDIENCE,)), lambda: 0.0)
+        mute = Issuer(TrustedIssuer(issuer=f"https://127.0.0.1:{port}", audiences=(AUDIENCE,)), lambda: 0.0)
         for each in (strange, mute):
             with pytest.raises(Unavailable, match="DJ553"):
                 await each.prove(tokens.parse(world.there.token()), NOW)
@@ -338,4 +339,4 @@ def test_of_a_key_set_the_keys_that_sign_and_are_strong_enough_are_taken(entry: 
 
 def test_authorities_that_are_none_are_refused_at_once() -> None:
     with pytest.raises(Misconfigured, match="DJ556"):
-        Issuer(Trusted(issuer="https://x.example", audiences=("x",), authorities="none"), lambda: 0.0)
+        Issuer(TrustedIssuer(issuer="https://x.example", audiences=("x",), authorities="none"), lambda: 0.0)

@@ -13,7 +13,8 @@ from donjon.attestation import binding, memory, token
 from donjon.audit import age, verification
 from donjon.maa import requests
 from donjon.policy import budget, evaluation, query
-from donjon.services.attestation import rates, turns
+from donjon.runtime import rates
+from donjon.services.attestation import turns
 from donjon.services.attestation.maa import attester, routes
 from donjon.services.attestation.pccs import platform_memory, single_flight
 

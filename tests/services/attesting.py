@@ -18,13 +18,13 @@ from tests.attestation.signers import DECADES, MADE
 from tests.maa import attackers
 from tests.simulation.intel import MOMENT
 
+from donjon.access.roles import Access, Role
+from donjon.access.tables import AccessSettings
 from donjon.adapters import clock
 from donjon.adapters.keys import signing
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.services.attestation import run
-from donjon.services.attestation.access import AccessSettings
-from donjon.services.attestation.callers import Access, Role
 from donjon.services.attestation.settings import service
 from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.world import World

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tests.adapters.https import SERVING
 
-from donjon.services.attestation import access
-from donjon.services.attestation.access import AccessSettings
-from donjon.services.attestation.callers import OPEN, Role
-from donjon.services.attestation.proofs import Proven
+from donjon.access import tables as access
+from donjon.access.roles import OPEN, Proof, ProvenCaller, Role
+from donjon.access.tables import AccessSettings
+from donjon.adapters import files
 
 INSTANCES = ("team-a", "team-b")
 GOOD = """
@@ -46,15 +46,17 @@ roles = ["policy"]
 
 def read(text: str) -> tuple[AccessSettings, list[str]]:
     faults: list[str] = []
-    return access.read(tomllib.loads(text), dict.fromkeys(INSTANCES, OPEN), faults), faults
+    return access.read(
+        tomllib.loads(text), dict.fromkeys(INSTANCES, OPEN), lambda path, bound: files.read(Path(path), bound), faults
+    ), faults
 
 
-def oidc(subject: str, source: str = "corp", **claims: object) -> Proven:
-    return Proven(how="oidc", source=source, names=(subject,), claims=claims)  # type: ignore[arg-type] # They are JSON.
+def oidc(subject: str, source: str = "corp", **claims: object) -> ProvenCaller:
+    return ProvenCaller(how=Proof.OIDC, source=source, names=(subject,), claims=claims)  # type: ignore[arg-type] # They are JSON.
 
 
-ACCOUNT = Proven(how="kubernetes", source="", names=("team-b/deployer",))
-CERTIFIED = Proven(how="certificate", source="", names=("uri:spiffe://cluster.local/ns/team-a/sa/x", "cn:x"))
+ACCOUNT = ProvenCaller(how=Proof.KUBERNETES, source="", names=("team-b/deployer",))
+CERTIFIED = ProvenCaller(how=Proof.CERTIFICATE, source="", names=("uri:spiffe://cluster.local/ns/team-a/sa/x", "cn:x"))
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,13 @@ CERTIFIED = Proven(how="certificate", source="", names=("uri:spiffe://cluster.lo
         (oidc("bob", groups={"operators": 1}, tenant="x"), ""),
         (ACCOUNT, "b:attest b:draft"),
         (CERTIFIED, "a:policy b:policy"),
-        (Proven(how="oidc", source="", names=ACCOUNT.names), ""),
-        (Proven(how="kubernetes", source="", names=CERTIFIED.names), ""),
-        (Proven(how="certificate", source="", names=("alice", "cn:alice", "team-b/deployer")), ""),
-        (Proven(how="kubernetes", source="corp", names=("alice",)), ""),
+        (ProvenCaller(how=Proof.OIDC, source="", names=ACCOUNT.names), ""),
+        (ProvenCaller(how=Proof.KUBERNETES, source="", names=CERTIFIED.names), ""),
+        (ProvenCaller(how=Proof.CERTIFICATE, source="", names=("alice", "cn:alice", "team-b/deployer")), ""),
+        (ProvenCaller(how=Proof.KUBERNETES, source="corp", names=("alice",)), ""),
     ],
 )
-def test_a_role_goes_with_what_was_proved_and_with_nothing_that_looks_like_it(proven: Proven, allowed: str) -> None:
+def test_a_role_goes_with_what_was_proved_and_with_nothing_that_looks_like_it(proven: ProvenCaller, allowed: str) -> None:
     made, faults = read(GOOD)
     assert faults == []
     found = [f"{name[-1]}:{role}" for name in INSTANCES for role in sorted(Role) if made.access.allows(proven, name, role)]
@@ -85,7 +87,7 @@ def test_a_role_goes_with_what_was_proved_and_with_nothing_that_looks_like_it(pr
 
 def test_nothing_configured_means_that_attesting_and_reading_are_open_and_nobody_changes_anything() -> None:
     made, faults = read("")
-    assert (faults, made.issuers, made.audience, made.access.bound) == ([], {}, None, ())
+    assert (faults, made.issuers, made.audience, made.access.grants) == ([], {}, None, ())
     assert {role for role in Role if made.access.is_open("team-a", role)} == {Role.ATTEST, Role.READ} == OPEN
 
 
@@ -152,7 +154,7 @@ def test_a_fault_is_told_with_its_place(text: str, fault: str) -> None:
 
 def test_all_faults_are_told_at_once_and_a_caller_with_one_has_no_role() -> None:
     made, faults = read(CALLER.replace("team-a", "x") + CALLER.replace("policy", "x") + "[kubernetes]\n")
-    assert (len(faults), made.access.bound) == (3, ())
+    assert (len(faults), made.access.grants) == (3, ())
 
 
 @pytest.mark.parametrize(

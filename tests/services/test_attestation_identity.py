@@ -15,6 +15,7 @@ from tests.maa import attackers
 from tests.services.attesting import Service, instance, simulated
 from tests.simulation.intel import world
 
+from donjon.adapters import clock
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
 from donjon.formats import base64url
@@ -185,3 +186,15 @@ def test_a_cache_alone_says_it_too(tmp_path: Path) -> None:
         status, name, text = ask(cache, "GET", "/sgx/certification/v4tcb")
         assert (status, name) == (404, MINE)
         assert "DJ561" in text
+
+
+def test_a_caller_has_one_budget_for_tokens_and_for_collateral_that_is_to_be_fetched(tmp_path: Path) -> None:
+    """Of one request a second, two at once, whichever routes they are for."""
+    policy, unknown = "/aad/policies/SgxEnclave?api-version=2020-10-01", "/sgx/certification/v4/tcb?fmspc=aaaaaaaaaa"
+    paths = [each for number in range(3) for each in (policy, f"{unknown}{number:02}")]
+    with simulated(tmp_path, instance(tmp_path, "aad"), MADE, rate_limit="1") as running:
+        began = clock.monotonic()
+        statuses = [running.client.get(running.address + path).status_code for path in paths]
+        taken = clock.monotonic() - began
+    assert 429 not in statuses[:2]
+    assert len(statuses) - statuses.count(429) <= 2 + taken

@@ -13,12 +13,12 @@ from tests.adapters.https import SERVING
 from tests.services import attesting
 from tests.services.attesting import instance
 
+from donjon.access.roles import Role
 from donjon.adapters.clock import moment
 from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
-from donjon.services.attestation.callers import Role
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode, read
 from donjon.signing.signer import Algorithm
@@ -160,7 +160,7 @@ def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     found = read(said, {}, table + caller)
     assert found.connections_per_address == 500
     assert (found.rate_limit, found.access.access.opened) == (7, {"team-a": frozenset({Role.READ})})
-    assert [each.name for each in found.access.access.bound] == ["cn:x"]
+    assert [each.name for each in found.access.access.grants] == ["cn:x"]
 
 
 @pytest.mark.parametrize("place", ["kubernetes:keys", "pkcs11:token=x?pin-value=1234", "https://vault.example"])
@@ -184,7 +184,7 @@ def test_the_file_that_the_documentation_shows_is_good(tmp_path: Path) -> None:
     found = read(
         {"tls-dir": "/tls", "client-ca": "/ca.crt"}, {}, "".join(shown).replace("/etc/donjon/ca.pem", f"{tmp_path}/ca.pem")
     )
-    assert [each.how for each in found.access.access.bound] == ["oidc", "kubernetes", "certificate"]
+    assert [each.how for each in found.access.access.grants] == ["oidc", "kubernetes", "certificate"]
 
 
 def test_faults_of_callers_are_told_with_all_others(tmp_path: Path) -> None:

@@ -20,31 +20,32 @@ from tests.adapters.oidcissuer import NOW, OidcIssuer, issuer, rsa
 from tests.adapters.test_reviews import AUDIENCE, GOOD, reviewing
 from tests.pki.clientcerts import DECADES, START, ClientAuthority, Issued
 
+from donjon.access.roles import Access, Grant, Proof, Role
 from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.http.tls import Clients, context
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc.issuers import DISCOVERY, Issuer
 from donjon.errors import Unavailable
-from donjon.services.attestation.callers import Access, Bound, Callers, Refused, Role
-from donjon.services.attestation.proofs import Proofs
-from donjon.services.attestation.rates import Rate, Rates
+from donjon.runtime.callers import Callers, Refused
+from donjon.runtime.credentials import Credentials
+from donjon.runtime.rates import Rate, Rates
 
 OURS = ClientAuthority()
 ALICE = OURS.issue(x509.DNSName("alice.example"))
 ASKING = context(SERVING.certificate, SERVING.key, Clients(authorities=OURS.pem, required=False))
 
 
-def bound(how: str, name: str, *roles: Role, source: str = "", instances: frozenset[str] | None = None) -> Bound:
-    return Bound(how=how, source=source, name=name, claims={}, instances=instances, roles=frozenset(roles))
+def grant(how: Proof, name: str, *roles: Role, source: str = "", instances: frozenset[str] | None = None) -> Grant:
+    return Grant(how=how, source=source, name=name, claims={}, instances=instances, roles=frozenset(roles))
 
 
 ACCESS = Access(
     opened={"closed": frozenset()},
-    bound=(
-        bound("oidc", "alice", Role.POLICY, source="corp", instances=frozenset({"team-a"})),
-        bound("kubernetes", "team-a/deployer", Role.POLICY, Role.DRAFT),
-        bound("certificate", "dns:alice.example", Role.POLICY, Role.ATTEST),
+    grants=(
+        grant(Proof.OIDC, "alice", Role.POLICY, source="corp", instances=frozenset({"team-a"})),
+        grant(Proof.KUBERNETES, "team-a/deployer", Role.POLICY, Role.DRAFT),
+        grant(Proof.CERTIFICATE, "dns:alice.example", Role.POLICY, Role.ATTEST),
     ),
 )
 
@@ -99,7 +100,7 @@ async def world(folder: Path, rate: int = 1000, access: Access = ACCESS) -> Asyn
     async with issuer() as oidc, api_server() as api:
         client, known = KubeApi(api.access(folder)), Issuer(oidc.trusted, lambda: made.seconds)
         api.answer = reviewing(GOOD)
-        proofs = Proofs({"corp": known}, TokenReviews(client, AUDIENCE, lambda: made.seconds), lambda: made.moment)
+        proofs = Credentials({"corp": known}, TokenReviews(client, AUDIENCE, lambda: made.seconds), lambda: made.moment)
         callers = Callers(access, proofs, Rates(Rate(each_second=rate), lambda: made.seconds))
         made = World(oidc, api, callers)
         application = Starlette(routes=[Route("/{instance}/{role}", made.answer)])
@@ -241,7 +242,7 @@ def test_while_whoever_knows_the_caller_is_away_nobody_passes(tmp_path: Path) ->
 
 def test_a_token_of_an_issuer_that_is_not_set_goes_nowhere(tmp_path: Path) -> None:
     async def story(here: World) -> None:
-        here.callers = Callers(ACCESS, Proofs({}, None, lambda: NOW))
+        here.callers = Callers(ACCESS, Credentials({}, None, lambda: NOW))
         assert await here.told(token=here.oidc.token()) == (401, "DJ551")
         assert (here.api.requests, here.oidc.asked.total()) == ([], 0)
 

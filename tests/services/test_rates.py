@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from donjon.services.attestation import rates
-from donjon.services.attestation.rates import Rate, Rates, site
+from donjon.runtime import rates
+from donjon.runtime.rates import Rate, Rates, site
 
 
 @dataclass

@@ -7,11 +7,11 @@ that nobody knows makes one request, not one each. While the issuer is away its 
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx2
 
+from donjon.access.roles import TrustedIssuer
 from donjon.adapters.oidc import keysets, tokens
 from donjon.adapters.oidc.keysets import MAX_SET, PublicKey
 from donjon.adapters.oidc.tokens import Token
@@ -29,19 +29,10 @@ DISCOVERY = "/.well-known/openid-configuration"
 _ACCEPTED = {"Accept": "application/json", "Accept-Encoding": "identity"}  # Compressed, a few bytes could be many megabytes.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
-    """An issuer that is believed, for these audiences; and the authorities of its server, in PEM, where not the system's."""
-
-    issuer: str
-    audiences: tuple[str, ...]
-    authorities: str | None = field(default=None, repr=False)
-
-
 class Issuer:
     """One issuer; raises `Misconfigured` DJ556 for authorities that are none."""
 
-    def __init__(self, trusted: Trusted, seconds: Callable[[], float]) -> None:
+    def __init__(self, trusted: TrustedIssuer, seconds: Callable[[], float]) -> None:
         self._trusted, self._seconds = trusted, seconds
         self._client = httpx2.AsyncClient(verify=_context(trusted), timeout=TIMEOUT)
         self._keys: tuple[PublicKey, ...] = ()
@@ -113,7 +104,7 @@ class Issuer:
         return body
 
 
-def _context(trusted: Trusted) -> ssl.SSLContext:
+def _context(trusted: TrustedIssuer) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=trusted.authorities)
     except (ssl.SSLError, ValueError) as error:

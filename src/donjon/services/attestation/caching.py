@@ -13,12 +13,12 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.errors import DonjonError
+from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.cache import Cache, Upstream
 from donjon.services.attestation.pccs.document_routes import Pccs
 from donjon.services.attestation.pccs.pck_source import Issuer
 from donjon.services.attestation.pccs.platform_routes import PlatformRoutes
 from donjon.services.attestation.pccs.platforms import Platforms
-from donjon.services.attestation.rates import Rate, Rates
 from donjon.services.attestation.settings.service import AttestationSettings, Mode
 
 
@@ -58,10 +58,9 @@ class Caching:
         )
         self._settings, self._metrics, self._at = settings, metrics, moment
 
-    def routes(self) -> list[Route]:
+    def routes(self, rates: Rates | None) -> list[Route]:
         """Of documents and of platforms."""
         settings = self._settings
-        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         of_platforms = PlatformRoutes(
             self.cache,
             self.platforms,

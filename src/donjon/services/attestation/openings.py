@@ -17,9 +17,9 @@ from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
 from donjon.adapters.oidc.issuers import Issuer
 from donjon.errors import DonjonError, Misconfigured
-from donjon.services.attestation.callers import Callers
-from donjon.services.attestation.proofs import Proofs
-from donjon.services.attestation.rates import Rate, Rates
+from donjon.runtime.callers import Callers
+from donjon.runtime.credentials import Credentials
+from donjon.runtime.rates import Rates
 from donjon.services.attestation.settings.service import AttestationSettings
 from donjon.signing.ring import Dated
 
@@ -45,15 +45,14 @@ class Openings:
         """The keys that sign the heads of the audit, if any do; raises the same."""
         return None if settings.audit_keys is None else await self._ring(settings.audit_keys, None)
 
-    def callers(self, settings: AttestationSettings) -> Callers:
+    def callers(self, settings: AttestationSettings, rates: Rates | None) -> Callers:
         """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
         access = settings.access
         issuers = {name: Issuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
         for each in issuers.values():
             self._stack.push_async_callback(each.close)
         reviews = None if access.audience is None else TokenReviews(self._server(), access.audience, clock.monotonic)
-        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
-        return Callers(access.access, Proofs(issuers, reviews, self._now), rates)
+        return Callers(access.access, Credentials(issuers, reviews, self._now), rates)
 
     async def _ring(self, place: Place, instance: str | None) -> Ring:
         tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)

@@ -35,6 +35,7 @@ from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
+from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
@@ -82,7 +83,7 @@ async def _opened(settings: AttestationSettings) -> None:
         openings = Openings(stack, clock.moment)
         await openings.rings(settings)
         await openings.audit(settings)
-        openings.callers(settings)
+        openings.callers(settings, None)
 
 
 async def _until_signalled(settings: AttestationSettings) -> None:
@@ -111,8 +112,9 @@ async def serve(
         stack.callback(database.close)
         database.migrate()
         upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
+        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         caching = Caching(settings, database, upstream, judging, metrics)
-        application: Application = naming(Starlette(routes=caching.routes(), exception_handlers={404: nowhere.answer}))
+        application: Application = naming(Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer}))
         usable: Callable[[], bool] = caching.cache.usable
         openings = Openings(stack, now)
         keys = await openings.rings(settings)
@@ -127,8 +129,8 @@ async def serve(
             clocks = Clocks(
                 now=now, judging=judging, seconds=clock.monotonic, labour=clock.labour, labour_aside=clock.labour_aside
             )
-            maa = Maa(instances, openings.callers(settings), collateral, journal, clocks, metrics)
-            application = maa.before(caching.routes())
+            maa = Maa(instances, openings.callers(settings, rates), collateral, journal, clocks, metrics)
+            application = maa.before(caching.routes(rates))
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         standing = Standing(database, writing=bool(settings.instances))
         told = turned_away if keys else plain
@@ -137,8 +139,10 @@ async def serve(
         routes = _probes(metrics, usable, standing, stopped)
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
-        tended = (_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database))
-        looking = asyncio.gather(*tended, _give_back(), _look([*keys.values(), *audit.rings]))
+        looking = asyncio.gather(
+            *(_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database)),
+            *(_give_back(), _look([*keys.values(), *audit.rings])),
+        )
         try:
             await probes.start()
             port = await server.start()

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from donjon import __version__
+from donjon.access.roles import Caller, Role
 from donjon.adapters.http import Answer
 from donjon.adapters.http.crowd import site
 from donjon.adapters.http.fairlock import FairLock
@@ -33,8 +34,8 @@ from donjon.maa import baselines, certificates, metadata, policies, refusals, re
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, AttestationType, Version
+from donjon.runtime.callers import Callers, Refused
 from donjon.services.attestation import nowhere
-from donjon.services.attestation.callers import Caller, Callers, Refused, Role
 from donjon.services.attestation.identity import identity, naming
 from donjon.services.attestation.maa import openapi
 from donjon.services.attestation.maa.attester import Attester, Clocks

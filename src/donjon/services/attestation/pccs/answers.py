@@ -20,8 +20,8 @@ from starlette.types import Receive, Scope, Send
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral.plan import Absent
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.runtime.rates import Rates, site
 from donjon.services.attestation.identity import identity
-from donjon.services.attestation.rates import Rates, site
 
 LOG = logging.getLogger(__name__)
 

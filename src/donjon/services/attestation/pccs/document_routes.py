@@ -19,6 +19,7 @@ from donjon.collateral.document import Document
 from donjon.collateral.high_water import Channel
 from donjon.collateral.plan import Absent, Edition, Request
 from donjon.errors import Untrusted
+from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.answers import (
     GONE,
     JSON,
@@ -36,7 +37,6 @@ from donjon.services.attestation.pccs.answers import (
 )
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.platforms import Platforms
-from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
 ADMIN_TOKEN = "admin-token"  # noqa: S105 - a header's name.

@@ -21,6 +21,7 @@ from donjon.collateral.plan import Answer, Request
 from donjon.collateral.platforms import KnownPlatform, Name, Registration
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.strict_json import hexadecimal
+from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.answers import (
     JSON,
     OK,
@@ -39,7 +40,6 @@ from donjon.services.attestation.pccs.answers import (
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.platform_memory import Issued
 from donjon.services.attestation.pccs.platforms import Platforms
-from donjon.services.attestation.rates import Rates
 from donjon.sgx.platform import Ca, Tee
 
 ADMIN_TOKEN, USER_TOKEN = "admin-token", "user-token"

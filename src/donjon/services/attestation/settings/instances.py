@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from donjon.access import tables as access
+from donjon.access.roles import OPEN, Role
 from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
@@ -16,8 +18,6 @@ from donjon.attestation.token import check_issuer
 from donjon.errors import DonjonError, Misconfigured
 from donjon.maa.instances import Mode, Trust
 from donjon.pki import pem
-from donjon.services.attestation import access
-from donjon.services.attestation.callers import OPEN, Role
 from donjon.signing import signer_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from donjon.access import tables as access
+from donjon.access.roles import Proof
+from donjon.access.tables import AccessSettings
 from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
-from donjon.services.attestation import access
-from donjon.services.attestation.access import AccessSettings
-from donjon.services.attestation.proofs import CERTIFICATE
 from donjon.services.attestation.settings import instances
 from donjon.services.attestation.settings.instances import InstanceSettings
 
@@ -213,7 +213,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     if values.get("audit-keys") in {each.keys for each in made}:
         faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
     values["access"] = told = _access(tables, made, faults)
-    if values.get("client-ca", ...) is None and any(each.how == CERTIFICATE for each in told.access.bound):
+    if values.get("client-ca", ...) is None and any(each.how is Proof.CERTIFICATE for each in told.access.grants):
         faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
     faults += [f"{name} in the file: no such table" for name in tables]
     if faults:
@@ -223,7 +223,11 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
 
 def _access(tables: dict[str, object], instances: tuple[InstanceSettings, ...], faults: list[str]) -> AccessSettings:
     own = {name: tables.pop(name) for name in access.TABLES & tables.keys()}
-    return access.read(own, {each.name: each.opened for each in instances}, faults)
+    return access.read(own, {each.name: each.opened for each in instances}, _read_file, faults)
+
+
+def _read_file(path: str, bound: int) -> bytes:
+    return files.read(Path(path), bound)
 
 
 def _of_clients(values: Mapping[str, object]) -> list[str]:

@@ -6,17 +6,15 @@ Whoever is bound to no role of an instance may do with it what is open to anybod
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from math import ceil
 
 from starlette.requests import Request as Asked
 
+from donjon.access.roles import ANYBODY, Access, Caller, ProvenCaller, Role
 from donjon.adapters.logs import say
 from donjon.errors import Unavailable, Untrusted
-from donjon.formats.json import Json, JsonObject
-from donjon.services.attestation.proofs import Proofs, Proven
-from donjon.services.attestation.rates import Rates, site
+from donjon.runtime.credentials import Credentials
+from donjon.runtime.rates import Rates, site
 
 LOG = logging.getLogger(__name__)
 
@@ -28,30 +26,6 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
-class Role(StrEnum):
-    """What a caller can be allowed to do with an instance."""
-
-    ATTEST = "attest"  # have quotes judged
-    READ = "read"  # see its policies and policy management certificates
-    DRAFT = "draft"  # have quotes judged by a policy of the caller's own
-    POLICY = "policy"  # change its policies and policy management certificates
-
-
-OPEN = frozenset({Role.ATTEST, Role.READ})
-"""What anybody may do with an instance that says nothing else; nothing more can be open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who was let through: `how` is open, oidc, kubernetes or certificate."""
-
-    name: str
-    how: str
-
-
-ANYBODY = Caller(name="", how="open")
-
-
 class Refused(Untrusted):
     """A request that is not let through, with the status and headers that say so."""
 
@@ -61,48 +35,10 @@ class Refused(Untrusted):
         self.headers = dict(headers or {})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """A caller, as proved, and the roles that go with it."""
-
-    how: str
-    source: str  # of oidc, the name of its table
-    name: str | None  # `None`: whoever the source knows
-    claims: Mapping[str, str]
-    instances: frozenset[str] | None  # `None`: all
-    roles: frozenset[Role]
-
-    def allows(self, proven: Proven, instance: str, role: Role) -> bool:
-        """Whether that caller is this one, and may do that."""
-        return (
-            role in self.roles
-            and (self.instances is None or instance in self.instances)
-            and (self.how, self.source) == (proven.how, proven.source)
-            and (self.name is None or self.name in proven.names)
-            and all(_states(proven.claims, name, value) for name, value in self.claims.items())
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What is open to anybody, by the name of the instance (others are as `OPEN` says), and who else may do what."""
-
-    opened: Mapping[str, frozenset[Role]] = field(default_factory=dict)
-    bound: tuple[Bound, ...] = ()
-
-    def is_open(self, instance: str, role: Role) -> bool:
-        """Whether anybody may do that."""
-        return role in self.opened.get(instance, OPEN)
-
-    def allows(self, proven: Proven, instance: str, role: Role) -> bool:
-        """Whether that caller may do that."""
-        return any(each.allows(proven, instance, role) for each in self.bound)
-
-
 class Callers:
     """Lets through who may do what is asked; without proofs nobody is known, without rates nobody comes too often."""
 
-    def __init__(self, access: Access, proofs: Proofs | None = None, rates: Rates | None = None) -> None:
+    def __init__(self, access: Access, proofs: Credentials | None = None, rates: Rates | None = None) -> None:
         self._access, self._proofs, self._rates = access, proofs, rates
 
     async def require(self, asked: Asked, instance: str, role: Role) -> Caller:
@@ -122,7 +58,7 @@ class Callers:
             raise Refused(FORBIDDEN, "DJ552", f"{proven.caller}: has not the role {role} for {instance}")
         return Caller(name=proven.caller, how=proven.how)
 
-    async def _proven(self, asked: Asked) -> Proven | None:
+    async def _proven(self, asked: Asked) -> ProvenCaller | None:
         """Looked at once a request."""
         if _SEEN not in asked.scope:
             try:
@@ -132,7 +68,7 @@ class Callers:
             except Unavailable as error:  # Callers hear its code alone.
                 say(LOG, "caller not known", level=logging.WARNING, code=error.code, error=error.message)
                 raise
-        found: Proven | None = asked.scope[_SEEN]
+        found: ProvenCaller | None = asked.scope[_SEEN]
         return found
 
     def _count(self, asked: Asked, who: str) -> None:
@@ -145,9 +81,3 @@ class Callers:
             raise Refused(
                 TOO_MANY, "DJ560", f"too many requests: expected the next in {wait:.1f} s", {"Retry-After": str(ceil(wait))}
             )
-
-
-def _states(claims: JsonObject, name: str, value: str) -> bool:
-    """Whether a claim is that text, or a list that has it."""
-    found: Json = claims.get(name)
-    return value in found if isinstance(found, list) else found == value

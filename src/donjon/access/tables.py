@@ -1,24 +1,23 @@
 """Who may do what, as the settings' file says: in `[oidc.NAME]`, `[kubernetes]`, `[[callers]]`, and `open` of an instance."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from donjon.adapters import files
-from donjon.adapters.oidc.issuers import Trusted
+from donjon.access.roles import OPEN, Access, Grant, Proof, Role, TrustedIssuer
 from donjon.pki.clients import KINDS
-from donjon.services.attestation.callers import OPEN, Access, Bound, Role
-from donjon.services.attestation.proofs import CERTIFICATE, KUBERNETES, OIDC
 
 TABLES = frozenset({"oidc", "kubernetes", "callers"})
 EVERY = "*"  # all instances
 MAX_CALLERS, MAX_ISSUERS = 1_000, 32
 MAX_FILE = 256 << 10  # bytes of authorities
 
+FileReader = Callable[[str, int], bytes]
+"""Of a path, the first bytes up to a bound; raises `OSError`."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
-_TAKEN = frozenset({*KINDS, OIDC, KUBERNETES, CERTIFICATE, "system", "open", "anybody", "anonymous"})
+_TAKEN = frozenset({*KINDS, Proof.OIDC, Proof.KUBERNETES, Proof.CERTIFICATE, "system", "open", "anybody", "anonymous"})
 """What names of other callers begin with, or how they are told: nobody known by a token is to be told by such a name."""
 
 _EXPECTED = f"expected another name, of at most 63 letters, digits, _, . and -, and none of {', '.join(sorted(_TAKEN))}"
@@ -32,21 +31,23 @@ class AccessSettings:
     """Who is known by what, and what they may do."""
 
     access: Access = field(default_factory=Access)
-    issuers: Mapping[str, Trusted] = field(default_factory=dict)
+    issuers: Mapping[str, TrustedIssuer] = field(default_factory=dict)
     audience: str | None = None  # of service account tokens; `None`: none are taken
 
 
-def read(tables: Mapping[str, object], instances: Mapping[str, frozenset[Role]], faults: list[str]) -> AccessSettings:
+def read(
+    tables: Mapping[str, object], instances: Mapping[str, frozenset[Role]], read_file: FileReader, faults: list[str]
+) -> AccessSettings:
     """The three kinds of tables, for instances with these names and what each is open for; adds what is wrong to the faults."""
-    issuers = _issuers(tables.get("oidc", {}), faults)
+    issuers = _issuers(tables.get("oidc", {}), read_file, faults)
     audience = _kubernetes(tables.get("kubernetes"), faults)
     callers = tables.get("callers", [])
     if not isinstance(callers, list) or len(callers) > MAX_CALLERS or not all(isinstance(each, dict) for each in callers):
         faults.append(f"callers: expected at most {MAX_CALLERS} tables [[callers]]")
         callers = []
     known = _Known(issuers=issuers, audience=audience, instances=frozenset(instances))
-    bound = [_caller(each, f"callers[{number}]", known, faults) for number, each in enumerate(callers, start=1)]
-    made = Access(opened=instances, bound=tuple(each for each in bound if each is not None))
+    grants = [_caller(each, f"callers[{number}]", known, faults) for number, each in enumerate(callers, start=1)]
+    made = Access(opened=instances, grants=tuple(each for each in grants if each is not None))
     return AccessSettings(access=made, issuers=issuers, audience=audience)
 
 
@@ -59,23 +60,23 @@ def opened(said: object, where: str, faults: list[str]) -> frozenset[Role]:
 class _Known:
     """What a caller's table can name."""
 
-    issuers: Mapping[str, Trusted]
+    issuers: Mapping[str, TrustedIssuer]
     audience: str | None
     instances: frozenset[str]
 
 
-def _issuers(said: object, faults: list[str]) -> dict[str, Trusted]:
+def _issuers(said: object, read_file: FileReader, faults: list[str]) -> dict[str, TrustedIssuer]:
     if not isinstance(said, dict) or len(said) > MAX_ISSUERS or not all(isinstance(each, dict) for each in said.values()):
         faults.append(f"oidc: expected at most {MAX_ISSUERS} tables [oidc.NAME]")
         return {}
-    found = {name: _issuer(table, f"oidc.{name}", faults) for name, table in said.items()}
+    found = {name: _issuer(table, f"oidc.{name}", read_file, faults) for name, table in said.items()}
     faults += [f"oidc.{name}: {_EXPECTED}" for name in said if not _NAME.fullmatch(name) or name.lower() in _TAKEN]
     names = [each.issuer for each in found.values()]
     faults += [f"oidc.{name}: another table has the same issuer" for name, each in found.items() if names.count(each.issuer) > 1]
     return found
 
 
-def _issuer(table: Mapping[str, object], where: str, faults: list[str]) -> Trusted:
+def _issuer(table: Mapping[str, object], where: str, read_file: FileReader, faults: list[str]) -> TrustedIssuer:
     _check_keys(table, _ISSUER, where, faults)
     issuer, audience, file = table.get("issuer"), table.get("audience"), table.get("authorities")
     parts = urlsplit(issuer) if isinstance(issuer, str) else urlsplit("")
@@ -84,8 +85,8 @@ def _issuer(table: Mapping[str, object], where: str, faults: list[str]) -> Trust
     audiences = audience if isinstance(audience, list) else [audience]
     if not audiences or not all(isinstance(each, str) and each for each in audiences):
         faults.append(f"{where}.audience: {audience!r}, expected the name, or names, that its tokens have for this service")
-    authorities = None if file is None else _file(str(file), f"{where}.authorities", faults)
-    return Trusted(issuer=str(issuer), audiences=tuple(str(each) for each in audiences), authorities=authorities)
+    authorities = None if file is None else _file(str(file), f"{where}.authorities", read_file, faults)
+    return TrustedIssuer(issuer=str(issuer), audiences=tuple(str(each) for each in audiences), authorities=authorities)
 
 
 def _kubernetes(table: object, faults: list[str]) -> str | None:
@@ -98,7 +99,7 @@ def _kubernetes(table: object, faults: list[str]) -> str | None:
     return audience
 
 
-def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> Bound | None:
+def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> Grant | None:
     before = len(faults)
     _check_keys(table, _CALLER, where, faults)
     named = [name for name in ("oidc", "service-account", "certificate") if name in table]
@@ -115,10 +116,10 @@ def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list
     if len(faults) > before:
         return None
     how, source, name, claims = who
-    return Bound(how=how, source=source, name=name, claims=claims, instances=instances, roles=roles)
+    return Grant(how=how, source=source, name=name, claims=claims, instances=instances, roles=roles)
 
 
-_Who = tuple[str, str, str | None, dict[str, str]]
+_Who = tuple[Proof, str, str | None, dict[str, str]]
 
 
 def _by_oidc(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
@@ -132,7 +133,7 @@ def _by_oidc(table: Mapping[str, object], where: str, known: _Known, faults: lis
     if not isinstance(claims, dict) or not all(isinstance(each, str) for each in claims.values()):
         faults.append(f'{where}.claims: expected a table of texts, such as {{ groups = "operators" }}')
         claims = {}
-    return OIDC, str(source), None if subject is None else str(subject), claims
+    return Proof.OIDC, str(source), None if subject is None else str(subject), claims
 
 
 def _by_account(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
@@ -142,7 +143,7 @@ def _by_account(table: Mapping[str, object], where: str, known: _Known, faults: 
         faults.append(f"{where}.service-account: {account!r}, expected NAMESPACE/NAME")
     if known.audience is None:
         faults.append(f"{where}.service-account: expected a table [kubernetes] with the audience of their tokens")
-    return KUBERNETES, "", account, {}
+    return Proof.KUBERNETES, "", account, {}
 
 
 def _by_certificate(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
@@ -151,7 +152,7 @@ def _by_certificate(table: Mapping[str, object], where: str, known: _Known, faul
     kind, _, name = stated.partition(":")
     if kind not in KINDS or not name:
         faults.append(f"{where}.certificate: {stated!r}, expected a name with its kind, such as uri:spiffe://… or dns:…")
-    return CERTIFICATE, "", stated, {}
+    return Proof.CERTIFICATE, "", stated, {}
 
 
 _WAYS = {"oidc": _by_oidc, "service-account": _by_account, "certificate": _by_certificate}
@@ -179,9 +180,9 @@ def _check_keys(table: Mapping[str, object], known: frozenset[str], where: str, 
     faults += [f"{where}.{name}: no such setting; expected one of {expected}" for name in sorted(table.keys() - known)]
 
 
-def _file(path: str, where: str, faults: list[str]) -> str:
+def _file(path: str, where: str, read_file: FileReader, faults: list[str]) -> str:
     try:
-        return files.read(Path(path), MAX_FILE).decode("ascii")
+        return read_file(path, MAX_FILE).decode("ascii")
     except (OSError, ValueError) as error:
         faults.append(f"{where}: {path}: expected a file with certificates in PEM: {error}")
         return ""

@@ -1,40 +1,22 @@
 """What proves who calls: a bearer token, or the certificate of the connection. Of headers, `Authorization` alone is looked at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from starlette.requests import Request as Asked
 
+from donjon.access.roles import Proof, ProvenCaller
 from donjon.adapters.http.public import CLIENT_CERTIFICATE
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc import tokens
 from donjon.adapters.oidc.issuers import Issuer
 from donjon.errors import Malformed, Untrusted
-from donjon.formats.json import JsonObject
 from donjon.pki import clients
 from donjon.pki.clients import ClientCertificate
 
-OIDC, KUBERNETES, CERTIFICATE = "oidc", "kubernetes", "certificate"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proven:
-    """A caller whose names are proved: `Proofs` makes one."""
-
-    how: str
-    source: str
-    names: tuple[str, ...]
-    claims: JsonObject = field(default_factory=dict, repr=False)
-
-    @property
-    def caller(self) -> str:
-        """The one name by which it is told."""
-        return f"{self.source}:{self.names[0]}" if self.source else self.names[0]
-
-
-class Proofs:
+class Credentials:
     """Looks at what a request brings."""
 
     def __init__(self, issuers: Mapping[str, Issuer], reviews: TokenReviews | None, moment: Callable[[], datetime]) -> None:
@@ -42,7 +24,7 @@ class Proofs:
         self._issuers = {each.issuer: (name, each) for name, each in issuers.items()}
         self._reviews, self._moment = reviews, moment
 
-    async def proven(self, asked: Asked) -> Proven | None:
+    async def proven(self, asked: Asked) -> ProvenCaller | None:
         """Who asks; `None` without credentials, and of both the token counts. Raises `Untrusted` DJ551, `Unavailable`."""
         found = asked.headers.getlist("authorization")
         if not found:
@@ -52,18 +34,18 @@ class Proofs:
             raise Untrusted("DJ551", "authorization: expected one header, Bearer and a token")
         return await self._told(token.strip())
 
-    async def _told(self, text: str) -> Proven:
+    async def _told(self, text: str) -> ProvenCaller:
         """By the issuer that the token names, else by the API server."""
         token = tokens.parse(text)
         if (known := self._issuers.get(token.issuer)) is not None:
             name, issuer = known
             claims = await issuer.prove(token, self._moment())
-            return Proven(how=OIDC, source=name, names=(str(claims["sub"]),), claims=claims)
+            return ProvenCaller(how=Proof.OIDC, source=name, names=(str(claims["sub"]),), claims=claims)
         if self._reviews is None:
             raise Untrusted("DJ551", f"token: of issuer {token.issuer[:200]!r}, which is not set here")
-        return Proven(how=KUBERNETES, source="", names=(await self._reviews.account(text),))
+        return ProvenCaller(how=Proof.KUBERNETES, source="", names=(await self._reviews.account(text),))
 
-    def _certified(self, asked: Asked) -> Proven | None:
+    def _certified(self, asked: Asked) -> ProvenCaller | None:
         der: bytes | None = asked.scope.get("extensions", {}).get(CLIENT_CERTIFICATE)
         if der is None:
             return None
@@ -74,7 +56,7 @@ class Proofs:
         certificate.check_window(self._moment())
         if not certificate.names:
             raise Untrusted("DJ551", "client certificate: it states no name")
-        return Proven(how=CERTIFICATE, source="", names=certificate.names)
+        return ProvenCaller(how=Proof.CERTIFICATE, source="", names=certificate.names)
 
 
 @lru_cache(maxsize=256)

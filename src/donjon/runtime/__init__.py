@@ -1,0 +1,4 @@
+"""What every long-running program shares: who calls and how often.
+
+Law: nothing here knows one program; what a program says of itself is an argument.
+"""
