@@ -160,6 +160,7 @@ def test_a_service_without_instances_drops_no_record_of_a_policy_that_still_appl
             now[0] += timedelta(days=5)
             assert service.put(PATH, signed(OUTSIDER)).status_code == 400
     database = Database(f"sqlite:///{tmp_path}/attestation.db")
+    caplog.set_level("INFO")
     asyncio.run(looked_at_once(database, now[0], caplog))
     database.close()
     assert [line.__dict__["fields"]["code"] for line in caplog.records if line.message == NOT_DROPPED] == ["DJ622"]
