@@ -1,6 +1,7 @@
 """The public server: what uvicorn leaves open is closed."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from donjon.adapters.http.connection import Guarded
 from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.gate import PIECE
 from donjon.adapters.http.public import GuardedServer, Limits, Message
 from donjon.adapters.http.tls import context
+from donjon.adapters.http.tlsprotocol import TlsProtocol
 from donjon.errors import DonjonError, Unavailable
 
 QUICK = Limits(connections=8, head=4096, body=1000, handshake=0.4, first=0.4, idle=0.6, request=0.4, answer=0.6)
@@ -434,3 +438,34 @@ def test_who_still_waits_when_the_server_ends_is_told_so_and_the_log_has_no_trac
 
     served(story, PATIENT)
     assert not [each for each in caplog.records if each.exc_info]
+
+
+def test_nothing_of_a_connection_that_has_ended_waits_for_a_collection_of_cycles() -> None:
+    """OpenSSL keeps tens of KiB for each, and half a body may be a megabyte; who attacks makes many, and then nobody collects."""
+
+    def left() -> list[str]:
+        return [
+            type(each).__name__ for each in gc.get_objects() if isinstance(each, (Guarded, TlsProtocol, RequestResponseCycle))
+        ]
+
+    async def story(here: Here) -> None:
+        before = len(left())
+        gc.disable()
+        await (await here.client()).post(b"x")
+        await (await here.client()).say(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n" + b"x" * 500)
+        await (await here.client()).say(b"GET / HTTP/1.1\r\nHo")
+        _, silent = await asyncio.open_connection(HOST, here.port)
+        await asyncio.sleep(0.1)
+        for client in here.clients:
+            client.close()
+        silent.transport.abort()
+        async with asyncio.timeout(5):
+            while here.server.connections:  # noqa: ASYNC110 - what is waited for has no event.
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert left()[before:] == []
+
+    try:
+        served(story, PATIENT)
+    finally:
+        gc.enable()

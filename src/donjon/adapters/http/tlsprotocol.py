@@ -48,3 +48,8 @@ class TlsProtocol(SSLProtocol):
         """It is gone, with or without a handshake."""
         self._leave()
         super().connection_lost(exc)
+        self._arrive = self._leave = _nobody  # Else this, with all that OpenSSL keeps, would wait for a collection of cycles.
+
+
+def _nobody(*_: asyncio.Transport) -> None:
+    """There is nothing above any more."""
