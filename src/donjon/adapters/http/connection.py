@@ -93,7 +93,7 @@ class Guarded(HttpToolsProtocol):
         """It is gone."""
         self._gate.let_out(self)
         if not self._spoken:  # What was never spoken to has nothing to end but this, which knows it.
-            self.parser = None  # type: ignore[assignment]
+            self.parser = None  # type: ignore[assignment] # As uvicorn leaves it, untyped there.
 
     def cut_off(self) -> None:
         """At once, and without a word."""
@@ -119,7 +119,7 @@ class Guarded(HttpToolsProtocol):
         self._within(None)
         self._unread.clear()
         # As uvicorn begins with: they know this connection, and would wait for a collection of cycles, with half a body perhaps.
-        self.cycle = self.flow = None  # type: ignore[assignment]
+        self.cycle = self.flow = None  # type: ignore[assignment] # 〃
 
     def data_received(self, data: bytes) -> None:
         """The client says something."""
