@@ -1,6 +1,7 @@
 """Turns of instances: whose work is done when. The executor is one that does a piece when the test says so."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
@@ -186,5 +187,17 @@ def test_where_everybody_has_one_place_of_a_full_line_the_next_is_sent_away() ->
         (refused,) = await story.come("late")
         assert isinstance(refused.exception(), Unavailable)
         assert not any(each.done() for each in waiting)
+
+    asyncio.run(happen())
+
+
+def test_work_is_done_without_a_look_through_all_objects_that_would_hold_up_the_loop() -> None:
+    async def happen() -> None:
+        turns = Turns()
+        try:
+            assert await turns.take("a", Line.ATTEST, gc.isenabled) is False
+        finally:
+            turns.close()
+        assert gc.isenabled()
 
     asyncio.run(happen())

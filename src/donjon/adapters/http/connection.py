@@ -118,6 +118,7 @@ class Guarded(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._within(None)
         self._unread.clear()
+        self.pipeline.clear()
         # As uvicorn begins with: they know this connection, and would wait for a collection of cycles, with half a body perhaps.
         self.cycle = self.flow = None  # type: ignore[assignment] # 〃
 
