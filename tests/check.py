@@ -1,4 +1,4 @@
-"""`make check`: every check in turn with its time; the last lines say what could not run here and what to install.
+"""`make check`: every check in turn with its time; the last lines say what failed, what could not run here and what to install.
 
 What could not run is a failure where CI=true, so that a green CI means that everything ran.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
 _SKIPPED = re.compile(r"^SKIPPED \[\d+\] (?P<where>\S+?): (?P<why>.+)$")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) tests/")
+_LONG = 400  # characters of one failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def main() -> int:
         skipped += skips(lines)
         print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251 - this is what is measured.
         if code:
-            failed.append(step.name)
+            failed += [step.name, *(f"  {line[:_LONG]}" for line in lines if _FAILED.match(line))]
     return _conclude(failed, skipped)
 
 
@@ -71,8 +73,8 @@ def _conclude(failed: list[str], skipped: list[str]) -> int:
         print(f"NOT RUN here: {reason}")
     if skipped and strict:
         print("with CI=true everything must run, so this is a failure")
-    for name in failed:
-        print(f"FAILED: {name}")
+    for line in failed:
+        print(line if line.startswith(" ") else f"FAILED: {line}")
     good = not failed and not (skipped and strict)
     print("check: all passed" if good and not skipped else "check: passed, but not everything ran" if good else "check: failed")
     return 0 if good else 1

@@ -30,6 +30,7 @@ class Pccs:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     address: str = ""
     away: bool = False  # hangs up on everybody
+    losing: int = 0  # so many are hung up on, and then no more
     answering: Event = field(default_factory=Event)
     dripping: str = ""  # whoever asks about a platform whose FMSPC begins so gets a byte now and then, without end
 
@@ -95,7 +96,8 @@ def serving(pccs: Pccs, tls: ssl.SSLContext | None = None, host: str = "127.0.0.
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if pccs.away:
+            if pccs.away or pccs.losing:
+                pccs.losing -= bool(pccs.losing)
                 return
             url = urlsplit(self.path)
             self.tell(url.path, {name: values[0] for name, values in parse_qs(url.query).items()})

@@ -4,10 +4,13 @@ import gzip
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import pytest
 from testbed import clock
+from tests.adapters import fakepccs
+from tests.adapters.fakepccs import Pccs
+from tests.simulation import intel
 
 from donjon.adapters.intel import pcs
 from donjon.collateral import plan
@@ -53,6 +56,17 @@ def test_an_answer_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch, said
             service.answer(plan.root_ca_crl())
         assert refused.value.code == "DJ281"
         assert clock.now() - began < 10 * SECONDS
+
+
+@pytest.mark.parametrize(("lost", "expectation"), [(0, nullcontext()), (1, nullcontext()), (2, pytest.raises(Unavailable))])
+def test_what_a_connection_ended_without_answering_is_asked_for_once_more(
+    lost: int, expectation: AbstractContextManager[object]
+) -> None:
+    made = intel.world()
+    pccs = Pccs(fakepccs.answers(made), losing=lost)
+    with fakepccs.serving(pccs), pcs.opened(pccs.address) as service, expectation:
+        assert service.answer(plan.root_ca_crl()).body == made.collateral.root_ca_crl.hex().encode()
+    assert pccs.losing == 0
 
 
 def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:

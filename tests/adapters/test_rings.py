@@ -128,6 +128,19 @@ WRONG = {
 }
 
 
+def test_a_key_whose_public_half_does_not_prove_what_it_signs_is_refused() -> None:
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    other = rsa.RSAPrivateNumbers(
+        **{name: getattr(numbers, name) + 2 for name in ("d", "dmp1", "dmq1")},
+        **{name: getattr(numbers, name) for name in ("p", "q", "iqmp", "public_numbers")},
+    )
+    text = private(other.private_key(unsafe_skip_rsa_key_validation=True))
+    certificate = signing.self_signed(private(numbers.private_key()), "x", MADE, YEAR)
+    with pytest.raises(Misconfigured, match="its halves do not belong together") as refused:
+        signing.signer(text, certificate)
+    assert refused.value.code == "DJ437"
+
+
 @pytest.mark.parametrize(("text", "code"), WRONG.values(), ids=WRONG)
 def test_a_file_that_does_not_fit_is_told_and_the_last_good_ring_signs_on(tmp_path: Path, text: bytes, code: str) -> None:
     world = World(tmp_path).write(a=PRESENT)

@@ -131,14 +131,23 @@ def test_devices_that_a_test_takes_away_are_gone_for_the_node_and_come_back(clus
     assert sorted(testbed.run_in(name, *look).stdout.split()) == sorted(before.split())
 
 
+def _made(file: Path) -> tuple[int, int] | None:
+    """Which file it is, if it is there: the number of one that is gone may be given to the next at once."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_ctime_ns
+
+
 def test_a_restarted_kubelet_opens_its_plugin_socket_again(
     cluster: "Cluster", testbed: "Testbed", wait_for: Callable[..., Any]
 ) -> None:
     (name, *_) = cluster.sgx_nodes
     socket = testbed.plugins(name) / "kubelet.sock"
-    before = socket.stat().st_ino
+    before = _made(socket)
     testbed.restart_kubelet(name, wipe=True)
-    wait_for(lambda: socket.exists() and socket.stat().st_ino != before, what="a new kubelet.sock", seconds=15)
+    wait_for(lambda: _made(socket) not in {before, None}, what="a new kubelet.sock", seconds=15)
     wait_for(lambda: _ready(cluster, name), what=f"{name} is Ready again", seconds=30)
 
 

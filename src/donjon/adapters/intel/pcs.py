@@ -1,14 +1,16 @@
 """Collateral over HTTP, from Intel's PCS or from a PCCS. Nothing of what comes is believed here.
 
-An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status. The time is that
-of the whole answer, however it drips: a socket knows only how long it waits for the next byte, so answers are received in a loop
-of events, which can end one, in a thread of its own. None comes compressed: what is small could be anything.
+An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status. What a
+connection ended without answering is asked for once more. The time is that of the whole answer, however it drips: a socket knows
+only how long it waits for the next byte, so answers are received in a loop of events, which can end one, in a thread of its own.
+None comes compressed: what is small could be anything.
 """
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cached_property
 from threading import Thread
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
@@ -41,31 +43,37 @@ def opened(address: str | None) -> Iterator["Service"]:
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="upstream", daemon=True)
     thread.start()
-    client = httpx2.AsyncClient(headers=_AS_IT_IS, timeout=SECONDS)
+    service = Service(address or INTEL, loop)
     try:
-        yield Service(address or INTEL, client, loop)
+        yield service
     finally:
-        asyncio.run_coroutine_threadsafe(_end(client), loop).result()
+        asyncio.run_coroutine_threadsafe(service.close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _end(client: httpx2.AsyncClient) -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for each in others:
-        each.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    await client.aclose()
-
-
 class Service:
     """One service; `address` with or without the path that Intel's quote provider library is configured with."""
 
-    def __init__(self, address: str, client: httpx2.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
-        """The client is used in that loop, which runs in another thread than the service's users."""
+    def __init__(self, address: str, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop runs in another thread than the service's users."""
         self._address = address.rstrip("/").removesuffix(SGX)
-        self._client, self._loop = client, loop
+        self._loop = loop
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        """Made, in the loop, when first something is asked for: it reads every authority of the system, 75 ms of a start."""
+        return httpx2.AsyncClient(headers=_AS_IT_IS, timeout=SECONDS)
+
+    async def close(self) -> None:
+        """In the loop: end what is still waited for."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if (client := vars(self).get("_client")) is not None:
+            await client.aclose()
 
     def collateral(self, platform: Platform, channel: Channel, pck_certificate_chain: bytes | None = None) -> Collateral:
         """What verification needs for that platform; raises `Unavailable` DJ281, and `Malformed` DJ214."""
@@ -93,16 +101,25 @@ class Service:
 
     async def _answer(self, request: Request, where: str) -> Answer:
         try:
-            async with asyncio.timeout(SECONDS), self._sent(request, where) as response:
-                body = await _bounded(response, where)
+            async with asyncio.timeout(SECONDS):
+                try:
+                    body, headers = await self._asked(request, where)
+                except (
+                    httpx2.TransportError
+                ):  # A connection that ends as it is used is no outage, and nothing is changed by asking.
+                    body, headers = await self._asked(request, where)
         except TimeoutError as error:
             raise Unavailable("DJ281", f"{where}: no whole answer within {SECONDS:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable("DJ281", f"{where}: {str(error) or type(error).__name__}") from error
-        chain = next((found for name in request.chain if (found := response.headers.get(name))), "")
+        chain = next((found for name in request.chain if (found := headers.get(name))), "")
         if request.chain and not chain:
             raise Unavailable("DJ281", f"{where}: answered without {request.chain[0]}")
         return Answer(body=body, chain=unquote_to_bytes(chain))
+
+    async def _asked(self, request: Request, where: str) -> tuple[bytes, httpx2.Headers]:
+        async with self._sent(request, where) as response:
+            return await _bounded(response, where), response.headers
 
     def _sent(self, request: Request, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
         if request.body:
