@@ -47,7 +47,7 @@ def main() -> int:
         skipped += skips(lines)
         print(f"== {step.name}: {'ok' if code == 0 else 'FAILED'} in {time.perf_counter() - start:.0f} s", flush=True)  # noqa: TID251 - this is what is measured.
         if code:
-            failed += [step.name, *(f"  {line[:_LONG]}" for line in lines if _FAILED.match(line))]
+            failed += [f"FAILED: {step.name}", *(f"  {line[:_LONG]}" for line in lines if _FAILED.match(line))]
     return _conclude(failed, skipped)
 
 
@@ -74,7 +74,7 @@ def _conclude(failed: list[str], skipped: list[str]) -> int:
     if skipped and strict:
         print("with CI=true everything must run, so this is a failure")
     for line in failed:
-        print(line if line.startswith(" ") else f"FAILED: {line}")
+        print(line)
     good = not failed and not (skipped and strict)
     print("check: all passed" if good and not skipped else "check: passed, but not everything ran" if good else "check: failed")
     return 0 if good else 1
