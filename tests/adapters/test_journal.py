@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.instances import Change, InstanceTable, Kept, RemovePolicy, SetCertificates, SetPolicy
+from donjon.adapters.storage.instances import Change, InstanceTable, RemovePolicy, SetCertificates, SetPolicy, StoredInstance
 from donjon.adapters.storage.journal import Journal, Stale
 from donjon.adapters.storage.records import snapshot
 from donjon.audit import chain
@@ -53,27 +53,32 @@ def test_what_was_kept_makes_a_chain(database: Database, journal: Journal) -> No
 @pytest.mark.parametrize(
     ("changes", "kept"),
     [
-        ([], Kept(generation=0, policies={}, certificates=())),
-        ([SetPolicy("SgxEnclave", "x")], Kept(generation=1, policies={"SgxEnclave": "x"}, certificates=())),
+        ([], StoredInstance(generation=0, policies={}, certificates=())),
+        ([SetPolicy("SgxEnclave", "x")], StoredInstance(generation=1, policies={"SgxEnclave": "x"}, certificates=())),
         (
             [SetPolicy("SgxEnclave", "x"), SetPolicy("TdxVm", "y"), SetPolicy("SgxEnclave", "z")],
-            Kept(generation=3, policies={"SgxEnclave": "z", "TdxVm": "y"}, certificates=()),
+            StoredInstance(generation=3, policies={"SgxEnclave": "z", "TdxVm": "y"}, certificates=()),
         ),
-        ([SetPolicy("SgxEnclave", "x"), RemovePolicy("SgxEnclave")], Kept(generation=2, policies={}, certificates=())),
-        ([SetCertificates((b"2", b"\0", b"1"))], Kept(generation=1, policies={}, certificates=(b"2", b"\0", b"1"))),
-        ([SetCertificates((b"1", b"2")), SetCertificates((b"2",))], Kept(generation=2, policies={}, certificates=(b"2",))),
-        ([SetCertificates((b"1",)), SetCertificates(())], Kept(generation=2, policies={}, certificates=())),
+        ([SetPolicy("SgxEnclave", "x"), RemovePolicy("SgxEnclave")], StoredInstance(generation=2, policies={}, certificates=())),
+        ([SetCertificates((b"2", b"\0", b"1"))], StoredInstance(generation=1, policies={}, certificates=(b"2", b"\0", b"1"))),
+        (
+            [SetCertificates((b"1", b"2")), SetCertificates((b"2",))],
+            StoredInstance(generation=2, policies={}, certificates=(b"2",)),
+        ),
+        ([SetCertificates((b"1",)), SetCertificates(())], StoredInstance(generation=2, policies={}, certificates=())),
     ],
     ids=lambda value: str(len(value)) if isinstance(value, list) else "",
 )
-def test_changes_are_there_with_their_records(database: Database, journal: Journal, changes: list[Change], kept: Kept) -> None:
+def test_changes_are_there_with_their_records(
+    database: Database, journal: Journal, changes: list[Change], kept: StoredInstance
+) -> None:
     async def all_of_them() -> None:
         for generation, change in enumerate(changes):
             await journal.keep(event(), instance="a", generation=generation, change=change)
 
     asyncio.run(all_of_them())
     assert InstanceTable(database).read("a") == kept
-    assert InstanceTable(database).read("b") == Kept(generation=0, policies={}, certificates=())
+    assert InstanceTable(database).read("b") == StoredInstance(generation=0, policies={}, certificates=())
     assert len(records(database)) == len(changes)
 
 
@@ -96,7 +101,7 @@ def test_of_two_who_change_at_once_one_is_told_to_read_again(database: Database,
     first, second, other = asyncio.run(both())
     assert (first, other) == (None, None)
     assert isinstance(second, Stale)
-    assert InstanceTable(database).read("a") == Kept(generation=1, policies={"SgxEnclave": "x"}, certificates=())
+    assert InstanceTable(database).read("a") == StoredInstance(generation=1, policies={"SgxEnclave": "x"}, certificates=())
     assert len(records(database)) == 2
 
 

@@ -37,9 +37,13 @@ def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: Platfo
 def test_platforms_are_told_by_family_and_by_age(table: PlatformTable) -> None:
     other = known("BB", world(changes={"extension.fmspc": bytes(6)}), MOMENT - HOUR)
     table.write([known(), other])
-    assert table.listed([bytes(6)], lacking=False) == [other.stored.registration]
-    assert len(table.listed([bytes(6), known().proved.fmspc], lacking=False)) == len(table.listed([], lacking=False)) == 2
-    assert table.listed([], lacking=True) == []
+    assert table.list_platforms([bytes(6)], lacking=False) == [other.stored.registration]
+    assert (
+        len(table.list_platforms([bytes(6), known().proved.fmspc], lacking=False))
+        == len(table.list_platforms([], lacking=False))
+        == 2
+    )
+    assert table.list_platforms([], lacking=True) == []
     assert table.fetched_before(MOMENT, 10) == [Name(qe_id="BB", pce_id=PCE_ID)]
     assert [each.qe_id for each in table.fetched_before(MOMENT + HOUR, 1)] == ["BB"]
 
@@ -84,10 +88,10 @@ def test_a_list_that_is_too_long_is_not_read(table: PlatformTable, monkeypatch: 
     monkeypatch.setattr(platforms, "MAX_LISTED", 3000)
     table.register(registration())
     table.write([known("BB")])
-    assert (len(table.waiting()), len(table.listed([], lacking=False))) == (1, 1)
+    assert (len(table.waiting()), len(table.list_platforms([], lacking=False))) == (1, 1)
     table.register(registration("CC", manifest=bytes(2000)))
     with pytest.raises(Unavailable, match="DJ578"):
         table.waiting()
     monkeypatch.setattr(platforms, "MAX_LISTED", 300)
     with pytest.raises(Unavailable, match="DJ578"):
-        table.listed([], lacking=False)
+        table.list_platforms([], lacking=False)

@@ -60,7 +60,7 @@ def kept(database: Database) -> Database:
 
 def drop(database: Database, moment: datetime, announced: list[str] | None = None) -> int:
     told = [] if announced is None else announced
-    return Retention(signer=SIGNER, keys=KEYS, announce=told.append, restate=nothing, kept=KEPT).drop(database, moment)
+    return Retention(signer=SIGNER, keys=KEYS, announce=told.append, restate=nothing, period=KEPT).drop(database, moment)
 
 
 def nothing(events: list[Event]) -> None:

@@ -93,7 +93,7 @@ class World:
         """As a service does that is started then."""
         with suppress(Untrusted):
             signing = {"signer": SIGNER, "keys": KEYS, "announce": self.announce, "restate": print}
-            Retention(**signing, kept=timedelta(days=400)).drop(self.database, moment)  # type: ignore[arg-type] # By their names.
+            Retention(**signing, period=timedelta(days=400)).drop(self.database, moment)  # type: ignore[arg-type] # By their names.
 
     def announce(self, text: str) -> None:
         with (self.folder / "service.log").open("a") as log:

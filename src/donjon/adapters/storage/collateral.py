@@ -22,16 +22,16 @@ class CollateralTable:
     def read(self, name: str) -> Answer | None:
         """The document of that name; raises `Unavailable` DJ502."""
         with self._database.reading() as connection:
-            chosen = select(DOCUMENTS.c.body, DOCUMENTS.c.chain).where(DOCUMENTS.c.name == name)
-            row = connection.execute(chosen).one_or_none()
+            query = select(DOCUMENTS.c.body, DOCUMENTS.c.chain).where(DOCUMENTS.c.name == name)
+            row = connection.execute(query).one_or_none()
         return None if row is None else Answer(body=row.body, chain=row.chain)
 
     def write(self, documents: dict[str, Answer]) -> None:
         """Keep these, all or none, in place of those of the same name; raises `Unavailable` DJ502."""
         rows = [{"name": name, "body": answer.body, "chain": answer.chain} for name, answer in documents.items()]
-        added = self._database.insert(DOCUMENTS)
-        replaced = added.on_conflict_do_update(
-            index_elements=["name"], set_={"body": added.excluded.body, "chain": added.excluded.chain}
+        insertion = self._database.insert(DOCUMENTS)
+        upsert = insertion.on_conflict_do_update(
+            index_elements=["name"], set_={"body": insertion.excluded.body, "chain": insertion.excluded.chain}
         )
         with self._database.changing() as connection:
-            connection.execute(replaced, rows)
+            connection.execute(upsert, rows)

@@ -65,7 +65,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one moment; raises `Unavailable` DJ502 where the database fails."""
-        with _told(), self._engine.connect() as connection:
+        with _translate_errors(), self._engine.connect() as connection:
             if not self._sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -74,7 +74,7 @@ class Database:
     def changing(self) -> Iterator[Connection]:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
         try:
-            with _told(), self._changing.begin() as connection:
+            with _translate_errors(), self._changing.begin() as connection:
                 yield connection
         except Unavailable:
             self._engine.dispose()  # A connection that was opened while nothing could be written never writes.
@@ -121,8 +121,8 @@ def _version(connection: Connection) -> str | None:
     """The newest migration that was made; `None` in a database without any."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
 
 
 def _upgrade(connection: Connection) -> None:
@@ -165,7 +165,8 @@ def _postgresql(url: URL) -> Engine:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
+    """What SQLAlchemy raises within the block becomes `Unavailable` DJ502."""
     try:
         yield
     except SQLAlchemyError as error:

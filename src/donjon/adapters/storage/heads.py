@@ -34,16 +34,16 @@ class Heads:
 
     def __init__(self, database: Database, witness: Witness | None, moment: Callable[[], datetime]) -> None:
         self._database, self._witness, self._moment = database, witness, moment
-        self._stated, self._tried, self._since = 0, 0, moment()
+        self._stated_number, self._attempt_number, self._since = 0, 0, moment()
         self.newest = 0  # moment of the last record or head, before which none of this chain is dated
 
     def wait(self, link: Link) -> float | None:
         """Seconds until a head is due if nothing comes; `None` where nothing is new."""
-        return self._witness.every.total_seconds() if self._witness and link.number > self._tried else None
+        return self._witness.every.total_seconds() if self._witness and link.number > self._attempt_number else None
 
     def look(self, link: Link) -> None:
         """State where the chain stands where no head states many of its records, or some for long."""
-        new = link.number - self._tried
+        new = link.number - self._attempt_number
         # By the difference, so that a clock that was put back is no reason to wait.
         if self._witness and (new >= self._witness.records or (new and abs(self._moment() - self._since) >= self._witness.every)):
             self._state(link)
@@ -53,7 +53,7 @@ class Heads:
         if self._witness is None or link.number >= FIRST:
             return None
         try:
-            return _row(link, self._signed(self._witness, link))
+            return _row(link, self._sign_head(self._witness, link))
         except Exception as error:  # noqa: BLE001 - as below.
             self._witness.fail(error)
             return None
@@ -62,25 +62,25 @@ class Heads:
         """State that the chain ends there, and be ready for another one."""
         if link.number >= FIRST:
             self._state(link, last=True)
-        self._stated, self._tried, self.newest = 0, 0, 0
+        self._stated_number, self._attempt_number, self.newest = 0, 0, 0
 
     def _state(self, link: Link, *, last: bool = False) -> None:
         """State where the chain stands, unless a head says it already; what fails is told, and the next head says it, too."""
-        if self._witness is None or (link.number == self._stated and not last):
+        if self._witness is None or (link.number == self._stated_number and not last):
             return
-        self._tried, self._since = link.number, self._moment()
+        self._attempt_number, self._since = link.number, self._moment()
         try:
-            row = _row(link, self._signed(self._witness, link, last=last))
+            row = _row(link, self._sign_head(self._witness, link, last=last))
             with self._database.changing() as connection:
-                if link.number == self._stated:
+                if link.number == self._stated_number:
                     same = (HEADS.c.writer == link.writer) & (HEADS.c.number == link.number)
                     connection.execute(delete(HEADS).where(same))
                 connection.execute(insert(HEADS).values(row))
-            self._stated = link.number
+            self._stated_number = link.number
         except Exception as error:  # noqa: BLE001 - whatever fails here, decisions are recorded all the same.
             self._witness.fail(error)
 
-    def _signed(self, witness: Witness, link: Link, *, last: bool = False) -> str:
+    def _sign_head(self, witness: Witness, link: Link, *, last: bool = False) -> str:
         self.newest = max(self.newest, microseconds(self._moment()))
         text = statements.encode(Statement(kind=Kind.HEAD, link=link, moment=self.newest, last=last), witness.signer())
         witness.announce(text)

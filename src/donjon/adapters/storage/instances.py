@@ -11,7 +11,7 @@ from donjon.adapters.storage.tables import CERTIFICATES, FORMER_CERTIFICATES, IN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredInstance:
     """What an instance keeps; generation 0 where nothing was ever changed."""
 
     generation: int
@@ -46,12 +46,12 @@ class SetCertificates:
 Change: TypeAlias = SetPolicy | RemovePolicy | SetCertificates
 
 
-_CHOSEN = (
+_GENERATIONS = (
     select(INSTANCES.c.instance, INSTANCES.c.generation)
     .where(INSTANCES.c.instance.in_(bindparam("instances", expanding=True)))
     .order_by(INSTANCES.c.instance)  # One order for everybody, so that no two writers wait for each other.
 )
-_HELD = {changing: _CHOSEN.with_for_update(read=not changing) for changing in (False, True)}
+_LOCKED_GENERATIONS = {changing: _GENERATIONS.with_for_update(read=not changing) for changing in (False, True)}
 """Made once: SQLAlchemy takes longer to make a statement than SQLite to do it."""
 
 
@@ -61,16 +61,16 @@ class InstanceTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, instance: str) -> Kept:
+    def read(self, instance: str) -> StoredInstance:
         """What that instance keeps now; raises `Unavailable` DJ502."""
         with self._database.reading() as connection:
-            return kept(connection, instance)
+            return read_instance(connection, instance)
 
 
-def kept(connection: Connection, instance: str, *, older: bool = False) -> Kept:
+def read_instance(connection: Connection, instance: str, *, older: bool = False) -> StoredInstance:
     """What that instance keeps; in an `older` database, which no newer version has opened yet, there are no former managers."""
     policies = connection.execute(select(POLICIES.c.kind, POLICIES.c.token).where(POLICIES.c.instance == instance)).all()
-    return Kept(
+    return StoredInstance(
         generation=connection.scalar(select(INSTANCES.c.generation).where(INSTANCES.c.instance == instance)) or 0,
         policies={row.kind: row.token for row in policies},
         certificates=_certificates(connection, CERTIFICATES, instance),
@@ -78,18 +78,18 @@ def kept(connection: Connection, instance: str, *, older: bool = False) -> Kept:
     )
 
 
-def all_kept(connection: Connection) -> dict[str, Kept]:
+def read_all_instances(connection: Connection) -> dict[str, StoredInstance]:
     """What every instance keeps."""
     older = not inspect(connection).has_table(FORMER_CERTIFICATES.name)
     tables = (INSTANCES, POLICIES, CERTIFICATES, *(() if older else (FORMER_CERTIFICATES,)))
     names = {name for table in tables for name in connection.scalars(select(table.c.instance).distinct())}
-    return {name: kept(connection, name, older=older) for name in sorted(names)}
+    return {name: read_instance(connection, name, older=older) for name in sorted(names)}
 
 
 def generations(connection: Connection, instances: set[str], *, changing: bool) -> dict[str, int]:
     """The generation of each, which stays until the transaction ends: nobody else changes these instances meanwhile."""
-    held = connection.execute(_HELD[changing], {"instances": sorted(instances)})
-    return {instance: generation for instance, generation in held}  # noqa: C416 - `dict` would take the result for a mapping.
+    rows = connection.execute(_LOCKED_GENERATIONS[changing], {"instances": sorted(instances)})
+    return {instance: generation for instance, generation in rows}  # noqa: C416 - `dict` would take the result for a mapping.
 
 
 def apply(connection: Connection, instance: str, change: Change) -> None:

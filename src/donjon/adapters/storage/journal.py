@@ -66,9 +66,9 @@ class Journal:
         self._link = chain.begun(writer)
         self._arrived: list[_Entry] = []  # in this turn of the event loop
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._tried: Link | None = None  # where the chain stands if the last transaction was kept after all
+        self._unconfirmed_link: Link | None = None  # where the chain stands if the last transaction was kept after all
         self._heads = Heads(database, witness, moment)
-        self._ended = False
+        self._closing = False
         self._thread = Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
@@ -107,7 +107,7 @@ class Journal:
             self._waiting.put(entry)
 
     def _write(self) -> None:
-        while not self._ended:
+        while not self._closing:
             batch = self._batch()
             while batch:
                 batch = self._serve_forward(batch)
@@ -131,11 +131,11 @@ class Journal:
     def _end(self) -> None:
         """State that the chain ends, unless nobody can say where: then it stays without its last head."""
         try:
-            if self._tried is not None:
+            if self._unconfirmed_link is not None:
                 with self._database.reading() as connection:
                     self._standing(connection)
         except Unavailable:
-            self._tried = None
+            self._unconfirmed_link = None
         else:
             self._heads.end(self._link)
 
@@ -152,13 +152,13 @@ class Journal:
         """Who waits, as soon as somebody does; nobody at the end, and when a head is due."""
         batch: list[_Entry] = []
         patience = self._heads.wait(self._link)
-        while not self._ended and len(batch) < MAX_BATCH:
+        while not self._closing and len(batch) < MAX_BATCH:
             try:
                 entry = self._waiting.get(block=not batch, timeout=patience)
             except queue.Empty:
                 break
             if entry is None:
-                self._ended = True
+                self._closing = True
             else:
                 batch.append(entry)
         return batch
@@ -170,22 +170,22 @@ class Journal:
         with self._database.changing() as connection:
             link = self._standing(connection)
             newest = self._heads.newest
-            known = self._generations(connection, batch)
+            current = self._generations(connection, batch)
             for entry in batch:
-                outcomes.append(stale := _stale(entry, known[entry.instance]))
+                outcomes.append(stale := _stale(entry, current[entry.instance]))
                 if stale is not None:
                     continue
                 if entry.change is not None:
                     apply(connection, entry.instance, entry.change)
-                    known[entry.instance] += 1
+                    current[entry.instance] += 1
                 newest = max(newest, entry.moment)
                 records.append(link.extended(newest, entry.event))
                 link = chain.end(records[-1])
             if records:
                 self._begin(connection)
                 self._database.fill(connection, RECORDS, [_row(each) for each in records])
-            self._tried = link
-        self._link, self._tried = link, None
+            self._unconfirmed_link = link
+        self._link, self._unconfirmed_link = link, None
         self._heads.newest = max(self._heads.newest, newest)
         return outcomes
 
@@ -195,22 +195,22 @@ class Journal:
 
     def _standing(self, connection: Connection) -> Link:
         """Where the chain stands, also where we were not told how the last transaction ended."""
-        if (tried := self._tried) is not None:
-            own = (RECORDS.c.writer == tried.writer) & (RECORDS.c.number == tried.number)
-            if connection.scalar(select(RECORDS.c.hash).where(own)) == tried.hash:
-                self._link = tried
-            self._tried = None
+        if (link := self._unconfirmed_link) is not None:
+            own = (RECORDS.c.writer == link.writer) & (RECORDS.c.number == link.number)
+            if connection.scalar(select(RECORDS.c.hash).where(own)) == link.hash:
+                self._link = link
+            self._unconfirmed_link = None
         return self._link
 
     def _generations(self, connection: Connection, batch: list[_Entry]) -> dict[str, int]:
         """The generation of each instance asked for, none of which anybody else changes until the transaction ends."""
         instances, changing = {entry.instance for entry in batch}, any(entry.change is not None for entry in batch)
-        known = generations(connection, instances, changing=changing)
-        if new := instances - known.keys():
+        current = generations(connection, instances, changing=changing)
+        if new := instances - current.keys():
             rows = [{"instance": instance, "generation": 0} for instance in sorted(new)]
             connection.execute(self._database.insert(INSTANCES).on_conflict_do_nothing(), rows)
-            known |= generations(connection, new, changing=changing)
-        return known
+            current |= generations(connection, new, changing=changing)
+        return current
 
 
 def fresh_writer() -> str:

@@ -36,31 +36,33 @@ class PlatformTable:
     def read(self, name: Name) -> StoredPlatform | None:
         """The one of that name, with its certificates; raises `Unavailable` DJ502, as all the others do."""
         with self._database.reading() as connection:
-            row = connection.execute(select(PLATFORMS).where(_named(PLATFORMS, name))).one_or_none()
-        return None if row is None else _stored(row)
+            row = connection.execute(select(PLATFORMS).where(_has_name(PLATFORMS, name))).one_or_none()
+        return None if row is None else _platform_from_row(row)
 
     def all(self) -> list[StoredPlatform]:
         """Every one, with its certificates."""
         with self._database.reading() as connection:
-            return [_stored(row) for row in connection.execute(select(PLATFORMS).order_by(*_KEY))]
+            return [_platform_from_row(row) for row in connection.execute(select(PLATFORMS).order_by(*_KEY))]
 
-    def listed(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
+    def list_platforms(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
         """Those of these families, or of every one; those alone of whose certificates Intel lacked some.
 
         Raises `Unavailable` DJ578 for more than `MAX_LISTED` bytes.
         """
-        chosen: list[ColumnElement[bool]] = [PLATFORMS.c.fmspc.in_([each.hex() for each in fmspcs])] if fmspcs else []
-        chosen += [PLATFORMS.c.unavailable > 0] if lacking else []
+        conditions: list[ColumnElement[bool]] = [PLATFORMS.c.fmspc.in_([each.hex() for each in fmspcs])] if fmspcs else []
+        conditions += [PLATFORMS.c.unavailable > 0] if lacking else []
         with self._database.reading() as connection:
-            _check_size(connection, PLATFORMS, chosen)
+            _check_size(connection, PLATFORMS, conditions)
             columns = [PLATFORMS.c[column.name] for column in REGISTRATIONS.c]
-            return [_registration(row) for row in connection.execute(select(*columns).where(*chosen).order_by(*_KEY))]
+            return [
+                _registration_from_row(row) for row in connection.execute(select(*columns).where(*conditions).order_by(*_KEY))
+            ]
 
     def fetched_before(self, moment: datetime, count: int) -> list[Name]:
         """That many at most whose certificates were fetched before then, the oldest first."""
-        chosen = select(*_KEY).where(PLATFORMS.c.fetched < _seconds(moment)).order_by(PLATFORMS.c.fetched).limit(count)
+        query = select(*_KEY).where(PLATFORMS.c.fetched < _seconds(moment)).order_by(PLATFORMS.c.fetched).limit(count)
         with self._database.reading() as connection:
-            return [Name(qe_id=qe_id, pce_id=bytes.fromhex(pce_id)) for qe_id, pce_id in connection.execute(chosen)]
+            return [Name(qe_id=qe_id, pce_id=bytes.fromhex(pce_id)) for qe_id, pce_id in connection.execute(query)]
 
     def write(self, platforms: Sequence[KnownPlatform]) -> None:
         """Keep these, all or none, in place of those of the same name, and let them wait no longer.
@@ -70,14 +72,14 @@ class PlatformTable:
         with self._database.changing() as connection:
             for each in platforms:
                 self._replace(connection, PLATFORMS, _row(each))
-                connection.execute(delete(REGISTRATIONS).where(_named(REGISTRATIONS, each.stored.registration.name)))
+                connection.execute(delete(REGISTRATIONS).where(_has_name(REGISTRATIONS, each.stored.registration.name)))
                 _let_go(connection, _machine(each))
             _check_count(connection, PLATFORMS, MAX_PLATFORMS)
 
     def register(self, registration: Registration) -> None:
         """Let this one wait for its certificates; raises `Unavailable` DJ576 where too many do."""
         with self._database.changing() as connection:
-            self._replace(connection, REGISTRATIONS, _registered(registration))
+            self._replace(connection, REGISTRATIONS, _registration_row(registration))
             _check_count(connection, REGISTRATIONS, MAX_WAITING)
 
     def waiting(self) -> list[Registration]:
@@ -85,18 +87,20 @@ class PlatformTable:
         with self._database.reading() as connection:
             _check_size(connection, REGISTRATIONS, [])
             rows = connection.execute(select(REGISTRATIONS).order_by(REGISTRATIONS.c.qe_id, REGISTRATIONS.c.pce_id)).all()
-        return [_registration(row) for row in rows]
+        return [_registration_from_row(row) for row in rows]
 
     def _replace(self, connection: Connection, table: Table, row: dict[str, object]) -> None:
-        added = self._database.insert(table).values(row)
+        insertion = self._database.insert(table).values(row)
         key = [column.name for column in table.primary_key]
-        connection.execute(added.on_conflict_do_update(index_elements=key, set_={name: row[name] for name in row.keys() - key}))
+        connection.execute(
+            insertion.on_conflict_do_update(index_elements=key, set_={name: row[name] for name in row.keys() - key})
+        )
 
 
 _KEY = (PLATFORMS.c.qe_id, PLATFORMS.c.pce_id)
 
 
-def _named(table: Table, name: Name) -> ColumnElement[bool]:
+def _has_name(table: Table, name: Name) -> ColumnElement[bool]:
     return (table.c.qe_id == name.qe_id) & (table.c.pce_id == name.pce_id.hex())
 
 
@@ -105,17 +109,17 @@ def _check_count(connection: Connection, table: Table, maximum: int) -> None:
         raise Unavailable("DJ576", f"database: {table.name}: as many are kept as may be, {maximum}")
 
 
-def _check_size(connection: Connection, table: Table, chosen: Sequence[ColumnElement[bool]]) -> None:
+def _check_size(connection: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> None:
     """Before it is read: a manifest has up to 53 kB."""
     size = func.sum(_ROW + func.coalesce(func.length(table.c.manifest), 0))
-    if (found := connection.execute(select(size).where(*chosen)).scalar_one() or 0) > MAX_LISTED:
-        raise Unavailable("DJ578", f"database: {table.name}: a list of {found} bytes, at most {MAX_LISTED} are told at once")
+    if (total := connection.execute(select(size).where(*conditions)).scalar_one() or 0) > MAX_LISTED:
+        raise Unavailable("DJ578", f"database: {table.name}: a list of {total} bytes, at most {MAX_LISTED} are told at once")
 
 
 def _let_go(connection: Connection, machine: bytes) -> None:
     """Of the names of that machine those beyond what is kept of one, the longest ago first."""
-    chosen = select(*_KEY).where(PLATFORMS.c.machine == machine).order_by(PLATFORMS.c.fetched.desc(), *_KEY)
-    for qe_id, pce_id in connection.execute(chosen.offset(MAX_OF_MACHINE)).all():
+    query = select(*_KEY).where(PLATFORMS.c.machine == machine).order_by(PLATFORMS.c.fetched.desc(), *_KEY)
+    for qe_id, pce_id in connection.execute(query.offset(MAX_OF_MACHINE)).all():
         connection.execute(delete(PLATFORMS).where(PLATFORMS.c.qe_id == qe_id, PLATFORMS.c.pce_id == pce_id))
 
 
@@ -124,31 +128,31 @@ def _machine(platform: KnownPlatform) -> bytes:
 
 
 def _row(platform: KnownPlatform) -> dict[str, object]:
-    stored = platform.stored
+    stored_platform = platform.stored
     return {
-        **_registered(stored.registration),
+        **_registration_row(stored_platform.registration),
         "fmspc": platform.proved.fmspc.hex(),
         "machine": _machine(platform),
-        "certificates": b"".join(stored.certificates),
-        "chain": stored.chain,
-        "fetched": _seconds(stored.fetched),
-        "unavailable": stored.unavailable,
-        "whole": stored.whole,
+        "certificates": b"".join(stored_platform.certificates),
+        "chain": stored_platform.chain,
+        "fetched": _seconds(stored_platform.fetched),
+        "unavailable": stored_platform.unavailable,
+        "whole": stored_platform.whole,
     }
 
 
-def _registered(found: Registration) -> dict[str, object]:
+def _registration_row(registration: Registration) -> dict[str, object]:
     return {
-        "qe_id": found.name.qe_id,
-        "pce_id": found.name.pce_id.hex(),
-        "cpu_svn": None if found.tcb is None else found.tcb.components,
-        "pce_svn": None if found.tcb is None else found.tcb.pce_svn,
-        "encrypted_ppid": found.encrypted_ppid,
-        "manifest": found.manifest,
+        "qe_id": registration.name.qe_id,
+        "pce_id": registration.name.pce_id.hex(),
+        "cpu_svn": None if registration.tcb is None else registration.tcb.components,
+        "pce_svn": None if registration.tcb is None else registration.tcb.pce_svn,
+        "encrypted_ppid": registration.encrypted_ppid,
+        "manifest": registration.manifest,
     }
 
 
-def _registration(row: Row[tuple[object, ...]]) -> Registration:
+def _registration_from_row(row: Row[tuple[object, ...]]) -> Registration:
     return Registration(
         name=Name(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
         tcb=None if row.cpu_svn is None else Tcb(components=row.cpu_svn, pce_svn=row.pce_svn),
@@ -157,9 +161,9 @@ def _registration(row: Row[tuple[object, ...]]) -> Registration:
     )
 
 
-def _stored(row: Row[tuple[object, ...]]) -> StoredPlatform:
+def _platform_from_row(row: Row[tuple[object, ...]]) -> StoredPlatform:
     return StoredPlatform(
-        registration=_registration(row),
+        registration=_registration_from_row(row),
         certificates=pem.each(row.certificates),
         chain=row.chain,
         fetched=_EPOCH + row.fetched * _SECOND,

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.instances import Kept, all_kept
+from donjon.adapters.storage.instances import StoredInstance, read_all_instances
 from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit.chain import Record
@@ -27,9 +27,9 @@ class Snapshot:
         """The heads, and the anchors."""
         return tuple(text for table in (HEADS, ANCHORS) for text in self._connection.scalars(select(table.c.statement)))
 
-    def holdings(self) -> dict[str, Kept]:
+    def holdings(self) -> dict[str, StoredInstance]:
         """What instances keep."""
-        return all_kept(self._connection)
+        return read_all_instances(self._connection)
 
     def chains(self) -> Iterator[Record]:
         """Every record, chain by chain, in the order of their numbers; raises `Malformed` DJ608."""
@@ -37,16 +37,16 @@ class Snapshot:
 
     def between(self, since: datetime | None, until: datetime | None) -> Iterator[Record]:
         """The records from one moment until before another, in that order; raises `Malformed` DJ608."""
-        chosen = select(RECORDS).order_by(RECORDS.c.moment, RECORDS.c.writer, RECORDS.c.number)
+        query = select(RECORDS).order_by(RECORDS.c.moment, RECORDS.c.writer, RECORDS.c.number)
         if since is not None:
-            chosen = chosen.where(RECORDS.c.moment >= microseconds(since))
+            query = query.where(RECORDS.c.moment >= microseconds(since))
         if until is not None:
-            chosen = chosen.where(RECORDS.c.moment < microseconds(until))
-        return self._records(chosen)
+            query = query.where(RECORDS.c.moment < microseconds(until))
+        return self._records(query)
 
-    def _records(self, chosen: Select[*tuple[object, ...]]) -> Iterator[Record]:
+    def _records(self, query: Select[*tuple[object, ...]]) -> Iterator[Record]:
         try:
-            yield from map(record, self._connection.execute(chosen).mappings())
+            yield from map(record, self._connection.execute(query).mappings())
         except TypeError as error:  # SQLite gives what was put there, of whatever type.
             raise Malformed("DJ608", f"audit records: a row that is no record: {error}") from error
 

@@ -14,7 +14,7 @@ from itertools import takewhile
 from sqlalchemy import Connection, delete, func, insert, select
 
 from donjon.adapters.storage.database import Database
-from donjon.adapters.storage.instances import kept
+from donjon.adapters.storage.instances import read_instance
 from donjon.adapters.storage.moments import UNIT, microseconds
 from donjon.adapters.storage.records import record
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
@@ -41,7 +41,7 @@ class Retention:
     keys: tuple[SignerCertificate, ...]  # none: signatures are not looked at
     announce: Callable[[str], None]  # a statement
     restate: Callable[[list[Event]], None]  # returns when they are recorded
-    kept: timedelta
+    period: timedelta
 
     def drop(self, database: Database, moment: datetime) -> int:
         """How many records were dropped that are old at that moment.
@@ -49,27 +49,27 @@ class Retention:
         Raises `Unavailable` DJ502, `Untrusted` DJ621 where the clock is not believed, and, after all other chains, `Untrusted`
         DJ610 for those that are not whole, and those that no head states: they stay.
         """
-        stated = microseconds(moment)
+        timestamp = microseconds(moment)
         with database.reading() as connection:
-            writers = self._old(connection, stated - self._length)
-            before = self._before(connection, stated) if writers else None
+            writers = self._old(connection, timestamp - self._length)
+            before = self._before(connection, timestamp) if writers else None
         if writers and before is None:
             raise Untrusted(
                 "DJ621", "old audit records: not dropped: the newest that a head states is a day old, or there is none"
             )
-        dropped, broken = 0, []
+        count, broken = 0, []
         for writer in writers:
             try:
-                dropped += sum(self._dropped(database, writer, before or 0, stated))
+                count += sum(self._drop_batches(database, writer, before or 0, timestamp))
             except (Malformed, Untrusted) as error:
                 broken.append(f"audit chain {writer}: not dropped: {error}")
         if broken:
             raise Untrusted("DJ610", "; ".join(broken))
-        return dropped
+        return count
 
     @property
     def _length(self) -> int:
-        return self.kept // UNIT
+        return self.period // UNIT
 
     def _old(self, connection: Connection, before: int) -> list[str]:
         """Whose records are old by the clock, if some of them are stated: the end of a chain that nobody stated stays."""
@@ -84,7 +84,7 @@ class Retention:
         part = RECORDS.c.moment // max(1, self._length // _SAMPLES)
         samples = select(func.min(HEADS.c.statement)).join(RECORDS, own).where(RECORDS.c.moment <= moment).group_by(part)
         newest = past.order_by(RECORDS.c.moment.desc()).limit(_SAMPLES)
-        texts = [text for chosen in (samples, newest) for text in connection.scalars(chosen)]
+        texts = [text for query in (samples, newest) for text in connection.scalars(query)]
         return age.before(self._moments(texts), moment, self._length)
 
     def _moments(self, texts: list[str]) -> Iterator[int]:
@@ -94,13 +94,13 @@ class Retention:
             except DonjonError:
                 continue  # Somebody else's: time has not passed for that.
 
-    def _dropped(self, database: Database, writer: str, before: int, moment: int) -> Iterator[int]:
+    def _drop_batches(self, database: Database, writer: str, before: int, moment: int) -> Iterator[int]:
         """The numbers of records dropped in one transaction after the other."""
         again: set[str] = set()
         while True:
             with database.changing() as connection:
                 database.alone(connection, _ALONE)
-                anchor, heads = self._stated(connection, writer)
+                anchor, heads = self._read_statements(connection, writer)
                 if not heads and not anchor:
                     raise Untrusted("DJ613", "there is no head of it, not even of its beginning")
                 heads = _part([each for each in takewhile(lambda each: each.moment < before, heads) if each.link.number])
@@ -119,20 +119,20 @@ class Retention:
                 self.announce(text)
                 yield len(old)
 
-    def _stated(self, connection: Connection, writer: str) -> tuple[list[Statement], list[Statement]]:
+    def _read_statements(self, connection: Connection, writer: str) -> tuple[list[Statement], list[Statement]]:
         """The chain's anchor, if there is one, and its first heads in the order of their numbers."""
-        found = []
+        by_table = []
         for table in (ANCHORS, HEADS):
-            chosen = select(table.c.statement).where(table.c.writer == writer).order_by(table.c.number).limit(MAX_HEADS)
-            found.append([statements.parse(text, self.keys) for text in connection.scalars(chosen)])
-        if other := [each for own in found for each in own if each.link.writer != writer]:
+            query = select(table.c.statement).where(table.c.writer == writer).order_by(table.c.number).limit(MAX_HEADS)
+            by_table.append([statements.parse(text, self.keys) for text in connection.scalars(query)])
+        if other := [each for own in by_table for each in own if each.link.writer != writer]:
             raise Untrusted("DJ601", f"a head of chain {other[0].link.writer}")
-        anchor, heads = found
+        anchor, heads = by_table
         return anchor, heads
 
-    def _check(self, old: list[Record], said: list[Statement]) -> None:
-        if found := verify(old, said).findings:
-            raise Untrusted("DJ610", found[0].sentence())
+    def _check(self, old: list[Record], chain_statements: list[Statement]) -> None:
+        if findings := verify(old, chain_statements).findings:
+            raise Untrusted("DJ610", findings[0].sentence())
 
     def _anchor(self, old: list[Record], anchor: list[Statement], heads: list[Statement], moment: int) -> Statement:
         removal = Removal(
@@ -149,8 +149,8 @@ class Retention:
 
 def _part(heads: list[Statement]) -> list[Statement]:
     """The first of these heads, with as many records as are dropped at once, or one head's."""
-    begun = heads[0].link.number if heads else FIRST
-    return [*heads[:1], *takewhile(lambda each: each.link.number - begun < AT_ONCE, heads[1:])]
+    first_number = heads[0].link.number if heads else FIRST
+    return [*heads[:1], *takewhile(lambda each: each.link.number - first_number < AT_ONCE, heads[1:])]
 
 
 def _until(connection: Connection, link: Link) -> list[Record]:
@@ -163,7 +163,7 @@ def _standing(connection: Connection, old: list[Record]) -> list[HoldingChange]:
     ledger = Ledger()
     for each in old:
         ledger.take(each)
-    return [each for each in ledger.last.values() if each.stands and each.holds(kept(connection, each.instance))]
+    return [each for each in ledger.last.values() if each.stands and each.holds(read_instance(connection, each.instance))]
 
 
 def _replace(connection: Connection, link: Link, anchor: str) -> None:

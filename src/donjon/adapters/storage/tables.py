@@ -72,7 +72,7 @@ ANCHORS = Table(
 )
 
 
-def _registered() -> "list[Column[object]]":
+def _registration_columns() -> "list[Column[object]]":
     """What a platform says of itself."""
     return [
         Column("qe_id", String(260), primary_key=True),
@@ -87,7 +87,7 @@ def _registered() -> "list[Column[object]]":
 PLATFORMS = Table(
     "platforms",
     METADATA,
-    *_registered(),
+    *_registration_columns(),
     Column("fmspc", String(12), nullable=False),  # hexadecimal
     Column("machine", LargeBinary, nullable=False),  # SHA-256 of the PPID
     Column("certificates", LargeBinary, nullable=False),  # PEM, one behind the other
@@ -100,4 +100,4 @@ PLATFORMS = Table(
     Index("platforms_by_fetched", "fetched"),
 )
 
-REGISTRATIONS = Table("registrations", METADATA, *_registered())
+REGISTRATIONS = Table("registrations", METADATA, *_registration_columns())

@@ -48,7 +48,9 @@ class Auditing:
             return
         try:
             known = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
-            retention = Retention(signer=self._signer(), keys=known, announce=_announce_anchor, restate=restate, kept=self._kept)
+            retention = Retention(
+                signer=self._signer(), keys=known, announce=_announce_anchor, restate=restate, period=self._kept
+            )
             count = retention.drop(database, self._now())
         except (DonjonError, TimeoutError) as error:
             say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))

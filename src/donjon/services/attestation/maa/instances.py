@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from donjon.adapters.storage.instances import InstanceTable, Kept
+from donjon.adapters.storage.instances import InstanceTable, StoredInstance
 from donjon.attestation import appraise
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.appraise import PolicyInForce
@@ -144,7 +144,7 @@ class Instance:
 
     def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable, turns: Turns) -> None:
         self._settings, self.speaks, self._table, self.turns = settings, speaks, table, turns
-        self._kept: Kept | None = None
+        self._kept: StoredInstance | None = None
         self._standing: Standing | None = None
 
     @property
@@ -165,7 +165,7 @@ class Instance:
                 self._standing, self._kept = self._read(kept), kept
         return self._standing
 
-    def _read(self, kept: Kept) -> Standing:
+    def _read(self, kept: StoredInstance) -> Standing:
         return Standing(
             name=self.name,
             generation=kept.generation,
@@ -176,7 +176,7 @@ class Instance:
             former=self._parsed(kept.former),
         )
 
-    def _trust(self, kept: Kept) -> Trust:
+    def _trust(self, kept: StoredInstance) -> Trust:
         if self._settings.mode is Mode.AAD:
             return Trust(mode=Mode.AAD)
         return Trust(mode=Mode.ISOLATED, certificates=self._parsed(kept.certificates) or self._settings.certificates)

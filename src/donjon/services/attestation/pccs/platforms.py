@@ -44,7 +44,7 @@ class Table(Protocol):
     def read(self, name: Name) -> StoredPlatform | None:
         """The one of that name."""
 
-    def listed(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
+    def list_platforms(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
         """Those of these families, or of every one; those alone of whose certificates Intel lacked some. Raises DJ578, too."""
 
     def fetched_before(self, moment: datetime, count: int) -> list[Name]:
@@ -123,7 +123,7 @@ class Platforms:
 
     async def kept(self, fmspcs: Sequence[bytes], *, lacking: bool = False) -> list[Registration]:
         """Those of these families that have them, or of every one; those alone of whose certificates Intel lacked some."""
-        return await asyncio.to_thread(partial(self._table.listed, fmspcs, lacking=lacking))
+        return await asyncio.to_thread(partial(self._table.list_platforms, fmspcs, lacking=lacking))
 
     def proved(self, brought: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
         """Platforms that somebody brings, each proved; raises as `pck_certificates.prove` does. Nothing is kept yet."""
