@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from donjon.attestation.memory import ENTRY, MAX_KEYS, MAX_PLATFORMS, Bound, Certified, Memory, Table
+from donjon.attestation.memory import ENTRY, MAX_KEYS, MAX_PLATFORMS, BoundedTable, CertifiedPlatform, Memory, PlatformBoundKey
 from donjon.attestation.quote import parse
 from donjon.attestation.verify import verify
 from donjon.collateral import bundle
@@ -57,16 +57,16 @@ def _contenders() -> dict[str, Callable[[], object]]:
     quote, collateral = parse(_RAW), trust(bundle.parse(_BUNDLE), INTEL)
     warm, known, cold = Memory(), Memory(), Memory()
     r, s = (int.from_bytes(half, "big") for half in (quote.signature[:32], quote.signature[32:]))
-    signature, signed, key = encode_dss_signature(r, s), quote.signed, p256.parse(quote.attestation_key).handle
+    signature, signed, key = encode_dss_signature(r, s), quote.signed_data, p256.parse(quote.attestation_key).handle
     algorithm = ec.ECDSA(hashes.SHA256())
     peers, now = dcap_qvl.QuoteCollateralV3.from_json(_BUNDLE.decode()), int(MOMENT.timestamp())
 
     def new_report() -> object:
-        known.bound = Table(1)
+        known.bound_keys = BoundedTable(1)
         return verify(parse(_RAW), collateral, MOMENT, known)
 
     def new_certificate() -> object:
-        cold.bound, cold.certified = Table(1), Table(1)
+        cold.bound_keys, cold.certified_platforms = BoundedTable(1), BoundedTable(1)
         return verify(parse(_RAW), collateral, MOMENT, cold)
 
     return {
@@ -103,23 +103,23 @@ def _memory(platforms: int) -> None:
     """What a platform takes where that many are remembered, and how often one of them is found again."""
     quote, collateral, filled = parse(_RAW), trust(bundle.parse(_BUNDLE), INTEL), Memory(platforms)
     verify(quote, collateral, MOMENT, sample := Memory())
-    (model,), (bound,) = sample.certified.values(), sample.bound.values()
+    (model,), (bound,) = sample.certified_platforms.values(), sample.bound_keys.values()
     raw = [p256.encode(ec.derive_private_key(number, ec.SECP256R1()).public_key()) for number in range(1, platforms + 1)]
     before = _resident()
     for number, key in enumerate(raw):
         mark = number.to_bytes(32, "big")
-        certified = filled.keep_certified(b"c" + mark[1:], _certified(model, mark, bytes([*key])))
+        certified = filled.keep_platform(b"c" + mark[1:], _certified(model, mark, bytes([*key])))
         if number < MAX_KEYS:
             filled.key_of(certified)
-        filled.keep_bound(b"b" + mark[1:], Bound(p256.parse(key).handle, certified, (*bound.judged_by,)))
+        filled.keep_bound_key(b"b" + mark[1:], PlatformBoundKey(p256.parse(key).handle, certified, (*bound.judged_by,)))
     entry = (_resident() - before) / platforms
     told = f"memory: {entry / 1024:.2f} KiB a platform at {platforms:,} of at most {MAX_PLATFORMS:,}"
     print(f"{told}, goal {ENTRY / 1024:.2f}: {_met(entry <= ENTRY)}")
-    found = sum(filled.bound.get(b"b" + number.to_bytes(31, "big")) is not None for number in range(platforms))
+    found = sum(filled.bound_keys.get(b"b" + number.to_bytes(31, "big")) is not None for number in range(platforms))
     print(f"hit rate: {found / platforms:.3f} of platforms seen before, while no more than that are seen")
 
 
-def _certified(model: Certified, mark: bytes, key: bytes) -> Certified:
+def _certified(model: CertifiedPlatform, mark: bytes, key: bytes) -> CertifiedPlatform:
     """Another platform's of the same family, no byte of it shared with the model's."""
     of, half = model.platform, mark[16:]
     platform = PckPlatform(
@@ -136,7 +136,7 @@ def _certified(model: Certified, mark: bytes, key: bytes) -> Certified:
     )
     second = timedelta(seconds=int.from_bytes(half, "big"))
     serial = (1 << 150) + int.from_bytes(half, "big")
-    return Certified(key, serial, model.begins + second, model.ends - second, model.ca, platform)
+    return CertifiedPlatform(key, serial, model.begins + second, model.ends - second, model.ca, platform)
 
 
 def _resident() -> int:

@@ -5,7 +5,7 @@ from functools import cache
 
 from donjon.adapters.keys import signing
 from donjon.adapters.keys.signing import KeySigner
-from donjon.attestation.token import Authorities, Authority
+from donjon.attestation.token import Authorities, TokenAuthority
 from donjon.signing.signer import Algorithm
 
 MADE = datetime(2021, 1, 1, tzinfo=UTC)
@@ -19,8 +19,8 @@ def signer(algorithm: Algorithm, issuer: str) -> KeySigner:
     return signing.signer(key, signing.self_signed(key, issuer, MADE, DECADES))
 
 
-def authority(algorithm: Algorithm = Algorithm.RS256, issuer: str = REAL) -> Authority:
-    return Authority(issuer=issuer, signer=signer(algorithm, issuer))
+def authority(algorithm: Algorithm = Algorithm.RS256, issuer: str = REAL) -> TokenAuthority:
+    return TokenAuthority(issuer=issuer, signer=signer(algorithm, issuer))
 
 
 def authorities(algorithm: Algorithm = Algorithm.RS256) -> Authorities:

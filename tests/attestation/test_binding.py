@@ -10,8 +10,8 @@ from tests.attestation.worlds import verified
 
 from donjon.attestation import binding, claims
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
-from donjon.attestation.binding import Data, Held
-from donjon.attestation.claims import Statement
+from donjon.attestation.binding import Data, HeldData
+from donjon.attestation.claims import ClaimSet
 from donjon.errors import Malformed, Untrusted
 from donjon.simulation.intel.reports import TEE_TCB_SVN
 
@@ -31,12 +31,12 @@ def hashed(data: bytes = DATA, rest: bytes = bytes(32)) -> bytes:
     return hashlib.sha256(data).digest() + rest
 
 
-def stated(quote: AcceptedQuote, held: Held) -> Statement:
-    return claims.state(binding.bind(quote, held), quote.verified.quote.raw)
+def stated(quote: AcceptedQuote, held: HeldData) -> ClaimSet:
+    return claims.derive(binding.bind(quote, held), quote.verified_quote.quote.raw)
 
 
-def runtime(data: Data) -> Held:
-    return Held(runtime=data)
+def runtime(data: Data) -> HeldData:
+    return HeldData(runtime=data)
 
 
 @pytest.mark.parametrize("kind", ["v3 SGX", "v4 TDX 1.0", "v5 TDX 1.5"])
@@ -59,8 +59,8 @@ def test_data_that_the_enclave_does_not_hold_are_refused(kind: str, report_data:
 
 def test_binary_data_are_told_as_they_came_and_json_as_an_object() -> None:
     quote = accepted(report_data=hashed())
-    opaque = stated(quote, runtime(binding.binary(DATA, "runtime data"))).said
-    parsed = stated(quote, runtime(binding.json(DATA, "runtime data"))).said
+    opaque = stated(quote, runtime(binding.binary(DATA, "runtime data"))).token_claims
+    parsed = stated(quote, runtime(binding.json(DATA, "runtime data"))).token_claims
     for name in ("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"):
         assert opaque[name] == base64.urlsafe_b64encode(DATA).decode().rstrip("=")
         assert name not in parsed
@@ -76,7 +76,7 @@ def test_a_policy_sees_bound_json_as_its_text() -> None:
 
 def test_data_of_initialisation_are_bound_by_configid_of_an_enclave_with_kss() -> None:
     quote = accepted(flags=KSS, config_id=hashed())
-    assert stated(quote, Held(initial=binding.json(DATA, "init-time data"))).said["x-ms-inittime"] == json.loads(DATA)
+    assert stated(quote, HeldData(initial=binding.json(DATA, "init-time data"))).token_claims["x-ms-inittime"] == json.loads(DATA)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_data_of_initialisation_are_bound_by_configid_of_an_enclave_with_kss() -
 )
 def test_data_of_initialisation_that_nothing_binds_are_refused(kind: str, changes: dict[str, object]) -> None:
     with pytest.raises(Untrusted) as refused:
-        binding.bind(accepted(kind, **changes), Held(initial=binding.json(DATA, "init-time data")))
+        binding.bind(accepted(kind, **changes), HeldData(initial=binding.json(DATA, "init-time data")))
     assert refused.value.code == "DJ431"
 
 
 def test_a_nonce_comes_back_as_it_was_sent() -> None:
-    assert stated(accepted(), Held(nonce="5 – fünf")).said["nonce"] == "5 – fünf"
-    assert "nonce" not in stated(accepted(), Held()).said
+    assert stated(accepted(), HeldData(nonce="5 – fünf")).token_claims["nonce"] == "5 – fünf"
+    assert "nonce" not in stated(accepted(), HeldData()).token_claims
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_a_nonce_comes_back_as_it_was_sent() -> None:
         (lambda: binding.json(b'{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "data"), "DJ210"),
         (lambda: binding.json(b'{"a":' * 33 + b"1" + b"}" * 33, "data"), "DJ432"),
         (lambda: binding.json(rb'{"a": "\ud800"}', "data"), "DJ432"),
-        (lambda: Held(nonce="x" * (binding.MAX_NONCE + 1)), "DJ432"),
-        (lambda: Held(nonce="\ud800"), "DJ432"),
+        (lambda: HeldData(nonce="x" * (binding.MAX_NONCE + 1)), "DJ432"),
+        (lambda: HeldData(nonce="\ud800"), "DJ432"),
     ],
     ids=[
         *("too long", "a key twice", "no object", "empty", "no UTF-8", "NaN", "infinite", "a huge number", "bottomless"),
@@ -140,7 +140,10 @@ def test_data_nested_as_deep_as_allowed_are_read() -> None:
 
 
 def test_an_enclave_with_kss_says_how_it_was_configured() -> None:
-    plain, kss = stated(accepted(), Held()).said, stated(accepted(flags=KSS, config_id=hashed()), Held()).said
+    plain, kss = (
+        stated(accepted(), HeldData()).token_claims,
+        stated(accepted(flags=KSS, config_id=hashed()), HeldData()).token_claims,
+    )
     assert kss["x-ms-sgx-config-id"] == hashed().hex()
     assert kss["x-ms-sgx-config-svn"] == 0
     assert {name: len(str(kss[name])) for name in kss.keys() - plain.keys() - {"x-ms-sgx-config-svn"}} == {
@@ -151,7 +154,7 @@ def test_an_enclave_with_kss_says_how_it_was_configured() -> None:
 
 
 def test_a_trust_domain_is_told_by_the_profile() -> None:
-    found = stated(accepted("v4 TDX 1.0"), Held()).said
+    found = stated(accepted("v4 TDX 1.0"), HeldData()).token_claims
     assert {name: found[name] for name in EAT} == EAT
     lengths = {name: len(value) for name, value in found.items() if isinstance(value, str) and name.startswith("tdx_")}
     assert lengths == {
@@ -181,7 +184,7 @@ def test_each_measurement_of_a_trust_domain_stands_under_its_own_name() -> None:
     }
     values = {field: bytes([number]) * 48 for number, field in enumerate(fields, 1)}
     rtmrs = tuple(bytes([number]) * 48 for number in range(0xA0, 0xA4))
-    found = stated(accepted("v4 TDX 1.0", rtmrs=rtmrs, report_data=hashed(), **values), Held()).said
+    found = stated(accepted("v4 TDX 1.0", rtmrs=rtmrs, report_data=hashed(), **values), HeldData()).token_claims
     assert {field: found[f"tdx_{name}"] for field, name in fields.items()} == {
         field: value.hex() for field, value in values.items()
     }
@@ -192,14 +195,14 @@ def test_each_measurement_of_a_trust_domain_stands_under_its_own_name() -> None:
 def test_a_migratable_trust_domain_and_its_service_td_are_told_to_tokens_and_policies() -> None:
     service = b"\x66" * 48
     gate = Acceptance(allow_migratable=True, service_tds=frozenset({service}))
-    found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << 29, mr_service_td=service), Held())
-    assert (found.said["tdx_td_attributes_migratable"], found.said["tdx_mrservicetd"]) == (True, service.hex())
+    found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << 29, mr_service_td=service), HeldData())
+    assert (found.token_claims["tdx_td_attributes_migratable"], found.token_claims["tdx_mrservicetd"]) == (True, service.hex())
     seen = {claim.type: claim.value for claim in found.incoming}
     assert (seen["tdx_td_attributes_migratable"], seen["tdx_mrservicetd"]) == (True, service.hex())
 
 
 def test_a_trust_domain_of_tdx_1_5_says_that_it_has_no_service_td() -> None:
-    found = stated(accepted("v5 TDX 1.5"), Held()).said
+    found = stated(accepted("v5 TDX 1.5"), HeldData()).token_claims
     assert (found["tdx_td_attributes_migratable"], found["tdx_mrservicetd"]) == (False, "00" * 48)
     assert found["tdx_tee_tcb_svn_2"] == TEE_TCB_SVN.hex()
 
@@ -209,7 +212,7 @@ def test_every_bit_of_a_trust_domains_attributes_that_has_a_name_is_told_by_it()
     profiled = {"hgs_plus_prof": 4, "perf_prof": 5, "pmt_prof": 6}
     for name, bit in {**bits, **profiled}.items():
         gate = Acceptance(allow_debug=True, allow_attributes=1 << bit)
-        found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << bit), Held()).said
+        found = stated(accepted("v5 TDX 1.5", gate, attributes=1 << 28 | 1 << bit), HeldData()).token_claims
         true = {claim for claim, value in found.items() if value is True and claim.startswith("tdx_")}
         debug = {"tdx_td_attributes_debug"} if name in profiled else set()
         assert true == {f"tdx_td_attributes_{name}", "tdx_td_attributes_septve_disable", *debug}
@@ -217,16 +220,16 @@ def test_every_bit_of_a_trust_domains_attributes_that_has_a_name_is_told_by_it()
 
 def test_policies_see_every_enclaves_attributes_and_tokens_say_what_an_operator_allowed_by_name() -> None:
     names = {"x-donjon-sgx-attributes", "x-donjon-sgx-einittoken-key", "x-donjon-sgx-provision-key"}
-    plain = stated(accepted(), Held())
+    plain = stated(accepted(), HeldData())
     assert {claim.type: claim.value for claim in plain.incoming if claim.type in names} == {
         "x-donjon-sgx-attributes": "05000000000000000300000000000000",
         "x-donjon-sgx-einittoken-key": False,
         "x-donjon-sgx-provision-key": False,
     }
-    assert not names & plain.said.keys()
+    assert not names & plain.token_claims.keys()
     gate = Acceptance(allow_einittoken_key=True, allow_provision_key=True, allow_attributes=8, allow_features=1 << 19)
     for changes in ({"flags": 0x25}, {"flags": 0x15}, {"flags": 0xD}, {"xfrm": 0x80003}):
-        said = stated(accepted("v3 SGX", gate, **changes), Held()).said
+        said = stated(accepted("v3 SGX", gate, **changes), HeldData()).token_claims
         assert names <= said.keys()
         assert said["x-donjon-sgx-einittoken-key"] is (changes.get("flags") == 0x25)
 
@@ -235,13 +238,13 @@ def test_policies_see_every_enclaves_attributes_and_tokens_say_what_an_operator_
 def test_the_modules_svn_is_both_its_numbers(tee_tcb_svn: str, expected: int) -> None:
     """As Intel's own tokens have it: 0d01… is 269."""
     svn = bytes.fromhex(tee_tcb_svn) + TEE_TCB_SVN[2:]
-    assert stated(accepted("v4 TDX 1.0", tee_tcb_svn=svn), Held()).said["tdx_seamsvn"] == expected
+    assert stated(accepted("v4 TDX 1.0", tee_tcb_svn=svn), HeldData()).token_claims["tdx_seamsvn"] == expected
 
 
 def test_collateral_is_named_by_what_the_quote_was_judged_by() -> None:
     quote = accepted()
-    found = stated(quote, Held()).said["x-ms-sgx-collateral"]
+    found = stated(quote, HeldData()).token_claims["x-ms-sgx-collateral"]
     assert isinstance(found, dict)
-    assert found["quotehash"] == hashlib.sha256(quote.verified.quote.raw).hexdigest()
+    assert found["quotehash"] == hashlib.sha256(quote.verified_quote.quote.raw).hexdigest()
     assert found["tcbinfohash"] != found["qeidhash"]
     assert {len(str(value)) for value in found.values()} == {64}

@@ -9,7 +9,7 @@ import pytest
 from tests.attestation.worlds import trusted
 from tests.simulation.intel import MOMENT, world
 
-from donjon.attestation.memory import ENTRY, MAX_BYTES, MAX_OWN_KEYS, MAX_PLATFORMS, Bound, Memory, Table
+from donjon.attestation.memory import ENTRY, MAX_BYTES, MAX_OWN_KEYS, MAX_PLATFORMS, BoundedTable, Memory, PlatformBoundKey
 from donjon.attestation.quote import parse
 from donjon.attestation.verify import VerifiedQuote, verify
 from donjon.collateral.status import TcbStatus
@@ -45,9 +45,9 @@ def test_the_same_quote_again_is_proved_by_its_signature_alone_and_is_the_same(k
     made, collateral = world(kind), trusted(world(kind))
     memory = Memory()
     first = look(made, memory, collateral)
-    kept = (memory.certified.misses, memory.bound.misses, memory.verdicts.misses)
+    kept = (memory.certified_platforms.misses, memory.bound_keys.misses, memory.verdicts.misses)
     assert look(made, memory, collateral) == first == verify(parse(made.quote.data), collateral, MOMENT)
-    assert (memory.certified.misses, memory.bound.misses, memory.verdicts.misses) == kept == (1, 1, 1)
+    assert (memory.certified_platforms.misses, memory.bound_keys.misses, memory.verdicts.misses) == kept == (1, 1, 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,9 +72,9 @@ def test_a_certificate_that_has_expired_since_is_refused(kind: str) -> None:
 def test_a_certificate_revoked_since_is_refused_and_nothing_else_is_proved_again(kind: str) -> None:
     made = world(kind)
     memory = warm(made)
-    misses = memory.certified.misses
+    misses = memory.certified_platforms.misses
     assert refused(made, memory, trusted(world(kind, {"pck_crl.revoked": frozenset({Role.PCK})}))) == "DJ224"
-    assert memory.certified.misses == misses
+    assert memory.certified_platforms.misses == misses
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,25 +151,25 @@ def test_a_report_spliced_in_from_another_platform_is_refused(kind: str) -> None
 def test_what_is_refused_is_not_remembered() -> None:
     made, memory = world(changes={"quote.bound": bytes(64)}), Memory()
     assert refused(made, memory) == "DJ241"
-    assert (len(memory.bound), len(memory.verdicts)) == (0, 0)
+    assert (len(memory.bound_keys), len(memory.verdicts)) == (0, 0)
 
 
 def test_a_new_list_leaves_the_memory_warm() -> None:
     made = world()
     memory = warm(made)
     look(made, memory, trusted(world(changes={"pck_crl.issued": MOMENT - timedelta(hours=1)})))
-    assert (memory.certified.misses, memory.bound.misses, memory.verdicts.misses) == (1, 1, 1)
+    assert (memory.certified_platforms.misses, memory.bound_keys.misses, memory.verdicts.misses) == (1, 1, 1)
 
 
 def test_the_memory_is_bounded_and_the_oldest_goes_first() -> None:
-    table: Table[int, int] = Table(2)
+    table: BoundedTable[int, int] = BoundedTable(2)
     for number in range(3):
         table.keep(number, number)
     assert (len(table), table.get(0), table.get(1), table.get(2)) == (2, None, 1, 2)
 
 
 def test_a_memory_of_nothing_keeps_nothing() -> None:
-    table: Table[int, int] = Table(0)
+    table: BoundedTable[int, int] = BoundedTable(0)
     assert table.keep(1, 1) == 1
     assert len(table) == 0
 
@@ -208,7 +208,7 @@ def with_chain(made: World, chain: bytes) -> bytes:
     more = len(chain) - len(quote.certification.content)
     content = len(raw) - len(quote.certification.content)
     head = bytearray(raw[:content])
-    for place in (len(quote.signed), content - 4):  # Of the signature section, and of the certification data.
+    for place in (len(quote.signed_data), content - 4):  # Of the signature section, and of the certification data.
         head[place : place + 4] = (int.from_bytes(head[place : place + 4], "little") + more).to_bytes(4, "little")
     return bytes(head) + chain
 
@@ -221,7 +221,12 @@ def test_a_chain_that_is_laid_out_anew_is_as_good_and_makes_no_entry(block: int)
     for characters in range(1, 40):
         found = verify(parse(laid_out(made, {block: characters})), collateral, MOMENT, memory)
         assert (found.platform, found.tcb) == (first.platform, first.tcb)
-    assert (len(memory.certified), len(memory.bound), len(memory.authorities), memory.certified.misses) == (1, 1, 1, 1)
+    assert (
+        len(memory.certified_platforms),
+        len(memory.bound_keys),
+        len(memory.authorities),
+        memory.certified_platforms.misses,
+    ) == (1, 1, 1, 1)
 
 
 def test_a_platform_that_comes_laid_out_anew_is_known_by_its_usual_layout() -> None:
@@ -229,7 +234,7 @@ def test_a_platform_that_comes_laid_out_anew_is_known_by_its_usual_layout() -> N
     memory, collateral = Memory(), trusted(made)
     verify(parse(laid_out(made, {0: 1, 1: 2})), collateral, MOMENT, memory)
     look(made, memory, collateral)
-    assert (len(memory.certified), memory.certified.misses, len(memory.bound)) == (1, 1, 1)
+    assert (len(memory.certified_platforms), memory.certified_platforms.misses, len(memory.bound_keys)) == (1, 1, 1)
 
 
 def test_what_stands_behind_a_chain_makes_few_entries_of_it() -> None:
@@ -240,22 +245,22 @@ def test_what_stands_behind_a_chain_makes_few_entries_of_it() -> None:
         behind = bytes([b"\0\n"[number >> bit & 1] for bit in range(6)])
         chain = quote.certification.content.rstrip(pem.AFTER) + behind
         verify(parse(with_chain(made, chain)), collateral, MOMENT, memory)
-    assert (len(memory.certified), len(memory.bound)) == (1, 0)
+    assert (len(memory.certified_platforms), len(memory.bound_keys)) == (1, 0)
 
 
 def test_one_platforms_keys_take_no_others_place() -> None:
     made, other = world(), world(changes={"quote.attestation_key": "another"})
     memory = warm(made)
-    (bound,) = memory.bound.values()
-    stranger = Bound(bound.handle, replace(bound.certified, key=bytes(64)), bound.judged_by)
+    (bound,) = memory.bound_keys.values()
+    stranger = PlatformBoundKey(bound.handle, replace(bound.certified_platform, key=bytes(64)), bound.judged_by)
     for number in range(100):
-        memory.keep_bound(number.to_bytes(32, "big"), stranger)
-    assert len(memory.bound) == MAX_OWN_KEYS + 1
-    misses = memory.bound.misses
+        memory.keep_bound_key(number.to_bytes(32, "big"), stranger)
+    assert len(memory.bound_keys) == MAX_OWN_KEYS + 1
+    misses = memory.bound_keys.misses
     look(made, memory)
-    assert memory.bound.misses == misses
+    assert memory.bound_keys.misses == misses
     look(other, memory)
-    assert memory.bound.misses == misses + 1
+    assert memory.bound_keys.misses == misses + 1
 
 
 def test_an_authority_is_kept_once_however_often_collateral_comes_anew() -> None:
@@ -263,7 +268,7 @@ def test_an_authority_is_kept_once_however_often_collateral_comes_anew() -> None
     for _ in range(3):
         collateral = trust(made.collateral, anchor(made.root))
         look(made, memory, collateral)
-        memory.certified, memory.bound = Table(10), Table(10)
+        memory.certified_platforms, memory.bound_keys = BoundedTable(10), BoundedTable(10)
     assert (len(memory.authorities), memory.authorities.misses) == (1, 1)
 
 
@@ -284,7 +289,7 @@ def test_what_a_quote_that_nobody_signed_says_of_its_module_is_not_remembered(ki
 @pytest.mark.parametrize(
     ("table", "most"),
     [
-        *(("certified", 10_168), ("bound", 10_168), ("_own", 10_168)),  # 32 MiB, by docs/figures.md
+        *(("certified_platforms", 10_168), ("bound_keys", 10_168), ("_own", 10_168)),  # 32 MiB, by docs/figures.md
         *(("verdicts", 10_000), ("_family", 10_000), ("authorities", 64), ("_keys", 100)),
     ],
 )
@@ -297,7 +302,7 @@ def test_of_each_kind_of_fact_so_many_are_kept_and_no_more(table: str, most: int
 
 
 def test_a_fact_that_is_proved_again_takes_no_others_place() -> None:
-    kept: Table[str, int] = Table(2)
+    kept: BoundedTable[str, int] = BoundedTable(2)
     for name in ("a", "b", "b", "b"):
         kept.keep(name, 1)
     assert (kept.get("a"), len(kept)) == (1, 2)
@@ -306,19 +311,19 @@ def test_a_fact_that_is_proved_again_takes_no_others_place() -> None:
 def test_a_full_memory_takes_what_it_says() -> None:
     """Measured where entries differ in everything that platforms differ in."""
     made = world()
-    (bound,) = warm(made).bound.values()
-    certified = bound.certified
+    (bound,) = warm(made).bound_keys.values()
+    certified = bound.certified_platform
     memory, count = Memory(2000), 2000
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(count):
         mark = number.to_bytes(32, "big")
         platform = replace(certified.platform, ppid=mark[16:])
-        kept = memory.keep_certified(b"c" + mark, replace(certified, key=mark + mark, platform=platform))
-        memory.keep_bound(b"b" + mark, Bound(bound.handle, kept, (*bound.judged_by,)))
+        kept = memory.keep_platform(b"c" + mark, replace(certified, key=mark + mark, platform=platform))
+        memory.keep_bound_key(b"b" + mark, PlatformBoundKey(bound.handle, kept, (*bound.judged_by,)))
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert len(memory.bound) == count
+    assert len(memory.bound_keys) == count
     assert taken / count < ENTRY - HANDLE
     assert MAX_PLATFORMS * ENTRY <= MAX_BYTES
 

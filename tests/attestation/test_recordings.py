@@ -50,23 +50,23 @@ def shown(exchange: Exchange) -> bytes:
     return octets(text(content.get("quote") or content["report"]))
 
 
-def held(exchange: Exchange) -> binding.Held:
+def held(exchange: Exchange) -> binding.HeldData:
     data = request(exchange)["runtimeData"]
     assert isinstance(data, dict)
     read = binding.json if data["dataType"] == "JSON" else binding.binary
-    return binding.Held(runtime=read(octets(text(data["data"])), "runtime data"))
+    return binding.HeldData(runtime=read(octets(text(data["data"])), "runtime data"))
 
 
 def answered(exchange: Exchange) -> Appraisal:
     submitted = shown(exchange)
-    verified = verify(quote.parse(evidence.unwrapped(submitted)), vectors.trusted(COLLATERAL), MOMENT)
+    verified = verify(quote.parse(evidence.unwrap(submitted)), vectors.trusted(COLLATERAL), MOMENT)
     accepted = accept(verified, AS_THEN)
     assert isinstance(accepted, AcceptedQuote)
     named = text(exchange.payload["x-ms-policy-hash"])
     policy = parsing.parse((ROOT / "maa-policies" / "recordings" / POLICIES[named]).read_text(encoding="utf-8"))
     draft = "draftPolicyForAttestation" in request(exchange)
     applied = PolicyInForce(policy=policy, baseline=None, hash=named, signer=None, draft=draft)
-    found = appraise(claims.state(binding.bind(accepted, held(exchange)), submitted), applied)
+    found = appraise(claims.derive(binding.bind(accepted, held(exchange)), submitted), applied)
     assert isinstance(found, Appraisal)
     return found
 

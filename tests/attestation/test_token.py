@@ -20,10 +20,10 @@ from tests.simulation.intel import MOMENT
 from donjon.adapters.keys import signing
 from donjon.attestation import binding, claims, token
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, accept
-from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, baseline, gated
-from donjon.attestation.binding import BoundQuote, Held
-from donjon.attestation.claims import Statement
-from donjon.attestation.token import Authorities, Authority
+from donjon.attestation.appraise import Appraisal, PolicyInForce, appraise, baseline, narrow_gate
+from donjon.attestation.binding import BoundQuote, HeldData
+from donjon.attestation.claims import ClaimSet
+from donjon.attestation.token import Authorities, TokenAuthority
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
@@ -43,10 +43,10 @@ LONG_ISSUER = "https://attestation.donjon-system.svc.cluster.example:8443/tenant
 KEYS: dict[Algorithm, type[RSAKey | ECKey]] = {Algorithm.RS256: RSAKey, Algorithm.ES256: ECKey}
 
 
-def statement(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, held: Held | None = None) -> Statement:
+def statement(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, held: HeldData | None = None) -> ClaimSet:
     accepted = accept(verified(kind, changes), Acceptance(allow_debug=True))
     assert isinstance(accepted, AcceptedQuote)
-    return claims.state(binding.bind(accepted, held or Held()), b"as submitted")
+    return claims.derive(binding.bind(accepted, held or HeldData()), b"as submitted")
 
 
 def in_force(text: str = PERMIT_ALL, *, draft: bool = False, signer: JsonObject | None = None) -> PolicyInForce:
@@ -54,7 +54,7 @@ def in_force(text: str = PERMIT_ALL, *, draft: bool = False, signer: JsonObject 
     return PolicyInForce(policy=policy, baseline=baseline(policy), hash="hash", signer=signer, draft=draft)
 
 
-def appraised(of: Statement, applied: PolicyInForce | None = None) -> Appraisal:
+def appraised(of: ClaimSet, applied: PolicyInForce | None = None) -> Appraisal:
     answer = appraise(of, applied or in_force())
     assert isinstance(answer, Appraisal)
     return answer
@@ -66,8 +66,8 @@ def test_no_policy_may_say_what_the_service_could_say_itself(kind: str) -> None:
     accepted = accept(found, Acceptance())
     assert isinstance(accepted, AcceptedQuote)
     for data in (binding.binary(b"{}", "data"), binding.json(b"{}", "data")):
-        held = Held(runtime=data, nonce="n")
-        said = claims.state(BoundQuote(accepted=accepted, held=held), b"as submitted").said
+        held = HeldData(runtime=data, nonce="n")
+        said = claims.derive(BoundQuote(accepted_quote=accepted, held_data=held), b"as submitted").token_claims
         assert [name for name in said if not reserved(name)] == []
 
 
@@ -79,13 +79,13 @@ def payload(of: Appraisal) -> JsonObject:
     return recordings.part(issued(of).split(".")[1])
 
 
-def published(authority: Authority) -> dict[str, str | list[str]]:
+def published(authority: TokenAuthority) -> dict[str, str | list[str]]:
     keys: list[dict[str, str | list[str]]] = json.loads(json.dumps(token.key_set(authority)["keys"]))
     return keys[0]
 
 
 def test_a_policy_that_permits_everything_does_not_open_the_operators_gate() -> None:
-    answer = accept(verified(changes={"quote.body.flags": DEBUG}), gated(Acceptance(), parsing.parse(PERMIT_ALL)))
+    answer = accept(verified(changes={"quote.body.flags": DEBUG}), narrow_gate(Acceptance(), parsing.parse(PERMIT_ALL)))
     assert not isinstance(answer, AcceptedQuote)
     assert [finding.code for finding in answer] == ["DJ263"]
 
@@ -103,13 +103,13 @@ def test_a_policy_that_permits_everything_does_not_open_the_operators_gate() -> 
 )
 def test_a_policy_can_raise_the_tcb_baseline_and_never_lower_it(identifier: str, gate: int | None, expected: int | None) -> None:
     policy = parsing.parse(CONFIGURED.format(identifier))
-    assert gated(Acceptance(min_evaluation=gate), policy).min_evaluation == expected
+    assert narrow_gate(Acceptance(min_evaluation=gate), policy).min_evaluation == expected
 
 
 @pytest.mark.parametrize("identifier", ['"latest"', '""', '"-1"', '"٣"', "true", "-4", '"99999999999999999999"'])
 def test_a_baseline_that_nobody_knows_is_refused(identifier: str) -> None:
     with pytest.raises(Malformed) as refused:
-        gated(Acceptance(), parsing.parse(CONFIGURED.format(identifier)))
+        narrow_gate(Acceptance(), parsing.parse(CONFIGURED.format(identifier)))
     assert refused.value.code == "DJ433"
 
 
@@ -173,7 +173,7 @@ def test_nobody_speaks_of_simulated_platforms_unless_told_to() -> None:
 
 @pytest.mark.parametrize("issuer", [signers.REAL, signers.SIMULATED])
 def test_simulated_platforms_need_a_name_and_a_key_of_their_own(issuer: str) -> None:
-    other = Authority(
+    other = TokenAuthority(
         issuer=issuer, signer=signers.signer(Algorithm.RS256, signers.SIMULATED if issuer == signers.REAL else signers.REAL)
     )
     with pytest.raises(Misconfigured) as refused:
@@ -195,7 +195,7 @@ def test_simulated_platforms_need_a_name_and_a_key_of_their_own(issuer: str) -> 
 )
 def test_an_issuer_is_a_plain_https_url(issuer: str) -> None:
     with pytest.raises(Misconfigured) as refused:
-        Authority(issuer=issuer, signer=signers.signer(Algorithm.RS256, signers.REAL))
+        TokenAuthority(issuer=issuer, signer=signers.signer(Algorithm.RS256, signers.REAL))
     assert refused.value.code == "DJ434"
 
 
@@ -257,7 +257,7 @@ def test_a_token_says_when_the_quote_was_judged_at_another_time(later: timedelta
 
 def test_a_token_holds_the_largest_data_that_an_enclave_may_show() -> None:
     raw = b"x" * binding.MAX_DATA
-    held = Held(runtime=binding.binary(raw, "runtime data"))
+    held = HeldData(runtime=binding.binary(raw, "runtime data"))
     changes = {"quote.body.report_data": held.runtime.digest() + bytes(32)} if held.runtime else {}
     assert len(issued(appraised(statement(changes=changes, held=held)))) > 3 * len(raw)
 
@@ -265,7 +265,7 @@ def test_a_token_holds_the_largest_data_that_an_enclave_may_show() -> None:
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_the_longest_issuer_signs(algorithm: Algorithm) -> None:
     issuer = f"https://{'a' * (token.MAX_ISSUER - len('https://'))}"
-    made = token.answer({}, Authority(issuer=issuer, signer=signers.signer(algorithm, issuer)), MOMENT)
+    made = token.answer({}, TokenAuthority(issuer=issuer, signer=signers.signer(algorithm, issuer)), MOMENT)
     assert recordings.part(made.split(".")[1])["iss"] == issuer
 
 
@@ -313,7 +313,9 @@ def test_a_token_is_bounded_however_its_data_are_written() -> None:
     one = appraised(statement())
 
     def said(times: int) -> Appraisal:
-        return replace(one, statement=replace(one.statement, said={**one.statement.said, "again": [long] * times}))
+        return replace(
+            one, claim_set=replace(one.claim_set, token_claims={**one.claim_set.token_claims, "again": [long] * times})
+        )
 
     assert len(issued(said(2))) < 2 * token.MAX_PAYLOAD
     with pytest.raises(Malformed) as refused:

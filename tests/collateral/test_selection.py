@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from donjon.collateral.levels import Standing
+from donjon.collateral.levels import LevelStatus
 from donjon.collateral.selection import Tcb, select
 from donjon.collateral.status import TcbStatus
 from donjon.collateral.tcb_info import TcbLevel
 
-STANDING = Standing(status=TcbStatus.UP_TO_DATE, date=datetime(2026, 1, 1, tzinfo=UTC), advisories=())
+STANDING = LevelStatus(status=TcbStatus.UP_TO_DATE, date=datetime(2026, 1, 1, tzinfo=UTC), advisories=())
 
 
 def tcb(first: int, second: int, pce_svn: int) -> Tcb:
@@ -19,7 +19,7 @@ def tcb(first: int, second: int, pce_svn: int) -> Tcb:
 
 
 def levels(*tcbs: Tcb) -> list[TcbLevel]:
-    return [TcbLevel(sgx=each.components, pce_svn=each.pce_svn, tdx=None, standing=STANDING) for each in tcbs]
+    return [TcbLevel(sgx=each.components, pce_svn=each.pce_svn, tdx=None, level_status=STANDING) for each in tcbs]
 
 
 LEVELS = levels(tcb(5, 5, 9), tcb(3, 3, 7), tcb(2, 2, 5))

@@ -40,7 +40,7 @@ class Target:
 
 
 def _quote(data: bytes) -> None:
-    description.describe(quote.parse(evidence.unwrapped(data)))
+    description.describe(quote.parse(evidence.unwrap(data)))
 
 
 def _files(pattern: str, most: int) -> Callable[[], list[bytes]]:

@@ -16,7 +16,7 @@ OWNERS = {
     "VerifiedQuote": "donjon.attestation.verify",
     "AcceptedQuote": "donjon.attestation.acceptance",
     "BoundQuote": "donjon.attestation.binding",
-    "Statement": "donjon.attestation.claims",
+    "ClaimSet": "donjon.attestation.claims",
     "Appraisal": "donjon.attestation.appraise",
 }
 

@@ -5,7 +5,7 @@ from tests.attestation import signers
 from tests.attestation.worlds import verified
 
 from donjon.attestation.acceptance import Acceptance, accept
-from donjon.attestation.token import Authority
+from donjon.attestation.token import TokenAuthority
 from donjon.errors import DonjonError, Malformed, Misconfigured, Unavailable, Untrusted
 from donjon.maa import metadata, refusals
 from donjon.maa.refusals import MAX_MESSAGE, Code
@@ -74,7 +74,7 @@ def test_a_message_has_an_end() -> None:
 
 
 def test_the_well_known_document_points_to_the_issuers_own_places() -> None:
-    authority: Authority = signers.authority()
+    authority: TokenAuthority = signers.authority()
     found = metadata.openid_configuration(authority, ["RS256", "ES256", "RS256"])
     assert (found["issuer"], found["jwks_uri"]) == (signers.REAL, f"{signers.REAL}/certs")
     assert found["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]

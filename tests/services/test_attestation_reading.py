@@ -43,12 +43,12 @@ def test_before_the_large_data_of_a_true_quote_are_told_whoever_waits_for_the_ev
 ) -> None:
     order: list[str] = []
     monkeypatch.setattr(requests, "attest", noted(order, "read", requests.attest))
-    monkeypatch.setattr(claims, "state", noted(order, "state", claims.state))
+    monkeypatch.setattr(claims, "derive", noted(order, "derive", claims.derive))
     monkeypatch.setattr(token, "issue", noted(order, "issue", token.issue))
     with simulated(tmp_path, instance(tmp_path, "aad"), world("v3 SGX")) as service:
         answer = service.attest({"quote": holding(DATA), "runtimeData": shown(DATA, "JSON")})
     assert answer.status_code == 200, answer.text
-    assert order == ["read", "another", "state", "issue", "another", "another"]
+    assert order == ["read", "another", "derive", "issue", "another", "another"]
 
 
 def test_between_two_large_requests_that_are_read_whoever_waits_for_the_event_loop_goes(

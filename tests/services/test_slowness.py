@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.attestation.test_token import PERMIT_ALL, in_force, statement
 
-from donjon.attestation.claims import Statement
+from donjon.attestation.claims import ClaimSet
 from donjon.policy.claims import Claim, Issuer
 from donjon.services.attestation.slowness import Slowness
 
@@ -12,7 +12,7 @@ MAX_RULES, MAX_KNOWN = 200, 1_000
 """Numbers of their own, so that whoever raises a bound comes by here."""
 
 
-def given(characters: int) -> Statement:
+def given(characters: int) -> ClaimSet:
     """A statement with that much data of run time."""
     of = statement()
     data = Claim(type="x-ms-runtime", value="x" * characters, issuer=Issuer.SERVICE)

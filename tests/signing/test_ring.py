@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from tests.attestation.signers import MADE, signer
 
-from donjon.attestation.token import KEPT
+from donjon.attestation.token import KEY_RETENTION
 from donjon.errors import Misconfigured, Unavailable
 from donjon.signing import ring
 from donjon.signing.ring import AHEAD, Dated
@@ -36,17 +36,17 @@ def test_a_key_signs_from_the_moment_of_its_beginning_and_not_before() -> None:
 
 
 def test_the_next_is_published_before_it_signs_and_the_last_until_its_tokens_have_ended() -> None:
-    assert ring.published(ALL, NOW, KEPT) == (OLD, PRESENT, NEXT)
-    gone = PRESENT.begins + KEPT
-    assert ring.published(ALL, gone - timedelta(microseconds=1), KEPT) == (OLD, PRESENT, NEXT)
-    assert ring.published(ALL, gone, KEPT) == (PRESENT, NEXT)
-    assert (ring.unneeded(ALL, gone, KEPT), ring.unneeded(ALL, gone - HOUR, KEPT)) == ((OLD,), ())
+    assert ring.published(ALL, NOW, KEY_RETENTION) == (OLD, PRESENT, NEXT)
+    gone = PRESENT.begins + KEY_RETENTION
+    assert ring.published(ALL, gone - timedelta(microseconds=1), KEY_RETENTION) == (OLD, PRESENT, NEXT)
+    assert ring.published(ALL, gone, KEY_RETENTION) == (PRESENT, NEXT)
+    assert (ring.unneeded(ALL, gone, KEY_RETENTION), ring.unneeded(ALL, gone - HOUR, KEY_RETENTION)) == ((OLD,), ())
 
 
 def test_keys_that_begin_at_once_are_told_apart_by_their_names() -> None:
     twins = (key("one", -HOUR), key("other", -HOUR))
     assert ring.current(twins, NOW) is ring.current(reversed(twins), NOW)
-    assert len(ring.published(twins, NOW, KEPT)) == 2
+    assert len(ring.published(twins, NOW, KEY_RETENTION)) == 2
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_without_a_key_that_is_good_nobody_signs(keys: tuple[Dated, ...]) -> Non
 
 def test_a_key_that_has_ended_is_published_as_long_as_its_tokens() -> None:
     ended = key("ended", -HOUR, HOUR)
-    assert ring.published((ended,), NOW + KEPT - HOUR, KEPT) == (ended,)
-    assert ring.published((ended,), NOW + KEPT, KEPT) == ()
+    assert ring.published((ended,), NOW + KEY_RETENTION - HOUR, KEY_RETENTION) == (ended,)
+    assert ring.published((ended,), NOW + KEY_RETENTION, KEY_RETENTION) == ()
 
 
 def test_keys_run_out_when_the_last_one_ends_whichever_ends_last() -> None:

@@ -81,14 +81,14 @@ class Acceptance:
 class AcceptedQuote:
     """A true quote that those rules accept: `accept` alone makes one."""
 
-    verified: VerifiedQuote
+    verified_quote: VerifiedQuote
     acceptance: Acceptance
 
 
 def accept(verified: VerifiedQuote, acceptance: Acceptance) -> AcceptedQuote | tuple[Finding, ...]:
     """The quote, accepted as of the moment at which it was verified, or every reason why not."""
     reasons = tuple(reason for check in _CHECKS for reason in check(verified, acceptance))
-    return reasons or AcceptedQuote(verified=verified, acceptance=acceptance)
+    return reasons or AcceptedQuote(verified_quote=verified, acceptance=acceptance)
 
 
 def _status(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
@@ -98,12 +98,12 @@ def _status(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding
             "DJ261", "TCB", f"{status}", "nothing can make up for it", "take the platform out of service, or ask its vendor"
         )
     elif status not in acceptance.statuses and not _in_grace(verified, acceptance):
-        accepted = ", ".join(sorted(acceptance.statuses))
+        acceptable = ", ".join(sorted(acceptance.statuses))
         yield _no(
             "DJ260",
             "TCB",
-            f"{status}, accepted are {accepted}",
-            _known(verified),
+            f"{status}, accepted are {acceptable}",
+            _describe_advisories(verified),
             "update the platform, or accept the status by name",
         )
 
@@ -119,7 +119,7 @@ def _in_grace(verified: VerifiedQuote, acceptance: Acceptance) -> bool:
     return verified.tcb.status in within
 
 
-def _known(verified: VerifiedQuote) -> str:
+def _describe_advisories(verified: VerifiedQuote) -> str:
     since = f"since {verified.tcb.date:%F} " if verified.tcb.date else ""
     return f"{since}Intel has published {', '.join(verified.tcb.advisories) or 'newer levels'}"
 
@@ -148,20 +148,26 @@ def _advisories(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Fin
 
 
 def _evaluation(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
-    found = verified.collateral.tcb_info.evaluation_number, verified.collateral.qe_identity.evaluation_number
-    if found[0] != found[1] and not acceptance.allow_mixed_evaluations:
-        pair = f"TCB info {found[0]}, identity {found[1]}"
+    numbers = verified.collateral.tcb_info.evaluation_number, verified.collateral.qe_identity.evaluation_number
+    if numbers[0] != numbers[1] and not acceptance.allow_mixed_evaluations:
+        pair = f"TCB info {numbers[0]}, identity {numbers[1]}"
         yield _no("DJ267", "evaluation numbers", pair, "they are of two TCB recoveries", "fetch both from one update channel")
-    if acceptance.min_evaluation is not None and min(found) < acceptance.min_evaluation:
-        least = f"{min(found)}, expected at least {acceptance.min_evaluation}"
+    if acceptance.min_evaluation is not None and min(numbers) < acceptance.min_evaluation:
+        least = f"{min(numbers)}, expected at least {acceptance.min_evaluation}"
         yield _no("DJ268", "evaluation number", least, "later advisories are not in it", "fetch newer collateral")
 
 
 def _date(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
-    found, least = verified.tcb.date, acceptance.min_tcb_date
-    if least is not None and (found is None or found < least):
-        told = f"{found:%F}" if found else "of no level"
-        yield _no("DJ436", "TCB date", f"{told}, expected {least:%F} or later", _known(verified), "update the platform")
+    date, least = verified.tcb.date, acceptance.min_tcb_date
+    if least is not None and (date is None or date < least):
+        date_text = f"{date:%F}" if date else "of no level"
+        yield _no(
+            "DJ436",
+            "TCB date",
+            f"{date_text}, expected {least:%F} or later",
+            _describe_advisories(verified),
+            "update the platform",
+        )
 
 
 def _validity(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
@@ -190,8 +196,10 @@ def _trust_domain(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[F
         why = "its host can have its memory exported to a service TD that the host chose"
         yield _no("DJ272", "TDX", "MIGRATABLE", why, "start the TD without the attribute, or allow it by --allow-migratable")
     if isinstance(body, TdReport15) and any(body.mr_service_td) and body.mr_service_td not in acceptance.service_tds:
-        why, told = "a service TD has a hold on it, and its host chose which", body.mr_service_td.hex()
-        yield _no("DJ273", "TDX", f"service TD {told}", why, f"start the TD without one, or name it by --service-td {told}")
+        why, service_td = "a service TD has a hold on it, and its host chose which", body.mr_service_td.hex()
+        yield _no(
+            "DJ273", "TDX", f"service TD {service_td}", why, f"start the TD without one, or name it by --service-td {service_td}"
+        )
 
 
 def _enclave(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
@@ -214,8 +222,10 @@ def _reserved(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Findi
     """What is judged by no name: bits of later documents, and what no processor does today."""
     tee, body = verified.quote.tee, verified.quote.body
     if foreign := attributes.foreign(body, acceptance.allow_attributes):
-        told = f"ATTRIBUTES have {attributes.names(foreign)}"
-        yield _no("DJ274", tee, told, "nothing here knows what that does to it", f"allow it by --allow-attributes {foreign:#x}")
+        unknown_bits = f"ATTRIBUTES have {attributes.names(foreign)}"
+        yield _no(
+            "DJ274", tee, unknown_bits, "nothing here knows what that does to it", f"allow it by --allow-attributes {foreign:#x}"
+        )
     for wrong in attributes.impossible_features(body, acceptance.allow_features):
         name = "XFAM" if isinstance(body, TdReport) else "XFRM"
         do = "ask its vendor; bits can be left unjudged by --allow-features 0x…"
@@ -224,33 +234,35 @@ def _reserved(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Findi
 
 def _platform(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
     flags = verified.platform.flags
-    for name, allowed, found in (
+    for name, is_allowed, flag in (
         ("dynamic platform", acceptance.allow_dynamic_platform, flags and flags.dynamic_platform),
         ("cached keys", acceptance.allow_cached_keys, flags and flags.cached_keys),
         ("SMT", acceptance.allow_smt, flags and flags.smt_enabled),
     ):
-        if not allowed and found is not False:
-            told = "on" if found else "not stated: the processor CA's certificates say nothing of it"
-            yield _no("DJ270", f"platform: {name}", told, "the rules refuse it", "use another platform, or allow it")
+        if not is_allowed and flag is not False:
+            state = "on" if flag else "not stated: the processor CA's certificates say nothing of it"
+            yield _no("DJ270", f"platform: {name}", state, "the rules refuse it", "use another platform, or allow it")
 
 
 def _expected(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
     expected, body = acceptance.expected, verified.quote.body
-    for name, wanted, found in (
+    for name, acceptable, measurement in (
         ("MRENCLAVE", expected.mr_enclaves, body.mr_enclave if isinstance(body, ReportBody) else None),
         ("MRSIGNER", expected.mr_signers, body.mr_signer if isinstance(body, ReportBody) else None),
         ("MRTD", expected.mr_tds, body.mr_td if isinstance(body, TdReport) else None),
     ):
-        if wanted and found not in wanted:
-            yield _other(name, found.hex() if found else "none", " or ".join(sorted(each.hex() for each in wanted)))
+        if acceptable and measurement not in acceptable:
+            yield _mismatch(
+                name, measurement.hex() if measurement else "none", " or ".join(sorted(each.hex() for each in acceptable))
+            )
     number = body.isv_prod_id if isinstance(body, ReportBody) else None
     if expected.product_id is not None and number != expected.product_id:
-        yield _other("ISVPRODID", str(number), str(expected.product_id))
+        yield _mismatch("ISVPRODID", str(number), str(expected.product_id))
     svn = body.isv_svn if isinstance(body, ReportBody) else None
     if expected.min_svn is not None and (svn is None or svn < expected.min_svn):
-        yield _other("ISVSVN", str(svn), f"at least {expected.min_svn}")
+        yield _mismatch("ISVSVN", str(svn), f"at least {expected.min_svn}")
     if expected.report_data is not None and body.report_data != expected.report_data.ljust(REPORT_DATA, b"\0"):
-        yield _other("report data", body.report_data.hex(), expected.report_data.ljust(REPORT_DATA, b"\0").hex())
+        yield _mismatch("report data", body.report_data.hex(), expected.report_data.ljust(REPORT_DATA, b"\0").hex())
 
 
 _CHECKS: tuple[Callable[[VerifiedQuote, Acceptance], Iterator[Finding]], ...] = (
@@ -268,9 +280,9 @@ _CHECKS: tuple[Callable[[VerifiedQuote, Acceptance], Iterator[Finding]], ...] = 
 )
 
 
-def _other(subject: str, found: str, expected: str) -> Finding:
-    return _no("DJ269", subject, f"{found}, expected {expected}", "it is not what was asked for", "check which build runs there")
+def _mismatch(subject: str, actual: str, expected: str) -> Finding:
+    return _no("DJ269", subject, f"{actual}, expected {expected}", "it is not what was asked for", "check which build runs there")
 
 
-def _no(code: str, subject: str, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=do)
+def _no(code: str, subject: str, observation: str, why: str, do: str) -> Finding:
+    return Finding(code=code, severity=Severity.ERROR, subject=subject, found=observation, why=why, do=do)

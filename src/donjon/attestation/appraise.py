@@ -7,7 +7,7 @@ a debug enclave. A policy can ask for more than the gate does, never for less.
 from dataclasses import dataclass, replace
 
 from donjon.attestation.acceptance import Acceptance
-from donjon.attestation.claims import Statement
+from donjon.attestation.claims import ClaimSet
 from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
@@ -37,7 +37,7 @@ class PolicyInForce:
 class Appraisal:
     """A statement that a policy permits: `appraise` alone makes one."""
 
-    statement: Statement
+    claim_set: ClaimSet
     applied: PolicyInForce
     decision: Decision
 
@@ -47,30 +47,30 @@ def baseline(policy: Policy) -> int | None:
 
     What they compute may take as long as an evaluation.
     """
-    asked = [each.value for each in configuration(policy) if each.type == TCB_IDENTIFIER and each.value != OPERATORS_CHOICE]
-    return max(map(_number, asked), default=None)
+    identifiers = [each.value for each in configuration(policy) if each.type == TCB_IDENTIFIER and each.value != OPERATORS_CHOICE]
+    return max(map(_number, identifiers), default=None)
 
 
-def gated(gate: Acceptance, policy: Policy) -> Acceptance:
+def narrow_gate(gate: Acceptance, policy: Policy) -> Acceptance:
     """The gate, made narrower by what the policy's configurationrules ask for; raises `Malformed` DJ433."""
-    return at_least(gate, baseline(policy))
+    return raise_baseline(gate, baseline(policy))
 
 
-def at_least(gate: Acceptance, least: int | None) -> Acceptance:
+def raise_baseline(gate: Acceptance, least: int | None) -> Acceptance:
     """The gate, made narrower by a baseline."""
     return gate if least is None else replace(gate, min_evaluation=max(least, gate.min_evaluation or 0))
 
 
-def appraise(statement: Statement, applied: PolicyInForce, allowance: Allowance = WHOLE) -> Appraisal | Decision:
+def appraise(claim_set: ClaimSet, applied: PolicyInForce, allowance: Allowance = WHOLE) -> Appraisal | Decision:
     """The statement, permitted, or the decision against it with all its reasons.
 
-    Raises `Misconfigured` DJ438 for a quote that was accepted by less than `at_least` makes of this policy.
+    Raises `Misconfigured` DJ438 for a quote that was accepted by less than `raise_baseline` makes of this policy.
     """
-    accepted = statement.bound.accepted.acceptance
-    if at_least(accepted, applied.baseline) != accepted:
+    acceptance = claim_set.bound_quote.accepted_quote.acceptance
+    if raise_baseline(acceptance, applied.baseline) != acceptance:
         raise Misconfigured("DJ438", "appraisal: the quote was accepted without the TCB baseline that the policy asks for")
-    decision = evaluate(applied.policy, statement.incoming, allowance)
-    return Appraisal(statement=statement, applied=applied, decision=decision) if decision.permitted else decision
+    decision = evaluate(applied.policy, claim_set.incoming, allowance)
+    return Appraisal(claim_set=claim_set, applied=applied, decision=decision) if decision.permitted else decision
 
 
 def _number(value: Scalar) -> int:

@@ -43,8 +43,8 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What is shown beside a quote; each is `None` where nothing was."""
+class HeldData:
+    """Enclave held data: what the caller shows beside a quote; each is `None` where nothing was."""
 
     runtime: Data | None = None
     initial: Data | None = None
@@ -59,8 +59,8 @@ class Held:
 class BoundQuote:
     """An accepted quote with data that it really holds: `bind` alone makes one."""
 
-    accepted: AcceptedQuote
-    held: Held
+    accepted_quote: AcceptedQuote
+    held_data: HeldData
 
 
 def binary(raw: bytes, subject: str) -> Data:
@@ -84,23 +84,23 @@ def _content(raw: bytes, subject: str) -> JsonObject:
     return dict(strict_json.parse(raw, subject, MAX_DATA, fractions=True, values=MAX_VALUES).content)
 
 
-def bind(accepted: AcceptedQuote, held: Held) -> BoundQuote:
+def bind(accepted_quote: AcceptedQuote, held_data: HeldData) -> BoundQuote:
     """The quote with its data; raises `Untrusted` DJ430 or DJ431 for data that it does not hold."""
-    body = accepted.verified.quote.body
-    if held.runtime is not None and body.report_data[:_HASH] != held.runtime.digest():
-        found, expected = body.report_data[:_HASH].hex(), held.runtime.digest().hex()
-        raise Untrusted("DJ430", f"runtime data: its SHA-256 is {expected}, but the report data begin with {found}")
-    if held.initial is not None:
-        _check_initial(body if isinstance(body, ReportBody) else None, held.initial.digest())
-    return BoundQuote(accepted=accepted, held=held)
+    body = accepted_quote.verified_quote.quote.body
+    if held_data.runtime is not None and body.report_data[:_HASH] != held_data.runtime.digest():
+        actual, expected = body.report_data[:_HASH].hex(), held_data.runtime.digest().hex()
+        raise Untrusted("DJ430", f"runtime data: its SHA-256 is {expected}, but the report data begin with {actual}")
+    if held_data.initial is not None:
+        _check_initial(body if isinstance(body, ReportBody) else None, held_data.initial.digest())
+    return BoundQuote(accepted_quote=accepted_quote, held_data=held_data)
 
 
 def _check_initial(body: ReportBody | None, expected: bytes) -> None:
     if body is None or not body.kss:
         raise Untrusted("DJ431", "init-time data: only an SGX enclave with KSS holds any (CONFIGID), and this is none")
     if body.config_id[:_HASH] != expected:
-        found = body.config_id[:_HASH].hex()
-        raise Untrusted("DJ431", f"init-time data: its SHA-256 is {expected.hex()}, but CONFIGID begins with {found}")
+        actual = body.config_id[:_HASH].hex()
+        raise Untrusted("DJ431", f"init-time data: its SHA-256 is {expected.hex()}, but CONFIGID begins with {actual}")
 
 
 def _check_nesting(value: Json, subject: str, left: int) -> None:

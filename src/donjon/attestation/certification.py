@@ -9,7 +9,7 @@ from enum import IntEnum
 from donjon.errors import Malformed
 
 
-class Kind(IntEnum):
+class CertificationKind(IntEnum):
     """The types of certification data that a quote can carry in its innermost place."""
 
     PPID_CLEAR = 1
@@ -19,24 +19,28 @@ class Kind(IntEnum):
     PCK_CHAIN = 5
 
 
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in CertificationKind}
 
 QE_REPORT = 6
 """The outer type of versions 4 and 5, which holds the quoting enclave's report and then one of the above."""
 
-_LENGTHS = {Kind.PPID_CLEAR: {34, 36}, Kind.PPID_RSA_2048: {276}, Kind.PPID_RSA_3072: {404}}
+_LENGTHS = {
+    CertificationKind.PPID_CLEAR: {34, 36},
+    CertificationKind.PPID_RSA_2048: {276},
+    CertificationKind.PPID_RSA_3072: {404},
+}
 """Bytes: PPID as it is or encrypted, CPUSVN (16), PCESVN (2), PCEID (2), which Intel's own sample of type 1 leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certification:
-    """Certification data."""
+    """Certification data: its type and its bytes, such as a chain of certificates in PEM."""
 
-    kind: Kind
+    kind: CertificationKind
     content: bytes = field(repr=False)
 
 
-def kind_of(number: int, length: int) -> Kind:
+def kind_of(number: int, length: int) -> CertificationKind:
     """The type of certification data with content of that length; raises `Malformed` DJ202."""
     kind = _KINDS.get(number)
     if kind is None:

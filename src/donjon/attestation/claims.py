@@ -8,7 +8,7 @@ trust domain (migratable, mrservicetd, …) has Open Enclave's names, whose veri
 import hashlib
 from dataclasses import dataclass
 
-from donjon.attestation.binding import BoundQuote, Held
+from donjon.attestation.binding import BoundQuote, HeldData
 from donjon.attestation.verify import VerifiedQuote
 from donjon.collateral.fingerprints import Fingerprints
 from donjon.formats import base64url
@@ -37,36 +37,41 @@ _ALIASES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """What is said of a bound quote: `state` alone makes one."""
+class ClaimSet:
+    """The claims about a bound quote: `derive` alone makes one."""
 
-    bound: BoundQuote
+    bound_quote: BoundQuote
     incoming: tuple[Claim, ...]  # what a policy is evaluated on
-    said: JsonObject  # what the token says, whatever the policy adds
+    token_claims: JsonObject  # what the token says, whatever the policy adds
     simulated: bool
 
 
-def state(bound: BoundQuote, submitted: bytes) -> Statement:
+def derive(bound_quote: BoundQuote, submitted: bytes) -> ClaimSet:
     """The claims about a quote; `submitted` are the bytes in which it came, a header of Open Enclave included."""
-    verified = bound.accepted.verified
+    verified = bound_quote.accepted_quote.verified_quote
     body = verified.quote.body
     simulated = verified.collateral.anchor != INTEL
     scalars = _sgx(body) if isinstance(body, ReportBody) else _tdx(verified, body)
     if simulated:
         scalars[SIMULATED] = True
-    runtime = _parsed(bound.held)
+    runtime = _parse_objects(bound_quote.held_data)
     collateral = _collateral(verified, submitted) if isinstance(body, ReportBody) else {}
-    seen = _attributes(body)
+    attribute_claims = _attributes(body)
     if _unusual(body):
-        scalars |= seen
-    said = {**scalars, **collateral, **_opaque(bound.held), **runtime}
-    if bound.held.nonce is not None:
-        said["nonce"] = bound.held.nonce
-    return Statement(bound=bound, incoming=_incoming({**scalars, **seen}, runtime), said=said, simulated=simulated)
+        scalars |= attribute_claims
+    token_claims = {**scalars, **collateral, **_opaque(bound_quote.held_data), **runtime}
+    if bound_quote.held_data.nonce is not None:
+        token_claims["nonce"] = bound_quote.held_data.nonce
+    return ClaimSet(
+        bound_quote=bound_quote,
+        incoming=_incoming({**scalars, **attribute_claims}, runtime),
+        token_claims=token_claims,
+        simulated=simulated,
+    )
 
 
 def _sgx(body: ReportBody) -> JsonObject:
-    said: JsonObject = {
+    claims: JsonObject = {
         "x-ms-attestation-type": "sgx",
         "x-ms-sgx-is-debuggable": body.debug,
         "x-ms-sgx-mrenclave": body.mr_enclave.hex(),
@@ -76,13 +81,13 @@ def _sgx(body: ReportBody) -> JsonObject:
         "x-ms-sgx-svn": body.isv_svn,
     }
     if body.kss:
-        said |= {
+        claims |= {
             "x-ms-sgx-config-id": body.config_id.hex(),
             "x-ms-sgx-config-svn": body.config_svn,
             "x-ms-sgx-isv-extended-product-id": body.isv_ext_prod_id.hex(),
             "x-ms-sgx-isv-family-id": body.isv_family_id.hex(),
         }
-    return said
+    return claims
 
 
 def _attributes(body: ReportBody | TdReport) -> JsonObject:
@@ -105,7 +110,7 @@ def _unusual(body: ReportBody | TdReport) -> bool:
 
 
 def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
-    said: JsonObject = {
+    claims: JsonObject = {
         "attester_tcb_status": str(verified.tcb.status),
         "dbgstat": _DEBUG[body.debug],
         "eat_profile": _EAT_PROFILE,
@@ -142,34 +147,34 @@ def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
         "x-ms-attestation-type": "tdxvm",
     }
     if isinstance(body, TdReport15):
-        said |= {"tdx_mrservicetd": body.mr_service_td.hex(), "tdx_tee_tcb_svn_2": body.tee_tcb_svn_2.hex()}
-    return said
+        claims |= {"tdx_mrservicetd": body.mr_service_td.hex(), "tdx_tee_tcb_svn_2": body.tee_tcb_svn_2.hex()}
+    return claims
 
 
 def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:
-    found: Fingerprints = verified.collateral.fingerprints
+    fingerprints: Fingerprints = verified.collateral.fingerprints
     hashes: JsonObject = {
-        "qeidcertshash": found.qe_identity_chain,
-        "qeidcrlhash": found.root_ca_crl,
-        "qeidhash": found.qe_identity,
+        "qeidcertshash": fingerprints.qe_identity_chain,
+        "qeidcrlhash": fingerprints.root_ca_crl,
+        "qeidhash": fingerprints.qe_identity,
         "quotehash": hashlib.sha256(submitted).hexdigest(),
-        "tcbinfocertshash": found.tcb_info_chain,
-        "tcbinfocrlhash": found.root_ca_crl,
-        "tcbinfohash": found.tcb_info,
+        "tcbinfocertshash": fingerprints.tcb_info_chain,
+        "tcbinfocrlhash": fingerprints.root_ca_crl,
+        "tcbinfohash": fingerprints.tcb_info,
     }
     return {"x-ms-sgx-collateral": hashes, "maa-attestationcollateral": hashes}
 
 
-def _opaque(held: Held) -> JsonObject:
-    if held.runtime is None or held.runtime.is_json:
+def _opaque(held_data: HeldData) -> JsonObject:
+    if held_data.runtime is None or held_data.runtime.is_json:
         return {}
-    data: Json = base64url.encode(held.runtime.raw)
+    data: Json = base64url.encode(held_data.runtime.raw)
     return dict.fromkeys(("x-ms-sgx-ehd", "maa-ehd", "aas-ehd"), data)
 
 
-def _parsed(held: Held) -> JsonObject:
-    found = {"x-ms-runtime": held.runtime, "x-ms-inittime": held.initial}
-    return {name: content for name, data in found.items() if data is not None and (content := data.content) is not None}
+def _parse_objects(held_data: HeldData) -> JsonObject:
+    data_by_claim = {"x-ms-runtime": held_data.runtime, "x-ms-inittime": held_data.initial}
+    return {name: content for name, data in data_by_claim.items() if data is not None and (content := data.content) is not None}
 
 
 def _incoming(scalars: JsonObject, objects: JsonObject) -> tuple[Claim, ...]:

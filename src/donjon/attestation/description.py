@@ -16,7 +16,7 @@ from donjon.sgx.td import TdReport
 
 def describe(quote: Quote) -> JsonObject:
     """The quote in full; certificates are left to whoever can show them."""
-    told: JsonObject = {
+    description: JsonObject = {
         "version": quote.version,
         "tee": str(quote.tee),
         "bytes": len(quote.raw),
@@ -30,8 +30,8 @@ def describe(quote: Quote) -> JsonObject:
         "certification": {"type": quote.certification.kind.value, "name": quote.certification.kind.name},
     }
     if quote.version == V3:
-        told |= {"qe_svn": quote.header.qe_svn, "pce_svn": quote.header.pce_svn}
-    return told
+        description |= {"qe_svn": quote.header.qe_svn, "pce_svn": quote.header.pce_svn}
+    return description
 
 
 def body(report: Layout) -> JsonObject:
@@ -39,9 +39,9 @@ def body(report: Layout) -> JsonObject:
     names = [
         name for owner in reversed(type(report).__mro__) for name, at in vars(owner).items() if isinstance(at, Octets | Flag)
     ]
-    found: JsonObject = {name: _json(getattr(report, name)) for name in names}
+    values: JsonObject = {name: _json(getattr(report, name)) for name in names}
     debug: Json = bool(getattr(report, "debug", False))
-    return {**found, "debug": debug, **_odd(report)}
+    return {**values, "debug": debug, **_odd(report)}
 
 
 def _odd(report: Layout) -> JsonObject:
@@ -56,9 +56,9 @@ def _odd(report: Layout) -> JsonObject:
 
 def platform(of: PckPlatform) -> JsonObject:
     """Every field of the platform; its flags beside the others."""
-    found: JsonObject = {each.name: _json(getattr(of, each.name)) for each in fields(of) if each.name != "flags"}
+    values: JsonObject = {each.name: _json(getattr(of, each.name)) for each in fields(of) if each.name != "flags"}
     flags: JsonObject = {each.name: None if of.flags is None else bool(getattr(of.flags, each.name)) for each in fields(Flags)}
-    return {**found, **flags}
+    return {**values, **flags}
 
 
 def _json(value: object) -> Json:

@@ -24,15 +24,15 @@ _SPACE = b" \t\r\n"
 
 def parse_quote(evidence: bytes) -> Quote:
     """The quote in any of these forms; raises `Malformed`."""
-    return parse(unwrapped(evidence))
+    return parse(unwrap(evidence))
 
 
-def unwrapped(evidence: bytes) -> bytes:
+def unwrap(evidence: bytes) -> bytes:
     """The quote's own bytes; raises `Malformed` DJ200 or DJ201 for what has none of these forms."""
     if len(evidence) > MAX_EVIDENCE:
         raise Malformed("DJ200", f"evidence: {len(evidence)} bytes, expected at most {MAX_EVIDENCE}")
-    raw = evidence if _binary(evidence) else _decoded(evidence)
-    return _behind_header(raw)
+    raw = evidence if _binary(evidence) else _decode(evidence)
+    return _strip_header(raw)
 
 
 def _binary(evidence: bytes) -> bool:
@@ -40,7 +40,7 @@ def _binary(evidence: bytes) -> bool:
     return not evidence or evidence[0] in {1, 3, 4, 5}
 
 
-def _decoded(evidence: bytes) -> bytes:
+def _decode(evidence: bytes) -> bytes:
     armoured = _PEM.fullmatch(evidence.strip(_SPACE))
     text = (armoured[2] if armoured else evidence).translate(None, _SPACE)
     if digits := _HEX.fullmatch(text):
@@ -55,13 +55,13 @@ def _decoded(evidence: bytes) -> bytes:
         raise Malformed("DJ201", f"evidence: no base64: {error}") from error
 
 
-def _behind_header(raw: bytes) -> bytes:
+def _strip_header(raw: bytes) -> bytes:
     if len(raw) < _OPEN_ENCLAVE.size or raw[:4] != _OE_VERSION.to_bytes(4, "little"):
         return raw
     _, kind, size = _OPEN_ENCLAVE.unpack_from(raw)
     if kind != _OE_REMOTE:
-        told = "a local report, which only its own machine can check" if kind == _OE_LOCAL else f"type {kind}"
-        raise Malformed("DJ201", f"Open Enclave report: {told}, expected type {_OE_REMOTE} (remote)")
+        actual = "a local report, which only its own machine can check" if kind == _OE_LOCAL else f"type {kind}"
+        raise Malformed("DJ201", f"Open Enclave report: {actual}, expected type {_OE_REMOTE} (remote)")
     if size != len(raw) - _OPEN_ENCLAVE.size:
         raise Malformed("DJ200", f"Open Enclave report: a quote of {size} bytes, but {len(raw) - _OPEN_ENCLAVE.size} follow")
     return raw[_OPEN_ENCLAVE.size :]

@@ -19,7 +19,7 @@ from donjon.sgx import attributes, td
 _ADVISORY = re.compile(r"(?P<name>INTEL-SA-\d{5})(?:@(?P<until>.+))?", re.ASCII)
 
 
-class Form(StrEnum):
+class ValueForm(StrEnum):
     """In which form a rule's value is written; each is described as what is expected."""
 
     SWITCH = "true or false"
@@ -30,12 +30,12 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class GateRule:
     """One rule: its name as an option and in settings, and the field of `Acceptance` that it sets."""
 
     name: str
     field: str
-    form: Form = Form.SWITCH
+    form: ValueForm = ValueForm.SWITCH
     help: str
     placeholder: str = ""
     choices: tuple[str, ...] = ()  # of a text
@@ -48,10 +48,10 @@ def moment(text: str) -> datetime:
     try:
         if text.isdecimal():
             return datetime.fromtimestamp(int(text), UTC)
-        given = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(f"ISO 8601 such as 2026-01-31T00:00:00Z, or Unix seconds; {error}") from error
-    return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _statuses(names: Sequence[str]) -> frozenset[TcbStatus]:
@@ -72,7 +72,7 @@ def _advisories(names: Sequence[str]) -> Mapping[str, datetime | None]:
 
 def _number(number: int) -> int:
     if not 0 < number <= MAX_EVALUATION:
-        raise ValueError(Form.NUMBER)
+        raise ValueError(ValueForm.NUMBER)
     return number
 
 
@@ -80,101 +80,101 @@ def _service_tds(names: Sequence[str]) -> frozenset[bytes]:
     return frozenset(map(td.service_td, names))
 
 
-def _bits(known: Mapping[str, int]) -> Callable[[Sequence[str]], int]:
-    return lambda names: attributes.mask(names, known)
+def _bits(masks: Mapping[str, int]) -> Callable[[Sequence[str]], int]:
+    return lambda names: attributes.mask(names, masks)
 
 
 _ACCEPTABLE = tuple(str(each) for each in TcbStatus if each not in TERMINAL)
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[GateRule, ...] = (
+    GateRule(
         name="accept",
         field="statuses",
-        form=Form.TEXTS,
+        form=ValueForm.TEXTS,
         choices=tuple(map(str, TcbStatus)),
         placeholder="STATUS",
         value=_statuses,
         help="A TCB status to accept beside UpToDate, in place of SWHardeningNeeded; may be repeated. "
         f"One of {', '.join(_ACCEPTABLE)}.",
     ),
-    Rule(name="allow-debug", field="allow_debug", help="Accept an enclave or a TD whose memory is no secret."),
-    Rule(name="allow-provision-key", field="allow_provision_key", help="Accept an enclave with PROVISIONKEY."),
-    Rule(name="allow-einittoken-key", field="allow_einittoken_key", help="Accept an enclave with EINITTOKENKEY."),
-    Rule(name="allow-sept-ve", field="allow_sept_ve", help="Accept a TD without SEPT_VE_DISABLE."),
-    Rule(name="allow-migratable", field="allow_migratable", help="Accept a TD whose memory may be exported (MIGRATABLE)."),
-    Rule(
+    GateRule(name="allow-debug", field="allow_debug", help="Accept an enclave or a TD whose memory is no secret."),
+    GateRule(name="allow-provision-key", field="allow_provision_key", help="Accept an enclave with PROVISIONKEY."),
+    GateRule(name="allow-einittoken-key", field="allow_einittoken_key", help="Accept an enclave with EINITTOKENKEY."),
+    GateRule(name="allow-sept-ve", field="allow_sept_ve", help="Accept a TD without SEPT_VE_DISABLE."),
+    GateRule(name="allow-migratable", field="allow_migratable", help="Accept a TD whose memory may be exported (MIGRATABLE)."),
+    GateRule(
         name="service-td",
         field="service_tds",
-        form=Form.TEXTS,
+        form=ValueForm.TEXTS,
         placeholder="HEX",
         value=_service_tds,
         help="Accept a TD that is bound to this service TD; repeated: to one of these.",
     ),
-    Rule(
+    GateRule(
         name="allow-attributes",
         field="allow_attributes",
-        form=Form.TEXTS,
+        form=ValueForm.TEXTS,
         placeholder="NAME|0xBITS",
         value=_bits(attributes.NEW_ATTRIBUTES),
         help=f"Accept these bits of ATTRIBUTES, reserved or one of {', '.join(attributes.NEW_ATTRIBUTES)}; may be repeated.",
     ),
-    Rule(
+    GateRule(
         name="allow-features",
         field="allow_features",
-        form=Form.TEXTS,
+        form=ValueForm.TEXTS,
         placeholder="NAME|0xBITS",
         value=_bits(attributes.NEW_FEATURES),
         help=f"Accept these bits of XFAM or XFRM unjudged, {', '.join(attributes.NEW_FEATURES)} or any others; may be repeated.",
     ),
-    Rule(
+    GateRule(
         name="allow-mixed-evaluations",
         field="allow_mixed_evaluations",
         help="Accept TCB info and identity of two TCB recoveries.",
     ),
-    Rule(
+    GateRule(
         name="refuse-dynamic-platform",
         field="allow_dynamic_platform",
         value=not_,
         help="Refuse platforms to which packages can be added.",
     ),
-    Rule(name="refuse-cached-keys", field="allow_cached_keys", value=not_, help="Refuse platforms whose keys Intel keeps."),
-    Rule(name="refuse-smt", field="allow_smt", value=not_, help="Refuse platforms with SMT (hyper-threading)."),
-    Rule(
+    GateRule(name="refuse-cached-keys", field="allow_cached_keys", value=not_, help="Refuse platforms whose keys Intel keeps."),
+    GateRule(name="refuse-smt", field="allow_smt", value=not_, help="Refuse platforms with SMT (hyper-threading)."),
+    GateRule(
         name="advisory",
         field="advisories",
-        form=Form.TEXTS,
+        form=ValueForm.TEXTS,
         placeholder="ID[@DATE]",
         value=_advisories,
         help="Accept these advisories alone, each until its date; may be repeated. Without it, all that the status allows.",
     ),
-    Rule(
+    GateRule(
         name="min-evaluation",
         field="min_evaluation",
-        form=Form.NUMBER,
+        form=ValueForm.NUMBER,
         placeholder="NUMBER",
         value=_number,
         help="The least TCB evaluation data number.",
     ),
-    Rule(
+    GateRule(
         name="min-tcb-date",
         field="min_tcb_date",
-        form=Form.MOMENT,
+        form=ValueForm.MOMENT,
         placeholder="DATE",
         value=lambda date: date,
         help="The oldest date of the TCB.",
     ),
-    Rule(
+    GateRule(
         name="grace",
         field="grace",
-        form=Form.TEXT,
+        form=ValueForm.TEXT,
         placeholder="DURATION",
         value=duration,
         help="Accept OutOfDate this long after the TCB's date: 30d.",
     ),
-    Rule(
+    GateRule(
         name="staleness",
         field="staleness",
-        form=Form.TEXT,
+        form=ValueForm.TEXT,
         placeholder="DURATION",
         value=duration,
         help="Accept documents this long after their nextUpdate: 7d.",

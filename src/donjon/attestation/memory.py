@@ -9,8 +9,8 @@ one size, so that a bound of their number is one of bytes; and one platform's ke
 | fact | depends on |
 |---|---|
 | `Certificate` of an authority | its DER and that of the root's certificate, the root |
-| `Certified`: whose key a PCK certificate's is, and its window | the chain's text as it is usually written, the root |
-| `Bound`: an attestation key is that platform's | all that vouches for the key, the quote's version, the root |
+| `CertifiedPlatform`: whose key a PCK certificate's is, and its window | the chain's text as it is usually written, the root |
+| `PlatformBoundKey`: an attestation key is that platform's | all that vouches for the key, the quote's version, the root |
 | the TCB's verdict | the platform's TCB, its quoting enclave, both documents; the TDX module's SVNs, signer, attributes |
 """
 
@@ -39,7 +39,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
+class CertifiedPlatform:
     """Who certified the key that signed the quoting enclave's report, and for which platform."""
 
     key: bytes  # X ‖ Y of the PCK certificate
@@ -51,65 +51,65 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound(PublicKey):
+class PlatformBoundKey(PublicKey):
     """An attestation key that a certified platform's quoting enclave vouches for."""
 
-    certified: Certified
+    certified_platform: CertifiedPlatform
     judged_by: tuple[Hashable, ...] = field(repr=False)  # all of the platform and its quoting enclave that a verdict depends on
 
 
-class Table(Generic[K, V]):
+class BoundedTable(Generic[K, V]):
     """The newest facts of one kind; whoever comes when it is full takes the place of the oldest."""
 
     def __init__(self, bound: int) -> None:
-        self._kept: dict[K, V] = {}
+        self._entries: dict[K, V] = {}
         self._bound = bound
-        self.get = self._kept.get
+        self.get = self._entries.get
         self.misses = 0  # how often something was kept that was not there
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def values(self) -> list[V]:
         """All facts, the oldest first."""
-        return list(self._kept.values())
+        return list(self._entries.values())
 
     def keep(self, key: K, value: V) -> V:
         """Remember that, and return it."""
         self.misses += 1
         if self._bound <= 0:
             return value
-        if key in self._kept:
-            self._kept[key] = value
+        if key in self._entries:
+            self._entries[key] = value
             return value
         try:
-            while len(self._kept) >= self._bound:
-                self._kept.pop(next(iter(self._kept)), None)
+            while len(self._entries) >= self._bound:
+                self._entries.pop(next(iter(self._entries)), None)
         except (RuntimeError, StopIteration):  # Another thread made room meanwhile.
             return value
-        self._kept[key] = value
+        self._entries[key] = value
         return value
 
     def forget(self, key: K) -> None:
         """Let go of one, if it is there."""
-        self._kept.pop(key, None)
+        self._entries.pop(key, None)
 
 
 class Memory:
     """What verifications of one process share. Safe for threads: a fact lost in a race is proved again."""
 
     def __init__(self, platforms: int = MAX_PLATFORMS) -> None:
-        self.certified: Table[bytes, Certified] = Table(platforms)
-        self.bound: Table[bytes, Bound] = Table(platforms)
-        self.verdicts: Table[Hashable, TcbVerdict] = Table(MAX_VERDICTS)
-        self.authorities: Table[bytes, Certificate] = Table(min(platforms, MAX_AUTHORITIES))
-        self._own: Table[bytes, tuple[bytes, ...]] = Table(platforms)  # the keys in `bound` of each platform
-        self._keys: Table[bytes, PublicKey] = Table(min(platforms, MAX_KEYS))
-        self._family: Table[object, object] = Table(MAX_VERDICTS)
+        self.certified_platforms: BoundedTable[bytes, CertifiedPlatform] = BoundedTable(platforms)
+        self.bound_keys: BoundedTable[bytes, PlatformBoundKey] = BoundedTable(platforms)
+        self.verdicts: BoundedTable[Hashable, TcbVerdict] = BoundedTable(MAX_VERDICTS)
+        self.authorities: BoundedTable[bytes, Certificate] = BoundedTable(min(platforms, MAX_AUTHORITIES))
+        self._own: BoundedTable[bytes, tuple[bytes, ...]] = BoundedTable(platforms)  # the keys in `bound_keys` of each platform
+        self._keys: BoundedTable[bytes, PublicKey] = BoundedTable(min(platforms, MAX_KEYS))
+        self._family: BoundedTable[object, object] = BoundedTable(MAX_VERDICTS)
 
-    def keep_certified(self, key: bytes, certified: Certified) -> Certified:
+    def keep_platform(self, key: bytes, certified_platform: CertifiedPlatform) -> CertifiedPlatform:
         """Remember that platform; what it has in common with others of its family is kept once."""
-        of, same = certified.platform, self._same
+        of, same = certified_platform.platform, self._same
         platform = replace(
             of,
             components=same(of.components),
@@ -118,20 +118,22 @@ class Memory:
             fmspc=same(of.fmspc),
             flags=same(of.flags),
         )
-        return self.certified.keep(key, replace(certified, platform=platform))
+        return self.certified_platforms.keep(key, replace(certified_platform, platform=platform))
 
-    def key_of(self, certified: Certified) -> PublicKey:
+    def key_of(self, certified_platform: CertifiedPlatform) -> PublicKey:
         """The key of that PCK certificate, ready to verify with; of the platforms met last, it is so already."""
-        raw = certified.key
+        raw = certified_platform.key
         return self._keys.get(raw) or self._keys.keep(raw, p256.parse(raw))
 
-    def keep_bound(self, key: bytes, bound: Bound) -> Bound:
+    def keep_bound_key(self, key: bytes, bound_key: PlatformBoundKey) -> PlatformBoundKey:
         """Remember that key, in place of the platform's own oldest where it has many; what others are judged by is kept once."""
-        own = self._own.get(bound.certified.key, ())
+        own = self._own.get(bound_key.certified_platform.key, ())
         if len(own) >= MAX_OWN_KEYS:
-            self.bound.forget(own[0])
-        self._own.keep(bound.certified.key, (*own[-MAX_OWN_KEYS + 1 :], key))
-        return self.bound.keep(key, Bound(bound.handle, bound.certified, self._same(bound.judged_by)))
+            self.bound_keys.forget(own[0])
+        self._own.keep(bound_key.certified_platform.key, (*own[-MAX_OWN_KEYS + 1 :], key))
+        return self.bound_keys.keep(
+            key, PlatformBoundKey(bound_key.handle, bound_key.certified_platform, self._same(bound_key.judged_by))
+        )
 
     def _same(self, value: V) -> V:
         return cast("V", self._family.get(value) or self._family.keep(value, value))

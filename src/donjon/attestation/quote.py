@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from donjon.attestation import certification
-from donjon.attestation.certification import QE_REPORT, Certification, Kind
+from donjon.attestation.certification import QE_REPORT, Certification, CertificationKind
 from donjon.errors import Malformed
-from donjon.pki import p256
+from donjon.pki import p256, pck, pem
 from donjon.sgx.layout import Layout, Number, Octets
-from donjon.sgx.platform import Tee
+from donjon.sgx.platform import Platform, Tee
 from donjon.sgx.report import ReportBody
 from donjon.sgx.td import TdReport, TdReport15
 
@@ -20,6 +20,8 @@ INTEL_QE = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 ECDSA_P256 = 2
 
 V3, V4, V5 = 3, 4, 5
+
+_CHAIN = 3  # PCK certificate, its CA, the root
 
 _TEES = {0x00: Tee.SGX, 0x81: Tee.TDX}
 _BODIES: dict[Tee, type[ReportBody | TdReport]] = {Tee.SGX: ReportBody, Tee.TDX: TdReport}
@@ -61,9 +63,9 @@ class Quote:
     version: int  # 3, 4 or 5
     tee: Tee
     _layout: type[ReportBody | TdReport] = field(repr=False)
-    _signed: int = field(repr=False)  # where header and body end
+    _signed_end: int = field(repr=False)  # where header and body end
     _enclave: int = field(repr=False)  # where the quoting enclave's report begins
-    _kind: Kind
+    _kind: CertificationKind
     _content: int = field(repr=False)  # where the content of the certification data begins
 
     @property
@@ -73,30 +75,30 @@ class Quote:
 
     @property
     def body(self) -> ReportBody | TdReport:
-        """What the quote is of."""
-        return self._layout(self.raw[self._signed - self._layout.SIZE : self._signed])
+        """The report of the enclave or TD that was quoted."""
+        return self._layout(self.raw[self._signed_end - self._layout.SIZE : self._signed_end])
 
     @property
-    def signed(self) -> bytes:
+    def signed_data(self) -> bytes:
         """Header and body."""
-        return self.raw[: self._signed]
+        return self.raw[: self._signed_end]
 
     @property
     def signature(self) -> bytes:
-        """Over `signed`, r ‖ s."""
-        start = self._signed + _SIZE32.size
+        """Over `signed_data`, r ‖ s."""
+        start = self._signed_end + _SIZE32.size
         return self.raw[start : start + p256.SIGNATURE]
 
     @property
     def attestation_key(self) -> bytes:
-        """Which made the signature, X ‖ Y."""
-        start = self._signed + _SIZE32.size + p256.SIGNATURE
+        """The public key that made the signature, X ‖ Y."""
+        start = self._signed_end + _SIZE32.size + p256.SIGNATURE
         return self.raw[start : start + p256.KEY]
 
     @property
     def endorsement(self) -> bytes:
         """Everything that vouches for the signature: the key and all behind it."""
-        return self.raw[self._signed + _SIZE32.size + p256.SIGNATURE :]
+        return self.raw[self._signed_end + _SIZE32.size + p256.SIGNATURE :]
 
     @property
     def qe_identity(self) -> bytes:
@@ -109,29 +111,29 @@ class Quote:
         """All by which a TDX module is judged: version, size, TEE_TCB_SVN, MRSIGNERSEAM, SEAMATTRIBUTES and TEE_TCB_SVN2."""
         if self.tee is Tee.SGX:
             return b""
-        body = self.raw[self._signed - self._layout.SIZE : self._signed]
+        body = self.raw[self._signed_end - self._layout.SIZE : self._signed_end]
         return bytes([self.version]) + len(body).to_bytes(2, "big") + body[:16] + body[64:120] + body[584:600]
 
     @property
     def qe_report(self) -> ReportBody:
-        """The quoting enclave's."""
+        """The report by which the quoting enclave vouches for the attestation key."""
         return ReportBody(self.raw[self._enclave : self._enclave + ReportBody.SIZE])
 
     @property
     def qe_report_signature(self) -> bytes:
-        """The platform's, r ‖ s."""
+        """Over the quoting enclave's report, by the PCK key: r ‖ s."""
         start = self._enclave + ReportBody.SIZE
         return self.raw[start : start + p256.SIGNATURE]
 
     @property
     def qe_authentication_data(self) -> bytes:
-        """Bound together with the attestation key."""
+        """Hashed together with the attestation key into the report data of the quoting enclave."""
         return self.raw[self._enclave + _ENCLAVE + _SIZE16.size : self._content - _PART.size]
 
     @property
     def carries_chain(self) -> bool:
         """Whether the whole chain of the PCK certificate is in it; otherwise someone else has to have it."""
-        return self._kind is Kind.PCK_CHAIN
+        return self._kind is CertificationKind.PCK_CHAIN
 
     @property
     def certification(self) -> Certification:
@@ -145,10 +147,10 @@ def parse(raw: bytes) -> Quote:
         raise Malformed("DJ200", f"quote: {len(raw)} bytes, expected at most {MAX_QUOTE}")
     _need(raw, Header.SIZE, len(raw), "header")
     version, tee = _check(raw)
-    layout, signed = _body(raw, version, tee)
+    layout, signed_end = _body(raw, version, tee)
     # The signature section: signature, attestation key, and what vouches for the key; version 3 has no head around that.
-    end = _part(raw, _SIZE32, signed, len(raw), "signature section")
-    enclave = signed + _SIZE32.size + p256.SIGNATURE + p256.KEY
+    end = _part(raw, _SIZE32, signed_end, len(raw), "signature section")
+    enclave = signed_end + _SIZE32.size + p256.SIGNATURE + p256.KEY
     if version != V3:
         _need(raw, enclave + _PART.size, end, "certification data")
         enclave = _outer(raw, enclave, end)
@@ -159,7 +161,18 @@ def parse(raw: bytes) -> Quote:
     content = kind_at + _PART.size
     if content + length != end:
         raise Malformed("DJ200", f"certification data: {length} bytes, but {end - content} are left")
-    return Quote(raw[:end], len(raw) - end, version, tee, layout, signed, enclave, certification.kind_of(kind, length), content)
+    return Quote(
+        raw[:end], len(raw) - end, version, tee, layout, signed_end, enclave, certification.kind_of(kind, length), content
+    )
+
+
+def read_platform(quote: Quote, chain: bytes) -> Platform:
+    """Which platform that chain of PCK certificates, in PEM, claims to be of: enough to fetch its collateral, nothing to believe.
+
+    Raises `Malformed` DJ204 to DJ208.
+    """
+    leaf = pck.claimed(pem.parse(chain, _CHAIN)[0])
+    return Platform(fmspc=leaf.fmspc, ca=leaf.ca, tee=quote.tee)
 
 
 def _check(raw: bytes) -> tuple[int, Tee]:
@@ -183,8 +196,8 @@ def _body(raw: bytes, version: int, tee: Tee) -> tuple[type[ReportBody | TdRepor
     if version == V5:
         _need(raw, start + _PART.size, len(raw), "body")
         kind, size = _PART.unpack_from(raw, start)
-        of, layout = _BODY_TYPES.get(kind, (None, ReportBody))
-        if of is not tee or size != layout.SIZE:
+        body_tee, layout = _BODY_TYPES.get(kind, (None, ReportBody))
+        if body_tee is not tee or size != layout.SIZE:
             expected = "1 (384, SGX), 2 (584, TDX) or 3 (648, TDX)"
             raise Malformed("DJ201", f"quote: body type {kind} of {size} bytes for {tee}: expected {expected}")
         start += _PART.size

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from donjon.collateral.levels import Standing, SvnLevel
+from donjon.collateral.levels import LevelStatus, SvnLevel
 from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.collateral.tcb_info import Module, TcbInfo
 from donjon.collateral.trusted import TrustedCollateral
@@ -50,11 +50,11 @@ def judge(platform: PckPlatform, qe_report: ReportBody, body: ReportBody | TdRep
     """The verdict on that platform, its quoting enclave and, for TDX, its module; a TD of TDX 1.5 may be advised to relaunch."""
     enclave = _svn_level(collateral.qe_identity.levels, qe_report.isv_svn)
     if not isinstance(body, TdReport):
-        return _joined(collateral.tcb_info, _level(platform, None, collateral.tcb_info), enclave)
+        return _join_levels(collateral.tcb_info, _level(platform, None, collateral.tcb_info), enclave)
     launch = _of_module(platform, body.tee_tcb_svn, enclave, collateral.tcb_info)
     if not isinstance(body, TdReport15):
         return launch
-    return _relaunched(launch, _of_module(platform, body.tee_tcb_svn_2, enclave, collateral.tcb_info))
+    return _advise_relaunch(launch, _of_module(platform, body.tee_tcb_svn_2, enclave, collateral.tcb_info))
 
 
 def module_of(tee_tcb_svn: bytes, info: TcbInfo) -> Module | None:
@@ -63,44 +63,46 @@ def module_of(tee_tcb_svn: bytes, info: TcbInfo) -> Module | None:
     return (info.modules or {}).get(f"TDX_{version:02X}") if version else info.module
 
 
-def _of_module(platform: PckPlatform, tee_tcb_svn: bytes, enclave: Standing | None, info: TcbInfo) -> TcbVerdict:
+def _of_module(platform: PckPlatform, tee_tcb_svn: bytes, enclave: LevelStatus | None, info: TcbInfo) -> TcbVerdict:
     level = _level(platform, tee_tcb_svn, info)
     if not tee_tcb_svn[1]:
-        return _joined(info, level, enclave)
+        return _join_levels(info, level, enclave)
     module = module_of(tee_tcb_svn, info)
-    return _joined(info, level, enclave, _svn_level(module.levels if module else (), tee_tcb_svn[0]))
+    return _join_levels(info, level, enclave, _svn_level(module.levels if module else (), tee_tcb_svn[0]))
 
 
-def _level(platform: PckPlatform, tee_tcb_svn: bytes | None, info: TcbInfo) -> Standing | None:
+def _level(platform: PckPlatform, tee_tcb_svn: bytes | None, info: TcbInfo) -> LevelStatus | None:
     """Of the first level that the PCK certificate's TCB reaches and, for TDX, the module's SVNs."""
     first = _VERSIONED if tee_tcb_svn is not None and tee_tcb_svn[1] else 0
     for level in info.levels:
         if platform.pce_svn < level.pce_svn or not _reaches(platform.components, level.sgx):
             continue
         if tee_tcb_svn is None or _reaches(tee_tcb_svn[first:], (level.tdx or b"")[first:]):
-            return level.standing
+            return level.level_status
     return None
 
 
-def _reaches(found: bytes, level: bytes) -> bool:
-    return all(svn >= least for svn, least in zip(found, level, strict=True))
+def _reaches(svns: bytes, level: bytes) -> bool:
+    return all(svn >= least for svn, least in zip(svns, level, strict=True))
 
 
-def _svn_level(levels: Iterable[SvnLevel], svn: int) -> Standing | None:
-    return next((level.standing for level in levels if svn >= level.isv_svn), None)
+def _svn_level(levels: Iterable[SvnLevel], svn: int) -> LevelStatus | None:
+    return next((level.level_status for level in levels if svn >= level.isv_svn), None)
 
 
-def _joined(info: TcbInfo, platform: Standing | None, enclave: Standing | None, *module: Standing | None) -> TcbVerdict:
+def _join_levels(
+    info: TcbInfo, platform: LevelStatus | None, enclave: LevelStatus | None, *module: LevelStatus | None
+) -> TcbVerdict:
     components = [
         _status(each) if _status(each) in {*_OF_COMPONENTS, S.NOT_SUPPORTED} else S.UNRECOGNIZED for each in (enclave, *module)
     ]
-    status = _converged(_status(platform), components)
-    known = [each for each in (platform, enclave, *module) if each is not None]
+    status = _converge(_status(platform), components)
+    levels = [each for each in (platform, enclave, *module) if each is not None]
     whole = status is not S.NOT_SUPPORTED
     return TcbVerdict(
         status=status,
-        date=min(each.date for each in known) if whole else None,
-        advisories=tuple(dict.fromkeys(text for each in known for text in each.advisories)) if whole else (),
+        date=min(each.date for each in levels) if whole else None,
+        advisories=tuple(dict.fromkeys(text for each in levels for text in each.advisories)) if whole else (),
         evaluation_number=info.evaluation_number,
         platform=_status(platform),
         quoting_enclave=components[0],
@@ -108,11 +110,11 @@ def _joined(info: TcbInfo, platform: Standing | None, enclave: Standing | None, 
     )
 
 
-def _status(standing: Standing | None) -> TcbStatus:
-    return S.NOT_SUPPORTED if standing is None else standing.status
+def _status(level_status: LevelStatus | None) -> TcbStatus:
+    return S.NOT_SUPPORTED if level_status is None else level_status.status
 
 
-def _converged(platform: TcbStatus, components: list[TcbStatus]) -> TcbStatus:
+def _converge(platform: TcbStatus, components: list[TcbStatus]) -> TcbStatus:
     """The platform's status where all its components are up to date; what nobody can accept wins."""
     for terminal in (S.NOT_SUPPORTED, S.REVOKED, S.UNRECOGNIZED):
         if terminal in (platform, *components):
@@ -120,7 +122,7 @@ def _converged(platform: TcbStatus, components: list[TcbStatus]) -> TcbStatus:
     return _WITH_COMPONENT_OUT_OF_DATE.get(platform, platform) if S.OUT_OF_DATE in components else platform
 
 
-def _relaunched(launch: TcbVerdict, current: TcbVerdict) -> TcbVerdict:
+def _advise_relaunch(launch: TcbVerdict, current: TcbVerdict) -> TcbVerdict:
     """A TD that was launched on an old TCB, on a platform that is current by now, needs only a new launch.
 
     Intel's library looks at the current TCB only where the one at launch is out of date; here, what nobody can accept wins.

@@ -16,7 +16,7 @@ from donjon.policy.claims import told
 from donjon.signing.signer import Signer
 
 LIFETIME = timedelta(hours=8)  # of attestation tokens
-KEPT = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
+KEY_RETENTION = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
 ANSWER_LIFETIME = timedelta(hours=1)  # of answers about policies and certificates
 VERSION = "1.0"
 MAX_ISSUER = 256  # characters
@@ -30,7 +30,7 @@ _ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class TokenAuthority:
     """Who signs, and under which name."""
 
     issuer: str  # URL
@@ -52,22 +52,22 @@ def check_issuer(issuer: str) -> None:
 class Authorities:
     """Who speaks of real platforms, and who, by another name and key, of simulated ones, if anybody."""
 
-    real: Authority | None
-    simulated: Authority | None = None
+    real: TokenAuthority | None
+    simulated: TokenAuthority | None = None
 
     def __post_init__(self) -> None:
         one, other = self.real, self.simulated
         if one is not None and other is not None and (other.issuer == one.issuer or other.signer.kid == one.signer.kid):
             raise Misconfigured("DJ435", "tokens: simulated platforms need an issuer and a key of their own")
 
-    def of(self, appraisal: Appraisal) -> Authority:
+    def of(self, appraisal: Appraisal) -> TokenAuthority:
         """Who speaks of that platform; raises `Misconfigured` DJ435 where nobody does."""
-        simulated = appraisal.statement.simulated
-        found = self.simulated if simulated else self.real
-        if found is None:
-            told = "simulated" if simulated else "real"
-            raise Misconfigured("DJ435", f"tokens: the platform is {told}, and no issuer is set for such")
-        return found
+        simulated = appraisal.claim_set.simulated
+        authority = self.simulated if simulated else self.real
+        if authority is None:
+            kind = "simulated" if simulated else "real"
+            raise Misconfigured("DJ435", f"tokens: the platform is {kind}, and no issuer is set for such")
+        return authority
 
 
 def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti: str) -> str:
@@ -78,63 +78,63 @@ def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti:
     authority = authorities.of(appraisal)
     # What the service says itself stands last: no policy can say it differently.
     payload: JsonObject = {
-        **_issued(appraisal),
-        **appraisal.statement.said,
-        **_of_policy(appraisal),
-        **_judged(appraisal, moment),
+        **_policy_claims(appraisal),
+        **appraisal.claim_set.token_claims,
+        **_policy_facts(appraisal),
+        **_judged_at(appraisal, moment),
         "x-ms-ver": VERSION,
         "jti": jti,
-        **_dated(authority, moment, LIFETIME),
+        **_validity(authority, moment, LIFETIME),
     }
-    return unsecured(payload, authority) if appraisal.applied.draft else _signed(payload, authority)
+    return unsecured(payload, authority) if appraisal.applied.draft else _sign(payload, authority)
 
 
-def answer(claims: JsonObject, authority: Authority, moment: datetime) -> str:
+def answer(claims: JsonObject, authority: TokenAuthority, moment: datetime) -> str:
     """A signed answer of the service about itself, good from the moment on."""
-    return _signed({**claims, **_dated(authority, moment, ANSWER_LIFETIME)}, authority)
+    return _sign({**claims, **_validity(authority, moment, ANSWER_LIFETIME)}, authority)
 
 
-def unsecured(payload: JsonObject, authority: Authority) -> str:
+def unsecured(payload: JsonObject, authority: TokenAuthority) -> str:
     """A token that nobody signed (RFC 7519, section 6)."""
-    return f"{base64url.encode(_encoded(_header('none', authority)))}.{base64url.encode(_encoded(payload))}."
+    return f"{base64url.encode(_encode(_header('none', authority)))}.{base64url.encode(_encode(payload))}."
 
 
-def key_set(*authorities: Authority) -> JsonObject:
+def key_set(*authorities: TokenAuthority) -> JsonObject:
     """The keys by which these authorities' tokens are checked (RFC 7517, section 5)."""
     keys: list[Json] = [authority.signer.jwk() for authority in authorities]
     return {"keys": keys}
 
 
-def _issued(appraisal: Appraisal) -> JsonObject:
-    found = told(appraisal.decision.issued)
-    return {name: values[0] if len(values) == 1 else list(values) for name, values in found.items()}
+def _policy_claims(appraisal: Appraisal) -> JsonObject:
+    policy_claims = told(appraisal.decision.issued)
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in policy_claims.items()}
 
 
-def _of_policy(appraisal: Appraisal) -> JsonObject:
+def _policy_facts(appraisal: Appraisal) -> JsonObject:
     applied = appraisal.applied
     signer: JsonObject = {} if applied.signer is None else {"x-ms-policy-signer": applied.signer}
     return {"x-ms-policy-hash": applied.hash, **signer}
 
 
-def _judged(appraisal: Appraisal, moment: datetime) -> JsonObject:
-    judged = appraisal.statement.bound.accepted.verified.moment
+def _judged_at(appraisal: Appraisal, moment: datetime) -> JsonObject:
+    judged = appraisal.claim_set.bound_quote.accepted_quote.verified_quote.moment
     return {} if abs(moment - judged) <= _AT_ONCE else {JUDGED_AT: int(judged.timestamp())}
 
 
-def _dated(authority: Authority, moment: datetime, lifetime: timedelta) -> JsonObject:
+def _validity(authority: TokenAuthority, moment: datetime, lifetime: timedelta) -> JsonObject:
     now = int(moment.timestamp())
     return {"iss": authority.issuer, "iat": now, "nbf": now, "exp": now + int(lifetime.total_seconds())}
 
 
-def _header(algorithm: str, authority: Authority) -> JsonObject:
+def _header(algorithm: str, authority: TokenAuthority) -> JsonObject:
     return {"alg": algorithm, "jku": f"{authority.issuer}/certs", "kid": authority.signer.kid, "typ": "JWT"}
 
 
-def _signed(payload: JsonObject, authority: Authority) -> str:
-    return authority.signer.sign(_header(authority.signer.algorithm, authority), _encoded(payload))
+def _sign(payload: JsonObject, authority: TokenAuthority) -> str:
+    return authority.signer.sign(_header(authority.signer.algorithm, authority), _encode(payload))
 
 
-def _encoded(content: JsonObject) -> bytes:
+def _encode(content: JsonObject) -> bytes:
     encoded = json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
     if len(encoded) > MAX_PAYLOAD:
         raise Malformed("DJ454", f"token: it would take {len(encoded)} bytes, expected at most {MAX_PAYLOAD}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from donjon.attestation import tcb
-from donjon.attestation.memory import Bound, Certified, Memory, digest
+from donjon.attestation.memory import CertifiedPlatform, Memory, PlatformBoundKey, digest
 from donjon.attestation.quote import Quote
 from donjon.attestation.tcb import TcbVerdict
 from donjon.collateral.identity import QeIdentity
@@ -55,24 +55,24 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory
     # 1. The collateral holds at this moment: no certificate outside its window, no date in the future.
     _check_moment(collateral, moment)
     # 2. The attestation key is vouched for: by the quoting enclave, that by the platform's key, and that by a chain to the root.
-    bound = _bound(quote, collateral, memory)
+    bound_key = _prove_attestation_key(quote, collateral, memory)
     # 3. Nothing of that chain is outside its window or revoked.
-    _check_chain(bound.certified, collateral, moment)
+    _check_chain(bound_key.certified_platform, collateral, moment)
     # 4. The collateral speaks of this platform, quoting enclave and TDX module; what Intel says of their TCB.
-    judged = (bound.judged_by, collateral.digest, quote.tee, quote.td_identity)
-    verdict = memory.verdicts.get(judged) or _verdict(quote, bound, collateral)
+    judged = (bound_key.judged_by, collateral.digest, quote.tee, quote.td_identity)
+    verdict = memory.verdicts.get(judged) or _verdict(quote, bound_key, collateral)
     # 5. The quote is the attestation key's. Of one that is not, what it says of a module is nothing to be remembered.
-    if not bound.verifies(quote.signature, quote.signed):
+    if not bound_key.verifies(quote.signature, quote.signed_data):
         raise Untrusted("DJ243", "quote: the attestation key did not sign it")
     if memory.verdicts.get(judged) is None:
         memory.verdicts.keep(judged, verdict)
     return VerifiedQuote(
         quote=quote,
-        platform=bound.certified.platform,
+        platform=bound_key.certified_platform.platform,
         tcb=verdict,
         moment=moment,
         outside_validity=_outside_validity(collateral, moment),
-        expires=min(bound.certified.ends, collateral.expires),
+        expires=min(bound_key.certified_platform.ends, collateral.expires),
         collateral=collateral,
     )
 
@@ -87,48 +87,50 @@ def _check_moment(collateral: TrustedCollateral, moment: datetime) -> None:
             raise Untrusted("DJ226", f"{name}: dated {begins:%FT%TZ}, which is after {moment:%FT%TZ}")
 
 
-def _bound(quote: Quote, collateral: TrustedCollateral, memory: Memory) -> Bound:
+def _prove_attestation_key(quote: Quote, collateral: TrustedCollateral, memory: Memory) -> PlatformBoundKey:
     """The attestation key, certified, and bound to the platform by its quoting enclave."""
     chain = b"" if quote.carries_chain else _chain_of(quote, collateral)
-    known = digest(collateral.root_digest, quote.version, quote.endorsement, chain)
-    if (found := memory.bound.get(known)) is not None:
-        return found
-    certified, key, usual = _certified(chain or quote.certification.content, collateral, memory)
+    memory_key = digest(collateral.root_digest, quote.version, quote.endorsement, chain)
+    if (bound_key := memory.bound_keys.get(memory_key)) is not None:
+        return bound_key
+    certified_platform, key, usual = _prove_pck_certificate(chain or quote.certification.content, collateral, memory)
     _check_binding(quote, key)
-    of = certified.platform
+    of = certified_platform.platform
     judged_by = (of.fmspc, of.pce_id, of.components, of.pce_svn, quote.qe_identity)
-    bound = Bound(p256.parse(quote.attestation_key).handle, certified, judged_by)
-    return memory.keep_bound(known, bound) if usual else bound
+    bound_key = PlatformBoundKey(p256.parse(quote.attestation_key).handle, certified_platform, judged_by)
+    return memory.keep_bound_key(memory_key, bound_key) if usual else bound_key
 
 
 def _chain_of(quote: Quote, collateral: TrustedCollateral) -> bytes:
     if collateral.pck_certificate_chain is None:
-        told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
-        raise Unavailable("DJ203", f"PCK certificate: the quote has {told} and carries no chain")
+        certification_data = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+        raise Unavailable("DJ203", f"PCK certificate: the quote has {certification_data} and carries no chain")
     return collateral.pck_certificate_chain
 
 
-def _certified(chain: bytes, collateral: TrustedCollateral, memory: Memory) -> tuple[Certified, PublicKey, bool]:
+def _prove_pck_certificate(
+    chain: bytes, collateral: TrustedCollateral, memory: Memory
+) -> tuple[CertifiedPlatform, PublicKey, bool]:
     """The PCK certificate of that chain, proved up to the root, its key, and whether the text is as chains usually are written.
 
     In any other layout it is as good, and known by its usual one: whoever lays it out anew has it read anew, and makes no entry.
     """
     bare = chain.rstrip(pem.AFTER)
-    known = digest(collateral.root_digest, 0, bare)
-    if (found := memory.certified.get(known)) is not None:
-        return found, memory.key_of(found), _ends_soon(chain, bare)
+    memory_key = digest(collateral.root_digest, 0, bare)
+    if (certified_platform := memory.certified_platforms.get(memory_key)) is not None:
+        return certified_platform, memory.key_of(certified_platform), _ends_soon(chain, bare)
     leaf, above = _read(bare, collateral)
     usual = pem.encode((leaf,)) + (collateral.pck_ca_chain if above is None else pem.encode(above).rstrip(pem.AFTER))
     if usual != bare:
-        known = digest(collateral.root_digest, 0, usual)
-        if (found := memory.certified.get(known)) is not None:
-            return found, memory.key_of(found), False
-    ca = _authority(above, collateral, memory)
+        memory_key = digest(collateral.root_digest, 0, usual)
+        if (certified_platform := memory.certified_platforms.get(memory_key)) is not None:
+            return certified_platform, memory.key_of(certified_platform), False
+    ca = _prove_ca(above, collateral, memory)
     certificate = intel.issued(leaf, ca, _PCK)
     platform = pck.parse(certificate, ca.role)
     window = certificate.window
-    certified = Certified(certificate.key.raw, certificate.serial, window.begins, window.ends, ca, platform)
-    return memory.keep_certified(known, certified), certificate.key, usual == bare and _ends_soon(chain, bare)
+    certified_platform = CertifiedPlatform(certificate.key.raw, certificate.serial, window.begins, window.ends, ca, platform)
+    return memory.keep_platform(memory_key, certified_platform), certificate.key, usual == bare and _ends_soon(chain, bare)
 
 
 def _ends_soon(chain: bytes, bare: bytes) -> bool:
@@ -146,30 +148,30 @@ def _read(chain: bytes, collateral: TrustedCollateral) -> tuple[bytes, tuple[byt
     return leaf, None if same else (authority, top)
 
 
-def _authority(above: tuple[bytes, bytes] | None, collateral: TrustedCollateral, memory: Memory) -> Certificate:
+def _prove_ca(above: tuple[bytes, bytes] | None, collateral: TrustedCollateral, memory: Memory) -> Certificate:
     """Who issued the PCK certificate, one object for all that it issued; what the collateral has proved is not proved again."""
     authority, top = above or (collateral.pck_ca.der, collateral.root.der)
-    known = digest(collateral.root_digest, 1, top, authority)
-    if (found := memory.authorities.get(known)) is not None:
-        return found
+    memory_key = digest(collateral.root_digest, 1, top, authority)
+    if (ca := memory.authorities.get(memory_key)) is not None:
+        return ca
     if above is None:
-        return memory.authorities.keep(known, collateral.pck_ca)
+        return memory.authorities.keep(memory_key, collateral.pck_ca)
     root = collateral.root if top == collateral.root.der else intel.root(top, collateral.anchor)
-    return memory.authorities.keep(known, intel.issued(authority, root, intel.PCK_CAS))
+    return memory.authorities.keep(memory_key, intel.issued(authority, root, intel.PCK_CAS))
 
 
-def _check_chain(certified: Certified, collateral: TrustedCollateral, moment: datetime) -> None:
-    intel.check_window(Role.PCK, certified.begins, certified.ends, moment)
-    if certified.ca is not collateral.pck_ca and certified.ca.key != collateral.pck_ca.key:
-        found, expected = collateral.pck_ca.role, certified.ca.role
-        raise Untrusted("DJ231", f"pck_crl: of {found}, expected that of {expected}, which certified the platform")
-    check_not_revoked(certified.ca.role, certified.ca.serial, collateral.root_ca_crl)
-    check_not_revoked(Role.PCK, certified.serial, collateral.pck_crl)
+def _check_chain(certified_platform: CertifiedPlatform, collateral: TrustedCollateral, moment: datetime) -> None:
+    intel.check_window(Role.PCK, certified_platform.begins, certified_platform.ends, moment)
+    if certified_platform.ca is not collateral.pck_ca and certified_platform.ca.key != collateral.pck_ca.key:
+        actual, expected = collateral.pck_ca.role, certified_platform.ca.role
+        raise Untrusted("DJ231", f"pck_crl: of {actual}, expected that of {expected}, which certified the platform")
+    check_not_revoked(certified_platform.ca.role, certified_platform.ca.serial, collateral.root_ca_crl)
+    check_not_revoked(Role.PCK, certified_platform.serial, collateral.pck_crl)
 
 
-def _verdict(quote: Quote, bound: Bound, collateral: TrustedCollateral) -> TcbVerdict:
+def _verdict(quote: Quote, bound_key: PlatformBoundKey, collateral: TrustedCollateral) -> TcbVerdict:
     """What Intel says of the TCB, where its documents are of this platform, quoting enclave and TDX module."""
-    platform = bound.certified.platform
+    platform = bound_key.certified_platform.platform
     _check_platform(quote, platform, collateral)
     if isinstance(body := quote.body, TdReport):
         _check_module(body, collateral.tcb_info)
@@ -182,8 +184,8 @@ def _check_platform(quote: Quote, platform: PckPlatform, collateral: TrustedColl
     if info.tee is not quote.tee:
         raise Untrusted("DJ233", f"collateral: of {info.tee}, expected that of {quote.tee}")
     if (info.fmspc, info.pce_id) != (platform.fmspc, platform.pce_id):
-        found, expected = f"{info.fmspc.hex()}, {info.pce_id.hex()}", f"{platform.fmspc.hex()}, {platform.pce_id.hex()}"
-        raise Untrusted("DJ231", f"tcb_info: of FMSPC and PCEID {found}, expected {expected}")
+        actual, expected = f"{info.fmspc.hex()}, {info.pce_id.hex()}", f"{platform.fmspc.hex()}, {platform.pce_id.hex()}"
+        raise Untrusted("DJ231", f"tcb_info: of FMSPC and PCEID {actual}, expected {expected}")
 
 
 def _check_module(body: TdReport, info: TcbInfo) -> None:
@@ -199,25 +201,25 @@ def _check_module(body: TdReport, info: TcbInfo) -> None:
 def _check_binding(quote: Quote, key: PublicKey) -> None:
     if not key.verifies(quote.qe_report_signature, quote.qe_report.raw):
         raise Untrusted("DJ240", "QE report: the PCK certificate's key did not sign it")
-    bound = hashlib.sha256(quote.attestation_key + quote.qe_authentication_data).digest()
-    if quote.qe_report.report_data != bound + bytes(_HASH):
+    key_hash = hashlib.sha256(quote.attestation_key + quote.qe_authentication_data).digest()
+    if quote.qe_report.report_data != key_hash + bytes(_HASH):
         raise Untrusted("DJ241", "QE report: its report data does not bind the attestation key")
 
 
 def _check_enclave(report: ReportBody, identity: QeIdentity) -> None:
     checks = (
-        ("misc_select", _masked(report.misc_select, identity.misc_select_mask), identity.misc_select),
-        ("attributes", _masked(report.attributes, identity.attributes_mask), identity.attributes),
+        ("misc_select", _mask(report.misc_select, identity.misc_select_mask), identity.misc_select),
+        ("attributes", _mask(report.attributes, identity.attributes_mask), identity.attributes),
         ("mr_signer", report.mr_signer, identity.mr_signer),
         ("isv_prod_id", report.isv_prod_id.to_bytes(2, "big"), identity.isv_prod_id.to_bytes(2, "big")),
     )
-    for name, found, expected in checks:
-        if found != expected:
-            raise Untrusted("DJ242", f"QE report: {name} is {found.hex()}, expected {expected.hex()}")
+    for name, actual, expected in checks:
+        if actual != expected:
+            raise Untrusted("DJ242", f"QE report: {name} is {actual.hex()}, expected {expected.hex()}")
 
 
-def _masked(found: bytes, mask: bytes) -> bytes:
-    return bytes(one & other for one, other in zip(found, mask, strict=True))
+def _mask(value: bytes, mask: bytes) -> bytes:
+    return bytes(one & other for one, other in zip(value, mask, strict=True))
 
 
 def _outside_validity(collateral: TrustedCollateral, moment: datetime) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ MAX_ISV_SVN = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LevelStatus:
     """What Intel says of a level."""
 
     status: TcbStatus
@@ -26,18 +26,19 @@ class SvnLevel:
     """A level of an enclave or a TDX module, which have one number."""
 
     isv_svn: int
-    standing: Standing
+    level_status: LevelStatus
 
 
-def standing(level: Members) -> Standing:
+def parse_level_status(level: Members) -> LevelStatus:
     """What that level's object says; raises `Malformed` DJ211."""
-    return Standing(status=parse(level.text("tcbStatus")), date=level.date("tcbDate"), advisories=level.texts("advisoryIDs"))
+    return LevelStatus(status=parse(level.text("tcbStatus")), date=level.date("tcbDate"), advisories=level.texts("advisoryIDs"))
 
 
 def svn_levels(owner: Members) -> tuple[SvnLevel, ...]:
     """The levels of an enclave or module, the highest first; raises `Malformed` DJ211."""
     levels = tuple(
-        SvnLevel(isv_svn=each.member("tcb").number("isvsvn", MAX_ISV_SVN), standing=standing(each)) for each in bounded(owner)
+        SvnLevel(isv_svn=each.member("tcb").number("isvsvn", MAX_ISV_SVN), level_status=parse_level_status(each))
+        for each in bounded(owner)
     )
     check_order(owner, [(each.isv_svn,) for each in levels])
     return levels

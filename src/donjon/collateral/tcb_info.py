@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from donjon.collateral import levels
-from donjon.collateral.levels import Standing, SvnLevel
+from donjon.collateral.levels import LevelStatus, SvnLevel
 from donjon.errors import Malformed
 from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
@@ -24,12 +24,12 @@ _COMPONENT_NAMES = tuple(f"sgxtcbcomp{number:02}svn" for number in range(1, COMP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcbLevel:
-    """From which SVNs on this is a platform's standing."""
+    """From which SVNs on this is the platform's level."""
 
     sgx: bytes  # 16 SVNs
     pce_svn: int
     tdx: bytes | None  # 16 SVNs, of TDX alone
-    standing: Standing
+    level_status: LevelStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def _level(level: Members, version: int, tee: Tee) -> TcbLevel:
         sgx=tcb.flat(_COMPONENT_NAMES) if version == 2 else tcb.small("sgxtcbcomponents", "svn", COMPONENTS),  # noqa: PLR2004 - a version's number.
         pce_svn=tcb.number("pcesvn", levels.MAX_ISV_SVN),
         tdx=tcb.small("tdxtcbcomponents", "svn", COMPONENTS) if tee is Tee.TDX else None,
-        standing=levels.standing(level),
+        level_status=levels.parse_level_status(level),
     )
 
 

@@ -15,7 +15,7 @@ def listed(infos: Iterable[TcbInfo], selected: int | None) -> JsonObject:
     """The evaluation numbers of these TCB infos, the newest first, and which of them is the least that is accepted."""
     released: dict[int, datetime] = {}
     for info in infos:
-        newest = max(level.standing.date for level in info.levels)
+        newest = max(level.level_status.date for level in info.levels)
         released[info.evaluation_number] = max(newest, released.get(info.evaluation_number, newest))
     baselines: list[Json] = [
         {

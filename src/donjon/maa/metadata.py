@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from donjon.attestation.token import Authority
+from donjon.attestation.token import TokenAuthority
 from donjon.formats.json import Json, JsonObject
 
 
-def openid_configuration(authority: Authority, algorithms: Iterable[str]) -> JsonObject:
+def openid_configuration(authority: TokenAuthority, algorithms: Iterable[str]) -> JsonObject:
     """The document at the issuer's well-known place; `algorithms` are those of all its keys that are published."""
     signed: list[Json] = [*sorted(set(algorithms))]
     return {

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from donjon.attestation import binding, evidence
 from donjon.attestation import quote as quotes
-from donjon.attestation.binding import Data, Held
+from donjon.attestation.binding import Data, HeldData
 from donjon.attestation.quote import Quote
 from donjon.errors import Malformed
 from donjon.formats import strict_json
@@ -58,7 +58,7 @@ class AttestRequest:
 
     submitted: bytes = field(repr=False)  # the evidence as it came, a header of Open Enclave included
     quote: Quote
-    held: Held
+    held: HeldData
     draft: str | None = field(repr=False)  # a policy to try: its text or its token
 
 
@@ -72,7 +72,9 @@ def attest(body: bytes, kind: AttestationType) -> AttestRequest:
     quote = _quote(submitted, kind)
     if quote.tee is not tee:
         raise Malformed("DJ453", f"{name}: of {quote.tee}, expected one of {tee} for {kind}")
-    held = Held(runtime=_data(request, "runtimeData"), initial=_data(request, "initTimeData"), nonce=_optional(request, "nonce"))
+    held = HeldData(
+        runtime=_data(request, "runtimeData"), initial=_data(request, "initTimeData"), nonce=_optional(request, "nonce")
+    )
     return AttestRequest(submitted=submitted, quote=quote, held=held, draft=_optional(request, "draftPolicyForAttestation"))
 
 
@@ -112,7 +114,7 @@ def _quote(submitted: bytes, kind: AttestationType) -> Quote:
     if wrapped != (kind is AttestationType.OPEN_ENCLAVE):
         expected = "Open Enclave's header before it" if not wrapped else "no header of Open Enclave"
         raise Malformed("DJ453", f"evidence: expected {expected} for {kind}")
-    return quotes.parse(evidence.unwrapped(submitted) if wrapped else submitted)
+    return quotes.parse(evidence.unwrap(submitted) if wrapped else submitted)
 
 
 def _data(request: Members, name: str) -> Data | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from donjon.adapters.keys import signing
-from donjon.attestation.token import KEPT
+from donjon.attestation.token import KEY_RETENTION
 from donjon.errors import DonjonError, Misconfigured
 from donjon.signing import ring
 from donjon.signing.ring import MAX_KEYS, Dated, Order
@@ -50,7 +50,7 @@ class Ring:
 
     def published(self) -> tuple[Signer, ...]:
         """The keys that relying parties are told: that which signs, the next, and earlier ones until their tokens have ended."""
-        return tuple(each.signer for each in ring.published(self._keys, self._moment(), KEPT))
+        return tuple(each.signer for each in ring.published(self._keys, self._moment(), KEY_RETENTION))
 
     def runs_out(self) -> datetime:
         """When nobody signs any more, unless another key is made."""

@@ -16,7 +16,7 @@ from donjon.adapters.keys.rings import Store
 from donjon.adapters.keys.secret import SecretAccess
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.secrets import ApiSecret
-from donjon.attestation.token import KEPT, check_issuer
+from donjon.attestation.token import KEY_RETENTION, check_issuer
 from donjon.cli.options import read_duration
 from donjon.cli.terminal import say, say_json
 from donjon.errors import DonjonError, Misconfigured
@@ -84,15 +84,15 @@ def new(
     *, place: Place, issuer: str, algorithm: Algorithm, ahead: timedelta, lifetime: timedelta, keep: bool, kubeconfig: Path | None
 ) -> None:
     """Make the first key, or the next one, and delete those whose tokens have all ended."""
-    if lifetime <= KEPT:
-        raise click.BadParameter(f"{lifetime}: expected more than {KEPT}, the life of a token")
+    if lifetime <= KEY_RETENTION:
+        raise click.BadParameter(f"{lifetime}: expected more than {KEY_RETENTION}, the life of a token")
 
     async def make(store: Store) -> None:
         moment = clock.moment().replace(microsecond=0)
         held = await store.held()
         begins = ring.following(held, moment, ahead)
         order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
-        ended = () if keep else ring.unneeded(held, moment, KEPT)
+        ended = () if keep else ring.unneeded(held, moment, KEY_RETENTION)
         rings.check_number(len(held) - len(ended) + 1, str(store))
         for each in ended:
             await store.drop(each.name)
@@ -142,7 +142,7 @@ def _told(key: Dated, held: list[Dated], moment: datetime) -> JsonObject:
 def _state(key: Dated, held: list[Dated], moment: datetime) -> str:
     if key.begins > moment:
         return "next"
-    if key in ring.unneeded(held, moment, KEPT):
+    if key in ring.unneeded(held, moment, KEY_RETENTION):
         return "ended"
     begun = [each for each in held if each.begins <= moment]
     return "signs" if key is begun[-1] and key.ends > moment else "published"

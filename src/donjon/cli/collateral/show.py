@@ -40,7 +40,7 @@ class Part:
 
 def fetch(files: tuple[str, ...], target: Path, pccs: str | None, update: str, root: Path | None) -> int:
     """Keep the collateral of these quotes' platform."""
-    quotes = [parse(evidence.unwrapped(content(file, evidence.MAX_EVIDENCE))) for file in files]
+    quotes = [parse(evidence.unwrap(content(file, evidence.MAX_EVIDENCE))) for file in files]
     source = sources.source(None, pccs, pcs=pccs is None, channel=Channel(update))
     found = [source(each) for each in quotes]
     if len({each.tcb_info for each in found}) > 1 or len({each.pck_certificate_chain for each in found}) > 1:

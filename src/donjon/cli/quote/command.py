@@ -10,7 +10,7 @@ from typing import TypedDict, TypeVar, cast
 import click
 
 from donjon.attestation import gate
-from donjon.attestation.gate import Form, Rule
+from donjon.attestation.gate import GateRule, ValueForm
 from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, work
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -49,28 +49,28 @@ def _report_data(_: click.Context, __: click.Parameter, text: str | None) -> byt
         raise click.BadParameter("expected hexadecimal") from error
 
 
-def _option(rule: Rule) -> Callable[[F], F]:
+def _option(rule: GateRule) -> Callable[[F], F]:
     """The option of one of the gate's rules; its value is that of the rule's field, or `None` where it is not given."""
     callback, metavar = partial(_value, rule), rule.placeholder or None
     match rule.form:
-        case Form.SWITCH:
+        case ValueForm.SWITCH:
             return click.option(f"--{rule.name}", rule.field, is_flag=True, callback=callback, help=rule.help)
-        case Form.TEXTS:
+        case ValueForm.TEXTS:
             kind = click.Choice(rule.choices) if rule.choices else click.STRING
             return click.option(
                 f"--{rule.name}", rule.field, multiple=True, type=kind, callback=callback, metavar=metavar, help=rule.help
             )
-        case Form.NUMBER:
+        case ValueForm.NUMBER:
             return click.option(f"--{rule.name}", rule.field, type=int, callback=callback, metavar=metavar, help=rule.help)
         case _:
             return click.option(f"--{rule.name}", rule.field, callback=callback, metavar=metavar, help=rule.help)
 
 
-def _value(rule: Rule, _: click.Context, __: click.Parameter, given: object) -> object:
+def _value(rule: GateRule, _: click.Context, __: click.Parameter, given: object) -> object:
     if given is None or given is False or given == ():
         return None
     try:
-        return rule.value(gate.moment(str(given)) if rule.form is Form.MOMENT else given)
+        return rule.value(gate.moment(str(given)) if rule.form is ValueForm.MOMENT else given)
     except ValueError as error:
         raise click.BadParameter(f"{given!r}: expected {error}") from error
 

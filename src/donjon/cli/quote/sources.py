@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from donjon.attestation import claimed
-from donjon.attestation.certification import Kind
-from donjon.attestation.quote import Quote
+from donjon.attestation.certification import CertificationKind
+from donjon.attestation.quote import Quote, read_platform
 from donjon.collateral import bundle
 from donjon.collateral.bundle import FILES, MAX_BUNDLE, Collateral
 from donjon.collateral.high_water import Channel
@@ -85,7 +84,7 @@ class _Served:
             raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
         with pcs.opened(self.address) as service:
             chain = None if quote.carries_chain else _looked_up(quote, service)
-            platform = claimed.platform(quote, chain or quote.certification.content)
+            platform = read_platform(quote, chain or quote.certification.content)
             if (platform, chain) not in self.found:
                 self.found[platform, chain] = service.collateral(platform, self.channel, chain)
         return self.found[platform, chain]
@@ -93,7 +92,7 @@ class _Served:
 
 def _looked_up(quote: Quote, service: "Service") -> bytes:
     """The chain of a quote that carries none, by the encrypted identifier in it and its quoting enclave's id (user data)."""
-    if quote.certification.kind not in {Kind.PPID_RSA_2048, Kind.PPID_RSA_3072}:
+    if quote.certification.kind not in {CertificationKind.PPID_RSA_2048, CertificationKind.PPID_RSA_3072}:
         told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
         raise Unavailable("DJ203", f"PCK certificate: no service looks one up by {told}")
     return service.pck_chain(quote.header.user_data[:16], quote.certification.content)

@@ -6,7 +6,7 @@ What takes long on much data that a stranger sends may take no time on little: w
 from collections import OrderedDict
 
 from donjon.attestation.appraise import PolicyInForce
-from donjon.attestation.claims import Statement
+from donjon.attestation.claims import ClaimSet
 from donjon.policy.syntax import Policy
 
 MAX_RULES = 200  # of a policy that is evaluated on the event loop; what each takes by itself is not in an allowance
@@ -19,11 +19,11 @@ class Slowness:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
 
-    def foresees(self, policy: PolicyInForce, statement: Statement) -> bool:
+    def foresees(self, policy: PolicyInForce, statement: ClaimSet) -> bool:
         """Whether that will take long, as far as can be said before."""
         return policy.draft or _rules(policy.policy) > MAX_RULES or _case(policy, statement) in self._known
 
-    def learn(self, policy: PolicyInForce, statement: Statement) -> None:
+    def learn(self, policy: PolicyInForce, statement: ClaimSet) -> None:
         """That it did take long."""
         self._known[_case(policy, statement)] = None
         while len(self._known) > MAX_KNOWN:
@@ -34,7 +34,7 @@ def _rules(policy: Policy) -> int:
     return sum(len(section.rules) for section in policy.sections)
 
 
-def _case(policy: PolicyInForce, statement: Statement) -> tuple[str, int]:
+def _case(policy: PolicyInForce, statement: ClaimSet) -> tuple[str, int]:
     """The policy, and how much it is given: as much as half of it, or as twice of it, is another case."""
     characters = sum(len(claim.value) for claim in statement.incoming if isinstance(claim.value, str))
     return policy.hash, characters.bit_length()

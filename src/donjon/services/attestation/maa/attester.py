@@ -16,7 +16,7 @@ from donjon.adapters.storage.journal import Journal, Stale
 from donjon.attestation import acceptance, appraise, binding, claims, token, verify
 from donjon.attestation.acceptance import AcceptedQuote
 from donjon.attestation.appraise import Appraisal, PolicyInForce
-from donjon.attestation.binding import BoundQuote, Held
+from donjon.attestation.binding import BoundQuote, HeldData
 from donjon.attestation.memory import Memory
 from donjon.attestation.verify import VerifiedQuote
 from donjon.audit.event import Event
@@ -105,7 +105,7 @@ class Attester:
         work = partial(self._in_turn, bound, asked.submitted, applied.policy)
         return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work, matter.asker.site))
 
-    def _turn(self, held: Held, site: str) -> AbstractAsyncContextManager[None]:
+    def _turn(self, held: HeldData, site: str) -> AbstractAsyncContextManager[None]:
         """In which much data are told, and the token is made: what is read of them is large, so it does not wait in between."""
         much = sum(len(each.raw) for each in (held.runtime, held.initial) if each is not None and each.is_json) > LIGHT
         return self._turns.turn(site) if much else nullcontext()
@@ -133,7 +133,7 @@ class Attester:
 
     def _at_a_glance(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision | None:
         """What the policy says, unless it takes long to say it."""
-        statement = claims.state(bound, submitted)
+        statement = claims.derive(bound, submitted)
         if not self._slow.foresees(policy, statement):
             answer = appraise.appraise(statement, policy, self._glance)
             if not _decision(answer).exhausted:
@@ -143,7 +143,7 @@ class Attester:
 
     def _in_turn(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision:
         """The same, however long it takes; what is said of the quote is large, so it is said again, and does not wait in line."""
-        return appraise.appraise(claims.state(bound, submitted), policy, self._whole)
+        return appraise.appraise(claims.derive(bound, submitted), policy, self._whole)
 
 
 def _decision(answer: Appraisal | Decision) -> Decision:

@@ -14,7 +14,7 @@ from donjon.adapters.storage.instances import InstanceTable, StoredInstance
 from donjon.attestation import appraise
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.appraise import PolicyInForce
-from donjon.attestation.token import Authorities, Authority
+from donjon.attestation.token import Authorities, TokenAuthority
 from donjon.errors import DonjonError, Misconfigured
 from donjon.maa import policies
 from donjon.maa.instances import Mode, Trust
@@ -43,20 +43,20 @@ class Name:
 
     issuer: str
     ring: Ring
-    _made: dict[str, Authority] = field(default_factory=dict, repr=False, compare=False)
+    _made: dict[str, TokenAuthority] = field(default_factory=dict, repr=False, compare=False)
 
-    def authority(self) -> Authority:
+    def authority(self) -> TokenAuthority:
         """Who signs now."""
         signer = self.ring.signer()
         made = self._made.get(signer.kid)
         if made is None or made.signer is not signer:
             self._made.clear()
-            made = self._made[signer.kid] = Authority(issuer=self.issuer, signer=signer)
+            made = self._made[signer.kid] = TokenAuthority(issuer=self.issuer, signer=signer)
         return made
 
-    def published(self) -> tuple[Authority, ...]:
+    def published(self) -> tuple[TokenAuthority, ...]:
         """Everybody whose tokens are still good."""
-        return tuple(Authority(issuer=self.issuer, signer=each) for each in self.ring.published())
+        return tuple(TokenAuthority(issuer=self.issuer, signer=each) for each in self.ring.published())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class Standing:
 
     def trying(self, policy: PolicyInForce) -> Applied:
         """With this policy in place of what is kept."""
-        return Applied(policy=policy, gate=appraise.at_least(self.gate, policy.baseline))
+        return Applied(policy=policy, gate=appraise.raise_baseline(self.gate, policy.baseline))
 
 
 class Instance:

@@ -4,9 +4,8 @@ import hashlib
 from datetime import timedelta
 from functools import lru_cache
 
-from donjon.attestation import claimed
-from donjon.attestation.memory import Table
-from donjon.attestation.quote import Quote
+from donjon.attestation.memory import BoundedTable
+from donjon.attestation.quote import Quote, read_platform
 from donjon.collateral import plan, tcb_info
 from donjon.collateral.bundle import unwrapped
 from donjon.collateral.document import Document
@@ -32,8 +31,8 @@ class ReadyCollateral:
 
     def __init__(self, cache: Cache, anchor: Anchor, channel: Channel = Channel.STANDARD) -> None:
         self._cache, self._anchor, self._channel = cache, anchor, channel
-        self._claimed: Table[bytes, tuple[Platform, Asked]] = Table(MAX_PLATFORMS)
-        self._trusted: Table[Platform, tuple[tuple[Document, ...], TrustedCollateral]] = Table(MAX_FAMILIES)
+        self._claimed: BoundedTable[bytes, tuple[Platform, Asked]] = BoundedTable(MAX_PLATFORMS)
+        self._trusted: BoundedTable[Platform, tuple[tuple[Document, ...], TrustedCollateral]] = BoundedTable(MAX_FAMILIES)
 
     async def of(self, quote: Quote, staleness: timedelta) -> TrustedCollateral:
         """The collateral for that quote, ended no longer ago than that where there is none newer.
@@ -82,7 +81,7 @@ class ReadyCollateral:
         key = hashlib.sha256(quote.tee.encode("ascii") + chain).digest()
         known = self._claimed.get(key)
         if known is None:
-            platform = claimed.platform(quote, chain)
+            platform = read_platform(quote, chain)
             known = self._claimed.keep(key, (platform, plan.requests(platform, self._channel)))
         return known
 

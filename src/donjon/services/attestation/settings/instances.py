@@ -13,7 +13,7 @@ from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.attestation.acceptance import Acceptance
-from donjon.attestation.gate import RULES, Form, Rule
+from donjon.attestation.gate import RULES, GateRule, ValueForm
 from donjon.attestation.token import check_issuer
 from donjon.errors import DonjonError, Misconfigured
 from donjon.maa.instances import Mode, Trust
@@ -165,20 +165,20 @@ def gate(table: Mapping[str, object], where: str, faults: list[str]) -> Acceptan
     return made
 
 
-def _value(rule: Rule, said: object) -> object:
+def _value(rule: GateRule, said: object) -> object:
     """What a value of TOML is to its rule."""
     match rule.form, said:
-        case (Form.MOMENT, datetime() as moment):
+        case (ValueForm.MOMENT, datetime() as moment):
             return rule.value(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
-        case (Form.MOMENT, date() as day):
+        case (ValueForm.MOMENT, date() as day):
             return rule.value(datetime.combine(day, time(), UTC))
-        case (Form.NUMBER, int()) if not isinstance(said, bool):
+        case (ValueForm.NUMBER, int()) if not isinstance(said, bool):
             return rule.value(said)
-        case (Form.SWITCH, bool()):
+        case (ValueForm.SWITCH, bool()):
             return rule.value(said)
-        case (Form.TEXT, _):
+        case (ValueForm.TEXT, _):
             return rule.value(said if isinstance(said, str) else "")
-        case (Form.TEXTS, list() as texts) if all(isinstance(each, str) for each in texts):
+        case (ValueForm.TEXTS, list() as texts) if all(isinstance(each, str) for each in texts):
             return rule.value(texts)
         case _:
             raise ValueError(rule.form)
