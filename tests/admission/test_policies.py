@@ -21,7 +21,7 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.wiring import MOST, SUFFIXES
-from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, Rule, table
+from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, AdmissionRule, table
 from donjon.admission.settings import Settings
 from donjon.cli.admission.command import admission
 from donjon.findings import Finding, Severity
@@ -132,13 +132,13 @@ def test_every_code_in_an_expression_is_one_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_a_rules_words_have_only_the_holes_that_are_said(rule: Rule) -> None:
+def test_a_rules_words_have_only_the_holes_that_are_said(rule: AdmissionRule) -> None:
     assert {hole for _, hole, _, _ in Formatter().parse(rule.sentence) if hole} <= HOLES
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_a_rule_reads_like_a_finding(rule: Rule) -> None:
-    fields = {field: getattr(rule, field) for field in ("code", "severity", "subject", "found", "why", "do")}
+def test_a_rule_reads_like_a_finding(rule: AdmissionRule) -> None:
+    fields = {field: getattr(rule, field) for field in ("code", "severity", "subject", "observation", "why", "do")}
     assert rule.sentence == Finding(**fields).sentence()
 
 

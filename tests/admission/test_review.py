@@ -68,7 +68,7 @@ def refusal(data: bytes) -> str:
 
 def test_a_pod_that_asks_is_admitted_with_the_patch_of_the_verdict() -> None:
     reviewed = asked(question(pod(asking({FAQ: 10}))))
-    assert patch_of(reviewed) == [operation.told() for operation in reviewed.verdict.patch]
+    assert patch_of(reviewed) == [operation.as_dict() for operation in reviewed.verdict.patch]
     assert response(reviewed) | {"patch": ""} == {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "allowed": True,

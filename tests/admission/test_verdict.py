@@ -137,14 +137,14 @@ def test_the_words_are_those_of_the_table_with_names_filled_in() -> None:
     ).findings[::2]
     assert first.sentence().startswith("container a, b: asks for sgx.intel.com/provision: namespace team may not use")
     assert second.subject == "container a"
-    assert second.found == f"asks for {EPC}: 10 and {FAQ}: 10"
+    assert second.observation == f"asks for {EPC}: 10 and {FAQ}: 10"
 
 
 def test_more_than_one_device_is_told_by_container_and_the_right_to_the_key_is_no_right_to_two() -> None:
     made = completed(SAMPLES["two-devices"])
     (reason,) = [each for each in verdict(made, ALLOWED).findings if each.code == "DJ117"]
     assert reason.subject == "container app, b"
-    assert reason.found == f"asks for {ENCLAVE}: 2, {ENCLAVE}: 2e0 and {PROVISION}: 7"
+    assert reason.observation == f"asks for {ENCLAVE}: 2, {ENCLAVE}: 2e0 and {PROVISION}: 7"
 
 
 def test_the_label_of_the_namespace_gives_the_provisioning_key() -> None:
@@ -399,7 +399,7 @@ def test_a_kubelets_account_of_a_static_pod_is_none_of_a_pod_with_a_node_by_hand
 
 def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to_look() -> None:
     (by_hand,) = verdict(completed(SAMPLES["device-refused-by-hand"])).findings
-    assert by_hand.found == f"asks for EPC and says {ENCLAVE}: 0"
+    assert by_hand.observation == f"asks for EPC and says {ENCLAVE}: 0"
     assert "check that" not in by_hand.do
     unwired = read(completed(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
     (reason,) = reasons(unwired, unwired, PLAIN, Settings())
@@ -428,5 +428,5 @@ def test_text_of_several_lines_is_told_in_one_and_steers_no_terminal() -> None:
 
 def test_what_too_much_is_asked_of_is_told_and_nothing_else() -> None:
     (reason,) = verdict(completed(pod(asking({EPC: "1Mi", ENCLAVE: "6Ei"})))).findings
-    assert reason.found == f"asks for {ENCLAVE}: 6Ei"
+    assert reason.observation == f"asks for {ENCLAVE}: 6Ei"
     assert codes(completed(SAMPLES["largest-plain-ones"])) == []

@@ -62,7 +62,7 @@ def found(events: list[Event], held: Held | None, *, lost: bool = False) -> list
     assert list(ledger.watch(records(*events))) == records(*events)
     told = ledger.findings({} if held is None else {"i": held}, lost=lost)
     assert {(each.code, each.severity) for each in told} <= {("DJ620", Severity.ERROR), ("DJ623", Severity.WARNING)}
-    return [(each.code, each.found) for each in told]
+    return [(each.code, each.observation) for each in told]
 
 
 @pytest.mark.parametrize(

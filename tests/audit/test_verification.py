@@ -121,7 +121,7 @@ def test_what_was_done_to_a_chain_is_found(
 
 
 def test_a_head_behind_a_last_head_is_told_also_where_its_record_is_gone() -> None:
-    codes = {each.code: each.found for each in verify(A[:6], [last(A[5]), head(A[7])]).findings}
+    codes = {each.code: each.observation for each in verify(A[:6], [last(A[5]), head(A[7])]).findings}
     assert codes.keys() == {"DJ606", "DJ614"}
     assert "it ended with record 6, and there is record 8" in codes["DJ614"]
 
@@ -129,14 +129,14 @@ def test_a_head_behind_a_last_head_is_told_also_where_its_record_is_gone() -> No
 @pytest.mark.parametrize("turn", [1, -1])
 def test_of_two_last_heads_the_first_counts_in_whatever_order_they_come(turn: int) -> None:
     found = verify(A, [last(A[5]), last(A[8])][::turn]).findings
-    assert [(each.code, "ended with record 6" in each.found) for each in found] == [("DJ614", True)]
+    assert [(each.code, "ended with record 6" in each.observation) for each in found] == [("DJ614", True)]
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_of_two_heads_of_a_record_the_earlier_counts_in_whatever_order_they_come(turn: int) -> None:
     early, late = replace(head(A[4]), moment=A[4].moment - 1), replace(head(A[4]), moment=HOUR)
     found = verify(A, [early, late][::turn]).findings
-    assert [(each.code, "younger" in each.found) for each in found] == [("DJ615", True)]
+    assert [(each.code, "younger" in each.observation) for each in found] == [("DJ615", True)]
 
 
 def test_what_an_anchor_says_of_the_one_that_it_replaces_counts() -> None:

@@ -366,8 +366,8 @@ def test_the_refusal_of_pods_that_were_never_made_comes_from_the_events(kind: st
     older = event("FailedCreate", thing, "quota", "2026-11-23T11:00:00Z")
     told = explain_workload(alone(thing), around(events=(event("FailedCreate", thing, REFUSAL), older)))
     assert (codes(told), told.well) == (["DJ131"], False)
-    assert "container app: asks for sgx.intel.com/provision" in told.findings[0].found
-    assert "ValidatingAdmissionPolicy" not in told.findings[0].found
+    assert "container app: asks for sgx.intel.com/provision" in told.findings[0].observation
+    assert "ValidatingAdmissionPolicy" not in told.findings[0].observation
     assert "donjon explain DJ104" in told.next_step
 
 

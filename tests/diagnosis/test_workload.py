@@ -39,7 +39,7 @@ ANOTHERS_WEBHOOK = 'admission webhook "theirs.example" denied the request: no'
 def test_a_refusal_is_told_in_the_words_of_whoever_refused(message: str, words: str) -> None:
     thing = workload("ReplicaSet", replicas=1)
     (finding,) = told(thing, events=(event("FailedCreate", thing, message),)).findings
-    assert finding.found == f"its pods are refused: {words}"
+    assert finding.observation == f"its pods are refused: {words}"
 
 
 def created(made: JsonObject, moment: str, **metadata: str) -> JsonObject:

@@ -7,7 +7,7 @@ from donjon.findings import Finding, Severity, is_refusal
 
 
 def finding(severity: Severity, do: str = "load the driver") -> Finding:
-    return Finding(code="DJ004", severity=severity, subject="/dev", found="no device", why="no enclave", do=do)
+    return Finding(code="DJ004", severity=severity, subject="/dev", observation="no device", why="no enclave", do=do)
 
 
 @pytest.mark.parametrize(

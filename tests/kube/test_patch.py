@@ -23,7 +23,7 @@ def test_sets_puts_in_and_takes_away(operation: Operation, after: JsonObject) ->
     before: JsonObject = {"a": {}, "l": [1, 2]}
     assert applied(before, [operation]) == after
     assert before == {"a": {}, "l": [1, 2]}
-    assert operation.told()["path"] == operation.path
+    assert operation.as_dict()["path"] == operation.path
 
 
 @pytest.mark.parametrize("path", ["/b/c", "/l/x", "/l/7/x", "/l/0/x", "/a/b/c"])

@@ -180,8 +180,8 @@ def test_which_of_two_epc_figures_is_the_lesser_changes_what_is_said() -> None:
     (more,) = assess(facts(numa_epc=numa(str(9 * GIB)))).findings
     assert "left part of the EPC unused" in less.why
     assert "which cannot be" in more.why
-    assert str(4 * GIB) in less.found
-    assert str(9 * GIB) in more.found
+    assert str(4 * GIB) in less.observation
+    assert str(9 * GIB) in more.observation
 
 
 def test_every_check_speaks_in_some_row_of_the_table() -> None:
@@ -193,7 +193,7 @@ def test_every_check_speaks_in_some_row_of_the_table() -> None:
 def test_every_finding_says_why_and_what_to_do(changed: dict[str, Any]) -> None:
     for finding in assess(facts(**changed)).findings:
         assert finding.subject
-        assert finding.found
+        assert finding.observation
         assert finding.why
         assert finding.do
         assert finding.sentence().count("\n") == 0

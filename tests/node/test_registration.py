@@ -216,7 +216,7 @@ def test_the_condition_of_a_node_that_is_not_ready_names_every_error_once() -> N
 
 
 def error(code: str, found: str = "wrong") -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject="x", found=found, why="y", do="z")
+    return Finding(code=code, severity=Severity.ERROR, subject="x", observation=found, why="y", do="z")
 
 
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.WARNING])

@@ -213,7 +213,7 @@ def test_a_greedy_policy_is_refused_soon(name: str) -> None:
 )
 def test_each_bound_tells_its_name(name: str, bound: str) -> None:
     text, stated = GREEDY[name]
-    assert bound in decide(text, stated).findings[0].found
+    assert bound in decide(text, stated).findings[0].observation
 
 
 def test_the_longest_policy_is_read_soon() -> None:

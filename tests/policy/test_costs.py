@@ -91,7 +91,7 @@ def test_time_ends_an_evaluation_even_if_the_counting_does_not() -> None:
     slow = Allowance(seconds=lambda: next(ticks) * MAX_SECONDS)
     decision = evaluate(parse(COSTLY["empty lists"][0]), claims(COSTLY["empty lists"][1]), slow)
     assert (decision.verdict, decision.exhausted) == (Verdict.FAILED, True)
-    assert "0.2 s" in decision.findings[0].found
+    assert "0.2 s" in decision.findings[0].observation
 
 
 def test_the_published_default_is_within_a_glance() -> None:
@@ -174,7 +174,7 @@ def test_a_type_that_a_policy_makes_long_is_told_in_short() -> None:
     long = Claim(type="t" * 100_000, value=1, issuer=Issuer.SERVICE)
     text = 'version=1.0;authorizationrules{[value==1] && [type!="x", value==2] => permit();};issuancerules{};'
     decision = evaluate(parse(text), (long,))
-    assert len(decision.findings[0].found) < 1000
+    assert len(decision.findings[0].observation) < 1000
     assert len(compact(full(decision))) < 5000
 
 
@@ -182,7 +182,7 @@ def test_many_reasons_are_told_up_to_a_number_and_the_rest_is_counted() -> None:
     rules = "=>deny();" * ((MAX_PIECES - 20) // 5)
     decision = decide(f"version=1.0;authorizationrules{{{rules}}};", {})
     assert len(decision.findings) == MAX_FINDINGS
-    assert f"{len(decision.trace) - MAX_FINDINGS} rules more" in decision.findings[-1].found
+    assert f"{len(decision.trace) - MAX_FINDINGS} rules more" in decision.findings[-1].observation
 
 
 def test_a_rule_costs_something_even_where_nothing_fits() -> None:

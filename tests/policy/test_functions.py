@@ -125,7 +125,7 @@ def test_an_example_adds_what_its_page_says(rules: list[str], found: list[Claim]
 def test_what_a_function_does_not_take_ends_the_evaluation_with_a_reason(call: str, said: str) -> None:
     decision = decide(issuance(f'=> issue(type="a", value={call});'))
     assert codes(decision) == ["DJ412"]
-    assert said in decision.findings[0].found
+    assert said in decision.findings[0].observation
     assert issued(decision) == []
 
 

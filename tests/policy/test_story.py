@@ -95,7 +95,7 @@ def test_the_story_of_a_failure_names_what_could_not_be_computed() -> None:
 )
 def test_a_no_says_what_came_near(condition: str, stated: Json, said: str) -> None:
     (finding,) = decide(authorization(f"{condition} => permit();"), stated).findings
-    assert finding.found.startswith(f"permit() did not fire: {said}")
+    assert finding.observation.startswith(f"permit() did not fire: {said}")
 
 
 def test_nothing_that_a_terminal_would_obey_is_told() -> None:

@@ -17,7 +17,7 @@ from donjon.admission.rules import (
     MAX_DEVICES,
     SHOWN,
     UNSHOWN,
-    Rule,
+    AdmissionRule,
     table,
 )
 from donjon.admission.settings import Settings, Surroundings
@@ -66,7 +66,7 @@ def reasons(intent: Intent, written: Intent, around: Surroundings, settings: Set
     return tuple(told)
 
 
-def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tuple[Rule, ...]:
+def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tuple[AdmissionRule, ...]:
     """All rules; but only one about a pod that does not ask, and hardly more about one with too many containers."""
     rules = table(refuse_host_devices=settings.refuse_host_devices) + ((BEYOND_NODES,) if around.largest_node else ())
     if not intent.asks:
@@ -76,7 +76,7 @@ def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tu
     return tuple(rule for rule in rules if rule.code in {"DJ113", HOST_DEVICES})
 
 
-def _about_pod(rule: Rule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:
+def _about_pod(rule: AdmissionRule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:
     """Whether the rule can hold at all for this pod, where it stands."""
     match rule.code:
         case "DJ104":
@@ -120,7 +120,7 @@ def _choosing(term: JsonObject) -> bool:
     return bool(term.get("matchFields")) or any(label not in LABELS_PLATFORM for label in labels)
 
 
-def _concerned(rule: Rule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
+def _concerned(rule: AdmissionRule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
     """The containers that it holds for; `None` where it does not hold, nobody where it is about the pod."""
     holds = _ABOUT_CONTAINERS.get(rule.code)
     if holds is None:
@@ -183,7 +183,7 @@ _PLACES: Mapping[str, str] = {
 """Where a rule about the pod shows."""
 
 
-def _place(rule: Rule, concerned: Sequence[Container]) -> str:
+def _place(rule: AdmissionRule, concerned: Sequence[Container]) -> str:
     if not concerned:
         return _PLACES.get(rule.code, "/spec")
     if rule.code == "DJ115":
@@ -194,12 +194,14 @@ def _place(rule: Rule, concerned: Sequence[Container]) -> str:
     return f"{concerned[0].path}/limits/{escaped(stated)}"
 
 
-def _worded(rule: Rule, concerned: Sequence[Container]) -> Rule:
+def _worded(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRule:
     """The rule in the words that fit."""
     return BY_HAND if rule.code == BY_HAND.code and all(ENCLAVE in container.limits for container in concerned) else rule
 
 
-def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings) -> Finding:
+def _filled(
+    rule: AdmissionRule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings
+) -> Finding:
     holes = {
         "containers": _shortened(", ".join(container.name for container in concerned)),
         "quantities": _shortened(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
@@ -214,7 +216,7 @@ def _filled(rule: Rule, concerned: Iterable[Container], intent: Intent, around: 
         "asked": canonical(epc_total(intent.pod)),
         "largest": _largest(around.largest_node),
     }
-    words = {field: getattr(rule, field).format(**holes) for field in ("subject", "found", "why", "do")}
+    words = {field: getattr(rule, field).format(**holes) for field in ("subject", "observation", "why", "do")}
     return Finding(code=rule.code, severity=rule.severity, **words)
 
 

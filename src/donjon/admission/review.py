@@ -235,7 +235,7 @@ def _shown(value: Json) -> str:
 
 
 def _encoded(uid: str, verdict: Verdict, warnings: Sequence[str]) -> bytes:
-    patch = [each.told() for each in verdict.patch]
+    patch = [each.as_dict() for each in verdict.patch]
     response: JsonObject = {"uid": uid, "allowed": True}
     if warnings:
         response["warnings"] = list(warnings)

@@ -24,7 +24,7 @@ SHOWN = 170  # characters of a list that someone else can make long; a message o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AdmissionRule:
     """One reason to refuse or to warn: the words of a `Finding`, still with holes.
 
     The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {repeated} their devices of
@@ -35,163 +35,163 @@ class Rule:
     code: str
     severity: Severity
     subject: str
-    found: str
+    observation: str
     why: str
     do: str
 
     @property
     def sentence(self) -> str:
         """The rule in one line, in the shape of `Finding.sentence`."""
-        return f"{self.subject}: {self.found}: {self.why} [{self.code}]; {self.do}"
+        return f"{self.subject}: {self.observation}: {self.why} [{self.code}]; {self.do}"
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         code="DJ101",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found=f"asks for EPC and came without {ENCLAVE}",
+        observation=f"asks for EPC and came without {ENCLAVE}",
         why="not wired, it would start without its device",
         do=f"check that {{wiring}}, or set {ENCLAVE}: 1",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ102",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found="still asks for EPC under a name that no node offers",
+        observation="still asks for EPC under a name that no node offers",
         why=f"not wired, nothing turned it into {EPC}",
         do=f"check that {{wiring}}, or ask for {EPC} in bytes",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ103",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found="asks for {counted}",
+        observation="asks for {counted}",
         why="no machine has that much, and Kubernetes adds up in int64, so it could come out as less than nothing",
         do=f"ask for what an enclave needs, such as {EPC}: 10Mi",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ104",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found=f"asks for {PROVISION}",
+        observation=f"asks for {PROVISION}",
         why="namespace {namespace} may not use the provisioning key, which tells one machine from all others",
         do=f"leave it out, or have an administrator allow it: "
         f"kubectl label namespace {{namespace}} {LABEL_PROVISION}={PROVISION_ALLOWED}",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ105",
         severity=Severity.ERROR,
         subject="pod",
-        found="spec.nodeName is {node}",
+        observation="spec.nodeName is {node}",
         why="set by hand it bypasses the scheduler, and the kubelet may start the pod without its device",
         do="leave it out and choose the node with spec.nodeSelector, such as kubernetes.io/hostname: {node}",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ106",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found="asks for {quantities}",
+        observation="asks for {quantities}",
         why="these are different amounts of EPC under different names",
         do=f"keep one of them, best {EPC} in bytes; what you did not write is a LimitRange's default (kubectl get limitrange)",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ107",
         severity=Severity.WARNING,
         subject="container {containers}",
-        found="asks for {quantities}",
+        observation="asks for {quantities}",
         why="these are bytes, less than one page of EPC (4096)",
         do="did you mean Mi?",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ108",
         severity=Severity.WARNING,
         subject="container {containers}",
-        found=f"asks for {ENCLAVE} and for no EPC",
+        observation=f"asks for {ENCLAVE} and for no EPC",
         why="what its enclaves use is not accounted for, and slows others down",
         do=f"ask for what they need, such as {EPC}: 10Mi",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ109",
         severity=Severity.WARNING,
         subject="container {containers}",
-        found="asks for {quantities}",
+        observation="asks for {quantities}",
         why="EPC is handed out in pages of 4096 bytes, and this is no multiple",
         do="round it up to Ki or Mi",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ111",
         severity=Severity.ERROR,
         subject="pod",
-        found="is for Windows and asks for SGX",
+        observation="is for Windows and asks for SGX",
         why="Kubernetes gives no SGX device to Windows containers",
         do="leave the operating system out, or the resources",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ112",
         severity=Severity.ERROR,
         subject="pod",
-        found=f"annotation {ANNOTATION_QUOTE_PROVIDER} says {{provider}}",
+        observation=f"annotation {ANNOTATION_QUOTE_PROVIDER} says {{provider}}",
         why="no container has that name, so nobody would get what makes quotes",
         do=f"name the container that quotes by itself, or {AESMD} for the quoting service",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ113",
         severity=Severity.ERROR,
         subject="pod",
-        found="has {number} containers and asks for SGX",
+        observation="has {number} containers and asks for SGX",
         why=f"the rules are applied to no more than {MAX_CONTAINERS} of them",
         do="make several pods of it",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ114",
         severity=Severity.WARNING,
         subject="pod",
-        found="mounts {devices} from the host",
+        observation="mounts {devices} from the host",
         why="that goes around the accounting of devices and EPC",
         do=f"take the volume out and ask for {EPC}, which brings the device",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ115",
         severity=Severity.WARNING,
         subject="container {containers}",
-        found="is privileged",
+        observation="is privileged",
         why="every device of the host is open to it, whatever the pod asks for",
         do="leave securityContext.privileged out: the device needs no privilege",
     ),
-    Rule(
+    AdmissionRule(
         code="DJ116",
         severity=Severity.WARNING,
         subject="DaemonSet",
-        found="asks for EPC on every node",
+        observation="asks for EPC on every node",
         why="its pods stay Pending where there is no SGX",
         do=f'choose nodes that have it: spec.nodeSelector {LABEL_CAPABLE}: "true"',
     ),
-    Rule(
+    AdmissionRule(
         code="DJ117",
         severity=Severity.ERROR,
         subject="container {containers}",
-        found="asks for {repeated}",
+        observation="asks for {repeated}",
         why="one device is all that a container can use, and every further one is taken from another pod of its node",
         do="ask for 1",
     ),
 )
 
-BY_HAND = Rule(
+BY_HAND = AdmissionRule(
     code="DJ101",
     severity=Severity.ERROR,
     subject="container {containers}",
-    found=f"asks for EPC and says {ENCLAVE}: 0",
+    observation=f"asks for EPC and says {ENCLAVE}: 0",
     why="it would start without its device",
     do=f"take {ENCLAVE} out: EPC brings the device",
 )
 """DJ101 in other words, for pods of which nothing is missing but what they themselves say that they do not want."""
 
-BEYOND_NODES = Rule(
+BEYOND_NODES = AdmissionRule(
     code="DJ132",
     severity=Severity.WARNING,
     subject="pod",
-    found="asks for {asked} of EPC, and no node has that much: {largest}",
+    observation="asks for {asked} of EPC, and no node has that much: {largest}",
     why="it would stay Pending for ever, whatever else ends",
     do="ask for less, or add a node with more EPC",
 )
@@ -209,7 +209,7 @@ AROUND_THE_ACCOUNT = frozenset({HOST_DEVICES, PRIVILEGED})
 """The warnings that whoever runs the cluster may turn into refusals: ways to the host's devices that nobody counts."""
 
 
-def table(*, refuse_host_devices: bool) -> tuple[Rule, ...]:
+def table(*, refuse_host_devices: bool) -> tuple[AdmissionRule, ...]:
     """All rules, with the severity that was chosen."""
     harder = AROUND_THE_ACCOUNT if refuse_host_devices else frozenset()
     return tuple(replace(rule, severity=Severity.ERROR) if rule.code in harder else rule for rule in RULES)

@@ -285,4 +285,4 @@ def _mismatch(subject: str, actual: str, expected: str) -> Finding:
 
 
 def _no(code: str, subject: str, observation: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject=subject, found=observation, why=why, do=do)
+    return Finding(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=do)

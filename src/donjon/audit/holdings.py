@@ -175,7 +175,7 @@ def _finding(name: str, found: str, code: str = "DJ620", severity: Severity = Se
         "whoever can write to the database may have put it there",
         "set it again, and find out who could write to the database",
     )
-    return Finding(code=code, severity=severity, subject=f"instance {name}", found=found, why=why, do=do)
+    return Finding(code=code, severity=severity, subject=f"instance {name}", observation=found, why=why, do=do)
 
 
 def _content(record: Record) -> JsonObject:

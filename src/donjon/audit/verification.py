@@ -194,4 +194,4 @@ class _Look:
             self.more += 1
             return
         why = _WHY.get(code, _LOST)
-        self.findings.append(Finding(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=_DO))
+        self.findings.append(Finding(code=code, severity=Severity.ERROR, subject=subject, observation=found, why=why, do=_DO))

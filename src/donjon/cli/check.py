@@ -158,7 +158,7 @@ def _told(each: Checked) -> JsonObject:
         "template": each.made.where,
         "refused": each.refused,
         "findings": [_finding(line, said) for line, said in each.said()],
-        "patch": [operation.told() for operation in each.verdict.patch],
+        "patch": [operation.as_dict() for operation in each.verdict.patch],
     }
 
 
@@ -174,4 +174,4 @@ def _passed_over(each: Skipped) -> JsonObject:
 
 
 def _finding(line: int, said: Finding) -> JsonObject:
-    return {"line": line, **said.told()}
+    return {"line": line, **said.as_dict()}

@@ -41,7 +41,7 @@ def _stands_twice(key: str) -> Finding:
         code=TWICE,
         severity=Severity.WARNING,
         subject=shown(key),
-        found="is there twice",
+        observation="is there twice",
         why="Kubernetes takes the last of the two and warns, or refuses both",
         do="leave one of them out",
     )

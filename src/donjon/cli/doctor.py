@@ -113,7 +113,7 @@ def _rival_of_epc(environment: Mapping[str, str]) -> tuple[Finding, ...]:
 
 def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
     lines: list[Json] = [_fact(line) for line in report(facts)]
-    findings: list[Json] = [{**finding.told()} for finding in readiness.findings]
+    findings: list[Json] = [{**finding.as_dict()} for finding in readiness.findings]
     return {
         "donjon": __version__,
         "time": clock.now(),
@@ -149,7 +149,7 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     console.print()
     for finding in plain(readiness.findings):
         sign = str(finding.severity), _STYLES[finding.severity]
-        console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
+        console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
         if finding.do:
             console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)

@@ -133,7 +133,7 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
 
 
 def _document(told: Explanation) -> JsonObject:
-    findings: list[Json] = [{**each.told()} for each in told.findings]
+    findings: list[Json] = [{**each.as_dict()} for each in told.findings]
     nodes: list[Json] = [_node(each) for each in told.nodes]
     return {
         "subject": told.subject,
@@ -171,7 +171,7 @@ def _print(told: Explanation) -> None:
         console.print(Text(f"\nscheduler: {told.scheduler}", style="dim"), soft_wrap=True)
     for finding in told.findings:
         sign = str(finding.severity), _STYLES[finding.severity]
-        console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.found}"), soft_wrap=True)
+        console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
         if finding.do and finding.do != told.next_step:
             console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)

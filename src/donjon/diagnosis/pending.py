@@ -181,7 +181,7 @@ _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
 
 
 def _error(code: str, *, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject="placement", found=found, why=why, do=do)
+    return Finding(code=code, severity=Severity.ERROR, subject="placement", observation=found, why=why, do=do)
 
 
 def _words(now: Situation) -> list[str]:

@@ -63,7 +63,7 @@ def concerns_sgx(pod: JsonObject) -> bool:
 
 def _ordinary(pod: JsonObject) -> Explanation:
     phase = str(at(pod, "status", "phase") or "Pending")
-    waiting = next((finding.found for finding in stuck(pod)), "")
+    waiting = next((finding.observation for finding in stuck(pod)), "")
     well = phase in {"Running", "Succeeded"} and not waiting
     return Explanation(
         subject=subject_of("pod", pod),
@@ -85,13 +85,13 @@ def _failed(pod: JsonObject, _around: Around) -> Explanation:
             code="DJ137",
             severity=Severity.ERROR,
             subject=f"node {node_of(pod)}",
-            found=f"the kubelet ended it: {reason}: {message or 'no message'}",
+            observation=f"the kubelet ended it: {reason}: {message or 'no message'}",
             why="a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
-        return _told(pod, f"failed: {finding.found}", (finding,))
+        return _told(pod, f"failed: {finding.observation}", (finding,))
     findings = tuple(ended(pod)) or (of_container("", f"failed: {reason} {message}".rstrip(), describe(pod)),)
-    return _told(pod, f"failed on {node_of(pod)}: {findings[0].found}", findings)
+    return _told(pod, f"failed on {node_of(pod)}: {findings[0].observation}", findings)
 
 
 def _running(pod: JsonObject, around: Around) -> Explanation:
@@ -103,17 +103,17 @@ def _running(pod: JsonObject, around: Around) -> Explanation:
         *over_capacity(pod, around.nodes, around.pods),
     )
     if is_refusal(findings):
-        return _told(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].found}", findings)
+        return _told(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].observation}", findings)
     asked = epc_total(pod)
     held = f"{named(EPC, reserved(pod)[EPC])} of EPC" if asked and EPC in reserved(pod) else "no EPC of its own"
-    but = f"; but {findings[0].subject}: {findings[0].found}" if findings else "; no event says otherwise"
+    but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
     return _told(pod, f"runs on {node_of(pod)} with its device and {held}{but}", findings, well=True)
 
 
 def _pending(pod: JsonObject, around: Around) -> Explanation:
     if at(pod, "spec", "nodeName"):
         findings = tuple(stuck(pod))
-        said = findings[0].found if findings else "the kubelet is starting it"
+        said = findings[0].observation if findings else "the kubelet is starting it"
         return _told(pod, f"was given to {node_of(pod)}: {said}", findings, otherwise=describe(pod))
     if around.no_nodes:
         said = _scheduler(pod)
@@ -122,7 +122,7 @@ def _pending(pod: JsonObject, around: Around) -> Explanation:
     findings = in_the_way(pod, views, around.pods) or (_scheduler_alone(pod),)
     return Explanation(
         subject=subject_of("pod", pod),
-        verdict=f"is Pending: {findings[0].found}",
+        verdict=f"is Pending: {findings[0].observation}",
         well=False,
         findings=(*findings, *_unseen(around)),
         nodes=views,
@@ -159,7 +159,7 @@ def _scheduler_alone(pod: JsonObject) -> Finding:
         code="DJ138",
         severity=Severity.ERROR,
         subject="placement",
-        found=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
+        observation=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
         why="SGX is not in the way: some node has the EPC, the devices and the right for it",
         do=describe(pod),
     )
@@ -177,7 +177,7 @@ def _unseen(around: Around) -> Iterator[Finding]:
                 code="DJ139",
                 severity=Severity.WARNING,
                 subject="this account",
-                found=f"may not read all of the cluster: {problem}",
+                observation=f"may not read all of the cluster: {problem}",
                 why=why,
                 do="have someone who administers the cluster run donjon why, or give the right to list nodes and pods",
             )

@@ -29,7 +29,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
             code="DJ020",
             severity=Severity.ERROR,
             subject=f"container {', '.join(unwired)}" if unwired else "container",
-            found=f"asked for EPC and runs without {ENCLAVE}",
+            observation=f"asked for EPC and runs without {ENCLAVE}",
             why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
             do=remake(pod),
         )
@@ -132,7 +132,7 @@ def of_container(name: str, found: str, do: str) -> Finding:
         code="DJ138",
         severity=Severity.ERROR,
         subject=f"container {name}".rstrip(),
-        found=found,
+        observation=found,
         why="its place and its device are not the trouble",
         do=do,
     )
@@ -148,4 +148,4 @@ def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
 
 
 def _warning(code: str, pod: JsonObject, *, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.WARNING, subject=f"node {node_of(pod)}", found=found, why=why, do=do)
+    return Finding(code=code, severity=Severity.WARNING, subject=f"node {node_of(pod)}", observation=found, why=why, do=do)

@@ -98,7 +98,7 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind") or workload.kind), workload.maker),
-        found=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
+        observation=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
         why="the controller tries again and again with the same template, and says so only in its events",
         do=f"change {subject_of(workload.kind, workload.thing)} as the refusal says, and apply it again{explain_it}",
     )

@@ -24,33 +24,40 @@ class Finding:
     code: str  # stable, "DJ" and three digits; its page is findings/pages/CODE.md
     severity: Severity
     subject: str  # the thing looked at: "/dev/sgx_enclave", "container app"
-    found: str  # what was seen, expected beside it
+    observation: str  # what was seen, expected beside it
     why: str  # what follows from it
     do: str  # the next step, empty only for INFO
 
     @classmethod
-    def error(cls, code: str, subject: str, found: str, why: str, do: str) -> Self:
+    def error(cls, code: str, subject: str, observation: str, why: str, do: str) -> Self:
         """One that makes a verdict a no, its words in the order of its sentence."""
-        return cls(code=code, severity=Severity.ERROR, subject=subject, found=found, why=why, do=do)
+        return cls(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=do)
 
     @classmethod
-    def warning(cls, code: str, subject: str, found: str, why: str, do: str) -> Self:
+    def warning(cls, code: str, subject: str, observation: str, why: str, do: str) -> Self:
         """One to act on, and no reason to refuse."""
-        return cls(code=code, severity=Severity.WARNING, subject=subject, found=found, why=why, do=do)
+        return cls(code=code, severity=Severity.WARNING, subject=subject, observation=observation, why=why, do=do)
 
     @classmethod
-    def info(cls, code: str, subject: str, found: str, why: str, do: str = "") -> Self:
+    def info(cls, code: str, subject: str, observation: str, why: str, do: str = "") -> Self:
         """One to know."""
-        return cls(code=code, severity=Severity.INFO, subject=subject, found=found, why=why, do=do)
+        return cls(code=code, severity=Severity.INFO, subject=subject, observation=observation, why=why, do=do)
 
     def sentence(self) -> str:
-        """One line: subject, found, why, code and the next step."""
-        head = f"{self.subject}: {self.found}: {self.why} [{self.code}]"
+        """One line: subject, observation, why, code and the next step."""
+        head = f"{self.subject}: {self.observation}: {self.why} [{self.code}]"
         return f"{head}; {self.do}" if self.do else head
 
-    def told(self) -> dict[str, str]:
-        """Its six fields, for programs."""
-        return {name: str(getattr(self, name)) for name in self.__slots__}
+    def as_dict(self) -> dict[str, str]:
+        """The finding as a JSON object, for programs; the members are part of the public output."""
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "subject": self.subject,
+            "found": self.observation,
+            "why": self.why,
+            "do": self.do,
+        }
 
 
 def is_refusal(findings: tuple[Finding, ...]) -> bool:

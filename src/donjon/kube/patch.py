@@ -16,7 +16,7 @@ class Add:
     path: str
     value: Json
 
-    def told(self) -> JsonObject:
+    def as_dict(self) -> JsonObject:
         """The operation as JSON."""
         return {"op": "add", "path": self.path, "value": self.value}
 
@@ -27,7 +27,7 @@ class Remove:
 
     path: str
 
-    def told(self) -> JsonObject:
+    def as_dict(self) -> JsonObject:
         """The operation as JSON."""
         return {"op": "remove", "path": self.path}
 

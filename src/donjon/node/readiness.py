@@ -112,7 +112,7 @@ def _aesm(facts: NodeFacts) -> Iterator[Finding]:
         code="DJ011",
         severity=Severity.WARNING if broken else Severity.INFO,
         subject="/run/aesmd/aesm.socket",
-        found=str(state),
+        observation=str(state),
         why="quotes out of process (SGX_AESM_ADDR) cannot be had on this node; enclaves run, and quotes in process work",
         do="start aesmd on the node or as a DaemonSet, if your pods quote through it",
     )
@@ -216,7 +216,7 @@ def _non_root(facts: NodeFacts) -> Iterator[Finding]:
         code="DJ009",
         severity=Severity.INFO if ownership.value is None or apart else Severity.WARNING,
         subject=", ".join(node.path for node in closed),
-        found="; ".join(f"{node.path}: mode {node.mode:04o}, owner {node.uid}, group {node.gid}" for node in closed),
+        observation="; ".join(f"{node.path}: mode {node.mode:04o}, owner {node.uid}, group {node.gid}" for node in closed),
         why=(unseen if ownership.value is None else "containers that do not run as root cannot open it") + apart,
         do=f"for containers that do not run as root: set {OPTION} = true in the configuration of containerd or CRI-O, "
         f"{_groups(closed)}",

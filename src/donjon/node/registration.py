@@ -61,7 +61,7 @@ def condition(readiness: Readiness) -> Condition:
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
         return Condition(status=False, reason=reason, message=shortened("; ".join(finding.sentence() for finding in errors)))
-    notes = "; ".join(f"{finding.subject}: {finding.found} [{finding.code}]" for finding in others)
+    notes = "; ".join(f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others)
     message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
     return Condition(status=True, reason="SGXReady", message=shortened(message))
 

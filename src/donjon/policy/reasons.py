@@ -21,7 +21,7 @@ def denied(trace: Iterable[Entry]) -> tuple[Finding, ...]:
             code="DJ410",
             severity=Severity.ERROR,
             subject=named(entry),
-            found=printable(f"deny() fired: {rule_text(entry.rule)}{more}"),
+            observation=printable(f"deny() fired: {rule_text(entry.rule)}{more}"),
             why="one deny() refuses, whatever other rules permit",
             do="attest something that the rule does not fit, or change the rule",
         )
@@ -49,7 +49,7 @@ def _nothing(subject: str, found: str) -> Finding:
         code="DJ411",
         severity=Severity.ERROR,
         subject=subject,
-        found=printable(found),
+        observation=printable(found),
         why="what no rule permits is refused",
         do="compare the claims with the rule, or permit them",
     )
@@ -62,7 +62,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
             code=entry.code,
             severity=Severity.ERROR,
             subject=named(entry),
-            found=printable(entry.found),
+            observation=printable(entry.found),
             why="what cannot be computed permits nothing",
             do="see what the rule is given: donjon policy explain",
         )

@@ -203,7 +203,7 @@ def _complaint(subject: str, place: str, found: str, do: str = "mend it as said"
         code=CORE_RULE,
         severity=Severity.ERROR,
         subject=subject,
-        found=found,
+        observation=found,
         why="Kubernetes itself refuses this, before any rule of ours",
         do=do,
     )

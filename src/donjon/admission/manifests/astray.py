@@ -72,7 +72,7 @@ def _misplaced(thing: Thing, made: tuple[Made, ...], known: set[str]) -> Iterato
             code=MISPLACED,
             severity=severity,
             subject=dotted(place.removeprefix(thing.path))[-SHOWN:],
-            found=f"asks for {', '.join(names)} {where}",
+            observation=f"asks for {', '.join(names)} {where}",
             why=why,
             do=do,
         )

@@ -113,7 +113,7 @@ def bounds(thing: Thing) -> Iterator[Reason]:
 def _finding(thing: Thing, role: _Role) -> Finding:
     severity = Severity.WARNING if role.do else Severity.INFO
     return Finding(
-        code=BOUNDING, severity=severity, subject=f"{thing.kind} {thing.name}", found=role.found, why=role.why, do=role.do
+        code=BOUNDING, severity=severity, subject=f"{thing.kind} {thing.name}", observation=role.found, why=role.why, do=role.do
     )
 
 

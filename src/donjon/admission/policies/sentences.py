@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from donjon.admission.policies import cel
 from donjon.admission.policies.variables import BEYOND, REPEATED
-from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, Rule
+from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, AdmissionRule
 from donjon.admission.settings import Settings
 from donjon.kube.names import AESMD, ENCLAVE
 
@@ -37,12 +37,12 @@ variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}
 """When the rules hold that do not simply hold where a container is concerned."""
 
 
-def holds(rule: Rule) -> str:
+def holds(rule: AdmissionRule) -> str:
     """Whether the rule holds."""
     return _HOLDS.get(rule.code) or f"variables.{_CONCERNED[rule.code]}.size() > 0"
 
 
-def reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
+def reasons(rules: Iterable[AdmissionRule], settings: Settings) -> dict[str, str]:
     """One variable more: the list of the sentences of all rules that hold; of too many containers that alone is said.
 
     A pod that does not ask may have any number of them; it comes here for nothing but the host's devices.
@@ -54,7 +54,7 @@ def reasons(rules: Iterable[Rule], settings: Settings) -> dict[str, str]:
     return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(told.values())}
 
 
-def said(rule: Rule, wired_by: str = "") -> str:
+def said(rule: AdmissionRule, wired_by: str = "") -> str:
     """The rule's sentence as an expression, its holes filled."""
     concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
     quantities, counted, repeated = (

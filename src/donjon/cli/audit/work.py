@@ -66,7 +66,7 @@ _UNSIGNED = Finding(
     code="DJ609",
     severity=Severity.WARNING,
     subject="heads",
-    found="nobody looked at their signatures",
+    observation="nobody looked at their signatures",
     why="who can write to the database can have written them",
     do="name the certificates of the keys that sign them with --keys",
 )
@@ -75,7 +75,7 @@ _NOTHING = Finding(
     code="DJ619",
     severity=Severity.ERROR,
     subject="the database",
-    found="no audit record at all",
+    observation="no audit record at all",
     why="where nothing is, nothing can be whole: it may be another database, or a new one, or all was deleted",
     do="compare with a backup and with the heads in the logs",
 )
@@ -121,7 +121,9 @@ def _parsed(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -
         except DonjonError as error:
             why, do = "it proves nothing", "find out who wrote it; if it was the service, name all keys that sign with --keys"
             subject = f"{where}, {text[:40]}…"
-            untrue.append(Finding(code=error.code, severity=Severity.ERROR, subject=subject, found=error.message, why=why, do=do))
+            untrue.append(
+                Finding(code=error.code, severity=Severity.ERROR, subject=subject, observation=error.message, why=why, do=do)
+            )
     return said, untrue
 
 
@@ -138,7 +140,7 @@ def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
             }
             for each in found.chains
         ],
-        "findings": [dict(each.told()) for each in findings],
+        "findings": [dict(each.as_dict()) for each in findings],
         "more": found.more,
     }
 

@@ -179,13 +179,15 @@ def _tcb(verified: VerifiedQuote) -> JsonObject:
 
 def _findings(outcome: Outcome) -> list[Json]:
     reasons = outcome.reasons if outcome.error is None else (_of_error(outcome.error),)
-    return [{**each.told()} for each in reasons]
+    return [{**each.as_dict()} for each in reasons]
 
 
 def _of_error(error: DonjonError) -> Finding:
     subject, _, found = error.message.partition(": ")
     do = f"donjon explain {error.code}"
-    return Finding(code=error.code, severity=Severity.ERROR, subject=subject, found=found, why="nothing is proved of it", do=do)
+    return Finding(
+        code=error.code, severity=Severity.ERROR, subject=subject, observation=found, why="nothing is proved of it", do=do
+    )
 
 
 def _iso(moment: datetime) -> str:

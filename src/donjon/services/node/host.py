@@ -65,7 +65,7 @@ class HostLoop:
 
     def _say(self, facts: NodeFacts, readiness: Readiness) -> None:
         """One line for a verdict that differs from the last one told."""
-        told = tuple((finding.code, finding.subject, finding.found) for finding in readiness.findings)
+        told = tuple((finding.code, finding.subject, finding.observation) for finding in readiness.findings)
         if told == self._told:
             return
         self._told = told
