@@ -61,7 +61,7 @@ def _unwrapped(data: bytes) -> None:
 
 
 def _policy_token(data: bytes) -> None:
-    policies.kept(requests.policy_token(data))
+    policies.parse_stored(requests.policy_token(data))
 
 
 def _draft(data: bytes) -> None:

@@ -138,7 +138,7 @@ CASES: dict[str, tuple[Making, str]] = {
 def test_a_confusion_is_refused_where_policies_must_be_signed(name: str) -> None:
     make, code = CASES[name]
     with pytest.raises(DonjonError) as refused:
-        policies.submitted(make(), isolated(), NOW)
+        policies.parse_submitted(make(), isolated(), NOW)
     assert refused.value.code == code
 
 
@@ -149,35 +149,35 @@ def test_the_owners_token_is_taken(algorithm: Algorithm, form: str) -> None:
     header: dict[str, object] = {"alg": str(algorithm), "typ": "JWT"}
     chain: dict[str, object] = {"x5c": x5c(certificate("owner", algorithm))}
     made = signed(header | (chain if form == "x5c" else {"jwk": chain}), body(), handle("owner", algorithm))
-    found = policies.submitted(made, trust, NOW)
+    found = policies.parse_submitted(made, trust, NOW)
     assert found.signer == trust.certificates[0]
-    assert policies.kept(made) == found
+    assert policies.parse_stored(made) == found
 
 
 def test_microsofts_name_for_the_algorithm_is_taken() -> None:
     header = json.dumps({"alg": "RSA256", "jwk": {"x5c": x5c(certificate("owner"))}}).encode()
     signing_input = f"{encoded(header)}.{encoded(body())}"
     signature = JWSRegistry.algorithms["RS256"].sign(signing_input.encode(), handle("owner"))
-    assert policies.submitted(f"{signing_input}.{encoded(signature)}", isolated(), NOW).signer is not None
+    assert policies.parse_submitted(f"{signing_input}.{encoded(signature)}", isolated(), NOW).signer is not None
 
 
 @pytest.mark.parametrize("moment", [NOW - timedelta(days=1), NOW + YEAR + timedelta(days=1)], ids=["before", "after"])
 def test_a_certificate_outside_its_window_signs_nothing(moment: object) -> None:
     with pytest.raises(Untrusted) as refused:
-        policies.submitted(token(), isolated(), moment)  # type: ignore[arg-type]  # The table's values are moments.
+        policies.parse_submitted(token(), isolated(), moment)  # type: ignore[arg-type]  # The table's values are moments.
     assert refused.value.code == "DJ444"
 
 
 def test_an_instance_of_mode_aad_takes_unsigned_policies_and_those_that_anybody_signed() -> None:
-    assert policies.submitted(policies.unsecured(attackers.TEXT), AAD, NOW).signer is None
-    assert policies.submitted(token(name="mallory"), AAD, NOW).signer == signer("mallory")
+    assert policies.parse_submitted(policies.unsecured(attackers.TEXT), AAD, NOW).signer is None
+    assert policies.parse_submitted(token(name="mallory"), AAD, NOW).signer == signer("mallory")
 
 
 @pytest.mark.parametrize("name", [name for name, (_, code) in CASES.items() if code not in {"DJ442", "DJ445"}])
 def test_a_confusion_is_refused_where_signatures_authorise_nothing_too(name: str) -> None:
     make, code = CASES[name]
     with pytest.raises(DonjonError) as refused:
-        policies.submitted(make(), AAD, NOW)
+        policies.parse_submitted(make(), AAD, NOW)
     assert refused.value.code == code
 
 
@@ -200,14 +200,14 @@ def test_a_draft_is_a_text_or_an_unsecured_token_and_never_a_signed_one() -> Non
 
 def test_a_kept_policy_that_somebody_changed_is_refused() -> None:
     with pytest.raises(Untrusted) as refused:
-        policies.kept(altered(token(), 1, encoded(body("version=1.0;authorizationrules{=> permit();};"))))
+        policies.parse_stored(altered(token(), 1, encoded(body("version=1.0;authorizationrules{=> permit();};"))))
     assert refused.value.code == "DJ443"
 
 
 def test_a_policy_that_asks_for_an_unknown_baseline_is_refused_when_it_is_set() -> None:
     rule = 'configurationrules{=> issueproperty(type="x-ms-sgx-tcbidentifier", value="best");};'
     with pytest.raises(Malformed) as refused:
-        policies.submitted(policies.unsecured(f"version=1.1;{rule}authorizationrules{{=> permit();}};"), AAD, NOW)
+        policies.parse_submitted(policies.unsecured(f"version=1.1;{rule}authorizationrules{{=> permit();}};"), AAD, NOW)
     assert refused.value.code == "DJ433"
 
 
@@ -219,12 +219,12 @@ def test_a_holder_of_a_trusted_certificate_adds_and_removes_others() -> None:
     added = certificates.change(certificate_token(), isolated(), NOW)
     trust = isolated().with_certificate(added)
     assert trust == isolated("owner", "heir")
-    assert certificates.changed(added, trust)["x-ms-policycertificates-result"] == "IsPresent"
+    assert certificates.claims_when_changed(added, trust)["x-ms-policycertificates-result"] == "IsPresent"
     assert trust.with_certificate(added) == trust
     assert certificates.change(certificate_token(by="heir", of="owner"), trust, NOW) == signer("owner")
     assert trust.without_certificate(signer("owner")) == isolated("heir")
     assert isolated().without_certificate(added) == isolated()
-    assert certificates.changed(added, isolated())["x-ms-policycertificates-result"] == "IsAbsent"
+    assert certificates.claims_when_changed(added, isolated())["x-ms-policycertificates-result"] == "IsAbsent"
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from donjon.formats.json import JsonObject
 from donjon.maa import certificates, policies, requests, versions
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.requests import Change
-from donjon.maa.versions import AttestationType, Version
+from donjon.maa.versions import ApiVersion, AttestationType
 from donjon.signing import jws
 
 DIFFERS = {"iss": "the host"}
-VERSION = Version.V2020_10_01
+VERSION = ApiVersion.V2020_10_01
 EXPIRED = datetime(2022, 6, 25, tzinfo=UTC)
 
 
@@ -47,14 +47,14 @@ def answered(exchange: Exchange) -> JsonObject:
     match exchange.method, exchange.path.partition(":")[2], exchange.path.split("/")[1].partition(":")[0]:
         case "PUT", _, "policies":
             sent = requests.policy_token(exchange.body.encode())
-            return policies.was_set(policies.submitted(sent, trust(exchange), moment(exchange)))
+            return policies.claims_when_set(policies.parse_submitted(sent, trust(exchange), moment(exchange)))
         case "POST", "reset", "policies":
             policies.reset(requests.policy_token(exchange.body.encode()), trust(exchange), moment(exchange))
-            return policies.was_reset()
+            return policies.claims_when_reset()
         case "GET", _, "policies":
-            return policies.shown(kept(exchange))
+            return policies.claims_of(kept(exchange))
         case "GET", _, "certificates":
-            return certificates.listed(trust(exchange))
+            return certificates.claims_of(trust(exchange))
         case "POST", change, "certificates":
             return changed(exchange, Change.ADD if change == "add" else Change.REMOVE)
         case other:
@@ -64,7 +64,7 @@ def answered(exchange: Exchange) -> JsonObject:
 def kept(exchange: Exchange) -> policies.PolicyToken | None:
     """What was set before, as the answer itself shows, or what applies where nothing was."""
     was_set = "sharedwus" not in text(exchange.payload["iss"])
-    return policies.kept(text(exchange.payload["x-ms-policy"])) if was_set else policies.default(kind(exchange))
+    return policies.parse_stored(text(exchange.payload["x-ms-policy"])) if was_set else policies.default(kind(exchange))
 
 
 def changed(exchange: Exchange, change: Change) -> JsonObject:
@@ -73,7 +73,9 @@ def changed(exchange: Exchange, change: Change) -> JsonObject:
         requests.certificate_token(exchange.body.encode(), VERSION, change), before, moment(exchange)
     )
     with_it = before.with_certificate(certificate)
-    return certificates.changed(certificate, with_it if change is Change.ADD else with_it.without_certificate(certificate))
+    return certificates.claims_when_changed(
+        certificate, with_it if change is Change.ADD else with_it.without_certificate(certificate)
+    )
 
 
 ABOUT_ITSELF = (*recordings.under("/policies/"), *recordings.under("/certificates"))
@@ -104,7 +106,7 @@ def test_a_signer_whose_certificate_has_ended_changes_nothing(exchange: Exchange
 def test_a_policys_hash_is_the_one_that_recorded_tokens_name(name: str) -> None:
     policy = (ROOT / "maa-policies" / "recordings" / name).read_text(encoding="utf-8").rstrip("\n")
     named = {text(each.payload["x-ms-policy-hash"]) for each in recordings.under("/attest/")}
-    assert policies.kept(policies.unsecured(policy)).hash in named
+    assert policies.parse_stored(policies.unsecured(policy)).hash in named
 
 
 def test_a_recorded_draft_is_tried_as_its_text() -> None:
@@ -119,6 +121,6 @@ def test_a_recorded_draft_is_tried_as_its_text() -> None:
 @pytest.mark.parametrize("exchange", recordings.under("/attest/"), ids=lambda each: each.name)
 def test_a_recorded_request_to_attest_is_read(exchange: Exchange) -> None:
     asked = requests.attest(exchange.body.encode(), kind(exchange))
-    assert asked.held.runtime is not None
-    assert (asked.held.runtime.content is not None) == ("x-ms-runtime" in exchange.payload)
+    assert asked.held_data.runtime is not None
+    assert (asked.held_data.runtime.content is not None) == ("x-ms-runtime" in exchange.payload)
     assert asked.quote.trailing == 0

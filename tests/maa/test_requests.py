@@ -16,7 +16,7 @@ from donjon.formats.json import Json, JsonObject
 from donjon.formats.strict_json import Members
 from donjon.maa import names, policies, requests, versions
 from donjon.maa.requests import Change
-from donjon.maa.versions import ATTESTED, TYPES, AttestationType, Version
+from donjon.maa.versions import ATTESTED, TYPES, ApiVersion, AttestationType
 
 SGX, OE, TDX = AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TDX_VM
 DATA = b'{"a\xc3\xbf>?": 1}'
@@ -47,8 +47,8 @@ def data(content: bytes = DATA, kind: str = "JSON", form: str = "url") -> JsonOb
 @pytest.mark.parametrize("form", ["url", "url padded", "std", "std padded"])
 def test_base64_of_either_alphabet_padded_or_not_is_read(form: str) -> None:
     found = requests.attest(asked(runtimeData=data(form=form)), SGX)
-    assert found.held.runtime is not None
-    assert found.held.runtime.raw == DATA
+    assert found.held_data.runtime is not None
+    assert found.held_data.runtime.raw == DATA
 
 
 def test_evidence_is_kept_as_it_came() -> None:
@@ -61,11 +61,11 @@ def test_evidence_is_kept_as_it_came() -> None:
 def test_what_stands_beside_the_evidence_is_read() -> None:
     body = asked(runtimeData=data(kind="Binary"), initTimeData=data(), draftPolicyForAttestation="policy", nonce="5")
     found = requests.attest(body, SGX)
-    assert (found.held.nonce, found.draft) == ("5", "policy")
-    assert found.held.initial is not None
-    assert found.held.initial.content == json.loads(DATA)
+    assert (found.held_data.nonce, found.draft) == ("5", "policy")
+    assert found.held_data.initial is not None
+    assert found.held_data.initial.content == json.loads(DATA)
     bare = requests.attest(asked(runtimeData=None, initTimeData=None, draftPolicyForAttestation=None, nonce=None), SGX)
-    assert (bare.held.runtime, bare.held.initial, bare.held.nonce, bare.draft) == (None, None, None, None)
+    assert (bare.held_data.runtime, bare.held_data.initial, bare.held_data.nonce, bare.draft) == (None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_names_and_enumerations_are_read_in_any_case(content: JsonObject, kind: 
     said = {name.lower(): value for name, value in content.items()}
     found = requests.attest(json.dumps(content).encode(), kind)
     assert found.submitted == requests.octets(str(said.get("quote") or said.get("report")), "evidence")
-    assert (found.held.runtime is None) == (said.get("runtimedata") is None)
-    assert found.held.runtime is None or found.held.runtime.raw == DATA
-    assert (found.held.initial, found.held.nonce, found.draft) == (None, None, None)
+    assert (found.held_data.runtime is None) == (said.get("runtimedata") is None)
+    assert found.held_data.runtime is None or found.held_data.runtime.raw == DATA
+    assert (found.held_data.initial, found.held_data.nonce, found.draft) == (None, None, None)
 
 
 def test_all_unknown_members_are_named_in_one_refusal() -> None:
@@ -160,26 +160,26 @@ def test_of_very_many_unknown_members_the_refusal_stays_short() -> None:
 @pytest.mark.parametrize("change", Change)
 def test_a_certificate_token_stands_where_its_version_says(change: Change) -> None:
     older, newer = json.dumps("a.b.c").encode(), json.dumps({change.value: "a.b.c"}).encode()
-    assert requests.certificate_token(older, Version.V2020_10_01, change) == "a.b.c"
-    assert requests.certificate_token(newer, Version.V2025_06_01, change) == "a.b.c"
-    assert requests.certificate_token(newer.replace(b"policy", b"Policy"), Version.V2025_06_01, change) == "a.b.c"
+    assert requests.certificate_token(older, ApiVersion.V2020_10_01, change) == "a.b.c"
+    assert requests.certificate_token(newer, ApiVersion.V2025_06_01, change) == "a.b.c"
+    assert requests.certificate_token(newer.replace(b"policy", b"Policy"), ApiVersion.V2025_06_01, change) == "a.b.c"
 
 
 @pytest.mark.parametrize(
     ("body", "version", "code"),
     [
-        (b'{"policyCertificateToAdd": "a.b.c"}', Version.V2020_10_01, "DJ450"),
-        (b'"a.b.c"', Version.V2025_06_01, "DJ210"),
-        (b'{"policyCertificateToRemove": "a.b.c"}', Version.V2025_06_01, "DJ450"),
-        (b'{"policyCertificateToAdd": 5}', Version.V2025_06_01, "DJ211"),
-        (b'{"policyCertificateToAdd": "a.b.c", "PolicyCertificateToAdd": "a.b.c"}', Version.V2025_06_01, "DJ450"),
-        (b"a.b.c", Version.V2020_10_01, "DJ450"),
-        (b"[" * 100_000, Version.V2020_10_01, "DJ450"),
-        (b" " * (requests.MAX_BODY + 1), Version.V2020_10_01, "DJ450"),
-        (b'"\xff"', Version.V2020_10_01, "DJ450"),
+        (b'{"policyCertificateToAdd": "a.b.c"}', ApiVersion.V2020_10_01, "DJ450"),
+        (b'"a.b.c"', ApiVersion.V2025_06_01, "DJ210"),
+        (b'{"policyCertificateToRemove": "a.b.c"}', ApiVersion.V2025_06_01, "DJ450"),
+        (b'{"policyCertificateToAdd": 5}', ApiVersion.V2025_06_01, "DJ211"),
+        (b'{"policyCertificateToAdd": "a.b.c", "PolicyCertificateToAdd": "a.b.c"}', ApiVersion.V2025_06_01, "DJ450"),
+        (b"a.b.c", ApiVersion.V2020_10_01, "DJ450"),
+        (b"[" * 100_000, ApiVersion.V2020_10_01, "DJ450"),
+        (b" " * (requests.MAX_BODY + 1), ApiVersion.V2020_10_01, "DJ450"),
+        (b'"\xff"', ApiVersion.V2020_10_01, "DJ450"),
     ],
 )
-def test_a_certificate_token_elsewhere_is_refused(body: bytes, version: Version, code: str) -> None:
+def test_a_certificate_token_elsewhere_is_refused(body: bytes, version: ApiVersion, code: str) -> None:
     with pytest.raises(Malformed) as refused:
         requests.certificate_token(body, version, Change.ADD)
     assert refused.value.code == code
@@ -201,28 +201,28 @@ def test_an_api_version_that_nobody_serves_is_refused(text: str | None) -> None:
 
 
 def test_every_version_is_known_by_its_name_and_knows_no_less_than_the_one_before() -> None:
-    found = [versions.parse(version.value) for version in Version]
-    assert found == list(Version)
-    assert all(TYPES[older] <= TYPES[newer] for older, newer in zip(Version, list(Version)[1:], strict=False))
-    assert TYPES[Version.V2025_06_01] >= ATTESTED
+    found = [versions.parse(version.value) for version in ApiVersion]
+    assert found == list(ApiVersion)
+    assert all(TYPES[older] <= TYPES[newer] for older, newer in zip(ApiVersion, list(ApiVersion)[1:], strict=False))
+    assert TYPES[ApiVersion.V2025_06_01] >= ATTESTED
 
 
 @pytest.mark.parametrize(
     ("text", "version", "known"),
     [
-        ("SgxEnclave", Version.V2020_10_01, True),
-        ("TdxVm", Version.V2022_08_01, False),
-        ("TdxVm", Version.V2022_09_01_PREVIEW, True),
-        ("AzureGuest", Version.V2025_06_01, True),
-        ("TdxVm", Version.V2023_04_01_PREVIEW, True),
-        ("sgxenclave", Version.V2025_06_01, True),
-        ("SEVSNPVM", Version.V2022_08_01, True),
-        ("tdxvm", Version.V2022_08_01, False),
-        ("SgxEnclaveſ", Version.V2025_06_01, False),
-        ("", Version.V2025_06_01, False),
+        ("SgxEnclave", ApiVersion.V2020_10_01, True),
+        ("TdxVm", ApiVersion.V2022_08_01, False),
+        ("TdxVm", ApiVersion.V2022_09_01_PREVIEW, True),
+        ("AzureGuest", ApiVersion.V2025_06_01, True),
+        ("TdxVm", ApiVersion.V2023_04_01_PREVIEW, True),
+        ("sgxenclave", ApiVersion.V2025_06_01, True),
+        ("SEVSNPVM", ApiVersion.V2022_08_01, True),
+        ("tdxvm", ApiVersion.V2022_08_01, False),
+        ("SgxEnclaveſ", ApiVersion.V2025_06_01, False),
+        ("", ApiVersion.V2025_06_01, False),
     ],
 )
-def test_a_type_is_known_from_its_version_on(text: str, version: Version, *, known: bool) -> None:
+def test_a_type_is_known_from_its_version_on(text: str, version: ApiVersion, *, known: bool) -> None:
     if known:
         assert versions.attestation_type(text, version).value.lower() == text.lower()
         return
@@ -259,7 +259,7 @@ def test_any_json_is_read_or_refused(content: dict[str, object], kind: Attestati
 @given(body=st.binary(max_size=200), kind=st.sampled_from(AttestationType))
 def test_any_bytes_are_read_or_refused(body: bytes, kind: AttestationType) -> None:
     ours(lambda: requests.attest(body, kind))
-    ours(lambda: requests.certificate_token(body, Version.V2020_10_01, Change.ADD))
+    ours(lambda: requests.certificate_token(body, ApiVersion.V2020_10_01, Change.ADD))
     ours(lambda: requests.policy_token(body))
 
 
@@ -273,13 +273,13 @@ HEADERS = st.dictionaries(
 @given(header=HEADERS | ANYTHING, payload=ANYTHING, signature=st.binary(max_size=8))
 def test_any_token_is_proved_or_refused(header: object, payload: object, signature: bytes) -> None:
     parts = [json.dumps(header).encode(), json.dumps(payload).encode(), signature]
-    ours(lambda: policies.kept(".".join(map(base64url.encode, parts))))
+    ours(lambda: policies.parse_stored(".".join(map(base64url.encode, parts))))
 
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=60) | st.text(alphabet="ab.-_=", max_size=12))
 def test_any_text_is_a_token_or_a_draft_or_refused(text: str) -> None:
-    ours(lambda: policies.kept(text))
+    ours(lambda: policies.parse_stored(text))
     ours(lambda: policies.draft(text))
 
 

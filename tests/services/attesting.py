@@ -121,7 +121,7 @@ def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> service.Attes
     (folder / "authority.pem").write_bytes(SERVING.authority.pem)
     common = {"tls-dir": str(tls), "database": f"sqlite:///{folder}/attestation.db", "drain": "0", "rate-limit": "0"}
     found = service.read({**common, **flags}, {}, tables)
-    everything = Access(opened={each.name: frozenset(Role) for each in found.instances})
+    everything = Access(open_roles={each.name: frozenset(Role) for each in found.instances})
     return replace(found, listen=("127.0.0.1", 0), probes=("127.0.0.1", 0), access=AccessSettings(access=everything))
 
 

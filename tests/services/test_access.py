@@ -170,4 +170,4 @@ def test_all_faults_are_told_at_once_and_a_caller_with_one_has_no_role() -> None
 )
 def test_no_more_than_attesting_and_reading_can_be_open(said: object, roles: set[Role], faults: int) -> None:
     told: list[str] = []
-    assert (set(access.opened(said, "instances.x.open", told)), len(told)) == (roles, faults)
+    assert (set(access.read_open_roles(said, "instances.x.open", told)), len(told)) == (roles, faults)

@@ -39,7 +39,7 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
 from donjon.formats.json import JsonObject
 from donjon.maa import policies
-from donjon.maa.versions import TYPES, AttestationType, Version
+from donjon.maa.versions import TYPES, ApiVersion, AttestationType
 from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.world import World
 
@@ -140,13 +140,13 @@ def test_each_kind_of_evidence_gets_its_claims(
     assert said(service.attest(content, f"/aad/attest/{kind}", version))["x-ms-attestation-type"] == attested
 
 
-@pytest.mark.parametrize("version", Version)
-def test_each_version_knows_its_types_and_no_others(service: Service, version: Version) -> None:
+@pytest.mark.parametrize("version", ApiVersion)
+def test_each_version_knows_its_types_and_no_others(service: Service, version: ApiVersion) -> None:
     for kind in AttestationType:
         expected = 200 if kind in TYPES[version] else 400
         assert service.get(f"/aad/policies/{kind}", version).status_code == expected
     baselines = service.get("/aad/tcbbaselines/SgxEnclave", version)
-    assert baselines.status_code == (200 if version is Version.V2025_06_01 else 404)
+    assert baselines.status_code == (200 if version is ApiVersion.V2025_06_01 else 404)
 
 
 @pytest.mark.parametrize("tee", ["SgxEnclave", "OpenEnclave", "TdxVm"])
@@ -278,7 +278,7 @@ def test_replicas_never_answer_by_a_policy_that_another_has_replaced(tmp_path: P
         assert other.attest(quoted()).status_code == 400
         assert other.put("/aad/policies/SgxEnclave", policies.unsecured(PERMIT)).status_code == 200
         answer = one.attest(quoted())
-        assert said(answer)["x-ms-policy-hash"] == policies.kept(policies.unsecured(PERMIT)).hash
+        assert said(answer)["x-ms-policy-hash"] == policies.parse_stored(policies.unsecured(PERMIT)).hash
 
 
 def test_a_policy_stays_when_the_service_is_started_again(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_an_instance_that_becomes_isolated_attests_by_no_unsigned_policy(tmp_pat
 
 def test_a_policy_is_read_once_however_often_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = policies.kept
+    original = policies.parse_stored
 
     def kept(text: str) -> policies.PolicyToken:
         read.append(text)
@@ -390,7 +390,7 @@ def test_a_policy_is_read_once_however_often_it_is_asked_for(tmp_path: Path, mon
     first, other = (policies.unsecured(f"{policies.TDX_DEFAULT}{space}") for space in (" ", "  "))
     with simulated(tmp_path, instance(tmp_path, "aad"), world()) as service:
         assert service.put("/aad/policies/SgxEnclave", first).status_code == 200
-        monkeypatch.setattr(policies, "kept", kept)
+        monkeypatch.setattr(policies, "parse_stored", kept)
         for _ in range(3):
             assert service.get("/aad/policies/SgxEnclave").status_code == 200
             assert service.attest(quoted()).status_code == 200

@@ -159,7 +159,7 @@ def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     said = {"tls-dir": "/tls", "client-ca": "/ca.crt", "rate-limit": "7", "connections-per-address": "500"}
     found = read(said, {}, table + caller)
     assert found.connections_per_address == 500
-    assert (found.rate_limit, found.access.access.opened) == (7, {"team-a": frozenset({Role.READ})})
+    assert (found.rate_limit, found.access.access.open_roles) == (7, {"team-a": frozenset({Role.READ})})
     assert [each.name for each in found.access.access.grants] == ["cn:x"]
 
 

@@ -27,7 +27,7 @@ from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc.issuers import DISCOVERY, Issuer
 from donjon.errors import Unavailable
-from donjon.runtime.callers import Callers, Refused
+from donjon.runtime.callers import CallerRefused, Callers
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rate, Rates
 
@@ -41,7 +41,7 @@ def grant(how: Proof, name: str, *roles: Role, source: str = "", instances: froz
 
 
 ACCESS = Access(
-    opened={"closed": frozenset()},
+    open_roles={"closed": frozenset()},
     grants=(
         grant(Proof.OIDC, "alice", Role.POLICY, source="corp", instances=frozenset({"team-a"})),
         grant(Proof.KUBERNETES, "team-a/deployer", Role.POLICY, Role.DRAFT),
@@ -88,7 +88,7 @@ class World:
         try:
             await self.callers.require(asked, instance, role)
             caller = await self.callers.require(asked, instance, role)
-        except Refused as refused:
+        except CallerRefused as refused:
             return JSONResponse({"said": refused.code, "why": refused.message}, refused.status, refused.headers)
         except Unavailable as error:
             return JSONResponse({"said": error.code}, 503)

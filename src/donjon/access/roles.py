@@ -90,12 +90,12 @@ class Grant:
 class Access:
     """What is open to anybody, by the name of the instance (others are as `OPEN` says), and who else may do what."""
 
-    opened: Mapping[str, frozenset[Role]] = field(default_factory=dict)
+    open_roles: Mapping[str, frozenset[Role]] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
 
     def is_open(self, instance: str, role: Role) -> bool:
         """Whether anybody may do that."""
-        return role in self.opened.get(instance, OPEN)
+        return role in self.open_roles.get(instance, OPEN)
 
     def allows(self, proven: ProvenCaller, instance: str, role: Role) -> bool:
         """Whether that caller may do that."""
@@ -104,5 +104,5 @@ class Access:
 
 def _states(claims: JsonObject, name: str, value: str) -> bool:
     """Whether a claim is that text, or a list that has it."""
-    found: Json = claims.get(name)
-    return value in found if isinstance(found, list) else found == value
+    claim: Json = claims.get(name)
+    return value in claim if isinstance(claim, list) else claim == value

@@ -14,13 +14,13 @@ MAX_CALLERS, MAX_ISSUERS = 1_000, 32
 MAX_FILE = 256 << 10  # bytes of authorities
 
 FileReader = Callable[[str, int], bytes]
-"""Of a path, the first bytes up to a bound; raises `OSError`."""
+"""Reads a file: of a path, the first bytes up to a bound; raises `OSError`."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
-_TAKEN = frozenset({*KINDS, Proof.OIDC, Proof.KUBERNETES, Proof.CERTIFICATE, "system", "open", "anybody", "anonymous"})
+_RESERVED = frozenset({*KINDS, Proof.OIDC, Proof.KUBERNETES, Proof.CERTIFICATE, "system", "open", "anybody", "anonymous"})
 """What names of other callers begin with, or how they are told: nobody known by a token is to be told by such a name."""
 
-_EXPECTED = f"expected another name, of at most 63 letters, digits, _, . and -, and none of {', '.join(sorted(_TAKEN))}"
+_EXPECTED = f"expected another name, of at most 63 letters, digits, _, . and -, and none of {', '.join(sorted(_RESERVED))}"
 
 _ISSUER = frozenset({"issuer", "audience", "authorities"})
 _CALLER = frozenset({"oidc", "subject", "claims", "service-account", "certificate", "instances", "roles"})
@@ -45,19 +45,19 @@ def read(
     if not isinstance(callers, list) or len(callers) > MAX_CALLERS or not all(isinstance(each, dict) for each in callers):
         faults.append(f"callers: expected at most {MAX_CALLERS} tables [[callers]]")
         callers = []
-    known = _Known(issuers=issuers, audience=audience, instances=frozenset(instances))
-    grants = [_caller(each, f"callers[{number}]", known, faults) for number, each in enumerate(callers, start=1)]
-    made = Access(opened=instances, grants=tuple(each for each in grants if each is not None))
-    return AccessSettings(access=made, issuers=issuers, audience=audience)
+    references = _References(issuers=issuers, audience=audience, instances=frozenset(instances))
+    grants = [_caller(each, f"callers[{number}]", references, faults) for number, each in enumerate(callers, start=1)]
+    access = Access(open_roles=instances, grants=tuple(each for each in grants if each is not None))
+    return AccessSettings(access=access, issuers=issuers, audience=audience)
 
 
-def opened(said: object, where: str, faults: list[str]) -> frozenset[Role]:
+def read_open_roles(names: object, where: str, faults: list[str]) -> frozenset[Role]:
     """What an instance's `open` says; more than attest and read is never open."""
-    return _roles(said, where, faults, OPEN)
+    return _roles(names, where, faults, OPEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _References:
     """What a caller's table can name."""
 
     issuers: Mapping[str, TrustedIssuer]
@@ -65,15 +65,17 @@ class _Known:
     instances: frozenset[str]
 
 
-def _issuers(said: object, read_file: FileReader, faults: list[str]) -> dict[str, TrustedIssuer]:
-    if not isinstance(said, dict) or len(said) > MAX_ISSUERS or not all(isinstance(each, dict) for each in said.values()):
+def _issuers(tables: object, read_file: FileReader, faults: list[str]) -> dict[str, TrustedIssuer]:
+    if not isinstance(tables, dict) or len(tables) > MAX_ISSUERS or not all(isinstance(each, dict) for each in tables.values()):
         faults.append(f"oidc: expected at most {MAX_ISSUERS} tables [oidc.NAME]")
         return {}
-    found = {name: _issuer(table, f"oidc.{name}", read_file, faults) for name, table in said.items()}
-    faults += [f"oidc.{name}: {_EXPECTED}" for name in said if not _NAME.fullmatch(name) or name.lower() in _TAKEN]
-    names = [each.issuer for each in found.values()]
-    faults += [f"oidc.{name}: another table has the same issuer" for name, each in found.items() if names.count(each.issuer) > 1]
-    return found
+    issuers = {name: _issuer(table, f"oidc.{name}", read_file, faults) for name, table in tables.items()}
+    faults += [f"oidc.{name}: {_EXPECTED}" for name in tables if not _NAME.fullmatch(name) or name.lower() in _RESERVED]
+    names = [each.issuer for each in issuers.values()]
+    faults += [
+        f"oidc.{name}: another table has the same issuer" for name, each in issuers.items() if names.count(each.issuer) > 1
+    ]
+    return issuers
 
 
 def _issuer(table: Mapping[str, object], where: str, read_file: FileReader, faults: list[str]) -> TrustedIssuer:
@@ -99,17 +101,17 @@ def _kubernetes(table: object, faults: list[str]) -> str | None:
     return audience
 
 
-def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> Grant | None:
+def _caller(table: Mapping[str, object], where: str, references: _References, faults: list[str]) -> Grant | None:
     before = len(faults)
     _check_keys(table, _CALLER, where, faults)
-    named = [name for name in ("oidc", "service-account", "certificate") if name in table]
-    if len(named) != 1:
+    ways = [name for name in ("oidc", "service-account", "certificate") if name in table]
+    if len(ways) != 1:
         faults.append(f"{where}: expected one of oidc, service-account, certificate")
         return None
-    if named[0] != "oidc" and (extra := sorted(table.keys() & {"subject", "claims"})):
+    if ways[0] != "oidc" and (extra := sorted(table.keys() & {"subject", "claims"})):
         faults.append(f"{where}.{extra[0]}: only of callers known by oidc")
-    who = _WAYS[named[0]](table, where, known, faults)
-    instances = _instances(table.get("instances"), where, known, faults)
+    who = _WAYS[ways[0]](table, where, references, faults)
+    instances = _instances(table.get("instances"), where, references, faults)
     roles = _roles(table.get("roles"), f"{where}.roles", faults, frozenset(Role))
     if not roles and len(faults) == before:
         faults.append(f"{where}.roles: expected at least one of {', '.join(Role)}")
@@ -122,9 +124,9 @@ def _caller(table: Mapping[str, object], where: str, known: _Known, faults: list
 _Who = tuple[Proof, str, str | None, dict[str, str]]
 
 
-def _by_oidc(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
+def _by_oidc(table: Mapping[str, object], where: str, references: _References, faults: list[str]) -> _Who:
     source, subject, claims = table["oidc"], table.get("subject"), table.get("claims", {})
-    if source not in known.issuers:
+    if source not in references.issuers:
         faults.append(f"{where}.oidc: {source!r}, expected the NAME of a table [oidc.NAME]")
     if subject is None and not claims:
         faults.append(f"{where}: expected a subject, or claims: else everybody whom the issuer knows would be this caller")
@@ -136,48 +138,48 @@ def _by_oidc(table: Mapping[str, object], where: str, known: _Known, faults: lis
     return Proof.OIDC, str(source), None if subject is None else str(subject), claims
 
 
-def _by_account(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
+def _by_account(table: Mapping[str, object], where: str, references: _References, faults: list[str]) -> _Who:
     account = str(table["service-account"])
     namespace, _, name = account.partition("/")
     if not namespace or not name or "/" in name:
         faults.append(f"{where}.service-account: {account!r}, expected NAMESPACE/NAME")
-    if known.audience is None:
+    if references.audience is None:
         faults.append(f"{where}.service-account: expected a table [kubernetes] with the audience of their tokens")
     return Proof.KUBERNETES, "", account, {}
 
 
-def _by_certificate(table: Mapping[str, object], where: str, known: _Known, faults: list[str]) -> _Who:
-    del known
-    stated = str(table["certificate"])
-    kind, _, name = stated.partition(":")
+def _by_certificate(table: Mapping[str, object], where: str, references: _References, faults: list[str]) -> _Who:
+    del references
+    identity = str(table["certificate"])
+    kind, _, name = identity.partition(":")
     if kind not in KINDS or not name:
-        faults.append(f"{where}.certificate: {stated!r}, expected a name with its kind, such as uri:spiffe://… or dns:…")
-    return Proof.CERTIFICATE, "", stated, {}
+        faults.append(f"{where}.certificate: {identity!r}, expected a name with its kind, such as uri:spiffe://… or dns:…")
+    return Proof.CERTIFICATE, "", identity, {}
 
 
 _WAYS = {"oidc": _by_oidc, "service-account": _by_account, "certificate": _by_certificate}
 
 
-def _instances(said: object, where: str, known: _Known, faults: list[str]) -> frozenset[str] | None:
-    if said == [EVERY]:
+def _instances(names: object, where: str, references: _References, faults: list[str]) -> frozenset[str] | None:
+    if names == [EVERY]:
         return None
-    if not isinstance(said, list) or not said or not all(each in known.instances for each in said):
-        faults.append(f'{where}.instances: {said!r}, expected a list of names of instances, or ["{EVERY}"]')
+    if not isinstance(names, list) or not names or not all(each in references.instances for each in names):
+        faults.append(f'{where}.instances: {names!r}, expected a list of names of instances, or ["{EVERY}"]')
         return frozenset()
-    return frozenset(map(str, said))
+    return frozenset(map(str, names))
 
 
-def _roles(said: object, where: str, faults: list[str], among: frozenset[Role]) -> frozenset[Role]:
-    if not isinstance(said, list) or not all(isinstance(each, str) and each in among for each in said):
+def _roles(names: object, where: str, faults: list[str], among: frozenset[Role]) -> frozenset[Role]:
+    if not isinstance(names, list) or not all(isinstance(each, str) and each in among for each in names):
         expected = ", ".join(each for each in Role if each in among)
-        faults.append(f"{where}: {said!r}, expected a list of {expected}")
+        faults.append(f"{where}: {names!r}, expected a list of {expected}")
         return frozenset()
-    return frozenset(map(Role, said))
+    return frozenset(map(Role, names))
 
 
-def _check_keys(table: Mapping[str, object], known: frozenset[str], where: str, faults: list[str]) -> None:
-    expected = ", ".join(sorted(known))
-    faults += [f"{where}.{name}: no such setting; expected one of {expected}" for name in sorted(table.keys() - known)]
+def _check_keys(table: Mapping[str, object], keys: frozenset[str], where: str, faults: list[str]) -> None:
+    expected = ", ".join(sorted(keys))
+    faults += [f"{where}.{name}: no such setting; expected one of {expected}" for name in sorted(table.keys() - keys)]
 
 
 def _file(path: str, where: str, read_file: FileReader, faults: list[str]) -> str:

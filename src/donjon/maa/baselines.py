@@ -11,7 +11,7 @@ from donjon.collateral.tcb_info import TcbInfo
 from donjon.formats.json import Json, JsonObject
 
 
-def listed(infos: Iterable[TcbInfo], selected: int | None) -> JsonObject:
+def describe(infos: Iterable[TcbInfo], selected: int | None) -> JsonObject:
     """The evaluation numbers of these TCB infos, the newest first, and which of them is the least that is accepted."""
     released: dict[int, datetime] = {}
     for info in infos:

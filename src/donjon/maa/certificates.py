@@ -35,13 +35,13 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
     return jws.certificate_of(body.member(BODY))
 
 
-def listed(trust: Trust) -> JsonObject:
+def claims_of(trust: Trust) -> JsonObject:
     """The claims of the answer to who asks for the certificates."""
     keys: list[Json] = [jwk(each) for each in trust.certificates]
     return {"x-ms-policy-certificates": {"keys": keys}}
 
 
-def changed(certificate: SignerCertificate, trust: Trust) -> JsonObject:
+def claims_when_changed(certificate: SignerCertificate, trust: Trust) -> JsonObject:
     """The claims of the answer to a change: the certificate, and whether it is there now."""
     result = "IsPresent" if trust.trusts(certificate) else "IsAbsent"
     return {"x-ms-certificate-thumbprint": certificate.thumbprint(), "x-ms-policycertificates-result": result}

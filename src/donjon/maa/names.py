@@ -43,18 +43,18 @@ def choice(text: str, among: type[E]) -> E | None:
 
 
 def _fold(content: Mapping[str, Json], shape: Shape, within: str, unknown: list[str], twice: list[str]) -> dict[str, Json]:
-    known = {_key(name): name for name in shape}
-    found: dict[str, Json] = {}
-    for spelt, value in content.items():
-        name = known.get(_key(spelt))
+    canonical_names = {_key(name): name for name in shape}
+    folded: dict[str, Json] = {}
+    for spelling, value in content.items():
+        name = canonical_names.get(_key(spelling))
         if name is None:
-            unknown.append(within + spelt)
+            unknown.append(within + spelling)
             continue
-        if name in found:
+        if name in folded:
             twice.append(within + name)
         inner = dict.fromkeys(shape[name], ())
-        found[name] = _fold(value, inner, f"{within}{name}.", unknown, twice) if inner and isinstance(value, dict) else value
-    return found
+        folded[name] = _fold(value, inner, f"{within}{name}.", unknown, twice) if inner and isinstance(value, dict) else value
+    return folded
 
 
 def _key(name: str) -> str:

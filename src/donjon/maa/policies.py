@@ -33,8 +33,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", re.ASCII)
 SGX_DEFAULT = (
     "version= 1.0;authorizationrules{=> permit();};issuancerules{"
     + "".join(
-        f'c:[type=="{found}"] => issue(type="{issued}", value=c.value);'
-        for found, issued in (
+        f'c:[type=="{incoming}"] => issue(type="{issued}", value=c.value);'
+        for incoming, issued in (
             ("x-ms-sgx-is-debuggable", "is-debuggable"),
             ("x-ms-sgx-mrsigner", "sgx-mrsigner"),
             ("x-ms-sgx-mrenclave", "sgx-mrenclave"),
@@ -64,7 +64,7 @@ DEFAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyToken:
-    """A policy that was proved as far as it is signed: `submitted`, `kept`, `default` and `draft` make one."""
+    """A policy that was proved as far as it is signed: `parse_submitted`, `parse_stored`, `default` and `draft` make one."""
 
     text: str = field(repr=False)  # the token, as it came
     encoded: str = field(repr=False)  # the policy's text, in base64url
@@ -88,21 +88,21 @@ class PolicyToken:
         return PolicyInForce(policy=self.policy, baseline=self.baseline, hash=self.hash, signer=signer, draft=draft)
 
 
-def submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
+def parse_submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
     """The policy that somebody sets; raises `Malformed`, DJ400 to DJ407 for the policy itself, and `Untrusted` DJ441 to DJ445."""
     token, signer = authorised(text, _SUBJECT, trust, moment)
     return _policy(token, signer)
 
 
 def reset(text: str, trust: Trust, moment: datetime) -> SignerCertificate | None:
-    """Who resets a policy, where that is signed; raises `Malformed` DJ446 for a token with a body, and as `submitted` does."""
+    """Who resets a policy, where that is signed; raises `Malformed` DJ446 for a token with a body, else as `parse_submitted`."""
     token, signer = authorised(text, "reset token", trust, moment)
     if token.payload:
         raise Malformed("DJ446", f"reset token: a body of {len(token.payload)} bytes, expected none")
     return signer
 
 
-def kept(text: str) -> PolicyToken:
+def parse_stored(text: str) -> PolicyToken:
     """A policy that was taken before: its signature is proved again, not when its certificate was good or who trusts it."""
     token = jws.parse(text, _SUBJECT)
     return _policy(token, jws.prove(token))
@@ -119,11 +119,11 @@ def signer(text: str) -> SignerCertificate | None:
 def default(kind: AttestationType) -> PolicyToken | None:
     """What applies where nothing was set; `None` for types that are not attested here."""
     text = DEFAULTS.get(kind)
-    return None if text is None else kept(unsecured(text))
+    return None if text is None else parse_stored(unsecured(text))
 
 
 def draft(text: str) -> PolicyInForce:
-    """A policy to be tried: its text, or an unsecured token; raises as `submitted`, and `Untrusted` DJ441 for a signed one."""
+    """A policy to try: its text, or an unsecured token; raises as `parse_submitted`, and `Untrusted` DJ441 for a signed one."""
     token = jws.parse(text if _TOKEN.fullmatch(text) else unsecured(text), "draft policy")
     if jws.prove(token) is not None:
         raise Untrusted("DJ441", "draft policy: signed, expected its text or an unsecured token")
@@ -144,18 +144,18 @@ def hashed(text: str) -> str:
     return base64url.encode(hashlib.sha256(text.encode("ascii")).digest())
 
 
-def was_set(token: PolicyToken) -> JsonObject:
+def claims_when_set(token: PolicyToken) -> JsonObject:
     """The claims of the answer to a policy that was set."""
     signer: JsonObject = {} if token.signer is None else {"x-ms-policy-signer": jwk(token.signer)}
     return {"x-ms-policy-result": "Updated", "x-ms-policy-token-hash": token.token_hash, **signer}
 
 
-def was_reset() -> JsonObject:
+def claims_when_reset() -> JsonObject:
     """The claims of the answer to a policy that was reset."""
     return {"x-ms-policy-result": "Removed"}
 
 
-def shown(token: PolicyToken | None) -> JsonObject:
+def claims_of(token: PolicyToken | None) -> JsonObject:
     """The claims of the answer to who asks for a policy."""
     return {"x-ms-policy": unsecured(NOTHING_PERMITTED) if token is None else token.text}
 

@@ -94,22 +94,22 @@ def of_error(error: DonjonError) -> Refusal:
 
 def of_status(status: int) -> Refusal:
     """What is answered by the server itself, before any route is known: 400, 408, 413, 431 or 503."""
-    code, told = _TURNED_AWAY[status]
-    return Refusal(status=status, code=code, message=f"request: {told} [DJ535]")
+    code, reason = _TURNED_AWAY[status]
+    return Refusal(status=status, code=code, message=f"request: {reason} [DJ535]")
 
 
 def of_findings(findings: Sequence[Finding]) -> Refusal:
     """What is answered where the operator's gate refuses a quote, all reasons at once."""
-    return _refusal(BAD_REQUEST, Code.INVALID_PARAMETER, _told(findings))
+    return _refusal(BAD_REQUEST, Code.INVALID_PARAMETER, _sentences(findings))
 
 
 def of_decision(decision: Decision) -> Refusal:
     """What is answered where a policy refuses, all reasons at once."""
     head = "A Deny claim was issued, authorization failed. " if decision.verdict is Verdict.DENIED else ""
-    return _refusal(BAD_REQUEST, Code.POLICY_EVALUATION, head + _told(decision.findings))
+    return _refusal(BAD_REQUEST, Code.POLICY_EVALUATION, head + _sentences(decision.findings))
 
 
-def _told(findings: Sequence[Finding]) -> str:
+def _sentences(findings: Sequence[Finding]) -> str:
     return " | ".join(finding.sentence() for finding in findings)
 
 

@@ -19,7 +19,7 @@ from donjon.formats.strict_json import Members
 from donjon.formats.words import shown
 from donjon.maa import names
 from donjon.maa.names import Shape
-from donjon.maa.versions import CERTIFICATE_OBJECTS, AttestationType, Version
+from donjon.maa.versions import CERTIFICATE_OBJECTS, ApiVersion, AttestationType
 from donjon.sgx.platform import Tee
 
 MAX_BODY = 1 << 20  # bytes; a quote, data of both kinds and a draft have less than half of it
@@ -58,7 +58,7 @@ class AttestRequest:
 
     submitted: bytes = field(repr=False)  # the evidence as it came, a header of Open Enclave included
     quote: Quote
-    held: HeldData
+    held_data: HeldData
     draft: str | None = field(repr=False)  # a policy to try: its text or its token
 
 
@@ -72,10 +72,12 @@ def attest(body: bytes, kind: AttestationType) -> AttestRequest:
     quote = _quote(submitted, kind)
     if quote.tee is not tee:
         raise Malformed("DJ453", f"{name}: of {quote.tee}, expected one of {tee} for {kind}")
-    held = HeldData(
+    held_data = HeldData(
         runtime=_data(request, "runtimeData"), initial=_data(request, "initTimeData"), nonce=_optional(request, "nonce")
     )
-    return AttestRequest(submitted=submitted, quote=quote, held=held, draft=_optional(request, "draftPolicyForAttestation"))
+    return AttestRequest(
+        submitted=submitted, quote=quote, held_data=held_data, draft=_optional(request, "draftPolicyForAttestation")
+    )
 
 
 def policy_token(body: bytes) -> str:
@@ -88,7 +90,7 @@ def policy_token(body: bytes) -> str:
         raise Malformed("DJ450", "policy token: expected a JSON web token, which is ASCII") from error
 
 
-def certificate_token(body: bytes, version: Version, change: Change) -> str:
+def certificate_token(body: bytes, version: ApiVersion, change: Change) -> str:
     """The token that asks for that change; raises `Malformed` DJ210, DJ211 or DJ450."""
     if version in CERTIFICATE_OBJECTS:
         request = strict_json.parse(body, "request", MAX_BODY, values=MAX_VALUES)
@@ -121,14 +123,14 @@ def _data(request: Members, name: str) -> Data | None:
     if request.content.get(name) is None:
         return None
     member = request.member(name)
-    raw, said = octets(member.text("data"), f"{name}.data"), member.text("dataType")
-    match names.choice(said, DataType):
+    raw, data_type = octets(member.text("data"), f"{name}.data"), member.text("dataType")
+    match names.choice(data_type, DataType):
         case DataType.BINARY:
             return binding.binary(raw, name)
         case DataType.JSON:
             return binding.json(raw, name)
         case None:
-            raise Malformed("DJ450", f"{name}.dataType: {shown(said)}, expected {' or '.join(DataType)}")
+            raise Malformed("DJ450", f"{name}.dataType: {shown(data_type)}, expected {' or '.join(DataType)}")
 
 
 def _optional(request: Members, name: str) -> str | None:

@@ -7,7 +7,7 @@ from donjon.formats.words import one_of, shown
 from donjon.maa.names import choice
 
 
-class Version(StrEnum):
+class ApiVersion(StrEnum):
     """What `api-version` can be."""
 
     V2020_10_01 = "2020-10-01"
@@ -33,33 +33,33 @@ ATTESTED = frozenset({AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE,
 
 _FIRST = frozenset({AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TPM})
 TYPES = {
-    Version.V2020_10_01: _FIRST,
-    Version.V2022_08_01: _FIRST | {AttestationType.SEV_SNP_VM},
-    Version.V2022_09_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
-    Version.V2023_04_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
-    Version.V2025_06_01: frozenset(AttestationType),
+    ApiVersion.V2020_10_01: _FIRST,
+    ApiVersion.V2022_08_01: _FIRST | {AttestationType.SEV_SNP_VM},
+    ApiVersion.V2022_09_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
+    ApiVersion.V2023_04_01_PREVIEW: _FIRST | {AttestationType.SEV_SNP_VM, AttestationType.TDX_VM},
+    ApiVersion.V2025_06_01: frozenset(AttestationType),
 }
 """What each version knows."""
 
-TCB_BASELINES = frozenset({Version.V2025_06_01})
+TCB_BASELINES = frozenset({ApiVersion.V2025_06_01})
 """The versions with /tcbbaselines."""
 
-CERTIFICATE_OBJECTS = frozenset({Version.V2025_06_01})
+CERTIFICATE_OBJECTS = frozenset({ApiVersion.V2025_06_01})
 """The versions in which a certificate token stands in an object; in the others the body is one JSON string."""
 
 
-def parse(text: str | None) -> Version:
+def parse(text: str | None) -> ApiVersion:
     """The version that a request asks for; raises `Malformed` DJ451."""
-    if text is None or text not in tuple(Version):
-        told = "missing" if text is None else shown(text)
-        raise Malformed("DJ451", f"api-version: {told}, expected {one_of(tuple(Version), text or '')}")
-    return Version(text)
+    if text is None or text not in tuple(ApiVersion):
+        actual = "missing" if text is None else shown(text)
+        raise Malformed("DJ451", f"api-version: {actual}, expected {one_of(tuple(ApiVersion), text or '')}")
+    return ApiVersion(text)
 
 
-def attestation_type(text: str, version: Version) -> AttestationType:
+def attestation_type(text: str, version: ApiVersion) -> AttestationType:
     """The type that a path names, in any case; raises `Malformed` DJ452 for one that the version does not know."""
-    known = tuple(sorted(TYPES[version]))
+    types = tuple(sorted(TYPES[version]))
     kind = choice(text, AttestationType)
-    if kind not in known:
-        raise Malformed("DJ452", f"attestation type: {shown(text)} in {version}, expected {one_of(known, text)}")
+    if kind not in types:
+        raise Malformed("DJ452", f"attestation type: {shown(text)} in {version}, expected {one_of(types, text)}")
     return kind

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 
-from starlette.requests import Request as Asked
+from starlette.requests import Request
 
 from donjon.access.roles import Proof, ProvenCaller
 from donjon.adapters.http.public import CLIENT_CERTIFICATE
@@ -17,36 +17,37 @@ from donjon.pki.clients import ClientCertificate
 
 
 class Credentials:
-    """Looks at what a request brings."""
+    """Proves who makes a request, by its bearer token or by the certificate of its connection."""
 
     def __init__(self, issuers: Mapping[str, Issuer], reviews: TokenReviews | None, moment: Callable[[], datetime]) -> None:
         """The issuers by the names of their tables; without reviews no service account is known."""
         self._issuers = {each.issuer: (name, each) for name, each in issuers.items()}
         self._reviews, self._moment = reviews, moment
 
-    async def proven(self, asked: Asked) -> ProvenCaller | None:
+    async def prove(self, request: Request) -> ProvenCaller | None:
         """Who asks; `None` without credentials, and of both the token counts. Raises `Untrusted` DJ551, `Unavailable`."""
-        found = asked.headers.getlist("authorization")
-        if not found:
-            return self._certified(asked)
-        scheme, _, token = found[0].partition(" ")
-        if len(found) != 1 or scheme.lower() != "bearer":
+        headers = request.headers.getlist("authorization")
+        if not headers:
+            return self._verify_certificate(request)
+        scheme, _, token = headers[0].partition(" ")
+        if len(headers) != 1 or scheme.lower() != "bearer":
             raise Untrusted("DJ551", "authorization: expected one header, Bearer and a token")
-        return await self._told(token.strip())
+        return await self._verify_token(token.strip())
 
-    async def _told(self, text: str) -> ProvenCaller:
+    async def _verify_token(self, text: str) -> ProvenCaller:
         """By the issuer that the token names, else by the API server."""
         token = tokens.parse(text)
-        if (known := self._issuers.get(token.issuer)) is not None:
-            name, issuer = known
+        if (entry := self._issuers.get(token.issuer)) is not None:
+            name, issuer = entry
             claims = await issuer.prove(token, self._moment())
             return ProvenCaller(how=Proof.OIDC, source=name, names=(str(claims["sub"]),), claims=claims)
         if self._reviews is None:
             raise Untrusted("DJ551", f"token: of issuer {token.issuer[:200]!r}, which is not set here")
         return ProvenCaller(how=Proof.KUBERNETES, source="", names=(await self._reviews.account(text),))
 
-    def _certified(self, asked: Asked) -> ProvenCaller | None:
-        der: bytes | None = asked.scope.get("extensions", {}).get(CLIENT_CERTIFICATE)
+    def _verify_certificate(self, request: Request) -> ProvenCaller | None:
+        """By the certificate of the connection, where it has one."""
+        der: bytes | None = request.scope.get("extensions", {}).get(CLIENT_CERTIFICATE)
         if der is None:
             return None
         try:

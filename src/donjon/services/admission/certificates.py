@@ -22,7 +22,7 @@ from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
 from donjon.pki.serving import Serving, ends_of, issue
-from donjon.services.admission.secret import decoded, encoded, read, written
+from donjon.services.admission.secret import as_secret_data, decoded, encoded, read
 from donjon.services.admission.settings import Files, Shared
 from donjon.services.admission.trouble import Trouble
 
@@ -69,7 +69,7 @@ class SharedLoop:
         self._pace = Pace.of(settings.lifetime)
         self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
-        self._known = Held()
+        self._last_good = Held()
         self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
@@ -91,40 +91,40 @@ class SharedLoop:
     async def look(self) -> None:
         """Do what is due; `Refused.changed` where another replica was first."""
         configuration = await self._api.get(self._configuration)
-        secret, held = await self._held(configuration)
+        secret, certificates = await self._read_secret(configuration)
         moment = self._clock()
-        step = plan(held, _told(configuration), moment, self._pace)
+        step = plan(certificates, _ca_bundle_in_force(configuration), moment, self._pace)
         if step is not Step.NOTHING:
-            made = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
-            held = after(step, held, made, moment)
-            await self._write(secret, held)
+            new_serving = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
+            certificates = after(step, certificates, new_serving, moment)
+            await self._write(secret, certificates)
             self._metrics.stepped(step.value)
             say(LOG, "certificate renewed", step=step.value)
-        elif held is self._known:
-            await self._write(secret, held)
+        elif certificates is self._last_good:
+            await self._write(secret, certificates)
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
-        self._known = held
-        self._serve(held.present)
-        await self._tell(configuration, held.bundle)
+        self._last_good = certificates
+        self._serve(certificates.present)
+        await self._tell(configuration, certificates.bundle)
 
-    async def _held(self, configuration: JsonObject) -> tuple[JsonObject, Held]:
+    async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, Held]:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
             secret = await self._api.get(self._secret)
         except Refused as error:
             if not error.missing:
                 raise
-            await self._tell(configuration, self._known.bundle)
+            await self._tell(configuration, self._last_good.bundle)
             raise Unavailable("DJ147", f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back") from error
         try:
-            held = read(secret.get("data"), self._settings.names)
+            certificates = read(secret.get("data"), self._settings.names)
         except Malformed as error:
             self._trouble.tell(error)
-            return secret, self._known
-        return secret, held if held.present is not None else self._known
+            return secret, self._last_good
+        return secret, certificates if certificates.present is not None else self._last_good
 
-    async def _write(self, secret: JsonObject, held: Held) -> None:
-        await self._api.replace(self._secret, {**secret, "data": written(held)})
+    async def _write(self, secret: JsonObject, certificates: Held) -> None:
+        await self._api.replace(self._secret, {**secret, "data": as_secret_data(certificates)})
 
     def _serve(self, serving: Serving | None) -> None:
         if serving is not None:
@@ -132,8 +132,8 @@ class SharedLoop:
 
     async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:
         """Tell the API server whom to trust, unless it knows."""
-        if _told(configuration) != bundle:
-            hooks = [_trusting(hook, encoded(bundle)) for hook in objects(configuration.get("webhooks"))]
+        if _ca_bundle_in_force(configuration) != bundle:
+            hooks = [_with_ca_bundle(hook, encoded(bundle)) for hook in objects(configuration.get("webhooks"))]
             await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
             say(LOG, "API server told whom to trust")
         self._presented.trusted = True
@@ -166,7 +166,7 @@ class FilesLoop:
         self._presented.trusted = True  # Whom the API server trusts, that other program tells it.
 
 
-def _told(configuration: JsonObject) -> bytes:
+def _ca_bundle_in_force(configuration: JsonObject) -> bytes:
     """The bundle that the API server has now; none where its webhooks differ in it, or it is nonsense."""
     bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(configuration.get("webhooks"))]
     try:
@@ -175,6 +175,6 @@ def _told(configuration: JsonObject) -> bytes:
         return b""
 
 
-def _trusting(hook: JsonObject, bundle: str) -> JsonObject:
+def _with_ca_bundle(hook: JsonObject, bundle: str) -> JsonObject:
     client = hook.get("clientConfig")
     return {**hook, "clientConfig": {**(client if isinstance(client, dict) else {}), "caBundle": bundle}}

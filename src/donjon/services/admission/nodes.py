@@ -33,7 +33,7 @@ class Nodes:
                 await asyncio.sleep(AGAIN)
 
     async def _follow(self) -> None:
-        async for change in self._api.follow("/api/v1/nodes", "", _kept):
+        async for change in self._api.follow("/api/v1/nodes", "", _trim_to_epc):
             if isinstance(change, Listed):
                 self._nodes = {_name(node): node for node in change.items}
             elif change.gone:
@@ -44,7 +44,7 @@ class Nodes:
             self._trouble.over()
 
 
-def _kept(node: JsonObject) -> JsonObject:
+def _trim_to_epc(node: JsonObject) -> JsonObject:
     offered: Any = at(node, "status", "allocatable") or {}
     epc: JsonObject = {name: offered[name] for name in EPC_UNITS if name in offered}
     return {"metadata": {"name": _name(node)}, "status": {"allocatable": epc}}

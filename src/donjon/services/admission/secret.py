@@ -19,16 +19,16 @@ def read(data: Json, names: Sequence[str]) -> Held:
     return Held(present=_serving(data, "", names), successor=_serving(data, "next-", names), retired=_authorities(data))
 
 
-def written(held: Held) -> JsonObject:
-    """The data of a Secret that holds it."""
+def as_secret_data(certificates: Held) -> JsonObject:
+    """The data of a Secret that holds these certificates."""
     data: JsonObject = {}
-    for prefix, serving in (("", held.present), ("next-", held.successor)):
+    for prefix, serving in (("", certificates.present), ("next-", certificates.successor)):
         if serving is not None:
             data[f"{prefix}tls.crt"] = encoded(serving.certificate)
             data[f"{prefix}tls.key"] = encoded(serving.key)
             data[f"{prefix}ca.crt"] = encoded(serving.authority.pem)
-    if held.retired:
-        data["old-ca.crt"] = encoded(b"".join(authority.pem for authority in held.retired))
+    if certificates.retired:
+        data["old-ca.crt"] = encoded(b"".join(authority.pem for authority in certificates.retired))
     return data
 
 

@@ -12,16 +12,16 @@ class Trouble:
     """The trouble with one thing."""
 
     def __init__(self, what: str) -> None:
-        self._what, self._said = what, ""
+        self._what, self._last_error = what, ""
 
     def tell(self, error: DonjonError) -> None:
-        """It failed."""
-        if str(error) != self._said:
-            self._said = str(error)
+        """Log that it failed, unless the same error was logged already."""
+        if str(error) != self._last_error:
+            self._last_error = str(error)
             say(LOG, f"{self._what}: trying again", level=logging.WARNING, code=error.code, error=error.message)
 
     def over(self) -> None:
-        """It works."""
-        if self._said:
-            self._said = ""
+        """Log that it works again, if it failed before."""
+        if self._last_error:
+            self._last_error = ""
             say(LOG, f"{self._what}: works again")

@@ -69,16 +69,16 @@ class Webhook:
         findings = reviewed.verdict.findings
         if not findings or not self._of_pods.may_write():
             return
-        refused = reviewed.outcome is Outcome.REFUSED
-        told = [each for each in findings if not refused or each.severity is Severity.ERROR]
+        is_refused = reviewed.outcome is Outcome.REFUSED
+        reasons = [each for each in findings if not is_refused or each.severity is Severity.ERROR]
         say(
             LOG,
-            "the policies refuse this pod" if refused else "the policies warn about this pod",
-            level=logging.WARNING if refused else logging.INFO,
+            "the policies refuse this pod" if is_refused else "the policies warn about this pod",
+            level=logging.WARNING if is_refused else logging.INFO,
             pod=f"{reviewed.asked.namespace[:MAX_NAME]}/{reviewed.asked.name[:MAX_NAME]}",
             uid=reviewed.asked.uid[:MAX_NAME],
             codes=[each.code for each in findings[:MAX_TOLD]],
-            findings=[each.sentence()[:MAX_SENTENCE] for each in told[:MAX_TOLD]],
+            findings=[each.sentence()[:MAX_SENTENCE] for each in reasons[:MAX_TOLD]],
         )
 
     def _turned_away(self, status: int, code: str, message: str, peer: str) -> Answer:

@@ -52,13 +52,13 @@ class PluginLoop:
             if offer is not None and resource in self._servers:
                 self._servers[resource].offer(offer)
             server = self._servers.get(resource)
-            seen = Surroundings(
+            surroundings = Surroundings(
                 offered=offer is not None,
                 socket=identity(folder / _OURS[resource]),
                 kubelet=kubelet,
                 listening=server is not None and server.listening,
             )
-            self._endpoints[resource], action = look(self._endpoints[resource], seen)
+            self._endpoints[resource], action = look(self._endpoints[resource], surroundings)
             await self._act(resource, action, offer)
             self._state.registered[resource] = offer is None or self._endpoints[resource].phase is Phase.REGISTERED
 
@@ -73,14 +73,14 @@ class PluginLoop:
         """Whether Intel's plugin serves the resource: asked when its socket changes and every some seconds, not at every look."""
         path = self._settings.plugin_folder / rival_socket(resource)
         socket, now = identity(path), clock.monotonic()
-        known, when, answered = self._rivals.get(resource, (None, float("-inf"), False))
+        last_socket, last_time, is_rival = self._rivals.get(resource, (None, float("-inf"), False))
         if socket is None:
             self._rivals.pop(resource, None)
             return False
-        if socket != known or now - when > ASK_RIVALS_EVERY:
-            answered = await asyncio.to_thread(answers, path)
-            self._rivals[resource] = (socket, now, answered)
-        return answered
+        if socket != last_socket or now - last_time > ASK_RIVALS_EVERY:
+            is_rival = await asyncio.to_thread(answers, path)
+            self._rivals[resource] = (socket, now, is_rival)
+        return is_rival
 
     async def _act(self, resource: str, action: Action | None, offer: DeviceOffer | None) -> None:
         match action:

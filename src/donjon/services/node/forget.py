@@ -26,11 +26,11 @@ async def _forget(names: Sequence[str], advertised: frozenset[Advertise]) -> tup
         unknown = sorted(set(names) - set(nodes))
         if unknown:
             raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
-        chosen = {name: nodes[name] for name in names or nodes}
-        troubles = [trouble for name, patches in chosen.items() if (trouble := await _clean(api, name, patches))]
+        selected = {name: nodes[name] for name in names or nodes}
+        troubles = [trouble for name, patches in selected.items() if (trouble := await _clean(api, name, patches))]
         if troubles:
             raise Unavailable("DJ041", "; ".join(troubles))
-        return tuple(name for name, patches in chosen.items() if patches != NOTHING_TO_DO)
+        return tuple(name for name, patches in selected.items() if patches != NOTHING_TO_DO)
     finally:
         await api.close()
 

@@ -31,13 +31,13 @@ class HostLoop:
         self._devices: tuple[DeviceNode, ...] = ()
         self._read_at = float("-inf")
         self._rivals: tuple[Finding, ...] = ()
-        self._told: tuple[tuple[str, str, str], ...] | None = None
+        self._last_verdict: tuple[tuple[str, str, str], ...] | None = None
 
     async def look(self) -> None:
         """One look: everything is read again when a device changed or some seconds went by."""
         devices = read_devices(self._settings.host_root)
         now = clock.monotonic()
-        rivals = tuple(finding for found in self._state.rivals.values() for finding in found)
+        rivals = tuple(finding for findings in self._state.rivals.values() for finding in findings)
         if (devices, rivals) == (self._devices, self._rivals) and now - self._read_at < READ_ALL_EVERY:
             return
         self._devices, self._rivals, self._read_at = devices, rivals, now
@@ -64,11 +64,11 @@ class HostLoop:
         state.tell()
 
     def _say(self, facts: NodeFacts, readiness: Readiness) -> None:
-        """One line for a verdict that differs from the last one told."""
-        told = tuple((finding.code, finding.subject, finding.observation) for finding in readiness.findings)
-        if told == self._told:
+        """One line for a verdict that differs from the last one that was logged."""
+        verdict = tuple((finding.code, finding.subject, finding.observation) for finding in readiness.findings)
+        if verdict == self._last_verdict:
             return
-        self._told = told
+        self._last_verdict = verdict
         if not facts.has_sgx:
             say(LOG, "no SGX here", node=self._settings.node_name, source=facts.cpu.source)
             return

@@ -44,12 +44,12 @@ class NodeObjectLoop:
         """Take in every change of the node object until the watch ends."""
         selector = f"metadata.name={self._settings.node_name}"
         async for change in self._api.follow("/api/v1/nodes", selector, lambda node: node):
-            self._following.back()
+            self._following.report_recovery()
             match change:
                 case Listed(items):
                     self._node = items[0] if items else None
-                case Changed(item, gone):
-                    self._node = None if gone else item
+                case Changed(item, is_deleted):
+                    self._node = None if is_deleted else item
             if self._node is None:
                 self._state.node_is_true = False
             self._state.tell()
@@ -57,12 +57,12 @@ class NodeObjectLoop:
     async def run(self) -> None:
         """Follow and put right, as long as the agent runs."""
         if self._settings.wait_for_policy:
-            await self._policy_in_force()
+            await self._wait_for_policy()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._following.forever(self.follow))
             group.create_task(self._patching.forever(self._put_right))
 
-    async def _policy_in_force(self) -> None:
+    async def _wait_for_policy(self) -> None:
         """Wait until a patch that our policy forbids is refused; it is a dry run, so it changes nothing where it is not.
 
         Helm makes kinds that it does not know last, policies among them. An agent that offered EPC before they are in force would
@@ -72,14 +72,16 @@ class NodeObjectLoop:
         while True:
             try:
                 await self._api.patch(tries, _PROBE, PatchType.MERGE)
-                waiting.lost(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
+                waiting.report_failure(
+                    Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)")
+                )
             except Unavailable as error:
                 if "DJ110" in error.message:
                     break
-                waiting.lost(error)
+                waiting.report_failure(error)
             await asyncio.sleep(rest)
             rest = min(2 * rest, MAX_REST)
-        waiting.back()
+        waiting.report_recovery()
         await asyncio.sleep(POLICY_SETTLES)
 
     async def _put_right(self) -> None:
@@ -91,25 +93,25 @@ class NodeObjectLoop:
             self._state.node_is_true = False
             self._state.tell()
             raise
-        self._patching.back()
+        self._patching.report_recovery()
         await asyncio.sleep(REST)
 
     async def _reconcile(self) -> None:
         node, desired = self._node, self._desired()
         if node is None or desired is None:
             return
-        seen = node
+        original = node
         patches = plan(node, desired, moment=clock.now())
         if patches.node is not None:
             node = await self._api.patch(self._path, patches.node, PatchType.MERGE)
             self._tell("labels", patches.node)
         if patches.status is not None:
-            turned = _turned(node, desired)
+            status_changes = _status_changes(node, desired)
             node = await self._api.patch(f"{self._path}/status", patches.status, PatchType.STRATEGIC)
             self._tell("status", patches.status)
-            if turned:
+            if status_changes:
                 await self._announce(node, desired)
-        if self._node is seen:  # What the watch brought meanwhile is newer, or is followed by what we wrote.
+        if self._node is original:  # What the watch brought meanwhile is newer, or is followed by what we wrote.
             self._node = node
         self._state.node_is_true = True
 
@@ -118,12 +120,12 @@ class NodeObjectLoop:
         facts, readiness, node = self._state.facts, self._state.readiness, self._node
         if facts is None or readiness is None or node is None:
             return None
-        wanted = self._settings.offer.advertise
+        advertise = self._settings.offer.advertise
         theirs = epc_is_anothers(node)
-        self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in wanted else ()
-        epc = self._state.offer.epc if Advertise.EPC in wanted and not theirs else None
+        self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in advertise else ()
+        epc = self._state.offer.epc if Advertise.EPC in advertise and not theirs else None
         says = condition(readiness) if facts.has_sgx or stated_condition(node) else None
-        return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in wanted else {}, condition=says)
+        return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in advertise else {}, condition=says)
 
     def _tell(self, what: str, patch: JsonObject) -> None:
         self._metrics.reasserted(what)
@@ -152,7 +154,7 @@ class NodeObjectLoop:
             say(LOG, "event was not written", level=logging.WARNING, error=str(error))
 
 
-def _turned(node: JsonObject, desired: Desired) -> bool:
+def _status_changes(node: JsonObject, desired: Desired) -> bool:
     """Whether the condition's status changes."""
-    wanted = desired.condition
-    return wanted is not None and stated_condition(node).get("status") != wanted.state
+    target = desired.condition
+    return target is not None and stated_condition(node).get("status") != target.state

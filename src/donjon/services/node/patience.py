@@ -21,14 +21,14 @@ class Patience:
         self._what = what
         self._trouble = ""
 
-    def lost(self, error: Unavailable) -> None:
-        """It failed; a line, unless the same trouble was told already."""
+    def report_failure(self, error: Unavailable) -> None:
+        """Log that it failed, unless the same trouble was logged already."""
         if str(error) != self._trouble:
             self._trouble = str(error)
             say(LOG, f"{self._what}: trying again", level=logging.WARNING, error=str(error))
 
-    def back(self) -> None:
-        """It works; a line, if it did not before."""
+    def report_recovery(self) -> None:
+        """Log that it works, if it did not before."""
         if self._trouble:
             self._trouble = ""
             say(LOG, f"{self._what}: works again")
@@ -39,7 +39,9 @@ class Patience:
             retrying = AsyncRetrying(
                 retry=retry_if_exception_type(Unavailable),
                 wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2),
-                before_sleep=lambda state: self.lost(_unavailable(state.outcome.exception() if state.outcome else None)),
+                before_sleep=lambda state: self.report_failure(
+                    _unavailable(state.outcome.exception() if state.outcome else None)
+                ),
             )
             async for attempt in retrying:
                 with attempt:

@@ -49,8 +49,8 @@ async def _serve(settings: NodeSettings) -> None:
         asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
     try:
-        ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
+        done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
             await task
     finally:
         for loop in loops:

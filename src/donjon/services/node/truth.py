@@ -43,11 +43,11 @@ class TruthLoop:
         self._pods: dict[str, WatchedPod] = {}  # by uid
         self._in_use: dict[str, int] = {}
         self._rounds = 0
-        self._checked: frozenset[Claim] = frozenset()
+        self._decided: frozenset[Claim] = frozenset()
         self._borne_out: frozenset[Claim] = frozenset()  # the kubelet named their device once
         self._large: frozenset[str] = frozenset()
         self._suspects: frozenset[Claim] = frozenset()
-        self._told: frozenset[Claim] = frozenset()
+        self._reported: frozenset[Claim] = frozenset()
         self._following = Patience("watch of this node's pods")
         self._asking = Patience("the kubelet's account of devices")
 
@@ -61,35 +61,37 @@ class TruthLoop:
         """Take in every change of the node's pods until the watch ends."""
         selector = f"spec.nodeName={self._settings.node_name},{RUN_ON}"
         async for change in self._api.follow("/api/v1/pods", selector, watched, beyond):
-            self._following.back()
+            self._following.report_recovery()
             match change:
                 case Listed(items):
                     self._pods = {pod.uid: pod for pod in items if pod.concerns_us}
-                case Changed(pod, gone):
+                case Changed(pod, is_deleted):
                     self._pods.pop(pod.uid, None)
-                    if pod.concerns_us and not gone:
+                    if pod.concerns_us and not is_deleted:
                         self._pods[pod.uid] = pod
 
     async def _check_later(self) -> None:
         await asyncio.sleep(CHECK_EVERY)
         self._rounds += 1
         self._tell_large()
-        claimed = frozenset(claim for pod in self._pods.values() for claim in pod.claims)
-        changed = claimed != self._checked or bool(self._suspects)
+        claims = frozenset(claim for pod in self._pods.values() for claim in pod.claims)
+        changed = claims != self._decided or bool(self._suspects)
         if changed or (self._rounds % COUNT_ROUNDS == 0 and (self._pods or any(self._in_use.values()))):
-            await self._check(claimed)
+            await self._check(claims)
 
-    async def _check(self, claimed: frozenset[Claim]) -> None:
-        assigned = await assigned_devices(self._settings.pod_resources_socket, {claim.key for claim in claimed})
-        self._asking.back()
-        missing = frozenset(without_device(claimed, assigned))
+    async def _check(self, claims: frozenset[Claim]) -> None:
+        assigned = await assigned_devices(self._settings.pod_resources_socket, {claim.key for claim in claims})
+        self._asking.report_recovery()
+        missing = frozenset(without_device(claims, assigned))
         confirmed, self._suspects = missing & self._suspects, missing
-        self._borne_out = claimed & (self._borne_out | frozenset(with_device(claimed, assigned)))
-        self._checked = self._borne_out | missing
-        for claim in sorted(confirmed - self._told):
+        self._borne_out = claims & (self._borne_out | frozenset(with_device(claims, assigned)))
+        self._decided = self._borne_out | missing
+        for claim in sorted(confirmed - self._reported):
             await self._tell(claim)
-        self._told = confirmed
-        self._in_use = {resource: sum(resource in held for held in assigned.values()) for resource in (ENCLAVE, PROVISION)}
+        self._reported = confirmed
+        self._in_use = {
+            resource: sum(resource in resources for resources in assigned.values()) for resource in (ENCLAVE, PROVISION)
+        }
         self._metrics.tell_use(self._in_use, len(confirmed - self._borne_out), len(confirmed & self._borne_out))
 
     def _tell_large(self) -> None:
@@ -100,25 +102,25 @@ class TruthLoop:
         self._metrics.tell_too_large(len(large))
 
     async def _tell(self, claim: Claim) -> None:
-        lost = claim in self._borne_out
-        told = lost_account(claim) if lost else finding(claim)
+        had_device = claim in self._borne_out
+        problem = lost_account(claim) if had_device else finding(claim)
         say(
             LOG,
-            "the kubelet lost its account of a device" if lost else "a container runs without its device",
-            level=logging.WARNING if lost else logging.ERROR,
+            "the kubelet lost its account of a device" if had_device else "a container runs without its device",
+            level=logging.WARNING if had_device else logging.ERROR,
             pod=f"{claim.namespace}/{claim.pod}",
-            finding=told.sentence(),
+            finding=problem.sentence(),
         )
-        await self._announce(claim, EVENT_NOT_ACCOUNTED if lost else EVENT_WITHOUT_DEVICE, told)
+        await self._announce(claim, EVENT_NOT_ACCOUNTED if had_device else EVENT_WITHOUT_DEVICE, problem)
 
-    async def _announce(self, claim: Claim, reason: str, told: Finding) -> None:
+    async def _announce(self, claim: Claim, reason: str, problem: Finding) -> None:
         body = event(
             kind="Pod",
             namespace=claim.namespace,
             name=claim.pod,
             uid=claim.uid,
             reason=reason,
-            message=told.sentence(),
+            message=problem.sentence(),
             warning=True,
             moment=clock.now(),
             host=self._settings.node_name,

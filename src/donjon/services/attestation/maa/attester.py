@@ -97,8 +97,8 @@ class Attester:
         if not isinstance(accepted, AcceptedQuote):
             codes = tuple(finding.code for finding in accepted)
             return Outcome(event=matter.refused(codes, facts), answer=refusals.of_findings(accepted))
-        bound = binding.bind(accepted, asked.held)
-        async with self._turn(asked.held, matter.asker.site):
+        bound = binding.bind(accepted, asked.held_data)
+        async with self._turn(asked.held_data, matter.asker.site):
             if (answer := self._at_a_glance(bound, asked.submitted, applied.policy)) is not None:
                 return self._outcome(instance, matter, facts, answer)
         line = Line.DRAFT if applied.policy.draft else Line.ATTEST

@@ -59,8 +59,8 @@ class Matter:
 def attestation(asked: AttestRequest, kind: AttestationType, instance: str, asker: Asker) -> Matter:
     """A request for a token."""
     facts = {"type": str(kind), "quote": hashlib.sha256(asked.submitted).hexdigest()}
-    if asked.held.nonce is not None:
-        facts["nonce"] = asked.held.nonce
+    if asked.held_data.nonce is not None:
+        facts["nonce"] = asked.held_data.nonce
     return Matter(kind=Kind.ATTEST if asked.draft is None else Kind.DRAFT, instance=instance, asker=asker, facts=facts)
 
 

@@ -40,13 +40,13 @@ class Changes:
         self._journal, self._now = journal, now
 
     async def set_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
-        """Have that policy; raises as `policies.submitted` does, and `Unavailable`."""
+        """Have that policy; raises as `policies.parse_submitted` does, and `Unavailable`."""
 
         def judge(standing: Standing) -> Judged:
-            token = policies.submitted(text, standing.trust, self._now())
+            token = policies.parse_submitted(text, standing.trust, self._now())
             signer = {} if token.signer is None else {"signer": token.signer.thumbprint()}
             facts = {"policy": token.hash, "token": token.token_hash, **signer}
-            return Judged(change=SetPolicy(kind, text), facts=facts, answer=policies.was_set(token))
+            return Judged(change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token))
 
         return await self._made(instance, _matter(Kind.POLICY_SET, instance, asker, type=kind), judge)
 
@@ -56,7 +56,7 @@ class Changes:
         def judge(standing: Standing) -> Judged:
             signer = policies.reset(text, standing.trust, self._now())
             facts = {} if signer is None else {"signer": signer.thumbprint()}
-            return Judged(change=RemovePolicy(kind), facts=facts, answer=policies.was_reset())
+            return Judged(change=RemovePolicy(kind), facts=facts, answer=policies.claims_when_reset())
 
         return await self._made(instance, _matter(Kind.POLICY_RESET, instance, asker, type=kind), judge)
 
@@ -73,7 +73,7 @@ class Changes:
             return Judged(
                 change=made,
                 facts={"certificate": certificate.thumbprint(), **holdings.facts(made.certificates, made.former)},
-                answer=certificates.changed(certificate, after),
+                answer=certificates.claims_when_changed(certificate, after),
             )
 
         kind = Kind.CERTIFICATE_ADDED if adding else Kind.CERTIFICATE_REMOVED

@@ -102,7 +102,7 @@ class Standing:
         if text is None:
             return policies.default(kind)
         try:
-            found = policies.kept(text)
+            found = policies.parse_stored(text)
         except DonjonError as error:
             return f"{kind}: the policy that is kept cannot be applied: {error}"
         return self._unsuitable(kind, found.signer) or found

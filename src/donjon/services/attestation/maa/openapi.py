@@ -11,7 +11,7 @@ from donjon.attestation.binding import MAX_DATA, MAX_NONCE
 from donjon.formats.json import Json, JsonObject
 from donjon.maa.refusals import Code
 from donjon.maa.requests import MAX_BODY, Change, DataType
-from donjon.maa.versions import ATTESTED, TCB_BASELINES, AttestationType, Version
+from donjon.maa.versions import ATTESTED, TCB_BASELINES, ApiVersion, AttestationType
 from donjon.policy.parsing import MAX_SIZE
 from donjon.signing.jws import MAX_TOKEN
 
@@ -50,7 +50,7 @@ def description(issuer: str) -> JsonObject:
 
 def _paths() -> JsonObject:
     told = _answer("A token that says what was asked for", "Token")
-    versions = _version(Version)
+    versions = _version(ApiVersion)
     paths: dict[str, JsonObject] = {
         "/.well-known/openid-configuration": {"get": _operation("What the instance tells of itself", _answer("It", "Metadata"))},
         "/certs": {"get": _operation("The keys by which its tokens are checked", _answer("They", "Keys"))},
@@ -93,7 +93,7 @@ def _operation(
     return made
 
 
-def _version(known: Iterable[Version]) -> JsonObject:
+def _version(known: Iterable[ApiVersion]) -> JsonObject:
     names: list[Json] = [str(each) for each in known]
     return {"name": "api-version", "in": "query", "required": True, "schema": {"type": "string", "enum": names}}
 

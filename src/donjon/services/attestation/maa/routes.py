@@ -33,8 +33,8 @@ from donjon.formats.words import one_of, shown
 from donjon.maa import baselines, certificates, metadata, policies, refusals, requests, versions
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
-from donjon.maa.versions import ATTESTED, AttestationType, Version
-from donjon.runtime.callers import Callers, Refused
+from donjon.maa.versions import ATTESTED, ApiVersion, AttestationType
+from donjon.runtime.callers import CallerRefused, Callers
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.identity import identity, naming
 from donjon.services.attestation.maa import openapi
@@ -140,7 +140,7 @@ class Maa:
         try:
             route = _allowed(asked, self._by_path[path])
             response = await route.handler(asked, instance, name)
-        except Refused as refused:
+        except CallerRefused as refused:
             refusal = Refusal(status=refused.status, code=_CODES[refused.status], message=str(refused))
             response = _refused(refusal, refused.headers)
         except DonjonError as error:
@@ -176,7 +176,7 @@ class Maa:
         kind = versions.attestation_type(name, _version(asked))
         await self._callers.require(asked, instance.name, Role.READ)
         standing = await instance.standing(again=True)
-        return self._told(instance, policies.shown(await standing.policy(kind)))
+        return self._told(instance, policies.claims_of(await standing.policy(kind)))
 
     async def _set_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(asked))
@@ -194,7 +194,7 @@ class Maa:
         _version(asked)
         await self._callers.require(asked, instance.name, Role.READ)
         standing = await instance.standing(again=True)
-        return self._told(instance, certificates.listed(standing.trust))
+        return self._told(instance, certificates.claims_of(standing.trust))
 
     def _changing(self, change: Change) -> Handler:
         async def answer(asked: Asked, instance: Instance, _: str) -> Response:
@@ -217,7 +217,7 @@ class Maa:
         version = _version(asked)
         if version not in versions.TCB_BASELINES:
             told = ", ".join(sorted(versions.TCB_BASELINES))
-            raise Refused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {told}")
+            raise CallerRefused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {told}")
         kind = versions.attestation_type(name, version)
         await self._callers.require(asked, instance.name, Role.READ)
         if kind not in ATTESTED:
@@ -226,7 +226,7 @@ class Maa:
             )
         applied = await (await instance.standing()).applied(kind)
         tee = Tee.TDX if kind is AttestationType.TDX_VM else Tee.SGX
-        return _json(baselines.listed(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
+        return _json(baselines.describe(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
 
     async def _description(self, _: Asked, instance: Instance, __: str) -> Response:
         return _described(instance.speaks.issuer)
@@ -247,10 +247,10 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
     route = routes.get(asked.method)
     if route is None:
         allowed = ", ".join(sorted(routes))
-        raise Refused(_NOT_ALLOWED, "DJ533", f"{asked.method[:10]}: expected {allowed}", {"allow": allowed})
+        raise CallerRefused(_NOT_ALLOWED, "DJ533", f"{asked.method[:10]}: expected {allowed}", {"allow": allowed})
     found = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
     if route.body and found != route.body:
-        raise Refused(_MEDIA_TYPE, "DJ533", f"content-type: {shown(found)}, expected {route.body}")
+        raise CallerRefused(_MEDIA_TYPE, "DJ533", f"content-type: {shown(found)}, expected {route.body}")
     return route
 
 
@@ -262,7 +262,7 @@ def _site(asked: Asked) -> str:
     return site("" if asked.client is None else asked.client.host)
 
 
-def _version(asked: Asked) -> Version:
+def _version(asked: Asked) -> ApiVersion:
     return _versioned(asked.scope["query_string"])
 
 
@@ -273,7 +273,7 @@ def _described(issuer: str) -> Response:
 
 
 @lru_cache(maxsize=64)
-def _versioned(query: bytes) -> Version:
+def _versioned(query: bytes) -> ApiVersion:
     return versions.parse(QueryParams(query).get("api-version"))
 
 

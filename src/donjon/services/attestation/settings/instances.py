@@ -39,7 +39,7 @@ class InstanceSettings:
     simulated: bool
     mode: Mode
     certificates: tuple[SignerCertificate, ...]  # the first ones
-    opened: frozenset[Role]  # what anybody may do
+    open_roles: frozenset[Role]  # what anybody may do
     gate: Acceptance
 
 
@@ -75,7 +75,7 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
     issuer, keys = _speaks(table, "simulated-" if simulated else "", where, faults)
     mode = _mode(table, where, faults)
     certificates = _certificates(table.get("certificates", []), where, faults)
-    opened = access.opened(table.get("open", sorted(OPEN)), f"{where}.open", faults)
+    open_roles = access.read_open_roles(table.get("open", sorted(OPEN)), f"{where}.open", faults)
     gated = gate(rules, f"{where}.gate", faults)
     if len(faults) > before:
         return None
@@ -90,7 +90,7 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
         simulated=simulated,
         mode=mode,
         certificates=certificates,
-        opened=opened,
+        open_roles=open_roles,
         gate=gated,
     )
 

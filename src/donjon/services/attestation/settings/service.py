@@ -223,7 +223,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
 
 def _access(tables: dict[str, object], instances: tuple[InstanceSettings, ...], faults: list[str]) -> AccessSettings:
     own = {name: tables.pop(name) for name in access.TABLES & tables.keys()}
-    return access.read(own, {each.name: each.opened for each in instances}, _read_file, faults)
+    return access.read(own, {each.name: each.open_roles for each in instances}, _read_file, faults)
 
 
 def _read_file(path: str, bound: int) -> bytes:
