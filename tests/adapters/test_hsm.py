@@ -42,7 +42,7 @@ def order(begins: timedelta = -HOUR, algorithm: Algorithm = Algorithm.ES256) -> 
 
 
 def opened(store: HsmStore, told: list[DonjonError | None] | None = None) -> Ring:
-    return asyncio.run(rings.opened(store, lambda: NOW, (told if told is not None else []).append))
+    return asyncio.run(rings.open_ring(store, lambda: NOW, (told if told is not None else []).append))
 
 
 def made(hsm: SoftHsm, *orders: Order) -> HsmStore:
@@ -71,7 +71,7 @@ def test_a_key_that_was_made_in_the_token_signs_there(hsm: SoftHsm, algorithm: A
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_its_certificate_is_in_the_issuers_name_and_signed_by_itself(hsm: SoftHsm, algorithm: Algorithm) -> None:
     store = made(hsm, order(algorithm=algorithm))
-    asyncio.run(store.held())
+    asyncio.run(store.read_all())
     certificate = x509.load_der_x509_certificate(values(store, Attribute.VALUE, ObjectClass.CERTIFICATE)[0])
     certificate.verify_directly_issued_by(certificate)
     assert REAL in str(certificate.subject)
@@ -101,7 +101,7 @@ def test_the_next_key_that_another_process_makes_is_taken_and_does_not_sign_yet(
     store = hsm.store("shared")
     now = clock.moment()
     mine = asyncio.run(store.make(Order(algorithm=Algorithm.ES256, issuer=REAL, begins=now - HOUR, ends=now + YEAR)))
-    ring = asyncio.run(rings.opened(store, clock.moment, told.append))
+    ring = asyncio.run(rings.open_ring(store, clock.moment, told.append))
     new = [
         sys.executable,
         "-m",
@@ -118,7 +118,7 @@ def test_the_next_key_that_another_process_makes_is_taken_and_does_not_sign_yet(
     said = subprocess.run(new, check=True, capture_output=True, text=True).stdout
     asyncio.run(ring.look())
     assert (told, ring.signer().kid, len(ring.published())) == ([None], mine.signer.kid, 2)
-    assert any(each.name in said for each in asyncio.run(store.held()))
+    assert any(each.name in said for each in asyncio.run(store.read_all()))
 
 
 def test_what_has_not_changed_is_not_told_and_a_key_that_was_dropped_is_gone(hsm: SoftHsm) -> None:
@@ -127,7 +127,7 @@ def test_what_has_not_changed_is_not_told_and_a_key_that_was_dropped_is_gone(hsm
     ring = opened(store, told)
     asyncio.run(ring.look())
     assert told == []
-    gone = asyncio.run(store.held())[0].name
+    gone = asyncio.run(store.read_all())[0].name
     asyncio.run(store.drop(gone))
     asyncio.run(ring.look())
     assert (told, len(ring.published())) == ([None], 1)
@@ -164,7 +164,7 @@ def test_a_token_that_signs_no_more_is_unavailable_and_signs_when_it_is_back(hsm
 def test_a_key_that_is_destroyed_while_it_signs_is_a_coded_error(hsm: SoftHsm) -> None:
     store = made(hsm, order())
     signer = opened(store).signer()
-    asyncio.run(store.drop(asyncio.run(store.held())[0].name))
+    asyncio.run(store.drop(asyncio.run(store.read_all())[0].name))
     with pytest.raises(DonjonError, match="DJ540"):
         signer.sign({"alg": "ES256"}, b"x")
 
@@ -197,7 +197,7 @@ def test_a_wrong_pin_is_tried_once_so_that_the_token_does_not_lock_itself(hsm: S
 
 def pair(store: HsmStore, key: bytes, bits: int = 2048) -> Any:
     """A pair of RSA keys that somebody else has made in the token."""
-    asyncio.run(store.held())
+    asyncio.run(store.read_all())
     session = store._session
     assert session is not None
     return session.generate_keypair(KeyType.RSA, bits, id=key, label=store._place.ring, store=True)
@@ -233,7 +233,7 @@ def test_keys_that_do_not_fit_are_refused(hsm: SoftHsm) -> None:
     certify(store, b"1", another)
     assert refused(store) == "DJ437"
     absent = hsm.store()
-    asyncio.run(absent.held())
+    asyncio.run(absent.read_all())
     certify(absent, b"2", another)
     assert refused(absent) == "DJ540"
     nonsense = hsm.store()

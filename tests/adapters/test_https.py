@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
-from donjon.adapters.http import Answer
+from donjon.adapters.http import Response
 from donjon.adapters.http.https import MAX_HEAD, Bounds, HttpsServer, Request, Why
 from donjon.adapters.http.tls import context
 from donjon.errors import Malformed, Unavailable
@@ -25,14 +25,14 @@ class Echo:
     requests: list[Request] = field(default_factory=list)
     away: list[Why] = field(default_factory=list)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         self.requests.append(request)
-        return Answer(status=200, body=request.body)
+        return Response(status=200, body=request.body)
 
-    def turn_away(self, why: Why, peer: str) -> Answer:
+    def turn_away(self, why: Why, peer: str) -> Response:
         assert peer == HOST
         self.away.append(why)
-        return Answer(status=int(why), body=why.name.encode())
+        return Response(status=int(why), body=why.name.encode())
 
 
 @dataclass
@@ -348,10 +348,10 @@ def test_whoever_waits_for_the_event_loop_goes_between_two_answers() -> None:
     async def story(here: Here) -> None:
         loop, order = asyncio.get_running_loop(), list[str]()
 
-        def answer(request: Request) -> Answer:
+        def answer(request: Request) -> Response:
             order.append("answer")
             loop.call_soon(order.append, "another")
-            return Answer(status=200, body=request.body)
+            return Response(status=200, body=request.body)
 
         here.echo.answer = answer  # type: ignore[method-assign] # This one sees what runs between.
         clients = [await here.client() for _ in range(6)]

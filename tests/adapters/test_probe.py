@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from donjon.adapters.http import Answer, probe
+from donjon.adapters.http import Response, probe
 from donjon.adapters.http.probe import MAX_CONNECTIONS, MAX_REQUEST, MAX_UNSENT, ProbeServer
 from donjon.errors import Unavailable
 
@@ -27,8 +27,8 @@ def served(story: Callable[[int], Awaitable[None]]) -> None:
 
     async def run() -> None:
         port = free_port()
-        long = lambda: Answer(status=200, body=bytes(LONG))  # noqa: E731 - as the one beside it.
-        server = ProbeServer({"/healthz": lambda: Answer(status=200, body=b"ok\n"), "/long": long}, host=HOST, port=port)
+        long = lambda: Response(status=200, body=bytes(LONG))  # noqa: E731 - as the one beside it.
+        server = ProbeServer({"/healthz": lambda: Response(status=200, body=b"ok\n"), "/long": long}, host=HOST, port=port)
         await server.start()
         try:
             await story(port)

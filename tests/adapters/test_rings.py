@@ -45,7 +45,7 @@ class World:
         return self
 
     def opened(self) -> Ring:
-        return asyncio.run(rings.opened(Folder(self.folder), lambda: self.moment, self._tell))
+        return asyncio.run(rings.open_ring(Folder(self.folder), lambda: self.moment, self._tell))
 
     def _tell(self, error: DonjonError | None) -> None:
         self.told.append(None if error is None else error.code)

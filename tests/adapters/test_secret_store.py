@@ -44,7 +44,7 @@ class World:
         return SecretStore(PLACE, ApiSecret(self.client, PLACE.path))
 
     async def opened(self) -> Ring:
-        return await rings.opened(self.store(), lambda: NOW, self._tell)
+        return await rings.open_ring(self.store(), lambda: NOW, self._tell)
 
     def _tell(self, error: DonjonError | None) -> None:
         self.told.append(None if error is None else error.code)
@@ -120,11 +120,11 @@ def order() -> Order:
 def test_a_key_is_made_with_the_secret_and_beside_what_it_holds_and_dropped(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         store = world.store()
-        assert await store.held() == ()
+        assert await store.read_all() == ()
         first, second = await store.make(order()), await store.make(order())
-        assert {each.name for each in await store.held()} == {first.name, second.name}
+        assert {each.name for each in await store.read_all()} == {first.name, second.name}
         await store.drop(first.name)
-        assert [each.name for each in await store.held()] == [second.name]
+        assert [each.name for each in await store.read_all()] == [second.name]
         assert at(world.api.objects[PLACE.path], "type") == "Opaque"
 
     happens(tmp_path, story)
@@ -139,7 +139,7 @@ def test_of_two_who_write_at_once_the_later_is_told_and_nothing_is_lost(tmp_path
         world.put(**{"a.pem": PRESENT, "b.pem": NEXT})
         with pytest.raises(Unavailable, match="DJ544"):
             await stale._write(held, {})
-        assert len(await stale.held()) == 2
+        assert len(await stale.read_all()) == 2
 
     happens(tmp_path, story)
 

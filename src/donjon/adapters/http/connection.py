@@ -20,7 +20,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from donjon.adapters.http.crowd import Standing, site
+from donjon.adapters.http.crowd import ConnectionWorth, site
 from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, PIECE, REASONS, TOO_LARGE, TOO_SLOW, Gate
 from donjon.adapters.http.listening import address_of
 
@@ -51,7 +51,7 @@ class _Flow(FlowControl):
             self._goes_on()
 
 
-class _Refused(Exception):
+class _RequestError(Exception):
     """Raised within the parser's callbacks: the request is turned away with that status."""
 
     def __init__(self, status: int) -> None:
@@ -72,15 +72,15 @@ class Guarded(HttpToolsProtocol):
         self._lowest: asyncio.Transport | None = None  # the one below TLS
         self._timer: asyncio.TimerHandle | None = None
         self._unread = bytearray()
-        self._taken = 0  # bytes of the head or of the body that is being received
+        self._byte_count = 0  # bytes of the head or of the body that is being received
         self._in_head, self._chunked, self._length, self._bound = True, False, 0, 0
         self._extensions: dict[str, Any] = {}
         self._status = BAD
-        self._begun = False  # whether a request has begun that is not answered
+        self._in_request = False  # whether a request has begun that is not answered
         self._body_asked_for = self._proven = self._leaving = False
         self._task: asyncio.Task[None] | None = None
         self._spoken = False  # whether the handshake, where there is one, has ended
-        self.site, self.standing = "", Standing.NEW
+        self.site, self.worth = "", ConnectionWorth.NEW
 
     def arrive(self, transport: asyncio.Transport) -> None:
         """Somebody has connected; where TLS is spoken, the handshake comes next."""
@@ -90,13 +90,13 @@ class Guarded(HttpToolsProtocol):
         self._gate.let_in(self)
 
     def leave(self) -> None:
-        """It is gone."""
+        """Count this connection no more: it is closed."""
         self._gate.let_out(self)
         if not self._spoken:  # What was never spoken to has nothing to end but this, which knows it.
             self.parser = None  # type: ignore[assignment] # As uvicorn leaves it, untyped there.
 
     def cut_off(self) -> None:
-        """At once, and without a word."""
+        """Abort the connection, without an answer."""
         if self._lowest is not None:
             self._lowest.abort()
 
@@ -107,12 +107,12 @@ class Guarded(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow, self._spoken = _Flow(transport, self._go_on), True
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        if secured is not None and (shown := secured.getpeercert(binary_form=True)):
-            self._extensions = {CLIENT_CERTIFICATE: shown}
+        if secured is not None and (certificate := secured.getpeercert(binary_form=True)):
+            self._extensions = {CLIENT_CERTIFICATE: certificate}
         self._within(self._limits.first, self.cut_off)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """The connection is closed: free all that was held for it."""
         super().connection_lost(exc)
         self.leave()
         self._unset_keepalive_if_required()
@@ -123,7 +123,7 @@ class Guarded(HttpToolsProtocol):
         self.cycle = self.flow = None  # type: ignore[assignment] # 〃
 
     def data_received(self, data: bytes) -> None:
-        """The client says something."""
+        """Bytes of the client: parse them as far as they are wanted."""
         if self._leaving:
             return
         self._unread += data
@@ -133,7 +133,7 @@ class Guarded(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
-        self._begun, self._body_asked_for = True, False
+        self._in_request, self._body_asked_for = True, False
         self._within(self._limits.request, lambda: self._refuse(TOO_SLOW))
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -151,9 +151,9 @@ class Guarded(HttpToolsProtocol):
             self._turn_away(HEAD_TOO_LARGE)
         if sum(name == b"host" for name, _ in self.headers) not in _HOSTS.get(self.parser.get_http_version(), ()):
             self._turn_away(BAD)
-        self._in_head, self._taken = False, 0
-        said = {name: value for name, value in self.headers if name in {b"content-length", b"transfer-encoding"}}
-        self._chunked, self._length = b"transfer-encoding" in said, int(said.get(b"content-length", b"0")[:20])
+        self._in_head, self._byte_count = False, 0
+        framing = {name: value for name, value in self.headers if name in {b"content-length", b"transfer-encoding"}}
+        self._chunked, self._length = b"transfer-encoding" in framing, int(framing.get(b"content-length", b"0")[:20])
         super().on_headers_complete()
         self._bound = self._gate.body(self.scope["method"], self.scope["path"])
         if self._length > self._bound:
@@ -167,26 +167,26 @@ class Guarded(HttpToolsProtocol):
         if self.cycle.response_complete:
             return
         super().on_body(body)
-        if (chosen := self._gate.bodies.add(self, len(body))) is self:
+        if (victim := self._gate.bodies.add(self, len(body))) is self:
             self._turn_away(NO_ROOM)
-        elif chosen is not None:
-            chosen.let_go()
+        elif victim is not None:
+            victim.let_go()
 
     def on_message_complete(self) -> None:
         """The request is whole, and the answer has its time."""
-        self._in_head, self._taken, self._proven = True, 0, True
+        self._in_head, self._byte_count, self._proven = True, 0, True
         super().on_message_complete()
-        self._show(answering=self._begun)
-        if self._begun:
+        self._show(answering=self._in_request)
+        if self._in_request:
             self._within(self._limits.answer, self.cut_off)
 
     def on_response_complete(self) -> None:
         """The answer is made; the client may take its time to read it, but not for ever."""
-        self._begun = bool(self.pipeline)
+        self._in_request = bool(self.pipeline)
         self._show(answering=False)
         super().on_response_complete()
         closing = self.transport.is_closing()
-        self._within(self._limits.answer if closing or self._begun else self._limits.idle, self.cut_off)
+        self._within(self._limits.answer if closing or self._in_request else self._limits.idle, self.cut_off)
 
     def timeout_keep_alive_handler(self) -> None:
         """The patience of uvicorn is longer than ours, and never ends anything."""
@@ -238,10 +238,10 @@ class Guarded(HttpToolsProtocol):
             await send(message)
             return
         self._show(answering=False)
-        if (chosen := self._gate.answers.add(self, len(body))) is not None:
-            chosen.cut_off()
+        if (victim := self._gate.answers.add(self, len(body))) is not None:
+            victim.cut_off()
         try:
-            for start in range(0, 0 if chosen is self else len(body), PIECE):
+            for start in range(0, 0 if victim is self else len(body), PIECE):
                 more = message.get("more_body", False) or start + PIECE < len(body)
                 await send({**message, "body": body[start : start + PIECE], "more_body": more})
         finally:
@@ -250,9 +250,9 @@ class Guarded(HttpToolsProtocol):
     def _show(self, *, answering: bool) -> None:
         """Who is being answered goes last."""
         if answering:
-            self.standing = Standing.BUSY
+            self.worth = ConnectionWorth.BUSY
         else:
-            self.standing = Standing.IDLE if self._proven else Standing.NEW
+            self.worth = ConnectionWorth.IDLE if self._proven else ConnectionWorth.NEW
         self._gate.crowd.note(self)
 
     def _go_on(self) -> None:
@@ -265,15 +265,15 @@ class Guarded(HttpToolsProtocol):
 
     def _feed(self) -> None:
         """Parse what has come, as far as it is wanted."""
-        was_quiet = not self._begun
+        was_quiet = not self._in_request
         while self._unread and not (self._leaving or self.flow.read_paused or self.transport.is_closing()):
             piece = self._piece()
             if self._in_head:
-                self._taken += len(piece)
+                self._byte_count += len(piece)
             super().data_received(piece)
-            if self._begun and self._in_head and self._taken > self._limits.head:
+            if self._in_request and self._in_head and self._byte_count > self._limits.head:
                 self._refuse(HEAD_TOO_LARGE)
-        if was_quiet and not self._begun and self._timer is None and not self.transport.is_closing():
+        if was_quiet and not self._in_request and self._timer is None and not self.transport.is_closing():
             self._within(self._limits.idle, self.cut_off)  # Empty lines between requests, which uvicorn takes for a beginning.
 
     def _piece(self) -> bytes:
@@ -281,19 +281,19 @@ class Guarded(HttpToolsProtocol):
         if self._in_head:
             end = self._unread.find(b"\n") + 1 or len(self._unread)
         else:
-            end = _CHUNKS if self._chunked else max(self._length - self._taken, 1)
+            end = _CHUNKS if self._chunked else max(self._length - self._byte_count, 1)
         piece = bytes(self._unread[:end])
         del self._unread[:end]
         return piece
 
     def _count(self, count: int) -> None:
-        self._taken += count
-        if self._taken > self._bound:
+        self._byte_count += count
+        if self._byte_count > self._bound:
             self._turn_away(TOO_LARGE)
 
     def _turn_away(self, status: int) -> None:
         self._status = status
-        raise _Refused(status)
+        raise _RequestError(status)
 
     def _refuse(self, status: int) -> None:
         """Say why, unless an answer has begun, and close a little later: who is cut off while it speaks does not read why."""
@@ -302,16 +302,16 @@ class Guarded(HttpToolsProtocol):
         self._leaving = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            answer = self._gate.told(status)
+            answer = self._gate.error_response(status)
             head = f"HTTP/1.1 {status} {REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n".encode()
-            for name, value in self._gate.beside(self.headers if self._begun else ()):
+            for name, value in self._gate.beside(self.headers if self._in_request else ()):
                 head += b"%b: %b\r\n" % (name, value)
             self.transport.write(head + f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n".encode() + answer.body)
         if cycle is not None:
             cycle.disconnected = True
             cycle.body = bytearray()
             cycle.message_event.set()
-        self._begun = False
+        self._in_request = False
         self._unread.clear()
         self.flow.resume_reading()
         self._within(_HEARD_OUT, self._hang_up)

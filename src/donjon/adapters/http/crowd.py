@@ -18,8 +18,8 @@ GREEDY = 2  # who takes more than this part of what the greediest takes may have
 UNPROVEN = 2  # up to this part of the room, those who have shown nothing are treated as everybody is
 
 
-class Standing(IntEnum):
-    """What a connection has shown."""
+class ConnectionWorth(IntEnum):
+    """What a connection is worth, by what it has shown: who is worth least gives way first."""
 
     NEW = 0  # nothing whole yet: it is silent, in its handshake, or in its first request
     IDLE = 1  # a request that was whole, and is answered
@@ -34,7 +34,7 @@ class Peer(Protocol):
         """Under what its address is counted."""
 
     @property
-    def standing(self) -> Standing:
+    def worth(self) -> ConnectionWorth:
         """What it has shown."""
 
 
@@ -45,32 +45,32 @@ P = TypeVar("P", bound=Peer)
 def site(address: str) -> str:
     """Under what an address is counted: one of IPv4 itself, one of IPv6 by the 64 bits of its network."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address[:64]
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, V6_PREFIX), strict=False))
 
 
 class _Site(Generic[P]):
     """The connections of one site by what they have shown, each with its place in line: since when it has shown that."""
 
     def __init__(self) -> None:
-        self.by: tuple[dict[P, int], ...] = tuple({} for _ in Standing)
+        self.by: tuple[dict[P, int], ...] = tuple({} for _ in ConnectionWorth)
 
     def __len__(self) -> int:
         return sum(map(len, self.by))
 
     def unproven(self) -> int:
         """How many have shown nothing."""
-        return len(self.by[Standing.NEW])
+        return len(self.by[ConnectionWorth.NEW])
 
-    def least(self) -> Standing:
+    def least(self) -> ConnectionWorth:
         """The least that any of them has shown; there are some."""
-        return next(each for each in Standing if self.by[each])
+        return next(each for each in ConnectionWorth if self.by[each])
 
 
 class Crowd(Generic[P]):
@@ -79,7 +79,7 @@ class Crowd(Generic[P]):
     def __init__(self, room: int, of_a_site: int) -> None:
         """Room for so many altogether, and for so many of one site."""
         self._room, self._of_a_site = room, of_a_site
-        self._peers: dict[P, Standing] = {}
+        self._peers: dict[P, ConnectionWorth] = {}
         self._sites: dict[str, _Site[P]] = {}
         self._unproven = 0
         self._line = count()
@@ -95,11 +95,11 @@ class Crowd(Generic[P]):
         """One more; answers who has to go for it, who is not in the crowd any more."""
         if self._closed:
             return peer
-        chosen = self._chosen(peer.site)
-        if chosen is not None:
-            self.leave(chosen)
+        victim = self._pick_victim(peer.site)
+        if victim is not None:
+            self.leave(victim)
         self._put(peer)
-        return chosen
+        return victim
 
     def close(self) -> None:
         """From now on, whoever comes has to go."""
@@ -107,28 +107,28 @@ class Crowd(Generic[P]):
 
     def note(self, peer: P) -> None:
         """It has shown something else than before; nothing, where it has left already."""
-        if self._peers.get(peer, peer.standing) is not peer.standing:
+        if self._peers.get(peer, peer.worth) is not peer.worth:
             self._take(peer, self._peers[peer])
             self._put(peer)
 
     def leave(self, peer: P) -> None:
         """One less; nothing, where it has left already."""
-        if (standing := self._peers.pop(peer, None)) is not None:
-            self._take(peer, standing)
+        if (worth := self._peers.pop(peer, None)) is not None:
+            self._take(peer, worth)
 
     def _put(self, peer: P) -> None:
-        self._peers[peer] = peer.standing
-        self._sites.setdefault(peer.site, _Site()).by[peer.standing][peer] = next(self._line)
-        self._unproven += peer.standing is Standing.NEW
+        self._peers[peer] = peer.worth
+        self._sites.setdefault(peer.site, _Site()).by[peer.worth][peer] = next(self._line)
+        self._unproven += peer.worth is ConnectionWorth.NEW
 
-    def _take(self, peer: P, standing: Standing) -> None:
+    def _take(self, peer: P, worth: ConnectionWorth) -> None:
         site = self._sites[peer.site]
-        del site.by[standing][peer]
+        del site.by[worth][peer]
         if not len(site):
             del self._sites[peer.site]
-        self._unproven -= standing is Standing.NEW
+        self._unproven -= worth is ConnectionWorth.NEW
 
-    def _chosen(self, newcomer: str) -> P | None:
+    def _pick_victim(self, newcomer: str) -> P | None:
         site = self._sites.get(newcomer)
         if site is not None and len(site) >= self._of_a_site:
             return next(iter(site.by[site.least()]))
@@ -139,19 +139,19 @@ class Crowd(Generic[P]):
         return _first_to_go(self._sites.values(), len)
 
 
-class Budget(Generic[P]):
+class ByteBudget(Generic[P]):
     """The bytes that are kept for the connections of one server."""
 
     def __init__(self, room: int, of_a_site: int) -> None:
         """Room for so many altogether, and for so many of one site."""
         self._room, self._of_a_site = room, of_a_site
-        self._held: dict[P, int] = {}
+        self._bytes: dict[P, int] = {}
         self._sites: Counter[str] = Counter()
         self.total = 0  # all that is kept
 
     def add(self, peer: P, size: int) -> P | None:
         """So many more for that one; answers who has to let go of all that is kept for it, which is not counted any more."""
-        self._held[peer] = self._held.get(peer, 0) + size
+        self._bytes[peer] = self._bytes.get(peer, 0) + size
         self._sites[peer.site] += size
         self.total += size
         greediest = peer.site
@@ -159,14 +159,14 @@ class Budget(Generic[P]):
             greediest = max(self._sites, key=self._sites.__getitem__)
         elif self._sites[greediest] <= self._of_a_site:
             return None
-        holders = (each for each in self._held if each.site == greediest)
-        chosen = min(holders, key=lambda each: (each.standing, -self._held[each]))
-        self.drop(chosen)
-        return chosen
+        holders = (each for each in self._bytes if each.site == greediest)
+        victim = min(holders, key=lambda each: (each.worth, -self._bytes[each]))
+        self.drop(victim)
+        return victim
 
     def drop(self, peer: P) -> None:
         """Nothing is kept for it any more."""
-        size = self._held.pop(peer, 0)
+        size = self._bytes.pop(peer, 0)
         self.total -= size
         self._sites[peer.site] -= size
         if not self._sites[peer.site]:
@@ -179,10 +179,10 @@ def _first_to_go(sites: Iterable[_Site[P]], size: Callable[[_Site[P]], int]) -> 
     The cost goes with the sites, not with the connections: whoever connects again and again makes others wait for it.
     """
     sizes = [(size(each), each) for each in sites]
-    most = max(taken for taken, _ in sizes)
-    greedy = [(taken, each) for taken, each in sizes if taken * GREEDY > most]
+    most = max(amount for amount, _ in sizes)
+    greedy = [(amount, each) for amount, each in sizes if amount * GREEDY > most]
     least = min(each.least() for _, each in greedy)
-    among = [(taken, each.by[least]) for taken, each in greedy if each.by[least]]
-    most = max(taken for taken, _ in among)
-    firsts = (next(iter(peers.items())) for taken, peers in among if taken == most)
+    among = [(amount, each.by[least]) for amount, each in greedy if each.by[least]]
+    most = max(amount for amount, _ in among)
+    firsts = (next(iter(peers.items())) for amount, peers in among if amount == most)
     return min(firsts, key=itemgetter(1))[0]

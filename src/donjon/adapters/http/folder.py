@@ -31,15 +31,15 @@ class FolderContexts:
         """Raises `Malformed` DJ146 and DJ555, `Unavailable` DJ146; `tell` is told of later trouble, and `None` of new files."""
         self._clients, self._tell = clients, tell
         self._paths = (folder / "tls.crt", folder / "tls.key", *(() if clients is None else (clients.path,)))
-        self._seen = self._stamp()
-        self._context = self._made()
+        self._last_stamp = self._stamp()
+        self._context = self._load_context()
 
     def __call__(self) -> ssl.SSLContext:
         """Looks whether the files have changed, which costs a call of the system for each."""
         try:
-            if (stamp := self._stamp()) != self._seen:
-                self._seen = stamp
-                self._context = self._made()
+            if (stamp := self._stamp()) != self._last_stamp:
+                self._last_stamp = stamp
+                self._context = self._load_context()
                 self._tell(None)
         except DonjonError as error:
             self._tell(error)
@@ -47,12 +47,12 @@ class FolderContexts:
 
     def _stamp(self) -> _Stamp:
         try:
-            found = [path.stat() for path in self._paths]
+            stats = [path.stat() for path in self._paths]
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
-        return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
+        return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in stats)
 
-    def _made(self) -> ssl.SSLContext:
+    def _load_context(self) -> ssl.SSLContext:
         try:
             certificate, key, *authorities = (files.read(path, MAX_FILE) for path in self._paths)
         except OSError as error:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from donjon.adapters.http import Answer
-from donjon.adapters.http.crowd import Budget, Crowd, Peer
+from donjon.adapters.http import Response
+from donjon.adapters.http.crowd import ByteBudget, Crowd, Peer
 
 PIECE = 16 << 10  # bytes that are read and written at once; a record of TLS has as many
 SHARE = 2  # this part of what is kept altogether may be kept for one site
@@ -22,9 +22,9 @@ REASONS = {
 }
 
 
-def plain(status: int) -> Answer:
+def plain(status: int) -> Response:
     """What somebody is told who is turned away before any route is known: 400, 408, 413, 431 or 503."""
-    return Answer(status=status, body=f"request: {REASONS[status].lower()}\n".encode())
+    return Response(status=status, body=f"request: {REASONS[status].lower()}\n".encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Guest(Peer, Protocol):
     """One connection, as the gate knows it."""
 
     def cut_off(self) -> None:
-        """At once, and without a word."""
+        """Abort the connection, without an answer."""
 
     def let_go(self) -> None:
         """There is no room for its body any more; who has it would keep it."""
@@ -67,18 +67,19 @@ class Gate(Generic[G]):
     def __init__(
         self,
         limits: Limits,
-        told: Callable[[int], Answer],
+        error_response: Callable[[int], Response],
         body: Callable[[str, str], int],
         beside: Callable[[Headers], Headers] = lambda _headers: (),
     ) -> None:
         """`body` is asked for the bound of a body by the request's method and path.
 
-        `beside` is asked for the headers that an answer of `told` has beside its own, by those of the request that were read.
+        `error_response` makes the answer to a request that is turned away. `beside` is asked for the headers that such an answer
+        has beside its own, by those of the request that were read.
         """
-        self.limits, self.told, self.body, self.beside = limits, told, body, beside
+        self.limits, self.error_response, self.body, self.beside = limits, error_response, body, beside
         self.crowd: Crowd[G] = Crowd(limits.connections, limits.of_a_site)
-        self.bodies: Budget[G] = Budget(limits.bodies, limits.bodies // SHARE)
-        self.answers: Budget[G] = Budget(limits.answers, limits.answers // SHARE)
+        self.bodies: ByteBudget[G] = ByteBudget(limits.bodies, limits.bodies // SHARE)
+        self.answers: ByteBudget[G] = ByteBudget(limits.answers, limits.answers // SHARE)
         self.buffer = bytearray(PIECE)  # in which every connection reads, one at a time
         self.empty = asyncio.Event()
         self.closing = False
@@ -86,11 +87,11 @@ class Gate(Generic[G]):
     def let_in(self, peer: G) -> None:
         """One more connection; another gives way where that is one too many."""
         self.empty.clear()
-        if (chosen := self.crowd.enter(peer)) is not None:
-            chosen.cut_off()
+        if (victim := self.crowd.enter(peer)) is not None:
+            victim.cut_off()
 
     def let_out(self, peer: G) -> None:
-        """One less."""
+        """One connection less; `empty` is set with the last."""
         self.crowd.leave(peer)
         if not len(self.crowd):
             self.empty.set()

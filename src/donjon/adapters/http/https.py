@@ -13,8 +13,8 @@ from typing import Protocol
 
 import h11
 
-from donjon.adapters.http import Answer
-from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http import Response
+from donjon.adapters.http.crowd import ByteBudget, ConnectionWorth, Crowd, site
 from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.http.listening import address_of, listen, port_of
 from donjon.adapters.http.tls import Contexts, Secured
@@ -60,10 +60,10 @@ class Request:
 class Application(Protocol):
     """Who answers."""
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """What is said to a request; it must not raise."""
 
-    def turn_away(self, why: Why, peer: str) -> Answer:
+    def turn_away(self, why: Why, peer: str) -> Response:
         """What is said to something that did not become a request."""
 
 
@@ -72,7 +72,7 @@ class _Peer:
     task: asyncio.Task[None]
     name: str
     site: str
-    standing: Standing = Standing.NEW  # BUSY from the beginning of another request on
+    worth: ConnectionWorth = ConnectionWorth.NEW  # BUSY from the beginning of another request on
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -84,7 +84,7 @@ class HttpsServer:
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
         self._peers: Crowd[_Peer] = Crowd(bounds.connections, bounds.of_a_site)
-        self._bodies: Budget[_Peer] = Budget(bounds.bodies, bounds.bodies)
+        self._bodies: ByteBudget[_Peer] = ByteBudget(bounds.bodies, bounds.bodies)
         self._turns = FairLock()
         self._leaving = False
 
@@ -108,7 +108,7 @@ class HttpsServer:
         if self._server is not None:
             self._server.close()
         for peer in self._peers:
-            if peer.standing is Standing.IDLE:
+            if peer.worth is ConnectionWorth.IDLE:
                 peer.task.cancel()
         waiting = [peer.task for peer in self._peers]
         if waiting:
@@ -123,8 +123,8 @@ class HttpsServer:
             return
         name = address_of(writer.transport)
         peer = _Peer(task=task, name=name, site=site(name))
-        if (chosen := self._peers.enter(peer)) is not None:
-            chosen.task.cancel()
+        if (victim := self._peers.enter(peer)) is not None:
+            victim.task.cancel()
         secured = Secured(reader, writer, self._contexts())
         try:
             async with asyncio.timeout(self._bounds.handshake):
@@ -144,30 +144,30 @@ class HttpsServer:
         """Answer one request after the other."""
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         while True:
-            async with asyncio.timeout(self._bounds.idle if peer.standing else self._bounds.first):
-                if not await self._begun(connection, secured):
+            async with asyncio.timeout(self._bounds.idle if peer.worth else self._bounds.first):
+                if not await self._request_begins(connection, secured):
                     return
-            if peer.standing is Standing.IDLE:
-                self._show(peer, Standing.BUSY)
-            asked = await self._asked(peer, connection, secured)
+            if peer.worth is ConnectionWorth.IDLE:
+                self._show(peer, ConnectionWorth.BUSY)
+            request = await self._next_request(peer, connection, secured)
             async with self._turns.turn(peer.site):
-                answer = self._answer(asked, peer)
+                answer = self._answer(request, peer)
             peer.body = bytearray()
             self._bodies.drop(peer)
             async with asyncio.timeout(self._bounds.answer):
-                await secured.write(_encoded(connection, answer, last=self._leaving or not isinstance(asked, Request)))
-                if asked is Why.TOO_LARGE:
+                await secured.write(_encode(connection, answer, last=self._leaving or not isinstance(request, Request)))
+                if request is Why.TOO_LARGE:
                     await _hear_out(secured)
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return
             connection.start_next_cycle()
-            self._show(peer, Standing.IDLE)
+            self._show(peer, ConnectionWorth.IDLE)
 
-    def _show(self, peer: _Peer, standing: Standing) -> None:
-        peer.standing = standing
+    def _show(self, peer: _Peer, worth: ConnectionWorth) -> None:
+        peer.worth = worth
         self._peers.note(peer)
 
-    async def _asked(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
+    async def _next_request(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
         """The next request, or why it is none."""
         try:
             async with asyncio.timeout(self._bounds.request):
@@ -178,7 +178,7 @@ class HttpsServer:
             return Why.NO_HTTP
 
     @staticmethod
-    async def _begun(connection: h11.Connection, secured: Secured) -> bool:
+    async def _request_begins(connection: h11.Connection, secured: Secured) -> bool:
         """Whether the client begins another request; returns with its first bytes."""
         if connection.trailing_data[0]:
             return True
@@ -186,10 +186,10 @@ class HttpsServer:
         connection.receive_data(data)
         return bool(data)
 
-    def _answer(self, asked: "Request | Why", peer: _Peer) -> Answer:
-        if isinstance(asked, Request):
-            return self._application.answer(asked)
-        return self._application.turn_away(asked, peer.name)
+    def _answer(self, request: "Request | Why", peer: _Peer) -> Response:
+        if isinstance(request, Request):
+            return self._application.answer(request)
+        return self._application.turn_away(request, peer.name)
 
     async def _request(self, peer: _Peer, connection: h11.Connection, secured: Secured) -> "Request | Why":
         """The next request, whole, or why there is none; raises `h11.RemoteProtocolError` for what is no HTTP."""
@@ -217,9 +217,9 @@ class HttpsServer:
 
     def _keep(self, peer: _Peer, count: int) -> None:
         """So many bytes more of its body; where that is too much, one of the address that has most gives way."""
-        if (chosen := self._bodies.add(peer, count)) is not None:
-            self._peers.leave(chosen)
-            chosen.task.cancel()
+        if (victim := self._bodies.add(peer, count)) is not None:
+            self._peers.leave(victim)
+            victim.task.cancel()
 
 
 def _length(request: h11.Request) -> int:
@@ -245,10 +245,10 @@ async def _hear_out(secured: Secured) -> None:
             return
 
 
-def _encoded(connection: h11.Connection, answer: Answer, *, last: bool) -> bytes:
+def _encode(connection: h11.Connection, answer: Response, *, last: bool) -> bytes:
     headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
     if last:
         headers.append(("Connection", "close"))
-    sent = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
-    sent += connection.send(h11.Data(data=answer.body)) or b""
-    return sent + (connection.send(h11.EndOfMessage()) or b"")
+    data = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
+    data += connection.send(h11.Data(data=answer.body)) or b""
+    return data + (connection.send(h11.EndOfMessage()) or b"")

@@ -35,5 +35,5 @@ def port_of(server: asyncio.Server) -> int:
 
 def address_of(transport: asyncio.BaseTransport) -> str:
     """The address of who has connected."""
-    found = transport.get_extra_info("peername")
-    return str(found[0]) if found else ""
+    peername = transport.get_extra_info("peername")
+    return str(peername[0]) if peername else ""

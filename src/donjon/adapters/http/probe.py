@@ -10,8 +10,8 @@ from typing import cast
 
 import h11
 
-from donjon.adapters.http import Answer
-from donjon.adapters.http.crowd import Budget, Crowd, Standing, site
+from donjon.adapters.http import Response
+from donjon.adapters.http.crowd import ByteBudget, ConnectionWorth, Crowd, site
 from donjon.adapters.http.listening import address_of, listen
 
 MAX_CONNECTIONS = 256
@@ -23,7 +23,7 @@ SECONDS = 5.0
 _STATUS_NOT_ALLOWED, _STATUS_NOT_FOUND, _STATUS_BAD = 405, 404, 400
 
 
-Routes = Mapping[str, Callable[[], Answer]]
+Routes = Mapping[str, Callable[[], Response]]
 
 
 class ProbeServer:
@@ -34,7 +34,7 @@ class ProbeServer:
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
         self._crowd: Crowd[_Connection] = Crowd(MAX_CONNECTIONS, OF_A_SITE)
-        self._unsent: Budget[_Connection] = Budget(MAX_UNSENT, MAX_UNSENT)
+        self._unsent: ByteBudget[_Connection] = ByteBudget(MAX_UNSENT, MAX_UNSENT)
 
     async def start(self) -> None:
         """Listen; raises `Unavailable` DJ052 where the address is taken or not ours."""
@@ -49,36 +49,36 @@ class ProbeServer:
             each.cut_off()
         await asyncio.sleep(0)
 
-    def _answer(self, request: h11.Request) -> Answer:
+    def _answer(self, request: h11.Request) -> Response:
         if request.method not in {b"GET", b"HEAD"}:
-            return Answer(status=_STATUS_NOT_ALLOWED, body=b"GET only\n")
+            return Response(status=_STATUS_NOT_ALLOWED, body=b"GET only\n")
         route = self._routes.get(request.target.partition(b"?")[0].decode("latin-1"))
-        known = ", ".join(self._routes).encode()
-        return route() if route is not None else Answer(status=_STATUS_NOT_FOUND, body=b"try " + known + b"\n")
+        paths = ", ".join(self._routes).encode()
+        return route() if route is not None else Response(status=_STATUS_NOT_FOUND, body=b"try " + paths + b"\n")
 
 
 class _Connection(asyncio.Protocol):
-    """One of them. There is no task for it, so a request is answered in the turn in which it has come."""
+    """One connection. There is no task for it, so a request is answered in the turn in which it has come."""
 
     def __init__(
-        self, crowd: "Crowd[_Connection]", unsent: "Budget[_Connection]", answer: Callable[[h11.Request], Answer]
+        self, crowd: "Crowd[_Connection]", unsent: "ByteBudget[_Connection]", answer: Callable[[h11.Request], Response]
     ) -> None:
         self._crowd, self._unsent, self._answer = crowd, unsent, answer
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.site, self.standing = "", Standing.NEW
+        self.site, self.worth = "", ConnectionWorth.NEW
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected; another gives way where that is one too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._timer = asyncio.get_running_loop().call_later(SECONDS, self.cut_off)
         self.site = site(address_of(transport))
-        if (chosen := self._crowd.enter(self)) is not None:
-            chosen.cut_off()
+        if (victim := self._crowd.enter(self)) is not None:
+            victim.cut_off()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """The connection is closed: count it no more."""
         del exc
         self._crowd.leave(self)
         self._unsent.drop(self)
@@ -91,7 +91,7 @@ class _Connection(asyncio.Protocol):
         try:
             event = self._parser.next_event()
         except h11.RemoteProtocolError:
-            self._say(Answer(status=_STATUS_BAD, body=b"no HTTP request\n"), head=False)
+            self._say(Response(status=_STATUS_BAD, body=b"no HTTP request\n"), head=False)
             return
         if isinstance(event, h11.Request):
             self._say(self._answer(event), head=event.method == b"HEAD")
@@ -99,26 +99,26 @@ class _Connection(asyncio.Protocol):
             self.cut_off()
 
     def cut_off(self) -> None:
-        """At once, and without a word."""
+        """Abort the connection, without an answer."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _say(self, answer: Answer, *, head: bool) -> None:
+    def _say(self, answer: Response, *, head: bool) -> None:
         """The answer, which has what is left of the time to be taken."""
         if self._transport is None:
             return
-        self.standing = Standing.BUSY
+        self.worth = ConnectionWorth.BUSY
         self._crowd.note(self)
         self._transport.write(_encode(self._parser, answer, head=head))
-        if (left := self._transport.get_write_buffer_size()) and (chosen := self._unsent.add(self, left)) is not None:
-            chosen.cut_off()
+        if (left := self._transport.get_write_buffer_size()) and (victim := self._unsent.add(self, left)) is not None:
+            victim.cut_off()
         self._transport.close()
 
 
-def _encode(connection: h11.Connection, answer: Answer, *, head: bool) -> bytes:
+def _encode(connection: h11.Connection, answer: Response, *, head: bool) -> bytes:
     length = str(len(answer.body))
     headers = [("Content-Type", answer.content_type), ("Content-Length", length), ("Connection", "close")]
-    sent = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
+    data = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
     if not head:
-        sent += connection.send(h11.Data(data=answer.body)) or b""
-    return sent + (connection.send(h11.EndOfMessage()) or b"")
+        data += connection.send(h11.Data(data=answer.body)) or b""
+    return data + (connection.send(h11.EndOfMessage()) or b"")

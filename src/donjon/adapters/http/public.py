@@ -8,7 +8,7 @@ from email.utils import formatdate
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from donjon.adapters.http import Answer
+from donjon.adapters.http import Response
 from donjon.adapters.http.connection import CLIENT_CERTIFICATE, Application, Guarded, Message
 from donjon.adapters.http.gate import SECOND, Gate, Headers, Limits, plain
 from donjon.adapters.http.listening import listen, port_of
@@ -29,14 +29,14 @@ class GuardedServer:
         host: str,
         port: int,
         limits: Limits,
-        told: Callable[[int], Answer] = plain,
+        error_response: Callable[[int], Response] = plain,
         body: Callable[[str, str], int] | None = None,
         beside: Callable[[Headers], Headers] = lambda _headers: (),
     ) -> None:
-        """`told` makes the answer to a request that is turned away with 400, 408, 413, 431 or 503.
+        """`error_response` makes the answer to a request that is turned away with 400, 408, 413, 431 or 503.
 
         `body` is asked for the bound of a body by the request's method and path; without it, that of the limits is for all.
-        `beside` is asked for the headers that an answer of `told` has beside its own, by the request's.
+        `beside` is asked for the headers that an answer of `error_response` has beside its own, by the request's.
         """
         # uvicorn would believe X-Forwarded-For of neighbours on this machine, and of whom its environment variable names.
         self._config = Config(
@@ -50,7 +50,10 @@ class GuardedServer:
             proxy_headers=False,
         )
         self._config.load()
-        self._state, self._gate = ServerState(), Gate[Guarded](limits, told, body or (lambda _method, _path: limits.body), beside)
+        self._state, self._gate = (
+            ServerState(),
+            Gate[Guarded](limits, error_response, body or (lambda _method, _path: limits.body), beside),
+        )
         self._contexts, self._host, self._port = contexts, host, port
         self._server: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None

@@ -27,32 +27,32 @@ def context(certificate: bytes, key: bytes, clients: Clients | None = None) -> s
 
     Python reads them from files alone, so they go through one that exists in memory only.
     """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.set_ciphers(CIPHERS)
-    made.set_alpn_protocols(PROTOCOLS)
-    made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_TICKET
-    made.num_tickets = 0  # The API server resumes no session, and keeps its connections.
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    server_context.set_ciphers(CIPHERS)
+    server_context.set_alpn_protocols(PROTOCOLS)
+    server_context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_TICKET
+    server_context.num_tickets = 0  # The API server resumes no session, and keeps its connections.
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(certificate + b"\n" + key)
-        made.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
+        server_context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
     except (ssl.SSLError, ValueError) as error:
         raise Malformed("DJ146", f"certificate: {error}") from error
     finally:
         os.close(descriptor)
     if clients is not None:
-        _ask(made, clients)
-    return made
+        _ask(server_context, clients)
+    return server_context
 
 
-def _ask(made: ssl.SSLContext, clients: Clients) -> None:
+def _ask(server_context: ssl.SSLContext, clients: Clients) -> None:
     """TLS 1.3 alone: a session of 1.2 could be resumed, and its certificate would not be looked at again."""
-    made.minimum_version = ssl.TLSVersion.TLSv1_3
-    made.verify_mode = ssl.CERT_REQUIRED if clients.required else ssl.CERT_OPTIONAL
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_3
+    server_context.verify_mode = ssl.CERT_REQUIRED if clients.required else ssl.CERT_OPTIONAL
     try:
-        made.load_verify_locations(cadata=clients.authorities.decode("ascii"))
+        server_context.load_verify_locations(cadata=clients.authorities.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise Malformed("DJ555", f"client authorities: {error}") from error
 
@@ -69,11 +69,11 @@ Contexts = Callable[[], ssl.SSLContext]
 class Secured:
     """The server's side of one connection; `ssl.SSLError` and `ConnectionError` are an `OSError` each."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, made: ssl.SSLContext) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server_context: ssl.SSLContext) -> None:
         self._reader, self._writer = reader, writer
         writer.transport.set_write_buffer_limits(0)  # Only what the system has taken counts as written.
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = made.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = server_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def handshake(self) -> None:
         """Agree on keys with the client; raises `OSError` where there is no agreement."""

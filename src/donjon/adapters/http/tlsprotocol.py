@@ -45,7 +45,7 @@ class TlsProtocol(SSLProtocol):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is gone, with or without a handshake."""
+        """The connection is closed, with or without a handshake."""
         self._leave()
         super().connection_lost(exc)
         self._arrive = self._leave = _nobody  # Else this, with all that OpenSSL keeps, would wait for a collection of cycles.

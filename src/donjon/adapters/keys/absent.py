@@ -83,8 +83,8 @@ class AbsentEc(ec.EllipticCurvePrivateKey):
         """The signature in DER."""
         assert isinstance(signature_algorithm, ec.ECDSA)
         assert isinstance(signature_algorithm.algorithm, SHA256)
-        found = self._ask(hashlib.sha256(data).digest())
-        return encode_dss_signature(int.from_bytes(found[:_HALF]), int.from_bytes(found[_HALF:]))
+        raw_signature = self._ask(hashlib.sha256(data).digest())
+        return encode_dss_signature(int.from_bytes(raw_signature[:_HALF]), int.from_bytes(raw_signature[_HALF:]))
 
     def exchange(self, *_: object) -> NoReturn:
         """It signs, and does nothing else."""

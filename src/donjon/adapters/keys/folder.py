@@ -20,7 +20,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: _Stamp | None = None
+        self._last_stamp: _Stamp | None = None
 
     def __str__(self) -> str:
         return str(self._path)
@@ -29,9 +29,9 @@ class Folder:
         """All keys, where names, sizes or times of files have changed."""
         return await asyncio.to_thread(self._read)
 
-    async def held(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[Dated, ...]:
         """All keys; none where there is no folder."""
-        self._seen = None
+        self._last_stamp = None
         return await self.read() or () if self._path.exists() else ()
 
     async def make(self, order: Order) -> Dated:
@@ -47,15 +47,15 @@ class Folder:
 
     def _read(self) -> tuple[Dated, ...] | None:
         try:
-            found = {path.name: path for path in self._path.iterdir() if counts(path.name)}
-            stamp = tuple(sorted((name, *_stamp(path)) for name, path in found.items()))
-            if stamp == self._seen:
+            paths = {path.name: path for path in self._path.iterdir() if counts(path.name)}
+            stamp = tuple(sorted((name, *_stamp(path)) for name, path in paths.items()))
+            if stamp == self._last_stamp:
                 return None
-            rings.check_number(len(found), str(self))
-            keys = rings.parsed({name: _content(path) for name, path in found.items()}, str(self))
+            rings.check_number(len(paths), str(self))
+            keys = rings.parse_files({name: _content(path) for name, path in paths.items()}, str(self))
         except OSError as error:
             raise Unavailable("DJ542", f"signing keys: {error.filename}: {error.strerror}") from error
-        self._seen = stamp
+        self._last_stamp = stamp
         return keys
 
     def _make(self, order: Order) -> Dated:

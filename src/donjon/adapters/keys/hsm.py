@@ -40,8 +40,8 @@ class HsmStore:
         self._place = place
         self._session: pkcs11.Session | None = None
         self._privates: dict[bytes, Any] = {}  # of the session
-        self._seen: frozenset[tuple[bytes, bytes]] = frozenset()
-        self._refused = ""  # the PIN that was: tokens lock themselves after a few
+        self._last_stamp: frozenset[tuple[bytes, bytes]] = frozenset()
+        self._wrong_pin = ""  # one that the token did not take: tokens lock themselves after a few
         self._lock = RLock()
 
     def __str__(self) -> str:
@@ -49,16 +49,16 @@ class HsmStore:
 
     async def read(self) -> tuple[Dated, ...] | None:
         """All keys, where certificates have come or gone."""
-        return await asyncio.to_thread(self._asked, self._read, "DJ542")
+        return await asyncio.to_thread(self._with_session, self._read, "DJ542")
 
-    async def held(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[Dated, ...]:
         """All keys."""
-        self._seen = frozenset()
+        self._last_stamp = frozenset()
         return await self.read() or ()
 
     async def make(self, order: Order) -> Dated:
         """A new key pair, made in the token, and its certificate there."""
-        return await asyncio.to_thread(self._asked, lambda session: self._make(session, order), "DJ544")
+        return await asyncio.to_thread(self._with_session, lambda session: self._make(session, order), "DJ544")
 
     async def drop(self, name: str) -> None:
         """Destroy the key, its public half and its certificate."""
@@ -68,9 +68,9 @@ class HsmStore:
             for each in list(session.get_objects(own)):
                 each.destroy()
 
-        await asyncio.to_thread(self._asked, destroy, "DJ544")
+        await asyncio.to_thread(self._with_session, destroy, "DJ544")
 
-    def _asked(self, ask: Callable[[pkcs11.Session], T], code: str) -> T:
+    def _with_session(self, ask: Callable[[pkcs11.Session], T], code: str) -> T:
         """What the token answers, in a new session where the one that there was does not."""
         with self._lock:
             try:
@@ -91,12 +91,12 @@ class HsmStore:
             token = pkcs11.lib(str(self._place.module)).get_token(token_label=self._place.token)
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable("DJ542", f"signing keys: {self._place.pin}: {error}") from error
-        if pin == self._refused:
+        if pin == self._wrong_pin:
             raise Unavailable("DJ542", f"signing keys: {self._place}: the PIN in {self._place.pin} was refused; expected another")
         try:
             return token.open(rw=True, user_pin=pin)
         except pkcs11.PinIncorrect:
-            self._refused = pin
+            self._wrong_pin = pin
             raise
         except pkcs11.UserAlreadyLoggedIn:  # Another ring of this process is in the same token.
             return token.open(rw=True)
@@ -104,7 +104,7 @@ class HsmStore:
     def _close(self) -> None:
         session, self._session = self._session, None
         self._privates.clear()
-        self._seen = frozenset()
+        self._last_stamp = frozenset()
         try:
             if session is not None:
                 session.close()
@@ -112,52 +112,52 @@ class HsmStore:
             return  # It broke: there is nothing to close.
 
     def _read(self, session: pkcs11.Session) -> tuple[Dated, ...] | None:
-        wanted = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.LABEL: self._place.ring}
-        found = [(each[Attribute.ID], each[Attribute.VALUE]) for each in session.get_objects(wanted)]
-        stamp = frozenset(found)
-        if stamp == self._seen and found:
+        template = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.LABEL: self._place.ring}
+        certificates = [(each[Attribute.ID], each[Attribute.VALUE]) for each in session.get_objects(template)]
+        stamp = frozenset(certificates)
+        if stamp == self._last_stamp and certificates:
             return None
-        if len(found) > MAX_KEYS:
-            rings.check_number(len(found), str(self))
-        keys = tuple(self._dated(key, certificate) for key, certificate in sorted(found))
+        if len(certificates) > MAX_KEYS:
+            rings.check_number(len(certificates), str(self))
+        keys = tuple(self._dated(key, certificate) for key, certificate in sorted(certificates))
         rings.check_names(keys, str(self))
-        self._seen = stamp
+        self._last_stamp = stamp
         return keys
 
     def _dated(self, key: bytes, certificate: bytes) -> Dated:
         """A key that has shown that it is the certificate's."""
         try:
-            held = self._key(key, signing.public_of(certificate))
-            made = signing.held(held, certificate)
-            absent.prove(held)
+            private = self._key(key, signing.public_of(certificate))
+            signer = signing.make_signer(private, certificate)
+            absent.prove(private)
         except Misconfigured as error:
             raise Misconfigured(error.code, f"{self._place}: {key.hex()}: {error.message}") from error
-        return made.dated(key.hex())
+        return signer.dated(key.hex())
 
     def _key(self, key: bytes, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> AbsentRsa | AbsentEc:
         def ask(mechanism: Mechanism, data: bytes) -> bytes:
-            return self._asked(lambda session: bytes(self._private(session, key).sign(data, mechanism=mechanism)), "DJ543")
+            return self._with_session(lambda session: bytes(self._private(session, key).sign(data, mechanism=mechanism)), "DJ543")
 
         if isinstance(public, rsa.RSAPublicKey):
             return AbsentRsa(public, partial(ask, Mechanism.SHA256_RSA_PKCS))
         return AbsentEc(public, partial(ask, Mechanism.ECDSA))
 
     def _private(self, session: pkcs11.Session, key: bytes) -> Any:
-        if (known := self._privates.get(key)) is not None:
-            return known
-        wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.ID: key, Attribute.LABEL: self._place.ring}
-        found = list(session.get_objects(wanted))
-        if len(found) != 1:
-            raise Misconfigured("DJ540", f"{len(found)} private keys, expected the certificate's one")
-        self._privates[key] = found[0]
-        return found[0]
+        if (handle := self._privates.get(key)) is not None:
+            return handle
+        template = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.ID: key, Attribute.LABEL: self._place.ring}
+        handles = list(session.get_objects(template))
+        if len(handles) != 1:
+            raise Misconfigured("DJ540", f"{len(handles)} private keys, expected the certificate's one")
+        self._privates[key] = handles[0]
+        return handles[0]
 
     def _make(self, session: pkcs11.Session, order: Order) -> Dated:
         key = secrets.token_bytes(_ID)
         public, private = self._pair(session, order.algorithm, key)
         try:
-            held = self._key(key, public)
-            certificate = signing.ordered(held, order)
+            signing_key = self._key(key, public)
+            certificate = signing.ordered(signing_key, order)
             session.create_object(
                 {
                     Attribute.CLASS: ObjectClass.CERTIFICATE,
@@ -172,19 +172,19 @@ class HsmStore:
         except PKCS11Error:
             private.destroy()
             raise
-        return signing.held(held, certificate).dated(key.hex())
+        return signing.make_signer(signing_key, certificate).dated(key.hex())
 
     def _pair(
         self, session: pkcs11.Session, algorithm: Algorithm, key: bytes
     ) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, pkcs11.PrivateKey]:
-        named: dict[str, Any] = {"id": key, "label": self._place.ring, "store": True, "private_template": _PRIVATE}
+        attributes: dict[str, Any] = {"id": key, "label": self._place.ring, "store": True, "private_template": _PRIVATE}
         if algorithm is Algorithm.RS256:
-            public, private = session.generate_keypair(KeyType.RSA, signing.RSA_BITS, **named)
+            public, private = session.generate_keypair(KeyType.RSA, signing.RSA_BITS, **attributes)
             text = encode_rsa_public_key(public)
         else:
             curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
-            public, private = session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(**named)
+            public, private = session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(**attributes)
             text = encode_ec_public_key(public)
-        found = load_der_public_key(text)
-        assert isinstance(found, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
-        return found, private
+        public_key = load_der_public_key(text)
+        assert isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+        return public_key, private

@@ -69,11 +69,11 @@ def _secret(text: str) -> SecretPlace:
 def _token(text: str) -> TokenPlace:
     """A PIN in the text itself (`pin-value`) is refused: settings are no place for secrets."""
     path, _, query = text.partition("?")
-    named = {name: unquote(value) for name, _, value in (each.partition("=") for each in path.split(";"))}
-    asked = dict(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True))
-    if named.keys() != {"token", "object"} or asked.keys() != {"module-path", "pin-source"}:
+    path_attributes = {name: unquote(value) for name, _, value in (each.partition("=") for each in path.split(";"))}
+    query_attributes = dict(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True))
+    if path_attributes.keys() != {"token", "object"} or query_attributes.keys() != {"module-path", "pin-source"}:
         raise ValueError(EXPECTED)
-    if not all((*named.values(), *asked.values())):
+    if not all((*path_attributes.values(), *query_attributes.values())):
         raise ValueError(EXPECTED)
-    module, pin = Path(asked["module-path"]), Path(asked["pin-source"].removeprefix("file:"))
-    return TokenPlace(module=module, token=named["token"], ring=named["object"], pin=pin)
+    module, pin = Path(query_attributes["module-path"]), Path(query_attributes["pin-source"].removeprefix("file:"))
+    return TokenPlace(module=module, token=path_attributes["token"], ring=path_attributes["object"], pin=pin)

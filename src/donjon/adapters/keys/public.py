@@ -41,6 +41,6 @@ def certificate(signer: Signer) -> SignerCertificate:
 
 
 def _texts(path: Path) -> Iterator[bytes]:
-    found = sorted(path.glob(f"*{SUFFIX}"))[:MAX_FILES] if path.is_dir() else [path]
-    for each in found:
+    paths = sorted(path.glob(f"*{SUFFIX}"))[:MAX_FILES] if path.is_dir() else [path]
+    for each in paths:
         yield files.read(each, MAX_PEM)

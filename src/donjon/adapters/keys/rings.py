@@ -28,7 +28,7 @@ class Store(Protocol):
     async def read(self) -> tuple[Dated, ...] | None:
         """All keys; `None` where none has changed since they were read last."""
 
-    async def held(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[Dated, ...]:
         """All keys, and none where the store is still to be made."""
 
     async def make(self, order: Order) -> Dated:
@@ -39,7 +39,7 @@ class Store(Protocol):
 
 
 class Ring:
-    """The keys of one authority: `opened` makes one."""
+    """The keys of one authority: `open_ring` makes one."""
 
     def __init__(self, store: Store, keys: tuple[Dated, ...], moment: Callable[[], datetime], tell: Tell, check: Check) -> None:
         self._store, self._keys, self._moment, self._tell, self._check = store, keys, moment, tell, check
@@ -63,10 +63,10 @@ class Ring:
     async def look(self) -> None:
         """Take what has changed; what is wrong is told, and changes nothing. `None` is told of new keys."""
         try:
-            found = await self._store.read()
-            if found is None:
+            keys = await self._store.read()
+            if keys is None:
                 return
-            self._keys = _some(found, str(self._store), self._check)
+            self._keys = _some(keys, str(self._store), self._check)
         except DonjonError as error:
             self._tell(error)
         else:
@@ -74,17 +74,17 @@ class Ring:
 
 
 def _any(_: tuple[Dated, ...]) -> None:
-    """Nobody else has keys."""
+    """Any keys may be used here."""
 
 
-async def opened(store: Store, moment: Callable[[], datetime], tell: Tell, check: Check = _any) -> Ring:
+async def open_ring(store: Store, moment: Callable[[], datetime], tell: Tell, check: Check = _any) -> Ring:
     """A ring that can sign; raises what the store and the check raise, and `Unavailable` DJ541."""
-    made = Ring(store, _some(await store.read() or await store.held(), str(store), check), moment, tell, check)
-    made.signer()
-    return made
+    new_ring = Ring(store, _some(await store.read() or await store.read_all(), str(store), check), moment, tell, check)
+    new_ring.signer()
+    return new_ring
 
 
-def parsed(files: Mapping[str, bytes], where: str) -> tuple[Dated, ...]:
+def parse_files(files: Mapping[str, bytes], where: str) -> tuple[Dated, ...]:
     """The keys of files NAME.pem, each a private key and its certificate; raises `Misconfigured` DJ437 or DJ540."""
     check_number(len(files), where)
     keys = []
@@ -105,9 +105,9 @@ def check_number(number: int, where: str) -> None:
 
 def check_names(keys: Sequence[Dated], where: str) -> None:
     """Raises `Misconfigured` DJ540 where a key is there twice."""
-    seen: dict[str, str] = {}
+    name_by_kid: dict[str, str] = {}
     for each in keys:
-        if (other := seen.setdefault(each.signer.kid, each.name)) != each.name:
+        if (other := name_by_kid.setdefault(each.signer.kid, each.name)) != each.name:
             raise Misconfigured("DJ540", f"{where}: {each.name} and {other} are the same key")
 
 

@@ -27,7 +27,7 @@ class SecretStore:
 
     def __init__(self, place: SecretPlace, access: SecretAccess) -> None:
         self._place, self._access = place, access
-        self._seen: Json = None
+        self._last_version: Json = None
 
     def __str__(self) -> str:
         return str(self._place)
@@ -38,16 +38,16 @@ class SecretStore:
         if secret is None:
             raise Unavailable("DJ542", f"signing keys: {self._place}: no such Secret")
         version = at(secret, "metadata", "resourceVersion")
-        if version == self._seen:
+        if version == self._last_version:
             return None
-        keys = rings.parsed(self._files(secret), str(self))
-        self._seen = version
+        keys = rings.parse_files(self._files(secret), str(self))
+        self._last_version = version
         return keys
 
-    async def held(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[Dated, ...]:
         """All keys; none where there is no Secret."""
         secret = await self._secret()
-        return () if secret is None else rings.parsed(self._files(secret), str(self))
+        return () if secret is None else rings.parse_files(self._files(secret), str(self))
 
     async def make(self, order: Order) -> Dated:
         """A new entry; with the Secret, where there is none."""
@@ -82,8 +82,8 @@ class SecretStore:
 
 
 def _data(secret: JsonObject) -> JsonObject:
-    found = secret.get("data")
-    return found if isinstance(found, dict) else {}
+    data = secret.get("data")
+    return data if isinstance(data, dict) else {}
 
 
 def _empty(place: SecretPlace) -> JsonObject:

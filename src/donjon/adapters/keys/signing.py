@@ -71,10 +71,10 @@ def signer(text: bytes, certificate: bytes) -> KeySigner:
 
     Raises `Misconfigured` DJ437, and `Malformed` DJ204 for a certificate in PEM that is none.
     """
-    return held(_read(text), pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate)
+    return make_signer(_read(text), pem.parse(certificate, 1)[0] if certificate.startswith(b"-----") else certificate)
 
 
-def held(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes) -> KeySigner:
+def make_signer(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes) -> KeySigner:
     """What signs with that key, of which the library asks nothing but the public half and signatures; a certificate in DER.
 
     Raises `Misconfigured` DJ437.
@@ -99,8 +99,8 @@ def dated(name: str, text: bytes) -> Dated:
     keys = [block for label, block in blocks if label.endswith(b"PRIVATE KEY")]
     certificates = [block for label, block in blocks if label == pem.CERTIFICATE]
     if len(keys) != 1 or len(certificates) != 1:
-        found = f"{len(keys)} private keys and {len(certificates)} certificates"
-        raise Misconfigured("DJ540", f"{found}, expected one of each in PEM")
+        contents = f"{len(keys)} private keys and {len(certificates)} certificates"
+        raise Misconfigured("DJ540", f"{contents}, expected one of each in PEM")
     return signer(keys[0], certificates[0]).dated(name)
 
 

@@ -89,7 +89,7 @@ def new(
 
     async def make(store: Store) -> None:
         moment = clock.moment().replace(microsecond=0)
-        held = await store.held()
+        held = await store.read_all()
         begins = ring.following(held, moment, ahead)
         order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
         ended = () if keep else ring.unneeded(held, moment, KEY_RETENTION)
@@ -115,7 +115,7 @@ def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
     """
 
     async def show(store: Store) -> None:
-        moment, held = clock.moment(), sorted(await store.held(), key=lambda each: each.begins)
+        moment, held = clock.moment(), sorted(await store.read_all(), key=lambda each: each.begins)
         if form == "json":
             listed: list[Json] = [_told(each, held, moment) for each in held]
             say_json({"keys": listed})

@@ -11,7 +11,7 @@ import signal
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Answer
+from donjon.adapters.http import Response
 from donjon.adapters.http.https import Bounds, HttpsServer
 from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
@@ -103,11 +103,11 @@ async def _certificates(
 
 
 def _routes(metrics: AdmissionMetrics, presented: Presented, stopped: asyncio.Event) -> Routes:
-    ready = Answer(status=200, body=b"ok\n")
+    ready = Response(status=200, body=b"ok\n")
     return {
-        "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
+        "/metrics": lambda: Response(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
         "/readyz": lambda: (
-            ready if presented.trusted and not stopped.is_set() else Answer(status=503, body=b"not yet, or not any more\n")
+            ready if presented.trusted and not stopped.is_set() else Response(status=503, body=b"not yet, or not any more\n")
         ),
     }

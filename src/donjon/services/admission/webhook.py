@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from donjon.adapters.http import Answer
+from donjon.adapters.http import Response
 from donjon.adapters.http.https import Request, Why
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
@@ -43,7 +43,7 @@ class Webhook:
         self._settings, self._metrics, self._clock, self._largest_node = settings, metrics, clock, largest_node
         self._of_requests, self._of_pods = _Lines(clock), _Lines(clock)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """The answer to a request; whatever happens, there is one."""
         began = self._clock()
         try:
@@ -58,9 +58,9 @@ class Webhook:
             return self._turned_away(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
         self._metrics.reviewed(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
         self._tell(reviewed)
-        return Answer(status=200, body=reviewed.body, content_type=JSON)
+        return Response(status=200, body=reviewed.body, content_type=JSON)
 
-    def turn_away(self, why: Why, peer: str) -> Answer:
+    def turn_away(self, why: Why, peer: str) -> Response:
         """The answer to what is no request."""
         return self._turned_away(int(why), *_TURNED_AWAY[why], peer)
 
@@ -81,12 +81,12 @@ class Webhook:
             findings=[each.sentence()[:MAX_SENTENCE] for each in reasons[:MAX_TOLD]],
         )
 
-    def _turned_away(self, status: int, code: str, message: str, peer: str) -> Answer:
+    def _turned_away(self, status: int, code: str, message: str, peer: str) -> Response:
         self._metrics.turned_away(code)
         if self._of_requests.may_write():
             say(LOG, "request turned away", level=logging.WARNING, code=code, error=message, peer=peer, status=status)
         text = f"{message} [{code}]\n"
-        return Answer(status=status, body=text.encode("utf-8", "backslashreplace"))
+        return Response(status=status, body=text.encode("utf-8", "backslashreplace"))
 
 
 class _Lines:

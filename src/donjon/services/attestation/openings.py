@@ -37,7 +37,7 @@ class Openings:
     async def rings(self, settings: AttestationSettings) -> dict[str, Ring]:
         """The keys of each instance by its name.
 
-        Raises what `rings.opened` and `stores.store` raise, and `Misconfigured` DJ624 where two have the same key.
+        Raises what `rings.open_ring` and `stores.store` raise, and `Misconfigured` DJ624 where two have the same key.
         """
         return {each.name: await self._ring(each.keys, each.name) for each in settings.instances}
 
@@ -57,7 +57,7 @@ class Openings:
     async def _ring(self, place: Place, instance: str | None) -> Ring:
         tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)
         check = partial(self._check_owner, "audit-keys" if instance is None else f"instance {instance}")
-        return await rings.opened(stores.store(place, self._secret), self._now, tell, check)
+        return await rings.open_ring(stores.store(place, self._secret), self._now, tell, check)
 
     def _check_owner(self, owner: str, keys: tuple[Dated, ...]) -> None:
         """Whoever may use the key of one could speak for the other."""

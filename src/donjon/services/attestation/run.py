@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Answer
+from donjon.adapters.http import Response
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.http.public import Application, GuardedServer, Limits, plain
@@ -160,12 +160,14 @@ async def serve(
 
 
 def _server(
-    settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Answer]
+    settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Response]
 ) -> GuardedServer:
     host, port = settings.listen
     usual = Limits()
     limits = replace(usual, of_a_site=settings.connections_per_address or usual.connections)
-    return GuardedServer(application, contexts, host=host, port=port, limits=limits, told=told, body=_body, beside=of_refusal)
+    return GuardedServer(
+        application, contexts, host=host, port=port, limits=limits, error_response=told, body=_body, beside=of_refusal
+    )
 
 
 def _body(method: str, path: str) -> int:
@@ -234,11 +236,11 @@ def _tell(error: DonjonError | None) -> None:
 
 def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], standing: Standing, stopped: asyncio.Event) -> Routes:
     ready, not_ready = (
-        Answer(status=200, body=b"ok\n"),
-        Answer(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
+        Response(status=200, body=b"ok\n"),
+        Response(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
     )
     return {
-        "/metrics": lambda: Answer(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
+        "/metrics": lambda: Response(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
         "/readyz": lambda: ready if usable() and standing.good and not stopped.is_set() else not_ready,
     }

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from donjon import __version__
 from donjon.access.roles import Caller, Role
-from donjon.adapters.http import Answer
+from donjon.adapters import http
 from donjon.adapters.http.crowd import site
 from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.metrics.attestation import AttestationMetrics
@@ -236,10 +236,10 @@ class Maa:
         return _token(token.answer(claims, instance.speaks.authority(), self._now()))
 
 
-def turned_away(status: int) -> Answer:
+def turned_away(status: int) -> http.Response:
     """What the server answers by itself, in the form of these routes."""
     body = json.dumps(refusals.of_status(status).body()).encode("ascii")
-    return Answer(status=status, body=body, content_type=JSON)
+    return http.Response(status=status, body=body, content_type=JSON)
 
 
 def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
