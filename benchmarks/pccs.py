@@ -23,8 +23,7 @@ from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.bundle import files
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Answer
+from donjon.collateral.plan import Answer, Channel
 from donjon.pki import intel
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.document_routes import Pccs

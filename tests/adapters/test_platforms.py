@@ -10,7 +10,7 @@ from tests.simulation.intel import MOMENT, world
 from donjon.adapters.storage import platforms
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import MAX_OF_MACHINE, PlatformTable
-from donjon.collateral.platforms import Name
+from donjon.collateral.platforms import PlatformName
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
 from donjon.simulation.intel.setting import COMPONENTS
@@ -26,25 +26,28 @@ def table(database: Database) -> PlatformTable:
 def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: PlatformTable) -> None:
     first, later = known(), known(fetched=MOMENT + HOUR)
     tcb = Tcb(components=bytes(COMPONENTS), pce_svn=7)
-    later = replace(later, stored=replace(later.stored, registration=replace(later.stored.registration, tcb=tcb), whole=False))
+    later = replace(
+        later,
+        stored_platform=replace(later.stored_platform, registration=replace(later.stored_platform.registration, tcb=tcb), whole=False),
+    )
     for each in (first, later):
         table.write([each])
-        assert table.read(each.stored.registration.name) == each.stored
-    assert table.all() == [later.stored]
-    assert table.read(Name(qe_id="AA" * 16, pce_id=b"\1\0")) is None
+        assert table.read(each.stored_platform.registration.name) == each.stored_platform
+    assert table.all() == [later.stored_platform]
+    assert table.read(PlatformName(qe_id="AA" * 16, pce_id=b"\1\0")) is None
 
 
 def test_platforms_are_told_by_family_and_by_age(table: PlatformTable) -> None:
     other = known("BB", world(changes={"extension.fmspc": bytes(6)}), MOMENT - HOUR)
     table.write([known(), other])
-    assert table.list_platforms([bytes(6)], lacking=False) == [other.stored.registration]
+    assert table.list_platforms([bytes(6)], lacking=False) == [other.stored_platform.registration]
     assert (
-        len(table.list_platforms([bytes(6), known().proved.fmspc], lacking=False))
+        len(table.list_platforms([bytes(6), known().pck_certificates.fmspc], lacking=False))
         == len(table.list_platforms([], lacking=False))
         == 2
     )
     assert table.list_platforms([], lacking=True) == []
-    assert table.fetched_before(MOMENT, 10) == [Name(qe_id="BB", pce_id=PCE_ID)]
+    assert table.fetched_before(MOMENT, 10) == [PlatformName(qe_id="BB", pce_id=PCE_ID)]
     assert [each.qe_id for each in table.fetched_before(MOMENT + HOUR, 1)] == ["BB"]
 
 

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from donjon.attestation.quote import Quote
 from donjon.attestation.quote import parse as parse_quote
-from donjon.collateral.bundle import Collateral, unwrapped
+from donjon.collateral.bundle import Collateral, unwrap
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.pki.intel import INTEL
 
@@ -75,8 +75,8 @@ def quote(path: str) -> Quote:
 
 @cache
 def received(of: Names) -> Collateral:
-    tcb_info = unwrapped((POOL / of.tcb_info).read_bytes(), "tcbInfo")
-    identity = unwrapped((POOL / of.qe_identity).read_bytes(), "enclaveIdentity")
+    tcb_info = unwrap((POOL / of.tcb_info).read_bytes(), "tcbInfo")
+    identity = unwrap((POOL / of.qe_identity).read_bytes(), "enclaveIdentity")
     signers = certificate(of.signer) + certificate("sgx_root_ca_2018_2049")
     return Collateral(
         tcb_info=tcb_info.text,

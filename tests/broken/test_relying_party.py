@@ -9,7 +9,8 @@ from tests.broken.worlds import KINDS, SGX, TDX, judge
 from tests.simulation.intel import MOMENT, world
 
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
-from donjon.collateral.high_water import Channel, HighWater, advance
+from donjon.collateral.high_water import HighWater, advance
+from donjon.collateral.plan import Channel
 from donjon.collateral.status import TcbStatus
 from donjon.errors import Misconfigured, Untrusted
 from donjon.simulation.intel.reports import SEPT_VE_DISABLE

@@ -8,7 +8,7 @@ from donjon.collateral import pck_certificates
 from donjon.collateral.document import prove_root_crl
 from donjon.collateral.pck_certificates import PckCertificates
 from donjon.collateral.plan import Answer
-from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
+from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.pki import intel
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.machines import Tcb as Svns
@@ -30,14 +30,14 @@ def issuers(made: World) -> bytes:
 def proved(made: World, text: bytes, above: bytes | None = None, pce_id: bytes = PCE_ID) -> PckCertificates:
     anchor = intel.anchor(made.root)
     _, revoked = prove_root_crl(Answer(body=made.root_ca_crl, chain=made.pck_crl_issuer_chain), anchor)
-    given = pck_certificates.offered(text).certificates
+    given = pck_certificates.parse_offer(text).certificates
     return pck_certificates.prove(given, above or issuers(made), pce_id, revoked, anchor)
 
 
 def registration(
     qe_id: str = "AA" * 16, encrypted_ppid: bytes | None = ENCRYPTED_PPID, manifest: bytes | None = None
 ) -> Registration:
-    name = Name(qe_id=qe_id, pce_id=PCE_ID)
+    name = PlatformName(qe_id=qe_id, pce_id=PCE_ID)
     return Registration(name=name, tcb=None, encrypted_ppid=encrypted_ppid, manifest=manifest)
 
 
@@ -48,8 +48,8 @@ def known(qe_id: str = "AA" * 16, made: World | None = None, fetched: datetime =
         registration=registration(qe_id),
         certificates=tuple(each.pem for each in found.certificates),
         chain=found.chain,
-        fetched=fetched,
+        fetched_at=fetched,
         unavailable=0,
         whole=True,
     )
-    return KnownPlatform(stored=stored, proved=found)
+    return KnownPlatform(stored_platform=stored, pck_certificates=found)

@@ -7,7 +7,7 @@ from tests.simulation.intel import world
 
 from donjon.collateral import document, plan
 from donjon.collateral.bundle import files
-from donjon.collateral.plan import Answer, Request
+from donjon.collateral.plan import Answer, CollateralRequest
 from donjon.errors import Untrusted
 from donjon.pki.intel import anchor
 from donjon.sgx.platform import Tee
@@ -17,7 +17,7 @@ OF, PARTS = MADE.collateral, files(MADE.collateral)
 NUMBER = 20  # of a world's documents
 
 
-def proved(request: Request, body: bytes, chain: bytes) -> int:
+def proved(request: CollateralRequest, body: bytes, chain: bytes) -> int:
     answers = {
         plan.root_ca_crl().name(): Answer(body=OF.root_ca_crl, chain=OF.pck_crl_issuer_chain),
         request.name(): Answer(body=body, chain=chain),

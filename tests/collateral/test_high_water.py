@@ -7,7 +7,8 @@ import pytest
 from tests.attestation.worlds import trusted
 from tests.simulation.intel import MOMENT, world
 
-from donjon.collateral.high_water import MAX_MARKS, Channel, HighWater, Mark, advance, encode, parse
+from donjon.collateral.high_water import MAX_MARKS, HighWater, Mark, advance, encode, parse
+from donjon.collateral.plan import Channel
 from donjon.errors import Malformed, Untrusted
 
 HOUR = timedelta(hours=1)

@@ -9,9 +9,9 @@ from tests.collateral.machines import HIGH, LOW, PCE_ID, proved
 from tests.simulation.intel import world
 
 from donjon.collateral import pck_certificates, tcb_info
-from donjon.collateral.bundle import unwrapped
+from donjon.collateral.bundle import unwrap
 from donjon.collateral.document import prove_root_crl
-from donjon.collateral.pck_certificates import MAX_CERTIFICATES, PckCertificates, offered
+from donjon.collateral.pck_certificates import MAX_CERTIFICATES, PckCertificates, parse_offer
 from donjon.collateral.plan import Answer
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Untrusted
@@ -31,7 +31,7 @@ MADE = world()
 def test_a_machines_certificates_are_proved_and_those_that_cannot_be_had_are_counted() -> None:
     made = world()
     text = pckcerts(made.setting, [LOW, HIGH], [((9, *COMPONENTS[1:]), 99)])
-    assert offered(text).unavailable == 1
+    assert parse_offer(text).unavailable == 1
     found = proved(made, text)
     assert [each.tcbm for each in found.certificates] == [tcbm(LOW), tcbm(HIGH)]
     assert found.fmspc == made.setting.extension.fmspc
@@ -100,15 +100,15 @@ def test_another_chain_is_refused(above: tuple[Role, Role]) -> None:
 @pytest.mark.parametrize("text", [b"", b"{}", b"[", b"[]", b"[1]", b'[{"tcbm":"00","tcbm":"00"}]', b"[" + b"{}," * 200 + b"{}]"])
 def test_an_answer_that_is_no_list_of_certificates_is_malformed(text: bytes) -> None:
     with pytest.raises(Malformed):
-        offered(text)
+        parse_offer(text)
 
 
 def test_more_certificates_than_any_platform_has_are_refused() -> None:
     made = world()
     entry = json.loads(pckcerts(made.setting, [HIGH]))[0]
-    assert len(offered(json.dumps([entry] * MAX_CERTIFICATES).encode()).certificates) == MAX_CERTIFICATES
+    assert len(parse_offer(json.dumps([entry] * MAX_CERTIFICATES).encode()).certificates) == MAX_CERTIFICATES
     with pytest.raises(Malformed, match="DJ210"):
-        offered(json.dumps([entry] * (MAX_CERTIFICATES + 1)).encode())
+        parse_offer(json.dumps([entry] * (MAX_CERTIFICATES + 1)).encode())
 
 
 def intels(name: str) -> tuple[bytes, bytes]:
@@ -122,7 +122,7 @@ def of_intel(name: str, anchor: Anchor = INTEL) -> PckCertificates:
     text, above = intels(name)
     lists = sorted((ROOT / "intel-collateral" / "crl").glob("*root*"))
     _, revoked = prove_root_crl(Answer(body=lists[-1].read_bytes(), chain=above), anchor)
-    return pck_certificates.prove(offered(text).certificates, above, PCE_ID, revoked, anchor)
+    return pck_certificates.prove(parse_offer(text).certificates, above, PCE_ID, revoked, anchor)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def of_intel(name: str, anchor: Anchor = INTEL) -> PckCertificates:
 )
 def test_what_intels_service_answered_is_proved_under_intels_root(name: str, count: int, unavailable: int, family: str) -> None:
     found = of_intel(name)
-    assert (len(found.certificates), offered(intels(name)[0]).unavailable) == (count, unavailable)
+    assert (len(found.certificates), parse_offer(intels(name)[0]).unavailable) == (count, unavailable)
     assert found.fmspc.hex() == family
 
 
@@ -169,7 +169,7 @@ def test_of_intels_certificates_the_best_is_selected(
 ) -> None:
     certificates = of_intel(names[0]).certificates
     text = (ROOT / "intel-collateral" / "tcbinfo" / names[1]).read_bytes()
-    info = tcb_info.parse(unwrapped(text, "tcbInfo").text if text.lstrip().startswith(b'{"tcbInfo"') else text)
+    info = tcb_info.parse(unwrap(text, "tcbInfo").text if text.lstrip().startswith(b'{"tcbInfo"') else text)
     raw = Tcb(components=bytes.fromhex(cpu_svn) + bytes(8), pce_svn=pce_svn)
     found = select(raw, [each.tcb for each in certificates], info.levels)
     assert (None if found is None else certificates[found].tcbm) == best

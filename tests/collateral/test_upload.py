@@ -9,7 +9,7 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.collateral import plan
 from donjon.collateral.bundle import files
-from donjon.collateral.high_water import Channel
+from donjon.collateral.plan import Channel
 from donjon.collateral.upload import parse
 from donjon.errors import DonjonError
 from donjon.sgx.platform import Ca, Tee
@@ -32,7 +32,7 @@ def test_the_documents_are_again_as_intel_signed_them(spaces: bool) -> None:  # 
     assert [found.answers[each.name()].body for each in others] == [parts["qe_identity.json"], MADE.pck_crl, MADE.root_ca_crl]
     platform = found.platforms[0]
     assert platform.registration.encrypted_ppid == ENCRYPTED_PPID
-    assert (len(platform.certificates), platform.fetched, platform.whole) == (2, MOMENT, True)
+    assert (len(platform.certificates), platform.fetched_at, platform.whole) == (2, MOMENT, True)
 
 
 def test_appraisal_policies_and_what_else_nobody_knows_are_left_out() -> None:

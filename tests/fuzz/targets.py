@@ -48,7 +48,7 @@ def _files(pattern: str, most: int) -> Callable[[], list[bytes]]:
 
 
 def _inner(pattern: str, name: str) -> Callable[[], list[bytes]]:
-    return lambda: [bundle.unwrapped(data, name).text for data in _files(pattern, 4)()]
+    return lambda: [bundle.unwrap(data, name).text for data in _files(pattern, 4)()]
 
 
 def _certificates() -> list[bytes]:
@@ -57,7 +57,7 @@ def _certificates() -> list[bytes]:
 
 
 def _unwrapped(data: bytes) -> None:
-    bundle.unwrapped(data, "tcbInfo")
+    bundle.unwrap(data, "tcbInfo")
 
 
 def _policy_token(data: bytes) -> None:
@@ -81,7 +81,7 @@ TARGETS: Mapping[str, Target] = {
     "chain": Target(lambda data: pem.parse(data, 3), _files("intel-collateral/certs/*.pem", 9)),
     "root": Target(lambda data: intel.root(data, intel.INTEL), _certificates),
     "certificate": Target(lambda data: intel.issued(data, _TRUSTED.root, frozenset(intel.Role)), _certificates),
-    "pck": Target(pck.claimed, _certificates),
+    "pck": Target(pck.parse_unverified, _certificates),
     "crl": Target(lambda data: crl.prove(data, _TRUSTED.pck_ca), _files("intel-collateral/crl/*.der", 4)),
     "tcb_info": Target(tcb_info.parse, _inner("intel-collateral/tcbinfo/*.json", "tcbInfo")),
     "identity": Target(identity.parse, _inner("intel-collateral/qeidentity/*.json", "enclaveIdentity")),

@@ -13,8 +13,7 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document, plan
 from donjon.collateral.bundle import files
 from donjon.collateral.document import Document
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.plan import Absent, Answer, Channel, CollateralRequest
 from donjon.errors import DonjonError, Unavailable
 from donjon.pki import intel
 from donjon.pki.crl import Crl
@@ -49,7 +48,7 @@ class Upstream:
     away: bool = False
     asked: list[str] = field(default_factory=list)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: CollateralRequest) -> Answer:
         self.asked.append(request.path.rpartition("v4/")[2])
         if self.away:
             raise Unavailable("DJ281", "away")
@@ -274,7 +273,7 @@ def test_a_list_of_the_roots_that_revokes_nothing_more_costs_nothing_for_each_do
     proved: list[str] = []
     prove = document.prove
 
-    def counted(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
+    def counted(request: CollateralRequest, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
         proved.append(request.path)
         return prove(request, answer, revoked, anchor)
 

@@ -17,7 +17,7 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.collateral import platforms as rooms
 from donjon.collateral.bundle import files
-from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.plan import Absent, Answer, CollateralRequest
 from donjon.collateral.platforms import Registration
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
@@ -41,7 +41,7 @@ class Intel:
     away: bool = False
     asked: list[str] = field(default_factory=list)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: CollateralRequest) -> Answer:
         what = request.path.rpartition("v4/")[2]
         self.asked.append(what)
         if self.away:
@@ -190,7 +190,7 @@ def test_without_encrypted_ppid_and_manifest_intel_is_not_asked(tmp_path: Path) 
 
 def test_a_stored_platform_that_is_not_proved_any_more_is_fetched_again(tmp_path: Path) -> None:
     async def story(here: Here) -> None:
-        broken = replace(known(), stored=replace(known().stored, certificates=(b"no certificate\n",)))
+        broken = replace(known(), stored_platform=replace(known().stored_platform, certificates=(b"no certificate\n",)))
         PlatformTable(here.database).write([broken])
         assert await here.best(HIGH) == tcbm(HIGH)
         assert here.fetched() == 1

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from donjon.collateral.platforms import KnownPlatform, Name
+from donjon.collateral.platforms import KnownPlatform, PlatformName
 from donjon.collateral.selection import Tcb
 from donjon.pki.crl import Crl
 from donjon.services.attestation.pccs.platform_memory import PlatformMemory, Selection, Slot
@@ -17,8 +17,8 @@ MOST, MOST_BYTES, MOST_TCBS = 1024, 16 << 20, 64
 NOW = 1000.0
 
 
-def name(number: int) -> Name:
-    return cast("Name", f"platform {number}")
+def name(number: int) -> PlatformName:
+    return cast("PlatformName", f"platform {number}")
 
 
 def tcb(number: int) -> Tcb:
@@ -30,7 +30,7 @@ def slot(*serials: bytes, chain: int = 0, certificates: int = 0, manifest: int |
     registration = SimpleNamespace(manifest=None if manifest is None else bytes(manifest))
     own = (*serials, bytes(certificates))
     stored = SimpleNamespace(chain=bytes(chain), certificates=own, registration=registration, whole=False)
-    known = cast("KnownPlatform", SimpleNamespace(stored=stored, proved=SimpleNamespace(certificates=())))
+    known = cast("KnownPlatform", SimpleNamespace(stored_platform=stored, pck_certificates=SimpleNamespace(certificates=())))
     return Slot(known=known, under=cast("Crl", None), due=datetime(2026, 6, 1, tzinfo=UTC), until=NOW)
 
 

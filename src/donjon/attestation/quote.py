@@ -171,7 +171,7 @@ def read_platform(quote: Quote, chain: bytes) -> Platform:
 
     Raises `Malformed` DJ204 to DJ208.
     """
-    leaf = pck.claimed(pem.parse(chain, _CHAIN)[0])
+    leaf = pck.parse_unverified(pem.parse(chain, _CHAIN)[0])
     return Platform(fmspc=leaf.fmspc, ca=leaf.ca, tee=quote.tee)
 
 

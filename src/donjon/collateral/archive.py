@@ -16,77 +16,82 @@ from donjon.pki import pem
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
 
-MAX_CARRIED = 256 << 20  # bytes; what Intel states about all of its platforms has less than 4 MiB, a platform 10 to 40 KiB
+MAX_ARCHIVE = 256 << 20  # bytes; what Intel states about all of its platforms has less than 4 MiB, a platform 10 to 40 KiB
 
 _FORM = "donjon collateral 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """All of it, proved."""
+class CollateralArchive:
+    """A cache's documents and platforms, each proved: what one file carries to where no network is."""
 
     documents: dict[str, Document]
     platforms: tuple[KnownPlatform, ...]
 
 
-def encode(carried: Carried) -> bytes:
+def encode(archive: CollateralArchive) -> bytes:
     """The file that `parse` reads; documents stand in it in hexadecimal, so that each keeps its bytes.
 
     Raises `Unavailable` DJ578 for more than `parse` would take.
     """
-    ordered = sorted(carried.documents.values(), key=lambda each: each.request.name())
+    ordered = sorted(archive.documents.values(), key=lambda each: each.request.name())
     content = {each.request.name(): {"body": each.body.hex(), "chain": each.chain.decode("latin-1")} for each in ordered}
-    listed = [_entry(each.stored) for each in carried.platforms]
-    text = json.dumps({"form": _FORM, "documents": content, "platforms": listed}, indent=1).encode() + b"\n"
-    if len(text) > MAX_CARRIED:
-        raise Unavailable("DJ578", f"file: {len(text)} bytes, more than the {MAX_CARRIED} that are taken")
+    entries = [_entry(each.stored_platform) for each in archive.platforms]
+    text = json.dumps({"form": _FORM, "documents": content, "platforms": entries}, indent=1).encode() + b"\n"
+    if len(text) > MAX_ARCHIVE:
+        raise Unavailable("DJ578", f"file: {len(text)} bytes, more than the {MAX_ARCHIVE} that are taken")
     return text
 
 
-def parse(text: bytes, anchor: Anchor) -> Carried:
+def parse(text: bytes, anchor: Anchor) -> CollateralArchive:
     """What the file holds, each part proved.
 
     Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pck_certificates.prove` do.
     """
-    whole = strict_json.parse(text, "file", MAX_CARRIED, values=MAX_CARRIED)
+    whole = strict_json.parse(text, "file", MAX_ARCHIVE, values=MAX_ARCHIVE)
     if whole.text("form") != _FORM:
         raise Malformed("DJ211", f"file: form: expected {_FORM!r}, found {whole.text('form')[:40]!r}")
-    listed = whole.member("documents")
-    found = {name: _answer(listed.member(name)) for name in listed.content}
-    stored = [_stored(each) for each in whole.members("platforms")] if whole.content.get("platforms") else []
-    return proved(found, stored, anchor)
+    documents = whole.member("documents")
+    answers = {name: _answer(documents.member(name)) for name in documents.content}
+    stored_platforms = [_parse_platform(each) for each in whole.members("platforms")] if whole.content.get("platforms") else []
+    return prove(answers, stored_platforms, anchor)
 
 
-def proved(answers: dict[str, Answer], stored: Sequence[StoredPlatform], anchor: Anchor) -> Carried:
-    """All of it under one list of the root's, which must be among the documents; raises as `parse` does."""
-    found = prove_all(answers, anchor)
-    root = found[plan.root_ca_crl().name()]
-    _, revoked = prove_root_crl(Answer(body=root.body, chain=root.chain), anchor)
-    return Carried(documents=found, platforms=tuple(_known(each, revoked, anchor) for each in stored))
+def prove(answers: dict[str, Answer], stored_platforms: Sequence[StoredPlatform], anchor: Anchor) -> CollateralArchive:
+    """The archive of these documents and platforms, under the one CRL of the root among them; raises as `parse` does."""
+    documents = prove_all(answers, anchor)
+    root = documents[plan.root_ca_crl().name()]
+    _, root_crl = prove_root_crl(Answer(body=root.body, chain=root.chain), anchor)
+    return CollateralArchive(
+        documents=documents, platforms=tuple(_prove_platform(each, root_crl, anchor) for each in stored_platforms)
+    )
 
 
-def _known(stored: StoredPlatform, revoked: Crl, anchor: Anchor) -> KnownPlatform:
-    pce_id = stored.registration.name.pce_id
-    return KnownPlatform(stored=stored, proved=pck_certificates.prove(stored.certificates, stored.chain, pce_id, revoked, anchor))
+def _prove_platform(stored_platform: StoredPlatform, root_crl: Crl, anchor: Anchor) -> KnownPlatform:
+    pce_id = stored_platform.registration.name.pce_id
+    return KnownPlatform(
+        stored_platform=stored_platform,
+        pck_certificates=pck_certificates.prove(stored_platform.certificates, stored_platform.chain, pce_id, root_crl, anchor),
+    )
 
 
-def _entry(stored: StoredPlatform) -> JsonObject:
+def _entry(stored_platform: StoredPlatform) -> JsonObject:
     return {
-        **platforms.entry(stored.registration),
-        "certificates": b"".join(stored.certificates).decode("ascii"),
-        "chain": stored.chain.decode("latin-1"),
-        "fetched": f"{stored.fetched:%FT%TZ}",
-        "unavailable": stored.unavailable,
-        "whole": int(stored.whole),
+        **platforms.entry(stored_platform.registration),
+        "certificates": b"".join(stored_platform.certificates).decode("ascii"),
+        "chain": stored_platform.chain.decode("latin-1"),
+        "fetched": f"{stored_platform.fetched_at:%FT%TZ}",
+        "unavailable": stored_platform.unavailable,
+        "whole": int(stored_platform.whole),
     }
 
 
-def _stored(entry: Members) -> StoredPlatform:
+def _parse_platform(entry: Members) -> StoredPlatform:
     return StoredPlatform(
         registration=platforms.registration(entry),
         certificates=pem.each(entry.text("certificates").encode("ascii", "replace")),
         chain=entry.text("chain").encode("ascii", "replace"),
-        fetched=entry.date("fetched"),
+        fetched_at=entry.date("fetched"),
         unavailable=entry.number("unavailable", pck_certificates.MAX_CERTIFICATES),
         whole=entry.number("whole", 1) == 1,
     )

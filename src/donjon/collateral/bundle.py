@@ -15,7 +15,7 @@ from donjon.pki import p256
 
 MAX_BUNDLE = 4 << 20  # bytes; real ones have less than 64 KiB
 
-_WRAPPED = rb'\s*\{\s*"%s"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}[\s\0]*'
+_SIGNED_OBJECT = rb'\s*\{\s*"%s"\s*:\s*(\{.*\})\s*,\s*"signature"\s*:\s*"([0-9A-Fa-f]{128})"\s*\}[\s\0]*'
 _LONG_FORM = 4  # bytes of tag and length where the length takes two (X.690, 8.1.3.5)
 
 
@@ -81,12 +81,12 @@ class SignedText:
     signature: bytes  # r ‖ s
 
 
-def unwrapped(document: bytes, name: str) -> SignedText:
+def unwrap(document: bytes, name: str) -> SignedText:
     """The signed text in `{"tcbInfo":{…},"signature":"…"}`, byte for byte as Intel sends it; raises `Malformed` DJ214."""
-    found = re.fullmatch(_WRAPPED % name.encode(), document, re.DOTALL)
-    if found is None:
+    match = re.fullmatch(_SIGNED_OBJECT % name.encode(), document, re.DOTALL)
+    if match is None:
         raise Malformed("DJ214", f"{name}: expected an object of {name} and signature, in this order")
-    return SignedText(text=found[1], signature=bytes.fromhex(found[2].decode()))
+    return SignedText(text=match[1], signature=bytes.fromhex(match[2].decode()))
 
 
 FILES = {
@@ -103,53 +103,53 @@ FILES = {
 PCK_CHAIN = "pck_certificate_chain"
 
 
-def of_files(found: Mapping[str, bytes]) -> Collateral:
+def of_files(contents: Mapping[str, bytes]) -> Collateral:
     """The collateral of a folder's files, each by its name without ending; raises `Malformed` DJ213 or DJ214."""
-    if missing := [name for name in FILES if name not in found]:
+    if missing := [name for name in FILES if name not in contents]:
         raise Malformed("DJ213", f"folder: no {', '.join(missing)}")
-    info, identity = unwrapped(found["tcb_info"], "tcbInfo"), unwrapped(found["qe_identity"], "enclaveIdentity")
+    info, identity = unwrap(contents["tcb_info"], "tcbInfo"), unwrap(contents["qe_identity"], "enclaveIdentity")
     return Collateral(
         tcb_info=info.text,
         tcb_info_signature=info.signature,
-        tcb_info_issuer_chain=found["tcb_info_issuer_chain"],
+        tcb_info_issuer_chain=contents["tcb_info_issuer_chain"],
         qe_identity=identity.text,
         qe_identity_signature=identity.signature,
-        qe_identity_issuer_chain=found["qe_identity_issuer_chain"],
-        pck_crl=der(found["pck_crl"]),
-        pck_crl_issuer_chain=found["pck_crl_issuer_chain"],
-        root_ca_crl=der(found["root_ca_crl"]),
-        pck_certificate_chain=found.get(PCK_CHAIN),
+        qe_identity_issuer_chain=contents["qe_identity_issuer_chain"],
+        pck_crl=der(contents["pck_crl"]),
+        pck_crl_issuer_chain=contents["pck_crl_issuer_chain"],
+        root_ca_crl=der(contents["root_ca_crl"]),
+        pck_certificate_chain=contents.get(PCK_CHAIN),
     )
 
 
 def files(collateral: Collateral) -> dict[str, bytes]:
     """The files that `of_files` reads, each with its name in full."""
     texts = {
-        "tcb_info": _wrapped(collateral.tcb_info, "tcbInfo", collateral.tcb_info_signature),
-        "qe_identity": _wrapped(collateral.qe_identity, "enclaveIdentity", collateral.qe_identity_signature),
+        "tcb_info": _wrap(collateral.tcb_info, "tcbInfo", collateral.tcb_info_signature),
+        "qe_identity": _wrap(collateral.qe_identity, "enclaveIdentity", collateral.qe_identity_signature),
     }
-    found = {name + ending: texts.get(name) or getattr(collateral, name) for name, ending in FILES.items()}
+    contents = {name + ending: texts.get(name) or getattr(collateral, name) for name, ending in FILES.items()}
     chain = collateral.pck_certificate_chain
-    return found if chain is None else {**found, f"{PCK_CHAIN}.pem": chain}
+    return contents if chain is None else {**contents, f"{PCK_CHAIN}.pem": chain}
 
 
 def der(content: bytes) -> bytes:
     """A CRL's DER, also where a service wrote it in hexadecimal, or Intel's quote provider library put a zero byte behind it."""
-    if found := strict_json.hexadecimal(content.strip().decode("latin-1")):
-        return found
+    if decoded := strict_json.hexadecimal(content.strip().decode("latin-1")):
+        return decoded
     whole = _LONG_FORM + int.from_bytes(content[2:_LONG_FORM], "big")
     return content[:whole] if content[:2] == b"\x30\x82" and content[whole:] == b"\0" else content
 
 
-def _wrapped(text: bytes, name: str, signature: bytes) -> bytes:
+def _wrap(text: bytes, name: str, signature: bytes) -> bytes:
     return b'{"%s":%s,"signature":"%s"}' % (name.encode(), text, signature.hex().encode())
 
 
 def _list(bundle: Members, name: str) -> bytes:
-    found = strict_json.hexadecimal(bundle.text(name))
-    if not found:
+    crl = strict_json.hexadecimal(bundle.text(name))
+    if not crl:
         raise Malformed("DJ213", f"bundle: {name}: expected a CRL's DER in hexadecimal")
-    return found
+    return crl
 
 
 def _optional(bundle: Members, name: str) -> bytes | None:

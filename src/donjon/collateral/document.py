@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from donjon.collateral import identity, plan, tcb_info, tcbnumbers
-from donjon.collateral.bundle import der, unwrapped
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Answer, Edition, Request
+from donjon.collateral.bundle import der, unwrap
+from donjon.collateral.plan import Answer, Channel, CollateralRequest, Edition
 from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.collateral.tcbnumbers import TcbNumbers
-from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signed, issued_by_root
+from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signature, prove_under_root
 from donjon.errors import Malformed, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
@@ -33,7 +32,7 @@ _EDITION = re.compile(rf"{plan.NUMBER}=([1-9][0-9]{{0,9}})", re.ASCII)
 class Document:
     """A document that is what the request asks for: `prove` and `prove_root_crl` alone make one."""
 
-    request: Request
+    request: CollateralRequest
     body: bytes = field(repr=False)  # as it came; CRLs in DER
     chain: bytes = field(repr=False)  # PEM: the signer, the root
     dated: datetime  # issueDate or thisUpdate
@@ -47,108 +46,108 @@ def prove_root_crl(answer: Answer, anchor: Anchor) -> tuple[Document, Crl]:
 
     Raises `Malformed`, and `Untrusted` DJ220 to DJ225.
     """
-    _, root = issued_by_root(answer.chain, anchor, _ANY_CHAIN, None)
+    _, root = prove_under_root(answer.chain, anchor, _ANY_CHAIN, None)
     body = der(answer.body)
-    revoked = crl.prove(body, root)
-    check_not_revoked(root.role, root.serial, revoked)
-    return _document(plan.root_ca_crl(), Answer(body=body, chain=answer.chain), _Read(revoked), root), revoked
+    root_crl = crl.prove(body, root)
+    check_not_revoked(root.role, root.serial, root_crl)
+    return _document(plan.root_ca_crl(), Answer(body=body, chain=answer.chain), _Metadata(root_crl), root), root_crl
 
 
-def prove(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
+def prove(request: CollateralRequest, answer: Answer, root_crl: Crl, anchor: Anchor) -> Document:
     """What that answer holds, if it is what the request asks for, under that root and nothing of it revoked.
 
     Raises `Malformed`; `Untrusted` DJ220 to DJ225, DJ230, and DJ510 for another document than the one asked for.
     """
     if request.path.endswith("/pckcrl"):
-        return _pck_crl(request, answer, revoked, anchor)
-    signer = _unrevoked(answer.chain, anchor, SIGNER, revoked)
+        return _pck_crl(request, answer, root_crl, anchor)
+    signer = _prove_signer(answer.chain, anchor, SIGNER, root_crl)
     name = _NAMES.get(request.path.rpartition("/")[2], "enclaveIdentity")
-    signed = unwrapped(answer.body, name)
-    check_signed(name, signed.text, signed.signature, signer)
-    read = _read(request, signed.text)
-    if request.query.get(plan.NUMBER, str(read.number)) != str(read.number):
-        raise Untrusted("DJ510", f"{name}: of evaluation number {read.number}, asked for {request.query[plan.NUMBER]}")
-    return _document(request, answer, read, signer)
+    signed_text = unwrap(answer.body, name)
+    check_signature(name, signed_text.text, signed_text.signature, signer)
+    metadata = _read(request, signed_text.text)
+    if request.query.get(plan.NUMBER, str(metadata.number)) != str(metadata.number):
+        raise Untrusted("DJ510", f"{name}: of evaluation number {metadata.number}, asked for {request.query[plan.NUMBER]}")
+    return _document(request, answer, metadata, signer)
 
 
-def check_not_older(found: Document, held: Document | None) -> None:
+def check_not_older(candidate: Document, current: Document | None) -> None:
     """Raises `Untrusted` DJ513 where the document is older than the one that is held."""
-    if held is not None and (found.evaluation_number, found.dated) < (held.evaluation_number, held.dated):
-        told = f"of {held.dated:%FT%TZ}: {found.request.name()}, {found.dated:%FT%TZ}"
-        raise Untrusted("DJ513", f"collateral: older than what is here, {told}")
+    if current is not None and (candidate.evaluation_number, candidate.dated) < (current.evaluation_number, current.dated):
+        dates = f"of {current.dated:%FT%TZ}: {candidate.request.name()}, {candidate.dated:%FT%TZ}"
+        raise Untrusted("DJ513", f"collateral: older than what is here, {dates}")
 
 
-def _pck_crl(request: Request, answer: Answer, revoked: Crl, anchor: Anchor) -> Document:
-    authority = _unrevoked(answer.chain, anchor, intel.PCK_CAS, revoked)
+def _pck_crl(request: CollateralRequest, answer: Answer, root_crl: Crl, anchor: Anchor) -> Document:
+    authority = _prove_signer(answer.chain, anchor, intel.PCK_CAS, root_crl)
     if request.query["ca"] != _AUTHORITIES[authority.role]:
         raise Untrusted("DJ510", f"PCK CRL: by {authority.role}, asked for that of ca={request.query['ca']}")
     body = der(answer.body)
-    return _document(request, Answer(body=body, chain=answer.chain), _Read(crl.prove(body, authority)), authority)
+    return _document(request, Answer(body=body, chain=answer.chain), _Metadata(crl.prove(body, authority)), authority)
 
 
 _AUTHORITIES = {Role.PROCESSOR_CA: str(Ca.PROCESSOR), Role.PLATFORM_CA: str(Ca.PLATFORM)}
 
 
-class _Read:
+class _Metadata:
     """What of a proved text a cache goes by."""
 
-    def __init__(self, stated: Crl | tcb_info.TcbInfo | identity.QeIdentity | TcbNumbers | Members) -> None:
+    def __init__(self, content: Crl | tcb_info.TcbInfo | identity.QeIdentity | TcbNumbers | Members) -> None:
         self.serials: frozenset[int] = frozenset()
-        match stated:
+        match content:
             case Crl():
-                self.serials = stated.serials
-                self.dated, self.ends, self.number = stated.window.begins, stated.window.ends, 0
+                self.serials = content.serials
+                self.dated, self.ends, self.number = content.window.begins, content.window.ends, 0
             case Members():
-                self.dated, self.ends = stated.date("issueDate"), stated.date("nextUpdate")
-                self.number = stated.number("tcbEvaluationDataNumber", MAX_EVALUATION)
+                self.dated, self.ends = content.date("issueDate"), content.date("nextUpdate")
+                self.number = content.number("tcbEvaluationDataNumber", MAX_EVALUATION)
             case _:
-                self.dated, self.ends, self.number = stated.issued, stated.next_update, stated.evaluation_number
+                self.dated, self.ends, self.number = content.issued, content.next_update, content.evaluation_number
 
 
-def _read(request: Request, text: bytes) -> _Read:
+def _read(request: CollateralRequest, text: bytes) -> _Metadata:
     """The text of a TCB info or identity; raises `Untrusted` DJ510 unless it is the one that was asked for."""
     return next(read for path, read in _READERS.items() if request.path == path)(request, text)
 
 
-def _tcb_info(tee: Tee, version: int) -> Callable[[Request, bytes], _Read]:
-    def read(request: Request, text: bytes) -> _Read:
-        found = tcb_info.parse(text)
-        if (found.tee, found.version, found.fmspc.hex().upper()) != (tee, version, request.query["fmspc"]):
-            told = f"version {found.version} of {found.tee} {found.fmspc.hex()}"
-            raise Untrusted("DJ510", f"tcbInfo: {told}, asked for version {version} of {tee} {request.query['fmspc']}")
-        return _Read(found)
+def _tcb_info(tee: Tee, version: int) -> Callable[[CollateralRequest, bytes], _Metadata]:
+    def read(request: CollateralRequest, text: bytes) -> _Metadata:
+        info = tcb_info.parse(text)
+        if (info.tee, info.version, info.fmspc.hex().upper()) != (tee, version, request.query["fmspc"]):
+            actual = f"version {info.version} of {info.tee} {info.fmspc.hex()}"
+            raise Untrusted("DJ510", f"tcbInfo: {actual}, asked for version {version} of {tee} {request.query['fmspc']}")
+        return _Metadata(info)
 
     return read
 
 
-def _qe_identity(tee: Tee) -> Callable[[Request, bytes], _Read]:
-    def read(_: Request, text: bytes) -> _Read:
-        found = identity.parse(text)
-        if found.tee is not tee:
-            raise Untrusted("DJ510", f"enclaveIdentity: of the quoting enclave of {found.tee}, asked for that of {tee}")
-        return _Read(found)
+def _qe_identity(tee: Tee) -> Callable[[CollateralRequest, bytes], _Metadata]:
+    def read(_: CollateralRequest, text: bytes) -> _Metadata:
+        qe_identity = identity.parse(text)
+        if qe_identity.tee is not tee:
+            raise Untrusted("DJ510", f"enclaveIdentity: of the quoting enclave of {qe_identity.tee}, asked for that of {tee}")
+        return _Metadata(qe_identity)
 
     return read
 
 
-def _tcb_numbers(tee: Tee) -> Callable[[Request, bytes], _Read]:
-    def read(_: Request, text: bytes) -> _Read:
-        found = tcbnumbers.parse(text)
-        if found.tee is not tee:
-            raise Untrusted("DJ510", f"tcbEvaluationDataNumbers: of {found.tee}, asked for those of {tee}")
-        return _Read(found)
+def _tcb_numbers(tee: Tee) -> Callable[[CollateralRequest, bytes], _Metadata]:
+    def read(_: CollateralRequest, text: bytes) -> _Metadata:
+        numbers = tcbnumbers.parse(text)
+        if numbers.tee is not tee:
+            raise Untrusted("DJ510", f"tcbEvaluationDataNumbers: of {numbers.tee}, asked for those of {tee}")
+        return _Metadata(numbers)
 
     return read
 
 
-def _qve_identity(_: Request, text: bytes) -> _Read:
-    found = strict_json.parse(text, "enclaveIdentity")
-    if found.text("id") != _QVE:
-        raise Untrusted("DJ510", f"enclaveIdentity: of {found.text('id')[:20]!r}, asked for {_QVE}")
-    return _Read(found)
+def _qve_identity(_: CollateralRequest, text: bytes) -> _Metadata:
+    qve_identity = strict_json.parse(text, "enclaveIdentity")
+    if qve_identity.text("id") != _QVE:
+        raise Untrusted("DJ510", f"enclaveIdentity: of {qve_identity.text('id')[:20]!r}, asked for {_QVE}")
+    return _Metadata(qve_identity)
 
 
-_READERS: Mapping[str, Callable[[Request, bytes], _Read]] = {
+_READERS: Mapping[str, Callable[[CollateralRequest, bytes], _Metadata]] = {
     "/sgx/certification/v4/tcb": _tcb_info(Tee.SGX, 3),
     "/tdx/certification/v4/tcb": _tcb_info(Tee.TDX, 3),
     "/sgx/certification/v4/qe/identity": _qe_identity(Tee.SGX),
@@ -167,12 +166,12 @@ def prove_all(answers: Mapping[str, Answer], anchor: Anchor) -> dict[str, Docume
     root = plan.root_ca_crl().name()
     if root not in answers:
         raise Malformed("DJ511", "collateral: without the root's revocation list nothing of it is proved")
-    listed, revoked = prove_root_crl(answers[root], anchor)
-    others = {name: prove(named(name), answer, revoked, anchor) for name, answer in answers.items() if name != root}
-    return {root: listed, **others}
+    document, root_crl = prove_root_crl(answers[root], anchor)
+    others = {name: prove(find_request(name), answer, root_crl, anchor) for name, answer in answers.items() if name != root}
+    return {root: document, **others}
 
 
-def named(name: str) -> Request:
+def find_request(name: str) -> CollateralRequest:
     """The request that has this name; raises `Malformed` DJ511 where no cache keeps such a document."""
     number = _EDITION.search(name)
     editions = [*Channel, *([] if number is None else [int(number[1])])]
@@ -182,7 +181,7 @@ def named(name: str) -> Request:
     raise Malformed("DJ511", f"stored collateral: {name[:80]!r}: no document is kept under that name")
 
 
-def _everything(fmspc: str, editions: Sequence[Edition]) -> list[Request]:
+def _everything(fmspc: str, editions: Sequence[Edition]) -> list[CollateralRequest]:
     """Every document of a family of platforms, and those of all."""
     try:
         family = bytes.fromhex(fmspc)
@@ -194,20 +193,20 @@ def _everything(fmspc: str, editions: Sequence[Edition]) -> list[Request]:
     return [*tcb_infos, *identities, *others, *(plan.pck_crl(ca) for ca in Ca), plan.root_ca_crl()]
 
 
-def _unrevoked(chain: bytes, anchor: Anchor, roles: frozenset[Role], revoked: Crl) -> Certificate:
-    certificate, root = issued_by_root(chain, anchor, roles, None)
+def _prove_signer(chain: bytes, anchor: Anchor, roles: frozenset[Role], root_crl: Crl) -> Certificate:
+    certificate, root = prove_under_root(chain, anchor, roles, None)
     for each in (root, certificate):
-        check_not_revoked(each.role, each.serial, revoked)
+        check_not_revoked(each.role, each.serial, root_crl)
     return certificate
 
 
-def _document(request: Request, answer: Answer, read: _Read, signer: Certificate) -> Document:
+def _document(request: CollateralRequest, answer: Answer, metadata: _Metadata, signer: Certificate) -> Document:
     return Document(
         request=request,
         body=answer.body,
         chain=answer.chain,
-        dated=read.dated,
-        evaluation_number=read.number,
-        expires=min(read.ends, signer.window.ends),
-        serials=read.serials,
+        dated=metadata.dated,
+        evaluation_number=metadata.number,
+        expires=min(metadata.ends, signer.window.ends),
+        serials=metadata.serials,
     )

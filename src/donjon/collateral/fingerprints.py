@@ -20,7 +20,7 @@ Chain = tuple[Certificate, Certificate]  # TCB signer, root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """Of the four texts, in hexadecimal."""
+    """SHA-256 of the documents, their chains and the root's list, in hexadecimal."""
 
     tcb_info: str
     tcb_info_chain: str

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
+from donjon.collateral.plan import Channel
 from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Malformed, Untrusted
@@ -19,13 +19,6 @@ MAX_MARKS = 10_000
 MAX_STATE = 4 << 20  # bytes; a mark takes about 130
 
 _ROOT = 8  # bytes of the hash that tells roots apart
-
-
-class Channel(StrEnum):
-    """At which pace Intel's documents are taken: at an advisory's publication, or when its enforcement begins."""
-
-    EARLY = "early"
-    STANDARD = "standard"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,12 +38,12 @@ class HighWater:
 
 def advance(high: HighWater, collateral: TrustedCollateral, channel: Channel) -> HighWater:
     """The marks with this collateral's, where it is nowhere below them; raises `Untrusted` DJ250, `Malformed` DJ251."""
-    found = _marks(collateral, channel)
-    for name, mark in found.items():
+    new_marks = _marks(collateral, channel)
+    for name, mark in new_marks.items():
         if (before := high.marks.get(name)) is not None and mark < before:
-            then, now = _told(before), _told(mark)
+            then, now = _describe(before), _describe(mark)
             raise Untrusted("DJ250", f"{name.rpartition(' ')[2]}: {now}, but {then} was trusted before")
-    marks = {**high.marks, **found}
+    marks = {**high.marks, **new_marks}
     if len(marks) > MAX_MARKS:
         raise Malformed("DJ251", f"high-water marks: {len(marks)}, expected at most {MAX_MARKS}")
     return HighWater(marks=marks)
@@ -87,6 +80,6 @@ def _marks(collateral: TrustedCollateral, channel: Channel) -> dict[str, Mark]:
     }
 
 
-def _told(mark: Mark) -> str:
+def _describe(mark: Mark) -> str:
     number = f"evaluation number {mark.evaluation_number}, " if mark.evaluation_number else ""
     return f"{number}dated {mark.dated:%FT%TZ}"

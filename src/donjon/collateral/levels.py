@@ -38,18 +38,18 @@ def svn_levels(owner: Members) -> tuple[SvnLevel, ...]:
     """The levels of an enclave or module, the highest first; raises `Malformed` DJ211."""
     levels = tuple(
         SvnLevel(isv_svn=each.member("tcb").number("isvsvn", MAX_ISV_SVN), level_status=parse_level_status(each))
-        for each in bounded(owner)
+        for each in level_objects(owner)
     )
     check_order(owner, [(each.isv_svn,) for each in levels])
     return levels
 
 
-def bounded(owner: Members) -> list[Members]:
+def level_objects(owner: Members) -> list[Members]:
     """The objects of the levels; raises `Malformed` DJ211 for none and for more than `MAX_LEVELS`."""
-    found = owner.members("tcbLevels")
-    if len(found) > MAX_LEVELS:
-        raise Malformed("DJ211", f"{owner.subject}: {len(found)} TCB levels, expected at most {MAX_LEVELS}")
-    return found
+    objects = owner.members("tcbLevels")
+    if len(objects) > MAX_LEVELS:
+        raise Malformed("DJ211", f"{owner.subject}: {len(objects)} TCB levels, expected at most {MAX_LEVELS}")
+    return objects
 
 
 def check_order(owner: Members, keys: Sequence[tuple[int | bytes, ...]]) -> None:

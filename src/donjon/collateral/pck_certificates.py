@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from donjon.collateral.selection import Tcb
-from donjon.collateral.trusted import check_not_revoked, issued_by_root
+from donjon.collateral.trusted import check_not_revoked, prove_under_root
 from donjon.errors import Malformed, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
@@ -19,12 +19,12 @@ from donjon.sgx.platform import Ca
 
 MAX_CERTIFICATES = 128  # of one platform; Intel issues one for each level of its TCB info, with and without hyper-threading
 
-_MAX_STATED = 4 << 10  # characters of a certificate in percent-encoded PEM; Intel's have 2,300
+_MAX_PEM = 4 << 10  # characters of a certificate in percent-encoded PEM; Intel's have 2,300
 _NOT_AVAILABLE = "Not available"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class PckCertificateOffer:
     """What a service answered: certificates in PEM, and how many it cannot give."""
 
     certificates: tuple[bytes, ...]
@@ -33,7 +33,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PckCertificate:
-    """One of them, proved."""
+    """A PCK certificate that was proved up to the root."""
 
     pem: bytes = field(repr=False)
     serial: int
@@ -49,7 +49,7 @@ class PckCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PckCertificates:
-    """All of one platform: `prove` alone makes them."""
+    """All PCK certificates of one platform: `prove` alone makes them."""
 
     certificates: tuple[PckCertificate, ...]
     chain: bytes = field(repr=False)  # PEM: the CA, the root
@@ -59,7 +59,7 @@ class PckCertificates:
     ppid: bytes = field(repr=False)
 
 
-def offered(text: bytes) -> Offered:
+def parse_offer(text: bytes) -> PckCertificateOffer:
     """The certificates in an answer to `pckcerts`; raises `Malformed` DJ210 or DJ211, `Untrusted` DJ570 for a false `tcbm`."""
     return read(strict_json.parse_list(text, "pckcerts", MAX_CERTIFICATES))
 
@@ -69,58 +69,60 @@ def single(text: bytes) -> tuple[bytes, ...]:
     return (pem.encode(pem.parse(text, 1)),)
 
 
-def read(entries: Sequence[Members]) -> Offered:
-    """The certificates in those entries, each for the TCB that is stated of it; raises as `offered` does."""
-    stated = [(each.octets("tcbm", 18).hex().upper(), each.text("cert")) for each in entries]
-    given = [(tcbm, _certificate(cert)) for tcbm, cert in stated if cert != _NOT_AVAILABLE]
-    for tcbm, der in given:
-        _check_tcbm(tcbm, pck.claimed(der))
-    return Offered(certificates=tuple(pem.encode((der,)) for _, der in given), unavailable=len(stated) - len(given))
+def read(entries: Sequence[Members]) -> PckCertificateOffer:
+    """The certificates in those entries, each for the TCB that is stated of it; raises as `parse_offer` does."""
+    pairs = [(each.octets("tcbm", 18).hex().upper(), each.text("cert")) for each in entries]
+    available = [(tcbm, _certificate(cert)) for tcbm, cert in pairs if cert != _NOT_AVAILABLE]
+    for tcbm, der in available:
+        _check_tcbm(tcbm, pck.parse_unverified(der))
+    return PckCertificateOffer(
+        certificates=tuple(pem.encode((der,)) for _, der in available), unavailable=len(pairs) - len(available)
+    )
 
 
 def _certificate(text: str) -> bytes:
-    if len(text) > _MAX_STATED:
-        raise Malformed("DJ211", f"pckcerts: cert: {len(text)} characters, expected at most {_MAX_STATED}")
+    if len(text) > _MAX_PEM:
+        raise Malformed("DJ211", f"pckcerts: cert: {len(text)} characters, expected at most {_MAX_PEM}")
     return pem.parse(strict_json.unescaped(text), 1)[0]
 
 
-def _check_tcbm(stated: str, found: PckPlatform) -> None:
+def _check_tcbm(tcbm: str, platform: PckPlatform) -> None:
     """A quoting enclave makes its key for the TCB that it is told: for another one, its quotes would not fit the certificate."""
-    actual = (found.cpu_svn + found.pce_svn.to_bytes(2, "little")).hex().upper()
-    if stated != actual:
-        raise Untrusted("DJ570", f"pckcerts: a certificate for the TCB {actual}, stated to be for {stated}")
+    actual = (platform.cpu_svn + platform.pce_svn.to_bytes(2, "little")).hex().upper()
+    if tcbm != actual:
+        raise Untrusted("DJ570", f"pckcerts: a certificate for the TCB {actual}, stated to be for {tcbm}")
 
 
-def prove(certificates: Sequence[bytes], chain: bytes, pce_id: bytes, revoked: Crl, anchor: Anchor) -> PckCertificates:
+def prove(certificates: Sequence[bytes], chain: bytes, pce_id: bytes, root_crl: Crl, anchor: Anchor) -> PckCertificates:
     """What Intel certified of that one platform; the list is that of the root.
 
     Raises `Malformed`; `Untrusted` DJ220 to DJ224, and DJ570 for certificates of several platforms or of another PCE.
     """
-    authority, root = issued_by_root(chain, anchor, PCK_CAS, None)
+    authority, root = prove_under_root(chain, anchor, PCK_CAS, None)
     for above in (root, authority):
-        check_not_revoked(above.role, above.serial, revoked)
+        check_not_revoked(above.role, above.serial, root_crl)
     if not 0 < len(certificates) <= MAX_CERTIFICATES:
         raise Malformed("DJ211", f"pckcerts: {len(certificates)} certificates, expected 1 to {MAX_CERTIFICATES}")
-    proved = tuple(_proved(each, authority) for each in certificates)
-    first = proved[0].platform
-    for each in proved:
+    pck_certificates = tuple(_prove_certificate(each, authority) for each in certificates)
+    first = pck_certificates[0].platform
+    for each in pck_certificates:
         _check_same(each.platform, first, pce_id)
     fmspc, ppid = first.fmspc, first.ppid
-    return PckCertificates(certificates=proved, chain=chain, ca=first.ca, fmspc=fmspc, pce_id=pce_id, ppid=ppid)
+    return PckCertificates(certificates=pck_certificates, chain=chain, ca=first.ca, fmspc=fmspc, pce_id=pce_id, ppid=ppid)
 
 
-def _proved(certificate: bytes, authority: intel.Certificate) -> PckCertificate:
-    found = intel.issued(pem.parse(certificate, 1)[0], authority, frozenset({Role.PCK}))
-    platform = pck.parse(found, authority.role)
+def _prove_certificate(certificate: bytes, authority: intel.Certificate) -> PckCertificate:
+    issued = intel.issued(pem.parse(certificate, 1)[0], authority, frozenset({Role.PCK}))
+    platform = pck.parse(issued, authority.role)
     if platform.cpu_svn != platform.components:
-        told = f"CPUSVN {platform.cpu_svn.hex()} and components {platform.components.hex()}"
-        raise Untrusted("DJ570", f"PCK certificate: {told} differ; TCB type 0 has them alike")
+        actual = f"CPUSVN {platform.cpu_svn.hex()} and components {platform.components.hex()}"
+        raise Untrusted("DJ570", f"PCK certificate: {actual} differ; TCB type 0 has them alike")
     tcb = Tcb(components=platform.components, pce_svn=platform.pce_svn)
-    return PckCertificate(pem=certificate, serial=found.serial, window=found.window, tcb=tcb, platform=platform)
+    return PckCertificate(pem=certificate, serial=issued.serial, window=issued.window, tcb=tcb, platform=platform)
 
 
-def _check_same(found: PckPlatform, first: PckPlatform, pce_id: bytes) -> None:
-    if (found.ppid, found.fmspc) != (first.ppid, first.fmspc):
+def _check_same(platform: PckPlatform, first: PckPlatform, pce_id: bytes) -> None:
+    if (platform.ppid, platform.fmspc) != (first.ppid, first.fmspc):
         raise Untrusted("DJ570", "PCK certificates: of several platforms, expected those of one")
-    if found.pce_id != pce_id:
-        raise Untrusted("DJ570", f"PCK certificate: of the PCE {found.pce_id.hex()}, asked for {pce_id.hex()}")
+    if platform.pce_id != pce_id:
+        raise Untrusted("DJ570", f"PCK certificate: of the PCE {platform.pce_id.hex()}, asked for {pce_id.hex()}")

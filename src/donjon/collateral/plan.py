@@ -6,10 +6,10 @@ Source: Intel SGX and TDX Provisioning Certification Service API v4; Intel PCCS,
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
-from donjon.collateral.bundle import Collateral, der, unwrapped
-from donjon.collateral.high_water import Channel
+from donjon.collateral.bundle import Collateral, der, unwrap
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Ca, Platform, Tee
 
@@ -17,8 +17,15 @@ SGX = "/sgx/certification/v4"
 PCK_CHAIN_HEADER = "SGX-PCK-Certificate-Issuer-Chain"
 
 
+class Channel(StrEnum):
+    """At which pace Intel's documents are taken: at an advisory's publication, or when its enforcement begins."""
+
+    EARLY = "early"
+    STANDARD = "standard"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CollateralRequest:
     """One GET, or POST of a body, and the headers one of which carries the issuer chain, in PEM, percent-encoded."""
 
     path: str
@@ -48,7 +55,7 @@ Edition: TypeAlias = Channel | int
 """Which of several TCB infos or identities: the one of a channel, or the one of a TCB evaluation data number."""
 
 
-def requests(platform: Platform, channel: Channel) -> dict[str, Request]:
+def requests(platform: Platform, channel: Channel) -> dict[str, CollateralRequest]:
     """Four requests, each by the part of the collateral that it is for."""
     return {
         "pck_crl": pck_crl(platform.ca),
@@ -58,50 +65,52 @@ def requests(platform: Platform, channel: Channel) -> dict[str, Request]:
     }
 
 
-def pck_crl(ca: Ca) -> Request:
+def pck_crl(ca: Ca) -> CollateralRequest:
     """For the list of revoked PCK certificates, in DER."""
-    return Request(path=f"{SGX}/pckcrl", query={"ca": str(ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",))
+    return CollateralRequest(path=f"{SGX}/pckcrl", query={"ca": str(ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",))
 
 
-def tcb_info(tee: Tee, fmspc: bytes, edition: Edition) -> Request:
+def tcb_info(tee: Tee, fmspc: bytes, edition: Edition) -> CollateralRequest:
     """For the TCB info of a family of platforms."""
-    return Request(
+    return CollateralRequest(
         path=f"/{tee.lower()}/certification/v4/tcb",
-        query={"fmspc": fmspc.hex().upper(), **_chosen(edition)},
+        query={"fmspc": fmspc.hex().upper(), **_edition_query(edition)},
         chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
     )
 
 
-def qe_identity(tee: Tee, edition: Edition) -> Request:
+def qe_identity(tee: Tee, edition: Edition) -> CollateralRequest:
     """For the identity of the quoting enclave."""
     return _identity(f"/{tee.lower()}/certification/v4/qe", edition)
 
 
-def qve_identity(edition: Edition) -> Request:
+def qve_identity(edition: Edition) -> CollateralRequest:
     """For the identity of Intel's quote verification enclave."""
     return _identity(f"{SGX}/qve", edition)
 
 
-def tcb_numbers(tee: Tee) -> Request:
+def tcb_numbers(tee: Tee) -> CollateralRequest:
     """For the list of TCB evaluation data numbers that Intel supports now; a PCCS of Intel's has no such route."""
     path = f"/{tee.lower()}/certification/v4/tcbevaluationdatanumbers"
-    return Request(path=path, chain=("TCB-Evaluation-Data-Numbers-Issuer-Chain",))
+    return CollateralRequest(path=path, chain=("TCB-Evaluation-Data-Numbers-Issuer-Chain",))
 
 
-def root_ca_crl() -> Request:
+def root_ca_crl() -> CollateralRequest:
     """For the list of what the root has revoked, in DER or hexadecimal."""
-    return Request(path=f"{SGX}/rootcacrl")
+    return CollateralRequest(path=f"{SGX}/rootcacrl")
 
 
-def _identity(enclave: str, edition: Edition) -> Request:
-    return Request(path=f"{enclave}/identity", query=_chosen(edition), chain=("SGX-Enclave-Identity-Issuer-Chain",))
+def _identity(enclave: str, edition: Edition) -> CollateralRequest:
+    return CollateralRequest(
+        path=f"{enclave}/identity", query=_edition_query(edition), chain=("SGX-Enclave-Identity-Issuer-Chain",)
+    )
 
 
-def _chosen(edition: Edition) -> dict[str, str]:
+def _edition_query(edition: Edition) -> dict[str, str]:
     return {"update": str(edition)} if isinstance(edition, Channel) else {NUMBER: str(edition)}
 
 
-def pck_certificate(qe_id: bytes, certification: bytes) -> Request:
+def pck_certificate(qe_id: bytes, certification: bytes) -> CollateralRequest:
     """For the PCK certificate of a quote without one: by certification data of type 2 or 3, and the id of its quoting enclave.
 
     The data ends in CPUSVN (16 bytes), PCESVN (2) and PCEID (2), the numbers little-endian, as the service takes them.
@@ -110,28 +119,28 @@ def pck_certificate(qe_id: bytes, certification: bytes) -> Request:
     return pck_certificate_at(qe_id.hex(), pce_id, ppid, cpu_svn, pce_svn)
 
 
-def pck_certificate_at(qe_id: str, pce_id: bytes, encrypted_ppid: bytes, cpu_svn: bytes, pce_svn: bytes) -> Request:
+def pck_certificate_at(qe_id: str, pce_id: bytes, encrypted_ppid: bytes, cpu_svn: bytes, pce_svn: bytes) -> CollateralRequest:
     """For the PCK certificate that a platform should use at that TCB; a PCCS that knows it takes zeros for its encrypted PPID."""
     query = {"qeid": qe_id, "encrypted_ppid": encrypted_ppid.hex(), "cpusvn": cpu_svn.hex()}
     query |= {"pcesvn": pce_svn.hex(), "pceid": pce_id.hex()}
-    return Request(path=f"{SGX}/pckcert", query=query, chain=(PCK_CHAIN_HEADER,))
+    return CollateralRequest(path=f"{SGX}/pckcert", query=query, chain=(PCK_CHAIN_HEADER,))
 
 
-def pck_certificates(pce_id: bytes, encrypted_ppid: bytes) -> Request:
+def pck_certificates(pce_id: bytes, encrypted_ppid: bytes) -> CollateralRequest:
     """For all PCK certificates of one platform, of Intel's service: a PCCS has no such route."""
     query = {"encrypted_ppid": encrypted_ppid.hex(), "pceid": pce_id.hex()}
-    return Request(path=f"{SGX}/pckcerts", query=query, chain=(PCK_CHAIN_HEADER,))
+    return CollateralRequest(path=f"{SGX}/pckcerts", query=query, chain=(PCK_CHAIN_HEADER,))
 
 
-def pck_certificates_by_manifest(pce_id: bytes, manifest: bytes) -> Request:
+def pck_certificates_by_manifest(pce_id: bytes, manifest: bytes) -> CollateralRequest:
     """For those of a platform of several packages, by the manifest that its firmware made."""
     body = json.dumps({"platformManifest": manifest.hex(), "pceid": pce_id.hex()}).encode()
-    return Request(path=f"{SGX}/pckcerts", chain=(PCK_CHAIN_HEADER,), body=body)
+    return CollateralRequest(path=f"{SGX}/pckcerts", chain=(PCK_CHAIN_HEADER,), body=body)
 
 
-def assembled(answers: Mapping[str, Answer], pck_certificate_chain: bytes | None) -> Collateral:
+def assemble(answers: Mapping[str, Answer], pck_certificate_chain: bytes | None) -> Collateral:
     """The collateral of all four answers; raises `Malformed` DJ214."""
-    info, identity = unwrapped(answers["tcb_info"].body, "tcbInfo"), unwrapped(answers["qe_identity"].body, "enclaveIdentity")
+    info, identity = unwrap(answers["tcb_info"].body, "tcbInfo"), unwrap(answers["qe_identity"].body, "enclaveIdentity")
     return Collateral(
         tcb_info=info.text,
         tcb_info_signature=info.signature,

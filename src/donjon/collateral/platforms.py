@@ -23,7 +23,7 @@ MAX_VALUES = 1_000  # in those; a registration has less than ten members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class PlatformName:
     """Which platform, to a cache: its quoting enclave and the provisioning enclave that certifies that."""
 
     qe_id: str  # upper case
@@ -34,7 +34,7 @@ class Name:
 class Registration:
     """What a platform says of itself, so that PCK certificates can be had for it."""
 
-    name: Name
+    name: PlatformName
     tcb: Tcb | None  # as it is now
     encrypted_ppid: bytes | None = field(repr=False)  # 384 bytes, which only Intel can read
     manifest: bytes | None = field(repr=False)  # of platforms with several packages
@@ -52,32 +52,32 @@ class StoredPlatform:
     registration: Registration
     certificates: tuple[bytes, ...] = field(repr=False)  # PEM
     chain: bytes = field(repr=False)  # PEM: the CA, the root
-    fetched: datetime
+    fetched_at: datetime
     unavailable: int  # certificates that Intel did not have then
     whole: bool  # all that Intel has of it, and not only those that were asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPlatform:
-    """The same, proved."""
+    """A stored platform, and what its PCK certificates were proved to say."""
 
-    stored: StoredPlatform
-    proved: PckCertificates
+    stored_platform: StoredPlatform
+    pck_certificates: PckCertificates
 
 
 def parse(text: bytes) -> Registration:
     """The platform in the body of `POST platforms`; raises `Malformed` DJ210 or DJ211."""
-    found = registration(strict_json.parse(text, "platform", MAX_REGISTRATION, values=MAX_VALUES))
-    if found.manifest is None and (found.tcb is None or found.encrypted_ppid is None):
+    platform = registration(strict_json.parse(text, "platform", MAX_REGISTRATION, values=MAX_VALUES))
+    if platform.manifest is None and (platform.tcb is None or platform.encrypted_ppid is None):
         raise Malformed("DJ211", "platform: expected platform_manifest, or cpu_svn, pce_svn and an enc_ppid that is not zero")
-    return found
+    return platform
 
 
 def registration(entry: Members) -> Registration:
     """The platform of an entry, empty members taken for missing ones; raises `Malformed` DJ211."""
     cpu_svn, pce_svn = (_optional(entry, "cpu_svn", CPU_SVN), _optional(entry, "pce_svn", PCE_SVN))
     return Registration(
-        name=Name(qe_id=qe_id(entry.text("qe_id")), pce_id=entry.octets("pce_id", PCE_ID)),
+        name=PlatformName(qe_id=qe_id(entry.text("qe_id")), pce_id=entry.octets("pce_id", PCE_ID)),
         tcb=None if cpu_svn is None or pce_svn is None else tcb(cpu_svn, pce_svn),
         encrypted_ppid=encrypted_ppid(_optional(entry, "enc_ppid", ENCRYPTED_PPID)),
         manifest=_manifest(entry),
@@ -96,9 +96,9 @@ def tcb(cpu_svn: bytes, pce_svn: bytes) -> Tcb:
     return Tcb(components=cpu_svn, pce_svn=int.from_bytes(pce_svn, "little"))
 
 
-def encrypted_ppid(found: bytes | None) -> bytes | None:
+def encrypted_ppid(value: bytes | None) -> bytes | None:
     """None for zeros, which Intel's library sends where it has none."""
-    return found if found is not None and any(found) else None
+    return value if value is not None and any(value) else None
 
 
 def encode(platforms: Iterable[Registration]) -> bytes:
@@ -107,7 +107,7 @@ def encode(platforms: Iterable[Registration]) -> bytes:
 
 
 def entry(platform: Registration) -> JsonObject:
-    """One of them."""
+    """The registration as the JSON object that `registration` reads."""
     tcb = platform.tcb
     return {
         "qe_id": platform.name.qe_id,
@@ -120,16 +120,16 @@ def entry(platform: Registration) -> JsonObject:
 
 
 def _optional(entry: Members, name: str, length: int) -> bytes | None:
-    return entry.octets(name, length) if _said(entry, name) else None
+    return entry.octets(name, length) if _has_value(entry, name) else None
 
 
-def _said(entry: Members, name: str) -> bool:
+def _has_value(entry: Members, name: str) -> bool:
     value = entry.content.get(name)
     return value is not None and value != ""
 
 
 def _manifest(entry: Members) -> bytes | None:
-    if not _said(entry, "platform_manifest"):
+    if not _has_value(entry, "platform_manifest"):
         return None
     length = (len(entry.text("platform_manifest")) + 1) // 2
     if length > MAX_MANIFEST:

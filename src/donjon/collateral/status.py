@@ -29,10 +29,10 @@ _CONCLUDED = {
     *(TcbStatus.TD_RELAUNCH_ADVISED, TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED),
     *(TcbStatus.NOT_SUPPORTED, TcbStatus.UNRECOGNIZED),
 }
-_STATED = {each.value: each for each in TcbStatus if each not in _CONCLUDED}
+_BY_WORD = {each.value: each for each in TcbStatus if each not in _CONCLUDED}
 """What a document can say; the others are concluded."""
 
 
 def parse(text: str) -> TcbStatus:
     """The status that a document states; `UNRECOGNIZED` for any other word."""
-    return _STATED.get(text, TcbStatus.UNRECOGNIZED)
+    return _BY_WORD.get(text, TcbStatus.UNRECOGNIZED)

@@ -92,9 +92,9 @@ def _tee(info: Members, version: int) -> Tee:
 
 
 def _levels(info: Members, version: int, tee: Tee) -> tuple[TcbLevel, ...]:
-    found = tuple(_level(each, version, tee) for each in levels.bounded(info))
-    levels.check_order(info, [(each.sgx, each.pce_svn, each.tdx or b"") for each in found])
-    return found
+    tcb_levels = tuple(_level(each, version, tee) for each in levels.level_objects(info))
+    levels.check_order(info, [(each.sgx, each.pce_svn, each.tdx or b"") for each in tcb_levels])
+    return tcb_levels
 
 
 def _level(level: Members, version: int, tee: Tee) -> TcbLevel:
@@ -112,8 +112,8 @@ def _module(module: Members, own: tuple[SvnLevel, ...]) -> Module:
 
 
 def _modules(info: Members) -> Mapping[str, Module]:
-    listed = info.members("tdxModuleIdentities")
-    found = {each.text("id").upper(): _module(each, levels.svn_levels(each)) for each in listed}
-    if len(found) != len(listed) or len(found) > MAX_MODULES:
-        raise Malformed("DJ211", f"tcbInfo: {len(listed)} TDX module identities, expected at most {MAX_MODULES}, none twice")
-    return found
+    identities = info.members("tdxModuleIdentities")
+    modules = {each.text("id").upper(): _module(each, levels.svn_levels(each)) for each in identities}
+    if len(modules) != len(identities) or len(modules) > MAX_MODULES:
+        raise Malformed("DJ211", f"tcbInfo: {len(identities)} TDX module identities, expected at most {MAX_MODULES}, none twice")
+    return modules

@@ -27,22 +27,22 @@ class TcbNumbers:
 
     @property
     def evaluation_number(self) -> int:
-        """The newest."""
+        """The newest number: the edition by which documents of that day are compared."""
         return max(self.numbers)
 
 
 def parse(text: bytes) -> TcbNumbers:
     """The list that a signed text holds; raises `Malformed` DJ210 or DJ211."""
-    found = strict_json.parse(text, "tcbEvaluationDataNumbers")
-    tee = next((each for each in Tee if each == found.text("id")), None)
-    if tee is None or found.number("version", 0xFFFF) != _VERSION:
-        raise Malformed("DJ211", f"{found.subject}: {found.text('id')[:20]!r}: expected SGX or TDX in version {_VERSION}")
-    entries = found.members("tcbNumbers")
+    document = strict_json.parse(text, "tcbEvaluationDataNumbers")
+    tee = next((each for each in Tee if each == document.text("id")), None)
+    if tee is None or document.number("version", 0xFFFF) != _VERSION:
+        raise Malformed("DJ211", f"{document.subject}: {document.text('id')[:20]!r}: expected SGX or TDX in version {_VERSION}")
+    entries = document.members("tcbNumbers")
     if len(entries) > MAX_NUMBERS:
-        raise Malformed("DJ211", f"{found.subject}: tcbNumbers: {len(entries)}, expected at most {MAX_NUMBERS}")
+        raise Malformed("DJ211", f"{document.subject}: tcbNumbers: {len(entries)}, expected at most {MAX_NUMBERS}")
     return TcbNumbers(
         tee=tee,
-        issued=found.date("issueDate"),
-        next_update=found.date("nextUpdate"),
+        issued=document.date("issueDate"),
+        next_update=document.date("nextUpdate"),
         numbers=tuple(each.number("tcbEvaluationDataNumber", MAX_EVALUATION) for each in entries),
     )

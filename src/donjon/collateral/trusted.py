@@ -68,19 +68,19 @@ def prove_collateral(bundle: bytes, anchor: Anchor = intel.INTEL) -> TrustedColl
 def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     """The collateral, proved under that root; raises `Malformed`, and `Untrusted` DJ220 to DJ225, DJ230 or DJ233."""
     # 1. The revocation lists, each by its issuer: what they revoke is refused in every chain below.
-    pck_ca, root = issued_by_root(collateral.pck_crl_issuer_chain, anchor, intel.PCK_CAS, None)
+    pck_ca, root = prove_under_root(collateral.pck_crl_issuer_chain, anchor, intel.PCK_CAS, None)
     root_ca_crl = crl.prove(collateral.root_ca_crl, root)
     pck_crl = crl.prove(collateral.pck_crl, pck_ca)
     # 2. Who signs the documents.
-    tcb_info_chain = qe_identity_chain = issued_by_root(collateral.tcb_info_issuer_chain, anchor, SIGNER, root)
+    tcb_info_chain = qe_identity_chain = prove_under_root(collateral.tcb_info_issuer_chain, anchor, SIGNER, root)
     if collateral.qe_identity_issuer_chain != collateral.tcb_info_issuer_chain:
-        qe_identity_chain = issued_by_root(collateral.qe_identity_issuer_chain, anchor, SIGNER, root)
+        qe_identity_chain = prove_under_root(collateral.qe_identity_issuer_chain, anchor, SIGNER, root)
     tcb_info_signer, qe_identity_signer = tcb_info_chain[0], qe_identity_chain[0]
     for certificate in (root, pck_ca, tcb_info_signer, qe_identity_signer):
         check_not_revoked(certificate.role, certificate.serial, root_ca_crl)
     # 3. The documents' signatures, over the bytes received.
-    check_signed("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)
-    check_signed("qe_identity", collateral.qe_identity, collateral.qe_identity_signature, qe_identity_signer)
+    check_signature("tcb_info", collateral.tcb_info, collateral.tcb_info_signature, tcb_info_signer)
+    check_signature("qe_identity", collateral.qe_identity, collateral.qe_identity_signature, qe_identity_signer)
     # 4. Only now are they read.
     tcb_info, qe_identity = parse_tcb_info(collateral.tcb_info), identity.parse(collateral.qe_identity)
     if tcb_info.tee is not qe_identity.tee:
@@ -108,22 +108,22 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     )
 
 
-SIGNER = frozenset({Role.TCB_SIGNER})
+SIGNER = frozenset({Role.TCB_SIGNING})
 """Who signs TCB infos and identities."""
 
 
-def check_not_revoked(role: Role, serial: int, revoked: Crl) -> None:
+def check_not_revoked(role: Role, serial: int, crl: Crl) -> None:
     """Raises `Untrusted` DJ224 where the list names the certificate in that role with that serial number."""
-    if serial in revoked.serials:
-        raise Untrusted("DJ224", f"{role}: serial number {serial:x} is revoked by {revoked.issuer}")
+    if serial in crl.serials:
+        raise Untrusted("DJ224", f"{role}: serial number {serial:x} is revoked by {crl.issuer}")
 
 
-def issued_by_root(
-    text: bytes, anchor: Anchor, roles: frozenset[Role], known: Certificate | None
+def prove_under_root(
+    text: bytes, anchor: Anchor, roles: frozenset[Role], proved_root: Certificate | None
 ) -> tuple[Certificate, Certificate]:
     """The certificate in one of those roles and the root above it, which may be known already; raises as `trust` does."""
     child, parent = pem.parse(text, 2)
-    root = known if known is not None and known.der == parent else intel.root(parent, anchor)
+    root = proved_root if proved_root is not None and proved_root.der == parent else intel.root(parent, anchor)
     return intel.issued(child, root, roles), root
 
 
@@ -136,7 +136,7 @@ def _window(certificates: tuple[Certificate, ...], documents: tuple[TcbInfo | Qe
     return Window(begins=max(begins), ends=min(each.window.ends for each in certificates))
 
 
-def check_signed(name: str, text: bytes, signature: bytes, signer: Certificate) -> None:
+def check_signature(name: str, text: bytes, signature: bytes, signer: Certificate) -> None:
     """Raises `Untrusted` DJ230 where that certificate's key did not sign the text."""
     if not signer.key.verifies(signature, text):
         raise Untrusted("DJ230", f"{name}: {signer.role} did not sign this text")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from donjon.collateral import pck_certificates, plan, platforms
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Answer, Request
+from donjon.collateral.plan import Answer, Channel, CollateralRequest
 from donjon.collateral.platforms import Registration, StoredPlatform
 from donjon.errors import Malformed
 from donjon.formats import strict_json
@@ -28,7 +27,7 @@ _TCB_CHAIN, _IDENTITY_CHAIN = "TCB-Info-Issuer-Chain", "SGX-Enclave-Identity-Iss
 _CRLS = {"processorCrl": Ca.PROCESSOR, "platformCrl": Ca.PLATFORM}
 _TEES = {"sgx_tcbinfo": Tee.SGX, "tdx_tcbinfo": Tee.TDX}
 _CHANNELS = {"": Channel.STANDARD, "_early": Channel.EARLY}
-_IDENTITIES: Mapping[str, Callable[[Channel], Request]] = {
+_IDENTITIES: Mapping[str, Callable[[Channel], CollateralRequest]] = {
     "qeidentity": lambda channel: plan.qe_identity(Tee.SGX, channel),
     "tdqeidentity": lambda channel: plan.qe_identity(Tee.TDX, channel),
     "qveidentity": plan.qve_identity,
@@ -36,27 +35,29 @@ _IDENTITIES: Mapping[str, Callable[[Channel], Request]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uploaded:
-    """All of it; nothing is proved."""
+class Upload:
+    """The documents and platforms of one upload; nothing is proved."""
 
     answers: Mapping[str, Answer]  # by the names of their requests
     platforms: tuple[StoredPlatform, ...]
 
 
-def parse(text: bytes, moment: datetime) -> Uploaded:
+def parse(text: bytes, moment: datetime) -> Upload:
     """What an upload of that moment holds.
 
     Raises `Malformed` DJ204, DJ205, DJ208, DJ210 or DJ211, and DJ575 for certificates without what belongs to them; `Untrusted`
     DJ570 for a certificate that is said to be for another TCB.
     """
     whole = strict_json.parse(text, "upload", MAX_UPLOAD, values=MAX_UPLOAD)
-    brought = whole.member("collaterals")
-    if brought.number("version", _VERSION) != _VERSION:
-        raise Malformed("DJ211", f"{brought.subject}: version: expected {_VERSION}: the documents of others have another form")
-    said = [platforms.registration(each) for each in _bounded(whole, "platforms", MAX_PLATFORMS)]
-    certified = _bounded(brought, "pck_certs", MAX_PLATFORMS)
-    found = tuple(_platform(each, brought.member("certificates"), said, moment) for each in certified)
-    return Uploaded(answers=dict(_answers(brought)), platforms=found)
+    collaterals = whole.member("collaterals")
+    if collaterals.number("version", _VERSION) != _VERSION:
+        raise Malformed(
+            "DJ211", f"{collaterals.subject}: version: expected {_VERSION}: the documents of others have another form"
+        )
+    registrations = [platforms.registration(each) for each in _bounded(whole, "platforms", MAX_PLATFORMS)]
+    pck_entries = _bounded(collaterals, "pck_certs", MAX_PLATFORMS)
+    stored_platforms = tuple(_platform(each, collaterals.member("certificates"), registrations, moment) for each in pck_entries)
+    return Upload(answers=dict(_answers(collaterals)), platforms=stored_platforms)
 
 
 def _bounded(owner: Members, name: str, count: int) -> list[Members]:
@@ -67,16 +68,16 @@ def _bounded(owner: Members, name: str, count: int) -> list[Members]:
     raise Malformed("DJ211", f"{owner.subject}: {name}: expected a list of at most {count} objects")
 
 
-def _platform(entry: Members, chains: Members, said: list[Registration], moment: datetime) -> StoredPlatform:
+def _platform(entry: Members, chains: Members, registrations: list[Registration], moment: datetime) -> StoredPlatform:
     offered = pck_certificates.read(_bounded(entry, "certs", pck_certificates.MAX_CERTIFICATES))
     if not offered.certificates:
         raise Malformed("DJ575", f"{entry.subject}: a platform without PCK certificates")
-    stated = platforms.registration(entry)
+    own_registration = platforms.registration(entry)
     return StoredPlatform(
-        registration=next((each for each in said if each.name == stated.name), stated),
+        registration=next((each for each in registrations if each.name == own_registration.name), own_registration),
         certificates=offered.certificates,
-        chain=_chain(chains, pck.claimed(pem.parse(offered.certificates[0], 1)[0]).ca),
-        fetched=moment,
+        chain=_chain(chains, pck.parse_unverified(pem.parse(offered.certificates[0], 1)[0]).ca),
+        fetched_at=moment,
         unavailable=offered.unavailable,
         whole=True,
     )
@@ -84,20 +85,24 @@ def _platform(entry: Members, chains: Members, said: list[Registration], moment:
 
 def _chain(chains: Members, ca: Ca) -> bytes:
     """The issuers of what that authority signed."""
-    listed = chains.member(_PCK_CHAIN)
-    if not listed.content.get(ca.upper()):
-        raise Malformed("DJ575", f"{listed.subject}: no {ca.upper()}, expected the chain of who issued the PCK certificates")
-    return strict_json.unescaped(listed.text(ca.upper()))
+    pck_chains = chains.member(_PCK_CHAIN)
+    if not pck_chains.content.get(ca.upper()):
+        raise Malformed("DJ575", f"{pck_chains.subject}: no {ca.upper()}, expected the chain of who issued the PCK certificates")
+    return strict_json.unescaped(pck_chains.text(ca.upper()))
 
 
-def _answers(brought: Members) -> Iterator[tuple[str, Answer]]:
-    chains = brought.member("certificates")
-    for request, body, chain in (*_tcb_infos(brought, chains), *_identities(brought, chains), *_lists(brought, chains)):
+def _answers(collaterals: Members) -> Iterator[tuple[str, Answer]]:
+    chains = collaterals.member("certificates")
+    for request, body, chain in (
+        *_tcb_infos(collaterals, chains),
+        *_identities(collaterals, chains),
+        *_lists(collaterals, chains),
+    ):
         yield request.name(), Answer(body=body, chain=chain)
 
 
-def _tcb_infos(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
-    for entry in _bounded(brought, "tcbinfos", MAX_PLATFORMS):
+def _tcb_infos(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRequest, bytes, bytes]]:
+    for entry in _bounded(collaterals, "tcbinfos", MAX_PLATFORMS):
         for (name, tee), (ending, channel) in ((each, to) for each in _TEES.items() for to in _CHANNELS.items()):
             if entry.content.get(name + ending) is not None:
                 request = plan.tcb_info(tee, entry.octets("fmspc", 6), channel)
@@ -109,28 +114,28 @@ def _signed_text(document: Members) -> bytes:
     return json.dumps(document.content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _identities(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
+def _identities(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRequest, bytes, bytes]]:
     for (name, request), (ending, channel) in ((each, to) for each in _IDENTITIES.items() for to in _CHANNELS.items()):
-        if brought.content.get(name + ending):
-            text = brought.text(name + ending).encode("utf-8", "replace")
+        if collaterals.content.get(name + ending):
+            text = collaterals.text(name + ending).encode("utf-8", "replace")
             yield request(channel), text, strict_json.unescaped(chains.text(_IDENTITY_CHAIN))
 
 
-def _lists(brought: Members, chains: Members) -> Iterator[tuple[Request, bytes, bytes]]:
-    listed = brought.member("pckcacrl") if brought.content.get("pckcacrl") is not None else Members("pckcacrl", {})
+def _lists(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRequest, bytes, bytes]]:
+    crls = collaterals.member("pckcacrl") if collaterals.content.get("pckcacrl") is not None else Members("pckcacrl", {})
     for name, ca in _CRLS.items():
-        if listed.content.get(name):
-            yield plan.pck_crl(ca), _hexadecimal(listed, name), _chain(chains, ca)
-    if brought.content.get("rootcacrl"):
+        if crls.content.get(name):
+            yield plan.pck_crl(ca), _hexadecimal(crls, name), _chain(chains, ca)
+    if collaterals.content.get("rootcacrl"):
         any_chain = next((each for each in _every_chain(chains)), None)
         if any_chain is None:
             raise Malformed("DJ575", f"{chains.subject}: the root's revocation list without any chain that ends in the root")
-        yield plan.root_ca_crl(), _hexadecimal(brought, "rootcacrl"), any_chain
+        yield plan.root_ca_crl(), _hexadecimal(collaterals, "rootcacrl"), any_chain
 
 
 def _every_chain(chains: Members) -> Iterator[bytes]:
-    listed = chains.member(_PCK_CHAIN)
-    yield from (_chain(chains, ca) for ca in Ca if listed.content.get(ca.upper()))
+    pck_chains = chains.member(_PCK_CHAIN)
+    yield from (_chain(chains, ca) for ca in Ca if pck_chains.content.get(ca.upper()))
     yield from (strict_json.unescaped(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
 
 

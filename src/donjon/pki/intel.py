@@ -30,7 +30,7 @@ class Role(StrEnum):
     ROOT = "SGX Root CA"
     PROCESSOR_CA = "SGX PCK Processor CA"
     PLATFORM_CA = "SGX PCK Platform CA"
-    TCB_SIGNER = "SGX TCB Signing"
+    TCB_SIGNING = "SGX TCB Signing"
     PCK = "SGX PCK Certificate"
 
 
@@ -40,7 +40,7 @@ _ISSUERS: Mapping[Role, frozenset[Role]] = {
     Role.ROOT: frozenset({Role.ROOT}),
     Role.PROCESSOR_CA: frozenset({Role.ROOT}),
     Role.PLATFORM_CA: frozenset({Role.ROOT}),
-    Role.TCB_SIGNER: frozenset({Role.ROOT}),
+    Role.TCB_SIGNING: frozenset({Role.ROOT}),
     Role.PCK: PCK_CAS,
 }
 _PATH_LENGTHS: Mapping[Role, int] = {Role.ROOT: 1, Role.PROCESSOR_CA: 0, Role.PLATFORM_CA: 0}

@@ -155,7 +155,7 @@ def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
     return _platform(certificate.handle, issuer)
 
 
-def claimed(der: bytes) -> PckPlatform:
+def parse_unverified(der: bytes) -> PckPlatform:
     """What a PCK certificate says that nobody has proved: enough to look for collateral. Raises `Malformed` DJ205 or DJ208."""
     handle = read(der)
     issuer = Role.PLATFORM_CA if common_name(issuer_of(handle)).endswith(Role.PLATFORM_CA) else Role.PROCESSOR_CA

@@ -18,8 +18,7 @@ from urllib.parse import unquote_to_bytes
 import httpx2
 
 from donjon.collateral.bundle import MAX_BUNDLE, Collateral
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import SGX, Absent, Answer, Request, assembled, pck_certificate, requests
+from donjon.collateral.plan import SGX, Absent, Answer, Channel, CollateralRequest, assemble, pck_certificate, requests
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Platform
 
@@ -78,14 +77,14 @@ class Service:
     def collateral(self, platform: Platform, channel: Channel, pck_certificate_chain: bytes | None = None) -> Collateral:
         """What verification needs for that platform; raises `Unavailable` DJ281, and `Malformed` DJ214."""
         asked = requests(platform, channel)
-        return assembled({name: self.answer(request) for name, request in asked.items()}, pck_certificate_chain)
+        return assemble({name: self.answer(request) for name, request in asked.items()}, pck_certificate_chain)
 
     def pck_chain(self, qe_id: bytes, certification: bytes) -> bytes:
         """The chain, in PEM, of a platform whose quotes carry none; raises `Unavailable` DJ281."""
         found = self.answer(pck_certificate(qe_id, certification))
         return found.body.rstrip() + b"\n" + found.chain
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: CollateralRequest) -> Answer:
         """What it answers to one request; raises `Unavailable` DJ281, `Absent` where it has none."""
         where = self._address + request.path
         if self._address == INTEL and request.path.endswith("/rootcacrl"):
@@ -99,7 +98,7 @@ class Service:
         except CancelledError as error:
             raise Unavailable("DJ281", f"{where}: not waited for any longer") from error
 
-    async def _answer(self, request: Request, where: str) -> Answer:
+    async def _answer(self, request: CollateralRequest, where: str) -> Answer:
         try:
             async with asyncio.timeout(SECONDS):
                 try:
@@ -117,11 +116,11 @@ class Service:
             raise Unavailable("DJ281", f"{where}: answered without {request.chain[0]}")
         return Answer(body=body, chain=unquote_to_bytes(chain))
 
-    async def _asked(self, request: Request, where: str) -> tuple[bytes, httpx2.Headers]:
+    async def _asked(self, request: CollateralRequest, where: str) -> tuple[bytes, httpx2.Headers]:
         async with self._sent(request, where) as response:
             return await _bounded(response, where), response.headers
 
-    def _sent(self, request: Request, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
+    def _sent(self, request: CollateralRequest, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
         if request.body:
             return self._client.stream("POST", where, content=request.body, headers=_JSON)
         return self._client.stream("GET", where, params=dict(request.query))

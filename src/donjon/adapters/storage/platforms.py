@@ -12,7 +12,7 @@ from sqlalchemy.sql import ColumnElement
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import PLATFORMS, REGISTRATIONS
-from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
+from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
 from donjon.pki import pem
@@ -33,7 +33,7 @@ class PlatformTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, name: Name) -> StoredPlatform | None:
+    def read(self, name: PlatformName) -> StoredPlatform | None:
         """The one of that name, with its certificates; raises `Unavailable` DJ502, as all the others do."""
         with self._database.reading() as connection:
             row = connection.execute(select(PLATFORMS).where(_has_name(PLATFORMS, name))).one_or_none()
@@ -58,11 +58,11 @@ class PlatformTable:
                 _registration_from_row(row) for row in connection.execute(select(*columns).where(*conditions).order_by(*_KEY))
             ]
 
-    def fetched_before(self, moment: datetime, count: int) -> list[Name]:
+    def fetched_before(self, moment: datetime, count: int) -> list[PlatformName]:
         """That many at most whose certificates were fetched before then, the oldest first."""
         query = select(*_KEY).where(PLATFORMS.c.fetched < _seconds(moment)).order_by(PLATFORMS.c.fetched).limit(count)
         with self._database.reading() as connection:
-            return [Name(qe_id=qe_id, pce_id=bytes.fromhex(pce_id)) for qe_id, pce_id in connection.execute(query)]
+            return [PlatformName(qe_id=qe_id, pce_id=bytes.fromhex(pce_id)) for qe_id, pce_id in connection.execute(query)]
 
     def write(self, platforms: Sequence[KnownPlatform]) -> None:
         """Keep these, all or none, in place of those of the same name, and let them wait no longer.
@@ -72,7 +72,7 @@ class PlatformTable:
         with self._database.changing() as connection:
             for each in platforms:
                 self._replace(connection, PLATFORMS, _row(each))
-                connection.execute(delete(REGISTRATIONS).where(_has_name(REGISTRATIONS, each.stored.registration.name)))
+                connection.execute(delete(REGISTRATIONS).where(_has_name(REGISTRATIONS, each.stored_platform.registration.name)))
                 _let_go(connection, _machine(each))
             _check_count(connection, PLATFORMS, MAX_PLATFORMS)
 
@@ -100,7 +100,7 @@ class PlatformTable:
 _KEY = (PLATFORMS.c.qe_id, PLATFORMS.c.pce_id)
 
 
-def _has_name(table: Table, name: Name) -> ColumnElement[bool]:
+def _has_name(table: Table, name: PlatformName) -> ColumnElement[bool]:
     return (table.c.qe_id == name.qe_id) & (table.c.pce_id == name.pce_id.hex())
 
 
@@ -124,18 +124,18 @@ def _let_go(connection: Connection, machine: bytes) -> None:
 
 
 def _machine(platform: KnownPlatform) -> bytes:
-    return hashlib.sha256(platform.proved.ppid).digest()
+    return hashlib.sha256(platform.pck_certificates.ppid).digest()
 
 
 def _row(platform: KnownPlatform) -> dict[str, object]:
-    stored_platform = platform.stored
+    stored_platform = platform.stored_platform
     return {
         **_registration_row(stored_platform.registration),
-        "fmspc": platform.proved.fmspc.hex(),
+        "fmspc": platform.pck_certificates.fmspc.hex(),
         "machine": _machine(platform),
         "certificates": b"".join(stored_platform.certificates),
         "chain": stored_platform.chain,
-        "fetched": _seconds(stored_platform.fetched),
+        "fetched": _seconds(stored_platform.fetched_at),
         "unavailable": stored_platform.unavailable,
         "whole": stored_platform.whole,
     }
@@ -154,7 +154,7 @@ def _registration_row(registration: Registration) -> dict[str, object]:
 
 def _registration_from_row(row: Row[tuple[object, ...]]) -> Registration:
     return Registration(
-        name=Name(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
+        name=PlatformName(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
         tcb=None if row.cpu_svn is None else Tcb(components=row.cpu_svn, pce_svn=row.pce_svn),
         encrypted_ppid=row.encrypted_ppid,
         manifest=row.manifest,
@@ -166,7 +166,7 @@ def _platform_from_row(row: Row[tuple[object, ...]]) -> StoredPlatform:
         registration=_registration_from_row(row),
         certificates=pem.each(row.certificates),
         chain=row.chain,
-        fetched=_EPOCH + row.fetched * _SECOND,
+        fetched_at=_EPOCH + row.fetched * _SECOND,
         unavailable=row.unavailable,
         whole=row.whole,
     )

@@ -18,8 +18,7 @@ from donjon.cli.collateral import carry
 from donjon.cli.terminal import say
 from donjon.collateral import archive, plan
 from donjon.collateral.bundle import files
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Answer
+from donjon.collateral.plan import Answer, Channel
 from donjon.errors import Unavailable
 from donjon.formats import base64url
 from donjon.pki import intel, serving
@@ -109,7 +108,7 @@ def _collateral(worlds: dict[str, World]) -> bytes:
             "root_ca_crl": Answer(body=of.root_ca_crl, chain=of.pck_crl_issuer_chain),
         }
         found |= {request.name(): answers[part] for part, request in plan.requests(platform, Channel.STANDARD).items()}
-    return archive.encode(archive.proved(found, (), intel.anchor(worlds["sgx"].root)))
+    return archive.encode(archive.prove(found, (), intel.anchor(worlds["sgx"].root)))
 
 
 def _request(made: World) -> bytes:

@@ -11,7 +11,7 @@ from donjon.cli.files import content
 from donjon.cli.quote import sources
 from donjon.cli.quote.work import trust_root
 from donjon.cli.terminal import say, say_json
-from donjon.collateral.high_water import Channel
+from donjon.collateral.plan import Channel
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured
 from donjon.formats.json import Json, JsonObject

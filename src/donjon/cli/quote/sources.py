@@ -11,7 +11,7 @@ from donjon.attestation.certification import CertificationKind
 from donjon.attestation.quote import Quote, read_platform
 from donjon.collateral import bundle
 from donjon.collateral.bundle import FILES, MAX_BUNDLE, Collateral
-from donjon.collateral.high_water import Channel
+from donjon.collateral.plan import Channel
 from donjon.errors import Misconfigured, Unavailable
 from donjon.sgx.platform import Platform
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from donjon.cli.files import content
 from donjon.collateral import high_water
-from donjon.collateral.high_water import Channel, HighWater
+from donjon.collateral.high_water import HighWater
+from donjon.collateral.plan import Channel
 from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Unavailable
 

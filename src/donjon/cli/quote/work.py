@@ -16,7 +16,7 @@ from donjon.cli.quote.command import Options
 from donjon.cli.quote.sources import Source, source
 from donjon.cli.quote.state import Kept
 from donjon.cli.terminal import say, say_json
-from donjon.collateral.high_water import Channel
+from donjon.collateral.plan import Channel
 from donjon.collateral.trusted import trust
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, Severity
@@ -134,7 +134,7 @@ def _described(quote: Quote) -> JsonObject:
     if quote.carries_chain:
         try:
             leaf = pem.parse(quote.certification.content, _CHAIN)[0]
-            told["platform"] = description.platform(pck.claimed(leaf))
+            told["platform"] = description.platform(pck.parse_unverified(leaf))
         except DonjonError as error:
             told["platform"] = str(error)
     return told

@@ -16,7 +16,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.plan import Absent, Answer, CollateralRequest
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
@@ -32,7 +32,7 @@ AT_ONCE = 4  # requests to the upstream
 class Upstream(Protocol):
     """Intel's service, or another cache; it is called in threads."""
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: CollateralRequest) -> Answer:
         """What it answers; raises `Absent` where it has none, `Unavailable` otherwise."""
 
 
@@ -97,7 +97,7 @@ class Cache:
         """What has not ended, or no longer ago than that."""
         return self._memory.unended(staleness)
 
-    async def document(self, request: Request, staleness: timedelta = timedelta(0)) -> Document:
+    async def document(self, request: CollateralRequest, staleness: timedelta = timedelta(0)) -> Document:
         """The document, ended no longer ago than that where no other can be had.
 
         Raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise.
@@ -119,15 +119,15 @@ class Cache:
             self._begin(request)
         return held
 
-    def lacks(self, request: Request) -> bool:
+    def lacks(self, request: CollateralRequest) -> bool:
         """Whether that is not here, so that somebody has to be asked."""
         return self._upstream is not None and self._on_demand and request.name() not in self.held
 
-    async def require(self, request: Request) -> Document:
+    async def require(self, request: CollateralRequest) -> Document:
         """The same, fetched also where nothing is fetched on demand."""
         return await self.document(request) if request.name() in self.held else await self._fetched(request)
 
-    async def at_hand(self, request: Request) -> Document:
+    async def at_hand(self, request: CollateralRequest) -> Document:
         """The same, or the one that has ended where no other can be had: enough to choose by, not to be served."""
         try:
             return await self.require(request)
@@ -136,7 +136,7 @@ class Cache:
                 raise
             return held
 
-    async def again(self, request: Request) -> Document:
+    async def again(self, request: CollateralRequest) -> Document:
         """The one that is held, fetched once more first for who sees that there must be a newer one: not each time."""
         name, moment = request.name(), self._moment()
         held, asked = self.held[name], self._asked_again.get(name)
@@ -185,13 +185,13 @@ class Cache:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _fetched(self, request: Request) -> Document:
+    async def _fetched(self, request: CollateralRequest) -> Document:
         return await self._fetches.wait(request.name(), partial(self._told, request))
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: CollateralRequest) -> None:
         self._fetches.begin(request.name(), partial(self._told, request))
 
-    async def _told(self, request: Request) -> Document:
+    async def _told(self, request: CollateralRequest) -> Document:
         name = request.name()
         try:
             found = await self._fetch(request)
@@ -204,7 +204,7 @@ class Cache:
         say(LOG, "collateral fetched", document=name, expires=found.expires.isoformat())
         return found
 
-    async def _fetch(self, request: Request) -> Document:
+    async def _fetch(self, request: CollateralRequest) -> Document:
         with suppress(Untrusted, Malformed):
             if (found := await self._kept_by_others(request)) is not None:
                 return found
@@ -216,7 +216,7 @@ class Cache:
             await self._take_answer(ROOT, Answer(body=(await self._ask(ROOT)).body, chain=answer.chain))
         return await self._take_answer(request, answer)
 
-    async def _kept_by_others(self, request: Request) -> Document | None:
+    async def _kept_by_others(self, request: CollateralRequest) -> Document | None:
         """What another process has put into the database meanwhile, if it is good and newer than what is here."""
         held = self._memory.find(request)
         if held is not None and held.expires >= self._moment():
@@ -235,13 +235,13 @@ class Cache:
             self._keep(found)
         return None if ended else found
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: CollateralRequest) -> Answer:
         if self._upstream is None:
             raise Absent("DJ512", f"collateral: not here, and nothing is fetched in offline mode: {request.name()}")
         async with self._gate:
             return await asyncio.to_thread(self._upstream.answer, request)
 
-    async def _take_answer(self, request: Request, answer: Answer) -> Document:
+    async def _take_answer(self, request: CollateralRequest, answer: Answer) -> Document:
         """Keep it and serve it, unless it has ended or is older than what is here."""
         found = self._memory.prove(request, answer)
         self._memory.check_not_older(found)

@@ -12,7 +12,7 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document as documents
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.plan import Answer, Request
+from donjon.collateral.plan import Answer, CollateralRequest
 from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
@@ -42,7 +42,7 @@ class DocumentMemory:
         """Every document by its name."""
         return self._documents
 
-    def find(self, request: Request) -> Document | None:
+    def find(self, request: CollateralRequest) -> Document | None:
         """The one that the request asks for."""
         return self._documents.get(request.name())
 
@@ -66,7 +66,7 @@ class DocumentMemory:
             raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
         return self._revoked
 
-    def prove(self, request: Request, answer: Answer) -> Document:
+    def prove(self, request: CollateralRequest, answer: Answer) -> Document:
         """What that answer holds, and nothing is kept of it; raises as `revoked` and `documents.prove` do."""
         if request.path == ROOT.path:
             return documents.prove_root_crl(answer, self._anchor)[0]
@@ -124,7 +124,7 @@ class DocumentMemory:
 
     def _keep_again(self, name: str, answer: Answer) -> None:
         try:
-            self.keep(self.prove(documents.named(name), answer))
+            self.keep(self.prove(documents.find_request(name), answer))
         except DonjonError as error:
             say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
 

@@ -16,8 +16,7 @@ from starlette.routing import Route
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Absent, Edition, Request
+from donjon.collateral.plan import Absent, Channel, CollateralRequest, Edition
 from donjon.errors import Untrusted
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.answers import (
@@ -112,12 +111,12 @@ class Pccs:
 
         return answer
 
-    async def _document(self, asked: Asked, request: Request) -> Document:
+    async def _document(self, asked: Asked, request: CollateralRequest) -> Document:
         if self._cache.lacks(request):
             counted(asked, self._rates)
         return await self._cache.document(request)
 
-    async def _edition(self, asked: Asked, of: Callable[[Edition], Request]) -> Document:
+    async def _edition(self, asked: Asked, of: Callable[[Edition], CollateralRequest]) -> Document:
         """The one of the channel, or of the number, that is asked for: never another one."""
         said = first(asked, plan.NUMBER)
         if said is None:
@@ -135,7 +134,7 @@ class Pccs:
                 newest = max(newest, found.evaluation_number)
         raise Wrong(f"{plan.NUMBER}: there is none of number {int(said)}", GONE if int(said) < newest else NO_DATA, "DJ562")
 
-    async def _fitting(self, asked: Asked, request: Request) -> Document:
+    async def _fitting(self, asked: Asked, request: CollateralRequest) -> Document:
         """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
         try:
             return await self._document(asked, request)
@@ -190,7 +189,7 @@ async def _ended(_: Asked) -> Response:
     raise Wrong("tcb: version 3 has ended, and its documents are of another form; ask for version 4", GONE)
 
 
-def _listed(uri: str) -> Request:
+def _listed(uri: str) -> CollateralRequest:
     """The list that Intel has at that address."""
     if len(uri) <= MAX_URI and _ROOT_LIST.fullmatch(uri):
         return plan.root_ca_crl()

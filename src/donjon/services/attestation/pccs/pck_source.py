@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 
 from donjon.collateral import pck_certificates, plan
-from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.plan import Absent, Answer, CollateralRequest
 from donjon.collateral.platforms import ENCRYPTED_PPID, PCE_SVN, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
 from donjon.services.attestation.pccs.cache import AT_ONCE, Upstream
@@ -32,14 +32,14 @@ class Issuer:
 
     async def _whole(self, registration: Registration, moment: datetime) -> StoredPlatform:
         answer = await self._ask(_request(registration))
-        offered = pck_certificates.offered(answer.body)
+        offered = pck_certificates.parse_offer(answer.body)
         if not offered.certificates:
             raise Absent("DJ573", f"platform: Intel has none of its {offered.unavailable} PCK certificates now")
         return StoredPlatform(
             registration=registration,
             certificates=offered.certificates,
             chain=answer.chain,
-            fetched=moment,
+            fetched_at=moment,
             unavailable=offered.unavailable,
             whole=True,
         )
@@ -52,17 +52,17 @@ class Issuer:
             registration=registration,
             certificates=pck_certificates.single(answer.body),
             chain=answer.chain,
-            fetched=moment,
+            fetched_at=moment,
             unavailable=0,
             whole=False,
         )
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: CollateralRequest) -> Answer:
         async with self._gate:
             return await asyncio.to_thread(self._upstream.answer, request)
 
 
-def _request(registration: Registration) -> Request:
+def _request(registration: Registration) -> CollateralRequest:
     pce_id = registration.name.pce_id
     if registration.manifest is not None:
         return plan.pck_certificates_by_manifest(pce_id, registration.manifest)

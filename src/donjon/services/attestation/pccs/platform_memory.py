@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from donjon.collateral.document import Document
 from donjon.collateral.pck_certificates import PckCertificate
-from donjon.collateral.platforms import KnownPlatform, Name
+from donjon.collateral.platforms import KnownPlatform, PlatformName
 from donjon.collateral.selection import Tcb
 from donjon.pki.crl import Crl
 
@@ -52,9 +52,9 @@ class Slot:
 
     def lacks(self, tcb: Tcb, now: float) -> bool:
         """Whether there may be a better certificate for that TCB than those that were given one by one."""
-        if self.known.stored.whole or self.asked.get(tcb, now) > now:
+        if self.known.stored_platform.whole or self.asked.get(tcb, now) > now:
             return False
-        return all(each.tcb != tcb for each in self.known.proved.certificates)
+        return all(each.tcb != tcb for each in self.known.pck_certificates.certificates)
 
     def note(self, tcb: Tcb, until: float) -> None:
         """That an upstream was asked for that TCB, and has answered.
@@ -69,7 +69,7 @@ class Slot:
 
     def bytes(self) -> int:
         """How much is kept of it."""
-        stored = self.known.stored
+        stored = self.known.stored_platform
         return len(stored.chain) + sum(map(len, stored.certificates)) + len(stored.registration.manifest or b"")
 
 
@@ -77,20 +77,20 @@ class PlatformMemory:
     """All that are at hand."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Name, Slot] = OrderedDict()
+        self._entries: OrderedDict[PlatformName, Slot] = OrderedDict()
         self._bytes = 0
 
-    def find(self, name: Name) -> Slot | None:
+    def find(self, name: PlatformName) -> Slot | None:
         """The one of that name."""
         found = self._entries.get(name)
         if found is not None:
             self._entries.move_to_end(name)
         return found
 
-    def keep(self, name: Name, entry: Slot) -> Slot:
+    def keep(self, name: PlatformName, entry: Slot) -> Slot:
         """In the place of the one that was there; what the upstream was asked for stays known, unless that had more of them."""
         before = self.forget(name)
-        if before is not None and {*before.known.stored.certificates} <= {*entry.known.stored.certificates}:
+        if before is not None and {*before.known.stored_platform.certificates} <= {*entry.known.stored_platform.certificates}:
             entry.asked = before.asked
         self._entries[name] = entry
         self._bytes += entry.bytes()
@@ -98,7 +98,7 @@ class PlatformMemory:
             self.forget(next(iter(self._entries)))
         return entry
 
-    def forget(self, name: Name) -> Slot | None:
+    def forget(self, name: PlatformName) -> Slot | None:
         """The one that was there."""
         found = self._entries.pop(name, None)
         self._bytes -= 0 if found is None else found.bytes()

@@ -16,9 +16,8 @@ from starlette.routing import Route
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document, plan, platforms, upload
 from donjon.collateral.document import Document
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Answer, Request
-from donjon.collateral.platforms import KnownPlatform, Name, Registration
+from donjon.collateral.plan import Answer, Channel, CollateralRequest
+from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.strict_json import hexadecimal
 from donjon.runtime.rates import Rates
@@ -82,7 +81,7 @@ class PlatformRoutes:
     async def _certificate(self, asked: Asked) -> Response:
         tcb = platforms.tcb(_octets(asked, "cpusvn", platforms.CPU_SVN), _octets(asked, "pcesvn", platforms.PCE_SVN))
         ppid = _octets(asked, "encrypted_ppid", platforms.ENCRYPTED_PPID) if first(asked, "encrypted_ppid") is not None else None
-        name = Name(qe_id=_qe_id(asked), pce_id=_octets(asked, "pceid", platforms.PCE_ID))
+        name = PlatformName(qe_id=_qe_id(asked), pce_id=_octets(asked, "pceid", platforms.PCE_ID))
         said = Registration(name=name, tcb=tcb, encrypted_ppid=platforms.encrypted_ppid(ppid), manifest=None)
         if self._kept.lacks(name, tcb):
             counted(asked, self._rates)
@@ -147,15 +146,15 @@ class PlatformRoutes:
 
 def _check_complete(known: KnownPlatform, names: set[str]) -> None:
     """Raises `Malformed` DJ575 where its certificates cannot be selected from what is here."""
-    fmspc, ca = known.proved.fmspc, known.proved.ca
+    fmspc, ca = known.pck_certificates.fmspc, known.pck_certificates.ca
     if not {plan.tcb_info(Tee.SGX, fmspc, channel).name() for channel in Channel} & names:
         raise Malformed("DJ575", f"upload: no TCB info of SGX for the family {fmspc.hex()}")
     if plan.pck_crl(ca).name() not in names:
         raise Malformed("DJ575", f"upload: no revocation list of the {ca} CA")
 
 
-def _wanted(known: KnownPlatform, channels: tuple[Channel, ...]) -> tuple[list[Request], list[Request]]:
-    fmspc, ca = known.proved.fmspc, known.proved.ca
+def _wanted(known: KnownPlatform, channels: tuple[Channel, ...]) -> tuple[list[CollateralRequest], list[CollateralRequest]]:
+    fmspc, ca = known.pck_certificates.fmspc, known.pck_certificates.ca
     needed = [plan.root_ca_crl(), plan.pck_crl(ca)]
     needed += [plan.tcb_info(Tee.SGX, fmspc, channels[0]), plan.qe_identity(Tee.SGX, channels[0])]
     others = [plan.pck_crl(each) for each in Ca if each is not ca]
@@ -192,7 +191,7 @@ def _listed(found: list[Registration]) -> Response:
 
 @lru_cache(maxsize=512)
 def _issued(issued: Issued) -> Response:
-    found, proved = issued.certificate, issued.known.proved
+    found, proved = issued.certificate, issued.known.pck_certificates
     headers = {
         "SGX-TCBm": found.tcbm,
         "SGX-FMSPC": proved.fmspc.hex().upper(),

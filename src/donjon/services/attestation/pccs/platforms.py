@@ -15,12 +15,11 @@ from typing import Protocol
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import pck_certificates, plan, tcb_info
-from donjon.collateral.bundle import unwrapped
+from donjon.collateral.bundle import unwrap
 from donjon.collateral.document import Document
-from donjon.collateral.high_water import Channel
 from donjon.collateral.pck_certificates import PckCertificate
-from donjon.collateral.plan import Absent
-from donjon.collateral.platforms import KnownPlatform, Name, Registration, StoredPlatform
+from donjon.collateral.plan import Absent, Channel
+from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
@@ -41,13 +40,13 @@ AT_A_LOOK = 100  # platforms that are fetched again when nobody asks
 class Table(Protocol):
     """Where platforms outlive the process; it is called in threads, and everything raises `Unavailable` DJ502."""
 
-    def read(self, name: Name) -> StoredPlatform | None:
+    def read(self, name: PlatformName) -> StoredPlatform | None:
         """The one of that name."""
 
     def list_platforms(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
         """Those of these families, or of every one; those alone of whose certificates Intel lacked some. Raises DJ578, too."""
 
-    def fetched_before(self, moment: datetime, count: int) -> list[Name]:
+    def fetched_before(self, moment: datetime, count: int) -> list[PlatformName]:
         """That many at most whose certificates were fetched before then."""
 
     def write(self, platforms: Sequence[KnownPlatform]) -> None:
@@ -100,7 +99,7 @@ class Platforms:
             found = await self._fresher(found, asked, tcb)
         return await self._select(found, tcb)
 
-    def lacks(self, name: Name, tcb: Tcb) -> bool:
+    def lacks(self, name: PlatformName, tcb: Tcb) -> bool:
         """Whether that platform, or a certificate for its TCB, is not at hand, so that somebody has to be asked."""
         found = self._memory.find(name)
         return found is None or (self._issuer is not None and found.lacks(tcb, self._seconds()))
@@ -108,7 +107,7 @@ class Platforms:
     async def register(self, registration: Registration) -> KnownPlatform | None:
         """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""
         found = await self._found(registration.name)
-        if found is not None and _is_same(registration, found.known.stored.registration):
+        if found is not None and _is_same(registration, found.known.stored_platform.registration):
             return found.known
         if not self._on_demand:
             await asyncio.to_thread(self._table.register, registration)
@@ -133,9 +132,9 @@ class Platforms:
         """Keep and serve these, all or none."""
         await asyncio.to_thread(self._table.write, known)
         for each in known:
-            self._memory.forget(each.stored.registration.name)
+            self._memory.forget(each.stored_platform.registration.name)
 
-    async def refresh(self, names: Sequence[Name]) -> None:
+    async def refresh(self, names: Sequence[PlatformName]) -> None:
         """Fetch the certificates of these again; raises the first error when all were tried."""
         if self._issuer is None:
             raise Absent("DJ512", "platforms: nothing is fetched in offline mode")
@@ -154,17 +153,17 @@ class Platforms:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _found(self, name: Name) -> Slot | None:
+    async def _found(self, name: PlatformName) -> Slot | None:
         """The one of that name, proved under the root's newest list."""
         remembered = self._memory.find(name)
         if remembered is None or remembered.until < self._seconds():
             stored = await asyncio.to_thread(self._table.read, name)
         else:
-            stored = remembered.known.stored
+            stored = remembered.known.stored_platform
         if stored is None:
             return None
         revoked = await self._cache.revoked()
-        if remembered is not None and remembered.under is revoked and remembered.known.stored == stored:
+        if remembered is not None and remembered.under is revoked and remembered.known.stored_platform == stored:
             if remembered.until < self._seconds():
                 remembered.until = self._seconds() + FRESH
             return remembered
@@ -176,7 +175,7 @@ class Platforms:
 
     async def _fresher(self, found: Slot, asked: Registration, tcb: Tcb) -> Slot:
         """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
-        kept = found.known.stored.registration
+        kept = found.known.stored_platform.registration
         known = replace(kept, tcb=tcb, encrypted_ppid=kept.encrypted_ppid or asked.encrypted_ppid)
         key = self._key(known)
         if found.lacks(tcb, self._seconds()):
@@ -196,11 +195,11 @@ class Platforms:
         alone = self._issuer is not None and self._issuer.is_cache and registration.tcb is not None
         return f"{_text(registration.name)} {registration.tcb}" if alone else _text(registration.name)
 
-    async def _again(self, name: Name) -> None:
+    async def _again(self, name: PlatformName) -> None:
         found = await self._found(name)
         if found is not None:
             found.asked.clear()
-            await self._fetched(found.known.stored.registration, found.known)
+            await self._fetched(found.known.stored_platform.registration, found.known)
 
     async def _fetched(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Slot:
         return await self._fetches.wait(self._key(registration), partial(self._told, registration, before, anew=anew))
@@ -214,7 +213,7 @@ class Platforms:
             say(LOG, "PCK certificates not fetched", level=level, code=error.code, error=error.message)
             raise
         self._metrics.fetched("")
-        fmspc, certificates = found.known.proved.fmspc.hex(), len(found.known.proved.certificates)
+        fmspc, certificates = found.known.pck_certificates.fmspc.hex(), len(found.known.pck_certificates.certificates)
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
         return found
 
@@ -227,9 +226,9 @@ class Platforms:
         async with self._joining:
             if not anew and (here := self._memory.find(registration.name)) is not None:
                 before = here.known  # Others may have come while this one was fetched.
-            together = stored if before is None or stored.whole else _together(stored, before.stored)
+            together = stored if before is None or stored.whole else _together(stored, before.stored_platform)
             known = self._proved(together, revoked)
-            if before is not None and known.proved.ppid != before.proved.ppid:
+            if before is not None and known.pck_certificates.ppid != before.pck_certificates.ppid:
                 raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
             await asyncio.to_thread(self._table.write, [known])
             return self._remember(known, revoked)
@@ -237,17 +236,17 @@ class Platforms:
     def _proved(self, stored: StoredPlatform, revoked: Crl) -> KnownPlatform:
         pce_id = stored.registration.name.pce_id
         found = pck_certificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
-        return KnownPlatform(stored=stored, proved=found)
+        return KnownPlatform(stored_platform=stored, pck_certificates=found)
 
     def _remember(self, known: KnownPlatform, revoked: Crl) -> Slot:
-        name = known.stored.registration.name
-        due = known.stored.fetched + FETCHED_AGAIN + SPREAD * self._chance()
+        name = known.stored_platform.registration.name
+        due = known.stored_platform.fetched_at + FETCHED_AGAIN + SPREAD * self._chance()
         entry = Slot(known=known, under=revoked, due=due, until=self._seconds() + FRESH)
         return self._memory.keep(name, entry)
 
     async def _select(self, found: Slot, tcb: Tcb) -> Issued:
-        levels = await self._levels(found.known.proved.fmspc)
-        revoked = await self._cache.at_hand(plan.pck_crl(found.known.proved.ca))
+        levels = await self._levels(found.known.pck_certificates.fmspc)
+        revoked = await self._cache.at_hand(plan.pck_crl(found.known.pck_certificates.ca))
         before = found.selections.get(tcb)
         if (
             before is not None
@@ -268,8 +267,10 @@ class Platforms:
             return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
 
     def _best(self, known: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
-        info = tcb_info.parse(unwrapped(levels.body, "tcbInfo").text)
-        good = [each for each in known.proved.certificates if each.serial not in revoked.serials and self._is_good(each)]
+        info = tcb_info.parse(unwrap(levels.body, "tcbInfo").text)
+        good = [
+            each for each in known.pck_certificates.certificates if each.serial not in revoked.serials and self._is_good(each)
+        ]
         found = select(tcb, [each.tcb for each in good], info.levels)
         if found is None:
             raise Absent("DJ571", "platform: none of its PCK certificates is for a TCB that it reaches, good now and not revoked")
@@ -293,5 +294,5 @@ def _together(found: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
     return replace(found, certificates=tuple(dict.fromkeys((*found.certificates, *before.certificates))))
 
 
-def _text(name: Name) -> str:
+def _text(name: PlatformName) -> str:
     return f"{name.pce_id.hex()} {name.qe_id}"

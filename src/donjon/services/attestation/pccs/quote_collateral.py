@@ -7,10 +7,9 @@ from functools import lru_cache
 from donjon.attestation.memory import BoundedTable
 from donjon.attestation.quote import Quote, read_platform
 from donjon.collateral import plan, tcb_info
-from donjon.collateral.bundle import unwrapped
+from donjon.collateral.bundle import unwrap
 from donjon.collateral.document import Document
-from donjon.collateral.high_water import Channel
-from donjon.collateral.plan import Absent, Answer, Request
+from donjon.collateral.plan import Absent, Answer, Channel, CollateralRequest
 from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import Malformed, Unavailable, Untrusted
@@ -21,7 +20,7 @@ from donjon.sgx.platform import Platform, Tee
 MAX_PLATFORMS = 10_000
 MAX_FAMILIES = 1_000
 
-Asked = dict[str, Request]
+Asked = dict[str, CollateralRequest]
 _KINDS = {"tcb", "identity", "pckcrl", "rootcacrl"}
 _INFO, _IDENTITY = "tcb_info", "qe_identity"  # Published together, with one number; they come from the upstream one by one.
 
@@ -71,7 +70,7 @@ class ReadyCollateral:
         if known is not None and all(one is other for one, other in zip(known[0], documents, strict=True)):
             return known[1]
         answers = {part: Answer(body=each.body, chain=each.chain) for part, each in found.items()}
-        return self._trusted.keep(platform, (documents, trust(plan.assembled(answers, None), self._anchor)))[1]
+        return self._trusted.keep(platform, (documents, trust(plan.assemble(answers, None), self._anchor)))[1]
 
     def _platform(self, quote: Quote) -> tuple[Platform, Asked]:
         if not quote.carries_chain:
@@ -88,4 +87,4 @@ class ReadyCollateral:
 
 @lru_cache(maxsize=MAX_FAMILIES)
 def _tcb_info(body: bytes) -> TcbInfo:
-    return tcb_info.parse(unwrapped(body, "tcbInfo").text)
+    return tcb_info.parse(unwrap(body, "tcbInfo").text)
