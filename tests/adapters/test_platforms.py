@@ -28,7 +28,9 @@ def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: Platfo
     tcb = Tcb(components=bytes(COMPONENTS), pce_svn=7)
     later = replace(
         later,
-        stored_platform=replace(later.stored_platform, registration=replace(later.stored_platform.registration, tcb=tcb), whole=False),
+        stored_platform=replace(
+            later.stored_platform, registration=replace(later.stored_platform.registration, tcb=tcb), whole=False
+        ),
     )
     for each in (first, later):
         table.write([each])
