@@ -22,7 +22,7 @@ from donjon.admission.reasons import reasons
 from donjon.admission.settings import Settings, Surroundings
 from donjon.admission.verdict import Verdict, decide
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.asks import epc_total
+from donjon.kube.reserved import epc_total
 
 PLAIN = Surroundings(namespace="team")
 ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})

@@ -28,7 +28,7 @@ from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.policy import parsing
-from donjon.policy.decision import Decision, Verdict
+from donjon.policy.decision import Decision, PolicyVerdict
 from donjon.policy.meaning import reserved
 from donjon.signing.signer import Algorithm
 
@@ -122,7 +122,7 @@ def test_a_quote_accepted_by_less_than_the_policy_asks_for_is_not_appraised() ->
 def test_a_policys_no_is_its_decision_with_its_trace() -> None:
     answer = appraise(statement(), in_force('version=1.0;authorizationrules{[type=="$tee", value=="tdx"] => permit();};'))
     assert isinstance(answer, Decision)
-    assert answer.verdict is Verdict.NOT_PERMITTED
+    assert answer.verdict is PolicyVerdict.NOT_PERMITTED
     assert len(answer.trace) == 1
 
 

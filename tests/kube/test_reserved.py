@@ -6,11 +6,11 @@ import pytest
 from tests.diagnosis.worlds import EPC, container, holding, pod
 
 from donjon.formats.json import Json, JsonObject
-from donjon.kube.reserved import held, reserved
+from donjon.kube.reserved import pod_requests, requests_by_node
 
 
 def of(init: list[Json], *containers: JsonObject, **spec: Json) -> dict[str, Fraction]:
-    return reserved({"spec": {"initContainers": init, "containers": list(containers), **spec}})
+    return pod_requests({"spec": {"initContainers": init, "containers": list(containers), **spec}})
 
 
 def test_containers_are_added_up_and_init_containers_are_not() -> None:
@@ -31,18 +31,18 @@ def test_overhead_is_added_and_requests_of_the_pod_go_first() -> None:
 
 def test_only_pods_that_were_given_a_node_and_have_not_ended_hold_something() -> None:
     ended = pod("1Gi", name="ended", phase="Succeeded", on="a")
-    assert held([holding("1Gi", "a"), holding("2Gi", "a", "second"), ended, pod("4Gi", name="waits")]) == {
+    assert requests_by_node([holding("1Gi", "a"), holding("2Gi", "a", "second"), ended, pod("4Gi", name="waits")]) == {
         "a": {EPC: 3 << 30, "sgx.intel.com/enclave": 2, "pods": 2}
     }
 
 
 @pytest.mark.parametrize("nonsense", ["", "ten", "-1", True, None, [], {}, 10**5000], ids=lambda value: type(value).__name__)
 def test_what_is_no_quantity_sets_nothing_aside(nonsense: Json) -> None:
-    assert reserved({"spec": {"containers": [{"resources": {"requests": {EPC: nonsense}}}]}}) == {}
+    assert pod_requests({"spec": {"containers": [{"resources": {"requests": {EPC: nonsense}}}]}}) == {}
 
 
 @pytest.mark.parametrize(
     "pod_", [{}, {"spec": None}, {"spec": {"containers": "x"}}, {"spec": {"containers": [1, {"resources": []}]}}]
 )
 def test_what_is_no_pod_sets_nothing_aside(pod_: JsonObject) -> None:
-    assert reserved(pod_) == {}
+    assert pod_requests(pod_) == {}

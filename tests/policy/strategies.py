@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from donjon.policy.claims import Claim, Issuer
-from donjon.policy.meaning import ALLOWED, ARITY, reserved
+from donjon.policy.meaning import ALLOWED_VERBS, ARITY, reserved
 from donjon.policy.syntax import (
     DECISIONS,
     EQUALITIES,
@@ -20,13 +20,13 @@ from donjon.policy.syntax import (
     Operator,
     Part,
     Policy,
+    PolicyVersion,
     Property,
     Reference,
     Rule,
     Scalar,
     Section,
     Verb,
-    Version,
 )
 
 NAMES = ("c", "c1", "other", "true_", "type", "claim", "issue", "_")
@@ -58,8 +58,8 @@ comments = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_
 
 
 @st.composite
-def expressions(draw: st.DrawFn, names: tuple[str, ...], version: Version, depth: int = 3) -> Expression:
-    kinds = ["literal"] + ["reference"] * bool(names) + ["call"] * (depth > 0 and version is Version.V1_2)
+def expressions(draw: st.DrawFn, names: tuple[str, ...], version: PolicyVersion, depth: int = 3) -> Expression:
+    kinds = ["literal"] + ["reference"] * bool(names) + ["call"] * (depth > 0 and version is PolicyVersion.V1_2)
     match draw(st.sampled_from(kinds)):
         case "literal":
             return Literal(value=draw(scalars))
@@ -72,7 +72,7 @@ def expressions(draw: st.DrawFn, names: tuple[str, ...], version: Version, depth
 
 
 @st.composite
-def comparisons(draw: st.DrawFn, names: tuple[str, ...], version: Version) -> Comparison:
+def comparisons(draw: st.DrawFn, names: tuple[str, ...], version: PolicyVersion) -> Comparison:
     name = draw(st.sampled_from(Property))
     expression = (
         Literal(value=draw(st.sampled_from(TYPES)))
@@ -85,11 +85,11 @@ def comparisons(draw: st.DrawFn, names: tuple[str, ...], version: Version) -> Co
 
 
 @st.composite
-def rules(draw: st.DrawFn, part: Part, version: Version) -> Rule:
+def rules(draw: st.DrawFn, part: Part, version: PolicyVersion) -> Rule:
     names: tuple[str, ...] = ()
     conditions: list[Condition] = []
     for _ in range(draw(st.integers(0, 0 if part is Part.CONFIGURATION else 3))):
-        absent = draw(st.booleans()) if version is Version.V1_2 else False
+        absent = draw(st.booleans()) if version is PolicyVersion.V1_2 else False
         name = None if absent else draw(st.sampled_from((None, *(name for name in NAMES if name not in names))))
         found = draw(st.lists(comparisons(names, version), max_size=3))
         conditions.append(Condition(absent=absent, name=name, comparisons=tuple(found)))
@@ -103,8 +103,8 @@ def rules(draw: st.DrawFn, part: Part, version: Version) -> Rule:
 
 
 @st.composite
-def actions(draw: st.DrawFn, part: Part, names: tuple[str, ...], version: Version) -> Action:
-    verb = draw(st.sampled_from(sorted(ALLOWED[part])))
+def actions(draw: st.DrawFn, part: Part, names: tuple[str, ...], version: PolicyVersion) -> Action:
+    verb = draw(st.sampled_from(sorted(ALLOWED_VERBS[part])))
     if verb in DECISIONS:
         return Action(verb=verb)
     if bool(names) and draw(st.booleans()):
@@ -122,8 +122,10 @@ def actions(draw: st.DrawFn, part: Part, names: tuple[str, ...], version: Versio
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    version = draw(st.sampled_from(Version))
-    parts = [part for part in Part if (part is not Part.CONFIGURATION or version is not Version.V1_0) and draw(st.booleans())]
+    version = draw(st.sampled_from(PolicyVersion))
+    parts = [
+        part for part in Part if (part is not Part.CONFIGURATION or version is not PolicyVersion.V1_0) and draw(st.booleans())
+    ]
     return Policy(
         version=version,
         sections=tuple(

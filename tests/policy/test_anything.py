@@ -15,7 +15,7 @@ from donjon.errors import Malformed
 from donjon.policy import cases
 from donjon.policy.advice import advice
 from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, Json, claims
-from donjon.policy.decision import Outcome, Verdict
+from donjon.policy.decision import Outcome, PolicyVerdict
 from donjon.policy.evaluation import evaluate
 from donjon.policy.parsing import MAX_SIZE, parse
 from donjon.policy.story import story
@@ -192,7 +192,7 @@ def test_a_greedy_policy_is_refused_soon(name: str) -> None:
     began = perf_counter()
     decision = evaluate(policy, found)
     assert perf_counter() - began < SECONDS
-    assert decision.verdict is Verdict.FAILED
+    assert decision.verdict is PolicyVerdict.FAILED
     assert codes(decision) == ["DJ413"]
 
 
@@ -229,4 +229,4 @@ def test_a_failure_ends_the_evaluation_and_what_comes_after_is_not_reached() -> 
         issuance('=> issue(type="a", value=1);', '=> issue(type="b", value=NegateBool(1));', '=> issue(type="c", value=1);')
     )
     assert [entry.outcome for entry in decision.trace] == [Outcome.FIRED, Outcome.FIRED, Outcome.FAILED, Outcome.NOT_REACHED]
-    assert (decision.verdict, decision.issued, codes(decision)) == (Verdict.FAILED, (), ["DJ412"])
+    assert (decision.verdict, decision.issued, codes(decision)) == (PolicyVerdict.FAILED, (), ["DJ412"])

@@ -4,7 +4,7 @@ import pytest
 from tests.policy.policies import CUSTOM, claim
 
 from donjon.errors import Malformed
-from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT, Claim, Issuer, Json, claims, told, value_type
+from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT, Claim, Issuer, Json, claims, value_type, values_by_type
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_values_have_types() -> None:
 
 
 def test_claims_of_one_type_are_told_together() -> None:
-    assert told((claim("a", 1), claim("b", 2), claim("a", 3))) == {"a": (1, 3), "b": (2,)}
+    assert values_by_type((claim("a", 1), claim("b", 2), claim("a", 3))) == {"a": (1, 3), "b": (2,)}
 
 
 def test_a_claim_is_the_services_where_nothing_else_is_said() -> None:

@@ -12,7 +12,7 @@ from tests.policy.test_anything import LIST
 from donjon.adapters import clock
 from donjon.policy.budget import MAX_SECONDS, WHOLE, Allowance
 from donjon.policy.claims import Claim, Issuer, Json, claims, compact
-from donjon.policy.decision import Decision, Verdict
+from donjon.policy.decision import Decision, PolicyVerdict
 from donjon.policy.evaluation import MAX_ISSUED, RULE, evaluate
 from donjon.policy.parsing import MAX_PIECES, parse
 from donjon.policy.reasons import MAX_FINDINGS
@@ -75,7 +75,7 @@ def evaluated(name: str, allowance: Allowance = WHOLE) -> tuple[Decision, float]
 @pytest.mark.parametrize("name", COSTLY)
 def test_a_costly_policy_is_refused_in_time_by_what_is_counted(name: str) -> None:
     decision, seconds = evaluated(name)
-    assert (decision.verdict, decision.exhausted, codes(decision)) == (Verdict.FAILED, True, ["DJ413"])
+    assert (decision.verdict, decision.exhausted, codes(decision)) == (PolicyVerdict.FAILED, True, ["DJ413"])
     assert seconds < TIMES * MAX_SECONDS
 
 
@@ -90,7 +90,7 @@ def test_time_ends_an_evaluation_even_if_the_counting_does_not() -> None:
     ticks = count()
     slow = Allowance(seconds=lambda: next(ticks) * MAX_SECONDS)
     decision = evaluate(parse(COSTLY["empty lists"][0]), claims(COSTLY["empty lists"][1]), slow)
-    assert (decision.verdict, decision.exhausted) == (Verdict.FAILED, True)
+    assert (decision.verdict, decision.exhausted) == (PolicyVerdict.FAILED, True)
     assert "0.2 s" in decision.findings[0].observation
 
 

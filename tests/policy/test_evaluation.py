@@ -7,12 +7,12 @@ import pytest
 from tests.policy.policies import CUSTOM, POLICY, SERVICE, authorization, claim, codes, decide, issuance, issued, made, vector
 
 from donjon.policy.claims import Claim, Json
-from donjon.policy.decision import Outcome, Verdict
+from donjon.policy.decision import Outcome, PolicyVerdict
 from donjon.policy.evaluation import configuration
 from donjon.policy.parsing import parse
 from donjon.policy.syntax import Scalar
 
-PERMITTED, DENIED, NOT_PERMITTED, FAILED = Verdict
+PERMITTED, DENIED, NOT_PERMITTED, FAILED = PolicyVerdict
 
 # Whole policies of the documentation.
 
@@ -111,7 +111,7 @@ DEFAULT = [
     ],
 )
 def test_a_published_policy_decides_as_its_page_says(
-    name: str, stated: Json, verdict: Verdict, says: list[tuple[str, Scalar]]
+    name: str, stated: Json, verdict: PolicyVerdict, says: list[tuple[str, Scalar]]
 ) -> None:
     decision = decide(vector(name), stated)
     assert (decision.verdict, issued(decision)) == (verdict, says)
@@ -155,7 +155,7 @@ def test_configuration_needs_no_claims() -> None:
     ],
 )
 def test_nothing_is_permitted_but_by_permit_and_one_deny_is_enough(
-    rules: tuple[str, ...], verdict: Verdict, reasons: list[str]
+    rules: tuple[str, ...], verdict: PolicyVerdict, reasons: list[str]
 ) -> None:
     decision = decide(authorization(*rules), {"a": 1})
     assert (decision.verdict, codes(decision)) == (verdict, reasons)

@@ -18,12 +18,12 @@ from donjon.policy.syntax import (
     Operator,
     Part,
     Policy,
+    PolicyVersion,
     Property,
     Reference,
     Rule,
     Section,
     Verb,
-    Version,
 )
 from donjon.policy.tree import MAX_DEPTH
 
@@ -72,7 +72,7 @@ def test_every_part_of_a_policy_is_in_the_tree() -> None:
         function=Function.APPEND_STRING, arguments=(Reference(name="c", property=Property.VALUE), Literal(value='"\\'))
     )
     assert parse(source) == Policy(
-        version=Version.V1_2,
+        version=PolicyVersion.V1_2,
         sections=(
             Section(part=Part.CONFIGURATION, rules=(Rule(action=_made(Verb.ISSUE_PROPERTY, "tcb", Literal(value="10"))),)),
             Section(

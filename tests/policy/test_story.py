@@ -8,7 +8,7 @@ from donjon.findings import Severity
 from donjon.policy import cases
 from donjon.policy.advice import advice
 from donjon.policy.claims import Json
-from donjon.policy.decision import Verdict
+from donjon.policy.decision import PolicyVerdict
 from donjon.policy.parsing import parse
 from donjon.policy.story import story
 
@@ -199,7 +199,7 @@ def unlike(text: str) -> list[list[str]]:
 def test_cases_name_their_policy_claims_and_outcome() -> None:
     found = cases.parse(CASES)
     assert (found.policy, [case.name for case in found.cases]) == ("a.policy", ["yes", "no"])
-    assert found.cases[1].verdict is Verdict.DENIED
+    assert found.cases[1].verdict is PolicyVerdict.DENIED
     assert (found.cases[0].issued, found.cases[0].properties) == ({"version": (3,)}, {})
     assert (found.cases[1].issued, found.cases[1].properties) == (None, None)
 

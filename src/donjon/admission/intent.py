@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.admission import hostpaths
-from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_MIRROR, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC_UNITS, LABELS_OS, PROVISION
-from donjon.kube.quantities import exact
+from donjon.kube.quantities import amount
 
 ASKED = (*EPC_UNITS, ENCLAVE, PROVISION)
 """The resources by which a container asks for SGX."""
@@ -157,13 +156,3 @@ def _entries(value: Json) -> list[Json]:
 def _amounts(resources: Json) -> dict[str, Fraction]:
     stated = {name: amount(at(resources, name)) for name in ASKED}
     return {name: value for name, value in stated.items() if value is not None}
-
-
-def amount(quantity: Json) -> Fraction | None:
-    """The number that a quantity says; `None` for what is none."""
-    if isinstance(quantity, bool) or not isinstance(quantity, (str, int, float)):
-        return None
-    try:
-        return exact(quantity if isinstance(quantity, str) else repr(quantity))
-    except (Malformed, ValueError):  # Python does not print integers of more than 4,300 digits.
-        return None

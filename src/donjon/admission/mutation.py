@@ -15,6 +15,8 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, appended, escaped, put
 from donjon.kube.quantities import MAX, canonical
+from donjon.kube.reserved import peak
+from donjon.kube.selection import tolerates
 
 MAX_COUNTED = 1 << 46  # bytes of one container
 """From a little above this on the API server's CEL takes no quantity with a binary suffix for an integer.
@@ -86,26 +88,23 @@ def _annotated(intent: Intent) -> Iterator[Operation]:
 
 
 def _total(intent: Intent) -> int:
-    """The bytes that the scheduler sets aside, counted as in `donjon.kube.asks.epc_total`; 0 where they cannot be counted."""
-    peak = beside = 0
+    """The bytes that the scheduler sets aside; 0 where they cannot be counted."""
+    starts: list[tuple[Fraction, bool]] = []
     for container in sorted(intent.containers, key=lambda each: each.field, reverse=True):  # Init containers start first.
         epc = agreed(container) if any(name in container.limits for name in EPC_UNITS) else Fraction(0)
         if epc is None or epc.denominator != 1 or epc >= MAX_COUNTED:
             return 0
-        peak = max(peak, beside + int(epc))
-        beside += int(epc) if container.stays else 0
-    return peak
+        starts.append((epc, container.stays))
+    return int(peak(starts))
 
 
 def _tolerating(intent: Intent) -> Iterator[Operation]:
     """Pools may be tainted with any name of EPC and any value, to keep other pods away."""
-    stated = at(intent.pod, "spec", "tolerations")
-    missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(stated))]
+    tolerations = at(intent.pod, "spec", "tolerations")
+    missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(tolerations))]
     entries: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in missing]
-    yield from appended("/spec/tolerations", stated, entries)
+    yield from appended("/spec/tolerations", tolerations, entries)
 
 
-def _tolerates(toleration: JsonObject, taint: str) -> bool:
-    """Whether it does so whatever the taint's value (k8s.io/api/core/v1, Toleration.ToleratesTaint)."""
-    key, effect = toleration.get("key") or taint, toleration.get("effect") or "NoSchedule"
-    return toleration.get("operator") == "Exists" and key == taint and effect == "NoSchedule"
+def _tolerates(toleration: JsonObject, key: str) -> bool:
+    return tolerates(toleration, {"key": key, "effect": "NoSchedule"}, any_value=True)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from donjon.admission.intent import amount, text
+from donjon.admission.intent import text
 from donjon.admission.manifests import documents
 from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC_UNITS
+from donjon.kube.quantities import amount
 
 MAX_SIZE = 64 << 20  # bytes of JSON; a node has about 20 KiB, so some thousand nodes
 LISTS = ("List", "NodeList")

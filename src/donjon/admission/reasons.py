@@ -23,7 +23,6 @@ from donjon.admission.rules import (
 from donjon.admission.settings import Settings, Surroundings
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.asks import epc_total
 from donjon.kube.names import (
     AESMD,
     ANNOTATION_QUOTE_PROVIDER,
@@ -38,6 +37,7 @@ from donjon.kube.names import (
 )
 from donjon.kube.patch import escaped
 from donjon.kube.quantities import canonical
+from donjon.kube.reserved import epc_total
 
 BOUNDS: Mapping[str, int] = {name: MAX_COUNTED // unit for name, unit in EPC_UNITS.items()} | dict.fromkeys(DEVICES, MAX_DEVICES)
 """From where on a number is too much. The sum of all containers that may be in one pod is far below an int64, beyond which the

@@ -11,7 +11,7 @@ from donjon.attestation.claims import ClaimSet
 from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats.json import JsonObject
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.budget import WHOLE, Allowance
 from donjon.policy.decision import Decision
 from donjon.policy.evaluation import configuration, evaluate
@@ -77,6 +77,6 @@ def _number(value: Scalar) -> int:
     text = str(value)
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or len(text) > len(str(MAX_EVALUATION)):
         raise Malformed(
-            "DJ433", f"policy: {TCB_IDENTIFIER} is {shown(text)}, expected {OPERATORS_CHOICE} or a TCB evaluation data number"
+            "DJ433", f"policy: {TCB_IDENTIFIER} is {excerpt(text)}, expected {OPERATORS_CHOICE} or a TCB evaluation data number"
         )
     return int(text)

@@ -12,7 +12,7 @@ from donjon.attestation.appraise import Appraisal
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats import base64url
 from donjon.formats.json import Json, JsonObject
-from donjon.policy.claims import told
+from donjon.policy.claims import values_by_type
 from donjon.signing.signer import Signer
 
 LIFETIME = timedelta(hours=8)  # of attestation tokens
@@ -106,7 +106,7 @@ def key_set(*authorities: TokenAuthority) -> JsonObject:
 
 
 def _policy_claims(appraisal: Appraisal) -> JsonObject:
-    policy_claims = told(appraisal.decision.issued)
+    policy_claims = values_by_type(appraisal.decision.issued)
     return {name: values[0] if len(values) == 1 else list(values) for name, values in policy_claims.items()}
 
 

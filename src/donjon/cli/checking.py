@@ -18,7 +18,7 @@ from donjon.cli.files import text
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, at
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.kube.patch import Add, Operation, Remove, applied
 
 
@@ -40,7 +40,7 @@ def _stands_twice(key: str) -> Finding:
     return Finding(
         code=TWICE,
         severity=Severity.WARNING,
-        subject=shown(key),
+        subject=excerpt(key),
         observation="is there twice",
         why="Kubernetes takes the last of the two and warns, or refuses both",
         do="leave one of them out",

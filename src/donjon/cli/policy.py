@@ -17,8 +17,8 @@ from donjon.policy.evaluation import evaluate
 from donjon.policy.faults import Fault
 from donjon.policy.forms import MAX_FORM, unwrap
 from donjon.policy.parsing import decoded, parse
-from donjon.policy.printing import printed
-from donjon.policy.reasons import named
+from donjon.policy.printing import policy_text
+from donjon.policy.reasons import rule_name
 from donjon.policy.record import recorded
 from donjon.policy.story import story
 from donjon.policy.syntax import Part, Policy
@@ -50,7 +50,7 @@ def check(file: str) -> None:
 @click.argument("file")
 def format_(file: str) -> None:
     """Print FILE as a policy is written; its comments stay, its meaning too. - reads standard input."""
-    write(printed(_policy(file)))
+    write(policy_text(_policy(file)))
 
 
 @policy.command(short_help="Tell what a policy decides, and why.")
@@ -105,7 +105,7 @@ def _idle(decisions: list[Decision]) -> str:
     """The rules that no case made fire: what they do, nobody has tried."""
     tried = zip(*(decision.trace for decision in decisions), strict=True)
     idle = [entries[0] for entries in tried if all(entry.outcome is not Outcome.FIRED for entry in entries)]
-    return f"; fired in no case: {', '.join(map(named, idle))}" if idle else ""
+    return f"; fired in no case: {', '.join(map(rule_name, idle))}" if idle else ""
 
 
 def _cases_in(folder: Path) -> list[Path]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.findings import Finding, Severity
-from donjon.fleet.placement import NodeView, Obstacle, named
+from donjon.fleet.placement import NodeView, Obstacle, amount_text
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
-from donjon.kube.reserved import ENDED, reserved
+from donjon.kube.reserved import TERMINAL_PHASES, pod_requests
 
 SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
 
@@ -35,7 +35,7 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
         Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds
     ):  # Then nothing else that these nodes have matters.
         kinds = {Obstacle.NO_SGX}
-    asked, known = named(EPC, reserved(pod).get(EPC, Fraction(0))), tuple(pods)
+    asked, known = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
     said = []
     for kind in sorted(kinds, key=lambda each: each.value):
         there = tuple(view for view in nearest if kind in view.obstacles)
@@ -115,7 +115,7 @@ def _devices(now: Situation) -> Finding:
 
 def _about_devices(now: Situation) -> str:
     """What to do about devices, with who holds them where they are all held."""
-    here = [(view.name, each.held) for view in now.there for each in view.against if each.obstacle is now.obstacle]
+    here = [(view.name, each.scarce) for view in now.there for each in view.against if each.obstacle is now.obstacle]
     advice = []
     if any(not device for _, device in here):
         advice.append("where none is offered, see the node agent's log")
@@ -195,9 +195,9 @@ def _names(views: Sequence[NodeView]) -> str:
 
 def _holders(node: str, resource: str, pods: Iterable[JsonObject]) -> str:
     """Who holds most of a resource on a node."""
-    there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in ENDED]
-    holding = sorted(((amount, _full_name(pod)) for pod in there if (amount := reserved(pod).get(resource))), reverse=True)
-    listed = ", ".join(f"{name} holds {named(resource, amount)}" for amount, name in holding[:SHOWN])
+    there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in TERMINAL_PHASES]
+    holding = sorted(((amount, _full_name(pod)) for pod in there if (amount := pod_requests(pod).get(resource))), reverse=True)
+    listed = ", ".join(f"{name} holds {amount_text(resource, amount)}" for amount, name in holding[:SHOWN])
     return f"{listed} and {len(holding) - SHOWN} more" if len(holding) > SHOWN else listed
 
 
@@ -206,4 +206,4 @@ def _full_name(pod: JsonObject) -> str:
 
 
 def _amount(amount: int) -> str:
-    return named(EPC, Fraction(amount))
+    return amount_text(EPC, Fraction(amount))

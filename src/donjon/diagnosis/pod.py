@@ -7,11 +7,10 @@ from donjon.diagnosis.commands import describe, node_of, remake, subject_of
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.fleet.placement import NodeView, look, named
+from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.asks import epc_total
 from donjon.kube.names import DEVICES, EPC
-from donjon.kube.reserved import reserved
+from donjon.kube.reserved import epc_total, pod_requests
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
@@ -58,7 +57,7 @@ def explain(pod: JsonObject, around: Around) -> Explanation:
 
 def concerns_sgx(pod: JsonObject) -> bool:
     """Whether a pod asks for EPC under any name, or for a device."""
-    return epc_total(pod) > 0 or any(device in reserved(pod) for device in DEVICES)
+    return epc_total(pod) > 0 or any(device in pod_requests(pod) for device in DEVICES)
 
 
 def _ordinary(pod: JsonObject) -> Explanation:
@@ -105,7 +104,7 @@ def _running(pod: JsonObject, around: Around) -> Explanation:
     if is_refusal(findings):
         return _told(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].observation}", findings)
     asked = epc_total(pod)
-    held = f"{named(EPC, reserved(pod)[EPC])} of EPC" if asked and EPC in reserved(pod) else "no EPC of its own"
+    held = f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if asked and EPC in pod_requests(pod) else "no EPC of its own"
     but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
     return _told(pod, f"runs on {node_of(pod)} with its device and {held}{but}", findings, well=True)
 

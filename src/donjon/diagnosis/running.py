@@ -5,11 +5,10 @@ from fractions import Fraction
 
 from donjon.diagnosis.commands import describe, logs, node_of, remake
 from donjon.findings import Finding, Severity
-from donjon.fleet.placement import Obstacle, lacks_aesm, look, named
+from donjon.fleet.placement import Obstacle, amount_text, lacks_aesm, look
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.asks import epc_asked
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
-from donjon.kube.reserved import amounts, held
+from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
 
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -23,7 +22,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
         for container in objects(at(pod, "spec", field))
         if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
     }
-    unwired = sorted(name for name, amount in epc_asked(pod).items() if amount and name not in wired)
+    unwired = sorted(name for name, amount in epc_by_container(pod).items() if amount and name not in wired)
     if told or unwired:
         yield Finding(
             code="DJ020",
@@ -95,12 +94,12 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
 def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[JsonObject]) -> Iterator[Finding]:
     """Whether the pods of its node hold more EPC than the node offers now: nobody takes from a pod what it has."""
     offered = amounts(at(_node(pod, nodes), "status", "allocatable")).get(EPC)
-    holding = held(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
+    holding = requests_by_node(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
     if offered is not None and holding > offered:
         yield _warning(
             "DJ153",
             pod,
-            found=f"its pods hold {named(EPC, holding)} of EPC, and it offers {named(EPC, offered)} now",
+            found=f"its pods hold {amount_text(EPC, holding)} of EPC, and it offers {amount_text(EPC, offered)} now",
             why="they all stay, but the kernel pages EPC out, which slows every enclave there, and no pod that asks can come",
             do=f"see why {node_of(pod)} offers less (kubectl describe node {node_of(pod)}), or end one of its pods",
         )

@@ -8,7 +8,7 @@ from donjon.diagnosis.commands import subject_of
 from donjon.diagnosis.pod import Around, Explanation, explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.reserved import ENDED
+from donjon.kube.reserved import TERMINAL_PHASES
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
@@ -42,7 +42,8 @@ class Workload:
     def alive(self) -> int:
         """How many of its pods count: not those that ended, nor those on their way out."""
         return sum(
-            at(pod, "status", "phase") not in ENDED and at(pod, "metadata", "deletionTimestamp") is None for pod in self.pods
+            at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
+            for pod in self.pods
         )
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
-from donjon.kube.reserved import Amounts, amounts, held, reserved
+from donjon.kube.reserved import Amounts, amounts, pod_requests, requests_by_node
 from donjon.kube.selection import meant_for, not_tolerated, selects
 
 
@@ -34,7 +34,7 @@ class Against:
 
     obstacle: Obstacle
     words: str
-    held: str = ""  # the resource that others hold, where that is what stands in the way
+    scarce: str = ""  # the resource that others hold, where that is what stands in the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class NodeView:
 def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject]) -> tuple[NodeView, ...]:
     """Every node as the pod sees it, by name; `pods` are all that were given a node, the pod itself left out of the account."""
     own = at(pod, "metadata", "uid")
-    holding = held(each for each in pods if own is None or at(each, "metadata", "uid") != own)
+    holding = requests_by_node(each for each in pods if own is None or at(each, "metadata", "uid") != own)
     views = (_view(pod, node, holding.get(_name(node), {})) for node in nodes)
     return tuple(sorted(views, key=lambda view: view.name))
 
@@ -79,7 +79,7 @@ def lacks_aesm(pod: JsonObject, node: JsonObject) -> bool:
     return not selects(pod, name, labels) and selects(pod, name, {**labels, LABEL_AESM: AESM_READY})
 
 
-def named(resource: str, amount: Fraction) -> str:
+def amount_text(resource: str, amount: Fraction) -> str:
     """An amount of a resource as a person reads it."""
     if amount.denominator == 1 and (resource in {EPC, "memory", "ephemeral-storage"} or resource.startswith("hugepages-")):
         return canonical(int(amount))
@@ -103,8 +103,8 @@ def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
 
 
 def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
-    total, used = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
-    return Stock(total=int(total), free=max(int(total - used), 0))
+    total, reserved = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
+    return Stock(total=int(total), free=max(int(total - reserved), 0))
 
 
 def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
@@ -118,8 +118,8 @@ def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterato
 def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
     if selects(pod, _name(node), _labels(node)):
         return
-    meant = meant_for(pod)
-    if meant is not None and _name(node) not in meant:
+    nodes = meant_for(pod)
+    if nodes is not None and _name(node) not in nodes:
         yield Against(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
     elif lacks_aesm(pod, node):
         yield Against(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
@@ -133,35 +133,35 @@ def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Ag
 
 
 def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
-    asked, there = reserved(pod).get(EPC, Fraction(0)), amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
+    requested, there = pod_requests(pod).get(EPC, Fraction(0)), amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
     free = max(there - holding.get(EPC, Fraction(0)), Fraction(0))
-    if not asked or asked <= free:
+    if not requested or requested <= free:
         return
     if not there:
         yield Against(obstacle=Obstacle.NO_SGX if _plain(node) else Obstacle.NOT_READY, words="offers no EPC")
-    elif asked > there:
-        yield Against(obstacle=Obstacle.TOO_LARGE, words=f"has {named(EPC, there)} of EPC in all")
+    elif requested > there:
+        yield Against(obstacle=Obstacle.TOO_LARGE, words=f"has {amount_text(EPC, there)} of EPC in all")
     else:
-        yield Against(obstacle=Obstacle.NO_EPC_FREE, words=f"{named(EPC, free)} of {named(EPC, there)} EPC free")
+        yield Against(obstacle=Obstacle.NO_EPC_FREE, words=f"{amount_text(EPC, free)} of {amount_text(EPC, there)} EPC free")
 
 
 def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
     there = amounts(at(node, "status", "allocatable"))
-    for resource, asked in sorted((reserved(pod) | {"pods": Fraction(1)}).items()):
-        total, used = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
-        if resource == EPC or asked <= total - used:
+    for resource, requested in sorted((pod_requests(pod) | {"pods": Fraction(1)}).items()):
+        total, reserved = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
+        if resource == EPC or requested <= total - reserved:
             continue
-        if resource in DEVICES and not total and not there.get(EPC) and reserved(pod).get(EPC):
+        if resource in DEVICES and not total and not there.get(EPC) and pod_requests(pod).get(EPC):
             continue  # That it offers no EPC says it already.
-        left = named(resource, max(total - used, Fraction(0)))
+        left = amount_text(resource, max(total - reserved, Fraction(0)))
         if resource in FOREIGN_EPC and not total:
             yield Against(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")
         elif resource in DEVICES:
-            words = f"{left} of {named(resource, total)} {resource} free" if total else f"offers no {resource}"
+            words = f"{left} of {amount_text(resource, total)} {resource} free" if total else f"offers no {resource}"
             kind = Obstacle.DEVICE if total or not _plain(node) else Obstacle.NO_SGX
-            yield Against(obstacle=kind, words=words, held=resource if total else "")
+            yield Against(obstacle=kind, words=words, scarce=resource if total else "")
         else:
-            yield Against(obstacle=Obstacle.OTHER, words=f"{left} of {named(resource, total)} {resource} free")
+            yield Against(obstacle=Obstacle.OTHER, words=f"{left} of {amount_text(resource, total)} {resource} free")
 
 
 CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Against]], ...] = (
@@ -189,8 +189,8 @@ def _condition(node: JsonObject, kind: str) -> dict[str, Json]:
 
 
 def _labels(node: JsonObject) -> Mapping[str, Json]:
-    said = at(node, "metadata", "labels")
-    return said if isinstance(said, dict) else {}
+    labels = at(node, "metadata", "labels")
+    return labels if isinstance(labels, dict) else {}
 
 
 def _name(node: JsonObject) -> str:

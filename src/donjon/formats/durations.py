@@ -9,7 +9,7 @@ _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(h
 
 def duration(text: str) -> timedelta:
     """How long that is; raises `ValueError` that says what is expected."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise ValueError("a number and s, m, h or d, such as 90d")
-    return int(found["number"]) * _UNITS[found["unit"]]
+    return int(match["number"]) * _UNITS[match["unit"]]

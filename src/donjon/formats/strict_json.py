@@ -72,10 +72,10 @@ def check_values(text: bytes, subject: str, values: int) -> None:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a key that stands twice")
-    return found
+    return members
 
 
 def _refuse(number: str) -> NoReturn:
@@ -83,10 +83,10 @@ def _refuse(number: str) -> NoReturn:
 
 
 def _finite(number: str) -> float:
-    found = float(number)
-    if not math.isfinite(found):
+    value = float(number)
+    if not math.isfinite(value):
         raise ValueError(f"a number that is too large: {number[:20]}")
-    return found
+    return value
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
@@ -96,15 +96,15 @@ _WITH_FRACTIONS = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finit
 def hexadecimal(text: str) -> bytes:
     """The bytes for which digits stand, two each; none where it is not digits alone: the library's reader skips spaces."""
     try:
-        found = bytes.fromhex(text)
+        octets = bytes.fromhex(text)
     except ValueError:
         return b""
-    return found if 2 * len(found) == len(text) else b""
+    return octets if 2 * len(octets) == len(text) else b""
 
 
 def unescaped(text: str) -> bytes:
     """The bytes of a text in which some stand as a percent sign and two digits, as Intel writes certificates in headers."""
-    return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode("ascii", "replace"))
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode("ascii", "replace"))
 
 
 def _all_whole(values: list[Json]) -> TypeGuard[list[int]]:
@@ -140,10 +140,10 @@ class Members:
 
     def small(self, name: str, key: str, count: int) -> bytes:
         """That many numbers from 0 to 255, each under a key of an object in a list."""
-        listed = self.content.get(name)
-        if not isinstance(listed, list) or len(listed) != count:
+        entries = self.content.get(name)
+        if not isinstance(entries, list) or len(entries) != count:
             self._refuse(name, f"a list of {count} objects")
-        return self._bytes(name, [each.get(key) if isinstance(each, dict) else None for each in listed])
+        return self._bytes(name, [each.get(key) if isinstance(each, dict) else None for each in entries])
 
     def flat(self, names: tuple[str, ...]) -> bytes:
         """Numbers from 0 to 255 under these names."""
@@ -156,8 +156,8 @@ class Members:
 
     def octets(self, name: str, length: int) -> bytes:
         """That many bytes in hexadecimal."""
-        found = hexadecimal(self.text(name))
-        return found if len(found) == length else self._refuse(name, f"{length} bytes in hexadecimal")
+        octets = hexadecimal(self.text(name))
+        return octets if len(octets) == length else self._refuse(name, f"{length} bytes in hexadecimal")
 
     def date(self, name: str) -> datetime:
         """A moment in UTC, as Intel writes it: 2026-01-31T00:00:00Z."""

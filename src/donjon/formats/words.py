@@ -2,12 +2,12 @@
 
 from difflib import get_close_matches
 
-SHOWN = 40  # characters of the text that a message repeats
+MAX_EXCERPT = 40  # characters of the text that a message repeats
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """A piece of somebody's text, short and on one line."""
-    return printable(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+    return printable(text if len(text) <= MAX_EXCERPT else text[: MAX_EXCERPT - 1] + "…")
 
 
 def printable(text: str) -> str:
@@ -19,8 +19,8 @@ def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")
 
 
-def one_of(names: tuple[str, ...], found: str) -> str:
+def one_of(names: tuple[str, ...], actual: str) -> str:
     """All names that would do, the likely one first."""
-    likely = get_close_matches(found, names, n=1)
+    likely = get_close_matches(actual, names, n=1)
     rest = ", ".join(names)
     return f"one of {rest}" if not likely else f"one of {rest} (did you mean {likely[0]}?)"

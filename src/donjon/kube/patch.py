@@ -45,20 +45,20 @@ def put(document: JsonObject, way: tuple[str, ...], key: str, value: Json) -> It
     path = ""
     for depth, step in enumerate(way, start=1):
         path = f"{path}/{step}"
-        stated = at(document, *way[:depth])
-        if not isinstance(stated, (dict, type(None))):
+        existing = at(document, *way[:depth])
+        if not isinstance(existing, (dict, type(None))):
             return
-        if stated is None:
+        if existing is None:
             yield Add(path=path, value={})
     yield Add(path=f"{path}/{escaped(key)}", value=value)
 
 
-def appended(path: str, stated: Json, entries: Iterable[Json]) -> Iterator[Operation]:
+def appended(path: str, existing: Json, entries: Iterable[Json]) -> Iterator[Operation]:
     """Append to a list, made where it is missing; what has another type stays alone."""
     entries = list(entries)
-    if not entries or not isinstance(stated, (list, type(None))):
+    if not entries or not isinstance(existing, (list, type(None))):
         return
-    if stated is None:
+    if existing is None:
         yield Add(path=path, value=[])
     yield from (Add(path=f"{path}/{APPEND}", value=entry) for entry in entries)
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from donjon.errors import Malformed
+from donjon.formats.json import Json
 
 MAX = (1 << 63) - 1  # int64, in which Kubernetes counts
 MAX_LENGTH = 128  # characters; a quantity is longer only by intent, and is then counted by its first digits
@@ -32,26 +33,36 @@ def parse(text: str) -> int:
     """The whole number that a quantity says; raises `Malformed` DJ910 for no quantity, a fraction, or more than an int64."""
     value = exact(text)
     if value.denominator != 1:
-        raise Malformed("DJ910", f"quantity {_shown(text)}: a fraction, expected a whole number")
+        raise Malformed("DJ910", f"quantity {_excerpt(text)}: a fraction, expected a whole number")
     if abs(value) > MAX:
-        raise Malformed("DJ910", f"quantity {_shown(text)}: more than an int64 holds, expected at most {MAX}")
+        raise Malformed("DJ910", f"quantity {_excerpt(text)}: more than an int64 holds, expected at most {MAX}")
     return int(value)
 
 
-def canonical(amount: int) -> str:
+def canonical(number: int) -> str:
     """The shortest exact BinarySI form: 10485760 is `10Mi`, 1000 stays `1000`."""
     for suffix, unit in reversed(_BINARY.items()):
-        if amount and amount % unit == 0:
-            return f"{amount // unit}{suffix}"
-    return str(amount)
+        if number and number % unit == 0:
+            return f"{number // unit}{suffix}"
+    return str(number)
 
 
-def same_amount(text: str, amount: int) -> bool:
+def same_amount(text: str, number: int) -> bool:
     """Whether a quantity says that amount; what is no whole quantity says none."""
     try:
-        return parse(text) == amount
+        return parse(text) == number
     except Malformed:
         return False
+
+
+def amount(quantity: Json) -> Fraction | None:
+    """The number that a quantity in JSON says; `None` for what is none."""
+    if isinstance(quantity, bool) or not isinstance(quantity, (str, int, float)):
+        return None
+    try:
+        return exact(quantity if isinstance(quantity, str) else repr(quantity))
+    except (Malformed, ValueError):  # Python does not print integers of more than 4,300 digits.
+        return None
 
 
 def exact(text: str) -> Fraction:
@@ -60,7 +71,7 @@ def exact(text: str) -> Fraction:
     Exponents beyond `MAX_EXPONENT` count as that one; so does a number of more than `MAX_LENGTH` digits count as one of fewer
     that is as far beyond every bound, or as little whole.
     """
-    return _counted(text if len(text) <= MAX_LENGTH else _shortened(text))
+    return _fraction(text if len(text) <= MAX_LENGTH else _shortened(text))
 
 
 def _shortened(text: str) -> str:
@@ -75,14 +86,14 @@ def _shortened(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # The containers of a pod say the same few amounts many times.
-def _counted(text: str) -> Fraction:
+def _fraction(text: str) -> Fraction:
     return _rounded(_number(text))
 
 
 def _number(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
-        raise Malformed("DJ910", f"quantity {_shown(text)}: expected digits and a suffix, such as 10Mi")
+        raise Malformed("DJ910", f"quantity {_excerpt(text)}: expected digits and a suffix, such as 10Mi")
     number = Fraction(match["number"])
     if match["binary"] is not None:
         return number * _BINARY[match["binary"]]
@@ -95,5 +106,5 @@ def _rounded(value: Fraction) -> Fraction:
     return magnitude if value >= 0 else -magnitude
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     return repr(text if len(text) <= MAX_LENGTH else f"{text[:40]}…")

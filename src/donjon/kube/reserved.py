@@ -1,48 +1,107 @@
-"""What the scheduler sets aside for a pod, by resource (k8s.io/component-helpers, `resource.PodRequests`).
+"""What a pod requests, summed once for all as the scheduler does it (k8s.io/component-helpers, `resource.PodRequests`).
 
-Nothing here raises: what is no quantity sets nothing aside.
+Any resource by its own name, and enclave memory under any of its names. Whether a pod may have it is for `donjon.admission`.
+Nothing here raises: a pod may be of a newer API, or nonsense. What is no quantity requests nothing; the API server refuses it.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
-from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.quantities import exact
+from donjon.kube.names import EPC_UNITS
+from donjon.kube.quantities import MAX, amount
 
 Amounts = Mapping[str, Fraction]
-ENDED = frozenset({"Succeeded", "Failed"})
+TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
 """The phases in which a pod holds nothing any more."""
 
 
-def amounts(listed: Json) -> dict[str, Fraction]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpcRequest:
+    """The enclave memory that one container requests."""
+
+    container: str
+    epc: int  # bytes
+    init: bool  # runs to its end before the pod's containers start
+    sidecar: bool  # an init container that stays
+
+
+def peak(starts: Iterable[tuple[Fraction, bool]]) -> Fraction:
+    """The most that is held at a time by containers that start in this order: each one's amount, and whether it stays.
+
+    Init containers run one by one, so the largest counts, together with the sidecars started before it; containers and sidecars
+    run side by side, so their sum counts.
+    """
+    highest = staying = Fraction(0)
+    for own, stays in starts:
+        highest = max(highest, staying + own)
+        staying += own if stays else 0
+    return highest
+
+
+def amounts(resources: Json) -> dict[str, Fraction]:
     """A list of resources as numbers."""
-    return {name: _number(said) for name, said in listed.items()} if isinstance(listed, dict) else {}
+    if not isinstance(resources, dict):
+        return {}
+    return {name: max(amount(quantity) or Fraction(0), Fraction(0)) for name, quantity in resources.items()}
 
 
-def reserved(pod: JsonObject) -> dict[str, Fraction]:
-    """What is set aside for a pod: init containers run one by one beside the sidecars before them, containers side by side."""
-    peak: dict[str, Fraction] = {}
-    beside: dict[str, Fraction] = {}
-    for container in objects(at(pod, "spec", "initContainers")):
-        own = _requests(container)
-        peak = _larger(peak, _sum(beside, own))
-        if at(container, "restartPolicy") == "Always":
-            beside = _sum(beside, own)
-    for container in objects(at(pod, "spec", "containers")):
-        beside = _sum(beside, _requests(container))
-    whole = _larger(peak, beside) | amounts(at(pod, "spec", "resources", "requests"))  # A pod's own requests go first.
-    return {name: amount for name, amount in _sum(whole, amounts(at(pod, "spec", "overhead"))).items() if amount > 0}
+def pod_requests(pod: JsonObject) -> dict[str, Fraction]:
+    """What is set aside for a pod, by resource."""
+    starts = [(_requests(container), stays) for container, stays in _starts(pod)]
+    names = dict.fromkeys(name for own, _ in starts for name in own)
+    summed = {name: peak((own.get(name, Fraction(0)), stays) for own, stays in starts) for name in names}
+    whole = summed | amounts(at(pod, "spec", "resources", "requests"))  # A pod's own requests go first.
+    return {name: total for name, total in _sum(whole, amounts(at(pod, "spec", "overhead"))).items() if total > 0}
 
 
-def held(pods: Iterable[JsonObject]) -> dict[str, dict[str, Fraction]]:
+def requests_by_node(pods: Iterable[JsonObject]) -> dict[str, dict[str, Fraction]]:
     """What the pods that were given a node hold there, by node; a pod that ended holds nothing."""
     by_node: dict[str, dict[str, Fraction]] = {}
     for pod in pods:
         node = at(pod, "spec", "nodeName")
-        if isinstance(node, str) and node and at(pod, "status", "phase") not in ENDED:
-            by_node[node] = _sum(by_node.get(node, {}), reserved(pod) | {"pods": Fraction(1)})
+        if isinstance(node, str) and node and at(pod, "status", "phase") not in TERMINAL_PHASES:
+            by_node[node] = _sum(by_node.get(node, {}), pod_requests(pod) | {"pods": Fraction(1)})
     return by_node
+
+
+def epc_requests(pod: JsonObject) -> tuple[EpcRequest, ...]:
+    """The enclave memory that each container requests, init containers first and in their order, as they start."""
+    return tuple(
+        EpcRequest(
+            container=name if isinstance(name := at(container, "name"), str) else "",
+            epc=_epc(container),
+            init=not stays,
+            sidecar=stays and field == "initContainers",
+        )
+        for field in ("initContainers", "containers")
+        for container in objects(at(pod, "spec", field))
+        for stays in (_stays(field, container),)
+    )
+
+
+def epc_by_container(pod: JsonObject) -> dict[str, int]:
+    """The bytes of EPC that each container and init container requests, by its name; 0 for one that requests none."""
+    by_container: dict[str, int] = {}
+    for request in epc_requests(pod):
+        by_container[request.container] = max(request.epc, by_container.get(request.container, 0))
+    return by_container
+
+
+def epc_total(pod: JsonObject) -> int:
+    """The bytes of EPC that the scheduler sets aside for the pod."""
+    return int(peak((Fraction(request.epc), not request.init) for request in epc_requests(pod)))
+
+
+def _starts(pod: JsonObject) -> Iterable[tuple[JsonObject, bool]]:
+    """The containers in the order in which they start, each with whether it stays."""
+    for field in ("initContainers", "containers"):
+        yield from ((container, _stays(field, container)) for container in objects(at(pod, "spec", field)))
+
+
+def _stays(field: str, container: JsonObject) -> bool:
+    return field == "containers" or at(container, "restartPolicy") == "Always"
 
 
 def _requests(container: JsonObject) -> dict[str, Fraction]:
@@ -50,18 +109,19 @@ def _requests(container: JsonObject) -> dict[str, Fraction]:
     return amounts(at(container, "resources", "limits")) | amounts(at(container, "resources", "requests"))
 
 
+def _epc(container: JsonObject) -> int:
+    """The most that any of the names says, in limits or requests: on an admitted pod they all agree."""
+    return max(
+        _whole(at(container, "resources", field, name)) * unit
+        for field in ("limits", "requests")
+        for name, unit in EPC_UNITS.items()
+    )
+
+
+def _whole(quantity: Json) -> int:
+    value = amount(quantity)
+    return max(int(value), 0) if value is not None and value.denominator == 1 and abs(value) <= MAX else 0
+
+
 def _sum(some: Amounts, others: Amounts) -> dict[str, Fraction]:
     return {name: some.get(name, Fraction(0)) + others.get(name, Fraction(0)) for name in (*some, *others)}
-
-
-def _larger(some: Amounts, others: Amounts) -> dict[str, Fraction]:
-    return {name: max(some.get(name, Fraction(0)), others.get(name, Fraction(0))) for name in (*some, *others)}
-
-
-def _number(said: Json) -> Fraction:
-    if isinstance(said, bool) or not isinstance(said, (str, int, float)):
-        return Fraction(0)
-    try:
-        return max(exact(said if isinstance(said, str) else repr(said)), Fraction(0))
-    except (Malformed, ValueError):  # Python does not print integers of more than 4,300 digits.
-        return Fraction(0)

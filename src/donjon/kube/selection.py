@@ -18,7 +18,7 @@ def not_tolerated(pod: JsonObject, node: JsonObject) -> tuple[str, ...]:
     taints = [taint for taint in objects(at(node, "spec", "taints")) if at(taint, "effect") in _HOLDING_BACK]
     if at(node, "spec", "unschedulable") is True and not any(at(taint, "key") == CORDONED for taint in taints):
         taints.append({"key": CORDONED, "effect": "NoSchedule"})
-    return tuple(_written(taint) for taint in taints if not any(_tolerates(each, taint) for each in tolerations))
+    return tuple(_taint_text(taint) for taint in taints if not any(tolerates(each, taint) for each in tolerations))
 
 
 def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
@@ -39,10 +39,11 @@ def meant_for(pod: JsonObject) -> frozenset[str] | None:
     if not terms or not all(terms):
         return None
     values = (at(field, "values") for fields in terms for field in fields if at(field, "operator") == "In")
-    return frozenset(str(name) for listed in values if isinstance(listed, list) for name in listed)
+    return frozenset(str(name) for names in values if isinstance(names, list) for name in names)
 
 
-def _tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
+def tolerates(toleration: JsonObject, taint: JsonObject, *, any_value: bool = False) -> bool:
+    """Whether a pod with that toleration bears that taint; with `any_value`, whatever value the taint has."""
     effect, key = at(toleration, "effect"), at(toleration, "key")
     if effect and effect != at(taint, "effect"):
         return False
@@ -50,10 +51,10 @@ def _tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
         return False
     if at(toleration, "operator") == "Exists":
         return True
-    return bool(key) and (at(toleration, "value") or "") == (at(taint, "value") or "")
+    return not any_value and bool(key) and (at(toleration, "value") or "") == (at(taint, "value") or "")
 
 
-def _written(taint: JsonObject) -> str:
+def _taint_text(taint: JsonObject) -> str:
     value = at(taint, "value")
     return f"{at(taint, 'key')}{f'={value}' if value else ''}:{at(taint, 'effect')}"
 
@@ -63,8 +64,8 @@ def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool
     expressions, fields = objects(at(term, "matchExpressions")), objects(at(term, "matchFields"))
     if not expressions and not fields:
         return False
-    named: Mapping[str, Json] = {"metadata.name": name}
-    return all(_holds(each, labels) for each in expressions) and all(_holds(each, named) for each in fields)
+    own_fields: Mapping[str, Json] = {"metadata.name": name}
+    return all(_holds(each, labels) for each in expressions) and all(_holds(each, own_fields) for each in fields)
 
 
 def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
@@ -77,16 +78,16 @@ def _number(value: Json) -> int | None:
     return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20 else None  # noqa: PLR2004 - an int64.
 
 
-def _compared(found: Json, values: list[Json], sign: int) -> bool:
-    mine, theirs = _number(found), _number(values[0] if values else None)
+def _compared(value: Json, values: list[Json], sign: int) -> bool:
+    mine, theirs = _number(value), _number(values[0] if values else None)
     return mine is not None and theirs is not None and sign * (mine - theirs) > 0
 
 
 _OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
-    "In": lambda found, values: found is not None and found in values,
-    "NotIn": lambda found, values: found is None or found not in values,
-    "Exists": lambda found, _: found is not None,
-    "DoesNotExist": lambda found, _: found is None,
-    "Gt": lambda found, values: _compared(found, values, 1),
-    "Lt": lambda found, values: _compared(found, values, -1),
+    "In": lambda value, values: value is not None and value in values,
+    "NotIn": lambda value, values: value is None or value not in values,
+    "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
+    "Gt": lambda value, values: _compared(value, values, 1),
+    "Lt": lambda value, values: _compared(value, values, -1),
 }

@@ -12,7 +12,7 @@ from typing import TypeVar
 from donjon.errors import Malformed
 from donjon.formats.json import Json
 from donjon.formats.strict_json import Members
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 
 MAX_NAMES = 16  # in one refusal; the rest are counted
 
@@ -64,7 +64,7 @@ def _key(name: str) -> str:
 
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(map(shown, names[:MAX_NAMES])) + more
+    return ", ".join(map(excerpt, names[:MAX_NAMES])) + more
 
 
 def _paths(shape: Shape) -> Iterable[str]:

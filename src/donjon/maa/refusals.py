@@ -10,7 +10,7 @@ from enum import StrEnum
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
-from donjon.policy.decision import Decision, Verdict
+from donjon.policy.decision import Decision, PolicyVerdict
 from donjon.policy.faults import Fault
 
 MAX_MESSAGE = 4 << 10  # characters
@@ -105,7 +105,7 @@ def of_findings(findings: Sequence[Finding]) -> Refusal:
 
 def of_decision(decision: Decision) -> Refusal:
     """What is answered where a policy refuses, all reasons at once."""
-    head = "A Deny claim was issued, authorization failed. " if decision.verdict is Verdict.DENIED else ""
+    head = "A Deny claim was issued, authorization failed. " if decision.verdict is PolicyVerdict.DENIED else ""
     return _refusal(BAD_REQUEST, Code.POLICY_EVALUATION, head + _sentences(decision.findings))
 
 

@@ -16,7 +16,7 @@ from donjon.errors import Malformed
 from donjon.formats import strict_json
 from donjon.formats.json import Json
 from donjon.formats.strict_json import Members
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.maa import names
 from donjon.maa.names import Shape
 from donjon.maa.versions import CERTIFICATE_OBJECTS, ApiVersion, AttestationType
@@ -130,7 +130,7 @@ def _data(request: Members, name: str) -> Data | None:
         case DataType.JSON:
             return binding.json(raw, name)
         case None:
-            raise Malformed("DJ450", f"{name}.dataType: {shown(data_type)}, expected {' or '.join(DataType)}")
+            raise Malformed("DJ450", f"{name}.dataType: {excerpt(data_type)}, expected {' or '.join(DataType)}")
 
 
 def _optional(request: Members, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from donjon.errors import Malformed
-from donjon.formats.words import one_of, shown
+from donjon.formats.words import excerpt, one_of
 from donjon.maa.names import choice
 
 
@@ -51,7 +51,7 @@ CERTIFICATE_OBJECTS = frozenset({ApiVersion.V2025_06_01})
 def parse(text: str | None) -> ApiVersion:
     """The version that a request asks for; raises `Malformed` DJ451."""
     if text is None or text not in tuple(ApiVersion):
-        actual = "missing" if text is None else shown(text)
+        actual = "missing" if text is None else excerpt(text)
         raise Malformed("DJ451", f"api-version: {actual}, expected {one_of(tuple(ApiVersion), text or '')}")
     return ApiVersion(text)
 
@@ -61,5 +61,5 @@ def attestation_type(text: str, version: ApiVersion) -> AttestationType:
     types = tuple(sorted(TYPES[version]))
     kind = choice(text, AttestationType)
     if kind not in types:
-        raise Malformed("DJ452", f"attestation type: {shown(text)} in {version}, expected {one_of(types, text)}")
+        raise Malformed("DJ452", f"attestation type: {excerpt(text)} in {version}, expected {one_of(types, text)}")
     return kind

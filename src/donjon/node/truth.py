@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.asks import asks, epc_asked
 from donjon.kube.names import ENCLAVE, PROVISION
+from donjon.kube.reserved import epc_by_container, epc_requests
 
 MOST_NAMED = 5  # pods in one finding
 
@@ -73,7 +73,7 @@ def beyond(pod: JsonObject) -> WatchedPod:
 
 def claims(pod: JsonObject) -> tuple[Claim, ...]:
     """The containers of a pod that asked for EPC and run now."""
-    asked = {name for name, amount in epc_asked(pod).items() if amount}
+    asked = {name for name, amount in epc_by_container(pod).items() if amount}
     if not asked or at(pod, "metadata", "deletionTimestamp") is not None:
         return ()
     running = {name: container_id for name, container_id in _running(pod) if name in asked}
@@ -141,7 +141,7 @@ def _names(pod: JsonObject) -> tuple[str, str, str]:
 
 
 def _running(pod: JsonObject) -> Iterable[tuple[str, str]]:
-    stays = {ask.container for ask in asks(pod) if not ask.init}
+    stays = {ask.container for ask in epc_requests(pod) if not ask.init}
     for field in ("containerStatuses", "initContainerStatuses"):
         for status in objects(at(pod, "status", field)):
             name = at(status, "name")

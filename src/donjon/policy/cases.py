@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from donjon.errors import Malformed
-from donjon.formats.words import one_of, shown
-from donjon.policy.claims import Claim, Json, claims, told
-from donjon.policy.decision import Decision, Verdict
+from donjon.formats.words import excerpt, one_of
+from donjon.policy.claims import Claim, Json, claims, values_by_type
+from donjon.policy.decision import Decision, PolicyVerdict
 from donjon.policy.reasons import scalar
 from donjon.policy.syntax import Scalar, alike
 
@@ -39,7 +39,7 @@ class Case:
 
     name: str
     claims: tuple[Claim, ...]
-    verdict: Verdict
+    verdict: PolicyVerdict
     issued: Values | None
     properties: Values | None
 
@@ -57,7 +57,7 @@ def parse(text: str) -> Cases:
     content = _read(text)
     policy, cases = content.get("policy"), content.get("case")
     if content.keys() - _FILE:
-        raise _wrong(f"has {shown(min(content.keys() - _FILE))}, expected policy and [[case]] alone")
+        raise _wrong(f"has {excerpt(min(content.keys() - _FILE))}, expected policy and [[case]] alone")
     if not isinstance(policy, str) or not policy or "/" in policy:
         raise _wrong('names no policy beside it; expected policy = "NAME.policy" in its first line')
     if not isinstance(cases, list) or not cases:
@@ -80,21 +80,21 @@ def _case(content: Json, number: int) -> Case:
     if not isinstance(content, dict) or content.keys() - _CASE or not isinstance(content.get("name"), str):
         raise _wrong(f"has a case {number} that is not made of name, verdict, claims and perhaps issued and properties")
     verdict = content.get("verdict")
-    if verdict not in tuple(Verdict):
+    if verdict not in tuple(PolicyVerdict):
         raise _wrong(
-            f"has a case {number} with the verdict {shown(str(verdict))}, expected {one_of(tuple(Verdict), str(verdict))}"
+            f"has a case {number} with the verdict {excerpt(str(verdict))}, expected {one_of(tuple(PolicyVerdict), str(verdict))}"
         )
     return Case(
         name=str(content["name"]),
         claims=claims(content.get("claims", {})),
-        verdict=Verdict(str(verdict)),
+        verdict=PolicyVerdict(str(verdict)),
         issued=_values(content.get("issued")),
         properties=_values(content.get("properties")),
     )
 
 
 def _values(content: Json) -> Values | None:
-    return None if content is None else told(claims(content))
+    return None if content is None else values_by_type(claims(content))
 
 
 def differences(case: Case, decision: Decision) -> Iterator[str]:
@@ -106,7 +106,7 @@ def differences(case: Case, decision: Decision) -> Iterator[str]:
         ("properties", case.properties, decision.properties),
     ):
         if expected is not None:
-            yield from (f"{name}: {line}" for line in _unlike(expected, told(claims_made)))
+            yield from (f"{name}: {line}" for line in _unlike(expected, values_by_type(claims_made)))
 
 
 def _unlike(expected: Values, found: Values) -> Iterator[str]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from donjon.errors import Malformed
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.syntax import MAX_INTEGER, MIN_INTEGER, Property, Scalar
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -110,7 +110,7 @@ def _long(entry: Json, number: int) -> Iterator[Claim]:
     if not isinstance(name, str):
         raise Malformed("DJ408", f"claim {number}: its type is no text")
     if issuer not in tuple(Issuer):
-        raise Malformed("DJ408", f"claim {number}: issuer is {shown(str(issuer))}, expected one of {', '.join(Issuer)}")
+        raise Malformed("DJ408", f"claim {number}: issuer is {excerpt(str(issuer))}, expected one of {', '.join(Issuer)}")
     if not isinstance(read_only, bool):
         raise Malformed("DJ408", f"claim {number}: readOnly is no truth value")
     yield from _several(name, entry["value"], Issuer(str(issuer)), read_only=read_only)
@@ -132,14 +132,14 @@ def _scalar(name: str, value: Json) -> Scalar:
         case dict():
             return _bounded(name, _written(name, value))
         case _:
-            raise Malformed("DJ408", f"claim {shown(name)}: its value is {_kind(value)}; {_EXPECTED}")
+            raise Malformed("DJ408", f"claim {excerpt(name)}: its value is {_kind(value)}; {_EXPECTED}")
 
 
 def _bounded(name: str, text: str) -> str:
     if len(text) > MAX_TEXT:
-        raise Malformed("DJ408", f"claim {shown(name)}: {len(text)} characters long, expected at most {MAX_TEXT}")
+        raise Malformed("DJ408", f"claim {excerpt(name)}: {len(text)} characters long, expected at most {MAX_TEXT}")
     if not is_unicode(text):
-        raise Malformed("DJ408", f"claim {shown(name)}: it holds half a surrogate pair; expected Unicode text")
+        raise Malformed("DJ408", f"claim {excerpt(name)}: it holds half a surrogate pair; expected Unicode text")
     return text
 
 
@@ -147,7 +147,7 @@ def _written(name: str, value: Json) -> str:
     try:
         return compact(value)
     except (ValueError, RecursionError) as error:
-        raise Malformed("DJ408", f"claim {shown(name)}: its value cannot be written as JSON: {error}") from error
+        raise Malformed("DJ408", f"claim {excerpt(name)}: its value cannot be written as JSON: {error}") from error
 
 
 def _kind(value: Json) -> str:
@@ -183,7 +183,7 @@ def _written_size(value: Scalar) -> int:
     return len(str(value)) + 2  # Quotation marks, which numbers have not.
 
 
-def told(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
+def values_by_type(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
     """The values of each type, in order: what a token says of these claims."""
     values: dict[str, tuple[Scalar, ...]] = {}
     for claim in found:

@@ -8,7 +8,7 @@ from donjon.policy.claims import Claim
 from donjon.policy.syntax import Comparison, Condition, Part, Rule, Scalar
 
 
-class Verdict(StrEnum):
+class PolicyVerdict(StrEnum):
     """How it ends; all but the first are a no."""
 
     PERMITTED = "permitted"
@@ -63,7 +63,7 @@ class Entry:
 class Decision:
     """The answer for one policy and one set of claims. `issued` and `properties` are empty unless permitted."""
 
-    verdict: Verdict
+    verdict: PolicyVerdict
     findings: tuple[Finding, ...]  # every reason of a no, none for a yes
     issued: tuple[Claim, ...]
     properties: tuple[Claim, ...]
@@ -74,4 +74,4 @@ class Decision:
     @property
     def permitted(self) -> bool:
         """Whether a token may be made."""
-        return self.verdict is Verdict.PERMITTED
+        return self.verdict is PolicyVerdict.PERMITTED

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from donjon.findings import Finding
 from donjon.policy.budget import WHOLE, Allowance, Budget, Stop
 from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, size, value_type
-from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
+from donjon.policy.decision import Decision, Entry, Look, Outcome, PolicyVerdict
 from donjon.policy.functions import Value
 from donjon.policy.matching import Binding, Scene, found, value
 from donjon.policy.meaning import reserved
@@ -111,7 +111,7 @@ class _Run:
 
     def decision(self) -> Decision:
         verdict, findings = self._verdict()
-        yes = verdict is Verdict.PERMITTED
+        yes = verdict is PolicyVerdict.PERMITTED
         return Decision(
             verdict=verdict,
             findings=findings,
@@ -122,16 +122,16 @@ class _Run:
             exhausted=self.scene.budget.exhausted,
         )
 
-    def _verdict(self) -> tuple[Verdict, tuple[Finding, ...]]:
+    def _verdict(self) -> tuple[PolicyVerdict, tuple[Finding, ...]]:
         refusals = denied(self.trace)
         if refusals:
-            return Verdict.DENIED, refusals
+            return PolicyVerdict.DENIED, refusals
         broken = failed(self.trace)
         if broken:
-            return Verdict.FAILED, broken
+            return PolicyVerdict.FAILED, broken
         if Verb.PERMIT in self.decided:
-            return Verdict.PERMITTED, ()
-        return Verdict.NOT_PERMITTED, not_permitted(self.trace)
+            return PolicyVerdict.PERMITTED, ()
+        return PolicyVerdict.NOT_PERMITTED, not_permitted(self.trace)
 
 
 def _claims(action: Action, binding: Binding, scene: Scene) -> Iterator[Claim]:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 
 from donjon.errors import Malformed
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.claims import Json
 from donjon.policy.parsing import decoded
 
@@ -164,7 +164,7 @@ def _without(value: dict[str, Json]) -> str:
         return "an attestation token, which names its policy by the hash alone"
     if "x-ms-policy-result" in value or "x-ms-policy-token-hash" in value:
         return "the answer to a policy that was set or reset, which does not hold it"
-    return f"JSON with {shown(', '.join(value)) or 'no members'}"
+    return f"JSON with {excerpt(', '.join(value)) or 'no members'}"
 
 
 # Tokens.
@@ -176,7 +176,7 @@ def _of_token(text: str, around: tuple[str, ...]) -> Form:
         raise _no("a token with a part that is no base64url", "header.payload.signature", around)
     head = _json(_text(header), around)
     algorithm = head.get("alg") if isinstance(head, dict) else None
-    words = f"a token with algorithm {shown(str(algorithm))}"
+    words = f"a token with algorithm {excerpt(str(algorithm))}"
     if not payload:
         raise _no(f"{words} and without a body: it resets a policy, or says that none is set", "a policy", around)
     return _inside(_text(payload), (*around, words))

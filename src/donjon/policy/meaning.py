@@ -8,7 +8,7 @@ beyond those pages could never do anything, or would let a policy overwrite what
 from collections import Counter
 from collections.abc import Iterator
 
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.faults import Fault
 from donjon.policy.syntax import (
     DECISIONS,
@@ -21,16 +21,16 @@ from donjon.policy.syntax import (
     Literal,
     Part,
     Policy,
+    PolicyVersion,
     Property,
     Reference,
     Rule,
     Section,
     Verb,
-    Version,
     inside,
 )
 
-ALLOWED: dict[Part, frozenset[Verb]] = {
+ALLOWED_VERBS: dict[Part, frozenset[Verb]] = {
     Part.CONFIGURATION: frozenset((Verb.ISSUE_PROPERTY,)),
     Part.AUTHORIZATION: frozenset((Verb.PERMIT, Verb.DENY, Verb.ADD, Verb.ISSUE)),
     Part.ISSUANCE: frozenset((Verb.ADD, Verb.ISSUE, Verb.ISSUE_PROPERTY)),
@@ -72,7 +72,7 @@ def faults(policy: Policy) -> Iterator[Fault]:
     """Everything that is wrong, section by section."""
     yield from _order(policy)
     for section in policy.sections:
-        if section.part is Part.CONFIGURATION and policy.version is Version.V1_0:
+        if section.part is Part.CONFIGURATION and policy.version is PolicyVersion.V1_0:
             yield Fault("DJ402", section.at, "configurationrules in version 1.0", "version=1.1; or version=1.2;")
         for rule in section.rules:
             yield from _rule(rule, section, policy.version)
@@ -87,12 +87,12 @@ def _order(policy: Policy) -> Iterator[Fault]:
             )
 
 
-def _rule(rule: Rule, section: Section, version: Version) -> Iterator[Fault]:
+def _rule(rule: Rule, section: Section, version: PolicyVersion) -> Iterator[Fault]:
     yield from _place(rule, section.part)
     yield from _names(rule)
     yield from _action(rule.action, section.part)
     for condition in rule.conditions:
-        if condition.absent and version is not Version.V1_2:
+        if condition.absent and version is not PolicyVersion.V1_2:
             yield Fault("DJ402", condition.at, f"! in version {version}", "version=1.2;")
         for comparison in condition.comparisons:
             yield from _comparison(comparison)
@@ -111,8 +111,8 @@ def _expressions(rule: Rule) -> Iterator[Expression]:
 
 def _place(rule: Rule, part: Part) -> Iterator[Fault]:
     verb = rule.action.verb
-    if verb not in ALLOWED[part]:
-        allowed = ", ".join(f"{name}()" for name in Verb if name in ALLOWED[part])
+    if verb not in ALLOWED_VERBS[part]:
+        allowed = ", ".join(f"{name}()" for name in Verb if name in ALLOWED_VERBS[part])
         yield Fault("DJ403", rule.action.at, f"{verb}() in {part}", f"one of {allowed}")
     if part is Part.CONFIGURATION and rule.conditions:
         yield Fault("DJ403", rule.at, "a condition in configurationrules", "=> at once: these rules run before there are claims")
@@ -129,13 +129,13 @@ def _names(rule: Rule) -> Iterator[Fault]:
             yield from _unknown(comparison.expression, given)
         if condition.name is not None and condition.name in given:
             yield Fault(
-                "DJ404", condition.at, f"the name {shown(condition.name)} given twice", "a name of its own for each condition"
+                "DJ404", condition.at, f"the name {excerpt(condition.name)} given twice", "a name of its own for each condition"
             )
         if condition.name is not None and condition.absent:
             yield Fault(
                 "DJ404",
                 condition.at,
-                f"the name {shown(condition.name)} at a condition with !",
+                f"the name {excerpt(condition.name)} at a condition with !",
                 "no name: there are no claims to name",
             )
         given |= {condition.name} if condition.name is not None else set()
@@ -153,9 +153,9 @@ def _unknown(expression: Expression, given: set[str]) -> Iterator[Fault]:
 
 def _nothing(used: Reference | Action, name: str, given: set[str]) -> Fault:
     known = (
-        f"one of {', '.join(sorted(given))}" if given else f"a condition before it that gives the name, as in {shown(name)}:[…]"
+        f"one of {', '.join(sorted(given))}" if given else f"a condition before it that gives the name, as in {excerpt(name)}:[…]"
     )
-    return Fault("DJ404", used.at, f"the name {shown(name)}, which no condition before it gives", known)
+    return Fault("DJ404", used.at, f"the name {excerpt(name)}, which no condition before it gives", known)
 
 
 # What a rule makes.
@@ -189,7 +189,7 @@ def _made(action: Action, part: Part) -> Iterator[Fault]:
         )
     elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and reserved(claim_type.value):
         expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))}, {'…, '.join(RESERVED_PREFIXES)}… are the token's"
-        yield Fault("DJ406", claim_type.at, f"issue() of {shown(claim_type.value)}", expected)
+        yield Fault("DJ406", claim_type.at, f"issue() of {excerpt(claim_type.value)}", expected)
 
 
 # Comparisons and calls.
@@ -207,10 +207,10 @@ def _comparison(comparison: Comparison) -> Iterator[Fault]:
         )
 
 
-def _call(expression: Expression, version: Version) -> Iterator[Fault]:
+def _call(expression: Expression, version: PolicyVersion) -> Iterator[Fault]:
     if not isinstance(expression, Call):
         return
-    if version is not Version.V1_2:
+    if version is not PolicyVersion.V1_2:
         yield Fault("DJ402", expression.at, f"{expression.function}() in version {version}", "version=1.2;")
     wanted, given = ARITY[expression.function], len(expression.arguments)
     if wanted != given:

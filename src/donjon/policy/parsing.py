@@ -9,7 +9,7 @@ from functools import cache
 from lark import Lark, UnexpectedCharacters, UnexpectedToken
 
 from donjon.errors import Malformed
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.faults import Fault
 from donjon.policy.meaning import faults
 from donjon.policy.syntax import Place, Policy
@@ -110,7 +110,9 @@ def _unreadable(error: UnexpectedCharacters, text: str) -> Fault:
         return Fault("DJ400", at, "a text that does not end", _unended_text(rest))
     if rest[0] in _TYPOGRAPHIC:
         return Fault("DJ400", at, f"the typographic quotation mark {rest[0]}", 'plain quotation marks, "')
-    return Fault("DJ400", at, f"the sign {shown(rest[0])}", "a name, a number, a text in double quotes or a sign of the language")
+    return Fault(
+        "DJ400", at, f"the sign {excerpt(rest[0])}", "a name, a number, a text in double quotes or a sign of the language"
+    )
 
 
 def _unended_text(rest: str) -> str:
@@ -127,7 +129,7 @@ def _unexpected(error: UnexpectedToken, text: str) -> Fault:
     expected = " or ".join(_told(error.accepts or error.expected))
     if error.token.type == "$END":
         return Fault("DJ400", Place(error.token.end_line or 1, error.token.end_column or 1), "the end of the text", expected)
-    return Fault("DJ400", place(error.token), f"found '{shown(str(error.token))}'", expected)
+    return Fault("DJ400", place(error.token), f"found '{excerpt(str(error.token))}'", expected)
 
 
 def _told(terminals: set[str]) -> list[str]:

@@ -8,7 +8,7 @@ INDENT = "    "
 WIDEST = 120  # characters of a rule on one line
 
 
-def printed(policy: Policy) -> str:
+def policy_text(policy: Policy) -> str:
     """The policy's text, ending in a line break."""
     blocks = [_block([*policy.comments, f"version={policy.version};"])]
     blocks += [_section(section) for section in policy.sections]

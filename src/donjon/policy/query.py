@@ -16,7 +16,7 @@ from jmespath.functions import Functions, signature
 from jmespath.parser import Parser
 from jmespath.visitor import Options, TreeInterpreter
 
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import MAX_TEXT, Json, compact, is_unicode
 
@@ -49,7 +49,7 @@ def query(text: str, expression: str, budget: Budget) -> str:
         raise Stop("DJ413", f"a query nested deeper than {MAX_NESTING}") from error
     except Exception as error:
         # Whatever the library trips over, the query is to blame, and whoever wrote it is told.
-        raise Stop("DJ412", f"the query {shown(expression)} has no answer: {_sentence(error)}") from error
+        raise Stop("DJ412", f"the query {excerpt(expression)} has no answer: {_sentence(error)}") from error
 
 
 def _tree(expression: str) -> Mapping[str, object]:
@@ -72,7 +72,7 @@ def read(text: str, budget: Budget) -> Json:
     except RecursionError as error:
         raise _nested() from error
     except ValueError as error:
-        raise Stop("DJ412", f"{shown(text)!r} is no JSON: {_sentence(error)}") from error
+        raise Stop("DJ412", f"{excerpt(text)!r} is no JSON: {_sentence(error)}") from error
     if _nesting(content) > MAX_NESTING:
         raise _nested()
     return content

@@ -20,7 +20,7 @@ def denied(trace: Iterable[Entry]) -> tuple[Finding, ...]:
         Finding(
             code="DJ410",
             severity=Severity.ERROR,
-            subject=named(entry),
+            subject=rule_name(entry),
             observation=printable(f"deny() fired: {rule_text(entry.rule)}{more}"),
             why="one deny() refuses, whatever other rules permit",
             do="attest something that the rule does not fit, or change the rule",
@@ -34,7 +34,7 @@ def not_permitted(trace: Iterable[Entry]) -> tuple[Finding, ...]:
     permits = [entry for entry in trace if entry.rule.action.verb is Verb.PERMIT]
     if not permits:
         return (_nothing(Part.AUTHORIZATION, "has no rule that permits"),)
-    return tuple(_nothing(named(entry), f"permit() did not fire: {why_not(entry)}{more}") for entry, more in _first(permits))
+    return tuple(_nothing(rule_name(entry), f"permit() did not fire: {why_not(entry)}{more}") for entry, more in _first(permits))
 
 
 def _first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
@@ -61,7 +61,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
         Finding(
             code=entry.code,
             severity=Severity.ERROR,
-            subject=named(entry),
+            subject=rule_name(entry),
             observation=printable(entry.found),
             why="what cannot be computed permits nothing",
             do="see what the rule is given: donjon policy explain",
@@ -71,7 +71,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
     )
 
 
-def named(entry: Entry) -> str:
+def rule_name(entry: Entry) -> str:
     """A rule by its place."""
     return f"line {entry.rule.at.line}, rule {entry.number} of {entry.part}"
 

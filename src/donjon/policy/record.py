@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from donjon.policy.claims import Claim, Json, compact, told
+from donjon.policy.claims import Claim, Json, compact, values_by_type
 from donjon.policy.decision import Decision, Entry, Look
 from donjon.policy.printing import condition_text, rule_text
 from donjon.policy.reasons import missed
@@ -65,12 +65,12 @@ def _named(claims: tuple[Claim, ...]) -> dict[str, Json]:
     """Type and value; of several claims of one type a list of their values."""
     return {
         _begun(name): _cut(values[0]) if len(values) == 1 else [*map(_cut, values)]
-        for name, values in told(claims[:MAX_LISTED]).items()
+        for name, values in values_by_type(claims[:MAX_LISTED]).items()
     }
 
 
 def _values(claims: tuple[Claim, ...]) -> Json:
-    return {name: [*values] for name, values in told(claims).items()}
+    return {name: [*values] for name, values in values_by_type(claims).items()}
 
 
 def _entry(entry: Entry) -> dict[str, Json]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from donjon.formats.words import printable
-from donjon.policy.claims import Claim, Issuer, told
-from donjon.policy.decision import Decision, Entry, Look, Outcome, Verdict
+from donjon.policy.claims import Claim, Issuer, values_by_type
+from donjon.policy.decision import Decision, Entry, Look, Outcome, PolicyVerdict
 from donjon.policy.printing import condition_text, rule_text
 from donjon.policy.reasons import missed, scalar
 from donjon.policy.syntax import Part
@@ -12,10 +12,10 @@ from donjon.policy.syntax import Part
 MAX_SHOWN = 10  # claims of one condition
 
 _HEADS = {
-    Verdict.PERMITTED: "PERMITTED: a token may be made.",
-    Verdict.DENIED: "DENIED: a deny() fired.",
-    Verdict.NOT_PERMITTED: "NOT PERMITTED: no permit() fired.",
-    Verdict.FAILED: "FAILED: a rule could not be computed, so nothing is permitted.",
+    PolicyVerdict.PERMITTED: "PERMITTED: a token may be made.",
+    PolicyVerdict.DENIED: "DENIED: a deny() fired.",
+    PolicyVerdict.NOT_PERMITTED: "NOT PERMITTED: no permit() fired.",
+    PolicyVerdict.FAILED: "FAILED: a rule could not be computed, so nothing is permitted.",
 }
 
 
@@ -38,7 +38,7 @@ def _lines(decision: Decision) -> Iterator[str]:
 
 
 def _said(head: str, claims: tuple[Claim, ...]) -> Iterator[str]:
-    values = told(claims)
+    values = values_by_type(claims)
     yield f"{head}:" if values else f"{head}: nothing."
     for name, members in values.items():
         yield f"  {name} = {', '.join(map(scalar, members))}"

@@ -12,7 +12,7 @@ MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 
 
-class Version(StrEnum):
+class PolicyVersion(StrEnum):
     """The versions of the grammar."""
 
     V1_0 = "1.0"
@@ -198,7 +198,7 @@ class Liberty:
 class Policy:
     """A whole policy; `comments` stand above its version, `closing` after its last section."""
 
-    version: Version
+    version: PolicyVersion
     sections: tuple[Section, ...] = ()
     comments: tuple[str, ...] = ()
     closing: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lark import Token, Tree
 
-from donjon.formats.words import one_of, shown
+from donjon.formats.words import excerpt, one_of
 from donjon.policy.comments import Span, with_comments
 from donjon.policy.faults import Fault
 from donjon.policy.syntax import (
@@ -27,12 +27,12 @@ from donjon.policy.syntax import (
     Part,
     Place,
     Policy,
+    PolicyVersion,
     Property,
     Reference,
     Rule,
     Section,
     Verb,
-    Version,
 )
 
 MAX_DEPTH = 16  # functions within functions
@@ -65,7 +65,7 @@ def policy_of(tree: Tree[Token], text: str) -> Policy:
     """The policy that a text says, given its tree; raises `Fault` for a word that there is not."""
     (word,) = _tokens(tree, "NAME")
     if word != "version":
-        raise Fault("DJ400", place(word), f"found {shown(word)}", "version=1.0; (or 1.1, 1.2) before everything else")
+        raise Fault("DJ400", place(word), f"found {excerpt(word)}", "version=1.0; (or 1.1, 1.2) before everything else")
     sections = _trees(tree, "section")
     rules = [[_span(rule) for rule in _trees(section, "rule")] for section in sections]
     policy = Policy(
@@ -76,19 +76,19 @@ def policy_of(tree: Tree[Token], text: str) -> Policy:
     return with_comments(policy, text, start=word.start_pos or 0, sections=[_span(section) for section in sections], rules=rules)
 
 
-def _version(tree: Tree[Token]) -> Version:
+def _version(tree: Tree[Token]) -> PolicyVersion:
     major, minor = _tokens(tree, "INT")
     try:
-        return Version(f"{major}.{minor}")
+        return PolicyVersion(f"{major}.{minor}")
     except ValueError as error:
-        raise Fault("DJ402", place(major), f"version {shown(f'{major}.{minor}')}", "1.0, 1.1 or 1.2") from error
+        raise Fault("DJ402", place(major), f"version {excerpt(f'{major}.{minor}')}", "1.0, 1.1 or 1.2") from error
 
 
 def _section(tree: Tree[Token]) -> Section:
     (name,) = _tokens(tree, "NAME")
     part = next((part for part in Part if part == name.lower()), None)
     if part is None:
-        raise Fault("DJ400", place(name), f"a section {shown(name)}", one_of(tuple(Part), name.lower()))
+        raise Fault("DJ400", place(name), f"a section {excerpt(name)}", one_of(tuple(Part), name.lower()))
     return Section(part=part, rules=tuple(map(_rule, _trees(tree, "rule"))), at=place(tree))
 
 
@@ -121,7 +121,7 @@ def _comparison(tree: Tree[Token]) -> Comparison:
 def _action(tree: Tree[Token]) -> Action:
     (name,) = _tokens(tree, "NAME")
     if name not in tuple(Verb):
-        raise Fault("DJ400", place(name), f"an action {shown(name)}", one_of(tuple(Verb), name))
+        raise Fault("DJ400", place(name), f"an action {excerpt(name)}", one_of(tuple(Verb), name))
     assignments = _trees(tree, "assignment")
     whole = [each for each in assignments if each.children[0] == CLAIM]
     if not whole:
@@ -151,7 +151,7 @@ def _assignment(tree: Tree[Token]) -> Assignment:
 
 def _property(name: Tree[Token] | Token) -> Property:
     if name not in tuple(Property):
-        raise Fault("DJ400", place(name), f"a property {shown(str(name))}", one_of(tuple(Property), str(name)))
+        raise Fault("DJ400", place(name), f"a property {excerpt(str(name))}", one_of(tuple(Property), str(name)))
     return Property(str(name))
 
 
@@ -172,7 +172,7 @@ def _expression(tree: Tree[Token] | Token, depth: int) -> Expression:
 def _call(tree: Tree[Token], depth: int) -> Call:
     name, *arguments = tree.children
     if name not in tuple(Function):
-        raise Fault("DJ405", place(name), f"a function {shown(str(name))}", one_of(tuple(Function), str(name)))
+        raise Fault("DJ405", place(name), f"a function {excerpt(str(name))}", one_of(tuple(Function), str(name)))
     return Call(function=Function(str(name)), arguments=tuple(_expression(each, depth - 1) for each in arguments), at=place(tree))
 
 
@@ -188,7 +188,7 @@ def _literal(tree: Tree[Token]) -> Literal:
             return Literal(value=_TRUTHS[token], at=place(token))
         case _:
             expected = "true, false, a number, a text in double quotes, a name with its property such as c.value, or a function"
-            raise Fault("DJ400", place(token), f"the word {shown(token)}", expected)
+            raise Fault("DJ400", place(token), f"the word {excerpt(token)}", expected)
 
 
 def _integer(token: Token) -> int:
@@ -196,7 +196,7 @@ def _integer(token: Token) -> int:
     digits = token.lstrip("-0")
     value = int(token) if len(digits) < longest else MAX_INTEGER + 1
     if not MIN_INTEGER <= value <= MAX_INTEGER:
-        raise Fault("DJ401", place(token), f"the number {shown(token)}", "a number of 64 bits")
+        raise Fault("DJ401", place(token), f"the number {excerpt(token)}", "a number of 64 bits")
     return value
 
 

@@ -41,45 +41,45 @@ _ALWAYS = _X87 | _SSE
 _TOGETHER = {"MPX": _MPX, "AVX-512": _AVX512, "CET": _CET, "AMX": _AMX}
 
 
-def foreign(body: ReportBody | TdReport, taken: int) -> int:
+def foreign(body: ReportBody | TdReport, exempt: int) -> int:
     """The bits of ATTRIBUTES (of an enclave: FLAGS) that are reserved or newer than what is judged here by name."""
     if isinstance(body, TdReport):
-        return _number(body.td_attributes) & ~TD_ATTRIBUTES & ~taken
-    return _number(body.attributes[:8]) & ~SGX_FLAGS & ~taken
+        return _number(body.td_attributes) & ~TD_ATTRIBUTES & ~exempt
+    return _number(body.attributes[:8]) & ~SGX_FLAGS & ~exempt
 
 
-def impossible_features(body: ReportBody | TdReport, taken: int) -> Iterator[str]:
+def impossible_features(body: ReportBody | TdReport, exempt: int) -> Iterator[str]:
     """What is wrong with XFAM (of an enclave: XFRM): no TDX module and no processor lets it be so."""
     if isinstance(body, TdReport):
-        found, known = _number(body.xfam), XFAM
+        features, defined = _number(body.xfam), XFAM
     else:
-        found, known = _number(body.attributes[8:]), XFRM
-    if reserved := found & ~known & ~taken:
+        features, defined = _number(body.attributes[8:]), XFRM
+    if reserved := features & ~defined & ~exempt:
         yield f"reserved bits {reserved:#x}"
-    if missing := _ALWAYS & ~found & ~taken:
+    if missing := _ALWAYS & ~features & ~exempt:
         yield f"without x87 and SSE (bits {missing:#x})"
-    if found & _AVX512 and not (found | taken) & _AVX:
+    if features & _AVX512 and not (features | exempt) & _AVX:
         yield "AVX-512 without AVX"
     for name, group in _TOGETHER.items():
-        if found & known & group and (found | taken) & group != group:
-            yield f"{name} by halves ({found & group:#x} of {group:#x})"
+        if features & defined & group and (features | exempt) & group != group:
+            yield f"{name} by halves ({features & group:#x} of {group:#x})"
 
 
-def mask(words: Iterable[str], known: Mapping[str, int]) -> int:
+def mask(words: Iterable[str], bit_names: Mapping[str, int]) -> int:
     """The bits that these words name, each one of the known or hexadecimal such as 0x100; raises `ValueError`."""
-    found = 0
+    bits_set = 0
     for word in words:
-        bit = 1 << known[word] if word in known else int(word, 16) if _HEX.fullmatch(word) else 0
+        bit = 1 << bit_names[word] if word in bit_names else int(word, 16) if _HEX.fullmatch(word) else 0
         if not bit:
-            raise ValueError(f"{', '.join(known)}, or bits in hexadecimal such as 0x100")
-        found |= bit
-    return found
+            raise ValueError(f"{', '.join(bit_names)}, or bits in hexadecimal such as 0x100")
+        bits_set |= bit
+    return bits_set
 
 
 def names(bits_set: int) -> str:
     """These bits of ATTRIBUTES in words, the newer ones by their names."""
-    known = {bit: name for name, bit in NEW_ATTRIBUTES.items()}
-    return ", ".join(known.get(place, f"bit {place}") for place in range(BITS) if bits_set >> place & 1)
+    bit_names = {bit: name for name, bit in NEW_ATTRIBUTES.items()}
+    return ", ".join(bit_names.get(place, f"bit {place}") for place in range(BITS) if bits_set >> place & 1)
 
 
 def _number(octets: bytes) -> int:

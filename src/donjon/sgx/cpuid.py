@@ -106,16 +106,16 @@ def _leaf(leaves: Mapping[tuple[int, int], Registers], key: tuple[int, int]) -> 
 
 def _sections(leaves: Mapping[tuple[int, int], Registers]) -> tuple[EpcSection, ...]:
     """The sections up to the first sub-leaf that is none, as the kernel counts them."""
-    found: list[EpcSection] = []
+    sections: list[EpcSection] = []
     for key in SECTION_LEAVES:
         registers = _leaf(leaves, key)
         if registers.eax & _SECTION_TYPE != _TYPE_EPC:
             break
-        found.append(_section(registers, subleaf=key[1]))
-    for lower, upper in pairwise(sorted(found, key=lambda section: section.base)):
+        sections.append(_section(registers, subleaf=key[1]))
+    for lower, upper in pairwise(sorted(sections, key=lambda section: section.base)):
         if lower.end > upper.base:
             raise Malformed("DJ902", f"cpuid leaf 12H: EPC sections at {lower.base:#x} and {upper.base:#x} overlap")
-    return tuple(found)
+    return tuple(sections)
 
 
 def _section(registers: Registers, *, subleaf: int) -> EpcSection:

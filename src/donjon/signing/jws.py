@@ -40,7 +40,7 @@ class Jws:
     algorithm: str
     signer: SignerCertificate | None
     payload: bytes = field(repr=False)
-    signed: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
 
@@ -60,7 +60,7 @@ def parse(text: str, subject: str) -> Jws:
         algorithm=members.text("alg"),
         signer=_signer(members, subject),
         payload=payload,
-        signed=text.rpartition(".")[0].encode("ascii"),
+        signing_input=text.rpartition(".")[0].encode("ascii"),
         signature=signature,
     )
 
@@ -78,7 +78,7 @@ def prove(jws: Jws) -> SignerCertificate | None:
     if _ALIASES.get(jws.algorithm, jws.algorithm) != jws.signer.algorithm:
         expected = jws.signer.algorithm
         raise Untrusted("DJ441", f"{jws.subject}: algorithm {jws.algorithm[:20]!r}, but the certificate's key signs {expected}")
-    if not jws.signer.verifies(jws.signature, jws.signed):
+    if not jws.signer.verifies(jws.signature, jws.signing_input):
         raise Untrusted("DJ443", f"{jws.subject}: the key of its certificate did not sign it")
     return jws.signer
 

@@ -41,10 +41,10 @@ def current(keys: Iterable[Dated], moment: datetime) -> Dated:
 
     A key that has been succeeded never signs again, even where its successor has ended.
     """
-    begun = [each for each in keys if each.begins <= moment]
-    if not begun:
+    candidates = [each for each in keys if each.begins <= moment]
+    if not candidates:
         raise Unavailable("DJ541", "signing keys: none has begun; make one with `donjon attestation keys new`")
-    last = max(begun, key=_order)
+    last = max(candidates, key=_order)
     if last.ends <= moment:
         raise Unavailable(
             "DJ541", f"signing keys: the last, {last.name}, ended {last.ends:%FT%TZ}; make one with `donjon attestation keys new`"
@@ -52,19 +52,19 @@ def current(keys: Iterable[Dated], moment: datetime) -> Dated:
     return last
 
 
-def published(keys: Iterable[Dated], moment: datetime, kept: timedelta) -> tuple[Dated, ...]:
+def published(keys: Iterable[Dated], moment: datetime, retention: timedelta) -> tuple[Dated, ...]:
     """Those by which a token may have to be checked from that moment on, in the order of their beginnings.
 
-    `kept` is how long that may be after the token was signed.
+    `retention` is how long that may be after the token was signed.
     """
     ordered = sorted(keys, key=_order)
-    return tuple(each for each in ordered if moment < _last_token(each, ordered) + kept)
+    return tuple(each for each in ordered if moment < _last_token(each, ordered) + retention)
 
 
-def unneeded(keys: Iterable[Dated], moment: datetime, kept: timedelta) -> tuple[Dated, ...]:
+def unneeded(keys: Iterable[Dated], moment: datetime, retention: timedelta) -> tuple[Dated, ...]:
     """The others: all their tokens have ended."""
     ordered = sorted(keys, key=_order)
-    return tuple(each for each in ordered if moment >= _last_token(each, ordered) + kept)
+    return tuple(each for each in ordered if moment >= _last_token(each, ordered) + retention)
 
 
 def runs_out(keys: Iterable[Dated]) -> datetime:
@@ -77,10 +77,10 @@ def following(keys: Sequence[Dated], moment: datetime, ahead: timedelta) -> date
 
     Raises `Misconfigured` DJ545 where another key begins before.
     """
-    begun = [each for each in keys if each.begins <= moment]
-    if not begun:
+    candidates = [each for each in keys if each.begins <= moment]
+    if not candidates:
         return moment - BACKDATE  # Clocks differ, and all replicas are to sign with it now.
-    begins = max(min(moment + ahead, max(begun, key=_order).ends), moment)
+    begins = max(min(moment + ahead, max(candidates, key=_order).ends), moment)
     for each in keys:
         if moment < each.begins <= begins:
             raise Misconfigured("DJ545", f"signing keys: {each.name} is the next already, and begins {each.begins:%FT%TZ}")

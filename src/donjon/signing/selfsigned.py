@@ -19,9 +19,9 @@ def certificate(
     key: RSAPrivateKey | EllipticCurvePrivateKey, issuer: str, serial: int, moment: datetime, lifetime: timedelta
 ) -> bytes:
     """DER, good from a little before the moment until a lifetime after it; the issuer is its name, cut short, and its URI."""
-    made = moment.replace(microsecond=0)
+    issued_at = moment.replace(microsecond=0)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer[:LONGEST_NAME])])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(serial)
-    builder = builder.not_valid_before(made - BACKDATE).not_valid_after(made + lifetime)
+    builder = builder.not_valid_before(issued_at - BACKDATE).not_valid_after(issued_at + lifetime)
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(issuer)]), critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -61,12 +61,12 @@ def parse(der: bytes) -> SignerCertificate:
     """The certificate with those bytes; raises `Malformed` DJ205, DJ207, or DJ448 for a key that is not taken."""
     handle = intel.read(der)
     try:
-        found = handle.public_key()
+        public_key = handle.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise Malformed("DJ448", f"signer: a key that cannot be read: {error}") from error
     window = intel.window_of(handle)
-    if not isinstance(found, RSAPublicKey):
+    if not isinstance(public_key, RSAPublicKey):
         return SignerCertificate(der=der, key_type=EC, window=window, key=p256.of(handle))
-    if not RSA_BITS <= found.key_size <= MAX_RSA_BITS:
-        raise Malformed("DJ448", f"signer: RSA of {found.key_size} bits, expected {RSA_BITS} to {MAX_RSA_BITS}")
-    return SignerCertificate(der=der, key_type=RSA, window=window, key=found)
+    if not RSA_BITS <= public_key.key_size <= MAX_RSA_BITS:
+        raise Malformed("DJ448", f"signer: RSA of {public_key.key_size} bits, expected {RSA_BITS} to {MAX_RSA_BITS}")
+    return SignerCertificate(der=der, key_type=RSA, window=window, key=public_key)

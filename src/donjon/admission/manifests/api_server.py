@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from donjon.admission.intent import FIELDS, amount, text
+from donjon.admission.intent import FIELDS, text
 from donjon.admission.rules import CORE_RULE
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import escaped
+from donjon.kube.quantities import amount
 
 _BLANKS = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """What `resource.Quantity` takes off both ends: Go's white space as far as JSON does not escape it."""

@@ -5,7 +5,7 @@ pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `re
 
 from collections.abc import Iterator
 
-from donjon.admission.intent import ASKED, amount
+from donjon.admission.intent import ASKED
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, SHOWN, UNCOUNTED
@@ -13,7 +13,7 @@ from donjon.findings import Finding
 from donjon.formats.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
 from donjon.kube.patch import escaped
-from donjon.kube.quantities import MAX, canonical
+from donjon.kube.quantities import MAX, amount, canonical
 from donjon.kube.vocabulary import without_quota
 
 _REQUESTS = "requests."

@@ -6,7 +6,7 @@ k8s.io/kubernetes pkg/apis/core/v1, `SetDefaults_LimitRangeItem`: a container's 
 
 from collections.abc import Iterator
 
-from donjon.admission.intent import ASKED, amount, text
+from donjon.admission.intent import ASKED, text
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, SHOWN
@@ -14,6 +14,7 @@ from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC
 from donjon.kube.patch import escaped
+from donjon.kube.quantities import amount
 
 _FIELDS = ("default", "max", "defaultRequest", "min", "maxLimitRequestRatio")
 _OF_CONTAINERS = "Container"

@@ -9,7 +9,7 @@ import re
 from starlette.requests import Request as Asked
 from starlette.responses import Response
 
-from donjon.formats.words import shown
+from donjon.formats.words import excerpt
 from donjon.maa.refusals import NOT_FOUND, Code, Refusal
 from donjon.services.attestation.pccs.answers import refusal
 
@@ -28,7 +28,7 @@ async def answer(asked: Asked, _: Exception) -> Response:
     """The 404."""
     path: str = asked.scope["path"]
     fault = _fault(path)
-    message = f"path: nothing is at {shown(path)}" + ("" if fault is None else f": {fault}")
+    message = f"path: nothing is at {excerpt(path)}" + ("" if fault is None else f": {fault}")
     if _OF_THE_CACHE.match(path):
         return refusal(NOT_FOUND, message, "DJ533" if fault is None else "DJ561")
     body = Refusal(status=NOT_FOUND, code=Code.NOT_FOUND, message=f"{message} [DJ533]").body()
@@ -52,7 +52,7 @@ def _fault(path: str) -> str | None:
 def _of_attestation(path: str) -> str | None:
     _, preview, kind = path.partition(_PREVIEW)
     if preview:
-        return f"a path of the preview of 2018; expected /attest/{shown(kind)} with a later api-version"
+        return f"a path of the preview of 2018; expected /attest/{excerpt(kind)} with a later api-version"
     if path.endswith("/") and "/attest/" in path:
         return "expected it without the slash at its end"
     return None

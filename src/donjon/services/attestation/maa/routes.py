@@ -29,7 +29,7 @@ from donjon.adapters.storage.journal import Journal
 from donjon.attestation import token
 from donjon.errors import DonjonError, Malformed
 from donjon.formats.json import JsonObject
-from donjon.formats.words import one_of, shown
+from donjon.formats.words import excerpt, one_of
 from donjon.maa import baselines, certificates, metadata, policies, refusals, requests, versions
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
@@ -250,7 +250,7 @@ def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
         raise CallerRefused(_NOT_ALLOWED, "DJ533", f"{asked.method[:10]}: expected {allowed}", {"allow": allowed})
     found = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
     if route.body and found != route.body:
-        raise CallerRefused(_MEDIA_TYPE, "DJ533", f"content-type: {shown(found)}, expected {route.body}")
+        raise CallerRefused(_MEDIA_TYPE, "DJ533", f"content-type: {excerpt(found)}, expected {route.body}")
     return route
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.asks import asks, epc_asked, epc_total
 from donjon.kube.names import EPC, EPC_UNITS, FOREIGN_EPC
+from donjon.kube.reserved import epc_by_container, epc_requests, epc_total
 
 MIB = 1 << 20
 
@@ -26,23 +26,25 @@ def pod(*containers: Json, init: tuple[Json, ...] = ()) -> JsonObject:
 
 @pytest.mark.parametrize("resource", EPC_UNITS)
 def test_every_name_counts_in_its_unit(resource: str) -> None:
-    assert epc_asked(pod(container("a", 10, resource=resource))) == {"a": 10 * EPC_UNITS[resource]}
+    assert epc_by_container(pod(container("a", 10, resource=resource))) == {"a": 10 * EPC_UNITS[resource]}
 
 
 def test_names_every_container_also_those_that_do_not_ask() -> None:
-    asked = epc_asked(pod(container("a", "1Mi"), container("b"), init=(container("i", "2Mi"), container("s", sidecar=True))))
+    asked = epc_by_container(
+        pod(container("a", "1Mi"), container("b"), init=(container("i", "2Mi"), container("s", sidecar=True)))
+    )
     assert asked == {"i": 2 * MIB, "s": 0, "a": MIB, "b": 0}
 
 
 def test_two_names_that_agree_are_one_ask() -> None:
     both: JsonObject = {"name": "a", "resources": {"limits": {EPC: "10Mi"} | dict.fromkeys(FOREIGN_EPC, 10)}}
-    assert epc_asked(pod(both)) == {"a": 10 * MIB}
+    assert epc_by_container(pod(both)) == {"a": 10 * MIB}
 
 
 def test_tells_a_sidecar_from_an_init_container() -> None:
     found = {
         ask.container: (ask.init, ask.sidecar)
-        for ask in asks(pod(container("a"), init=(container("i"), container("s", sidecar=True))))
+        for ask in epc_requests(pod(container("a"), init=(container("i"), container("s", sidecar=True))))
     }
     assert found == {"a": (False, False), "i": (True, False), "s": (False, True)}
 
@@ -68,11 +70,11 @@ ODD: list[Json] = [None, True, -5, 1.5, "", "10 Mi", "1e400", [], {}, float("inf
 @pytest.mark.parametrize("quantity", ODD)
 def test_an_odd_quantity_asks_for_nothing(quantity: Json) -> None:
     odd: JsonObject = {"name": "a", "resources": {"limits": {EPC: quantity}}}
-    assert epc_asked(pod(odd)) == {"a": 0}
+    assert epc_by_container(pod(odd)) == {"a": 0}
 
 
 def test_a_number_too_long_to_print_asks_for_nothing() -> None:
-    assert epc_asked(pod(container("a", 10**5000))) == {"a": 0}
+    assert epc_by_container(pod(container("a", 10**5000))) == {"a": 0}
 
 
 ANYTHING: st.SearchStrategy[Json] = st.recursive(
@@ -91,7 +93,7 @@ CONTAINERS = st.lists(
 
 @given(st.dictionaries(st.sampled_from(["containers", "initContainers"]), CONTAINERS | ANYTHING) | ANYTHING)
 def test_no_pod_whatever_raises(spec: Json) -> None:
-    found = epc_asked({"spec": spec})
+    found = epc_by_container({"spec": spec})
     assert all(amount >= 0 for amount in found.values())
     assert epc_total({"spec": spec}) >= 0
 
