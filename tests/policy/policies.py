@@ -42,7 +42,7 @@ def issued(decision: Decision) -> list[tuple[str, Scalar]]:
 
 def made(decision: Decision) -> list[tuple[str, Scalar]]:
     """What all rules made, issued or only added."""
-    return [(each.type, each.value) for entry in decision.trace for each in entry.made]
+    return [(each.type, each.value) for entry in decision.trace for each in entry.produced]
 
 
 def codes(decision: Decision) -> list[str]:

@@ -283,7 +283,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     ],
 )
 def test_loose_spellings_are_understood_and_remembered(loose: str, found: list[str]) -> None:
-    assert [liberty.found for liberty in parse(loose).liberties] == found
+    assert [liberty.spelling for liberty in parse(loose).liberties] == found
     assert parse(loose).rules(Part.AUTHORIZATION)[0].action.verb is Verb.PERMIT
 
 

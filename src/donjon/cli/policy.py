@@ -125,7 +125,7 @@ def _policy(file: str) -> Policy:
     except Fault as fault:
         for other in (fault, *fault.others):
             where = f"{_shown(file)}:{other.at.line}:{other.at.column}"
-            say(f"{where}: {other.found}; expected {other.expected} [{other.code}]", err=True)
+            say(f"{where}: {other.problem}; expected {other.expected} [{other.code}]", err=True)
         say(f"donjon explain {fault.code} tells more", err=True)
         sys.exit(EXIT_MALFORMED)
 

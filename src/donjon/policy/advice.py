@@ -11,7 +11,7 @@ from donjon.policy.syntax import Comparison, Condition, Liberty, Literal, Operat
 
 _WORDS = {Property.ISSUER: tuple(Issuer), Property.VALUE_TYPE: tuple(ValueType)}
 """The properties that have few values."""
-_KNOWN: dict[str, tuple[ValueType, int]] = {
+_CLAIM_FORMATS: dict[str, tuple[ValueType, int]] = {
     **dict.fromkeys(("x-ms-sgx-is-debuggable", "$is-debuggable"), (ValueType.BOOLEAN, 0)),
     **dict.fromkeys(("x-ms-sgx-product-id", "$product-id", "x-ms-sgx-svn", "$svn"), (ValueType.INTEGER, 0)),
     **dict.fromkeys(("x-ms-sgx-mrsigner", "$sgx-mrsigner", "x-ms-sgx-mrenclave", "$sgx-mrenclave"), (ValueType.STRING, 64)),
@@ -23,14 +23,14 @@ _KNOWN: dict[str, tuple[ValueType, int]] = {
 
 def advice(policy: Policy) -> tuple[Finding, ...]:
     """Every warning, in the order of the text."""
-    found = [*(_liberty(liberty) for liberty in policy.liberties), *_unheard(policy), *_never(policy)]
-    return (*_permits_nothing(policy), *(finding for _, finding in sorted(found, key=lambda pair: pair[0])))
+    warnings = [*(_liberty(liberty) for liberty in policy.liberties), *_unheard(policy), *_never(policy)]
+    return (*_permits_nothing(policy), *(finding for _, finding in sorted(warnings, key=lambda pair: pair[0])))
 
 
 def _liberty(liberty: Liberty) -> tuple[Place, Finding]:
     why = "understood here, and printed so in Microsoft's own pages, but their service may refuse it"
     return liberty.at, Finding.warning(
-        "DJ420", str(liberty.at), liberty.found, why, f"write {liberty.proper}; donjon policy format does"
+        "DJ420", str(liberty.at), liberty.spelling, why, f"write {liberty.proper}; donjon policy format does"
     )
 
 
@@ -43,9 +43,9 @@ def _permits_nothing(policy: Policy) -> Iterator[Finding]:
 def _unheard(policy: Policy) -> Iterator[tuple[Place, Finding]]:
     for rule in policy.rules(Part.AUTHORIZATION):
         if rule.action.verb is Verb.ISSUE:
-            at, found = rule.action.at, "issue() in authorizationrules"
+            at, observation = rule.action.at, "issue() in authorizationrules"
             why = "authorizationrules put nothing into a token, so this does what add() does"
-            yield at, Finding.warning("DJ423", str(at), found, why, "write add(), or move it to issuancerules")
+            yield at, Finding.warning("DJ423", str(at), observation, why, "write add(), or move it to issuancerules")
 
 
 def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
@@ -54,9 +54,9 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
             for condition in rule.conditions:
                 for comparison in condition.comparisons:
                     for possible in _impossible(comparison, condition):
-                        found = printable(comparison_text(comparison))
+                        observation = printable(comparison_text(comparison))
                         why, do = f"{possible}: this never holds", "mend the value, or take the condition out"
-                        yield comparison.at, Finding.warning("DJ422", str(comparison.at), found, why, do)
+                        yield comparison.at, Finding.warning("DJ422", str(comparison.at), observation, why, do)
 
 
 def _impossible(comparison: Comparison, condition: Condition) -> Iterator[str]:
@@ -73,20 +73,20 @@ def _impossible(comparison: Comparison, condition: Condition) -> Iterator[str]:
 
 
 def _impossible_value(claim_type: str, sign: Operator, value: Scalar) -> Iterator[str]:
-    known, digits = _KNOWN.get(claim_type, (None, 0))
-    if known is not None and value_type(value) is not known:
-        yield f"{claim_type} is of type {known}, and what differs in type never compares"
+    known_type, digits = _CLAIM_FORMATS.get(claim_type, (None, 0))
+    if known_type is not None and value_type(value) is not known_type:
+        yield f"{claim_type} is of type {known_type}, and what differs in type never compares"
     elif digits and sign is Operator.EQ and not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(value)):
         yield f"{claim_type} is {digits} hexadecimal digits in lower case"
 
 
 def _claim_type(condition: Condition) -> str:
     """The type that a condition asks for, if it is written out and the service says it."""
-    written = {
+    literals = {
         each.property: each.expression.value
         for each in condition.comparisons
         if each.operator is Operator.EQ and isinstance(each.expression, Literal)
     }
-    if written.get(Property.ISSUER, Issuer.SERVICE) != Issuer.SERVICE:
+    if literals.get(Property.ISSUER, Issuer.SERVICE) != Issuer.SERVICE:
         return ""
-    return str(written.get(Property.TYPE, ""))
+    return str(literals.get(Property.TYPE, ""))

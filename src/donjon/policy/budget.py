@@ -18,10 +18,10 @@ _EVERY = 100_000  # work between two looks at the clock: about a millisecond
 class Stop(Exception):
     """The end of an evaluation that has no answer; inside this room only, `evaluate` makes a finding of it."""
 
-    def __init__(self, code: str, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
         self.code = code
-        self.found = found
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,8 +72,8 @@ def _read(text: str) -> dict[str, Json]:
         raise _wrong(f"is no TOML: {error}") from error
 
 
-def _wrong(found: str) -> Malformed:
-    return Malformed("DJ409", f"cases: the file {found}")
+def _wrong(problem: str) -> Malformed:
+    return Malformed("DJ409", f"cases: the file {problem}")
 
 
 def _case(content: Json, number: int) -> Case:
@@ -109,12 +109,12 @@ def differences(case: Case, decision: Decision) -> Iterator[str]:
             yield from (f"{name}: {line}" for line in _unlike(expected, values_by_type(claims_made)))
 
 
-def _unlike(expected: Values, found: Values) -> Iterator[str]:
-    for name in dict.fromkeys((*expected, *found)):
-        wanted, given = expected.get(name, ()), found.get(name, ())
-        if len(wanted) != len(given) or not all(map(alike, wanted, given)):
-            yield f"{name} is {_listed(given)}, expected {_listed(wanted)}"
+def _unlike(expected: Values, actual: Values) -> Iterator[str]:
+    for name in dict.fromkeys((*expected, *actual)):
+        expected_values, actual_values = expected.get(name, ()), actual.get(name, ())
+        if len(expected_values) != len(actual_values) or not all(map(alike, expected_values, actual_values)):
+            yield f"{name} is {_values_text(actual_values)}, expected {_values_text(expected_values)}"
 
 
-def _listed(values: tuple[Scalar, ...]) -> str:
+def _values_text(values: tuple[Scalar, ...]) -> str:
     return ", ".join(map(scalar, values)) or "not there"

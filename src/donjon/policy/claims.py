@@ -83,15 +83,15 @@ def claims(content: Json) -> tuple[Claim, ...]:
     issuer (AttestationService where left out) and readOnly states it claim by claim. A list as value is one claim each, an object
     is its JSON text.
     """
-    found: list[Claim] = []
-    for claim in _stated(content):
-        found.append(claim)
-        if len(found) > MAX_CLAIMS:
+    claim_list: list[Claim] = []
+    for claim in _parse_claims(content):
+        claim_list.append(claim)
+        if len(claim_list) > MAX_CLAIMS:
             raise Malformed("DJ408", f"claims: more than {MAX_CLAIMS}")
-    return tuple(found)
+    return tuple(claim_list)
 
 
-def _stated(content: Json) -> Iterator[Claim]:
+def _parse_claims(content: Json) -> Iterator[Claim]:
     match content:
         case dict():
             for name, value in content.items():
@@ -130,7 +130,7 @@ def _scalar(name: str, value: Json) -> Scalar:
         case str():
             return _bounded(name, value)
         case dict():
-            return _bounded(name, _written(name, value))
+            return _bounded(name, _compact(name, value))
         case _:
             raise Malformed("DJ408", f"claim {excerpt(name)}: its value is {_kind(value)}; {_EXPECTED}")
 
@@ -143,7 +143,7 @@ def _bounded(name: str, text: str) -> str:
     return text
 
 
-def _written(name: str, value: Json) -> str:
+def _compact(name: str, value: Json) -> str:
     try:
         return compact(value)
     except (ValueError, RecursionError) as error:
@@ -183,9 +183,9 @@ def _written_size(value: Scalar) -> int:
     return len(str(value)) + 2  # Quotation marks, which numbers have not.
 
 
-def values_by_type(found: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
+def values_by_type(claims: tuple[Claim, ...]) -> Mapping[str, tuple[Scalar, ...]]:
     """The values of each type, in order: what a token says of these claims."""
     values: dict[str, tuple[Scalar, ...]] = {}
-    for claim in found:
+    for claim in claims:
         values[claim.type] = (*values.get(claim.type, ()), claim.value)
     return values

@@ -28,8 +28,8 @@ class Comment:
 
 def comments(text: str) -> tuple[Comment, ...]:
     """All comments of a text that the grammar accepts, in order."""
-    found = (match for match in _STRING_OR_COMMENT.finditer(text) if match["comment"] is not None)
-    return tuple(Comment(start=match.start(), text=match["comment"].rstrip()) for match in found)
+    matches = (match for match in _STRING_OR_COMMENT.finditer(text) if match["comment"] is not None)
+    return tuple(Comment(start=match.start(), text=match["comment"].rstrip()) for match in matches)
 
 
 @dataclass(slots=True)
@@ -38,24 +38,24 @@ class _Supply:
 
     text: str
     comments: tuple[Comment, ...]
-    taken: int = 0
+    position: int = 0
 
     def before(self, offset: int) -> tuple[str, ...]:
         """All that begin before the offset."""
         end = bisect_left(self.comments, offset, key=lambda comment: comment.start)
-        found = self.comments[self.taken : end]
-        self.taken = max(end, self.taken)
-        return tuple(comment.text for comment in found)
+        preceding = self.comments[self.position : end]
+        self.position = max(end, self.position)
+        return tuple(comment.text for comment in preceding)
 
     def behind(self, offset: int) -> str | None:
         """The one that follows the offset on the same line, with nothing but blanks between."""
-        if self.taken == len(self.comments):
+        if self.position == len(self.comments):
             return None
-        comment = self.comments[self.taken]
+        comment = self.comments[self.position]
         between = self.text[offset : comment.start]
         if between.strip(" \t"):
             return None
-        self.taken += 1
+        self.position += 1
         return comment.text
 
 
@@ -63,16 +63,16 @@ def with_comments(policy: Policy, text: str, *, start: int, sections: Sequence[S
     """The policy with each comment at what follows it; one inside a rule goes above it, one behind a rule stays behind."""
     supply = _Supply(text, comments(text))
     above = supply.before(start)
-    placed = tuple(
+    placed_sections = tuple(
         _section(section, supply, span, inner) for section, span, inner in zip(policy.sections, sections, rules, strict=True)
     )
-    return replace(policy, comments=above, sections=placed, closing=supply.before(len(text) + 1))
+    return replace(policy, comments=above, sections=placed_sections, closing=supply.before(len(text) + 1))
 
 
 def _section(section: Section, supply: _Supply, span: Span, rules: Sequence[Span]) -> Section:
     above = supply.before(span.start)
-    placed = tuple(_rules(section.rules, supply, rules))
-    return replace(section, comments=above, rules=placed, closing=supply.before(span.end))
+    placed_rules = tuple(_rules(section.rules, supply, rules))
+    return replace(section, comments=above, rules=placed_rules, closing=supply.before(span.end))
 
 
 def _rules(rules: Sequence[Rule], supply: _Supply, spans: Sequence[Span]) -> Iterator[Rule]:

@@ -54,8 +54,8 @@ class Entry:
     rule: Rule
     outcome: Outcome
     looks: tuple[Look, ...] = ()
-    made: tuple[Claim, ...] = ()
-    found: str = ""  # why it failed, and the code of that
+    produced: tuple[Claim, ...] = ()
+    failure: str = ""  # why it failed, and the code of that
     code: str = ""
 
 

@@ -13,7 +13,7 @@ from donjon.policy.budget import WHOLE, Allowance, Budget, Stop
 from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, size, value_type
 from donjon.policy.decision import Decision, Entry, Look, Outcome, PolicyVerdict
 from donjon.policy.functions import Value
-from donjon.policy.matching import Binding, Scene, found, value
+from donjon.policy.matching import Binding, Scene, match_rule, value
 from donjon.policy.meaning import reserved
 from donjon.policy.reasons import denied, failed, not_permitted
 from donjon.policy.syntax import DECISIONS, Action, Part, Policy, Property, Rule, Verb
@@ -67,15 +67,15 @@ class _Run:
         try:
             self._room(0)
             self.scene.budget.step(RULE + len(rule.conditions))
-            bindings, looks = found(rule, self.scene)
-            made = tuple([claim for binding in bindings for claim in self._done(rule.action, part, binding)])
+            bindings, looks = match_rule(rule, self.scene)
+            produced = tuple([claim for binding in bindings for claim in self._done(rule.action, part, binding)])
         except Stop as stop:
             self.over = True
             return Entry(
-                part=part, number=number, rule=rule, outcome=Outcome.FAILED, looks=looks, found=stop.found, code=stop.code
+                part=part, number=number, rule=rule, outcome=Outcome.FAILED, looks=looks, failure=stop.reason, code=stop.code
             )
         outcome = Outcome.FIRED if bindings else Outcome.DID_NOT_FIRE
-        return Entry(part=part, number=number, rule=rule, outcome=outcome, looks=looks, made=made)
+        return Entry(part=part, number=number, rule=rule, outcome=outcome, looks=looks, produced=produced)
 
     def _done(self, action: Action, part: Part, binding: Binding) -> Iterator[Claim]:
         """Do the action for one combination of claims; the claims that it made."""
@@ -148,8 +148,8 @@ def _claims(action: Action, binding: Binding, scene: Scene) -> Iterator[Claim]:
         yield claim
 
 
-def _type(found_type: Value) -> str:
-    match found_type.members:
+def _type(type_value: Value) -> str:
+    match type_value.members:
         case (str() as name,) if name:
             return name
         case _:

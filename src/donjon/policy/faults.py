@@ -7,9 +7,9 @@ from donjon.policy.syntax import Place
 class Fault(Malformed):
     """A policy that is none; `others` are the further faults of the same text."""
 
-    def __init__(self, code: str, at: Place, found: str, expected: str) -> None:
-        super().__init__(code, f"policy: {at}: {found}; expected {expected}")
+    def __init__(self, code: str, at: Place, problem: str, expected: str) -> None:
+        super().__init__(code, f"policy: {at}: {problem}; expected {expected}")
         self.at = at
-        self.found = found
+        self.problem = problem
         self.expected = expected
         self.others: tuple[Fault, ...] = ()

@@ -107,17 +107,17 @@ def _is_json(text: str) -> bool:
 
 def _json(text: str, around: tuple[str, ...]) -> Json:
     try:
-        found: Json = json.loads(text, object_pairs_hook=_members)
+        content: Json = json.loads(text, object_pairs_hook=_members)
     except (ValueError, RecursionError) as error:
         raise _no(f"JSON that cannot be read ({error})", "whole JSON", around) from error
-    return found
+    return content
 
 
 def _members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a member stands twice in one object")
-    return found
+    return members
 
 
 def _of_json(text: str, around: tuple[str, ...]) -> Form:
@@ -141,12 +141,12 @@ def _of_value(value: Json, around: tuple[str, ...]) -> Form:
 def _of_members(value: dict[str, Json], around: tuple[str, ...]) -> Form:
     """What stands under the known names; under several, it must be the same policy."""
     members = {name: value[name] for name in value if name.lower() in _MEMBERS and isinstance(value[name], str | dict)}
-    found = [_of_member(name, each, (*around, name)) for name, each in members.items()]
-    if not found:
+    forms = [_of_member(name, each, (*around, name)) for name, each in members.items()]
+    if not forms:
         raise _no(_without(value), f"the policy's text, its token, or JSON with {_EXPECTED}", around)
-    if len({each.text for each in found}) > 1:
+    if len({each.text for each in forms}) > 1:
         raise _no(f"{', '.join(members)} hold different policies", "one policy", around)
-    return found[0]
+    return forms[0]
 
 
 def _of_member(name: str, value: Json, around: tuple[str, ...]) -> Form:
@@ -211,6 +211,6 @@ def _octets(text: str) -> bytes | None:
         return None
 
 
-def _no(found: str, expected: str, around: tuple[str, ...]) -> Malformed:
+def _no(problem: str, expected: str, around: tuple[str, ...]) -> Malformed:
     where = f"in {', in '.join(around)}: " if around else ""
-    return Malformed("DJ291", f"policy: {where}{found}; expected {expected}")
+    return Malformed("DJ291", f"policy: {where}{problem}; expected {expected}")

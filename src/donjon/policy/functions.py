@@ -55,10 +55,10 @@ def _append_string(arguments: Sequence[Value], budget: Budget) -> Value:
 
 
 def _negate_bool(arguments: Sequence[Value], _budget: Budget) -> Value:
-    found = _single(arguments[0], Function.NEGATE_BOOL)
-    if not isinstance(found, bool):
-        raise Stop("DJ412", f"{Function.NEGATE_BOOL}() of a {value_type(found)}, it takes a Boolean")
-    return Value(members=(not found,), read_only=_read_only(arguments))
+    argument = _single(arguments[0], Function.NEGATE_BOOL)
+    if not isinstance(argument, bool):
+        raise Stop("DJ412", f"{Function.NEGATE_BOOL}() of a {value_type(argument)}, it takes a Boolean")
+    return Value(members=(not argument,), read_only=_read_only(arguments))
 
 
 def _contains_only_value(arguments: Sequence[Value], _budget: Budget) -> Value:
@@ -87,10 +87,10 @@ def _single(value: Value, function: Function) -> Scalar:
 
 
 def _text(value: Value, function: Function) -> str:
-    found = _single(value, function)
-    if not isinstance(found, str):
-        raise Stop("DJ412", f"{function}() of a {value_type(found)}, it takes a String")
-    return found
+    argument = _single(value, function)
+    if not isinstance(argument, str):
+        raise Stop("DJ412", f"{function}() of a {value_type(argument)}, it takes a String")
+    return argument
 
 
 def _primitive(entry: Json) -> Scalar:

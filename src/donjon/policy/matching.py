@@ -57,7 +57,7 @@ class Scene:
         self.claims.append(claim)
 
 
-def found(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Look, ...]]:
+def match_rule(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Look, ...]]:
     """Every combination of claims that the rule's action is to be done for, and what each condition found; raises `Stop`."""
     alone = frozenset(_alone(rule))
     bindings: list[Binding] = [{}]
@@ -217,10 +217,10 @@ def _first_failure(
         scene.budget.step()
         if number not in expected:
             expected[number] = value(comparison.expression, binding, scene).members
-        found_value = claim.property(comparison.property)
-        if isinstance(found_value, str):
-            scene.budget.spend(len(found_value))
-        if not _holds(found_value, comparison.operator, expected[number]):
+        claim_value = claim.property(comparison.property)
+        if isinstance(claim_value, str):
+            scene.budget.spend(len(claim_value))
+        if not _holds(claim_value, comparison.operator, expected[number]):
             return number
     return None
 

@@ -112,8 +112,8 @@ def _expressions(rule: Rule) -> Iterator[Expression]:
 def _place(rule: Rule, part: Part) -> Iterator[Fault]:
     verb = rule.action.verb
     if verb not in ALLOWED_VERBS[part]:
-        allowed = ", ".join(f"{name}()" for name in Verb if name in ALLOWED_VERBS[part])
-        yield Fault("DJ403", rule.action.at, f"{verb}() in {part}", f"one of {allowed}")
+        verbs = ", ".join(f"{name}()" for name in Verb if name in ALLOWED_VERBS[part])
+        yield Fault("DJ403", rule.action.at, f"{verb}() in {part}", f"one of {verbs}")
     if part is Part.CONFIGURATION and rule.conditions:
         yield Fault("DJ403", rule.at, "a condition in configurationrules", "=> at once: these rules run before there are claims")
 
@@ -123,11 +123,11 @@ def _place(rule: Rule, part: Part) -> Iterator[Fault]:
 
 def _names(rule: Rule) -> Iterator[Fault]:
     """Names are given once, by a condition that finds claims, before they are used."""
-    given: set[str] = set()
+    names: set[str] = set()
     for condition in rule.conditions:
         for comparison in condition.comparisons:
-            yield from _unknown(comparison.expression, given)
-        if condition.name is not None and condition.name in given:
+            yield from _unknown(comparison.expression, names)
+        if condition.name is not None and condition.name in names:
             yield Fault(
                 "DJ404", condition.at, f"the name {excerpt(condition.name)} given twice", "a name of its own for each condition"
             )
@@ -138,24 +138,24 @@ def _names(rule: Rule) -> Iterator[Fault]:
                 f"the name {excerpt(condition.name)} at a condition with !",
                 "no name: there are no claims to name",
             )
-        given |= {condition.name} if condition.name is not None else set()
-    if rule.action.claim is not None and rule.action.claim not in given:
-        yield _nothing(rule.action, rule.action.claim, given)
+        names |= {condition.name} if condition.name is not None else set()
+    if rule.action.claim is not None and rule.action.claim not in names:
+        yield _nothing(rule.action, rule.action.claim, names)
     for assignment in rule.action.assignments:
-        yield from _unknown(assignment.expression, given)
+        yield from _unknown(assignment.expression, names)
 
 
-def _unknown(expression: Expression, given: set[str]) -> Iterator[Fault]:
+def _unknown(expression: Expression, names: set[str]) -> Iterator[Fault]:
     for each in inside(expression):
-        if isinstance(each, Reference) and each.name not in given:
-            yield _nothing(each, each.name, given)
+        if isinstance(each, Reference) and each.name not in names:
+            yield _nothing(each, each.name, names)
 
 
-def _nothing(used: Reference | Action, name: str, given: set[str]) -> Fault:
-    known = (
-        f"one of {', '.join(sorted(given))}" if given else f"a condition before it that gives the name, as in {excerpt(name)}:[…]"
+def _nothing(site: Reference | Action, name: str, names: set[str]) -> Fault:
+    expected = (
+        f"one of {', '.join(sorted(names))}" if names else f"a condition before it that gives the name, as in {excerpt(name)}:[…]"
     )
-    return Fault("DJ404", used.at, f"the name {excerpt(name)}, which no condition before it gives", known)
+    return Fault("DJ404", site.at, f"the name {excerpt(name)}, which no condition before it gives", expected)
 
 
 # What a rule makes.
@@ -168,17 +168,17 @@ def _action(action: Action, part: Part) -> Iterator[Fault]:
         return
     if action.claim is not None:
         return
-    counted = Counter(assignment.property for assignment in action.assignments)
+    occurrences = Counter(assignment.property for assignment in action.assignments)
     for name in (Property.TYPE, Property.VALUE):
-        if counted[name] == 0:
+        if occurrences[name] == 0:
             yield Fault("DJ406", action.at, f"{action.verb}() without {name}=", 'claim=NAME, or both, as in type="…", value=…')
-    for name, times in counted.items():
+    for name, times in occurrences.items():
         if times > 1:
             yield Fault("DJ406", action.at, f"{name}= {times} times", "each property once")
-    yield from _made(action, part)
+    yield from _claim_type_faults(action, part)
 
 
-def _made(action: Action, part: Part) -> Iterator[Fault]:
+def _claim_type_faults(action: Action, part: Part) -> Iterator[Fault]:
     """What can be said of a claim's type where it is written out."""
     claim_type = action.assigned(Property.TYPE)
     if not isinstance(claim_type, Literal):
@@ -212,6 +212,6 @@ def _call(expression: Expression, version: PolicyVersion) -> Iterator[Fault]:
         return
     if version is not PolicyVersion.V1_2:
         yield Fault("DJ402", expression.at, f"{expression.function}() in version {version}", "version=1.2;")
-    wanted, given = ARITY[expression.function], len(expression.arguments)
-    if wanted != given:
-        yield Fault("DJ405", expression.at, f"{expression.function}() with {given} arguments", f"{wanted}")
+    arity, count = ARITY[expression.function], len(expression.arguments)
+    if arity != count:
+        yield Fault("DJ405", expression.at, f"{expression.function}() with {count} arguments", f"{arity}")

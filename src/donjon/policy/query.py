@@ -24,7 +24,7 @@ MAX_QUERY = 8 << 10  # characters
 MAX_WEIGHT = 16 * MAX_TEXT  # of one answer; what stands in it twice counts twice
 MAX_NESTING = 100  # of JSON, and of a query; far below what Python's own stack holds, so that the answer never hangs on that
 MAX_SENTENCE = 200  # characters of the library's own words, which may hold a whole value
-MAX_KEPT, KEPT = 128, 256  # characters of an expression that is kept, and how many are: less than 5 MiB of trees
+MAX_CACHED, CACHE_SIZE = 128, 256  # characters of an expression that is kept, and how many are: less than 5 MiB of trees
 
 # What things weigh, in what `Budget` counts.
 CALL = 4_000  # a query beside all below
@@ -41,7 +41,7 @@ def query(text: str, expression: str, budget: Budget) -> str:
     budget.spend(CALL + SIGN * len(expression))
     value = read(text, budget)
     try:
-        tree = _kept(expression) if len(expression) <= MAX_KEPT else _tree(expression)
+        tree = _cached_tree(expression) if len(expression) <= MAX_CACHED else _tree(expression)
         return bounded(compact(cast("Json", _Interpreter(budget).visit(tree, value))))
     except Stop:
         raise
@@ -61,7 +61,7 @@ def _tree(expression: str) -> Mapping[str, object]:
     return tree
 
 
-_kept = lru_cache(KEPT)(_tree)
+_cached_tree = lru_cache(CACHE_SIZE)(_tree)
 
 
 def read(text: str, budget: Budget) -> Json:
@@ -109,8 +109,8 @@ def _refuse(word: str) -> Json:
 
 
 def _sentence(error: Exception) -> str:
-    told = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return told if len(told) <= MAX_SENTENCE else f"{told[:MAX_SENTENCE]}…"
+    message = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return message if len(message) <= MAX_SENTENCE else f"{message[:MAX_SENTENCE]}…"
 
 
 class _Functions(Functions):
@@ -148,13 +148,13 @@ class _Interpreter(TreeInterpreter):
         self._nesting += 1
         if self._nesting > MAX_NESTING:
             raise Stop("DJ413", f"a query nested deeper than {MAX_NESTING}")
-        found: object = super().visit(node, *args, **kwargs)  # type: ignore[arg-type]  # The library's type for it is private.
+        answer: object = super().visit(node, *args, **kwargs)  # type: ignore[arg-type]  # The library's type for it is private.
         self._nesting -= 1
-        weight = self._weight(found)
+        weight = self._weight(answer)
         self._budget.spend(STEP + weight)
         if weight > MAX_WEIGHT:
             raise Stop("DJ413", "an answer of more values and characters than are looked at")
-        return found
+        return answer
 
     def _weight(self, value: object) -> int:
         """Values and characters, counted once for each list or object; those are kept, so that no identity is used again."""
@@ -168,10 +168,10 @@ class _Interpreter(TreeInterpreter):
             case list() | dict() if not value:
                 return VALUE
             case list() | dict():
-                known = self._weights.get(id(value))
-                if known is None:
+                entry = self._weights.get(id(value))
+                if entry is None:
                     inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-                    known = self._weights[id(value)] = (value, VALUE + sum(map(self._weight, inner)))
-                return known[1]
+                    entry = self._weights[id(value)] = (value, VALUE + sum(map(self._weight, inner)))
+                return entry[1]
             case _:
                 return VALUE

@@ -44,12 +44,12 @@ def _first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
         yield entry, f" (and so for {left} rules more)" if left else ""
 
 
-def _nothing(subject: str, found: str) -> Finding:
+def _nothing(subject: str, observation: str) -> Finding:
     return Finding(
         code="DJ411",
         severity=Severity.ERROR,
         subject=subject,
-        observation=printable(found),
+        observation=printable(observation),
         why="what no rule permits is refused",
         do="compare the claims with the rule, or permit them",
     )
@@ -62,7 +62,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
             code=entry.code,
             severity=Severity.ERROR,
             subject=rule_name(entry),
-            observation=printable(entry.found),
+            observation=printable(entry.failure),
             why="what cannot be computed permits nothing",
             do="see what the rule is given: donjon policy explain",
         )
@@ -88,29 +88,29 @@ def _why_not(look: Look) -> list[str]:
         ]
     if look.misses:
         return [missed(miss) for miss in look.misses]
-    wanted = [
+    types = [
         expression_text(comparison.expression)
         for comparison in look.condition.comparisons
         if comparison.property is Property.TYPE and isinstance(comparison.expression, Literal)
     ]
-    return [f"no claim {' and '.join(wanted)}" if wanted else "no claim fits"]
+    return [f"no claim {' and '.join(types)}" if types else "no claim fits"]
 
 
 def missed(miss: Miss) -> str:
     """A near miss: what the claim says, and what was expected."""
-    said = f"{short(miss.claim.type)} has {miss.comparison.property} {scalar(miss.claim.property(miss.comparison.property))}"
+    actual = f"{short(miss.claim.type)} has {miss.comparison.property} {scalar(miss.claim.property(miss.comparison.property))}"
     if isinstance(miss.comparison.expression, Literal):
-        return f"{said}, expected {comparison_text(miss.comparison)}"
+        return f"{actual}, expected {comparison_text(miss.comparison)}"
     more = len(miss.expected) - MAX_EXPECTED
     expected = ", ".join(map(scalar, miss.expected[:MAX_EXPECTED])) or "nothing"
     expected += f" and {more} more" if more > 0 else ""
-    return f"{said}, expected {comparison_text(miss.comparison)}, which is {expected}"
+    return f"{actual}, expected {comparison_text(miss.comparison)}, which is {expected}"
 
 
 def scalar(value: Scalar) -> str:
     """A value as a policy would write it, short."""
-    written = expression_text(Literal(value=value[: LONGEST + 1] if isinstance(value, str) else value))
-    return written if len(written) <= LONGEST else f'{written[: LONGEST - 2]}…"'
+    text = expression_text(Literal(value=value[: LONGEST + 1] if isinstance(value, str) else value))
+    return text if len(text) <= LONGEST else f'{text[: LONGEST - 2]}…"'
 
 
 def short(name: str) -> str:

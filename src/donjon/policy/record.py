@@ -40,12 +40,12 @@ def full(decision: Decision) -> list[Json]:
     return _bounded(decision, _entry)
 
 
-def _bounded(decision: Decision, told_of: Callable[[Entry], dict[str, Json]]) -> list[Json]:
+def _bounded(decision: Decision, entry_json: Callable[[Entry], dict[str, Json]]) -> list[Json]:
     """Made rule by rule, so that nothing is made that is not kept: anybody who attests has a record made."""
     record: list[Json] = []
     left = MAX_RECORD
     for number, entry in enumerate(decision.trace):
-        record.append(told_of(replace(entry, looks=entry.looks[-MAX_LOOKS:])))
+        record.append(entry_json(replace(entry, looks=entry.looks[-MAX_LOOKS:])))
         left -= len(compact(record[-1]))
         if left < 0:
             return [*record[:-1], {"more": len(decision.trace) - number}]
@@ -56,15 +56,15 @@ def _short(entry: Entry) -> dict[str, Json]:
     return {
         "rule": f"{entry.part} {entry.number}",
         "outcome": entry.outcome.value,
-        "on": [_named(look.claims) for look in entry.looks],
-        "made": _named(entry.made),
+        "on": [_brief_values(look.claims) for look in entry.looks],
+        "made": _brief_values(entry.produced),
     }
 
 
-def _named(claims: tuple[Claim, ...]) -> dict[str, Json]:
+def _brief_values(claims: tuple[Claim, ...]) -> dict[str, Json]:
     """Type and value; of several claims of one type a list of their values."""
     return {
-        _begun(name): _cut(values[0]) if len(values) == 1 else [*map(_cut, values)]
+        _truncate(name): _cut(values[0]) if len(values) == 1 else [*map(_cut, values)]
         for name, values in values_by_type(claims[:MAX_LISTED]).items()
     }
 
@@ -74,7 +74,7 @@ def _values(claims: tuple[Claim, ...]) -> Json:
 
 
 def _entry(entry: Entry) -> dict[str, Json]:
-    failed: dict[str, Json] = {"found": entry.found, "code": entry.code} if entry.code else {}
+    failed: dict[str, Json] = {"found": entry.failure, "code": entry.code} if entry.code else {}
     return {
         "section": str(entry.part),
         "rule": entry.number,
@@ -82,26 +82,26 @@ def _entry(entry: Entry) -> dict[str, Json]:
         "text": rule_text(entry.rule),
         "outcome": str(entry.outcome),
         "conditions": [_look(look) for look in entry.looks],
-        "made": _listed(entry.made),
+        "made": _claims(entry.produced),
         **failed,
     }
 
 
 def _look(look: Look) -> dict[str, Json]:
     misses: dict[str, Json] = {} if look.holds else {"misses": [missed(miss) for miss in look.misses[:MAX_LISTED]]}
-    return {"text": condition_text(look.condition), "holds": look.holds, "claims": _listed(look.claims), **misses}
+    return {"text": condition_text(look.condition), "holds": look.holds, "claims": _claims(look.claims), **misses}
 
 
-def _listed(claims: tuple[Claim, ...]) -> dict[str, Json]:
-    shown: list[Json] = [
-        {"type": _begun(claim.type), "value": _cut(claim.value), "issuer": str(claim.issuer)} for claim in claims[:MAX_LISTED]
+def _claims(claims: tuple[Claim, ...]) -> dict[str, Json]:
+    entries: list[Json] = [
+        {"type": _truncate(claim.type), "value": _cut(claim.value), "issuer": str(claim.issuer)} for claim in claims[:MAX_LISTED]
     ]
-    return {"claims": shown, "more": max(0, len(claims) - MAX_LISTED)}
+    return {"claims": entries, "more": max(0, len(claims) - MAX_LISTED)}
 
 
 def _cut(value: Scalar) -> Scalar:
-    return _begun(value) if isinstance(value, str) else value
+    return _truncate(value) if isinstance(value, str) else value
 
 
-def _begun(text: str) -> str:
+def _truncate(text: str) -> str:
     return f"{text[:MAX_VALUE]}…" if len(text) > MAX_VALUE else text

@@ -28,8 +28,8 @@ def _lines(decision: Decision) -> Iterator[str]:
     yield _HEADS[decision.verdict]
     yield from (f"  {finding.sentence()}" for finding in decision.findings)
     if decision.permitted:
-        yield from _said("The policy adds to the token", decision.issued)
-        yield from _said("Properties", decision.properties)
+        yield from _claim_lines("The policy adds to the token", decision.issued)
+        yield from _claim_lines("Properties", decision.properties)
     for part in Part:
         entries = [entry for entry in decision.trace if entry.part is part]
         yield from ("", str(part)) if entries else ()
@@ -37,7 +37,7 @@ def _lines(decision: Decision) -> Iterator[str]:
             yield from _entry(entry)
 
 
-def _said(head: str, claims: tuple[Claim, ...]) -> Iterator[str]:
+def _claim_lines(head: str, claims: tuple[Claim, ...]) -> Iterator[str]:
     values = values_by_type(claims)
     yield f"{head}:" if values else f"{head}: nothing."
     for name, members in values.items():
@@ -50,8 +50,8 @@ def _entry(entry: Entry) -> Iterator[str]:
     for look in entry.looks:
         yield from (f"      {line}" for line in _look(look))
     if entry.outcome is Outcome.FAILED:
-        yield f"      {entry.found} [{entry.code}]"
-    yield from (f"      {line}" for line in _listed("made", entry.made))
+        yield f"      {entry.failure} [{entry.code}]"
+    yield from (f"      {line}" for line in _claim_list("made", entry.produced))
 
 
 def _look(look: Look) -> Iterator[str]:
@@ -59,11 +59,11 @@ def _look(look: Look) -> Iterator[str]:
     yield f"{condition_text(look.condition)} {word}"
     if not look.claims and not look.misses and not look.condition.absent:
         yield "  no such claim"
-    yield from (f"  {line}" for line in _listed("found" if look.holds else "there is", look.claims))
+    yield from (f"  {line}" for line in _claim_list("found" if look.holds else "there is", look.claims))
     yield from (f"  {missed(miss)}" for miss in look.misses if not look.holds)
 
 
-def _listed(word: str, claims: tuple[Claim, ...]) -> Iterator[str]:
+def _claim_list(word: str, claims: tuple[Claim, ...]) -> Iterator[str]:
     yield from (f"{word} {_claim(claim)}" for claim in claims[:MAX_SHOWN])
     if len(claims) > MAX_SHOWN:
         yield f"… and {len(claims) - MAX_SHOWN} more"

@@ -190,7 +190,7 @@ class Liberty:
     """A spelling that Microsoft's own pages use, and that their service may refuse all the same."""
 
     at: Place
-    found: str
+    spelling: str
     proper: str
 
 

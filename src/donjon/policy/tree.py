@@ -128,10 +128,10 @@ def _action(tree: Tree[Token]) -> Action:
         return Action(verb=Verb(str(name)), assignments=tuple(map(_assignment, assignments)), at=place(tree))
     if len(assignments) > 1:
         raise Fault("DJ406", place(whole[0]), "claim= beside other arguments", "either claim=NAME or properties")
-    return Action(verb=Verb(str(name)), claim=_named(whole[0]), at=place(tree))
+    return Action(verb=Verb(str(name)), claim=_claim_name(whole[0]), at=place(tree))
 
 
-def _named(tree: Tree[Token]) -> str:
+def _claim_name(tree: Tree[Token]) -> str:
     """The name that stands behind `claim=`."""
     value = tree.children[2]
     if isinstance(value, Tree) and value.data == "literal" and (names := _tokens(value, "NAME")):
@@ -207,19 +207,19 @@ def _liberties(tree: Tree[Token]) -> Iterator[Liberty]:
     for section in _trees(tree, "section"):
         (name,) = _tokens(section, "NAME")
         if name not in tuple(Part):
-            yield Liberty(at=place(name), found=str(name), proper=name.lower())
+            yield Liberty(at=place(name), spelling=str(name), proper=name.lower())
         yield from _unended(section, f"no ; behind the }} of {name.lower()}", "};")
         for rule in _trees(section, "rule"):
             yield from _unended(rule, "no ; behind a rule", ";")
             yield from _assigned(rule)
 
 
-def _unended(tree: Tree[Token], found: str, proper: str) -> Iterator[Liberty]:
+def _unended(tree: Tree[Token], spelling: str, proper: str) -> Iterator[Liberty]:
     if not _tokens(tree, "SEMICOLON"):
-        yield Liberty(at=Place(tree.meta.end_line, tree.meta.end_column), found=found, proper=proper)
+        yield Liberty(at=Place(tree.meta.end_line, tree.meta.end_column), spelling=spelling, proper=proper)
 
 
 def _assigned(rule: Tree[Token]) -> Iterator[Liberty]:
     for comparison in rule.find_data("comparison"):
         if comparison.children[1] == "=":
-            yield Liberty(at=place(comparison.children[1]), found="= in a condition", proper="==")
+            yield Liberty(at=place(comparison.children[1]), spelling="= in a condition", proper="==")
