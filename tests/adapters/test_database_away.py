@@ -18,12 +18,12 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable, SetPolicy
 from donjon.adapters.storage.journal import Journal, Stale
 from donjon.adapters.storage.records import snapshot
-from donjon.audit.event import Event, Kind, Verdict
+from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Unavailable
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
-EVENT = Event(kind=Kind.ATTEST, instance="a", caller="alice", verdict=Verdict.ALLOWED, trace="x" * 10_000)
+EVENT = Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW, trace="x" * 10_000)
 
 
 def kept(journal: Journal, generation: int = 0, policy: str | None = None) -> str:

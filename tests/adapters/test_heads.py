@@ -13,8 +13,8 @@ from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
 from donjon.audit import statements
-from donjon.audit.event import Event, Kind, Verdict
-from donjon.audit.statements import Signer, Statement
+from donjon.audit.event import Event, EventKind, EventVerdict
+from donjon.audit.statements import Statement, StatementSigner
 from donjon.audit.verification import EVERY, RECORDS, Verification, verify
 from donjon.errors import Unavailable
 from donjon.signing import signer_certificate
@@ -22,7 +22,7 @@ from donjon.signing.signer import Algorithm
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = timedelta(seconds=30)  # by which a clock may be put back within a chain
-EVENT = Event(kind=Kind.ATTEST, instance="a", caller="alice", verdict=Verdict.ALLOWED)
+EVENT = Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW)
 KEY = signing.fresh_key(Algorithm.ES256)
 CERTIFICATE = signing.self_signed(KEY, "https://attest.example", MOMENT, timedelta(days=1))
 SIGNER = signing.signer(KEY, CERTIFICATE)
@@ -37,7 +37,7 @@ class World:
     failures: list[Exception] = field(default_factory=list)
     away: bool = False
 
-    def signer(self) -> Signer:
+    def signer(self) -> StatementSigner:
         if self.away:
             raise Unavailable("DJ541", "signing keys: none has begun")
         return SIGNER
@@ -98,7 +98,7 @@ def test_while_the_journal_is_open_the_chain_is_whole_from_its_first_record_on(d
     journal = Journal(database, writer="w", moment=lambda: world.now, witness=world.witness())
     keep(journal)
     assert found(database).findings == ()
-    assert [(each.last, each.stated, each.ended) for each in found(database).chains] == [(1, 0, False)]
+    assert [(each.last, each.last_stated, each.is_ended) for each in found(database).chains] == [(1, 0, False)]
     journal.close()
 
 
@@ -110,7 +110,7 @@ def test_a_clock_that_goes_back_ends_the_chain_and_begins_another_and_both_hold(
         keep(journal, 2)
     journal.close()
     assert found(database).findings == ()
-    chains = [(each.writer, each.last, each.ended) for each in found(database).chains]
+    chains = [(each.writer, each.last, each.is_ended) for each in found(database).chains]
     assert chains == [("w", 4, True), ("w.2", 6, True)]
 
 

@@ -16,14 +16,14 @@ from donjon.adapters.storage.journal import Journal, Stale
 from donjon.adapters.storage.records import snapshot
 from donjon.audit import chain
 from donjon.audit.chain import Record
-from donjon.audit.event import Event, Kind, Verdict, encode
+from donjon.audit.event import Event, EventKind, EventVerdict, encode
 from donjon.errors import Unavailable
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def event(caller: str = "alice") -> Event:
-    return Event(kind=Kind.ATTEST, instance="a", caller=caller, verdict=Verdict.ALLOWED)
+    return Event(kind=EventKind.ATTEST, instance="a", caller=caller, verdict=EventVerdict.ALLOW)
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_what_was_kept_makes_a_chain(database: Database, journal: Journal) -> No
         await asyncio.gather(*(journal.keep(event(str(number)), instance="a", generation=0) for number in range(600)))
 
     asyncio.run(many())
-    link = chain.begun("w")
+    link = chain.start("w")
     for number, record in enumerate(records(database)):
-        assert record == link.extended(1_772_323_200_000_000, encode(event(str(number))))
+        assert record == link.extend(1_772_323_200_000_000, encode(event(str(number))))
         link = chain.end(record)
     assert link.number == 600
 

@@ -17,7 +17,7 @@ from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit import chain, statements
 from donjon.audit.chain import Record
 from donjon.audit.event import Event
-from donjon.audit.statements import Kind, Removal, Statement
+from donjon.audit.statements import Removal, Statement, StatementKind
 from donjon.audit.verification import Chain, Verification, verify
 from donjon.errors import Untrusted
 from donjon.signing import signer_certificate
@@ -31,9 +31,9 @@ BEGUN = NOW - 9 * DAY + timedelta(hours=1)
 def daily(writer: str, count: int) -> list[Record]:
     """A chain with a record a day."""
     records: list[Record] = []
-    link = chain.begun(writer)
+    link = chain.start(writer)
     for day in range(count):
-        records.append(link.extended(microseconds(BEGUN + day * DAY), b'{"day":%d}' % day))
+        records.append(link.extend(microseconds(BEGUN + day * DAY), b'{"day":%d}' % day))
         link = chain.end(records[-1])
     return records
 
@@ -93,15 +93,15 @@ def test_what_is_old_is_dropped_and_the_rest_still_holds(kept: Database, monkeyp
     assert records(kept) == A[5:]
     assert found(kept) == Verification(
         chains=(
-            Chain(writer="a", first=6, last=9, stated=9, dropped=5),
-            Chain(writer="b", first=5, last=4, stated=4, ended=True, dropped=4),
+            Chain(writer="a", first=6, last=9, last_stated=9, last_dropped=5),
+            Chain(writer="b", first=5, last=4, last_stated=4, is_ended=True, last_dropped=4),
         ),
         findings=(),
         more=0,
     )
     told = [statements.parse(text, KEYS) for text in announced]
-    assert {each.kind for each in told} == {Kind.ANCHOR}
-    assert set(told) >= {each for each in said(kept) if each.kind is Kind.ANCHOR}
+    assert {each.kind for each in told} == {StatementKind.ANCHOR}
+    assert set(told) >= {each for each in said(kept) if each.kind is StatementKind.ANCHOR}
 
 
 def test_an_anchor_names_what_it_replaces(kept: Database) -> None:
@@ -111,13 +111,13 @@ def test_an_anchor_names_what_it_replaces(kept: Database) -> None:
     first, second = [each for text in announced if (each := statements.parse(text, KEYS)).link.writer == "a"]
     length = KEPT // timedelta(microseconds=1)
     assert first.removal == Removal(
-        first=1, oldest=A[0].moment, newest=A[1].moment, kept=length, heads=(chain.end(A[0]), chain.end(A[1]))
+        first=1, oldest=A[0].moment, newest=A[1].moment, retention=length, heads=(chain.end(A[0]), chain.end(A[1]))
     )
     assert second.removal == Removal(
         first=3,
         oldest=A[2].moment,
         newest=A[4].moment,
-        kept=length,
+        retention=length,
         anchor=chain.end(A[1]),
         heads=(chain.end(A[2]), chain.end(A[4])),
     )
@@ -201,17 +201,17 @@ def test_a_chain_without_heads_stays(kept: Database) -> None:
 @pytest.mark.parametrize("where", ["behind its end", "as a chain without heads"])
 def test_records_of_an_invented_age_are_no_reason_to_drop_anything(kept: Database, where: str) -> None:
     """Whoever can write to the database writes hashes, too; heads they cannot write."""
-    begun, old = chain.begun("c"), microseconds(datetime(2017, 1, 1, tzinfo=UTC))
-    young = begun.extended(microseconds(NOW - timedelta(hours=2)), b"{}")
+    begun, old = chain.start("c"), microseconds(datetime(2017, 1, 1, tzinfo=UTC))
+    young = begun.extend(microseconds(NOW - timedelta(hours=2)), b"{}")
     if where == "behind its end":
-        put(kept, [young, chain.end(young).extended(old, b"{}")], [last(young)])
+        put(kept, [young, chain.end(young).extend(old, b"{}")], [last(young)])
     else:
-        put(kept, [begun.extended(old, b"{}")], [])
+        put(kept, [begun.extend(old, b"{}")], [])
     before = [each for each in records(kept) if each.writer == "c"]
     with suppress(Untrusted):
         drop(kept, NOW)
     assert [each for each in records(kept) if each.writer == "c"] == before
-    assert "c" not in {each.link.writer for each in said(kept) if each.kind is Kind.ANCHOR}
+    assert "c" not in {each.link.writer for each in said(kept) if each.kind is StatementKind.ANCHOR}
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, 4 * DAY, 400 * DAY, 4000 * DAY, -4000 * DAY])
@@ -224,7 +224,7 @@ def test_a_clock_that_jumped_makes_nothing_old(kept: Database, jump: timedelta) 
 
 
 def test_a_clock_that_jumped_and_by_which_something_was_recorded_makes_a_fourth_older_at_most(kept: Database) -> None:
-    later = chain.begun("later").extended(microseconds(NOW + 4000 * DAY), b"{}")
+    later = chain.start("later").extend(microseconds(NOW + 4000 * DAY), b"{}")
     put(kept, [later], [head(later)])
     assert drop(kept, NOW + 4000 * DAY) == 5 + 4
     with pytest.raises(Untrusted) as told:
@@ -235,7 +235,7 @@ def test_a_clock_that_jumped_and_by_which_something_was_recorded_makes_a_fourth_
 
 def test_heads_that_somebody_else_signed_are_no_proof_that_time_passed(kept: Database) -> None:
     later = NOW + 3 * DAY
-    young = chain.begun("c").extended(microseconds(later - timedelta(hours=1)), b"{}")
+    young = chain.start("c").extend(microseconds(later - timedelta(hours=1)), b"{}")
     put(kept, [young], [])
     row = {"writer": "c", "number": 1, "statement": statements.encode(head(young), None)}
     with kept.changing() as connection:
@@ -260,9 +260,9 @@ def test_where_nothing_is_left_but_what_nobody_stated_the_clock_is_not_asked(kep
 def anchors_of_d(database: Database, count: int, every: int) -> list[Statement]:
     """Those that are made of one more chain, of which a head states every so many records."""
     made: list[Record] = []
-    link = chain.begun("d")
+    link = chain.start("d")
     for number in range(count):
-        made.append(link.extended(microseconds(BEGUN) + number, b"{}"))
+        made.append(link.extend(microseconds(BEGUN) + number, b"{}"))
         link = chain.end(made[-1])
     put(database, made, [head(each) for each in made if each.number % every == 0])
     announced: list[str] = []

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 from donjon.audit import chain
 from donjon.audit.chain import Link, Record
-from donjon.audit.statements import Kind, Statement
+from donjon.audit.statements import Statement, StatementKind
 
 
 def written(writer: str, count: int) -> list[Record]:
     records: list[Record] = []
-    link = chain.begun(writer)
+    link = chain.start(writer)
     for number in range(count):
-        records.append(link.extended(1000 * number, b'{"number":%d}' % number))
+        records.append(link.extend(1000 * number, b'{"number":%d}' % number))
         link = chain.end(records[-1])
     return records
 
 
 def head(record: Record) -> Statement:
-    return Statement(kind=Kind.HEAD, link=chain.end(record), moment=record.moment)
+    return Statement(kind=StatementKind.HEAD, link=chain.end(record), moment=record.moment)
 
 
 def last(record: Record) -> Statement:
@@ -25,13 +25,13 @@ def last(record: Record) -> Statement:
 
 
 def anchor(record: Record) -> Statement:
-    return Statement(kind=Kind.ANCHOR, link=chain.end(record), moment=record.moment)
+    return Statement(kind=StatementKind.ANCHOR, link=chain.end(record), moment=record.moment)
 
 
 def again(records: list[Record], first: int) -> list[Record]:
     """These, with all that follows the record `first` written anew, as somebody would who hides a change of it."""
     done = records[: first - 1]
     for each in records[first - 1 :]:
-        link = chain.end(done[-1]) if done else chain.begun(each.writer)
-        done.append(Link(writer=each.writer, number=each.number - 1, hash=link.hash).extended(each.moment, each.event))
+        link = chain.end(done[-1]) if done else chain.start(each.writer)
+        done.append(Link(writer=each.writer, number=each.number - 1, hash=link.hash).extend(each.moment, each.event))
     return done

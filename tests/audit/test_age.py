@@ -44,4 +44,4 @@ DAILY = [day * DAY for day in range(1_001)]
     ],
 )
 def test_what_is_old_is_what_was_seen_to_become_it(stated: list[int], before: int | None) -> None:
-    assert age.before(stated, NOW, KEPT) == before
+    assert age.find_cutoff(stated, NOW, KEPT) == before

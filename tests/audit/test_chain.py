@@ -8,16 +8,16 @@ import pytest
 
 from donjon.audit import chain
 from donjon.audit.chain import Record
-from donjon.audit.event import MAX_TEXT, MAX_TRACE, Event, Kind, Verdict, encode
+from donjon.audit.event import MAX_TEXT, MAX_TRACE, Event, EventKind, EventVerdict, encode
 from donjon.formats.json import Json
 
 
 def event(*, caller: str = "alice", trace: Json = None) -> Event:
     return Event(
-        kind=Kind.ATTEST,
+        kind=EventKind.ATTEST,
         instance="team-a",
         caller=caller,
-        verdict=Verdict.REFUSED,
+        verdict=EventVerdict.REFUSE,
         codes=("DJ420", "DJ421", "DJ420"),
         facts={"policy": "p", "jti": "1"},
         trace=trace,
@@ -50,7 +50,7 @@ def test_a_trace_beyond_its_bound_is_cut_and_says_so() -> None:
 
 
 def test_the_hash_is_the_one_that_is_documented() -> None:
-    first = chain.begun("w").extended(7, b"{}")
+    first = chain.start("w").extend(7, b"{}")
     seed = hashlib.sha256(b"donjon audit chain 1\0w").digest()
     assert first == Record(
         writer="w",
@@ -63,8 +63,8 @@ def test_the_hash_is_the_one_that_is_documented() -> None:
 
 
 def test_a_record_follows_the_one_before_it() -> None:
-    first = chain.begun("w").extended(7, b"{}")
-    second = chain.end(first).extended(8, b"[]")
+    first = chain.start("w").extend(7, b"{}")
+    second = chain.end(first).extend(8, b"[]")
     assert (second.number, second.previous) == (2, first.hash)
     assert first.intact
     assert second.intact
@@ -84,6 +84,6 @@ def test_a_record_follows_the_one_before_it() -> None:
     ids="-".join,
 )
 def test_a_record_that_was_changed_is_not_intact(changed: dict[str, object]) -> None:
-    record = chain.begun("w").extended(7, b"{}")
+    record = chain.start("w").extend(7, b"{}")
     fields = {name: getattr(record, name) for name in Record.__slots__}
     assert not Record(**{**fields, **changed}).intact

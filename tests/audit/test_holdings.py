@@ -7,7 +7,7 @@ import pytest
 
 from donjon.audit import chain, holdings
 from donjon.audit.chain import Record
-from donjon.audit.event import Event, Kind, Verdict, encode
+from donjon.audit.event import Event, EventKind, EventVerdict, encode
 from donjon.audit.holdings import Ledger, facts
 from donjon.findings import Severity
 from donjon.maa import policies
@@ -30,29 +30,29 @@ def thumbprint(der: bytes) -> str:
     return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
 
 
-def event(kind: Kind, verdict: Verdict = Verdict.ALLOWED, /, **told: str) -> Event:
+def event(kind: EventKind, verdict: EventVerdict = EventVerdict.ALLOW, /, **told: str) -> Event:
     return Event(kind=kind, instance="i", caller="alice", verdict=verdict, facts=told)
 
 
 def was_set(token: str, generation: int | None = None, kind: str = "SgxEnclave") -> Event:
     made = {} if generation is None else {"generation": str(generation)}
-    return event(Kind.POLICY_SET, type=kind, token=policies.hashed(token), **made)
+    return event(EventKind.POLICY_SET, type=kind, token=policies.hashed(token), **made)
 
 
-RESET = event(Kind.POLICY_RESET, type="SgxEnclave")
-REFUSED = replace(was_set(OTHER), verdict=Verdict.REFUSED)
-ADDED = event(Kind.CERTIFICATE_ADDED, certificate=thumbprint(B))
-REMOVED = event(Kind.CERTIFICATE_REMOVED, certificate=thumbprint(A))
-BOTH = event(Kind.CERTIFICATE_ADDED, certificate=thumbprint(B), **facts((A, B), ()))
-LEFT = event(Kind.CERTIFICATE_REMOVED, certificate=thumbprint(A), **facts((B,), (A,)))
+RESET = event(EventKind.POLICY_RESET, type="SgxEnclave")
+REFUSED = replace(was_set(OTHER), verdict=EventVerdict.REFUSE)
+ADDED = event(EventKind.CERTIFICATE_ADDED, certificate=thumbprint(B))
+REMOVED = event(EventKind.CERTIFICATE_REMOVED, certificate=thumbprint(A))
+BOTH = event(EventKind.CERTIFICATE_ADDED, certificate=thumbprint(B), **facts((A, B), ()))
+LEFT = event(EventKind.CERTIFICATE_REMOVED, certificate=thumbprint(A), **facts((B,), (A,)))
 SET = {"SgxEnclave": ONE}
 
 
 def records(*events: Event) -> list[Record]:
     made: list[Record] = []
-    link = chain.begun("w")
+    link = chain.start("w")
     for number, each in enumerate(events):
-        made.append(link.extended(1000 * number, encode(each)))
+        made.append(link.extend(1000 * number, encode(each)))
         link = chain.end(made[-1])
     return made
 
@@ -60,7 +60,7 @@ def records(*events: Event) -> list[Record]:
 def found(events: list[Event], held: Held | None, *, lost: bool = False) -> list[tuple[str, str]]:
     ledger = Ledger()
     assert list(ledger.watch(records(*events))) == records(*events)
-    told = ledger.findings({} if held is None else {"i": held}, lost=lost)
+    told = ledger.findings({} if held is None else {"i": held}, is_incomplete=lost)
     assert {(each.code, each.severity) for each in told} <= {("DJ620", Severity.ERROR), ("DJ623", Severity.WARNING)}
     return [(each.code, each.observation) for each in told]
 
@@ -117,7 +117,7 @@ def test_what_no_record_explains_is_found(events: list[Event], held: Held | None
 
 
 def test_what_is_found_of_very_many_instances_is_bounded() -> None:
-    assert len(Ledger().findings({str(number): Held(policies=SET) for number in range(150)}, lost=False)) == 100
+    assert len(Ledger().findings({str(number): Held(policies=SET) for number in range(150)}, is_incomplete=False)) == 100
 
 
 def test_where_an_earlier_version_dropped_records_what_none_explains_is_a_warning() -> None:
@@ -145,9 +145,9 @@ def test_what_is_told_again_hides_no_later_change() -> None:
     ledger = Ledger()
     for each in (late, *records(first.again())):
         ledger.take(each)
-    assert [each.code for each in ledger.findings({"i": Held(policies=SET)}, lost=False)] == ["DJ620"]
+    assert [each.code for each in ledger.findings({"i": Held(policies=SET)}, is_incomplete=False)] == ["DJ620"]
 
 
 @pytest.mark.parametrize("text", [b"{", b'{"kind":"policy-set"}', b'{"kind":"policy-set","facts":[],"verdict":"allowed"}'])
 def test_a_record_that_is_no_change_changes_nothing(text: bytes) -> None:
-    assert holdings.change(chain.begun("w").extended(1, text)) is None
+    assert holdings.change(chain.start("w").extend(1, text)) is None

@@ -18,7 +18,7 @@ from donjon.signing.signer_certificate import SignerCertificate
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 RECORDS = written("host-1", 3)
 HEAD, ANCHOR = head(RECORDS[2]), anchor(RECORDS[1])
-REMOVAL = Removal(first=1, oldest=0, newest=1000, kept=5, heads=(chain.end(RECORDS[0]), chain.end(RECORDS[1])))
+REMOVAL = Removal(first=1, oldest=0, newest=1000, retention=5, heads=(chain.end(RECORDS[0]), chain.end(RECORDS[1])))
 NAMING = replace(ANCHOR, removal=REMOVAL, last=True)
 REPLACING = replace(ANCHOR, removal=replace(REMOVAL, anchor=chain.end(RECORDS[0])))
 

@@ -8,11 +8,11 @@ from tests.audit.chains import again, anchor, head, last, written
 
 from donjon.audit import chain
 from donjon.audit.chain import Record
-from donjon.audit.statements import Kind, Removal, Statement
-from donjon.audit.verification import BATCH, LATE, MAX_FINDINGS, RECORDS, Chain, unstated, verify
+from donjon.audit.statements import Removal, Statement, StatementKind
+from donjon.audit.verification import BATCH, LATE, MAX_FINDINGS, RECORDS, Chain, find_unstated, verify
 
 A, B = written("a", 9), written("b", 3)
-BEGUN = Statement(kind=Kind.HEAD, link=chain.begun("a"), moment=0)
+BEGUN = Statement(kind=StatementKind.HEAD, link=chain.start("a"), moment=0)
 HOUR = 3_600_000_000
 CHANGED = replace(A[4], event=b'{"number":99}')
 
@@ -150,13 +150,13 @@ def test_what_an_anchor_says_of_the_one_that_it_replaces_counts() -> None:
 
 def test_every_chain_is_told_with_the_last_record_that_a_head_states() -> None:
     assert verify([*A[4:], *B], [anchor(A[3]), head(A[6]), head(A[5]), last(B[2])]).chains == (
-        Chain(writer="a", first=5, last=9, stated=7, dropped=4, waits=A[7].moment),
-        Chain(writer="b", first=1, last=3, stated=3, ended=True),
+        Chain(writer="a", first=5, last=9, last_stated=7, last_dropped=4, waits=A[7].moment),
+        Chain(writer="b", first=1, last=3, last_stated=3, is_ended=True),
     )
 
 
 def test_a_chain_of_which_nothing_is_left_is_told() -> None:
-    assert verify([], [anchor(A[8])]).chains == (Chain(writer="a", first=10, last=9, stated=9, dropped=9),)
+    assert verify([], [anchor(A[8])]).chains == (Chain(writer="a", first=10, last=9, last_stated=9, last_dropped=9),)
 
 
 def test_numbers_at_the_end_of_all_numbers_are_no_trouble() -> None:
@@ -181,7 +181,7 @@ def dropping(records: list[Record], kept: int, moment: int, heads: tuple[Record,
         first=records[0].number,
         oldest=records[0].moment,
         newest=records[-1].moment,
-        kept=kept,
+        retention=kept,
         heads=tuple(map(chain.end, heads)),
     )
     return replace(anchor(records[-1]), moment=moment, removal=removal)
@@ -257,6 +257,6 @@ def test_what_was_added_or_said_twice_is_found(
 def test_an_end_that_nobody_states_any_more_is_told_and_no_accusation(later: int, codes: list[str]) -> None:
     found = verify(A, [head(A[5])])
     assert found.findings == ()
-    assert [each.code for each in unstated(found.chains, A[6].moment + later)] == codes
+    assert [each.code for each in find_unstated(found.chains, A[6].moment + later)] == codes
     for end in (last(A[8]), last(A[5])):
-        assert unstated(verify(A, [end]).chains, 9 * HOUR) == (), "it has ended"
+        assert find_unstated(verify(A, [end]).chains, 9 * HOUR) == (), "it has ended"

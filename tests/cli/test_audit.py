@@ -16,7 +16,7 @@ from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
 from donjon.adapters.storage.tables import FORMER_CERTIFICATES, HEADS, POLICIES, RECORDS
 from donjon.audit import chain
-from donjon.audit.event import Event, Kind, Verdict
+from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.cli.audit.command import audit
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject
@@ -24,9 +24,9 @@ from donjon.pki import pem
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS = (
-    Event(kind=Kind.ATTEST, instance="a", caller="alice", verdict=Verdict.ALLOWED, facts={"jti": "1"}, trace=[1]),
-    Event(kind=Kind.ATTEST, instance="b", caller="", verdict=Verdict.REFUSED, codes=("DJ420", "DJ421")),
-    Event(kind=Kind.POLICY_SET, instance="a", caller="eve\x1b[2J\n", verdict=Verdict.REFUSED, codes=("DJ443",)),
+    Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW, facts={"jti": "1"}, trace=[1]),
+    Event(kind=EventKind.ATTEST, instance="b", caller="", verdict=EventVerdict.REFUSE, codes=("DJ420", "DJ421")),
+    Event(kind=EventKind.POLICY_SET, instance="a", caller="eve\x1b[2J\n", verdict=EventVerdict.REFUSE, codes=("DJ443",)),
 )
 
 
@@ -129,7 +129,7 @@ def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, 
 def test_what_was_written_behind_the_last_head_is_told(address: str, log: Path, database: Database) -> None:
     with snapshot(database) as seen:
         *_, newest = seen.chains()
-    added = chain.end(newest).extended(newest.moment, newest.event)
+    added = chain.end(newest).extend(newest.moment, newest.event)
     with database.changing() as connection:
         connection.execute(insert(RECORDS).values({column.name: getattr(added, column.name) for column in RECORDS.columns}))
     for said in (beside(log), beside(log)[2:]):

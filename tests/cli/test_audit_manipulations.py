@@ -29,7 +29,7 @@ from donjon.adapters.storage.retention import Retention
 from donjon.adapters.storage.tables import ANCHORS, HEADS, POLICIES, RECORDS
 from donjon.audit import chain, statements
 from donjon.audit.chain import Record
-from donjon.audit.event import Event, Kind, Verdict, encode
+from donjon.audit.event import Event, EventKind, EventVerdict, encode
 from donjon.audit.statements import Removal, Statement
 from donjon.errors import Untrusted
 from donjon.maa import policies
@@ -64,9 +64,9 @@ class World:
 
     def put(self, writer: str, records: list[Record]) -> None:
         """Have these in place of that chain, with what heads the opponent can have of them."""
-        links = {chain.begun(writer), *map(chain.end, records)}
+        links = {chain.start(writer), *map(chain.end, records)}
         fitting = [each for each in self.said() if each.link in links and not (each.last and each.link != chain.end(records[-1]))]
-        signed = [replace(head(records[0]), link=chain.begun(writer)), last(records[-1])]
+        signed = [replace(head(records[0]), link=chain.start(writer)), last(records[-1])]
         self.clear(writer)
         self.fill(RECORDS, [row(each) for each in records])
         for each in signed if self.armed else fitting:
@@ -111,8 +111,10 @@ def row(record: Record) -> dict[str, object]:
 
 
 def event(number: int) -> Event:
-    kind, facts = (Kind.POLICY_SET, {"type": "SgxEnclave", "token": policies.hashed(POLICY)}) if not number else (Kind.ATTEST, {})
-    return Event(kind=kind, instance="i", caller=f"caller {number}", verdict=Verdict.ALLOWED, facts=facts)
+    kind, facts = (
+        (EventKind.POLICY_SET, {"type": "SgxEnclave", "token": policies.hashed(POLICY)}) if not number else (EventKind.ATTEST, {})
+    )
+    return Event(kind=kind, instance="i", caller=f"caller {number}", verdict=EventVerdict.ALLOW, facts=facts)
 
 
 def written(world: World, writer: str, count: int, *, changes: bool) -> None:
@@ -153,7 +155,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def added(records: list[Record], made: Event, by: timedelta = STEP) -> Record:
     """One more record, behind these."""
-    return chain.end(records[-1]).extended(records[-1].moment + by // timedelta(microseconds=1), encode(made))
+    return chain.end(records[-1]).extend(records[-1].moment + by // timedelta(microseconds=1), encode(made))
 
 
 def changed(records: list[Record], number: int) -> list[Record]:
@@ -197,7 +199,7 @@ def append_dated_back(world: World) -> None:
 
 def invent(world: World) -> None:
     """A chain of a service that never ran."""
-    world.put("never", [chain.begun("never").extended(microseconds(BEGUN), encode(event(99)))])
+    world.put("never", [chain.start("never").extend(microseconds(BEGUN), encode(event(99)))])
 
 
 def take_away(world: World) -> None:
@@ -211,14 +213,14 @@ def empty(world: World) -> None:
 
 def launder(world: World) -> None:
     """Invented records of 2017 in place of a chain, for a service with --audit-days; who has the key makes the anchor."""
-    old = chain.begun("v").extended(microseconds(datetime(2017, 1, 1, tzinfo=UTC)), b"{}")
+    old = chain.start("v").extend(microseconds(datetime(2017, 1, 1, tzinfo=UTC)), b"{}")
     end = world.records("v")[-1]
     world.clear("v")
     if not world.armed:
-        world.fill(RECORDS, [row(old), row(chain.end(old).extended(old.moment, b"{}"))])
+        world.fill(RECORDS, [row(old), row(chain.end(old).extend(old.moment, b"{}"))])
         world.drop(BEGUN + COUNT * STEP)
         return
-    removal = Removal(first=1, oldest=old.moment, newest=old.moment, kept=1, heads=(chain.end(end),))
+    removal = Removal(first=1, oldest=old.moment, newest=old.moment, retention=1, heads=(chain.end(end),))
     later = microseconds(BEGUN + timedelta(days=9))
     world.state(ANCHORS, replace(anchor(end), moment=later, last=True, removal=removal))
 
@@ -244,7 +246,7 @@ def swap_with_a_record(world: World) -> None:
     records = world.records("w")
     world.swap_policy()
     if world.armed:
-        world.put("never", [chain.begun("never").extended(records[-1].moment + 1, encode(made))])
+        world.put("never", [chain.start("never").extend(records[-1].moment + 1, encode(made))])
     else:
         world.put("w", [*records, added(records, made)])
 

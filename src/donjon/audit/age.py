@@ -14,7 +14,7 @@ GAP = 4
 """A gap counts for a fourth of the time that records are kept, at most."""
 
 
-def before(heads: Iterable[int], moment: int, kept: int) -> int | None:
+def find_cutoff(heads: Iterable[int], moment: int, retention: int) -> int | None:
     """The moment before which records are old enough at that `moment`; `None` where it is not believed.
 
     All in microseconds; `heads` are the moments of heads. What they state of later moments counts for nothing.
@@ -22,7 +22,7 @@ def before(heads: Iterable[int], moment: int, kept: int) -> int | None:
     past = sorted({each for each in heads if each <= moment}, reverse=True)
     if not past or moment - past[0] > SILENCE:
         return None
-    rest, longest = kept, kept // GAP
+    rest, longest = retention, retention // GAP
     for each in past:
         share = min(moment - each, longest)
         if share >= rest:

@@ -44,7 +44,7 @@ class Link:
     number: int
     hash: bytes
 
-    def extended(self, moment: int, event: bytes) -> Record:
+    def extend(self, moment: int, event: bytes) -> Record:
         """The record that follows."""
         number = self.number + 1
         return Record(
@@ -57,7 +57,7 @@ class Link:
         )
 
 
-def begun(writer: str) -> Link:
+def start(writer: str) -> Link:
     """Where a chain stands before its first record."""
     return Link(writer=writer, number=FIRST - 1, hash=hashlib.sha256(_SEED + writer.encode("utf-8", "surrogatepass")).digest())
 

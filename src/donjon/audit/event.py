@@ -16,7 +16,7 @@ MAX_TEXT = 512  # characters of one text
 MAX_TRACE = 16 << 10  # bytes of the trace in JSON
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What was asked for."""
 
     ATTEST = "attest"
@@ -29,21 +29,21 @@ class Kind(StrEnum):
     CERTIFICATES_KEPT = "certificates-kept"  # 〃
 
 
-class Verdict(StrEnum):
+class EventVerdict(StrEnum):
     """What was answered."""
 
-    ALLOWED = "allowed"
-    REFUSED = "refused"
+    ALLOW = "allowed"
+    REFUSE = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What one record tells. `facts` are short texts by name: hashes of policy and quote, the token's jti, a thumbprint."""
 
-    kind: Kind
+    kind: EventKind
     instance: str
     caller: str
-    verdict: Verdict
+    verdict: EventVerdict
     codes: tuple[str, ...] = ()  # every reason of a no
     facts: Mapping[str, str] = field(default_factory=dict)
     trace: Json = None  # how the policy came to its answer
@@ -62,8 +62,8 @@ def encode(event: Event) -> bytes:
         "trace": event.trace,
         **({"request": _cut(event.request)} if event.request else {}),
     }
-    encoded = _encoded(content)
-    return encoded if len(encoded) <= MAX_TRACE else _encoded({**content, "trace": _traced(event.trace)})
+    encoded = _encode(content)
+    return encoded if len(encoded) <= MAX_TRACE else _encode({**content, "trace": _shorten_trace(event.trace)})
 
 
 def parse(text: bytes) -> JsonObject:
@@ -71,8 +71,8 @@ def parse(text: bytes) -> JsonObject:
     return dict(strict_json.parse(text, "audit event", fractions=True).content)
 
 
-def _traced(trace: Json) -> Json:
-    encoded = _encoded(trace)
+def _shorten_trace(trace: Json) -> Json:
+    encoded = _encode(trace)
     if len(encoded) <= MAX_TRACE:
         return trace
     return {
@@ -90,5 +90,5 @@ def _cut(text: str) -> str:
     return f"{text[:MAX_TEXT]}… ({len(text)} characters, SHA-256 {whole})"
 
 
-def _encoded(content: Json) -> bytes:
+def _encode(content: Json) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")

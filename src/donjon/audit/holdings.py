@@ -11,7 +11,7 @@ from typing import Protocol
 
 from donjon.audit import event
 from donjon.audit.chain import Record
-from donjon.audit.event import Event, Kind, Verdict
+from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats import base64url
@@ -24,13 +24,13 @@ MAX_FINDINGS = 100
 
 _POLICY, _CERTIFICATES, _FORMER, _TOKEN, _TYPE = "policy", "certificates", "former", "token", "type"
 _AGAIN = {
-    Kind.POLICY_SET: Kind.POLICY_KEPT,
-    Kind.POLICY_KEPT: Kind.POLICY_KEPT,
-    Kind.CERTIFICATE_ADDED: Kind.CERTIFICATES_KEPT,
-    Kind.CERTIFICATE_REMOVED: Kind.CERTIFICATES_KEPT,
-    Kind.CERTIFICATES_KEPT: Kind.CERTIFICATES_KEPT,
+    EventKind.POLICY_SET: EventKind.POLICY_KEPT,
+    EventKind.POLICY_KEPT: EventKind.POLICY_KEPT,
+    EventKind.CERTIFICATE_ADDED: EventKind.CERTIFICATES_KEPT,
+    EventKind.CERTIFICATE_REMOVED: EventKind.CERTIFICATES_KEPT,
+    EventKind.CERTIFICATES_KEPT: EventKind.CERTIFICATES_KEPT,
 }
-_KINDS = {*_AGAIN, Kind.POLICY_RESET}
+_KINDS = {*_AGAIN, EventKind.POLICY_RESET}
 _MARKS = tuple(f'"kind":"{kind}"'.encode() for kind in _KINDS)
 
 
@@ -47,18 +47,18 @@ class Holding(Protocol):
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
-        """DER."""
+        """The policy management certificates in force, in DER."""
 
     @property
     def former(self) -> tuple[bytes, ...]:
-        """〃"""
+        """DER of those that were removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldingChange:
     """What one record says was changed."""
 
-    kind: Kind
+    kind: EventKind
     instance: str
     facts: Mapping[str, str]
     moment: int
@@ -81,7 +81,7 @@ class HoldingChange:
 
     def holds(self, holding: Holding) -> bool:
         """Whether what is kept is what it made."""
-        if self.kind is Kind.POLICY_RESET:
+        if self.kind is EventKind.POLICY_RESET:
             return self.subject[1] not in holding.policies
         if self.subject[1]:
             token = holding.policies.get(self.subject[1])
@@ -89,7 +89,7 @@ class HoldingChange:
         if _CERTIFICATES in self.facts:
             return facts(holding.certificates, holding.former).items() <= self.facts.items()
         present = self.facts.get("certificate") in set(map(_thumbprint, holding.certificates))
-        return present is (self.kind is Kind.CERTIFICATE_ADDED)
+        return present is (self.kind is EventKind.CERTIFICATE_ADDED)
 
     @property
     def stands(self) -> bool:
@@ -98,10 +98,12 @@ class HoldingChange:
 
     def again(self) -> Event:
         """The same, to be told before its record is dropped; without the name of who asked for it."""
-        known = {name: text for name, text in self.facts.items() if name in _FACTS} | {SINCE: str(self.moment)}
-        whole = self.subject[1] or _CERTIFICATES in known  # An earlier version's record of a certificate says no more than that.
+        event_facts = {name: text for name, text in self.facts.items() if name in _FACTS} | {SINCE: str(self.moment)}
+        whole = (
+            self.subject[1] or _CERTIFICATES in event_facts
+        )  # An earlier version's record of a certificate says no more than that.
         kind = _AGAIN[self.kind] if whole else self.kind
-        return Event(kind=kind, instance=self.instance, caller="", verdict=Verdict.ALLOWED, facts=known)
+        return Event(kind=kind, instance=self.instance, caller="", verdict=EventVerdict.ALLOW, facts=event_facts)
 
 
 _FACTS = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", _CERTIFICATES, _FORMER, GENERATION}
@@ -115,67 +117,71 @@ def facts(certificates: tuple[bytes, ...], former: tuple[bytes, ...]) -> dict[st
 def change(record: Record) -> HoldingChange | None:
     """What the record says was changed, if it says so."""
     content = _content(record) if any(mark in record.event for mark in _MARKS) else {}
-    known, instance = content.get("facts"), content.get("instance")
-    if content.get("verdict") != Verdict.ALLOWED or not isinstance(known, dict) or not isinstance(instance, str):
+    raw_facts, instance = content.get("facts"), content.get("instance")
+    if content.get("verdict") != EventVerdict.ALLOW or not isinstance(raw_facts, dict) or not isinstance(instance, str):
         return None
     if content.get("kind") not in _KINDS:
         return None
-    texts = {name: text for name, text in known.items() if isinstance(text, str)}
+    texts = {name: text for name, text in raw_facts.items() if isinstance(text, str)}
     moment = _number(texts.get(SINCE, "")) or record.moment
     place = f"record {record.number} of chain {record.writer}"
-    return HoldingChange(kind=Kind(str(content["kind"])), instance=instance, facts=texts, moment=moment, place=place)
+    return HoldingChange(kind=EventKind(str(content["kind"])), instance=instance, facts=texts, moment=moment, place=place)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The last changes of all that was changed."""
+    """The last change of each policy and each list of certificates, as records tell it."""
 
     last: dict[tuple[str, str], HoldingChange] = field(default_factory=dict)
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
-        """These records, as they come."""
+        """The same records, each taken note of as it passes."""
         for record in records:
             self.take(record)
             yield record
 
     def take(self, record: Record) -> None:
-        """One of them."""
-        if (found := change(record)) is not None:
-            before = self.last.get(found.subject)
-            self.last[found.subject] = found if before is None else max(before, found, key=lambda each: each.order)
+        """Note what that record says was changed, if it is the latest on its subject."""
+        if (latest := change(record)) is not None:
+            before = self.last.get(latest.subject)
+            self.last[latest.subject] = latest if before is None else max(before, latest, key=lambda each: each.order)
 
-    def findings(self, holdings: Mapping[str, Holding], *, lost: bool) -> tuple[Finding, ...]:
-        """What the database keeps otherwise than the last records say; `lost`: an earlier version dropped some of them."""
-        found = [finding for name, holding in holdings.items() for finding in self._instance(name, holding, lost=lost)]
+    def findings(self, holdings: Mapping[str, Holding], *, is_incomplete: bool) -> tuple[Finding, ...]:
+        """What the database keeps otherwise than the last records say; `is_incomplete`: an earlier version dropped some."""
+        findings = [
+            finding
+            for name, holding in holdings.items()
+            for finding in self._instance(name, holding, is_incomplete=is_incomplete)
+        ]
         absent = [each for each in self.last.values() if each.instance not in holdings and each.stands]
-        found += [_finding(each.instance, f"what {each.place} says was set is not there") for each in absent]
-        return tuple(found[:MAX_FINDINGS])
+        findings += [_finding(each.instance, f"what {each.place} says was set is not there") for each in absent]
+        return tuple(findings[:MAX_FINDINGS])
 
-    def _instance(self, name: str, holding: Holding, *, lost: bool) -> Iterator[Finding]:
+    def _instance(self, name: str, holding: Holding, *, is_incomplete: bool) -> Iterator[Finding]:
         own = {subject[1]: each for subject, each in self.last.items() if subject[0] == name}
         for kind in sorted({*holding.policies, *own} - {""}):
             if (last := own.get(kind)) is None:
-                yield _without_record(name, f"the policy of {kind}", lost=lost)
+                yield _without_record(name, f"the policy of {kind}", is_incomplete=is_incomplete)
             elif not last.holds(holding):
                 yield _finding(name, f"the policy of {kind} is not as {last.place} says")
         if (last := own.get("")) is None and (holding.certificates or holding.former):
-            yield _without_record(name, "its policy management certificates", lost=lost)
+            yield _without_record(name, "its policy management certificates", is_incomplete=is_incomplete)
         elif last is not None and not last.holds(holding):
             yield _finding(name, f"its policy management certificates are not as {last.place} says")
 
 
-def _without_record(name: str, what: str, *, lost: bool) -> Finding:
-    if lost:
+def _without_record(name: str, what: str, *, is_incomplete: bool) -> Finding:
+    if is_incomplete:
         return _finding(name, f"who set {what} is in no record; it may have been dropped", "DJ623", Severity.WARNING)
     return _finding(name, f"no record says who set {what}")
 
 
-def _finding(name: str, found: str, code: str = "DJ620", severity: Severity = Severity.ERROR) -> Finding:
+def _finding(name: str, observation: str, code: str = "DJ620", severity: Severity = Severity.ERROR) -> Finding:
     why, do = (
         "whoever can write to the database may have put it there",
         "set it again, and find out who could write to the database",
     )
-    return Finding(code=code, severity=severity, subject=f"instance {name}", observation=found, why=why, do=do)
+    return Finding(code=code, severity=severity, subject=f"instance {name}", observation=observation, why=why, do=do)
 
 
 def _content(record: Record) -> JsonObject:

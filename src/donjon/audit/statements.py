@@ -23,18 +23,18 @@ MAX_HEADS = 32  # that one anchor names
 NAME = "statement"
 
 _UNSIGNED = "none"
-_NUMBERS = ("first", "oldest", "newest", "kept")
+_NUMBERS = {"first": "first", "oldest": "oldest", "newest": "newest", "kept": "retention"}  # by their names in JSON
 FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 
 
-class Kind(StrEnum):
+class StatementKind(StrEnum):
     """What is said; the `typ` of its JWS."""
 
     HEAD = "donjon-audit-head"
     ANCHOR = "donjon-audit-anchor"
 
 
-class Signer(Protocol):
+class StatementSigner(Protocol):
     """A key that signs statements, wherever it is kept."""
 
     @property
@@ -56,7 +56,7 @@ class Removal:
     first: int
     oldest: int  # moment of a record, as the next
     newest: int
-    kept: int  # microseconds that records were to be kept
+    retention: int  # microseconds that records were to be kept
     anchor: Link | None = None  # the earlier one, which this one replaces
     heads: tuple[Link, ...] = ()
 
@@ -65,14 +65,14 @@ class Removal:
 class Statement:
     """The chain stood so at that moment; an anchor's link is the last record that was dropped."""
 
-    kind: Kind
+    kind: StatementKind
     link: Link
     moment: int  # microseconds since 1970, UTC
     last: bool = False  # nothing follows
     removal: Removal | None = None  # of anchors; earlier versions made them without
 
 
-def encode(statement: Statement, signer: Signer | None) -> str:
+def encode(statement: Statement, signer: StatementSigner | None) -> str:
     """The statement, signed; without a signer it proves nothing to whoever had it from the database."""
     link = statement.link
     content: JsonObject = {
@@ -85,9 +85,9 @@ def encode(statement: Statement, signer: Signer | None) -> str:
         content["last"] = True
     if statement.removal is not None:
         content["removal"] = _removal(statement.removal)
-    payload = _encoded(content)
+    payload = _encode(content)
     if signer is None:
-        return f"{base64url.encode(_encoded({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{base64url.encode(payload)}."
+        return f"{base64url.encode(_encode({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{base64url.encode(payload)}."
     return signer.sign({"alg": str(signer.algorithm), "kid": signer.kid, "typ": str(statement.kind)}, payload)
 
 
@@ -96,39 +96,39 @@ def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
 
     Raises `Malformed` DJ600 or of its members, `Untrusted` DJ601.
     """
-    found = FORM.fullmatch(text) if len(text) <= MAX_STATEMENT else None
-    if found is None:
+    match = FORM.fullmatch(text) if len(text) <= MAX_STATEMENT else None
+    if match is None:
         raise Malformed("DJ600", f"{NAME}: expected a JWS in the compact form of at most {MAX_STATEMENT} characters")
-    header, payload, signature = (_octets(part) for part in found.groups())
-    signed = text.rpartition(".")[0].encode("ascii")
-    if keys and not any(key.verifies(signature, signed) for key in keys):
+    header, payload, signature = (_octets(part) for part in match.groups())
+    signing_input = text.rpartition(".")[0].encode("ascii")
+    if keys and not any(key.verifies(signature, signing_input) for key in keys):
         unsigned = "nobody has signed it, as where a service has no --audit-keys"
         raise Untrusted("DJ601", f"{NAME}: {f'none of the {len(keys)} keys has signed it' if signature else unsigned}")
     kind = strict_json.parse(header, f"{NAME} header", MAX_STATEMENT).text("typ")
-    if kind not in set(Kind):
-        raise Malformed("DJ600", f"{NAME}: typ {kind[:40]!r}, expected {' or '.join(Kind)}")
+    if kind not in set(StatementKind):
+        raise Malformed("DJ600", f"{NAME}: typ {kind[:40]!r}, expected {' or '.join(StatementKind)}")
     members = strict_json.parse(payload, NAME, MAX_STATEMENT)
     link = _link(members, members.text("writer"))
     return Statement(
-        kind=Kind(kind),
+        kind=StatementKind(kind),
         link=link,
         moment=members.number("moment", LAST),
         last=members.content.get("last") is True,
-        removal=_read(members.member("removal"), link.writer) if members.has("removal") else None,
+        removal=_parse_removal(members.member("removal"), link.writer) if members.has("removal") else None,
     )
 
 
 def _removal(removal: Removal) -> JsonObject:
-    content: JsonObject = {name: getattr(removal, name) for name in _NUMBERS}
+    content: JsonObject = {name: getattr(removal, number) for name, number in _NUMBERS.items()}
     content["heads"] = [_place(each) for each in removal.heads]
     return content if removal.anchor is None else {**content, "anchor": _place(removal.anchor)}
 
 
-def _read(members: Members, writer: str) -> Removal:
-    first, oldest, newest, kept = (members.number(name, LAST) for name in _NUMBERS)
+def _parse_removal(members: Members, writer: str) -> Removal:
+    first, oldest, newest, retention = (members.number(name, LAST) for name in _NUMBERS)
     anchor = _link(members.member("anchor"), writer) if members.has("anchor") else None
     heads = tuple(_link(each, writer) for each in members.members("heads"))
-    return Removal(first=first, oldest=oldest, newest=newest, kept=kept, anchor=anchor, heads=heads)
+    return Removal(first=first, oldest=oldest, newest=newest, retention=retention, anchor=anchor, heads=heads)
 
 
 def _place(link: Link) -> JsonObject:
@@ -146,5 +146,5 @@ def _octets(text: str) -> bytes:
         raise Malformed("DJ600", f"{NAME}: a part that is no base64url") from error
 
 
-def _encoded(content: JsonObject) -> bytes:
+def _encode(content: JsonObject) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode("ascii")

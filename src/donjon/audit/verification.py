@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
 
-from donjon.audit import chain, testimony
+from donjon.audit import chain
 from donjon.audit.chain import FIRST, LAST, Link, Record
 from donjon.audit.statements import Statement
-from donjon.audit.testimony import Testimony
+from donjon.audit.testimony import Testimony, by_writer
 from donjon.findings import Finding, Severity
 
 MAX_FINDINGS = 200
@@ -26,20 +26,20 @@ LATE = 2 * EVERY // timedelta(microseconds=1)  # how long a record is stated by 
 QUEUED = EVERY // timedelta(microseconds=1)  # how long a record may wait to be written while a head is made
 
 _DO = "compare with a backup and with the heads in the logs; find out who could write to the database"
-_LOST, _ADDED = "what was decided there can no longer be shown", "whoever can write to the database may have added it"
-_WHY = {"DJ613": _ADDED, "DJ614": _ADDED, "DJ615": _ADDED, "DJ616": _ADDED}
+_LOSS, _ADDITION = "what was decided there can no longer be shown", "whoever can write to the database may have added it"
+_WHY = {"DJ613": _ADDITION, "DJ614": _ADDITION, "DJ615": _ADDITION, "DJ616": _ADDITION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """One chain as it was found, from its first record to its last; `stated` is the last that a head states, 0 for none."""
+    """One chain as it was found, from its first record to its last; `last_stated` is the last that a head states, 0 for none."""
 
     writer: str
     first: int  # one more than the last, where none is left
     last: int
-    stated: int
-    ended: bool = False  # a head says that nothing follows
-    dropped: int = 0  # up to which record an anchor says that they were dropped for their age
+    last_stated: int
+    is_ended: bool = False  # a head says that nothing follows
+    last_dropped: int = 0  # up to which record an anchor says that they were dropped for their age
     waits: int | None = None  # moment of the first record that no head states yet
 
 
@@ -54,38 +54,38 @@ class Verification:
 
 def verify(records: Iterable[Record], statements: Iterable[Statement]) -> Verification:
     """What is found in these records, which come chain by chain in the order of their numbers, beside what was said of them."""
-    said = testimony.by_writer(statements)
+    testimonies = by_writer(statements)
     look = _Look()
     chains = [
-        look.walk(said.pop(writer, Testimony(writer=writer)), own)
+        look.walk(testimonies.pop(writer, Testimony(writer=writer)), own)
         for writer, own in groupby(records, key=lambda record: record.writer)
     ]
-    for each in said.values():
+    for each in testimonies.values():
         look.end(each, last := each.begin(LAST))
         if last.number:
             chains.append(_chain(each, last.number + 1, last, last.number, None))
     return Verification(chains=tuple(chains), findings=tuple(look.findings), more=look.more)
 
 
-def unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
+def find_unstated(chains: Iterable[Chain], moment: int) -> tuple[Finding, ...]:
     """The ends of chains that nobody states any more at that moment, as a service leaves them that was killed."""
     return tuple(
         Finding.warning(
             "DJ617",
             f"chain {each.writer}",
-            f"no head states records {each.stated + 1} to {each.last}, and none says that the chain ended",
+            f"no head states records {each.last_stated + 1} to {each.last}, and none says that the chain ended",
             "so a service leaves it that is killed; what it wrote last may have been cut off, and what stands there added",
             "compare with the service's log of that time",
         )
         for each in chains
-        if each.waits is not None and not each.ended and moment - each.waits > LATE
+        if each.waits is not None and not each.is_ended and moment - each.waits > LATE
     )
 
 
-def unlogged(stored: Iterable[Statement], logged: Iterable[Statement]) -> tuple[Finding, ...]:
+def find_unlogged(statements: Iterable[Statement], logged: Iterable[Statement]) -> tuple[Finding, ...]:
     """The chains of which the database has statements that no log has."""
-    known = set(logged)
-    missing = Counter(each.link.writer for each in stored if each not in known)
+    in_logs = set(logged)
+    missing = Counter(each.link.writer for each in statements if each not in in_logs)
     return tuple(
         Finding.warning(
             "DJ625",
@@ -98,72 +98,84 @@ def unlogged(stored: Iterable[Statement], logged: Iterable[Statement]) -> tuple[
     )
 
 
-def _chain(said: Testimony, first: int, last: Link, stated: int, waits: int | None) -> Chain:
-    ended, dropped = said.end is not None, said.dropped.number
-    return Chain(writer=said.writer, first=first, last=last.number, stated=stated, ended=ended, dropped=dropped, waits=waits)
+def _chain(testimony: Testimony, first: int, last: Link, last_stated: int, waits: int | None) -> Chain:
+    is_ended, last_dropped = testimony.end is not None, testimony.last_dropped.number
+    return Chain(
+        writer=testimony.writer,
+        first=first,
+        last=last.number,
+        last_stated=last_stated,
+        is_ended=is_ended,
+        last_dropped=last_dropped,
+        waits=waits,
+    )
 
 
 @dataclass(slots=True)
 class _Look:
-    """What is wrong so far."""
+    """A walk over the chains, and the findings so far."""
 
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
 
-    def walk(self, said: Testimony, records: Iterable[Record]) -> Chain:
+    def walk(self, testimony: Testimony, records: Iterable[Record]) -> Chain:
         """Record by record, each after the one before it."""
-        first, stated = 0, 0
+        first, last_stated = 0, 0
         earlier: Record | None = None
-        before, sound = chain.begun(said.writer), True
+        before, sound = chain.start(testimony.writer), True
         waits: Record | None = None
         for record in records:
             if earlier is None:
-                first, before = record.number, said.begin(record.number)
+                first, before = record.number, testimony.begin(record.number)
             self._follows(record, before, sound=sound)
             before_it = earlier if sound else None
             if sound := self._intact(record):
-                self._moves_on(said, record, before_it)
-            if self._stated(said, record):
-                stated, waits = record.number, None
+                self._moves_on(testimony, record, before_it)
+            if self._is_stated(testimony, record):
+                last_stated, waits = record.number, None
             else:
                 waits = waits or record
             before, earlier = chain.end(record), record
         if waits is not None and earlier is not None:
             self._overdue(waits, earlier)
-        self.end(said, before)
-        return _chain(said, first, before, stated, None if waits is None else waits.moment)
+        self.end(testimony, before)
+        return _chain(testimony, first, before, last_stated, None if waits is None else waits.moment)
 
-    def end(self, said: Testimony, last: Link) -> None:
+    def end(self, testimony: Testimony, last: Link) -> None:
         """Whether heads say more than there is, nothing at all, or other things of what was dropped."""
-        subject = f"chain {said.writer}"
-        if not said.spoken:
+        subject = f"chain {testimony.writer}"
+        if not testimony.spoken:
             self._add("DJ613", subject, "there is no head of it, not even of its beginning")
-        for code, number, words in said.contradictions():
+        for code, number, words in testimony.contradictions():
             self._add(code, f"{subject}, record {number}", words)
-        furthest = max(said.hashes, default=0)
+        furthest = max(testimony.hashes, default=0)
         if furthest > last.number:
             self._add("DJ606", subject, f"ends with record {last.number}, and a head states record {furthest}")
-        if said.end is not None and (behind := max(last.number, furthest)) > said.end:
-            self._add("DJ614", subject, f"a head says that it ended with record {said.end}, and there is record {behind}")
+        if testimony.end is not None and (behind := max(last.number, furthest)) > testimony.end:
+            self._add("DJ614", subject, f"a head says that it ended with record {testimony.end}, and there is record {behind}")
 
     def _follows(self, record: Record, before: Link, *, sound: bool) -> None:
         if record.number > before.number + 1:
             missing = f"records {before.number + 1} to {record.number - 1} are missing"
             self._add("DJ602", f"chain {record.writer}", missing)
         elif sound and record.intact and record.previous != before.hash:
-            found = "is not the one that the next one follows" if before.number else "the first record does not begin this chain"
+            observation = (
+                "is not the one that the next one follows" if before.number else "the first record does not begin this chain"
+            )
             self._add(
-                "DJ605", f"chain {record.writer}, record {before.number}" if before.number else f"chain {record.writer}", found
+                "DJ605",
+                f"chain {record.writer}, record {before.number}" if before.number else f"chain {record.writer}",
+                observation,
             )
 
-    def _moves_on(self, said: Testimony, record: Record, earlier: Record | None) -> None:
+    def _moves_on(self, testimony: Testimony, record: Record, earlier: Record | None) -> None:
         """Whether its moment fits those of the record before it, of the head there, and of its own."""
         subject = f"chain {record.writer}, record {record.number}"
         if earlier is not None and record.moment < earlier.moment:
             self._add("DJ615", subject, "is older than the one before it")
-        elif record.moment < said.moments.get(record.number - 1, record.moment) - QUEUED:
+        elif record.moment < testimony.moments.get(record.number - 1, record.moment) - QUEUED:
             self._add("DJ615", subject, "is older than a head of the one before it")
-        elif record.moment > said.moments.get(record.number, record.moment):
+        elif record.moment > testimony.moments.get(record.number, record.moment):
             self._add("DJ615", subject, "is younger than a head that states it")
 
     def _intact(self, record: Record) -> bool:
@@ -177,21 +189,23 @@ class _Look:
             self._add("DJ603", subject, "was changed: its hash is not that of what it tells")
         return False
 
-    def _stated(self, said: Testimony, record: Record) -> bool:
+    def _is_stated(self, testimony: Testimony, record: Record) -> bool:
         """Whether heads speak of it, and say the same."""
-        hashes = said.about(record.number)
+        hashes = testimony.about(record.number)
         if hashes - {record.hash}:
             self._add("DJ607", f"chain {record.writer}, record {record.number}", "is another than a head states")
         return record.hash in hashes
 
     def _overdue(self, first: Record, last: Record) -> None:
         if last.number - first.number >= RECORDS + BATCH or last.moment - first.moment > LATE:
-            found = f"no head states records {first.number} to {last.number}, and one was due"
-            self._add("DJ616", f"chain {last.writer}", found)
+            observation = f"no head states records {first.number} to {last.number}, and one was due"
+            self._add("DJ616", f"chain {last.writer}", observation)
 
-    def _add(self, code: str, subject: str, found: str) -> None:
+    def _add(self, code: str, subject: str, observation: str) -> None:
         if len(self.findings) == MAX_FINDINGS:
             self.more += 1
             return
-        why = _WHY.get(code, _LOST)
-        self.findings.append(Finding(code=code, severity=Severity.ERROR, subject=subject, observation=found, why=why, do=_DO))
+        why = _WHY.get(code, _LOSS)
+        self.findings.append(
+            Finding(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=_DO)
+        )

@@ -14,7 +14,7 @@ from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import HEADS
 from donjon.audit import statements
 from donjon.audit.chain import FIRST, Link
-from donjon.audit.statements import Kind, Signer, Statement
+from donjon.audit.statements import Statement, StatementKind, StatementSigner
 from donjon.audit.verification import EVERY, RECORDS
 
 
@@ -22,7 +22,7 @@ from donjon.audit.verification import EVERY, RECORDS
 class Witness:
     """Who signs heads, who keeps them where the database's owner cannot write, and who is told why there is none."""
 
-    signer: Callable[[], Signer | None]
+    signer: Callable[[], StatementSigner | None]
     announce: Callable[[str], None]  # a statement
     fail: Callable[[Exception], None]
     every: timedelta = EVERY
@@ -82,7 +82,7 @@ class Heads:
 
     def _sign_head(self, witness: Witness, link: Link, *, last: bool = False) -> str:
         self.newest = max(self.newest, microseconds(self._moment()))
-        text = statements.encode(Statement(kind=Kind.HEAD, link=link, moment=self.newest, last=last), witness.signer())
+        text = statements.encode(Statement(kind=StatementKind.HEAD, link=link, moment=self.newest, last=last), witness.signer())
         witness.announce(text)
         return text
 

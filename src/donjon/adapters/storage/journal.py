@@ -63,7 +63,7 @@ class Journal:
         self._database = database
         self._moment = moment
         self._writer, self._chains = writer, 1
-        self._link = chain.begun(writer)
+        self._link = chain.start(writer)
         self._arrived: list[_Entry] = []  # in this turn of the event loop
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._unconfirmed_link: Link | None = None  # where the chain stands if the last transaction was kept after all
@@ -125,7 +125,7 @@ class Journal:
         if count < len(batch):
             self._end()
             self._chains += 1
-            self._link = chain.begun(f"{self._writer}.{self._chains}")
+            self._link = chain.start(f"{self._writer}.{self._chains}")
         return batch[count:]
 
     def _end(self) -> None:
@@ -179,7 +179,7 @@ class Journal:
                     apply(connection, entry.instance, entry.change)
                     current[entry.instance] += 1
                 newest = max(newest, entry.moment)
-                records.append(link.extended(newest, entry.event))
+                records.append(link.extend(newest, entry.event))
                 link = chain.end(records[-1])
             if records:
                 self._begin(connection)

@@ -22,7 +22,7 @@ from donjon.audit import age, statements
 from donjon.audit.chain import FIRST, Link, Record
 from donjon.audit.event import Event
 from donjon.audit.holdings import HoldingChange, Ledger
-from donjon.audit.statements import MAX_HEADS, Kind, Removal, Signer, Statement
+from donjon.audit.statements import MAX_HEADS, Removal, Statement, StatementKind, StatementSigner
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.signing.signer_certificate import SignerCertificate
@@ -37,7 +37,7 @@ _SAMPLES = 32  # heads that are looked at over the time that records are kept, t
 class Retention:
     """Who signs anchors, by which keys statements were signed, who keeps anchors elsewhere, and for how long records are kept."""
 
-    signer: Signer | None
+    signer: StatementSigner | None
     keys: tuple[SignerCertificate, ...]  # none: signatures are not looked at
     announce: Callable[[str], None]  # a statement
     restate: Callable[[list[Event]], None]  # returns when they are recorded
@@ -85,7 +85,7 @@ class Retention:
         samples = select(func.min(HEADS.c.statement)).join(RECORDS, own).where(RECORDS.c.moment <= moment).group_by(part)
         newest = past.order_by(RECORDS.c.moment.desc()).limit(_SAMPLES)
         texts = [text for query in (samples, newest) for text in connection.scalars(query)]
-        return age.before(self._moments(texts), moment, self._length)
+        return age.find_cutoff(self._moments(texts), moment, self._length)
 
     def _moments(self, texts: list[str]) -> Iterator[int]:
         for text in texts:
@@ -139,12 +139,12 @@ class Retention:
             first=old[0].number,
             oldest=old[0].moment,
             newest=old[-1].moment,
-            kept=self._length,
+            retention=self._length,
             anchor=anchor[0].link if anchor else None,
             heads=tuple(each.link for each in heads),
         )
         end = heads[-1]
-        return Statement(kind=Kind.ANCHOR, link=end.link, moment=moment, last=end.last, removal=removal)
+        return Statement(kind=StatementKind.ANCHOR, link=end.link, moment=moment, last=end.last, removal=removal)
 
 
 def _part(heads: list[Statement]) -> list[Statement]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donjon.audit.event import Kind, Verdict
+from donjon.audit.event import EventKind, EventVerdict
 from donjon.cli.options import DATABASE, FORM, at, work
 
 _AUDITING = "donjon.cli.audit.work"
@@ -44,8 +44,8 @@ def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: st
 @audit.command(short_help="Print records, a line each.")
 @DATABASE
 @click.option("--instance", metavar="NAME", help="Of that instance.")
-@click.option("--kind", type=click.Choice([str(each) for each in Kind]), help="What was asked for.")
-@click.option("--verdict", type=click.Choice([str(each) for each in Verdict]), help="What was answered.")
+@click.option("--kind", type=click.Choice([str(each) for each in EventKind]), help="What was asked for.")
+@click.option("--verdict", type=click.Choice([str(each) for each in EventVerdict]), help="What was answered.")
 @click.option("--since", callback=at, metavar="TIME", help="From that moment on: ISO 8601 or Unix seconds.")
 @click.option("--until", callback=at, metavar="TIME", help="Before that moment.")
 @FORM

@@ -17,7 +17,7 @@ from donjon.audit import event, statements
 from donjon.audit.chain import Record
 from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
-from donjon.audit.verification import Chain, Verification, unlogged, unstated
+from donjon.audit.verification import Chain, Verification, find_unlogged, find_unstated
 from donjon.audit.verification import verify as verified
 from donjon.cli.files import shown
 from donjon.cli.terminal import say, say_json
@@ -40,9 +40,9 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) 
     with _opened(database) as seen:
         stored, untrue = _parsed([("the database", text) for text in seen.statements()], known)
         found = verified(ledger.watch(seen.chains()), [*stored, *logged])
-        lost = any(each.kind is statements.Kind.ANCHOR and each.removal is None for each in (*stored, *logged))
-        kept = ledger.findings(seen.holdings(), lost=lost)
-    more = (*unstated(found.chains, microseconds(clock.moment())), *(unlogged(stored, logged) if heads else ()))
+        lost = any(each.kind is statements.StatementKind.ANCHOR and each.removal is None for each in (*stored, *logged))
+        kept = ledger.findings(seen.holdings(), is_incomplete=lost)
+    more = (*find_unstated(found.chains, microseconds(clock.moment())), *(find_unlogged(stored, logged) if heads else ()))
     nothing = [] if any(each.last >= each.first for each in found.chains) else [_NOTHING]
     findings = (*([] if known else [_UNSIGNED]), *untrue, *foreign, *found.findings, *kept, *more, *nothing)
     if form == "json":
@@ -134,9 +134,9 @@ def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
                 "writer": each.writer,
                 "first": each.first,
                 "last": each.last,
-                "stated": each.stated,
-                "ended": each.ended,
-                "dropped": each.dropped,
+                "stated": each.last_stated,
+                "ended": each.is_ended,
+                "dropped": each.last_dropped,
             }
             for each in found.chains
         ],
@@ -164,9 +164,9 @@ def _number(count: int, noun: str) -> str:
 def _told(chain: Chain) -> str:
     if chain.last < chain.first:
         return f"records 1 to {chain.last} were dropped, none is left"
-    stated = f"stated by heads up to {chain.stated}" if chain.stated else "stated by no head yet"
-    dropped = f"; records 1 to {chain.dropped} were dropped" if chain.dropped else ""
-    return f"records {chain.first} to {chain.last}, {stated}, {'ended' if chain.ended else 'not ended'}{dropped}"
+    stated = f"stated by heads up to {chain.last_stated}" if chain.last_stated else "stated by no head yet"
+    dropped = f"; records 1 to {chain.last_dropped} were dropped" if chain.last_dropped else ""
+    return f"records {chain.first} to {chain.last}, {stated}, {'ended' if chain.is_ended else 'not ended'}{dropped}"
 
 
 def _content(record: Record) -> JsonObject | None:

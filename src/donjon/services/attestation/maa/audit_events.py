@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from donjon.audit.event import Event, Kind, Verdict
+from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.errors import DonjonError
 from donjon.formats.json import Json
 from donjon.maa.requests import AttestRequest
@@ -26,24 +26,24 @@ class Asker:
 class Matter:
     """Who asked what of which instance: what is known before anything is decided."""
 
-    kind: Kind
+    kind: EventKind
     instance: str
     asker: Asker
     facts: dict[str, str] = field(default_factory=dict)
 
     def allowed(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
         """That it was done, and by which decision of a policy."""
-        return self._event(Verdict.ALLOWED, (), _traced(decision), facts)
+        return self._event(EventVerdict.ALLOW, (), _traced(decision), facts)
 
     def refused(self, codes: tuple[str, ...], facts: Mapping[str, str], decision: Decision | None = None) -> Event:
         """That it was not, and for which reasons."""
-        return self._event(Verdict.REFUSED, codes, _traced(decision), facts)
+        return self._event(EventVerdict.REFUSE, codes, _traced(decision), facts)
 
     def failed(self, error: DonjonError) -> Event:
         """That it was not, for what was shown is not true."""
-        return self._event(Verdict.REFUSED, (error.code,), error.message, {})
+        return self._event(EventVerdict.REFUSE, (error.code,), error.message, {})
 
-    def _event(self, verdict: Verdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str]) -> Event:
+    def _event(self, verdict: EventVerdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str]) -> Event:
         return Event(
             kind=self.kind,
             instance=self.instance,
@@ -61,7 +61,7 @@ def attestation(asked: AttestRequest, kind: AttestationType, instance: str, aske
     facts = {"type": str(kind), "quote": hashlib.sha256(asked.submitted).hexdigest()}
     if asked.held_data.nonce is not None:
         facts["nonce"] = asked.held_data.nonce
-    return Matter(kind=Kind.ATTEST if asked.draft is None else Kind.DRAFT, instance=instance, asker=asker, facts=facts)
+    return Matter(kind=EventKind.ATTEST if asked.draft is None else EventKind.DRAFT, instance=instance, asker=asker, facts=facts)
 
 
 def _traced(decision: Decision | None) -> Json:

@@ -10,7 +10,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.storage.instances import Change, RemovePolicy, SetCertificates, SetPolicy
 from donjon.adapters.storage.journal import Journal, Stale
 from donjon.audit import holdings
-from donjon.audit.event import Kind
+from donjon.audit.event import EventKind
 from donjon.errors import DonjonError, Unavailable
 from donjon.formats.json import JsonObject
 from donjon.maa import certificates, policies, requests
@@ -48,7 +48,7 @@ class Changes:
             facts = {"policy": token.hash, "token": token.token_hash, **signer}
             return Judged(change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token))
 
-        return await self._made(instance, _matter(Kind.POLICY_SET, instance, asker, type=kind), judge)
+        return await self._made(instance, _matter(EventKind.POLICY_SET, instance, asker, type=kind), judge)
 
     async def reset_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
         """Have the default policy again; raises as `policies.reset` does, and `Unavailable`."""
@@ -58,7 +58,7 @@ class Changes:
             facts = {} if signer is None else {"signer": signer.thumbprint()}
             return Judged(change=RemovePolicy(kind), facts=facts, answer=policies.claims_when_reset())
 
-        return await self._made(instance, _matter(Kind.POLICY_RESET, instance, asker, type=kind), judge)
+        return await self._made(instance, _matter(EventKind.POLICY_RESET, instance, asker, type=kind), judge)
 
     async def certificate(self, instance: Instance, change: requests.Change, text: str, asker: Asker) -> JsonObject:
         """Add or remove a certificate; raises as `certificates.change` does, `Misconfigured` DJ447, and `Unavailable`."""
@@ -76,7 +76,7 @@ class Changes:
                 answer=certificates.claims_when_changed(certificate, after),
             )
 
-        kind = Kind.CERTIFICATE_ADDED if adding else Kind.CERTIFICATE_REMOVED
+        kind = EventKind.CERTIFICATE_ADDED if adding else EventKind.CERTIFICATE_REMOVED
         return await self._made(instance, _matter(kind, instance, asker), judge)
 
     async def _made(self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged]) -> JsonObject:
@@ -104,7 +104,7 @@ class Changes:
         return judged.answer
 
 
-def _matter(kind: Kind, instance: Instance, asker: Asker, **facts: str) -> Matter:
+def _matter(kind: EventKind, instance: Instance, asker: Asker, **facts: str) -> Matter:
     return Matter(kind=kind, instance=instance.name, asker=asker, facts=facts)
 
 
