@@ -21,7 +21,7 @@ from donjon.node.facts import NodeFacts, derive
 from donjon.node.labels import labels
 from donjon.node.offer import NOTHING, Offer, OfferSettings, renew
 from donjon.node.readiness import Readiness, assess
-from donjon.node.registration import Condition, condition
+from donjon.node.registration import NodeCondition, condition
 from donjon.node.report import report
 from donjon.simulation import host
 
@@ -40,7 +40,7 @@ class Judged:
     facts: NodeFacts
     readiness: Readiness
     offer: Offer
-    condition: Condition
+    condition: NodeCondition
 
     @property
     def codes(self) -> set[str]:

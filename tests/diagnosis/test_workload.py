@@ -4,7 +4,7 @@ import pytest
 from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
 
 from donjon.diagnosis.pod import Explanation
-from donjon.diagnosis.workload import Workload, explain_workload, wanted
+from donjon.diagnosis.workload import Workload, desired_count, explain_workload
 from donjon.formats.json import JsonObject
 
 OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"
@@ -99,4 +99,4 @@ def test_a_pod_in_trouble_is_worse_off_than_one_on_its_way_out() -> None:
 )
 def test_a_job_wants_as_many_pods_as_are_left_to_run(spec: JsonObject, succeeded: int, count: int) -> None:
     thing = workload("Job", status={"succeeded": succeeded}) | {"spec": spec}
-    assert wanted(Workload(kind="Job", thing=thing, maker=thing, pods=())) == count
+    assert desired_count(Workload(kind="Job", thing=thing, maker=thing, pods=())) == count

@@ -19,8 +19,8 @@ from donjon.node.readings import FileKind
 from donjon.node.registration import (
     MAX_MESSAGE,
     NOTHING_TO_DO,
-    Condition,
     Desired,
+    NodeCondition,
     Patches,
     condition,
     epc_is_anothers,
@@ -33,8 +33,8 @@ from donjon.node.rivals import NFD_ANNOTATION
 NOON = "2026-11-23T12:00:00Z"
 LATER = "2026-11-23T12:30:00Z"
 
-READY = Condition(status=True, reason="SGXReady", message="this node runs enclaves")
-NOT_READY = Condition(status=False, reason="DJ004", message="/dev: no enclave device")
+READY = NodeCondition(status=True, reason="SGXReady", message="this node runs enclaves")
+NOT_READY = NodeCondition(status=False, reason="DJ004", message="/dev: no enclave device")
 DESIRED = Desired(epc=8 * GIB, labels={LABEL_CAPABLE: "true", LABEL_SGX: "2"}, condition=READY)
 
 
@@ -90,7 +90,9 @@ def test_a_node_that_says_it_all_gets_no_patch() -> None:
 
 
 AMOUNTS = st.one_of(st.none(), st.integers(0, 1 << 50))
-CONDITIONS = st.one_of(st.none(), st.builds(Condition, status=st.booleans(), reason=st.just("X"), message=st.sampled_from("ab")))
+CONDITIONS = st.one_of(
+    st.none(), st.builds(NodeCondition, status=st.booleans(), reason=st.just("X"), message=st.sampled_from("ab"))
+)
 LABELS = st.dictionaries(st.sampled_from([LABEL_CAPABLE, LABEL_SGX]), st.one_of(st.none(), st.sampled_from(["true", "1", "2"])))
 WISHES = st.builds(Desired, epc=AMOUNTS, labels=LABELS, condition=CONDITIONS)
 

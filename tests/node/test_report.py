@@ -12,7 +12,7 @@ LINKED = devices(device("/dev/sgx/enclave", FileKind.LINK, target="../sgx_enclav
 
 
 def shown(**changed: Any) -> dict[str, str]:
-    return {line.name: line.shown for line in report(facts(**changed))}
+    return {line.name: line.text for line in report(facts(**changed))}
 
 
 def test_a_usual_host_reads_as_a_person_would_say_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
 from donjon.kube.names import ENCLAVE, EPC, FOREIGN_EPC, PROVISION
-from donjon.node.truth import Claim, claims, finding, lost_account, too_large, with_device, without_device
+from donjon.node.truth import DeviceClaim, claims, finding, lost_account, too_large, with_device, without_device
 
 RUNNING: JsonObject = {"running": {"startedAt": "2026-11-23T12:00:00Z"}}
 
@@ -37,7 +37,7 @@ def pod(
 
 ASKS = container("enclave", **{EPC: "10Mi"})
 PLAIN = container("web", cpu="1")
-CLAIM = Claim(namespace="default", pod="app", uid="u1", container="enclave", container_id="containerd://enclave")
+CLAIM = DeviceClaim(namespace="default", pod="app", uid="u1", container="enclave", container_id="containerd://enclave")
 
 
 @pytest.mark.parametrize("name", [EPC, *FOREIGN_EPC])

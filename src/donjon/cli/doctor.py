@@ -143,7 +143,7 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")
     for line in plain(report(facts)):
-        shown = Text(line.shown) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
+        shown = Text(line.text) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
         table.add_row(Text(line.name), shown, Text(line.source, style="dim"))
     console.print(table)
     console.print()

@@ -10,7 +10,7 @@ from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
 from donjon.kube.reserved import TERMINAL_PHASES, pod_requests
 
-SHOWN = 3  # nodes or pods that a sentence names; the table has all nodes
+MAX_NAMES = 3  # nodes or pods that a sentence names; the table has all nodes
 
 _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 """The chart's values that say how many containers of a node may have a device."""
@@ -20,7 +20,7 @@ _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 class Situation:
     """What the words about an obstacle are made from."""
 
-    asked: str  # the pod's EPC as a person reads it
+    requested: str  # the pod's EPC as a person reads it
     views: tuple[NodeView, ...]  # every node
     there: tuple[NodeView, ...]  # the nearest nodes where the obstacle stands
     obstacle: Obstacle
@@ -35,12 +35,14 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
         Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds
     ):  # Then nothing else that these nodes have matters.
         kinds = {Obstacle.NO_SGX}
-    asked, known = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
-    said = []
+    requested, all_pods = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
+    findings = []
     for kind in sorted(kinds, key=lambda each: each.value):
         there = tuple(view for view in nearest if kind in view.obstacles)
-        said.append(_WORDS[kind](Situation(asked=asked, views=tuple(views), there=there, obstacle=kind, pods=known)))
-    return tuple({finding.code: finding for finding in reversed(said)}.values())[::-1]
+        findings.append(
+            _WORDS[kind](Situation(requested=requested, views=tuple(views), there=there, obstacle=kind, pods=all_pods))
+        )
+    return tuple({finding.code: finding for finding in reversed(findings)}.values())[::-1]
 
 
 def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
@@ -65,7 +67,7 @@ def _too_large(now: Situation) -> Finding:
     most = _amount(largest.epc.total)
     return _error(
         "DJ132",
-        found=f"asks for {now.asked} of EPC, and no node has that much: the largest, {largest.name}, has {most}",
+        observation=f"asks for {now.requested} of EPC, and no node has that much: the largest, {largest.name}, has {most}",
         why="it stays Pending for ever, whatever else ends",
         do=f"ask for at most {most}, or add a node with more EPC",
     )
@@ -76,7 +78,7 @@ def _no_epc_free(now: Situation) -> Finding:
     holders = _holders(best.name, EPC, now.pods)
     return _error(
         "DJ130",
-        found=f"asks for {now.asked} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
+        observation=f"asks for {now.requested} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
         f"{_amount(best.epc.total)}, on {best.name}",
         why="EPC cannot be overcommitted, so it waits until enough is given back",
         do=f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less, or add a node",
@@ -87,7 +89,7 @@ def _not_ready(now: Situation) -> Finding:
     words = "; ".join(dict.fromkeys(each.partition("; ")[0] for each in _words(now)))  # The rest is the table's.
     return _error(
         "DJ134",
-        found=f"the nodes that could take it are not ready: {_names(now.there)}: {words}",
+        observation=f"the nodes that could take it are not ready: {_names(now.there)}: {words}",
         why="such a node offers no EPC and no device until that is put right",
         do=f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
         "donjon doctor",
@@ -97,7 +99,7 @@ def _not_ready(now: Situation) -> Finding:
 def _no_sgx(now: Situation) -> Finding:
     return _error(
         "DJ134",
-        found=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
+        observation=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
         why="nothing in this cluster can run an enclave",
         do="add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node selector "
         f'{LABEL_CAPABLE}: "true"',
@@ -107,7 +109,7 @@ def _no_sgx(now: Situation) -> Finding:
 def _devices(now: Situation) -> Finding:
     return _error(
         "DJ135",
-        found=f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        observation=f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         why="without the device a container has no way into an enclave, so the scheduler leaves it out",
         do=_about_devices(now),
     )
@@ -119,9 +121,9 @@ def _about_devices(now: Situation) -> str:
     advice = []
     if any(not device for _, device in here):
         advice.append("where none is offered, see the node agent's log")
-    if held := [(node, device) for node, device in here if device][:SHOWN]:
-        who = "; ".join(f"on {node}: {holders}" for node, device in held if (holders := _holders(node, device, now.pods)))
-        limits = " and ".join(sorted({_LIMITS[device] for _, device in held}))
+    if exhausted := [(node, device) for node, device in here if device][:MAX_NAMES]:
+        who = "; ".join(f"on {node}: {holders}" for node, device in exhausted if (holders := _holders(node, device, now.pods)))
+        limits = " and ".join(sorted({_LIMITS[device] for _, device in exhausted}))
         advice.append(
             f"where all are held, wait, or end what holds them{f' ({who})' if who else ''}, or raise {limits} in the chart"
         )
@@ -132,7 +134,7 @@ def _held_back(now: Situation) -> Finding:
     words = "; ".join(dict.fromkeys(_words(now)))
     return _error(
         "DJ133",
-        found=f"it may not go to {_names(now.there)}: {words}",
+        observation=f"it may not go to {_names(now.there)}: {words}",
         why="the node's taints or the pod's own selector and affinity forbid it",
         do="add the toleration to the pod (kubectl uncordon NODE for one that was cordoned), or change its selector or affinity",
     )
@@ -141,7 +143,7 @@ def _held_back(now: Situation) -> Finding:
 def _no_aesm(now: Situation) -> Finding:
     return _error(
         "DJ136",
-        found=f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
+        observation=f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
         why="it gets its quotes from AESM, so it goes only to nodes where one answers",
         do="start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process",
     )
@@ -150,7 +152,7 @@ def _no_aesm(now: Situation) -> Finding:
 def _foreign(now: Situation) -> Finding:
     return _error(
         "DJ102",
-        found=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
+        observation=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
         why="nothing translated it when the pod was made, and no node of Donjon's offers that name",
         do=f"see that the policies are installed (kubectl get mutatingadmissionpolicies), make the pod again, or write {EPC}",
     )
@@ -159,7 +161,7 @@ def _foreign(now: Situation) -> Finding:
 def _other(now: Situation) -> Finding:
     return _error(
         "DJ138",
-        found=f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        observation=f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         why="the scheduler counts every resource, not only SGX",
         do="ask for less of it, or make room on that node",
     )
@@ -180,25 +182,25 @@ _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
 }
 
 
-def _error(code: str, *, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject="placement", observation=found, why=why, do=do)
+def _error(code: str, *, observation: str, why: str, do: str) -> Finding:
+    return Finding(code=code, severity=Severity.ERROR, subject="placement", observation=observation, why=why, do=do)
 
 
 def _words(now: Situation) -> list[str]:
-    return [each.words for view in now.there for each in view.against if each.obstacle is now.obstacle][:SHOWN]
+    return [each.words for view in now.there for each in view.against if each.obstacle is now.obstacle][:MAX_NAMES]
 
 
 def _names(views: Sequence[NodeView]) -> str:
-    listed = ", ".join(view.name for view in views[:SHOWN])
-    return f"{listed} and {len(views) - SHOWN} more" if len(views) > SHOWN else listed
+    names = ", ".join(view.name for view in views[:MAX_NAMES])
+    return f"{names} and {len(views) - MAX_NAMES} more" if len(views) > MAX_NAMES else names
 
 
 def _holders(node: str, resource: str, pods: Iterable[JsonObject]) -> str:
     """Who holds most of a resource on a node."""
     there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in TERMINAL_PHASES]
     holding = sorted(((amount, _full_name(pod)) for pod in there if (amount := pod_requests(pod).get(resource))), reverse=True)
-    listed = ", ".join(f"{name} holds {amount_text(resource, amount)}" for amount, name in holding[:SHOWN])
-    return f"{listed} and {len(holding) - SHOWN} more" if len(holding) > SHOWN else listed
+    holders = ", ".join(f"{name} holds {amount_text(resource, amount)}" for amount, name in holding[:MAX_NAMES])
+    return f"{holders} and {len(holding) - MAX_NAMES} more" if len(holding) > MAX_NAMES else holders
 
 
 def _full_name(pod: JsonObject) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from donjon.diagnosis.commands import describe, node_of, remake, subject_of
 from donjon.diagnosis.pending import in_the_way
-from donjon.diagnosis.running import ended, not_accounted, of_container, over_capacity, stuck, under, without_device
+from donjon.diagnosis.running import failed_containers, not_accounted, of_container, over_capacity, stuck, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
@@ -48,7 +48,7 @@ class Explanation:
 def explain(pod: JsonObject, around: Around) -> Explanation:
     """The verdict on one pod."""
     if at(pod, "metadata", "deletionTimestamp") is not None:
-        return _told(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
+        return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
     if not concerns_sgx(pod):
         return _ordinary(pod)
     phase = str(at(pod, "status", "phase") or "Pending")
@@ -73,7 +73,7 @@ def _ordinary(pod: JsonObject) -> Explanation:
 
 
 def _succeeded(pod: JsonObject, _around: Around) -> Explanation:
-    return _told(pod, f"ended well on {node_of(pod)}", well=True)
+    return _explanation(pod, f"ended well on {node_of(pod)}", well=True)
 
 
 def _failed(pod: JsonObject, _around: Around) -> Explanation:
@@ -88,9 +88,9 @@ def _failed(pod: JsonObject, _around: Around) -> Explanation:
             why="a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
-        return _told(pod, f"failed: {finding.observation}", (finding,))
-    findings = tuple(ended(pod)) or (of_container("", f"failed: {reason} {message}".rstrip(), describe(pod)),)
-    return _told(pod, f"failed on {node_of(pod)}: {findings[0].observation}", findings)
+        return _explanation(pod, f"failed: {finding.observation}", (finding,))
+    findings = tuple(failed_containers(pod)) or (of_container("", f"failed: {reason} {message}".rstrip(), describe(pod)),)
+    return _explanation(pod, f"failed on {node_of(pod)}: {findings[0].observation}", findings)
 
 
 def _running(pod: JsonObject, around: Around) -> Explanation:
@@ -102,21 +102,25 @@ def _running(pod: JsonObject, around: Around) -> Explanation:
         *over_capacity(pod, around.nodes, around.pods),
     )
     if is_refusal(findings):
-        return _told(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].observation}", findings)
-    asked = epc_total(pod)
-    held = f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if asked and EPC in pod_requests(pod) else "no EPC of its own"
+        return _explanation(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].observation}", findings)
+    requested = epc_total(pod)
+    holding = (
+        f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if requested and EPC in pod_requests(pod) else "no EPC of its own"
+    )
     but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
-    return _told(pod, f"runs on {node_of(pod)} with its device and {held}{but}", findings, well=True)
+    return _explanation(pod, f"runs on {node_of(pod)} with its device and {holding}{but}", findings, well=True)
 
 
 def _pending(pod: JsonObject, around: Around) -> Explanation:
     if at(pod, "spec", "nodeName"):
         findings = tuple(stuck(pod))
-        said = findings[0].observation if findings else "the kubelet is starting it"
-        return _told(pod, f"was given to {node_of(pod)}: {said}", findings, otherwise=describe(pod))
+        message = findings[0].observation if findings else "the kubelet is starting it"
+        return _explanation(pod, f"was given to {node_of(pod)}: {message}", findings, otherwise=describe(pod))
     if around.no_nodes:
-        said = _scheduler(pod)
-        return _told(pod, f"is Pending; the scheduler says: {said or 'nothing yet'}", _unseen(around), scheduler=said)
+        message = _scheduler(pod)
+        return _explanation(
+            pod, f"is Pending; the scheduler says: {message or 'nothing yet'}", _unseen(around), scheduler=message
+        )
     views = look(pod, around.nodes, around.pods)
     findings = in_the_way(pod, views, around.pods) or (_scheduler_alone(pod),)
     return Explanation(
@@ -130,7 +134,7 @@ def _pending(pod: JsonObject, around: Around) -> Explanation:
 
 
 def _unknown(pod: JsonObject, _around: Around) -> Explanation:
-    return _told(
+    return _explanation(
         pod,
         f"is in phase {at(pod, 'status', 'phase')} on {node_of(pod)}: its node does not answer",
         otherwise=f"kubectl describe node {node_of(pod)}",
@@ -147,8 +151,8 @@ _BY_PHASE: Mapping[str, Callable[[JsonObject, Around], Explanation]] = {
 
 def _scheduler(pod: JsonObject) -> str:
     """What the scheduler says itself."""
-    said = (each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled")
-    return next((str(at(each, "message") or at(each, "reason") or "") for each in said), "")
+    conditions = (each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled")
+    return next((str(at(each, "message") or at(each, "reason") or "") for each in conditions), "")
 
 
 def _scheduler_alone(pod: JsonObject) -> Finding:
@@ -182,7 +186,7 @@ def _unseen(around: Around) -> Iterator[Finding]:
             )
 
 
-def _told(
+def _explanation(
     pod: JsonObject,
     verdict: str,
     findings: Iterable[Finding] = (),

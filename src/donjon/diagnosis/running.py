@@ -15,7 +15,7 @@ _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
 def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
     """The agent's word for it, or the pod's own: what asks for EPC and for no device was given none."""
-    told = any(_believed(event, pod, EVENT_WITHOUT_DEVICE) for event in events)
+    is_reported = any(_is_from_own_agent(event, pod, EVENT_WITHOUT_DEVICE) for event in events)
     wired = {
         at(container, "name")
         for field in ("initContainers", "containers")
@@ -23,7 +23,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
         if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
     }
     unwired = sorted(name for name, amount in epc_by_container(pod).items() if amount and name not in wired)
-    if told or unwired:
+    if is_reported or unwired:
         yield Finding(
             code="DJ020",
             severity=Severity.ERROR,
@@ -36,17 +36,17 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
 
 def not_accounted(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
     """The agent's word that the kubelet lost its account of the pod's device."""
-    if any(_believed(event, pod, EVENT_NOT_ACCOUNTED) for event in events):
+    if any(_is_from_own_agent(event, pod, EVENT_NOT_ACCOUNTED) for event in events):
         yield _warning(
             "DJ023",
             pod,
-            found="its kubelet does not account for the pod's device any more",
+            observation="its kubelet does not account for the pod's device any more",
             why="the pod runs on with it, and the kubelet's next restart ends the pod",
             do=f"move it before that, at a time that suits it: {remake(pod)}",
         )
 
 
-def _believed(event: JsonObject, pod: JsonObject, reason: str) -> bool:
+def _is_from_own_agent(event: JsonObject, pod: JsonObject, reason: str) -> bool:
     """Whether the agent of the pod's own node says that of this pod.
 
     No policy can look up where a pod is, so an agent's token is good for Events about pods of any node: but only in its own
@@ -66,7 +66,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
             yield _warning(
                 "DJ134",
                 pod,
-                found="it is not in the cluster any more",
+                observation="it is not in the cluster any more",
                 why="nobody knows how the pod is: what is told of it is the last that its node said",
                 do=f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
             )
@@ -77,7 +77,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
         yield _warning(
             "DJ134",
             pod,
-            found=trouble,
+            observation=trouble,
             why="the pod stays, and its enclaves may be lost or not be made anew",
             do=f"do what the reason says; kubectl describe node {node_of(pod)} has all of it",
         )
@@ -85,7 +85,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
         yield _warning(
             "DJ136",
             pod,
-            found="no AESM answers there any more, and it needs one",
+            observation="no AESM answers there any more, and it needs one",
             why="it gets its quotes from AESM, so attestation fails in it",
             do=f"start AESM on {node_of(pod)} again; its socket is /run/aesmd/aesm.socket",
         )
@@ -99,7 +99,7 @@ def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[J
         yield _warning(
             "DJ153",
             pod,
-            found=f"its pods hold {amount_text(EPC, holding)} of EPC, and it offers {amount_text(EPC, offered)} now",
+            observation=f"its pods hold {amount_text(EPC, holding)} of EPC, and it offers {amount_text(EPC, offered)} now",
             why="they all stay, but the kernel pages EPC out, which slows every enclave there, and no pod that asks can come",
             do=f"see why {node_of(pod)} offers less (kubectl describe node {node_of(pod)}), or end one of its pods",
         )
@@ -112,11 +112,11 @@ def stuck(pod: JsonObject) -> Iterator[Finding]:
         if isinstance(reason, str) and reason not in _PATIENT:
             message = str(at(status, "state", "waiting", "message") or "")
             name = str(at(status, "name"))
-            found = f"{name} waits: {reason}{f': {message}' if message else ''}"
-            yield of_container(name, found, logs(pod, name, previous=True) if "Loop" in reason else describe(pod))
+            observation = f"{name} waits: {reason}{f': {message}' if message else ''}"
+            yield of_container(name, observation, logs(pod, name, previous=True) if "Loop" in reason else describe(pod))
 
 
-def ended(pod: JsonObject) -> Iterator[Finding]:
+def failed_containers(pod: JsonObject) -> Iterator[Finding]:
     """Containers that ended with an error."""
     for status in _statuses(pod):
         code = at(status, "state", "terminated", "exitCode")
@@ -125,13 +125,13 @@ def ended(pod: JsonObject) -> Iterator[Finding]:
             yield of_container(name, f"{name} ended with exit code {code} ({reason})", logs(pod, name))
 
 
-def of_container(name: str, found: str, do: str) -> Finding:
+def of_container(name: str, observation: str, do: str) -> Finding:
     """A container's own trouble."""
     return Finding(
         code="DJ138",
         severity=Severity.ERROR,
         subject=f"container {name}".rstrip(),
-        observation=found,
+        observation=observation,
         why="its place and its device are not the trouble",
         do=do,
     )
@@ -146,5 +146,5 @@ def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
         yield from objects(at(pod, "status", field))
 
 
-def _warning(code: str, pod: JsonObject, *, found: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.WARNING, subject=f"node {node_of(pod)}", observation=found, why=why, do=do)
+def _warning(code: str, pod: JsonObject, *, observation: str, why: str, do: str) -> Finding:
+    return Finding(code=code, severity=Severity.WARNING, subject=f"node {node_of(pod)}", observation=observation, why=why, do=do)

@@ -65,32 +65,36 @@ def explain_workload(workload: Workload, around: Around) -> Explanation:
     subject = subject_of(workload.kind, workload.thing)
     refusal = _refusal(workload, around.events)
     if refusal is not None:
-        return Explanation(subject=subject, verdict=_refused(workload), well=False, findings=(refusal,))
-    over = _ended(workload)
-    told = sorted((explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings)))
-    if over is not None and (at(over, "type") in _WELL or not told or told[0].well):
-        return _over(over, subject, gone=not told)
-    if not told:
+        return Explanation(subject=subject, verdict=_refusal_verdict(workload), well=False, findings=(refusal,))
+    over = _terminal_condition(workload)
+    explanations = sorted(
+        (explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings))
+    )
+    if over is not None and (at(over, "type") in _WELL or not explanations or explanations[0].well):
+        return _over(over, subject, no_pods=not explanations)
+    if not explanations:
         return _nothing_made(workload, subject)
-    of_all = f" ({len(told)} pods, {sum(each.well for each in told)} of them well)" if len(told) > 1 else ""
-    return replace(told[0], subject=f"{subject}{of_all}: {told[0].subject}")
+    of_all = (
+        f" ({len(explanations)} pods, {sum(each.well for each in explanations)} of them well)" if len(explanations) > 1 else ""
+    )
+    return replace(explanations[0], subject=f"{subject}{of_all}: {explanations[0].subject}")
 
 
-def _over(condition: JsonObject, subject: str, *, gone: bool) -> Explanation:
+def _over(condition: JsonObject, subject: str, *, no_pods: bool) -> Explanation:
     """A Job that has ended; of pods that it lost and made again nothing more is to be said."""
     well = at(condition, "type") in _WELL
     message = f": {at(condition, 'message')}" if at(condition, "message") else ""
-    pods = "; its pods are gone" if gone else ""
+    pods = "; its pods are gone" if no_pods else ""
     return Explanation(subject=subject, verdict=f"{'ended well' if well else 'failed'}{pods}{message}", well=well)
 
 
 def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None:
     uids = {at(each, "metadata", "uid") for each in (workload.thing, workload.maker)}
-    refused = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
-    if not refused or workload.alive >= wanted(workload) or _ended(workload):
+    refusals = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
+    if not refusals or workload.alive >= desired_count(workload) or _terminal_condition(workload):
         return None
-    latest = max(refused, key=_moment)
-    if _moment(latest)[:_SECONDS] < max((_made(pod) for pod in workload.pods), default=""):
+    latest = max(refusals, key=_moment)
+    if _moment(latest)[:_SECONDS] < max((_creation_time(pod) for pod in workload.pods), default=""):
         return None  # It has made one since.
     message = _CONTROLLER.sub("", str(at(latest, "message") or ""), count=1)
     codes = " ".join(dict.fromkeys(_CODE.findall(message)))
@@ -105,7 +109,7 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
     )
 
 
-def wanted(workload: Workload) -> int:
+def desired_count(workload: Workload) -> int:
     """How many pods there should be now."""
     match workload.kind:
         case "DaemonSet":
@@ -131,12 +135,12 @@ def _at_once(job: JsonObject) -> int:
     return max(min(most, left), 0)
 
 
-def _refused(workload: Workload) -> str:
-    return f"has {workload.alive} of {wanted(workload)} pods: the others are refused before they are made"
+def _refusal_verdict(workload: Workload) -> str:
+    return f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
 
 
 def _nothing_made(workload: Workload, subject: str) -> Explanation:
-    if not wanted(workload):
+    if not desired_count(workload):
         suspended = " (it is suspended)" if at(workload.thing, "spec", "suspend") is True else ""
         return Explanation(subject=subject, verdict=f"wants no pods now{suspended}, and has none", well=True)
     plain = workload.kind.lower()
@@ -150,7 +154,7 @@ def _nothing_made(workload: Workload, subject: str) -> Explanation:
     )
 
 
-def _ended(workload: Workload) -> JsonObject | None:
+def _terminal_condition(workload: Workload) -> JsonObject | None:
     """The condition with which a Job is over."""
     conditions = objects(at(workload.thing, "status", "conditions")) if workload.kind == "Job" else ()
     over = {"Complete", "Failed"}
@@ -158,11 +162,11 @@ def _ended(workload: Workload) -> JsonObject | None:
 
 
 def _revision(replica_set: JsonObject) -> int:
-    said = at(replica_set, "metadata", "annotations", REVISION)
-    return int(said) if isinstance(said, str) and said.isdecimal() else 0
+    revision = at(replica_set, "metadata", "annotations", REVISION)
+    return int(revision) if isinstance(revision, str) and revision.isdecimal() else 0
 
 
-def _made(pod: JsonObject) -> str:
+def _creation_time(pod: JsonObject) -> str:
     return str(at(pod, "metadata", "creationTimestamp") or "")[:_SECONDS]
 
 

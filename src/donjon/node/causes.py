@@ -21,7 +21,7 @@ def cause(facts: NodeFacts) -> Finding | None:
     """Why there is no enclave device; `None` where there is one."""
     if facts.enclave is not None:
         return None
-    return next(found for check in _CAUSES if (found := check(facts)) is not None)
+    return next(finding for check in _CAUSES if (finding := check(facts)) is not None)
 
 
 def no_sgx(facts: NodeFacts) -> Finding:
@@ -102,15 +102,15 @@ def _kernel_without_driver(facts: NodeFacts) -> Finding | None:
     option, flags = facts.kernel_has_sgx, facts.cpu_flags.value or frozenset()
     old = facts.kernel_version is not None and facts.kernel_version < IN_TREE_KERNEL
     if option.value is False:
-        found = f"built without CONFIG_X86_SGX ({option.source})"
+        observation = f"built without CONFIG_X86_SGX ({option.source})"
     elif old and option.value is None and "sgx" not in flags:
-        found = f"release {facts.kernel.value}, which is before 5.11"
+        observation = f"release {facts.kernel.value}, which is before 5.11"
     else:
         return None
     return Finding.error(
         "DJ036",
         "kernel",
-        found,
+        observation,
         "this kernel has no SGX driver of its own, and no other one is loaded",
         "use a kernel of Linux 5.11 or later with CONFIG_X86_SGX=y" + (", or load the DCAP driver" if old else ""),
     )
@@ -164,8 +164,8 @@ def _no_epc(facts: NodeFacts) -> Finding | None:
 
 def _no_device(facts: NodeFacts) -> Finding:
     """Nothing that was read says why."""
-    known = facts.kernel_version is not None and facts.kernel_version >= IN_TREE_KERNEL
-    driver = "" if known else "use Linux 5.11 or later with CONFIG_X86_SGX=y, or load the DCAP driver; "
+    is_modern = facts.kernel_version is not None and facts.kernel_version >= IN_TREE_KERNEL
+    driver = "" if is_modern else "use Linux 5.11 or later with CONFIG_X86_SGX=y, or load the DCAP driver; "
     return Finding.error(
         "DJ004",
         "/dev",

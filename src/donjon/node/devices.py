@@ -16,7 +16,7 @@ class DriverKind(StrEnum):
     ISGX = "isgx"
 
 
-class Role(StrEnum):
+class DeviceRole(StrEnum):
     """What a device is for."""
 
     ENCLAVE = "enclave"
@@ -31,25 +31,25 @@ class KnownPath:
 
     path: str
     driver: DriverKind | None
-    role: Role
+    role: DeviceRole
 
 
 PATHS: tuple[KnownPath, ...] = (
-    KnownPath("/dev/sgx_enclave", DriverKind.IN_TREE, Role.ENCLAVE),  # Linux 5.11 and later; DCAP 1.41 and later
-    KnownPath("/dev/sgx_provision", DriverKind.IN_TREE, Role.PROVISION),
-    KnownPath("/dev/sgx_vepc", DriverKind.IN_TREE, Role.VIRTUAL_EPC),  # Linux 5.13 and later, CONFIG_X86_SGX_KVM
-    KnownPath("/dev/sgx/enclave", DriverKind.DCAP, Role.ENCLAVE),  # DCAP 1.32 to 1.36; elsewhere a link made by udev
-    KnownPath("/dev/sgx/provision", DriverKind.DCAP, Role.PROVISION),
-    KnownPath("/dev/sgx", DriverKind.DCAP, Role.ENCLAVE),  # DCAP up to 1.22; a folder with later drivers
-    KnownPath("/dev/sgx_prv", DriverKind.DCAP, Role.PROVISION),
-    KnownPath("/dev/isgx", DriverKind.ISGX, Role.ENCLAVE),  # the EPID driver, without launch control
-    KnownPath("/dev/gsgx", None, Role.OTHER),  # Graphene's helper for FSGSBASE
+    KnownPath("/dev/sgx_enclave", DriverKind.IN_TREE, DeviceRole.ENCLAVE),  # Linux 5.11 and later; DCAP 1.41 and later
+    KnownPath("/dev/sgx_provision", DriverKind.IN_TREE, DeviceRole.PROVISION),
+    KnownPath("/dev/sgx_vepc", DriverKind.IN_TREE, DeviceRole.VIRTUAL_EPC),  # Linux 5.13 and later, CONFIG_X86_SGX_KVM
+    KnownPath("/dev/sgx/enclave", DriverKind.DCAP, DeviceRole.ENCLAVE),  # DCAP 1.32 to 1.36; elsewhere a link made by udev
+    KnownPath("/dev/sgx/provision", DriverKind.DCAP, DeviceRole.PROVISION),
+    KnownPath("/dev/sgx", DriverKind.DCAP, DeviceRole.ENCLAVE),  # DCAP up to 1.22; a folder with later drivers
+    KnownPath("/dev/sgx_prv", DriverKind.DCAP, DeviceRole.PROVISION),
+    KnownPath("/dev/isgx", DriverKind.ISGX, DeviceRole.ENCLAVE),  # the EPID driver, without launch control
+    KnownPath("/dev/gsgx", None, DeviceRole.OTHER),  # Graphene's helper for FSGSBASE
 )
 """In order of preference: of two enclave devices that work, the one further up is offered."""
 
-CONTAINER_PATHS: dict[Role, tuple[str, ...]] = {
-    Role.ENCLAVE: ("/dev/sgx_enclave", "/dev/sgx/enclave"),
-    Role.PROVISION: ("/dev/sgx_provision", "/dev/sgx/provision"),
+CONTAINER_PATHS: dict[DeviceRole, tuple[str, ...]] = {
+    DeviceRole.ENCLAVE: ("/dev/sgx_enclave", "/dev/sgx/enclave"),
+    DeviceRole.PROVISION: ("/dev/sgx_provision", "/dev/sgx/provision"),
 }
 """Where a container finds a device: at its in-tree and at its legacy path, whichever of the two the host's driver uses."""
 
@@ -58,7 +58,7 @@ _OWN_INTERFACE = frozenset({"/dev/sgx", "/dev/sgx_prv", "/dev/isgx"})
 psw/urts/linux/edmm_utility.cpp, get_driver_type), so under another path it would speak the wrong one."""
 
 
-def container_paths(role: Role, host_path: str) -> tuple[str, ...]:
+def container_paths(role: DeviceRole, host_path: str) -> tuple[str, ...]:
     """Where a container finds the device of the host."""
     return (host_path,) if host_path in _OWN_INTERFACE else CONTAINER_PATHS[role]
 

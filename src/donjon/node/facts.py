@@ -7,7 +7,7 @@ from itertools import starmap
 from typing import TypeVar
 
 from donjon.errors import DonjonError
-from donjon.node.devices import MODULES, PATHS, DriverKind, KnownPath, Role
+from donjon.node.devices import MODULES, PATHS, DeviceRole, DriverKind, KnownPath
 from donjon.node.readings import AesmState, DeviceNode, HostReadings, Reading
 from donjon.node.runtimes import device_ownership
 from donjon.sgx.cpuid import MAX_PHYSICAL_ADDRESS, EpcSection, SgxCpu
@@ -73,18 +73,18 @@ class NodeFacts:
     @property
     def virtual_epc(self) -> DeviceNode | None:
         """The device from which KVM guests get EPC."""
-        return _choose(self.devices, Role.VIRTUAL_EPC)
+        return _choose(self.devices, DeviceRole.VIRTUAL_EPC)
 
 
 def derive(readings: HostReadings) -> NodeFacts:
     """All facts that follow from the readings; whatever cannot be told is a fact marked unknown with its reason."""
     cpu = _map(readings.cpuid, parse_cpuid)
     numa_epc = _numa_epc(readings)
-    sections = _map(cpu, lambda known: known.sections)
+    sections = _map(cpu, lambda sgx_cpu: sgx_cpu.sections)
     return NodeFacts(
         devices=readings.devices,
-        enclave=_choose(readings.devices, Role.ENCLAVE),
-        provision=_choose(readings.devices, Role.PROVISION),
+        enclave=_choose(readings.devices, DeviceRole.ENCLAVE),
+        provision=_choose(readings.devices, DeviceRole.PROVISION),
         driver=_driver(readings),
         cpu=cpu,
         cpu_standin=readings.cpu_standin,
@@ -112,13 +112,13 @@ def _map(reading: Reading[T], meaning: Callable[[T], U]) -> Reading[U]:
         return Reading[U].unknown(str(error), source=reading.source)
 
 
-def _known(devices: Iterable[DeviceNode]) -> Iterable[tuple[KnownPath, DeviceNode]]:
+def _paths_with_nodes(devices: Iterable[DeviceNode]) -> Iterable[tuple[KnownPath, DeviceNode]]:
     return zip(PATHS, devices, strict=True)
 
 
-def _choose(devices: tuple[DeviceNode, ...], role: Role) -> DeviceNode | None:
+def _choose(devices: tuple[DeviceNode, ...], role: DeviceRole) -> DeviceNode | None:
     """The first device of that role in the order of the table."""
-    return next((node for known, node in _known(devices) if known.role is role and node.is_device), None)
+    return next((node for known_path, node in _paths_with_nodes(devices) if known_path.role is role and node.is_device), None)
 
 
 def _driver(readings: HostReadings) -> Reading[Driver]:
@@ -127,10 +127,10 @@ def _driver(readings: HostReadings) -> Reading[Driver]:
     for name, kind in MODULES.items():
         if name in modules:
             return Reading.of(Driver(kind=kind, version=modules[name]), source=f"module {name}")
-    for known, node in _known(readings.devices):
-        if known.role is Role.ENCLAVE and known.driver is not None and node.is_device:
-            version = readings.kernel_release.value if known.driver is DriverKind.IN_TREE else ""
-            return Reading.of(Driver(kind=known.driver, version=version or ""), source=node.path)
+    for known_path, node in _paths_with_nodes(readings.devices):
+        if known_path.role is DeviceRole.ENCLAVE and known_path.driver is not None and node.is_device:
+            version = readings.kernel_release.value if known_path.driver is DriverKind.IN_TREE else ""
+            return Reading.of(Driver(kind=known_path.driver, version=version or ""), source=node.path)
     return Reading[Driver].unknown("no enclave device", source="/dev")
 
 
@@ -154,11 +154,11 @@ def _numa_epc(readings: HostReadings) -> Reading[dict[int, int]]:
 def _numa_amount(node: int, text: Reading[str]) -> tuple[int, Reading[int]]:
     if text.value is None:
         return node, Reading[int].unknown(f"{text.problem} [DJ903]", source=text.source)
-    said = text.value.strip()
-    if not _DECIMAL.fullmatch(said) or int(said) > MAX_PHYSICAL_ADDRESS:
-        problem = f"{text.source}: {said[:40]!r}, expected bytes in decimal, at most {MAX_PHYSICAL_ADDRESS} [DJ903]"
+    digits = text.value.strip()
+    if not _DECIMAL.fullmatch(digits) or int(digits) > MAX_PHYSICAL_ADDRESS:
+        problem = f"{text.source}: {digits[:40]!r}, expected bytes in decimal, at most {MAX_PHYSICAL_ADDRESS} [DJ903]"
         return node, Reading[int].unknown(problem, source=text.source)
-    return node, Reading.of(int(said), source=text.source)
+    return node, Reading.of(int(digits), source=text.source)
 
 
 def _epc(numa: Reading[dict[int, int]], sections: Reading[tuple[EpcSection, ...]]) -> Reading[int]:

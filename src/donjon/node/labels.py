@@ -12,13 +12,13 @@ def labels(facts: NodeFacts) -> dict[str, str | None]:
     """The labels that follow from the facts; a fact that cannot be told leaves its label as it is."""
     if not facts.has_sgx:
         return dict(NO_LABELS)
-    wanted: dict[str, str | None] = {LABEL_DRIVER: None if facts.driver.value is None else str(facts.driver.value.kind)}
+    desired: dict[str, str | None] = {LABEL_DRIVER: None if facts.driver.value is None else str(facts.driver.value.kind)}
     if facts.epc.value is not None:
-        wanted[LABEL_CAPABLE] = "true" if facts.epc.value else None
+        desired[LABEL_CAPABLE] = "true" if facts.epc.value else None
     if facts.cpu.value is not None:
-        wanted[LABEL_SGX] = str(facts.cpu.value.version) if facts.cpu.value.version else None
+        desired[LABEL_SGX] = str(facts.cpu.value.version) if facts.cpu.value.version else None
     if facts.edmm.value is not None:
-        wanted[LABEL_EDMM] = "true" if facts.edmm.value else None
+        desired[LABEL_EDMM] = "true" if facts.edmm.value else None
     if facts.aesm.value is not None:
-        wanted[LABEL_AESM] = "ready" if facts.aesm.value is AesmState.READY else None
-    return wanted
+        desired[LABEL_AESM] = "ready" if facts.aesm.value is AesmState.READY else None
+    return desired

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from donjon.kube.names import ENCLAVE, PROVISION
-from donjon.node.devices import Role, container_paths
+from donjon.node.devices import DeviceRole, container_paths
 from donjon.node.facts import NodeFacts
 from donjon.node.readiness import Readiness
 from donjon.node.readings import DeviceNode
@@ -62,18 +62,18 @@ NOTHING = Offer(devices=(), epc=0)
 def renew(previous: Offer, facts: NodeFacts, readiness: Readiness, settings: OfferSettings) -> Offer:
     """The offer that follows from the facts. A device that was offered before and is missing now stays, unhealthy."""
     if Advertise.DEVICES in settings.advertise:
-        found = (
-            _device(previous, ENCLAVE, Role.ENCLAVE, facts.enclave, settings.enclave_limit),
-            _device(previous, PROVISION, Role.PROVISION, facts.provision, settings.provision_limit),
+        candidates = (
+            _device(previous, ENCLAVE, DeviceRole.ENCLAVE, facts.enclave, settings.enclave_limit),
+            _device(previous, PROVISION, DeviceRole.PROVISION, facts.provision, settings.provision_limit),
         )
-        devices = tuple(device for device in found if device is not None)
+        devices = tuple(device for device in candidates if device is not None)
     else:
         devices = ()
     epc = max(0, (facts.epc.value or 0) - settings.epc_reserve) if readiness.ready else 0
     return Offer(devices=devices, epc=epc)
 
 
-def _device(previous: Offer, resource: str, role: Role, node: DeviceNode | None, count: int) -> DeviceOffer | None:
+def _device(previous: Offer, resource: str, role: DeviceRole, node: DeviceNode | None, count: int) -> DeviceOffer | None:
     if node is not None:
         paths = container_paths(role, node.path)
         return DeviceOffer(resource=resource, host_path=node.path, container_paths=paths, count=count, healthy=True)

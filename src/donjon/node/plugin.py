@@ -25,7 +25,7 @@ class Phase(StrEnum):
     REGISTERED = "registered"
 
 
-class Event(StrEnum):
+class PluginEvent(StrEnum):
     """What happened to one resource."""
 
     OFFERED = "offered"
@@ -36,7 +36,7 @@ class Event(StrEnum):
     KUBELET_NEW = "kubelet new"  # another one, or one that does not listen to us any more
 
 
-class Action(StrEnum):
+class PluginAction(StrEnum):
     """What the edge has to do, and to answer with `DONE` or `FAILED` (but `CLOSE`, which needs no answer)."""
 
     BIND = "bind"
@@ -44,18 +44,18 @@ class Action(StrEnum):
     CLOSE = "close"
 
 
-_TABLE: dict[tuple[Phase, Event], tuple[Phase, Action | None]] = {
-    (Phase.IDLE, Event.OFFERED): (Phase.BINDING, Action.BIND),
-    (Phase.BINDING, Event.DONE): (Phase.BOUND, None),
-    (Phase.BINDING, Event.FAILED): (Phase.IDLE, None),
-    (Phase.BOUND, Event.KUBELET_NEW): (Phase.REGISTERING, Action.REGISTER),
-    (Phase.BOUND, Event.SOCKET_LOST): (Phase.BINDING, Action.BIND),
-    (Phase.BOUND, Event.WITHDRAWN): (Phase.IDLE, Action.CLOSE),
-    (Phase.REGISTERING, Event.DONE): (Phase.REGISTERED, None),
-    (Phase.REGISTERING, Event.FAILED): (Phase.BOUND, None),
-    (Phase.REGISTERED, Event.KUBELET_NEW): (Phase.REGISTERING, Action.REGISTER),
-    (Phase.REGISTERED, Event.SOCKET_LOST): (Phase.BINDING, Action.BIND),
-    (Phase.REGISTERED, Event.WITHDRAWN): (Phase.IDLE, Action.CLOSE),
+_TABLE: dict[tuple[Phase, PluginEvent], tuple[Phase, PluginAction | None]] = {
+    (Phase.IDLE, PluginEvent.OFFERED): (Phase.BINDING, PluginAction.BIND),
+    (Phase.BINDING, PluginEvent.DONE): (Phase.BOUND, None),
+    (Phase.BINDING, PluginEvent.FAILED): (Phase.IDLE, None),
+    (Phase.BOUND, PluginEvent.KUBELET_NEW): (Phase.REGISTERING, PluginAction.REGISTER),
+    (Phase.BOUND, PluginEvent.SOCKET_LOST): (Phase.BINDING, PluginAction.BIND),
+    (Phase.BOUND, PluginEvent.WITHDRAWN): (Phase.IDLE, PluginAction.CLOSE),
+    (Phase.REGISTERING, PluginEvent.DONE): (Phase.REGISTERED, None),
+    (Phase.REGISTERING, PluginEvent.FAILED): (Phase.BOUND, None),
+    (Phase.REGISTERED, PluginEvent.KUBELET_NEW): (Phase.REGISTERING, PluginAction.REGISTER),
+    (Phase.REGISTERED, PluginEvent.SOCKET_LOST): (Phase.BINDING, PluginAction.BIND),
+    (Phase.REGISTERED, PluginEvent.WITHDRAWN): (Phase.IDLE, PluginAction.CLOSE),
 }
 """What is not here changes nothing: an event that comes while an action is under way is seen again at the next look."""
 
@@ -83,24 +83,24 @@ class Surroundings:
     listening: bool  # the kubelet reads our list of devices; it never comes back by itself once it stopped
 
 
-def look(endpoint: Endpoint, seen: Surroundings) -> tuple[Endpoint, Action | None]:
+def look(endpoint: Endpoint, surroundings: Surroundings) -> tuple[Endpoint, PluginAction | None]:
     """The endpoint after a look, and what to do now."""
     if endpoint.skip:
         return replace(endpoint, skip=endpoint.skip - 1), None
-    quiet = endpoint.phase is Phase.REGISTERED and not seen.listening
+    quiet = endpoint.phase is Phase.REGISTERED and not surroundings.listening
     endpoint = replace(endpoint, deaf=endpoint.deaf + 1 if quiet else 0)
-    event = _event(endpoint, seen)
+    event = _event(endpoint, surroundings)
     if event is None or (endpoint.phase, event) not in _TABLE:
         return endpoint, None
     phase, action = _TABLE[endpoint.phase, event]
-    kubelet = seen.kubelet if action is Action.REGISTER else endpoint.kubelet
+    kubelet = surroundings.kubelet if action is PluginAction.REGISTER else endpoint.kubelet
     return replace(endpoint, phase=phase, kubelet=kubelet), action
 
 
-def answer(endpoint: Endpoint, event: Event, *, socket: SocketIdentity | None = None) -> Endpoint:
+def answer(endpoint: Endpoint, event: PluginEvent, *, socket: SocketIdentity | None = None) -> Endpoint:
     """The endpoint after its action was done or failed; a bind that was done brings the identity of its socket."""
     phase, _ = _TABLE[endpoint.phase, event]
-    if event is Event.FAILED:
+    if event is PluginEvent.FAILED:
         failures = endpoint.failures + 1
         return replace(endpoint, phase=phase, kubelet=None, failures=failures, skip=min(failures, MAX_SKIPPED_LOOKS))
     if endpoint.phase is Phase.BINDING:
@@ -108,16 +108,16 @@ def answer(endpoint: Endpoint, event: Event, *, socket: SocketIdentity | None = 
     return replace(endpoint, phase=phase, failures=0, deaf=0, unheard=endpoint.unheard + (endpoint.deaf > 0))
 
 
-def _event(endpoint: Endpoint, seen: Surroundings) -> Event | None:
+def _event(endpoint: Endpoint, surroundings: Surroundings) -> PluginEvent | None:
     """The most pressing thing that a look shows."""
-    if not seen.offered:
-        return Event.WITHDRAWN
+    if not surroundings.offered:
+        return PluginEvent.WITHDRAWN
     if endpoint.phase is Phase.IDLE:
-        return Event.OFFERED
-    if seen.socket is None or seen.socket != endpoint.socket:
-        return Event.SOCKET_LOST
-    if seen.kubelet is not None and seen.kubelet != endpoint.kubelet:
-        return Event.KUBELET_NEW
+        return PluginEvent.OFFERED
+    if surroundings.socket is None or surroundings.socket != endpoint.socket:
+        return PluginEvent.SOCKET_LOST
+    if surroundings.kubelet is not None and surroundings.kubelet != endpoint.kubelet:
+        return PluginEvent.KUBELET_NEW
     if endpoint.deaf >= DEAF_LOOKS << min(endpoint.unheard, 5):
-        return Event.KUBELET_NEW
+        return PluginEvent.KUBELET_NEW
     return None

@@ -31,8 +31,8 @@ def assess(facts: NodeFacts) -> Readiness:
     if not facts.has_sgx:
         return Readiness(findings=(no_sgx(facts),))
     why = cause(facts)
-    checked = [finding for check in CHECKS for finding in check(facts)]
-    findings = checked if why is None else [why, *(each for each in checked if each.code not in CONSEQUENCES)]
+    reasons = [finding for check in CHECKS for finding in check(facts)]
+    findings = reasons if why is None else [why, *(each for each in reasons if each.code not in CONSEQUENCES)]
     order = list(Severity)
     return Readiness(findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))
 
@@ -177,12 +177,12 @@ def _with_article(kind: FileKind) -> str:
 def _epc(facts: NodeFacts) -> Iterator[Finding]:
     if facts.epc.value:
         return
-    found = f"unknown ({facts.epc.problem})" if facts.epc.value is None else f"0 bytes ({facts.epc.source})"
+    observation = f"unknown ({facts.epc.problem})" if facts.epc.value is None else f"0 bytes ({facts.epc.source})"
     mend = "give the VM EPC in the hypervisor" if facts.virtual else "reserve EPC (PRMRR) in the firmware's setup"
     yield Finding.error(
         "DJ006",
         "epc",
-        found,
+        observation,
         "there is no enclave memory to offer",
         f"{mend}; then look again",
     )

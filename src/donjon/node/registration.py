@@ -21,7 +21,7 @@ MAX_MESSAGE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class NodeCondition:
     """The condition SGXReady, without its times."""
 
     status: bool
@@ -40,7 +40,7 @@ class Desired:
 
     epc: int | None
     labels: dict[str, str | None]
-    condition: Condition | None
+    condition: NodeCondition | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +54,16 @@ class Patches:
 NOTHING_TO_DO = Patches(status=None, node=None)
 
 
-def condition(readiness: Readiness) -> Condition:
+def condition(readiness: Readiness) -> NodeCondition:
     """The verdict as the node's condition: the codes of its errors as the reason, their sentences as the message."""
     errors = [finding for finding in readiness.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
-        return Condition(status=False, reason=reason, message=shortened("; ".join(finding.sentence() for finding in errors)))
+        return NodeCondition(status=False, reason=reason, message=shortened("; ".join(finding.sentence() for finding in errors)))
     notes = "; ".join(f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others)
     message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
-    return Condition(status=True, reason="SGXReady", message=shortened(message))
+    return NodeCondition(status=True, reason="SGXReady", message=shortened(message))
 
 
 def shortened(text: str, most: int = MAX_MESSAGE) -> str:
@@ -104,29 +104,29 @@ def _status(node: JsonObject, desired: Desired, moment: str) -> JsonObject | Non
     if desired.epc is not None and _epc_differs(node, desired.epc):
         status |= {field: {EPC: str(desired.epc)} for field in ("capacity", "allocatable")}
     if desired.condition is not None:
-        known = stated_condition(node)
-        said: JsonObject = {
+        current = stated_condition(node)
+        fields: JsonObject = {
             "status": desired.condition.state,
             "reason": desired.condition.reason,
             "message": desired.condition.message,
         }
-        if any(known.get(key) != value for key, value in said.items()):
-            turned = moment if known.get("status") != said["status"] else known.get("lastTransitionTime", moment)
+        if any(current.get(key) != value for key, value in fields.items()):
+            turned = moment if current.get("status") != fields["status"] else current.get("lastTransitionTime", moment)
             times: JsonObject = {"lastTransitionTime": turned, "lastHeartbeatTime": moment}
-            status["conditions"] = [{"type": CONDITION_READY} | said | times]
+            status["conditions"] = [{"type": CONDITION_READY} | fields | times]
     return {"status": status} if status else None
 
 
 def _epc_differs(node: JsonObject, epc: int) -> bool:
     """Whether capacity or allocatable say another amount; a node that says none is right where there is none."""
-    said = [at(node, "status", field, EPC) for field in ("capacity", "allocatable")]
-    if epc == 0 and said == [None, None]:
+    amounts = [at(node, "status", field, EPC) for field in ("capacity", "allocatable")]
+    if epc == 0 and amounts == [None, None]:
         return False
-    return any(not (isinstance(amount, str) and same_amount(amount, epc)) for amount in said)
+    return any(not (isinstance(amount, str) and same_amount(amount, epc)) for amount in amounts)
 
 
-def _labels(node: JsonObject, wanted: dict[str, str | None]) -> JsonObject | None:
-    said = at(node, "metadata", "labels")
-    labels = said if isinstance(said, dict) else {}
-    changed: dict[str, Json] = {name: value for name, value in wanted.items() if labels.get(name) != value}
+def _labels(node: JsonObject, desired: dict[str, str | None]) -> JsonObject | None:
+    existing = at(node, "metadata", "labels")
+    labels = existing if isinstance(existing, dict) else {}
+    changed: dict[str, Json] = {name: value for name, value in desired.items() if labels.get(name) != value}
     return {"metadata": {"labels": changed}} if changed else None

@@ -19,7 +19,7 @@ class FactLine:
 
     name: str
     value: Json
-    shown: str
+    text: str
     source: str
     problem: str = ""
 
@@ -49,7 +49,7 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
         if node.kind is not FileKind.ABSENT:
             owner = f"{node.kind}, owner {node.uid}, group {node.gid}, mode {node.mode:04o}"
             link = f" to {node.target} ({node.behind})" if node.target else ""
-            yield FactLine(name=f"device {node.path}", value=owner + link, shown=owner + link, source=node.path)
+            yield FactLine(name=f"device {node.path}", value=owner + link, text=owner + link, source=node.path)
     yield _line("epc", facts.epc, facts.epc.value, _bytes(facts.epc.value))
     yield _line(
         "epc by NUMA node", facts.numa_epc, _numa(facts), ", ".join(f"node {n}: {_bytes(a)}" for n, a in _numa_items(facts))
@@ -61,18 +61,18 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     yield _line("container runtime: device ownership", facts.device_ownership, facts.device_ownership.value)
 
 
-def _line(name: str, reading: Reading[T], value: Json, shown: str = "") -> FactLine:
-    return FactLine(name=name, value=value, shown=shown or _shown(value), source=reading.source, problem=reading.problem)
+def _line(name: str, reading: Reading[T], value: Json, text: str = "") -> FactLine:
+    return FactLine(name=name, value=value, text=text or _value_text(value), source=reading.source, problem=reading.problem)
 
 
-def _shown(value: Json) -> str:
+def _value_text(value: Json) -> str:
     match value:
         case None:
             return "unknown"
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(map(_shown, value)) or "none"
+            return ", ".join(map(_value_text, value)) or "none"
         case _:
             return str(value)
 

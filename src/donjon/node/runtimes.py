@@ -56,8 +56,8 @@ def device_ownership(configurations: Sequence[RuntimeConfiguration]) -> Reading[
 def _disagreement(answers: Mapping[str, bool]) -> str:
     if not answers:
         return "no configuration of a container runtime that serves a kubelet was found"
-    said = ", ".join(f"{path} says {str(answer).lower()}" for path, answer in answers.items())
-    return f"{said}: which of them the kubelet uses is not known"
+    statements = ", ".join(f"{path} says {str(answer).lower()}" for path, answer in answers.items())
+    return f"{statements}: which of them the kubelet uses is not known"
 
 
 def _containerd(of: RuntimeConfiguration) -> bool | None:
@@ -70,16 +70,16 @@ def _containerd(of: RuntimeConfiguration) -> bool | None:
         section = _cri(table, source)
         if section is None:
             continue
-        said = _said(section, source)
-        if said is None and answer:
+        value = _option(section, source)
+        if value is None and answer:
             raise _Unclear(
                 f"{source}: it has the section in which an earlier file sets {OPTION}, and versions of containerd differ in "
                 "whether it takes that section's place"
             )
-        answer = answer if said is None else said
+        answer = answer if value is None else value
     for source, table in _parse(of.drop_ins):
         section = _cri(table, source)
-        if section is not None and _said(section, source) not in {None, bool(answer)}:
+        if section is not None and _option(section, source) not in {None, bool(answer)}:
             raise _Unclear(f"{source}: it sets {OPTION} and no file imports it, which versions of containerd do by themselves")
     return bool(answer)
 
@@ -88,8 +88,8 @@ def _crio(of: RuntimeConfiguration) -> bool | None:
     answer = False
     for source, table in _tables(of):
         section = _inner(_inner(table, "crio", source), "runtime", source)
-        said = None if section is None else _said(section, source)
-        answer = answer if said is None else said
+        value = None if section is None else _option(section, source)
+        answer = answer if value is None else value
     return answer
 
 
@@ -149,7 +149,7 @@ def _cri(table: Table, source: str) -> Table | None:
     later = {names[0] for number, names in _CRI_PLUGINS.items() if number > version} - {_CRI_PLUGINS[version][0]}
     for name in sorted(later):  # containerd 2 takes the names of later versions as they are, when it reads an older file.
         section = _inner(plugins, name, source)
-        if section is not None and _said(section, source) is not None:
+        if section is not None and _option(section, source) is not None:
             raise _Unclear(
                 f"{source}: {name} sets {OPTION} in a file of version {version}, which versions of containerd differ in"
             )
@@ -157,14 +157,14 @@ def _cri(table: Table, source: str) -> Table | None:
 
 
 def _inner(table: Table | None, name: str, source: str) -> Table | None:
-    found = None if table is None else table.get(name)
-    if found is not None and not isinstance(found, dict):
+    section = None if table is None else table.get(name)
+    if section is not None and not isinstance(section, dict):
         raise _Unclear(f"{source}: {name} is no table")
-    return found
+    return section
 
 
-def _said(section: Table, source: str) -> bool | None:
-    said = section.get(OPTION)
-    if said is not None and not isinstance(said, bool):
+def _option(section: Table, source: str) -> bool | None:
+    value = section.get(OPTION)
+    if value is not None and not isinstance(value, bool):
         raise _Unclear(f"{source}: {OPTION} is neither true nor false")
-    return said
+    return value

@@ -24,7 +24,7 @@ ContainerName: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Claim:
+class DeviceClaim:
     """A running container that asked for EPC."""
 
     namespace: str
@@ -44,7 +44,7 @@ class WatchedPod:
     """What the agent keeps of a pod of its node."""
 
     uid: str
-    claims: tuple[Claim, ...]
+    claims: tuple[DeviceClaim, ...]
     uses_devices: bool  # some container limits a device of ours, with EPC or without
     too_large: str = ""  # the name of a pod that is too large to be read, with its namespace
 
@@ -71,30 +71,30 @@ def beyond(pod: JsonObject) -> WatchedPod:
     return WatchedPod(uid=uid, claims=(), uses_devices=False, too_large=f"{namespace}/{name}")
 
 
-def claims(pod: JsonObject) -> tuple[Claim, ...]:
+def claims(pod: JsonObject) -> tuple[DeviceClaim, ...]:
     """The containers of a pod that asked for EPC and run now."""
-    asked = {name for name, amount in epc_by_container(pod).items() if amount}
-    if not asked or at(pod, "metadata", "deletionTimestamp") is not None:
+    requesting = {name for name, amount in epc_by_container(pod).items() if amount}
+    if not requesting or at(pod, "metadata", "deletionTimestamp") is not None:
         return ()
-    running = {name: container_id for name, container_id in _running(pod) if name in asked}
+    running = {name: container_id for name, container_id in _running(pod) if name in requesting}
     namespace, name, uid = _names(pod)
     return tuple(
-        Claim(namespace=namespace, pod=name, uid=uid, container=container, container_id=container_id)
+        DeviceClaim(namespace=namespace, pod=name, uid=uid, container=container, container_id=container_id)
         for container, container_id in running.items()
     )
 
 
-def without_device(claimed: Iterable[Claim], assigned: Assigned) -> tuple[Claim, ...]:
+def without_device(claims: Iterable[DeviceClaim], assigned: Assigned) -> tuple[DeviceClaim, ...]:
     """The claims of containers that the kubelet runs, by its account, and for which it names no enclave device."""
-    return tuple(claim for claim in claimed if ENCLAVE not in assigned.get(claim.key, {ENCLAVE}))
+    return tuple(claim for claim in claims if ENCLAVE not in assigned.get(claim.key, {ENCLAVE}))
 
 
-def with_device(claimed: Iterable[Claim], assigned: Assigned) -> tuple[Claim, ...]:
+def with_device(claims: Iterable[DeviceClaim], assigned: Assigned) -> tuple[DeviceClaim, ...]:
     """The claims that the kubelet's account bears out."""
-    return tuple(claim for claim in claimed if ENCLAVE in assigned.get(claim.key, ()))
+    return tuple(claim for claim in claims if ENCLAVE in assigned.get(claim.key, ()))
 
 
-def finding(claim: Claim) -> Finding:
+def finding(claim: DeviceClaim) -> Finding:
     """What to tell about a container for which the kubelet names no device, and never did while the agent looked."""
     return Finding.error(
         "DJ020",
@@ -106,7 +106,7 @@ def finding(claim: Claim) -> Finding:
     )
 
 
-def lost_account(claim: Claim) -> Finding:
+def lost_account(claim: DeviceClaim) -> Finding:
     """What to tell about a container that the kubelet gave its device, and that it does not account for any more."""
     return Finding.warning(
         "DJ023",
@@ -131,7 +131,7 @@ def too_large(pods: Iterable[str]) -> Finding:
     )
 
 
-def _remake(claim: Claim) -> str:
+def _remake(claim: DeviceClaim) -> str:
     return f"delete the pod (kubectl delete pod -n {claim.namespace} {claim.pod})"
 
 

@@ -13,7 +13,7 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.allocation import allocate
 from donjon.node.offer import DeviceOffer
-from donjon.node.plugin import Action, Endpoint, Event, Phase, SocketIdentity, Surroundings, answer, look
+from donjon.node.plugin import Endpoint, Phase, PluginAction, PluginEvent, SocketIdentity, Surroundings, answer, look
 from donjon.node.rivals import rival_plugin, rival_socket
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
@@ -82,13 +82,13 @@ class PluginLoop:
             self._rivals[resource] = (socket, now, is_rival)
         return is_rival
 
-    async def _act(self, resource: str, action: Action | None, offer: DeviceOffer | None) -> None:
+    async def _act(self, resource: str, action: PluginAction | None, offer: DeviceOffer | None) -> None:
         match action:
-            case Action.CLOSE:
+            case PluginAction.CLOSE:
                 await self._servers.pop(resource).close()
-            case Action.BIND if offer is not None:
+            case PluginAction.BIND if offer is not None:
                 await self._bind(resource, offer)
-            case Action.REGISTER:
+            case PluginAction.REGISTER:
                 task = asyncio.create_task(self._register(resource))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -108,7 +108,7 @@ class PluginLoop:
             self._fail(resource, error)
         else:
             self._servers[resource] = server
-            self._endpoints[resource] = answer(self._endpoints[resource], Event.DONE, socket=socket)
+            self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.DONE, socket=socket)
 
     async def _register(self, resource: str) -> None:
         try:
@@ -116,14 +116,14 @@ class PluginLoop:
         except DonjonError as error:
             self._fail(resource, error)
         else:
-            self._endpoints[resource] = answer(self._endpoints[resource], Event.DONE)
+            self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.DONE)
             self._trouble.pop(resource, None)
             self._metrics.registered(resource)
             say(LOG, "registered with the kubelet", resource=resource)
 
     def _fail(self, resource: str, error: DonjonError) -> None:
         """Say a trouble once, not at every try."""
-        self._endpoints[resource] = answer(self._endpoints[resource], Event.FAILED)
+        self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.FAILED)
         if self._trouble.get(resource) != str(error):
             self._trouble[resource] = str(error)
             say(LOG, "the kubelet does not take the plugin yet", level=logging.WARNING, resource=resource, error=str(error))

@@ -12,7 +12,7 @@ from donjon.errors import Unavailable
 from donjon.findings import Finding
 from donjon.kube.names import ENCLAVE, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE, PROVISION
 from donjon.node.truth import (
-    Claim,
+    DeviceClaim,
     WatchedPod,
     beyond,
     finding,
@@ -43,11 +43,11 @@ class TruthLoop:
         self._pods: dict[str, WatchedPod] = {}  # by uid
         self._in_use: dict[str, int] = {}
         self._rounds = 0
-        self._decided: frozenset[Claim] = frozenset()
-        self._borne_out: frozenset[Claim] = frozenset()  # the kubelet named their device once
+        self._decided: frozenset[DeviceClaim] = frozenset()
+        self._borne_out: frozenset[DeviceClaim] = frozenset()  # the kubelet named their device once
         self._large: frozenset[str] = frozenset()
-        self._suspects: frozenset[Claim] = frozenset()
-        self._reported: frozenset[Claim] = frozenset()
+        self._suspects: frozenset[DeviceClaim] = frozenset()
+        self._reported: frozenset[DeviceClaim] = frozenset()
         self._following = Patience("watch of this node's pods")
         self._asking = Patience("the kubelet's account of devices")
 
@@ -79,7 +79,7 @@ class TruthLoop:
         if changed or (self._rounds % COUNT_ROUNDS == 0 and (self._pods or any(self._in_use.values()))):
             await self._check(claims)
 
-    async def _check(self, claims: frozenset[Claim]) -> None:
+    async def _check(self, claims: frozenset[DeviceClaim]) -> None:
         assigned = await assigned_devices(self._settings.pod_resources_socket, {claim.key for claim in claims})
         self._asking.report_recovery()
         missing = frozenset(without_device(claims, assigned))
@@ -101,7 +101,7 @@ class TruthLoop:
         self._large = large
         self._metrics.tell_too_large(len(large))
 
-    async def _tell(self, claim: Claim) -> None:
+    async def _tell(self, claim: DeviceClaim) -> None:
         had_device = claim in self._borne_out
         problem = lost_account(claim) if had_device else finding(claim)
         say(
@@ -113,7 +113,7 @@ class TruthLoop:
         )
         await self._announce(claim, EVENT_NOT_ACCOUNTED if had_device else EVENT_WITHOUT_DEVICE, problem)
 
-    async def _announce(self, claim: Claim, reason: str, problem: Finding) -> None:
+    async def _announce(self, claim: DeviceClaim, reason: str, problem: Finding) -> None:
         body = event(
             kind="Pod",
             namespace=claim.namespace,
