@@ -65,7 +65,7 @@ async def main() -> int:
     made = make(setting(b"benchmark", MOMENT))
     metrics = AttestationMetrics("benchmark")
     cache = Cache(
-        table=Held(made),
+        store=Held(made),
         upstream=None,
         anchor=intel.anchor(made.root),
         moment=lambda: MOMENT,
@@ -74,7 +74,7 @@ async def main() -> int:
         metrics=metrics,
     )
     cache.load()
-    document = await cache.document(plan.tcb_info(Tee.SGX, made.setting.extension.fmspc, Channel.STANDARD))
+    document = await cache.get(plan.tcb_info(Tee.SGX, made.setting.extension.fmspc, Channel.STANDARD))
     header = quote(document.chain)
     same = Response(document.body, headers={"TCB-Info-Issuer-Chain": header}, media_type="application/json")
 

@@ -14,7 +14,7 @@ from tests.simulation.intel import MOMENT
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation import run
-from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
 from donjon.simulation.intel.machines import Tcb, tcbm
 
 V4 = "/sgx/certification/v4"
@@ -60,7 +60,7 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         client_ca=None,
         client_certificates=ClientCertificates.OPTIONAL,
         database=f"sqlite:///{folder}/attestation.db",
-        mode=Mode.LAZY if upstream else Mode.OFFLINE,
+        mode=CacheMode.LAZY if upstream else CacheMode.OFFLINE,
         upstream=upstream or None,
         anchor=anchor,
         admin_token_hash=None,

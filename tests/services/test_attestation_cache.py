@@ -88,7 +88,7 @@ class Here:
 
     def cache(self, chance: float = 0.5) -> Cache:
         made = Cache(
-            table=self.table,
+            store=self.table,
             upstream=self.upstream,
             anchor=intel.anchor(self.upstream.made.root),
             moment=lambda: self.moment,
@@ -120,33 +120,33 @@ async def settled(here: Here, count: int) -> None:
 @pytest.mark.parametrize(("chance", "days"), [(0.0, 19), (1.0, 13)])
 def test_a_document_is_fetched_again_ahead_of_its_end_each_at_its_own_moment(chance: float, days: int) -> None:
     async def story(here: Here, cache: Cache) -> None:
-        first = await cache.document(IDENTITY)
+        first = await cache.get(IDENTITY)
         here.upstream.made = later(5)
         count = len(here.upstream.asked)
         here.moment = MOMENT + (days - 1) * DAY
-        assert await cache.document(IDENTITY) is first
+        assert await cache.get(IDENTITY) is first
         await asyncio.sleep(0.05)
         assert len(here.upstream.asked) == count
         here.moment = MOMENT + (days + 1) * DAY
-        assert await cache.document(IDENTITY) is first  # Nobody waits for the newer one.
+        assert await cache.get(IDENTITY) is first  # Nobody waits for the newer one.
         await settled(here, count + 1)
-        assert (await cache.document(IDENTITY)).dated == MOMENT + 3 * DAY
+        assert (await cache.get(IDENTITY)).dated == MOMENT + 3 * DAY
 
     told(story, chance)
 
 
 def test_while_the_upstream_is_away_what_is_here_is_served_to_its_end_and_no_longer() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        first = await cache.document(IDENTITY)
+        first = await cache.get(IDENTITY)
         here.upstream.away = True
         here.moment = first.expires
-        assert await cache.document(IDENTITY) is first
+        assert await cache.get(IDENTITY) is first
         await settled(here, 3)
         here.moment += timedelta(seconds=1)
         with pytest.raises(Unavailable, match="away"):
-            await cache.document(IDENTITY)
+            await cache.get(IDENTITY)
         here.upstream.away, here.upstream.made, here.seconds = False, later(30), 6.0
-        assert (await cache.document(IDENTITY)).dated == MOMENT + 28 * DAY  # Recovered without a hand.
+        assert (await cache.get(IDENTITY)).dated == MOMENT + 28 * DAY  # Recovered without a hand.
 
     told(story)
 
@@ -157,13 +157,13 @@ def test_an_upstream_that_has_none_or_fails_is_left_alone_for_a_while() -> None:
         for seconds, count in ((0, 1), (59, 1), (61, 2)):
             here.seconds = seconds
             with pytest.raises(Absent):
-                await cache.document(missing)
+                await cache.get(missing)
             assert len(here.upstream.asked) == count
         here.upstream.away = True
         for seconds, count in ((61, 3), (65, 3), (67, 4)):
             here.seconds = seconds
             with pytest.raises(Unavailable):
-                await cache.document(IDENTITY)
+                await cache.get(IDENTITY)
             assert len(here.upstream.asked) == count
 
     told(story)
@@ -171,16 +171,16 @@ def test_an_upstream_that_has_none_or_fails_is_left_alone_for_a_while() -> None:
 
 def test_what_another_process_has_kept_is_taken_from_the_database_instead_of_fetched_again() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        first = await cache.document(IDENTITY)
+        first = await cache.get(IDENTITY)
         other = here.cache()
         here.upstream.made = later(20)
         await other.refresh(everything=True)
         here.upstream.away, here.moment = True, first.expires + timedelta(seconds=1)
-        assert (await cache.document(IDENTITY)).dated == MOMENT + 18 * DAY
+        assert (await cache.get(IDENTITY)).dated == MOMENT + 18 * DAY
         here.table.kept[IDENTITY.name()] = Answer(body=b"{}", chain=b"")
         here.moment += 30 * DAY
         with pytest.raises(Unavailable):
-            await cache.document(IDENTITY)
+            await cache.get(IDENTITY)
 
     told(story)
 
@@ -189,82 +189,82 @@ def test_what_cannot_be_kept_is_not_served() -> None:
     async def story(here: Here, cache: Cache) -> None:
         here.table.full = True
         with pytest.raises(Unavailable, match="full"):
-            await cache.document(IDENTITY)
+            await cache.get(IDENTITY)
         here.table.full, here.seconds = False, 6.0
-        assert await cache.document(IDENTITY) is not None
+        assert await cache.get(IDENTITY) is not None
 
     told(story)
 
 
 def test_a_newer_list_of_the_roots_takes_away_what_it_revokes() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        await cache.document(IDENTITY)
+        await cache.get(IDENTITY)
         revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
         here.upstream.made = world(changes=revoking)
-        assert (await cache.document(IDENTITY)).evaluation_number > 0
+        assert (await cache.get(IDENTITY)).evaluation_number > 0
         with suppress(DonjonError):  # Whichever of the two comes first.
             await cache.refresh(everything=True)
-        assert IDENTITY.name() not in cache.held
+        assert IDENTITY.name() not in cache.documents
 
     told(story)
 
 
 def test_what_is_stored_is_proved_again_at_the_start() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        await cache.document(IDENTITY)
+        await cache.get(IDENTITY)
         kept = here.table.kept[IDENTITY.name()]
         here.table.kept[IDENTITY.name()] = Answer(body=kept.body.replace(b"UpToDate", b"UpToDatd"), chain=kept.chain)
         here.upstream.away = True
         again = here.cache()
         with pytest.raises(Unavailable):
-            await again.document(IDENTITY)
-        assert plan.root_ca_crl().name() in again.held
+            await again.get(IDENTITY)
+        assert plan.root_ca_crl().name() in again.documents
 
     told(story)
 
 
 def test_a_list_of_the_roots_that_another_process_kept_and_that_has_ended_is_fetched_anew() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        first = await here.cache().document(plan.root_ca_crl())
+        first = await here.cache().get(plan.root_ca_crl())
         here.moment = first.expires + timedelta(seconds=1)
         here.upstream.made = anew(here.moment)
-        assert (await cache.document(IDENTITY)).expires > here.moment
+        assert (await cache.get(IDENTITY)).expires > here.moment
 
     told(story)
 
 
 def test_a_newer_list_of_the_roots_that_another_process_kept_takes_away_what_it_revokes() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        await cache.document(IDENTITY)
-        here.moment = cache.held[plan.root_ca_crl().name()].expires + timedelta(seconds=1)
+        await cache.get(IDENTITY)
+        here.moment = cache.documents[plan.root_ca_crl().name()].expires + timedelta(seconds=1)
         here.upstream.made = anew(here.moment, frozenset({Role.TCB_SIGNING}))
-        await here.cache().document(plan.root_ca_crl())
+        await here.cache().get(plan.root_ca_crl())
         here.upstream.away = True
-        await cache.document(plan.root_ca_crl())
-        assert IDENTITY.name() not in cache.held
+        await cache.get(plan.root_ca_crl())
+        assert IDENTITY.name() not in cache.documents
 
     told(story)
 
 
 def test_what_is_stored_without_a_list_of_the_roots_is_fetched_with_it() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        await here.cache().document(IDENTITY)
+        await here.cache().get(IDENTITY)
         del here.table.kept[plan.root_ca_crl().name()]
-        assert (await cache.document(IDENTITY)).expires > here.moment
+        assert (await cache.get(IDENTITY)).expires > here.moment
 
     told(story)
 
 
 def test_what_was_brought_before_the_root_revoked_it_is_not_taken() -> None:
     async def story(here: Here, cache: Cache) -> None:
-        await here.cache().document(IDENTITY)
-        brought = cache.proved(here.table.all())
+        await here.cache().get(IDENTITY)
+        brought = cache.prove_all(here.table.all())
         here.table.kept.clear()
         here.moment += DAY
         here.upstream.made = anew(here.moment + DAY, frozenset({Role.TCB_SIGNING}))
-        await cache.document(plan.root_ca_crl())
-        await cache.take(brought)
-        assert {*cache.held} == {plan.root_ca_crl().name()}
+        await cache.get(plan.root_ca_crl())
+        await cache.accept(brought)
+        assert {*cache.documents} == {plan.root_ca_crl().name()}
 
     told(story)
 
@@ -278,11 +278,11 @@ def test_a_list_of_the_roots_that_revokes_nothing_more_costs_nothing_for_each_do
         return prove(request, answer, revoked, anchor)
 
     async def story(here: Here, cache: Cache) -> None:
-        await cache.document(IDENTITY)
-        await cache.document(plan.pck_crl(Ca.PROCESSOR))
+        await cache.get(IDENTITY)
+        await cache.get(plan.pck_crl(Ca.PROCESSOR))
         here.upstream.made = world(changes={"root_crl.issued": MOMENT})
         monkeypatch.setattr(document, "prove", counted)
-        found = await cache.again(plan.root_ca_crl())
+        found = await cache.refetch(plan.root_ca_crl())
         assert found.dated == MOMENT
         assert proved == []
 
@@ -293,16 +293,16 @@ def test_an_older_list_in_the_database_does_not_hide_what_is_revoked_now() -> No
     revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
 
     async def story(here: Here, cache: Cache) -> None:
-        await cache.document(IDENTITY)
+        await cache.get(IDENTITY)
         older, chain = here.table.kept[plan.root_ca_crl().name()], here.table.kept[IDENTITY.name()].chain
         here.upstream.made = world(changes=revoking)
-        await cache.again(plan.root_ca_crl())
-        ends = cache.held[plan.root_ca_crl().name()].expires
+        await cache.refetch(plan.root_ca_crl())
+        ends = cache.documents[plan.root_ca_crl().name()].expires
         here.upstream.away, here.moment = True, ends + timedelta(seconds=1)
         newer = files(later((ends - MOMENT).days).collateral)["qe_identity.json"]
         here.table.kept = {plan.root_ca_crl().name(): older, IDENTITY.name(): Answer(body=newer, chain=chain)}
         for request in (plan.root_ca_crl(), IDENTITY):
             with pytest.raises(Unavailable):
-                await cache.document(request)
+                await cache.get(request)
 
     told(story)

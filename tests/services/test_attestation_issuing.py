@@ -23,7 +23,7 @@ from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
 from donjon.pki import intel
 from donjon.services.attestation.pccs.cache import Cache
-from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.pck_source import PckSource
 from donjon.services.attestation.pccs.platforms import FRESH, Platforms
 from donjon.simulation.intel.machines import Tcb as Svns
 from donjon.simulation.intel.machines import pckcerts, tcbm
@@ -71,7 +71,7 @@ class Here:
     def __post_init__(self) -> None:
         metrics = AttestationMetrics("test")
         cache = Cache(
-            table=CollateralTable(self.database),
+            store=CollateralTable(self.database),
             upstream=self.intel,
             anchor=intel.anchor(self.intel.made.root),
             moment=lambda: self.moment,
@@ -82,8 +82,8 @@ class Here:
         cache.load()
         self.kept = Platforms(
             cache=cache,
-            table=PlatformTable(self.database),
-            issuer=Issuer(self.intel, is_cache=False),
+            store=PlatformTable(self.database),
+            source=PckSource(self.intel, is_cache=False),
             on_demand=True,
             moment=lambda: self.moment,
             seconds=lambda: self.seconds,

@@ -18,10 +18,10 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.collateral.bundle import files
 from donjon.services.attestation import run
+from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.pccs import single_flight
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.settings.service import AttestationSettings
-from donjon.services.attestation.standing import Standing
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.world import World
 
@@ -292,7 +292,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
     moments, stopped, metrics = [MOMENT], asyncio.Event(), AttestationMetrics("test")
     database = Database(lazy.database)
     cache = Cache(
-        table=CollateralTable(database),
+        store=CollateralTable(database),
         upstream=None,
         anchor=lazy.anchor,
         moment=lambda: moments[-1],
@@ -300,7 +300,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         chance=lambda: 0.5,
         metrics=metrics,
     )
-    standing = Standing(database, writing=False)
+    standing = DatabaseHealth(database, writing=False)
     ready = run._probes(metrics, cache.usable, standing, stopped)["/readyz"]
     assert ready().status == 503  # Nothing is here yet.
     cache.load()

@@ -17,7 +17,7 @@ from tests.collateral.machines import ENCRYPTED_PPID, HIGH, LOW, issuers
 from tests.services.pccs import V4, Here, running, settings
 from tests.simulation.intel import MOMENT, world
 
-from donjon.services.attestation.settings.service import AttestationSettings, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 from donjon.simulation.intel.certificates import Role
 from donjon.simulation.intel.keys import serial_number
 from donjon.simulation.intel.machines import Tcb, pck_certificate, tcbm
@@ -261,7 +261,7 @@ def test_only_platforms_that_registered_are_fetched_for_on_request(tmp_path: Pat
         assert (await here.get(f"{V4}/tcb", fmspc="00" * 6)).status_code == 404
         assert await waiting(here) == []
 
-    told(lazy(tmp_path, made, intel, mode=Mode.REQUEST), story)
+    told(lazy(tmp_path, made, intel, mode=CacheMode.REQUEST), story)
 
 
 async def waiting(here: Here, source: str = "reg") -> list[dict[str, str]]:
@@ -285,7 +285,7 @@ def test_a_platform_that_registers_waits_while_intel_is_away(tmp_path: Path, mad
         ).status_code == 200
         assert len(await waiting(here)) == 1
 
-    told(lazy(tmp_path, made, intel, mode=Mode.REQUEST), story)
+    told(lazy(tmp_path, made, intel, mode=CacheMode.REQUEST), story)
 
 
 def test_a_manifest_is_sent_to_intel_and_stays_with_its_platform(tmp_path: Path, made: World, intel: Pccs) -> None:

@@ -20,7 +20,7 @@ from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
 from donjon.services.attestation.openings import Openings
-from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode, read
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates, read
 from donjon.signing.signer import Algorithm
 
 PROJECT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_nothing_but_the_choice_of_transport_must_be_said() -> None:
         client_ca=None,
         client_certificates=ClientCertificates.OPTIONAL,
         database="sqlite:////var/lib/donjon/attestation.db",
-        mode=Mode.LAZY,
+        mode=CacheMode.LAZY,
         upstream=None,
         anchor=INTEL,
         admin_token_hash=None,
@@ -53,7 +53,7 @@ def test_a_flag_is_taken_before_the_environment_and_that_before_the_file() -> No
     file = 'listen = "127.0.0.1:1"\nprobes = "127.0.0.1:2"\nmode = "offline"\ntls-dir = "/tls"\ndrain = 3\n'
     environment = {"DONJON_LISTEN": "[::1]:3", "DONJON_PROBES": "127.0.0.1:4", "DONJON_UNSAFE_CLOCK": "2025-01-02T03:04:05Z"}
     found = read({"listen": "0.0.0.0:5", "mode": None, "admin-token-hash": HASH.upper()}, environment, file)
-    assert (found.listen, found.probes, found.mode, found.drain) == (("0.0.0.0", 5), ("127.0.0.1", 4), Mode.OFFLINE, 3.0)  # noqa: S104 - these are the defaults.
+    assert (found.listen, found.probes, found.mode, found.drain) == (("0.0.0.0", 5), ("127.0.0.1", 4), CacheMode.OFFLINE, 3.0)  # noqa: S104 - these are the defaults.
     assert found.moment == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert (found.tls, found.admin_token_hash) == (Path("/tls"), hashlib.sha512(b"token").digest())
     assert read(HTTP, environment, "").listen == ("::1", 3)
@@ -150,7 +150,7 @@ def test_without_check_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None
     given: list[AttestationSettings] = []
     monkeypatch.setattr(run, "run", given.append)
     done = CliRunner().invoke(attestation, ["serve", "--unsafe-http", "true", "--mode", "offline"], catch_exceptions=False)
-    assert (done.exit_code, given[0].mode) == (0, Mode.OFFLINE)
+    assert (done.exit_code, given[0].mode) == (0, CacheMode.OFFLINE)
 
 
 def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def slot(*serials: bytes, chain: int = 0, certificates: int = 0, manifest: int |
     own = (*serials, bytes(certificates))
     stored = SimpleNamespace(chain=bytes(chain), certificates=own, registration=registration, whole=False)
     known = cast("KnownPlatform", SimpleNamespace(stored_platform=stored, pck_certificates=SimpleNamespace(certificates=())))
-    return Slot(known=known, under=cast("Crl", None), due=datetime(2026, 6, 1, tzinfo=UTC), until=NOW)
+    return Slot(platform=known, under=cast("Crl", None), due=datetime(2026, 6, 1, tzinfo=UTC), until=NOW)
 
 
 def kept(memory: PlatformMemory, count: int) -> list[int]:
@@ -77,17 +77,18 @@ def test_of_a_platform_so_many_tcbs_are_known_and_the_oldest_is_forgotten() -> N
         platform.note(tcb(number), NOW + 1)
         platform.select(tcb(number), selection)
     expected = [tcb(number) for number in (*range(2, MOST_TCBS), 0, MOST_TCBS)]
-    assert ([*platform.asked], [*platform.selections]) == (expected, expected)
+    assert ([*platform.fresh_until], [*platform.selections]) == (expected, expected)
 
 
 def test_for_a_tcb_that_was_asked_for_nothing_is_lacking_until_then() -> None:
     platform = slot()
     platform.note(tcb(1), NOW + 1)
-    assert [platform.lacks(tcb(1), NOW), platform.lacks(tcb(1), NOW + 1), platform.lacks(tcb(2), NOW)] == [False, True, True]
+    asks = [platform.must_ask(tcb(1), NOW), platform.must_ask(tcb(1), NOW + 1), platform.must_ask(tcb(2), NOW)]
+    assert asks == [False, True, True]
 
 
 def test_what_was_asked_for_stays_known_unless_a_certificate_is_gone() -> None:
     memory = PlatformMemory()
     memory.keep(name(0), slot(b"a")).note(tcb(1), NOW)
-    assert [*memory.keep(name(0), slot(b"a", b"b")).asked] == [tcb(1)]
-    assert [*memory.keep(name(0), slot(b"b")).asked] == []
+    assert [*memory.keep(name(0), slot(b"a", b"b")).fresh_until] == [tcb(1)]
+    assert [*memory.keep(name(0), slot(b"b")).fresh_until] == []

@@ -31,7 +31,7 @@ attestation.add_command(keys)
 def _options(command: C) -> C:
     """One option for each setting, all of them text: the settings' own readers tell every fault at once."""
     for name, setting in reversed(list(service.SETTINGS.items())):
-        command = click.option(f"--{name}", help=f"{setting.told}  [default: {setting.default or 'none'}]")(command)
+        command = click.option(f"--{name}", help=f"{setting.help}  [default: {setting.default or 'none'}]")(command)
     return command
 
 

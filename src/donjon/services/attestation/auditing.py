@@ -25,31 +25,31 @@ LOOK_EVERY = 3600.0  # seconds between looks at what has become old
 
 
 class Auditing:
-    """Signs, tells and drops."""
+    """Signs the heads of the audit, announces them in the log, and drops records that are older than they are kept."""
 
-    def __init__(self, ring: Ring | None, kept: timedelta | None, now: Callable[[], datetime]) -> None:
-        self._ring, self._kept, self._now = ring, kept, now
+    def __init__(self, ring: Ring | None, keep_for: timedelta | None, now: Callable[[], datetime]) -> None:
+        self._ring, self._keep_for, self._now = ring, keep_for, now
         self._journal: Journal | None = None
 
     @property
     def rings(self) -> tuple[Ring, ...]:
-        """The keys to look at now and then."""
+        """The keys to reread now and then, as the instances' are."""
         return () if self._ring is None else (self._ring,)
 
     def journal(self, database: Database) -> Journal:
-        """The service's own."""
+        """The journal of this process, which writes down every decision and signs heads with the keys of the audit."""
         witness = Witness(signer=self._signer, announce=_announce_head, fail=_fail)
         self._journal = Journal(database, writer=fresh_writer(), moment=self._now, witness=witness)
         return self._journal
 
     def drop(self, database: Database, restate: Callable[[list[Event]], None]) -> None:
         """Drop what has become old; what fails is told, and is tried again the next time."""
-        if self._kept is None:
+        if self._keep_for is None:
             return
         try:
-            known = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
+            certificates = () if self._ring is None else tuple(map(public.certificate, self._ring.all()))
             retention = Retention(
-                signer=self._signer(), keys=known, announce=_announce_anchor, restate=restate, period=self._kept
+                signer=self._signer(), keys=certificates, announce=_announce_anchor, restate=restate, period=self._keep_for
             )
             count = retention.drop(database, self._now())
         except (DonjonError, TimeoutError) as error:
@@ -58,9 +58,9 @@ class Auditing:
             say(LOG, "old audit records dropped", count=count)
 
     async def drop_now_and_then(self, database: Database) -> None:
-        """For as long as the service runs."""
+        """Drop old records every hour, for as long as the service runs."""
         restate = partial(self._restate, InstanceTable(database), asyncio.get_running_loop())
-        while self._kept is not None:
+        while self._keep_for is not None:
             await asyncio.to_thread(self.drop, database, restate)
             await asyncio.sleep(LOOK_EVERY)
 

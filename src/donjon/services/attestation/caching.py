@@ -16,14 +16,14 @@ from donjon.errors import DonjonError
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.cache import Cache, Upstream
 from donjon.services.attestation.pccs.document_routes import Pccs
-from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.pck_source import PckSource
 from donjon.services.attestation.pccs.platform_routes import PlatformRoutes
 from donjon.services.attestation.pccs.platforms import Platforms
-from donjon.services.attestation.settings.service import AttestationSettings, Mode
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 
 
 class Caching:
-    """All of it."""
+    """The cache with its platforms and its routes, and what looks after them."""
 
     def __init__(
         self,
@@ -34,22 +34,22 @@ class Caching:
         metrics: AttestationMetrics,
     ) -> None:
         """What is stored is read, each document proved; raises `Unavailable` where it cannot be read."""
-        on_demand = settings.mode is Mode.LAZY
+        on_demand = settings.mode is CacheMode.LAZY
         self.cache = Cache(
-            table=CollateralTable(database),
+            store=CollateralTable(database),
             upstream=upstream,
             anchor=settings.anchor,
             moment=moment,
             seconds=clock.monotonic,
             chance=random.random,
             metrics=metrics,
-            on_demand=on_demand or settings.mode is Mode.OFFLINE,
+            on_demand=on_demand or settings.mode is CacheMode.OFFLINE,
         )
         self.cache.load()
         self.platforms = Platforms(
             cache=self.cache,
-            table=PlatformTable(database),
-            issuer=None if upstream is None else Issuer(upstream, is_cache=settings.upstream is not None),
+            store=PlatformTable(database),
+            source=None if upstream is None else PckSource(upstream, is_cache=settings.upstream is not None),
             on_demand=on_demand,
             moment=moment,
             seconds=clock.monotonic,
@@ -59,7 +59,7 @@ class Caching:
         self._settings, self._metrics, self._at = settings, metrics, moment
 
     def routes(self, rates: Rates | None) -> list[Route]:
-        """Of documents and of platforms."""
+        """The routes of documents and of platforms."""
         settings = self._settings
         of_platforms = PlatformRoutes(
             self.cache,

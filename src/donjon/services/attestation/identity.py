@@ -25,15 +25,15 @@ def identity(scope: Scope) -> str:
     """The caller's own, or 32 hexadecimal digits: which process, and which of its answers."""
     if _IDENTITY not in scope:
         scope[_IDENTITY] = of_headers(scope.get("headers", ()))
-    found: str = scope[_IDENTITY]
-    return found
+    request_id: str = scope[_IDENTITY]
+    return request_id
 
 
 def of_headers(headers: Headers) -> str:
-    """The same, from the headers alone: of several names, none is believed."""
-    found = [value for name, value in headers if name == CLIENT.encode()]
-    if len(found) == 1 and _PLAIN.fullmatch(found[0]):
-        return found[0].decode("ascii")
+    """The name of the request, from its headers alone: of several names, none is believed."""
+    values = [value for name, value in headers if name == CLIENT.encode()]
+    if len(values) == 1 and _PLAIN.fullmatch(values[0]):
+        return values[0].decode("ascii")
     return f"{_PROCESS}{next(_NUMBERS):016x}"
 
 

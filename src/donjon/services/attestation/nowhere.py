@@ -6,7 +6,7 @@ Clients put together the URL that they were given and a path of their own: one s
 import json
 import re
 
-from starlette.requests import Request as Asked
+from starlette.requests import Request
 from starlette.responses import Response
 
 from donjon.formats.words import excerpt
@@ -24,9 +24,9 @@ _VERSIONS = {"sgx": ("3", "4"), "tdx": ("4",)}
 _PREVIEW = "/attest/Tee/"  # of 2018; the service itself has no such path any more
 
 
-async def answer(asked: Asked, _: Exception) -> Response:
-    """The 404."""
-    path: str = asked.scope["path"]
+async def answer(request: Request, _: Exception) -> Response:
+    """Answer a path where nothing is: 404, with the fault of the URL where it shows."""
+    path: str = request.scope["path"]
     fault = _fault(path)
     message = f"path: nothing is at {excerpt(path)}" + ("" if fault is None else f": {fault}")
     if _OF_THE_CACHE.match(path):

@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Openings:
-    """Opens them."""
+    """Opens keys, issuers and the API server's client; the stack closes them."""
 
     def __init__(self, stack: AsyncExitStack, now: Callable[[], datetime]) -> None:
         self._stack, self._now = stack, now
@@ -42,7 +42,7 @@ class Openings:
         return {each.name: await self._ring(each.keys, each.name) for each in settings.instances}
 
     async def audit(self, settings: AttestationSettings) -> Ring | None:
-        """The keys that sign the heads of the audit, if any do; raises the same."""
+        """The keys that sign the heads of the audit, if any do; raises what `rings` raises."""
         return None if settings.audit_keys is None else await self._ring(settings.audit_keys, None)
 
     def callers(self, settings: AttestationSettings, rates: Rates | None) -> Callers:
@@ -60,7 +60,7 @@ class Openings:
         return await rings.open_ring(stores.store(place, self._secret), self._now, tell, check)
 
     def _check_owner(self, owner: str, keys: tuple[Dated, ...]) -> None:
-        """Whoever may use the key of one could speak for the other."""
+        """Raises `Misconfigured` DJ624 where two owners share a key: whoever may use it could speak for both."""
         for each in keys:
             if (other := self._owners.setdefault(each.signer.kid, owner)) != owner:
                 raise Misconfigured("DJ624", f"{owner}: a key is that of {other}, too; expected keys of its own")

@@ -39,15 +39,15 @@ from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
+from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import naming, of_refusal
 from donjon.services.attestation.maa.attester import Clocks
-from donjon.services.attestation.maa.instances import Instance, Name
+from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, turned_away
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
-from donjon.services.attestation.settings.service import AttestationSettings, ClientCertificates, Mode
-from donjon.services.attestation.standing import Standing
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
 from donjon.services.attestation.turns import Turns
 
 LOG = logging.getLogger(__name__)
@@ -75,10 +75,10 @@ def check(settings: AttestationSettings) -> None:
         database.migrate()
     finally:
         database.close()
-    asyncio.run(_opened(settings))
+    asyncio.run(_open_all(settings))
 
 
-async def _opened(settings: AttestationSettings) -> None:
+async def _open_all(settings: AttestationSettings) -> None:
     async with AsyncExitStack() as stack:
         openings = Openings(stack, clock.moment)
         await openings.rings(settings)
@@ -111,7 +111,7 @@ async def serve(
         database = Database(settings.database)
         stack.callback(database.close)
         database.migrate()
-        upstream = None if settings.mode is Mode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
+        upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         caching = Caching(settings, database, upstream, judging, metrics)
         application: Application = naming(Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer}))
@@ -132,15 +132,15 @@ async def serve(
             maa = Maa(instances, openings.callers(settings, rates), collateral, journal, clocks, metrics)
             application = maa.before(caching.routes(rates))
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
-        standing = Standing(database, writing=bool(settings.instances))
-        told = turned_away if keys else plain
-        server = _server(settings, application, contexts, told)
+        health = DatabaseHealth(database, writing=bool(settings.instances))
+        error_response = turned_away if keys else plain
+        server = _server(settings, application, contexts, error_response)
         metrics.count_connections(lambda: server.connections)
-        routes = _probes(metrics, usable, standing, stopped)
+        routes = _probes(metrics, usable, health, stopped)
         probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         looking = asyncio.gather(
-            *(_refresh(caching), standing.look_now_and_then(), audit.drop_now_and_then(database)),
+            *(_refresh(caching), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), _look([*keys.values(), *audit.rings])),
         )
         try:
@@ -160,13 +160,16 @@ async def serve(
 
 
 def _server(
-    settings: AttestationSettings, application: Application, contexts: FolderContexts | None, told: Callable[[int], Response]
+    settings: AttestationSettings,
+    application: Application,
+    contexts: FolderContexts | None,
+    error_response: Callable[[int], Response],
 ) -> GuardedServer:
     host, port = settings.listen
     usual = Limits()
     limits = replace(usual, of_a_site=settings.connections_per_address or usual.connections)
     return GuardedServer(
-        application, contexts, host=host, port=port, limits=limits, error_response=told, body=_body, beside=of_refusal
+        application, contexts, host=host, port=port, limits=limits, error_response=error_response, body=_body, beside=of_refusal
     )
 
 
@@ -182,8 +185,8 @@ def _instances(
 ) -> list[Instance]:
     turns = Turns()
     stack.callback(turns.close)
-    names = [Name(issuer=each.issuer, ring=keys[each.name]) for each in settings.instances]
-    return [Instance(*each, table, turns) for each in zip(settings.instances, names, strict=True)]
+    issuers = [InstanceIssuer(url=each.issuer, ring=keys[each.name]) for each in settings.instances]
+    return [Instance(*each, table, turns) for each in zip(settings.instances, issuers, strict=True)]
 
 
 def _contexts(settings: AttestationSettings) -> FolderContexts | None:
@@ -223,8 +226,8 @@ def _announce(settings: AttestationSettings) -> None:
         "unsafe-trust-root": settings.anchor != INTEL,
         "unsafe-clock": settings.moment is not None,
     }
-    if named := [name for name, chosen in unsafe.items() if chosen]:
-        say(LOG, "settings that weaken security", level=logging.WARNING, settings=named)
+    if weakening := [name for name, is_set in unsafe.items() if is_set]:
+        say(LOG, "settings that weaken security", level=logging.WARNING, settings=weakening)
 
 
 def _tell(error: DonjonError | None) -> None:
@@ -234,7 +237,7 @@ def _tell(error: DonjonError | None) -> None:
         say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
-def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], standing: Standing, stopped: asyncio.Event) -> Routes:
+def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event) -> Routes:
     ready, not_ready = (
         Response(status=200, body=b"ok\n"),
         Response(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
@@ -242,5 +245,5 @@ def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], standing: S
     return {
         "/metrics": lambda: Response(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: ready,
-        "/readyz": lambda: ready if usable() and standing.good and not stopped.is_set() else not_ready,
+        "/readyz": lambda: ready if usable() and health.good and not stopped.is_set() else not_ready,
     }

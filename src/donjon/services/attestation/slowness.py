@@ -17,17 +17,17 @@ class Slowness:
     """What took long before."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._slow_cases: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def foresees(self, policy: PolicyInForce, statement: ClaimSet) -> bool:
         """Whether that will take long, as far as can be said before."""
-        return policy.draft or _rules(policy.policy) > MAX_RULES or _case(policy, statement) in self._known
+        return policy.draft or _rules(policy.policy) > MAX_RULES or _case(policy, statement) in self._slow_cases
 
     def learn(self, policy: PolicyInForce, statement: ClaimSet) -> None:
         """That it did take long."""
-        self._known[_case(policy, statement)] = None
-        while len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
+        self._slow_cases[_case(policy, statement)] = None
+        while len(self._slow_cases) > MAX_KNOWN:
+            self._slow_cases.popitem(last=False)
 
 
 def _rules(policy: Policy) -> int:

@@ -48,7 +48,7 @@ class Turns:
             raise _full(instance)
         try:
             async with self._lock.turn(key, site):
-                return await asyncio.get_running_loop().run_in_executor(self._executor, partial(_worked, work))
+                return await asyncio.get_running_loop().run_in_executor(self._executor, partial(_run_uncollected, work))
         except Crowded as error:
             raise _full(instance) from error
 
@@ -57,7 +57,7 @@ class Turns:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _worked(work: Callable[[], T]) -> T:
+def _run_uncollected(work: Callable[[], T]) -> T:
     with uncollected():
         return work()
 

@@ -41,7 +41,7 @@ GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; wha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """What time it is."""
+    """What time it is, and how long things take."""
 
     now: Callable[[], datetime]  # for tokens and whoever calls
     judging: Callable[[], datetime]  # for quotes and collateral: the same, unless it was set
@@ -51,7 +51,7 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class AttestOutcome:
     """A token, or why there is none; and what the audit is told."""
 
     event: Event
@@ -59,7 +59,7 @@ class Outcome:
 
 
 class Attester:
-    """Makes tokens."""
+    """Decides about quotes, has each decision recorded, and issues tokens."""
 
     def __init__(
         self, collateral: ReadyCollateral, journal: Journal, clocks: Clocks, metrics: AttestationMetrics, turns: FairLock
@@ -70,66 +70,66 @@ class Attester:
         self._glance, self._whole = Allowance(share=GLANCE, seconds=clocks.labour), Allowance(seconds=clocks.labour_aside)
         self._slow = Slowness()
 
-    async def attest(self, instance: Instance, kind: AttestationType, asked: AttestRequest, asker: Asker) -> Outcome:
+    async def attest(self, instance: Instance, kind: AttestationType, request: AttestRequest, asker: Asker) -> AttestOutcome:
         """The token, or the refusal, once it is kept; raises what the stages raise where there is nothing to decide."""
-        draft = await self._draft(instance, asked, asker.site)
-        matter = audit_events.attestation(asked, kind, instance.name, asker)
-        standing = await instance.standing()
+        draft = await self._draft(instance, request, asker.site)
+        matter = audit_events.attestation(request, kind, instance.name, asker)
+        state = await instance.state()
         for _ in range(AGAIN):
             try:
-                applied = await standing.applied(kind) if draft is None else standing.trying(draft)
-                outcome = await self._decided(instance, matter, asked, applied)
+                applied = await state.applied(kind) if draft is None else state.with_policy(draft)
+                outcome = await self._decide(instance, matter, request, applied)
             except (Untrusted, Malformed) as error:
-                outcome = Outcome(event=matter.failed(error), answer=refusals.of_error(error))
+                outcome = AttestOutcome(event=matter.failed_event(error), answer=refusals.of_error(error))
             try:
-                await self._journal.keep(outcome.event, instance=instance.name, generation=standing.generation)
+                await self._journal.keep(outcome.event, instance=instance.name, generation=state.generation)
             except Stale:
-                standing = await instance.standing(again=True)
+                state = await instance.state(again=True)
             else:
                 self._metrics.decided(kind, outcome.event.verdict, next(iter(outcome.event.codes), ""))
                 return outcome
         raise Unavailable("DJ532", f"{instance.name}: its policies are being replaced faster than anything is decided by them")
 
-    async def _decided(self, instance: Instance, matter: Matter, asked: AttestRequest, applied: Applied) -> Outcome:
-        verified = await self._verified(asked, applied)
+    async def _decide(self, instance: Instance, matter: Matter, request: AttestRequest, applied: Applied) -> AttestOutcome:
+        verified = await self._verify(request, applied)
         facts = {"policy": applied.policy.hash, "tcb": str(verified.tcb.status)}
-        accepted = acceptance.accept(verified, applied.gate)
-        if not isinstance(accepted, AcceptedQuote):
-            codes = tuple(finding.code for finding in accepted)
-            return Outcome(event=matter.refused(codes, facts), answer=refusals.of_findings(accepted))
-        bound = binding.bind(accepted, asked.held_data)
-        async with self._turn(asked.held_data, matter.asker.site):
-            if (answer := self._at_a_glance(bound, asked.submitted, applied.policy)) is not None:
+        gate_result = acceptance.accept(verified, applied.gate)
+        if not isinstance(gate_result, AcceptedQuote):
+            codes = tuple(finding.code for finding in gate_result)
+            return AttestOutcome(event=matter.refused_event(codes, facts), answer=refusals.of_findings(gate_result))
+        bound = binding.bind(gate_result, request.held_data)
+        async with self._turn(request.held_data, matter.asker.site):
+            if (answer := self._at_a_glance(bound, request.submitted, applied.policy)) is not None:
                 return self._outcome(instance, matter, facts, answer)
         line = Line.DRAFT if applied.policy.draft else Line.ATTEST
-        work = partial(self._in_turn, bound, asked.submitted, applied.policy)
+        work = partial(self._in_turn, bound, request.submitted, applied.policy)
         return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work, matter.asker.site))
 
-    def _turn(self, held: HeldData, site: str) -> AbstractAsyncContextManager[None]:
+    def _turn(self, held_data: HeldData, site: str) -> AbstractAsyncContextManager[None]:
         """In which much data are told, and the token is made: what is read of them is large, so it does not wait in between."""
-        much = sum(len(each.raw) for each in (held.runtime, held.initial) if each is not None and each.is_json) > LIGHT
+        much = sum(len(each.raw) for each in (held_data.runtime, held_data.initial) if each is not None and each.is_json) > LIGHT
         return self._turns.turn(site) if much else nullcontext()
 
-    def _outcome(self, instance: Instance, matter: Matter, facts: dict[str, str], answer: Appraisal | Decision) -> Outcome:
+    def _outcome(self, instance: Instance, matter: Matter, facts: dict[str, str], answer: Appraisal | Decision) -> AttestOutcome:
         if not isinstance(answer, Appraisal):
             codes = tuple(finding.code for finding in answer.findings)
-            return Outcome(event=matter.refused(codes, facts, answer), answer=refusals.of_decision(answer))
+            return AttestOutcome(event=matter.refused_event(codes, facts, answer), answer=refusals.of_decision(answer))
         jti = signing.fresh_jti()
-        made = token.issue(answer, instance.authorities(), self._clocks.now(), jti)
-        return Outcome(event=matter.allowed({**facts, "jti": jti}, answer.decision), answer=made)
+        jwt = token.issue(answer, instance.authorities(), self._clocks.now(), jti)
+        return AttestOutcome(event=matter.allowed_event({**facts, "jti": jti}, answer.decision), answer=jwt)
 
-    async def _verified(self, asked: AttestRequest, applied: Applied) -> VerifiedQuote:
-        collateral = await self._collateral.of(asked.quote, applied.gate.staleness)
+    async def _verify(self, request: AttestRequest, applied: Applied) -> VerifiedQuote:
+        collateral = await self._collateral.of(request.quote, applied.gate.staleness)
         began = self._clocks.seconds()
         try:
-            return verify.verify(asked.quote, collateral, self._clocks.judging(), self._memory)
+            return verify.verify(request.quote, collateral, self._clocks.judging(), self._memory)
         finally:
             self._metrics.verified(self._clocks.seconds() - began)
 
-    async def _draft(self, instance: Instance, asked: AttestRequest, site: str) -> PolicyInForce | None:
-        if asked.draft is None:
+    async def _draft(self, instance: Instance, request: AttestRequest, site: str) -> PolicyInForce | None:
+        if request.draft is None:
             return None
-        return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, asked.draft), site)
+        return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, request.draft), site)
 
     def _at_a_glance(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision | None:
         """What the policy says, unless it takes long to say it."""
@@ -142,7 +142,7 @@ class Attester:
         return None
 
     def _in_turn(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision:
-        """The same, however long it takes; what is said of the quote is large, so it is said again, and does not wait in line."""
+        """What the policy says, however long it takes; the claims are large, so they are made again, and do not wait in line."""
         return appraise.appraise(claims.derive(bound, submitted), policy, self._whole)
 
 

@@ -31,16 +31,16 @@ class Matter:
     asker: Asker
     facts: dict[str, str] = field(default_factory=dict)
 
-    def allowed(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
-        """That it was done, and by which decision of a policy."""
-        return self._event(EventVerdict.ALLOW, (), _traced(decision), facts)
+    def allowed_event(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
+        """The record that it was done, and by which decision of a policy."""
+        return self._event(EventVerdict.ALLOW, (), _trace(decision), facts)
 
-    def refused(self, codes: tuple[str, ...], facts: Mapping[str, str], decision: Decision | None = None) -> Event:
-        """That it was not, and for which reasons."""
-        return self._event(EventVerdict.REFUSE, codes, _traced(decision), facts)
+    def refused_event(self, codes: tuple[str, ...], facts: Mapping[str, str], decision: Decision | None = None) -> Event:
+        """The record that it was refused, and for which reasons."""
+        return self._event(EventVerdict.REFUSE, codes, _trace(decision), facts)
 
-    def failed(self, error: DonjonError) -> Event:
-        """That it was not, for what was shown is not true."""
+    def failed_event(self, error: DonjonError) -> Event:
+        """The record that it was refused, since what was shown is not true."""
         return self._event(EventVerdict.REFUSE, (error.code,), error.message, {})
 
     def _event(self, verdict: EventVerdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str]) -> Event:
@@ -56,15 +56,17 @@ class Matter:
         )
 
 
-def attestation(asked: AttestRequest, kind: AttestationType, instance: str, asker: Asker) -> Matter:
-    """A request for a token."""
-    facts = {"type": str(kind), "quote": hashlib.sha256(asked.submitted).hexdigest()}
-    if asked.held_data.nonce is not None:
-        facts["nonce"] = asked.held_data.nonce
-    return Matter(kind=EventKind.ATTEST if asked.draft is None else EventKind.DRAFT, instance=instance, asker=asker, facts=facts)
+def attestation(request: AttestRequest, kind: AttestationType, instance: str, asker: Asker) -> Matter:
+    """The matter of a request for a token."""
+    facts = {"type": str(kind), "quote": hashlib.sha256(request.submitted).hexdigest()}
+    if request.held_data.nonce is not None:
+        facts["nonce"] = request.held_data.nonce
+    return Matter(
+        kind=EventKind.ATTEST if request.draft is None else EventKind.DRAFT, instance=instance, asker=asker, facts=facts
+    )
 
 
-def _traced(decision: Decision | None) -> Json:
+def _trace(decision: Decision | None) -> Json:
     """In full where the answer was a no; a yes, of which there are many, leaves out what stands in the policy."""
     if decision is None:
         return None

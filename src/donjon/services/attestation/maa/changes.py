@@ -17,14 +17,14 @@ from donjon.maa import certificates, policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.services.attestation.maa.attester import AGAIN
 from donjon.services.attestation.maa.audit_events import Asker, Matter
-from donjon.services.attestation.maa.instances import Instance, Standing
+from donjon.services.attestation.maa.instances import Instance, InstanceState
 from donjon.services.attestation.turns import Line
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedChange:
     """A change that may be made, what the audit is told of it, and the claims of the answer."""
 
     change: Change
@@ -33,7 +33,7 @@ class Judged:
 
 
 class Changes:
-    """Makes them."""
+    """Changes policies and certificates of instances, and has each change recorded."""
 
     def __init__(self, journal: Journal, now: Callable[[], datetime]) -> None:
         """Signers' certificates are looked at as of `now`."""
@@ -42,65 +42,65 @@ class Changes:
     async def set_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
         """Have that policy; raises as `policies.parse_submitted` does, and `Unavailable`."""
 
-        def judge(standing: Standing) -> Judged:
-            token = policies.parse_submitted(text, standing.trust, self._now())
+        def judge(state: InstanceState) -> JudgedChange:
+            token = policies.parse_submitted(text, state.trust, self._now())
             signer = {} if token.signer is None else {"signer": token.signer.thumbprint()}
             facts = {"policy": token.hash, "token": token.token_hash, **signer}
-            return Judged(change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token))
+            return JudgedChange(change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token))
 
-        return await self._made(instance, _matter(EventKind.POLICY_SET, instance, asker, type=kind), judge)
+        return await self._make(instance, _matter(EventKind.POLICY_SET, instance, asker, type=kind), judge)
 
     async def reset_policy(self, instance: Instance, kind: AttestationType, text: str, asker: Asker) -> JsonObject:
         """Have the default policy again; raises as `policies.reset` does, and `Unavailable`."""
 
-        def judge(standing: Standing) -> Judged:
-            signer = policies.reset(text, standing.trust, self._now())
+        def judge(state: InstanceState) -> JudgedChange:
+            signer = policies.reset(text, state.trust, self._now())
             facts = {} if signer is None else {"signer": signer.thumbprint()}
-            return Judged(change=RemovePolicy(kind), facts=facts, answer=policies.claims_when_reset())
+            return JudgedChange(change=RemovePolicy(kind), facts=facts, answer=policies.claims_when_reset())
 
-        return await self._made(instance, _matter(EventKind.POLICY_RESET, instance, asker, type=kind), judge)
+        return await self._make(instance, _matter(EventKind.POLICY_RESET, instance, asker, type=kind), judge)
 
     async def certificate(self, instance: Instance, change: requests.Change, text: str, asker: Asker) -> JsonObject:
         """Add or remove a certificate; raises as `certificates.change` does, `Misconfigured` DJ447, and `Unavailable`."""
         adding = change is requests.Change.ADD
 
-        def judge(standing: Standing) -> Judged:
-            before = standing.trust
+        def judge(state: InstanceState) -> JudgedChange:
+            before = state.trust
             certificate = certificates.change(text, before, self._now())
             after = before.with_certificate(certificate) if adding else before.without_certificate(certificate)
-            former = standing.signed_by(each for each in (*standing.former, *before.certificates) if not after.trusts(each))
-            made = SetCertificates(*(tuple(each.der for each in those) for those in (after.certificates, former)))
-            return Judged(
-                change=made,
-                facts={"certificate": certificate.thumbprint(), **holdings.facts(made.certificates, made.former)},
+            former = state.signed_by(each for each in (*state.former, *before.certificates) if not after.trusts(each))
+            replacement = SetCertificates(*(tuple(each.der for each in those) for those in (after.certificates, former)))
+            return JudgedChange(
+                change=replacement,
+                facts={"certificate": certificate.thumbprint(), **holdings.facts(replacement.certificates, replacement.former)},
                 answer=certificates.claims_when_changed(certificate, after),
             )
 
         kind = EventKind.CERTIFICATE_ADDED if adding else EventKind.CERTIFICATE_REMOVED
-        return await self._made(instance, _matter(kind, instance, asker), judge)
+        return await self._make(instance, _matter(kind, instance, asker), judge)
 
-    async def _made(self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged]) -> JsonObject:
+    async def _make(self, instance: Instance, matter: Matter, judge: Callable[[InstanceState], JudgedChange]) -> JsonObject:
         for _ in range(AGAIN):
-            standing = await instance.standing(again=True)
+            state = await instance.state(again=True)
             try:
-                return await self._kept(instance, matter, judge, standing)
+                return await self._judge_and_record(instance, matter, judge, state)
             except Stale:
                 continue
         raise Unavailable("DJ532", f"{instance.name}: it is being changed faster than anything is decided by it")
 
-    async def _kept(
-        self, instance: Instance, matter: Matter, judge: Callable[[Standing], Judged], standing: Standing
+    async def _judge_and_record(
+        self, instance: Instance, matter: Matter, judge: Callable[[InstanceState], JudgedChange], state: InstanceState
     ) -> JsonObject:
         try:
-            judged = await instance.turns.take(instance.name, Line.CHANGE, partial(judge, standing), matter.asker.site)
+            judged = await instance.turns.take(instance.name, Line.CHANGE, partial(judge, state), matter.asker.site)
         except DonjonError as error:
-            await self._journal.keep(matter.failed(error), instance=instance.name, generation=standing.generation)
-            _tell(matter, refused=error.code)
+            await self._journal.keep(matter.failed_event(error), instance=instance.name, generation=state.generation)
+            _tell(matter, code=error.code)
             raise
-        event = matter.allowed({**judged.facts, holdings.GENERATION: str(standing.generation + 1)})
-        await self._journal.keep(event, instance=instance.name, generation=standing.generation, change=judged.change)
+        event = matter.allowed_event({**judged.facts, holdings.GENERATION: str(state.generation + 1)})
+        await self._journal.keep(event, instance=instance.name, generation=state.generation, change=judged.change)
         _tell(matter)
-        await instance.standing(again=True)
+        await instance.state(again=True)
         return judged.answer
 
 
@@ -108,7 +108,7 @@ def _matter(kind: EventKind, instance: Instance, asker: Asker, **facts: str) -> 
     return Matter(kind=kind, instance=instance.name, asker=asker, facts=facts)
 
 
-def _tell(matter: Matter, refused: str | None = None) -> None:
+def _tell(matter: Matter, code: str | None = None) -> None:
     kind = matter.facts.get("type")
-    level = logging.INFO if refused is None else logging.WARNING
-    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.asker.caller, type=kind, refused=refused)
+    level = logging.INFO if code is None else logging.WARNING
+    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.asker.caller, type=kind, refused=code)

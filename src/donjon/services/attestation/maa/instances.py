@@ -27,7 +27,7 @@ from donjon.signing.signer import Signer
 from donjon.signing.signer_certificate import SignerCertificate
 
 
-class Ring(Protocol):
+class SigningRing(Protocol):
     """The keys of one name."""
 
     def signer(self) -> Signer:
@@ -38,25 +38,25 @@ class Ring(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class InstanceIssuer:
     """One name under which tokens are issued, and its keys."""
 
-    issuer: str
-    ring: Ring
-    _made: dict[str, TokenAuthority] = field(default_factory=dict, repr=False, compare=False)
+    url: str
+    ring: SigningRing
+    _authorities: dict[str, TokenAuthority] = field(default_factory=dict, repr=False, compare=False)
 
     def authority(self) -> TokenAuthority:
         """Who signs now."""
         signer = self.ring.signer()
-        made = self._made.get(signer.kid)
-        if made is None or made.signer is not signer:
-            self._made.clear()
-            made = self._made[signer.kid] = TokenAuthority(issuer=self.issuer, signer=signer)
-        return made
+        authority = self._authorities.get(signer.kid)
+        if authority is None or authority.signer is not signer:
+            self._authorities.clear()
+            authority = self._authorities[signer.kid] = TokenAuthority(issuer=self.url, signer=signer)
+        return authority
 
     def published(self) -> tuple[TokenAuthority, ...]:
         """Everybody whose tokens are still good."""
-        return tuple(TokenAuthority(issuer=self.issuer, signer=each) for each in self.ring.published())
+        return tuple(TokenAuthority(issuer=self.url, signer=each) for each in self.ring.published())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +68,18 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class InstanceState:
     """An instance at one generation."""
 
     name: str
     generation: int
     trust: Trust
-    kept: Mapping[str, str]
+    policy_texts: Mapping[str, str]
     gate: Acceptance
     turns: Turns = field(repr=False, compare=False)
     former: tuple[SignerCertificate, ...] = ()  # removed since they signed a policy that is kept
     _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
-    _known: dict[AttestationType, PolicyToken | str | None] = field(default_factory=dict, repr=False, compare=False)
+    _policies: dict[AttestationType, PolicyToken | str | None] = field(default_factory=dict, repr=False, compare=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     async def policy(self, kind: AttestationType) -> PolicyToken | None:
@@ -87,25 +87,25 @@ class Standing:
 
         It is read once, beside the event loop, for it may take most of a second: who comes meanwhile waits for that.
         """
-        if kind not in self._known:
+        if kind not in self._policies:
             async with self._reading:
-                if kind not in self._known:
-                    self._known[kind] = await self.turns.take(self.name, Line.ATTEST, partial(self._read, kind))
-        found = self._known[kind]
-        if isinstance(found, str):
-            raise Misconfigured("DJ531", found)
-        return found
+                if kind not in self._policies:
+                    self._policies[kind] = await self.turns.take(self.name, Line.ATTEST, partial(self._read, kind))
+        policy = self._policies[kind]
+        if isinstance(policy, str):
+            raise Misconfigured("DJ531", policy)
+        return policy
 
     def _read(self, kind: AttestationType) -> PolicyToken | str | None:
         """The policy, or why it cannot be applied."""
-        text = self.kept.get(kind)
+        text = self.policy_texts.get(kind)
         if text is None:
             return policies.default(kind)
         try:
-            found = policies.parse_stored(text)
+            token = policies.parse_stored(text)
         except DonjonError as error:
             return f"{kind}: the policy that is kept cannot be applied: {error}"
-        return self._unsuitable(kind, found.signer) or found
+        return self._unsuitable(kind, token.signer) or token
 
     def _unsuitable(self, kind: AttestationType, signer: SignerCertificate | None) -> str | None:
         """Why nothing that this one signed applies: set while the mode was another, or by somebody who wrote to the database."""
@@ -121,20 +121,20 @@ class Standing:
 
     def signed_by(self, certificates: Iterable[SignerCertificate]) -> tuple[SignerCertificate, ...]:
         """Those of these certificates, each once, by which a policy is signed that is kept."""
-        found = {each.der: each for each in certificates}
-        signs = {signer.der for text in self.kept.values() if (signer := policies.signer(text)) is not None}
-        return tuple(each for der, each in found.items() if der in signs)
+        by_der = {each.der: each for each in certificates}
+        signs = {signer.der for text in self.policy_texts.values() if (signer := policies.signer(text)) is not None}
+        return tuple(each for der, each in by_der.items() if der in signs)
 
     async def applied(self, kind: AttestationType) -> Applied:
         """The same, ready; for types that are attested."""
-        if (found := self._applied.get(kind)) is None:
+        if (applied := self._applied.get(kind)) is None:
             policy = await self.policy(kind)
             if policy is None:
                 raise Misconfigured("DJ531", f"{kind}: no policy, and none is the default")
-            found = self._applied[kind] = self.trying(policy.in_force())
-        return found
+            applied = self._applied[kind] = self.with_policy(policy.in_force())
+        return applied
 
-    def trying(self, policy: PolicyInForce) -> Applied:
+    def with_policy(self, policy: PolicyInForce) -> Applied:
         """With this policy in place of what is kept."""
         return Applied(policy=policy, gate=appraise.raise_baseline(self.gate, policy.baseline))
 
@@ -142,10 +142,10 @@ class Standing:
 class Instance:
     """One instance; `speaks` is the name under which it is served and issues tokens, `turns` does what takes long."""
 
-    def __init__(self, settings: InstanceSettings, speaks: Name, table: InstanceTable, turns: Turns) -> None:
-        self._settings, self.speaks, self._table, self.turns = settings, speaks, table, turns
-        self._kept: StoredInstance | None = None
-        self._standing: Standing | None = None
+    def __init__(self, settings: InstanceSettings, issuer: InstanceIssuer, table: InstanceTable, turns: Turns) -> None:
+        self._settings, self.issuer, self._table, self.turns = settings, issuer, table, turns
+        self._record: StoredInstance | None = None
+        self._state: InstanceState | None = None
 
     @property
     def name(self) -> str:
@@ -154,34 +154,34 @@ class Instance:
 
     def authorities(self) -> Authorities:
         """Who speaks now: of real platforms, or of simulated ones."""
-        now = self.speaks.authority()
+        now = self.issuer.authority()
         return Authorities(real=None, simulated=now) if self._settings.simulated else Authorities(real=now)
 
-    async def standing(self, *, again: bool = False) -> Standing:
+    async def state(self, *, again: bool = False) -> InstanceState:
         """What holds now, as last read, or read `again`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
-        if again or self._standing is None:
-            kept = await asyncio.to_thread(self._table.read, self.name)
-            if self._standing is None or kept != self._kept:  # What was read already need not be read again.
-                self._standing, self._kept = self._read(kept), kept
-        return self._standing
+        if again or self._state is None:
+            record = await asyncio.to_thread(self._table.read, self.name)
+            if self._state is None or record != self._record:  # What was read already need not be read again.
+                self._state, self._record = self._read(record), record
+        return self._state
 
-    def _read(self, kept: StoredInstance) -> Standing:
-        return Standing(
+    def _read(self, record: StoredInstance) -> InstanceState:
+        return InstanceState(
             name=self.name,
-            generation=kept.generation,
-            trust=self._trust(kept),
-            kept=kept.policies,
+            generation=record.generation,
+            trust=self._trust(record),
+            policy_texts=record.policies,
             gate=self._settings.gate,
             turns=self.turns,
-            former=self._parsed(kept.former),
+            former=self._parse(record.former),
         )
 
-    def _trust(self, kept: StoredInstance) -> Trust:
+    def _trust(self, record: StoredInstance) -> Trust:
         if self._settings.mode is Mode.AAD:
             return Trust(mode=Mode.AAD)
-        return Trust(mode=Mode.ISOLATED, certificates=self._parsed(kept.certificates) or self._settings.certificates)
+        return Trust(mode=Mode.ISOLATED, certificates=self._parse(record.certificates) or self._settings.certificates)
 
-    def _parsed(self, certificates: tuple[bytes, ...]) -> tuple[SignerCertificate, ...]:
+    def _parse(self, certificates: tuple[bytes, ...]) -> tuple[SignerCertificate, ...]:
         try:
             return tuple(map(signer_certificate.parse, certificates))
         except DonjonError as error:

@@ -49,29 +49,31 @@ def description(issuer: str) -> JsonObject:
 
 
 def _paths() -> JsonObject:
-    told = _answer("A token that says what was asked for", "Token")
+    token_answer = _answer("A token that says what was asked for", "Token")
     versions = _version(ApiVersion)
     paths: dict[str, JsonObject] = {
         "/.well-known/openid-configuration": {"get": _operation("What the instance tells of itself", _answer("It", "Metadata"))},
         "/certs": {"get": _operation("The keys by which its tokens are checked", _answer("They", "Keys"))},
         "/openapi.json": {"get": _operation("This description", _answer("It", None))},
-        "/certificates": {"get": _operation("Its policy management certificates", told, versions)},
+        "/certificates": {"get": _operation("Its policy management certificates", token_answer, versions)},
     }
     for kind in AttestationType:
         name = f"Attest{kind}" if kind in ATTESTED else "Refused"
         says = "Have evidence judged" if kind in ATTESTED else "Is not attested here, and refused"
-        paths[f"/attest/{kind}"] = {"post": _operation(says, told, versions, body=_body(JSON, _ref(name)))}
+        paths[f"/attest/{kind}"] = {"post": _operation(says, token_answer, versions, body=_body(JSON, _ref(name)))}
         policy = _body(TEXT, {"type": "string", "pattern": _JWT, "maxLength": MAX_TOKEN})
         paths[f"/policies/{kind}"] = {
-            "get": _operation("The policy", told, versions),
-            "put": _operation("Set the policy", told, versions, body=policy),
+            "get": _operation("The policy", token_answer, versions),
+            "put": _operation("Set the policy", token_answer, versions, body=policy),
         }
-        paths[f"/policies/{kind}:reset"] = {"post": _operation("Have the default policy again", told, versions, body=policy)}
+        paths[f"/policies/{kind}:reset"] = {
+            "post": _operation("Have the default policy again", token_answer, versions, body=policy)
+        }
         baselines = _answer("The TCB evaluation data numbers of the collateral that is here", "Baselines")
         paths[f"/tcbbaselines/{kind}"] = {"get": _operation("TCB baselines", baselines, _version(TCB_BASELINES), others=(404,))}
     for change, verb in ((Change.ADD, "add"), (Change.REMOVE, "remove")):
         body = _body(JSON, {"oneOf": [{"type": "string", "pattern": _JWT}, _object({change.value: {"type": "string"}})]})
-        paths[f"/certificates:{verb}"] = {"post": _operation(f"{verb} a certificate", told, versions, body=body)}
+        paths[f"/certificates:{verb}"] = {"post": _operation(f"{verb} a certificate", token_answer, versions, body=body)}
     return {**paths}
 
 
@@ -83,18 +85,18 @@ def _operation(
     others: tuple[int, ...] = (),
 ) -> JsonObject:
     statuses = (*_ALWAYS, *others, *(_WITH_BODY if body else ()))
-    refused: dict[str, Json] = {str(status): _answer("Refused, and why", "Error") for status in sorted(statuses)}
-    by_the_server: dict[str, Json] = {str(status): _answer(told, "Error") for status, told in _BY_THE_SERVER.items()}
-    made: JsonObject = {"summary": summary, "responses": {"200": answer, **refused, **by_the_server}}
+    refusals: dict[str, Json] = {str(status): _answer("Refused, and why", "Error") for status in sorted(statuses)}
+    by_the_server: dict[str, Json] = {str(status): _answer(reason, "Error") for status, reason in _BY_THE_SERVER.items()}
+    operation: JsonObject = {"summary": summary, "responses": {"200": answer, **refusals, **by_the_server}}
     if version is not None:
-        made["parameters"] = [version]
+        operation["parameters"] = [version]
     if body is not None:
-        made["requestBody"] = body
-    return made
+        operation["requestBody"] = body
+    return operation
 
 
-def _version(known: Iterable[ApiVersion]) -> JsonObject:
-    names: list[Json] = [str(each) for each in known]
+def _version(versions: Iterable[ApiVersion]) -> JsonObject:
+    names: list[Json] = [str(each) for each in versions]
     return {"name": "api-version", "in": "query", "required": True, "schema": {"type": "string", "enum": names}}
 
 
@@ -102,8 +104,8 @@ def _body(kind: str, schema: JsonObject) -> JsonObject:
     return {"required": True, "content": {kind: {"schema": schema}}, "description": f"At most {MAX_BODY} bytes."}
 
 
-def _answer(told: str, name: str | None) -> JsonObject:
-    return {"description": told, "content": {JSON: {"schema": {"type": "object"} if name is None else _ref(name)}}}
+def _answer(summary: str, name: str | None) -> JsonObject:
+    return {"description": summary, "content": {JSON: {"schema": {"type": "object"} if name is None else _ref(name)}}}
 
 
 def _ref(name: str) -> JsonObject:

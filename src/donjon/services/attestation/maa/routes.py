@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as Asked
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -63,7 +62,7 @@ _CODES = {
 _SLASH = b"%2f"
 _STANDARD = {SERVICE_VERSION: __version__, "cache-control": "no-store"}
 
-Handler = Callable[[Asked, Instance, str], Awaitable[Response]]
+Handler = Callable[[Request, Instance, str], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ class Route:
 
 
 class Maa:
-    """The routes."""
+    """The routes of all instances, and what answers them."""
 
     def __init__(  # noqa: PLR0917 - one of each kind.
         self,
@@ -93,7 +92,7 @@ class Maa:
         self._turns = FairLock()
         self._attester = Attester(collateral, journal, clocks, metrics, self._turns)
         self._changes = Changes(journal, clocks.now)
-        self._instances = {urlsplit(each.speaks.issuer).path: each for each in instances}
+        self._instances = {urlsplit(each.issuer.url).path: each for each in instances}
         routes: dict[str, dict[str, Route]] = {}
         for route in self._routes():
             routes.setdefault(route.path, {})[route.method] = route
@@ -113,10 +112,10 @@ class Maa:
                 _, colon, action = name.partition(":")
                 if colon:
                     place, name = f"{place}:{action}", name.removesuffix(f":{action}")
-            if (found := self._places.get(place)) is None or _SLASH in scope["raw_path"].lower():
+            if (target := self._places.get(place)) is None or _SLASH in scope["raw_path"].lower():
                 await otherwise(scope, receive, send)
                 return
-            response = await self._answered(Asked(scope, receive), *found, name)
+            response = await self._answer_request(Request(scope, receive), *target, name)
             await response(scope, receive, send)
 
         return naming(application)
@@ -136,104 +135,104 @@ class Maa:
             Route(method="GET", path="/openapi.json", handler=self._description),
         )
 
-    async def _answered(self, asked: Asked, instance: Instance, path: str, name: str) -> Response:
+    async def _answer_request(self, request: Request, instance: Instance, path: str, name: str) -> Response:
         try:
-            route = _allowed(asked, self._by_path[path])
-            response = await route.handler(asked, instance, name)
-        except CallerRefused as refused:
-            refusal = Refusal(status=refused.status, code=_CODES[refused.status], message=str(refused))
-            response = _refused(refusal, refused.headers)
+            route = _route_for(request, self._by_path[path])
+            response = await route.handler(request, instance, name)
+        except CallerRefused as error:
+            refusal = Refusal(status=error.status, code=_CODES[error.status], message=str(error))
+            response = _refusal_response(refusal, error.headers)
         except DonjonError as error:
-            response = _refused(refusals.of_error(error))
+            response = _refusal_response(refusals.of_error(error))
         except ClientDisconnect:
-            response = _refused(refusals.of_status(refusals.BAD_REQUEST))  # Which nobody reads.
+            response = _refusal_response(refusals.of_status(refusals.BAD_REQUEST))  # Which nobody reads.
         except Exception as error:
-            fields = {"request": identity(asked.scope)}
+            fields = {"request": identity(request.scope)}
             LOG.exception("a mistake in Donjon; please report it", exc_info=error, extra={"fields": fields})
             message = "service: it could not answer; its log says more [DJ517]"
-            response = _refused(Refusal(status=refusals.INTERNAL, code=Code.INTERNAL, message=message))
+            response = _refusal_response(Refusal(status=refusals.INTERNAL, code=Code.INTERNAL, message=message))
         self._metrics.requested(path, response.status_code)
         return response
 
-    async def _attest(self, asked: Asked, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(asked))
-        caller = await self._callers.require(asked, instance.name, Role.ATTEST)
-        request = await self._read(asked, kind)
-        if request.draft is not None:
-            caller = await self._callers.require(asked, instance.name, Role.DRAFT)
-        outcome = await self._attester.attest(instance, kind, request, _asker(asked, caller))
-        return _token(outcome.answer) if isinstance(outcome.answer, str) else _refused(outcome.answer)
+    async def _attest(self, request: Request, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(request))
+        caller = await self._callers.require(request, instance.name, Role.ATTEST)
+        attest_request = await self._read(request, kind)
+        if attest_request.draft is not None:
+            caller = await self._callers.require(request, instance.name, Role.DRAFT)
+        outcome = await self._attester.attest(instance, kind, attest_request, _asker(request, caller))
+        return _token(outcome.answer) if isinstance(outcome.answer, str) else _refusal_response(outcome.answer)
 
-    async def _read(self, asked: Asked, kind: AttestationType) -> AttestRequest:
+    async def _read(self, request: Request, kind: AttestationType) -> AttestRequest:
         """The request; a large one may take long to read, so those are read one at a time, the addresses in turn."""
-        body = await asked.body()
+        body = await request.body()
         if len(body) <= LIGHT:
             return requests.attest(body, kind)
-        async with self._turns.turn(_site(asked)):
+        async with self._turns.turn(_site(request)):
             return requests.attest(body, kind)
 
-    async def _policy(self, asked: Asked, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(asked))
-        await self._callers.require(asked, instance.name, Role.READ)
-        standing = await instance.standing(again=True)
-        return self._told(instance, policies.claims_of(await standing.policy(kind)))
+    async def _policy(self, request: Request, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(request))
+        await self._callers.require(request, instance.name, Role.READ)
+        state = await instance.state(again=True)
+        return self._answer_signed(instance, policies.claims_of(await state.policy(kind)))
 
-    async def _set_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(asked))
-        caller = await self._callers.require(asked, instance.name, Role.POLICY)
-        text = requests.policy_token(await asked.body())
-        return self._told(instance, await self._changes.set_policy(instance, kind, text, _asker(asked, caller)))
+    async def _set_policy(self, request: Request, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(request))
+        caller = await self._callers.require(request, instance.name, Role.POLICY)
+        text = requests.policy_token(await request.body())
+        return self._answer_signed(instance, await self._changes.set_policy(instance, kind, text, _asker(request, caller)))
 
-    async def _reset_policy(self, asked: Asked, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(asked))
-        caller = await self._callers.require(asked, instance.name, Role.POLICY)
-        text = requests.policy_token(await asked.body())
-        return self._told(instance, await self._changes.reset_policy(instance, kind, text, _asker(asked, caller)))
+    async def _reset_policy(self, request: Request, instance: Instance, name: str) -> Response:
+        kind = versions.attestation_type(name, _version(request))
+        caller = await self._callers.require(request, instance.name, Role.POLICY)
+        text = requests.policy_token(await request.body())
+        return self._answer_signed(instance, await self._changes.reset_policy(instance, kind, text, _asker(request, caller)))
 
-    async def _certificates(self, asked: Asked, instance: Instance, _: str) -> Response:
-        _version(asked)
-        await self._callers.require(asked, instance.name, Role.READ)
-        standing = await instance.standing(again=True)
-        return self._told(instance, certificates.claims_of(standing.trust))
+    async def _certificates(self, request: Request, instance: Instance, _: str) -> Response:
+        _version(request)
+        await self._callers.require(request, instance.name, Role.READ)
+        state = await instance.state(again=True)
+        return self._answer_signed(instance, certificates.claims_of(state.trust))
 
     def _changing(self, change: Change) -> Handler:
-        async def answer(asked: Asked, instance: Instance, _: str) -> Response:
-            version = _version(asked)
-            caller = await self._callers.require(asked, instance.name, Role.POLICY)
-            text = requests.certificate_token(await asked.body(), version, change)
-            return self._told(instance, await self._changes.certificate(instance, change, text, _asker(asked, caller)))
+        async def answer(request: Request, instance: Instance, _: str) -> Response:
+            version = _version(request)
+            caller = await self._callers.require(request, instance.name, Role.POLICY)
+            text = requests.certificate_token(await request.body(), version, change)
+            return self._answer_signed(instance, await self._changes.certificate(instance, change, text, _asker(request, caller)))
 
         return answer
 
-    async def _certs(self, _: Asked, instance: Instance, __: str) -> Response:
-        return _json(token.key_set(*instance.speaks.published()))
+    async def _certs(self, _: Request, instance: Instance, __: str) -> Response:
+        return _json(token.key_set(*instance.issuer.published()))
 
-    async def _metadata(self, _: Asked, instance: Instance, __: str) -> Response:
-        published = instance.speaks.published()
+    async def _metadata(self, _: Request, instance: Instance, __: str) -> Response:
+        published = instance.issuer.published()
         algorithms = [each.signer.algorithm for each in published]
-        return _json(metadata.openid_configuration(instance.speaks.authority(), algorithms))
+        return _json(metadata.openid_configuration(instance.issuer.authority(), algorithms))
 
-    async def _baselines(self, asked: Asked, instance: Instance, name: str) -> Response:
-        version = _version(asked)
+    async def _baselines(self, request: Request, instance: Instance, name: str) -> Response:
+        version = _version(request)
         if version not in versions.TCB_BASELINES:
-            told = ", ".join(sorted(versions.TCB_BASELINES))
-            raise CallerRefused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {told}")
+            supported = ", ".join(sorted(versions.TCB_BASELINES))
+            raise CallerRefused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {supported}")
         kind = versions.attestation_type(name, version)
-        await self._callers.require(asked, instance.name, Role.READ)
+        await self._callers.require(request, instance.name, Role.READ)
         if kind not in ATTESTED:
             raise Malformed(
                 "DJ452", f"attestation type: {kind} is not attested here, expected {one_of(tuple(sorted(ATTESTED)), kind)}"
             )
-        applied = await (await instance.standing()).applied(kind)
+        applied = await (await instance.state()).applied(kind)
         tee = Tee.TDX if kind is AttestationType.TDX_VM else Tee.SGX
         return _json(baselines.describe(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
 
-    async def _description(self, _: Asked, instance: Instance, __: str) -> Response:
-        return _described(instance.speaks.issuer)
+    async def _description(self, _: Request, instance: Instance, __: str) -> Response:
+        return _description_response(instance.issuer.url)
 
-    def _told(self, instance: Instance, claims: JsonObject) -> Response:
+    def _answer_signed(self, instance: Instance, claims: JsonObject) -> Response:
         """A signed answer of the instance about itself."""
-        return _token(token.answer(claims, instance.speaks.authority(), self._now()))
+        return _token(token.answer(claims, instance.issuer.authority(), self._now()))
 
 
 def turned_away(status: int) -> http.Response:
@@ -242,38 +241,38 @@ def turned_away(status: int) -> http.Response:
     return http.Response(status=status, body=body, content_type=JSON)
 
 
-def _allowed(asked: Asked, routes: Mapping[str, Route]) -> Route:
+def _route_for(request: Request, routes: Mapping[str, Route]) -> Route:
     """The route of that method, if it takes what is sent."""
-    route = routes.get(asked.method)
+    route = routes.get(request.method)
     if route is None:
-        allowed = ", ".join(sorted(routes))
-        raise CallerRefused(_NOT_ALLOWED, "DJ533", f"{asked.method[:10]}: expected {allowed}", {"allow": allowed})
-    found = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if route.body and found != route.body:
-        raise CallerRefused(_MEDIA_TYPE, "DJ533", f"content-type: {excerpt(found)}, expected {route.body}")
+        methods = ", ".join(sorted(routes))
+        raise CallerRefused(_NOT_ALLOWED, "DJ533", f"{request.method[:10]}: expected {methods}", {"allow": methods})
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if route.body and media_type != route.body:
+        raise CallerRefused(_MEDIA_TYPE, "DJ533", f"content-type: {excerpt(media_type)}, expected {route.body}")
     return route
 
 
-def _asker(asked: Asked, caller: Caller) -> Asker:
-    return Asker(caller=caller.name, request=identity(asked.scope), site=_site(asked))
+def _asker(request: Request, caller: Caller) -> Asker:
+    return Asker(caller=caller.name, request=identity(request.scope), site=_site(request))
 
 
-def _site(asked: Asked) -> str:
-    return site("" if asked.client is None else asked.client.host)
+def _site(request: Request) -> str:
+    return site("" if request.client is None else request.client.host)
 
 
-def _version(asked: Asked) -> ApiVersion:
-    return _versioned(asked.scope["query_string"])
+def _version(request: Request) -> ApiVersion:
+    return _parse_version(request.scope["query_string"])
 
 
 @lru_cache(maxsize=64)
-def _described(issuer: str) -> Response:
+def _description_response(issuer: str) -> Response:
     """Made once for each instance: a millisecond, for whoever asks."""
     return _json(openapi.description(issuer))
 
 
 @lru_cache(maxsize=64)
-def _versioned(query: bytes) -> ApiVersion:
+def _parse_version(query: bytes) -> ApiVersion:
     return versions.parse(QueryParams(query).get("api-version"))
 
 
@@ -281,7 +280,7 @@ def _token(text: str) -> Response:
     return _json({"token": text})
 
 
-def _refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+def _refusal_response(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     return _json(refusal.body(), refusal.status, headers=headers)
 
 

@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as Asked
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -48,7 +47,7 @@ _FAMILY = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
 _QUERY = "donjon.query"  # where the scope keeps what it was parsed into
 _UNRESERVED = "!~*'()"  # what Intel's servers leave as it is beyond letters, digits and "-_."
 
-Handler = Callable[[Asked], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Wrong(Exception):
@@ -72,80 +71,80 @@ class Identified(Response):
 def answering(route: str, handler: Handler, metrics: AttestationMetrics) -> Handler:
     """The handler, its errors answered and its answers counted."""
 
-    async def answer(asked: Asked) -> Response:
+    async def answer(request: Request) -> Response:
         try:
-            response = await handler(asked)
+            response = await handler(request)
         except Wrong as wrong:
             response = refusal(wrong.status, wrong.message, wrong.code)
         except ClientDisconnect:
             response = refusal(BAD, "request: its caller has gone", "DJ516")
         except Exception as error:  # noqa: BLE001 - whatever happens, there is an answer.
-            response = _failed(error, asked.scope)
+            response = _failure_response(error, request.scope)
         metrics.answered(route, response.status_code)
         return response
 
     return answer
 
 
-def first(asked: Asked, name: str) -> str | None:
-    """A parameter."""
-    if _QUERY not in asked.scope:
-        told = parse_qsl(asked.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        asked.scope[_QUERY] = dict(reversed(told))
-    value: str | None = asked.scope[_QUERY].get(name)
+def first(request: Request, name: str) -> str | None:
+    """The value of a parameter of the query; of several, the first."""
+    if _QUERY not in request.scope:
+        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        request.scope[_QUERY] = dict(reversed(pairs))
+    value: str | None = request.scope[_QUERY].get(name)
     return value
 
 
-def families(told: list[str]) -> list[bytes]:
+def families(texts: list[str]) -> list[bytes]:
     """FMSPCs in hexadecimal; raises `Wrong` for anything else."""
-    found = [each.strip() for each in told]
-    if len(found) > MAX_FAMILIES or not all(map(_FAMILY.fullmatch, found)):
+    fmspcs = [each.strip() for each in texts]
+    if len(fmspcs) > MAX_FAMILIES or not all(map(_FAMILY.fullmatch, fmspcs)):
         raise Wrong(f"expected up to {MAX_FAMILIES} FMSPCs of 12 hexadecimal digits")
-    return [bytes.fromhex(each) for each in found]
+    return [bytes.fromhex(each) for each in fmspcs]
 
 
 @lru_cache(maxsize=512)
-def signed(body: bytes, kind: str, header: str = "", chain: bytes = b"") -> Response:
+def document_response(body: bytes, kind: str, header: str = "", chain: bytes = b"") -> Response:
     """What Intel signed, with the chain of its signer; made once for each document: many ask for the same few."""
-    return Identified(body, OK, {**({header: escaped(chain)} if header else {}), "content-type": kind})
+    return Identified(body, OK, {**({header: escape(chain)} if header else {}), "content-type": kind})
 
 
-def escaped(chain: bytes) -> str:
+def escape(chain: bytes) -> str:
     """Certificates in PEM as they stand in a header."""
     return quote(chain, safe=_UNRESERVED)
 
 
 def done(text: str) -> Response:
-    """What was asked for was done."""
+    """The answer where what was asked for was done."""
     return Identified(f"{text}\n", OK, {"content-type": TEXT})
 
 
 def refusal(status: int, message: str, code: str) -> Response:
-    """What was asked for is not answered."""
+    """The answer where what was asked for is not answered, with the code of the reason."""
     return Identified(f"{message} [{code}]\n", status, {"content-type": TEXT})
 
 
-def check_token(asked: Asked, header: str, expected: bytes | None, code: str) -> None:
+def check_token(request: Request, header: str, expected: bytes | None, code: str) -> None:
     """Raises `Wrong` unless the header has the token of which this is the SHA-512."""
-    token = asked.headers.get(header, "")
+    token = request.headers.get(header, "")
     digest = hashlib.sha512(token.encode("latin-1")).digest()
     if not token or expected is None or not hmac.compare_digest(digest, expected):
         raise Wrong(f"{header}: it is missing or not the one that is expected", UNAUTHORIZED, code)
 
 
-def counted(asked: Asked, rates: Rates | None) -> None:
+def check_rate(request: Request, rates: Rates | None) -> None:
     """Count a request for which somebody else has to be asked; raises `Wrong` DJ560 for one too many."""
-    address = "" if asked.client is None else asked.client.host
+    address = "" if request.client is None else request.client.host
     if rates is not None and (wait := rates.wait(site(address))):
         raise Wrong(f"too many requests for what is not here: expected the next in {wait:.1f} s", TOO_MANY, "DJ560")
 
 
-def brought(error: DonjonError) -> Wrong:
+def rejection(error: DonjonError) -> Wrong:
     """Why what somebody brought is not taken: he may know."""
     return Wrong(error.message, INTEGRITY if isinstance(error, Untrusted) else BAD, error.code)
 
 
-def _failed(error: Exception, scope: Scope) -> Response:
+def _failure_response(error: Exception, scope: Scope) -> Response:
     """Who asks is told which kind of failure it is; the log has the rest."""
     match error:
         case Absent(code=code):

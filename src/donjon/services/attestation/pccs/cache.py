@@ -36,7 +36,7 @@ class Upstream(Protocol):
         """What it answers; raises `Absent` where it has none, `Unavailable` otherwise."""
 
 
-class Table(Protocol):
+class CollateralStore(Protocol):
     """Where documents outlive the process; it is called in threads."""
 
     def all(self) -> dict[str, Answer]:
@@ -50,12 +50,12 @@ class Table(Protocol):
 
 
 class Cache:
-    """One cache."""
+    """Documents of collateral by what they are asked for: kept, fetched, fetched again before they end."""
 
     def __init__(
         self,
         *,
-        table: Table,
+        store: CollateralStore,
         upstream: Upstream | None,
         anchor: Anchor,
         moment: Callable[[], datetime],
@@ -66,18 +66,18 @@ class Cache:
     ) -> None:
         """Offline without an upstream; `chance` is between 0 and 1, another each time.
 
-        Where it is not on demand, only what is here is fetched again, and what `require` names.
+        Where it is not on demand, only what is here is fetched again, and what `get_or_fetch` names.
         """
-        self._table, self._upstream, self.anchor, self._metrics = table, upstream, anchor, metrics
+        self._store, self._upstream, self.anchor, self._metrics = store, upstream, anchor, metrics
         self._moment, self._on_demand = moment, on_demand
         self._memory = DocumentMemory(anchor=anchor, moment=moment, chance=chance, metrics=metrics)
-        self._asked_again: dict[str, datetime] = {}
+        self._refetched_at: dict[str, datetime] = {}
         self._fetches: Fetches[Document] = Fetches(seconds)
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def load(self) -> None:
         """Take what is stored, each document proved again; raises `Unavailable` where it cannot be read."""
-        self._memory.load(self._table.all())
+        self._memory.load(self._store.all())
 
     @property
     def offline(self) -> bool:
@@ -85,155 +85,156 @@ class Cache:
         return self._upstream is None
 
     @property
-    def held(self) -> Mapping[str, Document]:
+    def documents(self) -> Mapping[str, Document]:
         """Every document by its name."""
         return self._memory.documents
 
     def usable(self) -> bool:
         """Whether anything could be answered: something has not ended, or there is someone to ask."""
-        return self._upstream is not None or bool(self.unended(timedelta(0)))
+        return self._upstream is not None or bool(self.not_expired(timedelta(0)))
 
-    def unended(self, staleness: timedelta) -> list[Document]:
+    def not_expired(self, staleness: timedelta) -> list[Document]:
         """What has not ended, or no longer ago than that."""
-        return self._memory.unended(staleness)
+        return self._memory.not_expired(staleness)
 
-    async def document(self, request: CollateralRequest, staleness: timedelta = timedelta(0)) -> Document:
+    async def get(self, request: CollateralRequest, staleness: timedelta = timedelta(0)) -> Document:
         """The document, ended no longer ago than that where no other can be had.
 
         Raises `Absent` DJ512 where there is none, and what `Upstream` and proving raise.
         """
         name, moment = request.name(), self._moment()
-        held = self._memory.find(request)
-        if held is None and not self._on_demand:
+        cached = self._memory.find(request)
+        if cached is None and not self._on_demand:
             raise Absent("DJ512", f"collateral: not here, and nothing is fetched on demand: {name}")
-        if held is None:
+        if cached is None:
             self._fetches.check_room(name)
-        if held is None or held.expires < moment:
+        if cached is None or cached.expires < moment:
             try:
-                return await self._fetched(request)
+                return await self._await_fetch(request)
             except Unavailable:
-                if held is None or held.expires + staleness < moment:
+                if cached is None or cached.expires + staleness < moment:
                     raise
-                return held
+                return cached
         if self._upstream is not None and self._memory.is_due(name) and not self._fetches.failed(name):
             self._begin(request)
-        return held
+        return cached
 
-    def lacks(self, request: CollateralRequest) -> bool:
+    def must_fetch(self, request: CollateralRequest) -> bool:
         """Whether that is not here, so that somebody has to be asked."""
-        return self._upstream is not None and self._on_demand and request.name() not in self.held
+        return self._upstream is not None and self._on_demand and request.name() not in self.documents
 
-    async def require(self, request: CollateralRequest) -> Document:
-        """The same, fetched also where nothing is fetched on demand."""
-        return await self.document(request) if request.name() in self.held else await self._fetched(request)
+    async def get_or_fetch(self, request: CollateralRequest) -> Document:
+        """The document, fetched also where nothing is fetched on demand; raises as `get` does."""
+        return await self.get(request) if request.name() in self.documents else await self._await_fetch(request)
 
-    async def at_hand(self, request: CollateralRequest) -> Document:
-        """The same, or the one that has ended where no other can be had: enough to choose by, not to be served."""
+    async def get_or_stale(self, request: CollateralRequest) -> Document:
+        """As `get_or_fetch`, or the one that has ended where no other can be had: enough to choose by, not to be served."""
         try:
-            return await self.require(request)
+            return await self.get_or_fetch(request)
         except Unavailable:
-            if (held := self._memory.find(request)) is None:
+            if (cached := self._memory.find(request)) is None:
                 raise
-            return held
+            return cached
 
-    async def again(self, request: CollateralRequest) -> Document:
-        """The one that is held, fetched once more first for who sees that there must be a newer one: not each time."""
+    async def refetch(self, request: CollateralRequest) -> Document:
+        """The document that is here, fetched once more first for who sees that there must be a newer one: not each time."""
         name, moment = request.name(), self._moment()
-        held, asked = self.held[name], self._asked_again.get(name)
-        if self._upstream is None or (asked is not None and moment < asked + SOONEST):
-            return held
-        self._asked_again[name] = moment
+        cached, last = self.documents[name], self._refetched_at.get(name)
+        if self._upstream is None or (last is not None and moment < last + SOONEST):
+            return cached
+        self._refetched_at[name] = moment
         try:
-            return await self._fetched(request)
+            return await self._await_fetch(request)
         except DonjonError:  # Told where it happened.
-            return held
+            return cached
 
     async def revoked(self) -> Crl:
-        """What the root has revoked; raises as `document` does."""
-        await self.require(ROOT)
+        """What the root has revoked; raises as `get` does."""
+        await self.get_or_fetch(ROOT)
         return self._memory.revoked()
 
-    def proved(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
+    def prove_all(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
         """Documents that somebody brings, proved under the newest of the root's lists; raises as `prove_all` does.
 
         Nothing is kept yet.
         """
         return self._memory.prove_all(answers)
 
-    async def take(self, found: Mapping[str, Document]) -> None:
+    async def accept(self, documents: Mapping[str, Document]) -> None:
         """Keep and serve these, all or none, but for those that have ended or are older than what is here."""
-        newer = {name: as_answer(each) for name, each in found.items() if self._memory.is_newer(each)}
+        newer = {name: as_answer(each) for name, each in documents.items() if self._memory.is_newer(each)}
         if newer:
-            await asyncio.to_thread(self._table.write, newer)
+            await asyncio.to_thread(self._store.write, newer)
             self._memory.load(newer)  # Proved once more: while it was being written, the root's list may have changed.
             for name in newer:
                 self._fetches.forget(name)
 
     async def refresh(self, *, everything: bool) -> None:
         """Fetch again all that is held, or what is due; raises the first error when all were tried."""
-        wanted = [each.request for name, each in self.held.items() if everything or self._memory.is_due(name)]
+        requests = [each.request for name, each in self.documents.items() if everything or self._memory.is_due(name)]
         if self._upstream is None:
             raise Absent("DJ512", "collateral: nothing is fetched in offline mode")
         if everything:
             self._fetches.forget()
-        ended = await asyncio.gather(*map(self._fetched, wanted), return_exceptions=True)
-        for request, found in zip(wanted, ended, strict=True):
-            if isinstance(found, BaseException) and not (isinstance(found, Absent) and plan.NUMBER in request.query):
-                raise found  # Of an edition that Intel has withdrawn there is no newer document: it is served until its end.
+        outcomes = await asyncio.gather(*map(self._await_fetch, requests), return_exceptions=True)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, BaseException) and not (isinstance(outcome, Absent) and plan.NUMBER in request.query):
+                raise outcome  # Of an edition that Intel has withdrawn there is no newer document: it is served until its end.
 
     async def close(self) -> None:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _fetched(self, request: CollateralRequest) -> Document:
-        return await self._fetches.wait(request.name(), partial(self._told, request))
+    async def _await_fetch(self, request: CollateralRequest) -> Document:
+        return await self._fetches.wait(request.name(), partial(self._fetch_and_log, request))
 
     def _begin(self, request: CollateralRequest) -> None:
-        self._fetches.begin(request.name(), partial(self._told, request))
+        self._fetches.begin(request.name(), partial(self._fetch_and_log, request))
 
-    async def _told(self, request: CollateralRequest) -> Document:
+    async def _fetch_and_log(self, request: CollateralRequest) -> Document:
         name = request.name()
         try:
-            found = await self._fetch(request)
+            document = await self._fetch(request)
         except DonjonError as error:
             self._metrics.fetched(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
             say(LOG, "collateral not fetched", level=level, document=name, code=error.code, error=error.message)
             raise
         self._metrics.fetched("")
-        say(LOG, "collateral fetched", document=name, expires=found.expires.isoformat())
-        return found
+        say(LOG, "collateral fetched", document=name, expires=document.expires.isoformat())
+        return document
 
     async def _fetch(self, request: CollateralRequest) -> Document:
         with suppress(Untrusted, Malformed):
-            if (found := await self._kept_by_others(request)) is not None:
-                return found
+            if (document := await self._read_from_store(request)) is not None:
+                return document
         answer = await self._ask(request)
         if request.path == ROOT.path:
             chain = (await self._ask(plan.pck_crl(Ca.PROCESSOR))).chain
-            return await self._take_answer(ROOT, Answer(body=answer.body, chain=chain))
+            return await self._accept_answer(ROOT, Answer(body=answer.body, chain=chain))
         if not self._memory.has_root_list():
-            await self._take_answer(ROOT, Answer(body=(await self._ask(ROOT)).body, chain=answer.chain))
-        return await self._take_answer(request, answer)
+            await self._accept_answer(ROOT, Answer(body=(await self._ask(ROOT)).body, chain=answer.chain))
+        return await self._accept_answer(request, answer)
 
-    async def _kept_by_others(self, request: CollateralRequest) -> Document | None:
+    async def _read_from_store(self, request: CollateralRequest) -> Document | None:
         """What another process has put into the database meanwhile, if it is good and newer than what is here."""
-        held = self._memory.find(request)
-        if held is not None and held.expires >= self._moment():
+        cached = self._memory.find(request)
+        if cached is not None and cached.expires >= self._moment():
             return None
-        if request.path != ROOT.path and ROOT.name() not in self.held:
-            await self._kept_by_others(ROOT)
-            if ROOT.name() not in self.held:
+        if request.path != ROOT.path and ROOT.name() not in self.documents:
+            await self._read_from_store(ROOT)
+            if ROOT.name() not in self.documents:
                 return None
-        answer = await asyncio.to_thread(self._table.read, request.name())
+        answer = await asyncio.to_thread(self._store.read, request.name())
         if answer is None:
             return None
-        found = self._memory.prove(request, answer)
-        self._memory.check_not_older(found)
-        ended = found.expires < self._moment()
-        if request.path == ROOT.path or not ended:  # A list of the root's that has ended is better than none, as at the start.
-            self._keep(found)
-        return None if ended else found
+        document = self._memory.prove(request, answer)
+        self._memory.check_not_older(document)
+        is_expired = document.expires < self._moment()
+        # A list of the root's that has ended is better than none, as at the start.
+        if request.path == ROOT.path or not is_expired:
+            self._remember(document)
+        return None if is_expired else document
 
     async def _ask(self, request: CollateralRequest) -> Answer:
         if self._upstream is None:
@@ -241,17 +242,19 @@ class Cache:
         async with self._gate:
             return await asyncio.to_thread(self._upstream.answer, request)
 
-    async def _take_answer(self, request: CollateralRequest, answer: Answer) -> Document:
+    async def _accept_answer(self, request: CollateralRequest, answer: Answer) -> Document:
         """Keep it and serve it, unless it has ended or is older than what is here."""
-        found = self._memory.prove(request, answer)
-        self._memory.check_not_older(found)
-        if found.expires < self._moment():
-            raise Unavailable("DJ514", f"collateral: the upstream has only what ended {found.expires:%FT%TZ}: {request.name()}")
-        await asyncio.to_thread(self._table.write, {request.name(): as_answer(found)})
-        found = self._memory.prove(request, answer)  # Once more: while it was being written, the root's list may have changed.
-        self._keep(found)
-        return found
+        document = self._memory.prove(request, answer)
+        self._memory.check_not_older(document)
+        if document.expires < self._moment():
+            raise Unavailable(
+                "DJ514", f"collateral: the upstream has only what ended {document.expires:%FT%TZ}: {request.name()}"
+            )
+        await asyncio.to_thread(self._store.write, {request.name(): as_answer(document)})
+        document = self._memory.prove(request, answer)  # Once more: while it was being written, the root's list may have changed.
+        self._remember(document)
+        return document
 
-    def _keep(self, found: Document) -> None:
-        self._memory.keep(found)
-        self._fetches.forget(found.request.name())
+    def _remember(self, document: Document) -> None:
+        self._memory.keep(document)
+        self._fetches.forget(document.request.name())

@@ -26,7 +26,7 @@ ROOT = plan.root_ca_crl()
 
 
 class DocumentMemory:
-    """All that are at hand."""
+    """The documents in memory, each with the moment at which it is to be fetched again."""
 
     def __init__(
         self, *, anchor: Anchor, moment: Callable[[], datetime], chance: Callable[[], float], metrics: AttestationMetrics
@@ -43,14 +43,14 @@ class DocumentMemory:
         return self._documents
 
     def find(self, request: CollateralRequest) -> Document | None:
-        """The one that the request asks for."""
+        """The document that the request asks for, where it is here."""
         return self._documents.get(request.name())
 
     def is_due(self, name: str) -> bool:
-        """Whether the one of that name is to be fetched again."""
+        """Whether the document of that name is to be fetched again."""
         return self._due[name] < self._moment()
 
-    def unended(self, staleness: timedelta) -> list[Document]:
+    def not_expired(self, staleness: timedelta) -> list[Document]:
         """What has not ended, or no longer ago than that."""
         since = self._moment() - staleness
         return [each for each in self._documents.values() if each.expires >= since]
@@ -79,40 +79,40 @@ class DocumentMemory:
         """
         root = self.find(ROOT)
         here = {} if root is None else {ROOT.name(): as_answer(root)}
-        found = documents.prove_all({**here, **answers}, self._anchor)
-        if root is not None and found[ROOT.name()].dated < root.dated:
-            found = documents.prove_all({**answers, **here}, self._anchor)
-        return found
+        by_name = documents.prove_all({**here, **answers}, self._anchor)
+        if root is not None and by_name[ROOT.name()].dated < root.dated:
+            by_name = documents.prove_all({**answers, **here}, self._anchor)
+        return by_name
 
-    def check_not_older(self, found: Document) -> None:
+    def check_not_older(self, document: Document) -> None:
         """Raises `Untrusted` DJ513 where it is older than what is here."""
-        documents.check_not_older(found, self.find(found.request))
+        documents.check_not_older(document, self.find(document.request))
 
-    def is_newer(self, found: Document) -> bool:
+    def is_newer(self, document: Document) -> bool:
         """Whether it has not ended, and is not older than what is here, which a line of the log tells."""
-        if found.expires < self._moment():
+        if document.expires < self._moment():
             return False
         try:
-            self.check_not_older(found)
+            self.check_not_older(document)
         except Untrusted as error:
-            say(LOG, "older collateral not taken", document=found.request.name(), code=error.code)
+            say(LOG, "older collateral not taken", document=document.request.name(), code=error.code)
             return False
         return True
 
-    def load(self, stored: Mapping[str, Answer]) -> None:
+    def load(self, answers: Mapping[str, Answer]) -> None:
         """Keep what is stored, each proved again; a line of the log tells what is not."""
-        for name in sorted(stored, key=lambda name: name != ROOT.name()):  # Under the root's list all others are proved.
-            self._keep_again(name, stored[name])
+        for name in sorted(answers, key=lambda name: name != ROOT.name()):  # Under the root's list all others are proved.
+            self._keep_again(name, answers[name])
 
-    def keep(self, found: Document) -> None:
+    def keep(self, document: Document) -> None:
         """In the place of the one that was there; a list of the root's may revoke who signed what is here."""
-        name = found.request.name()
-        self._documents[name] = found
-        ahead = found.expires - (found.expires - found.dated) * (AHEAD + SPREAD * self._chance())
+        name = document.request.name()
+        self._documents[name] = document
+        ahead = document.expires - (document.expires - document.dated) * (AHEAD + SPREAD * self._chance())
         self._due[name] = max(ahead, self._moment() + SOONEST)
-        self._metrics.holds(name, found.expires)
-        if found.request.path == ROOT.path:
-            before, (_, self._revoked) = self._revoked, documents.prove_root_crl(as_answer(found), self._anchor)
+        self._metrics.holds(name, document.expires)
+        if document.request.path == ROOT.path:
+            before, (_, self._revoked) = self._revoked, documents.prove_root_crl(as_answer(document), self._anchor)
             if before is not None and before.serials != self._revoked.serials:  # Most lists name nobody.
                 self._drop_revoked()
 
@@ -129,6 +129,6 @@ class DocumentMemory:
             say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
 
 
-def as_answer(found: Document) -> Answer:
+def as_answer(document: Document) -> Answer:
     """The document as it came."""
-    return Answer(body=found.body, chain=found.chain)
+    return Answer(body=document.body, chain=document.chain)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from starlette.requests import Request as Asked
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -27,12 +27,12 @@ from donjon.services.attestation.pccs.answers import (
     Handler,
     Wrong,
     answering,
+    check_rate,
     check_token,
-    counted,
+    document_response,
     done,
     families,
     first,
-    signed,
 )
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.platforms import Platforms
@@ -66,11 +66,11 @@ class Pccs:
         cache: Cache,
         metrics: AttestationMetrics,
         admin_token_hash: bytes | None,
-        kept: Platforms | None = None,
+        platforms: Platforms | None = None,
         rates: Rates | None = None,
     ) -> None:
         """Without a hash (SHA-512 of the token) nobody is an administrator; rates are for what has to be fetched."""
-        self._cache, self._metrics, self._admin, self._kept, self._rates = cache, metrics, admin_token_hash, kept, rates
+        self._cache, self._metrics, self._admin, self._platforms, self._rates = cache, metrics, admin_token_hash, platforms, rates
 
     def routes(self) -> list[Route]:
         """All of them; those of version 3 answer from the same documents."""
@@ -87,7 +87,7 @@ class Pccs:
         reads |= {f"{tdx}/qe/identity": self._qe_identity(Tee.TDX)}
         reads |= {plan.tcb_numbers(tee).path: self._tcb_numbers(tee) for tee in Tee}
         reads |= {f"{base}{path}": handler for base in (v4, v3) for path, handler in both.items()}
-        reads |= {f"{v3}/tcb": _ended}
+        reads |= {f"{v3}/tcb": _refuse_version_3}
         refresh = Route(f"{v4}/refresh", self._answering("refresh", self._refresh), methods=["GET", "POST"])
         return [*(Route(path, self._answering(path, handler), methods=["GET"]) for path, handler in reads.items()), refresh]
 
@@ -95,112 +95,112 @@ class Pccs:
         return answering(path.partition("/certification/")[2] or path, handler, self._metrics)
 
     def _tcb(self, tee: Tee) -> Handler:
-        async def answer(asked: Asked) -> Response:
-            fmspc = first(asked, "fmspc") or ""
+        async def answer(request: Request) -> Response:
+            fmspc = first(request, "fmspc") or ""
             if not _FMSPC.fullmatch(fmspc):
                 raise Wrong("fmspc: expected 12 hexadecimal digits")
-            found = await self._edition(asked, partial(plan.tcb_info, tee, bytes.fromhex(fmspc)))
-            return signed(found.body, JSON, _TCB_CHAIN, found.chain)
+            document = await self._edition(request, partial(plan.tcb_info, tee, bytes.fromhex(fmspc)))
+            return document_response(document.body, JSON, _TCB_CHAIN, document.chain)
 
         return answer
 
     def _tcb_numbers(self, tee: Tee) -> Handler:
-        async def answer(asked: Asked) -> Response:
-            found = await self._document(asked, plan.tcb_numbers(tee))
-            return signed(found.body, JSON, _NUMBERS_CHAIN, found.chain)
+        async def answer(request: Request) -> Response:
+            document = await self._get_document(request, plan.tcb_numbers(tee))
+            return document_response(document.body, JSON, _NUMBERS_CHAIN, document.chain)
 
         return answer
 
-    async def _document(self, asked: Asked, request: CollateralRequest) -> Document:
-        if self._cache.lacks(request):
-            counted(asked, self._rates)
-        return await self._cache.document(request)
+    async def _get_document(self, request: Request, document_request: CollateralRequest) -> Document:
+        if self._cache.must_fetch(document_request):
+            check_rate(request, self._rates)
+        return await self._cache.get(document_request)
 
-    async def _edition(self, asked: Asked, of: Callable[[Edition], CollateralRequest]) -> Document:
+    async def _edition(self, request: Request, of: Callable[[Edition], CollateralRequest]) -> Document:
         """The one of the channel, or of the number, that is asked for: never another one."""
-        said = first(asked, plan.NUMBER)
-        if said is None:
-            return await self._document(asked, of(_channel(asked)))
-        if first(asked, "update") is not None:
+        number = first(request, plan.NUMBER)
+        if number is None:
+            return await self._get_document(request, of(_channel(request)))
+        if first(request, "update") is not None:
             raise Wrong(f"update, {plan.NUMBER}: expected one of both")
-        if not _NUMBER.fullmatch(said):
+        if not _NUMBER.fullmatch(number):
             raise Wrong(f"{plan.NUMBER}: expected a number")
         newest = -1
-        for edition in (*Channel, int(said)):
+        for edition in (*Channel, int(number)):
             with suppress(Absent, _Another):
-                found = await self._fitting(asked, of(edition))
-                if found.evaluation_number == int(said):
-                    return found
-                newest = max(newest, found.evaluation_number)
-        raise Wrong(f"{plan.NUMBER}: there is none of number {int(said)}", GONE if int(said) < newest else NO_DATA, "DJ562")
+                document = await self._fitting(request, of(edition))
+                if document.evaluation_number == int(number):
+                    return document
+                newest = max(newest, document.evaluation_number)
+        raise Wrong(f"{plan.NUMBER}: there is none of number {int(number)}", GONE if int(number) < newest else NO_DATA, "DJ562")
 
-    async def _fitting(self, asked: Asked, request: CollateralRequest) -> Document:
+    async def _fitting(self, request: Request, document_request: CollateralRequest) -> Document:
         """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
         try:
-            return await self._document(asked, request)
+            return await self._get_document(request, document_request)
         except Untrusted as error:
-            if plan.NUMBER in request.query and error.code == "DJ510":
+            if plan.NUMBER in document_request.query and error.code == "DJ510":
                 raise _Another from error
             raise
 
     def _qe_identity(self, tee: Tee) -> Handler:
-        async def answer(asked: Asked) -> Response:
-            return _identity(await self._edition(asked, partial(plan.qe_identity, tee)))
+        async def answer(request: Request) -> Response:
+            return _identity_response(await self._edition(request, partial(plan.qe_identity, tee)))
 
         return answer
 
-    async def _qve_identity(self, asked: Asked) -> Response:
-        return _identity(await self._edition(asked, plan.qve_identity))
+    async def _qve_identity(self, request: Request) -> Response:
+        return _identity_response(await self._edition(request, plan.qve_identity))
 
-    async def _pck_crl(self, asked: Asked) -> Response:
-        ca = next((each for each in Ca if each == (first(asked, "ca") or "").lower()), None)
+    async def _pck_crl(self, request: Request) -> Response:
+        ca = next((each for each in Ca if each == (first(request, "ca") or "").lower()), None)
         if ca is None:
             raise Wrong("ca: expected processor or platform")
-        found = await self._cache.document(plan.pck_crl(ca))
-        binary = (first(asked, "encoding") or "").lower() == "der"
-        body = found.body if binary else found.body.hex().encode()
-        return signed(body, _CRL if binary else _PEM, _CRL_CHAIN, found.chain)
+        document = await self._cache.get(plan.pck_crl(ca))
+        binary = (first(request, "encoding") or "").lower() == "der"
+        body = document.body if binary else document.body.hex().encode()
+        return document_response(body, _CRL if binary else _PEM, _CRL_CHAIN, document.chain)
 
-    async def _root_ca_crl(self, _: Asked) -> Response:
-        found = await self._cache.document(plan.root_ca_crl())
-        return signed(found.body.hex().encode(), _CRL)
+    async def _root_ca_crl(self, _: Request) -> Response:
+        document = await self._cache.get(plan.root_ca_crl())
+        return document_response(document.body.hex().encode(), _CRL)
 
-    async def _crl(self, asked: Asked) -> Response:
-        found = await self._cache.document(_listed(first(asked, "uri") or ""))
-        return signed(found.body, _CRL)
+    async def _crl(self, request: Request) -> Response:
+        document = await self._cache.get(_crl_request(first(request, "uri") or ""))
+        return document_response(document.body, _CRL)
 
-    async def _refresh(self, asked: Asked) -> Response:
-        check_token(asked, ADMIN_TOKEN, self._admin, "DJ515")
+    async def _refresh(self, request: Request) -> Response:
+        check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
         if self._cache.offline:
             raise Wrong("refresh: nothing is fetched in offline mode", UNAVAILABLE, "DJ512")
-        match first(asked, "type"):
+        match first(request, "type"):
             case None | "":
                 await self._cache.refresh(everything=True)
-            case "certs" if self._kept is not None:
-                fmspc = (first(asked, "fmspc") or "").removeprefix("all")
-                chosen = await self._kept.kept(families(fmspc.split(",") if fmspc else []))
-                await self._kept.refresh([each.name for each in chosen])
+            case "certs" if self._platforms is not None:
+                fmspc = (first(request, "fmspc") or "").removeprefix("all")
+                registrations = await self._platforms.registrations(families(fmspc.split(",") if fmspc else []))
+                await self._platforms.refresh([each.name for each in registrations])
             case _:
                 raise Wrong("type: expected certs, or none for documents")
         return done("refreshed")
 
 
-async def _ended(_: Asked) -> Response:
+async def _refuse_version_3(_: Request) -> Response:
     raise Wrong("tcb: version 3 has ended, and its documents are of another form; ask for version 4", GONE)
 
 
-def _listed(uri: str) -> CollateralRequest:
+def _crl_request(uri: str) -> CollateralRequest:
     """The list that Intel has at that address."""
     if len(uri) <= MAX_URI and _ROOT_LIST.fullmatch(uri):
         return plan.root_ca_crl()
-    found = _PCK_LIST.fullmatch(uri) if len(uri) <= MAX_URI else None
-    if found is None:
+    match = _PCK_LIST.fullmatch(uri) if len(uri) <= MAX_URI else None
+    if match is None:
         raise Wrong("uri: expected the address of one of Intel's lists, as its certificates state it")
-    return plan.pck_crl(Ca(found[1]))
+    return plan.pck_crl(Ca(match[1]))
 
 
-def _channel(asked: Asked) -> Channel:
-    update = first(asked, "update")
+def _channel(request: Request) -> Channel:
+    update = first(request, "update")
     if update is None:
         return Channel.STANDARD
     try:
@@ -209,5 +209,5 @@ def _channel(asked: Asked) -> Channel:
         raise Wrong("update: expected early or standard") from error
 
 
-def _identity(found: Document) -> Response:
-    return signed(found.body, JSON, _IDENTITY_CHAIN, found.chain)
+def _identity_response(document: Document) -> Response:
+    return document_response(document.body, JSON, _IDENTITY_CHAIN, document.chain)

@@ -10,8 +10,8 @@ from donjon.collateral.selection import Tcb
 from donjon.services.attestation.pccs.cache import AT_ONCE, Upstream
 
 
-class Issuer:
-    """One upstream."""
+class PckSource:
+    """An upstream of PCK certificates: Intel's service, or another cache."""
 
     def __init__(self, upstream: Upstream, *, is_cache: bool) -> None:
         """Another cache may have all of them, too, but each PCCS has the one that should be used."""

@@ -27,7 +27,7 @@ class Issued:
     """A PCK certificate, and what is told with it: the same one as long as it is selected."""
 
     certificate: PckCertificate
-    known: KnownPlatform
+    platform: KnownPlatform
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,27 +41,28 @@ class Selection:
 
 @dataclass(slots=True, kw_only=True)
 class Slot:
-    """A platform in memory."""
+    """A platform in memory, and what was selected and asked for its TCBs."""
 
-    known: KnownPlatform
+    platform: KnownPlatform
     under: Crl  # the root's list under which it was proved
     due: datetime
     until: float  # the database is looked into again, because others write into it, too
     selections: "OrderedDict[Tcb, Selection]" = field(default_factory=OrderedDict)
-    asked: "OrderedDict[Tcb, float]" = field(default_factory=OrderedDict)  # until when what an upstream gave for it is the best
+    # Until when what an upstream gave for a TCB counts as the best.
+    fresh_until: "OrderedDict[Tcb, float]" = field(default_factory=OrderedDict)
 
-    def lacks(self, tcb: Tcb, now: float) -> bool:
+    def must_ask(self, tcb: Tcb, now: float) -> bool:
         """Whether there may be a better certificate for that TCB than those that were given one by one."""
-        if self.known.stored_platform.whole or self.asked.get(tcb, now) > now:
+        if self.platform.stored_platform.whole or self.fresh_until.get(tcb, now) > now:
             return False
-        return all(each.tcb != tcb for each in self.known.pck_certificates.certificates)
+        return all(each.tcb != tcb for each in self.platform.pck_certificates.certificates)
 
     def note(self, tcb: Tcb, until: float) -> None:
         """That an upstream was asked for that TCB, and has answered.
 
         Anybody may ask for a TCB that no machine has; that takes nothing from those that machines have.
         """
-        _keep(self.asked, tcb, until)
+        _keep(self.fresh_until, tcb, until)
 
     def select(self, tcb: Tcb, selection: Selection) -> None:
         """That this is selected for that TCB."""
@@ -69,29 +70,31 @@ class Slot:
 
     def bytes(self) -> int:
         """How much is kept of it."""
-        stored = self.known.stored_platform
+        stored = self.platform.stored_platform
         return len(stored.chain) + sum(map(len, stored.certificates)) + len(stored.registration.manifest or b"")
 
 
 class PlatformMemory:
-    """All that are at hand."""
+    """The platforms in memory, those that were used last."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[PlatformName, Slot] = OrderedDict()
         self._bytes = 0
 
     def find(self, name: PlatformName) -> Slot | None:
-        """The one of that name."""
-        found = self._entries.get(name)
-        if found is not None:
+        """The platform of that name, where it is here; it counts as used now."""
+        slot = self._entries.get(name)
+        if slot is not None:
             self._entries.move_to_end(name)
-        return found
+        return slot
 
     def keep(self, name: PlatformName, entry: Slot) -> Slot:
         """In the place of the one that was there; what the upstream was asked for stays known, unless that had more of them."""
         before = self.forget(name)
-        if before is not None and {*before.known.stored_platform.certificates} <= {*entry.known.stored_platform.certificates}:
-            entry.asked = before.asked
+        if before is not None and {*before.platform.stored_platform.certificates} <= {
+            *entry.platform.stored_platform.certificates
+        }:
+            entry.fresh_until = before.fresh_until
         self._entries[name] = entry
         self._bytes += entry.bytes()
         while len(self._entries) > 1 and (len(self._entries) > MAX_PLATFORMS or self._bytes > MAX_BYTES):
@@ -99,10 +102,10 @@ class PlatformMemory:
         return entry
 
     def forget(self, name: PlatformName) -> Slot | None:
-        """The one that was there."""
-        found = self._entries.pop(name, None)
-        self._bytes -= 0 if found is None else found.bytes()
-        return found
+        """Drop the platform of that name, and return it if there was one."""
+        slot = self._entries.pop(name, None)
+        self._bytes -= 0 if slot is None else slot.bytes()
+        return slot
 
 
 def _keep(among: "OrderedDict[Tcb, V]", tcb: Tcb, value: V) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
-from starlette.requests import Request as Asked
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -28,13 +28,13 @@ from donjon.services.attestation.pccs.answers import (
     Identified,
     Wrong,
     answering,
-    brought,
+    check_rate,
     check_token,
-    counted,
     done,
-    escaped,
+    escape,
     families,
     first,
+    rejection,
 )
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.platform_memory import Issued
@@ -55,7 +55,7 @@ class PlatformRoutes:
     def __init__(
         self,
         cache: Cache,
-        kept: Platforms,
+        platforms: Platforms,
         metrics: AttestationMetrics,
         *,
         moment: Callable[[], datetime],
@@ -65,96 +65,100 @@ class PlatformRoutes:
     ) -> None:
         """Without a hash (SHA-512 of the token) there is no such person; rates are for platforms that are not at hand."""
         self._rates = rates
-        self._cache, self._kept, self._metrics, self._moment = cache, kept, metrics, moment
+        self._cache, self._platforms, self._metrics, self._moment = cache, platforms, metrics, moment
         self._admin, self._user = admin_token_hash, user_token_hash
 
     def routes(self) -> list[Route]:
         """All of them; a PCK certificate is the same in version 3."""
         both = [("/pckcert", self._certificate, "GET"), ("/platforms", self._register, "POST"), ("/platforms", self._list, "GET")]
-        found = [self._route(base, path, handler, method) for base in (_V4, _V3) for path, handler, method in both]
-        return [*found, self._route(_V4, UPLOAD, self._take, "PUT")]
+        routes = [self._route(base, path, handler, method) for base in (_V4, _V3) for path, handler, method in both]
+        return [*routes, self._route(_V4, UPLOAD, self._accept_upload, "PUT")]
 
     def _route(self, base: str, path: str, handler: Handler, method: str) -> Route:
-        named = f"{base.rpartition('/')[2]}{path}"
-        return Route(base + path, answering(named, handler, self._metrics), methods=[method])
+        label = f"{base.rpartition('/')[2]}{path}"
+        return Route(base + path, answering(label, handler, self._metrics), methods=[method])
 
-    async def _certificate(self, asked: Asked) -> Response:
-        tcb = platforms.tcb(_octets(asked, "cpusvn", platforms.CPU_SVN), _octets(asked, "pcesvn", platforms.PCE_SVN))
-        ppid = _octets(asked, "encrypted_ppid", platforms.ENCRYPTED_PPID) if first(asked, "encrypted_ppid") is not None else None
-        name = PlatformName(qe_id=_qe_id(asked), pce_id=_octets(asked, "pceid", platforms.PCE_ID))
-        said = Registration(name=name, tcb=tcb, encrypted_ppid=platforms.encrypted_ppid(ppid), manifest=None)
-        if self._kept.lacks(name, tcb):
-            counted(asked, self._rates)
-        return _issued(await self._kept.certificate(said, tcb))
+    async def _certificate(self, request: Request) -> Response:
+        tcb = platforms.tcb(_octets(request, "cpusvn", platforms.CPU_SVN), _octets(request, "pcesvn", platforms.PCE_SVN))
+        ppid = (
+            _octets(request, "encrypted_ppid", platforms.ENCRYPTED_PPID) if first(request, "encrypted_ppid") is not None else None
+        )
+        name = PlatformName(qe_id=_qe_id(request), pce_id=_octets(request, "pceid", platforms.PCE_ID))
+        registration = Registration(name=name, tcb=tcb, encrypted_ppid=platforms.encrypted_ppid(ppid), manifest=None)
+        if self._platforms.must_ask(name, tcb):
+            check_rate(request, self._rates)
+        return _certificate_response(await self._platforms.certificate(registration, tcb))
 
-    async def _register(self, asked: Asked) -> Response:
-        check_token(asked, USER_TOKEN, self._user, "DJ577")
-        channels = _CHANNELS.get((first(asked, "update") or "standard").lower())
+    async def _register(self, request: Request) -> Response:
+        check_token(request, USER_TOKEN, self._user, "DJ577")
+        channels = _CHANNELS.get((first(request, "update") or "standard").lower())
         if channels is None:
             raise Wrong(f"update: expected {', '.join(_CHANNELS)}")
         try:
-            said = platforms.parse(await asked.body())
+            registration = platforms.parse(await request.body())
         except Malformed as error:
-            raise brought(error) from error
-        known = await self._kept.register(said)
-        if known is not None and not self._cache.offline:
-            await self._fetch(known, channels)
+            raise rejection(error) from error
+        platform = await self._platforms.register(registration)
+        if platform is not None and not self._cache.offline:
+            await self._fetch(platform, channels)
         return done(_DONE)
 
-    async def _fetch(self, known: KnownPlatform, channels: tuple[Channel, ...]) -> None:
+    async def _fetch(self, platform: KnownPlatform, channels: tuple[Channel, ...]) -> None:
         """What the verification of its quotes needs, and what else there is for it; raises where something needed is missing."""
-        needed, others = _wanted(known, channels)
-        found = await asyncio.gather(*map(self._cache.require, (*needed, *others)), return_exceptions=True)
-        for each in found[: len(needed)]:
+        needed, others = _requests_for(platform, channels)
+        outcomes = await asyncio.gather(*map(self._cache.get_or_fetch, (*needed, *others)), return_exceptions=True)
+        for each in outcomes[: len(needed)]:
             if isinstance(each, BaseException):
                 raise each
 
-    async def _list(self, asked: Asked) -> Response:
-        check_token(asked, ADMIN_TOKEN, self._admin, "DJ515")
-        source = first(asked, "source") or "reg"
+    async def _list(self, request: Request) -> Response:
+        check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
+        source = first(request, "source") or "reg"
         match source:
             case "reg":
-                found = await self._kept.waiting()
+                registrations = await self._platforms.waiting()
             case "reg_na":
-                found = await self._kept.kept((), lacking=True)
+                registrations = await self._platforms.registrations((), lacking=True)
             case _:
-                found = await self._kept.kept(_families(source))
-        return _listed(found)
+                registrations = await self._platforms.registrations(_families(source))
+        return _list_response(registrations)
 
-    async def _take(self, asked: Asked) -> Response:
-        check_token(asked, ADMIN_TOKEN, self._admin, "DJ515")
-        text = await asked.body()
+    async def _accept_upload(self, request: Request) -> Response:
+        check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
+        text = await request.body()
         try:
-            found, known = await asyncio.to_thread(self._proved, text)
+            documents, known_platforms = await asyncio.to_thread(self._prove_upload, text)
         except (Malformed, Untrusted) as error:
-            raise brought(error) from error
-        await self._cache.take(found)
-        await self._kept.take(known)
+            raise rejection(error) from error
+        await self._cache.accept(documents)
+        await self._platforms.accept(known_platforms)
         return done(_DONE)
 
-    def _proved(self, text: bytes) -> tuple[dict[str, Document], list[KnownPlatform]]:
+    def _prove_upload(self, text: bytes) -> tuple[dict[str, Document], list[KnownPlatform]]:
         """All that was brought, each part of it proved; whatever it needs beside is here already."""
         content = upload.parse(text, self._moment())
-        found = self._cache.proved(content.answers)
-        root = found[plan.root_ca_crl().name()]
+        documents = self._cache.prove_all(content.answers)
+        root = documents[plan.root_ca_crl().name()]
         _, revoked = document.prove_root_crl(Answer(body=root.body, chain=root.chain), self._cache.anchor)
-        known = self._kept.proved(content.platforms, revoked)
-        for each in known:
-            _check_complete(each, {*found, *self._cache.held})
-        return found, known
+        known_platforms = self._platforms.prove_all(content.platforms, revoked)
+        for each in known_platforms:
+            _check_complete(each, {*documents, *self._cache.documents})
+        return documents, known_platforms
 
 
-def _check_complete(known: KnownPlatform, names: set[str]) -> None:
+def _check_complete(platform: KnownPlatform, names: set[str]) -> None:
     """Raises `Malformed` DJ575 where its certificates cannot be selected from what is here."""
-    fmspc, ca = known.pck_certificates.fmspc, known.pck_certificates.ca
+    fmspc, ca = platform.pck_certificates.fmspc, platform.pck_certificates.ca
     if not {plan.tcb_info(Tee.SGX, fmspc, channel).name() for channel in Channel} & names:
         raise Malformed("DJ575", f"upload: no TCB info of SGX for the family {fmspc.hex()}")
     if plan.pck_crl(ca).name() not in names:
         raise Malformed("DJ575", f"upload: no revocation list of the {ca} CA")
 
 
-def _wanted(known: KnownPlatform, channels: tuple[Channel, ...]) -> tuple[list[CollateralRequest], list[CollateralRequest]]:
-    fmspc, ca = known.pck_certificates.fmspc, known.pck_certificates.ca
+def _requests_for(
+    platform: KnownPlatform, channels: tuple[Channel, ...]
+) -> tuple[list[CollateralRequest], list[CollateralRequest]]:
+    fmspc, ca = platform.pck_certificates.fmspc, platform.pck_certificates.ca
     needed = [plan.root_ca_crl(), plan.pck_crl(ca)]
     needed += [plan.tcb_info(Tee.SGX, fmspc, channels[0]), plan.qe_identity(Tee.SGX, channels[0])]
     others = [plan.pck_crl(each) for each in Ca if each is not ca]
@@ -165,38 +169,38 @@ def _wanted(known: KnownPlatform, channels: tuple[Channel, ...]) -> tuple[list[C
     return needed, others
 
 
-def _octets(asked: Asked, name: str, length: int) -> bytes:
-    found = hexadecimal(first(asked, name) or "")
-    if len(found) != length:
+def _octets(request: Request, name: str, length: int) -> bytes:
+    octets = hexadecimal(first(request, name) or "")
+    if len(octets) != length:
         raise Wrong(f"{name}: expected {2 * length} hexadecimal digits")
-    return found
+    return octets
 
 
-def _qe_id(asked: Asked) -> str:
+def _qe_id(request: Request) -> str:
     try:
-        return platforms.qe_id(first(asked, "qeid") or "")
+        return platforms.qe_id(first(request, "qeid") or "")
     except Malformed as error:
         raise Wrong(error.message) from error
 
 
 def _families(source: str) -> list[bytes]:
     """The families in `[FMSPC,…]`; none stand for all."""
-    listed = source[1:-1].strip() if source[:1] == "[" and source[-1:] == "]" else "?"
-    return families(listed.split(",") if listed else [])
+    text = source[1:-1].strip() if source[:1] == "[" and source[-1:] == "]" else "?"
+    return families(text.split(",") if text else [])
 
 
-def _listed(found: list[Registration]) -> Response:
-    return Identified(platforms.encode(found), OK, {"platform-count": str(len(found)), "content-type": JSON})
+def _list_response(registrations: list[Registration]) -> Response:
+    return Identified(platforms.encode(registrations), OK, {"platform-count": str(len(registrations)), "content-type": JSON})
 
 
 @lru_cache(maxsize=512)
-def _issued(issued: Issued) -> Response:
-    found, proved = issued.certificate, issued.known.pck_certificates
+def _certificate_response(issued: Issued) -> Response:
+    certificate, pck_certificates = issued.certificate, issued.platform.pck_certificates
     headers = {
-        "SGX-TCBm": found.tcbm,
-        "SGX-FMSPC": proved.fmspc.hex().upper(),
-        "SGX-PCK-Certificate-CA-Type": proved.ca.upper(),
-        "SGX-PCK-Certificate-Issuer-Chain": escaped(proved.chain),
+        "SGX-TCBm": certificate.tcbm,
+        "SGX-FMSPC": pck_certificates.fmspc.hex().upper(),
+        "SGX-PCK-Certificate-CA-Type": pck_certificates.ca.upper(),
+        "SGX-PCK-Certificate-Issuer-Chain": escape(pck_certificates.chain),
         "content-type": "application/x-pem-file",
     }
-    return Identified(found.pem, OK, headers)
+    return Identified(certificate.pem, OK, headers)

@@ -24,7 +24,7 @@ from donjon.collateral.selection import Tcb, select
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.services.attestation.pccs.cache import Cache
-from donjon.services.attestation.pccs.pck_source import Issuer
+from donjon.services.attestation.pccs.pck_source import PckSource
 from donjon.services.attestation.pccs.platform_memory import Issued, PlatformMemory, Selection, Slot
 from donjon.services.attestation.pccs.single_flight import Fetches
 from donjon.sgx.platform import Tee
@@ -37,7 +37,7 @@ FRESH = 60.0  # seconds
 AT_A_LOOK = 100  # platforms that are fetched again when nobody asks
 
 
-class Table(Protocol):
+class PlatformStore(Protocol):
     """Where platforms outlive the process; it is called in threads, and everything raises `Unavailable` DJ502."""
 
     def read(self, name: PlatformName) -> StoredPlatform | None:
@@ -60,14 +60,14 @@ class Table(Protocol):
 
 
 class Platforms:
-    """All of one cache."""
+    """The platforms that one cache serves, with their PCK certificates."""
 
     def __init__(
         self,
         *,
         cache: Cache,
-        table: Table,
-        issuer: Issuer | None,
+        store: PlatformStore,
+        source: PckSource | None,
         on_demand: bool,
         moment: Callable[[], datetime],
         seconds: Callable[[], float],
@@ -75,179 +75,179 @@ class Platforms:
         metrics: AttestationMetrics,
     ) -> None:
         """Offline without one who issues; what is not on demand is fetched for those alone that register."""
-        self._cache, self._table, self._issuer, self._on_demand = cache, table, issuer, on_demand
+        self._cache, self._store, self._source, self._on_demand = cache, store, source, on_demand
         self._moment, self._seconds, self._chance, self._metrics = moment, seconds, chance, metrics
         self._fetches: Fetches[Slot] = Fetches(seconds)
         self._memory = PlatformMemory()
         self._joining = asyncio.Lock()  # of certificates that are given one by one, so that none is lost to another
 
-    async def certificate(self, asked: Registration, tcb: Tcb) -> Issued:
+    async def certificate(self, registration: Registration, tcb: Tcb) -> Issued:
         """The PCK certificate that the platform should use.
 
         Raises `Absent` DJ571 where none fits, DJ572 for a platform that is not known, DJ573 and DJ574 where none can be had;
         and what fetching and proving raise.
         """
-        found = await self._found(asked.name)
-        if found is None:
+        slot = await self._find(registration.name)
+        if slot is None:
             if not self._on_demand:
                 raise Absent("DJ572", "platform: not known here; it has to be registered")
-            wanted = replace(asked, tcb=tcb)
-            self._fetches.check_room(self._key(wanted))
-            found = await self._fetched(wanted)
-            found.note(tcb, self._seconds() + ASKED_AGAIN)
-        elif self._issuer is not None:
-            found = await self._fresher(found, asked, tcb)
-        return await self._select(found, tcb)
+            with_tcb = replace(registration, tcb=tcb)
+            self._fetches.check_room(self._key(with_tcb))
+            slot = await self._await_fetch(with_tcb)
+            slot.note(tcb, self._seconds() + ASKED_AGAIN)
+        elif self._source is not None:
+            slot = await self._fresher(slot, registration, tcb)
+        return await self._select(slot, tcb)
 
-    def lacks(self, name: PlatformName, tcb: Tcb) -> bool:
+    def must_ask(self, name: PlatformName, tcb: Tcb) -> bool:
         """Whether that platform, or a certificate for its TCB, is not at hand, so that somebody has to be asked."""
-        found = self._memory.find(name)
-        return found is None or (self._issuer is not None and found.lacks(tcb, self._seconds()))
+        slot = self._memory.find(name)
+        return slot is None or (self._source is not None and slot.must_ask(tcb, self._seconds()))
 
     async def register(self, registration: Registration) -> KnownPlatform | None:
         """The platform with its certificates, fetched where they are not here; it waits for them where nothing is fetched."""
-        found = await self._found(registration.name)
-        if found is not None and _is_same(registration, found.known.stored_platform.registration):
-            return found.known
+        slot = await self._find(registration.name)
+        if slot is not None and _is_same(registration, slot.platform.stored_platform.registration):
+            return slot.platform
         if not self._on_demand:
-            await asyncio.to_thread(self._table.register, registration)
-        if self._issuer is None:
+            await asyncio.to_thread(self._store.register, registration)
+        if self._source is None:
             return None
         self._fetches.forget(self._key(registration))
-        return (await self._fetched(registration, anew=True)).known
+        return (await self._await_fetch(registration, anew=True)).platform
 
     async def waiting(self) -> list[Registration]:
         """Those that wait for their certificates."""
-        return await asyncio.to_thread(self._table.waiting)
+        return await asyncio.to_thread(self._store.waiting)
 
-    async def kept(self, fmspcs: Sequence[bytes], *, lacking: bool = False) -> list[Registration]:
+    async def registrations(self, fmspcs: Sequence[bytes], *, lacking: bool = False) -> list[Registration]:
         """Those of these families that have them, or of every one; those alone of whose certificates Intel lacked some."""
-        return await asyncio.to_thread(partial(self._table.list_platforms, fmspcs, lacking=lacking))
+        return await asyncio.to_thread(partial(self._store.list_platforms, fmspcs, lacking=lacking))
 
-    def proved(self, brought: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
+    def prove_all(self, records: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
         """Platforms that somebody brings, each proved; raises as `pck_certificates.prove` does. Nothing is kept yet."""
-        return [self._proved(each, revoked) for each in brought]
+        return [self._prove(each, revoked) for each in records]
 
-    async def take(self, known: Sequence[KnownPlatform]) -> None:
+    async def accept(self, platforms: Sequence[KnownPlatform]) -> None:
         """Keep and serve these, all or none."""
-        await asyncio.to_thread(self._table.write, known)
-        for each in known:
+        await asyncio.to_thread(self._store.write, platforms)
+        for each in platforms:
             self._memory.forget(each.stored_platform.registration.name)
 
     async def refresh(self, names: Sequence[PlatformName]) -> None:
         """Fetch the certificates of these again; raises the first error when all were tried."""
-        if self._issuer is None:
+        if self._source is None:
             raise Absent("DJ512", "platforms: nothing is fetched in offline mode")
         self._fetches.forget()
-        ended = await asyncio.gather(*map(self._again, names), return_exceptions=True)
-        if failed := next((each for each in ended if isinstance(each, BaseException)), None):
+        outcomes = await asyncio.gather(*map(self._again, names), return_exceptions=True)
+        if failed := next((each for each in outcomes if isinstance(each, BaseException)), None):
             raise failed
 
     async def look(self) -> None:
         """Fetch again what was fetched longest ago, if it is due."""
-        if self._issuer is not None:
+        if self._source is not None:
             due = self._moment() - FETCHED_AGAIN - SPREAD
-            await self.refresh(await asyncio.to_thread(self._table.fetched_before, due, AT_A_LOOK))
+            await self.refresh(await asyncio.to_thread(self._store.fetched_before, due, AT_A_LOOK))
 
     async def close(self) -> None:
         """Let go of what is under way."""
         await self._fetches.close()
 
-    async def _found(self, name: PlatformName) -> Slot | None:
+    async def _find(self, name: PlatformName) -> Slot | None:
         """The one of that name, proved under the root's newest list."""
         remembered = self._memory.find(name)
         if remembered is None or remembered.until < self._seconds():
-            stored = await asyncio.to_thread(self._table.read, name)
+            record = await asyncio.to_thread(self._store.read, name)
         else:
-            stored = remembered.known.stored_platform
-        if stored is None:
+            record = remembered.platform.stored_platform
+        if record is None:
             return None
         revoked = await self._cache.revoked()
-        if remembered is not None and remembered.under is revoked and remembered.known.stored_platform == stored:
+        if remembered is not None and remembered.under is revoked and remembered.platform.stored_platform == record:
             if remembered.until < self._seconds():
                 remembered.until = self._seconds() + FRESH
             return remembered
         try:
-            return self._remember(self._proved(stored, revoked), revoked)
+            return self._remember(self._prove(record, revoked), revoked)
         except DonjonError as error:
             say(LOG, "stored platform not served", level=logging.ERROR, code=error.code, error=error.message)
             return None
 
-    async def _fresher(self, found: Slot, asked: Registration, tcb: Tcb) -> Slot:
+    async def _fresher(self, slot: Slot, registration: Registration, tcb: Tcb) -> Slot:
         """The platform, its certificates fetched again: at once where they lack that TCB, without waiting where they are due."""
-        kept = found.known.stored_platform.registration
-        known = replace(kept, tcb=tcb, encrypted_ppid=kept.encrypted_ppid or asked.encrypted_ppid)
-        key = self._key(known)
-        if found.lacks(tcb, self._seconds()):
+        recorded = slot.platform.stored_platform.registration
+        to_fetch = replace(recorded, tcb=tcb, encrypted_ppid=recorded.encrypted_ppid or registration.encrypted_ppid)
+        key = self._key(to_fetch)
+        if slot.must_ask(tcb, self._seconds()):
             try:
                 self._fetches.check_room(key)
-                better = await self._fetched(known, found.known)
+                better = await self._await_fetch(to_fetch, slot.platform)
             except (Unavailable, Untrusted, Malformed):  # Remembered by the fetches; what is here may do.
-                return found
+                return slot
             better.note(tcb, self._seconds() + ASKED_AGAIN)
             return better
-        if found.due < self._moment() and self._fetches.failed(key) is None:
-            self._fetches.begin(key, partial(self._told, known, found.known))
-        return found
+        if slot.due < self._moment() and self._fetches.failed(key) is None:
+            self._fetches.begin(key, partial(self._fetch_and_log, to_fetch, slot.platform))
+        return slot
 
     def _key(self, registration: Registration) -> str:
         """By which it is fetched: of an upstream that gives one certificate at a time, each TCB by itself."""
-        alone = self._issuer is not None and self._issuer.is_cache and registration.tcb is not None
+        alone = self._source is not None and self._source.is_cache and registration.tcb is not None
         return f"{_text(registration.name)} {registration.tcb}" if alone else _text(registration.name)
 
     async def _again(self, name: PlatformName) -> None:
-        found = await self._found(name)
-        if found is not None:
-            found.asked.clear()
-            await self._fetched(found.known.stored_platform.registration, found.known)
+        slot = await self._find(name)
+        if slot is not None:
+            slot.fresh_until.clear()
+            await self._await_fetch(slot.platform.stored_platform.registration, slot.platform)
 
-    async def _fetched(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Slot:
-        return await self._fetches.wait(self._key(registration), partial(self._told, registration, before, anew=anew))
+    async def _await_fetch(self, registration: Registration, before: KnownPlatform | None = None, *, anew: bool = False) -> Slot:
+        return await self._fetches.wait(self._key(registration), partial(self._fetch_and_log, registration, before, anew=anew))
 
-    async def _told(self, registration: Registration, before: KnownPlatform | None, *, anew: bool = False) -> Slot:
+    async def _fetch_and_log(self, registration: Registration, before: KnownPlatform | None, *, anew: bool = False) -> Slot:
         try:
-            found = await self._fetch(registration, before, anew=anew)
+            slot = await self._fetch(registration, before, anew=anew)
         except DonjonError as error:
             self._metrics.fetched(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
             say(LOG, "PCK certificates not fetched", level=level, code=error.code, error=error.message)
             raise
         self._metrics.fetched("")
-        fmspc, certificates = found.known.pck_certificates.fmspc.hex(), len(found.known.pck_certificates.certificates)
+        fmspc, certificates = slot.platform.pck_certificates.fmspc.hex(), len(slot.platform.pck_certificates.certificates)
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
-        return found
+        return slot
 
     async def _fetch(self, registration: Registration, before: KnownPlatform | None, *, anew: bool) -> Slot:
         """Its certificates now: of the same machine where it is known and not registered anew, as anybody may ask by its name."""
-        if self._issuer is None:
+        if self._source is None:
             raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
-        stored = await self._issuer.certificates(registration, self._moment())
+        record = await self._source.certificates(registration, self._moment())
         revoked = await self._cache.revoked()
         async with self._joining:
             if not anew and (here := self._memory.find(registration.name)) is not None:
-                before = here.known  # Others may have come while this one was fetched.
-            together = stored if before is None or stored.whole else _together(stored, before.stored_platform)
-            known = self._proved(together, revoked)
-            if before is not None and known.pck_certificates.ppid != before.pck_certificates.ppid:
+                before = here.platform  # Others may have come while this one was fetched.
+            merged = record if before is None or record.whole else _merge(record, before.stored_platform)
+            platform = self._prove(merged, revoked)
+            if before is not None and platform.pck_certificates.ppid != before.pck_certificates.ppid:
                 raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
-            await asyncio.to_thread(self._table.write, [known])
-            return self._remember(known, revoked)
+            await asyncio.to_thread(self._store.write, [platform])
+            return self._remember(platform, revoked)
 
-    def _proved(self, stored: StoredPlatform, revoked: Crl) -> KnownPlatform:
-        pce_id = stored.registration.name.pce_id
-        found = pck_certificates.prove(stored.certificates, stored.chain, pce_id, revoked, self._cache.anchor)
-        return KnownPlatform(stored_platform=stored, pck_certificates=found)
+    def _prove(self, record: StoredPlatform, revoked: Crl) -> KnownPlatform:
+        pce_id = record.registration.name.pce_id
+        certificates = pck_certificates.prove(record.certificates, record.chain, pce_id, revoked, self._cache.anchor)
+        return KnownPlatform(stored_platform=record, pck_certificates=certificates)
 
-    def _remember(self, known: KnownPlatform, revoked: Crl) -> Slot:
-        name = known.stored_platform.registration.name
-        due = known.stored_platform.fetched_at + FETCHED_AGAIN + SPREAD * self._chance()
-        entry = Slot(known=known, under=revoked, due=due, until=self._seconds() + FRESH)
+    def _remember(self, platform: KnownPlatform, revoked: Crl) -> Slot:
+        name = platform.stored_platform.registration.name
+        due = platform.stored_platform.fetched_at + FETCHED_AGAIN + SPREAD * self._chance()
+        entry = Slot(platform=platform, under=revoked, due=due, until=self._seconds() + FRESH)
         return self._memory.keep(name, entry)
 
-    async def _select(self, found: Slot, tcb: Tcb) -> Issued:
-        levels = await self._levels(found.known.pck_certificates.fmspc)
-        revoked = await self._cache.at_hand(plan.pck_crl(found.known.pck_certificates.ca))
-        before = found.selections.get(tcb)
+    async def _select(self, slot: Slot, tcb: Tcb) -> Issued:
+        levels = await self._levels(slot.platform.pck_certificates.fmspc)
+        revoked = await self._cache.get_or_stale(plan.pck_crl(slot.platform.pck_certificates.ca))
+        before = slot.selections.get(tcb)
         if (
             before is not None
             and before.levels is levels
@@ -255,43 +255,43 @@ class Platforms:
             and self._is_good(before.issued.certificate)
         ):
             return before.issued
-        issued = Issued(certificate=self._best(found.known, tcb, levels, revoked), known=found.known)
-        found.select(tcb, Selection(issued=issued, levels=levels, revoked=revoked))
+        issued = Issued(certificate=self._best(slot.platform, tcb, levels, revoked), platform=slot.platform)
+        slot.select(tcb, Selection(issued=issued, levels=levels, revoked=revoked))
         return issued
 
     async def _levels(self, fmspc: bytes) -> Document:
         """The TCB info by which is selected, the early one where there is one, as Intel's cache does."""
         try:
-            return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.EARLY))
+            return await self._cache.get_or_stale(plan.tcb_info(Tee.SGX, fmspc, Channel.EARLY))
         except Unavailable:
-            return await self._cache.at_hand(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
+            return await self._cache.get_or_stale(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
 
-    def _best(self, known: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
+    def _best(self, platform: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
         info = tcb_info.parse(unwrap(levels.body, "tcbInfo").text)
         good = [
-            each for each in known.pck_certificates.certificates if each.serial not in revoked.serials and self._is_good(each)
+            each for each in platform.pck_certificates.certificates if each.serial not in revoked.serials and self._is_good(each)
         ]
-        found = select(tcb, [each.tcb for each in good], info.levels)
-        if found is None:
+        index = select(tcb, [each.tcb for each in good], info.levels)
+        if index is None:
             raise Absent("DJ571", "platform: none of its PCK certificates is for a TCB that it reaches, good now and not revoked")
-        return good[found]
+        return good[index]
 
     def _is_good(self, certificate: PckCertificate) -> bool:
         return self._moment() in certificate.window
 
 
-def _is_same(said: Registration, kept: Registration) -> bool:
+def _is_same(new: Registration, recorded: Registration) -> bool:
     """Whether there is nothing new by which Intel could be asked; a PPID is encrypted to other bytes each time."""
-    if said.manifest is not None:
-        return said.manifest == kept.manifest
-    return said.encrypted_ppid == kept.encrypted_ppid or kept.manifest is not None
+    if new.manifest is not None:
+        return new.manifest == recorded.manifest
+    return new.encrypted_ppid == recorded.encrypted_ppid or recorded.manifest is not None
 
 
-def _together(found: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
+def _merge(new: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
     """What was given one by one."""
-    if before.whole or before.chain != found.chain:
-        return found
-    return replace(found, certificates=tuple(dict.fromkeys((*found.certificates, *before.certificates))))
+    if before.whole or before.chain != new.chain:
+        return new
+    return replace(new, certificates=tuple(dict.fromkeys((*new.certificates, *before.certificates))))
 
 
 def _text(name: PlatformName) -> str:

@@ -20,7 +20,7 @@ from donjon.sgx.platform import Platform, Tee
 MAX_PLATFORMS = 10_000
 MAX_FAMILIES = 1_000
 
-Asked = dict[str, CollateralRequest]
+Requests = dict[str, CollateralRequest]
 _KINDS = {"tcb", "identity", "pckcrl", "rootcacrl"}
 _INFO, _IDENTITY = "tcb_info", "qe_identity"  # Published together, with one number; they come from the upstream one by one.
 
@@ -30,7 +30,7 @@ class ReadyCollateral:
 
     def __init__(self, cache: Cache, anchor: Anchor, channel: Channel = Channel.STANDARD) -> None:
         self._cache, self._anchor, self._channel = cache, anchor, channel
-        self._claimed: BoundedTable[bytes, tuple[Platform, Asked]] = BoundedTable(MAX_PLATFORMS)
+        self._by_chain: BoundedTable[bytes, tuple[Platform, Requests]] = BoundedTable(MAX_PLATFORMS)
         self._trusted: BoundedTable[Platform, tuple[tuple[Document, ...], TrustedCollateral]] = BoundedTable(MAX_FAMILIES)
 
     async def of(self, quote: Quote, staleness: timedelta) -> TrustedCollateral:
@@ -38,51 +38,51 @@ class ReadyCollateral:
 
         Raises `Unavailable`, DJ203 for a quote without a chain, and `Untrusted` DJ530 for a platform of which nothing is known.
         """
-        platform, asked = self._platform(quote)
+        platform, requests = self._platform(quote)
         try:
-            return await self._proved(platform, asked, staleness)
+            return await self._prove(platform, requests, staleness)
         except Absent as error:
-            if all(request.name() in self._cache.held for request in asked.values()):
-                told = f"what is here has ended, and no newer can be had: {error.message}"
-                raise Unavailable("DJ514", f"collateral: {told}") from error
-            told = f"FMSPC {platform.fmspc.hex()}, {platform.ca} CA, {platform.tee}"
-            raise Untrusted("DJ530", f"platform: no collateral for {told}") from error  # Where it was looked for, the log has.
+            if all(request.name() in self._cache.documents for request in requests.values()):
+                reason = f"what is here has ended, and no newer can be had: {error.message}"
+                raise Unavailable("DJ514", f"collateral: {reason}") from error
+            family = f"FMSPC {platform.fmspc.hex()}, {platform.ca} CA, {platform.tee}"
+            raise Untrusted("DJ530", f"platform: no collateral for {family}") from error  # Where it was looked for, the log has.
         except (Untrusted, Malformed) as error:  # The upstream's fault, not that of who shows the quote.
             raise Unavailable(error.code, f"collateral: the upstream has none that can be used: {error.message}") from error
 
     def usable(self, staleness: timedelta) -> bool:
         """Whether any quote could be judged by what has ended no longer ago than that, or there is someone to ask."""
-        kinds = {each.request.path.rpartition("/")[2] for each in self._cache.unended(staleness)}
+        kinds = {each.request.path.rpartition("/")[2] for each in self._cache.not_expired(staleness)}
         return not self._cache.offline or kinds >= _KINDS
 
     def tcb_infos(self, tee: Tee) -> list[TcbInfo]:
         """Those that are here, of every family of platforms."""
         path = plan.tcb_info(tee, bytes(6), self._channel).path
-        return [_tcb_info(each.body) for each in self._cache.held.values() if each.request.path == path]
+        return [_tcb_info(each.body) for each in self._cache.documents.values() if each.request.path == path]
 
-    async def _proved(self, platform: Platform, asked: Asked, staleness: timedelta) -> TrustedCollateral:
-        found = {part: await self._cache.document(request, staleness) for part, request in asked.items()}
-        if found[_INFO].evaluation_number != found[_IDENTITY].evaluation_number:
-            older = min((_INFO, _IDENTITY), key=lambda part: found[part].evaluation_number)
-            found[older] = await self._cache.again(asked[older])
-        documents = tuple(found.values())
-        known = self._trusted.get(platform)
-        if known is not None and all(one is other for one, other in zip(known[0], documents, strict=True)):
-            return known[1]
-        answers = {part: Answer(body=each.body, chain=each.chain) for part, each in found.items()}
+    async def _prove(self, platform: Platform, requests: Requests, staleness: timedelta) -> TrustedCollateral:
+        by_part = {part: await self._cache.get(request, staleness) for part, request in requests.items()}
+        if by_part[_INFO].evaluation_number != by_part[_IDENTITY].evaluation_number:
+            older = min((_INFO, _IDENTITY), key=lambda part: by_part[part].evaluation_number)
+            by_part[older] = await self._cache.refetch(requests[older])
+        documents = tuple(by_part.values())
+        cached = self._trusted.get(platform)
+        if cached is not None and all(one is other for one, other in zip(cached[0], documents, strict=True)):
+            return cached[1]
+        answers = {part: Answer(body=each.body, chain=each.chain) for part, each in by_part.items()}
         return self._trusted.keep(platform, (documents, trust(plan.assemble(answers, None), self._anchor)))[1]
 
-    def _platform(self, quote: Quote) -> tuple[Platform, Asked]:
+    def _platform(self, quote: Quote) -> tuple[Platform, Requests]:
         if not quote.carries_chain:
-            told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
-            raise Unavailable("DJ203", f"PCK certificate: the quote has {told} and carries no chain")
+            kind = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+            raise Unavailable("DJ203", f"PCK certificate: the quote has {kind} and carries no chain")
         chain = quote.certification.content
         key = hashlib.sha256(quote.tee.encode("ascii") + chain).digest()
-        known = self._claimed.get(key)
-        if known is None:
+        cached = self._by_chain.get(key)
+        if cached is None:
             platform = read_platform(quote, chain)
-            known = self._claimed.keep(key, (platform, plan.requests(platform, self._channel)))
-        return known
+            cached = self._by_chain.keep(key, (platform, plan.requests(platform, self._channel)))
+        return cached
 
 
 @lru_cache(maxsize=MAX_FAMILIES)

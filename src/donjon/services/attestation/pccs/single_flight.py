@@ -26,7 +26,7 @@ class Fetches(Generic[T]):
     async def wait(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What is fetched; raises what fetching raises, or raised a moment ago."""
         if (failed := self.failed(name)) is not None:
-            raise _alone(failed)
+            raise _without_trace(failed)
         return await asyncio.shield(self.begin(name, fetch))
 
     def check_room(self, name: str) -> None:
@@ -42,8 +42,8 @@ class Fetches(Generic[T]):
     def begin(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """The one task that fetches it."""
         if name not in self._under_way:
-            task = asyncio.create_task(self._remembered(name, fetch))
-            task.add_done_callback(lambda ended: self._ended(name, ended))
+            task = asyncio.create_task(self._fetch_remembering(name, fetch))
+            task.add_done_callback(lambda finished: self._finish(name, finished))
             self._under_way[name] = task
         return self._under_way[name]
 
@@ -60,7 +60,7 @@ class Fetches(Generic[T]):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    async def _remembered(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _fetch_remembering(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
             return await fetch()
         except DonjonError as error:
@@ -68,15 +68,15 @@ class Fetches(Generic[T]):
             while len(self._failures) >= MAX_FAILURES:
                 del self._failures[next(iter(self._failures))]
             until = self._seconds() + (AGAIN_ABSENT if isinstance(error, Absent) else AGAIN)
-            self._failures[name] = until, _alone(error)
+            self._failures[name] = until, _without_trace(error)
             raise
 
-    def _ended(self, name: str, task: asyncio.Task[T]) -> None:
+    def _finish(self, name: str, task: asyncio.Task[T]) -> None:
         self._under_way.pop(name, None)
         if not task.cancelled():
             task.exception()  # Whoever waits has it; where nobody does, it was told already.
 
 
-def _alone(error: DonjonError) -> DonjonError:
+def _without_trace(error: DonjonError) -> DonjonError:
     """The same without its trace, which holds the whole exchange with the upstream: 20 KiB of each that strangers make fail."""
     return type(error)(error.code, error.message)

@@ -31,7 +31,7 @@ _SETTINGS = ("issuer", "keys", "simulated-issuer", "simulated-keys", "mode", "ce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSettings:
-    """One instance."""
+    """What the settings say of one instance, read and checked."""
 
     name: str
     issuer: str  # under which it speaks: of simulated platforms, where the trust root is not Intel's
@@ -48,16 +48,16 @@ def read(tables: object, faults: list[str], *, simulated: bool) -> tuple[Instanc
     if not isinstance(tables, dict) or len(tables) > MAX_INSTANCES:
         faults.append(f"instances: expected at most {MAX_INSTANCES} tables [instances.NAME]")
         return ()
-    found = [made for name, table in tables.items() if (made := _instance(name, table, faults, simulated=simulated))]
+    instances = [instance for name, table in tables.items() if (instance := _instance(name, table, faults, simulated=simulated))]
     by_path: dict[str, str] = {}
     by_keys: dict[Place, str] = {}
-    for each in found:
+    for each in instances:
         path = urlsplit(each.issuer).path
         if (other := by_path.setdefault(path, each.name)) != each.name:
             faults.append(f"instances.{each.name}: its issuer has the same path as that of {other}; expected one of its own")
         if (other := by_keys.setdefault(each.keys, each.name)) != each.name:  # Clients that look at no issuer would mix them up.
             faults.append(f"instances.{each.name}: its keys are those of {other}; expected keys of its own")
-    return tuple(found)
+    return tuple(instances)
 
 
 def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -> InstanceSettings | None:
@@ -111,73 +111,73 @@ def _speaks(table: Mapping[str, object], prefix: str, where: str, faults: list[s
 
 
 def _keys(table: Mapping[str, object], name: str, where: str, faults: list[str]) -> Place:
-    said = _text(table, name, where, faults)
+    text = _text(table, name, where, faults)
     try:
-        return places.parse(said) if said else Path()
+        return places.parse(text) if text else Path()
     except ValueError as error:
-        faults.append(f"{where}.{name}: {said!r}, expected {error}")
+        faults.append(f"{where}.{name}: {text!r}, expected {error}")
         return Path()
 
 
 def _text(table: Mapping[str, object], name: str, where: str, faults: list[str]) -> str:
-    said = table.get(name)
-    if isinstance(said, str) and said:
-        return said
+    text = table.get(name)
+    if isinstance(text, str) and text:
+        return text
     why = "; under a trust root that is not Intel's, tokens have a name and keys of their own" if name.startswith("sim") else ""
     faults.append(f"{where}.{name}: expected a text{why}")
     return ""
 
 
 def _mode(table: Mapping[str, object], where: str, faults: list[str]) -> Mode:
-    said = table.get("mode", Mode.AAD)
-    if isinstance(said, str) and said in set(Mode):
-        return Mode(said)
-    faults.append(f"{where}.mode: {said!r}, expected {' or '.join(Mode)}")
+    mode = table.get("mode", Mode.AAD)
+    if isinstance(mode, str) and mode in set(Mode):
+        return Mode(mode)
+    faults.append(f"{where}.mode: {mode!r}, expected {' or '.join(Mode)}")
     return Mode.AAD
 
 
-def _certificates(said: object, where: str, faults: list[str]) -> tuple[SignerCertificate, ...]:
-    if not isinstance(said, list):
+def _certificates(paths: object, where: str, faults: list[str]) -> tuple[SignerCertificate, ...]:
+    if not isinstance(paths, list):
         faults.append(f"{where}.certificates: expected a list of files in PEM")
         return ()
-    found = []
-    for file in said:
+    certificates = []
+    for path in paths:
         try:
-            found.append(signer_certificate.parse(pem.parse(files.read(Path(str(file)), MAX_FILE), 1)[0]))
+            certificates.append(signer_certificate.parse(pem.parse(files.read(Path(str(path)), MAX_FILE), 1)[0]))
         except (OSError, ValueError, DonjonError) as error:
-            faults.append(f"{where}.certificates: {file}: expected a file with one certificate in PEM: {error}")
-    return tuple(found)
+            faults.append(f"{where}.certificates: {path}: expected a file with one certificate in PEM: {error}")
+    return tuple(certificates)
 
 
 def gate(table: Mapping[str, object], where: str, faults: list[str]) -> Acceptance:
     """The gate of that table; what is wrong is added to the faults."""
-    made = Acceptance()
-    for name, said in table.items():
+    acceptance = Acceptance()
+    for name, value in table.items():
         if name not in _GATE_RULES:
             faults.append(f"{where}.{name}: no such setting; expected one of {', '.join(_GATE_RULES)}")
             continue
         try:
-            made = replace(made, **{_GATE_RULES[name].field: _value(_GATE_RULES[name], said)})  # type: ignore[arg-type] # Of that field.
+            acceptance = replace(acceptance, **{_GATE_RULES[name].field: _value(_GATE_RULES[name], value)})  # type: ignore[arg-type] # Of that field.
         except ValueError as error:
-            faults.append(f"{where}.{name}: {said!r}, expected {error}")
+            faults.append(f"{where}.{name}: {value!r}, expected {error}")
         except Misconfigured as error:
             faults.append(f"{where}.{name}: {error}")
-    return made
+    return acceptance
 
 
-def _value(rule: GateRule, said: object) -> object:
+def _value(rule: GateRule, value: object) -> object:
     """What a value of TOML is to its rule."""
-    match rule.form, said:
+    match rule.form, value:
         case (ValueForm.MOMENT, datetime() as moment):
             return rule.value(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
         case (ValueForm.MOMENT, date() as day):
             return rule.value(datetime.combine(day, time(), UTC))
-        case (ValueForm.NUMBER, int()) if not isinstance(said, bool):
-            return rule.value(said)
+        case (ValueForm.NUMBER, int()) if not isinstance(value, bool):
+            return rule.value(value)
         case (ValueForm.SWITCH, bool()):
-            return rule.value(said)
+            return rule.value(value)
         case (ValueForm.TEXT, _):
-            return rule.value(said if isinstance(said, str) else "")
+            return rule.value(value if isinstance(value, str) else "")
         case (ValueForm.TEXTS, list() as texts) if all(isinstance(each, str) for each in texts):
             return rule.value(texts)
         case _:

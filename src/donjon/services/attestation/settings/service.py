@@ -29,7 +29,7 @@ MAX_FILE = 1 << 20  # bytes
 _HASH = re.compile(r"[0-9A-Fa-f]{128}", re.ASCII)
 
 
-class Mode(StrEnum):
+class CacheMode(StrEnum):
     """Whether collateral that is not here is fetched: when somebody asks for it, when a platform registers, or never."""
 
     LAZY = "lazy"
@@ -54,7 +54,7 @@ class AttestationSettings:
     client_ca: Path | None  # `None`: no client certificates are asked for
     client_certificates: ClientCertificates
     database: str
-    mode: Mode
+    mode: CacheMode
     upstream: str | None  # `None`: Intel's own service
     anchor: Anchor
     admin_token_hash: bytes | None  # SHA-512
@@ -75,7 +75,7 @@ class Setting:
 
     read: Callable[[str], object]
     default: str
-    told: str
+    help: str
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -169,7 +169,9 @@ SETTINGS: Mapping[str, Setting] = {
     "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),
     "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
     "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."),
-    "mode": Setting(_one_of(Mode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."),
+    "mode": Setting(
+        _one_of(CacheMode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."
+    ),
     "upstream": Setting(_upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
     "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
     "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
@@ -193,32 +195,34 @@ SETTINGS: Mapping[str, Setting] = {
 def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AttestationSettings:
     """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that tells every fault."""
     faults: list[str] = []
-    found, tables = _file(text, faults)
+    in_file, tables = _file(text, faults)
     values: dict[str, object] = {}
     for name, setting in SETTINGS.items():
         variable = f"DONJON_{name.replace('-', '_').upper()}"
-        given = flags.get(name), environment.get(variable), found.pop(name, None)
+        candidates = flags.get(name), environment.get(variable), in_file.pop(name, None)
         whence = ("--" + name, variable, f"{name} in the file")
-        said, where = next(((each, told) for each, told in zip(given, whence, strict=True) if each is not None), (None, name))
+        raw, where = next(
+            ((each, source) for each, source in zip(candidates, whence, strict=True) if each is not None), (None, name)
+        )
         try:
-            values[name] = setting.read(setting.default if said is None else said)
+            values[name] = setting.read(setting.default if raw is None else raw)
         except ValueError as error:
-            faults.append(f"{where}: {said!r}, expected {error}")
-    faults += [f"{name} in the file: no such setting" for name in found]
+            faults.append(f"{where}: {raw!r}, expected {error}")
+    faults += [f"{name} in the file: no such setting" for name in in_file]
     if "tls-dir" in values and "unsafe-http" in values and (values["tls-dir"] is None) is not values["unsafe-http"]:
         faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
     faults += _of_clients(values)
     simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
-    values["instances"] = made = instances.read(tables.pop("instances", {}), faults, simulated=simulated)
-    if values.get("audit-keys") in {each.keys for each in made}:
+    values["instances"] = instance_settings = instances.read(tables.pop("instances", {}), faults, simulated=simulated)
+    if values.get("audit-keys") in {each.keys for each in instance_settings}:
         faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
-    values["access"] = told = _access(tables, made, faults)
-    if values.get("client-ca", ...) is None and any(each.how is Proof.CERTIFICATE for each in told.access.grants):
+    values["access"] = access_settings = _access(tables, instance_settings, faults)
+    if values.get("client-ca", ...) is None and any(each.how is Proof.CERTIFICATE for each in access_settings.access.grants):
         faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
     faults += [f"{name} in the file: no such table" for name in tables]
     if faults:
         raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
-    return _made(values)
+    return _build(values)
 
 
 def _access(tables: dict[str, object], instances: tuple[InstanceSettings, ...], faults: list[str]) -> AccessSettings:
@@ -251,7 +255,7 @@ def _file(text: str, faults: list[str]) -> tuple[dict[str, str], dict[str, objec
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()}, tables
 
 
-def _made(values: Mapping[str, object]) -> AttestationSettings:
-    named = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "audit-days": "audit_kept"}
-    told = {named.get(name, name.replace("-", "_")): value for name, value in values.items() if name != "unsafe-http"}
-    return AttestationSettings(**told)  # type: ignore[arg-type] # Each was read by its own reader.
+def _build(values: Mapping[str, object]) -> AttestationSettings:
+    field_names = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "audit-days": "audit_kept"}
+    fields = {field_names.get(name, name.replace("-", "_")): value for name, value in values.items() if name != "unsafe-http"}
+    return AttestationSettings(**fields)  # type: ignore[arg-type] # Each was read by its own reader.

@@ -13,8 +13,8 @@ LOOK_EVERY = 2.0  # seconds
 PATIENCE = 3.0  # seconds
 
 
-class Standing:
-    """What was found last; a service starts with a database that has answered."""
+class DatabaseHealth:
+    """Whether the database answered last time; a service starts with one that has."""
 
     def __init__(self, database: Database, *, writing: bool) -> None:
         """`writing`: nothing is answered that cannot be recorded, so one that takes nothing is as good as none."""
@@ -27,19 +27,19 @@ class Standing:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.to_thread(self._database.look, writing=self._writing)
         except Unavailable as error:
-            self._found(error)
+            self._update(error)
         except TimeoutError:
-            self._found(Unavailable("DJ502", f"database: no answer within {PATIENCE:.0f} s"))
+            self._update(Unavailable("DJ502", f"database: no answer within {PATIENCE:.0f} s"))
         else:
-            self._found(None)
+            self._update(None)
 
     async def look_now_and_then(self) -> None:
-        """For as long as the service runs."""
+        """Ask every two seconds, for as long as the service runs."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
-    def _found(self, error: Unavailable | None) -> None:
+    def _update(self, error: Unavailable | None) -> None:
         if error is not None and self.good:
             say(LOG, "database away", level=logging.ERROR, code=error.code, error=error.message)
         if error is None and not self.good:
