@@ -51,7 +51,7 @@ class ProvenCaller:
 
     @property
     def caller(self) -> str:
-        """The one name by which it is told."""
+        """The name by which logs, refusals and the audit call it."""
         return f"{self.source}:{self.names[0]}" if self.source else self.names[0]
 
 
@@ -94,11 +94,11 @@ class Access:
     grants: tuple[Grant, ...] = ()
 
     def is_open(self, instance: str, role: Role) -> bool:
-        """Whether anybody may do that."""
+        """Whether anybody may do that with the instance, unproved."""
         return role in self.open_roles.get(instance, OPEN)
 
     def allows(self, proven: ProvenCaller, instance: str, role: Role) -> bool:
-        """Whether that caller may do that."""
+        """Whether some grant lets that caller do that with the instance."""
         return any(each.allows(proven, instance, role) for each in self.grants)
 
 

@@ -17,7 +17,7 @@ MAX_CERTIFICATES = 32
 
 
 class Mode(StrEnum):
-    """The trust models."""
+    """Who may change policies: whoever the caller is, or who holds a policy management certificate."""
 
     AAD = "AAD"
     ISOLATED = "Isolated"

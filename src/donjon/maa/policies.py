@@ -83,7 +83,7 @@ class PolicyToken:
         return hashed(self.text)
 
     def in_force(self, *, draft: bool = False) -> PolicyInForce:
-        """The policy as it is applied."""
+        """The policy in the form in which quotes are judged by it."""
         signer = None if self.signer is None else short_jwk(self.signer)
         return PolicyInForce(policy=self.policy, baseline=self.baseline, hash=self.hash, signer=signer, draft=draft)
 

@@ -62,7 +62,7 @@ class Refusal:
     message: str
 
     def body(self) -> JsonObject:
-        """The JSON of it."""
+        """The JSON body of the answer, in the form of Microsoft's CloudError."""
         return {"error": {"code": str(self.code), "message": self.message}}
 
 

@@ -62,5 +62,5 @@ class Credentials:
 
 @lru_cache(maxsize=256)
 def _read(der: bytes) -> ClientCertificate:
-    """Connections bring many requests."""
+    """The certificate of a connection, parsed once however many requests come on it."""
     return clients.parse(der)

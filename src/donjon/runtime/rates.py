@@ -28,7 +28,7 @@ class Rate:
 
 
 class Rates:
-    """Counts the requests of everybody."""
+    """Counts the requests of each address and each caller, and says who has to wait."""
 
     def __init__(self, rate: Rate, seconds: Callable[[], float]) -> None:
         self._cost, self._seconds = 1 / rate.each_second, seconds

@@ -21,7 +21,7 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
-from donjon.pki.serving import Serving, ends_of, issue
+from donjon.pki.serving import ends_of, issue
 from donjon.services.admission.secret import as_secret_data, decoded, encoded, read
 from donjon.services.admission.settings import Files, Shared
 from donjon.services.admission.trouble import Trouble
@@ -33,7 +33,7 @@ AGAIN = 0.3  # seconds until another look after someone else was first, or after
 
 
 class Presented:
-    """The certificate for new connections."""
+    """The certificate that new connections are shown, and whether the API server trusts it yet."""
 
     def __init__(self, metrics: AdmissionMetrics) -> None:
         self._metrics = metrics
@@ -73,7 +73,7 @@ class SharedLoop:
         self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Look again and again, for as long as the webhook runs."""
         rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
         while True:
             try:
@@ -104,7 +104,8 @@ class SharedLoop:
             await self._write(secret, certificates)
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
         self._last_good = certificates
-        self._serve(certificates.present)
+        if (serving := certificates.present) is not None:
+            self._presented.present(serving.certificate, serving.key, serving.ends)
         await self._tell(configuration, certificates.bundle)
 
     async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, Held]:
@@ -126,10 +127,6 @@ class SharedLoop:
     async def _write(self, secret: JsonObject, certificates: Held) -> None:
         await self._api.replace(self._secret, {**secret, "data": as_secret_data(certificates)})
 
-    def _serve(self, serving: Serving | None) -> None:
-        if serving is not None:
-            self._presented.present(serving.certificate, serving.key, serving.ends)
-
     async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:
         """Tell the API server whom to trust, unless it knows."""
         if _ca_bundle_in_force(configuration) != bundle:
@@ -147,7 +144,7 @@ class FilesLoop:
         self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Look again and again, for as long as the webhook runs."""
         while True:
             try:
                 self.look()

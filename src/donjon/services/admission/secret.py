@@ -41,14 +41,12 @@ def decoded(value: Json) -> bytes:
     """Bytes as Kubernetes writes them; none where there are none, and `Malformed` DJ146 for what is no base64."""
     if value is None:
         return b""
+    if not isinstance(value, str):
+        raise Malformed("DJ146", "Secret: a value is no text")
     try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else _no_base64()
+        return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("DJ146", "Secret: a value is no base64") from error
-
-
-def _no_base64() -> bytes:
-    raise Malformed("DJ146", "Secret: a value is no text")
 
 
 def _serving(data: JsonObject, prefix: str, names: Sequence[str]) -> Serving | None:

@@ -9,7 +9,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Trouble:
-    """The trouble with one thing."""
+    """Logs one line when something begins to fail and one when it works again."""
 
     def __init__(self, what: str) -> None:
         self._what, self._last_error = what, ""

@@ -31,7 +31,7 @@ _TURNED_AWAY = {
 
 
 class Webhook:
-    """Answers for one replica."""
+    """Answers the requests that the API server sends to one replica."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Webhook:
         return Response(status=200, body=reviewed.body, content_type=JSON)
 
     def turn_away(self, why: Why, peer: str) -> Response:
-        """The answer to what is no request."""
+        """The answer to bytes that are no request: too slow, too large, or no HTTP."""
         return self._turned_away(int(why), *_TURNED_AWAY[why], peer)
 
     def _tell(self, reviewed: Reviewed) -> None:
@@ -90,13 +90,13 @@ class Webhook:
 
 
 class _Lines:
-    """Counts the lines of a second."""
+    """Bounds the lines of the log: so many each second."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._second, self._count = clock, 0, 0
 
     def may_write(self) -> bool:
-        """Whether one more may be written now."""
+        """Whether one more line may be written now; it is counted."""
         second = int(self._clock())
         self._count = self._count + 1 if second == self._second else 1
         self._second = second

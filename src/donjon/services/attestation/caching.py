@@ -81,6 +81,6 @@ class Caching:
             await self.platforms.look()
 
     async def close(self) -> None:
-        """Let go of what is under way."""
+        """Cancel the fetches that are under way."""
         await self.platforms.close()
         await self.cache.close()

@@ -198,7 +198,7 @@ def _contexts(settings: AttestationSettings) -> FolderContexts | None:
 
 
 async def _look(keys: Iterable[Ring]) -> None:
-    """Look now and then at the signing keys."""
+    """Reread the signing keys twice a minute, for as long as the service runs."""
     while True:
         await asyncio.sleep(LOOK_AT_KEYS)
         for each in keys:
@@ -213,7 +213,7 @@ async def _give_back() -> None:
 
 
 async def _refresh(caching: Caching) -> None:
-    """Look now and then at what nobody asks for."""
+    """Every ten minutes, fetch again what is due and nobody asks for."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
         await caching.look()

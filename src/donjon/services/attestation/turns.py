@@ -53,7 +53,7 @@ class Turns:
             raise _full(instance) from error
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Stop: no piece of work begins any more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 

@@ -122,7 +122,7 @@ class PluginLoop:
             say(LOG, "registered with the kubelet", resource=resource)
 
     def _fail(self, resource: str, error: DonjonError) -> None:
-        """Say a trouble once, not at every try."""
+        """Log a failure once, not at every try."""
         self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.FAILED)
         if self._trouble.get(resource) != str(error):
             self._trouble[resource] = str(error)

@@ -28,7 +28,7 @@ REST = 0.5  # seconds between two rounds of patches, so that a fight over a fiel
 
 
 class NodeObjectLoop:
-    """Keeps the node object true."""
+    """Keeps EPC, labels and condition of the node object as the host has them."""
 
     def __init__(self, settings: NodeSettings, state: AgentState, metrics: NodeMetrics, api: KubeApi) -> None:
         self._settings = settings

@@ -28,25 +28,25 @@ from donjon.signing.signer_certificate import SignerCertificate
 
 
 class SigningRing(Protocol):
-    """The keys of one name."""
+    """The keys under which one issuer signs: `adapters.keys.rings` has them."""
 
     def signer(self) -> Signer:
-        """Who signs now."""
+        """The key that signs now."""
 
     def published(self) -> tuple[Signer, ...]:
-        """All by whose keys tokens may still be checked."""
+        """The keys by which tokens may still be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceIssuer:
-    """One name under which tokens are issued, and its keys."""
+    """An issuer of tokens: its URL and its keys."""
 
     url: str
     ring: SigningRing
     _authorities: dict[str, TokenAuthority] = field(default_factory=dict, repr=False, compare=False)
 
     def authority(self) -> TokenAuthority:
-        """Who signs now."""
+        """The authority that issues tokens now: the same object until the key changes."""
         signer = self.ring.signer()
         authority = self._authorities.get(signer.kid)
         if authority is None or authority.signer is not signer:
@@ -55,7 +55,7 @@ class InstanceIssuer:
         return authority
 
     def published(self) -> tuple[TokenAuthority, ...]:
-        """Everybody whose tokens are still good."""
+        """The authorities whose tokens are still good."""
         return tuple(TokenAuthority(issuer=self.url, signer=each) for each in self.ring.published())
 
 
@@ -69,7 +69,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceState:
-    """An instance at one generation."""
+    """What the database holds of an instance at one generation, and what was made of it."""
 
     name: str
     generation: int
@@ -126,7 +126,7 @@ class InstanceState:
         return tuple(each for der, each in by_der.items() if der in signs)
 
     async def applied(self, kind: AttestationType) -> Applied:
-        """The same, ready; for types that are attested."""
+        """What quotes of that type are judged by, made once; for types that are attested."""
         if (applied := self._applied.get(kind)) is None:
             policy = await self.policy(kind)
             if policy is None:
@@ -140,7 +140,7 @@ class InstanceState:
 
 
 class Instance:
-    """One instance; `speaks` is the name under which it is served and issues tokens, `turns` does what takes long."""
+    """One instance; `issuer` is the one under which it is served and issues tokens, `turns` does what takes long."""
 
     def __init__(self, settings: InstanceSettings, issuer: InstanceIssuer, table: InstanceTable, turns: Turns) -> None:
         self._settings, self.issuer, self._table, self.turns = settings, issuer, table, turns
@@ -149,7 +149,7 @@ class Instance:
 
     @property
     def name(self) -> str:
-        """By which the database knows it."""
+        """The name by which settings, database and audit know the instance."""
         return self._settings.name
 
     def authorities(self) -> Authorities:

@@ -32,7 +32,7 @@ _DESCRIPTION = (
 
 
 def description(issuer: str) -> JsonObject:
-    """Of the instance with that issuer."""
+    """The OpenAPI document of the instance with that issuer."""
     return {
         "openapi": "3.1.0",
         "info": {

@@ -81,12 +81,12 @@ class Cache:
 
     @property
     def offline(self) -> bool:
-        """Whether nothing is fetched."""
+        """Whether there is no upstream, so that nothing is ever fetched."""
         return self._upstream is None
 
     @property
     def documents(self) -> Mapping[str, Document]:
-        """Every document by its name."""
+        """Every document that is served, by its name."""
         return self._memory.documents
 
     def usable(self) -> bool:
@@ -116,7 +116,7 @@ class Cache:
                     raise
                 return cached
         if self._upstream is not None and self._memory.is_due(name) and not self._fetches.failed(name):
-            self._begin(request)
+            self._fetches.begin(request.name(), partial(self._fetch_and_log, request))
         return cached
 
     def must_fetch(self, request: CollateralRequest) -> bool:
@@ -182,14 +182,11 @@ class Cache:
                 raise outcome  # Of an edition that Intel has withdrawn there is no newer document: it is served until its end.
 
     async def close(self) -> None:
-        """Let go of what is under way."""
+        """Cancel the fetches that are under way."""
         await self._fetches.close()
 
     async def _await_fetch(self, request: CollateralRequest) -> Document:
         return await self._fetches.wait(request.name(), partial(self._fetch_and_log, request))
-
-    def _begin(self, request: CollateralRequest) -> None:
-        self._fetches.begin(request.name(), partial(self._fetch_and_log, request))
 
     async def _fetch_and_log(self, request: CollateralRequest) -> Document:
         name = request.name()

@@ -39,7 +39,7 @@ class DocumentMemory:
 
     @property
     def documents(self) -> Mapping[str, Document]:
-        """Every document by its name."""
+        """Every document that is here, by its name."""
         return self._documents
 
     def find(self, request: CollateralRequest) -> Document | None:
@@ -130,5 +130,5 @@ class DocumentMemory:
 
 
 def as_answer(document: Document) -> Answer:
-    """The document as it came."""
+    """The answer of the upstream from which the document was read."""
     return Answer(body=document.body, chain=document.chain)

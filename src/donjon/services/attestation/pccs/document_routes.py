@@ -59,7 +59,7 @@ class _Another(Exception):
 
 
 class Pccs:
-    """The routes, over one cache."""
+    """The routes of Intel's PCCS for collateral, answered from one cache."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Pccs:
         self._cache, self._metrics, self._admin, self._platforms, self._rates = cache, metrics, admin_token_hash, platforms, rates
 
     def routes(self) -> list[Route]:
-        """All of them; those of version 3 answer from the same documents."""
+        """The routes for documents; those of version 3 answer from the same ones."""
         v3, v4, tdx = "/sgx/certification/v3", plan.SGX, "/tdx/certification/v4"
         both: Mapping[str, Handler] = {
             "/qe/identity": self._qe_identity(Tee.SGX),

@@ -32,7 +32,7 @@ class Issued:
 
 @dataclass(slots=True, kw_only=True)
 class Selection:
-    """What was selected, and by what."""
+    """A PCK certificate that was selected, and the documents by which it was."""
 
     issued: Issued
     levels: Document
@@ -65,13 +65,14 @@ class Slot:
         _keep(self.fresh_until, tcb, until)
 
     def select(self, tcb: Tcb, selection: Selection) -> None:
-        """That this is selected for that TCB."""
+        """Remember what was selected for that TCB."""
         _keep(self.selections, tcb, selection)
 
     def bytes(self) -> int:
-        """How much is kept of it."""
-        stored = self.platform.stored_platform
-        return len(stored.chain) + sum(map(len, stored.certificates)) + len(stored.registration.manifest or b"")
+        """How many bytes the platform takes, nearly."""
+        stored_platform = self.platform.stored_platform
+        certificates, manifest = sum(map(len, stored_platform.certificates)), stored_platform.registration.manifest
+        return len(stored_platform.chain) + certificates + len(manifest or b"")
 
 
 class PlatformMemory:

@@ -50,7 +50,7 @@ _V4, _V3 = plan.SGX, "/sgx/certification/v3"
 
 
 class PlatformRoutes:
-    """The routes, over one cache and its platforms."""
+    """The routes of Intel's PCCS for platforms, answered from one cache."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class PlatformRoutes:
         self._admin, self._user = admin_token_hash, user_token_hash
 
     def routes(self) -> list[Route]:
-        """All of them; a PCK certificate is the same in version 3."""
+        """The routes for platforms; a PCK certificate is the same in version 3."""
         both = [("/pckcert", self._certificate, "GET"), ("/platforms", self._register, "POST"), ("/platforms", self._list, "GET")]
         routes = [self._route(base, path, handler, method) for base in (_V4, _V3) for path, handler, method in both]
         return [*routes, self._route(_V4, UPLOAD, self._accept_upload, "PUT")]
@@ -121,7 +121,8 @@ class PlatformRoutes:
                 registrations = await self._platforms.registrations((), lacking=True)
             case _:
                 registrations = await self._platforms.registrations(_families(source))
-        return _list_response(registrations)
+        headers = {"platform-count": str(len(registrations)), "content-type": JSON}
+        return Identified(platforms.encode(registrations), OK, headers)
 
     async def _accept_upload(self, request: Request) -> Response:
         check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
@@ -187,10 +188,6 @@ def _families(source: str) -> list[bytes]:
     """The families in `[FMSPC,…]`; none stand for all."""
     text = source[1:-1].strip() if source[:1] == "[" and source[-1:] == "]" else "?"
     return families(text.split(",") if text else [])
-
-
-def _list_response(registrations: list[Registration]) -> Response:
-    return Identified(platforms.encode(registrations), OK, {"platform-count": str(len(registrations)), "content-type": JSON})
 
 
 @lru_cache(maxsize=512)

@@ -41,7 +41,7 @@ class PlatformStore(Protocol):
     """Where platforms outlive the process; it is called in threads, and everything raises `Unavailable` DJ502."""
 
     def read(self, name: PlatformName) -> StoredPlatform | None:
-        """The one of that name."""
+        """The platform of that name, where there is one."""
 
     def list_platforms(self, fmspcs: Sequence[bytes], *, lacking: bool) -> list[Registration]:
         """Those of these families, or of every one; those alone of whose certificates Intel lacked some. Raises DJ578, too."""
@@ -56,7 +56,7 @@ class PlatformStore(Protocol):
         """Let this one wait for its certificates."""
 
     def waiting(self) -> list[Registration]:
-        """Those that wait."""
+        """The platforms that wait for certificates."""
 
 
 class Platforms:
@@ -117,7 +117,7 @@ class Platforms:
         return (await self._await_fetch(registration, anew=True)).platform
 
     async def waiting(self) -> list[Registration]:
-        """Those that wait for their certificates."""
+        """The platforms that registered and wait for certificates."""
         return await asyncio.to_thread(self._store.waiting)
 
     async def registrations(self, fmspcs: Sequence[bytes], *, lacking: bool = False) -> list[Registration]:
@@ -150,7 +150,7 @@ class Platforms:
             await self.refresh(await asyncio.to_thread(self._store.fetched_before, due, AT_A_LOOK))
 
     async def close(self) -> None:
-        """Let go of what is under way."""
+        """Cancel the fetches that are under way."""
         await self._fetches.close()
 
     async def _find(self, name: PlatformName) -> Slot | None:
@@ -288,7 +288,7 @@ def _is_same(new: Registration, recorded: Registration) -> bool:
 
 
 def _merge(new: StoredPlatform, before: StoredPlatform) -> StoredPlatform:
-    """What was given one by one."""
+    """The new certificates and those before, where both were given one by one."""
     if before.whole or before.chain != new.chain:
         return new
     return replace(new, certificates=tuple(dict.fromkeys((*new.certificates, *before.certificates))))

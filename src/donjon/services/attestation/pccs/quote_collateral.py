@@ -56,7 +56,7 @@ class ReadyCollateral:
         return not self._cache.offline or kinds >= _KINDS
 
     def tcb_infos(self, tee: Tee) -> list[TcbInfo]:
-        """Those that are here, of every family of platforms."""
+        """The TCB infos that are here, of every family of platforms."""
         path = plan.tcb_info(tee, bytes(6), self._channel).path
         return [_tcb_info(each.body) for each in self._cache.documents.values() if each.request.path == path]
 

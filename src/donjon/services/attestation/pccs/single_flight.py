@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Fetches(Generic[T]):
-    """Of one kind of thing, by its name."""
+    """The fetches of one kind of thing, by the name of each."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         """The clock is one that only goes on."""
@@ -35,12 +35,12 @@ class Fetches(Generic[T]):
             raise Unavailable("DJ518", f"collateral: {MAX_UNDER_WAY} things are being fetched already; try again")
 
     def failed(self, name: str) -> DonjonError | None:
-        """How it failed a moment ago."""
+        """The error with which it failed a moment ago, if it did."""
         until, error = self._failures.get(name, (0.0, None))
         return error if until > self._seconds() else None
 
     def begin(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        """The one task that fetches it."""
+        """The task that fetches it, begun unless it is under way."""
         if name not in self._under_way:
             task = asyncio.create_task(self._fetch_remembering(name, fetch))
             task.add_done_callback(lambda finished: self._finish(name, finished))
@@ -48,14 +48,14 @@ class Fetches(Generic[T]):
         return self._under_way[name]
 
     def forget(self, name: str | None = None) -> None:
-        """It may be asked for at once, or everything may."""
+        """Forget how it failed, or how anything did, so that it is fetched again at once."""
         if name is None:
             self._failures.clear()
         else:
             self._failures.pop(name, None)
 
     async def close(self) -> None:
-        """Let go of what is under way."""
+        """Cancel the fetches that are under way."""
         for task in tuple(self._under_way.values()):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
