@@ -1,4 +1,4 @@
-"""Certificates of the right hierarchy that say what none may say, or at another time (facts 4.10, clauses 12, 23 and 24)."""
+"""Certificates of the right hierarchy that say what none may say, or at another time (docs/clauses.md, 12, 23 and 24)."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -108,7 +108,7 @@ def test_a_leaf_whose_extension_has_another_shape(changes: dict[str, object]) ->
 
 @pytest.mark.parametrize("ca", CAS)
 def test_the_extension_of_the_other_ca(ca: Role) -> None:
-    """Processor CA → leaf with seven elements, platform CA → leaf with five. Refused. Clause 23, facts 4.7."""
+    """Processor CA → leaf with seven elements, platform CA → leaf with five. Refused. Clause 23."""
     other = setting(SEED, MOMENT, "v3 SGX", next(each for each in CAS if each is not ca)).extension
     assert refusal(world("v3 SGX", {"extension": other}, ca=ca)) == "DJ208"
 
@@ -116,7 +116,7 @@ def test_the_extension_of_the_other_ca(ca: Role) -> None:
 @pytest.mark.parametrize("ca", CAS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_extension_of_either_ca(kind: str, ca: Role) -> None:
-    """Five elements under the processor CA, seven under the platform CA. Accepted. Facts 4.7."""
+    """Five elements under the processor CA, seven under the platform CA. Accepted. PCK profile."""
     found = judge(world(kind, ca=ca)).platform
     assert (found.ca == "platform", found.flags is not None) == (ca is Role.PLATFORM_CA, ca is Role.PLATFORM_CA)
 

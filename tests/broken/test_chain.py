@@ -1,4 +1,4 @@
-"""Certificates that are not those of the hierarchy, or not for their use (facts 4.10, clauses 17 to 22 and 25, and 6.3)."""
+"""Certificates that are not those of the hierarchy, or not for their use (docs/clauses.md, 17 to 22 and 25)."""
 
 from datetime import timedelta
 
@@ -63,13 +63,13 @@ def test_a_root_with_the_right_key_and_another_name() -> None:
 
 @pytest.mark.parametrize("name", ["Somebody", "", "SGX Root CA", "Donjon simulated SGX Root CA 2"])
 def test_a_trusted_root_that_does_not_say_whose_it_is(name: str) -> None:
-    """A root that is trusted by name and key, but is no "… SGX Root CA". Refused. Facts 4.2."""
+    """A root that is trusted by name and key, but is no "… SGX Root CA". Refused. QVL, PckCertVerifier."""
     names = {"hierarchy.root.common_name": name or " ", "hierarchy.processor_ca.issuer_name": name or " "}
     assert refusal(world("v3 SGX", names)) == "DJ221"
 
 
 def test_the_same_root_in_another_edition() -> None:
-    """The root's certificate with other dates, same name and key, as Intel has two. Accepted. Facts 1.3."""
+    """The root's certificate with other dates, same name and key, as Intel has two. Accepted."""
     other = world("v3 SGX", {"hierarchy.root.ends": MOMENT + timedelta(days=365)})
     assert other.root != world().root
     collateral = trusted.trust(other.collateral, intel.anchor(world().root))
@@ -91,7 +91,7 @@ AUTHORITY_SPOILERS = {
 @pytest.mark.parametrize("ca", CAS)
 @pytest.mark.parametrize("change", AUTHORITY_SPOILERS.values(), ids=AUTHORITY_SPOILERS)
 def test_an_intermediate_that_may_not_sign(ca: Role, change: dict[str, object]) -> None:
-    """root → **CA, spoilt** → leaf. Refused; `cryptography` accepts one without a path length (facts 6.3). Clause 20."""
+    """root → **CA, spoilt** → leaf. Refused; `cryptography` accepts one without a path length. Clause 20."""
     changes = {f"hierarchy.{CAS[ca]}.{field}": value for field, value in change.items()}
     assert refusal(world("v3 SGX", changes, ca=ca)) == "DJ222"
 
@@ -117,7 +117,7 @@ def test_a_root_that_may_not_sign(change: dict[str, object]) -> None:
 )
 @pytest.mark.parametrize("leaf", ["pck", "tcb_signing"])
 def test_a_leaf_that_could_be_an_authority(leaf: str, change: dict[str, object]) -> None:
-    """CA → **leaf that may sign certificates, or nothing**. Refused. Clause 21, and facts 6.3."""
+    """CA → **leaf that may sign certificates, or nothing**. Refused. Clause 21."""
     assert refusal(world("v3 SGX", {f"hierarchy.{leaf}.{field}": value for field, value in change.items()})) == "DJ222"
 
 
@@ -148,7 +148,7 @@ def test_a_chain_of_four_with_a_leaf_between() -> None:
     ids=["it signs a leaf", "it is shown as the leaf", "it signs the CRL"],
 )
 def test_a_tcb_signer_in_another_role(changes: dict[str, object]) -> None:
-    """The TCB signer as PCK CA or as PCK certificate. Refused; `cryptography` accepts it as leaf (facts 6.3). Clause 22."""
+    """The TCB signer as PCK CA or as PCK certificate. Refused; `cryptography` accepts it as leaf. Clause 22."""
     assert refusal(world("v3 SGX", changes)) == "DJ221"
 
 
@@ -169,26 +169,26 @@ def test_a_document_signed_by_the_root() -> None:
 @pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
 @pytest.mark.parametrize("name", ["Donjon simulated SGX PCK", "Intel SGX PCK Certificate", "somebody", *Role])
 def test_a_certificate_under_another_name(role: str, name: str) -> None:
-    """… → **"somebody"** → …, all signatures right. Refused. Facts 6.3."""
+    """… → **"somebody"** → …, all signatures right. Refused."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.common_name": name})) in {"DJ221", "DJ222"}
 
 
 @pytest.mark.parametrize("role", ["processor_ca", "tcb_signing", "pck"])
 @pytest.mark.parametrize("field", ["issuer_name", "organisation"])
 def test_a_certificate_of_an_issuer_under_another_name(role: str, field: str) -> None:
-    """… → leaf of **"another issuer"**, signed by the right key. Refused. Facts 6.3."""
+    """… → leaf of **"another issuer"**, signed by the right key. Refused."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.{field}": "somebody"})) in {"DJ222", "DJ225"}
 
 
 def test_a_leaf_issued_by_the_root_itself() -> None:
-    """root → leaf, shown with the CA between, or twice the root. Refused; `cryptography` accepts it (facts 6.3). Clause 21."""
+    """root → leaf, shown with the CA between, or twice the root. Refused; `cryptography` accepts it. Clause 21."""
     changes: dict[str, object] = {"hierarchy.pck.issuer": Role.ROOT}
     assert refusal(world("v3 SGX", changes)) == "DJ222"
     assert refusal(world("v3 SGX", {**changes, "quote.chain": (Role.PCK, Role.ROOT, Role.ROOT)})) == "DJ221"
 
 
 def test_a_leaf_of_the_other_ca() -> None:
-    """root → processor CA, leaf of the platform CA, shown together. Refused. Facts 6.3, "another CA's name"."""
+    """root → processor CA, leaf of the platform CA, shown together. Refused."""
     assert refusal(world("v3 SGX", {"hierarchy.pck.issuer": Role.PLATFORM_CA})) == "DJ222"
     assert refusal(world("v3 SGX", {"hierarchy.pck.issuer_name": "Donjon simulated SGX PCK Platform CA"})) == "DJ222"
 
@@ -197,7 +197,7 @@ def test_a_leaf_of_the_other_ca() -> None:
     ("role", "code"), [("root", "DJ207"), ("processor_ca", "DJ207"), ("tcb_signing", "DJ207"), ("pck", "DJ207")]
 )
 def test_a_key_of_another_curve(role: str, code: str) -> None:
-    """… → **a P-384 key**. Refused; `cryptography` accepts a P-384 leaf (facts 6.3)."""
+    """… → **a P-384 key**. Refused; `cryptography` accepts a P-384 leaf."""
     made = world("v3 SGX", {f"hierarchy.{role}.curve": "secp384r1", f"hierarchy.{role}.key": "on P-384"})
     if role == "root":
         with pytest.raises(DonjonError, match=code):
@@ -209,25 +209,25 @@ def test_a_key_of_another_curve(role: str, code: str) -> None:
 @pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
 @pytest.mark.parametrize("field", ["authority_key_id"])
 def test_a_key_identifier_of_another_key(role: str, field: str) -> None:
-    """The issuer's name and signature right, its key identifier another. Refused; `cryptography` accepts it (facts 6.3)."""
+    """The issuer's name and signature right, its key identifier another. Refused; `cryptography` accepts it."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.{field}": "another key"})) in {"DJ222", "DJ225"}
 
 
 @pytest.mark.parametrize("role", ["root", "processor_ca"])
 def test_an_issuer_that_states_another_keys_identifier(role: str) -> None:
-    """The issuer's own identifier is not that which the issued name. Refused. Facts 6.3."""
+    """The issuer's own identifier is not that which the issued name. Refused."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.subject_key_id": "another key"})) in {"DJ222", "DJ225"}
 
 
 @pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
 @pytest.mark.parametrize("oid", ["2.5.29.35", "2.5.29.14"], ids=["AKI", "SKI"])
 def test_a_certificate_without_key_identifiers(role: str, oid: str) -> None:
-    """AKI or SKI left out. Refused. Facts 4.2, "a careful verifier adds"."""
+    """AKI or SKI left out. Refused. RFC 5280, 4.2.1.1."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.without": frozenset({oid})})) == "DJ222"
 
 
 def test_a_root_whose_own_signature_is_bad() -> None:
-    """root, right name and key, signed by another key. Refused; `cryptography` accepts it as an anchor (facts 6.3)."""
+    """root, right name and key, signed by another key. Refused; `cryptography` accepts it as an anchor."""
     assert (
         refusal(world("v3 SGX", {"hierarchy.root.signed_by": "another key", "hierarchy.root.authority_key_id": "ROOT"}))
         == "DJ222"
@@ -235,7 +235,7 @@ def test_a_root_whose_own_signature_is_bad() -> None:
 
 
 def test_an_intermediate_as_anchor() -> None:
-    """The PCK CA trusted by its name and key as if it were a root. Refused; `cryptography` accepts it (facts 6.3)."""
+    """The PCK CA trusted by its name and key as if it were a root. Refused; `cryptography` accepts it."""
     assert under(world(), world().certificates[Role.PROCESSOR_CA]) == "DJ220"
     chain = (Role.PROCESSOR_CA, Role.PROCESSOR_CA)
     made = world("v3 SGX", {"signing.pck_crl_chain": chain})

@@ -1,4 +1,4 @@
-"""Statements about platforms that are another's, old, changed or ambiguous (facts 4.10, clauses 35 to 52)."""
+"""Statements about platforms that are another's, old, changed or ambiguous (docs/clauses.md, 35 to 52)."""
 
 import json
 from collections.abc import Callable
@@ -162,7 +162,7 @@ def test_bytes_behind_a_document(document: str, behind: bytes) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_a_document_nested_deeply(document: str, opening: bytes) -> None:
-    """[[[[… 10^5 deep, signed so. Refused (a stack was exhausted in QVL: facts 4.9). Clause 44."""
+    """[[[[… 10^5 deep, signed so. Refused (a stack was exhausted in QVL). Clause 44."""
     closing = b"]" if opening == b"[" else b"}"
     deep = opening * 100_000 + b"1" + closing * 100_000
     assert refusal(world("v3 SGX", {f"{document}.rewrite": put(b'"version":', b'"deep":' + deep + b',"version":')})) == "DJ210"
@@ -245,7 +245,7 @@ def test_a_tcb_type_that_nobody_knows(value: int) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("version", [0, 1, 4, 5])
 def test_a_version_that_nobody_knows(document: str, version: int) -> None:
-    """ "version": 4. Refused. Facts 4.3."""
+    """ "version": 4. Refused. PCS API v4."""
     assert refusal(world("v3 SGX", {f"{document}.version": version})) in {"DJ211", "DJ212"}
 
 
@@ -293,7 +293,7 @@ def test_an_evaluation_number_that_is_none(document: str, number: bytes) -> None
     ["issueDate", "nextUpdate", "tcbEvaluationDataNumber", "tcbLevels", "version", "id", "fmspc", "pceId", "tcbType", "mrsigner"],
 )
 def test_a_member_that_is_missing(document: str, member: str) -> None:
-    """A document without one of its members. Refused. Facts 4.3."""
+    """A document without one of its members. Refused. PCS API v4."""
     if f'"{member}":'.encode() not in getattr(world(), document):
         return
     rewrite = edited(lambda content: content.pop(member))
@@ -309,20 +309,20 @@ def test_a_member_that_nobody_knows(document: str) -> None:
 
 @pytest.mark.parametrize("kind", SGX)
 def test_an_sgx_tcb_info_with_tdx_modules(kind: str) -> None:
-    """TCB info of SGX with "tdxModule". Refused. Facts 4.3."""
+    """TCB info of SGX with "tdxModule". Refused. PCS API v4."""
     assert refusal(world(kind, {"tcb_info.module": TdxModule()})) == "DJ211"
 
 
 @pytest.mark.parametrize("kind", TDX)
 def test_a_tdx_tcb_info_without_its_module(kind: str) -> None:
-    """TCB info of TDX without "tdxModule". Refused. Facts 4.3."""
+    """TCB info of TDX without "tdxModule". Refused. PCS API v4."""
     assert refusal(world(kind, {"tcb_info.module": None})) == "DJ211"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b'"text"', b"1", b"\xff\xfe{}", b"\xef\xbb\xbf{}"])
 def test_a_text_that_is_no_object(document: str, text: bytes) -> None:
-    """Another value than an object, or other bytes than UTF-8, signed so. Refused. Facts 4.3."""
+    """Another value than an object, or other bytes than UTF-8, signed so. Refused. PCS API v4."""
     assert refusal(world("v3 SGX", {f"{document}.rewrite": lambda _: text})) in {"DJ210", "DJ211"}
 
 

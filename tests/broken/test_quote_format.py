@@ -1,4 +1,4 @@
-"""Quotes whose bytes are not what their format says (facts 4.10, clauses 1 to 11)."""
+"""Quotes whose bytes are not what their format says (docs/clauses.md, 1 to 11)."""
 
 import struct
 from dataclasses import replace
@@ -164,7 +164,7 @@ def test_a_chain_of_other_than_three(kind: str, chain: tuple[Role, ...]) -> None
     ],
 )
 def test_a_chain_in_another_order(chain: tuple[Role, ...], code: str) -> None:
-    """PEM: anything but leaf, CA, root. Refused (`cryptography` takes any order: facts 6.3). Clause 11."""
+    """PEM: anything but leaf, CA, root. Refused (`cryptography` takes any order). Clause 11."""
     assert refusal(world("v3 SGX", {"quote.chain": chain})) == code
 
 
@@ -209,7 +209,7 @@ def test_a_huge_chain(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trailing", [b"\0", bytes(70), bytes(3065), b"anything"])
 def test_bytes_behind_the_quote(kind: str, trailing: bytes) -> None:
-    """[quote] 00 00 00 …: as TDX quotes carry them. Accepted, told, and no part of the quote. Facts 1.3."""
+    """[quote] 00 00 00 …: as TDX quotes carry them. Accepted, told, and no part of the quote."""
     with_more, without = (quote.parse(world(kind, {"quote.trailing": behind}).quote.data) for behind in (trailing, b""))
     assert (with_more.trailing, with_more.raw) == (len(trailing), without.raw)
     assert judge(with_quote(world(kind), world(kind).quote.data + trailing)).tcb.status == "UpToDate"

@@ -1,4 +1,4 @@
-"""Quotes that nobody signed, or whose signatures are spliced together (facts 4.10, clauses 12 to 16)."""
+"""Quotes that nobody signed, or whose signatures are spliced together (docs/clauses.md, 12 to 16)."""
 
 import hashlib
 

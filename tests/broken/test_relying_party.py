@@ -1,4 +1,4 @@
-"""True quotes that a relying party must not take (facts 4.10, clauses 28, 34, 39, 48 to 51, 64 and 65)."""
+"""True quotes that a relying party must not take (docs/clauses.md, 28, 34, 39, 48 to 51, 64 and 65)."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -85,7 +85,7 @@ def test_a_lower_evaluation_number_issued_later(document: str) -> None:
 
 @pytest.mark.parametrize("kind", SGX)
 def test_an_enclave_in_debug_mode(kind: str) -> None:
-    """ATTRIBUTES.DEBUG. True, and refused by default; QVL never looks (facts 4.4). Clause 64."""
+    """ATTRIBUTES.DEBUG. True, and refused by default; QVL never looks. Clause 64."""
     assert refusals(kind, {"quote.body.flags": 0x07}) == ["DJ263"]
     assert refusals(kind, {"quote.body.flags": 0x07}, Acceptance(allow_debug=True)) == []
 

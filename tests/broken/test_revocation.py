@@ -1,4 +1,4 @@
-"""Revocation lists that are missing, old, another's or lied about (facts 4.10, clauses 26 to 34)."""
+"""Revocation lists that are missing, old, another's or lied about (docs/clauses.md, 26 to 34)."""
 
 from datetime import timedelta
 
@@ -110,7 +110,7 @@ def test_serial_numbers_of_others() -> None:
 @pytest.mark.parametrize("crl", LISTS)
 @pytest.mark.parametrize("behind", [b"\0", b"\x05\0", b"\n"])
 def test_bytes_behind_a_list(crl: str, behind: bytes) -> None:
-    """[CRL] 00. Refused (dcap-qvl once took them: facts 4.9). Clause 32."""
+    """[CRL] 00. Refused (dcap-qvl once took them). Clause 32."""
     made = world()
     data: bytes = getattr(made, crl)
     assert refusal(with_part(made, crl, data + behind)) == "DJ206"
@@ -138,7 +138,7 @@ def test_a_list_without_a_number(crl: str) -> None:
 
 @pytest.mark.parametrize("crl", LISTS)
 def test_a_list_that_names_another_key(crl: str) -> None:
-    """CRL, signed by the right key, whose AKI names another. Refused. Facts 4.2, step 8."""
+    """CRL, signed by the right key, whose AKI names another. Refused. QVL, PckCertVerifier."""
     assert refusal(world("v3 SGX", {f"{PLANS[crl]}.authority_key_id": "another key"})) == "DJ225"
 
 
@@ -169,6 +169,6 @@ def test_a_list_with_an_extension_that_takes_nothing_from_it(crl: str) -> None:
 
 @pytest.mark.parametrize("role", [Role.ROOT, Role.TCB_SIGNING, Role.PCK])
 def test_a_list_issued_by_someone_who_is_no_pck_ca(role: Role) -> None:
-    """PCK CRL, honestly signed by another certificate of the hierarchy, with its chain. Refused. Facts 4.4, step 2."""
+    """PCK CRL, honestly signed by another certificate of the hierarchy, with its chain. Refused. QVL, QuoteVerifier."""
     changes = {"pck_crl.issuer": role, "signing.pck_crl_chain": (role, Role.ROOT)}
     assert refusal(world("v3 SGX", changes)) in {"DJ221", "DJ222"}

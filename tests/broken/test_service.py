@@ -1,4 +1,4 @@
-"""What the running attestation service must refuse, sent over TLS as anybody would send it (facts 4.10, clauses 64 to 71)."""
+"""What the running attestation service must refuse, sent over TLS as anybody would send it (docs/clauses.md, 64 to 71)."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Platforms, quoting enclaves and TDX modules below, on and beside what Intel states (facts 4.10, clauses 53 to 63)."""
+"""Platforms, quoting enclaves and TDX modules below, on and beside what Intel states (docs/clauses.md, 53 to 63)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_one_component_above(kind: str, place: int) -> None:
 
 @pytest.mark.parametrize("kind", SGX)
 def test_the_tcb_of_the_certificate_counts_and_not_that_of_the_report(kind: str) -> None:
-    """Report's CPUSVN and the header's SVNs zero, PCK on the level. Accepted: only the certificate's TCB is proved. Facts 4.5."""
+    """Report's CPUSVN and the header's SVNs zero, PCK on the level. Accepted: only the certificate's TCB is proved (QVL)."""
     assert status(kind, {"quote.body.cpusvn": bytes(16), "quote.qe_svn": 0, "quote.pce_svn": 0}) == "UpToDate"
     high = {"quote.body.cpusvn": bytes([255] * 16), "quote.qe_svn": 0xFFFF, "quote.pce_svn": 0xFFFF}
     assert status(kind, {**high, "extension.pcesvn": 0}) == "NotSupported"
@@ -88,14 +88,14 @@ CONVERGED = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("platform", "joined"), CONVERGED.items())
 def test_a_quoting_enclave_that_is_out_of_date(kind: str, platform: str, joined: str) -> None:
-    """QE OutOfDate beside each status of the platform. Joined as facts 4.5 say. Clause 55."""
+    """QE OutOfDate beside each status of the platform. Joined as QVL does. Clause 55."""
     found = judge(world(kind, {"qe_identity.levels.0.status": "OutOfDate", "tcb_info.levels.0.status": platform})).tcb
     assert found.status == joined
     assert judge(world(kind, {"quote.qe.isvsvn": 7})).tcb.advisories == ("INTEL-SA-00002",)
 
 
 def test_the_date_is_that_of_the_oldest_part() -> None:
-    """Platform's TCB of February, QE's of March. The earlier one. Facts 4.5."""
+    """Platform's TCB of February, QE's of March. The earlier one. QVL, TCB levels."""
     made = setting(SEED, MOMENT)
     assert judge(world()).tcb.date == made.tcb_info.levels[0].date < made.qe_identity.levels[0].date
 
@@ -110,7 +110,7 @@ CURRENT = IsvLevel(isvsvn=5, date=DATE, status="UpToDate")
 @pytest.mark.parametrize("kind", TDX)
 @pytest.mark.parametrize("listed", [None, modules(CURRENT, identity="TDX_02"), modules(CURRENT, identity="TDX_10")])
 def test_a_module_version_without_an_identity(kind: str, listed: tuple[TdxModule, ...] | None) -> None:
-    """teeTcbSvn[1] = 1, and no "TDX_01". Refused, and never judged by `tdxModule` instead (facts 4.9, aleph #1195). Clause 58."""
+    """teeTcbSvn[1] = 1, and no "TDX_01". Refused, and never judged by `tdxModule` instead (aleph #1195). Clause 58."""
     assert refusal(world(kind, {"tcb_info.modules": listed})) == "DJ244"
 
 
