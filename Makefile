@@ -1,10 +1,11 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-fast test-debian13 test-cluster lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-rooms test-fast test-debian13 test-cluster lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
+ROOMS := $(addprefix tests/,admission attestation audit collateral diagnosis findings formats kube maa node pki policy sgx signing)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
@@ -40,8 +41,11 @@ types: $(READY)
 imports: $(READY)
 	@$(VENV)/bin/lint-imports
 
-test-fast: $(READY) ## The tests that need neither root nor a cluster
-	@$(VENV)/bin/pytest -q --ignore tests/cluster
+test-rooms: $(READY) ## The tests of what computes, in the rooms below the adapters (a minute)
+	@$(VENV)/bin/pytest -q -n auto --dist loadfile $(ROOMS)
+
+test-fast: $(READY) ## The tests that need no cluster, as check runs them
+	@$(PY) tests/check.py --fast
 
 test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine runs on (root; the first time makes its root file system)
 	@$(PY) -m tests.debian

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ from testbed.commands import SEARCH_PATH, run
 from testbed.trouble import Lacking, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PACKAGES = {
     "runc": "runc",
@@ -40,6 +43,20 @@ def missing(packages: Mapping[str, str] = PACKAGES) -> list[str]:
 
 def install(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; without root, one sentence says what to install."""
+    if missing(packages):
+        with _alone():
+            _install(packages)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else of ours installs anything at the same time: apt would refuse the second."""
+    with (Path(tempfile.gettempdir()) / "donjon-packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(packages: Mapping[str, str]) -> None:
     absent = missing(packages)
     if not absent:
         return

@@ -26,22 +26,34 @@ class Step:
     command: tuple[str, ...]
 
 
+SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""pytest-xdist: tests of one file share what they start, those of different files share nothing."""
+
+_LONE = ("tests/siege", "tests/endurance")
+_OF_A_CLUSTER = ("tests/cluster", "tests/deploy")
+_ELSEWHERE = tuple(word for folder in (*_LONE, *_OF_A_CLUSTER) for word in ("--ignore", folder))
+FAST = (
+    Step("tests", (str(BIN / "pytest"), "-q", *SHARED, *_ELSEWHERE, "--durations", "5")),
+    Step("tests that need the machine for themselves", (str(BIN / "pytest"), "-q", *_LONE, "--durations", "5")),
+)
+"""What needs no cluster, and root for little; `make test-fast` runs these alone."""
+
 STEPS = (
     Step("format", (str(BIN / "ruff"), "format", "--check", ".")),
     Step("lint", (str(BIN / "ruff"), "check", ".")),
     Step("imports", (str(BIN / "lint-imports"),)),
     Step("types", (str(BIN / "mypy"),)),
-    Step("tests", (str(BIN / "pytest"), "-q", "--ignore", "tests/cluster", "--ignore", "tests/deploy", "--durations", "5")),
+    *FAST,
     Step("the quick tests on Debian 13", (str(BIN / "python"), "-m", "tests.debian")),
-    Step("tests on a real cluster", (str(BIN / "pytest"), "-v", "tests/cluster", "tests/deploy", "--durations", "10")),
+    Step("tests on a real cluster", (str(BIN / "pytest"), "-v", *_OF_A_CLUSTER, "--durations", "10")),
 )
 
 
-def main() -> int:
+def main(steps: tuple[Step, ...]) -> int:
     """Run every step, even after one failed; 0 only when all passed and, in CI, none was skipped."""
     failed, skipped = [], []
-    for number, step in enumerate(STEPS, start=1):
-        print(f"== [{number}/{len(STEPS)}] {step.name}", flush=True)
+    for number, step in enumerate(steps, start=1):
+        print(f"== [{number}/{len(steps)}] {step.name}", flush=True)
         start = time.perf_counter()  # noqa: TID251 - how long a check took is told, not decided by.
         code, lines = _run(step)
         skipped += skips(lines)
@@ -81,4 +93,4 @@ def _conclude(failed: list[str], skipped: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(FAST if "--fast" in sys.argv else STEPS))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.trouble import Lacking
+from tests.check import SHARED
 from tests.debian.root import CHECKOUT, NAMESPACES, TRIXIE, able, ensure
 
 _INSTALL = 'pip install --quiet --no-index --no-deps --no-build-isolation -e . && exec python -m pytest -q "$@"'
@@ -55,7 +56,7 @@ def enter(root: Path, *command: str) -> int:
 
 def quick() -> list[str]:
     """The quick tests, in pytest's words."""
-    return ["tests", "--durations", "5", *(word for path in LEFT_OUT for word in ("--ignore", path))]
+    return ["tests", *SHARED, "--durations", "5", *(word for path in LEFT_OUT for word in ("--ignore", path))]
 
 
 if __name__ == "__main__":
