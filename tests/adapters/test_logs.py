@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
 from donjon.adapters.logs import LINES_A_SECOND, WHOLE, log_to_stderr, say
+from donjon.cli import donjon
 from donjon.services.attestation import auditing
 
 
@@ -18,8 +20,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root, text = logging.getLogger(), io.StringIO()
     handlers, level = list(root.handlers), root.level
     monkeypatch.setattr(sys, "stderr", text)
-    log_to_stderr()
+    log_to_stderr("info")
     yield text
+    log_to_stderr("info")
     root.handlers, root.level = handlers, level
 
 
@@ -59,3 +62,33 @@ def test_a_line_is_json(written: io.StringIO) -> None:
     say(logging.getLogger("donjon.x"), "happened", what="that", nothing=None)
     (line,) = lines(written)
     assert (line["event"], line["what"], line["level"], "nothing" in line) == ("happened", "that", "info", False)
+
+
+@pytest.mark.parametrize(
+    ("level", "events"),
+    [
+        ("debug", ["audit head", "asked", "happened", "fine"]),
+        ("info", ["audit head", "happened"]),
+        ("warning", ["audit head"]),
+        ("error", ["audit head"]),
+    ],
+)
+def test_what_is_written_at_a_level(written: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: str, events: list[str]) -> None:
+    """What libraries ask is written at debug alone; what is stated about the audit, always; headers of HTTP/2, never."""
+    monkeypatch.setattr(sys, "stderr", written)
+    log_to_stderr(level)
+    say(logging.getLogger(WHOLE), "audit head")
+    logging.getLogger("httpx2").info("asked")
+    logging.getLogger("hpack").debug("authorization: Bearer x")
+    say(logging.getLogger("donjon.x"), "happened")
+    say(logging.getLogger("donjon.x"), "fine", level=logging.DEBUG)
+    assert [line["event"] for line in lines(written)] == events
+
+
+@pytest.mark.parametrize("command", [["node", "run"], ["admission", "serve"], ["attestation", "serve"]])
+def test_every_program_that_runs_on_has_a_level(command: list[str], written: io.StringIO) -> None:
+    refused = CliRunner().invoke(donjon, [*command, "--log-level", "loud"])
+    assert refused.exit_code == 2
+    assert "'debug', 'info', 'warning', 'error'" in refused.output
+    assert "DONJON_LOG_LEVEL" in CliRunner().invoke(donjon, [*command, "--help"]).output
+    assert lines(written) == []

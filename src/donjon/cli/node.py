@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from donjon.cli.log_level import LOG_LEVEL
 from donjon.cli.terminal import say
 from donjon.errors import Malformed, Misconfigured
 from donjon.kube.quantities import parse
@@ -112,6 +113,7 @@ def node() -> None:
     is_flag=True,
     help="Offer no EPC before the API server refuses this account what is not its own: Donjon's policies are then in force.",
 )
+@LOG_LEVEL
 def run(
     *,
     node_name: str,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 _ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
 
+LEVELS = ("debug", "info", "warning", "error")
 LINES_A_SECOND = 20  # about one event: strangers decide how often most of them happen
 WHOLE = "donjon.services.attestation.auditing"
 """Whose lines are all written: what it states about the audit stands nowhere else."""
@@ -55,14 +56,19 @@ class _Trickle(logging.Filter):
         return True
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send every log line of the process to standard error as JSON."""
+def log_to_stderr(level: str) -> None:
+    """Send the log lines of the process, of that level and above, to standard error as JSON.
+
+    What libraries say of each connection and request is written at debug alone.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(_Trickle())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "hpack", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.getLogger("hpack").setLevel(logging.WARNING)  # It would write out headers, with what they carry.
+    logging.getLogger(WHOLE).setLevel(logging.INFO)  # At every level.
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import click
 
 from donjon.admission.settings import Settings
 from donjon.cli.admission.choices import choices
+from donjon.cli.log_level import LOG_LEVEL
 from donjon.cli.options import read_duration
 from donjon.errors import Misconfigured
 
@@ -71,6 +72,7 @@ def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]
     type=click.FloatRange(0, 600),
     help="Seconds between being told to stop and closing, in which the cluster hears that we go.",
 )
+@LOG_LEVEL
 @choices
 def serve(
     *,

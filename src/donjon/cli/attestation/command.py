@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from donjon.cli.log_level import LOG_LEVEL
 from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 
@@ -38,6 +39,7 @@ def _options(command: C) -> C:
 @attestation.command(short_help="Attest, and serve collateral as a PCCS does.")
 @click.option("--check", is_flag=True, help="Tell every fault of the settings, open what would be opened, and end.")
 @click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
+@LOG_LEVEL
 @_options
 def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
     """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.

@@ -15,7 +15,7 @@ from donjon.adapters.http import Response
 from donjon.adapters.http.https import Bounds, HttpsServer
 from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
-from donjon.adapters.logs import log_to_stderr, say
+from donjon.adapters.logs import say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE
@@ -31,7 +31,6 @@ LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
 
 def run(settings: AdmissionSettings) -> None:
     """Run the webhook; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
-    log_to_stderr()
     asyncio.run(_until_signalled(settings))
 
 

@@ -26,7 +26,7 @@ from donjon.adapters.intel import pcs
 from donjon.adapters.interpreter import spare_the_loop
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.linux import memory
-from donjon.adapters.logs import log_to_stderr, say
+from donjon.adapters.logs import say
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
@@ -62,7 +62,6 @@ GIVE_BACK = 10.0  # seconds
 
 def run(settings: AttestationSettings) -> None:
     """Run the service; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
-    log_to_stderr()
     spare_the_loop()
     asyncio.run(_until_signalled(settings))
 

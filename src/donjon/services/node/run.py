@@ -9,7 +9,7 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
-from donjon.adapters.logs import log_to_stderr, say
+from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.services.node.devices import PluginLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
@@ -27,7 +27,6 @@ PATIENCE = 15.0  # seconds without a look after which the agent counts as stuck
 
 def run(settings: NodeSettings) -> None:
     """Run the agent; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
-    log_to_stderr()
     asyncio.run(_serve(settings))
 
 
