@@ -38,7 +38,7 @@ from donjon.admission.policies.all import for_pods, to_refuse
 from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.registration import call
 from donjon.admission.settings import Settings, wired_by_webhook
-from donjon.pki.serving import Serving, issue
+from donjon.pki.serving import ServingCertificate, issue
 
 ROUNDS, PODS = 4, 250
 PREFIX = "bench"
@@ -210,7 +210,7 @@ def _intel(layout: Layout, folder: Path) -> Iterator[int]:
         yield process
 
 
-def _certificate(folder: Path) -> Serving:
+def _certificate(folder: Path) -> ServingCertificate:
     moment = datetime.now(tz=UTC)  # noqa: TID251 - the API server judges it by the real clock.
     serving = issue([HOST_ADDRESS], fresh(), moment, timedelta(days=1))
     (folder / "tls.crt").write_bytes(serving.certificate)
@@ -218,7 +218,7 @@ def _certificate(folder: Path) -> Serving:
     return serving
 
 
-def _by_address(registered: Any, url: str, serving: Serving) -> None:
+def _by_address(registered: Any, url: str, serving: ServingCertificate) -> None:
     client = {"url": url, "caBundle": base64.b64encode(serving.authority.pem).decode()}
     registered["webhooks"][0]["clientConfig"] = client
 

@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.pki.certs import DAY, START
 
 from donjon.adapters.http.tls import context
-from donjon.pki.serving import Fresh, Serving, issue
+from donjon.pki.serving import Fresh, ServingCertificate, issue
 
 HOST = "127.0.0.1"
 
 
-def certificate(serial: int = 1, *, lifetime: timedelta = 36500 * DAY) -> Serving:
+def certificate(serial: int = 1, *, lifetime: timedelta = 36500 * DAY) -> ServingCertificate:
     """One for the loopback address, good whenever the test runs unless told otherwise."""
     keys = (ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1()))
     made = Fresh(authority_key=keys[0], key=keys[1], authority_serial=2 * serial, serial=2 * serial + 1)

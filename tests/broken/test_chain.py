@@ -30,7 +30,7 @@ def test_intels_pre_production_root() -> None:
     """Intel's SBX root, which has the name of the real one, looked at under Intel's root. Refused. Clause 17."""
     (root,) = pem.parse((CERTIFICATES / "SBX_preproduction_root_UNTRUSTED.pem").read_bytes(), 1)
     with pytest.raises(Untrusted, match="DJ220"):
-        intel.root(root, intel.INTEL)
+        intel.prove_root(root, intel.INTEL)
     assert intel.anchor(root).subject == intel.INTEL.subject
 
 
@@ -52,7 +52,7 @@ def test_a_root_whose_name_is_of_a_type_that_no_name_has(tag: int) -> None:
     """CN as BIT STRING, NULL or other types, for which the library has errors of its own. Refused with one of ours. Clause 12."""
     der = world().root.replace(b"\x55\x04\x03\x0c", b"\x55\x04\x03" + bytes([tag]))
     with pytest.raises(DonjonError, match=r"DJ205|DJ220"):
-        intel.root(der, intel.anchor(world().root))
+        intel.prove_root(der, intel.anchor(world().root))
 
 
 def test_a_root_with_the_right_key_and_another_name() -> None:

@@ -27,7 +27,7 @@ from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
 from donjon.maa import policies
 from donjon.pki import pem
-from donjon.pki.serving import Serving, issue
+from donjon.pki.serving import ServingCertificate, issue
 from donjon.signing.signer import Algorithm
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import World, make
@@ -67,7 +67,7 @@ class Running:
 
     cluster: Cluster
     world: World
-    serving: Serving
+    serving: ServingCertificate
 
     @property
     def replicas(self) -> dict[str, str]:
@@ -118,7 +118,7 @@ def owner(cluster: Cluster, release: Release) -> Iterator[str]:
 
 
 @contextmanager
-def prepared(cluster: Cluster, owner: str) -> Iterator[tuple[World, Serving, str]]:
+def prepared(cluster: Cluster, owner: str) -> Iterator[tuple[World, ServingCertificate, str]]:
     """A make-believe Intel that answers on the nodes' network, the service's Secrets, and its settings."""
     world = make(setting(b"cluster", clock.moment().replace(microsecond=0)))
     serving = issue((HOST,), fresh(), clock.moment(), timedelta(days=1))

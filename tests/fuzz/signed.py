@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.simulation.intel import SEED, world
 
 from donjon.pki import crl, intel, pck, pem
-from donjon.pki.intel import Certificate, Role
+from donjon.pki.intel import Certificate, CertificateRole
 from donjon.simulation.intel import certificates
 from donjon.simulation.intel.certificates import Role as Signer
 from donjon.simulation.intel.extension import tlv
@@ -18,19 +18,19 @@ from donjon.simulation.intel.keys import private_key
 from donjon.simulation.intel.world import World
 
 _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
-_PCK = frozenset({Role.PCK})
+_PCK = frozenset({CertificateRole.PCK})
 
 
 def certificate(data: bytes) -> None:
     """The bytes as a PCK certificate's body."""
-    pck.parse(intel.issued(_signed(data, Signer.PROCESSOR_CA), _ca(), _PCK), _ca().role)
+    pck.parse(intel.prove_certificate(_signed(data, Signer.PROCESSOR_CA), _ca(), _PCK), _ca().role)
 
 
 def extension(data: bytes) -> None:
     """The bytes as the value of the SGX extension in a PCK certificate."""
     plan = replace(_world().setting.hierarchy.pck, extensions=(certificates.pck_extension(data),))
     made = certificates.issue(plan, SEED).public_bytes(Encoding.DER)
-    pck.parse(intel.issued(made, _ca(), _PCK), _ca().role)
+    pck.parse(intel.prove_certificate(made, _ca(), _PCK), _ca().role)
 
 
 def revocations(data: bytes) -> None:
@@ -65,10 +65,10 @@ def _world() -> World:
 
 @cache
 def _root() -> Certificate:
-    return intel.root(_world().root, intel.anchor(_world().root))
+    return intel.prove_root(_world().root, intel.anchor(_world().root))
 
 
 @cache
 def _ca() -> Certificate:
     (der,) = pem.parse(_world().certificates[Signer.PROCESSOR_CA], 1)
-    return intel.issued(der, _root(), intel.PCK_CAS)
+    return intel.prove_certificate(der, _root(), intel.PCK_CAS)

@@ -79,8 +79,10 @@ def _bodies(path: str) -> Callable[[], list[bytes]]:
 TARGETS: Mapping[str, Target] = {
     "quote": Target(_quote, _files("*/quotes/*.bin", 12)),
     "chain": Target(lambda data: pem.parse(data, 3), _files("intel-collateral/certs/*.pem", 9)),
-    "root": Target(lambda data: intel.root(data, intel.INTEL), _certificates),
-    "certificate": Target(lambda data: intel.issued(data, _TRUSTED.root, frozenset(intel.Role)), _certificates),
+    "root": Target(lambda data: intel.prove_root(data, intel.INTEL), _certificates),
+    "certificate": Target(
+        lambda data: intel.prove_certificate(data, _TRUSTED.root, frozenset(intel.CertificateRole)), _certificates
+    ),
     "pck": Target(pck.parse_unverified, _certificates),
     "crl": Target(lambda data: crl.prove(data, _TRUSTED.pck_ca), _files("intel-collateral/crl/*.der", 4)),
     "tcb_info": Target(tcb_info.parse, _inner("intel-collateral/tcbinfo/*.json", "tcbInfo")),

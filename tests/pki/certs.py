@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from donjon.pki.serving import Fresh, Serving, issue
+from donjon.pki.serving import Fresh, ServingCertificate, issue
 
 NAMES = ("donjon-webhook.donjon.svc", "127.0.0.1")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -21,5 +21,5 @@ def fresh(serial: int = 1) -> Fresh:
     )
 
 
-def made(moment: datetime = START, lifetime: timedelta = LIFETIME) -> Serving:
+def made(moment: datetime = START, lifetime: timedelta = LIFETIME) -> ServingCertificate:
     return issue(NAMES, fresh(), moment, lifetime)

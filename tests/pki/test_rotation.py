@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 from tests.pki.certs import DAY, LIFETIME, START, made
 
-from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
+from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
 
 PACE = Pace.of(LIFETIME)
 SETTLE = PACE.settle
 FIRST = made()
 
 
-def planned(held: Held, later: timedelta, told: bytes | None = None) -> Step:
+def planned(held: StoredCertificates, later: timedelta, told: bytes | None = None) -> Step:
     return plan(held, held.bundle if told is None else told, START + later, PACE)
 
 
@@ -34,22 +34,25 @@ def test_the_pace_is_minutes_for_months_and_seconds_for_minutes() -> None:
     ],
 )
 def test_a_certificate_is_renewed_after_two_thirds_of_its_life(later: timedelta, step: Step) -> None:
-    assert planned(Held(present=FIRST), later) is step
+    assert planned(StoredCertificates(present=FIRST), later) is step
 
 
 def test_a_certificate_is_renewed_sooner_once_lifetimes_are_shorter() -> None:
     shorter = Pace.of(timedelta(days=3))
-    assert plan(Held(present=FIRST), FIRST.authority.pem, START + 2 * DAY - timedelta(seconds=1), shorter) is Step.NOTHING
-    assert plan(Held(present=FIRST), FIRST.authority.pem, START + 2 * DAY, shorter) is Step.PREPARE
+    assert (
+        plan(StoredCertificates(present=FIRST), FIRST.authority.pem, START + 2 * DAY - timedelta(seconds=1), shorter)
+        is Step.NOTHING
+    )
+    assert plan(StoredCertificates(present=FIRST), FIRST.authority.pem, START + 2 * DAY, shorter) is Step.PREPARE
 
 
 def test_where_there_is_none_one_is_made() -> None:
-    assert planned(Held(), timedelta(0)) is Step.BEGIN
-    assert after(Step.BEGIN, Held(), FIRST, START) == Held(present=FIRST)
+    assert planned(StoredCertificates(), timedelta(0)) is Step.BEGIN
+    assert after(Step.BEGIN, StoredCertificates(), FIRST, START) == StoredCertificates(present=FIRST)
 
 
 SECOND = made(START + 60 * DAY)
-BOTH = Held(present=FIRST, successor=SECOND)
+BOTH = StoredCertificates(present=FIRST, successor=SECOND)
 
 
 @pytest.mark.parametrize(
@@ -73,16 +76,16 @@ def test_a_successor_serves_when_clients_have_heard_of_it_or_nothing_else_is_goo
 
 def test_authorities_are_told_until_they_end() -> None:
     held = after(Step.SWITCH, BOTH, None, START + 61 * DAY)
-    assert held == Held(present=SECOND, retired=(FIRST.authority,))
+    assert held == StoredCertificates(present=SECOND, retired=(FIRST.authority,))
     assert FIRST.authority.pem in held.bundle
     assert planned(held, 89 * DAY) is Step.NOTHING
     assert planned(held, 90 * DAY) is Step.FORGET
-    assert after(Step.FORGET, held, None, START + 90 * DAY) == Held(present=SECOND)
+    assert after(Step.FORGET, held, None, START + 90 * DAY) == StoredCertificates(present=SECOND)
 
 
 def test_over_a_year_whoever_heard_of_the_bundle_a_moment_ago_trusts_whoever_switched_late() -> None:
     """Every hour each party does what is due; a replica that is a month behind, and a client an hour behind, still understand."""
-    held, told = Held(), b""
+    held, told = StoredCertificates(), b""
     served: list[tuple[datetime, bytes]] = []
     for hour in range(24 * 365):
         moment = START + timedelta(hours=hour)

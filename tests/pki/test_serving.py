@@ -11,12 +11,12 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from tests.pki.certs import DAY, LIFETIME, NAMES, START, fresh, made
 
 from donjon.errors import Malformed
-from donjon.pki.serving import BACKDATE, MAX_PEM, Serving, issue, parse
+from donjon.pki.serving import BACKDATE, MAX_PEM, ServingCertificate, issue, parse
 
 SERVING = made()
 
 
-def verified(serving: Serving, name: str, *, later: timedelta = DAY) -> None:
+def verified(serving: ServingCertificate, name: str, *, later: timedelta = DAY) -> None:
     """What a client does; raises where it would refuse."""
     store = Store([x509.load_pem_x509_certificate(serving.authority.pem)])
     client = PolicyBuilder().store(store).time(START + later).build_server_verifier(x509.DNSName(name))

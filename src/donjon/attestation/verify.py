@@ -19,7 +19,7 @@ from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, check_not_revoked
 from donjon.errors import Unavailable, Untrusted
 from donjon.pki import intel, p256, pck, pem
-from donjon.pki.intel import Certificate, Role
+from donjon.pki.intel import Certificate, CertificateRole
 from donjon.pki.p256 import PublicKey
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.report import ReportBody
@@ -27,7 +27,7 @@ from donjon.sgx.td import TdReport
 
 _CHAIN = 3  # PCK certificate, its authority, the root
 _HASH = 32
-_PCK = frozenset({Role.PCK})
+_PCK = frozenset({CertificateRole.PCK})
 _BEHIND = 2  # bytes behind a chain that is remembered as it is: a line break, a NUL, or both
 _NONE = Memory(0)  # keeps nothing
 
@@ -126,7 +126,7 @@ def _prove_pck_certificate(
         if (certified_platform := memory.certified_platforms.get(memory_key)) is not None:
             return certified_platform, memory.key_of(certified_platform), False
     ca = _prove_ca(above, collateral, memory)
-    certificate = intel.issued(leaf, ca, _PCK)
+    certificate = intel.prove_certificate(leaf, ca, _PCK)
     platform = pck.parse(certificate, ca.role)
     window = certificate.window
     certified_platform = CertifiedPlatform(certificate.key.raw, certificate.serial, window.begins, window.ends, ca, platform)
@@ -156,17 +156,17 @@ def _prove_ca(above: tuple[bytes, bytes] | None, collateral: TrustedCollateral, 
         return ca
     if above is None:
         return memory.authorities.keep(memory_key, collateral.pck_ca)
-    root = collateral.root if top == collateral.root.der else intel.root(top, collateral.anchor)
-    return memory.authorities.keep(memory_key, intel.issued(authority, root, intel.PCK_CAS))
+    root = collateral.root if top == collateral.root.der else intel.prove_root(top, collateral.anchor)
+    return memory.authorities.keep(memory_key, intel.prove_certificate(authority, root, intel.PCK_CAS))
 
 
 def _check_chain(certified_platform: CertifiedPlatform, collateral: TrustedCollateral, moment: datetime) -> None:
-    intel.check_window(Role.PCK, certified_platform.begins, certified_platform.ends, moment)
+    intel.check_window(CertificateRole.PCK, certified_platform.begins, certified_platform.ends, moment)
     if certified_platform.ca is not collateral.pck_ca and certified_platform.ca.key != collateral.pck_ca.key:
         actual, expected = collateral.pck_ca.role, certified_platform.ca.role
         raise Untrusted("DJ231", f"pck_crl: of {actual}, expected that of {expected}, which certified the platform")
     check_not_revoked(certified_platform.ca.role, certified_platform.ca.serial, collateral.root_ca_crl)
-    check_not_revoked(Role.PCK, certified_platform.serial, collateral.pck_crl)
+    check_not_revoked(CertificateRole.PCK, certified_platform.serial, collateral.pck_crl)
 
 
 def _verdict(quote: Quote, bound_key: PlatformBoundKey, collateral: TrustedCollateral) -> TcbVerdict:

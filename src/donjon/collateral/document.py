@@ -19,7 +19,7 @@ from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
 from donjon.pki import crl, intel
 from donjon.pki.crl import Crl
-from donjon.pki.intel import Anchor, Certificate, Role
+from donjon.pki.intel import Anchor, Certificate, CertificateRole
 from donjon.sgx.platform import Ca, Tee
 
 _ANY_CHAIN = intel.PCK_CAS | SIGNER
@@ -85,7 +85,7 @@ def _pck_crl(request: CollateralRequest, answer: Answer, root_crl: Crl, anchor: 
     return _document(request, Answer(body=body, chain=answer.chain), _Metadata(crl.prove(body, authority)), authority)
 
 
-_AUTHORITIES = {Role.PROCESSOR_CA: str(Ca.PROCESSOR), Role.PLATFORM_CA: str(Ca.PLATFORM)}
+_AUTHORITIES = {CertificateRole.PROCESSOR_CA: str(Ca.PROCESSOR), CertificateRole.PLATFORM_CA: str(Ca.PLATFORM)}
 
 
 class _Metadata:
@@ -193,7 +193,7 @@ def _everything(fmspc: str, editions: Sequence[Edition]) -> list[CollateralReque
     return [*tcb_infos, *identities, *others, *(plan.pck_crl(ca) for ca in Ca), plan.root_ca_crl()]
 
 
-def _prove_signer(chain: bytes, anchor: Anchor, roles: frozenset[Role], root_crl: Crl) -> Certificate:
+def _prove_signer(chain: bytes, anchor: Anchor, roles: frozenset[CertificateRole], root_crl: Crl) -> Certificate:
     certificate, root = prove_under_root(chain, anchor, roles, None)
     for each in (root, certificate):
         check_not_revoked(each.role, each.serial, root_crl)

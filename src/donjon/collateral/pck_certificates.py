@@ -13,7 +13,7 @@ from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
 from donjon.pki import intel, pck, pem
 from donjon.pki.crl import Crl
-from donjon.pki.intel import PCK_CAS, Anchor, Role, Window
+from donjon.pki.intel import PCK_CAS, Anchor, CertificateRole, Window
 from donjon.pki.pck import PckPlatform
 from donjon.sgx.platform import Ca
 
@@ -112,7 +112,7 @@ def prove(certificates: Sequence[bytes], chain: bytes, pce_id: bytes, root_crl: 
 
 
 def _prove_certificate(certificate: bytes, authority: intel.Certificate) -> PckCertificate:
-    issued = intel.issued(pem.parse(certificate, 1)[0], authority, frozenset({Role.PCK}))
+    issued = intel.prove_certificate(pem.parse(certificate, 1)[0], authority, frozenset({CertificateRole.PCK}))
     platform = pck.parse(issued, authority.role)
     if platform.cpu_svn != platform.components:
         actual = f"CPUSVN {platform.cpu_svn.hex()} and components {platform.components.hex()}"

@@ -16,7 +16,7 @@ from donjon.collateral.tcb_info import parse as parse_tcb_info
 from donjon.errors import Untrusted
 from donjon.pki import crl, intel, pem
 from donjon.pki.crl import Crl
-from donjon.pki.intel import Anchor, Certificate, Role, Window
+from donjon.pki.intel import Anchor, Certificate, CertificateRole, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,23 +108,23 @@ def trust(collateral: Collateral, anchor: Anchor) -> TrustedCollateral:
     )
 
 
-SIGNER = frozenset({Role.TCB_SIGNING})
+SIGNER = frozenset({CertificateRole.TCB_SIGNING})
 """Who signs TCB infos and identities."""
 
 
-def check_not_revoked(role: Role, serial: int, crl: Crl) -> None:
+def check_not_revoked(role: CertificateRole, serial: int, crl: Crl) -> None:
     """Raises `Untrusted` DJ224 where the list names the certificate in that role with that serial number."""
     if serial in crl.serials:
         raise Untrusted("DJ224", f"{role}: serial number {serial:x} is revoked by {crl.issuer}")
 
 
 def prove_under_root(
-    text: bytes, anchor: Anchor, roles: frozenset[Role], proved_root: Certificate | None
+    text: bytes, anchor: Anchor, roles: frozenset[CertificateRole], proved_root: Certificate | None
 ) -> tuple[Certificate, Certificate]:
     """The certificate in one of those roles and the root above it, which may be known already; raises as `trust` does."""
     child, parent = pem.parse(text, 2)
-    root = proved_root if proved_root is not None and proved_root.der == parent else intel.root(parent, anchor)
-    return intel.issued(child, root, roles), root
+    root = proved_root if proved_root is not None and proved_root.der == parent else intel.prove_root(parent, anchor)
+    return intel.prove_certificate(child, root, roles), root
 
 
 def _window(certificates: tuple[Certificate, ...], documents: tuple[TcbInfo | QeIdentity, ...], lists: tuple[Crl, ...]) -> Window:

@@ -38,8 +38,8 @@ def parse(der: bytes) -> ClientCertificate:
     """The certificate with those bytes; raises `Malformed` DJ205 where its names cannot be read."""
     handle = intel.read(der)
     try:
-        found = [f"{COMMON}:{each.value!s}" for each in handle.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        names = [*_alternatives(handle), *(found if len(found) == 1 else [])]
+        common_names = [f"{COMMON}:{each.value!s}" for each in handle.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        names = [*_alternatives(handle), *(common_names if len(common_names) == 1 else [])]
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise Malformed("DJ205", f"client certificate: names that cannot be read: {error}") from error
     return ClientCertificate(names=tuple(names), window=intel.window_of(handle))
@@ -47,7 +47,7 @@ def parse(der: bytes) -> ClientCertificate:
 
 def _alternatives(handle: x509.Certificate) -> list[str]:
     try:
-        stated = handle.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alternatives = handle.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    return [f"{kind}:{name}" for kind, of in _ALTERNATIVES.items() for name in stated.get_values_for_type(of)]
+    return [f"{kind}:{name}" for kind, of in _ALTERNATIVES.items() for name in alternatives.get_values_for_type(of)]

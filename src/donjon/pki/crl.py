@@ -11,7 +11,7 @@ from cryptography.hazmat import asn1
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from donjon.errors import Malformed, Untrusted
-from donjon.pki.intel import Certificate, Role, Window
+from donjon.pki.intel import Certificate, CertificateRole, Window
 
 MAX_CRL = 1 << 20  # bytes; the longest of Intel's has 7 KiB
 
@@ -23,7 +23,7 @@ _SHORT = 0x80  # lengths below it are one byte (X.690, 8.1.3)
 
 
 @asn1.sequence
-class _Signed:
+class _SignedStructure:
     """What certificates and CRLs are alike in: a body, an algorithm, and the signature over the body."""
 
     body: asn1.TLV
@@ -35,7 +35,7 @@ class _Signed:
 class Crl:
     """A list that was proved: `prove` alone makes one."""
 
-    issuer: Role
+    issuer: CertificateRole
     serials: frozenset[int] = field(repr=False)
     window: Window  # from thisUpdate to nextUpdate
     number: int
@@ -45,17 +45,19 @@ def prove(der: bytes, issuer: Certificate) -> Crl:
     """The list, signed by that issuer; raises `Malformed` DJ206, and `Untrusted` DJ225 where it is another's or has no number."""
     _check_signature(der, issuer)
     try:
-        read = x509.load_der_x509_crl(der)
-        entries = frozenset(each.serial_number for each in read)
-        begins, ends = read.last_update_utc, read.next_update_utc
-        extensions = {each.oid: each for each in read.extensions}
-        algorithm, named = read.signature_algorithm_oid, read.issuer
+        crl = x509.load_der_x509_crl(der)
+        entries = frozenset(each.serial_number for each in crl)
+        begins, ends = crl.last_update_utc, crl.next_update_utc
+        extensions = {each.oid: each for each in crl.extensions}
+        algorithm, issuer_name = crl.signature_algorithm_oid, crl.issuer
     except (ValueError, TypeError, UserWarning, x509.DuplicateExtension, x509.InvalidVersion) as error:
         raise Malformed("DJ206", f"CRL of {issuer.role}: cannot be read: {error}") from error
     if ends is None:
         raise Untrusted("DJ225", f"CRL of {issuer.role}: no nextUpdate")
-    if algorithm != SignatureAlgorithmOID.ECDSA_WITH_SHA256 or named != issuer.handle.subject:
-        raise Untrusted("DJ225", f"CRL: issued by {named.rfc4514_string()!r}, expected {issuer.role} with ecdsa-with-SHA256")
+    if algorithm != SignatureAlgorithmOID.ECDSA_WITH_SHA256 or issuer_name != issuer.handle.subject:
+        raise Untrusted(
+            "DJ225", f"CRL: issued by {issuer_name.rfc4514_string()!r}, expected {issuer.role} with ecdsa-with-SHA256"
+        )
     return Crl(issuer=issuer.role, serials=entries, window=_window(begins, ends), number=_number(extensions, issuer))
 
 
@@ -63,12 +65,12 @@ def _check_signature(der: bytes, issuer: Certificate) -> None:
     if len(der) > MAX_CRL:
         raise Malformed("DJ206", f"CRL: {len(der)} bytes, expected at most {MAX_CRL}")
     try:
-        signed = asn1.decode_der(_Signed, der)
+        structure = asn1.decode_der(_SignedStructure, der)
     except ValueError as error:
         raise Malformed("DJ206", f"CRL of {issuer.role}: no DER of one: {error}") from error
-    if signed.signature.padding_bits():
+    if structure.signature.padding_bits():
         raise Malformed("DJ206", f"CRL of {issuer.role}: its signature ends within a byte")
-    if not issuer.key.verifies_der(signed.signature.as_bytes(), _whole(signed.body)):
+    if not issuer.key.verifies_der(structure.signature.as_bytes(), _whole(structure.body)):
         raise Untrusted("DJ225", f"CRL: {issuer.role} did not sign it")
 
 

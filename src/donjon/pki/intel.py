@@ -24,7 +24,7 @@ from donjon.pki import p256, pem
 MAX_CERTIFICATE = 8 << 10  # bytes; Intel's have less than 1.3 KiB
 
 
-class Role(StrEnum):
+class CertificateRole(StrEnum):
     """What a certificate of the hierarchy is for; its exact common name is whose hierarchy that is, "Intel", and the value."""
 
     ROOT = "SGX Root CA"
@@ -34,16 +34,20 @@ class Role(StrEnum):
     PCK = "SGX PCK Certificate"
 
 
-PCK_CAS = frozenset({Role.PROCESSOR_CA, Role.PLATFORM_CA})
+PCK_CAS = frozenset({CertificateRole.PROCESSOR_CA, CertificateRole.PLATFORM_CA})
 
-_ISSUERS: Mapping[Role, frozenset[Role]] = {
-    Role.ROOT: frozenset({Role.ROOT}),
-    Role.PROCESSOR_CA: frozenset({Role.ROOT}),
-    Role.PLATFORM_CA: frozenset({Role.ROOT}),
-    Role.TCB_SIGNING: frozenset({Role.ROOT}),
-    Role.PCK: PCK_CAS,
+_ISSUERS: Mapping[CertificateRole, frozenset[CertificateRole]] = {
+    CertificateRole.ROOT: frozenset({CertificateRole.ROOT}),
+    CertificateRole.PROCESSOR_CA: frozenset({CertificateRole.ROOT}),
+    CertificateRole.PLATFORM_CA: frozenset({CertificateRole.ROOT}),
+    CertificateRole.TCB_SIGNING: frozenset({CertificateRole.ROOT}),
+    CertificateRole.PCK: PCK_CAS,
 }
-_PATH_LENGTHS: Mapping[Role, int] = {Role.ROOT: 1, Role.PROCESSOR_CA: 0, Role.PLATFORM_CA: 0}
+_PATH_LENGTHS: Mapping[CertificateRole, int] = {
+    CertificateRole.ROOT: 1,
+    CertificateRole.PROCESSOR_CA: 0,
+    CertificateRole.PLATFORM_CA: 0,
+}
 """Of the authorities; the two other roles are no authorities."""
 
 
@@ -89,9 +93,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate that was proved, up to the root: `root` and `issued` alone make one."""
+    """A certificate that was proved, up to the root: `prove_root` and `prove_certificate` alone make one."""
 
-    role: Role
+    role: CertificateRole
     whose: str  # "Intel", or what stands before the root's role in its common name
     der: bytes = field(repr=False)
     serial: int
@@ -108,25 +112,25 @@ def anchor(certificate: bytes) -> Anchor:
     return Anchor(subject=subject_of(handle).public_bytes(), key=p256.of(handle).raw)
 
 
-def root(der: bytes, trusted: Anchor) -> Certificate:
+def prove_root(der: bytes, trusted: Anchor) -> Certificate:
     """The root certificate of a chain; raises `Malformed`, and `Untrusted` DJ220 where it is not the one that is trusted."""
     handle = read(der)
     key, subject = p256.of(handle), subject_of(handle)
     name = common_name(subject)
     if key.raw != trusted.key or subject.public_bytes() != trusted.subject:
         raise Untrusted("DJ220", f"certificate chain: its root {name} is not the one that is trusted")
-    whose, expected, rest = name.rpartition(f" {Role.ROOT}")
+    whose, expected, rest = name.rpartition(f" {CertificateRole.ROOT}")
     if not expected or rest:
-        raise Untrusted("DJ221", f"certificate chain: its root is {name!r}, expected a name that ends in {Role.ROOT}")
-    _check_form(handle, Role.ROOT)
+        raise Untrusted("DJ221", f"certificate chain: its root is {name!r}, expected a name that ends in {CertificateRole.ROOT}")
+    _check_form(handle, CertificateRole.ROOT)
     if issuer_of(handle) != subject or not key.verifies_der(handle.signature, handle.tbs_certificate_bytes):
         raise Untrusted("DJ222", "root certificate: its key did not sign it")
-    _check_extensions(handle, Role.ROOT)
+    _check_extensions(handle, CertificateRole.ROOT)
     _check_identifiers(handle, handle)
-    return _certificate(Role.ROOT, whose, der, handle, window_of(handle))
+    return _certificate(CertificateRole.ROOT, whose, der, handle, window_of(handle))
 
 
-def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certificate:
+def prove_certificate(der: bytes, issuer: Certificate, roles: frozenset[CertificateRole]) -> Certificate:
     """The certificate in one of those roles that this issuer signed; raises `Malformed`, and `Untrusted` DJ221 or DJ222."""
     handle = read(der)
     role = _role(handle, issuer, roles)
@@ -142,7 +146,7 @@ def issued(der: bytes, issuer: Certificate, roles: frozenset[Role]) -> Certifica
     return _certificate(role, issuer.whose, der, handle, window)
 
 
-def _certificate(role: Role, whose: str, der: bytes, handle: x509.Certificate, window: Window) -> Certificate:
+def _certificate(role: CertificateRole, whose: str, der: bytes, handle: x509.Certificate, window: Window) -> Certificate:
     key, serial, store = p256.of(handle), handle.serial_number, verification.Store([handle])
     return Certificate(role=role, whose=whose, der=der, serial=serial, key=key, window=window, handle=handle, store=store)
 
@@ -152,16 +156,16 @@ def read(der: bytes) -> x509.Certificate:
     if len(der) > MAX_CERTIFICATE:
         raise Malformed("DJ205", f"certificate: {len(der)} bytes, expected at most {MAX_CERTIFICATE}")
     try:
-        found = x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion, UserWarning) as error:  # The library warns of some; warnings may be errors.
         raise Malformed("DJ205", f"certificate: no X.509: {error}") from error
-    if der[-len(found.signature) - 1]:  # The BIT STRING's unused bits, which the library does not look at.
+    if der[-len(certificate.signature) - 1]:  # The BIT STRING's unused bits, which the library does not look at.
         raise Malformed("DJ205", "certificate: its signature ends within a byte")
-    return found
+    return certificate
 
 
-def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[Role]) -> Role:
-    name = _named(handle)
+def _role(handle: x509.Certificate, issuer: Certificate, roles: frozenset[CertificateRole]) -> CertificateRole:
+    name = _subject_common_name(handle)
     role = next((each for each in roles if f"{issuer.whose} {each}" == name), None)
     if role is None or issuer.role not in _ISSUERS[role]:
         expected = " or ".join(sorted(roles))
@@ -195,11 +199,11 @@ def common_name(name: x509.Name) -> str:
     return str(names[0].value) if len(names) == 1 else f"{len(names)} common names"
 
 
-def _named(handle: x509.Certificate) -> str:
+def _subject_common_name(handle: x509.Certificate) -> str:
     return common_name(subject_of(handle))
 
 
-def _check_form(handle: x509.Certificate, role: Role) -> None:
+def _check_form(handle: x509.Certificate, role: CertificateRole) -> None:
     if handle.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise Untrusted(
             "DJ222", f"{role}: signed with {handle.signature_algorithm_oid.dotted_string}, expected ecdsa-with-SHA256"
@@ -214,39 +218,38 @@ def window_of(handle: x509.Certificate) -> Window:
         raise Malformed("DJ205", f"certificate: dates that cannot be read: {error}") from error
 
 
-def _check_extensions(handle: x509.Certificate, role: Role) -> None:
+def _check_extensions(handle: x509.Certificate, role: CertificateRole) -> None:
     """Of a root, which the library takes as it stands; of all others its verifier does this."""
     try:
         constraints = handle.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = handle.extensions.get_extension_for_class(x509.KeyUsage).value
-        _constrained(role, constraints)
-        _used(role, usage)
+        _check_constraints(role, constraints)
+        _check_usage(role, usage)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
         raise Untrusted("DJ222", f"{role}: {error}") from error
-    known = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
-    if unknown := [each.oid.dotted_string for each in handle.extensions if each.critical and each.oid not in known]:
+    understood = {x509.BasicConstraints.oid, x509.KeyUsage.oid}
+    if unknown := [each.oid.dotted_string for each in handle.extensions if each.critical and each.oid not in understood]:
         raise Untrusted("DJ222", f"{role}: critical extensions that nobody here knows: {', '.join(unknown)}")
 
 
-def _constrained(role: Role, found: x509.BasicConstraints) -> None:
-    if found.ca != (role in _PATH_LENGTHS) or found.path_length != _PATH_LENGTHS.get(role):
-        raise ValueError(
-            f"basicConstraints {found.ca}, {found.path_length}, expected {role in _PATH_LENGTHS}, {_PATH_LENGTHS.get(role)}"
-        )
+def _check_constraints(role: CertificateRole, constraints: x509.BasicConstraints) -> None:
+    ca, length = role in _PATH_LENGTHS, _PATH_LENGTHS.get(role)
+    if constraints.ca != ca or constraints.path_length != length:
+        raise ValueError(f"basicConstraints {constraints.ca}, {constraints.path_length}, expected {ca}, {length}")
 
 
-def _used(role: Role, found: x509.KeyUsage) -> None:
+def _check_usage(role: CertificateRole, usage: x509.KeyUsage) -> None:
     signs = role in _PATH_LENGTHS
-    if (found.key_cert_sign, found.crl_sign) != (signs, signs) or (not signs and not found.digital_signature):
+    if (usage.key_cert_sign, usage.crl_sign) != (signs, signs) or (not signs and not usage.digital_signature):
         raise ValueError("keyUsage is not that of its role")
 
 
-def _policy(role: Role) -> verification.ExtensionPolicy:
-    def constraints(_policy: verification.Policy, _of: x509.Certificate, found: x509.BasicConstraints) -> None:
-        _constrained(role, found)
+def _policy(role: CertificateRole) -> verification.ExtensionPolicy:
+    def constraints(_policy: verification.Policy, _of: x509.Certificate, value: x509.BasicConstraints) -> None:
+        _check_constraints(role, value)
 
-    def usage(_policy: verification.Policy, _of: x509.Certificate, found: x509.KeyUsage) -> None:
-        _used(role, found)
+    def usage(_policy: verification.Policy, _of: x509.Certificate, value: x509.KeyUsage) -> None:
+        _check_usage(role, value)
 
     policy = verification.ExtensionPolicy.permit_all()
     policy = policy.require_present(x509.BasicConstraints, verification.Criticality.CRITICAL, constraints)
@@ -254,22 +257,22 @@ def _policy(role: Role) -> verification.ExtensionPolicy:
 
 
 _AUTHORITIES = verification.ExtensionPolicy.webpki_defaults_ca()
-_POLICIES: Mapping[Role, verification.ExtensionPolicy] = {role: _policy(role) for role in Role}
+_POLICIES: Mapping[CertificateRole, verification.ExtensionPolicy] = {role: _policy(role) for role in CertificateRole}
 
 
 def _check_identifiers(handle: x509.Certificate, issuer: x509.Certificate) -> None:
     """The issuer's key has the identifier that the issued certificate names."""
     try:
-        named = handle.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        authority_key_id = handle.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        subject_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
         handle.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
-        raise Untrusted("DJ222", f"{_named(handle)}: {error}") from error
-    if named != own:
-        raise Untrusted("DJ222", f"{_named(handle)}: names another key as its issuer's")
+        raise Untrusted("DJ222", f"{_subject_common_name(handle)}: {error}") from error
+    if authority_key_id != subject_key_id:
+        raise Untrusted("DJ222", f"{_subject_common_name(handle)}: names another key as its issuer's")
 
 
-def check_window(role: Role, begins: datetime, ends: datetime, moment: datetime) -> None:
+def check_window(role: CertificateRole, begins: datetime, ends: datetime, moment: datetime) -> None:
     """Raises `Untrusted` DJ223 where a certificate in that role with that window is not good at that moment."""
     if not begins <= moment <= ends:
         raise Untrusted("DJ223", f"{role}: good from {begins:%FT%TZ} to {ends:%FT%TZ}, not at {moment:%FT%TZ}")

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 
 from donjon.errors import Malformed
-from donjon.pki.intel import Certificate, Role, common_name, issuer_of, read
+from donjon.pki.intel import Certificate, CertificateRole, common_name, issuer_of, read
 from donjon.sgx.platform import Ca
 
 SGX_EXTENSIONS = "1.2.840.113741.1.13.1"
@@ -150,7 +150,7 @@ _COMPONENTS = attrgetter(*(f"c{number}" for number in range(1, COMPONENTS + 1)))
 _COMPONENT_IDS = [_OIDS[f"2.{number}"] for number in range(1, COMPONENTS + 1)]
 
 
-def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
+def parse(certificate: Certificate, issuer: CertificateRole) -> PckPlatform:
     """What that PCK certificate says, in the form that its authority uses: five elements, or seven; raises `Malformed` DJ208."""
     return _platform(certificate.handle, issuer)
 
@@ -158,26 +158,30 @@ def parse(certificate: Certificate, issuer: Role) -> PckPlatform:
 def parse_unverified(der: bytes) -> PckPlatform:
     """What a PCK certificate says that nobody has proved: enough to look for collateral. Raises `Malformed` DJ205 or DJ208."""
     handle = read(der)
-    issuer = Role.PLATFORM_CA if common_name(issuer_of(handle)).endswith(Role.PLATFORM_CA) else Role.PROCESSOR_CA
+    issuer = (
+        CertificateRole.PLATFORM_CA
+        if common_name(issuer_of(handle)).endswith(CertificateRole.PLATFORM_CA)
+        else CertificateRole.PROCESSOR_CA
+    )
     return _platform(handle, issuer)
 
 
-def _platform(handle: x509.Certificate, issuer: Role) -> PckPlatform:
+def _platform(handle: x509.Certificate, issuer: CertificateRole) -> PckPlatform:
     try:
-        found = asn1.decode_der(_SgxExtensions, _extension(handle))
+        extensions = asn1.decode_der(_SgxExtensions, _extension(handle))
     except ValueError as error:
         raise Malformed("DJ208", f"PCK certificate: SGX extension: {error}") from error
-    tcb = _of(found.tcb, "2")
-    platform_instance_id, flags = _of_platform_ca(found, issuer)
+    tcb = _of(extensions.tcb, "2")
+    platform_instance_id, flags = _of_platform_ca(extensions, issuer)
     return PckPlatform(
-        ca=Ca.PROCESSOR if issuer is Role.PROCESSOR_CA else Ca.PLATFORM,
-        ppid=_octets(found.ppid, "1", 16),
+        ca=Ca.PROCESSOR if issuer is CertificateRole.PROCESSOR_CA else Ca.PLATFORM,
+        ppid=_octets(extensions.ppid, "1", 16),
         components=_components(tcb),
         pce_svn=_integer(tcb.pce_svn, "2.17", _MAX_PCE_SVN),
         cpu_svn=_octets(tcb.cpu_svn, "2.18", 16),
-        pce_id=_octets(found.pce_id, "3", 2),
-        fmspc=_octets(found.fmspc, "4", 6),
-        sgx_type=_sgx_type(found.sgx_type),
+        pce_id=_octets(extensions.pce_id, "3", 2),
+        fmspc=_octets(extensions.fmspc, "4", 6),
+        sgx_type=_sgx_type(extensions.sgx_type),
         platform_instance_id=platform_instance_id,
         flags=flags,
     )
@@ -194,17 +198,17 @@ def _extension(handle: x509.Certificate) -> bytes:
     return content
 
 
-def _of_platform_ca(found: _SgxExtensions, issuer: Role) -> tuple[bytes | None, Flags | None]:
+def _of_platform_ca(extensions: _SgxExtensions, issuer: CertificateRole) -> tuple[bytes | None, Flags | None]:
     """The two elements that the platform CA writes, and only it."""
-    identity, configuration = found.platform_instance_id, found.configuration
-    if issuer is Role.PLATFORM_CA and identity is not None and configuration is not None:
+    identity, configuration = extensions.platform_instance_id, extensions.configuration
+    if issuer is CertificateRole.PLATFORM_CA and identity is not None and configuration is not None:
         values = _of(configuration, "7")
         return _octets(identity, "6", 16), Flags(
             dynamic_platform=_of(values.dynamic_platform, "7.1"),
             cached_keys=_of(values.cached_keys, "7.2"),
             smt_enabled=_of(values.smt_enabled, "7.3"),
         )
-    if issuer is Role.PROCESSOR_CA and identity is None and configuration is None:
+    if issuer is CertificateRole.PROCESSOR_CA and identity is None and configuration is None:
         return None, None
     raise Malformed("DJ208", f"PCK certificate: SGX extension: its elements are not those that {issuer} writes")
 

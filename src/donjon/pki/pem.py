@@ -20,16 +20,16 @@ def parse(text: bytes, count: int) -> tuple[bytes, ...]:
     """The DER of exactly that many certificates, in the order of the text; raises `Malformed` DJ204."""
     if len(text) > MAX_CHAIN:
         raise Malformed("DJ204", f"certificate chain: {len(text)} bytes, expected at most {MAX_CHAIN}")
-    rest, found, position = text.rstrip(AFTER), [], 0
+    rest, certificates, position = text.rstrip(AFTER), [], 0
     while position < len(rest):
         block = _BLOCK.match(text, position)
         if block is None:
             raise Malformed("DJ204", f"certificate chain: byte {position} begins no certificate in PEM")
-        found.append(_decoded(block[1]))
+        certificates.append(_decode(block[1]))
         position = block.end()
-    if len(found) != count:
-        raise Malformed("DJ204", f"certificate chain: {len(found)} certificates, expected {count}")
-    return tuple(found)
+    if len(certificates) != count:
+        raise Malformed("DJ204", f"certificate chain: {len(certificates)} certificates, expected {count}")
+    return tuple(certificates)
 
 
 def each(text: bytes) -> tuple[bytes, ...]:
@@ -48,7 +48,7 @@ def _block(der: bytes, label: bytes) -> bytes:
     return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (label, lines, label)
 
 
-def _decoded(body: bytes) -> bytes:
+def _decode(body: bytes) -> bytes:
     """The bytes that this base64 stands for; only the one text that a writer makes of them is taken, down to its last group."""
     text = body.translate(None, b"\r\n")
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from donjon.pki.serving import BACKDATE, Authority, Serving
+from donjon.pki.serving import BACKDATE, ServingAuthority, ServingCertificate
 
 MAX_RETIRED = 8  # authorities that are told beside the present one; more come only from a pace that nobody wants
 
@@ -38,12 +38,12 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class StoredCertificates:
     """The certificates that all replicas share."""
 
-    present: Serving | None = None
-    successor: Serving | None = None
-    retired: tuple[Authority, ...] = field(default=())  # the youngest first
+    present: ServingCertificate | None = None
+    successor: ServingCertificate | None = None
+    retired: tuple[ServingAuthority, ...] = field(default=())  # the youngest first
 
     @property
     def bundle(self) -> bytes:
@@ -52,33 +52,35 @@ class Held:
         return b"".join(authority.pem.strip() + b"\n" for authority in (*serving, *self.retired))
 
 
-def plan(held: Held, told: bytes, moment: datetime, pace: Pace) -> Step:
-    """The next step; `told` is the bundle that clients have now."""
-    present, successor = held.present, held.successor
+def plan(certificates: StoredCertificates, client_bundle: bytes, moment: datetime, pace: Pace) -> Step:
+    """The next step; `client_bundle` is the bundle that clients have now."""
+    present, successor = certificates.present, certificates.successor
     if successor is not None and _good(successor, moment):
-        heard = successor.authority.pem.strip() in told and moment >= successor.made + pace.settle
+        heard = successor.authority.pem.strip() in client_bundle and moment >= successor.issued_at + pace.settle
         if heard or present is None or not _good(present, moment):
             return Step.SWITCH
     if present is None or not _good(present, moment):
         return Step.BEGIN
-    if successor is None and moment >= present.made + min(present.ends - present.made, pace.lifetime) * 2 / 3:
+    if successor is None and moment >= present.issued_at + min(present.ends - present.issued_at, pace.lifetime) * 2 / 3:
         return Step.PREPARE
-    return Step.FORGET if any(authority.ends <= moment for authority in held.retired) else Step.NOTHING
+    return Step.FORGET if any(authority.ends <= moment for authority in certificates.retired) else Step.NOTHING
 
 
-def after(step: Step, held: Held, made: Serving | None, moment: datetime) -> Held:
-    """What is held after the step; `made` is the new certificate, where the step needs one."""
-    retired = tuple(authority for authority in held.retired if authority.ends > moment)
-    leaving = () if held.present is None else (held.present.authority,)
+def after(
+    step: Step, certificates: StoredCertificates, new_certificate: ServingCertificate | None, moment: datetime
+) -> StoredCertificates:
+    """What is held after the step; `new_certificate` is the new certificate, where the step needs one."""
+    retired = tuple(authority for authority in certificates.retired if authority.ends > moment)
+    leaving = () if certificates.present is None else (certificates.present.authority,)
     match step:
         case Step.BEGIN:
-            return Held(present=made, retired=(*leaving, *retired)[:MAX_RETIRED])
+            return StoredCertificates(present=new_certificate, retired=(*leaving, *retired)[:MAX_RETIRED])
         case Step.PREPARE:
-            return replace(held, successor=made, retired=retired)
+            return replace(certificates, successor=new_certificate, retired=retired)
         case Step.SWITCH:
-            return Held(present=held.successor, retired=(*leaving, *retired)[:MAX_RETIRED])
+            return StoredCertificates(present=certificates.successor, retired=(*leaving, *retired)[:MAX_RETIRED])
         case Step.FORGET | Step.NOTHING:
-            return replace(held, retired=retired)
+            return replace(certificates, retired=retired)
 
 
 def makes_one(step: Step) -> bool:
@@ -86,6 +88,6 @@ def makes_one(step: Step) -> bool:
     return step in {Step.BEGIN, Step.PREPARE}
 
 
-def _good(serving: Serving, moment: datetime) -> bool:
+def _good(serving: ServingCertificate, moment: datetime) -> bool:
     """Whether clients take it now; one from the future is of a clock that was wrong."""
-    return serving.made - BACKDATE <= moment < serving.ends
+    return serving.issued_at - BACKDATE <= moment < serving.ends

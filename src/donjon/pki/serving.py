@@ -26,21 +26,21 @@ _AUTHORITY, _LEAF = "donjon webhook authority", "donjon webhook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
-    """Whom clients of the webhook are to trust."""
+class ServingAuthority:
+    """The certificate authority of one serving certificate, which clients of the webhook are to trust."""
 
     pem: bytes
     ends: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class ServingCertificate:
     """A certificate to serve with, in PEM, and when it is good."""
 
     certificate: bytes
     key: bytes
-    authority: Authority
-    made: datetime
+    authority: ServingAuthority
+    issued_at: datetime
     ends: datetime
 
 
@@ -54,15 +54,15 @@ class Fresh:
     serial: int
 
 
-def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timedelta) -> Serving:
+def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timedelta) -> ServingCertificate:
     """A certificate for these host names or addresses, good from a little before the moment until a lifetime after it."""
-    made = moment.replace(microsecond=0)
-    begins, ends = made - BACKDATE, made + lifetime
+    issued_at = moment.replace(microsecond=0)
+    begins, ends = issued_at - BACKDATE, issued_at + lifetime
     issuer = _name(f"{_AUTHORITY} {fresh.authority_serial:x}"[:LONGEST_NAME])
-    dated = x509.CertificateBuilder().issuer_name(issuer).not_valid_before(begins).not_valid_after(ends)
+    builder = x509.CertificateBuilder().issuer_name(issuer).not_valid_before(begins).not_valid_after(ends)
     authority_id = x509.SubjectKeyIdentifier.from_public_key(fresh.authority_key.public_key())
     authority = (
-        dated.subject_name(issuer)
+        builder.subject_name(issuer)
         .public_key(fresh.authority_key.public_key())
         .serial_number(fresh.authority_serial)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -71,7 +71,7 @@ def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timede
         .sign(fresh.authority_key, hashes.SHA256())
     )
     leaf = (
-        dated.subject_name(_name(_LEAF))
+        builder.subject_name(_name(_LEAF))
         .public_key(fresh.key.public_key())
         .serial_number(fresh.serial)
         .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
@@ -82,16 +82,16 @@ def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timede
         .sign(fresh.authority_key, hashes.SHA256())
     )
     key = fresh.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Serving(
+    return ServingCertificate(
         certificate=leaf.public_bytes(serialization.Encoding.PEM),
         key=key,
-        authority=Authority(pem=authority.public_bytes(serialization.Encoding.PEM), ends=ends),
-        made=made,
+        authority=ServingAuthority(pem=authority.public_bytes(serialization.Encoding.PEM), ends=ends),
+        issued_at=issued_at,
         ends=ends,
     )
 
 
-def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]) -> Serving:
+def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]) -> ServingCertificate:
     """The certificate that these PEM texts hold; raises `Malformed` DJ146 unless they belong together and are for these names."""
     trusted = parse_authority(authority)
     leaf, signer = _certificate(certificate), _certificate(authority)
@@ -103,18 +103,18 @@ def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]
         raise Malformed("DJ146", "certificate: the key is another one's")
     if missing := set(map(_general, names)) - set(_names(leaf)):
         raise Malformed("DJ146", f"certificate: it is not for {', '.join(str(name.value) for name in missing)}")
-    return Serving(
+    return ServingCertificate(
         certificate=certificate,
         key=key,
         authority=trusted,
-        made=leaf.not_valid_before_utc + BACKDATE,
+        issued_at=leaf.not_valid_before_utc + BACKDATE,
         ends=min(leaf.not_valid_after_utc, trusted.ends),
     )
 
 
-def parse_authority(pem: bytes) -> Authority:
+def parse_authority(pem: bytes) -> ServingAuthority:
     """The one authority in that PEM text; raises `Malformed` DJ146."""
-    return Authority(pem=pem, ends=_certificate(pem).not_valid_after_utc)
+    return ServingAuthority(pem=pem, ends=_certificate(pem).not_valid_after_utc)
 
 
 def ends_of(chain: bytes) -> datetime:
@@ -159,20 +159,20 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _certificate(pem: bytes) -> x509.Certificate:
     try:
-        (found,) = x509.load_pem_x509_certificates(_bounded(pem))
+        (certificate,) = x509.load_pem_x509_certificates(_bounded(pem))
     except ValueError as error:
         raise Malformed("DJ146", "certificate: expected one in PEM") from error
-    return found
+    return certificate
 
 
 def _key(pem: bytes) -> EllipticCurvePrivateKey:
     try:
-        found = serialization.load_pem_private_key(_bounded(pem), password=None)
+        private_key = serialization.load_pem_private_key(_bounded(pem), password=None)
     except (ValueError, TypeError) as error:  # A TypeError where it is encrypted.
         raise Malformed("DJ146", "key: expected one in PEM, without a password") from error
-    if not isinstance(found, EllipticCurvePrivateKey):
+    if not isinstance(private_key, EllipticCurvePrivateKey):
         raise Malformed("DJ146", "key: expected one of an elliptic curve")
-    return found
+    return private_key
 
 
 def _bounded(pem: bytes) -> bytes:

@@ -20,7 +20,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import JsonObject, at, objects
-from donjon.pki.rotation import Held, Pace, Step, after, makes_one, plan
+from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
 from donjon.pki.serving import ends_of, issue
 from donjon.services.admission.secret import as_secret_data, decoded, encoded, read
 from donjon.services.admission.settings import Files, Shared
@@ -69,7 +69,7 @@ class SharedLoop:
         self._pace = Pace.of(settings.lifetime)
         self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
-        self._last_good = Held()
+        self._last_good = StoredCertificates()
         self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
@@ -108,7 +108,7 @@ class SharedLoop:
             self._presented.present(serving.certificate, serving.key, serving.ends)
         await self._tell(configuration, certificates.bundle)
 
-    async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, Held]:
+    async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, StoredCertificates]:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
             secret = await self._api.get(self._secret)
@@ -124,7 +124,7 @@ class SharedLoop:
             return secret, self._last_good
         return secret, certificates if certificates.present is not None else self._last_good
 
-    async def _write(self, secret: JsonObject, certificates: Held) -> None:
+    async def _write(self, secret: JsonObject, certificates: StoredCertificates) -> None:
         await self._api.replace(self._secret, {**secret, "data": as_secret_data(certificates)})
 
     async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 
 from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject
-from donjon.pki.rotation import MAX_RETIRED, Held
-from donjon.pki.serving import MAX_PEM, Authority, Serving, parse, parse_authority
+from donjon.pki.rotation import MAX_RETIRED, StoredCertificates
+from donjon.pki.serving import MAX_PEM, ServingAuthority, ServingCertificate, parse, parse_authority
 
 _END = b"-----END CERTIFICATE-----"
 
 
-def read(data: Json, names: Sequence[str]) -> Held:
+def read(data: Json, names: Sequence[str]) -> StoredCertificates:
     """What the data of a Secret holds; nothing where there is none, and `Malformed` DJ146 where it does not fit together."""
     if not isinstance(data, dict):
-        return Held()
-    return Held(present=_serving(data, "", names), successor=_serving(data, "next-", names), retired=_authorities(data))
+        return StoredCertificates()
+    return StoredCertificates(
+        present=_serving(data, "", names), successor=_serving(data, "next-", names), retired=_authorities(data)
+    )
 
 
-def as_secret_data(certificates: Held) -> JsonObject:
+def as_secret_data(certificates: StoredCertificates) -> JsonObject:
     """The data of a Secret that holds these certificates."""
     data: JsonObject = {}
     for prefix, serving in (("", certificates.present), ("next-", certificates.successor)):
@@ -49,12 +51,12 @@ def decoded(value: Json) -> bytes:
         raise Malformed("DJ146", "Secret: a value is no base64") from error
 
 
-def _serving(data: JsonObject, prefix: str, names: Sequence[str]) -> Serving | None:
+def _serving(data: JsonObject, prefix: str, names: Sequence[str]) -> ServingCertificate | None:
     certificate, key, authority = (decoded(data.get(f"{prefix}{field}")) for field in ("tls.crt", "tls.key", "ca.crt"))
     return parse(certificate, key, authority, names) if certificate or key or authority else None
 
 
-def _authorities(data: JsonObject) -> tuple[Authority, ...]:
+def _authorities(data: JsonObject) -> tuple[ServingAuthority, ...]:
     text = decoded(data.get("old-ca.crt"))
     if len(text) > MAX_RETIRED * MAX_PEM:
         raise Malformed("DJ146", "Secret: more old authorities than are kept")
