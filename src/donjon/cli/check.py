@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping
 import click
 
 from donjon.admission import nodes
+from donjon.admission.manifests.check import (
+    ManifestDocument,
+    ManifestReport,
+    PodReport,
+    SkippedObject,
+    as_admitted,
+    check_manifests,
+    parse_document,
+)
+from donjon.admission.manifests.documents import MAX_SIZE, read
 from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import Settings, Surroundings
 from donjon.cli.admission.choices import choices
-from donjon.cli.checking import Checked, Looked, Skipped, as_admitted, look, read_all
-from donjon.cli.files import STDIN, shown, text
+from donjon.cli.files import STDIN, display_name, text
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
@@ -21,18 +30,18 @@ from donjon.formats.json import JsonObject
 KINDS_SHOWN = 10  # of those without pods, in the last line
 
 
-def _labels(_context: click.Context, _option: click.Parameter, given: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
     """The labels by namespace; those of no namespace by name under the empty one."""
-    found: dict[str, dict[str, str]] = {}
-    for label in given:
+    by_namespace: dict[str, dict[str, str]] = {}
+    for label in texts:
         key, equals, value = label.partition("=")
         namespace, colon, bare = key.rpartition(":")
         if not (equals and bare) or (colon and not namespace):
             raise click.BadParameter(
                 f"{label!r}: expected KEY=VALUE or NAMESPACE:KEY=VALUE, such as donjon.dev/provision=allowed"
             )
-        found.setdefault(namespace, {})[bare] = value
-    return found
+        by_namespace.setdefault(namespace, {})[bare] = value
+    return by_namespace
 
 
 @click.command()
@@ -76,21 +85,33 @@ def check(
     Looks at Pods, at pod templates of any kind, and into Lists. A Namespace among the manifests tells its labels. Exit code 0
     admitted (warnings too), 1 refused or its pods would be, 2 unreadable.
     """
-    documents, unreadable = read_all(files)
+    documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
-    looked = look(documents, labels, Surroundings(namespace=namespace, largest_node=largest), settings)
+    report = check_manifests(documents, labels, Surroundings(namespace=namespace, largest_node=largest), settings)
     match form:
         case "json":
-            say_json(_report(looked, unreadable))
+            say_json(_report(report, unreadable))
         case "yaml":
-            write(manifest(as_admitted(looked)))
-            _print_findings(looked, err=True)
+            write(manifest(as_admitted(report)))
+            _print_findings(report, err=True)
         case _:
-            _print_findings(looked)
-            _print_skipped(looked)
+            _print_findings(report)
+            _print_skipped(report)
     for file, error in unreadable.items():
-        say(f"{shown(file)}: {error} (donjon explain {error.code})", err=True)
-    sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if looked.refused else EXIT_YES)
+        say(f"{display_name(file)}: {error} (donjon explain {error.code})", err=True)
+    sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if report.refusals else EXIT_YES)
+
+
+def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[str, Malformed]]:
+    """The documents of all files, and what is wrong with those that cannot be read."""
+    documents: list[ManifestDocument] = []
+    unreadable: dict[str, Malformed] = {}
+    for file in files:
+        try:
+            documents += [parse_document(file, node) for node in read(text(file, MAX_SIZE))]
+        except Malformed as error:
+            unreadable[file] = error
+    return tuple(documents), unreadable
 
 
 def _largest(file: str, files: Iterable[str]) -> LargestNode:
@@ -99,79 +120,81 @@ def _largest(file: str, files: Iterable[str]) -> LargestNode:
     try:
         return nodes.parse(text(file, nodes.MAX_SIZE))
     except Malformed as error:
-        raise Malformed(error.code, f"{shown(file)}: {error.message}") from error
+        raise Malformed(error.code, f"{display_name(file)}: {error.message}") from error
 
 
-def _print_findings(looked: Looked, *, err: bool = False) -> None:
-    for each in looked.checked:
-        file = shown(each.document.file)
-        for line, said in each.said():
-            say(f"{file}:{line}: {said.severity}: {said.sentence()}", err=err)
-        say(f"{file}:{each.line}: {each.made.thing.kind} {each.made.thing.name}: {_verdict(each)}", err=err)
+def _print_findings(report: ManifestReport, *, err: bool = False) -> None:
+    for each in report.pods:
+        file = display_name(each.document.file)
+        for line, finding in each.findings():
+            say(f"{file}:{line}: {finding.severity}: {finding.sentence()}", err=err)
+        say(f"{file}:{each.line}: {each.workload.thing.kind} {each.workload.thing.name}: {_verdict(each)}", err=err)
 
 
-def _verdict(each: Checked) -> str:
-    word = "refused" if each.refused else "admitted"
-    wired = f", changed in {len(each.verdict.patch)} places" if each.verdict.patch and not each.refused else ""
-    as_pod = "" if each.made.thing.known else f" (as a pod of that form would be: {each.made.where or 'the object itself'})"
+def _verdict(pod: PodReport) -> str:
+    word = "refused" if pod.is_refused else "admitted"
+    wired = f", changed in {len(pod.verdict.patch)} places" if pod.verdict.patch and not pod.is_refused else ""
+    as_pod = "" if pod.workload.thing.known else f" (as a pod of that form would be: {pod.workload.where or 'the object itself'})"
     return f"{word}{wired}{as_pod}"
 
 
-def _print_skipped(looked: Looked) -> None:
+def _print_skipped(report: ManifestReport) -> None:
     """What was not looked at: what should perhaps have been by line, and all by kind."""
-    for each in looked.skipped:
-        for line, said in each.said():
-            say(f"{shown(each.document.file)}:{line}: {said.severity}: {said.sentence()}")
+    for each in report.skipped:
+        for line, finding in each.findings():
+            say(f"{display_name(each.document.file)}:{line}: {finding.severity}: {finding.sentence()}")
         if not each.thing.kind:
             say(f"{_place(each)}: not a Kubernetes object (no kind): skipped")
         elif each.why:
             say(f"{_place(each)}: {each.thing.kind} {each.thing.name}: not looked at, {each.why}")
-    admitted = len(looked.checked) - looked.refused
-    say(f"{len(looked.checked)} with pods looked at: {admitted} admitted, {looked.refused} refused{_by_kind(looked)}")
+    admitted = len(report.pods) - report.refusals
+    say(f"{len(report.pods)} with pods looked at: {admitted} admitted, {report.refusals} refused{_by_kind(report)}")
 
 
-def _place(each: Skipped) -> str:
-    return f"{shown(each.document.file)}:{each.line}"
+def _place(each: SkippedObject) -> str:
+    return f"{display_name(each.document.file)}:{each.line}"
 
 
-def _by_kind(looked: Looked) -> str:
-    counted = Counter(each.thing.kind or "without a kind" for each in looked.skipped).most_common()
-    listed = ", ".join(f"{number} {kind}" for kind, number in counted[:KINDS_SHOWN])
-    more = f" and {len(counted) - KINDS_SHOWN} more kinds" if len(counted) > KINDS_SHOWN else ""
-    return f"; {len(looked.skipped)} without pods not looked at: {listed}{more}" if counted else ""
+def _by_kind(report: ManifestReport) -> str:
+    counts = Counter(each.thing.kind or "without a kind" for each in report.skipped).most_common()
+    kinds = ", ".join(f"{number} {kind}" for kind, number in counts[:KINDS_SHOWN])
+    more = f" and {len(counts) - KINDS_SHOWN} more kinds" if len(counts) > KINDS_SHOWN else ""
+    return f"; {len(report.skipped)} without pods not looked at: {kinds}{more}" if counts else ""
 
 
-def _report(looked: Looked, unreadable: Mapping[str, Malformed]) -> JsonObject:
+def _report(report: ManifestReport, unreadable: Mapping[str, Malformed]) -> JsonObject:
     return {
-        "checked": [_told(each) for each in looked.checked],
-        "notLookedAt": [_passed_over(each) for each in looked.skipped],
-        "unreadable": [{"file": shown(file), "code": error.code, "found": error.message} for file, error in unreadable.items()],
+        "checked": [_pod_as_json(each) for each in report.pods],
+        "notLookedAt": [_skipped_as_json(each) for each in report.skipped],
+        "unreadable": [
+            {"file": display_name(file), "code": error.code, "found": error.message} for file, error in unreadable.items()
+        ],
     }
 
 
-def _told(each: Checked) -> JsonObject:
+def _pod_as_json(each: PodReport) -> JsonObject:
     return {
-        "file": shown(each.document.file),
+        "file": display_name(each.document.file),
         "line": each.line,
-        "kind": each.made.thing.kind,
-        "name": each.made.thing.name,
-        "template": each.made.where,
-        "refused": each.refused,
-        "findings": [_finding(line, said) for line, said in each.said()],
+        "kind": each.workload.thing.kind,
+        "name": each.workload.thing.name,
+        "template": each.workload.where,
+        "refused": each.is_refused,
+        "findings": [_finding(line, finding) for line, finding in each.findings()],
         "patch": [operation.as_dict() for operation in each.verdict.patch],
     }
 
 
-def _passed_over(each: Skipped) -> JsonObject:
+def _skipped_as_json(each: SkippedObject) -> JsonObject:
     return {
-        "file": shown(each.document.file),
+        "file": display_name(each.document.file),
         "line": each.line,
         "kind": each.thing.kind,
         "name": each.thing.name,
         "why": each.why,
-        "findings": [_finding(line, said) for line, said in each.said()],
+        "findings": [_finding(line, finding) for line, finding in each.findings()],
     }
 
 
-def _finding(line: int, said: Finding) -> JsonObject:
-    return {"line": line, **said.as_dict()}
+def _finding(line: int, finding: Finding) -> JsonObject:
+    return {"line": line, **finding.as_dict()}

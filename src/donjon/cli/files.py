@@ -13,11 +13,11 @@ UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 
 def text(file: str, bound: int) -> str:
     """What stands in the file; raises `Malformed` as `content` does, and DJ930 for no UTF-8."""
-    found = content(file, bound)
+    data = content(file, bound)
     try:
-        return found.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        utf_16 = "; it looks like UTF-16, as PowerShell writes it: save it as UTF-8" if found.startswith(UTF_16) else ""
+        utf_16 = "; it looks like UTF-16, as PowerShell writes it: save it as UTF-8" if data.startswith(UTF_16) else ""
         raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8{utf_16}") from error
 
 
@@ -25,14 +25,14 @@ def content(file: str, bound: int) -> bytes:
     """What stands in the file; raises `Malformed` DJ932 where it cannot be read, DJ931 beyond the bound in bytes."""
     try:
         with click.open_file(file, "rb") if file == STDIN else Path(file).open("rb") as stream:
-            found = stream.read(bound + 1)
+            data = stream.read(bound + 1)
     except (OSError, ValueError) as error:  # A name with a zero byte is a ValueError.
         raise Malformed("DJ932", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(found) > bound:
+    if len(data) > bound:
         raise Malformed("DJ931", f"more than {bound} bytes")
-    return found
+    return data
 
 
-def shown(file: str) -> str:
+def display_name(file: str) -> str:
     """The file's name for people."""
     return "standard input" if file == STDIN else file

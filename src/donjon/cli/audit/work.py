@@ -19,7 +19,7 @@ from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
 from donjon.audit.verification import Chain, Verification, find_unlogged, find_unstated
 from donjon.audit.verification import verify as verified
-from donjon.cli.files import shown
+from donjon.cli.files import display_name
 from donjon.cli.terminal import say, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity, is_refusal
@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> int:
     """Print what is found."""
     known = () if keys is None else public.certificates(keys)
-    elsewhere = [(shown(file), text) for file in heads for text in _stated(file)]
+    elsewhere = [(display_name(file), text) for file in heads for text in _stated(file)]
     logged, foreign = _parsed(elsewhere, known)
     ledger = Ledger()
     with _opened(database) as seen:
@@ -97,9 +97,9 @@ def _stated(file: str) -> list[str]:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
             found = [text for line in iter(lambda: lines.readline(MAX_LINE), "") if (text := _statement(line.strip()))]
     except OSError as error:
-        raise Malformed("DJ932", f"{shown(file)}: cannot be read: {error.strerror}") from error
+        raise Malformed("DJ932", f"{display_name(file)}: cannot be read: {error.strerror}") from error
     if not found:
-        raise Malformed("DJ612", f"{shown(file)}: no heads in it; expected the service's log, or a head on each line")
+        raise Malformed("DJ612", f"{display_name(file)}: no heads in it; expected the service's log, or a head on each line")
     return found
 
 

@@ -11,7 +11,7 @@ from donjon.attestation import verify as stage
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
 from donjon.attestation.quote import Quote
 from donjon.attestation.verify import VerifiedQuote
-from donjon.cli.files import content, shown
+from donjon.cli.files import content, display_name
 from donjon.cli.quote.command import Options
 from donjon.cli.quote.sources import Source, source
 from donjon.cli.quote.state import Kept
@@ -64,7 +64,11 @@ def show(files: tuple[str, ...], form: str) -> int:
     if form == "json":
         _print_json([_shown(each) for each in outcomes])
     for each in outcomes if form != "json" else ():
-        told = [f"{shown(each.file)}: {each.error}"] if each.quote is None else _lines(_described(each.quote), shown(each.file))
+        told = (
+            [f"{display_name(each.file)}: {each.error}"]
+            if each.quote is None
+            else _lines(_described(each.quote), display_name(each.file))
+        )
         for line in told:
             say(line)
     return max(each.exit_code for each in outcomes)
@@ -141,7 +145,7 @@ def _described(quote: Quote) -> JsonObject:
 
 
 def _shown(outcome: Outcome) -> JsonObject:
-    told: JsonObject = {"file": shown(outcome.file)}
+    told: JsonObject = {"file": display_name(outcome.file)}
     if outcome.quote is not None:
         return {**told, "quote": _described(outcome.quote)}
     return {**told, "reasons": _findings(outcome)}
@@ -154,7 +158,7 @@ def _document(outcome: Outcome, anchor: Anchor) -> JsonObject:
         claims["platform"] = description.platform(verified.platform)
     outside: list[Json] = [] if verified is None else [*verified.outside_validity]
     return {
-        "file": shown(outcome.file),
+        "file": display_name(outcome.file),
         "verified": verified is not None,
         "acceptable": verified is not None and not outcome.reasons,
         "tcb": None if verified is None else _tcb(verified),
@@ -202,7 +206,7 @@ def _print_json(documents: list[JsonObject]) -> None:
 
 def _print(outcomes: Iterable[Outcome], anchor: Anchor) -> None:
     for each in outcomes:
-        say(f"{shown(each.file)}: {_verdict(each)}")
+        say(f"{display_name(each.file)}: {_verdict(each)}")
         for reason in each.reasons:
             say(f"  {reason.severity}: {reason.sentence()}")
     if anchor != intel.INTEL:
