@@ -126,8 +126,8 @@ def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
 
 
 def _fact(line: FactLine) -> Json:
-    known: JsonObject = {"name": line.name, "value": line.value, "source": line.source}
-    return known | ({"unknown": line.problem} if line.value is None else {})
+    entry: JsonObject = {"name": line.name, "value": line.value, "source": line.source}
+    return entry | ({"unknown": line.problem} if line.value is None else {})
 
 
 def _write(path: Path, document: JsonObject) -> None:
@@ -143,8 +143,8 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")
     for line in plain(report(facts)):
-        shown = Text(line.text) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
-        table.add_row(Text(line.name), shown, Text(line.source, style="dim"))
+        cell = Text(line.text) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
+        table.add_row(Text(line.name), cell, Text(line.source, style="dim"))
     console.print(table)
     console.print()
     for finding in plain(readiness.findings):

@@ -15,8 +15,8 @@ def explain(code: str | None) -> None:
     folder = files("donjon.findings") / "pages"
     pages = {page.name.removesuffix(".md"): page for page in folder.iterdir() if page.name.endswith(".md")}
     if code is None:
-        for known in sorted(pages):
-            say(pages[known].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
+        for name in sorted(pages):
+            say(pages[name].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
         return
     page = pages.get(code.upper())
     if page is None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from donjon.cli.files import display_name
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed, Unavailable
 from donjon.policy import cases as cases_file
@@ -23,7 +24,6 @@ from donjon.policy.record import recorded
 from donjon.policy.story import story
 from donjon.policy.syntax import Part, Policy
 
-STDIN = "-"
 MAX_CLAIMS_FILE = 4 << 20  # bytes
 
 
@@ -39,11 +39,11 @@ def check(file: str) -> None:
 
     Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
     """
-    found = _policy(file)
-    for finding in advice(found):
-        say(f"{_shown(file)}: {finding.severity}: {finding.sentence()}")
-    rules = sum(len(found.rules(part)) for part in Part)
-    say(f"{_shown(file)}: a policy of version {found.version} with {rules} rules")
+    parsed_policy = _policy(file)
+    for finding in advice(parsed_policy):
+        say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}")
+    rules = sum(len(parsed_policy.rules(part)) for part in Part)
+    say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules")
 
 
 @policy.command("format", short_help="Print FILE in the one way to write a policy.")
@@ -81,17 +81,17 @@ def test(folder: Path) -> None:
     files = _cases_in(folder)
     if not files:
         raise Malformed("DJ409", f"cases: {folder} holds no file NAME{cases_file.SUFFIX}")
-    failed = sum(_tested(file) for file in files)
+    failed = sum(_run_cases(file) for file in files)
     sys.exit(EXIT_NO if failed else EXIT_YES)
 
 
-def _tested(file: Path) -> int:
+def _run_cases(file: Path) -> int:
     """Run the cases of a file, print each; how many are not as expected."""
-    found = cases_file.parse(_text(str(file), cases_file.MAX_SIZE))
-    tried = _policy(str(file.parent / found.policy))
-    decisions = [evaluate(tried, case.claims) for case in found.cases]
+    suite = cases_file.parse(_text(str(file), cases_file.MAX_SIZE))
+    policy_under_test = _policy(str(file.parent / suite.policy))
+    decisions = [evaluate(policy_under_test, case.claims) for case in suite.cases]
     failed = 0
-    for case, decision in zip(found.cases, decisions, strict=True):
+    for case, decision in zip(suite.cases, decisions, strict=True):
         lines = list(cases_file.differences(case, decision))
         say(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
         for line in (*lines, *(finding.sentence() for finding in decision.findings)) if lines else ():
@@ -103,8 +103,8 @@ def _tested(file: Path) -> int:
 
 def _idle(decisions: list[Decision]) -> str:
     """The rules that no case made fire: what they do, nobody has tried."""
-    tried = zip(*(decision.trace for decision in decisions), strict=True)
-    idle = [entries[0] for entries in tried if all(entry.outcome is not Outcome.FIRED for entry in entries)]
+    entries_by_rule = zip(*(decision.trace for decision in decisions), strict=True)
+    idle = [entries[0] for entries in entries_by_rule if all(entry.outcome is not Outcome.FIRED for entry in entries)]
     return f"; fired in no case: {', '.join(map(rule_name, idle))}" if idle else ""
 
 
@@ -119,12 +119,12 @@ def _policy(file: str) -> Policy:
     form = unwrap(_content(file, MAX_FORM))
     if form.wrappings:
         around = ", in ".join(reversed(form.wrappings))
-        say(f"{_shown(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
+        say(f"{display_name(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
     try:
         return parse(form.text)
     except Fault as fault:
         for other in (fault, *fault.others):
-            where = f"{_shown(file)}:{other.at.line}:{other.at.column}"
+            where = f"{display_name(file)}:{other.at.line}:{other.at.column}"
             say(f"{where}: {other.problem}; expected {other.expected} [{other.code}]", err=True)
         say(f"donjon explain {fault.code} tells more", err=True)
         sys.exit(EXIT_MALFORMED)
@@ -135,14 +135,14 @@ def _claims(file: str) -> tuple[Claim, ...]:
     try:
         return claims(cast("Json", json.loads(text, object_pairs_hook=_without_doubles)))
     except (ValueError, RecursionError) as error:
-        raise Malformed("DJ408", f"claims: {_shown(file)} is no JSON: {error}") from error
+        raise Malformed("DJ408", f"claims: {display_name(file)} is no JSON: {error}") from error
 
 
 def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a key stands twice in one object; write a list as its value")
-    return found
+    return members
 
 
 def _text(file: str, bound: int) -> str:
@@ -154,11 +154,7 @@ def _content(file: str, bound: int) -> bytes:
         with click.open_file(file, "rb") as stream:
             content: bytes = stream.read(bound + 1)
     except OSError as error:
-        raise Unavailable("DJ424", f"{_shown(file)}: cannot be read: {error.strerror or error}") from error
+        raise Unavailable("DJ424", f"{display_name(file)}: cannot be read: {error.strerror or error}") from error
     if len(content) > bound:
-        raise Malformed("DJ401", f"{_shown(file)}: more than {bound} bytes")
+        raise Malformed("DJ401", f"{display_name(file)}: more than {bound} bytes")
     return content
-
-
-def _shown(file: str) -> str:
-    return "standard input" if file == STDIN else file

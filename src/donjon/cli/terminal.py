@@ -14,7 +14,7 @@ import click
 
 from donjon.formats.json import JsonObject
 
-_Told = TypeVar("_Told")
+_Value = TypeVar("_Value")
 
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNKNOWN = 0xFFFD
@@ -29,16 +29,16 @@ _SIGNS_IN_LINES = {code: sign for code, sign in _SIGNS.items() if chr(code) not 
 _STEERING = re.compile("[\x7f-\x9f\u2028\u2029" + "".join(map(chr, _DIRECTIONS)) + "\ud800-\udfff]")
 
 
-def plain(told: _Told) -> _Told:
+def plain(value: _Value) -> _Value:
     """The same value with every text in it fit for a terminal: a string, or dataclasses and tuples of them."""
-    if isinstance(told, str):
-        return cast("_Told", told.translate(_SIGNS))
-    if isinstance(told, tuple):
-        return cast("_Told", tuple(plain(each) for each in told))
-    if is_dataclass(told) and not isinstance(told, type):
-        whole = cast("Any", told)
-        return cast("_Told", replace(whole, **{field.name: plain(getattr(whole, field.name)) for field in fields(whole)}))
-    return told
+    if isinstance(value, str):
+        return cast("_Value", value.translate(_SIGNS))
+    if isinstance(value, tuple):
+        return cast("_Value", tuple(plain(each) for each in value))
+    if is_dataclass(value) and not isinstance(value, type):
+        whole = cast("Any", value)
+        return cast("_Value", replace(whole, **{field.name: plain(getattr(whole, field.name)) for field in fields(whole)}))
+    return value
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -49,7 +49,7 @@ def say(line: str = "", *, err: bool = False) -> None:
 def say_json(document: JsonObject) -> None:
     """Print a document for programs; what JSON leaves as it is and a terminal would act on is escaped."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    click.echo(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # noqa: TID251 - the one place.
+    click.echo(_STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # noqa: TID251 - the one place.
 
 
 def write(text: str) -> None:

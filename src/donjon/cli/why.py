@@ -25,7 +25,7 @@ from donjon.kube.quantities import canonical
 if TYPE_CHECKING:
     from donjon.adapters.cluster.client import Resource, UserCluster
 
-SHOWN = 60  # characters of what was no name
+MAX_NAME_SHOWN = 60  # characters of what was no name
 PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """What things are called (RFC 1123, as Kubernetes takes it); nothing else goes into an address."""
@@ -70,12 +70,12 @@ def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: s
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"donjon why needs {error.name}: pip install 'donjon[cluster]'") from error
     cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
-    told = _explanation(cluster, name, namespace or cluster.namespace)
+    explanation = _explanation(cluster, name, namespace or cluster.namespace)
     if form == "json":
-        say_json(_document(told))
+        say_json(_document(explanation))
     else:
-        _print(plain(told))
-    sys.exit(EXIT_YES if told.well else EXIT_NO)
+        _print(plain(explanation))
+    sys.exit(EXIT_YES if explanation.well else EXIT_NO)
 
 
 def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanation:
@@ -84,18 +84,18 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
     word, slash, rest = name.partition("/")
     if slash and word.lower() not in _WORDS:
         raise click.BadParameter(f"{word!r}: expected one of pod, job, deployment, replicaset, statefulset, daemonset")
-    asked = rest if slash else name
-    for kind, given in (("name", asked), ("namespace", namespace)):
-        if not _NAME.fullmatch(given):
-            raise click.BadParameter(f"{given[:SHOWN]!r} is no {kind}: expected small letters, digits, - and .")
-    tried = [_WORDS[word.lower()]] if slash else list(dict.fromkeys(_WORDS.values()))
-    for each in tried:
+    resource_name = rest if slash else name
+    for kind, text in (("name", resource_name), ("namespace", namespace)):
+        if not _NAME.fullmatch(text):
+            raise click.BadParameter(f"{text[:MAX_NAME_SHOWN]!r} is no {kind}: expected small letters, digits, - and .")
+    candidates = [_WORDS[word.lower()]] if slash else list(dict.fromkeys(_WORDS.values()))
+    for each in candidates:
         resource: Resource = getattr(client, each)
-        thing = cluster.get(resource, asked, namespace)
+        thing = cluster.get(resource, resource_name, namespace)
         if thing is not None:
             return _of_pod(cluster, thing, namespace) if each == "POD" else _of_workload(cluster, resource.kind, thing, namespace)
     kinds = "pod, job, deployment, replicaset, statefulset or daemonset" if not slash else word
-    raise click.BadParameter(f"no {kinds} {asked!r} in namespace {namespace!r}")
+    raise click.BadParameter(f"no {kinds} {resource_name!r} in namespace {namespace!r}")
 
 
 def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanation:
@@ -132,17 +132,17 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
     return Around(nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only)
 
 
-def _document(told: Explanation) -> JsonObject:
-    findings: list[Json] = [{**each.as_dict()} for each in told.findings]
-    nodes: list[Json] = [_node(each) for each in told.nodes]
+def _document(explanation: Explanation) -> JsonObject:
+    findings: list[Json] = [{**each.as_dict()} for each in explanation.findings]
+    nodes: list[Json] = [_node(each) for each in explanation.nodes]
     return {
-        "subject": told.subject,
-        "well": told.well,
-        "verdict": told.verdict,
+        "subject": explanation.subject,
+        "well": explanation.well,
+        "verdict": explanation.verdict,
         "findings": findings,
         "nodes": nodes,
-        "scheduler": told.scheduler,
-        "next": told.next_step,
+        "scheduler": explanation.scheduler,
+        "next": explanation.next_step,
     }
 
 
@@ -161,22 +161,24 @@ def _node(view: NodeView) -> JsonObject:
     }
 
 
-def _print(told: Explanation) -> None:
+def _print(explanation: Explanation) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    console.print(Text.assemble((told.subject, "green" if told.well else "red"), f" {told.verdict}"), soft_wrap=True)
-    if told.nodes:
+    console.print(
+        Text.assemble((explanation.subject, "green" if explanation.well else "red"), f" {explanation.verdict}"), soft_wrap=True
+    )
+    if explanation.nodes:
         console.print()
-        console.print(_table(told.nodes))
-    if told.scheduler:
-        console.print(Text(f"\nscheduler: {told.scheduler}", style="dim"), soft_wrap=True)
-    for finding in told.findings:
+        console.print(_table(explanation.nodes))
+    if explanation.scheduler:
+        console.print(Text(f"\nscheduler: {explanation.scheduler}", style="dim"), soft_wrap=True)
+    for finding in explanation.findings:
         sign = str(finding.severity), _STYLES[finding.severity]
         console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
-        if finding.do and finding.do != told.next_step:
+        if finding.do and finding.do != explanation.next_step:
             console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
-    if told.next_step:
-        console.print(Text.assemble("\n", ("next: ", "bold"), told.next_step), soft_wrap=True)
+    if explanation.next_step:
+        console.print(Text.assemble("\n", ("next: ", "bold"), explanation.next_step), soft_wrap=True)
 
 
 def _table(views: tuple[NodeView, ...]) -> Table:

@@ -8,12 +8,12 @@ import click
 from donjon.admission.settings import Settings
 
 
-def _accounts(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    for account in given:
+def _accounts(_context: click.Context, _option: click.Parameter, accounts: tuple[str, ...]) -> tuple[str, ...]:
+    for account in accounts:
         namespace, colon, name = account.partition(":")
         if not (colon and namespace and name) or ":" in name:
             raise click.BadParameter(f"{account!r}: expected NAMESPACE:NAME, such as team:quoting")
-    return given
+    return accounts
 
 
 _OPTIONS = (
@@ -40,7 +40,7 @@ def choices(command: Callable[..., None]) -> Callable[..., None]:
     """The command with these options, which it gets as one value, `settings`."""
 
     @wraps(command)
-    def chosen(
+    def with_settings(
         *, provision_accounts: tuple[str, ...], provision_by_annotation: bool, refuse_host_devices: bool, **others: object
     ) -> None:
         settings = Settings(
@@ -50,7 +50,7 @@ def choices(command: Callable[..., None]) -> Callable[..., None]:
         )
         command(**others, settings=settings)
 
-    given: Callable[..., None] = chosen
+    decorated: Callable[..., None] = with_settings
     for option in reversed(_OPTIONS):
-        given = option(given)
-    return given
+        decorated = option(decorated)
+    return decorated

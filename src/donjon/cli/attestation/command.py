@@ -46,12 +46,12 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
 
     Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
     """
-    told = service.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
+    settings = service.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
     if check:
-        run.check(told)
+        run.check(settings)
         say("the settings are good")
         return
-    run.run(told)
+    run.run(settings)
 
 
 @attestation.command(short_help="Make all that it takes to try it without SGX.")

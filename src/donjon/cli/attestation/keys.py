@@ -89,17 +89,17 @@ def new(
 
     async def make(store: Store) -> None:
         moment = clock.moment().replace(microsecond=0)
-        held = await store.read_all()
-        begins = ring.following(held, moment, ahead)
+        ring_keys = await store.read_all()
+        begins = ring.following(ring_keys, moment, ahead)
         order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
-        ended = () if keep else ring.unneeded(held, moment, KEY_RETENTION)
-        rings.check_number(len(held) - len(ended) + 1, str(store))
-        for each in ended:
+        expired = () if keep else ring.unneeded(ring_keys, moment, KEY_RETENTION)
+        rings.check_number(len(ring_keys) - len(expired) + 1, str(store))
+        for each in expired:
             await store.drop(each.name)
             say(f"deleted {each.name}: all its tokens have ended")
-        made = await store.make(order)
-        when = "signs at once" if made.begins <= moment else f"is published now and signs from {made.begins:%FT%TZ}"
-        say(f"made {made.name} in {store}: {algorithm}, {when}, until {made.ends:%FT%TZ}")
+        new_key = await store.make(order)
+        when = "signs at once" if new_key.begins <= moment else f"is published now and signs from {new_key.begins:%FT%TZ}"
+        say(f"made {new_key.name} in {store}: {algorithm}, {when}, until {new_key.ends:%FT%TZ}")
 
     _with_store(place, kubeconfig, make)
 
@@ -115,37 +115,38 @@ def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
     """
 
     async def show(store: Store) -> None:
-        moment, held = clock.moment(), sorted(await store.read_all(), key=lambda each: each.begins)
+        moment, ring_keys = clock.moment(), sorted(await store.read_all(), key=lambda each: each.begins)
         if form == "json":
-            listed: list[Json] = [_told(each, held, moment) for each in held]
-            say_json({"keys": listed})
+            entries: list[Json] = [_as_json(each, ring_keys, moment) for each in ring_keys]
+            say_json({"keys": entries})
         else:
-            for each in held:
-                told = _told(each, held, moment)
-                say(f"{each.name}  {told['algorithm']}  {told['state']}  {told['begins']} to {told['ends']}  kid {told['kid']}")
-        ring.current(held, moment)
+            for each in ring_keys:
+                entry = _as_json(each, ring_keys, moment)
+                window = f"{entry['begins']} to {entry['ends']}"
+                say(f"{each.name}  {entry['algorithm']}  {entry['state']}  {window}  kid {entry['kid']}")
+        ring.current(ring_keys, moment)
 
     _with_store(place, kubeconfig, show)
 
 
-def _told(key: Dated, held: list[Dated], moment: datetime) -> JsonObject:
+def _as_json(key: Dated, ring_keys: list[Dated], moment: datetime) -> JsonObject:
     return {
         "name": key.name,
         "kid": key.signer.kid,
         "algorithm": str(key.signer.algorithm),
-        "state": _state(key, held, moment),
+        "state": _state(key, ring_keys, moment),
         "begins": f"{key.begins:%FT%TZ}",
         "ends": f"{key.ends:%FT%TZ}",
     }
 
 
-def _state(key: Dated, held: list[Dated], moment: datetime) -> str:
+def _state(key: Dated, ring_keys: list[Dated], moment: datetime) -> str:
     if key.begins > moment:
         return "next"
-    if key in ring.unneeded(held, moment, KEY_RETENTION):
+    if key in ring.unneeded(ring_keys, moment, KEY_RETENTION):
         return "ended"
-    begun = [each for each in held if each.begins <= moment]
-    return "signs" if key is begun[-1] and key.ends > moment else "published"
+    active = [each for each in ring_keys if each.begins <= moment]
+    return "signs" if key is active[-1] and key.ends > moment else "published"
 
 
 def _with_store(place: Place, kubeconfig: Path | None, use: Callable[[Store], Awaitable[None]]) -> None:

@@ -97,7 +97,7 @@ def _write(folder: Path, port: int) -> None:
 
 def _collateral(worlds: dict[str, World]) -> bytes:
     """As `donjon collateral export` writes it."""
-    found: dict[str, Answer] = {}
+    documents: dict[str, Answer] = {}
     for name, each in worlds.items():
         platform = Platform(fmspc=each.setting.extension.fmspc, ca=Ca.PROCESSOR, tee=_KINDS[name][1])
         parts, of = files(each.collateral), each.collateral
@@ -107,11 +107,11 @@ def _collateral(worlds: dict[str, World]) -> bytes:
             "pck_crl": Answer(body=of.pck_crl, chain=of.pck_crl_issuer_chain),
             "root_ca_crl": Answer(body=of.root_ca_crl, chain=of.pck_crl_issuer_chain),
         }
-        found |= {request.name(): answers[part] for part, request in plan.requests(platform, Channel.STANDARD).items()}
-    return archive.encode(archive.prove(found, (), intel.anchor(worlds["sgx"].root)))
+        documents |= {request.name(): answers[part] for part, request in plan.requests(platform, Channel.STANDARD).items()}
+    return archive.encode(archive.prove(documents, (), intel.anchor(worlds["sgx"].root)))
 
 
-def _request(made: World) -> bytes:
+def _request(world: World) -> bytes:
     """The body of a request to attest."""
     runtime = {"data": base64url.encode(RUNTIME_DATA), "dataType": "JSON"}
-    return json.dumps({"quote": base64url.encode(made.quote.data), "runtimeData": runtime}, indent=1).encode() + b"\n"
+    return json.dumps({"quote": base64url.encode(world.quote.data), "runtimeData": runtime}, indent=1).encode() + b"\n"

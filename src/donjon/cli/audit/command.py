@@ -1,4 +1,4 @@
-"""`donjon audit`: what the attestation service has decided and changed. Here are the options; `auditing` does the work."""
+"""`donjon audit`: what the attestation service has decided and changed. Here are the options; `work` does the rest."""
 
 import sys
 from datetime import datetime
@@ -9,7 +9,7 @@ import click
 from donjon.audit.event import EventKind, EventVerdict
 from donjon.cli.options import DATABASE, FORM, at, work
 
-_AUDITING = "donjon.cli.audit.work"
+_WORK = "donjon.cli.audit.work"
 
 
 @click.group()
@@ -38,7 +38,7 @@ def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: st
     Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.
     Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.
     """
-    sys.exit(work(_AUDITING, "service").verify(database, heads, keys, form))
+    sys.exit(work(_WORK, "service").verify(database, heads, keys, form))
 
 
 @audit.command(short_help="Print records, a line each.")
@@ -63,6 +63,6 @@ def show(
 
     Nothing is verified. Exit code 0 shown, 3 the database cannot be read.
     """
-    wanted = {"instance": instance, "kind": kind, "verdict": verdict}
-    chosen = {name: text for name, text in wanted.items() if text is not None}
-    sys.exit(work(_AUDITING, "service").show(database, chosen, since, until, form))
+    options = {"instance": instance, "kind": kind, "verdict": verdict}
+    filters = {name: text for name, text in options.items() if text is not None}
+    sys.exit(work(_WORK, "service").show(database, filters, since, until, form))

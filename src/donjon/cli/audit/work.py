@@ -1,4 +1,4 @@
-"""What `donjon audit` does."""
+"""What `donjon audit` does: records and heads read, verified, and printed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from donjon.audit.chain import Record
 from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
 from donjon.audit.verification import Chain, Verification, find_unlogged, find_unstated
-from donjon.audit.verification import verify as verified
+from donjon.audit.verification import verify as verify_chains
 from donjon.cli.files import display_name
 from donjon.cli.terminal import say, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Malformed
@@ -32,32 +32,45 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> int:
-    """Print what is found."""
-    known = () if keys is None else public.certificates(keys)
-    elsewhere = [(display_name(file), text) for file in heads for text in _stated(file)]
-    logged, foreign = _parsed(elsewhere, known)
+    """Print whether the audit records are whole, and every finding; the exit code."""
+    certificates = () if keys is None else public.certificates(keys)
+    elsewhere = [(display_name(file), text) for file in heads for text in _read_statements(file)]
+    logged, foreign = _parse_all(elsewhere, certificates)
     ledger = Ledger()
-    with _opened(database) as seen:
-        stored, untrue = _parsed([("the database", text) for text in seen.statements()], known)
-        found = verified(ledger.watch(seen.chains()), [*stored, *logged])
-        lost = any(each.kind is statements.StatementKind.ANCHOR and each.removal is None for each in (*stored, *logged))
-        kept = ledger.findings(seen.holdings(), is_incomplete=lost)
-    more = (*find_unstated(found.chains, microseconds(clock.moment())), *(find_unlogged(stored, logged) if heads else ()))
-    nothing = [] if any(each.last >= each.first for each in found.chains) else [_NOTHING]
-    findings = (*([] if known else [_UNSIGNED]), *untrue, *foreign, *found.findings, *kept, *more, *nothing)
+    with _open_snapshot(database) as records:
+        stored_heads, untrue = _parse_all([("the database", text) for text in records.statements()], certificates)
+        verification = verify_chains(ledger.watch(records.chains()), [*stored_heads, *logged])
+        has_lost_removal = any(
+            each.kind is statements.StatementKind.ANCHOR and each.removal is None for each in (*stored_heads, *logged)
+        )
+        holding_findings = ledger.findings(records.holdings(), is_incomplete=has_lost_removal)
+    more = (
+        *find_unstated(verification.chains, microseconds(clock.moment())),
+        *(find_unlogged(stored_heads, logged) if heads else ()),
+    )
+    nothing = [] if any(each.last >= each.first for each in verification.chains) else [_NOTHING]
+    findings = (
+        *([] if certificates else [_UNSIGNED]),
+        *untrue,
+        *foreign,
+        *verification.findings,
+        *holding_findings,
+        *more,
+        *nothing,
+    )
     if form == "json":
-        say_json(_document(found, findings))
+        say_json(_document(verification, findings))
     else:
-        _print(found, findings)
+        _print(verification, findings)
     return EXIT_NO if is_refusal(findings) else EXIT_YES
 
 
-def show(database: str, chosen: Mapping[str, str], since: datetime | None, until: datetime | None, form: str) -> int:
+def show(database: str, filters: Mapping[str, str], since: datetime | None, until: datetime | None, form: str) -> int:
     """Print the records that are as chosen; one that cannot be read may be, so it is printed, too."""
-    with _opened(database) as seen:
-        for record in seen.between(since, until):
+    with _open_snapshot(database) as records:
+        for record in records.between(since, until):
             content = _content(record)
-            if content is None or all(content.get(name) == text for name, text in chosen.items()):
+            if content is None or all(content.get(name) == text for name, text in filters.items()):
                 say(_json(record, content) if form == "json" else _line(record, content))
     return EXIT_YES
 
@@ -82,25 +95,25 @@ _NOTHING = Finding(
 
 
 @contextmanager
-def _opened(address: str) -> Iterator[Snapshot]:
+def _open_snapshot(address: str) -> Iterator[Snapshot]:
     database = Database(address, there=True)
     try:
-        with snapshot(database) as seen:
-            yield seen
+        with snapshot(database) as records:
+            yield records
     finally:
         database.close()
 
 
-def _stated(file: str) -> list[str]:
+def _read_statements(file: str) -> list[str]:
     """The statements in a log, or in a file that has one on each line; raises `Malformed` DJ612 where there are none."""
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            found = [text for line in iter(lambda: lines.readline(MAX_LINE), "") if (text := _statement(line.strip()))]
+            texts = [text for line in iter(lambda: lines.readline(MAX_LINE), "") if (text := _statement(line.strip()))]
     except OSError as error:
         raise Malformed("DJ932", f"{display_name(file)}: cannot be read: {error.strerror}") from error
-    if not found:
+    if not texts:
         raise Malformed("DJ612", f"{display_name(file)}: no heads in it; expected the service's log, or a head on each line")
-    return found
+    return texts
 
 
 def _statement(line: str) -> str | None:
@@ -113,21 +126,21 @@ def _statement(line: str) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _parsed(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -> tuple[list[Statement], list[Finding]]:
-    said, untrue = [], []
+def _parse_all(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -> tuple[list[Statement], list[Finding]]:
+    valid, untrue = [], []
     for where, text in texts:
         try:
-            said.append(statements.parse(text, keys))
+            valid.append(statements.parse(text, keys))
         except DonjonError as error:
             why, do = "it proves nothing", "find out who wrote it; if it was the service, name all keys that sign with --keys"
             subject = f"{where}, {text[:40]}…"
             untrue.append(
                 Finding(code=error.code, severity=Severity.ERROR, subject=subject, observation=error.message, why=why, do=do)
             )
-    return said, untrue
+    return valid, untrue
 
 
-def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
+def _document(verification: Verification, findings: tuple[Finding, ...]) -> JsonObject:
     return {
         "chains": [
             {
@@ -138,35 +151,35 @@ def _document(found: Verification, findings: tuple[Finding, ...]) -> JsonObject:
                 "ended": each.is_ended,
                 "dropped": each.last_dropped,
             }
-            for each in found.chains
+            for each in verification.chains
         ],
         "findings": [dict(each.as_dict()) for each in findings],
-        "more": found.more,
+        "more": verification.more,
     }
 
 
-def _print(found: Verification, findings: tuple[Finding, ...]) -> None:
-    for chain in found.chains:
-        say(f"chain {chain.writer}: {_told(chain)}")
+def _print(verification: Verification, findings: tuple[Finding, ...]) -> None:
+    for chain in verification.chains:
+        say(f"chain {chain.writer}: {_describe(chain)}")
     for finding in findings:
         say(f"{finding.severity}: {finding.sentence()}")
-    if found.more:
-        say(f"and {found.more} more")
-    count = sum(chain.last - chain.first + 1 for chain in found.chains)
+    if verification.more:
+        say(f"and {verification.more} more")
+    count = sum(chain.last - chain.first + 1 for chain in verification.chains)
     verdict = "nothing to verify" if not count else "not whole" if is_refusal(findings) else "whole"
-    say(f"{_number(len(found.chains), 'chain')}, {_number(count, 'record')}: {verdict}")
+    say(f"{_number(len(verification.chains), 'chain')}, {_number(count, 'record')}: {verdict}")
 
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _told(chain: Chain) -> str:
+def _describe(chain: Chain) -> str:
     if chain.last < chain.first:
         return f"records 1 to {chain.last} were dropped, none is left"
-    stated = f"stated by heads up to {chain.last_stated}" if chain.last_stated else "stated by no head yet"
-    dropped = f"; records 1 to {chain.last_dropped} were dropped" if chain.last_dropped else ""
-    return f"records {chain.first} to {chain.last}, {stated}, {'ended' if chain.is_ended else 'not ended'}{dropped}"
+    heads = f"stated by heads up to {chain.last_stated}" if chain.last_stated else "stated by no head yet"
+    removals = f"; records 1 to {chain.last_dropped} were dropped" if chain.last_dropped else ""
+    return f"records {chain.first} to {chain.last}, {heads}, {'ended' if chain.is_ended else 'not ended'}{removals}"
 
 
 def _content(record: Record) -> JsonObject | None:
@@ -177,14 +190,14 @@ def _content(record: Record) -> JsonObject | None:
 
 
 def _json(record: Record, content: JsonObject | None) -> str:
-    told: JsonObject = {
+    document: JsonObject = {
         "moment": _moment(record),
         "writer": record.writer,
         "number": record.number,
         "hash": record.hash.hex(),
         "event": content,
     }
-    return json.dumps(told)
+    return json.dumps(document)
 
 
 def _line(record: Record, content: JsonObject | None) -> str:

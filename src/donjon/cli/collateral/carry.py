@@ -19,14 +19,14 @@ from donjon.errors import EXIT_YES, Unavailable
 
 def export(file: Path, database: str, root: Path | None) -> int:
     """Write all that the database holds."""
-    with _opened(database) as (table, platforms):
-        found = archive.prove(table.all(), platforms.all(), trust_root(root))
-    text = archive.encode(found)
+    with _open_tables(database) as (table, platforms):
+        contents = archive.prove(table.all(), platforms.all(), trust_root(root))
+    text = archive.encode(contents)
     try:
         file.write_bytes(text)
     except OSError as error:
         raise Unavailable("DJ282", f"{file}: {error.strerror}") from error
-    _tell(file, found)
+    _tell(file, contents)
     return EXIT_YES
 
 
@@ -38,22 +38,22 @@ def import_(file: Path, database: str, root: Path | None) -> int:
             text = stream.read(archive.MAX_ARCHIVE + 1)
     except OSError as error:
         raise Unavailable("DJ281", f"{file}: {error.strerror}") from error
-    found = archive.parse(text, anchor)
-    with _opened(database) as (table, platforms):
-        stored = table.all()
-        held = prove_all(stored, anchor) if stored else {}
-        for name, each in found.documents.items():
-            check_not_older(each, held.get(name))
-        table.write({name: Answer(body=each.body, chain=each.chain) for name, each in found.documents.items()})
+    contents = archive.parse(text, anchor)
+    with _open_tables(database) as (table, platforms):
+        stored_documents = table.all()
+        proven = prove_all(stored_documents, anchor) if stored_documents else {}
+        for name, each in contents.documents.items():
+            check_not_older(each, proven.get(name))
+        table.write({name: Answer(body=each.body, chain=each.chain) for name, each in contents.documents.items()})
         platforms.write(
-            [each for each in found.platforms if not _is_older(each, platforms.read(each.stored_platform.registration.name))]
+            [each for each in contents.platforms if not _is_older(each, platforms.read(each.stored_platform.registration.name))]
         )
-    _tell(file, found)
+    _tell(file, contents)
     return EXIT_YES
 
 
 @contextmanager
-def _opened(address: str) -> Iterator[tuple[CollateralTable, PlatformTable]]:
+def _open_tables(address: str) -> Iterator[tuple[CollateralTable, PlatformTable]]:
     database = Database(address)
     try:
         database.migrate()
@@ -62,11 +62,11 @@ def _opened(address: str) -> Iterator[tuple[CollateralTable, PlatformTable]]:
         database.close()
 
 
-def _is_older(found: KnownPlatform, here: StoredPlatform | None) -> bool:
-    return here is not None and found.stored_platform.fetched_at < here.fetched_at
+def _is_older(platform: KnownPlatform, here: StoredPlatform | None) -> bool:
+    return here is not None and platform.stored_platform.fetched_at < here.fetched_at
 
 
-def _tell(file: Path, found: CollateralArchive) -> None:
-    first = min(found.documents.values(), key=lambda each: each.expires)
-    counted = f"{len(found.documents)} documents, {len(found.platforms)} platforms"
-    say(f"{file}: {counted}; the first document that ends: {first.request.name()}, {first.expires:%FT%TZ}")
+def _tell(file: Path, contents: CollateralArchive) -> None:
+    first = min(contents.documents.values(), key=lambda each: each.expires)
+    counts = f"{len(contents.documents)} documents, {len(contents.platforms)} platforms"
+    say(f"{file}: {counts}; the first document that ends: {first.request.name()}, {first.expires:%FT%TZ}")

@@ -1,4 +1,4 @@
-"""`donjon collateral`: what Intel states about platforms, fetched and shown. Here are the options; `stating` does the work."""
+"""`donjon collateral`: what Intel states about platforms. Here are the options; `show` and `carry` do the rest."""
 
 import sys
 from datetime import datetime
@@ -8,7 +8,7 @@ import click
 
 from donjon.cli.options import AT, DATABASE, FORM, TRUST_ROOT, UPDATE, work
 
-_STATING, _CARRYING = "donjon.cli.collateral.show", "donjon.cli.collateral.carry"
+_SHOW, _CARRY = "donjon.cli.collateral.show", "donjon.cli.collateral.carry"
 
 
 @click.group()
@@ -29,7 +29,7 @@ def fetch(files: tuple[str, ...], *, target: Path, pccs: str | None, update: str
 
     The quotes must be of one platform family. Exit code 0 kept, 1 not to be trusted, 2 malformed, 3 not to be had.
     """
-    sys.exit(work(_STATING).fetch(files, target, pccs, update, unsafe_trust_root))
+    sys.exit(work(_SHOW).fetch(files, target, pccs, update, unsafe_trust_root))
 
 
 @collateral.command(short_help="Tell what is there, and until when.")
@@ -42,7 +42,7 @@ def show(path: Path, *, at: datetime | None, unsafe_trust_root: Path | None, for
 
     Exit code 0 all holds, 1 something has ended or is not to be trusted, 2 malformed, 3 not to be had.
     """
-    sys.exit(work(_STATING).show(path, at, unsafe_trust_root, form))
+    sys.exit(work(_SHOW).show(path, at, unsafe_trust_root, form))
 
 
 @collateral.command(short_help="Write all of a database into one file.")
@@ -54,7 +54,7 @@ def export(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None
 
     Exit code 0 written, 1 something in it is not to be trusted, 3 the database cannot be read.
     """
-    sys.exit(work(_CARRYING, "service").export(file, database, unsafe_trust_root))
+    sys.exit(work(_CARRY, "service").export(file, database, unsafe_trust_root))
 
 
 @collateral.command(name="import", short_help="Take such a file into a database.")
@@ -67,4 +67,4 @@ def import_(file: Path, *, database: str, unsafe_trust_root: Path | None) -> Non
     A service that runs on the database serves it after its next start.
     Exit code 0 taken, 1 not to be trusted or older, 2 malformed, 3 file or database cannot be read.
     """
-    sys.exit(work(_CARRYING, "service").import_(file, database, unsafe_trust_root))
+    sys.exit(work(_CARRY, "service").import_(file, database, unsafe_trust_root))

@@ -1,4 +1,4 @@
-"""What `donjon collateral` does."""
+"""What `donjon collateral fetch` and `show` do: collateral taken from a service, and what is in it told."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class CollateralItem:
     """One document, list or certificate, and until when it holds."""
 
     name: str
@@ -29,7 +29,7 @@ class Part:
     ends: datetime
     evaluation_number: int | None = None
 
-    def standing(self, moment: datetime) -> str:
+    def validity(self, moment: datetime) -> str:
         """Whether it holds at the moment, and for how long yet."""
         if moment < self.begins:
             return "not yet"
@@ -39,24 +39,24 @@ class Part:
 
 
 def fetch(files: tuple[str, ...], target: Path, pccs: str | None, update: str, root: Path | None) -> int:
-    """Keep the collateral of these quotes' platform."""
+    """Fetch the collateral of these quotes' platform, verify it, and write it to the target; the exit code."""
     quotes = [parse(evidence.unwrap(content(file, evidence.MAX_EVIDENCE))) for file in files]
     source = sources.source(None, pccs, pcs=pccs is None, channel=Channel(update))
-    found = [source(each) for each in quotes]
-    if len({each.tcb_info for each in found}) > 1 or len({each.pck_certificate_chain for each in found}) > 1:
+    collaterals = [source(each) for each in quotes]
+    if len({each.tcb_info for each in collaterals}) > 1 or len({each.pck_certificate_chain for each in collaterals}) > 1:
         raise Misconfigured("DJ283", "collateral: the quotes are of several platforms: fetch the collateral of each on its own")
-    trusted = trust(found[0], trust_root(root))
-    sources.write(found[0], target)
+    trusted = trust(collaterals[0], trust_root(root))
+    sources.write(collaterals[0], target)
     say(f"{target}: {_about(trusted)}, first nextUpdate {trusted.fresh_until:%FT%TZ}")
     return EXIT_YES
 
 
 def show(path: Path, at: datetime | None, root: Path | None, form: str) -> int:
-    """Print what is there."""
+    """Print each document, list and certificate there, and until when it holds; the exit code."""
     trusted, moment = trust(sources.read(path), trust_root(root)), at or clock.moment()
-    parts = _parts(trusted)
+    items = _items(trusted)
     if form == "json":
-        told: list[Json] = [_document(part, moment) for part in parts]
+        entries: list[Json] = [_document(item, moment) for item in items]
         info = trusted.tcb_info
         platform: JsonObject = {
             "tee": str(info.tee),
@@ -64,12 +64,12 @@ def show(path: Path, at: datetime | None, root: Path | None, form: str) -> int:
             "pce_id": info.pce_id.hex(),
             "ca": str(trusted.pck_ca.role),
         }
-        say_json({"platform": platform, "parts": told})
+        say_json({"platform": platform, "parts": entries})
     else:
         say(f"{path}: {_about(trusted)}")
-        for part in parts:
-            say(_line(part, moment))
-    return EXIT_YES if all(part.standing(moment) in {"holds", "ends soon"} for part in parts) else EXIT_NO
+        for item in items:
+            say(_line(item, moment))
+    return EXIT_YES if all(item.validity(moment) in {"holds", "ends soon"} for item in items) else EXIT_NO
 
 
 def _about(trusted: TrustedCollateral) -> str:
@@ -77,7 +77,7 @@ def _about(trusted: TrustedCollateral) -> str:
     return f"{info.tee}, FMSPC {info.fmspc.hex()}, PCEID {info.pce_id.hex()}, {trusted.pck_ca.role}"
 
 
-def _parts(trusted: TrustedCollateral) -> list[Part]:
+def _items(trusted: TrustedCollateral) -> list[CollateralItem]:
     info, identity = trusted.tcb_info, trusted.qe_identity
     numbers = {"tcb_info": info.evaluation_number, "qe_identity": identity.evaluation_number}
     of = {
@@ -88,25 +88,26 @@ def _parts(trusted: TrustedCollateral) -> list[Part]:
     }
     begins, ends = trusted.dated(), trusted.next_updates()
     documents = [
-        Part(name=name, of=of[name], begins=begins[name], ends=ends[name], evaluation_number=numbers.get(name)) for name in of
+        CollateralItem(name=name, of=of[name], begins=begins[name], ends=ends[name], evaluation_number=numbers.get(name))
+        for name in of
     ]
     signers = {each.der: each for each in (trusted.tcb_info_signer, trusted.qe_identity_signer, trusted.pck_ca)}.values()
     return documents + [
-        Part(name="certificate", of=each.role, begins=each.window.begins, ends=each.window.ends) for each in signers
+        CollateralItem(name="certificate", of=each.role, begins=each.window.begins, ends=each.window.ends) for each in signers
     ]
 
 
-def _document(part: Part, moment: datetime) -> JsonObject:
+def _document(item: CollateralItem, moment: datetime) -> JsonObject:
     return {
-        "name": part.name,
-        "of": part.of,
-        "from": f"{part.begins:%FT%TZ}",
-        "until": f"{part.ends:%FT%TZ}",
-        "evaluation_number": part.evaluation_number,
-        "standing": part.standing(moment),
+        "name": item.name,
+        "of": item.of,
+        "from": f"{item.begins:%FT%TZ}",
+        "until": f"{item.ends:%FT%TZ}",
+        "evaluation_number": item.evaluation_number,
+        "standing": item.validity(moment),
     }
 
 
-def _line(part: Part, moment: datetime) -> str:
-    number = "" if part.evaluation_number is None else f", evaluation {part.evaluation_number}"
-    return f"  {part.standing(moment):9} {part.name:11} {part.begins:%FT%TZ} to {part.ends:%FT%TZ}  {part.of}{number}"
+def _line(item: CollateralItem, moment: datetime) -> str:
+    number = "" if item.evaluation_number is None else f", evaluation {item.evaluation_number}"
+    return f"  {item.validity(moment):9} {item.name:11} {item.begins:%FT%TZ} to {item.ends:%FT%TZ}  {item.of}{number}"

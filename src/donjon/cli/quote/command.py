@@ -1,4 +1,4 @@
-"""`donjon quote`: what a quote says, and whether it is true and acceptable. Here are the options; `quoting` does the work."""
+"""`donjon quote`: what a quote says, and whether it is true and acceptable. Here are the options; `work` does the rest."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -35,9 +35,9 @@ class Options(TypedDict):
     form: str
 
 
-def _octets(_: click.Context, __: click.Parameter, given: Iterable[str]) -> frozenset[bytes]:
+def _octets(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> frozenset[bytes]:
     try:
-        return frozenset(bytes.fromhex(text) for text in given)
+        return frozenset(bytes.fromhex(text) for text in texts)
     except ValueError as error:
         raise click.BadParameter("expected hexadecimal") from error
 
@@ -66,13 +66,13 @@ def _option(rule: GateRule) -> Callable[[F], F]:
             return click.option(f"--{rule.name}", rule.field, callback=callback, metavar=metavar, help=rule.help)
 
 
-def _value(rule: GateRule, _: click.Context, __: click.Parameter, given: object) -> object:
-    if given is None or given is False or given == ():
+def _value(rule: GateRule, _: click.Context, __: click.Parameter, value: object) -> object:
+    if value is None or value is False or value == ():
         return None
     try:
-        return rule.value(gate.moment(str(given)) if rule.form is ValueForm.MOMENT else given)
+        return rule.value(gate.moment(str(value)) if rule.form is ValueForm.MOMENT else value)
     except ValueError as error:
-        raise click.BadParameter(f"{given!r}: expected {error}") from error
+        raise click.BadParameter(f"{value!r}: expected {error}") from error
 
 
 _EXPECTED: tuple[Callable[[F], F], ...] = (
@@ -142,5 +142,5 @@ def verify(files: tuple[str, ...], **options: object) -> None:
     Exit code 0 acceptable, 1 refused, 2 malformed input or usage, 3 no collateral; of several files, the highest.
     """
     rules = {each.field: options.pop(each.field) for each in gate.RULES}
-    given = {field: value for field, value in rules.items() if value is not None}
-    sys.exit(work("donjon.cli.quote.work").verify(files, cast("Options", options), given))
+    values = {field: value for field, value in rules.items() if value is not None}
+    sys.exit(work("donjon.cli.quote.work").verify(files, cast("Options", options), values))

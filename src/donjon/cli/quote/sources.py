@@ -23,21 +23,21 @@ Source = Callable[[Quote], Collateral]
 
 def source(path: Path | None, pccs: str | None, *, pcs: bool, channel: Channel) -> Source:
     """The one source that was named; raises `Misconfigured` DJ280 for none, and `click.UsageError` for several."""
-    named = [each for each in (path, pccs, pcs or None) if each is not None]
-    if not named:
+    choices = [each for each in (path, pccs, pcs or None) if each is not None]
+    if not choices:
         raise Misconfigured(
             "DJ280", "collateral: no source named: --collateral BUNDLE.json|DIR, --pccs URL, or --pcs for Intel's own"
         )
-    if len(named) > 1:
+    if len(choices) > 1:
         raise click.UsageError("--collateral, --pccs and --pcs exclude one another")
-    return _Stored(path).of if path is not None else _Served(pccs, channel).of
+    return _FileSource(path).of if path is not None else _ServiceSource(pccs, channel).of
 
 
 def read(path: Path) -> Collateral:
     """The collateral there; raises `Unavailable` DJ281 where it cannot be read, and `Malformed` for what is none."""
     try:
         if path.is_dir():
-            return bundle.of_files({each.stem: _bounded(each) for each in sorted(path.iterdir()) if _wanted(each)})
+            return bundle.of_files({each.stem: _bounded(each) for each in sorted(path.iterdir()) if _is_collateral(each)})
         return bundle.parse(_bounded(path))
     except OSError as error:
         raise Unavailable("DJ281", f"collateral {path}: {error.strerror or error}") from error
@@ -57,25 +57,25 @@ def write(collateral: Collateral, path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _FileSource:
     """One file or folder, read when the first quote needs it."""
 
     path: Path
-    found: list[Collateral] = field(default_factory=list)
+    cache: list[Collateral] = field(default_factory=list)
 
     def of(self, _: Quote) -> Collateral:
-        if not self.found:
-            self.found.append(read(self.path))
-        return self.found[0]
+        if not self.cache:
+            self.cache.append(read(self.path))
+        return self.cache[0]
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
+class _ServiceSource:
     """A service, asked once for each platform."""
 
     address: str | None  # None: Intel's
     channel: Channel
-    found: dict[tuple[Platform, bytes | None], Collateral] = field(default_factory=dict)
+    cache: dict[tuple[Platform, bytes | None], Collateral] = field(default_factory=dict)
 
     def of(self, quote: Quote) -> Collateral:
         try:
@@ -83,22 +83,22 @@ class _Served:
         except ModuleNotFoundError as error:
             raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
         with pcs.opened(self.address) as service:
-            chain = None if quote.carries_chain else _looked_up(quote, service)
+            chain = None if quote.carries_chain else _look_up_chain(quote, service)
             platform = read_platform(quote, chain or quote.certification.content)
-            if (platform, chain) not in self.found:
-                self.found[platform, chain] = service.collateral(platform, self.channel, chain)
-        return self.found[platform, chain]
+            if (platform, chain) not in self.cache:
+                self.cache[platform, chain] = service.collateral(platform, self.channel, chain)
+        return self.cache[platform, chain]
 
 
-def _looked_up(quote: Quote, service: "Service") -> bytes:
+def _look_up_chain(quote: Quote, service: "Service") -> bytes:
     """The chain of a quote that carries none, by the encrypted identifier in it and its quoting enclave's id (user data)."""
     if quote.certification.kind not in {CertificationKind.PPID_RSA_2048, CertificationKind.PPID_RSA_3072}:
-        told = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
-        raise Unavailable("DJ203", f"PCK certificate: no service looks one up by {told}")
+        kind = f"certification data {quote.certification.kind.value} ({quote.certification.kind.name})"
+        raise Unavailable("DJ203", f"PCK certificate: no service looks one up by {kind}")
     return service.pck_chain(quote.header.user_data[:16], quote.certification.content)
 
 
-def _wanted(file: Path) -> bool:
+def _is_collateral(file: Path) -> bool:
     return file.stem in {*FILES, bundle.PCK_CHAIN}
 
 

@@ -11,7 +11,7 @@ from donjon.collateral.trusted import TrustedCollateral
 from donjon.errors import Unavailable
 
 
-class Kept:
+class StateFile:
     """The marks of one run; without a file they are forgotten."""
 
     def __init__(self, file: Path | None, channel: Channel) -> None:

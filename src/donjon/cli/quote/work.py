@@ -14,7 +14,7 @@ from donjon.attestation.verify import VerifiedQuote
 from donjon.cli.files import content, display_name
 from donjon.cli.quote.command import Options
 from donjon.cli.quote.sources import Source, source
-from donjon.cli.quote.state import Kept
+from donjon.cli.quote.state import StateFile
 from donjon.cli.terminal import say, say_json
 from donjon.collateral.plan import Channel
 from donjon.collateral.trusted import trust
@@ -30,19 +30,19 @@ _CHAIN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """By what the quotes of one run are judged."""
+class VerifyRequest:
+    """What the quotes of one run are verified by: collateral, trust root, moment and rules."""
 
     source: Source
     anchor: Anchor
     moment: datetime
     acceptance: Acceptance
-    kept: Kept
+    state: StateFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What was found of one file."""
+class VerifyOutcome:
+    """What came of one file: its quote, and whether that is true and acceptable, or an error."""
 
     file: str
     quote: Quote | None = None
@@ -62,14 +62,14 @@ def show(files: tuple[str, ...], form: str) -> int:
     """Print what each quote says; the highest exit code."""
     outcomes = [_read(file) for file in files]
     if form == "json":
-        _print_json([_shown(each) for each in outcomes])
+        _print_json([_quote_document(each) for each in outcomes])
     for each in outcomes if form != "json" else ():
-        told = (
+        lines = (
             [f"{display_name(each.file)}: {each.error}"]
             if each.quote is None
-            else _lines(_described(each.quote), display_name(each.file))
+            else _lines(_describe(each.quote), display_name(each.file))
         )
-        for line in told:
+        for line in lines:
             say(line)
     return max(each.exit_code for each in outcomes)
 
@@ -77,42 +77,42 @@ def show(files: tuple[str, ...], form: str) -> int:
 def verify(files: tuple[str, ...], options: Options, rules: Mapping[str, object]) -> int:
     """Print a verdict for each quote, by these fields of `Acceptance`; the highest exit code."""
     channel = Channel(options["update"])
-    asked = Asked(
+    request = VerifyRequest(
         source=source(options["collateral"], options["pccs"], pcs=options["pcs"], channel=channel),
         anchor=trust_root(options["unsafe_trust_root"]),
         moment=options["at"] or clock.moment(),
         acceptance=_acceptance(options, rules),
-        kept=Kept(options["state"], channel),
+        state=StateFile(options["state"], channel),
     )
-    outcomes = [_judged(_read(file), asked) for file in files]
-    asked.kept.save()
+    outcomes = [_judge(_read(file), request) for file in files]
+    request.state.save()
     if options["form"] == "json":
-        _print_json([_document(each, asked.anchor) for each in outcomes])
+        _print_json([_verdict_document(each, request.anchor) for each in outcomes])
     else:
-        _print(outcomes, asked.anchor)
+        _print(outcomes, request.anchor)
     return max(each.exit_code for each in outcomes)
 
 
-def _read(file: str) -> Outcome:
+def _read(file: str) -> VerifyOutcome:
     try:
-        return Outcome(file=file, quote=evidence.parse_quote(content(file, evidence.MAX_EVIDENCE)))
+        return VerifyOutcome(file=file, quote=evidence.parse_quote(content(file, evidence.MAX_EVIDENCE)))
     except DonjonError as error:
-        return Outcome(file=file, error=error)
+        return VerifyOutcome(file=file, error=error)
 
 
-def _judged(read: Outcome, asked: Asked) -> Outcome:
+def _judge(read: VerifyOutcome, request: VerifyRequest) -> VerifyOutcome:
     """The file's quote, verified and held against the rules."""
     if read.quote is None:
         return read
     try:
-        collateral = trust(asked.source(read.quote), asked.anchor)
-        verified = stage.verify(read.quote, collateral, asked.moment)
-        asked.kept.advance(collateral)
+        collateral = trust(request.source(read.quote), request.anchor)
+        verified = stage.verify(read.quote, collateral, request.moment)
+        request.state.advance(collateral)
     except DonjonError as error:
-        return Outcome(file=read.file, quote=read.quote, error=error)
-    answer = accept(verified, asked.acceptance)
+        return VerifyOutcome(file=read.file, quote=read.quote, error=error)
+    answer = accept(verified, request.acceptance)
     reasons = () if isinstance(answer, AcceptedQuote) else answer
-    return Outcome(file=read.file, quote=read.quote, verified=verified, reasons=reasons)
+    return VerifyOutcome(file=read.file, quote=read.quote, verified=verified, reasons=reasons)
 
 
 def trust_root(root: Path | None) -> Anchor:
@@ -132,26 +132,26 @@ def _acceptance(options: Options, rules: Mapping[str, object]) -> Acceptance:
     return replace(Acceptance(expected=expected), **rules)  # type: ignore[arg-type] # Each is what its rule has made.
 
 
-def _described(quote: Quote) -> JsonObject:
+def _describe(quote: Quote) -> JsonObject:
     """The quote, and what its own PCK certificate says of the platform, which nobody has proved."""
-    told = description.describe(quote)
+    document = description.describe(quote)
     if quote.carries_chain:
         try:
             leaf = pem.parse(quote.certification.content, _CHAIN)[0]
-            told["platform"] = description.platform(pck.parse_unverified(leaf))
+            document["platform"] = description.platform(pck.parse_unverified(leaf))
         except DonjonError as error:
-            told["platform"] = str(error)
-    return told
+            document["platform"] = str(error)
+    return document
 
 
-def _shown(outcome: Outcome) -> JsonObject:
-    told: JsonObject = {"file": display_name(outcome.file)}
+def _quote_document(outcome: VerifyOutcome) -> JsonObject:
+    document: JsonObject = {"file": display_name(outcome.file)}
     if outcome.quote is not None:
-        return {**told, "quote": _described(outcome.quote)}
-    return {**told, "reasons": _findings(outcome)}
+        return {**document, "quote": _describe(outcome.quote)}
+    return {**document, "reasons": _findings(outcome)}
 
 
-def _document(outcome: Outcome, anchor: Anchor) -> JsonObject:
+def _verdict_document(outcome: VerifyOutcome, anchor: Anchor) -> JsonObject:
     verified = outcome.verified
     claims: JsonObject | None = None if outcome.quote is None else description.describe(outcome.quote)
     if verified is not None and claims is not None:
@@ -181,16 +181,16 @@ def _tcb(verified: VerifiedQuote) -> JsonObject:
     }
 
 
-def _findings(outcome: Outcome) -> list[Json]:
+def _findings(outcome: VerifyOutcome) -> list[Json]:
     reasons = outcome.reasons if outcome.error is None else (_of_error(outcome.error),)
     return [{**each.as_dict()} for each in reasons]
 
 
 def _of_error(error: DonjonError) -> Finding:
-    subject, _, found = error.message.partition(": ")
+    subject, _, observation = error.message.partition(": ")
     do = f"donjon explain {error.code}"
     return Finding(
-        code=error.code, severity=Severity.ERROR, subject=subject, observation=found, why="nothing is proved of it", do=do
+        code=error.code, severity=Severity.ERROR, subject=subject, observation=observation, why="nothing is proved of it", do=do
     )
 
 
@@ -204,7 +204,7 @@ def _print_json(documents: list[JsonObject]) -> None:
     say_json(whole)
 
 
-def _print(outcomes: Iterable[Outcome], anchor: Anchor) -> None:
+def _print(outcomes: Iterable[VerifyOutcome], anchor: Anchor) -> None:
     for each in outcomes:
         say(f"{display_name(each.file)}: {_verdict(each)}")
         for reason in each.reasons:
@@ -213,15 +213,15 @@ def _print(outcomes: Iterable[Outcome], anchor: Anchor) -> None:
         say("warning: under a root that is not Intel's (--unsafe-trust-root): good for tests, and for nothing else", err=True)
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: VerifyOutcome) -> str:
     verified = outcome.verified
     if verified is None:
         return f"not verified: {outcome.error}"
     tcb, word = verified.tcb, "true, but refused" if outcome.reasons else "acceptable"
     date = f" of {tcb.date:%F}" if tcb.date else ""
     advisories = f", {', '.join(tcb.advisories)}" if tcb.advisories else ""
-    told = f"{verified.quote.tee}, TCB {tcb.status}{date}{advisories}, evaluation {tcb.evaluation_number}"
-    return f"{word}: {told}; this holds until {_iso(verified.expires)}"
+    summary = f"{verified.quote.tee}, TCB {tcb.status}{date}{advisories}, evaluation {tcb.evaluation_number}"
+    return f"{word}: {summary}; this holds until {_iso(verified.expires)}"
 
 
 def _lines(value: Json, name: str, depth: int = 0) -> list[str]:
