@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.node.patches import merged, strategically_merged
 
-from donjon.adapters.kubeapi.client import Access
+from donjon.adapters.kubeapi.client import ServerAccess
 from donjon.formats.json import JsonObject, at
 
 # A certificate authority that signed nothing; plain HTTP needs none, the client wants one all the same.
@@ -90,11 +90,11 @@ class FakeApi:
                 task.cancel()
         await asyncio.gather(*filter(None, connections.values()))
 
-    def access(self, folder: Path) -> Access:
+    def access(self, folder: Path) -> ServerAccess:
         """How a client reaches it."""
         (folder / "ca.crt").write_text(AUTHORITY)
         (folder / "token").write_text(f"{TOKEN}\n")
-        return Access(server=f"http://127.0.0.1:{self.port}", authority=folder / "ca.crt", token=folder / "token")
+        return ServerAccess(server=f"http://127.0.0.1:{self.port}", authority=folder / "ca.crt", token=folder / "token")
 
     def put(self, path: str, item: JsonObject) -> JsonObject:
         """Make or change an object, and tell those who watch."""

@@ -35,7 +35,7 @@ def ec(kid: str = "ec", curve: str = "P-256") -> ECKey:
 
 
 @dataclass
-class OidcIssuer:
+class FakeIssuer:
     """One of them; `says` replaces what is answered at a path."""
 
     keys: list[RSAKey | ECKey] = field(default_factory=lambda: [rsa(), ec()])
@@ -85,9 +85,9 @@ class OidcIssuer:
 
 
 @asynccontextmanager
-async def issuer() -> AsyncIterator[OidcIssuer]:
+async def issuer() -> AsyncIterator[FakeIssuer]:
     """One that answers until the block ends."""
-    made = OidcIssuer()
+    made = FakeIssuer()
     server = GuardedServer(made, lambda: CONTEXT, host=HOST, port=0, limits=Limits())
     made.port = await server.start()
     try:

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 
 from donjon.adapters.kubeapi import client
-from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType, Refused, in_cluster, read_once
+from donjon.adapters.kubeapi.client import ApiRefusal, Changed, KubeApi, Listing, PatchType, in_cluster, read_once
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
 
@@ -54,7 +54,7 @@ class Follower:
     """A watch in the background, and what it has told so far."""
 
     def __init__(self, api: KubeApi) -> None:
-        self.told: list[Listed[JsonObject] | Changed[JsonObject]] = []
+        self.told: list[Listing[JsonObject] | Changed[JsonObject]] = []
         self.task = asyncio.create_task(self._follow(api))
 
     async def _follow(self, api: KubeApi) -> None:
@@ -122,12 +122,12 @@ def test_a_watch_lists_then_tells_every_change_of_what_was_selected(tmp_path: Pa
         server.delete(NODE)
         await follower.has(3)
         listed, changed, gone = follower.told
-        assert isinstance(listed, Listed)
+        assert isinstance(listed, Listing)
         assert [name(item) for item in listed.items] == ["sgx-1"]
         assert isinstance(changed, Changed)
-        assert (at(changed.item, "metadata", "labels"), changed.gone) == ({"a": "b"}, False)
+        assert (at(changed.item, "metadata", "labels"), changed.is_deleted) == ({"a": "b"}, False)
         assert isinstance(gone, Changed)
-        assert gone.gone
+        assert gone.is_deleted
         await cancelled(follower)
 
     told(story, tmp_path)
@@ -293,7 +293,7 @@ def test_a_server_that_is_away_is_unavailable_and_back_when_it_is_back(tmp_path:
 
 
 async def refuse(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], access: client.Access, said: str
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], access: client.ServerAccess, said: str
 ) -> None:
     """That a server which answers like that is unavailable."""
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
@@ -387,13 +387,13 @@ def test_an_object_is_replaced_only_in_the_version_that_was_read(tmp_path: Path)
         made = await api.create("/api/v1/nodes", {"metadata": {"name": "sgx-2"}})
         changed = await api.replace("/api/v1/nodes/sgx-2", {**made, "data": "one"})
         assert changed["data"] == server.objects["/api/v1/nodes/sgx-2"]["data"] == "one"
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiRefusal) as refused:
             await api.replace("/api/v1/nodes/sgx-2", {**made, "data": "two"})
         assert (refused.value.changed, refused.value.missing, refused.value.code) == (True, False, "DJ041")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiRefusal) as refused:
             await api.create("/api/v1/nodes", {"metadata": {"name": "sgx-2"}})
         assert refused.value.changed, "someone else made it first"
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiRefusal) as refused:
             await api.replace("/api/v1/nodes/sgx-3", {"metadata": {"name": "sgx-3"}})
         assert (refused.value.changed, refused.value.missing) == (False, True)
 

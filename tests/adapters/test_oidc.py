@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import OctKey, RSAKey
 from tests.adapters.https import certificate
-from tests.adapters.oidcissuer import AUDIENCE, NOW, OidcIssuer, ec, issuer, rsa
+from tests.adapters.oidcissuer import AUDIENCE, NOW, FakeIssuer, ec, issuer, rsa
 
 from donjon.access.roles import TrustedIssuer
 from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.oidc import issuers, keysets, tokens
-from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, KEPT, Issuer
+from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, MAX_AGE, OidcIssuer
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
 from donjon.formats.json import JsonObject
 
@@ -28,12 +28,12 @@ NOW_S = int(NOW.timestamp())
 class World:
     """An issuer, who believes it, and a clock of seconds."""
 
-    there: OidcIssuer
+    there: FakeIssuer
     seconds: float = 0.0
-    known: Issuer | None = None
+    known: OidcIssuer | None = None
 
-    def issuer(self) -> Issuer:
-        self.known = self.known or Issuer(self.there.trusted, lambda: self.seconds)
+    def issuer(self) -> OidcIssuer:
+        self.known = self.known or OidcIssuer(self.there.trusted, lambda: self.seconds)
         return self.known
 
     async def proved(self, text: str) -> JsonObject:
@@ -73,7 +73,7 @@ def happens(story: Callable[[World], Awaitable[None]]) -> None:
         lambda there: there.token(nbf=NOW_S + 59, iat=None),
     ],
 )
-def test_a_token_of_the_issuer_for_us_says_who_calls(made: Callable[[OidcIssuer], str]) -> None:
+def test_a_token_of_the_issuer_for_us_says_who_calls(made: Callable[[FakeIssuer], str]) -> None:
     async def story(world: World) -> None:
         assert (await world.proved(made(world.there)))["sub"] == "alice"
 
@@ -85,26 +85,26 @@ def encoded(*parts: bytes | JsonObject) -> str:
     return ".".join(base64.urlsafe_b64encode(each).decode().rstrip("=") for each in texts)
 
 
-def signed_with_the_public_key(there: OidcIssuer) -> str:
+def signed_with_the_public_key(there: FakeIssuer) -> str:
     pem = rsa().public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     said = encoded({"alg": "HS256", "kid": "rsa"}, there.claims())  # The library does not sign with such a secret.
     return f"{said}.{encoded(hmac.digest(pem, said.encode(), 'sha256'))}"
 
 
-def signed_with_a_secret(there: OidcIssuer) -> str:
+def signed_with_a_secret(there: FakeIssuer) -> str:
     return there.token(OctKey.import_key(b"s" * 32), {"alg": "HS256", "kid": "rsa"})
 
 
-def unsecured(there: OidcIssuer) -> str:
+def unsecured(there: FakeIssuer) -> str:
     return encoded({"alg": "none"}, there.claims()) + "."
 
 
-def another_payload(there: OidcIssuer) -> str:
+def another_payload(there: FakeIssuer) -> str:
     head, _, signature = there.token().split(".")
     return f"{head}.{encoded(there.claims(sub='root'))}.{signature}"
 
 
-def said_twice(there: OidcIssuer) -> str:
+def said_twice(there: FakeIssuer) -> str:
     text = json.dumps(there.claims()).encode()
     return f"{encoded({'alg': 'RS256', 'kid': 'rsa'}, text[:-1] + b',' + text[1:])}.AAAA"
 
@@ -113,12 +113,12 @@ def public(key: RSAKey) -> JsonObject:
     return {name: str(value) for name, value in key.as_dict(private=False).items()}
 
 
-def key_in_the_header(there: OidcIssuer) -> str:
+def key_in_the_header(there: FakeIssuer) -> str:
     own = rsa("attacker's")
     return there.token(own, {"kid": "rsa", "jwk": public(own), "jku": "https://attacker.example/keys"})
 
 
-CONFUSIONS: dict[str, Callable[[OidcIssuer], str]] = {
+CONFUSIONS: dict[str, Callable[[FakeIssuer], str]] = {
     "unsecured": unsecured,
     "HS256 with the public key as the secret": signed_with_the_public_key,
     "HS256 with any secret": signed_with_a_secret,
@@ -161,7 +161,7 @@ CONFUSIONS: dict[str, Callable[[OidcIssuer], str]] = {
 
 
 @pytest.mark.parametrize("made", CONFUSIONS.values(), ids=CONFUSIONS)
-def test_confusions_are_refused(made: Callable[[OidcIssuer], str]) -> None:
+def test_confusions_are_refused(made: Callable[[FakeIssuer], str]) -> None:
     async def story(world: World) -> None:
         await world.proved(world.there.token())
         world.seconds += AGAIN
@@ -222,7 +222,7 @@ def test_while_the_issuer_is_away_its_keys_are_good_for_an_hour_and_then_nobody_
         world.seconds += AGAIN
         await world.proved(good)
         world.there.says[path] = says
-        world.seconds += KEPT - 1
+        world.seconds += MAX_AGE - 1
         await world.proved(good)
         assert await world.refused(world.there.token(rsa("new"))) == "DJ553"
         world.seconds += 1
@@ -285,10 +285,10 @@ def test_an_issuer_whose_server_is_another_ones_or_does_not_answer_is_away(monke
 
     async def story(world: World) -> None:
         authorities = certificate(2).authority.pem.decode()
-        strange = Issuer(TrustedIssuer(issuer=world.there.name, audiences=(AUDIENCE,), authorities=authorities), lambda: 0.0)
+        strange = OidcIssuer(TrustedIssuer(issuer=world.there.name, audiences=(AUDIENCE,), authorities=authorities), lambda: 0.0)
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        mute = Issuer(TrustedIssuer(issuer=f"https://127.0.0.1:{port}", audiences=(AUDIENCE,)), lambda: 0.0)
+        mute = OidcIssuer(TrustedIssuer(issuer=f"https://127.0.0.1:{port}", audiences=(AUDIENCE,)), lambda: 0.0)
         for each in (strange, mute):
             with pytest.raises(Unavailable, match="DJ553"):
                 await each.prove(tokens.parse(world.there.token()), NOW)
@@ -339,4 +339,4 @@ def test_of_a_key_set_the_keys_that_sign_and_are_strong_enough_are_taken(entry: 
 
 def test_authorities_that_are_none_are_refused_at_once() -> None:
     with pytest.raises(Misconfigured, match="DJ556"):
-        Issuer(TrustedIssuer(issuer="https://x.example", audiences=("x",), authorities="none"), lambda: 0.0)
+        OidcIssuer(TrustedIssuer(issuer="https://x.example", audiences=("x",), authorities="none"), lambda: 0.0)

@@ -50,7 +50,7 @@ def dripping(said: bytes, then: bytes) -> Iterator[str]:
 )
 def test_an_answer_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch, said: bytes, then: bytes) -> None:
     monkeypatch.setattr(pcs, "SECONDS", SECONDS)
-    with dripping(said, then) as address, pcs.opened(address) as service:
+    with dripping(said, then) as address, pcs.open_service(address) as service:
         began = clock.now()
         with pytest.raises(Unavailable, match=r"no whole answer within 0\.5 s") as refused:
             service.answer(plan.root_ca_crl())
@@ -64,7 +64,7 @@ def test_what_a_connection_ended_without_answering_is_asked_for_once_more(
 ) -> None:
     made = intel.world()
     pccs = Pccs(fakepccs.answers(made), losing=lost)
-    with fakepccs.serving(pccs), pcs.opened(pccs.address) as service, expectation:
+    with fakepccs.serving(pccs), pcs.open_service(pccs.address) as service, expectation:
         assert service.answer(plan.root_ca_crl()).body == made.collateral.root_ca_crl.hex().encode()
     assert pccs.losing == 0
 
@@ -72,18 +72,18 @@ def test_what_a_connection_ended_without_answering_is_asked_for_once_more(
 def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
     packed = gzip.compress(bytes(1 << 20))
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-    with dripping(head + packed, b"") as address, pcs.opened(address) as service:
+    with dripping(head + packed, b"") as address, pcs.open_service(address) as service:
         assert service.answer(plan.root_ca_crl()).body == packed
 
 
 def test_an_upstream_is_asked_for_what_is_not_packed() -> None:
-    with pcs.opened("http://127.0.0.1:9") as service:
+    with pcs.open_service("http://127.0.0.1:9") as service:
         assert service._client.headers["accept-encoding"] == "identity"
 
 
 def test_an_answer_that_is_longer_than_any_is_not_read_to_its_end() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
-    with dripping(head + bytes(5 << 20), b"") as address, pcs.opened(address) as service:
+    with dripping(head + bytes(5 << 20), b"") as address, pcs.open_service(address) as service:
         with pytest.raises(Unavailable, match="answers more than 4194304 bytes") as refused:
             service.answer(plan.root_ca_crl())
         assert refused.value.code == "DJ281"
@@ -98,7 +98,7 @@ def test_who_waits_when_it_is_closed_is_told_so() -> None:
         told.append(refused.value.code)
 
     with dripping(HEAD, b"X: y\r\n") as address:
-        with pcs.opened(address) as service:
+        with pcs.open_service(address) as service:
             waiting = threading.Thread(target=wait, args=(service,))
             waiting.start()
             clock.pause(0.3)

@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.fakeapi import FakeApi, Request, api_server, http, status
 
 from donjon.adapters.kubeapi.client import KubeApi
-from donjon.adapters.kubeapi.reviews import AT_ONCE, KEPT, MAX_KEPT, PATH, TokenReviews
+from donjon.adapters.kubeapi.reviews import AT_ONCE, CACHE_SECONDS, MAX_CACHE, PATH, TokenReviews
 from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.formats.json import Json, JsonObject
 
@@ -105,11 +105,11 @@ def test_answers_are_kept_for_seconds_both_ways(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         for said, code in ((GOOD, ""), (None, "DJ551")):
             world.api.answer = reviewing(said)
-            world.seconds += KEPT
+            world.seconds += CACHE_SECONDS
             before = world.asked
             assert [await world.code() for _ in range(3)] == [code] * 3
             assert world.asked == before + 1
-            world.seconds += KEPT - 0.1
+            world.seconds += CACHE_SECONDS - 0.1
             assert (await world.code(), world.asked) == (code, before + 1)
             world.seconds += 0.1
 
@@ -127,10 +127,10 @@ def test_many_with_one_token_at_once_cost_few_questions(tmp_path: Path) -> None:
 
 def test_of_what_is_kept_there_is_a_bound_and_no_token_in_it(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        world.reviews._kept.update({b"%d" % number: (1e9, None) for number in range(MAX_KEPT)})
+        world.reviews._cache.update({b"%d" % number: (1e9, None) for number in range(MAX_CACHE)})
         await world.reviews.account("secret-token")
-        assert len(world.reviews._kept) == MAX_KEPT
-        assert "secret-token" not in repr(world.reviews._kept)
+        assert len(world.reviews._cache) == MAX_CACHE
+        assert "secret-token" not in repr(world.reviews._cache)
 
     happens(tmp_path, story)
 

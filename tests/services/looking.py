@@ -9,7 +9,7 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
-from donjon.adapters.kubeapi.client import Access, Changed, KubeApi, Refused
+from donjon.adapters.kubeapi.client import ApiRefusal, Changed, KubeApi, ServerAccess
 from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.errors import Unavailable
 from donjon.node.truth import beyond, watched
@@ -22,7 +22,7 @@ def peak() -> int:
 
 
 async def pods(server: str, folder: Path, count: int) -> None:
-    api = KubeApi(Access(server=server, authority=folder / "ca.crt", token=folder / "token"))
+    api = KubeApi(ServerAccess(server=server, authority=folder / "ca.crt", token=folder / "token"))
     try:
         async with aclosing(api.follow("/api/v1/pods", "spec.nodeName=sgx-1", watched, beyond)) as changes:
             async for change in changes:
@@ -41,7 +41,7 @@ async def main(kind: str, *arguments: str) -> None:
             await pods(arguments[0], Path(arguments[1]), int(arguments[2]))
         else:
             await assigned_devices(Path(arguments[0]), frozenset())
-    except Refused as error:
+    except ApiRefusal as error:
         print(f"refused: {error.message[:200]}")  # noqa: T201 - it prints for the test.
     except Unavailable as error:
         print(f"unavailable: {error.message[:200]}")  # noqa: T201 - 〃

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 from cryptography import x509
 from tests.adapters.https import SERVING, trusting
-from tests.adapters.oidcissuer import NOW, OidcIssuer, issuer
+from tests.adapters.oidcissuer import NOW, FakeIssuer, issuer
 from tests.pki.clientcerts import ClientAuthority, Issued
 from tests.services.attesting import chosen, instance, serving
 
@@ -38,7 +38,7 @@ roles = ["read"]
 """
 
 
-def told(folder: Path, oidc: OidcIssuer) -> AttestationSettings:
+def told(folder: Path, oidc: FakeIssuer) -> AttestationSettings:
     """Settings in a file, as an operator writes them."""
     (folder / "ca.crt").write_bytes(OURS.pem)
     tables = instance(folder, "shared") + instance(folder, "closed", "open = []")
@@ -60,7 +60,7 @@ def put(client: httpx2.Client, name: str) -> httpx2.Response:
     return client.put(f"/{name}{PATH}", content=POLICY, headers={"content-type": "text/plain"})
 
 
-def story(folder: Path, read: AttestationSettings, oidc: OidcIssuer) -> None:
+def story(folder: Path, read: AttestationSettings, oidc: FakeIssuer) -> None:
     with serving(folder, read, lambda: NOW) as service:
         with asked(service.address) as nobody:
             assert nobody.get(f"/shared{PATH}").status_code == 200

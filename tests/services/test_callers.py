@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from tests.adapters.fakeapi import FakeApi, api_server, status
 from tests.adapters.https import HOST, SERVING, trusting
-from tests.adapters.oidcissuer import NOW, OidcIssuer, issuer, rsa
+from tests.adapters.oidcissuer import NOW, FakeIssuer, issuer, rsa
 from tests.adapters.test_reviews import AUDIENCE, GOOD, reviewing
 from tests.pki.clientcerts import DECADES, START, ClientAuthority, Issued
 
@@ -25,7 +25,7 @@ from donjon.adapters.http.public import GuardedServer, Limits
 from donjon.adapters.http.tls import Clients, context
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews
-from donjon.adapters.oidc.issuers import DISCOVERY, Issuer
+from donjon.adapters.oidc.issuers import DISCOVERY, OidcIssuer
 from donjon.errors import Unavailable
 from donjon.runtime.callers import CallerRefused, Callers
 from donjon.runtime.credentials import Credentials
@@ -54,7 +54,7 @@ ACCESS = Access(
 class World:
     """A server that lets callers through, an issuer and an API server."""
 
-    oidc: OidcIssuer
+    oidc: FakeIssuer
     api: FakeApi
     callers: Callers
     moment: datetime = NOW
@@ -98,7 +98,7 @@ class World:
 @asynccontextmanager
 async def world(folder: Path, rate: int = 1000, access: Access = ACCESS) -> AsyncIterator[World]:
     async with issuer() as oidc, api_server() as api:
-        client, known = KubeApi(api.access(folder)), Issuer(oidc.trusted, lambda: made.seconds)
+        client, known = KubeApi(api.access(folder)), OidcIssuer(oidc.trusted, lambda: made.seconds)
         api.answer = reviewing(GOOD)
         proofs = Credentials({"corp": known}, TokenReviews(client, AUDIENCE, lambda: made.seconds), lambda: made.moment)
         callers = Callers(access, proofs, Rates(Rate(each_second=rate), lambda: made.seconds))

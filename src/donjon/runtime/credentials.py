@@ -10,7 +10,7 @@ from donjon.access.roles import Proof, ProvenCaller
 from donjon.adapters.http.public import CLIENT_CERTIFICATE
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc import tokens
-from donjon.adapters.oidc.issuers import Issuer
+from donjon.adapters.oidc.issuers import OidcIssuer
 from donjon.errors import Malformed, Untrusted
 from donjon.pki import clients
 from donjon.pki.clients import ClientCertificate
@@ -19,7 +19,7 @@ from donjon.pki.clients import ClientCertificate
 class Credentials:
     """Proves who makes a request, by its bearer token or by the certificate of its connection."""
 
-    def __init__(self, issuers: Mapping[str, Issuer], reviews: TokenReviews | None, moment: Callable[[], datetime]) -> None:
+    def __init__(self, issuers: Mapping[str, OidcIssuer], reviews: TokenReviews | None, moment: Callable[[], datetime]) -> None:
         """The issuers by the names of their tables; without reviews no service account is known."""
         self._issuers = {each.issuer: (name, each) for name, each in issuers.items()}
         self._reviews, self._moment = reviews, moment

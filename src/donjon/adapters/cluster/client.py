@@ -68,7 +68,7 @@ class UserCluster:
         """A thing; `None` where there is none of that name."""
         what = f"get {resource.plural} {name}"
         try:
-            return _asked(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
+            return _call(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
         except _Missing:
             return None
 
@@ -80,16 +80,16 @@ class UserCluster:
         query = {"fields": dict(selector)} if selector else {}
 
         def read() -> tuple[JsonObject, ...]:
-            listed = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
-            return tuple(cast("JsonObject", dict(each)) for each in listed)
+            items = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
+            return tuple(cast("JsonObject", dict(each)) for each in items)
 
-        return _asked(f"list {resource.plural}", read)
+        return _call(f"list {resource.plural}", read)
 
     def write(self, resource: Resource, namespace: str, thing: JsonObject) -> None:
         """Make a thing, or replace it where its metadata say of which version."""
         verb = self._client.create if at(thing, "metadata", "resourceVersion") is None else self._client.replace
-        made = _class(resource).from_dict(thing)
-        _asked(f"write {resource.plural}", lambda: verb(made, namespace=namespace))
+        lightkube_object = _class(resource).from_dict(thing)
+        _call(f"write {resource.plural}", lambda: verb(lightkube_object, namespace=namespace))
 
 
 class _Missing(Unavailable):
@@ -110,9 +110,9 @@ def open_cluster(environment: Mapping[str, str], *, kubeconfig: Path | None, con
 def _files(environment: Mapping[str, str], kubeconfig: Path | None) -> list[Path]:
     if kubeconfig is not None:
         return [kubeconfig]
-    named = [Path(each) for each in environment.get("KUBECONFIG", "").split(":") if each]
+    paths = [Path(each) for each in environment.get("KUBECONFIG", "").split(":") if each]
     usual = DEFAULT.expanduser()
-    return [each for each in named if each.is_file()] or named[:1] or ([usual] if usual.is_file() else [])
+    return [each for each in paths if each.is_file()] or paths[:1] or ([usual] if usual.is_file() else [])
 
 
 def _config(files: list[Path]) -> KubeConfig:
@@ -130,7 +130,7 @@ def _config(files: list[Path]) -> KubeConfig:
     return whole
 
 
-def _asked(what: str, ask: Callable[[], T]) -> T:
+def _call(what: str, ask: Callable[[], T]) -> T:
     try:
         return _in_time(what, ask)
     except ApiError as error:

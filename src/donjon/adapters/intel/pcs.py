@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def opened(address: str | None) -> Iterator["Service"]:
+def open_service(address: str | None) -> Iterator["Service"]:
     """The service at that address, Intel's own for `None`, until the end of the block; who waits for it then is told so."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="upstream", daemon=True)
@@ -76,22 +76,22 @@ class Service:
 
     def collateral(self, platform: Platform, channel: Channel, pck_certificate_chain: bytes | None = None) -> Collateral:
         """What verification needs for that platform; raises `Unavailable` DJ281, and `Malformed` DJ214."""
-        asked = requests(platform, channel)
-        return assemble({name: self.answer(request) for name, request in asked.items()}, pck_certificate_chain)
+        by_name = requests(platform, channel)
+        return assemble({name: self.answer(request) for name, request in by_name.items()}, pck_certificate_chain)
 
     def pck_chain(self, qe_id: bytes, certification: bytes) -> bytes:
         """The chain, in PEM, of a platform whose quotes carry none; raises `Unavailable` DJ281."""
-        found = self.answer(pck_certificate(qe_id, certification))
-        return found.body.rstrip() + b"\n" + found.chain
+        answer = self.answer(pck_certificate(qe_id, certification))
+        return answer.body.rstrip() + b"\n" + answer.chain
 
     def answer(self, request: CollateralRequest) -> Answer:
         """What it answers to one request; raises `Unavailable` DJ281, `Absent` where it has none."""
         where = self._address + request.path
         if self._address == INTEL and request.path.endswith("/rootcacrl"):
             where = INTEL_ROOT_CRL
-        return self._done(self._answer(request, where), where)
+        return self._run_in_loop(self._answer(request, where), where)
 
-    def _done(self, work: Coroutine[None, None, T], where: str) -> T:
+    def _run_in_loop(self, work: Coroutine[None, None, T], where: str) -> T:
         """The result of what the loop does, which is waited for."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -102,31 +102,30 @@ class Service:
         try:
             async with asyncio.timeout(SECONDS):
                 try:
-                    body, headers = await self._asked(request, where)
-                except (
-                    httpx2.TransportError
-                ):  # A connection that ends as it is used is no outage, and nothing is changed by asking.
-                    body, headers = await self._asked(request, where)
+                    body, headers = await self._request(request, where)
+                except httpx2.TransportError:
+                    # A connection that ends as it is used is no outage, and nothing is changed by asking.
+                    body, headers = await self._request(request, where)
         except TimeoutError as error:
             raise Unavailable("DJ281", f"{where}: no whole answer within {SECONDS:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable("DJ281", f"{where}: {str(error) or type(error).__name__}") from error
-        chain = next((found for name in request.chain if (found := headers.get(name))), "")
+        chain = next((header for name in request.chain if (header := headers.get(name))), "")
         if request.chain and not chain:
             raise Unavailable("DJ281", f"{where}: answered without {request.chain[0]}")
         return Answer(body=body, chain=unquote_to_bytes(chain))
 
-    async def _asked(self, request: CollateralRequest, where: str) -> tuple[bytes, httpx2.Headers]:
-        async with self._sent(request, where) as response:
-            return await _bounded(response, where), response.headers
+    async def _request(self, request: CollateralRequest, where: str) -> tuple[bytes, httpx2.Headers]:
+        async with self._open_stream(request, where) as response:
+            return await _read_body(response, where), response.headers
 
-    def _sent(self, request: CollateralRequest, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
+    def _open_stream(self, request: CollateralRequest, where: str) -> AbstractAsyncContextManager[httpx2.Response]:
         if request.body:
             return self._client.stream("POST", where, content=request.body, headers=_JSON)
         return self._client.stream("GET", where, params=dict(request.query))
 
 
-async def _bounded(response: httpx2.Response, where: str) -> bytes:
+async def _read_body(response: httpx2.Response, where: str) -> bytes:
     if response.status_code in _NONE:
         raise Absent("DJ281", f"{where}: answered {response.status_code}")
     if response.status_code != _OK:

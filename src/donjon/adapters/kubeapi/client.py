@@ -29,11 +29,11 @@ WATCH_SECONDS = 60
 SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
 PAGE = 25  # objects of one page of a list
 MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
-GONE = 410
+HTTP_GONE = 410
 _FORGOTTEN = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
-class Refused(Unavailable):
+class ApiRefusal(Unavailable):
     """The server answered, with an error: its status tells whether the object is missing or was changed by another."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -51,7 +51,7 @@ class PatchType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class ServerAccess:
     """Where the API server is, whom to trust there, and the file that holds our token (it is renewed every hour)."""
 
     server: str
@@ -60,7 +60,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Generic[T]):
+class Listing(Generic[T]):
     """What is kept of all objects there are; what was known before is to be forgotten."""
 
     items: tuple[T, ...]
@@ -71,16 +71,16 @@ class Changed(Generic[T]):
     """What is kept of an object that was added or changed, or is gone."""
 
     item: T
-    gone: bool
+    is_deleted: bool
 
 
-def in_cluster(environment: Mapping[str, str]) -> Access:
+def in_cluster(environment: Mapping[str, str]) -> ServerAccess:
     """The access that every pod finds; raises `Misconfigured` DJ040 outside a pod."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (ACCOUNT / "token").exists():
         raise Misconfigured("DJ040", "API server: no service account here; this command runs in a pod of the chart")
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return Access(server=server, authority=ACCOUNT / "ca.crt", token=ACCOUNT / "token")
+    return ServerAccess(server=server, authority=ACCOUNT / "ca.crt", token=ACCOUNT / "token")
 
 
 class KubeApi:
@@ -89,7 +89,7 @@ class KubeApi:
     Raises `Misconfigured` DJ040 for an authority that is none.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: ServerAccess) -> None:
         self._token = access.token
         try:
             context = ssl.create_default_context(cafile=str(access.authority))
@@ -114,7 +114,7 @@ class KubeApi:
         return await self._call("POST", path, body=body)
 
     async def replace(self, path: str, body: JsonObject) -> JsonObject:
-        """The object as it is after it was replaced; `Refused.changed` where it is not any more of the version in the body."""
+        """The object as it is after it was replaced; `ApiRefusal.changed` where it is not any more of the version in the body."""
         return await self._call("PUT", path, body=body)
 
     async def all(self, path: str, keep: Callable[[JsonObject], T]) -> tuple[T, ...]:
@@ -127,7 +127,7 @@ class KubeApi:
         selector: str,
         keep: Callable[[JsonObject], T],
         beyond: Callable[[JsonObject], T] | None = None,
-    ) -> AsyncGenerator[Listed[T] | Changed[T], None]:
+    ) -> AsyncGenerator[Listing[T] | Changed[T], None]:
         """What `keep` makes of all objects that the field selector finds, then of every change.
 
         Nothing else of the objects stays in memory. Of an object larger than `stream.LARGEST` nothing is read but its names, of
@@ -136,7 +136,7 @@ class KubeApi:
         """
         loop, conversion = asyncio.get_running_loop(), Conversion(path, keep, beyond)
         items, version = await self._list(path, selector, conversion)
-        yield Listed(items)
+        yield Listing(items)
         del items
         while True:
             began = loop.time()
@@ -144,18 +144,18 @@ class KubeApi:
                 async for part in parts:
                     kind, item = conversion.event(part)
                     if kind == "ERROR":
-                        if at(item, "code") == GONE and loop.time() - began > SHORT:
+                        if at(item, "code") == HTTP_GONE and loop.time() - began > SHORT:
                             return
                         raise Unavailable("DJ041", f"watch {path}: {at(item, 'message') or 'ended at once'}")
                     version = str(at(item, "metadata", "resourceVersion") or version)
                     if kind != "BOOKMARK":
-                        yield Changed(conversion.convert(item, large=part.large), gone=kind == "DELETED")
+                        yield Changed(conversion.convert(item, large=part.large), is_deleted=kind == "DELETED")
             if loop.time() - began < SHORT:
                 raise Unavailable("DJ041", f"watch {path}: ended at once")
 
     async def _list(self, path: str, selector: str, conversion: Conversion[T]) -> tuple[tuple[T, ...], str]:
         """What is kept of all objects, read in pages, and the version from which to watch."""
-        kept: list[T] = []
+        objects: list[T] = []
         token = ""
         while True:
             query = (
@@ -164,12 +164,12 @@ class KubeApi:
             items = Items()
             async with self._answer("GET", path, query=query) as response:
                 async for data in response.aiter_raw():
-                    kept += [conversion.convert(conversion.object(part), large=part.large) for part in items.feed(data)]
+                    objects += [conversion.convert(conversion.object(part), large=part.large) for part in items.feed(data)]
                     await asyncio.sleep(0)  # Everybody else of the process has a turn.
             page = read(items.rest(), f"GET {path}")
             token = str(at(page, "metadata", "continue") or "")
             if not token:
-                return tuple(kept), str(at(page, "metadata", "resourceVersion") or "")
+                return tuple(objects), str(at(page, "metadata", "resourceVersion") or "")
 
     async def _watch(self, path: str, selector: str, version: str) -> AsyncGenerator[ObjectText, None]:
         """The events of a watch, each as it came."""
@@ -187,8 +187,8 @@ class KubeApi:
                     for part in lines.feed(data):
                         yield part
                     await asyncio.sleep(0)
-        except Refused as error:
-            if error.status != GONE:
+        except ApiRefusal as error:
+            if error.status != HTTP_GONE:
                 raise
             yield _FORGOTTEN
         if (rest := lines.rest()).text:
@@ -215,7 +215,7 @@ class KubeApi:
         kind: str = "application/json",
         seconds: float | None = None,
     ) -> AsyncIterator[httpx2.Response]:
-        """The server's answer, to be read while it comes; raises `Refused` for an error, in the server's own words."""
+        """The server's answer, to be read while it comes; raises `ApiRefusal` for an error, in the server's own words."""
         content = None if body is None else json.dumps(body).encode()
         headers = self._headers() | ({} if body is None else {"Content-Type": kind})
         timeout = httpx2.Timeout(TIMEOUT, read=seconds or TIMEOUT)
@@ -225,7 +225,7 @@ class KubeApi:
                 method, path, params=query, content=content, headers=headers, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    raise Refused(f"{what} {path}: {_reason(response, await _whole(response))}", response.status_code)
+                    raise ApiRefusal(f"{what} {path}: {_reason(response, await _whole(response))}", response.status_code)
                 yield response
         except httpx2.HTTPError as error:
             raise Unavailable("DJ041", f"{what} {path}: {str(error) or type(error).__name__}") from error
@@ -239,7 +239,7 @@ class KubeApi:
         return {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
-def read_once(access: Access, path: str) -> JsonObject:
+def read_once(access: ServerAccess, path: str) -> JsonObject:
     """One object, for a program that has no event loop."""
 
     async def once() -> JsonObject:
@@ -254,11 +254,11 @@ def read_once(access: Access, path: str) -> JsonObject:
 
 async def _whole(response: httpx2.Response) -> ObjectText:
     """An answer that is of some size alone."""
-    kept = Buffer(MAX_ANSWER)
+    buffer = Buffer(MAX_ANSWER)
     async for data in response.aiter_raw():
-        kept.add(data)
+        buffer.add(data)
         await asyncio.sleep(0)
-    return kept.part()
+    return buffer.part()
 
 
 def _reason(response: httpx2.Response, content: ObjectText) -> str:

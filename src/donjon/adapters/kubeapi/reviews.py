@@ -14,8 +14,8 @@ from donjon.errors import Unavailable, Untrusted
 from donjon.formats.json import JsonObject, at
 
 PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
-KEPT = 10.0  # seconds
-MAX_KEPT = 1024  # answers
+CACHE_SECONDS = 10.0  # seconds
+MAX_CACHE = 1024  # answers
 AT_ONCE = 8  # questions to the API server
 
 _ACCOUNT = "system:serviceaccount:"
@@ -26,7 +26,7 @@ class TokenReviews:
 
     def __init__(self, api: KubeApi, audience: str, seconds: Callable[[], float]) -> None:
         self._api, self._audience, self._seconds = api, audience, seconds
-        self._kept: OrderedDict[bytes, tuple[float, str | None]] = OrderedDict()  # in the order in which they end
+        self._cache: OrderedDict[bytes, tuple[float, str | None]] = OrderedDict()  # in the order in which they end
         self._asking = asyncio.Semaphore(AT_ONCE)
 
     async def account(self, token: str) -> str:
@@ -35,17 +35,17 @@ class TokenReviews:
         if not self._knows(digest):
             async with self._asking:
                 if not self._knows(digest):  # Others with the same token may have asked meanwhile.
-                    self._keep(digest, await self._reviewed(token))
-        _, account = self._kept[digest]
+                    self._keep(digest, await self._review(token))
+        _, account = self._cache[digest]
         if account is None:
             raise Untrusted("DJ551", "token: the API server does not know it as a service account's, for our audience")
         return account
 
     def _knows(self, digest: bytes) -> bool:
-        until, _ = self._kept.get(digest, (0.0, None))
+        until, _ = self._cache.get(digest, (0.0, None))
         return until > self._seconds()
 
-    async def _reviewed(self, token: str) -> str | None:
+    async def _review(self, token: str) -> str | None:
         spec: JsonObject = {"token": token, "audiences": [self._audience]}
         body: JsonObject = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         try:
@@ -54,14 +54,16 @@ class TokenReviews:
             raise Unavailable("DJ554", f"token review: {error.message}") from error
         # An API server that does not know of audiences says none, and would take tokens for any (API documentation of the field).
         audiences, name = at(answer, "status", "audiences"), at(answer, "status", "user", "username")
-        known = at(answer, "status", "authenticated") is True and isinstance(audiences, list) and self._audience in audiences
-        if not known or not isinstance(name, str) or not name.startswith(_ACCOUNT):
+        authenticated = (
+            at(answer, "status", "authenticated") is True and isinstance(audiences, list) and self._audience in audiences
+        )
+        if not authenticated or not isinstance(name, str) or not name.startswith(_ACCOUNT):
             return None
         namespace, _, account = name.removeprefix(_ACCOUNT).partition(":")
         return f"{namespace}/{account}"
 
     def _keep(self, digest: bytes, account: str | None) -> None:
-        self._kept.pop(digest, None)
-        self._kept[digest] = (self._seconds() + KEPT, account)
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._cache.pop(digest, None)
+        self._cache[digest] = (self._seconds() + CACHE_SECONDS, account)
+        if len(self._cache) > MAX_CACHE:
+            self._cache.popitem(last=False)

@@ -1,6 +1,6 @@
 """One Secret, by the account of a pod."""
 
-from donjon.adapters.kubeapi.client import KubeApi, Refused
+from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi
 from donjon.formats.json import JsonObject, at
 
 
@@ -14,8 +14,8 @@ class ApiSecret:
         """The Secret; `None` where there is none."""
         try:
             return await self._api.get(self._path)
-        except Refused as refused:
-            if refused.missing:
+        except ApiRefusal as refusal:
+            if refusal.missing:
                 return None
             raise
 

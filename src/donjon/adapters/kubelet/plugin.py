@@ -35,7 +35,7 @@ class PluginServer:
         self._path = path
         self._service = _DevicePlugin(offer, allocate)
         self._server: _Server | None = None
-        self._bound: SocketIdentity | None = None
+        self._socket_identity: SocketIdentity | None = None
 
     async def bind(self) -> SocketIdentity:
         """Serve at the socket anew and tell its identity; raises `Unavailable` DJ031 where the folder does not let us."""
@@ -47,18 +47,18 @@ class PluginServer:
         except OSError as error:
             raise Unavailable("DJ031", f"plugin socket {self._path}: {error.strerror or error}") from error
         self._server = server
-        self._bound = identity(self._path)
-        if self._bound is None:
+        self._socket_identity = identity(self._path)
+        if self._socket_identity is None:
             await self.close()
             raise Unavailable("DJ031", f"plugin socket {self._path}: gone as soon as it was made")
-        return self._bound
+        return self._socket_identity
 
     async def close(self) -> None:
         """Stop serving, and leave no socket behind; the kubelet then marks the devices unhealthy."""
-        if self._bound is not None and identity(self._path) == self._bound:
+        if self._socket_identity is not None and identity(self._path) == self._socket_identity:
             with suppress(OSError):
                 self._path.unlink()
-        self._bound = None
+        self._socket_identity = None
         if self._server is not None:
             server, self._server = self._server, None
             server.close()

@@ -83,10 +83,10 @@ def _end(root: Path, link: Path, status: os.stat_result) -> tuple[FileKind, os.s
     for _ in range(_MAX_LINKS):
         target = link.readlink()
         link = root / str(target).lstrip("/") if target.is_absolute() else link.parent / target
-        kind, found = _status(link)
-        if found is None:
+        kind, link_status = _status(link)
+        if link_status is None:
             return kind, last
-        last = found
+        last = link_status
         if kind is not FileKind.LINK:
             break
     return kind, last

@@ -24,7 +24,7 @@ _OWN = Path("/")
 
 def read_devices(root: Path) -> tuple[DeviceNode, ...]:
     """What stands at each path of `devices.PATHS`."""
-    return tuple(look_at(root, known.path) for known in PATHS)
+    return tuple(look_at(root, entry.path) for entry in PATHS)
 
 
 def read_host(root: Path) -> HostReadings:
@@ -80,11 +80,11 @@ def _numa_epc(folder: Path) -> Reading[Mapping[int, Reading[str]]]:
     except OSError as error:
         return Reading[Mapping[int, Reading[str]]].unknown(f"{folder}: {error.strerror}", source=source)
     nodes = {int(match[1]): folder / name for name in names if (match := _NODE_FOLDER.fullmatch(name))}
-    told = {number: path / "x86/sgx_total_bytes" for number, path in nodes.items() if stands(path / "x86/sgx_total_bytes")}
-    if not told:
+    paths = {number: path / "x86/sgx_total_bytes" for number, path in nodes.items() if stands(path / "x86/sgx_total_bytes")}
+    if not paths:
         problem = "no NUMA node tells sgx_total_bytes (kernel before 5.17, an out-of-tree driver, or SGX off)"
         return Reading[Mapping[int, Reading[str]]].unknown(problem, source=source)
-    return Reading.of({number: read_text(path) for number, path in told.items()}, source=source)
+    return Reading.of({number: read_text(path) for number, path in paths.items()}, source=source)
 
 
 def _modules(folder: Path) -> Reading[Mapping[str, str]]:

@@ -28,7 +28,7 @@ _TEMPLATES = ("config.toml.tmpl", "config-v3.toml.tmpl")  # of k3s and RKE2, wri
 
 def read_runtimes(root: Path) -> tuple[RuntimeConfiguration, ...]:
     """Every configuration that is there."""
-    return (*(found for path in CONTAINERD if (found := _containerd(root, root / path))), *_crio(root))
+    return (*(configuration for path in CONTAINERD if (configuration := _containerd(root, root / path))), *_crio(root))
 
 
 def _containerd(root: Path, path: Path) -> RuntimeConfiguration | None:

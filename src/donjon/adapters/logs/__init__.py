@@ -83,5 +83,5 @@ def about(**fields: str) -> Iterator[None]:
 
 def say(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """One structured line: what happened, and those of its fields that say something."""
-    told = {name: value for name, value in {**fields, **(_ABOUT.get() or {})}.items() if value is not None}
-    logger.log(level, event, extra={"fields": told})
+    line_fields = {name: value for name, value in {**fields, **(_ABOUT.get() or {})}.items() if value is not None}
+    logger.log(level, event, extra={"fields": line_fields})

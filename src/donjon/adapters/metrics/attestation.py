@@ -39,23 +39,23 @@ class AttestationMetrics:
         )
         self._connections = Gauge(f"{_PREFIX}_connections", "Open connections.", registry=self.registry)
 
-    def answered(self, route: str, status: int) -> None:
+    def count_answer(self, route: str, status: int) -> None:
         """One more answer."""
         self._answer(route, status).inc()
 
-    def decided(self, kind: str, verdict: str, code: str) -> None:
+    def count_decision(self, kind: str, verdict: str, code: str) -> None:
         """One more attestation, and the first reason why not."""
         self._decision(kind, verdict, code).inc()
 
-    def requested(self, route: str, status: int) -> None:
+    def count_request(self, route: str, status: int) -> None:
         """One more answer of an instance."""
         self._request(route, status).inc()
 
-    def verified(self, seconds: float) -> None:
+    def observe_verification(self, seconds: float) -> None:
         """A quote was verified, or not, in that time."""
         self._verification.observe(seconds)
 
-    def fetched(self, code: str) -> None:
+    def count_fetch(self, code: str) -> None:
         """One more document fetched, or the code of why not."""
         self._fetches.labels(code).inc()
 

@@ -13,30 +13,30 @@ import httpx2
 
 from donjon.access.roles import TrustedIssuer
 from donjon.adapters.oidc import keysets, tokens
-from donjon.adapters.oidc.keysets import MAX_SET, PublicKey
+from donjon.adapters.oidc.keysets import MAX_SET, IssuerKey
 from donjon.adapters.oidc.tokens import Token
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.json import JsonObject
 
 FRESH = 600.0  # seconds in which keys are not asked for again
-KEPT = 3600.0  # seconds in which they are good though the issuer is away
+MAX_AGE = 3600.0  # seconds in which they are good though the issuer is away
 AGAIN = 10.0  # seconds at least between two requests
 TIMEOUT = 3.0  # seconds, for the server to go on
 ALTOGETHER = 10.0  # seconds, for discovery and keys together
 DISCOVERY = "/.well-known/openid-configuration"
 
-_ACCEPTED = {"Accept": "application/json", "Accept-Encoding": "identity"}  # Compressed, a few bytes could be many megabytes.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # Compressed, a few bytes could be many megabytes.
 
 
-class Issuer:
+class OidcIssuer:
     """One issuer; raises `Misconfigured` DJ556 for authorities that are none."""
 
     def __init__(self, trusted: TrustedIssuer, seconds: Callable[[], float]) -> None:
         self._trusted, self._seconds = trusted, seconds
         self._client = httpx2.AsyncClient(verify=_context(trusted), timeout=TIMEOUT)
-        self._keys: tuple[PublicKey, ...] = ()
-        self._fetched = self._tried = float("-inf")
+        self._keys: tuple[IssuerKey, ...] = ()
+        self._fetch_time = self._attempt_time = float("-inf")
         self._trouble: str | None = None
         self._lock = asyncio.Lock()
 
@@ -54,14 +54,14 @@ class Issuer:
         keys = await self._fitting(token)
         return tokens.prove(token, keys, self._trusted.issuer, self._trusted.audiences, moment)
 
-    async def _fitting(self, token: Token) -> Sequence[PublicKey]:
-        found = tokens.fitting(token, self._keys)
-        if found and self._seconds() - self._fetched < FRESH:
-            return found
+    async def _fitting(self, token: Token) -> Sequence[IssuerKey]:
+        matches = tokens.fitting(token, self._keys)
+        if matches and self._seconds() - self._fetch_time < FRESH:
+            return matches
         trouble = await self._renew()
-        found = tokens.fitting(token, self._keys)
-        if found and self._seconds() - self._fetched < KEPT:
-            return found
+        matches = tokens.fitting(token, self._keys)
+        if matches and self._seconds() - self._fetch_time < MAX_AGE:
+            return matches
         if trouble is not None:
             raise Unavailable("DJ553", trouble)
         raise Untrusted("DJ551", f"token: {self._trusted.issuer} has no key with its name and algorithm")
@@ -69,22 +69,22 @@ class Issuer:
     async def _renew(self) -> str | None:
         """Fetch the keys, unless that was tried a moment ago; what went wrong the last time."""
         async with self._lock:
-            if self._seconds() - self._tried >= AGAIN:
+            if self._seconds() - self._attempt_time >= AGAIN:
                 try:
                     async with asyncio.timeout(ALTOGETHER):
                         self._keys = await self._fetch()
-                    self._fetched, self._trouble = self._seconds(), None
+                    self._fetch_time, self._trouble = self._seconds(), None
                 except (DonjonError, TimeoutError) as error:
-                    told = error.message if isinstance(error, DonjonError) else f"no whole answer within {ALTOGETHER:.0f} s"
-                    self._trouble = f"{self._trusted.issuer}: {told}"
-                self._tried = self._seconds()
+                    reason = error.message if isinstance(error, DonjonError) else f"no whole answer within {ALTOGETHER:.0f} s"
+                    self._trouble = f"{self._trusted.issuer}: {reason}"
+                self._attempt_time = self._seconds()
             return self._trouble
 
-    async def _fetch(self) -> tuple[PublicKey, ...]:
-        stated = strict_json.parse(await self._get(self._trusted.issuer.rstrip("/") + DISCOVERY), "discovery", fractions=True)
-        if stated.text("issuer") != self._trusted.issuer:
-            raise Untrusted("DJ551", f"discovery: of issuer {stated.text('issuer')[:200]!r}")
-        where = stated.text("jwks_uri")
+    async def _fetch(self) -> tuple[IssuerKey, ...]:
+        discovery = strict_json.parse(await self._get(self._trusted.issuer.rstrip("/") + DISCOVERY), "discovery", fractions=True)
+        if discovery.text("issuer") != self._trusted.issuer:
+            raise Untrusted("DJ551", f"discovery: of issuer {discovery.text('issuer')[:200]!r}")
+        where = discovery.text("jwks_uri")
         if not where.startswith("https://"):
             raise Untrusted("DJ551", f"discovery: keys at {where[:200]!r}, expected https")
         return keysets.parse(await self._get(where), "key set")
@@ -92,7 +92,7 @@ class Issuer:
     async def _get(self, where: str) -> bytes:
         body = b""
         try:
-            async with self._client.stream("GET", where, headers=_ACCEPTED) as response:
+            async with self._client.stream("GET", where, headers=_HEADERS) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise Unavailable("DJ553", f"{where[:200]}: answered {response.status_code}")
                 async for part in response.aiter_raw():

@@ -28,7 +28,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {"RSA": ("kty", "n", "e"), "EC": ("kty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
+class IssuerKey:
     """A key, and the algorithms that it signs with."""
 
     kid: str | None
@@ -36,20 +36,20 @@ class PublicKey:
     handle: RSAKey | ECKey = field(repr=False)
 
 
-def parse(text: bytes, subject: str) -> tuple[PublicKey, ...]:
+def parse(text: bytes, subject: str) -> tuple[IssuerKey, ...]:
     """The keys of that set; raises `Malformed` DJ210 or DJ211."""
-    listed = strict_json.parse(text, subject, MAX_SET, fractions=True).content.get("keys")
-    found = (_key(entry) for entry in objects(listed)[:MAX_KEYS])
-    return tuple(key for key in found if key is not None)
+    entries = strict_json.parse(text, subject, MAX_SET, fractions=True).content.get("keys")
+    keys = (_key(entry) for entry in objects(entries)[:MAX_KEYS])
+    return tuple(key for key in keys if key is not None)
 
 
-def _key(entry: JsonObject) -> PublicKey | None:
+def _key(entry: JsonObject) -> IssuerKey | None:
     names = _MEMBERS.get(str(entry.get("kty")))
     members: dict[str, str | list[str]] = {name: str(entry.get(name, "")) for name in names or ()}
     algorithms = _algorithms(members)
-    stated, kid = entry.get("alg"), entry.get("kid")
-    if stated is not None:
-        algorithms &= {str(stated)}
+    algorithm, kid = entry.get("alg"), entry.get("kid")
+    if algorithm is not None:
+        algorithms &= {str(algorithm)}
     if not algorithms or entry.get("use", "sig") != "sig":
         return None
     try:
@@ -58,7 +58,7 @@ def _key(entry: JsonObject) -> PublicKey | None:
         return None
     if not isinstance(handle, RSAKey | ECKey):
         return None
-    return PublicKey(kid=kid if isinstance(kid, str) else None, algorithms=algorithms, handle=handle)
+    return IssuerKey(kid=kid if isinstance(kid, str) else None, algorithms=algorithms, handle=handle)
 
 
 def _algorithms(members: Mapping[str, str | list[str]]) -> frozenset[str]:

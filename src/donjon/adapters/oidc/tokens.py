@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
-from donjon.adapters.oidc.keysets import ALGORITHMS, PublicKey
+from donjon.adapters.oidc.keysets import ALGORITHMS, IssuerKey
 from donjon.errors import DonjonError, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.json import JsonObject
@@ -40,8 +40,8 @@ class Token:
     @property
     def issuer(self) -> str:
         """Who it says it is from."""
-        said = self.claims.get("iss")
-        return said if isinstance(said, str) else ""
+        claim = self.claims.get("iss")
+        return claim if isinstance(claim, str) else ""
 
 
 def parse(text: str) -> Token:
@@ -53,29 +53,31 @@ def parse(text: str) -> Token:
         raise Untrusted("DJ551", f"token: {len(parts)} parts, expected header.payload.signature")
     try:
         header, payload, _ = (jws.octets(part, "token") for part in parts)
-        stated = strict_json.parse(header, "token's header")
+        header_members = strict_json.parse(header, "token's header")
         claims = strict_json.parse(payload, "token", fractions=True).content
     except DonjonError as error:
         raise Untrusted("DJ551", error.message) from error
-    _check_header(stated)
-    kid = stated.content.get("kid")
-    return Token(text=text, algorithm=str(stated.content["alg"]), kid=kid if isinstance(kid, str) else None, claims=dict(claims))
+    _check_header(header_members)
+    kid = header_members.content.get("kid")
+    return Token(
+        text=text, algorithm=str(header_members.content["alg"]), kid=kid if isinstance(kid, str) else None, claims=dict(claims)
+    )
 
 
-def fitting(token: Token, keys: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
+def fitting(token: Token, keys: Sequence[IssuerKey]) -> tuple[IssuerKey, ...]:
     """The keys that can have signed it, by what its header says."""
-    named = [each for each in keys if token.kid is None or each.kid == token.kid]
-    return tuple(each for each in named if token.algorithm in each.algorithms)[:MAX_TRIED]
+    candidates = [each for each in keys if token.kid is None or each.kid == token.kid]
+    return tuple(each for each in candidates if token.algorithm in each.algorithms)[:MAX_TRIED]
 
 
-def prove(token: Token, keys: Sequence[PublicKey], issuer: str, audiences: Sequence[str], moment: datetime) -> JsonObject:
+def prove(token: Token, keys: Sequence[IssuerKey], issuer: str, audiences: Sequence[str], moment: datetime) -> JsonObject:
     """What it says, signed by one of those keys, by that issuer, for one of those audiences, at that moment.
 
     Raises `Untrusted` DJ551.
     """
-    if not any(_signed(token, each) for each in keys):
+    if not any(_is_signed_by(token, each) for each in keys):
         raise Untrusted("DJ551", "token: no key of its issuer has signed it")
-    expected = JWTClaimsRegistry(
+    rules = JWTClaimsRegistry(
         now=int(moment.timestamp()),
         leeway=LEEWAY,
         iss={"essential": True, "value": issuer},
@@ -84,7 +86,7 @@ def prove(token: Token, keys: Sequence[PublicKey], issuer: str, audiences: Seque
         sub={"essential": True},
     )
     try:
-        expected.validate(token.claims)
+        rules.validate(token.claims)
     except JoseError as error:
         raise Untrusted("DJ551", f"token: {error.description or error.error}"[:200]) from error
     if len(str(token.claims["sub"])) > MAX_SUBJECT:
@@ -99,11 +101,11 @@ def _check_header(header: Members) -> None:
         raise Untrusted("DJ551", f"token: algorithm {str(algorithm)[:20]!r}, expected one of {', '.join(sorted(ALGORITHMS))}")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         raise Untrusted("DJ551", f"token: type {str(kind)[:20]!r}, expected JWT")
-    if found := header.content.keys() & {"crit", "b64", "enc", "zip"}:
-        raise Untrusted("DJ551", f"token: header {min(found)}, which is not taken")
+    if unsupported := header.content.keys() & {"crit", "b64", "enc", "zip"}:
+        raise Untrusted("DJ551", f"token: header {min(unsupported)}, which is not taken")
 
 
-def _signed(token: Token, key: PublicKey) -> bool:
+def _is_signed_by(token: Token, key: IssuerKey) -> bool:
     registry = JWSRegistry(algorithms=sorted(key.algorithms), strict_check_header=False)
     try:
         jose.deserialize_compact(token.text, key.handle, registry=registry)

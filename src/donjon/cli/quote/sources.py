@@ -82,7 +82,7 @@ class _ServiceSource:
             from donjon.adapters.intel import pcs  # noqa: PLC0415 - only those who fetch need its library.
         except ModuleNotFoundError as error:
             raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
-        with pcs.opened(self.address) as service:
+        with pcs.open_service(self.address) as service:
             chain = None if quote.carries_chain else _look_up_chain(quote, service)
             platform = read_platform(quote, chain or quote.certification.content)
             if (platform, chain) not in self.cache:

@@ -15,7 +15,7 @@ from donjon.adapters import files
 from donjon.adapters.http.folder import MAX_FILE
 from donjon.adapters.http.tls import context
 from donjon.adapters.keys import fresh
-from donjon.adapters.kubeapi.client import KubeApi, Refused
+from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
@@ -80,7 +80,7 @@ class SharedLoop:
                 await self.look()
                 self._trouble.over()
                 await asyncio.sleep(rest)
-            except Refused as error:
+            except ApiRefusal as error:
                 if not error.changed:
                     self._trouble.tell(error)
                 await asyncio.sleep(AGAIN)
@@ -89,7 +89,7 @@ class SharedLoop:
                 await asyncio.sleep(AGAIN)
 
     async def look(self) -> None:
-        """Do what is due; `Refused.changed` where another replica was first."""
+        """Do what is due; `ApiRefusal.changed` where another replica was first."""
         configuration = await self._api.get(self._configuration)
         secret, certificates = await self._read_secret(configuration)
         moment = self._clock()
@@ -112,7 +112,7 @@ class SharedLoop:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
             secret = await self._api.get(self._secret)
-        except Refused as error:
+        except ApiRefusal as error:
             if not error.missing:
                 raise
             await self._tell(configuration, self._last_good.bundle)

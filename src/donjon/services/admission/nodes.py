@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from donjon.adapters.kubeapi.client import KubeApi, Listed
+from donjon.adapters.kubeapi.client import KubeApi, Listing
 from donjon.admission.nodes import LargestNode, largest
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, at
@@ -34,9 +34,9 @@ class Nodes:
 
     async def _follow(self) -> None:
         async for change in self._api.follow("/api/v1/nodes", "", _trim_to_epc):
-            if isinstance(change, Listed):
+            if isinstance(change, Listing):
                 self._nodes = {_name(node): node for node in change.items}
-            elif change.gone:
+            elif change.is_deleted:
                 self._nodes.pop(_name(change.item), None)
             else:
                 self._nodes[_name(change.item)] = change.item

@@ -15,7 +15,7 @@ from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
-from donjon.adapters.oidc.issuers import Issuer
+from donjon.adapters.oidc.issuers import OidcIssuer
 from donjon.errors import DonjonError, Misconfigured
 from donjon.runtime.callers import Callers
 from donjon.runtime.credentials import Credentials
@@ -48,7 +48,7 @@ class Openings:
     def callers(self, settings: AttestationSettings, rates: Rates | None) -> Callers:
         """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
         access = settings.access
-        issuers = {name: Issuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
+        issuers = {name: OidcIssuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
         for each in issuers.values():
             self._stack.push_async_callback(each.close)
         reviews = None if access.audience is None else TokenReviews(self._server(), access.audience, clock.monotonic)

@@ -110,7 +110,7 @@ async def serve(
         database = Database(settings.database)
         stack.callback(database.close)
         database.migrate()
-        upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.opened(settings.upstream))
+        upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.open_service(settings.upstream))
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         caching = Caching(settings, database, upstream, judging, metrics)
         application: Application = naming(Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer}))

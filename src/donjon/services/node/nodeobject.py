@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from donjon.adapters import clock
-from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed, PatchType
+from donjon.adapters.kubeapi.client import Changed, KubeApi, Listing, PatchType
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
@@ -46,7 +46,7 @@ class NodeObjectLoop:
         async for change in self._api.follow("/api/v1/nodes", selector, lambda node: node):
             self._following.report_recovery()
             match change:
-                case Listed(items):
+                case Listing(items):
                     self._node = items[0] if items else None
                 case Changed(item, is_deleted):
                     self._node = None if is_deleted else item

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from donjon.adapters import clock
-from donjon.adapters.kubeapi.client import Changed, KubeApi, Listed
+from donjon.adapters.kubeapi.client import Changed, KubeApi, Listing
 from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
@@ -63,7 +63,7 @@ class TruthLoop:
         async for change in self._api.follow("/api/v1/pods", selector, watched, beyond):
             self._following.report_recovery()
             match change:
-                case Listed(items):
+                case Listing(items):
                     self._pods = {pod.uid: pod for pod in items if pod.concerns_us}
                 case Changed(pod, is_deleted):
                     self._pods.pop(pod.uid, None)

@@ -86,7 +86,7 @@ class Attester:
             except Stale:
                 state = await instance.state(again=True)
             else:
-                self._metrics.decided(kind, outcome.event.verdict, next(iter(outcome.event.codes), ""))
+                self._metrics.count_decision(kind, outcome.event.verdict, next(iter(outcome.event.codes), ""))
                 return outcome
         raise Unavailable("DJ532", f"{instance.name}: its policies are being replaced faster than anything is decided by them")
 
@@ -124,7 +124,7 @@ class Attester:
         try:
             return verify.verify(request.quote, collateral, self._clocks.judging(), self._memory)
         finally:
-            self._metrics.verified(self._clocks.seconds() - began)
+            self._metrics.observe_verification(self._clocks.seconds() - began)
 
     async def _draft(self, instance: Instance, request: AttestRequest, site: str) -> PolicyInForce | None:
         if request.draft is None:

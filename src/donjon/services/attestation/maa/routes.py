@@ -151,7 +151,7 @@ class Maa:
             LOG.exception("a mistake in Donjon; please report it", exc_info=error, extra={"fields": fields})
             message = "service: it could not answer; its log says more [DJ517]"
             response = _refusal_response(Refusal(status=refusals.INTERNAL, code=Code.INTERNAL, message=message))
-        self._metrics.requested(path, response.status_code)
+        self._metrics.count_request(path, response.status_code)
         return response
 
     async def _attest(self, request: Request, instance: Instance, name: str) -> Response:

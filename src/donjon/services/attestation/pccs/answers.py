@@ -80,7 +80,7 @@ def answering(route: str, handler: Handler, metrics: AttestationMetrics) -> Hand
             response = refusal(BAD, "request: its caller has gone", "DJ516")
         except Exception as error:  # noqa: BLE001 - whatever happens, there is an answer.
             response = _failure_response(error, request.scope)
-        metrics.answered(route, response.status_code)
+        metrics.count_answer(route, response.status_code)
         return response
 
     return answer

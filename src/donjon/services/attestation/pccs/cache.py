@@ -193,11 +193,11 @@ class Cache:
         try:
             document = await self._fetch(request)
         except DonjonError as error:
-            self._metrics.fetched(error.code)
+            self._metrics.count_fetch(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
             say(LOG, "collateral not fetched", level=level, document=name, code=error.code, error=error.message)
             raise
-        self._metrics.fetched("")
+        self._metrics.count_fetch("")
         say(LOG, "collateral fetched", document=name, expires=document.expires.isoformat())
         return document
 

@@ -208,11 +208,11 @@ class Platforms:
         try:
             slot = await self._fetch(registration, before, anew=anew)
         except DonjonError as error:
-            self._metrics.fetched(error.code)
+            self._metrics.count_fetch(error.code)
             level = logging.INFO if isinstance(error, Absent) else logging.WARNING
             say(LOG, "PCK certificates not fetched", level=level, code=error.code, error=error.message)
             raise
-        self._metrics.fetched("")
+        self._metrics.count_fetch("")
         fmspc, certificates = slot.platform.pck_certificates.fmspc.hex(), len(slot.platform.pck_certificates.certificates)
         say(LOG, "PCK certificates fetched", fmspc=fmspc, certificates=certificates)
         return slot
