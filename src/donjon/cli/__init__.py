@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
     """A group whose commands are loaded when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
+        """The names of all commands, for the help."""
         del ctx
         return sorted(COMMANDS)
 

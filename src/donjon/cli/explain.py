@@ -1,4 +1,4 @@
-"""`donjon explain CODE`."""
+"""`donjon explain CODE`: the page of a code."""
 
 from importlib.resources import files
 

@@ -34,5 +34,5 @@ def content(file: str, bound: int) -> bytes:
 
 
 def display_name(file: str) -> str:
-    """The file's name for people."""
+    """The file's name as it is printed."""
     return "standard input" if file == STDIN else file

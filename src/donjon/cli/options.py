@@ -21,7 +21,7 @@ def moment(text: str) -> datetime:
 
 
 def read_duration(text: str) -> timedelta:
-    """A number and its unit."""
+    """The duration of an option's text, a number and its unit; raises `click.BadParameter`."""
     try:
         return duration(text)
     except ValueError as error:
@@ -29,7 +29,7 @@ def read_duration(text: str) -> timedelta:
 
 
 def at(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """The moment of an option."""
+    """The moment that an option names, `None` without it."""
     return None if text is None else moment(text)
 
 

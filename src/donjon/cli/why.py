@@ -93,13 +93,11 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
         resource: Resource = getattr(client, each)
         thing = cluster.get(resource, resource_name, namespace)
         if thing is not None:
-            return _of_pod(cluster, thing, namespace) if each == "POD" else _of_workload(cluster, resource.kind, thing, namespace)
+            if each == "POD":
+                return explain(thing, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED))
+            return _of_workload(cluster, resource.kind, thing, namespace)
     kinds = "pod, job, deployment, replicaset, statefulset or daemonset" if not slash else word
     raise click.BadParameter(f"no {kinds} {resource_name!r} in namespace {namespace!r}")
-
-
-def _of_pod(cluster: "UserCluster", pod: JsonObject, namespace: str) -> Explanation:
-    return explain(pod, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED))
 
 
 def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:

@@ -33,7 +33,7 @@ ALTOGETHER = 300.0  # seconds, for one question: a list may have many pages, and
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A kind of thing that is read."""
+    """One kind of Kubernetes object, as its API group names it."""
 
     group: str
     kind: str
@@ -93,7 +93,7 @@ class UserCluster:
 
 
 class _Missing(Unavailable):
-    """There is no such thing."""
+    """Raised where there is no object of that name."""
 
 
 def open_cluster(environment: Mapping[str, str], *, kubeconfig: Path | None, context: str | None) -> UserCluster:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What a route says."""
+    """What a route answers: status, body and media type."""
 
     status: int
     body: bytes

@@ -38,7 +38,7 @@ _CHUNKS = 256  # bytes of a body in chunks that are parsed at once: what follows
 
 
 class _Flow(FlowControl):
-    """Tells when reading goes on."""
+    """Flow control that tells when reading goes on, so that what has come already is parsed."""
 
     def __init__(self, transport: asyncio.Transport, goes_on: Callable[[], None]) -> None:
         super().__init__(transport)
@@ -130,7 +130,7 @@ class Guarded(HttpToolsProtocol):
         self._feed()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins, and its head has its time."""
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
         self._in_request, self._body_asked_for = True, False
@@ -162,7 +162,7 @@ class Guarded(HttpToolsProtocol):
         self._within(self._limits.answer, self.cut_off)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A piece of the body, counted against the limits of this request and of all."""
         self._count(len(body))
         if self.cycle.response_complete:
             return
@@ -248,7 +248,7 @@ class Guarded(HttpToolsProtocol):
             self._gate.answers.drop(self)
 
     def _show(self, *, answering: bool) -> None:
-        """Who is being answered goes last."""
+        """Note what the connection is worth now: who is being answered gives way last."""
         if answering:
             self.worth = ConnectionWorth.BUSY
         else:
@@ -321,7 +321,7 @@ class Guarded(HttpToolsProtocol):
         self._within(self._limits.handshake, self.cut_off)
 
     def _within(self, seconds: float | None, otherwise: Callable[[], None] | None = None) -> None:
-        """Replaces the one deadline of the connection."""
+        """Run `otherwise` after so many seconds; replaces the one deadline of the connection."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if seconds is None or otherwise is None else self.loop.call_later(seconds, self._expire, otherwise)

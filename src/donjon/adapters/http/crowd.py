@@ -27,15 +27,15 @@ class ConnectionWorth(IntEnum):
 
 
 class Peer(Protocol):
-    """One connection."""
+    """A connection, as far as it is judged who gives way."""
 
     @property
     def site(self) -> str:
-        """Under what its address is counted."""
+        """What its address is counted under: `site` of it."""
 
     @property
     def worth(self) -> ConnectionWorth:
-        """What it has shown."""
+        """By what it has shown so far."""
 
 
 P = TypeVar("P", bound=Peer)

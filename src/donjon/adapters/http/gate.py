@@ -29,7 +29,7 @@ def plain(status: int) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may take."""
+    """What the clients of the public server may take: room, sizes and times."""
 
     connections: int = 1024
     of_a_site: int = 64  # of these; an address of IPv4, a network of 64 bits of IPv6
@@ -49,7 +49,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Guest(Peer, Protocol):
-    """One connection, as the gate knows it."""
+    """A connection that the gate can end."""
 
     def cut_off(self) -> None:
         """Abort the connection, without an answer."""

@@ -33,7 +33,7 @@ class Why(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a client may take."""
+    """What the clients of the webhook may take: room, sizes and times."""
 
     body: int  # bytes of one request's
     connections: int = 512
@@ -58,7 +58,7 @@ class Request:
 
 
 class Application(Protocol):
-    """Who answers."""
+    """Who makes the answers; `HttpsServer` brings the requests."""
 
     def answer(self, request: Request) -> Response:
         """What is said to a request; it must not raise."""
@@ -90,7 +90,7 @@ class HttpsServer:
 
     async def start(self) -> int:
         """Listen, and say at which port; raises `Unavailable` DJ052 where the address is taken or not ours."""
-        self._server = await listen(self._connection, self._host, self._port)
+        self._server = await listen(self._protocol, self._host, self._port)
         return port_of(self._server)
 
     @property
@@ -137,11 +137,11 @@ class HttpsServer:
             self._bodies.drop(peer)
             secured.close()
 
-    def _connection(self) -> asyncio.BaseProtocol:
+    def _protocol(self) -> asyncio.BaseProtocol:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_HEAD), self._accept)
 
     async def _converse(self, peer: _Peer, secured: Secured) -> None:
-        """Answer one request after the other."""
+        """Read requests and answer them, one after the other, until the client or the server ends."""
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         while True:
             async with asyncio.timeout(self._bounds.idle if peer.worth else self._bounds.first):

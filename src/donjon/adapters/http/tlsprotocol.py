@@ -40,7 +40,7 @@ class TlsProtocol(SSLProtocol):
         self._arrive, self._leave = arrive, leave
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # It is one that reads and writes.
-        """Somebody has connected."""
+        """Somebody has connected: the gate hears of it, and the handshake begins."""
         self._arrive(transport)
         super().connection_made(transport)
 

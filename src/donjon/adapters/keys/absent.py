@@ -41,15 +41,15 @@ class AbsentRsa(rsa.RSAPrivateKey):
         return self._ask(bytes(data))
 
     def decrypt(self, *_: object) -> NoReturn:
-        """It signs, and does nothing else."""
+        """Always raises: the key only signs."""
         raise NotImplementedError
 
     def private_numbers(self) -> NoReturn:
-        """They are not here."""
+        """Always raises: the private numbers are elsewhere."""
         raise NotImplementedError
 
     def private_bytes(self, *_: object, **__: object) -> NoReturn:
-        """They are not here."""
+        """Always raises: the private bytes are elsewhere."""
         raise NotImplementedError
 
     def __copy__(self) -> "AbsentRsa":
@@ -87,15 +87,15 @@ class AbsentEc(ec.EllipticCurvePrivateKey):
         return encode_dss_signature(int.from_bytes(raw_signature[:_HALF]), int.from_bytes(raw_signature[_HALF:]))
 
     def exchange(self, *_: object) -> NoReturn:
-        """It signs, and does nothing else."""
+        """Always raises: the key only signs."""
         raise NotImplementedError
 
     def private_numbers(self) -> NoReturn:
-        """They are not here."""
+        """Always raises: the private numbers are elsewhere."""
         raise NotImplementedError
 
     def private_bytes(self, *_: object, **__: object) -> NoReturn:
-        """They are not here."""
+        """Always raises: the private bytes are elsewhere."""
         raise NotImplementedError
 
     def __copy__(self) -> "AbsentEc":

@@ -16,7 +16,7 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class Folder:
-    """One folder."""
+    """The store that is a folder: one file NAME.pem a key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class Folder:
         return await asyncio.to_thread(self._make, order)
 
     async def drop(self, name: str) -> None:
-        """Delete a file."""
+        """Delete the file of a key; raises `Unavailable` DJ544."""
         try:
             (self._path / name).unlink()
         except OSError as error:
@@ -52,7 +52,7 @@ class Folder:
             if stamp == self._last_stamp:
                 return None
             rings.check_number(len(paths), str(self))
-            keys = rings.parse_files({name: _content(path) for name, path in paths.items()}, str(self))
+            keys = rings.parse_files({name: files.read(path, signing.MAX_PEM + 1) for name, path in paths.items()}, str(self))
         except OSError as error:
             raise Unavailable("DJ542", f"signing keys: {error.filename}: {error.strerror}") from error
         self._last_stamp = stamp
@@ -87,7 +87,3 @@ def fresh_name(order: Order) -> str:
 def _stamp(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _content(path: Path) -> bytes:
-    return files.read(path, signing.MAX_PEM + 1)

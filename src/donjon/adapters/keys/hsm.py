@@ -34,7 +34,7 @@ _PRIVATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 
 
 class HsmStore:
-    """One ring of one token."""
+    """The store that is one label in a PKCS#11 token."""
 
     def __init__(self, place: TokenPlace) -> None:
         self._place = place
@@ -52,7 +52,7 @@ class HsmStore:
         return await asyncio.to_thread(self._with_session, self._read, "DJ542")
 
     async def read_all(self) -> tuple[Dated, ...]:
-        """All keys."""
+        """All keys, changed or not."""
         self._last_stamp = frozenset()
         return await self.read() or ()
 

@@ -18,7 +18,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretPlace:
-    """A Secret of Kubernetes, by the API."""
+    """A Secret of Kubernetes, read and written by the API server."""
 
     namespace: str
     name: str
@@ -28,7 +28,7 @@ class SecretPlace:
 
     @property
     def path(self) -> str:
-        """Where the API server has it."""
+        """The path of the Secret at the API server."""
         return f"/api/v1/namespaces/{self.namespace}/secrets/{self.name}"
 
 

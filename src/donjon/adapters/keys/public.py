@@ -34,7 +34,7 @@ def certificates(path: Path) -> tuple[SignerCertificate, ...]:
 
 
 def certificate(signer: Signer) -> SignerCertificate:
-    """That of a key at hand."""
+    """The certificate that a signer publishes."""
     x5c = signer.jwk()["x5c"]
     assert isinstance(x5c, list)  # as every signer of ours publishes it
     return signer_certificate.parse(base64.b64decode(str(x5c[0])))

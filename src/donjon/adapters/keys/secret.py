@@ -23,7 +23,7 @@ class SecretAccess(Protocol):
 
 
 class SecretStore:
-    """One Secret."""
+    """The store that is a Secret: one entry NAME.pem a key."""
 
     def __init__(self, place: SecretPlace, access: SecretAccess) -> None:
         self._place, self._access = place, access
@@ -57,7 +57,7 @@ class SecretStore:
         return signing.dated(name, text)
 
     async def drop(self, name: str) -> None:
-        """Delete an entry."""
+        """Delete the entry of a key; raises `Unavailable` DJ542 or DJ544."""
         secret = await self._secret() or _empty(self._place)
         await self._write(secret, {each: value for each, value in _data(secret).items() if each != name})
 

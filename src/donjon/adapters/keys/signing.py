@@ -62,7 +62,7 @@ class KeySigner:
         return Dated(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
 
     def sign(self, header: JsonObject, payload: bytes) -> str:
-        """The token in the compact form."""
+        """The JWS of header and payload in the compact form."""
         return jws.serialize_compact(dict(header), payload, self._key, [self.algorithm])
 
 

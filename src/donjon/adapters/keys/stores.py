@@ -1,4 +1,4 @@
-"""The store of a place."""
+"""Opens the store that a place names: a folder, a Secret, or a PKCS#11 token."""
 
 from collections.abc import Callable
 from pathlib import Path

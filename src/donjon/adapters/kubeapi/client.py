@@ -102,7 +102,7 @@ class KubeApi:
         await self._client.aclose()
 
     async def get(self, path: str) -> JsonObject:
-        """An object, or a list of them."""
+        """The object, or the list of objects, at that path."""
         return await self._call("GET", path)
 
     async def patch(self, path: str, body: JsonObject, kind: PatchType) -> JsonObject:

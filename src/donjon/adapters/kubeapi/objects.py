@@ -46,7 +46,7 @@ class Conversion(Generic[T]):
         return str(event.get("type")), item if isinstance(item, dict) else {}
 
     def convert(self, item: JsonObject, *, large: bool) -> T:
-        """What is kept of it."""
+        """What `keep` makes of an object, or `beyond` of one that is too large."""
         if not large:
             return self.keep(item)
         if self.beyond is None:

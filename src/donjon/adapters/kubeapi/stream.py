@@ -57,7 +57,7 @@ class Buffer:
         self._large = False
 
     def add(self, data: bytes) -> None:
-        """Some more of them."""
+        """Append bytes, as far as there is room for them."""
         if not self._large:
             self._bytes += data[: self._most + 1 - len(self._bytes)]
             self._large = len(self._bytes) > self._most
@@ -65,7 +65,7 @@ class Buffer:
             del self._bytes[HEAD:]
 
     def part(self) -> ObjectText:
-        """What was kept."""
+        """The bytes so far as the text of one object."""
         return ObjectText(bytes(self._bytes), large=self._large)
 
 

@@ -1,4 +1,4 @@
-"""What stands in the kubelet's plugin folder."""
+"""The kubelet's plugin folder: which sockets stand in it, and whether they answer."""
 
 import socket
 import stat

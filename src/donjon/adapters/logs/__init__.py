@@ -21,7 +21,7 @@ class JsonLines(logging.Formatter):
     """time, level, event, and whatever the caller adds as `extra={"fields": …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """The record as one line of JSON."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, object] = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
         line |= getattr(record, "fields", {})
@@ -40,7 +40,7 @@ class _Trickle(logging.Filter):
         self._left_out: Counter[tuple[str, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is written."""
+        """Whether the record is written, or only counted."""
         if record.name == WHOLE:
             return True
         if (second := int(record.created)) != self._second:

@@ -1,4 +1,4 @@
-"""What the webhook counts."""
+"""The webhook's metrics, as Prometheus counts them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ _PREFIX = "donjon_admission"
 
 
 class AdmissionMetrics:
-    """The figures of one replica."""
+    """The metrics of one replica."""
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -29,15 +29,15 @@ class AdmissionMetrics:
         )
         self._rotations = self._counter("certificate_steps", "Steps of renewing the certificate taken by this replica.", "step")
 
-    def reviewed(self, outcome: str, findings: tuple[Finding, ...], seconds: float) -> None:
-        """One more pod."""
+    def count_review(self, outcome: str, findings: tuple[Finding, ...], seconds: float) -> None:
+        """Count a pod that the API server asked about: outcome, findings and time."""
         self._reviews.labels(outcome).inc()
         self._seconds.observe(seconds)
         for finding in findings:
             self._findings.labels(finding.code, finding.severity.value).inc()
 
-    def turned_away(self, code: str) -> None:
-        """One more request that was no question about a pod."""
+    def count_error(self, code: str) -> None:
+        """Count a request that was turned away, by the code of why."""
         self._errors.labels(code).inc()
 
     def count_connections(self, count: Callable[[], int]) -> None:
@@ -48,8 +48,8 @@ class AdmissionMetrics:
         """The certificate that is served ends then."""
         self._expiry.set(ends.timestamp())
 
-    def stepped(self, step: str) -> None:
-        """One more step of renewal."""
+    def count_step(self, step: str) -> None:
+        """Count a step of renewing the certificate."""
         self._rotations.labels(step).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

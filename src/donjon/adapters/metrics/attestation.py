@@ -1,4 +1,4 @@
-"""What the attestation service counts."""
+"""The attestation service's metrics, as Prometheus counts them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +12,7 @@ _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5)
 
 
 class AttestationMetrics:
-    """The figures of one process."""
+    """The metrics of one process."""
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -40,23 +40,23 @@ class AttestationMetrics:
         self._connections = Gauge(f"{_PREFIX}_connections", "Open connections.", registry=self.registry)
 
     def count_answer(self, route: str, status: int) -> None:
-        """One more answer."""
+        """Count an answer about collateral."""
         self._answer(route, status).inc()
 
     def count_decision(self, kind: str, verdict: str, code: str) -> None:
-        """One more attestation, and the first reason why not."""
+        """Count an attestation by its verdict, and by the first reason why not."""
         self._decision(kind, verdict, code).inc()
 
     def count_request(self, route: str, status: int) -> None:
-        """One more answer of an instance."""
+        """Count an answer of an instance's route."""
         self._request(route, status).inc()
 
     def observe_verification(self, seconds: float) -> None:
-        """A quote was verified, or not, in that time."""
+        """Note how long it took to verify a quote, or to find that it does not hold."""
         self._verification.observe(seconds)
 
     def count_fetch(self, code: str) -> None:
-        """One more document fetched, or the code of why not."""
+        """Count a document asked of the upstream, by the code of why it did not come."""
         self._fetches.labels(code).inc()
 
     def holds(self, document: str, expires: datetime) -> None:

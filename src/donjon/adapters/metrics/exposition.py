@@ -1,4 +1,4 @@
-"""How Prometheus reads a registry."""
+"""The text format in which Prometheus reads a registry."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 

@@ -1,4 +1,4 @@
-"""What the node agent counts."""
+"""The node agent's metrics, as Prometheus counts them."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from donjon.node.offer import Offer
 
 
 class NodeMetrics:
-    """The figures of one node agent."""
+    """The metrics of one node agent."""
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -61,12 +61,12 @@ class NodeMetrics:
         """How many pods are too large to be read."""
         self._too_large.set(pods)
 
-    def registered(self, resource: str) -> None:
-        """One more registration."""
+    def count_registration(self, resource: str) -> None:
+        """Count a registration with the kubelet."""
         self._registrations.labels(resource).inc()
 
-    def reasserted(self, what: str) -> None:
-        """One more patch of the node object."""
+    def count_reassertion(self, what: str) -> None:
+        """Count a patch that puts the node object right."""
         self._reassertions.labels(what).inc()
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

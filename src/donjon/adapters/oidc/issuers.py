@@ -42,7 +42,7 @@ class OidcIssuer:
 
     @property
     def issuer(self) -> str:
-        """Its name, as its tokens say it."""
+        """The issuer's name: the `iss` of its tokens."""
         return self._trusted.issuer
 
     async def close(self) -> None:

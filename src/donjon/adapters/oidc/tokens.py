@@ -39,7 +39,7 @@ class Token:
 
     @property
     def issuer(self) -> str:
-        """Who it says it is from."""
+        """The token's `iss`, not proved; empty where it has none."""
         claim = self.claims.get("iss")
         return claim if isinstance(claim, str) else ""
 

@@ -8,7 +8,7 @@ from donjon.collateral.plan import Answer
 
 
 class CollateralTable:
-    """The documents."""
+    """Reads and writes the collateral documents."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

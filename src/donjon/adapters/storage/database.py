@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -150,18 +150,15 @@ def _engine(text: str) -> Engine:
             event.listen(engine, "checkin", partial(_end, engine))
             return engine
         if url.drivername in {"postgresql", POSTGRESQL}:
-            return _postgresql(url.set(drivername=POSTGRESQL))
+            patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+            # Connections are tried before use, so that a server that was away is found again without a failure.
+            server = url.set(drivername=POSTGRESQL)
+            return create_engine(server, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
     except ImportError as error:
         raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: pip install 'donjon[postgresql]'") from error
     except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
         raise Misconfigured("DJ501", f"database: an address that cannot be read, expected {FORMS}") from error
     raise Misconfigured("DJ501", f"database: {url.drivername}, expected {FORMS}")
-
-
-def _postgresql(url: URL) -> Engine:
-    """Connections are tried before use, so that a server that was away is found again without a failure."""
-    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-    return create_engine(url, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
 
 
 @contextmanager

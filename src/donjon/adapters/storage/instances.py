@@ -56,7 +56,7 @@ _LOCKED_GENERATIONS = {changing: _GENERATIONS.with_for_update(read=not changing)
 
 
 class InstanceTable:
-    """The instances."""
+    """Reads what instances keep."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,7 +79,7 @@ def read_instance(connection: Connection, instance: str, *, older: bool = False)
 
 
 def read_all_instances(connection: Connection) -> dict[str, StoredInstance]:
-    """What every instance keeps."""
+    """What every instance keeps, by its name."""
     older = not inspect(connection).has_table(FORMER_CERTIFICATES.name)
     tables = (INSTANCES, POLICIES, CERTIFICATES, *(() if older else (FORMER_CERTIFICATES,)))
     names = {name for table in tables for name in connection.scalars(select(table.c.instance).distinct())}

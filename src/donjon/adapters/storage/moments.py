@@ -6,5 +6,5 @@ _EPOCH, UNIT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
-    """The number for that moment."""
+    """The moment as it is stored."""
     return (moment - _EPOCH) // UNIT

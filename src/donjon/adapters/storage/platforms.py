@@ -40,7 +40,7 @@ class PlatformTable:
         return None if row is None else _platform_from_row(row)
 
     def all(self) -> list[StoredPlatform]:
-        """Every one, with its certificates."""
+        """Every platform, with its certificates."""
         with self._database.reading() as connection:
             return [_platform_from_row(row) for row in connection.execute(select(PLATFORMS).order_by(*_KEY))]
 

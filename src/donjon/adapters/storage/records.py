@@ -18,17 +18,17 @@ _TYPES = {"writer": str, "number": int, "moment": int, "event": bytes, "previous
 
 
 class Snapshot:
-    """All records and statements at one moment."""
+    """The audit records, heads, anchors and instances as they are at one moment."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection.execution_options(yield_per=_AT_ONCE)
 
     def statements(self) -> tuple[str, ...]:
-        """The heads, and the anchors."""
+        """The texts of all heads and anchors."""
         return tuple(text for table in (HEADS, ANCHORS) for text in self._connection.scalars(select(table.c.statement)))
 
     def holdings(self) -> dict[str, StoredInstance]:
-        """What instances keep."""
+        """What instances keep, for comparing it with what the records say."""
         return read_all_instances(self._connection)
 
     def chains(self) -> Iterator[Record]:
@@ -53,7 +53,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Snapshot]:
-    """What is there now; raises `Unavailable` DJ502."""
+    """The database as it is now; raises `Unavailable` DJ502."""
     with database.reading() as connection:
         yield Snapshot(connection)
 

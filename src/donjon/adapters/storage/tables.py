@@ -73,7 +73,7 @@ ANCHORS = Table(
 
 
 def _registration_columns() -> "list[Column[object]]":
-    """What a platform says of itself."""
+    """The columns of what a platform says of itself."""
     return [
         Column("qe_id", String(260), primary_key=True),
         Column("pce_id", String(4), primary_key=True),  # hexadecimal

@@ -1,4 +1,4 @@
-"""`donjon attestation`: the service."""
+"""`donjon attestation`: the service, its keys, and a rehearsal."""
 
 import os
 from collections.abc import Callable

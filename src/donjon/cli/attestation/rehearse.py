@@ -96,7 +96,7 @@ def _write(folder: Path, port: int) -> None:
 
 
 def _collateral(worlds: dict[str, World]) -> bytes:
-    """As `donjon collateral export` writes it."""
+    """The collateral of the make-believe Intel, as `donjon collateral export` writes it."""
     documents: dict[str, Answer] = {}
     for name, each in worlds.items():
         platform = Platform(fmspc=each.setting.extension.fmspc, ca=Ca.PROCESSOR, tee=_KINDS[name][1])

@@ -18,7 +18,7 @@ from donjon.errors import EXIT_YES, Unavailable
 
 
 def export(file: Path, database: str, root: Path | None) -> int:
-    """Write all that the database holds."""
+    """Write all collateral and platforms of the database into the file; the exit code."""
     with _open_tables(database) as (table, platforms):
         contents = archive.prove(table.all(), platforms.all(), trust_root(root))
     text = archive.encode(contents)
@@ -31,7 +31,7 @@ def export(file: Path, database: str, root: Path | None) -> int:
 
 
 def import_(file: Path, database: str, root: Path | None) -> int:
-    """Take all that the file holds, or nothing."""
+    """Write all that the file holds into the database, or nothing; the exit code."""
     anchor = trust_root(root)
     try:
         with file.open("rb") as stream:

@@ -98,7 +98,7 @@ class SharedLoop:
             new_serving = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
             certificates = after(step, certificates, new_serving, moment)
             await self._write(secret, certificates)
-            self._metrics.stepped(step.value)
+            self._metrics.count_step(step.value)
             say(LOG, "certificate renewed", step=step.value)
         elif certificates is self._last_good:
             await self._write(secret, certificates)

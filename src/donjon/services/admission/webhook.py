@@ -56,7 +56,7 @@ class Webhook:
         except Exception:
             LOG.exception("a mistake in Donjon; please report it")
             return self._turned_away(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
-        self._metrics.reviewed(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
+        self._metrics.count_review(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
         self._tell(reviewed)
         return Response(status=200, body=reviewed.body, content_type=JSON)
 
@@ -82,7 +82,7 @@ class Webhook:
         )
 
     def _turned_away(self, status: int, code: str, message: str, peer: str) -> Response:
-        self._metrics.turned_away(code)
+        self._metrics.count_error(code)
         if self._of_requests.may_write():
             say(LOG, "request turned away", level=logging.WARNING, code=code, error=message, peer=peer, status=status)
         text = f"{message} [{code}]\n"

@@ -118,7 +118,7 @@ class PluginLoop:
         else:
             self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.DONE)
             self._trouble.pop(resource, None)
-            self._metrics.registered(resource)
+            self._metrics.count_registration(resource)
             say(LOG, "registered with the kubelet", resource=resource)
 
     def _fail(self, resource: str, error: DonjonError) -> None:

@@ -128,7 +128,7 @@ class NodeObjectLoop:
         return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in advertise else {}, condition=says)
 
     def _tell(self, what: str, patch: JsonObject) -> None:
-        self._metrics.reasserted(what)
+        self._metrics.count_reassertion(what)
         epc, changed = at(patch, "status", "capacity", EPC), at(patch, "metadata", "labels")
         say(LOG, f"node object: {what} put right", node=self._settings.node_name, epc=epc, labels=changed)
 

@@ -1,4 +1,4 @@
-"""The collateral's documents."""
+"""The table of collateral documents."""
 
 import sqlalchemy as sa
 from alembic import op

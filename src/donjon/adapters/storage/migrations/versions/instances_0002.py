@@ -44,10 +44,10 @@ def _audit() -> None:
         sa.Column("hash", sa.LargeBinary, nullable=False),
     )
     op.create_index("audit_records_by_moment", "audit_records", ["moment"])
-    for name, stated in (("audit_heads", True), ("audit_anchors", False)):
+    for name, many in (("audit_heads", True), ("audit_anchors", False)):
         op.create_table(
             name,
             sa.Column("writer", sa.String(256), primary_key=True),
-            sa.Column("number", sa.BigInteger, primary_key=stated, nullable=False),
+            sa.Column("number", sa.BigInteger, primary_key=many, nullable=False),
             sa.Column("statement", sa.Text, nullable=False),
         )
