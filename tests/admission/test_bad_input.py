@@ -16,18 +16,18 @@ from donjon.admission.intent import read
 from donjon.admission.manifests.api_server import complaints, completed
 from donjon.admission.nodes import LargestNode
 from donjon.admission.review import review
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.cli.check import check
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import Add, Operation, Remove, applied
 
-AROUND = Surroundings(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, of=1))
+AROUND = AdmissionContext(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, of=1))
 SETTINGS = Settings(provision_by_annotation=True, refuse_host_devices=True)
 NAMES = (EPC, FAQ, AKS, ALIBABA)
 
 
-def verdict(made: JsonObject) -> Verdict:
+def verdict(made: JsonObject) -> AdmissionVerdict:
     return decide(made, AROUND, SETTINGS)
 
 
@@ -181,7 +181,7 @@ def test_the_hosts_devices_are_seen_behind_any_number_of_containers(*, asks: boo
     limits: JsonObject = {EPC: "1Mi"} if asks else {}
     device: Json = [{"name": "d", "hostPath": {"path": "/dev/sgx_enclave"}}]
     many = pod(*(asking(limits, f"c{number}") for number in range(200)), volumes=device)
-    found = decide(many, Surroundings(namespace="team"), Settings(refuse_host_devices=refused)).findings
+    found = decide(many, AdmissionContext(namespace="team"), Settings(refuse_host_devices=refused)).findings
     assert [finding.code for finding in found] == codes
 
 

@@ -10,15 +10,15 @@ from tests.admission.pods import AKS, ENCLAVE, EPC, FAQ, PROVISION, WIRED, conta
 from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, limited
 
 from donjon.admission.manifests.api_server import completed
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.cli.check import check
 from donjon.formats.json import Json, JsonObject, at, objects
 
-ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})
+ALLOWED = AdmissionContext(namespace="team", labels={"donjon.dev/provision": "allowed"})
 
 
-def decided(made: JsonObject) -> Verdict:
+def decided(made: JsonObject) -> AdmissionVerdict:
     return decide(completed(made), ALLOWED, Settings())
 
 

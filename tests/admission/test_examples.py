@@ -30,7 +30,7 @@ from donjon.admission.rules import (
     UNLABELLED,
     WITHOUT_NUMBER,
 )
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.check import check
 from donjon.findings import Severity
 from donjon.formats.json import JsonObject
@@ -104,7 +104,7 @@ def test_the_example_of_what_is_not_wired_is_refused_when_nothing_wires_it_and_a
     made = document.json()
     assert isinstance(made, dict)
     unwired = read(completed(made))
-    (reason,) = reasons(unwired, unwired, Surroundings(namespace="team"), Settings())
+    (reason,) = reasons(unwired, unwired, AdmissionContext(namespace="team"), Settings())
     assert reason.finding.code == UNWIRED
     assert codes(told(example(UNWIRED, "wrong"), tmp_path)) == []
 

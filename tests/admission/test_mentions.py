@@ -78,8 +78,8 @@ def test_a_name_that_people_bring_along_is_told_with_what_became_of_it(name: str
 
 
 def test_a_name_longer_than_any_is_not_compared() -> None:
-    assert spelling.meant(" " * 10_000 + "sgx.intel.com/Epc") == ""
-    assert spelling.meant(" sgx.intel.com/Epc") == "sgx.intel.com/epc"
+    assert spelling.closest_resource(" " * 10_000 + "sgx.intel.com/Epc") == ""
+    assert spelling.closest_resource(" sgx.intel.com/Epc") == "sgx.intel.com/epc"
 
 
 @pytest.mark.parametrize("where", UNKNOWN)

@@ -12,7 +12,7 @@ from tests.admission.pods import AKS, EPC, FAQ, asking, container, pod
 from donjon.admission.manifests import documents
 from donjon.admission.nodes import LargestNode, largest, parse
 from donjon.admission.rules import BEYOND_NODES, MAX_CONTAINERS
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import decide
 from donjon.cli.check import check
 from donjon.errors import Malformed
@@ -92,7 +92,7 @@ def test_a_machine_is_as_large_under_the_name_of_another_plugin() -> None:
 
 
 def said(made: JsonObject, node: LargestNode | None) -> list[str]:
-    around = Surroundings(namespace="team", largest_node=node)
+    around = AdmissionContext(namespace="team", largest_node=node)
     return [finding.sentence() for finding in decide(made, around, Settings()).findings]
 
 

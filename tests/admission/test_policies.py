@@ -21,7 +21,16 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.wiring import MOST, SUFFIXES
-from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, SHOWN, AdmissionRule, table
+from donjon.admission.rules import (
+    AGENT_RULE,
+    CLEANUP_RULE,
+    DEVICE_CLASS_RULE,
+    EVENT_RULE,
+    MAX_LIST_LENGTH,
+    RULES,
+    AdmissionRule,
+    table,
+)
 from donjon.admission.settings import Settings
 from donjon.cli.admission.command import admission
 from donjon.findings import Finding, Severity
@@ -143,7 +152,7 @@ def test_a_rule_reads_like_a_finding(rule: AdmissionRule) -> None:
 
 
 def test_the_longest_refusal_fits_into_a_message() -> None:
-    longest = dict.fromkeys(HOLES, "x" * (SHOWN + 3)) | {"node": "n" * 253, "namespace": "n" * 63}
+    longest = dict.fromkeys(HOLES, "x" * (MAX_LIST_LENGTH + 3)) | {"node": "n" * 253, "namespace": "n" * 63}
     hardest = [rule for rule in table(refuse_host_devices=True) if rule.severity is Severity.ERROR]
     together = [rule for rule in hardest if rule.code != "DJ113"]  # which is said alone
     assert sum(len(rule.sentence.format(**longest)) + len("; ") for rule in together) < 5 * 1024

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.admission.pods import EPC, FAQ, WIRED, asking, container, pod
 
 from donjon.admission.nodes import LargestNode
-from donjon.admission.review import MAX_SIGNS, MAX_SIZE, MOST_CONTAINERS, Outcome, Reviewed, parse, review
+from donjon.admission.review import MAX_SIGNS, MAX_SIZE, MOST_CONTAINERS, ReviewOutcome, ReviewResponse, parse, review
 from donjon.admission.settings import Settings
-from donjon.admission.verdict import Verdict
+from donjon.admission.verdict import AdmissionVerdict
 from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject, at
 
@@ -41,18 +41,18 @@ def question(made: Json, **changed: Json) -> JsonObject:
     return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request | changed}
 
 
-def asked(body: JsonObject) -> Reviewed:
+def asked(body: JsonObject) -> ReviewResponse:
     return review(json.dumps(body).encode(), Settings())
 
 
-def response(reviewed: Reviewed) -> JsonObject:
+def response(reviewed: ReviewResponse) -> JsonObject:
     told = json.loads(reviewed.body)
     assert (told["kind"], told["apiVersion"]) == ("AdmissionReview", "admission.k8s.io/v1")
     answer: JsonObject = told["response"]
     return answer
 
 
-def patch_of(reviewed: Reviewed) -> Json:
+def patch_of(reviewed: ReviewResponse) -> Json:
     answer = response(reviewed)
     assert answer["patchType"] == "JSONPatch"
     patch: Json = json.loads(base64.b64decode(str(answer["patch"])))
@@ -76,20 +76,20 @@ def test_a_pod_that_asks_is_admitted_with_the_patch_of_the_verdict() -> None:
         "patch": "",
     }
     assert at(reviewed.verdict.admitted, "spec", "containers") == [asking(WIRED)]
-    assert (reviewed.outcome, reviewed.asked.namespace, reviewed.asked.name) == (Outcome.WIRED, "team", "p")
+    assert (reviewed.outcome, reviewed.request.namespace, reviewed.request.name) == (ReviewOutcome.WIRED, "team", "p")
 
 
 @pytest.mark.parametrize("made", [pod(), pod(container("c", newField={"of": ["a", "newer", "API"]})), {}, {"spec": 7}])
 def test_a_pod_that_does_not_ask_is_admitted_as_it_is(made: JsonObject) -> None:
     reviewed = asked(question(made))
     assert response(reviewed) == {"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": True}
-    assert reviewed.outcome is Outcome.UNTOUCHED
+    assert reviewed.outcome is ReviewOutcome.UNTOUCHED
 
 
 def test_what_the_policies_refuse_the_webhook_admits_and_counts() -> None:
     reviewed = asked(question(pod(asking({EPC: "9Ei"}, "c"), nodeName="n1")))
     assert response(reviewed)["allowed"] is True
-    assert reviewed.outcome is Outcome.REFUSED
+    assert reviewed.outcome is ReviewOutcome.DENIED
     assert "DJ105" in [finding.code for finding in reviewed.verdict.findings]
 
 
@@ -105,8 +105,8 @@ def test_more_than_the_largest_node_has_is_warned_about_since_no_policy_can() ->
 
 def test_a_generated_name_stands_for_one_that_is_not_known_yet() -> None:
     made = pod() | {"metadata": {"generateName": "job-"}}
-    assert asked(question(made, name="")).asked.name == "job-"
-    assert asked(question(pod(), name=7)).asked.name == ""
+    assert asked(question(made, name="")).request.name == "job-"
+    assert asked(question(pod(), name=7)).request.name == ""
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_ten_thousand_containers_are_admitted_untouched_for_the_policies_to_refu
     many = [asking({EPC: "1Mi"}, f"c{number}") for number in range(10_000)]
     reviewed = asked(question(pod(*many)))
     assert not reviewed.verdict.patch
-    assert reviewed.outcome is Outcome.REFUSED
+    assert reviewed.outcome is ReviewOutcome.DENIED
 
 
 @pytest.mark.parametrize("quantity", ["1e400", "-1e400", "1e-400", "9" * 4000, "Ki", "", "0x10", "١"])
@@ -207,7 +207,7 @@ def test_a_number_beyond_floats_is_left_to_kubernetes() -> None:
 def test_half_a_character_comes_back_as_it_came() -> None:
     """JSON may say half of a surrogate pair, which no UTF-8 holds."""
     body = json.dumps(question(pod(asking({FAQ: 1}, "\ud800")))).encode()
-    assert isinstance(review(body, Settings()).verdict, Verdict)
+    assert isinstance(review(body, Settings()).verdict, AdmissionVerdict)
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ def test_a_kubelets_account_of_a_static_pod_is_known_by_who_asks() -> None:
     asked = question(made)
     request = asked["request"]
     assert isinstance(request, dict)
-    assert review(json.dumps(asked).encode(), Settings()).outcome is Outcome.REFUSED
+    assert review(json.dumps(asked).encode(), Settings()).outcome is ReviewOutcome.DENIED
     request["userInfo"] = {"username": "system:node:n", "groups": ["system:nodes", "system:authenticated"]}
-    assert review(json.dumps(asked).encode(), Settings()).outcome is Outcome.WIRED
+    assert review(json.dumps(asked).encode(), Settings()).outcome is ReviewOutcome.WIRED
 
 
 def test_a_large_body_costs_a_small_multiple_of_itself() -> None:

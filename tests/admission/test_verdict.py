@@ -19,20 +19,20 @@ from tests.admission.samples import (
 from donjon.admission.intent import read
 from donjon.admission.manifests.api_server import completed
 from donjon.admission.reasons import reasons
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.reserved import epc_total
 
-PLAIN = Surroundings(namespace="team")
-ALLOWED = Surroundings(namespace="team", labels={"donjon.dev/provision": "allowed"})
+PLAIN = AdmissionContext(namespace="team")
+ALLOWED = AdmissionContext(namespace="team", labels={"donjon.dev/provision": "allowed"})
 
 
-def verdict(made: JsonObject, around: Surroundings = PLAIN) -> Verdict:
+def verdict(made: JsonObject, around: AdmissionContext = PLAIN) -> AdmissionVerdict:
     return decide(made, around, Settings())
 
 
-def codes(made: JsonObject, around: Surroundings = PLAIN) -> list[str]:
+def codes(made: JsonObject, around: AdmissionContext = PLAIN) -> list[str]:
     return [finding.code for finding in verdict(made, around).findings]
 
 
@@ -149,7 +149,7 @@ def test_more_than_one_device_is_told_by_container_and_the_right_to_the_key_is_n
 
 def test_the_label_of_the_namespace_gives_the_provisioning_key() -> None:
     assert codes(pod(asking({EPC: "1Mi", PROVISION: 1})), ALLOWED) == []
-    assert codes(pod(asking({PROVISION: 1})), Surroundings(namespace="team", labels={"donjon.dev/provision": "denied"})) == [
+    assert codes(pod(asking({PROVISION: 1})), AdmissionContext(namespace="team", labels={"donjon.dev/provision": "denied"})) == [
         "DJ104"
     ]
 
@@ -204,11 +204,11 @@ def test_intels_cases_with_provision_need_the_right_or_the_compatibility_value(s
     assert codes(made, ALLOWED) == []
     assert decide(made, PLAIN, Settings(provision_by_annotation=True)).findings == ()
     assert decide(made, PLAIN, Settings(provision_accounts=("team:default",))).findings == ()
-    assert decide(made, PLAIN, Settings(provision_accounts=("other:default", "team:builder"))).refused
+    assert decide(made, PLAIN, Settings(provision_accounts=("other:default", "team:builder"))).is_refused
 
 
 def test_the_compatibility_value_gives_nothing_to_whoever_does_not_annotate() -> None:
-    assert decide(pod(asking({EPC: "1Mi", PROVISION: 1})), PLAIN, Settings(provision_by_annotation=True)).refused
+    assert decide(pod(asking({EPC: "1Mi", PROVISION: 1})), PLAIN, Settings(provision_by_annotation=True)).is_refused
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_every_way_to_mount_the_socket_by_hand_is_told() -> None:
     "sample", ["faq", "quickstart-of-old", "oe-helloworld", "scone-las", "ego", "gramine", "zero", "ordinary"]
 )
 def test_the_sample_workloads_pass_as_they_are_where_they_have_the_right(sample: str) -> None:
-    assert not verdict(completed(SAMPLES[sample]), ALLOWED).refused
+    assert not verdict(completed(SAMPLES[sample]), ALLOWED).is_refused
 
 
 def test_a_variable_of_the_users_is_never_overwritten() -> None:
@@ -338,15 +338,15 @@ def test_says_the_rules_about_the_whole_pod(made: JsonObject, found: list[str]) 
 def test_host_devices_are_refused_where_that_was_chosen() -> None:
     privileged = pod(asking(MIB, "app", securityContext={"privileged": True}))
     for made in (completed(SAMPLES["host-device"]), privileged):
-        assert decide(made, PLAIN, Settings(refuse_host_devices=True)).refused
-        assert not verdict(made).refused
+        assert decide(made, PLAIN, Settings(refuse_host_devices=True)).is_refused
+        assert not verdict(made).is_refused
 
 
 def test_the_hosts_devices_matter_by_name_to_all_and_by_what_holds_them_to_those_that_ask() -> None:
     assert codes(completed(SAMPLES["holders"])) == []
     for sample in ("device-0", "device-asks-0", "holder-asks-0"):
         assert codes(completed(SAMPLES[sample])) == ["DJ114"]
-        assert decide(completed(SAMPLES[sample]), PLAIN, Settings(refuse_host_devices=True)).refused
+        assert decide(completed(SAMPLES[sample]), PLAIN, Settings(refuse_host_devices=True)).is_refused
 
 
 WINDOWS = ("windows", "windows-of-old", "windows-in-every-term")
@@ -362,7 +362,7 @@ def test_a_pod_that_selects_windows_is_refused(selector: str) -> None:
     assert codes(pod(asking(MIB), nodeSelector=SELECTORS[selector])) == (["DJ111"] if selector in WINDOWS else [])
 
 
-DAEMONS = Surroundings(namespace="team", made_by="DaemonSet")
+DAEMONS = AdmissionContext(namespace="team", made_by="DaemonSet")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_who_chooses_a_pool_does_not_go_everywhere() -> None:
 
 def test_a_kubelets_account_of_a_static_pod_is_none_of_a_pod_with_a_node_by_hand() -> None:
     """It only says what runs already; refused, what that uses would not be counted. Nobody else's is one."""
-    by_kubelet = Surroundings(namespace="team", by_kubelet=True)
+    by_kubelet = AdmissionContext(namespace="team", by_kubelet=True)
     mirror = completed(SAMPLES["mirror-of-nobody"])
     assert at(mirror, "metadata", "annotations", MIRROR) == "x"
     assert codes(mirror, by_kubelet) == []
@@ -408,7 +408,7 @@ def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to
 
 
 def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
-    around = Surroundings(namespace="team", made_by="DaemonSet")
+    around = AdmissionContext(namespace="team", made_by="DaemonSet")
     assert codes(pod(asking(MIB)), around) == ["DJ116"]
     assert codes(pod(asking(MIB), nodeSelector={"sgx.intel.com/capable": "true"}), around) == []
     assert codes(pod(), around) == []
@@ -417,7 +417,7 @@ def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
 @pytest.mark.parametrize("sample", ["intel-4", "oe-helloworld"])
 def test_a_daemon_set_chooses_its_nodes_before_its_pods_are_wired(sample: str) -> None:
     """They are given the node selector of AESM, too late for the DaemonSet to make none for other nodes."""
-    assert codes(completed(SAMPLES[sample]), Surroundings(namespace="team", made_by="DaemonSet")) == ["DJ116"]
+    assert codes(completed(SAMPLES[sample]), AdmissionContext(namespace="team", made_by="DaemonSet")) == ["DJ116"]
 
 
 def test_text_of_several_lines_is_told_in_one_and_steers_no_terminal() -> None:

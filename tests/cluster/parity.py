@@ -19,8 +19,8 @@ from tests.cluster.load import client_of
 
 from donjon.admission.manifests.api_server import completed
 from donjon.admission.rules import AROUND_THE_ACCOUNT
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.quantities import MAX, exact
@@ -54,7 +54,7 @@ class Outcome:
     warned: set[tuple[str, str]]  # subject and code; kubectl says the same words only once
 
 
-def agree(cluster: Cluster, around: Surroundings, settings: Settings, batch: str, prefix: str = "donjon") -> None:
+def agree(cluster: Cluster, around: AdmissionContext, settings: Settings, batch: str, prefix: str = "donjon") -> None:
     """Fail where a pod of the batch comes out otherwise, or with other codes, than by the Python rules.
 
     The warnings looked at are those of the policies with that prefix: the chart's may have been chosen otherwise.
@@ -95,7 +95,7 @@ MAKERS = {
 _WARNING = re.compile(r"Validation failed for ValidatingAdmissionPolicy '(?P<policy>[^']*)' with binding '[^']*': (?P<words>.*)")
 
 
-def agree_on_workloads(cluster: Cluster, folder: Path, around: Surroundings, settings: Settings) -> None:
+def agree_on_workloads(cluster: Cluster, folder: Path, around: AdmissionContext, settings: Settings) -> None:
     """Fail where the warnings about what makes a pod are others than the Python rules' reasons about that pod."""
     pods = collected() + generated(random.Random(7), 60)  # noqa: S311 - not for secrets
     place, plural = MAKERS[around.made_by]
@@ -168,7 +168,7 @@ def one_by_one(text: str) -> Iterator[JsonObject]:
         text = text[end:]
 
 
-def difference(name: str, verdict: Verdict, outcome: Outcome, prefix: str) -> str:
+def difference(name: str, verdict: AdmissionVerdict, outcome: Outcome, prefix: str) -> str:
     """In what the API server and the rules differ about a pod; nothing where they do not."""
     words = outcome.refused.get(name)
     if words is not None and any(each in words for each in CORE_VALIDATION):

@@ -12,7 +12,7 @@ from tests.cluster import parity
 
 from donjon.admission.policies.all import for_pods
 from donjon.admission.policies.printing import manifest
-from donjon.admission.settings import Settings, Surroundings, wired_by_policy
+from donjon.admission.settings import AdmissionContext, Settings, wired_by_policy
 from donjon.formats.json import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module", params=["plain", "allowed", "refusing"])
-def chosen(cluster: "Cluster", request: pytest.FixtureRequest) -> Iterator[tuple[Surroundings, Settings]]:
+def chosen(cluster: "Cluster", request: pytest.FixtureRequest) -> Iterator[tuple[AdmissionContext, Settings]]:
     """A namespace with or without the right to the provisioning key, and the policies in force with that choice."""
     labels = {"donjon.dev/provision": "allowed"} if request.param == "allowed" else {}
     # A name of its own, since a policy stays in force for a moment after its deletion.
@@ -31,7 +31,7 @@ def chosen(cluster: "Cluster", request: pytest.FixtureRequest) -> Iterator[tuple
     cluster.kubectl("apply", "-f", "-", stdin=text)
     try:
         wait(lambda: in_force(cluster, name))
-        yield Surroundings(namespace=name, labels=labels), settings
+        yield AdmissionContext(namespace=name, labels=labels), settings
     finally:
         cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=text)
 
@@ -72,7 +72,7 @@ def in_force(cluster: "Cluster", namespace: str) -> bool:
 
 @pytest.mark.parametrize("kind", parity.MAKERS)
 def test_what_makes_pods_is_warned_about_as_its_pods_are_judged(
-    cluster: "Cluster", chosen: tuple[Surroundings, Settings], tmp_path: Path, kind: str
+    cluster: "Cluster", chosen: tuple[AdmissionContext, Settings], tmp_path: Path, kind: str
 ) -> None:
     around, settings = chosen
     parity.agree_on_workloads(cluster, tmp_path, replace(around, made_by=kind), settings)
@@ -80,6 +80,6 @@ def test_what_makes_pods_is_warned_about_as_its_pods_are_judged(
 
 @pytest.mark.parametrize("batch", parity.BATCHES)
 def test_policies_and_python_rules_come_to_the_same(
-    cluster: "Cluster", chosen: tuple[Surroundings, Settings], batch: str
+    cluster: "Cluster", chosen: tuple[AdmissionContext, Settings], batch: str
 ) -> None:
     parity.agree(cluster, *chosen, batch, prefix=chosen[0].namespace)

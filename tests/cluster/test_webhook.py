@@ -18,7 +18,7 @@ from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 from tests.cluster.load import ORDINARY, Load
 from tests.cluster.release import Release, installed, is_wired, outcome
 
-from donjon.admission.settings import Settings, Surroundings, wired_by_webhook
+from donjon.admission.settings import AdmissionContext, Settings, wired_by_webhook
 
 Wait = Callable[..., Any]
 
@@ -267,7 +267,7 @@ def test_the_webhook_and_the_python_rules_come_to_the_same(
     webhook: Release, cluster: Cluster, namespace: str, batch: str
 ) -> None:
     assert webhook.is_there()
-    around = Surroundings(namespace=namespace, labels={})
+    around = AdmissionContext(namespace=namespace, labels={})
     parity.agree(cluster, around, Settings(wired_by=wired_by_webhook(NAMESPACE)), batch)
 
 

@@ -60,5 +60,5 @@ def _has_run(container: Container, run: Collection[str]) -> bool:
 def _reaching(container: Container, run: Collection[str]) -> Iterator[Operation]:
     mounts: list[Json] = [] if _mounted(container, run) else [_MOUNT]
     yield from appended(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
-    named = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
-    yield from appended(f"{container.here}/env", container.content.get("env"), [] if named else [_VARIABLE])
+    has_variable = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
+    yield from appended(f"{container.here}/env", container.content.get("env"), [] if has_variable else [_VARIABLE])

@@ -12,7 +12,7 @@ MAX_PATH = 4096  # characters; the kernel takes no path of as many bytes (limits
 MAX_PATHS = 100
 """How many that may lead there are looked at closely, for the API server's budget for CEL; of more, all are taken for such."""
 
-NAMED = "sgx"  # what a path that names a device has in it
+DEVICE_SUBSTRING = "sgx"  # what a path that names a device has in it
 
 NAMES_A_DEVICE = rf"^(\.?/)*(proc/(?s:.*/)?)?dev/(\.?/)*({'|'.join(DEVICE_NAMES)})"
 HOLDS_DEVICES = r"^(\.?/)*(\.?|(dev|proc/(?s:.*/)?(root|cwd)(/(\.?/)*dev)?)(/(\.?/)*\.?)?)$"
@@ -25,7 +25,7 @@ def devices(paths: Iterable[str], *, asks: bool) -> tuple[str, ...]:
     Others mount `/` or `/dev` for reasons of their own, and are none of our business.
     """
     mounted = [path for path in paths if 0 < len(path) < MAX_PATH]
-    leading = _all_or(names_a_device, [path for path in mounted if NAMED in path])
+    leading = _all_or(names_a_device, [path for path in mounted if DEVICE_SUBSTRING in path])
     holding = _all_or(holds_devices, mounted) if asks else set()
     return tuple(path for path in mounted if path in leading | holding)
 

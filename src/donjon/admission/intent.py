@@ -13,7 +13,7 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_MIRROR, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC_UNITS, LABELS_OS, PROVISION
 from donjon.kube.quantities import amount
 
-ASKED = (*EPC_UNITS, ENCLAVE, PROVISION)
+SGX_RESOURCES = (*EPC_UNITS, ENCLAVE, PROVISION)
 """The resources by which a container asks for SGX."""
 
 FIELDS = ("containers", "initContainers")
@@ -28,7 +28,7 @@ class Container:
     name: str
     limits: Mapping[str, Fraction]
     requests: Mapping[str, Fraction]  # as the API server completes them from the limits
-    written: Mapping[str, str]  # the limits as they stand there
+    limit_texts: Mapping[str, str]  # the limits as they stand there
     legible: bool  # limits and requests are what the API server takes for such
     own_requests: Mapping[str, Fraction] | None  # before that; `None` where there are none
     content: JsonObject  # all of it
@@ -74,7 +74,7 @@ class Intent:
     @property
     def asks(self) -> bool:
         """Whether any container wants anything of SGX."""
-        return any(container.wants(name) for container in self.containers for name in ASKED)
+        return any(container.wants(name) for container in self.containers for name in SGX_RESOURCES)
 
     @property
     def windows(self) -> bool:
@@ -142,7 +142,7 @@ def _container(field: str, index: int, entry: JsonObject) -> Container:
         name=text(entry.get("name")),
         limits=amounts,
         requests={**amounts, **_amounts(requests)},
-        written={name: str(at(limits, name)) for name in amounts},
+        limit_texts={name: str(at(limits, name)) for name in amounts},
         legible=isinstance(limits, dict) and (requests is None or isinstance(requests, dict)),
         own_requests=_amounts(requests) if isinstance(requests, dict) else None,
         content=entry,
@@ -154,5 +154,5 @@ def _entries(value: Json) -> list[Json]:
 
 
 def _amounts(resources: Json) -> dict[str, Fraction]:
-    stated = {name: amount(at(resources, name)) for name in ASKED}
-    return {name: value for name, value in stated.items() if value is not None}
+    amounts = {name: amount(at(resources, name)) for name in SGX_RESOURCES}
+    return {name: value for name, value in amounts.items() if value is not None}

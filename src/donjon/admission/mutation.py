@@ -56,8 +56,8 @@ def _wired(container: Container, quote_provider: str) -> Iterator[Operation]:
     )
 
 
-def _changed(place: str, gone: Iterable[str], missing: Mapping[str, str]) -> Iterator[Operation]:
-    yield from (Remove(path=f"{place}/{escaped(name)}") for name in gone)
+def _changed(place: str, removals: Iterable[str], missing: Mapping[str, str]) -> Iterator[Operation]:
+    yield from (Remove(path=f"{place}/{escaped(name)}") for name in removals)
     yield from (Add(path=f"{place}/{escaped(name)}", value=value) for name, value in missing.items())
 
 
@@ -66,24 +66,25 @@ def agreed(container: Container) -> Fraction | None:
     if not container.legible or (EPC in container.requests and EPC not in container.limits):
         return None
     amounts = {_bytes(container, name) for name in EPC_UNITS if name in container.limits}
-    found = amounts.pop() if len(amounts) == 1 else None
-    return found if found is not None and found >= 0 else None
+    epc = amounts.pop() if len(amounts) == 1 else None
+    return epc if epc is not None and epc >= 0 else None
 
 
 def _bytes(container: Container, name: str) -> Fraction | None:
     """The user's own bytes are never rewritten, so they may be anything; a foreign number must be fit to be multiplied."""
-    stated = container.limits[name]
+    number = container.limits[name]
     if name == EPC:
-        return stated
-    fits = stated.denominator == 1 and 0 <= stated * EPC_UNITS[name] <= MAX and container.requests.get(name) == stated
-    return stated * EPC_UNITS[name] if fits else None
+        return number
+    fits = number.denominator == 1 and 0 <= number * EPC_UNITS[name] <= MAX and container.requests.get(name) == number
+    return number * EPC_UNITS[name] if fits else None
 
 
 def _annotated(intent: Intent) -> Iterator[Operation]:
     """The pod's total, as Kata reads it; a pod whose amounts cannot be counted gets none."""
     total = _total(intent)
-    written = at(intent.pod, "metadata", "annotations", ANNOTATION_EPC)
-    if isinstance(written, str | None) and total and written != canonical(total):  # Anything else Kubernetes itself refuses.
+    annotation = at(intent.pod, "metadata", "annotations", ANNOTATION_EPC)
+    # Anything but a string Kubernetes itself refuses.
+    if isinstance(annotation, str | None) and total and annotation != canonical(total):
         yield from put(intent.pod, ("metadata", "annotations"), ANNOTATION_EPC, canonical(total))
 
 

@@ -28,15 +28,15 @@ class LargestNode:
     of: int  # how many nodes were looked at, at least one
 
 
-def parse(listed: str) -> LargestNode:
+def parse(kubectl_output: str) -> LargestNode:
     """The largest of the nodes in the output of `kubectl get nodes -o json` or `-o yaml`.
 
     Raises `Malformed`: DJ930 for neither of them, DJ931 beyond a bound, DJ933 where no node is in it.
     """
-    found = largest(node for document in _documents(listed) for node in _nodes(document))
-    if found is None:
+    largest_node = largest(node for document in _documents(kubectl_output) for node in _nodes(document))
+    if largest_node is None:
         raise Malformed("DJ933", "no node in it, expected what kubectl get nodes -o json prints")
-    return found
+    return largest_node
 
 
 def largest(nodes: Iterable[JsonObject]) -> LargestNode | None:
@@ -48,20 +48,20 @@ def largest(nodes: Iterable[JsonObject]) -> LargestNode | None:
     return LargestNode(name=name, epc=epc, of=len(sizes))
 
 
-def _documents(listed: str) -> tuple[Json, ...]:
-    if not listed.lstrip().startswith("{"):
-        if len(listed) > documents.MAX_SIZE:
+def _documents(kubectl_output: str) -> tuple[Json, ...]:
+    if not kubectl_output.lstrip().startswith("{"):
+        if len(kubectl_output) > documents.MAX_SIZE:
             raise Malformed("DJ931", f"more than {documents.MAX_SIZE} bytes of YAML: give it as JSON, kubectl get nodes -o json")
-        return tuple(node.json() for node in documents.read(listed))
+        return tuple(node.json() for node in documents.read(kubectl_output))
     try:
-        return (cast("Json", json.loads(listed)),)
+        return (cast("Json", json.loads(kubectl_output)),)
     except (ValueError, RecursionError) as error:  # RecursionError is for what is nested very deep.
         raise Malformed("DJ930", f"no JSON: {error}") from error
 
 
 def _nodes(document: Json) -> Iterator[JsonObject]:
-    listed = objects(at(document, "items")) if at(document, "kind") in LISTS else objects([document])
-    yield from (each for each in listed if each.get("kind", "Node" if at(document, "kind") == "NodeList" else None) == "Node")
+    items = objects(at(document, "items")) if at(document, "kind") in LISTS else objects([document])
+    yield from (each for each in items if each.get("kind", "Node" if at(document, "kind") == "NodeList" else None) == "Node")
 
 
 def _epc(node: JsonObject) -> int:

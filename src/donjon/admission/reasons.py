@@ -15,12 +15,12 @@ from donjon.admission.rules import (
     HOST_DEVICES,
     MAX_CONTAINERS,
     MAX_DEVICES,
-    SHOWN,
+    MAX_LIST_LENGTH,
     UNSHOWN,
     AdmissionRule,
     table,
 )
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import AdmissionContext, Settings
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import (
@@ -52,21 +52,21 @@ class Reason:
     place: str
 
 
-def reasons(intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> tuple[Reason, ...]:
+def reasons(intent: Intent, original: Intent, around: AdmissionContext, settings: Settings) -> tuple[Reason, ...]:
     """Every rule that holds, in the table's order; nothing for a pod that does not ask.
 
-    `written` is the pod as it was before `mutation`: a DaemonSet chooses its nodes by that.
+    `original` is the pod as it was before `mutation`: a DaemonSet chooses its nodes by that.
     """
-    told: list[Reason] = []
+    all_reasons: list[Reason] = []
     for rule in _to_be_asked(intent, around, settings):
         concerned = _concerned(rule, intent, settings)
-        if concerned is not None and _about_pod(rule, intent, written, around, settings):
+        if concerned is not None and _about_pod(rule, intent, original, around, settings):
             finding = _filled(_worded(rule, concerned), concerned, intent, around, settings)
-            told.append(Reason(finding=finding, place=_place(rule, concerned)))
-    return tuple(told)
+            all_reasons.append(Reason(finding=finding, place=_place(rule, concerned)))
+    return tuple(all_reasons)
 
 
-def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tuple[AdmissionRule, ...]:
+def _to_be_asked(intent: Intent, around: AdmissionContext, settings: Settings) -> tuple[AdmissionRule, ...]:
     """All rules; but only one about a pod that does not ask, and hardly more about one with too many containers."""
     rules = table(refuse_host_devices=settings.refuse_host_devices) + ((BEYOND_NODES,) if around.largest_node else ())
     if not intent.asks:
@@ -76,7 +76,7 @@ def _to_be_asked(intent: Intent, around: Surroundings, settings: Settings) -> tu
     return tuple(rule for rule in rules if rule.code in {"DJ113", HOST_DEVICES})
 
 
-def _about_pod(rule: AdmissionRule, intent: Intent, written: Intent, around: Surroundings, settings: Settings) -> bool:
+def _about_pod(rule: AdmissionRule, intent: Intent, original: Intent, around: AdmissionContext, settings: Settings) -> bool:
     """Whether the rule can hold at all for this pod, where it stands."""
     match rule.code:
         case "DJ104":
@@ -92,27 +92,27 @@ def _about_pod(rule: AdmissionRule, intent: Intent, written: Intent, around: Sur
         case "DJ132":
             return around.largest_node is not None and epc_total(intent.pod) > around.largest_node.epc
         case "DJ116":
-            return around.made_by == "DaemonSet" and _anywhere(written)
+            return around.made_by == "DaemonSet" and _anywhere(original)
         case _:
             return True
 
 
-def _account(intent: Intent, around: Surroundings) -> str:
+def _account(intent: Intent, around: AdmissionContext) -> str:
     return f"{around.namespace}:{text(at(intent.pod, 'spec', 'serviceAccountName')) or 'default'}"
 
 
 def _nobody(intent: Intent) -> bool:
     """Whether the quote provider names no container of a pod that wants EPC."""
-    known = {"", AESMD, *(container.name for container in intent.containers)}
-    return intent.quote_provider not in known and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+    names = {"", AESMD, *(container.name for container in intent.containers)}
+    return intent.quote_provider not in names and any(container.wants_any(EPC_UNITS) for container in intent.containers)
 
 
 def _anywhere(intent: Intent) -> bool:
     """Whether a pod that wants EPC says nothing of the nodes that it goes to, but what all of them are."""
     selector = at(intent.pod, "spec", "nodeSelector")
     selected = isinstance(selector, dict) and any(label not in LABELS_PLATFORM for label in selector)
-    chosen = selected or (bool(intent.required_terms) and all(map(_choosing, intent.required_terms)))
-    return not chosen and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+    is_selective = selected or (bool(intent.required_terms) and all(map(_choosing, intent.required_terms)))
+    return not is_selective and any(container.wants_any(EPC_UNITS) for container in intent.containers)
 
 
 def _choosing(term: JsonObject) -> bool:
@@ -146,8 +146,8 @@ def _too_much(container: Container) -> bool:
 
 
 def _differing(container: Container) -> bool:
-    counted = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
-    return len(counted) > 1 and not _too_much(container)
+    byte_amounts = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
+    return len(byte_amounts) > 1 and not _too_much(container)
 
 
 def _foreign(container: Container) -> bool:
@@ -155,8 +155,8 @@ def _foreign(container: Container) -> bool:
 
 
 def _unwired(container: Container) -> bool:
-    settled = _too_much(container) or _differing(container) or _foreign(container)
-    return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not settled
+    has_other_reason = _too_much(container) or _differing(container) or _foreign(container)
+    return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not has_other_reason
 
 
 _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
@@ -190,8 +190,8 @@ def _place(rule: AdmissionRule, concerned: Sequence[Container]) -> str:
         return f"{concerned[0].here}/securityContext/privileged"
     own = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,), "DJ117": _repeated(concerned[0])}
     names = own.get(rule.code, tuple(EPC_UNITS))
-    stated = next((name for name in names if name in concerned[0].limits), EPC)
-    return f"{concerned[0].path}/limits/{escaped(stated)}"
+    name = next((name for name in names if name in concerned[0].limits), EPC)
+    return f"{concerned[0].path}/limits/{escaped(name)}"
 
 
 def _worded(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRule:
@@ -200,7 +200,7 @@ def _worded(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRul
 
 
 def _filled(
-    rule: AdmissionRule, concerned: Iterable[Container], intent: Intent, around: Surroundings, settings: Settings
+    rule: AdmissionRule, concerned: Iterable[Container], intent: Intent, around: AdmissionContext, settings: Settings
 ) -> Finding:
     holes = {
         "containers": _shortened(", ".join(container.name for container in concerned)),
@@ -227,7 +227,7 @@ def _largest(node: LargestNode | None) -> str:
 
 
 def _quantities(container: Container, names: Iterable[str]) -> str:
-    return " and ".join(f"{name}: {container.written[name]}" for name in names if name in container.written)
+    return " and ".join(f"{name}: {container.limit_texts[name]}" for name in names if name in container.limit_texts)
 
 
 def _one_line(words: str) -> str:
@@ -235,5 +235,5 @@ def _one_line(words: str) -> str:
     return words.translate(dict.fromkeys(map(ord, UNSHOWN), " "))
 
 
-def _shortened(listed: str) -> str:
-    return listed if len(listed) <= SHOWN else f"{listed[:SHOWN]}..."
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_LIST_LENGTH else f"{text[:MAX_LIST_LENGTH]}..."

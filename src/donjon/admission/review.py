@@ -15,8 +15,8 @@ from typing import cast
 from donjon.admission.intent import FIELDS
 from donjon.admission.nodes import LargestNode
 from donjon.admission.rules import BEYOND_NODES
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import LABEL_PROVISION, NODES, PROVISION_ALLOWED
@@ -26,23 +26,23 @@ MAX_SIGNS = 500_000  # that begin values in a body, which take many times the me
 MOST_CONTAINERS = 12_000  # of a pod; etcd takes 10,000
 MAX_DEPTH = 100  # of objects and lists in one another; a pod of Kubernetes 1.36 has fewer than 20
 MAX_UID = 128  # characters; the API server's own have 36
-SHOWN = 60  # characters of what someone else wrote, in a message
+MAX_EXCERPT = 60  # characters of what someone else wrote, in a message
 
 API_VERSION, KIND = "admission.k8s.io/v1", "AdmissionReview"
 _POD: JsonObject = {"group": "", "version": "v1", "kind": "Pod"}
 _PODS: JsonObject = {"group": "", "version": "v1", "resource": "pods"}
 
 
-class Outcome(StrEnum):
+class ReviewOutcome(StrEnum):
     """What becomes of a pod, by our own account."""
 
     WIRED = "wired"
     UNTOUCHED = "untouched"
-    REFUSED = "refused"  # by the policies, after us
+    DENIED = "refused"  # by the policies, after us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReviewRequest:
     """A pod that is to be made, as the API server asks about it."""
 
     uid: str
@@ -53,48 +53,48 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reviewed:
+class ReviewResponse:
     """The answer, and what led to it."""
 
-    asked: Asked
-    verdict: Verdict
+    request: ReviewRequest
+    verdict: AdmissionVerdict
     body: bytes
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ReviewOutcome:
         """What becomes of the pod."""
-        if self.verdict.refused:
-            return Outcome.REFUSED
-        return Outcome.WIRED if self.verdict.patch else Outcome.UNTOUCHED
+        if self.verdict.is_refused:
+            return ReviewOutcome.DENIED
+        return ReviewOutcome.WIRED if self.verdict.patch else ReviewOutcome.UNTOUCHED
 
 
-def review(data: bytes, settings: Settings, largest_node: LargestNode | None = None) -> Reviewed:
+def review(data: bytes, settings: Settings, largest_node: LargestNode | None = None) -> ReviewResponse:
     """The answer to a body; raises `Malformed` DJ140 to DJ143 for one that is no question about a pod.
 
     Of what is to be warned about, the answer says what no policy can, since it needs to know the nodes.
     """
-    asked = parse(data)
+    request = parse(data)
     # Which namespaces may have the provisioning key, the policies know; here that rule stays silent.
-    around = Surroundings(
-        namespace=asked.namespace,
+    around = AdmissionContext(
+        namespace=request.namespace,
         labels={LABEL_PROVISION: PROVISION_ALLOWED},
-        by_kubelet=asked.by_kubelet,
+        by_kubelet=request.by_kubelet,
         largest_node=largest_node,
     )
-    verdict = decide(asked.pod, around, settings)
+    verdict = decide(request.pod, around, settings)
     warnings = [finding.sentence() for finding in verdict.findings if finding.code == BEYOND_NODES.code]
-    return Reviewed(asked=asked, verdict=verdict, body=_encoded(asked.uid, verdict, warnings))
+    return ReviewResponse(request=request, verdict=verdict, body=_encoded(request.uid, verdict, warnings))
 
 
-def parse(data: bytes) -> Asked:
+def parse(data: bytes) -> ReviewRequest:
     """The question in a body.
 
     Raises `Malformed`: DJ140 beyond a bound, DJ141 for no JSON, DJ142 for no AdmissionReview v1, DJ143 for one of another thing.
     """
     document = _document(data)
     if at(document, "apiVersion") != API_VERSION or at(document, "kind") != KIND:
-        found = f"{_shown(at(document, 'apiVersion'))} {_shown(at(document, 'kind'))}"
-        raise Malformed("DJ142", f"body: it is a {found}, expected {API_VERSION} {KIND}")
+        actual = f"{_excerpt(at(document, 'apiVersion'))} {_excerpt(at(document, 'kind'))}"
+        raise Malformed("DJ142", f"body: it is a {actual}, expected {API_VERSION} {KIND}")
     request = _object(document, "request")
     uid = _text(request, "uid")
     if not 0 < len(uid) <= MAX_UID:
@@ -102,7 +102,7 @@ def parse(data: bytes) -> Asked:
     _about_a_new_pod(request)
     name = at(request, "name") or at(request, "object", "metadata", "generateName")
     groups = at(request, "userInfo", "groups")
-    return Asked(
+    return ReviewRequest(
         uid=uid,
         namespace=_text(request, "namespace"),
         name=name if isinstance(name, str) else "",
@@ -113,8 +113,8 @@ def parse(data: bytes) -> Asked:
 
 def _pod(request: JsonObject) -> JsonObject:
     pod = _object(request, "object")
-    listed = (at(pod, "spec", field) for field in FIELDS)
-    number = sum(len(each) for each in listed if isinstance(each, list))
+    containers = (at(pod, "spec", field) for field in FIELDS)
+    number = sum(len(each) for each in containers if isinstance(each, list))
     if number > MOST_CONTAINERS:
         raise Malformed("DJ140", f"request.object: {number} containers, expected at most {MOST_CONTAINERS}")
     return pod
@@ -124,9 +124,9 @@ def _about_a_new_pod(request: JsonObject) -> None:
     """Raise where the webhook was asked about something that its configuration does not name."""
     for field, expected in (("kind", _POD), ("resource", _PODS), ("operation", "CREATE")):
         if at(request, field) != expected:
-            raise Malformed("DJ143", f"request.{field}: it is {_shown(at(request, field))}, expected {_shown(expected)}")
+            raise Malformed("DJ143", f"request.{field}: it is {_excerpt(at(request, field))}, expected {_excerpt(expected)}")
     if at(request, "subResource") not in (None, ""):
-        raise Malformed("DJ143", f"request.subResource: it is {_shown(at(request, 'subResource'))}, expected none")
+        raise Malformed("DJ143", f"request.subResource: it is {_excerpt(at(request, 'subResource'))}, expected none")
 
 
 def _document(data: bytes) -> Json:
@@ -159,20 +159,20 @@ def _signs(data: bytes) -> int:
     """
     if sum(map(data.count, _BEGINS)) <= MAX_SIGNS:
         return 0
-    found = end = 0
+    count = end = 0
     for string in _STRING.finditer(data):
-        found += sum(data.count(sign, end, string.start()) for sign in _BEGINS)
-        if found > MAX_SIGNS:
-            return found
+        count += sum(data.count(sign, end, string.start()) for sign in _BEGINS)
+        if count > MAX_SIGNS:
+            return count
         end = string.end()
-    return found + sum(data.count(sign, end) for sign in _BEGINS)
+    return count + sum(data.count(sign, end) for sign in _BEGINS)
 
 
 def _each_key_once(pairs: list[tuple[str, Json]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise Malformed("DJ141", f"body: {_shown(_second(pairs))} stands twice in one object")
-    return found
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Malformed("DJ141", f"body: {_excerpt(_second(pairs))} stands twice in one object")
+    return members
 
 
 def _second(pairs: list[tuple[str, Json]]) -> str:
@@ -208,33 +208,33 @@ def _shallow(document: Json) -> None:
 def _object(owner: Json, field: str) -> JsonObject:
     value = at(owner, field)
     if not isinstance(value, dict):
-        raise Malformed("DJ142", f"{field}: it is {_shown(value)}, expected an object")
+        raise Malformed("DJ142", f"{field}: it is {_excerpt(value)}, expected an object")
     return value
 
 
 def _text(owner: JsonObject, field: str) -> str:
     value = owner.get(field)
     if not isinstance(value, str):
-        raise Malformed("DJ142", f"request.{field}: it is {_shown(value)}, expected a string")
+        raise Malformed("DJ142", f"request.{field}: it is {_excerpt(value)}, expected a string")
     return value
 
 
-def _shown(value: Json) -> str:
+def _excerpt(value: Json) -> str:
     """A value in a message; what is large is only named, since to print it may take long."""
     match value:
         case None:
             return "missing"
         case str():
-            return repr(value if len(value) <= SHOWN else f"{value[:SHOWN]}…")
+            return repr(value if len(value) <= MAX_EXCERPT else f"{value[:MAX_EXCERPT]}…")
         case dict() if len(value) <= len(_POD) and all(isinstance(each, str) for each in value.values()):
-            return "/".join(_shown(each) for each in value.values())
+            return "/".join(_excerpt(each) for each in value.values())
         case bool() | dict() | list():
             return type(value).__name__
         case _:
             return "a number"
 
 
-def _encoded(uid: str, verdict: Verdict, warnings: Sequence[str]) -> bytes:
+def _encoded(uid: str, verdict: AdmissionVerdict, warnings: Sequence[str]) -> bytes:
     patch = [each.as_dict() for each in verdict.patch]
     response: JsonObject = {"uid": uid, "allowed": True}
     if warnings:

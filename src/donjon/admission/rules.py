@@ -20,7 +20,7 @@ from donjon.kube.names import (
 MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
 MAX_DEVICES = 1 << 20  # of one container; a node offers some hundred
 UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
-SHOWN = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+MAX_LIST_LENGTH = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ def wired_by_webhook(namespace: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class AdmissionContext:
     """The namespace that a pod is made in."""
 
     namespace: str

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from donjon.admission.intent import read
 from donjon.admission.mutation import patch
 from donjon.admission.reasons import Reason, reasons
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import AdmissionContext, Settings
 from donjon.findings import Finding, is_refusal
 from donjon.formats.json import JsonObject
 from donjon.kube.patch import Operation, applied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AdmissionVerdict:
     """What is to be said of a pod, and what is to be changed in it."""
 
     reasons: tuple[Reason, ...]
@@ -28,15 +28,15 @@ class Verdict:
         return tuple(reason.finding for reason in self.reasons)
 
     @property
-    def refused(self) -> bool:
+    def is_refused(self) -> bool:
         """Whether the pod may not be made."""
         return is_refusal(self.findings)
 
 
-def decide(pod: JsonObject, around: Surroundings, settings: Settings) -> Verdict:
+def decide(pod: JsonObject, around: AdmissionContext, settings: Settings) -> AdmissionVerdict:
     """The verdict on a pod that is to be made; it never raises, whatever stands in the pod."""
-    written = read(pod)
-    operations = patch(written)
+    original = read(pod)
+    operations = patch(original)
     admitted = applied(pod, operations) if operations else pod
-    after = read(admitted) if operations else written
-    return Verdict(reasons=reasons(after, written, around, settings), patch=operations, admitted=admitted)
+    after = read(admitted) if operations else original
+    return AdmissionVerdict(reasons=reasons(after, original, around, settings), patch=operations, admitted=admitted)

@@ -19,7 +19,7 @@ from donjon.admission.manifests.check import (
 from donjon.admission.manifests.documents import MAX_SIZE, read
 from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.printing import manifest
-from donjon.admission.settings import Settings, Surroundings
+from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.admission.choices import choices
 from donjon.cli.files import STDIN, display_name, text
 from donjon.cli.terminal import say, say_json, write
@@ -87,7 +87,7 @@ def check(
     """
     documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
-    report = check_manifests(documents, labels, Surroundings(namespace=namespace, largest_node=largest), settings)
+    report = check_manifests(documents, labels, AdmissionContext(namespace=namespace, largest_node=largest), settings)
     match form:
         case "json":
             say_json(_report(report, unreadable))
@@ -134,7 +134,9 @@ def _print_findings(report: ManifestReport, *, err: bool = False) -> None:
 def _verdict(pod: PodReport) -> str:
     word = "refused" if pod.is_refused else "admitted"
     wired = f", changed in {len(pod.verdict.patch)} places" if pod.verdict.patch and not pod.is_refused else ""
-    as_pod = "" if pod.workload.thing.known else f" (as a pod of that form would be: {pod.workload.where or 'the object itself'})"
+    as_pod = (
+        "" if pod.workload.thing.is_builtin else f" (as a pod of that form would be: {pod.workload.where or 'the object itself'})"
+    )
     return f"{word}{wired}{as_pod}"
 
 

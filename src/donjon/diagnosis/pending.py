@@ -31,9 +31,8 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
     """What stands in the way on the nodes that come nearest, hardest first; nothing where some node would take the pod."""
     nearest = _nearest(views)
     kinds = {kind for view in nearest for kind in view.obstacles}
-    if not nearest or (
-        Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds
-    ):  # Then nothing else that these nodes have matters.
+    # Where no node offers SGX, nothing else that these nodes have matters.
+    if not nearest or (Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds):
         kinds = {Obstacle.NO_SGX}
     requested, all_pods = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
     findings = []

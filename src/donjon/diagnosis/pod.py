@@ -29,7 +29,7 @@ class Around:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What to tell a person."""
+    """The answer to why a pod or workload does not run: a verdict, its reasons and the next step."""
 
     subject: str  # "pod shop/app"
     verdict: str  # what goes on, after the subject
@@ -150,7 +150,7 @@ _BY_PHASE: Mapping[str, Callable[[JsonObject, Around], Explanation]] = {
 
 
 def _scheduler(pod: JsonObject) -> str:
-    """What the scheduler says itself."""
+    """The message of the pod's condition PodScheduled; empty where the scheduler has said nothing."""
     conditions = (each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled")
     return next((str(at(each, "message") or at(each, "reason") or "") for each in conditions), "")
 

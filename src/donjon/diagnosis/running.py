@@ -126,7 +126,7 @@ def failed_containers(pod: JsonObject) -> Iterator[Finding]:
 
 
 def of_container(name: str, observation: str, do: str) -> Finding:
-    """A container's own trouble."""
+    """The finding about a container that has a trouble of its own, which SGX does not explain."""
     return Finding(
         code="DJ138",
         severity=Severity.ERROR,

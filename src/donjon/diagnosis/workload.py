@@ -65,7 +65,8 @@ def explain_workload(workload: Workload, around: Around) -> Explanation:
     subject = subject_of(workload.kind, workload.thing)
     refusal = _refusal(workload, around.events)
     if refusal is not None:
-        return Explanation(subject=subject, verdict=_refusal_verdict(workload), well=False, findings=(refusal,))
+        verdict = f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
+        return Explanation(subject=subject, verdict=verdict, well=False, findings=(refusal,))
     over = _terminal_condition(workload)
     explanations = sorted(
         (explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings))
@@ -133,10 +134,6 @@ def _at_once(job: JsonObject) -> int:
     most = parallelism if isinstance(parallelism, int) else 1
     left = completions - (succeeded if isinstance(succeeded, int) else 0) if isinstance(completions, int) else most
     return max(min(most, left), 0)
-
-
-def _refusal_verdict(workload: Workload) -> str:
-    return f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
 
 
 def _nothing_made(workload: Workload, subject: str) -> Explanation:

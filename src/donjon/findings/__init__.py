@@ -30,17 +30,17 @@ class Finding:
 
     @classmethod
     def error(cls, code: str, subject: str, observation: str, why: str, do: str) -> Self:
-        """One that makes a verdict a no, its words in the order of its sentence."""
+        """A finding that makes a verdict a no, its words in the order of its sentence."""
         return cls(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=do)
 
     @classmethod
     def warning(cls, code: str, subject: str, observation: str, why: str, do: str) -> Self:
-        """One to act on, and no reason to refuse."""
+        """A finding to act on that is no reason to refuse."""
         return cls(code=code, severity=Severity.WARNING, subject=subject, observation=observation, why=why, do=do)
 
     @classmethod
     def info(cls, code: str, subject: str, observation: str, why: str, do: str = "") -> Self:
-        """One to know."""
+        """A finding that is worth knowing and asks for no action."""
         return cls(code=code, severity=Severity.INFO, subject=subject, observation=observation, why=why, do=do)
 
     def sentence(self) -> str:

@@ -8,7 +8,7 @@ _ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
 def encode(content: bytes) -> str:
-    """The one text of these bytes."""
+    """The text that JOSE has for these bytes; there is only one."""
     return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
 
 

@@ -127,7 +127,7 @@ class Members:
         return name in self.content
 
     def text(self, name: str) -> str:
-        """A string."""
+        """The member of that name, which must be a string."""
         value = self.content.get(name)
         return value if isinstance(value, str) else self._refuse(name, "a string")
 
@@ -155,7 +155,7 @@ class Members:
         return bytes(values)
 
     def octets(self, name: str, length: int) -> bytes:
-        """That many bytes in hexadecimal."""
+        """The member of that name, which must be that many bytes in hexadecimal."""
         octets = hexadecimal(self.text(name))
         return octets if len(octets) == length else self._refuse(name, f"{length} bytes in hexadecimal")
 
@@ -172,12 +172,12 @@ class Members:
             raise Malformed("DJ211", f"{self.subject}: {name} is no date: {error}") from error
 
     def member(self, name: str) -> "Members":
-        """An object."""
+        """The member of that name, which must be an object."""
         value = self.content.get(name)
         return Members(f"{self.subject}.{name}", value) if isinstance(value, dict) else self._refuse(name, "an object")
 
     def members(self, name: str) -> "list[Members]":
-        """A list of objects, one at least."""
+        """The member of that name, which must be a list of objects, at least one."""
         value = self.content.get(name)
         if not isinstance(value, list) or not value:
             self._refuse(name, "a list with one object at least")

@@ -12,11 +12,11 @@ def excerpt(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text with what no terminal and no log should be given written out."""
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape").decode("ascii")
+    return (
+        text
+        if text.isprintable()
+        else "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
+    )
 
 
 def one_of(names: tuple[str, ...], actual: str) -> str:

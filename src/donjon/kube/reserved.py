@@ -41,7 +41,7 @@ def peak(starts: Iterable[tuple[Fraction, bool]]) -> Fraction:
 
 
 def amounts(resources: Json) -> dict[str, Fraction]:
-    """A list of resources as numbers."""
+    """The amounts of a resource list (`limits`, `requests`, `allocatable`) as numbers; what is no quantity counts as none."""
     if not isinstance(resources, dict):
         return {}
     return {name: max(amount(quantity) or Fraction(0), Fraction(0)) for name, quantity in resources.items()}

@@ -21,12 +21,12 @@ class Reading(Generic[T]):
 
     @staticmethod
     def of(value: U, *, source: str) -> "Reading[U]":
-        """A known value."""
+        """A reading of which the value is known."""
         return Reading(value=value, source=source)
 
     @staticmethod
     def unknown(problem: str, *, source: str) -> "Reading[T]":
-        """An unknown one, with its reason."""
+        """A reading of which the value is unknown, with the reason."""
         return Reading(value=None, source=source, problem=problem)
 
 

@@ -50,7 +50,7 @@ class WatchedPod:
 
     @property
     def concerns_us(self) -> bool:
-        """Whether it is worth keeping."""
+        """Whether the pod is worth keeping: it asks for EPC or a device, or it is too large for us to know."""
         return self.uses_devices or bool(self.claims) or bool(self.too_large)
 
 
@@ -59,7 +59,7 @@ Assigned: TypeAlias = Mapping[ContainerName, frozenset[str]]
 
 
 def watched(pod: JsonObject) -> WatchedPod:
-    """What is kept of a pod."""
+    """What the agent keeps of a pod as the API server tells it."""
     containers = (each for field in ("containers", "initContainers") for each in objects(at(pod, "spec", field)))
     uses = any(at(each, "resources", "limits", name) is not None for each in containers for name in (ENCLAVE, PROVISION))
     return WatchedPod(uid=str(at(pod, "metadata", "uid")), claims=claims(pod), uses_devices=uses)

@@ -30,7 +30,7 @@ class Issuer(StrEnum):
 
 
 class ValueType(StrEnum):
-    """What kind a value is of."""
+    """The type of a claim's value, as `valueType` says it."""
 
     STRING = "String"
     INTEGER = "Integer"
@@ -38,7 +38,7 @@ class ValueType(StrEnum):
 
 
 def value_type(value: Scalar) -> ValueType:
-    """The kind of a value."""
+    """The type of a value."""
     match value:
         case bool():
             return ValueType.BOOLEAN
@@ -58,7 +58,7 @@ class Claim:
     read_only: bool = False
 
     def property(self, name: Property) -> Scalar:
-        """One of the four properties."""
+        """The property of that name, as a condition compares it."""
         match name:
             case Property.TYPE:
                 return self.type

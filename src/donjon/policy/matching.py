@@ -52,7 +52,7 @@ class Scene:
     places: dict[Scalar, list[int]] = field(default_factory=dict)
 
     def add(self, claim: Claim) -> None:
-        """One more claim."""
+        """Put one more claim into the set, where conditions can find it by its type."""
         self.places.setdefault(claim.type, []).append(len(self.claims))
         self.claims.append(claim)
 

@@ -126,11 +126,7 @@ def _unended_text(rest: str) -> str:
 def _unexpected(error: UnexpectedToken, text: str) -> Fault:
     if not text.strip():
         return Fault("DJ400", Place(1, 1), "an empty policy", "version=1.0; and sections")
-    expected = " or ".join(_terminal_words(error.accepts or error.expected))
+    expected = " or ".join(word for name, word in _WORDS.items() if name in (error.accepts or error.expected))
     if error.token.type == "$END":
         return Fault("DJ400", Place(error.token.end_line or 1, error.token.end_column or 1), "the end of the text", expected)
     return Fault("DJ400", place(error.token), f"found '{excerpt(str(error.token))}'", expected)
-
-
-def _terminal_words(terminals: set[str]) -> list[str]:
-    return [word for name, word in _WORDS.items() if name in terminals]

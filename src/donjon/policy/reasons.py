@@ -72,7 +72,7 @@ def failed(trace: Iterable[Entry]) -> tuple[Finding, ...]:
 
 
 def rule_name(entry: Entry) -> str:
-    """A rule by its place."""
+    """A rule as messages name it, by its line and its number in its section."""
     return f"line {entry.rule.at.line}, rule {entry.number} of {entry.part}"
 
 

@@ -55,7 +55,7 @@ class EpcSection:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address behind the section."""
         return self.base + self.size
 
 
@@ -77,7 +77,7 @@ class SgxCpu:
 
     @property
     def epc(self) -> int:
-        """All sections together, in bytes."""
+        """The EPC of all sections together, in bytes."""
         return sum(section.size for section in self.sections)
 
 

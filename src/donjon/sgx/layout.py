@@ -34,7 +34,7 @@ class Octets:
     @overload
     def __get__(self, instance: Layout, owner: type[Layout]) -> bytes: ...
     def __get__(self, instance: Layout | None, owner: type[Layout]) -> Self | bytes:
-        """The bytes of that structure."""
+        """The bytes of the field in that structure; on the class, the field itself."""
         return self if instance is None else instance.raw[self.place]
 
 
@@ -46,7 +46,7 @@ class Number(Octets):
     @overload
     def __get__(self, instance: Layout, owner: type[Layout]) -> int: ...
     def __get__(self, instance: Layout | None, owner: type[Layout]) -> Self | int:
-        """The number of that structure."""
+        """The number that the field holds in that structure; on the class, the field itself."""
         return self if instance is None else int.from_bytes(instance.raw[self.place], "little")
 
 

@@ -18,11 +18,11 @@ class Signer(Protocol):
 
     @property
     def algorithm(self) -> Algorithm:
-        """How it signs."""
+        """The algorithm that the token's header names."""
 
     @property
     def kid(self) -> str:
-        """The name of the key."""
+        """The key's name in the token's header and in the published keys (RFC 7517, section 4.5)."""
 
     def jwk(self) -> JsonObject:
         """The public key with its certificate (RFC 7517)."""

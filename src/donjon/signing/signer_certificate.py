@@ -33,7 +33,7 @@ class SignerCertificate:
 
     @property
     def algorithm(self) -> str:
-        """The one algorithm of the key."""
+        """The one algorithm by which the key signs, whatever a header says."""
         return _ALGORITHMS[self.key_type]
 
     def thumbprint(self) -> str:

@@ -97,8 +97,8 @@ def _spec(pod: JsonObject) -> Iterator[Complaint]:
     if not at(pod, "spec", "containers"):
         yield _complaint("pod", "/spec/containers", "spec.containers is missing or empty, expected at least one container")
     if at(pod, "spec", "ephemeralContainers"):
-        found = "spec.ephemeralContainers is set, and only kubectl debug adds those, to a pod that runs"
-        yield _complaint("pod", "/spec/ephemeralContainers", found, "leave it out")
+        observation = "spec.ephemeralContainers is set, and only kubectl debug adds those, to a pod that runs"
+        yield _complaint("pod", "/spec/ephemeralContainers", observation, "leave it out")
     for field in FIELDS:
         containers = at(pod, "spec", field)
         if not isinstance(containers, (list, type(None))):
@@ -134,11 +134,11 @@ def _resources(subject: str, here: str, resources: Json) -> Iterator[Complaint]:
     if not isinstance(resources, (dict, type(None))):
         yield _complaint(subject, here, "resources: expected an object")
     for field in ("limits", "requests"):
-        stated = at(resources, field)
-        if not isinstance(stated, (dict, type(None))):
+        amounts = at(resources, field)
+        if not isinstance(amounts, (dict, type(None))):
             yield _complaint(subject, f"{here}/{field}", f"resources.{field}: expected an object")
             continue
-        for name, quantity in (stated or {}).items():
+        for name, quantity in (amounts or {}).items():
             place = f"{here}/{field}/{escaped(name)}"
             limit = at(resources, "limits", name)
             wrong = misnamed(name) or _wrong(name, quantity) or (_beside(name, quantity, limit) if field == "requests" else "")
@@ -183,28 +183,28 @@ def _extended(name: str) -> bool:
 
 def _metadata(pod: Json) -> Iterator[Complaint]:
     for field in ("annotations", "labels"):
-        stated = at(pod, "metadata", field)
-        if isinstance(stated, dict):
-            yield from _words(f"pod, {field}", f"/metadata/{field}", stated, tuple(stated))
+        entries = at(pod, "metadata", field)
+        if isinstance(entries, dict):
+            yield from _words(f"pod, {field}", f"/metadata/{field}", entries, tuple(entries))
 
 
-def _words(subject: str, here: str, stated: JsonObject, fields: tuple[str, ...]) -> Iterator[Complaint]:
+def _words(subject: str, here: str, entries: JsonObject, fields: tuple[str, ...]) -> Iterator[Complaint]:
     for field in fields:
-        value = stated.get(field)
+        value = entries.get(field)
         if not isinstance(value, (str, type(None))):
-            what = text(stated.get("name")) if field == "value" else field
-            shown = str(value).lower() if isinstance(value, bool) else f"{value!s:.60}"
+            what = text(entries.get("name")) if field == "value" else field
+            value_text = str(value).lower() if isinstance(value, bool) else f"{value!s:.60}"
             yield _complaint(
-                subject, f"{here}/{escaped(field)}", f"{what} is {shown}, expected a string: put it into quotation marks"
+                subject, f"{here}/{escaped(field)}", f"{what} is {value_text}, expected a string: put it into quotation marks"
             )
 
 
-def _complaint(subject: str, place: str, found: str, do: str = "mend it as said") -> Complaint:
+def _complaint(subject: str, place: str, observation: str, do: str = "mend it as said") -> Complaint:
     finding = Finding(
         code=CORE_RULE,
         severity=Severity.ERROR,
         subject=subject,
-        observation=found,
+        observation=observation,
         why="Kubernetes itself refuses this, before any rule of ours",
         do=do,
     )

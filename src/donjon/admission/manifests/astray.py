@@ -9,14 +9,14 @@ So this is for `donjon check`, which sees what was written.
 
 from collections.abc import Iterable, Iterator
 
-from donjon.admission.intent import ASKED, FIELDS, text
+from donjon.admission.intent import FIELDS, SGX_RESOURCES, text
 from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
-from donjon.admission.manifests.spelling import meant, names_a_resource, nobodys, speaks_of_sgx
-from donjon.admission.manifests.workloads import Made, Thing, dotted
+from donjon.admission.manifests.spelling import closest_resource, names_a_resource, nobodys, speaks_of_sgx
+from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import MISNAMED, MISPLACED, SHOWN, WITHOUT_NUMBER
+from donjon.admission.rules import MAX_LIST_LENGTH, MISNAMED, MISPLACED, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import EPC
@@ -29,49 +29,49 @@ _FREE = frozenset(
 """Fields whose keys are chosen freely, or that the cluster writes: a name of SGX there asks for nothing."""
 
 _KINDS = ("limits", "requests")
-_LETTERS = frozenset(name.casefold() for name in ASKED)
+_LETTERS = frozenset(name.casefold() for name in SGX_RESOURCES)
 
 
-def astray(thing: Thing, found: Iterable[Made]) -> tuple[Reason, ...]:
-    """What an object asks of SGX in vain; places are in its document. `found` are the pods that were found in it."""
-    made = tuple(found)
-    known = {f"{place}/resources/{kind}" for each in made for place, _ in _containers(each) for kind in _KINDS}
+def astray(thing: Thing, pod_templates: Iterable[PodTemplate]) -> tuple[Reason, ...]:
+    """What an object asks of SGX in vain; places are in its document. `pod_templates` are those in it."""
+    templates = tuple(pod_templates)
+    resource_places = {f"{place}/resources/{kind}" for each in templates for place, _ in _containers(each) for kind in _KINDS}
     return (
         *bounds(thing),
-        *(_misplaced(thing, made, known) if _may_ask(thing, made) else ()),
-        *mentions(thing, made, known),
-        *(reason for each in made for reason in _in_place(each)),
+        *(_misplaced(thing, templates, resource_places) if _may_ask(thing, templates) else ()),
+        *mentions(thing, templates, resource_places),
+        *(reason for each in templates for reason in _in_place(each)),
     )
 
 
-def names_sgx(made: Made) -> bool:
+def names_sgx(template: PodTemplate) -> bool:
     """Whether a container of the pod asks for SGX by one of its names, in whatever amount."""
-    resources = [at(container, "resources", kind) for _, container in _containers(made) for kind in _KINDS]
-    return any(name in ASKED for each in resources if isinstance(each, dict) for name in each)
+    resources = [at(container, "resources", kind) for _, container in _containers(template) for kind in _KINDS]
+    return any(name in SGX_RESOURCES for each in resources if isinstance(each, dict) for name in each)
 
 
-def _may_ask(thing: Thing, made: tuple[Made, ...]) -> bool:
+def _may_ask(thing: Thing, templates: tuple[PodTemplate, ...]) -> bool:
     """Whether a name of SGX in it may ask for SGX: not in a node, a quota, a rule, a part of a pod, which make none."""
-    return bool(made) or (thing.foreign and not thing.rules and not is_bound(thing))
+    return bool(templates) or (thing.foreign and not thing.rules and not is_bound(thing))
 
 
-def _containers(made: Made) -> Iterator[tuple[str, JsonObject]]:
+def _containers(template: PodTemplate) -> Iterator[tuple[str, JsonObject]]:
     """Every container with its place."""
     for field in (*FIELDS, "ephemeralContainers"):
-        listed = at(made.pod, "spec", field)
-        for index, container in enumerate(listed if isinstance(listed, list) else ()):
+        entries = at(template.pod, "spec", field)
+        for index, container in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(container, dict):
-                yield f"{made.template}/spec/{field}/{index}", container
+                yield f"{template.template}/spec/{field}/{index}", container
 
 
-def _misplaced(thing: Thing, made: tuple[Made, ...], known: set[str]) -> Iterator[Reason]:
-    of_pods = {f"{each.template}/spec/resources/{kind}" for each in made for kind in _KINDS}
-    for place, names in _mentions(thing.path, thing.content, known):
-        severity, where, why, do = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.known else _IN_ANOTHERS_KIND
+def _misplaced(thing: Thing, templates: tuple[PodTemplate, ...], resource_places: set[str]) -> Iterator[Reason]:
+    of_pods = {f"{each.template}/spec/resources/{kind}" for each in templates for kind in _KINDS}
+    for place, names in _mentions(thing.path, thing.content, resource_places):
+        severity, where, why, do = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.is_builtin else _IN_ANOTHERS_KIND
         finding = Finding(
             code=MISPLACED,
             severity=severity,
-            subject=dotted(place.removeprefix(thing.path))[-SHOWN:],
+            subject=dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:],
             observation=f"asks for {', '.join(names)} {where}",
             why=why,
             do=do,
@@ -100,12 +100,12 @@ _UNKNOWN_FIELD = (
 )
 
 
-def _mentions(path: str, whole: Json, known: set[str]) -> Iterator[tuple[str, list[str]]]:
+def _mentions(path: str, whole: Json, resource_places: set[str]) -> Iterator[tuple[str, list[str]]]:
     """The objects elsewhere that have names of SGX for keys."""
     waiting: list[tuple[str, Json]] = [(path, whole)]
     while waiting:
         place, value = waiting.pop()
-        if isinstance(value, dict) and place not in known:
+        if isinstance(value, dict) and place not in resource_places:
             names = [name for name in value if name.casefold() in _LETTERS]
             if names:
                 yield place, names
@@ -115,29 +115,29 @@ def _mentions(path: str, whole: Json, known: set[str]) -> Iterator[tuple[str, li
             waiting += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
 
 
-def _in_place(made: Made) -> Iterator[Reason]:
+def _in_place(template: PodTemplate) -> Iterator[Reason]:
     """Names and amounts that Kubernetes takes and that nevertheless get nothing."""
-    for place, container in _containers(made):
+    for place, container in _containers(template):
         subject = f"container {text(container.get('name'))}"
         limits, requests = (at(container, "resources", kind) for kind in _KINDS)
-        for name, (kind, quantity) in {**_stated("requests", requests), **_stated("limits", limits)}.items():
+        for name, (kind, quantity) in {**_amounts_of_kind("requests", requests), **_amounts_of_kind("limits", limits)}.items():
             finding = _misnamed(subject, name) or _without_number(subject, name, quantity)
             if finding is not None:
                 yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escaped(name)}")
 
 
-def _stated(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
+def _amounts_of_kind(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
     return {name: (kind, quantity) for name, quantity in amounts.items()} if isinstance(amounts, dict) else {}
 
 
 def _misnamed(container: str, name: str) -> Finding | None:
     """What is to be said of a name that a container asks for and no node of ours offers."""
-    if names_a_resource(name) or not (near := meant(name) or _other(name)):
+    if names_a_resource(name) or not (near := closest_resource(name) or _other(name)):
         return None
-    known = TABLE.get(name)
-    if known is not None:
-        found = f"asks for {name}, which is no name of SGX"
-        return wrong_place(container, name) if known.places else nobodys(container, found, known)
+    term = TABLE.get(name)
+    if term is not None:
+        observation = f"asks for {name}, which is no name of SGX"
+        return wrong_place(container, name) if term.places else nobodys(container, observation, term)
     return Finding.warning(
         MISNAMED,
         container,
@@ -150,7 +150,7 @@ def _misnamed(container: str, name: str) -> Finding | None:
 def _why(name: str) -> str:
     if misnamed(name):
         return "Kubernetes refuses such a name"
-    if is_ours(name) or meant(name):
+    if is_ours(name) or closest_resource(name):
         return "no node offers that, so the pod would stay Pending for ever"
     return "Donjon offers nothing of that name, so the pod would stay Pending for ever unless another plugin does"
 
@@ -161,7 +161,7 @@ def _other(name: str) -> str:
 
 
 def _without_number(container: str, name: str, quantity: Json) -> Finding | None:
-    if name not in ASKED or not says_no_number(quantity):
+    if name not in SGX_RESOURCES or not says_no_number(quantity):
         return None
     return Finding.warning(
         WITHOUT_NUMBER,

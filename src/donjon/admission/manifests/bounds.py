@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from donjon.admission.intent import ASKED, text
+from donjon.admission.intent import SGX_RESOURCES, text
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.quotas import quota
 from donjon.admission.manifests.ranges import is_range, limit_range
@@ -28,20 +28,20 @@ class _Role:
     """What objects of some kinds do with a name of SGX; the groups of kinds differ from one version to the next."""
 
     kinds: tuple[str, ...]
-    found: str
+    observation: str
     why: str
     do: str = ""  # where something is wrong with it
 
 
 _RULE = _Role(
     kinds=(),  # Rules are known by what is in them.
-    found="is a rule that names SGX and asks for none",
+    observation="is a rule that names SGX and asks for none",
     why="what it does to pods shows in the pods that it was applied to",
 )
 _ROLES = (
     _Role(
         kinds=("NodeFeature", "NodeFeatureRule", "NodeFeatureGroup"),
-        found="has Node Feature Discovery offer SGX on nodes",
+        observation="has Node Feature Discovery offer SGX on nodes",
         why="two writers would take EPC from each other, so Donjon's agent leaves it alone then (DJ014)",
         do="leave that name out of it, or start the agent with --advertise labels,devices",
     ),
@@ -51,34 +51,34 @@ _ROLES = (
             *("MachineDeployment", "MachineSet", "MachinePool", "Machine", "AzureManagedMachinePool"),
             *("MachineAutoscaler", "ClusterAutoscaler", "CapacityBuffer"),
         ),
-        found="describes or bounds nodes by SGX and asks for none",
+        observation="describes or bounds nodes by SGX and asks for none",
         why="nodes offer what Donjon's agent finds on them; this tells those who make nodes what to expect",
     ),
     _Role(
         kinds=("HorizontalPodAutoscaler", "ScaledObject", "ScaledJob", "PodAutoscaler"),
-        found="scales by SGX and asks for none",
+        observation="scales by SGX and asks for none",
         why="it follows a metric of that name, where a metrics API of the cluster answers for it",
     ),
     _Role(
         kinds=("VerticalPodAutoscaler", "VerticalPodAutoscalerCheckpoint"),
-        found="names SGX to an autoscaler that knows cpu and memory alone",
+        observation="names SGX to an autoscaler that knows cpu and memory alone",
         why="it leaves EPC as it is",
         do="leave that name out of it",
     ),
     _Role(
         kinds=("ClusterQueue", "Cohort", "LocalQueue", "ResourceFlavor", "Queue", "ElasticQuota"),
-        found="counts SGX for a queue and asks for none",
+        observation="counts SGX for a queue and asks for none",
         why=f"what counts for queues counts what a template says, before admission turns other names into {EPC}",
     ),
     _Role(
         kinds=("DeviceClass",),
-        found="takes a name of SGX for dynamic resource allocation",
+        observation="takes a name of SGX for dynamic resource allocation",
         why="that counts devices, not bytes, and the cluster's policies refuse it (DJ121)",
         do="leave extendedResourceName out, or take another name",
     ),
     _Role(
         kinds=(_OPERATOR,),
-        found="has Intel's operator offer SGX on nodes",
+        observation="has Intel's operator offer SGX on nodes",
         why="two plugins for one resource take it from each other, so Donjon's agent leaves the devices alone then (DJ018)",
         do="run one of the two on a node, or start the agent with --advertise epc,labels",
     ),
@@ -92,12 +92,12 @@ def is_bound(thing: Thing) -> bool:
 
 
 def _role(thing: Thing) -> _Role | None:
-    return None if thing.known else _RULE if thing.rules else _BY_KIND.get(thing.kind)
+    return None if thing.is_builtin else _RULE if thing.rules else _BY_KIND.get(thing.kind)
 
 
 def bounds(thing: Thing) -> Iterator[Reason]:
     """What an object that bounds or offers EPC does."""
-    if thing.known:
+    if thing.is_builtin:
         return
     reasons = [
         reason
@@ -113,7 +113,12 @@ def bounds(thing: Thing) -> Iterator[Reason]:
 def _finding(thing: Thing, role: _Role) -> Finding:
     severity = Severity.WARNING if role.do else Severity.INFO
     return Finding(
-        code=BOUNDING, severity=severity, subject=f"{thing.kind} {thing.name}", observation=role.found, why=role.why, do=role.do
+        code=BOUNDING,
+        severity=severity,
+        subject=f"{thing.kind} {thing.name}",
+        observation=role.observation,
+        why=role.why,
+        do=role.do,
     )
 
 
@@ -142,6 +147,6 @@ def _first(thing: Thing) -> str:
     for place, value in _objects(thing):
         for key, inner in value.items():
             words = inner if isinstance(inner, list) else [inner]
-            if without_quota(without_anchor(key)) in ASKED or any(text(word) in ASKED for word in words):
+            if without_quota(without_anchor(key)) in SGX_RESOURCES or any(text(word) in SGX_RESOURCES for word in words):
                 return f"{place}/{escaped(key)}"
     return ""

@@ -9,11 +9,11 @@ from donjon.admission.manifests.documents import Node
 from donjon.admission.manifests.fragments import is_json_patch
 from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import host_sockets
-from donjon.admission.manifests.workloads import Made, Thing, namespaces, pods, things, why_none
+from donjon.admission.manifests.workloads import PodTemplate, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import TWICE
-from donjon.admission.settings import Settings, Surroundings
-from donjon.admission.verdict import Verdict, decide
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, at
@@ -64,8 +64,8 @@ class PodReport:
     """One pod, or what makes pods of that form: the verdict of admission, and everything else that was found."""
 
     document: ManifestDocument
-    workload: Made
-    verdict: Verdict
+    workload: PodTemplate
+    verdict: AdmissionVerdict
     complaints: tuple[Complaint, ...]
     astray: tuple[Reason, ...]
     first: bool  # of its object: the findings about the whole document stand here
@@ -73,7 +73,7 @@ class PodReport:
     @property
     def is_refused(self) -> bool:
         """Whether the pod, or each pod of that form, will not be made."""
-        return self.verdict.refused or bool(self.complaints) or is_refusal(tuple(each.finding for each in self.astray))
+        return self.verdict.is_refused or bool(self.complaints) or is_refusal(tuple(each.finding for each in self.astray))
 
     @property
     def line(self) -> int:
@@ -142,7 +142,7 @@ def parse_document(file: str, node: Node) -> ManifestDocument:
 def check_manifests(
     documents: tuple[ManifestDocument, ...],
     labels_by_option: Mapping[str, Mapping[str, str]],
-    around: Surroundings,
+    around: AdmissionContext,
     settings: Settings,
 ) -> ManifestReport:
     """A report of every pod in the documents; `around.namespace` is that of what names none."""
@@ -166,9 +166,9 @@ def check_manifests(
 
 def _check_pod(
     document: ManifestDocument,
-    workload: Made,
+    workload: PodTemplate,
     reasons: tuple[Reason, ...],
-    around: Surroundings,
+    around: AdmissionContext,
     settings: Settings,
     *,
     first: bool,
@@ -176,7 +176,7 @@ def _check_pod(
     pod = completed(workload.pod)
     verdict = decide(pod, around, settings)
     verdict = replace(verdict, reasons=(*verdict.reasons, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
-    wrong = complaints(workload.pod) if workload.thing.known or names_sgx(workload) else ()
+    wrong = complaints(workload.pod) if workload.thing.is_builtin or names_sgx(workload) else ()
     of_object = reasons if first else ()
     return PodReport(document=document, workload=workload, verdict=verdict, complaints=wrong, astray=of_object, first=first)
 

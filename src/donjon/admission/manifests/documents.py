@@ -89,12 +89,12 @@ def read(text: str) -> tuple[Node, ...]:
         for event in _parser().parse(_apart(text)):
             building.take(event)
             if isinstance(event, DocumentEndEvent):
-                documents += building.ended()
+                documents += building.finish()
                 building = _Building()
             if len(documents) > MAX_DOCUMENTS:
                 raise Malformed("DJ931", f"more than {MAX_DOCUMENTS} documents: check them in several calls")
     except MarkedYAMLError as error:
-        raise Malformed("DJ930", _said(error, text)) from error
+        raise Malformed("DJ930", _explanation(error, text)) from error
     except (YAMLError, ValueError) as error:
         raise Malformed("DJ930", f"no YAML: {str(error).splitlines()[0]}") from error
     return tuple(documents)
@@ -160,7 +160,7 @@ class _Building:
     of_sgx: bool = False  # whether anything in it, taken or not, speaks of SGX
     twice: list[tuple[int, str]] = field(default_factory=list)
 
-    def ended(self) -> list[Node]:
+    def finish(self) -> list[Node]:
         """The document, unless it is empty; raises `Malformed` DJ930 for a key twice in one that speaks of SGX."""
         if self.root is None or self.root.value is None:
             return []
@@ -183,9 +183,9 @@ class _Building:
             case MappingStartEvent():
                 self._begin(Node(line=line, value={}), event.anchor)
             case SequenceEndEvent() | MappingEndEvent():
-                ended = self.around.pop()
-                _merge(ended)
-                self._settle(ended.node, ended.anchor)
+                open_node = self.around.pop()
+                _merge(open_node)
+                self._settle(open_node.node, open_node.anchor)
 
     def _aliased(self, event: AliasEvent, line: int) -> Node:
         if event.anchor not in self.anchors:
@@ -236,14 +236,14 @@ def _grow(around: Node, node: Node) -> None:
         raise Malformed("DJ931", f"line {node.line}: nested deeper than {MAX_DEPTH}, aliases written out")
 
 
-def _merge(ended: _Open) -> None:
+def _merge(open_node: _Open) -> None:
     """Take over what `<<` names, without what the object says itself."""
-    if isinstance(ended.node.value, dict):
-        ended.node.keys.pop(_MERGE, None)
-        for source in ended.merged:
+    if isinstance(open_node.node.value, dict):
+        open_node.node.keys.pop(_MERGE, None)
+        for source in open_node.merged:
             for key, inner in source.value.items() if isinstance(source.value, dict) else ():
-                ended.node.keys.setdefault(key, source.keys[key])
-                ended.node.value.setdefault(key, inner)
+                open_node.node.keys.setdefault(key, source.keys[key])
+                open_node.node.value.setdefault(key, inner)
 
 
 def _key(node: Node) -> str:
@@ -268,17 +268,17 @@ def _in_pairs(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _said(error: MarkedYAMLError, text: str) -> str:
+def _explanation(error: MarkedYAMLError, text: str) -> str:
     """The parser's complaint with its line, and what helps with the mistakes that people make."""
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 1
-    said = f"line {line}: no YAML: {error.problem or error.context}"
-    return "; ".join((said, *_hints(text, line)))
+    message = f"line {line}: no YAML: {error.problem or error.context}"
+    return "; ".join((message, *_hints(text, line)))
 
 
 def _hints(text: str, line: int) -> Iterator[str]:
-    written = (text.splitlines() or [""])[min(line, len(text.splitlines()) or 1) - 1]
-    image = _IMAGE_WITH_BLANK.search(written)
+    source_line = (text.splitlines() or [""])[min(line, len(text.splitlines()) or 1) - 1]
+    image = _IMAGE_WITH_BLANK.search(source_line)
     if image is not None:
         yield f"image has a blank in it: write {image['name']}{image['tag']}"
     if "{{" in text:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.spelling import misspelt
-from donjon.admission.manifests.workloads import Made, Thing, dotted
+from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import ELSEWHERE, SHOWN, UNLABELLED
+from donjon.admission.rules import ELSEWHERE, MAX_LIST_LENGTH, UNLABELLED
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
@@ -35,36 +35,36 @@ class _Word:
     is_key: bool
 
 
-def mentions(thing: Thing, made: tuple[Made, ...], told: Iterable[str]) -> Iterator[Reason]:
-    """What is to be said of names; `told` are the places of objects whose keys others speak of."""
-    for word in _words(thing, frozenset(told)):
-        finding = _unknown(thing, word) or _choice(thing, word) or _unread(thing, word, made)
+def mentions(thing: Thing, templates: tuple[PodTemplate, ...], excluded_places: Iterable[str]) -> Iterator[Reason]:
+    """What is to be said of names; `excluded_places` are those of objects whose keys others speak of."""
+    for word in _words(thing, frozenset(excluded_places)):
+        finding = _unknown(thing, word) or _choice(thing, word) or _unread(thing, word, templates)
         if finding is not None:
             yield Reason(finding=finding, place=word.place)
-    yield from _elsewhere(thing, made)
+    yield from _elsewhere(thing, templates)
 
 
 def _unknown(thing: Thing, word: _Word) -> Finding | None:
     return misspelt(_subject(thing, word.place), f"names {word.word}", word.word) if is_ours(word.word) else None
 
 
-def _unread(thing: Thing, word: _Word, made: tuple[Made, ...]) -> Finding | None:
+def _unread(thing: Thing, word: _Word, templates: tuple[PodTemplate, ...]) -> Finding | None:
     """What is to be said of the annotation in an object of Kubernetes' own kind where `_elsewhere` does not look."""
-    if not (thing.known and word.is_key and word.word == ANNOTATION_QUOTE_PROVIDER):
+    if not (thing.is_builtin and word.is_key and word.word == ANNOTATION_QUOTE_PROVIDER):
         return None
-    readable = tuple(f"{place}/metadata/" for place in (thing.path, *(each.template for each in made)))
-    is_patch = not made and "/template/metadata/" in word.place
+    readable = tuple(f"{place}/metadata/" for place in (thing.path, *(each.template for each in templates)))
+    is_patch = not templates and "/template/metadata/" in word.place
     return None if word.place.startswith(readable) or is_patch else wrong_place(_subject(thing, word.place), word.word)
 
 
-def _words(thing: Thing, told: frozenset[str]) -> Iterator[_Word]:
+def _words(thing: Thing, excluded_places: frozenset[str]) -> Iterator[_Word]:
     """Every key and every word of an object, in its order."""
     stack: list[tuple[str, str, Json]] = [(thing.path, "", thing.content)]
     while stack:
         place, parent, value = stack.pop()
         if isinstance(value, dict):
             inner = [(key, f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _OTHERS]
-            if place not in told:
+            if place not in excluded_places:
                 yield from (_Word(word=_name(key), place=here, parent=parent, is_key=True) for key, here, _ in inner)
             stack += [(here, key, each) for key, here, each in reversed(inner)]
         elif isinstance(value, list):
@@ -106,25 +106,25 @@ def _choice(thing: Thing, word: _Word) -> Finding | None:
 
 def _value(thing: Thing, word: _Word) -> Finding | None:
     """What is to be said of a selector with a value that no node has for that label; a hole or a wildcard is no value."""
-    known, value = TABLE.get(word.word), _sibling(thing, word.place, word.word) if word.is_key else None
-    if known is None or not known.values or not isinstance(value, str) or not value.replace("-", "").isalnum():
+    term, value = TABLE.get(word.word), _sibling(thing, word.place, word.word) if word.is_key else None
+    if term is None or not term.values or not isinstance(value, str) or not value.replace("-", "").isalnum():
         return None
     return (
         None
-        if value in known.values
+        if value in term.values
         else Finding.warning(
             UNLABELLED,
             _subject(thing, word.place),
             f'chooses nodes by {word.word}: "{value:.63}"',
             "no node has that value, so the pod would stay Pending for ever",
-            f"expected {' or '.join(sorted(known.values))}",
+            f"expected {' or '.join(sorted(term.values))}",
         )
     )
 
 
 def _places(word: str) -> frozenset[Field]:
-    known = TABLE.get(word)
-    return known.places if known is not None and known.places else frozenset(Field)
+    term = TABLE.get(word)
+    return term.places if term is not None and term.places else frozenset(Field)
 
 
 def wrong_place(subject: str, name: str) -> Finding:
@@ -139,36 +139,36 @@ def wrong_place(subject: str, name: str) -> Finding:
     )
 
 
-def _elsewhere(thing: Thing, made: tuple[Made, ...]) -> Iterator[Reason]:
+def _elsewhere(thing: Thing, templates: tuple[PodTemplate, ...]) -> Iterator[Reason]:
     """Names among the labels and annotations of an object and of its templates, where they mean nothing."""
-    if thing.kind == "Node" or thing.rules or (thing.foreign and not made):
+    if thing.kind == "Node" or thing.rules or (thing.foreign and not templates):
         return  # A controller may hand on what stands on its own objects.
-    of_pods = {each.template: each.pod for each in made}
+    of_pods = {each.template: each.pod for each in templates}
     for template, whole in {thing.path: thing.content, **of_pods}.items():
         for field in ("annotations", "labels"):
             names = at(whole, "metadata", field)
-            known = names.keys() & TABLE.keys() if isinstance(names, dict) else set()
-            for name in sorted(known & _unfit(thing, made, field, is_pod=template in of_pods)):
+            present = names.keys() & TABLE.keys() if isinstance(names, dict) else set()
+            for name in sorted(present & _unfit(thing, templates, field, is_pod=template in of_pods)):
                 place = f"{template}/metadata/{field}/{escaped(name)}"
                 yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
 
 
-def _unfit(thing: Thing, made: tuple[Made, ...], field: str, *, is_pod: bool) -> frozenset[str]:
+def _unfit(thing: Thing, templates: tuple[PodTemplate, ...], field: str, *, is_pod: bool) -> frozenset[str]:
     """The names that are out of place in that field of an object, or of a pod."""
     if field == "annotations":
-        return frozenset(name for name, places in _FIELDS.items() if not _annotates(places, name, made, is_pod=is_pod))
+        return frozenset(name for name, places in _FIELDS.items() if not _annotates(places, name, templates, is_pod=is_pod))
     own = Field.NAMESPACE_LABEL if thing.kind == "Namespace" else Field.NODE_LABEL
     return frozenset(name for name, places in _FIELDS.items() if not places & {own, Field.NODE_LABEL})
 
 
-def _annotates(places: frozenset[Field], name: str, made: tuple[Made, ...], *, is_pod: bool) -> bool:
+def _annotates(places: frozenset[Field], name: str, templates: tuple[PodTemplate, ...], *, is_pod: bool) -> bool:
     """Whether the annotation means something: on a pod, or beside pods that have it as well, as kustomize writes it."""
     if Field.ANNOTATION not in places:
         return False
     if name != ANNOTATION_QUOTE_PROVIDER or is_pod:
         return True
-    return any(at(each.pod, "metadata", "annotations", name) is not None for each in made)
+    return any(at(each.pod, "metadata", "annotations", name) is not None for each in templates)
 
 
 def _subject(thing: Thing, place: str) -> str:
-    return dotted(place.removeprefix(thing.path))[-SHOWN:]
+    return dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]

@@ -5,7 +5,7 @@ They have the kubelet's folder of device plugins, and SGX devices of the host or
 
 from collections.abc import Iterator
 
-from donjon.admission.hostpaths import NAMED, devices
+from donjon.admission.hostpaths import DEVICE_SUBSTRING, devices
 from donjon.admission.intent import FIELDS, text
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING
@@ -20,7 +20,7 @@ def rivals(pod: JsonObject) -> Iterator[Reason]:
     volumes = [text(at(volume, "hostPath", "path")) for volume in objects(at(pod, "spec", "volumes"))]
     images = [text(each.get("image")) for field in FIELDS for each in objects(at(pod, "spec", field))]
     plugs = any(_FOLDER in path.split("/") for path in volumes)
-    if plugs and (devices(volumes, asks=False) or any(NAMED in image.casefold() for image in images)):
+    if plugs and (devices(volumes, asks=False) or any(DEVICE_SUBSTRING in image.casefold() for image in images)):
         yield Reason(finding=_FINDING, place="/spec/volumes")
 
 

@@ -5,10 +5,10 @@ pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `re
 
 from collections.abc import Iterator
 
-from donjon.admission.intent import ASKED
+from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING, SHOWN, UNCOUNTED
+from donjon.admission.rules import BOUNDING, MAX_LIST_LENGTH, UNCOUNTED
 from donjon.findings import Finding
 from donjon.formats.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
@@ -23,8 +23,8 @@ def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
     """What each key of such bounds does, if it names SGX."""
     for key, most in hard.items():
         name = without_quota(key)
-        if name in ASKED:
-            subject = dotted(place.removeprefix(thing.path))[-SHOWN:]
+        if name in SGX_RESOURCES:
+            subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
             yield Reason(finding=_finding(subject, key, name, most), place=f"{place}/{escaped(key)}")
 
 

@@ -6,10 +6,10 @@ k8s.io/kubernetes pkg/apis/core/v1, `SetDefaults_LimitRangeItem`: a container's 
 
 from collections.abc import Iterator
 
-from donjon.admission.intent import ASKED, text
+from donjon.admission.intent import SGX_RESOURCES, text
 from donjon.admission.manifests.workloads import Thing, dotted
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, SHOWN
+from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, MAX_LIST_LENGTH
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC
@@ -28,10 +28,10 @@ def is_range(value: dict[str, Json]) -> bool:
 
 def limit_range(thing: Thing, place: str, item: dict[str, Json]) -> Iterator[Reason]:
     """What such an item does, for each name of SGX in it."""
-    for name in ASKED:
+    for name in SGX_RESOURCES:
         fields = [field for field in _FIELDS if at(item, field, name) is not None]
         if fields:
-            subject = dotted(place.removeprefix(thing.path))[-SHOWN:]
+            subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
             yield Reason(finding=_finding(subject, item, name), place=f"{place}/{fields[0]}/{escaped(name)}")
 
 

@@ -3,24 +3,24 @@
 import re
 from difflib import get_close_matches
 
-from donjon.admission.intent import ASKED
+from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.rules import MISNAMED
 from donjon.findings import Finding
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
 
 OTHERS = frozenset({"sgx.k8s.io/sgx"})  # SCONE's plugin, which may run beside
-_BY_LETTERS = {name.casefold(): name for name in ASKED}
-_BY_END = {name.partition("/")[2].casefold(): name for name in reversed(ASKED)}
-_KNOWN = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
+_BY_LETTERS = {name.casefold(): name for name in SGX_RESOURCES}
+_BY_END = {name.partition("/")[2].casefold(): name for name in reversed(SGX_RESOURCES)}
+_TABLE_NAMES = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
 _NEAR = 0.85  # of `difflib`: one letter in seven
 _SGX = re.compile(r"(?:.*[^a-z0-9])?sgx(?:[^a-z0-9].*)?", re.DOTALL)
 """What speaks of SGX in letters: `intel.com/sgx`, `sgx-pages`. EPC alone is a word of telephone networks, too."""
 
 
-def meant(name: str) -> str:
+def closest_resource(name: str) -> str:
     """The resource of SGX that was probably meant by another name; empty where none was."""
-    if name in ASKED or name in OTHERS or len(name) > MAX_LENGTH:
+    if name in SGX_RESOURCES or name in OTHERS or len(name) > MAX_LENGTH:
         return ""
     letters = name.strip().casefold()
     near = get_close_matches(letters, _BY_LETTERS, n=1, cutoff=_NEAR)
@@ -32,26 +32,26 @@ def speaks_of_sgx(name: str) -> bool:
     return name not in OTHERS and len(name) <= MAX_LENGTH and _SGX.fullmatch(name.casefold()) is not None
 
 
-def misspelt(subject: str, found: str, name: str) -> Finding | None:
+def misspelt(subject: str, observation: str, name: str) -> Finding | None:
     """What is to be said of a name in Intel's domain or ours that nothing has."""
-    known = TABLE.get(name)
-    if not is_ours(name) or (known is not None and known.places):
+    term = TABLE.get(name)
+    if not is_ours(name) or (term is not None and term.places):
         return None
-    return nobodys(subject, found, known) if known is not None else _unknown(subject, found, name)
+    return nobodys(subject, observation, term) if term is not None else _unknown(subject, observation, name)
 
 
-def nobodys(subject: str, found: str, name: Term) -> Finding:
+def nobodys(subject: str, observation: str, name: Term) -> Finding:
     """The finding about a name that people bring along and that Donjon has nothing for."""
-    return Finding.warning(MISNAMED, subject, found, f"{name.becomes}, so no node of Donjon's has it", name.instead)
+    return Finding.warning(MISNAMED, subject, observation, f"{name.becomes}, so no node of Donjon's has it", name.instead)
 
 
-def _unknown(subject: str, found: str, name: str) -> Finding:
-    near = get_close_matches(name.casefold(), _KNOWN, n=1, cutoff=_NEAR)
-    do = f"did you mean {_KNOWN[near[0]]}?" if near else ASK_FOR_EPC
-    return Finding.warning(MISNAMED, subject, found, "nothing of Intel's or of Donjon's has that name", do)
+def _unknown(subject: str, observation: str, name: str) -> Finding:
+    near = get_close_matches(name.casefold(), _TABLE_NAMES, n=1, cutoff=_NEAR)
+    do = f"did you mean {_TABLE_NAMES[near[0]]}?" if near else ASK_FOR_EPC
+    return Finding.warning(MISNAMED, subject, observation, "nothing of Intel's or of Donjon's has that name", do)
 
 
 def names_a_resource(name: str) -> bool:
     """Whether a container asks for SGX by it."""
-    known = TABLE.get(name)
-    return known is not None and Field.RESOURCE in known.places
+    term = TABLE.get(name)
+    return term is not None and Field.RESOURCE in term.places

@@ -55,7 +55,7 @@ class Thing:
         return text(at(self.content, "metadata", "namespace"))
 
     @property
-    def known(self) -> bool:
+    def is_builtin(self) -> bool:
         """Whether it is of a kind of Kubernetes' own that has pods."""
         return self.kind in TEMPLATES and self.version in _GROUPS
 
@@ -72,7 +72,7 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class PodTemplate:
     """A pod, or what makes pods of that form."""
 
     thing: Thing
@@ -103,14 +103,16 @@ def things(document: Json, path: str = "", kind: str = "") -> Iterator[Thing]:
     yield Thing(kind=kind, version=text(at(document, "apiVersion")), path=path, content=content)
 
 
-def pods(thing: Thing) -> tuple[Made, ...]:
+def pods(thing: Thing) -> tuple[PodTemplate, ...]:
     """The pods of that object; none of what is a rule, a pattern, a patch or a part."""
-    if thing.known:
+    if thing.is_builtin:
         way = TEMPLATES[thing.kind]
         template = "".join((thing.path, *(f"/{step}" for step in way)))
-        return () if _unfinished(thing) else (Made(thing=thing, template=template, pod=at(thing.content, *way)),)
-    found = () if thing.rules else _templates(thing.content)
-    return tuple(Made(thing=thing, template=thing.path + place, pod=pod) for place, pod in found if not is_pattern(place, pod))
+        return () if _unfinished(thing) else (PodTemplate(thing=thing, template=template, pod=at(thing.content, *way)),)
+    templates = () if thing.rules else _templates(thing.content)
+    return tuple(
+        PodTemplate(thing=thing, template=thing.path + place, pod=pod) for place, pod in templates if not is_pattern(place, pod)
+    )
 
 
 def _unfinished(thing: Thing) -> bool:
@@ -120,7 +122,7 @@ def _unfinished(thing: Thing) -> bool:
 
 def why_none(thing: Thing) -> str:
     """Why there is no pod in an object in which one might be looked for; empty where nobody would."""
-    if thing.known:
+    if thing.is_builtin:
         return "a patch or a part of one (check what it is applied to, as in kustomize build . | donjon check -)"
     if thing.rules:
         return "a rule about other objects"
@@ -130,14 +132,14 @@ def why_none(thing: Thing) -> str:
     return "what looks like a pod template in it is a pattern or a patch" if patterns else NO_TEMPLATE
 
 
-def namespaces(found: Iterable[Thing]) -> dict[str, dict[str, str]]:
+def namespaces(manifest_objects: Iterable[Thing]) -> dict[str, dict[str, str]]:
     """The labels of every Namespace among these objects, by its name."""
-    ours = (thing for thing in found if thing.kind == "Namespace" and thing.version in {"", "v1"})
+    ours = (thing for thing in manifest_objects if thing.kind == "Namespace" and thing.version in {"", "v1"})
     return {thing.name: _labels(at(thing.content, "metadata", "labels")) for thing in ours}
 
 
-def _labels(stated: Json) -> dict[str, str]:
-    return {key: text(value) for key, value in stated.items()} if isinstance(stated, dict) else {}
+def _labels(labels: Json) -> dict[str, str]:
+    return {key: text(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
 
 
 def _templates(whole: JsonObject) -> Iterator[tuple[str, JsonObject]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from donjon.admission.policies import cel
-from donjon.admission.policies.objects import Kind, Policy, binding, policy
+from donjon.admission.policies.objects import AdmissionPolicy, PolicyKind, binding, policy
 from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY
 
@@ -36,8 +36,8 @@ def leash(
     name: str, account: Account, matches: JsonObject, *, variables: Mapping[str, str], who: str, code: str
 ) -> tuple[JsonObject, JsonObject]:
     """The policy that refuses that account whatever `variables.reasons` lists, and its binding; `who` is its subject, in CEL."""
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=(matches,),
         conditions={"account": f"request.userInfo.username == {cel.text(account.username)}"},
@@ -57,7 +57,7 @@ def part(owner: str, field: str) -> str:
 
 def _differences(left: str, right: str, *, may: tuple[str, ...] = ()) -> str:
     """The keys whose values differ between two maps, without those that may."""
-    exempt = cel.listed(may)
+    exempt = cel.strings(may)
     return f"""\
 {left}.map(k, string(k)).filter(k, !(k in {exempt}) && !(k in {right} && {right}[k] == {left}[k])) +
 {right}.map(k, string(k)).filter(k, !(k in {exempt}) && !(k in {left}))"""

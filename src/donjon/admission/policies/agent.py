@@ -20,8 +20,8 @@ WHO = "'the node agent of ' + (variables.node == '' ? 'no node (its token names 
 
 def hold_to_its_node(name: str, account: Account) -> tuple[JsonObject, JsonObject]:
     """The policy about the agent's account, and its binding."""
-    known = {"node": OWN_NODE, **NODE_VARIABLES, **_VARIABLES}
-    return leash(name, account, NODES, variables=known, who=WHO, code=AGENT_RULE)
+    variables = {"node": OWN_NODE, **NODE_VARIABLES, **_VARIABLES}
+    return leash(name, account, NODES, variables=variables, who=WHO, code=AGENT_RULE)
 
 
 _VARIABLES = {
@@ -29,7 +29,7 @@ _VARIABLES = {
 request.operation != 'UPDATE' ? [request.operation.lowerAscii() + ' nodes, only patch one'] :
   (variables.node == request.name ? [] : ['touch node ' + request.name]) +
   (dyn(object).spec == dyn(oldObject).spec ? [] : ['change spec (taints, cordon)']) +
-  variables.labels.filter(k, !(k in {cel.listed(NODE_LABELS)})).map(k, 'change label ' + k) +
+  variables.labels.filter(k, !(k in {cel.strings(NODE_LABELS)})).map(k, 'change label ' + k) +
   variables.metadata.map(k, 'change metadata.' + k) +
   variables.status.map(k, 'change status.' + k) +
   variables.capacity.filter(k, k != '{EPC}').map(k, 'change capacity of ' + k) +

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from donjon.admission.rules import SHOWN, UNSHOWN
+from donjon.admission.rules import MAX_LIST_LENGTH, UNSHOWN
 
 _ESCAPES = {ord(each): f"\\x{ord(each):02x}" for each in UNSHOWN}
 
@@ -19,7 +19,7 @@ def one_line(expression: str) -> str:
     return expression + "".join(f".replace({text(each)}, ' ')" for each in UNSHOWN)
 
 
-def listed(values: Iterable[str]) -> str:
+def strings(values: Iterable[str]) -> str:
     """A list of string literals."""
     return f"[{', '.join(text(value) for value in values)}]"
 
@@ -47,7 +47,7 @@ def any_of(conditions: Iterable[str]) -> str:
 
 def shortened(expression: str) -> str:
     """That string, cut where it is too long to be shown; a list of one and `map` stand in for the `let` that CEL lacks."""
-    return f"[{expression}].map(s, s.size() > {SHOWN} ? s.substring(0, {SHOWN}) + '...' : s)[0]"
+    return f"[{expression}].map(s, s.size() > {MAX_LIST_LENGTH} ? s.substring(0, {MAX_LIST_LENGTH}) + '...' : s)[0]"
 
 
 def sentence(template: str, holes: Mapping[str, str]) -> str:

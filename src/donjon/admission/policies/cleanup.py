@@ -27,7 +27,7 @@ _VARIABLES = {
     "reasons": f"""\
 request.operation != 'UPDATE' ? [request.operation.lowerAscii() + ' nodes, only patch them'] :
   (dyn(object).spec == dyn(oldObject).spec ? [] : ['change spec (taints, cordon)']) +
-  variables.labels.filter(k, !(k in {cel.listed(NODE_LABELS)}) || k in variables.newLabels).map(k, 'change label ' + k) +
+  variables.labels.filter(k, !(k in {cel.strings(NODE_LABELS)}) || k in variables.newLabels).map(k, 'change label ' + k) +
   variables.metadata.map(k, 'change metadata.' + k) +
   variables.status.map(k, 'change status.' + k) +
   {_resource_reasons("capacity")} +

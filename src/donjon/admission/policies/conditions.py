@@ -1,6 +1,6 @@
 """When the validating policies look closer at a pod: seldom, since that costs a multiple of what the API server needs anyway."""
 
-from donjon.admission.hostpaths import NAMED
+from donjon.admission.hostpaths import DEVICE_SUBSTRING
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import POD, PodPlace
 from donjon.admission.policies.variables import windows
@@ -27,12 +27,12 @@ def unusual(place: PodPlace, *, host_devices: bool) -> str:
         f"{containers}.size() > {MAX_CONTAINERS}",
         f"{cel.text(ANNOTATION_QUOTE_PROVIDER)} in ({place.annotations})",
         *(() if place is POD else ("object.kind == 'DaemonSet'",)),
-        *((_mounting(place.spec, f"!(v.hostPath.path in {cel.listed(AESM_PLACES)})"),) if host_devices else ()),
+        *((_mounting(place.spec, f"!(v.hostPath.path in {cel.strings(AESM_PLACES)})"),) if host_devices else ()),
         f"{containers}.exists(c, has(c.securityContext) && has(c.securityContext.privileged) && c.securityContext.privileged)",
         f"{containers}.exists(c, has(c.resources) && has({limits}) && ({rare} || {ours} && !(\n    {plain})))",
     )
     asks = f"{containers}.exists(c, has(c.resources) && has({limits}) && ({rare} || {ours})) && (\n  {cel.any_of(whole)})"
-    naming = _mounting(place.spec, f"v.hostPath.path.contains('{NAMED}')")
+    naming = _mounting(place.spec, f"v.hostPath.path.contains('{DEVICE_SUBSTRING}')")
     return f"{asks} ||\n{naming}" if host_devices else asks
 
 

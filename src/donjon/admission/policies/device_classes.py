@@ -4,9 +4,9 @@ A DeviceClass may say which extended resource it stands for (Kubernetes 1.34 and
 has two answers to what a pod asks for, and the one by device class knows neither our accounting nor our device.
 """
 
-from donjon.admission.intent import ASKED
+from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.policies import cel
-from donjon.admission.policies.objects import Kind, Policy, binding, policy
+from donjon.admission.policies.objects import AdmissionPolicy, PolicyKind, binding, policy
 from donjon.admission.rules import DEVICE_CLASS_RULE
 from donjon.formats.json import JsonObject
 
@@ -22,11 +22,11 @@ _DEVICE_CLASSES: JsonObject = {
 def refuse_device_classes(name: str) -> tuple[JsonObject, JsonObject]:
     """The policy that refuses them, and its binding."""
     resource = "dyn(object).spec.extendedResourceName"
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=(_DEVICE_CLASSES,),
-        conditions={"claims": f"has({resource}) && string({resource}) in {cel.listed(ASKED)}"},
+        conditions={"claims": f"has({resource}) && string({resource}) in {cel.strings(SGX_RESOURCES)}"},
         variables={"claimed": f"string({resource})"},
         must_answer=True,
     )

@@ -43,7 +43,7 @@ _VARIABLES = {
 request.operation != 'CREATE' ? [request.operation.lowerAscii() + ' Events, only create one'] :
   (variables.node != '' && variables.hosts.all(h, h == variables.node) ? [] : ['write an Event of another node']) +
   (variables.components.all(c, c == {_COMPONENT}) ? [] : ['write an Event of another component than {EVENT_COMPONENT}']) +
-  (variables.reason in {cel.listed(EVENT_REASONS)} ? [] : ['give the reason ' + {cel.one_line("variables.reason")}]) +
+  (variables.reason in {cel.strings(EVENT_REASONS)} ? [] : ['give the reason ' + {cel.one_line("variables.reason")}]) +
   (variables.version == 'v1' && (variables.kind == 'Pod' || variables.kind == 'Node' && variables.name == variables.node) ? [] :
     ['write about ' + variables.kind + ' ' + variables.name])""",
 }

@@ -11,7 +11,7 @@ LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "donjon"}
 PODS: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 
 
-class Kind(StrEnum):
+class PolicyKind(StrEnum):
     """The two kinds of policy; a binding's kind adds `Binding`."""
 
     MUTATING = "MutatingAdmissionPolicy"
@@ -19,10 +19,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class AdmissionPolicy:
     """What a policy looks at, and when it is asked at all."""
 
-    kind: Kind
+    kind: PolicyKind
     name: str
     matches: tuple[JsonObject, ...]
     conditions: Mapping[str, str]
@@ -30,7 +30,7 @@ class Policy:
     must_answer: bool  # whether a request is refused when the policy fails to evaluate
 
 
-def policy(about: Policy, spec: JsonObject) -> JsonObject:
+def policy(about: AdmissionPolicy, spec: JsonObject) -> JsonObject:
     """The policy object, with what its kind adds to the spec."""
     return {
         "apiVersion": API_VERSION,
@@ -39,14 +39,14 @@ def policy(about: Policy, spec: JsonObject) -> JsonObject:
         "spec": {
             "failurePolicy": "Fail" if about.must_answer else "Ignore",
             "matchConstraints": _constraints(about.matches),
-            "matchConditions": [_named(name, expression) for name, expression in about.conditions.items()],
-            "variables": [_named(name, expression) for name, expression in about.variables.items()],
+            "matchConditions": [_expression_entry(name, expression) for name, expression in about.conditions.items()],
+            "variables": [_expression_entry(name, expression) for name, expression in about.variables.items()],
             **spec,
         },
     }
 
 
-def binding(about: Policy, *actions: str) -> JsonObject:
+def binding(about: AdmissionPolicy, *actions: str) -> JsonObject:
     """The object that puts a policy in force; a mutating one knows no actions."""
     validation: JsonObject = {"validationActions": list(actions)} if actions else {}
     return {
@@ -71,5 +71,5 @@ def _metadata(name: str) -> Json:
     return {"name": name, "labels": dict(LABELS)}
 
 
-def _named(name: str, expression: str) -> Json:
+def _expression_entry(name: str, expression: str) -> Json:
     return {"name": name, "expression": expression}

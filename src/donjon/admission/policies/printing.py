@@ -33,7 +33,7 @@ _FILLED = {
     _WIRED_BY: f"""\
 {{{{ if eq (include "donjon.admissionMode" .) "webhook" }}}}{wired_by_webhook("{{ .Release.Namespace }}")}\
 {{{{ else }}}}{wired_by_policy(DEFAULT_PREFIX)}{{{{ end }}}}""",
-    cel.listed((_PROVISION,)): '[{{ include "donjon.provisionAccounts" . }}]',
+    cel.strings((_PROVISION,)): '[{{ include "donjon.provisionAccounts" . }}]',
     MAY_ANNOTATE: f"{{{{ if .Values.admission.provision.byAnnotation }}}}{MAY_ANNOTATE}{{{{ end }}}}",
 }
 _OPEN, _CLOSE = "\u27ea", "\u27eb"  # for Helm's braces, until those of the policies themselves are escaped
@@ -60,13 +60,13 @@ def manifest(objects: Iterable[Json]) -> str:
 
 def chart_template() -> str:
     """The chart's template of all policies and of the webhook's registration; Helm fills in what depends on its values."""
-    chosen = Settings(wired_by=_WIRED_BY, provision_accounts=(_PROVISION,), provision_by_annotation=True)
+    settings = Settings(wired_by=_WIRED_BY, provision_accounts=(_PROVISION,), provision_by_annotation=True)
     policies = _in_mode("policies", manifest(wire(DEFAULT_PREFIX)))
     webhook = _in_mode("webhook", manifest((call(DEFAULT_PREFIX, _NAMESPACE, _SERVICE),)).replace("metadata:\n", _ANNOTATED))
     refusing = _either(
         "if .Values.admission.refuseHostDevices",
-        manifest(to_refuse(DEFAULT_PREFIX, replace(chosen, refuse_host_devices=True))),
-        manifest(to_refuse(DEFAULT_PREFIX, chosen)),
+        manifest(to_refuse(DEFAULT_PREFIX, replace(settings, refuse_host_devices=True))),
+        manifest(to_refuse(DEFAULT_PREFIX, settings)),
     )
     agent, cleanup = (Account(namespace=_NAMESPACE, name=name) for name in (_ACCOUNT, _CLEANUP))
     ours = manifest((*for_the_node_agent(DEFAULT_PREFIX, agent), *for_the_cleanup(DEFAULT_PREFIX, cleanup)))
@@ -99,7 +99,7 @@ def _either(condition: str, text: str, otherwise: str) -> str:
 def _for_helm(text: str) -> str:
     escaped = text.replace("{{", '{{ "{{" }}').replace(_OPEN, "{{").replace(_CLOSE, "}}")
     labelled = _LABELS.sub(
-        lambda found: f'{found[1]}labels:\n{found[1]}  {{{{- include "donjon.labels" . | nindent 4 }}}}\n', escaped
+        lambda match: f'{match[1]}labels:\n{match[1]}  {{{{- include "donjon.labels" . | nindent 4 }}}}\n', escaped
     )
     for word, filled in _FILLED.items():
         labelled = labelled.replace(word, filled)

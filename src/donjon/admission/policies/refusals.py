@@ -7,9 +7,9 @@ newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 from collections.abc import Iterable
 
 from donjon.admission.policies.conditions import unusual
-from donjon.admission.policies.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
 from donjon.admission.policies.pods import POD, TEMPLATE
-from donjon.admission.policies.sentences import holds, reasons, said
+from donjon.admission.policies.sentences import holds, reasons, sentence_expression
 from donjon.admission.policies.variables import variables
 from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, PRIVILEGED, table
 from donjon.admission.settings import Settings
@@ -35,8 +35,8 @@ _PRIVILEGED = "has(c.securityContext) && has(c.securityContext.privileged) && c.
 def refuse(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that refuses pods with all reasons at once, and its binding."""
     rules = [rule for rule in table(refuse_host_devices=settings.refuse_host_devices) if rule.severity is Severity.ERROR]
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=(PODS,),
         conditions={"unusual": unusual(POD, host_devices=settings.refuse_host_devices)},
@@ -52,8 +52,8 @@ def refuse(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
 
 def warn_on_pods(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that warns whoever makes a pod, and its binding."""
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=(PODS,),
         conditions={"unusual": unusual(POD, host_devices=True)},
@@ -66,8 +66,8 @@ def warn_on_pods(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]
 def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
     """The policy that says at `kubectl apply` that a workload's pods will be refused, since nobody reads a Job's events."""
     rules = [rule for rule in table(refuse_host_devices=settings.refuse_host_devices) if rule.severity is Severity.ERROR]
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=WORKLOADS,
         # A controller that makes a Job or a ReplicaSet does not read warnings.
@@ -75,8 +75,8 @@ def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonOb
         variables=variables(TEMPLATE, settings) | reasons(rules, settings),
         must_answer=False,
     )
-    refused = "'the pods of this ' + object.kind + ' will be refused: ' + variables.reasons.join('; ')"
-    return policy(about, {"validations": [_all_reasons(refused), *_warnings(settings)]}), binding(about, "Warn")
+    message = "'the pods of this ' + object.kind + ' will be refused: ' + variables.reasons.join('; ')"
+    return policy(about, {"validations": [_all_reasons(message), *_warnings(settings)]}), binding(about, "Warn")
 
 
 def watch_debugging(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]:
@@ -85,33 +85,33 @@ def watch_debugging(name: str, settings: Settings) -> tuple[JsonObject, JsonObje
     Such a container can ask for no resource, so all that it can be is privileged.
     """
     (rule,) = (rule for rule in table(refuse_host_devices=settings.refuse_host_devices) if rule.code == PRIVILEGED)
-    refused = rule.severity is Severity.ERROR
-    known = variables(POD, settings) | {
+    is_refusal = rule.severity is Severity.ERROR
+    all_variables = variables(POD, settings) | {
         "privileged": f"""\
 object.spec.ephemeralContainers.filter(c, {_PRIVILEGED} &&
   !(has(oldObject.spec.ephemeralContainers) && oldObject.spec.ephemeralContainers.exists(o, o.name == c.name)))
   .map(c, {{'name': dyn(c.name)}})"""
     }
-    about = Policy(
-        kind=Kind.VALIDATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.VALIDATING,
         name=name,
         matches=(DEBUGGING,),
         conditions={
             "privileged": f"has(object.spec.ephemeralContainers) && object.spec.ephemeralContainers.exists(c, {_PRIVILEGED})"
         },
-        variables={each: known[each] for each in ("pod", "all", "limited", "asks", "privileged")},
-        must_answer=refused,
+        variables={each: all_variables[each] for each in ("pod", "all", "limited", "asks", "privileged")},
+        must_answer=is_refusal,
     )
-    validation: JsonObject = {"expression": f"!({holds(rule)})", "messageExpression": said(rule)}
-    validations: list[Json] = [validation | {"reason": "Forbidden"} if refused else validation]
-    return policy(about, {"validations": validations}), binding(about, *(("Deny", "Audit") if refused else ("Warn",)))
+    validation: JsonObject = {"expression": f"!({holds(rule)})", "messageExpression": sentence_expression(rule)}
+    validations: list[Json] = [validation | {"reason": "Forbidden"} if is_refusal else validation]
+    return policy(about, {"validations": validations}), binding(about, *(("Deny", "Audit") if is_refusal else ("Warn",)))
 
 
 def _warnings(settings: Settings) -> Iterable[JsonObject]:
     for rule in table(refuse_host_devices=settings.refuse_host_devices):
         if rule.severity is Severity.WARNING:
             few = "" if rule.code == HOST_DEVICES else f"variables.number <= {MAX_CONTAINERS} && "
-            yield {"expression": f"!({few}{holds(rule)})", "messageExpression": said(rule)}
+            yield {"expression": f"!({few}{holds(rule)})", "messageExpression": sentence_expression(rule)}
 
 
 def _all_reasons(message: str) -> JsonObject:

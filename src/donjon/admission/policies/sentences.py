@@ -47,24 +47,24 @@ def reasons(rules: Iterable[AdmissionRule], settings: Settings) -> dict[str, str
 
     A pod that does not ask may have any number of them; it comes here for nothing but the host's devices.
     """
-    told = {rule.code: f"({holds(rule)} ?\n  [{said(rule, settings.wired_by)}] : [])" for rule in rules}
-    alone = told.pop("DJ113")
-    if HOST_DEVICES in told:
-        alone = f"{alone} +\n{told[HOST_DEVICES]}"
-    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(told.values())}
+    expressions = {rule.code: f"({holds(rule)} ?\n  [{sentence_expression(rule, settings.wired_by)}] : [])" for rule in rules}
+    alone = expressions.pop("DJ113")
+    if HOST_DEVICES in expressions:
+        alone = f"{alone} +\n{expressions[HOST_DEVICES]}"
+    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(expressions.values())}
 
 
-def said(rule: AdmissionRule, wired_by: str = "") -> str:
+def sentence_expression(rule: AdmissionRule, wired_by: str = "") -> str:
     """The rule's sentence as an expression, its holes filled."""
     concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
-    quantities, counted, repeated = (
-        f"variables.{names}.filter(n, {meant}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
-        for names, meant in (("names", "n in x.limits"), ("countedNames", BEYOND), ("deviceNames", REPEATED))
+    quantities, excess, repeated = (
+        f"variables.{names}.filter(n, {condition}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
+        for names, condition in (("names", "n in x.limits"), ("countedNames", BEYOND), ("deviceNames", REPEATED))
     )
     holes = {
         "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
         "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
-        "counted": cel.shortened(f"{concerned}.map(x, {counted}).join(', ')"),
+        "counted": cel.shortened(f"{concerned}.map(x, {excess}).join(', ')"),
         "repeated": cel.shortened(f"{concerned}.map(x, {repeated}).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
@@ -73,8 +73,8 @@ def said(rule: AdmissionRule, wired_by: str = "") -> str:
         "devices": cel.one_line(cel.shortened("variables.devices.join(', ')")),
         "wiring": cel.text(wired_by),
     }
-    told = cel.sentence(rule.sentence, holes)
+    sentence = cel.sentence(rule.sentence, holes)
     if rule.code != BY_HAND.code:
-        return told
+        return sentence
     by_hand = f"{concerned}.all(x, {cel.text(ENCLAVE)} in x.limits)"
-    return f"({by_hand} ? {cel.sentence(BY_HAND.sentence, holes)} : {told})"
+    return f"({by_hand} ? {cel.sentence(BY_HAND.sentence, holes)} : {sentence})"

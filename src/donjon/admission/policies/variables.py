@@ -3,8 +3,8 @@
 Nothing here is newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 """
 
-from donjon.admission.hostpaths import HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMED, NAMES_A_DEVICE
-from donjon.admission.intent import ASKED
+from donjon.admission.hostpaths import DEVICE_SUBSTRING, HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMES_A_DEVICE
+from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
@@ -34,7 +34,7 @@ REPEATED = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity('1'
 
 def windows(spec: str) -> str:
     """Whether the pod goes nowhere but to Windows."""
-    labels = cel.listed(LABELS_OS)
+    labels = cel.strings(LABELS_OS)
     return f"""\
 has({spec}.os) && {spec}.os.name == 'windows' ||
     has({spec}.nodeSelector) && {labels}.exists(l, l in {spec}.nodeSelector && {spec}.nodeSelector[l] == 'windows') ||
@@ -52,10 +52,10 @@ def _required(spec: str) -> str:
 
 
 _TABLES = {
-    "names": cel.listed(EPC_UNITS),
-    "foreignNames": cel.listed(FOREIGN_EPC),
-    "countedNames": cel.listed(BOUNDS),
-    "deviceNames": cel.listed(DEVICES),
+    "names": cel.strings(EPC_UNITS),
+    "foreignNames": cel.strings(FOREIGN_EPC),
+    "countedNames": cel.strings(BOUNDS),
+    "deviceNames": cel.strings(DEVICES),
     "suffix": cel.mapped(SUFFIXES),
     "most": cel.mapped(MOST),
     "bound": cel.mapped({name: str(bound) for name, bound in BOUNDS.items()}),
@@ -94,7 +94,8 @@ variables.counted.filter(x, x.bytes.exists(b, {cel.amount("b")}.compareTo({cel.a
         "unwired": f"""\
 variables.agreed.filter(x, !variables.foreign.exists(y, y.name == x.name) &&
   {place.unwired})""",
-        "asks": f"variables.limited.exists(x, {cel.listed(ASKED)}.exists(n, n in x.limits && {cel.positive('x.limits[n]')}))",
+        "asks": f"variables.limited.exists(x, {cel.strings(SGX_RESOURCES)}"
+        f".exists(n, n in x.limits && {cel.positive('x.limits[n]')}))",
         "wantsEpc": f"variables.limited.exists(x, {wants_any('names')})",
     }
 
@@ -108,14 +109,14 @@ def _provisioning(place: PodPlace, settings: Settings) -> dict[str, str]:
 request.namespace + ':' +
   (has(variables.pod.serviceAccountName) ? string(variables.pod.serviceAccountName) : 'default')""",
         "mayProvision": f"""\
-variables.account in {cel.listed(settings.provision_accounts)} ||
+variables.account in {cel.strings(settings.provision_accounts)} ||
   has(namespaceObject.metadata.labels) && {label} in namespaceObject.metadata.labels &&
   namespaceObject.metadata.labels[{label}] == {cel.text(PROVISION_ALLOWED)}""",
     }
 
 
 def _placing(place: PodPlace) -> dict[str, str]:
-    platform = cel.listed(LABELS_PLATFORM)
+    platform = cel.strings(LABELS_PLATFORM)
     return {
         "nodeName": "has(variables.pod.nodeName) ? string(variables.pod.nodeName) : ''",
         "mirrors": place.mirrors,
@@ -133,7 +134,7 @@ _HOST = {
 !has(variables.pod.volumes) ? [] : variables.pod.volumes.filter(v, has(v.hostPath) && v.hostPath.path.size() < {MAX_PATH})
   .map(v, v.hostPath.path)""",
     "naming": f"""\
-[variables.hostPaths.filter(p, p.contains('{NAMED}'))].map(l, l.size() > {MAX_PATHS} ? l :
+[variables.hostPaths.filter(p, p.contains('{DEVICE_SUBSTRING}'))].map(l, l.size() > {MAX_PATHS} ? l :
   l.filter(p, p.matches({cel.text(NAMES_A_DEVICE)})))[0]""",
     "holding": f"""\
 !variables.asks ? [] : variables.hostPaths.size() > {MAX_PATHS} ? variables.hostPaths :

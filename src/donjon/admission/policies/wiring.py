@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from donjon.admission.mutation import MAX_COUNTED
 from donjon.admission.policies import cel
-from donjon.admission.policies.objects import PODS, Kind, Policy, binding, policy
+from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import JsonObject
 from donjon.kube.names import (
@@ -35,7 +35,7 @@ SUFFIXES = {name: canonical(unit).removeprefix("1") for name, unit in FOREIGN_EP
 MOST = {name: MAX // unit for name, unit in FOREIGN_EPC.items()}
 """The foreign names with the largest number whose bytes an int64 holds."""
 
-_EPC, _ENCLAVE, _PROVISION, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.text(PROVISION), cel.listed(FOREIGN_EPC)
+_EPC, _ENCLAVE, _PROVISION, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.text(PROVISION), cel.strings(FOREIGN_EPC)
 _ANNOTATION, _PROVIDER = cel.text(ANNOTATION_EPC), cel.text(ANNOTATION_QUOTE_PROVIDER)
 _MOUNT = f"Object.spec.containers.volumeMounts{{name: '{AESM_VOLUME}', mountPath: '{AESM_FOLDER}'}}"
 _VARIABLE = f"Object.spec.containers.env{{name: '{AESM_VARIABLE}', value: '1'}}"
@@ -50,7 +50,7 @@ _ASKS = f"""\
 {_CONTAINERS}.exists(c, has(c.resources) && has(c.resources.limits) && (
   {cel.any_of(f"{cel.text(name)} in c.resources.limits" for name in EPC_UNITS)}))"""
 # More than that would exceed the budget for CEL; the refusing policy has words for it.
-_COUNTED = f"""\
+_FEW_CONTAINERS = f"""\
 object.spec.containers.size() + (has(object.spec.initContainers) ? object.spec.initContainers.size() : 0) <= {MAX_CONTAINERS}"""
 
 # `IfNeeded` asks again after our own change. By then a pod with one container that asks is finished, and is seen to be so here
@@ -63,7 +63,7 @@ _UNFINISHED = f"""\
   .map(c, {_EPC} in c.resources.limits && {_ENCLAVE} in c.resources.limits &&
     !{_FOREIGN}.exists(n, n in c.resources.limits) &&
     string(c.resources.limits[{_EPC}]) == object.metadata.annotations[{_ANNOTATION}]) == [true] &&
-  [{_TOLERATED}].all(l, '' in l || {cel.listed(EPC_UNITS)}.all(n, n in l)) &&
+  [{_TOLERATED}].all(l, '' in l || {cel.strings(EPC_UNITS)}.all(n, n in l)) &&
   !(has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath))))"""
 
 # The API server has copied limits to requests before it asks us. Where they differ all the same, core validation says so,
@@ -118,7 +118,7 @@ lists.range(variables.containers.size() - object.spec.containers.size()).map(i,
     ? variables.bytes[object.spec.containers.size() + i] : 0)"""
 
 
-def _printed(number: str) -> str:
+def _canonical(number: str) -> str:
     """The canonical form of a positive whole number."""
     form = f"string({number})"
     for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi"), start=1):
@@ -148,18 +148,18 @@ _TOLERATING = """\
     [JSONPatch{op: 'add', path: '/spec/tolerations', value: []}]) +
   variables.untolerated.map(n, JSONPatch{op: 'add', path: '/spec/tolerations/-',
     value: Object.spec.tolerations{key: n, operator: 'Exists', effect: 'NoSchedule'}})"""
-_UNTOLERATED = f"'' in variables.tolerated ? [] : {cel.listed(EPC_UNITS)}.filter(n, !(n in variables.tolerated))"
+_UNTOLERATED = f"'' in variables.tolerated ? [] : {cel.strings(EPC_UNITS)}.filter(n, !(n in variables.tolerated))"
 
 # The names of the volumes that are all of the host's /run, and the containers that have one of them at its own place.
 _RUN = f"""\
 !has(object.spec.volumes) ? [] :
-  object.spec.volumes.filter(v, has(v.hostPath) && v.hostPath.path in {cel.listed(RUN_FOLDERS)}).map(v, v.name)"""
+  object.spec.volumes.filter(v, has(v.hostPath) && v.hostPath.path in {cel.strings(RUN_FOLDERS)}).map(v, v.name)"""
 _HAVE_RUN = f"""\
 variables.run.size() == 0 ? [] : variables.wanting.filter(i, has(variables.containers[i].volumeMounts) &&
-  variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.listed(RUN_FOLDERS)} && m.name in variables.run))"""
+  variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.strings(RUN_FOLDERS)} && m.name in variables.run))"""
 _UNMOUNTED = f"""\
 variables.wanting.filter(i, !(i in variables.haveRun) && (!has(variables.containers[i].volumeMounts) ||
-  !variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.listed(AESM_PLACES)})))"""
+  !variables.containers[i].volumeMounts.exists(m, m.mountPath in {cel.strings(AESM_PLACES)})))"""
 _UNNAMED = f"""\
 variables.wanting.filter(i, !has(variables.containers[i].env) ||
   !variables.containers[i].env.exists(e, e.name == '{AESM_VARIABLE}'))"""
@@ -170,7 +170,7 @@ _BESIDE_AESM = f"""\
 variables.wanting.size() > 1 && variables.wanting.exists(i, variables.containers[i].name == '{AESMD}')"""
 _OF_THE_NODE = f"""\
 variables.provider == '{AESMD}' && variables.lacksVolume && !variables.besideAesm || variables.haveRun.size() > 0 ||
-  has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath) && v.hostPath.path in {cel.listed(AESM_PLACES)})"""
+  has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.hostPath) && v.hostPath.path in {cel.strings(AESM_PLACES)})"""
 
 
 def _into(field: str, indices: str, entry: str) -> str:
@@ -206,14 +206,14 @@ _PATCH = f"""\
   {_QUOTING})"""
 
 
-WIRE_CONDITIONS: Mapping[str, str] = {"asks": _ASKS, "counted": _COUNTED, "unfinished": _UNFINISHED}
+WIRE_CONDITIONS: Mapping[str, str] = {"asks": _ASKS, "counted": _FEW_CONTAINERS, "unfinished": _UNFINISHED}
 """Which pods are wired: those that ask and are not done yet."""
 
 
 def wire(name: str) -> tuple[JsonObject, JsonObject]:
     """The policy that wires pods, and its binding."""
-    about = Policy(
-        kind=Kind.MUTATING,
+    about = AdmissionPolicy(
+        kind=PolicyKind.MUTATING,
         name=name,
         matches=(PODS,),
         conditions=WIRE_CONDITIONS,
@@ -232,7 +232,7 @@ def wire(name: str) -> tuple[JsonObject, JsonObject]:
             "bytes": _BYTES,
             "beside": _BESIDE,
             "total": _TOTAL,
-            "printed": _printed("variables.total"),
+            "printed": _canonical("variables.total"),
             "tolerated": _TOLERATED,
             "untolerated": _UNTOLERATED,
             "run": _RUN,

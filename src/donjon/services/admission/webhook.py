@@ -9,7 +9,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.registration import PATH
-from donjon.admission.review import MAX_SIZE, Outcome, Reviewed, review
+from donjon.admission.review import MAX_SIZE, ReviewOutcome, ReviewResponse, review
 from donjon.admission.settings import Settings
 from donjon.errors import Malformed
 from donjon.findings import Severity
@@ -64,19 +64,19 @@ class Webhook:
         """The answer to bytes that are no request: too slow, too large, or no HTTP."""
         return self._turned_away(int(why), *_TURNED_AWAY[why], peer)
 
-    def _tell(self, reviewed: Reviewed) -> None:
+    def _tell(self, reviewed: ReviewResponse) -> None:
         """One line for a pod that the policies will refuse, and for one that they will warn about."""
         findings = reviewed.verdict.findings
         if not findings or not self._of_pods.may_write():
             return
-        is_refused = reviewed.outcome is Outcome.REFUSED
+        is_refused = reviewed.outcome is ReviewOutcome.DENIED
         reasons = [each for each in findings if not is_refused or each.severity is Severity.ERROR]
         say(
             LOG,
             "the policies refuse this pod" if is_refused else "the policies warn about this pod",
             level=logging.WARNING if is_refused else logging.INFO,
-            pod=f"{reviewed.asked.namespace[:MAX_NAME]}/{reviewed.asked.name[:MAX_NAME]}",
-            uid=reviewed.asked.uid[:MAX_NAME],
+            pod=f"{reviewed.request.namespace[:MAX_NAME]}/{reviewed.request.name[:MAX_NAME]}",
+            uid=reviewed.request.uid[:MAX_NAME],
             codes=[each.code for each in findings[:MAX_TOLD]],
             findings=[each.sentence()[:MAX_SENTENCE] for each in reasons[:MAX_TOLD]],
         )
