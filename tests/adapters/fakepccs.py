@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from donjon.collateral.bundle import Collateral, files
 from donjon.collateral.plan import PCK_CHAIN_HEADER
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import Tcb, pckcerts
 from donjon.simulation.intel.world import World
 
@@ -78,7 +78,7 @@ def _chain(header: str, chain: bytes) -> dict[str, str]:
 
 def _pck(made: World) -> tuple[bytes, bytes]:
     leaf, *issuers = made.setting.quote.chain
-    return made.certificates[leaf], b"".join(made.certificates[Role(role)] for role in issuers)
+    return made.certificates[leaf], b"".join(made.certificates[SimulatedRole(role)] for role in issuers)
 
 
 def _drip(to: BaseHTTPRequestHandler, stopped: Event) -> None:

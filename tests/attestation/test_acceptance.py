@@ -12,7 +12,7 @@ from donjon.attestation.verify import VerifiedQuote
 from donjon.collateral.status import TERMINAL, TcbStatus
 from donjon.errors import Misconfigured
 from donjon.sgx.report import ReportBody
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 
 DAY = timedelta(days=1)
 STRICT = Acceptance()
@@ -152,13 +152,13 @@ def test_an_evaluation_number_can_be_asked_for(least: int, expected: list[str]) 
 
 
 @pytest.mark.parametrize("rule", ["allow_dynamic_platform", "allow_cached_keys", "allow_smt"])
-@pytest.mark.parametrize("ca", [Role.PLATFORM_CA, Role.PROCESSOR_CA])
-def test_a_property_of_the_platform_can_be_refused_and_silence_is_none(rule: str, ca: Role) -> None:
+@pytest.mark.parametrize("ca", [SimulatedRole.PLATFORM_CA, SimulatedRole.PROCESSOR_CA])
+def test_a_property_of_the_platform_can_be_refused_and_silence_is_none(rule: str, ca: SimulatedRole) -> None:
     assert codes(verified(ca=ca), Acceptance(**{rule: False})) == ["DJ270"]  # type: ignore[arg-type]  # A flag each.
 
 
 def test_a_property_that_the_platform_has_not_is_accepted() -> None:
-    quote = verified(changes={"extension.configuration.smt": False}, ca=Role.PLATFORM_CA)
+    quote = verified(changes={"extension.configuration.smt": False}, ca=SimulatedRole.PLATFORM_CA)
     assert codes(quote, Acceptance(allow_smt=False)) == []
 
 

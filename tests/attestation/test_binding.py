@@ -176,8 +176,8 @@ def test_a_trust_domain_is_told_by_the_profile() -> None:
 
 def test_each_measurement_of_a_trust_domain_stands_under_its_own_name() -> None:
     fields = {
-        "mrtd": "mrtd",
-        "mrseam": "mrseam",
+        "mr_td": "mrtd",
+        "mr_seam": "mrseam",
         "mr_config_id": "mrconfigid",
         "mr_owner": "mrowner",
         "mr_owner_config": "mrownerconfig",

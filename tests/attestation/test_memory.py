@@ -17,7 +17,7 @@ from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import DonjonError
 from donjon.pki import pem
 from donjon.pki.intel import anchor
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.setting import SHAPES
 from donjon.simulation.intel.world import World
 
@@ -73,7 +73,7 @@ def test_a_certificate_revoked_since_is_refused_and_nothing_else_is_proved_again
     made = world(kind)
     memory = warm(made)
     misses = memory.certified_platforms.misses
-    assert refused(made, memory, trusted(world(kind, {"pck_crl.revoked": frozenset({Role.PCK})}))) == "DJ224"
+    assert refused(made, memory, trusted(world(kind, {"pck_crl.revoked": frozenset({SimulatedRole.PCK})}))) == "DJ224"
     assert memory.certified_platforms.misses == misses
 
 
@@ -81,7 +81,10 @@ def test_a_certificate_revoked_since_is_refused_and_nothing_else_is_proved_again
 def test_an_authority_revoked_since_is_refused(kind: str) -> None:
     made = world(kind)
     memory = warm(made)
-    other = world(kind, {"pck_crl.issuer": Role.PLATFORM_CA, "signing.pck_crl_chain": (Role.PLATFORM_CA, Role.ROOT)})
+    other = world(
+        kind,
+        {"pck_crl.issuer": SimulatedRole.PLATFORM_CA, "signing.pck_crl_chain": (SimulatedRole.PLATFORM_CA, SimulatedRole.ROOT)},
+    )
     assert refused(made, memory, trusted(other)) == "DJ231"
 
 
@@ -125,7 +128,7 @@ def test_an_older_module_of_the_same_platform_does_not_inherit_its_standing(kind
 
 @pytest.mark.parametrize(
     "changes",
-    [{"quote.body.mrsigner_seam": bytes([1] * 48)}, {"quote.body.seam_attributes": bytes([1] * 8)}],
+    [{"quote.body.mr_signer_seam": bytes([1] * 48)}, {"quote.body.seam_attributes": bytes([1] * 8)}],
     ids=["signer", "attributes"],
 )
 def test_a_foreign_module_on_the_same_platform_is_refused(changes: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ from donjon.attestation.quote import parse
 from donjon.attestation.verify import VerifiedQuote, verify
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.pki.intel import anchor
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.world import World
 
 
@@ -16,6 +16,8 @@ def trusted(made: World) -> TrustedCollateral:
     return trust(made.collateral, anchor(made.root))
 
 
-def verified(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, *, ca: Role = Role.PROCESSOR_CA) -> VerifiedQuote:
+def verified(
+    kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, *, ca: SimulatedRole = SimulatedRole.PROCESSOR_CA
+) -> VerifiedQuote:
     made = world(kind, changes, ca=ca)
     return verify(parse(made.quote.data), trusted(made), made.setting.moment)

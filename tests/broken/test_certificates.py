@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.broken.worlds import KINDS, judge, refusal, with_quote
 from tests.simulation.intel import MOMENT, SEED, world
 
-from donjon.simulation.intel.certificates import Role, pck_extension
+from donjon.simulation.intel.certificates import SimulatedRole, pck_extension
 from donjon.simulation.intel.extension import ARC, tlv
 from donjon.simulation.intel.keys import private_key
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import World, make
 
 SECOND = timedelta(seconds=1)
-CAS = (Role.PROCESSOR_CA, Role.PLATFORM_CA)
+CAS = (SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA)
 EXTENSION = world().setting.extension
 
 
@@ -33,8 +33,8 @@ def surgery(certificate: bytes, signer: str, change: Callable[[bytes], bytes]) -
 
 def with_leaf(made: World, leaf: bytes) -> World:
     """The world with another PCK certificate in its quote."""
-    data = made.quote.data.replace(made.certificates[Role.PCK], leaf)
-    assert len(leaf) == len(made.certificates[Role.PCK])
+    data = made.quote.data.replace(made.certificates[SimulatedRole.PCK], leaf)
+    assert len(leaf) == len(made.certificates[SimulatedRole.PCK])
     return with_quote(made, data)
 
 
@@ -57,19 +57,19 @@ def test_a_leaf_with_the_extension_twice() -> None:
 
 def surgery_of(made: World, change: Callable[[bytes], bytes]) -> bytes:
     """The world's PCK certificate changed so; signatures differ in length, so one is made that fits."""
-    own = made.certificates[Role.PCK]
-    return next(leaf for _ in range(100) if len(leaf := surgery(own, Role.PROCESSOR_CA.name, change)) == len(own))
+    own = made.certificates[SimulatedRole.PCK]
+    return next(leaf for _ in range(100) if len(leaf := surgery(own, SimulatedRole.PROCESSOR_CA.name, change)) == len(own))
 
 
 def _ends_even(seed: bytes) -> bool:
     """Whether the last bit of the leaf's signature is 0, so that DER lets it be called unused."""
-    return not x509.load_pem_x509_certificate(make(setting(seed, MOMENT)).certificates[Role.PCK]).signature[-1] & 1
+    return not x509.load_pem_x509_certificate(make(setting(seed, MOMENT)).certificates[SimulatedRole.PCK]).signature[-1] & 1
 
 
 def test_a_signature_that_ends_within_a_byte() -> None:
     """CA → leaf whose signature's last bit is called unused; nobody signed that. Refused; `cryptography` takes it. Clause 12."""
     made = make(setting(next(seed for seed in map(bytes, zip(range(99))) if _ends_even(seed)), MOMENT))
-    leaf = x509.load_pem_x509_certificate(made.certificates[Role.PCK])
+    leaf = x509.load_pem_x509_certificate(made.certificates[SimulatedRole.PCK])
     whole, last = leaf.public_bytes(Encoding.DER), len(leaf.signature)
     changed = whole[: -last - 1] + b"\1" + whole[-last:]
     assert refusal(with_leaf(made, x509.load_der_x509_certificate(changed).public_bytes(Encoding.PEM))) == "DJ205"
@@ -86,14 +86,14 @@ def test_the_surgery_alone_changes_nothing() -> None:
     [
         {"extension.ppid": bytes(15)},
         {"extension.ppid": bytes(17)},
-        {"extension.cpusvn": bytes(15)},
+        {"extension.cpu_svn": bytes(15)},
         {"extension.pce_id": bytes(1)},
         {"extension.pce_id": bytes(3)},
         {"extension.fmspc": bytes(5)},
         {"extension.fmspc": bytes(7)},
         {"extension.sgx_type": 3},
-        {"extension.pcesvn": 65536},
-        {"extension.pcesvn": -1},
+        {"extension.pce_svn": 65536},
+        {"extension.pce_svn": -1},
         {"extension_value": EXTENSION.encode()[:-1]},
         {"extension_value": EXTENSION.encode() + b"\0"},
         {"extension_value": tlv(0x30, b"")},
@@ -107,7 +107,7 @@ def test_a_leaf_whose_extension_has_another_shape(changes: dict[str, object]) ->
 
 
 @pytest.mark.parametrize("ca", CAS)
-def test_the_extension_of_the_other_ca(ca: Role) -> None:
+def test_the_extension_of_the_other_ca(ca: SimulatedRole) -> None:
     """Processor CA → leaf with seven elements, platform CA → leaf with five. Refused. Clause 23."""
     other = setting(SEED, MOMENT, "v3 SGX", next(each for each in CAS if each is not ca)).extension
     assert refusal(world("v3 SGX", {"extension": other}, ca=ca)) == "DJ208"
@@ -115,10 +115,10 @@ def test_the_extension_of_the_other_ca(ca: Role) -> None:
 
 @pytest.mark.parametrize("ca", CAS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_extension_of_either_ca(kind: str, ca: Role) -> None:
+def test_the_extension_of_either_ca(kind: str, ca: SimulatedRole) -> None:
     """Five elements under the processor CA, seven under the platform CA. Accepted. PCK profile."""
     found = judge(world(kind, ca=ca)).platform
-    assert (found.ca == "platform", found.flags is not None) == (ca is Role.PLATFORM_CA, ca is Role.PLATFORM_CA)
+    assert (found.ca == "platform", found.flags is not None) == (ca is SimulatedRole.PLATFORM_CA, ca is SimulatedRole.PLATFORM_CA)
 
 
 @pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])

@@ -11,12 +11,12 @@ from donjon.attestation import quote, verify
 from donjon.collateral import trusted
 from donjon.errors import DonjonError, Untrusted
 from donjon.pki import intel, pem
-from donjon.simulation.intel.certificates import CA_USAGES, LEAF_USAGES, Role
+from donjon.simulation.intel.certificates import CA_USAGES, LEAF_USAGES, SimulatedRole
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import World, make
 
 CERTIFICATES = POOL / "certs"
-CAS = {Role.PROCESSOR_CA: "processor_ca", Role.PLATFORM_CA: "platform_ca"}
+CAS = {SimulatedRole.PROCESSOR_CA: "processor_ca", SimulatedRole.PLATFORM_CA: "platform_ca"}
 
 
 def under(made: World, root: bytes) -> str:
@@ -90,7 +90,7 @@ AUTHORITY_SPOILERS = {
 
 @pytest.mark.parametrize("ca", CAS)
 @pytest.mark.parametrize("change", AUTHORITY_SPOILERS.values(), ids=AUTHORITY_SPOILERS)
-def test_an_intermediate_that_may_not_sign(ca: Role, change: dict[str, object]) -> None:
+def test_an_intermediate_that_may_not_sign(ca: SimulatedRole, change: dict[str, object]) -> None:
     """root → **CA, spoilt** → leaf. Refused; `cryptography` accepts one without a path length. Clause 20."""
     changes = {f"hierarchy.{CAS[ca]}.{field}": value for field, value in change.items()}
     assert refusal(world("v3 SGX", changes, ca=ca)) == "DJ222"
@@ -124,26 +124,34 @@ def test_a_leaf_that_could_be_an_authority(leaf: str, change: dict[str, object])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_leaf_signed_by_a_leaf(kind: str) -> None:
     """root → CA → leaf → **fake leaf**, shown as fake leaf, leaf, root. Refused. Clause 21."""
-    fake = {"hierarchy.pck.signed_by": Role.PCK.name, "hierarchy.pck.key": "fake", "quote.qe_signed_by": "fake"}
+    fake = {"hierarchy.pck.signed_by": SimulatedRole.PCK.name, "hierarchy.pck.key": "fake", "quote.qe_signed_by": "fake"}
     own = world(kind).certificates
-    certification = world(kind, fake).certificates[Role.PCK] + own[Role.PCK] + own[Role.ROOT]
+    certification = world(kind, fake).certificates[SimulatedRole.PCK] + own[SimulatedRole.PCK] + own[SimulatedRole.ROOT]
     assert refusal(world(kind, {**fake, "quote.certification": certification})) == "DJ221"
 
 
 def test_a_chain_of_four_with_a_leaf_between() -> None:
     """fake leaf, leaf, CA, root. Refused. Clause 21."""
-    made = world("v3 SGX", {"hierarchy.pck.signed_by": Role.PCK.name, "hierarchy.pck.key": "fake"})
+    made = world("v3 SGX", {"hierarchy.pck.signed_by": SimulatedRole.PCK.name, "hierarchy.pck.key": "fake"})
     own = world().certificates
-    certification = made.certificates[Role.PCK] + own[Role.PCK] + own[Role.PROCESSOR_CA] + own[Role.ROOT]
+    certification = (
+        made.certificates[SimulatedRole.PCK] + own[SimulatedRole.PCK] + own[SimulatedRole.PROCESSOR_CA] + own[SimulatedRole.ROOT]
+    )
     assert refusal(world("v3 SGX", {"quote.certification": certification})) == "DJ204"
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"quote.chain": (Role.PCK, Role.TCB_SIGNING, Role.ROOT), "hierarchy.pck.issuer": Role.TCB_SIGNING},
-        {"quote.chain": (Role.TCB_SIGNING, Role.PROCESSOR_CA, Role.ROOT), "quote.qe_signed_by": Role.TCB_SIGNING.name},
-        {"signing.pck_crl_chain": (Role.TCB_SIGNING, Role.ROOT), "pck_crl.issuer": Role.TCB_SIGNING},
+        {
+            "quote.chain": (SimulatedRole.PCK, SimulatedRole.TCB_SIGNING, SimulatedRole.ROOT),
+            "hierarchy.pck.issuer": SimulatedRole.TCB_SIGNING,
+        },
+        {
+            "quote.chain": (SimulatedRole.TCB_SIGNING, SimulatedRole.PROCESSOR_CA, SimulatedRole.ROOT),
+            "quote.qe_signed_by": SimulatedRole.TCB_SIGNING.name,
+        },
+        {"signing.pck_crl_chain": (SimulatedRole.TCB_SIGNING, SimulatedRole.ROOT), "pck_crl.issuer": SimulatedRole.TCB_SIGNING},
     ],
     ids=["it signs a leaf", "it is shown as the leaf", "it signs the CRL"],
 )
@@ -152,22 +160,22 @@ def test_a_tcb_signer_in_another_role(changes: dict[str, object]) -> None:
     assert refusal(world("v3 SGX", changes)) == "DJ221"
 
 
-@pytest.mark.parametrize("signer", [Role.PROCESSOR_CA, Role.PLATFORM_CA, Role.PCK])
+@pytest.mark.parametrize("signer", [SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA, SimulatedRole.PCK])
 @pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
-def test_a_document_signed_by_a_certificate_of_another_role(document: str, signer: Role) -> None:
+def test_a_document_signed_by_a_certificate_of_another_role(document: str, signer: SimulatedRole) -> None:
     """[TCB info | signature by a PCK CA | PCK CA → root]. Refused. Clause 22."""
-    changes = {f"signing.{document}_by": signer.name, f"signing.{document}_chain": (signer, Role.ROOT)}
+    changes = {f"signing.{document}_by": signer.name, f"signing.{document}_chain": (signer, SimulatedRole.ROOT)}
     assert refusal(world("v3 SGX", changes)) == "DJ221"
 
 
 def test_a_document_signed_by_the_root() -> None:
     """[TCB info | signature by the root | root → root]. Refused. Clause 22."""
-    changes = {"signing.tcb_info_by": Role.ROOT.name, "signing.tcb_info_chain": (Role.ROOT, Role.ROOT)}
+    changes = {"signing.tcb_info_by": SimulatedRole.ROOT.name, "signing.tcb_info_chain": (SimulatedRole.ROOT, SimulatedRole.ROOT)}
     assert refusal(world("v3 SGX", changes)) == "DJ221"
 
 
 @pytest.mark.parametrize("role", ["root", "processor_ca", "tcb_signing", "pck"])
-@pytest.mark.parametrize("name", ["Donjon simulated SGX PCK", "Intel SGX PCK Certificate", "somebody", *Role])
+@pytest.mark.parametrize("name", ["Donjon simulated SGX PCK", "Intel SGX PCK Certificate", "somebody", *SimulatedRole])
 def test_a_certificate_under_another_name(role: str, name: str) -> None:
     """… → **"somebody"** → …, all signatures right. Refused."""
     assert refusal(world("v3 SGX", {f"hierarchy.{role}.common_name": name})) in {"DJ221", "DJ222"}
@@ -182,14 +190,17 @@ def test_a_certificate_of_an_issuer_under_another_name(role: str, field: str) ->
 
 def test_a_leaf_issued_by_the_root_itself() -> None:
     """root → leaf, shown with the CA between, or twice the root. Refused; `cryptography` accepts it. Clause 21."""
-    changes: dict[str, object] = {"hierarchy.pck.issuer": Role.ROOT}
+    changes: dict[str, object] = {"hierarchy.pck.issuer": SimulatedRole.ROOT}
     assert refusal(world("v3 SGX", changes)) == "DJ222"
-    assert refusal(world("v3 SGX", {**changes, "quote.chain": (Role.PCK, Role.ROOT, Role.ROOT)})) == "DJ221"
+    assert (
+        refusal(world("v3 SGX", {**changes, "quote.chain": (SimulatedRole.PCK, SimulatedRole.ROOT, SimulatedRole.ROOT)}))
+        == "DJ221"
+    )
 
 
 def test_a_leaf_of_the_other_ca() -> None:
     """root → processor CA, leaf of the platform CA, shown together. Refused."""
-    assert refusal(world("v3 SGX", {"hierarchy.pck.issuer": Role.PLATFORM_CA})) == "DJ222"
+    assert refusal(world("v3 SGX", {"hierarchy.pck.issuer": SimulatedRole.PLATFORM_CA})) == "DJ222"
     assert refusal(world("v3 SGX", {"hierarchy.pck.issuer_name": "Donjon simulated SGX PCK Platform CA"})) == "DJ222"
 
 
@@ -236,7 +247,7 @@ def test_a_root_whose_own_signature_is_bad() -> None:
 
 def test_an_intermediate_as_anchor() -> None:
     """The PCK CA trusted by its name and key as if it were a root. Refused; `cryptography` accepts it."""
-    assert under(world(), world().certificates[Role.PROCESSOR_CA]) == "DJ220"
-    chain = (Role.PROCESSOR_CA, Role.PROCESSOR_CA)
+    assert under(world(), world().certificates[SimulatedRole.PROCESSOR_CA]) == "DJ220"
+    chain = (SimulatedRole.PROCESSOR_CA, SimulatedRole.PROCESSOR_CA)
     made = world("v3 SGX", {"signing.pck_crl_chain": chain})
-    assert under(made, made.certificates[Role.PROCESSOR_CA]) == "DJ221"
+    assert under(made, made.certificates[SimulatedRole.PROCESSOR_CA]) == "DJ221"

@@ -9,7 +9,7 @@ from tests.simulation.intel import world
 
 from donjon.attestation import quote
 from donjon.errors import DonjonError, Malformed, Unavailable
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,7 +116,7 @@ def test_certification_data_without_a_chain(kind: str, certification: int) -> No
 def test_certification_data_without_a_chain_where_the_collateral_has_it(kind: str, certification: int) -> None:
     """[… | type 1 to 4 | …] and PCK, CA, root beside it. Accepted. Clause 9."""
     made = world(kind, {"quote.certification_type": certification})
-    chain = b"".join(made.certificates[role] for role in (Role.PCK, Role.PROCESSOR_CA, Role.ROOT))
+    chain = b"".join(made.certificates[role] for role in (SimulatedRole.PCK, SimulatedRole.PROCESSOR_CA, SimulatedRole.ROOT))
     assert judge(replace(made, pck_certificate_chain=chain)).tcb.status == "UpToDate"
 
 
@@ -143,12 +143,12 @@ def test_a_body_whose_size_is_not_its_types(kind: str, difference: int) -> None:
     assert refusal(with_piece(made, "body_size", struct.pack("<I", size + difference))) == "DJ201"
 
 
-PCK, CA, ROOT = Role.PCK, Role.PROCESSOR_CA, Role.ROOT
+PCK, CA, ROOT = SimulatedRole.PCK, SimulatedRole.PROCESSOR_CA, SimulatedRole.ROOT
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chain", [(), (PCK,), (PCK, CA), (PCK, CA, ROOT, ROOT), (PCK, CA, CA, ROOT)])
-def test_a_chain_of_other_than_three(kind: str, chain: tuple[Role, ...]) -> None:
+def test_a_chain_of_other_than_three(kind: str, chain: tuple[SimulatedRole, ...]) -> None:
     """PEM: none, one, two or four certificates. Refused. Clause 11."""
     assert refusal(world(kind, {"quote.chain": chain})) == ("DJ204" if chain else "DJ202")
 
@@ -163,7 +163,7 @@ def test_a_chain_of_other_than_three(kind: str, chain: tuple[Role, ...]) -> None
         ((ROOT, PCK, CA), "DJ220"),
     ],
 )
-def test_a_chain_in_another_order(chain: tuple[Role, ...], code: str) -> None:
+def test_a_chain_in_another_order(chain: tuple[SimulatedRole, ...], code: str) -> None:
     """PEM: anything but leaf, CA, root. Refused (`cryptography` takes any order). Clause 11."""
     assert refusal(world("v3 SGX", {"quote.chain": chain})) == code
 

@@ -6,7 +6,7 @@ import pytest
 from tests.broken.worlds import KINDS, flipped, judge, refusal, with_part, with_piece, with_quote
 from tests.simulation.intel import MOMENT, SEED, world
 
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import make
 
@@ -115,7 +115,7 @@ def test_a_valid_qe_report_of_the_same_platform_for_another_key(kind: str) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_qe_report_that_the_pck_key_did_not_sign(kind: str) -> None:
     """[QE report | **signature by another certificate's key** | chain]. Refused. Clause 14."""
-    for signer in (Role.PROCESSOR_CA, Role.TCB_SIGNING, Role.ROOT):
+    for signer in (SimulatedRole.PROCESSOR_CA, SimulatedRole.TCB_SIGNING, SimulatedRole.ROOT):
         assert refusal(world(kind, {"quote.qe_signed_by": signer.name})) == "DJ240"
 
 

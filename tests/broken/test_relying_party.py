@@ -48,7 +48,7 @@ def test_an_unknown_status_whatever_is_accepted(kind: str) -> None:
     every = Acceptance(statuses=frozenset(TcbStatus) - {*TERMINAL})
     assert refusals(kind, {"tcb_info.levels.0.status": "Fine"}, every) == ["DJ261"]
     assert refusals(kind, {"tcb_info.levels.0.status": "Revoked"}, every) == ["DJ261"]
-    assert refusals(kind, {"extension.pcesvn": 0}, every) == ["DJ261"]
+    assert refusals(kind, {"extension.pce_svn": 0}, every) == ["DJ261"]
 
 
 @pytest.mark.parametrize("status", TERMINAL)

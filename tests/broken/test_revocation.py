@@ -7,7 +7,7 @@ from cryptography import x509
 from tests.broken.worlds import KINDS, judge, refusal, with_part
 from tests.simulation.intel import MOMENT, world
 
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.setting import setting
 from donjon.simulation.intel.world import make
 
@@ -44,10 +44,13 @@ def test_a_missing_list(crl: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("own", "other"), [(Role.PROCESSOR_CA, Role.PLATFORM_CA), (Role.PLATFORM_CA, Role.PROCESSOR_CA)])
-def test_the_list_of_the_other_ca(kind: str, own: Role, other: Role) -> None:
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [(SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA), (SimulatedRole.PLATFORM_CA, SimulatedRole.PROCESSOR_CA)],
+)
+def test_the_list_of_the_other_ca(kind: str, own: SimulatedRole, other: SimulatedRole) -> None:
     """leaf of one PCK CA, **CRL of the other**, genuine. Refused. Clause 27."""
-    changes = {"pck_crl.issuer": other, "signing.pck_crl_chain": (other, Role.ROOT)}
+    changes = {"pck_crl.issuer": other, "signing.pck_crl_chain": (other, SimulatedRole.ROOT)}
     assert refusal(world(kind, changes, ca=own)) == "DJ231"
 
 
@@ -76,7 +79,7 @@ def test_a_list_from_the_future(kind: str, crl: str) -> None:
 @pytest.mark.parametrize("crl", LISTS)
 def test_a_list_that_another_key_signed(crl: str) -> None:
     """All as it should be, signed by another key. Refused. Clause 30."""
-    signer = Role.ROOT if crl == "root_ca_crl" else Role.PROCESSOR_CA
+    signer = SimulatedRole.ROOT if crl == "root_ca_crl" else SimulatedRole.PROCESSOR_CA
     changes = {f"{PLANS[crl]}.signed_by": "another key", f"{PLANS[crl]}.authority_key_id": signer.name}
     assert refusal(world("v3 SGX", changes)) == "DJ225"
 
@@ -88,22 +91,25 @@ def test_a_list_of_an_issuer_under_another_name(crl: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ca", [Role.PROCESSOR_CA, Role.PLATFORM_CA])
-def test_a_revoked_leaf(kind: str, ca: Role) -> None:
+@pytest.mark.parametrize("ca", [SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA])
+def test_a_revoked_leaf(kind: str, ca: SimulatedRole) -> None:
     """PCK CRL: the leaf's serial number. Refused. Clause 31."""
-    assert refusal(world(kind, {"pck_crl.revoked": frozenset({Role.PCK})}, ca=ca)) == "DJ224"
+    assert refusal(world(kind, {"pck_crl.revoked": frozenset({SimulatedRole.PCK})}, ca=ca)) == "DJ224"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("revoked", [Role.PROCESSOR_CA, Role.TCB_SIGNING, Role.ROOT])
-def test_a_revoked_intermediate_or_signer(kind: str, revoked: Role) -> None:
+@pytest.mark.parametrize("revoked", [SimulatedRole.PROCESSOR_CA, SimulatedRole.TCB_SIGNING, SimulatedRole.ROOT])
+def test_a_revoked_intermediate_or_signer(kind: str, revoked: SimulatedRole) -> None:
     """root CRL: the CA's serial number, the TCB signer's, or the root's own. Refused. Clause 31."""
     assert refusal(world(kind, {"root_crl.revoked": frozenset({revoked})})) == "DJ224"
 
 
 def test_serial_numbers_of_others() -> None:
     """PCK CRL with 500 other serial numbers, root CRL with the other CA's and with the leaf's, which is none of its. Accepted."""
-    others = {"pck_crl.others": tuple(range(1, 501)), "root_crl.revoked": frozenset({Role.PLATFORM_CA, Role.PCK})}
+    others = {
+        "pck_crl.others": tuple(range(1, 501)),
+        "root_crl.revoked": frozenset({SimulatedRole.PLATFORM_CA, SimulatedRole.PCK}),
+    }
     assert judge(world("v3 SGX", others)).tcb.status == "UpToDate"
 
 
@@ -167,8 +173,8 @@ def test_a_list_with_an_extension_that_takes_nothing_from_it(crl: str) -> None:
         assert refusal(world("v3 SGX", {f"{PLANS[crl]}.extensions": (extension(value, critical=True),)})) == "DJ225"
 
 
-@pytest.mark.parametrize("role", [Role.ROOT, Role.TCB_SIGNING, Role.PCK])
-def test_a_list_issued_by_someone_who_is_no_pck_ca(role: Role) -> None:
+@pytest.mark.parametrize("role", [SimulatedRole.ROOT, SimulatedRole.TCB_SIGNING, SimulatedRole.PCK])
+def test_a_list_issued_by_someone_who_is_no_pck_ca(role: SimulatedRole) -> None:
     """PCK CRL, honestly signed by another certificate of the hierarchy, with its chain. Refused. QVL, QuoteVerifier."""
-    changes = {"pck_crl.issuer": role, "signing.pck_crl_chain": (role, Role.ROOT)}
+    changes = {"pck_crl.issuer": role, "signing.pck_crl_chain": (role, SimulatedRole.ROOT)}
     assert refusal(world("v3 SGX", changes)) in {"DJ221", "DJ222"}

@@ -8,7 +8,7 @@ from tests.broken.worlds import KINDS, SGX, TDX, judge, refusal
 from tests.simulation.intel import MOMENT, SEED, world
 
 from donjon.simulation.intel.documents import IsvLevel, TdxModule
-from donjon.simulation.intel.setting import COMPONENTS, PCESVN, TDX_COMPONENTS, setting
+from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN, TDX_COMPONENTS, setting
 
 DATE = MOMENT.replace(hour=0)
 STATUSES = (
@@ -32,7 +32,7 @@ def test_one_component_one_too_low(kind: str, place: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pcesvn_one_too_low(kind: str) -> None:
     """PCK PCESVN one below every level's. Not supported. Clause 53."""
-    assert status(kind, {"extension.pcesvn": PCESVN - 1}) == "NotSupported"
+    assert status(kind, {"extension.pce_svn": PCE_SVN - 1}) == "NotSupported"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,15 +40,15 @@ def test_a_pcesvn_one_too_low(kind: str) -> None:
 def test_one_component_above(kind: str, place: int) -> None:
     """PCK components: one of the 16 above the level's, the others on it. Accepted. Clause 54."""
     higher = tuple(255 if index == place else svn for index, svn in enumerate(COMPONENTS))
-    assert status(kind, {"extension.components": higher, "extension.pcesvn": 0xFFFF}) == "UpToDate"
+    assert status(kind, {"extension.components": higher, "extension.pce_svn": 0xFFFF}) == "UpToDate"
 
 
 @pytest.mark.parametrize("kind", SGX)
 def test_the_tcb_of_the_certificate_counts_and_not_that_of_the_report(kind: str) -> None:
     """Report's CPUSVN and the header's SVNs zero, PCK on the level. Accepted: only the certificate's TCB is proved (QVL)."""
-    assert status(kind, {"quote.body.cpusvn": bytes(16), "quote.qe_svn": 0, "quote.pce_svn": 0}) == "UpToDate"
-    high = {"quote.body.cpusvn": bytes([255] * 16), "quote.qe_svn": 0xFFFF, "quote.pce_svn": 0xFFFF}
-    assert status(kind, {**high, "extension.pcesvn": 0}) == "NotSupported"
+    assert status(kind, {"quote.body.cpu_svn": bytes(16), "quote.qe_svn": 0, "quote.pce_svn": 0}) == "UpToDate"
+    high = {"quote.body.cpu_svn": bytes([255] * 16), "quote.qe_svn": 0xFFFF, "quote.pce_svn": 0xFFFF}
+    assert status(kind, {**high, "extension.pce_svn": 0}) == "NotSupported"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,9 +63,9 @@ def test_a_platforms_status_is_its_level(kind: str, level: int, stated: str) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_quoting_enclave_below_all_levels(kind: str) -> None:
     """QE ISVSVN below every level of the identity. Not supported. Clause 55."""
-    assert status(kind, {"quote.qe.isvsvn": 6}) == "NotSupported"
-    assert status(kind, {"quote.qe.isvsvn": 7}) == "OutOfDate"
-    assert status(kind, {"quote.qe.isvsvn": 9}) == "UpToDate"
+    assert status(kind, {"quote.qe.isv_svn": 6}) == "NotSupported"
+    assert status(kind, {"quote.qe.isv_svn": 7}) == "OutOfDate"
+    assert status(kind, {"quote.qe.isv_svn": 9}) == "UpToDate"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +91,7 @@ def test_a_quoting_enclave_that_is_out_of_date(kind: str, platform: str, joined:
     """QE OutOfDate beside each status of the platform. Joined as QVL does. Clause 55."""
     found = judge(world(kind, {"qe_identity.levels.0.status": "OutOfDate", "tcb_info.levels.0.status": platform})).tcb
     assert found.status == joined
-    assert judge(world(kind, {"quote.qe.isvsvn": 7})).tcb.advisories == ("INTEL-SA-00002",)
+    assert judge(world(kind, {"quote.qe.isv_svn": 7})).tcb.advisories == ("INTEL-SA-00002",)
 
 
 def test_the_date_is_that_of_the_oldest_part() -> None:
@@ -104,7 +104,7 @@ def modules(*levels: IsvLevel, identity: str = "TDX_01") -> tuple[TdxModule, ...
     return (TdxModule(identity=identity, levels=levels),)
 
 
-CURRENT = IsvLevel(isvsvn=5, date=DATE, status="UpToDate")
+CURRENT = IsvLevel(isv_svn=5, date=DATE, status="UpToDate")
 
 
 @pytest.mark.parametrize("kind", TDX)
@@ -145,7 +145,7 @@ def test_a_module_that_is_not_up_to_date(kind: str, stated: str, joined: str) ->
 
 
 @pytest.mark.parametrize("kind", TDX)
-@pytest.mark.parametrize(("field", "value"), [("mrsigner_seam", bytes(47) + b"\1"), ("seam_attributes", b"\1" + bytes(7))])
+@pytest.mark.parametrize(("field", "value"), [("mr_signer_seam", bytes(47) + b"\1"), ("seam_attributes", b"\1" + bytes(7))])
 def test_a_module_of_another_signer_or_with_attributes(kind: str, field: str, value: bytes) -> None:
     """MRSIGNERSEAM or SEAMATTRIBUTES not zero, while Intel's module has zeros. Refused. Clause 60."""
     assert refusal(world(kind, {f"quote.body.{field}": value})) == "DJ244"
@@ -153,7 +153,7 @@ def test_a_module_of_another_signer_or_with_attributes(kind: str, field: str, va
 
 @pytest.mark.parametrize("kind", TDX)
 @pytest.mark.parametrize("where", ["module", "modules.0"])
-@pytest.mark.parametrize(("field", "value"), [("mrsigner", bytes(47) + b"\1"), ("attributes", b"\1" + bytes(7))])
+@pytest.mark.parametrize(("field", "value"), [("mr_signer", bytes(47) + b"\1"), ("attributes", b"\1" + bytes(7))])
 def test_a_module_that_intel_states_otherwise(kind: str, where: str, field: str, value: bytes) -> None:
     """The TCB info's module has another signer or attributes. Refused, where it is the one that counts. Clause 60."""
     made = world(kind, {f"tcb_info.{where}.{field}": value})
@@ -168,13 +168,13 @@ def test_an_unversioned_module_is_judged_by_the_plain_one(kind: str) -> None:
     """teeTcbSvn[1] = 0: `tdxModule` says whose it must be. Accepted, and refused for another signer. Clause 60."""
     plain: dict[str, object] = {"quote.body.tee_tcb_svn": bytes([5, 0, 3]) + bytes(13), "tcb_info.modules": None}
     assert status(kind, plain) == "UpToDate"
-    assert refusal(world(kind, {**plain, "tcb_info.module.mrsigner": b"\1" + bytes(47)})) == "DJ244"
+    assert refusal(world(kind, {**plain, "tcb_info.module.mr_signer": b"\1" + bytes(47)})) == "DJ244"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("flags", 0x17), ("flags", 0x14), ("mrsigner", bytes(32)), ("product_id", 7), ("misc_select", 1)],
+    [("flags", 0x17), ("flags", 0x14), ("mr_signer", bytes(32)), ("isv_prod_id", 7), ("misc_select", 1)],
     ids=["DEBUG", "not initialised", "MRSIGNER", "ISVPRODID", "MISCSELECT"],
 )
 def test_a_quoting_enclave_that_is_not_intels(kind: str, field: str, value: object) -> None:
@@ -183,7 +183,7 @@ def test_a_quoting_enclave_that_is_not_intels(kind: str, field: str, value: obje
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("field", "value"), [("mrenclave", bytes(32)), ("xfrm", 0xE7), ("flags", 0x11), ("cpusvn", bytes(16))])
+@pytest.mark.parametrize(("field", "value"), [("mr_enclave", bytes(32)), ("xfrm", 0xE7), ("flags", 0x11), ("cpu_svn", bytes(16))])
 def test_what_the_identity_leaves_open(kind: str, field: str, value: object) -> None:
     """QE report with another MRENCLAVE, or attributes that the mask leaves out. Accepted. Clause 61."""
     assert status(kind, {f"quote.qe.{field}": value}) == "UpToDate"
@@ -239,7 +239,7 @@ def test_a_td_on_a_module_that_was_updated_under_it(case: tuple[str, int, int], 
     changes = {
         "tcb_info.levels.0.status": platform,
         "quote.body.tee_tcb_svn": bytes([launch, 1, 3]) + bytes(13),
-        "quote.body.tee_tcb_svn2": bytes([now, 1, 3]) + bytes(13),
+        "quote.body.tee_tcb_svn_2": bytes([now, 1, 3]) + bytes(13),
     }
     assert status("v5 TDX 1.5", changes) == expected
 
@@ -255,11 +255,11 @@ def test_a_td_on_a_module_that_was_updated_under_it(case: tuple[str, int, int], 
 )
 def test_a_td_on_a_module_that_nobody_can_accept_by_now(now: bytes, expected: str) -> None:
     """TDX 1.5: up to date at launch, and now below every level. Not supported; Intel's library calls it up to date. Clause 63."""
-    assert status("v5 TDX 1.5", {"quote.body.tee_tcb_svn2": now}) == expected
+    assert status("v5 TDX 1.5", {"quote.body.tee_tcb_svn_2": now}) == expected
 
 
 def test_a_td_on_a_module_that_is_revoked_by_now() -> None:
     """TDX 1.5: up to date at launch, and now on a module that is revoked. Revoked. Clause 63."""
-    levels = (CURRENT, replace(CURRENT, isvsvn=4, status="Revoked"))
-    changes = {"tcb_info.modules": modules(*levels), "quote.body.tee_tcb_svn2": bytes([4, 1, 3]) + bytes(13)}
+    levels = (CURRENT, replace(CURRENT, isv_svn=4, status="Revoked"))
+    changes = {"tcb_info.modules": modules(*levels), "quote.body.tee_tcb_svn_2": bytes([4, 1, 3]) + bytes(13)}
     assert status("v5 TDX 1.5", changes) == "Revoked"

@@ -9,7 +9,7 @@ from tests.attestation.worlds import trusted
 from donjon.attestation import quote, verify
 from donjon.attestation.verify import VerifiedQuote
 from donjon.errors import DonjonError
-from donjon.simulation.intel.quotes import Encoded
+from donjon.simulation.intel.quotes import EncodedQuote
 from donjon.simulation.intel.setting import SHAPES
 from donjon.simulation.intel.world import World
 
@@ -32,7 +32,7 @@ def refusal(made: World) -> str:
 
 def with_quote(made: World, data: bytes) -> World:
     """The world with other bytes for a quote."""
-    return replace(made, quote=Encoded(data=data, pieces=made.quote.pieces))
+    return replace(made, quote=EncodedQuote(data=data, pieces=made.quote.pieces))
 
 
 def with_part(made: World, part: str, data: bytes) -> World:

@@ -14,14 +14,14 @@ from tests.simulation.intel import world
 from donjon.cli.collateral.command import collateral
 from donjon.collateral.bundle import files
 from donjon.errors import DonjonError
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import pck_certificate
 from donjon.simulation.intel.world import World
 
 
 @pytest.fixture
 def made() -> World:
-    return world(ca=Role.PLATFORM_CA)
+    return world(ca=SimulatedRole.PLATFORM_CA)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_under_another_root_neither_side_believes_it(made: World, root: tuple[st
 def test_nothing_older_replaces_what_is_there_and_nothing_else_is_taken_either(
     made: World, root: tuple[str, str], tmp_path: Path
 ) -> None:
-    old = world(changes={"qe_identity.evaluation_number": 19}, ca=Role.PLATFORM_CA)
+    old = world(changes={"qe_identity.evaluation_number": 19}, ca=SimulatedRole.PLATFORM_CA)
     here, there, file = filled(tmp_path / "here", old), filled(tmp_path / "there", made), tmp_path / "carried.json"
     carry("export", file, *url(here), *root)
     assert carry("import", file, *url(there), *root) == "DJ513"
@@ -128,7 +128,7 @@ def test_a_platform_with_another_machines_certificate_is_refused(made: World, ro
     here, file = filled(tmp_path / "here", made), tmp_path / "carried.json"
     carry("export", file, *url(here), *root)
     content = json.loads(file.read_bytes())
-    stranger = world(changes={"extension.ppid": bytes(16)}, ca=Role.PLATFORM_CA)
+    stranger = world(changes={"extension.ppid": bytes(16)}, ca=SimulatedRole.PLATFORM_CA)
     content["platforms"][0]["certificates"] += pck_certificate(stranger.setting, LOW).decode()
     file.write_text(json.dumps(content))
     assert carry("import", file, *url(tmp_path), *root) == "DJ570"

@@ -16,7 +16,7 @@ from donjon.cli.quote.command import quote
 from donjon.collateral import bundle
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, objects
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.world import World
 
 AT = ("--at", MOMENT.isoformat())
@@ -24,7 +24,7 @@ AT = ("--at", MOMENT.isoformat())
 
 @pytest.fixture
 def made() -> World:
-    return world(ca=Role.PLATFORM_CA)
+    return world(ca=SimulatedRole.PLATFORM_CA)
 
 
 @pytest.fixture

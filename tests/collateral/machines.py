@@ -10,21 +10,21 @@ from donjon.collateral.pck_certificates import PckCertificates
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.pki import intel
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import Tcb as Svns
 from donjon.simulation.intel.machines import pckcerts
-from donjon.simulation.intel.setting import COMPONENTS, PCESVN
+from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 
-HIGH: Svns = (COMPONENTS, PCESVN)
-LOW: Svns = ((COMPONENTS[0] - 1, *COMPONENTS[1:]), PCESVN - 1)
+HIGH: Svns = (COMPONENTS, PCE_SVN)
+LOW: Svns = ((COMPONENTS[0] - 1, *COMPONENTS[1:]), PCE_SVN - 1)
 PCE_ID = bytes(2)
 ENCRYPTED_PPID = bytes(range(1, 129)) * 3
 
 
 def issuers(made: World) -> bytes:
     ca = made.setting.signing.pck_crl_chain[0]
-    return made.certificates[ca] + made.certificates[Role.ROOT]
+    return made.certificates[ca] + made.certificates[SimulatedRole.ROOT]
 
 
 def proved(made: World, text: bytes, above: bytes | None = None, pce_id: bytes = PCE_ID) -> PckCertificates:

@@ -19,7 +19,7 @@ from donjon.formats import strict_json
 from donjon.formats.json import JsonObject
 from donjon.pki import intel
 from donjon.pki.intel import INTEL, Anchor
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import Tcb as Svns
 from donjon.simulation.intel.machines import pck_certificate, pckcerts, tcbm
 from donjon.simulation.intel.setting import COMPONENTS
@@ -53,11 +53,11 @@ def stated(tcb: Svns, cert: bytes | str) -> JsonObject:
         (stated(LOW, another(LOW, ppid=bytes(16))), "DJ570"),
         (stated(LOW, another(LOW, fmspc=bytes(6))), "DJ570"),
         (stated(LOW, another(LOW, pce_id=b"\0\1")), "DJ570"),
-        (stated(LOW, another(LOW, cpusvn=bytes(COMPONENTS))), "DJ570"),
+        (stated(LOW, another(LOW, cpu_svn=bytes(COMPONENTS))), "DJ570"),
         (stated(((0,) * 16, 1), pck_certificate(MADE.setting, LOW)), "DJ570"),
         (stated(LOW, pck_certificate(world(changes={"hierarchy.pck.signed_by": "ANOTHER"}).setting, LOW)), "DJ222"),
-        (stated(LOW, MADE.certificates[Role.TCB_SIGNING]), "DJ208"),
-        (stated(LOW, MADE.certificates[Role.PROCESSOR_CA]), "DJ208"),
+        (stated(LOW, MADE.certificates[SimulatedRole.TCB_SIGNING]), "DJ208"),
+        (stated(LOW, MADE.certificates[SimulatedRole.PROCESSOR_CA]), "DJ208"),
         (stated(LOW, pck_certificate(MADE.setting, LOW) * 2), "DJ204"),
         (stated(LOW, "not available"), "DJ204"),
         (stated(LOW, "\ud800"), "DJ204"),
@@ -78,7 +78,7 @@ def test_one_wrong_certificate_spoils_them_all(entry: object, code: str) -> None
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"root_crl.revoked": frozenset({Role.PROCESSOR_CA})}, "DJ224"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.PROCESSOR_CA})}, "DJ224"),
         ({"hierarchy.processor_ca.signed_by": "ANOTHER"}, "DJ222"),
         ({"hierarchy.processor_ca.path_length": 1}, "DJ222"),
     ],
@@ -90,8 +90,15 @@ def test_the_authority_above_them_is_proved_too(changes: dict[str, object], code
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize("above", [(Role.PLATFORM_CA, Role.ROOT), (Role.ROOT, Role.PROCESSOR_CA), (Role.TCB_SIGNING, Role.ROOT)])
-def test_another_chain_is_refused(above: tuple[Role, Role]) -> None:
+@pytest.mark.parametrize(
+    "above",
+    [
+        (SimulatedRole.PLATFORM_CA, SimulatedRole.ROOT),
+        (SimulatedRole.ROOT, SimulatedRole.PROCESSOR_CA),
+        (SimulatedRole.TCB_SIGNING, SimulatedRole.ROOT),
+    ],
+)
+def test_another_chain_is_refused(above: tuple[SimulatedRole, SimulatedRole]) -> None:
     made = world()
     with pytest.raises(Untrusted):
         proved(made, pckcerts(made.setting, [HIGH]), b"".join(made.certificates[each] for each in above))

@@ -13,7 +13,7 @@ from donjon.collateral.plan import Channel
 from donjon.collateral.upload import parse
 from donjon.errors import DonjonError
 from donjon.sgx.platform import Ca, Tee
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import UNAVAILABLE, pckcerts, tcbm
 
 MADE = world()
@@ -72,7 +72,7 @@ CHAINS = f"{OF}.certificates"
         ({CERTS: []}, "DJ575"),
         ({CERTS: [{"tcbm": tcbm(HIGH), "cert": UNAVAILABLE}]}, "DJ575"),
         ({f"{CERTS}.0.tcbm": tcbm(LOW)}, "DJ570"),
-        ({f"{CERTS}.0.cert": MADE.certificates[Role.TCB_SIGNING].decode()}, "DJ208"),
+        ({f"{CERTS}.0.cert": MADE.certificates[SimulatedRole.TCB_SIGNING].decode()}, "DJ208"),
         ({CERTS: json.loads(pckcerts(MADE.setting, [HIGH])) * 200}, "DJ211"),
     ],
 )

@@ -15,8 +15,8 @@ from tests.conformance.peer import NAMES
 from tests.simulation.intel import MOMENT, SEED
 
 from donjon.errors import Misconfigured
-from donjon.simulation.intel.certificates import Role
-from donjon.simulation.intel.setting import Setting, changed, setting
+from donjon.simulation.intel.certificates import SimulatedRole
+from donjon.simulation.intel.setting import WorldSetting, setting, with_changes
 from donjon.simulation.intel.world import World, make
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -53,21 +53,21 @@ def plain(world: World, told: str) -> Mutant:
 
 def of_setting(rng: Random) -> Mutant:
     """A valid world with one field changed, seldom two, and everything signed that follows from it."""
-    kind, ca = rng.choice(KINDS), rng.choice((Role.PROCESSOR_CA, Role.PLATFORM_CA))
+    kind, ca = rng.choice(KINDS), rng.choice((SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA))
     while True:
         whole, told = _valid(kind, ca), [kind, ca.name]
         try:
             for _ in range(rng.choice((1, 1, 1, 2))):
                 changes = rng.choice(FIELDS)(rng, whole)
                 told.append(str({path: "rewritten" if callable(value) else value for path, value in changes.items()})[:300])
-                whole = changed(whole, changes)
+                whole = with_changes(whole, changes)
             return plain(make(whole), "; ".join(told))
         except (ValueError, LookupError, Misconfigured):
             continue  # What no certificate, document or quote can say is not made; the next one is.
 
 
 @cache
-def _valid(kind: str, ca: Role) -> Setting:
+def _valid(kind: str, ca: SimulatedRole) -> WorldSetting:
     return setting(SEED, MOMENT, kind, ca)
 
 

@@ -31,7 +31,7 @@ REASONS = (
         "(qe_identity|modules)",
     ),
     Reason(
-        JUDGED, JUDGED, "dcap-qvl compares CPUSVN, QVL and Donjon the components; Intel's are equal", "cpusvn|extension_value"
+        JUDGED, JUDGED, "dcap-qvl compares CPUSVN, QVL and Donjon the components; Intel's are equal", "cpu_svn|extension_value"
     ),
     # Donjon judges, dcap-qvl refuses.
     Reason(
@@ -60,9 +60,9 @@ REASONS = (
     ),
     Reason(JUDGED, "before Unix epoch", "a document issued before 1970 is only old here", "rewritten"),
     Reason(JUDGED, "Invalid QE auth data length", "only 32 bytes are read there; the format has a length"),
-    Reason(JUDGED, "No matching TCB level", "dcap-qvl compares CPUSVN, as above", "cpusvn|extension_value"),
+    Reason(JUDGED, "No matching TCB level", "dcap-qvl compares CPUSVN, as above", "cpu_svn|extension_value"),
     Reason(
-        JUDGED, "PceSvn length mismatch", "a PCESVN from 32768 on has three bytes in DER, of which two are read there", "pcesvn"
+        JUDGED, "PceSvn length mismatch", "a PCESVN from 32768 on has three bytes in DER, of which two are read there", "pce_svn"
     ),
     Reason(JUDGED, "SGX TEE quote must have version 3", "SGX in versions 4 and 5 is read here"),
     Reason(JUDGED, "missing field `sgxtcbcomponents`|missing field `id`", "version 2 of TCB info is read here", "version"),

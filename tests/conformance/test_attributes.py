@@ -17,7 +17,7 @@ from donjon.attestation.verify import verify
 from donjon.collateral.trusted import trust
 from donjon.pki.intel import anchor
 from donjon.simulation.intel.reports import SEPT_VE_DISABLE
-from donjon.simulation.intel.setting import changed, setting
+from donjon.simulation.intel.setting import setting, with_changes
 from donjon.simulation.intel.world import make
 
 BITS = range(64)
@@ -52,7 +52,7 @@ class Pair:
 
 
 def pair(peer: Peer, kind: str, told: str, changes: Mapping[str, object]) -> Pair:
-    world = make(changed(setting(SEED, MOMENT, kind), changes))
+    world = make(with_changes(setting(SEED, MOMENT, kind), changes))
     verified = verify(parse(world.quote.data), trust(world.collateral, anchor(world.root)), MOMENT)
     answer = accept(verified, Acceptance())
     ours = () if isinstance(answer, AcceptedQuote) else tuple(each.code for each in answer)

@@ -48,7 +48,7 @@ def test_whole_quotes_of_both_tees_are_turned_bit_by_bit() -> None:
     [
         ("UpToDate  | v3 SGX", "OutOfDate  |", "extension.components.0"),
         ("UpToDate  | v3 SGX", "refused: Verification failed: Signature is invalid for qe_report in quote", "quote bit 1"),
-        ("UpToDate  | v3 SGX", "refused: Verification failed: No matching TCB level found", "tcb_info.levels.0.pcesvn"),
+        ("UpToDate  | v3 SGX", "refused: Verification failed: No matching TCB level found", "tcb_info.levels.0.pce_svn"),
         ("UpToDate  | v3 SGX", "refused: Verification failed: TCBInfo expired", ""),
         ("refused: DJ230 tcb_info: SGX TCB Signing did not sign this text", "UpToDate  |", "tcb_info bit 1"),
         ("refused: DJ243 quote: the attestation key did not sign it", "UpToDate  |", "quote bit 1"),

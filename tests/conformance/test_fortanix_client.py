@@ -34,7 +34,7 @@ def made() -> World:
 
 def levels(made: World) -> list[Tcb]:
     """For each of which the machine has a certificate, the highest first."""
-    return list(dict.fromkeys((each.components, each.pcesvn) for each in made.setting.tcb_info.levels))
+    return list(dict.fromkeys((each.components, each.pce_svn) for each in made.setting.tcb_info.levels))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from tests.conformance.peer import Opinion, Peer, question
 from tests.simulation.intel import MOMENT, world
 
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.setting import SHAPES
 
-CAS = (Role.PROCESSOR_CA, Role.PLATFORM_CA)
+CAS = (SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA)
 JUDGED = ("v3 SGX", "v4 TDX 1.0", "v5 TDX 1.0", "v5 TDX 1.5")
 """The kinds that dcap-qvl reads; SGX it reads only in version 3."""
 
@@ -19,7 +19,7 @@ ADVISORIES = ("INTEL-SA-00001", "INTEL-SA-00614")
 
 @pytest.mark.parametrize("ca", CAS)
 @pytest.mark.parametrize("kind", JUDGED)
-def test_a_valid_world_is_up_to_date_for_others_too(peer: Peer, kind: str, ca: Role) -> None:
+def test_a_valid_world_is_up_to_date_for_others_too(peer: Peer, kind: str, ca: SimulatedRole) -> None:
     made = world(kind, ca=ca)
     assert peer.ask(question(made)) == Opinion(status="UpToDate", ppid=made.setting.extension.ppid.hex())
 
@@ -60,10 +60,10 @@ def test_a_td_that_should_be_launched_again_can_be_made(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"pck_crl.revoked": frozenset({Role.PCK})}, "CertRevoked"),
-        ({"root_crl.revoked": frozenset({Role.PROCESSOR_CA})}, "CertRevoked"),
-        ({"root_crl.revoked": frozenset({Role.TCB_SIGNING})}, "CertRevoked"),
-        ({"root_crl.revoked": frozenset({Role.ROOT})}, "CertRevoked"),
+        ({"pck_crl.revoked": frozenset({SimulatedRole.PCK})}, "CertRevoked"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.PROCESSOR_CA})}, "CertRevoked"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING})}, "CertRevoked"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.ROOT})}, "CertRevoked"),
         ({"quote.signed_by": "another key"}, "ISV enclave report signature is invalid"),
         ({"quote.qe_signed_by": "another key"}, "Signature is invalid for qe_report"),
         ({"quote.bound": bytes(64)}, "QE report hash mismatch"),
@@ -73,7 +73,7 @@ def test_a_td_that_should_be_launched_again_can_be_made(peer: Peer) -> None:
         ({"signing.qe_identity_by": "another key"}, "Signature is invalid for qe_identity"),
         ({"tcb_info.next_update": MOMENT - timedelta(days=1)}, "TCBInfo expired"),
         ({"tcb_info.fmspc": bytes(6)}, "Fmspc mismatch"),
-        ({"qe_identity.mrsigner": bytes(32)}, "mrsigner"),
+        ({"qe_identity.mr_signer": bytes(32)}, "mrsigner"),
         ({"extension_value": b""}, "Intel extension not found"),
     ],
 )

@@ -23,7 +23,7 @@ from tests.collateral.machines import HIGH, issuers
 from tests.simulation.intel import MOMENT, world
 
 from donjon.pki import pem
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import tcbm
 
 REAL = (2, 4, 175, 199, 297)  # cases with quotes of both kinds, and collateral of 2023 to 2026
@@ -130,7 +130,7 @@ def test_a_real_quote_is_verified_by_dcap_qvl_with_what_its_own_client_got_from_
 
 
 def test_a_make_believe_quote_too_under_its_own_root(tmp_path: Path) -> None:
-    made = world(ca=Role.PLATFORM_CA)
+    made = world(ca=SimulatedRole.PLATFORM_CA)
     (tmp_path / "quote").write_bytes(made.quote.data)
     (tmp_path / "root.pem").write_bytes(pem.encode((made.root,)))
     (tmp_path / "root.der").write_bytes(made.root)
@@ -148,12 +148,12 @@ def test_a_quote_without_a_chain_gets_its_certificate_from_us(tmp_path: Path) ->
     (tmp_path / "root.pem").write_bytes(pem.encode((made.root,)))
     (tmp_path / "root.der").write_bytes(made.root)
     trusted = ("--unsafe-trust-root", str(tmp_path / "root.pem"))
-    leaf = {"tcbm": tcbm(HIGH), "cert": quote(made.certificates[Role.PCK])}
+    leaf = {"tcbm": tcbm(HIGH), "cert": quote(made.certificates[SimulatedRole.PCK])}
     chain = {"SGX-PCK-Certificate-Issuer-Chain": quote(issuers(made))}
     intel = {**answers(made), "/sgx/certification/v4/pckcerts": (200, chain, json.dumps([leaf]).encode())}
     with serving(Pccs(intel)) as upstream, service(tmp_path, upstream.address, MOMENT, *trusted) as address:
         found = fetched(address, tmp_path / "quote", MOMENT, str(tmp_path / "root.der"))
         assert found["status"] == "UpToDate"
         told = found["collateral"]["pck_certificate_chain"].replace("\n\n", "\n").encode()
-        assert told == made.certificates[Role.PCK] + issuers(made)
+        assert told == made.certificates[SimulatedRole.PCK] + issuers(made)
         assert [path.rpartition("/")[2] for path, _ in upstream.asked].count("pckcerts") == 1

@@ -12,7 +12,7 @@ from tests.simulation.intel import SEED, world
 from donjon.pki import crl, intel, pck, pem
 from donjon.pki.intel import Certificate, CertificateRole
 from donjon.simulation.intel import certificates
-from donjon.simulation.intel.certificates import Role as Signer
+from donjon.simulation.intel.certificates import SimulatedRole as Signer
 from donjon.simulation.intel.extension import tlv
 from donjon.simulation.intel.keys import private_key
 from donjon.simulation.intel.world import World

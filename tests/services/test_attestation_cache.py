@@ -20,7 +20,7 @@ from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.sgx.platform import Ca, Tee
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.world import World
 
 DAY = timedelta(days=1)
@@ -34,7 +34,7 @@ def later(days: int) -> World:
     return world(changes={"qe_identity.issued": issued, "qe_identity.next_update": issued + 30 * DAY})
 
 
-def anew(moment: datetime, revoked: frozenset[Role] = frozenset()) -> World:
+def anew(moment: datetime, revoked: frozenset[SimulatedRole] = frozenset()) -> World:
     """The same world, its identity and the root's list issued a day before that moment."""
     windows = {f"{name}.{end}": moment + days * DAY for name in ("qe_identity", "root_crl") for end, days in WINDOW.items()}
     return world(changes={**windows, "root_crl.revoked": revoked})
@@ -199,7 +199,7 @@ def test_what_cannot_be_kept_is_not_served() -> None:
 def test_a_newer_list_of_the_roots_takes_away_what_it_revokes() -> None:
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)
-        revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
+        revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT}
         here.upstream.made = world(changes=revoking)
         assert (await cache.get(IDENTITY)).evaluation_number > 0
         with suppress(DonjonError):  # Whichever of the two comes first.
@@ -237,7 +237,7 @@ def test_a_newer_list_of_the_roots_that_another_process_kept_takes_away_what_it_
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)
         here.moment = cache.documents[plan.root_ca_crl().name()].expires + timedelta(seconds=1)
-        here.upstream.made = anew(here.moment, frozenset({Role.TCB_SIGNING}))
+        here.upstream.made = anew(here.moment, frozenset({SimulatedRole.TCB_SIGNING}))
         await here.cache().get(plan.root_ca_crl())
         here.upstream.away = True
         await cache.get(plan.root_ca_crl())
@@ -261,7 +261,7 @@ def test_what_was_brought_before_the_root_revoked_it_is_not_taken() -> None:
         brought = cache.prove_all(here.table.all())
         here.table.kept.clear()
         here.moment += DAY
-        here.upstream.made = anew(here.moment + DAY, frozenset({Role.TCB_SIGNING}))
+        here.upstream.made = anew(here.moment + DAY, frozenset({SimulatedRole.TCB_SIGNING}))
         await cache.get(plan.root_ca_crl())
         await cache.accept(brought)
         assert {*cache.documents} == {plan.root_ca_crl().name()}
@@ -290,7 +290,7 @@ def test_a_list_of_the_roots_that_revokes_nothing_more_costs_nothing_for_each_do
 
 
 def test_an_older_list_in_the_database_does_not_hide_what_is_revoked_now() -> None:
-    revoking = {"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT}
+    revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT}
 
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)

@@ -15,10 +15,10 @@ from tests.simulation.intel import world
 from donjon.collateral.plan import PCK_CHAIN_HEADER
 from donjon.services.attestation.pccs import platform_memory
 from donjon.simulation.intel.machines import Tcb, pck_certificate
-from donjon.simulation.intel.setting import COMPONENTS, PCESVN
+from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 
-LEVELS: list[Tcb] = [((COMPONENTS[0], *COMPONENTS[1:15], 100 + step), PCESVN + 1) for step in range(22)]
+LEVELS: list[Tcb] = [((COMPONENTS[0], *COMPONENTS[1:15], 100 + step), PCE_SVN + 1) for step in range(22)]
 """As many as Intel has for some machines, the lowest first."""
 
 
@@ -101,7 +101,7 @@ def test_strangers_with_tcbs_that_nobody_has_take_nothing_from_the_machine(
         for number in range(platform_memory.MAX_TCBS + 40):
             assert (await here.certificate(invented(number))).status_code == 404
         for number in range(platform_memory.MAX_TCBS + 40):
-            higher = ((*LEVELS[3][0][:15], 101), PCESVN + 2 + number)
+            higher = ((*LEVELS[3][0][:15], 101), PCE_SVN + 2 + number)
             check(await here.certificate(higher), made, LEVELS[1])
         for level in LEVELS:
             check(await here.certificate(level), made, level)

@@ -22,7 +22,7 @@ from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.pccs import single_flight
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.settings.service import AttestationSettings
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.world import World
 
 TDX = "/tdx/certification/v4"
@@ -31,7 +31,7 @@ Story = Callable[[Here], Awaitable[None]]
 
 @pytest.fixture
 def made() -> World:
-    return world(ca=Role.PLATFORM_CA)
+    return world(ca=SimulatedRole.PLATFORM_CA)
 
 
 def told(chosen: AttestationSettings, story: Story) -> None:
@@ -205,7 +205,7 @@ def test_an_older_document_does_not_replace_a_newer_one_and_an_absent_upstream_t
 ) -> None:
     token = hashlib.sha512(b"t").digest()
     path = "/sgx/certification/v4/tcb"
-    older = answers(world(changes={"tcb_info.evaluation_number": 19}, ca=Role.PLATFORM_CA))[path]
+    older = answers(world(changes={"tcb_info.evaluation_number": 19}, ca=SimulatedRole.PLATFORM_CA))[path]
 
     async def story(here: Here) -> None:
         before = await here.get(path, fmspc=fmspc(made))
@@ -232,16 +232,16 @@ def test_only_the_token_whose_hash_is_known_opens(lazy: AttestationSettings, tok
         ({"signing.qe_identity_by": "ANOTHER"}, "/qe/identity"),
         ({"pck_crl.signed_by": "ANOTHER"}, "/pckcrl"),
         ({"root_crl.signed_by": "ANOTHER"}, "/rootcacrl"),
-        ({"root_crl.revoked": frozenset({Role.TCB_SIGNING})}, "/tcb"),
-        ({"root_crl.revoked": frozenset({Role.PLATFORM_CA})}, "/pckcrl"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING})}, "/tcb"),
+        ({"root_crl.revoked": frozenset({SimulatedRole.PLATFORM_CA})}, "/pckcrl"),
         ({"tcb_info.fmspc": bytes(6)}, "/tcb"),
         ({"qe_identity.identity": "TD_QE"}, "/qe/identity"),
-        ({"signing.tcb_info_chain": (Role.PLATFORM_CA, Role.ROOT)}, "/tcb"),
+        ({"signing.tcb_info_chain": (SimulatedRole.PLATFORM_CA, SimulatedRole.ROOT)}, "/tcb"),
         ({"tcb_info.next_update": MOMENT - timedelta(seconds=1)}, "/tcb"),
     ],
 )
 def test_what_cannot_be_proved_is_neither_served_nor_kept(tmp_path: Path, changes: dict[str, object], path: str) -> None:
-    wrong, good = world(changes=changes, ca=Role.PLATFORM_CA), world(ca=Role.PLATFORM_CA)
+    wrong, good = world(changes=changes, ca=SimulatedRole.PLATFORM_CA), world(ca=SimulatedRole.PLATFORM_CA)
 
     async def story(here: Here) -> None:
         asked = await here.get(V4 + path, fmspc=fmspc(good), ca="platform")

@@ -18,16 +18,16 @@ from tests.services.pccs import V4, Here, running, settings
 from tests.simulation.intel import MOMENT, world
 
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.keys import serial_number
 from donjon.simulation.intel.machines import Tcb, pck_certificate, tcbm
-from donjon.simulation.intel.setting import COMPONENTS, PCESVN
+from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 
 Story = Callable[[Here], Awaitable[None]]
 
-HIGHER: Tcb = ((COMPONENTS[0] + 1, *COMPONENTS[1:]), PCESVN + 1)
-LOWER: Tcb = ((COMPONENTS[0] - 2, *COMPONENTS[1:]), PCESVN - 1)
+HIGHER: Tcb = ((COMPONENTS[0] + 1, *COMPONENTS[1:]), PCE_SVN + 1)
+LOWER: Tcb = ((COMPONENTS[0] - 2, *COMPONENTS[1:]), PCE_SVN - 1)
 PCKCERTS = f"{V4}/pckcerts"
 TOKENS = {"admin_token_hash": hashlib.sha512(b"a").digest(), "user_token_hash": hashlib.sha512(b"u").digest()}
 SAID = {
@@ -53,7 +53,7 @@ def having(made: World, *tcbs: Tcb, unavailable: tuple[Tcb, ...] = ()) -> dict[K
 
 @pytest.fixture
 def made(request: pytest.FixtureRequest) -> World:
-    return world(ca=getattr(request, "param", Role.PROCESSOR_CA))
+    return world(ca=getattr(request, "param", SimulatedRole.PROCESSOR_CA))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def check(answer: httpx2.Response, made: World, tcb: Tcb) -> None:
     assert unquote(answer.headers["sgx-pck-certificate-issuer-chain"]).encode() == issuers(made)
 
 
-@pytest.mark.parametrize("made", [Role.PROCESSOR_CA, Role.PLATFORM_CA], indirect=True)
+@pytest.mark.parametrize("made", [SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA], indirect=True)
 def test_the_certificate_for_a_platforms_tcb_is_fetched_once_and_served_offline_afterwards(
     tmp_path: Path, made: World, intel: Pccs
 ) -> None:
@@ -174,7 +174,7 @@ def test_what_intel_does_not_have_or_nobody_can_prove_is_not_served(tmp_path: Pa
 @pytest.mark.parametrize(
     "changes",
     [
-        {"root_crl.revoked": frozenset({Role.PROCESSOR_CA})},
+        {"root_crl.revoked": frozenset({SimulatedRole.PROCESSOR_CA})},
         {"hierarchy.pck.ends": MOMENT - timedelta(seconds=1)},
         {"hierarchy.pck.begins": MOMENT + timedelta(days=1)},
     ],

@@ -14,7 +14,7 @@ from tests.services.test_attestation_platforms import SAID, check, offline, told
 from tests.simulation.intel import MOMENT, world
 
 from donjon.collateral.bundle import files
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import pckcerts
 from donjon.simulation.intel.world import World
 
@@ -23,8 +23,8 @@ OF = "collaterals"
 ANOTHER = {"hierarchy.root.key": "ANOTHER", "hierarchy.root.signed_by": "ANOTHER"}
 
 
-@pytest.mark.parametrize("ca", [Role.PROCESSOR_CA, Role.PLATFORM_CA])
-def test_a_platform_that_waits_offline_is_served_when_its_collateral_was_brought(tmp_path: Path, ca: Role) -> None:
+@pytest.mark.parametrize("ca", [SimulatedRole.PROCESSOR_CA, SimulatedRole.PLATFORM_CA])
+def test_a_platform_that_waits_offline_is_served_when_its_collateral_was_brought(tmp_path: Path, ca: SimulatedRole) -> None:
     made = world(ca=ca)
     parts = files(made.collateral)
 
@@ -66,7 +66,7 @@ def of(changes: Mapping[str, object]) -> World:
         (upload(of({"signing.qe_identity_by": "ANOTHER"})), 460, "DJ230"),
         (upload(of({"pck_crl.signed_by": "ANOTHER"})), 460, "DJ225"),
         (upload(of({"root_crl.signed_by": "ANOTHER"})), 460, "DJ225"),
-        (upload(of({"root_crl.revoked": frozenset({Role.PROCESSOR_CA})})), 460, "DJ224"),
+        (upload(of({"root_crl.revoked": frozenset({SimulatedRole.PROCESSOR_CA})})), 460, "DJ224"),
         (upload(of({"hierarchy.pck.signed_by": "ANOTHER"})), 460, "DJ222"),
         (upload(of({"extension.pce_id": b"\0\1"})), 460, "DJ570"),
         (upload(of({"qe_identity.identity": "TD_QE"})), 460, "DJ510"),
@@ -114,7 +114,9 @@ def test_older_documents_than_those_that_are_here_are_left_and_the_platforms_are
 
 
 def test_an_older_list_of_the_roots_does_not_hide_what_is_revoked_now(tmp_path: Path) -> None:
-    revoking = world(changes={"root_crl.revoked": frozenset({Role.TCB_SIGNING}), "root_crl.issued": MOMENT - timedelta(days=1)})
+    revoking = world(
+        changes={"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT - timedelta(days=1)}
+    )
     newer = changed(whole(revoking), {f"{OF}.tcbinfos": [], f"{OF}.pck_certs": [], f"{OF}.qeidentity": ""})
 
     async def story(here: Here) -> None:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from donjon.simulation.intel.certificates import Role
-from donjon.simulation.intel.setting import changed, setting
+from donjon.simulation.intel.certificates import SimulatedRole
+from donjon.simulation.intel.setting import setting, with_changes
 from donjon.simulation.intel.world import World, make
 
 MOMENT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SEED = b"tests of donjon"
 
 
-def world(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, *, ca: Role = Role.PROCESSOR_CA) -> World:
+def world(
+    kind: str = "v3 SGX", changes: Mapping[str, object] | None = None, *, ca: SimulatedRole = SimulatedRole.PROCESSOR_CA
+) -> World:
     """A valid world but for these changes, each named by its dotted path."""
-    return make(changed(setting(SEED, MOMENT, kind, ca), changes or {}))
+    return make(with_changes(setting(SEED, MOMENT, kind, ca), changes or {}))

@@ -6,8 +6,8 @@ from cryptography.x509.oid import NameOID
 from tests.simulation.intel import MOMENT, SEED, world
 
 from donjon.errors import Misconfigured
-from donjon.simulation.intel.certificates import Role
-from donjon.simulation.intel.setting import SHAPES, changed, setting
+from donjon.simulation.intel.certificates import SimulatedRole
+from donjon.simulation.intel.setting import SHAPES, setting, with_changes
 from donjon.simulation.intel.world import make
 
 INTEL_ROOT_KEY = bytes.fromhex(
@@ -24,8 +24,8 @@ def test_another_seed_makes_other_keys() -> None:
     assert make(setting(b"one", MOMENT)).root != make(setting(b"two", MOMENT)).root
 
 
-@pytest.mark.parametrize("role", Role)
-def test_every_certificate_says_what_it_is(role: Role) -> None:
+@pytest.mark.parametrize("role", SimulatedRole)
+def test_every_certificate_says_what_it_is(role: SimulatedRole) -> None:
     subject = x509.load_pem_x509_certificate(world().certificates[role]).subject
     (common,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     (organisation,) = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
@@ -49,4 +49,4 @@ def test_every_byte_of_a_quote_belongs_to_a_piece(kind: str) -> None:
 )
 def test_a_field_that_is_not_there_cannot_be_changed(path: str) -> None:
     with pytest.raises(Misconfigured, match="DJ290"):
-        changed(setting(SEED, MOMENT), {path: 1})
+        with_changes(setting(SEED, MOMENT), {path: 1})

@@ -145,11 +145,11 @@ def host(name: str, driver: str = DriverKind.IN_TREE) -> Host:
     if driver not in set(DriverKind):
         raise Misconfigured("DJ920", f"driver {driver!r}: not known, expected one of {', '.join(DriverKind)}")
     machine = MACHINES[name]
-    chosen = DriverKind(driver) if machine.sgx else None
-    if chosen is DriverKind.ISGX:
+    driver_kind = DriverKind(driver) if machine.sgx else None
+    if driver_kind is DriverKind.ISGX:
         # That driver is for processors whose launch key cannot be set.
         machine = replace(machine, launch_control=False)
-    return Host(machine=machine, driver=chosen, numa=2 if name in _TWO_SOCKETS else 1)
+    return Host(machine=machine, driver=driver_kind, numa=2 if name in _TWO_SOCKETS else 1)
 
 
 def write_host(root: Path, described: Host) -> None:

@@ -25,7 +25,7 @@ from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
 from donjon.signing.ring import Order
 from donjon.signing.signer import Algorithm
-from donjon.simulation.intel.setting import changed, setting
+from donjon.simulation.intel.setting import setting, with_changes
 from donjon.simulation.intel.world import World, make
 
 RUNTIME_DATA = b'{"says": "this key is the enclave\'s", "key": "..."}'
@@ -71,7 +71,7 @@ def write(folder: Path, port: int) -> None:
 def _write(folder: Path, port: int) -> None:
     seed, moment = secrets.token_bytes(32), clock.moment().replace(microsecond=0)
     digest = {"quote.body.report_data": hashlib.sha256(RUNTIME_DATA).digest() + bytes(32)}
-    worlds = {name: make(changed(setting(seed, moment, kind), digest)) for name, (kind, _) in _KINDS.items()}
+    worlds = {name: make(with_changes(setting(seed, moment, kind), digest)) for name, (kind, _) in _KINDS.items()}
     issuer = f"https://{HOST}:{port}"
     order = Order(algorithm=Algorithm.RS256, issuer=issuer, begins=moment, ends=moment + LIFETIME)
     tls = serving.issue((HOST, "localhost"), fresh(), moment, LIFETIME)

@@ -28,7 +28,7 @@ _ALL_USAGES = (
 )
 
 
-class Role(StrEnum):
+class SimulatedRole(StrEnum):
     """Whose certificate; the value is the end of its common name."""
 
     ROOT = "SGX Root CA"
@@ -39,11 +39,11 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class CertificatePlan:
     """A certificate to be made; keys are named and follow from the seed, so a key's name says who it belongs to."""
 
-    role: Role
-    issuer: Role
+    role: SimulatedRole
+    issuer: SimulatedRole
     begins: datetime
     ends: datetime
     path_length: int | None = None
@@ -66,10 +66,10 @@ class Certificate:
 class RevocationList:
     """A CRL to be made; Intel's all have the number 1."""
 
-    issuer: Role
+    issuer: SimulatedRole
     issued: datetime
     next_update: datetime
-    revoked: frozenset[Role] = frozenset()
+    revoked: frozenset[SimulatedRole] = frozenset()
     others: tuple[int, ...] = ()  # serial numbers of certificates that are none of ours
     number: int | None = 1
     issuer_name: str | None = None
@@ -78,10 +78,10 @@ class RevocationList:
     extensions: tuple[x509.Extension[x509.ExtensionType], ...] = ()  # beside those that Intel's have
 
 
-def issue(plan: Certificate, seed: bytes) -> x509.Certificate:
+def issue(plan: CertificatePlan, seed: bytes) -> x509.Certificate:
     """The certificate, signed."""
     key = private_key(seed, plan.key or plan.role.name, plan.curve)
-    named = (plan.subject_key_id or plan.key or plan.role.name, plan.authority_key_id or plan.signed_by or plan.issuer.name)
+    key_ids = (plan.subject_key_id or plan.key or plan.role.name, plan.authority_key_id or plan.signed_by or plan.issuer.name)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(plan.common_name or common_name(plan.role), plan.organisation))
@@ -91,13 +91,13 @@ def issue(plan: Certificate, seed: bytes) -> x509.Certificate:
         .public_key(key.public_key())
         .serial_number(serial_number(seed, plan.serial or plan.role.name))
     )
-    subject_curve = plan.curve if named[0] == (plan.key or plan.role.name) else "secp256r1"
-    stated = [
-        x509.Extension(_AUTHORITY, critical=False, value=_authority(seed, named[1])),
+    subject_curve = plan.curve if key_ids[0] == (plan.key or plan.role.name) else "secp256r1"
+    identifiers = [
+        x509.Extension(_AUTHORITY, critical=False, value=_authority(seed, key_ids[1])),
         x509.Extension(_DISTRIBUTION, critical=False, value=_distribution(plan.issuer)),
-        x509.Extension(_SUBJECT, critical=False, value=_identifier(seed, named[0], subject_curve)),
+        x509.Extension(_SUBJECT, critical=False, value=_identifier(seed, key_ids[0], subject_curve)),
     ]
-    for extension in stated:
+    for extension in identifiers:
         if extension.oid.dotted_string not in plan.without:
             builder = builder.add_extension(extension.value, extension.critical)
     if plan.usages is not None:
@@ -111,7 +111,7 @@ def issue(plan: Certificate, seed: bytes) -> x509.Certificate:
     return builder.sign(private_key(seed, plan.signed_by or plan.issuer.name), hashes.SHA256(), ecdsa_deterministic=True)
 
 
-def revoke(plan: RevocationList, serials: dict[Role, int], seed: bytes) -> bytes:
+def revoke(plan: RevocationList, serials: dict[SimulatedRole, int], seed: bytes) -> bytes:
     """The CRL in DER; revoked ones for a compromised key, as all of Intel's."""
     signer = plan.signed_by or plan.issuer.name
     builder = (
@@ -138,7 +138,7 @@ def pck_extension(value: bytes, *, critical: bool = False, oid: str = ARC) -> x5
     return x509.Extension(identifier, critical, x509.UnrecognizedExtension(identifier, value))
 
 
-def common_name(role: Role) -> str:
+def common_name(role: SimulatedRole) -> str:
     """The common name that says both the role and that it is make-believe."""
     return f"{PREFIX} {role.value}"
 
@@ -169,7 +169,7 @@ def _authority(seed: bytes, key: str) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_identifier(seed, key))
 
 
-def _distribution(issuer: Role) -> x509.CRLDistributionPoints:
+def _distribution(issuer: SimulatedRole) -> x509.CRLDistributionPoints:
     place = f"https://intel.donjon.invalid/{issuer.name.lower().replace('_', '-')}.crl"  # RFC 2606: no such host can exist
     point = x509.DistributionPoint([x509.UniformResourceIdentifier(place)], None, None, None)
     return x509.CRLDistributionPoints([point])

@@ -14,16 +14,16 @@ Rewrite = Callable[[bytes], bytes]
 
 
 def unchanged(text: bytes) -> bytes:
-    """The text as it is."""
+    """The rewrite that leaves the text as it is."""
     return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TcbLevel:
+class TcbLevelFields:
     """One level of a platform's TCB, the TDX components only for TDX."""
 
     components: tuple[int, ...]
-    pcesvn: int
+    pce_svn: int
     date: datetime
     status: str
     tdx_components: tuple[int, ...] | None = None
@@ -36,24 +36,24 @@ class TcbLevel:
             tcb |= {f"sgxtcbcomp{place:02d}svn": svn for place, svn in enumerate(self.components, start=1)}
         else:
             tcb["sgxtcbcomponents"] = [{"svn": svn} for svn in self.components]
-        tcb["pcesvn"] = self.pcesvn
+        tcb["pcesvn"] = self.pce_svn
         if self.tdx_components is not None:
             tcb["tdxtcbcomponents"] = [{"svn": svn} for svn in self.tdx_components]
-        return _judged(tcb, self.date, self.status, self.advisories)
+        return _level_json(tcb, self.date, self.status, self.advisories)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsvLevel:
     """One level of an enclave's or a TDX module's TCB."""
 
-    isvsvn: int
+    isv_svn: int
     date: datetime
     status: str
     advisories: tuple[str, ...] = ()
 
     def json(self) -> Json:
         """As both formats write it."""
-        return _judged({"isvsvn": self.isvsvn}, self.date, self.status, self.advisories)
+        return _level_json({"isvsvn": self.isv_svn}, self.date, self.status, self.advisories)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class TdxModule:
     """What a TDX module must be; identities of named versions have levels, the plain `tdxModule` has none."""
 
     identity: str | None = None  # "TDX_01"
-    mrsigner: bytes = bytes(48)
+    mr_signer: bytes = bytes(48)
     attributes: bytes = bytes(8)
     mask: bytes = bytes([0xFF] * 8)
     levels: tuple[IsvLevel, ...] = ()
@@ -70,7 +70,7 @@ class TdxModule:
         """As `tdxModule` or an element of `tdxModuleIdentities`."""
         head: JsonObject = {} if self.identity is None else {"id": self.identity}
         plain: JsonObject = {
-            "mrsigner": _hex(self.mrsigner),
+            "mrsigner": _hex(self.mr_signer),
             "attributes": _hex(self.attributes),
             "attributesMask": _hex(self.mask),
         }
@@ -79,13 +79,13 @@ class TdxModule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TcbInfo:
+class TcbInfoFields:
     """A TCB info to be signed; `rewrite` has the last word on its text, before the signature."""
 
     issued: datetime
     next_update: datetime
     fmspc: bytes
-    levels: tuple[TcbLevel, ...]
+    levels: tuple[TcbLevelFields, ...]
     tee: str = "SGX"
     version: int = 3
     pce_id: bytes = bytes(2)
@@ -114,21 +114,21 @@ class TcbInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QeIdentity:
+class QeIdentityFields:
     """The identity of a quoting enclave to be signed: `QE`, `TD_QE` or another one's."""
 
     issued: datetime
     next_update: datetime
-    mrsigner: bytes
+    mr_signer: bytes
     levels: tuple[IsvLevel, ...]
     identity: str = "QE"
     version: int = 2
     evaluation_number: int = 20
-    miscselect: bytes = bytes(4)
-    miscselect_mask: bytes = bytes([0xFF] * 4)
+    misc_select: bytes = bytes(4)
+    misc_select_mask: bytes = bytes([0xFF] * 4)
     attributes: bytes = bytes([0x11]) + bytes(15)
     attributes_mask: bytes = bytes([0xFB] + [0xFF] * 7) + bytes(8)
-    isvprodid: int = 1
+    isv_prod_id: int = 1
     rewrite: Rewrite = unchanged
 
     def text(self) -> bytes:
@@ -138,12 +138,12 @@ class QeIdentity:
             "version": self.version,
             **_dates(self.issued, self.next_update),
             "tcbEvaluationDataNumber": self.evaluation_number,
-            "miscselect": _hex(self.miscselect),
-            "miscselectMask": _hex(self.miscselect_mask),
+            "miscselect": _hex(self.misc_select),
+            "miscselectMask": _hex(self.misc_select_mask),
             "attributes": _hex(self.attributes),
             "attributesMask": _hex(self.attributes_mask),
-            "mrsigner": _hex(self.mrsigner),
-            "isvprodid": self.isvprodid,
+            "mrsigner": _hex(self.mr_signer),
+            "isvprodid": self.isv_prod_id,
             "tcbLevels": [level.json() for level in self.levels],
         }
         return self.rewrite(_compact(content))
@@ -154,9 +154,9 @@ def moment_text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _judged(tcb: JsonObject, date: datetime, status: str, advisories: tuple[str, ...]) -> JsonObject:
-    named: JsonObject = {"advisoryIDs": list(advisories)} if advisories else {}
-    return {"tcb": tcb, "tcbDate": moment_text(date), "tcbStatus": status, **named}
+def _level_json(tcb: JsonObject, date: datetime, status: str, advisories: tuple[str, ...]) -> JsonObject:
+    advisory_ids: JsonObject = {"advisoryIDs": list(advisories)} if advisories else {}
+    return {"tcb": tcb, "tcbDate": moment_text(date), "tcbStatus": status, **advisory_ids}
 
 
 def _dates(issued: datetime, next_update: datetime) -> JsonObject:

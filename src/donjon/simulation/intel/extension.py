@@ -28,11 +28,11 @@ class PckExtension:
 
     ppid: bytes  # 16 bytes
     components: tuple[int, ...]  # 16 SVNs
-    pcesvn: int
+    pce_svn: int
     pce_id: bytes = bytes(2)
     fmspc: bytes = bytes.fromhex("D0D0D0000000")  # one that Intel has not given away in public data
     sgx_type: int = 0
-    cpusvn: bytes | None = None  # 16 bytes; the components' unless told otherwise, as in Intel's
+    cpu_svn: bytes | None = None  # 16 bytes; the components' unless told otherwise, as in Intel's
     platform_instance_id: bytes | None = None  # 16 bytes: the Platform CA's seven elements
     configuration: Configuration | None = None
 
@@ -48,14 +48,16 @@ class PckExtension:
         if self.platform_instance_id is not None:
             elements.append(_element("6", tlv(_OCTETS, self.platform_instance_id)))
         if (flags := self.configuration) is not None:
-            named = enumerate((flags.dynamic_platform, flags.cached_keys, flags.smt), start=1)
-            elements.append(_element("7", _sequence(_element(f"7.{number}", asn1.encode_der(flag)) for number, flag in named)))
+            numbered_flags = enumerate((flags.dynamic_platform, flags.cached_keys, flags.smt), start=1)
+            elements.append(
+                _element("7", _sequence(_element(f"7.{number}", asn1.encode_der(flag)) for number, flag in numbered_flags))
+            )
         return _sequence(elements)
 
     def _tcb(self) -> bytes:
-        numbers = (*self.components, self.pcesvn)
+        numbers = (*self.components, self.pce_svn)
         svns = [_element(f"2.{place}", asn1.encode_der(svn)) for place, svn in enumerate(numbers, start=1)]
-        return _sequence([*svns, _element("2.18", tlv(_OCTETS, self.cpusvn or bytes(self.components)))])
+        return _sequence([*svns, _element("2.18", tlv(_OCTETS, self.cpu_svn or bytes(self.components)))])
 
 
 def tlv(tag: int, content: bytes) -> bytes:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from donjon.simulation.intel import certificates
 from donjon.simulation.intel.certificates import pck_extension
-from donjon.simulation.intel.setting import Setting
+from donjon.simulation.intel.setting import WorldSetting
 
 Tcb = tuple[tuple[int, ...], int]  # 16 SVNs, PCESVN
 
@@ -24,18 +24,20 @@ def tcbm(tcb: Tcb) -> str:
     return (bytes(tcb[0]) + tcb[1].to_bytes(2, "little")).hex().upper()
 
 
-def pck_certificate(setting: Setting, tcb: Tcb) -> bytes:
+def pck_certificate(setting: WorldSetting, tcb: Tcb) -> bytes:
     """The certificate of the setting's machine for that TCB, in PEM; each has a key and a serial number of its own."""
-    extension = replace(setting.extension, components=tcb[0], pcesvn=tcb[1])
-    named = f"PCK {tcbm(tcb)}"
-    plan = replace(setting.hierarchy.pck, key=named, serial=named, extensions=(pck_extension(extension.encode()),))
+    extension = replace(setting.extension, components=tcb[0], pce_svn=tcb[1])
+    key_name = f"PCK {tcbm(tcb)}"
+    plan = replace(setting.hierarchy.pck, key=key_name, serial=key_name, extensions=(pck_extension(extension.encode()),))
     return certificates.issue(plan, setting.seed).public_bytes(Encoding.PEM)
 
 
-def pckcerts(setting: Setting, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> bytes:
+def pckcerts(setting: WorldSetting, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> bytes:
     """The answer: those that can be had, and those that cannot."""
-    given = [(tcb, quote(pck_certificate(setting, tcb))) for tcb in tcbs]
-    return json.dumps([_entry(tcb, cert) for tcb, cert in [*given, *((tcb, UNAVAILABLE) for tcb in unavailable)]]).encode()
+    certificates_by_tcb = [(tcb, quote(pck_certificate(setting, tcb))) for tcb in tcbs]
+    return json.dumps(
+        [_entry(tcb, cert) for tcb, cert in [*certificates_by_tcb, *((tcb, UNAVAILABLE) for tcb in unavailable)]]
+    ).encode()
 
 
 def _entry(tcb: Tcb, cert: str) -> dict[str, object]:

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from donjon.simulation.intel.certificates import Role
+from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.keys import octets, private_key, raw_public, raw_signature
-from donjon.simulation.intel.reports import INTEL_VENDOR, Body, EnclaveReport, TdReport
+from donjon.simulation.intel.reports import INTEL_VENDOR, Body, EnclaveReport, TdReportFields
 
 SGX, TDX = 0x00, 0x81
 _BODY_TYPES = {384: 1, 584: 2, 648: 3}  # version 5: the body's size decides its type
@@ -22,7 +22,7 @@ _PCK_LEAF, _PCK_CHAIN, _QE_REPORT = 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class QuoteFields:
     """A quote to be made; `overrides` puts bytes in the place of named pieces after everything is signed."""
 
     body: Body
@@ -37,11 +37,11 @@ class Quote:
     body_type: int | None = None  # version 5; the body's
     attestation_key: str = "attestation key"
     signed_by: str | None = None  # the attestation key
-    qe_signed_by: str = Role.PCK.name
+    qe_signed_by: str = SimulatedRole.PCK.name
     bound: bytes | None = None  # the QE's report data; the hash of key and authentication data
     authentication_data: bytes = bytes(range(32))
     certification_type: int = _PCK_CHAIN
-    chain: tuple[Role, ...] = (Role.PCK, Role.PROCESSOR_CA, Role.ROOT)
+    chain: tuple[SimulatedRole, ...] = (SimulatedRole.PCK, SimulatedRole.PROCESSOR_CA, SimulatedRole.ROOT)
     certification: bytes | None = None  # what the type demands
     outer_type: int = _QE_REPORT  # versions 4 and 5
     trailing: bytes = b""
@@ -49,31 +49,34 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class EncodedQuote:
     """A quote's bytes and where in them each piece stands."""
 
     data: bytes
     pieces: Mapping[str, slice]
 
 
-def encode(quote: Quote, seed: bytes, pem: Mapping[Role, bytes], tcb: bytes) -> Encoded:
+def encode(quote: QuoteFields, seed: bytes, pem: Mapping[SimulatedRole, bytes], tcb: bytes) -> EncodedQuote:
     """The quote, signed; `tcb` is what certification data of types 1 to 3 state of the platform (CPUSVN, PCESVN, PCE-ID)."""
     key = private_key(seed, quote.attestation_key)
-    pieces = _signed(quote)
+    pieces = _signed_pieces(quote)
     signer = private_key(seed, quote.signed_by or quote.attestation_key)
     signature = raw_signature(signer, b"".join(pieces.values()))
-    certified = _certified(quote, key, seed) | _certification(quote, seed, pem, tcb)
+    certification = _qe_pieces(quote, key, seed) | _certification(quote, seed, pem, tcb)
     if quote.version > 3:  # noqa: PLR2004 - from version 4 on, all of it is certification data of type 6
-        inner = sum(map(len, certified.values()))
-        certified = {"outer_type": struct.pack("<H", quote.outer_type), "outer_length": struct.pack("<I", inner)} | certified
-    authentication = {"signature": signature, "key": raw_public(key)} | certified
+        inner = sum(map(len, certification.values()))
+        certification = {
+            "outer_type": struct.pack("<H", quote.outer_type),
+            "outer_length": struct.pack("<I", inner),
+        } | certification
+    authentication = {"signature": signature, "key": raw_public(key)} | certification
     pieces["auth_length"] = struct.pack("<I", sum(map(len, authentication.values())))
-    return _laid_out(pieces | authentication | {"trailing": quote.trailing} | dict(quote.overrides))
+    return _lay_out(pieces | authentication | {"trailing": quote.trailing} | dict(quote.overrides))
 
 
-def _signed(quote: Quote) -> dict[str, bytes]:
+def _signed_pieces(quote: QuoteFields) -> dict[str, bytes]:
     """Header and body, and in version 5 what says of which type the body is."""
-    tee = quote.tee_type if quote.tee_type is not None else TDX if isinstance(quote.body, TdReport) else SGX
+    tee = quote.tee_type if quote.tee_type is not None else TDX if isinstance(quote.body, TdReportFields) else SGX
     header = struct.pack("<HHIHH", quote.version, quote.attestation_key_type, tee, quote.qe_svn, quote.pce_svn)
     pieces = {"header": header + quote.vendor + quote.user_data}
     body = quote.body.encode()
@@ -83,7 +86,7 @@ def _signed(quote: Quote) -> dict[str, bytes]:
     return pieces | {"body": body}
 
 
-def _certified(quote: Quote, key: ec.EllipticCurvePrivateKey, seed: bytes) -> dict[str, bytes]:
+def _qe_pieces(quote: QuoteFields, key: ec.EllipticCurvePrivateKey, seed: bytes) -> dict[str, bytes]:
     """The quoting enclave's report, which binds the attestation key, and its signature."""
     digest = hashlib.sha256(raw_public(key) + quote.authentication_data).digest()
     report = replace(quote.qe, report_data=quote.bound or digest + bytes(32)).encode()
@@ -95,7 +98,7 @@ def _certified(quote: Quote, key: ec.EllipticCurvePrivateKey, seed: bytes) -> di
     }
 
 
-def _certification(quote: Quote, seed: bytes, pem: Mapping[Role, bytes], tcb: bytes) -> dict[str, bytes]:
+def _certification(quote: QuoteFields, seed: bytes, pem: Mapping[SimulatedRole, bytes], tcb: bytes) -> dict[str, bytes]:
     kind = quote.certification_type
     if quote.certification is not None:
         content = quote.certification
@@ -110,9 +113,9 @@ def _certification(quote: Quote, seed: bytes, pem: Mapping[Role, bytes], tcb: by
     }
 
 
-def _laid_out(pieces: Mapping[str, bytes]) -> Encoded:
+def _lay_out(pieces: Mapping[str, bytes]) -> EncodedQuote:
     places, offset = {}, 0
     for name, piece in pieces.items():
         places[name] = slice(offset, offset + len(piece))
         offset += len(piece)
-    return Encoded(data=b"".join(pieces.values()), pieces=MappingProxyType(places))
+    return EncodedQuote(data=b"".join(pieces.values()), pieces=MappingProxyType(places))
