@@ -18,7 +18,7 @@ from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ENCLAVE, EPC, LABEL_CAPABLE, LABEL_DRIVER, LABEL_SGX, NODE_LABELS, PROVISION
 from donjon.node.offer import Advertise, OfferSettings
 from donjon.node.registration import stated_condition
-from donjon.services.node import patience
+from donjon.runtime import patience
 from donjon.simulation import host
 
 pytestmark = pytest.mark.usefixtures("quick")

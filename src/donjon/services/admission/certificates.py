@@ -22,9 +22,9 @@ from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
 from donjon.pki.serving import ends_of, issue
+from donjon.runtime.trouble import Trouble
 from donjon.services.admission.secret import as_secret_data, decoded, encoded, read
 from donjon.services.admission.settings import Files, Shared
-from donjon.services.admission.trouble import Trouble
 
 LOG = logging.getLogger(__name__)
 
@@ -78,14 +78,14 @@ class SharedLoop:
         while True:
             try:
                 await self.look()
-                self._trouble.over()
+                self._trouble.clear()
                 await asyncio.sleep(rest)
             except ApiRefusal as error:
                 if not error.changed:
-                    self._trouble.tell(error)
+                    self._trouble.report(error)
                 await asyncio.sleep(AGAIN)
             except DonjonError as error:
-                self._trouble.tell(error)
+                self._trouble.report(error)
                 await asyncio.sleep(AGAIN)
 
     async def look(self) -> None:
@@ -120,7 +120,7 @@ class SharedLoop:
         try:
             certificates = read(secret.get("data"), self._settings.names)
         except Malformed as error:
-            self._trouble.tell(error)
+            self._trouble.report(error)
             return secret, self._last_good
         return secret, certificates if certificates.present is not None else self._last_good
 
@@ -148,9 +148,9 @@ class FilesLoop:
         while True:
             try:
                 self.look()
-                self._trouble.over()
+                self._trouble.clear()
             except DonjonError as error:
-                self._trouble.tell(error)
+                self._trouble.report(error)
             await asyncio.sleep(LOOK_EVERY)
 
     def look(self) -> None:

@@ -8,7 +8,7 @@ from donjon.admission.nodes import LargestNode, largest
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC_UNITS
-from donjon.services.admission.trouble import Trouble
+from donjon.runtime.trouble import Trouble
 
 AGAIN = 5.0  # seconds until another try
 
@@ -29,7 +29,7 @@ class Nodes:
                 await self._follow()
             except DonjonError as error:
                 self.largest = None
-                self._trouble.tell(error)
+                self._trouble.report(error)
                 await asyncio.sleep(AGAIN)
 
     async def _follow(self) -> None:
@@ -41,7 +41,7 @@ class Nodes:
             else:
                 self._nodes[_name(change.item)] = change.item
             self.largest = largest(self._nodes.values())
-            self._trouble.over()
+            self._trouble.clear()
 
 
 def _trim_to_epc(node: JsonObject) -> JsonObject:

@@ -7,18 +7,17 @@ connection; and only when that had its time, close.
 import asyncio
 import logging
 import os
-import signal
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Response
 from donjon.adapters.http.https import Bounds, HttpsServer
-from donjon.adapters.http.probe import ProbeServer, Routes
+from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
-from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE
+from donjon.runtime.life import stop_signal
+from donjon.runtime.probes import routes
 from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
 from donjon.services.admission.nodes import Nodes
 from donjon.services.admission.settings import AdmissionSettings, Shared
@@ -38,11 +37,8 @@ async def _until_signalled(settings: AdmissionSettings) -> None:
     # With another program's certificate it also runs outside a cluster, where it knows no nodes to warn by.
     inside = isinstance(settings.certificate, Shared) or "KUBERNETES_SERVICE_HOST" in os.environ
     api = KubeApi(in_cluster(os.environ)) if inside else None
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
-        await serve(settings, api, stopped)
+        await serve(settings, api, stop_signal())
     finally:
         if api is not None:
             await api.close()
@@ -57,7 +53,12 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     host, port = settings.listen
     server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds(body=MAX_SIZE))
     metrics.count_connections(lambda: server.connections)
-    probes = ProbeServer(_routes(metrics, presented, stopped), host=settings.probes[0], port=settings.probes[1])
+    answers = routes(
+        metrics.registry,
+        ready=lambda: presented.trusted and not stopped.is_set(),
+        unready="not yet, or not any more",
+    )
+    probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
     await probes.start()
     loop = asyncio.create_task(_certificates(settings, presented, api, metrics))
@@ -99,14 +100,3 @@ async def _certificates(
         await SharedLoop(settings.certificate, presented, api, metrics, clock.moment).run()
     elif not isinstance(settings.certificate, Shared):
         await FilesLoop(settings.certificate, presented).run()
-
-
-def _routes(metrics: AdmissionMetrics, presented: Presented, stopped: asyncio.Event) -> Routes:
-    ready = Response(status=200, body=b"ok\n")
-    return {
-        "/metrics": lambda: Response(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
-        "/healthz": lambda: ready,
-        "/readyz": lambda: (
-            ready if presented.trusted and not stopped.is_set() else Response(status=503, body=b"not yet, or not any more\n")
-        ),
-    }

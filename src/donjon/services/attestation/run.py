@@ -6,7 +6,6 @@ time, close.
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -27,7 +26,6 @@ from donjon.adapters.interpreter import spare_the_loop
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.linux import memory
 from donjon.adapters.logs import say
-from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
@@ -35,6 +33,8 @@ from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
+from donjon.runtime.life import stop_signal
+from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.auditing import Auditing
@@ -86,10 +86,7 @@ async def _open_all(settings: AttestationSettings) -> None:
 
 
 async def _until_signalled(settings: AttestationSettings) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await serve(settings, stopped)
+    await serve(settings, stop_signal())
 
 
 async def serve(
@@ -135,8 +132,8 @@ async def serve(
         error_response = turned_away if keys else plain
         server = _server(settings, application, contexts, error_response)
         metrics.count_connections(lambda: server.connections)
-        routes = _probes(metrics, usable, health, stopped)
-        probes = ProbeServer(routes, host=settings.probes[0], port=settings.probes[1])
+        answers = _probes(metrics, usable, health, stopped)
+        probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         looking = asyncio.gather(
             *(_refresh(caching), health.look_now_and_then(), audit.drop_now_and_then(database)),
@@ -237,12 +234,8 @@ def _tell(error: DonjonError | None) -> None:
 
 
 def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event) -> Routes:
-    ready, not_ready = (
-        Response(status=200, body=b"ok\n"),
-        Response(status=503, body=b"nothing could be answered, the database is away, or stopping\n"),
+    return routes(
+        metrics.registry,
+        ready=lambda: usable() and health.good and not stopped.is_set(),
+        unready="nothing could be answered, the database is away, or stopping",
     )
-    return {
-        "/metrics": lambda: Response(status=200, body=exposition.text(metrics.registry), content_type=exposition.CONTENT_TYPE),
-        "/healthz": lambda: ready,
-        "/readyz": lambda: ready if usable() and health.good and not stopped.is_set() else not_ready,
-    }

@@ -14,8 +14,8 @@ from donjon.node.labels import labels
 from donjon.node.offer import Advertise
 from donjon.node.registration import Desired, condition, epc_is_anothers, plan, stated_condition
 from donjon.node.rivals import rival_epc
+from donjon.runtime.patience import Patience
 from donjon.services.node.events import event
-from donjon.services.node.patience import Patience
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 
@@ -44,7 +44,7 @@ class NodeObjectLoop:
         """Take in every change of the node object until the watch ends."""
         selector = f"metadata.name={self._settings.node_name}"
         async for change in self._api.follow("/api/v1/nodes", selector, lambda node: node):
-            self._following.report_recovery()
+            self._following.clear()
             match change:
                 case Listing(items):
                     self._node = items[0] if items else None
@@ -72,16 +72,14 @@ class NodeObjectLoop:
         while True:
             try:
                 await self._api.patch(tries, _PROBE, PatchType.MERGE)
-                waiting.report_failure(
-                    Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)")
-                )
+                waiting.report(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
             except Unavailable as error:
                 if "DJ110" in error.message:
                     break
-                waiting.report_failure(error)
+                waiting.report(error)
             await asyncio.sleep(rest)
             rest = min(2 * rest, MAX_REST)
-        waiting.report_recovery()
+        waiting.clear()
         await asyncio.sleep(POLICY_SETTLES)
 
     async def _put_right(self) -> None:
@@ -93,7 +91,7 @@ class NodeObjectLoop:
             self._state.node_is_true = False
             self._state.tell()
             raise
-        self._patching.report_recovery()
+        self._patching.clear()
         await asyncio.sleep(REST)
 
     async def _reconcile(self) -> None:

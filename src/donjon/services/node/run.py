@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 
 from donjon import __version__
 from donjon.adapters import clock
@@ -11,11 +10,12 @@ from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
+from donjon.runtime.life import stop_signal
+from donjon.runtime.patience import beside
+from donjon.runtime.probes import routes
 from donjon.services.node.devices import PluginLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
-from donjon.services.node.http import routes
 from donjon.services.node.nodeobject import NodeObjectLoop
-from donjon.services.node.patience import beside
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 from donjon.services.node.truth import TruthLoop
@@ -34,12 +34,12 @@ async def _serve(settings: NodeSettings) -> None:
     state, metrics = AgentState(), NodeMetrics(__version__)
     api = KubeApi(in_cluster(os.environ))
     host, plugin = HostLoop(settings, state, metrics), PluginLoop(settings, state, metrics)
-    answers = routes(metrics.registry, alive=lambda: state.is_alive(clock.monotonic, PATIENCE), ready=state.is_ready)
+    answers = routes(
+        metrics.registry, alive=lambda: state.is_alive(clock.monotonic, PATIENCE), ready=state.is_ready, unready="not yet"
+    )
     http = ProbeServer(answers, host=settings.listen_host, port=settings.listen_port)
     say(LOG, "node agent starts", version=__version__, node=settings.node_name)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stopped = stop_signal()
     await http.start()
     loops = [
         asyncio.create_task(stopped.wait()),

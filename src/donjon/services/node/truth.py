@@ -22,8 +22,8 @@ from donjon.node.truth import (
     with_device,
     without_device,
 )
+from donjon.runtime.patience import Patience
 from donjon.services.node.events import event
-from donjon.services.node.patience import Patience
 from donjon.services.node.settings import NodeSettings
 
 LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class TruthLoop:
         """Take in every change of the node's pods until the watch ends."""
         selector = f"spec.nodeName={self._settings.node_name},{RUN_ON}"
         async for change in self._api.follow("/api/v1/pods", selector, watched, beyond):
-            self._following.report_recovery()
+            self._following.clear()
             match change:
                 case Listing(items):
                     self._pods = {pod.uid: pod for pod in items if pod.concerns_us}
@@ -81,7 +81,7 @@ class TruthLoop:
 
     async def _check(self, claims: frozenset[DeviceClaim]) -> None:
         assigned = await assigned_devices(self._settings.pod_resources_socket, {claim.key for claim in claims})
-        self._asking.report_recovery()
+        self._asking.clear()
         missing = frozenset(without_device(claims, assigned))
         confirmed, self._suspects = missing & self._suspects, missing
         self._borne_out = claims & (self._borne_out | frozenset(with_device(claims, assigned)))

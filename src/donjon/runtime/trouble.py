@@ -14,13 +14,13 @@ class Trouble:
     def __init__(self, what: str) -> None:
         self._what, self._last_error = what, ""
 
-    def tell(self, error: DonjonError) -> None:
+    def report(self, error: DonjonError) -> None:
         """Log that it failed, unless the same error was logged already."""
         if str(error) != self._last_error:
             self._last_error = str(error)
             say(LOG, f"{self._what}: trying again", level=logging.WARNING, code=error.code, error=error.message)
 
-    def over(self) -> None:
+    def clear(self) -> None:
         """Log that it works again, if it failed before."""
         if self._last_error:
             self._last_error = ""

@@ -8,7 +8,7 @@ from tests.services.agent import World, settled, world
 
 from donjon.adapters import clock
 from donjon.adapters.http.probe import ProbeServer
-from donjon.services.node.http import routes
+from donjon.runtime.probes import routes
 from donjon.services.node.state import AgentState
 from donjon.simulation import host
 
@@ -27,7 +27,9 @@ async def get(port: int, path: str) -> tuple[int, str]:
 async def served(here: World, story: list[tuple[str, int, str]]) -> None:
     """Ask each path, and expect its status and a piece of its body."""
     alive = lambda: here.state.is_alive(clock.monotonic, 15)  # noqa: E731 - as run.py has it.
-    server = ProbeServer(routes(here.metrics.registry, alive=alive, ready=here.state.is_ready), host="127.0.0.1", port=0)
+    server = ProbeServer(
+        routes(here.metrics.registry, alive=alive, ready=here.state.is_ready, unready="not yet"), host="127.0.0.1", port=0
+    )
     await server.start()
     assert server._server is not None
     port = server._server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Going on while the API server or the kubelet is away: tried again within two seconds, told once."""
+"""Going on while the API server or the kubelet is away: tried again within two seconds, logged once."""
 
 import asyncio
 import logging
@@ -6,32 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
-from donjon.adapters.logs import say
 from donjon.errors import Unavailable
+from donjon.runtime.trouble import Trouble
 
 LOG = logging.getLogger(__name__)
 
 PAUSE = 30.0  # seconds
 
 
-class Patience:
-    """Says one line when something goes away and one when it is back."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._trouble = ""
-
-    def report_failure(self, error: Unavailable) -> None:
-        """Log that it failed, unless the same trouble was logged already."""
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            say(LOG, f"{self._what}: trying again", level=logging.WARNING, error=str(error))
-
-    def report_recovery(self) -> None:
-        """Log that it works, if it did not before."""
-        if self._trouble:
-            self._trouble = ""
-            say(LOG, f"{self._what}: works again")
+class Patience(Trouble):
+    """Does again and again what may fail, and logs one line when it begins to fail and one when it works again."""
 
     async def forever(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work again and again, whether it ended or failed."""
@@ -39,9 +23,7 @@ class Patience:
             retrying = AsyncRetrying(
                 retry=retry_if_exception_type(Unavailable),
                 wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2),
-                before_sleep=lambda state: self.report_failure(
-                    _unavailable(state.outcome.exception() if state.outcome else None)
-                ),
+                before_sleep=lambda state: self.report(_unavailable(state.outcome.exception() if state.outcome else None)),
             )
             async for attempt in retrying:
                 with attempt:
