@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from donjon.cli.log_level import LOG_LEVEL
+from donjon.cli.serving import LOG_LEVEL, read_address
 from donjon.cli.terminal import say
 from donjon.errors import Malformed, Misconfigured
 from donjon.kube.quantities import parse
@@ -26,13 +26,6 @@ def _amount(_: click.Context, __: click.Parameter, text: str) -> int:
     if amount < 0:
         raise click.BadParameter(f"{text}: expected no negative amount")
     return amount
-
-
-def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]:
-    host, _separator, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 1 << 16 or not host:
-        raise click.BadParameter(f"{text}: expected ADDRESS:PORT, such as 0.0.0.0:9808")
-    return host.strip("[]"), int(port)
 
 
 @click.group()
@@ -104,7 +97,7 @@ def node() -> None:
     default="0.0.0.0:9808",
     show_default=True,
     metavar="ADDRESS:PORT",
-    callback=_listen,
+    callback=read_address,
     help="Where /metrics, /healthz and /readyz are served.",
 )
 @click.option(

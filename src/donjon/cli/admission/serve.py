@@ -7,8 +7,8 @@ import click
 
 from donjon.admission.settings import Settings
 from donjon.cli.admission.choices import choices
-from donjon.cli.log_level import LOG_LEVEL
 from donjon.cli.options import read_duration
+from donjon.cli.serving import LOG_LEVEL, read_address
 from donjon.errors import Misconfigured
 
 _SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
@@ -19,13 +19,6 @@ def _duration(_: click.Context, __: click.Parameter, text: str) -> timedelta:
     if not _SHORTEST <= duration <= _LONGEST:
         raise click.BadParameter(f"{text}: expected 30s to 825d")
     return duration
-
-
-def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]:
-    host, _separator, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 1 << 16 or not host:
-        raise click.BadParameter(f"{text}: expected ADDRESS:PORT, such as 0.0.0.0:9443")
-    return host.strip("[]"), int(port)
 
 
 @click.command()
@@ -55,14 +48,14 @@ def _listen(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]
     help="A folder with tls.crt and tls.key that another program renews, such as cert-manager; what stands above is then its.",
 )
 @click.option(
-    "--listen", default="0.0.0.0:9443", show_default=True, metavar="ADDRESS:PORT", callback=_listen, help="Where to serve."
+    "--listen", default="0.0.0.0:9443", show_default=True, metavar="ADDRESS:PORT", callback=read_address, help="Where to serve."
 )
 @click.option(
     "--probes",
     default="0.0.0.0:9809",
     show_default=True,
     metavar="ADDRESS:PORT",
-    callback=_listen,
+    callback=read_address,
     help="Where /metrics, /healthz and /readyz are served.",
 )
 @click.option(

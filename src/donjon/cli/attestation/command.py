@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from donjon.cli.log_level import LOG_LEVEL
+from donjon.cli.serving import LOG_LEVEL
 from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
 

@@ -17,6 +17,7 @@ from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.errors import DonjonError, Misconfigured
+from donjon.formats.addresses import address_and_port
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation.settings import instances
@@ -76,13 +77,6 @@ class Setting:
     read: Callable[[str], object]
     default: str
     help: str
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise ValueError("ADDRESS:PORT, such as 127.0.0.1:8081")
-    return host.strip("[]"), int(port)
 
 
 def _one_of(choices: type[T]) -> Callable[[str], T]:
@@ -162,8 +156,8 @@ def _folder(text: str) -> Path | None:
 
 
 SETTINGS: Mapping[str, Setting] = {
-    "listen": Setting(_address, "127.0.0.1:8081", "ADDRESS:PORT to serve at."),
-    "probes": Setting(_address, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."),
+    "listen": Setting(address_and_port, "127.0.0.1:8081", "ADDRESS:PORT to serve at."),
+    "probes": Setting(address_and_port, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."),
     "tls-dir": Setting(_folder, "", "Folder with tls.crt and tls.key; taken up again when they change."),
     "unsafe-http": Setting(_switch, "false", "true: serve without TLS."),
     "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),

@@ -1,8 +1,17 @@
-"""How much the programs that run on and on write; apart from other options, so that the node agent loads none of theirs."""
+"""Options of the programs that run on and on; apart from the others, so that the node agent loads none of their libraries."""
 
 import click
 
 from donjon.adapters.logs import LEVELS, log_to_stderr
+from donjon.formats.addresses import address_and_port
+
+
+def read_address(_: click.Context, __: click.Parameter, text: str) -> tuple[str, int]:
+    """Where to listen: host and port; raises `click.BadParameter`."""
+    try:
+        return address_and_port(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text}: expected {error}") from error
 
 
 def _log(_: click.Context, __: click.Parameter, level: str) -> None:

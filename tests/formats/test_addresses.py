@@ -1,0 +1,19 @@
+"""ADDRESS:PORT."""
+
+import pytest
+
+from donjon.formats.addresses import address_and_port
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("0.0.0.0:1", "0.0.0.0", 1), ("localhost:65535", "localhost", 65535), ("[::1]:9808", "::1", 9808), (":::80", "::", 80)],  # noqa: S104
+)
+def test_reads_both(text: str, host: str, port: int) -> None:
+    assert address_and_port(text) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["", "9808", ":9808", "[]:9808", "a:", "a:0", "a:65536", "a:-1", "a:1e3", "a:\u0661"])
+def test_refuses_what_is_neither(text: str) -> None:
+    with pytest.raises(ValueError, match="ADDRESS:PORT, such as"):
+        address_and_port(text)
