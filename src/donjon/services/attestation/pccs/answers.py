@@ -25,7 +25,7 @@ from donjon.services.attestation.identity import identity
 LOG = logging.getLogger(__name__)
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
-OK, BAD, UNAUTHORIZED, NO_DATA, GONE, TOO_LARGE = 200, 400, 401, 404, 410, 413
+OK, BAD, UNAUTHORIZED, NO_DATA, HTTP_GONE, TOO_LARGE = 200, 400, 401, 404, 410, 413
 TOO_MANY = 429
 INTEGRITY, UNKNOWN_PLATFORM, NO_CERTIFICATES, OURS, UPSTREAM, UNAVAILABLE = 460, 461, 462, 500, 502, 503
 

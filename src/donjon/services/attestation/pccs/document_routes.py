@@ -20,7 +20,7 @@ from donjon.collateral.plan import Absent, Channel, CollateralRequest, Edition
 from donjon.errors import Untrusted
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.answers import (
-    GONE,
+    HTTP_GONE,
     JSON,
     NO_DATA,
     UNAVAILABLE,
@@ -132,7 +132,9 @@ class Pccs:
                 if document.evaluation_number == int(number):
                     return document
                 newest = max(newest, document.evaluation_number)
-        raise Wrong(f"{plan.NUMBER}: there is none of number {int(number)}", GONE if int(number) < newest else NO_DATA, "DJ562")
+        raise Wrong(
+            f"{plan.NUMBER}: there is none of number {int(number)}", HTTP_GONE if int(number) < newest else NO_DATA, "DJ562"
+        )
 
     async def _fitting(self, request: Request, document_request: CollateralRequest) -> Document:
         """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
@@ -186,7 +188,7 @@ class Pccs:
 
 
 async def _refuse_version_3(_: Request) -> Response:
-    raise Wrong("tcb: version 3 has ended, and its documents are of another form; ask for version 4", GONE)
+    raise Wrong("tcb: version 3 has ended, and its documents are of another form; ask for version 4", HTTP_GONE)
 
 
 def _crl_request(uri: str) -> CollateralRequest:
