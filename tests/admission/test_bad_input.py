@@ -13,14 +13,14 @@ from tests.admission.shapes import PODS, QUANTITIES
 from tests.admission.test_review import question, response
 
 from donjon.admission.intent import read
-from donjon.admission.manifests.api_server import complaints, completed
+from donjon.admission.manifests.api_server import complaints, complete
 from donjon.admission.nodes import LargestNode
 from donjon.admission.review import review
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.cli.check import check
 from donjon.formats.json import Json, JsonObject, at
-from donjon.kube.patch import Add, Operation, Remove, applied
+from donjon.kube.patch import Add, Operation, Remove, apply
 
 AROUND = AdmissionContext(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, of=1))
 SETTINGS = Settings(provision_by_annotation=True, refuse_host_devices=True)
@@ -56,7 +56,7 @@ def test_deciding_never_raises_and_patching_twice_is_patching_once(made: JsonObj
     before = repr(made)
     once = verdict(made)
     assert repr(made) == before
-    assert same(applied(made, once.patch), once.admitted)
+    assert same(apply(made, once.patch), once.admitted)
     assert verdict(once.admitted).patch == ()
     again = [reason for reason in verdict(once.admitted).findings if reason.code != "DJ116"]
     assert again == [reason for reason in once.findings if reason.code != "DJ116"], "DJ116 is about the pod as it was written"
@@ -87,8 +87,8 @@ def test_epc_of_nothing_is_not_asking(amounts: list[Json], provider: str) -> Non
 
 @given(PODS)
 def test_what_kubernetes_itself_does_is_told_without_raising(made: JsonObject) -> None:
-    assert same(completed(completed(made)), completed(made))
-    assert all(complaint.finding.code == "DJ120" for complaint in complaints(completed(made)))
+    assert same(complete(complete(made)), complete(made))
+    assert all(complaint.finding.code == "DJ120" for complaint in complaints(complete(made)))
 
 
 # The webhook's review.
@@ -105,7 +105,7 @@ def test_whatever_pod_is_reviewed_is_answered_with_a_patch_that_fits_and_is_the_
     made = json.loads(json.dumps(made).replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0"))
     answer = response(review(json.dumps(question(made)).encode(), SETTINGS))
     assert answer["allowed"] is True
-    again = response(review(json.dumps(question(applied(made, patch_of(answer)))).encode(), SETTINGS))
+    again = response(review(json.dumps(question(apply(made, patch_of(answer)))).encode(), SETTINGS))
     assert "patch" not in again
 
 

@@ -9,7 +9,7 @@ from tests.admission.intels import wired_by_intel
 from tests.admission.pods import AKS, ENCLAVE, EPC, FAQ, PROVISION, WIRED, container, pod
 from tests.admission.samples import QUOTE_PROVIDER, SAMPLES, limited
 
-from donjon.admission.manifests.api_server import completed
+from donjon.admission.manifests.api_server import complete
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.cli.check import check
@@ -19,7 +19,7 @@ ALLOWED = AdmissionContext(namespace="team", labels={"donjon.dev/provision": "al
 
 
 def decided(made: JsonObject) -> AdmissionVerdict:
-    return decide(completed(made), ALLOWED, Settings())
+    return decide(complete(made), ALLOWED, Settings())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def ours(made: JsonObject) -> JsonObject:
 
 
 def theirs(made: JsonObject) -> JsonObject:
-    return wired_by_intel(completed(made))
+    return wired_by_intel(complete(made))
 
 
 ORDERS = {"ours last": (theirs, ours), "ours first": (ours, theirs), "ours, theirs, both again": (ours, theirs, ours, theirs)}

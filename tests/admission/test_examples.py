@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from donjon.admission.intent import read
-from donjon.admission.manifests.api_server import completed
+from donjon.admission.manifests.api_server import complete
 from donjon.admission.manifests.documents import read as documents
 from donjon.admission.reasons import reasons
 from donjon.admission.rules import (
@@ -103,7 +103,7 @@ def test_the_example_of_what_is_not_wired_is_refused_when_nothing_wires_it_and_a
     (document,) = documents(example(UNWIRED, "wrong"))
     made = document.json()
     assert isinstance(made, dict)
-    unwired = read(completed(made))
+    unwired = read(complete(made))
     (reason,) = reasons(unwired, unwired, AdmissionContext(namespace="team"), Settings())
     assert reason.finding.code == UNWIRED
     assert codes(told(example(UNWIRED, "wrong"), tmp_path)) == []

@@ -17,7 +17,7 @@ from tests.admission.samples import (
 )
 
 from donjon.admission.intent import read
-from donjon.admission.manifests.api_server import completed
+from donjon.admission.manifests.api_server import complete
 from donjon.admission.reasons import reasons
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
@@ -112,18 +112,18 @@ def test_what_cannot_be_counted_stays_as_it_came(limits: JsonObject) -> None:
         (pod(asking({EPC: 10})), ["DJ107"]),
         (pod(asking({ENCLAVE: 1})), ["DJ108"]),
         (pod(asking({EPC: "10M"})), ["DJ109"]),
-        (completed(SAMPLES["odd"]), ["DJ109"]),
-        (completed(SAMPLES["large-and-odd"]), ["DJ103"]),
-        (completed(SAMPLES["sum-beyond-an-int64"]), ["DJ103"]),
-        (completed(SAMPLES["devices-beyond-counting"]), ["DJ103"]),
+        (complete(SAMPLES["odd"]), ["DJ109"]),
+        (complete(SAMPLES["large-and-odd"]), ["DJ103"]),
+        (complete(SAMPLES["sum-beyond-an-int64"]), ["DJ103"]),
+        (complete(SAMPLES["devices-beyond-counting"]), ["DJ103"]),
         (pod(asking({EPC: "10Mi", ENCLAVE: 1})), []),
         (pod(asking({EPC: "10Mi", ENCLAVE: 3})), ["DJ117"]),
         (pod(init=(asking({EPC: "4Ki", ENCLAVE: 110}, "first"),)), ["DJ117"]),
         (pod(asking({ENCLAVE: "2e0"})), ["DJ108", "DJ117"]),
         (pod(asking({EPC: "1Mi", PROVISION: 2})), ["DJ104", "DJ117"]),
-        (completed(SAMPLES["one-device-in-another-spelling"]), []),
-        (completed(SAMPLES["most-devices-and-one-more"]), ["DJ103", "DJ104", "DJ108", "DJ117"]),
-        (completed(SAMPLES["two-devices-beside-too-much"]), ["DJ103", "DJ117"]),
+        (complete(SAMPLES["one-device-in-another-spelling"]), []),
+        (complete(SAMPLES["most-devices-and-one-more"]), ["DJ103", "DJ104", "DJ108", "DJ117"]),
+        (complete(SAMPLES["two-devices-beside-too-much"]), ["DJ103", "DJ117"]),
     ],
     ids=str,
 )
@@ -141,7 +141,7 @@ def test_the_words_are_those_of_the_table_with_names_filled_in() -> None:
 
 
 def test_more_than_one_device_is_told_by_container_and_the_right_to_the_key_is_no_right_to_two() -> None:
-    made = completed(SAMPLES["two-devices"])
+    made = complete(SAMPLES["two-devices"])
     (reason,) = [each for each in verdict(made, ALLOWED).findings if each.code == "DJ117"]
     assert reason.subject == "container app, b"
     assert reason.observation == f"asks for {ENCLAVE}: 2, {ENCLAVE}: 2e0 and {PROVISION}: 7"
@@ -166,12 +166,12 @@ MIB: JsonObject = {EPC: "1Mi"}
 
 def of(sample: str) -> tuple[list[JsonObject], JsonObject]:
     """The containers of a sample as admitted, and its spec."""
-    admitted = verdict(completed(SAMPLES[sample])).admitted
+    admitted = verdict(complete(SAMPLES[sample])).admitted
     return list(objects(at(admitted, "spec", "containers"))), spec(admitted)
 
 
 def total(sample: str) -> Json:
-    return at(verdict(completed(SAMPLES[sample])).admitted, "metadata", "annotations", EPC)
+    return at(verdict(complete(SAMPLES[sample])).admitted, "metadata", "annotations", EPC)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_the_cases_of_intels_own_webhook_hold(sample: str, provisioned: list[str
 
 @pytest.mark.parametrize("sample", ["intel-2", "intel-3"])
 def test_intels_cases_with_provision_need_the_right_or_the_compatibility_value(sample: str) -> None:
-    made = completed(SAMPLES[sample])
+    made = complete(SAMPLES[sample])
     assert codes(made) == ["DJ104"]
     assert codes(made, ALLOWED) == []
     assert decide(made, PLAIN, Settings(provision_by_annotation=True)).findings == ()
@@ -252,7 +252,7 @@ OURS, ITS_OWN, NONE = "ours", "its own", "none"
 )
 def test_a_socket_mounted_by_hand_is_one_where_it_gives_the_socket(case: str, where: str) -> None:
     assert case in AESM_BY_HAND
-    alone, annotated = (spec(verdict(completed(SAMPLES[f"aesm-{kind}-{case}"])).admitted) for kind in ("by-hand", "annotated"))
+    alone, annotated = (spec(verdict(complete(SAMPLES[f"aesm-{kind}-{case}"])).admitted) for kind in ("by-hand", "annotated"))
     assert (at(alone, "nodeSelector", "donjon.dev/aesm") == "ready") is (where == ITS_OWN)
     assert (at(annotated, "nodeSelector", "donjon.dev/aesm") == "ready") is (where != NONE)
     assert ("aesmd-socket" in {each["name"] for each in objects(annotated["volumes"])}) is (where == OURS)
@@ -266,7 +266,7 @@ def test_every_way_to_mount_the_socket_by_hand_is_told() -> None:
     "sample", ["faq", "quickstart-of-old", "oe-helloworld", "scone-las", "ego", "gramine", "zero", "ordinary"]
 )
 def test_the_sample_workloads_pass_as_they_are_where_they_have_the_right(sample: str) -> None:
-    assert not verdict(completed(SAMPLES[sample]), ALLOWED).is_refused
+    assert not verdict(complete(SAMPLES[sample]), ALLOWED).is_refused
 
 
 def test_a_variable_of_the_users_is_never_overwritten() -> None:
@@ -337,16 +337,16 @@ def test_says_the_rules_about_the_whole_pod(made: JsonObject, found: list[str]) 
 
 def test_host_devices_are_refused_where_that_was_chosen() -> None:
     privileged = pod(asking(MIB, "app", securityContext={"privileged": True}))
-    for made in (completed(SAMPLES["host-device"]), privileged):
+    for made in (complete(SAMPLES["host-device"]), privileged):
         assert decide(made, PLAIN, Settings(refuse_host_devices=True)).is_refused
         assert not verdict(made).is_refused
 
 
 def test_the_hosts_devices_matter_by_name_to_all_and_by_what_holds_them_to_those_that_ask() -> None:
-    assert codes(completed(SAMPLES["holders"])) == []
+    assert codes(complete(SAMPLES["holders"])) == []
     for sample in ("device-0", "device-asks-0", "holder-asks-0"):
-        assert codes(completed(SAMPLES[sample])) == ["DJ114"]
-        assert decide(completed(SAMPLES[sample]), PLAIN, Settings(refuse_host_devices=True)).is_refused
+        assert codes(complete(SAMPLES[sample])) == ["DJ114"]
+        assert decide(complete(SAMPLES[sample]), PLAIN, Settings(refuse_host_devices=True)).is_refused
 
 
 WINDOWS = ("windows", "windows-of-old", "windows-in-every-term")
@@ -390,7 +390,7 @@ def test_who_chooses_a_pool_does_not_go_everywhere() -> None:
 def test_a_kubelets_account_of_a_static_pod_is_none_of_a_pod_with_a_node_by_hand() -> None:
     """It only says what runs already; refused, what that uses would not be counted. Nobody else's is one."""
     by_kubelet = AdmissionContext(namespace="team", by_kubelet=True)
-    mirror = completed(SAMPLES["mirror-of-nobody"])
+    mirror = complete(SAMPLES["mirror-of-nobody"])
     assert at(mirror, "metadata", "annotations", MIRROR) == "x"
     assert codes(mirror, by_kubelet) == []
     assert codes(mirror) == ["DJ105"]
@@ -398,10 +398,10 @@ def test_a_kubelets_account_of_a_static_pod_is_none_of_a_pod_with_a_node_by_hand
 
 
 def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to_look() -> None:
-    (by_hand,) = verdict(completed(SAMPLES["device-refused-by-hand"])).findings
+    (by_hand,) = verdict(complete(SAMPLES["device-refused-by-hand"])).findings
     assert by_hand.observation == f"asks for EPC and says {ENCLAVE}: 0"
     assert "check that" not in by_hand.do
-    unwired = read(completed(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
+    unwired = read(complete(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
     (reason,) = reasons(unwired, unwired, PLAIN, Settings())
     assert reason.finding.subject == "container app, b"
     assert "check that the policy is there" in reason.finding.do
@@ -417,16 +417,16 @@ def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:
 @pytest.mark.parametrize("sample", ["intel-4", "oe-helloworld"])
 def test_a_daemon_set_chooses_its_nodes_before_its_pods_are_wired(sample: str) -> None:
     """They are given the node selector of AESM, too late for the DaemonSet to make none for other nodes."""
-    assert codes(completed(SAMPLES[sample]), AdmissionContext(namespace="team", made_by="DaemonSet")) == ["DJ116"]
+    assert codes(complete(SAMPLES[sample]), AdmissionContext(namespace="team", made_by="DaemonSet")) == ["DJ116"]
 
 
 def test_text_of_several_lines_is_told_in_one_and_steers_no_terminal() -> None:
-    (reason,) = [each for each in verdict(completed(SAMPLES["provider-of-lines"])).findings if each.code == "DJ112"]
+    (reason,) = [each for each in verdict(complete(SAMPLES["provider-of-lines"])).findings if each.code == "DJ112"]
     assert "no /etc/fake.yaml:1: admitted [31m body" in reason.sentence()
     assert reason.sentence().isprintable()
 
 
 def test_what_too_much_is_asked_of_is_told_and_nothing_else() -> None:
-    (reason,) = verdict(completed(pod(asking({EPC: "1Mi", ENCLAVE: "6Ei"})))).findings
+    (reason,) = verdict(complete(pod(asking({EPC: "1Mi", ENCLAVE: "6Ei"})))).findings
     assert reason.observation == f"asks for {ENCLAVE}: 6Ei"
-    assert codes(completed(SAMPLES["largest-plain-ones"])) == []
+    assert codes(complete(SAMPLES["largest-plain-ones"])) == []

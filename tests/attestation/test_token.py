@@ -29,7 +29,7 @@ from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.policy import parsing
 from donjon.policy.decision import Decision, PolicyVerdict
-from donjon.policy.meaning import reserved
+from donjon.policy.meaning import is_reserved
 from donjon.signing.signer import Algorithm
 
 PERMIT_ALL = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
@@ -68,7 +68,7 @@ def test_no_policy_may_say_what_the_service_could_say_itself(kind: str) -> None:
     for data in (binding.binary(b"{}", "data"), binding.json(b"{}", "data")):
         held = HeldData(runtime=data, nonce="n")
         said = claims.derive(BoundQuote(accepted_quote=accepted, held_data=held), b"as submitted").token_claims
-        assert [name for name in said if not reserved(name)] == []
+        assert [name for name in said if not is_reserved(name)] == []
 
 
 def issued(of: Appraisal, algorithm: Algorithm = Algorithm.RS256) -> str:

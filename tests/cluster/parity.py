@@ -17,7 +17,7 @@ from tests.admission.samples import collected, generated, limited
 from tests.cluster.conftest import Cluster
 from tests.cluster.load import client_of
 
-from donjon.admission.manifests.api_server import completed
+from donjon.admission.manifests.api_server import complete
 from donjon.admission.rules import AROUND_THE_ACCOUNT
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
@@ -60,7 +60,7 @@ def agree(cluster: Cluster, around: AdmissionContext, settings: Settings, batch:
     The warnings looked at are those of the policies with that prefix: the chart's may have been chosen otherwise.
     """
     pods = collected() if batch == "collected" else generated(random.Random(20), GENERATED)  # noqa: S311 - not for secrets
-    verdicts = {str(at(pod, "metadata", "name")): decide(completed(pod), around, settings) for pod in pods}
+    verdicts = {str(at(pod, "metadata", "name")): decide(complete(pod), around, settings) for pod in pods}
     outcome = through_the_server(cluster, around.namespace, pods, prefix)
     assert sorted((*outcome.admitted, *outcome.refused)) == sorted(verdicts)
 
@@ -109,7 +109,7 @@ def agree_on_workloads(cluster: Cluster, folder: Path, around: AdmissionContext,
                 assert any(each in answer.text for each in CORE_VALIDATION), answer.text
                 continue
             metadata = {name: value for name, value in _object(pod, "metadata").items() if name != "name"}
-            verdict = decide(completed({**pod, "metadata": metadata}), around, settings)
+            verdict = decide(complete({**pod, "metadata": metadata}), around, settings)
             compared += 1
             expected = [[each.code for each in verdict.findings if each.severity is severity] for severity in Severity][:2]
             if (found := warned(answer.headers.get_list("warning"), around.namespace)) != expected:

@@ -24,7 +24,7 @@ from tests.diagnosis.worlds import (
     workload,
 )
 
-from donjon.diagnosis.pod import Around, Explanation, explain
+from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import Workload, explain_workload, newest, owned
 from donjon.fleet.placement import Obstacle, look
 from donjon.formats.json import Json, JsonObject
@@ -234,14 +234,14 @@ def test_where_every_node_looks_right_the_scheduler_is_quoted() -> None:
 
 def test_without_the_right_to_see_nodes_the_scheduler_is_quoted() -> None:
     said: JsonObject = {"type": "PodScheduled", "status": "False", "message": "Insufficient sgx.intel.com/epc"}
-    blind = Around(nodes=(), pods=(), events=(), no_nodes="list nodes: 403 forbidden")
+    blind = ClusterState(nodes=(), pods=(), events=(), no_nodes="list nodes: 403 forbidden")
     told = explain(saying(pod("1Gi"), said), blind)
     assert (codes(told), told.well) == (["DJ139"], False)
     assert "Insufficient sgx.intel.com/epc" in told.verdict
 
 
 def test_pods_that_could_not_be_seen_are_told_beside_the_reason() -> None:
-    partly = Around(nodes=(node("a"),), pods=(), events=(), own_pods_only="list pods: 403 forbidden")
+    partly = ClusterState(nodes=(node("a"),), pods=(), events=(), own_pods_only="list pods: 403 forbidden")
     assert codes(explain(pod("16Gi"), partly)) == ["DJ132", "DJ139"]
 
 

@@ -1,6 +1,6 @@
 """Nodes, pods and workloads as a cluster tells them, in few words."""
 
-from donjon.diagnosis.pod import Around
+from donjon.diagnosis.pod import ClusterState
 from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"
@@ -65,8 +65,8 @@ def holding(epc: str, on: str, name: str = "other") -> JsonObject:
     return pod(epc, name=name, phase="Running", on=on)
 
 
-def around(*nodes: JsonObject, pods: tuple[JsonObject, ...] = (), events: tuple[JsonObject, ...] = ()) -> Around:
-    return Around(nodes=nodes, pods=pods, events=events)
+def around(*nodes: JsonObject, pods: tuple[JsonObject, ...] = (), events: tuple[JsonObject, ...] = ()) -> ClusterState:
+    return ClusterState(nodes=nodes, pods=pods, events=events)
 
 
 def event(reason: str, about: JsonObject, message: str = "", moment: str = "2026-11-23T12:00:00Z") -> JsonObject:

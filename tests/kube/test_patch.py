@@ -4,7 +4,7 @@ import pytest
 
 from donjon.errors import Malformed
 from donjon.formats.json import JsonObject
-from donjon.kube.patch import Add, Operation, Remove, applied, escaped
+from donjon.kube.patch import Add, Operation, Remove, apply, escape
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from donjon.kube.patch import Add, Operation, Remove, applied, escaped
 )
 def test_sets_puts_in_and_takes_away(operation: Operation, after: JsonObject) -> None:
     before: JsonObject = {"a": {}, "l": [1, 2]}
-    assert applied(before, [operation]) == after
+    assert apply(before, [operation]) == after
     assert before == {"a": {}, "l": [1, 2]}
     assert operation.as_dict()["path"] == operation.path
 
@@ -29,8 +29,8 @@ def test_sets_puts_in_and_takes_away(operation: Operation, after: JsonObject) ->
 @pytest.mark.parametrize("path", ["/b/c", "/l/x", "/l/7/x", "/l/0/x", "/a/b/c"])
 def test_a_place_that_is_not_there_is_said(path: str) -> None:
     with pytest.raises(Malformed, match=r"nothing there to change \[DJ911\]"):
-        applied({"a": {}, "l": [1, 2]}, [Remove(path=path)])
+        apply({"a": {}, "l": [1, 2]}, [Remove(path=path)])
 
 
 def test_a_key_with_a_slash_is_one_step() -> None:
-    assert escaped("a/b~c") == "a~1b~0c"
+    assert escape("a/b~c") == "a~1b~0c"

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from donjon.policy.claims import Claim, Issuer
-from donjon.policy.meaning import ALLOWED_VERBS, ARITY, reserved
+from donjon.policy.meaning import ALLOWED_VERBS, ARITY, is_reserved
 from donjon.policy.syntax import (
     DECISIONS,
     EQUALITIES,
@@ -110,7 +110,7 @@ def actions(draw: st.DrawFn, part: Part, names: tuple[str, ...], version: Policy
     if bool(names) and draw(st.booleans()):
         return Action(verb=verb, claim=draw(st.sampled_from(names)))
     free = part is not Part.ISSUANCE or verb is not Verb.ISSUE
-    types = st.sampled_from([Literal(value=name) for name in TYPES if free or not reserved(name)])
+    types = st.sampled_from([Literal(value=name) for name in TYPES if free or not is_reserved(name)])
     computed = expressions(names, version).filter(lambda expression: not isinstance(expression, Literal))
     claim_type = draw(types | computed if names else types)
     given = [Assignment(property=Property.TYPE, expression=claim_type)]

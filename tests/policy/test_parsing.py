@@ -6,7 +6,7 @@ from tests.policy.policies import VECTORS, authorization, issuance, vector
 from donjon.adapters import clock
 from donjon.errors import Malformed
 from donjon.policy.faults import Fault
-from donjon.policy.parsing import MAX_PIECES, MAX_SIZE, decoded, parse
+from donjon.policy.parsing import MAX_PIECES, MAX_SIZE, decode, parse
 from donjon.policy.syntax import (
     Action,
     Assignment,
@@ -263,9 +263,9 @@ def test_smallest_and_largest_numbers_are_taken() -> None:
 
 
 def test_bytes_become_text_without_their_mark() -> None:
-    assert decoded(b"\xef\xbb\xbfversion=1.0;") == "version=1.0;"
+    assert decode(b"\xef\xbb\xbfversion=1.0;") == "version=1.0;"
     with pytest.raises(Malformed, match="byte 8 is no UTF-8"):
-        decoded(b"version=\xff")
+        decode(b"version=\xff")
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

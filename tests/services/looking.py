@@ -12,7 +12,7 @@ from pathlib import Path
 from donjon.adapters.kubeapi.client import ApiRefusal, Changed, KubeApi, ServerAccess
 from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.errors import Unavailable
-from donjon.node.truth import beyond, watched
+from donjon.node.truth import beyond, watched_pod
 
 
 def peak() -> int:
@@ -24,7 +24,7 @@ def peak() -> int:
 async def pods(server: str, folder: Path, count: int) -> None:
     api = KubeApi(ServerAccess(server=server, authority=folder / "ca.crt", token=folder / "token"))
     try:
-        async with aclosing(api.follow("/api/v1/pods", "spec.nodeName=sgx-1", watched, beyond)) as changes:
+        async with aclosing(api.follow("/api/v1/pods", "spec.nodeName=sgx-1", watched_pod, beyond)) as changes:
             async for change in changes:
                 count -= isinstance(change, Changed)
                 if count <= 0:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from donjon.admission.intent import Container, Intent, text
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_FOLDER, AESM_PLACES, AESM_READY, AESM_VARIABLE, AESM_VOLUME, AESMD, LABEL_AESM, RUN_FOLDERS
-from donjon.kube.patch import Operation, appended, put
+from donjon.kube.patch import Operation, append, put
 
 _OF_THE_NODE: JsonObject = {"name": AESM_VOLUME, "hostPath": {"path": AESM_FOLDER, "type": "DirectoryOrCreate"}}
 _OF_THE_POD: JsonObject = {"name": AESM_VOLUME, "emptyDir": {"medium": "Memory"}}
@@ -21,7 +21,7 @@ def quoting(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]
     run = frozenset(text(volume.get("name")) for volume in _from_the_host(intent, RUN_FOLDERS))
     volume = _volume(intent, wanting, run) if intent.quote_provider == AESMD else None
     if intent.quote_provider == AESMD:
-        yield from appended("/spec/volumes", at(intent.pod, "spec", "volumes"), [volume] if volume else [])
+        yield from append("/spec/volumes", at(intent.pod, "spec", "volumes"), [volume] if volume else [])
         for container in wanting:
             yield from _reaching(container, run)
     by_hand = bool(_from_the_host(intent, AESM_PLACES)) or any(_has_run(container, run) for container in wanting)
@@ -59,6 +59,6 @@ def _has_run(container: Container, run: Collection[str]) -> bool:
 
 def _reaching(container: Container, run: Collection[str]) -> Iterator[Operation]:
     mounts: list[Json] = [] if _mounted(container, run) else [_MOUNT]
-    yield from appended(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
+    yield from append(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
     has_variable = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
-    yield from appended(f"{container.here}/env", container.content.get("env"), [] if has_variable else [_VARIABLE])
+    yield from append(f"{container.here}/env", container.content.get("env"), [] if has_variable else [_VARIABLE])

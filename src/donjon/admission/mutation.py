@@ -13,7 +13,7 @@ from donjon.admission.intent import Container, Intent
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
-from donjon.kube.patch import Add, Operation, Remove, appended, escaped, put
+from donjon.kube.patch import Add, Operation, Remove, append, escape, put
 from donjon.kube.quantities import MAX, canonical
 from donjon.kube.reserved import peak
 from donjon.kube.selection import tolerates
@@ -57,8 +57,8 @@ def _wired(container: Container, quote_provider: str) -> Iterator[Operation]:
 
 
 def _changed(place: str, removals: Iterable[str], missing: Mapping[str, str]) -> Iterator[Operation]:
-    yield from (Remove(path=f"{place}/{escaped(name)}") for name in removals)
-    yield from (Add(path=f"{place}/{escaped(name)}", value=value) for name, value in missing.items())
+    yield from (Remove(path=f"{place}/{escape(name)}") for name in removals)
+    yield from (Add(path=f"{place}/{escape(name)}", value=value) for name, value in missing.items())
 
 
 def agreed(container: Container) -> Fraction | None:
@@ -104,7 +104,7 @@ def _tolerating(intent: Intent) -> Iterator[Operation]:
     tolerations = at(intent.pod, "spec", "tolerations")
     missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(tolerations))]
     entries: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in missing]
-    yield from appended("/spec/tolerations", tolerations, entries)
+    yield from append("/spec/tolerations", tolerations, entries)
 
 
 def _tolerates(toleration: JsonObject, key: str) -> bool:

@@ -35,7 +35,7 @@ from donjon.kube.names import (
     LABELS_PLATFORM,
     PROVISION,
 )
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.quantities import canonical
 from donjon.kube.reserved import epc_total
 
@@ -176,7 +176,7 @@ _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
 
 _PLACES: Mapping[str, str] = {
     "DJ105": "/spec/nodeName",
-    "DJ112": f"/metadata/annotations/{escaped(ANNOTATION_QUOTE_PROVIDER)}",
+    "DJ112": f"/metadata/annotations/{escape(ANNOTATION_QUOTE_PROVIDER)}",
     "DJ113": "/spec/containers",
     "DJ114": "/spec/volumes",
 }
@@ -191,7 +191,7 @@ def _place(rule: AdmissionRule, concerned: Sequence[Container]) -> str:
     own = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,), "DJ117": _repeated(concerned[0])}
     names = own.get(rule.code, tuple(EPC_UNITS))
     name = next((name for name in names if name in concerned[0].limits), EPC)
-    return f"{concerned[0].path}/limits/{escaped(name)}"
+    return f"{concerned[0].path}/limits/{escape(name)}"
 
 
 def _worded(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRule:

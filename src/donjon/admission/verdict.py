@@ -11,7 +11,7 @@ from donjon.admission.reasons import Reason, reasons
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.findings import Finding, is_refusal
 from donjon.formats.json import JsonObject
-from donjon.kube.patch import Operation, applied
+from donjon.kube.patch import Operation, apply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,6 @@ def decide(pod: JsonObject, around: AdmissionContext, settings: Settings) -> Adm
     """The verdict on a pod that is to be made; it never raises, whatever stands in the pod."""
     original = read(pod)
     operations = patch(original)
-    admitted = applied(pod, operations) if operations else pod
+    admitted = apply(pod, operations) if operations else pod
     after = read(admitted) if operations else original
     return AdmissionVerdict(reasons=reasons(after, original, around, settings), patch=operations, admitted=admitted)

@@ -17,10 +17,10 @@ from donjon.policy.decision import Decision, Outcome
 from donjon.policy.evaluation import evaluate
 from donjon.policy.faults import Fault
 from donjon.policy.forms import MAX_FORM, unwrap
-from donjon.policy.parsing import decoded, parse
+from donjon.policy.parsing import decode, parse
 from donjon.policy.printing import policy_text
 from donjon.policy.reasons import rule_name
-from donjon.policy.record import recorded
+from donjon.policy.record import as_record
 from donjon.policy.story import story
 from donjon.policy.syntax import Part, Policy
 
@@ -65,7 +65,7 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
     """
     decision = evaluate(_policy(file), _claims(claims_file))
     if output == "json":
-        say_json(recorded(decision))
+        say_json(as_record(decision))
     for line in story(decision) if output != "json" else ():
         say(line)
     sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
@@ -146,7 +146,7 @@ def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _text(file: str, bound: int) -> str:
-    return decoded(_content(file, bound))
+    return decode(_content(file, bound))
 
 
 def _content(file: str, bound: int) -> bytes:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from donjon.cli.terminal import plain, say_json
-from donjon.diagnosis.pod import Around, Explanation, explain
+from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_workload, newest, owned
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
@@ -111,7 +111,7 @@ def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace
     return explain_workload(workload, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, FAILED_CREATE))
 
 
-def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
+def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> ClusterState:
     """What this account may see of the cluster; that it may not see all of it is told, and is no end."""
     from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
@@ -127,7 +127,7 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> Around:
     except Unavailable as error:
         own_pods_only = error.message
         pods = cluster.list(POD, namespace)
-    return Around(nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only)
+    return ClusterState(nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only)
 
 
 def _document(explanation: Explanation) -> JsonObject:

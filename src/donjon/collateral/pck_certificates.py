@@ -83,7 +83,7 @@ def read(entries: Sequence[Members]) -> PckCertificateOffer:
 def _certificate(text: str) -> bytes:
     if len(text) > _MAX_PEM:
         raise Malformed("DJ211", f"pckcerts: cert: {len(text)} characters, expected at most {_MAX_PEM}")
-    return pem.parse(strict_json.unescaped(text), 1)[0]
+    return pem.parse(strict_json.unescape(text), 1)[0]
 
 
 def _check_tcbm(tcbm: str, platform: PckPlatform) -> None:

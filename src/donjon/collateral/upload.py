@@ -88,7 +88,7 @@ def _chain(chains: Members, ca: Ca) -> bytes:
     pck_chains = chains.member(_PCK_CHAIN)
     if not pck_chains.content.get(ca.upper()):
         raise Malformed("DJ575", f"{pck_chains.subject}: no {ca.upper()}, expected the chain of who issued the PCK certificates")
-    return strict_json.unescaped(pck_chains.text(ca.upper()))
+    return strict_json.unescape(pck_chains.text(ca.upper()))
 
 
 def _answers(collaterals: Members) -> Iterator[tuple[str, Answer]]:
@@ -106,7 +106,7 @@ def _tcb_infos(collaterals: Members, chains: Members) -> Iterator[tuple[Collater
         for (name, tee), (ending, channel) in ((each, to) for each in _TEES.items() for to in _CHANNELS.items()):
             if entry.content.get(name + ending) is not None:
                 request = plan.tcb_info(tee, entry.octets("fmspc", 6), channel)
-                yield request, _signed_text(entry.member(name + ending)), strict_json.unescaped(chains.text(_TCB_CHAIN))
+                yield request, _signed_text(entry.member(name + ending)), strict_json.unescape(chains.text(_TCB_CHAIN))
 
 
 def _signed_text(document: Members) -> bytes:
@@ -118,7 +118,7 @@ def _identities(collaterals: Members, chains: Members) -> Iterator[tuple[Collate
     for (name, request), (ending, channel) in ((each, to) for each in _IDENTITIES.items() for to in _CHANNELS.items()):
         if collaterals.content.get(name + ending):
             text = collaterals.text(name + ending).encode("utf-8", "replace")
-            yield request(channel), text, strict_json.unescaped(chains.text(_IDENTITY_CHAIN))
+            yield request(channel), text, strict_json.unescape(chains.text(_IDENTITY_CHAIN))
 
 
 def _lists(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRequest, bytes, bytes]]:
@@ -136,7 +136,7 @@ def _lists(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRe
 def _every_chain(chains: Members) -> Iterator[bytes]:
     pck_chains = chains.member(_PCK_CHAIN)
     yield from (_chain(chains, ca) for ca in Ca if pck_chains.content.get(ca.upper()))
-    yield from (strict_json.unescaped(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
+    yield from (strict_json.unescape(chains.text(name)) for name in (_TCB_CHAIN, _IDENTITY_CHAIN) if chains.content.get(name))
 
 
 def _hexadecimal(owner: Members, name: str) -> bytes:

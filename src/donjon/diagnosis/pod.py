@@ -17,7 +17,7 @@ BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class ClusterState:
     """What is known of the cluster."""
 
     nodes: tuple[JsonObject, ...]
@@ -45,7 +45,7 @@ class Explanation:
         return next((finding.do for finding in self.findings if finding.do), self.otherwise)
 
 
-def explain(pod: JsonObject, around: Around) -> Explanation:
+def explain(pod: JsonObject, around: ClusterState) -> Explanation:
     """The verdict on one pod."""
     if at(pod, "metadata", "deletionTimestamp") is not None:
         return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
@@ -72,11 +72,11 @@ def _ordinary(pod: JsonObject) -> Explanation:
     )
 
 
-def _succeeded(pod: JsonObject, _around: Around) -> Explanation:
+def _succeeded(pod: JsonObject, _around: ClusterState) -> Explanation:
     return _explanation(pod, f"ended well on {node_of(pod)}", well=True)
 
 
-def _failed(pod: JsonObject, _around: Around) -> Explanation:
+def _failed(pod: JsonObject, _around: ClusterState) -> Explanation:
     reason, message = (str(at(pod, "status", field) or "") for field in ("reason", "message"))
     if reason.startswith(BY_KUBELET):
         again = remake(pod)
@@ -93,7 +93,7 @@ def _failed(pod: JsonObject, _around: Around) -> Explanation:
     return _explanation(pod, f"failed on {node_of(pod)}: {findings[0].observation}", findings)
 
 
-def _running(pod: JsonObject, around: Around) -> Explanation:
+def _running(pod: JsonObject, around: ClusterState) -> Explanation:
     findings = (
         *without_device(pod, around.events),
         *not_accounted(pod, around.events),
@@ -111,7 +111,7 @@ def _running(pod: JsonObject, around: Around) -> Explanation:
     return _explanation(pod, f"runs on {node_of(pod)} with its device and {holding}{but}", findings, well=True)
 
 
-def _pending(pod: JsonObject, around: Around) -> Explanation:
+def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "spec", "nodeName"):
         findings = tuple(stuck(pod))
         message = findings[0].observation if findings else "the kubelet is starting it"
@@ -133,7 +133,7 @@ def _pending(pod: JsonObject, around: Around) -> Explanation:
     )
 
 
-def _unknown(pod: JsonObject, _around: Around) -> Explanation:
+def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:
     return _explanation(
         pod,
         f"is in phase {at(pod, 'status', 'phase')} on {node_of(pod)}: its node does not answer",
@@ -141,7 +141,7 @@ def _unknown(pod: JsonObject, _around: Around) -> Explanation:
     )
 
 
-_BY_PHASE: Mapping[str, Callable[[JsonObject, Around], Explanation]] = {
+_BY_PHASE: Mapping[str, Callable[[JsonObject, ClusterState], Explanation]] = {
     "Pending": _pending,
     "Running": _running,
     "Succeeded": _succeeded,
@@ -168,7 +168,7 @@ def _scheduler_alone(pod: JsonObject) -> Finding:
     )
 
 
-def _unseen(around: Around) -> Iterator[Finding]:
+def _unseen(around: ClusterState) -> Iterator[Finding]:
     """What this account may not see, and what is missing from the answer for it."""
     missing = (
         (around.no_nodes, "nobody can tell from here which node lacks what"),

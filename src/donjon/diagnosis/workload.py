@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from donjon.diagnosis.commands import subject_of
-from donjon.diagnosis.pod import Around, Explanation, explain
+from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.reserved import TERMINAL_PHASES
@@ -60,7 +60,7 @@ def newest(replica_sets: Sequence[JsonObject]) -> JsonObject | None:
     return max(replica_sets, key=_revision, default=None)
 
 
-def explain_workload(workload: Workload, around: Around) -> Explanation:
+def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
     """The verdict on a workload: its refusal where pods are missing, otherwise that of the pod that is worst off."""
     subject = subject_of(workload.kind, workload.thing)
     refusal = _refusal(workload, around.events)

@@ -29,7 +29,7 @@ class Obstacle(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Objection:
     """One thing that speaks against the pod on a node."""
 
     obstacle: Obstacle
@@ -57,7 +57,7 @@ class NodeView:
     ready: str  # the status of SGXReady, empty where there is none
     message: str  # what SGXReady says
     taints: tuple[str, ...]  # those that the pod does not tolerate
-    against: tuple[Against, ...]
+    against: tuple[Objection, ...]
 
     @property
     def obstacles(self) -> frozenset[Obstacle]:
@@ -107,45 +107,45 @@ def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
     return Stock(total=int(total), free=max(int(total - reserved), 0))
 
 
-def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     sgx, kubelet = _condition(node, CONDITION_READY), _condition(node, "Ready")
     if sgx.get("status") == "False" and not _never_had(node):
-        yield Against(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
+        yield Objection(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
     if kubelet and kubelet.get("status") != "True":
-        yield Against(obstacle=Obstacle.NOT_READY, words=f"the node itself is not ready: {kubelet.get('message') or 'silent'}")
+        yield Objection(obstacle=Obstacle.NOT_READY, words=f"the node itself is not ready: {kubelet.get('message') or 'silent'}")
 
 
-def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     if selects(pod, _name(node), _labels(node)):
         return
     nodes = meant_for(pod)
     if nodes is not None and _name(node) not in nodes:
-        yield Against(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
+        yield Objection(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
     elif lacks_aesm(pod, node):
-        yield Against(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
+        yield Objection(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
     else:
-        yield Against(obstacle=Obstacle.SELECTION, words="the pod's node selector or affinity leaves it out")
+        yield Objection(obstacle=Obstacle.SELECTION, words="the pod's node selector or affinity leaves it out")
 
 
-def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Against]:
+def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     for taint in not_tolerated(pod, node):
-        yield Against(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
+        yield Objection(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
 
 
-def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
+def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
     requested, there = pod_requests(pod).get(EPC, Fraction(0)), amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
     free = max(there - holding.get(EPC, Fraction(0)), Fraction(0))
     if not requested or requested <= free:
         return
     if not there:
-        yield Against(obstacle=Obstacle.NO_SGX if _plain(node) else Obstacle.NOT_READY, words="offers no EPC")
+        yield Objection(obstacle=Obstacle.NO_SGX if _plain(node) else Obstacle.NOT_READY, words="offers no EPC")
     elif requested > there:
-        yield Against(obstacle=Obstacle.TOO_LARGE, words=f"has {amount_text(EPC, there)} of EPC in all")
+        yield Objection(obstacle=Obstacle.TOO_LARGE, words=f"has {amount_text(EPC, there)} of EPC in all")
     else:
-        yield Against(obstacle=Obstacle.NO_EPC_FREE, words=f"{amount_text(EPC, free)} of {amount_text(EPC, there)} EPC free")
+        yield Objection(obstacle=Obstacle.NO_EPC_FREE, words=f"{amount_text(EPC, free)} of {amount_text(EPC, there)} EPC free")
 
 
-def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Against]:
+def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
     there = amounts(at(node, "status", "allocatable"))
     for resource, requested in sorted((pod_requests(pod) | {"pods": Fraction(1)}).items()):
         total, reserved = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
@@ -155,16 +155,16 @@ def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Aga
             continue  # That it offers no EPC says it already.
         left = amount_text(resource, max(total - reserved, Fraction(0)))
         if resource in FOREIGN_EPC and not total:
-            yield Against(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")
+            yield Objection(obstacle=Obstacle.FOREIGN_NAME, words=f"offers no {resource}")
         elif resource in DEVICES:
             words = f"{left} of {amount_text(resource, total)} {resource} free" if total else f"offers no {resource}"
             kind = Obstacle.DEVICE if total or not _plain(node) else Obstacle.NO_SGX
-            yield Against(obstacle=kind, words=words, scarce=resource if total else "")
+            yield Objection(obstacle=kind, words=words, scarce=resource if total else "")
         else:
-            yield Against(obstacle=Obstacle.OTHER, words=f"{left} of {amount_text(resource, total)} {resource} free")
+            yield Objection(obstacle=Obstacle.OTHER, words=f"{left} of {amount_text(resource, total)} {resource} free")
 
 
-CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Against]], ...] = (
+CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], ...] = (
     _readiness,
     _epc,
     _others,

@@ -102,7 +102,7 @@ def hexadecimal(text: str) -> bytes:
     return octets if 2 * len(octets) == len(text) else b""
 
 
-def unescaped(text: str) -> bytes:
+def unescape(text: str) -> bytes:
     """The bytes of a text in which some stand as a percent sign and two digits, as Intel writes certificates in headers."""
     return _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode("ascii", "replace"))
 

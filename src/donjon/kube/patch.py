@@ -35,7 +35,7 @@ class Remove:
 Operation = Add | Remove
 
 
-def escaped(key: str) -> str:
+def escape(key: str) -> str:
     """A key as one step of a JSON pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
@@ -50,10 +50,10 @@ def put(document: JsonObject, way: tuple[str, ...], key: str, value: Json) -> It
             return
         if existing is None:
             yield Add(path=path, value={})
-    yield Add(path=f"{path}/{escaped(key)}", value=value)
+    yield Add(path=f"{path}/{escape(key)}", value=value)
 
 
-def appended(path: str, existing: Json, entries: Iterable[Json]) -> Iterator[Operation]:
+def append(path: str, existing: Json, entries: Iterable[Json]) -> Iterator[Operation]:
     """Append to a list, made where it is missing; what has another type stays alone."""
     entries = list(entries)
     if not entries or not isinstance(existing, (list, type(None))):
@@ -63,7 +63,7 @@ def appended(path: str, existing: Json, entries: Iterable[Json]) -> Iterator[Ope
     yield from (Add(path=f"{path}/{APPEND}", value=entry) for entry in entries)
 
 
-def applied(document: JsonObject, operations: Iterable[Operation]) -> JsonObject:
+def apply(document: JsonObject, operations: Iterable[Operation]) -> JsonObject:
     """The document after the operations, itself untouched; raises `Malformed` DJ911 where one does not fit."""
     own: dict[int, Json] = {}
     changed = dict(document)

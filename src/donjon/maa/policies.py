@@ -169,5 +169,5 @@ def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
     if not body.content:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     encoded = body.text(BODY)
-    policy = parsing.parse(parsing.decoded(jws.octets(encoded, token.subject)))
+    policy = parsing.parse(parsing.decode(jws.octets(encoded, token.subject)))
     return PolicyToken(text=token.text, encoded=encoded, policy=policy, baseline=baseline(policy), signer=signer)

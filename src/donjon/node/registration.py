@@ -60,13 +60,13 @@ def condition(readiness: Readiness) -> NodeCondition:
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
-        return NodeCondition(status=False, reason=reason, message=shortened("; ".join(finding.sentence() for finding in errors)))
+        return NodeCondition(status=False, reason=reason, message=shorten("; ".join(finding.sentence() for finding in errors)))
     notes = "; ".join(f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others)
     message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
-    return NodeCondition(status=True, reason="SGXReady", message=shortened(message))
+    return NodeCondition(status=True, reason="SGXReady", message=shorten(message))
 
 
-def shortened(text: str, most: int = MAX_MESSAGE) -> str:
+def shorten(text: str, most: int = MAX_MESSAGE) -> str:
     """The text, or its beginning and a sign that there was more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

@@ -58,7 +58,7 @@ Assigned: TypeAlias = Mapping[ContainerName, frozenset[str]]
 """The containers that the kubelet runs, with the resources of which it gave each a device."""
 
 
-def watched(pod: JsonObject) -> WatchedPod:
+def watched_pod(pod: JsonObject) -> WatchedPod:
     """What the agent keeps of a pod as the API server tells it."""
     containers = (each for field in ("containers", "initContainers") for each in objects(at(pod, "spec", field)))
     uses = any(at(each, "resources", "limits", name) is not None for each in containers for name in (ENCLAVE, PROVISION))

@@ -14,7 +14,7 @@ from donjon.policy.claims import MAX_CLAIMS, Claim, Issuer, size, value_type
 from donjon.policy.decision import Decision, Entry, Look, Outcome, PolicyVerdict
 from donjon.policy.functions import Value
 from donjon.policy.matching import Binding, Scene, match_rule, value
-from donjon.policy.meaning import reserved
+from donjon.policy.meaning import is_reserved
 from donjon.policy.reasons import denied, failed, not_permitted
 from donjon.policy.syntax import DECISIONS, Action, Part, Policy, Property, Rule, Verb
 
@@ -170,5 +170,5 @@ def _may_leave(claim: Claim, verb: Verb, part: Part) -> None:
         return
     if claim.read_only:
         raise Stop("DJ414", f"{verb}() of {claim.type}, which comes of a read-only claim")
-    if verb is Verb.ISSUE and claim.issuer is not Issuer.SERVICE and reserved(claim.type):
+    if verb is Verb.ISSUE and claim.issuer is not Issuer.SERVICE and is_reserved(claim.type):
         raise Stop("DJ415", f"{verb}() of {claim.type}, a name that is the token's own, with a value by {claim.issuer}")

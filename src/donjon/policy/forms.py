@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from donjon.errors import Malformed
 from donjon.formats.words import excerpt
 from donjon.policy.claims import Json
-from donjon.policy.parsing import decoded
+from donjon.policy.parsing import decode
 
 MAX_FORM = 1 << 20  # bytes; a policy of 64 KiB in four wrappings, in UTF-16, with certificates beside it
 MAX_WRAPPINGS = 8
@@ -59,7 +59,7 @@ def _text(content: bytes) -> str:
     if name is None and len(content) > 1 and 0 in content[:2]:
         name = "utf-16-le" if content[1] == 0 else "utf-16-be"
     if name is None:
-        return decoded(content)
+        return decode(content)
     try:
         return content.decode(name).removeprefix("\ufeff")
     except UnicodeDecodeError as error:

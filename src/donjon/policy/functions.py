@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import Json, value_type
-from donjon.policy.query import bounded, query, read
+from donjon.policy.query import query, read, within_bounds
 from donjon.policy.syntax import MAX_INTEGER, MIN_INTEGER, Function, Scalar, alike
 
 SETS: Mapping[Function, frozenset[int]] = {
@@ -26,7 +26,7 @@ class Value:
     read_only: bool = False
 
 
-def applied(function: Function, arguments: Sequence[Value], budget: Budget) -> Value:
+def apply(function: Function, arguments: Sequence[Value], budget: Budget) -> Value:
     """The function's answer; raises `Stop` DJ412 for arguments that it does not take, DJ413 beyond a bound."""
     return _FUNCTIONS[function](arguments, budget)
 
@@ -51,7 +51,7 @@ def _is_subset_of(arguments: Sequence[Value], _budget: Budget) -> Value:
 def _append_string(arguments: Sequence[Value], budget: Budget) -> Value:
     first, second = (_text(argument, Function.APPEND_STRING) for argument in arguments)
     budget.spend(len(first) + len(second))
-    return Value(members=(bounded(first + second),), read_only=_read_only(arguments))
+    return Value(members=(within_bounds(first + second),), read_only=_read_only(arguments))
 
 
 def _negate_bool(arguments: Sequence[Value], _budget: Budget) -> Value:
@@ -96,7 +96,7 @@ def _text(value: Value, function: Function) -> str:
 def _primitive(entry: Json) -> Scalar:
     match entry:
         case bool() | str():
-            return bounded(entry) if isinstance(entry, str) else entry
+            return within_bounds(entry) if isinstance(entry, str) else entry
         case float() if entry.is_integer():
             return _primitive(int(entry))
         case int() if MIN_INTEGER <= entry <= MAX_INTEGER:

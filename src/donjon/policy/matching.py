@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import Claim
 from donjon.policy.decision import Look, Miss
-from donjon.policy.functions import SETS, Value, applied
+from donjon.policy.functions import SETS, Value, apply
 from donjon.policy.syntax import (
     EQUALITIES,
     Call,
@@ -85,7 +85,7 @@ def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
         case _:
             scene.budget.step()
             arguments = [value(argument, binding, scene) for argument in expression.arguments]
-            return applied(expression.function, arguments, scene.budget)
+            return apply(expression.function, arguments, scene.budget)
 
 
 # Names that stand for one claim at a time.

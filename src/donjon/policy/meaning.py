@@ -62,7 +62,7 @@ binds. Nor in other letters: some who read tokens, .NET's `ClaimsIdentity` among
 """
 
 
-def reserved(claim_type: str) -> bool:
+def is_reserved(claim_type: str) -> bool:
     """Whether only the service itself may say this in a token."""
     name = claim_type.casefold()
     return name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES)
@@ -187,7 +187,7 @@ def _claim_type_faults(action: Action, part: Part) -> Iterator[Fault]:
         yield Fault(
             "DJ406", claim_type.at, "a type that is no text, or an empty one", 'a name in double quotes, as in type="product"'
         )
-    elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and reserved(claim_type.value):
+    elif action.verb is Verb.ISSUE and part is Part.ISSUANCE and is_reserved(claim_type.value):
         expected = f"a name of your own: {', '.join(sorted(RESERVED_NAMES))}, {'…, '.join(RESERVED_PREFIXES)}… are the token's"
         yield Fault("DJ406", claim_type.at, f"issue() of {excerpt(claim_type.value)}", expected)
 

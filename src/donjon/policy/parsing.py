@@ -65,7 +65,7 @@ def parse(text: str) -> Policy:
     return policy
 
 
-def decoded(content: bytes) -> str:
+def decode(content: bytes) -> str:
     """The text of a policy's bytes, without a byte order mark; raises `Malformed` DJ400 for what is no UTF-8."""
     try:
         return content.decode("utf-8-sig")

@@ -42,7 +42,7 @@ def query(text: str, expression: str, budget: Budget) -> str:
     value = read(text, budget)
     try:
         tree = _cached_tree(expression) if len(expression) <= MAX_CACHED else _tree(expression)
-        return bounded(compact(cast("Json", _Interpreter(budget).visit(tree, value))))
+        return within_bounds(compact(cast("Json", _Interpreter(budget).visit(tree, value))))
     except Stop:
         raise
     except RecursionError as error:
@@ -66,7 +66,7 @@ _cached_tree = lru_cache(CACHE_SIZE)(_tree)
 
 def read(text: str, budget: Budget) -> Json:
     """A JSON text as a value; raises `Stop` DJ412 for anything else, DJ413 beyond a bound."""
-    budget.spend(len(bounded(text)) + READ * sum(map(text.count, _BEFORE_VALUES)))
+    budget.spend(len(within_bounds(text)) + READ * sum(map(text.count, _BEFORE_VALUES)))
     try:
         content = cast("Json", json.loads(text, parse_constant=_refuse))
     except RecursionError as error:
@@ -95,7 +95,7 @@ def _nesting(content: Json) -> int:
     return depth - 1
 
 
-def bounded(text: str) -> str:
+def within_bounds(text: str) -> str:
     """The text, if it is one that a claim can hold."""
     if len(text) > MAX_TEXT:
         raise Stop("DJ413", f"a text of {len(text)} characters, a claim holds at most {MAX_TEXT}")

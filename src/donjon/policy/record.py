@@ -15,7 +15,7 @@ MAX_LOOKS = 50  # conditions of one rule in a record: the last ones, where it wa
 MAX_RECORD = 32 << 10  # characters of a record's trace; `more` counts the rules that are left out
 
 
-def recorded(decision: Decision) -> dict[str, Json]:
+def as_record(decision: Decision) -> dict[str, Json]:
     """`verdict`, `findings` (code and sentence), `issued`, `properties`, and `trace`, rule by rule in order.
 
     An entry of the trace has the section, the rule's number, line and text, its outcome, its conditions as far as they were
@@ -36,7 +36,7 @@ def brief(decision: Decision) -> list[Json]:
 
 
 def full(decision: Decision) -> list[Json]:
-    """The trace as in `recorded`, as far as it goes into one record."""
+    """The trace as in `as_record`, as far as it goes into one record."""
     return _bounded(decision, _entry)
 
 

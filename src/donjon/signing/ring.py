@@ -27,7 +27,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dated:
+class DatedKey:
     """A key and the window of its certificate; `name` is what its store calls it."""
 
     name: str
@@ -36,7 +36,7 @@ class Dated:
     ends: datetime
 
 
-def current(keys: Iterable[Dated], moment: datetime) -> Dated:
+def current_key(keys: Iterable[DatedKey], moment: datetime) -> DatedKey:
     """Who signs at that moment: of those that have begun, the last; raises `Unavailable` DJ541.
 
     A key that has been succeeded never signs again, even where its successor has ended.
@@ -52,7 +52,7 @@ def current(keys: Iterable[Dated], moment: datetime) -> Dated:
     return last
 
 
-def published(keys: Iterable[Dated], moment: datetime, retention: timedelta) -> tuple[Dated, ...]:
+def published_keys(keys: Iterable[DatedKey], moment: datetime, retention: timedelta) -> tuple[DatedKey, ...]:
     """Those by which a token may have to be checked from that moment on, in the order of their beginnings.
 
     `retention` is how long that may be after the token was signed.
@@ -61,18 +61,18 @@ def published(keys: Iterable[Dated], moment: datetime, retention: timedelta) -> 
     return tuple(each for each in ordered if moment < _last_token(each, ordered) + retention)
 
 
-def unneeded(keys: Iterable[Dated], moment: datetime, retention: timedelta) -> tuple[Dated, ...]:
+def unneeded_keys(keys: Iterable[DatedKey], moment: datetime, retention: timedelta) -> tuple[DatedKey, ...]:
     """The others: all their tokens have ended."""
     ordered = sorted(keys, key=_order)
     return tuple(each for each in ordered if moment >= _last_token(each, ordered) + retention)
 
 
-def runs_out(keys: Iterable[Dated]) -> datetime:
+def runs_out(keys: Iterable[DatedKey]) -> datetime:
     """When nobody signs any more, unless another key is made."""
     return max(keys, key=_order).ends
 
 
-def following(keys: Sequence[Dated], moment: datetime, ahead: timedelta) -> datetime:
+def next_start(keys: Sequence[DatedKey], moment: datetime, ahead: timedelta) -> datetime:
     """When a key that is made now begins: that much later, but before the present one ends; at once, where none signs.
 
     Raises `Misconfigured` DJ545 where another key begins before.
@@ -87,10 +87,10 @@ def following(keys: Sequence[Dated], moment: datetime, ahead: timedelta) -> date
     return begins
 
 
-def _last_token(key: Dated, ordered: Iterable[Dated]) -> datetime:
+def _last_token(key: DatedKey, ordered: Iterable[DatedKey]) -> datetime:
     later = (each.begins for each in ordered if _order(each) > _order(key))
     return min([key.ends, *later])
 
 
-def _order(key: Dated) -> tuple[datetime, str]:
+def _order(key: DatedKey) -> tuple[datetime, str]:
     return key.begins, key.signer.kid

@@ -8,7 +8,7 @@ from pathlib import Path
 from donjon.adapters import files
 from donjon.adapters.keys import rings, signing
 from donjon.errors import Unavailable
-from donjon.signing.ring import Dated, Order
+from donjon.signing.ring import DatedKey, Order
 
 SUFFIX = ".pem"
 
@@ -25,16 +25,16 @@ class Folder:
     def __str__(self) -> str:
         return str(self._path)
 
-    async def read(self) -> tuple[Dated, ...] | None:
+    async def read(self) -> tuple[DatedKey, ...] | None:
         """All keys, where names, sizes or times of files have changed."""
         return await asyncio.to_thread(self._read)
 
-    async def read_all(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[DatedKey, ...]:
         """All keys; none where there is no folder."""
         self._last_stamp = None
         return await self.read() or () if self._path.exists() else ()
 
-    async def make(self, order: Order) -> Dated:
+    async def make(self, order: Order) -> DatedKey:
         """A new file, which only its owner may read; with the folder, where there is none."""
         return await asyncio.to_thread(self._make, order)
 
@@ -45,7 +45,7 @@ class Folder:
         except OSError as error:
             raise Unavailable("DJ544", f"signing keys: {error.filename}: {error.strerror}") from error
 
-    def _read(self) -> tuple[Dated, ...] | None:
+    def _read(self) -> tuple[DatedKey, ...] | None:
         try:
             paths = {path.name: path for path in self._path.iterdir() if counts(path.name)}
             stamp = tuple(sorted((name, *_stamp(path)) for name, path in paths.items()))
@@ -58,7 +58,7 @@ class Folder:
         self._last_stamp = stamp
         return keys
 
-    def _make(self, order: Order) -> Dated:
+    def _make(self, order: Order) -> DatedKey:
         name, text = fresh_name(order), signing.fresh_file(order)
         place = self._path / f".{name}"
         try:

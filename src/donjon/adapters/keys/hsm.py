@@ -23,7 +23,7 @@ from donjon.adapters.keys import absent, rings, signing
 from donjon.adapters.keys.absent import AbsentEc, AbsentRsa
 from donjon.adapters.keys.places import TokenPlace
 from donjon.errors import Misconfigured, Unavailable
-from donjon.signing.ring import MAX_KEYS, Dated, Order
+from donjon.signing.ring import MAX_KEYS, DatedKey, Order
 from donjon.signing.signer import Algorithm
 
 T = TypeVar("T")
@@ -47,16 +47,16 @@ class HsmStore:
     def __str__(self) -> str:
         return str(self._place)
 
-    async def read(self) -> tuple[Dated, ...] | None:
+    async def read(self) -> tuple[DatedKey, ...] | None:
         """All keys, where certificates have come or gone."""
         return await asyncio.to_thread(self._with_session, self._read, "DJ542")
 
-    async def read_all(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[DatedKey, ...]:
         """All keys, changed or not."""
         self._last_stamp = frozenset()
         return await self.read() or ()
 
-    async def make(self, order: Order) -> Dated:
+    async def make(self, order: Order) -> DatedKey:
         """A new key pair, made in the token, and its certificate there."""
         return await asyncio.to_thread(self._with_session, lambda session: self._make(session, order), "DJ544")
 
@@ -111,7 +111,7 @@ class HsmStore:
         except PKCS11Error:
             return  # It broke: there is nothing to close.
 
-    def _read(self, session: pkcs11.Session) -> tuple[Dated, ...] | None:
+    def _read(self, session: pkcs11.Session) -> tuple[DatedKey, ...] | None:
         template = {Attribute.CLASS: ObjectClass.CERTIFICATE, Attribute.LABEL: self._place.ring}
         certificates = [(each[Attribute.ID], each[Attribute.VALUE]) for each in session.get_objects(template)]
         stamp = frozenset(certificates)
@@ -124,7 +124,7 @@ class HsmStore:
         self._last_stamp = stamp
         return keys
 
-    def _dated(self, key: bytes, certificate: bytes) -> Dated:
+    def _dated(self, key: bytes, certificate: bytes) -> DatedKey:
         """A key that has shown that it is the certificate's."""
         try:
             private = self._key(key, signing.public_of(certificate))
@@ -152,7 +152,7 @@ class HsmStore:
         self._privates[key] = handles[0]
         return handles[0]
 
-    def _make(self, session: pkcs11.Session, order: Order) -> Dated:
+    def _make(self, session: pkcs11.Session, order: Order) -> DatedKey:
         key = secrets.token_bytes(_ID)
         public, private = self._pair(session, order.algorithm, key)
         try:

@@ -11,11 +11,11 @@ from donjon.adapters.keys import signing
 from donjon.attestation.token import KEY_RETENTION
 from donjon.errors import DonjonError, Misconfigured
 from donjon.signing import ring
-from donjon.signing.ring import MAX_KEYS, Dated, Order
+from donjon.signing.ring import MAX_KEYS, DatedKey, Order
 from donjon.signing.signer import Signer
 
 Tell = Callable[[DonjonError | None], None]
-Check = Callable[[tuple[Dated, ...]], None]
+Check = Callable[[tuple[DatedKey, ...]], None]
 """Raises `Misconfigured` where these keys are not to be used here."""
 
 
@@ -25,13 +25,13 @@ class Store(Protocol):
     def __str__(self) -> str:
         """Its name, for people."""
 
-    async def read(self) -> tuple[Dated, ...] | None:
+    async def read(self) -> tuple[DatedKey, ...] | None:
         """All keys; `None` where none has changed since they were read last."""
 
-    async def read_all(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[DatedKey, ...]:
         """All keys, and none where the store is still to be made."""
 
-    async def make(self, order: Order) -> Dated:
+    async def make(self, order: Order) -> DatedKey:
         """A new key, kept; raises `Unavailable` DJ544 where it cannot be."""
 
     async def drop(self, name: str) -> None:
@@ -41,16 +41,18 @@ class Store(Protocol):
 class Ring:
     """The keys of one authority: `open_ring` makes one."""
 
-    def __init__(self, store: Store, keys: tuple[Dated, ...], moment: Callable[[], datetime], tell: Tell, check: Check) -> None:
+    def __init__(
+        self, store: Store, keys: tuple[DatedKey, ...], moment: Callable[[], datetime], tell: Tell, check: Check
+    ) -> None:
         self._store, self._keys, self._moment, self._tell, self._check = store, keys, moment, tell, check
 
     def signer(self) -> Signer:
         """Who signs now; raises `Unavailable` DJ541."""
-        return ring.current(self._keys, self._moment()).signer
+        return ring.current_key(self._keys, self._moment()).signer
 
     def published(self) -> tuple[Signer, ...]:
         """The keys that relying parties are told: that which signs, the next, and earlier ones until their tokens have ended."""
-        return tuple(each.signer for each in ring.published(self._keys, self._moment(), KEY_RETENTION))
+        return tuple(each.signer for each in ring.published_keys(self._keys, self._moment(), KEY_RETENTION))
 
     def runs_out(self) -> datetime:
         """When nobody signs any more, unless another key is made."""
@@ -73,7 +75,7 @@ class Ring:
             self._tell(None)
 
 
-def _any(_: tuple[Dated, ...]) -> None:
+def _any(_: tuple[DatedKey, ...]) -> None:
     """Any keys may be used here."""
 
 
@@ -84,7 +86,7 @@ async def open_ring(store: Store, moment: Callable[[], datetime], tell: Tell, ch
     return new_ring
 
 
-def parse_files(files: Mapping[str, bytes], where: str) -> tuple[Dated, ...]:
+def parse_files(files: Mapping[str, bytes], where: str) -> tuple[DatedKey, ...]:
     """The keys of files NAME.pem, each a private key and its certificate; raises `Misconfigured` DJ437 or DJ540."""
     check_number(len(files), where)
     keys = []
@@ -103,7 +105,7 @@ def check_number(number: int, where: str) -> None:
         raise Misconfigured("DJ540", f"{where}: {number} signing keys, expected at most {MAX_KEYS}")
 
 
-def check_names(keys: Sequence[Dated], where: str) -> None:
+def check_names(keys: Sequence[DatedKey], where: str) -> None:
     """Raises `Misconfigured` DJ540 where a key is there twice."""
     name_by_kid: dict[str, str] = {}
     for each in keys:
@@ -111,7 +113,7 @@ def check_names(keys: Sequence[Dated], where: str) -> None:
             raise Misconfigured("DJ540", f"{where}: {each.name} and {other} are the same key")
 
 
-def _some(keys: tuple[Dated, ...], where: str, check: Check) -> tuple[Dated, ...]:
+def _some(keys: tuple[DatedKey, ...], where: str, check: Check) -> tuple[DatedKey, ...]:
     if not keys:
         raise Misconfigured("DJ540", f"{where}: no signing keys; make one with `donjon attestation keys new`")
     check(keys)

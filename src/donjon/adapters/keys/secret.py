@@ -9,7 +9,7 @@ from donjon.adapters.keys.folder import counts, fresh_name
 from donjon.adapters.keys.places import SecretPlace
 from donjon.errors import Misconfigured, Unavailable
 from donjon.formats.json import Json, JsonObject, at
-from donjon.signing.ring import Dated, Order
+from donjon.signing.ring import DatedKey, Order
 
 
 class SecretAccess(Protocol):
@@ -32,7 +32,7 @@ class SecretStore:
     def __str__(self) -> str:
         return str(self._place)
 
-    async def read(self) -> tuple[Dated, ...] | None:
+    async def read(self) -> tuple[DatedKey, ...] | None:
         """All keys, where the Secret has another version than before."""
         secret = await self._secret()
         if secret is None:
@@ -44,12 +44,12 @@ class SecretStore:
         self._last_version = version
         return keys
 
-    async def read_all(self) -> tuple[Dated, ...]:
+    async def read_all(self) -> tuple[DatedKey, ...]:
         """All keys; none where there is no Secret."""
         secret = await self._secret()
         return () if secret is None else rings.parse_files(self._files(secret), str(self))
 
-    async def make(self, order: Order) -> Dated:
+    async def make(self, order: Order) -> DatedKey:
         """A new entry; with the Secret, where there is none."""
         name, text = fresh_name(order), signing.fresh_file(order)
         secret = await self._secret() or _empty(self._place)

@@ -29,7 +29,7 @@ from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.pki.serving import BACKDATE
 from donjon.signing import selfsigned
-from donjon.signing.ring import Dated, Order
+from donjon.signing.ring import DatedKey, Order
 from donjon.signing.signer import Algorithm
 
 MAX_PEM = 64 << 10  # bytes
@@ -56,10 +56,10 @@ class KeySigner:
         x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
         return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
 
-    def dated(self, name: str) -> Dated:
+    def dated(self, name: str) -> DatedKey:
         """With the window of its certificate, and what its store calls it."""
         certificate = x509.load_der_x509_certificate(self._certificate)
-        return Dated(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
+        return DatedKey(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
 
     def sign(self, header: JsonObject, payload: bytes) -> str:
         """The JWS of header and payload in the compact form."""
@@ -88,7 +88,7 @@ def make_signer(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes
     return KeySigner(algorithm, kid, _handle(key), certificate)
 
 
-def dated(name: str, text: bytes) -> Dated:
+def dated(name: str, text: bytes) -> DatedKey:
     """The key of a text with a private key and its certificate, both in PEM, in any order.
 
     Raises `Misconfigured` DJ437 or DJ540, and `Malformed` DJ204 for a certificate that is none.

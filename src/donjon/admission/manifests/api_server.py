@@ -14,7 +14,7 @@ from donjon.admission.intent import FIELDS, text
 from donjon.admission.rules import CORE_RULE
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.quantities import amount
 
 _BLANKS = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -42,7 +42,7 @@ class Complaint:
     place: str
 
 
-def completed(pod: Json) -> JsonObject:
+def complete(pod: Json) -> JsonObject:
     """The pod as policies see it: amounts decoded, limits copied to requests that are silent. Empty for what is no object."""
     if not isinstance(pod, dict):
         return {}
@@ -90,7 +90,7 @@ def complaints(pod: Json) -> tuple[Complaint, ...]:
     for place, value in (("", pod), ("/spec", spec)):
         if not isinstance(value, (dict, type(None))):
             return (_complaint("pod", place, "expected an object"),)
-    return (*_spec(completed(pod)), *_metadata(pod))
+    return (*_spec(complete(pod)), *_metadata(pod))
 
 
 def _spec(pod: JsonObject) -> Iterator[Complaint]:
@@ -139,7 +139,7 @@ def _resources(subject: str, here: str, resources: Json) -> Iterator[Complaint]:
             yield _complaint(subject, f"{here}/{field}", f"resources.{field}: expected an object")
             continue
         for name, quantity in (amounts or {}).items():
-            place = f"{here}/{field}/{escaped(name)}"
+            place = f"{here}/{field}/{escape(name)}"
             limit = at(resources, "limits", name)
             wrong = misnamed(name) or _wrong(name, quantity) or (_beside(name, quantity, limit) if field == "requests" else "")
             # What the limit has wrong, the request that was copied from it has too.
@@ -195,7 +195,7 @@ def _words(subject: str, here: str, entries: JsonObject, fields: tuple[str, ...]
             what = text(entries.get("name")) if field == "value" else field
             value_text = str(value).lower() if isinstance(value, bool) else f"{value!s:.60}"
             yield _complaint(
-                subject, f"{here}/{escaped(field)}", f"{what} is {value_text}, expected a string: put it into quotation marks"
+                subject, f"{here}/{escape(field)}", f"{what} is {value_text}, expected a string: put it into quotation marks"
             )
 
 

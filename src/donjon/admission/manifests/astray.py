@@ -20,7 +20,7 @@ from donjon.admission.rules import MAX_LIST_LENGTH, MISNAMED, MISPLACED, WITHOUT
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import EPC
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.vocabulary import TABLE, is_ours
 
 _FREE = frozenset(
@@ -76,7 +76,7 @@ def _misplaced(thing: Thing, templates: tuple[PodTemplate, ...], resource_places
             why=why,
             do=do,
         )
-        yield Reason(finding=finding, place=f"{place}/{escaped(names[0])}")
+        yield Reason(finding=finding, place=f"{place}/{escape(names[0])}")
 
 
 _UNDER_LIMITS = "write it under resources.limits of the container that needs it"
@@ -109,7 +109,7 @@ def _mentions(path: str, whole: Json, resource_places: set[str]) -> Iterator[tup
             names = [name for name in value if name.casefold() in _LETTERS]
             if names:
                 yield place, names
-            inner = [(f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _FREE]
+            inner = [(f"{place}/{escape(key)}", each) for key, each in value.items() if key not in _FREE]
             waiting += reversed(inner)
         elif isinstance(value, list):
             waiting += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
@@ -123,7 +123,7 @@ def _in_place(template: PodTemplate) -> Iterator[Reason]:
         for name, (kind, quantity) in {**_amounts_of_kind("requests", requests), **_amounts_of_kind("limits", limits)}.items():
             finding = _misnamed(subject, name) or _without_number(subject, name, quantity)
             if finding is not None:
-                yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escaped(name)}")
+                yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escape(name)}")
 
 
 def _amounts_of_kind(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:

@@ -17,7 +17,7 @@ from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json
 from donjon.kube.names import EPC
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.vocabulary import without_quota
 
 _OPERATOR = "SgxDevicePlugin"  # of Intel's operator; it names no resource
@@ -135,7 +135,7 @@ def _objects(thing: Thing) -> Iterator[tuple[str, dict[str, Json]]]:
         place, value = stack.pop()
         if isinstance(value, dict):
             yield place, value
-            stack += [(f"{place}/{escaped(key)}", each) for key, each in reversed(value.items()) if key != "status"]
+            stack += [(f"{place}/{escape(key)}", each) for key, each in reversed(value.items()) if key != "status"]
         elif isinstance(value, list):
             stack += [(f"{place}/{index}", each) for index, each in reversed([*enumerate(value)])]
 
@@ -148,5 +148,5 @@ def _first(thing: Thing) -> str:
         for key, inner in value.items():
             words = inner if isinstance(inner, list) else [inner]
             if without_quota(without_anchor(key)) in SGX_RESOURCES or any(text(word) in SGX_RESOURCES for word in words):
-                return f"{place}/{escaped(key)}"
+                return f"{place}/{escape(key)}"
     return ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from donjon.admission.manifests.api_server import Complaint, complaints, completed
+from donjon.admission.manifests.api_server import Complaint, complaints, complete
 from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import Node
 from donjon.admission.manifests.fragments import is_json_patch
@@ -18,7 +18,7 @@ from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, at
 from donjon.formats.words import excerpt
-from donjon.kube.patch import Add, Operation, Remove, applied
+from donjon.kube.patch import Add, Operation, Remove, apply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def _check_pod(
     *,
     first: bool,
 ) -> PodReport:
-    pod = completed(workload.pod)
+    pod = complete(workload.pod)
     verdict = decide(pod, around, settings)
     verdict = replace(verdict, reasons=(*verdict.reasons, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
     wrong = complaints(workload.pod) if workload.thing.is_builtin or names_sgx(workload) else ()
@@ -193,7 +193,7 @@ def as_admitted(report: ManifestReport) -> Iterator[Json]:
 
 
 def _changed(whole: Json, changed: Iterable[PodReport]) -> Json:
-    return applied(whole, [step for each in changed for step in _steps(whole, each)]) if isinstance(whole, dict) else whole
+    return apply(whole, [step for each in changed for step in _steps(whole, each)]) if isinstance(whole, dict) else whole
 
 
 def _steps(whole: Json, each: PodReport) -> Iterator[Operation]:

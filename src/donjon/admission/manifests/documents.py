@@ -23,7 +23,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.scanner import Scanner
 
-from donjon.admission.manifests.scalars import unquoted
+from donjon.admission.manifests.scalars import parse_plain
 from donjon.errors import Malformed
 from donjon.formats.json import Json
 
@@ -260,7 +260,7 @@ def _key(node: Node) -> str:
 
 def _scalar(event: ScalarEvent) -> bool | int | float | str | None:
     text = _in_pairs(str(event.value))
-    return text if event.style is not None or event.tag == _TAGGED_TEXT else unquoted(text)
+    return text if event.style is not None or event.tag == _TAGGED_TEXT else parse_plain(text)
 
 
 def _in_pairs(text: str) -> str:

@@ -14,7 +14,7 @@ from donjon.admission.rules import ELSEWHERE, MAX_LIST_LENGTH, UNLABELLED
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Field, is_nfd, is_ours, without_quota
 
 _OTHERS = frozenset({"apiVersion", "args", "command", "data", "finalizers", "image", "stringData", "value"})
@@ -63,7 +63,7 @@ def _words(thing: Thing, excluded_places: frozenset[str]) -> Iterator[_Word]:
     while stack:
         place, parent, value = stack.pop()
         if isinstance(value, dict):
-            inner = [(key, f"{place}/{escaped(key)}", each) for key, each in value.items() if key not in _OTHERS]
+            inner = [(key, f"{place}/{escape(key)}", each) for key, each in value.items() if key not in _OTHERS]
             if place not in excluded_places:
                 yield from (_Word(word=_name(key), place=here, parent=parent, is_key=True) for key, here, _ in inner)
             stack += [(here, key, each) for key, here, each in reversed(inner)]
@@ -149,7 +149,7 @@ def _elsewhere(thing: Thing, templates: tuple[PodTemplate, ...]) -> Iterator[Rea
             names = at(whole, "metadata", field)
             present = names.keys() & TABLE.keys() if isinstance(names, dict) else set()
             for name in sorted(present & _unfit(thing, templates, field, is_pod=template in of_pods)):
-                place = f"{template}/metadata/{field}/{escaped(name)}"
+                place = f"{template}/metadata/{field}/{escape(name)}"
                 yield Reason(finding=wrong_place(_subject(thing, place), name), place=place)
 
 

@@ -12,7 +12,7 @@ from donjon.admission.rules import BOUNDING, MAX_LIST_LENGTH, UNCOUNTED
 from donjon.findings import Finding
 from donjon.formats.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.quantities import MAX, amount, canonical
 from donjon.kube.vocabulary import without_quota
 
@@ -25,7 +25,7 @@ def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
         name = without_quota(key)
         if name in SGX_RESOURCES:
             subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
-            yield Reason(finding=_finding(subject, key, name, most), place=f"{place}/{escaped(key)}")
+            yield Reason(finding=_finding(subject, key, name, most), place=f"{place}/{escape(key)}")
 
 
 def _finding(subject: str, key: str, name: str, most: Json) -> Finding:

@@ -13,7 +13,7 @@ from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, MAX_LIST_LENGTH
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 from donjon.kube.quantities import amount
 
 _FIELDS = ("default", "max", "defaultRequest", "min", "maxLimitRequestRatio")
@@ -32,7 +32,7 @@ def limit_range(thing: Thing, place: str, item: dict[str, Json]) -> Iterator[Rea
         fields = [field for field in _FIELDS if at(item, field, name) is not None]
         if fields:
             subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
-            yield Reason(finding=_finding(subject, item, name), place=f"{place}/{fields[0]}/{escaped(name)}")
+            yield Reason(finding=_finding(subject, item, name), place=f"{place}/{fields[0]}/{escape(name)}")
 
 
 def _finding(subject: str, item: dict[str, Json], name: str) -> Finding:

@@ -11,7 +11,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _PRINTED_WHOLE = 1e21  # JSON as Go prints it turns to exponents from here on
 
 
-def unquoted(text: str) -> bool | int | float | str | None:
+def parse_plain(text: str) -> bool | int | float | str | None:
     """What a word is that stands there without quotation marks."""
     if text in _NULL:
         return None

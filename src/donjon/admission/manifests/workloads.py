@@ -11,7 +11,7 @@ from types import MappingProxyType
 from donjon.admission.intent import text
 from donjon.admission.manifests.fragments import is_part, is_patch, is_pattern, is_rule
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.patch import escaped
+from donjon.kube.patch import escape
 
 _TEMPLATE = ("spec", "template")
 TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -150,6 +150,6 @@ def _templates(whole: JsonObject) -> Iterator[tuple[str, JsonObject]]:
         if isinstance(value, dict) and objects(at(value, "spec", "containers")):
             yield place, value
         elif isinstance(value, dict):
-            waiting += [(f"{place}/{escaped(key)}", inner) for key, inner in reversed(value.items())]
+            waiting += [(f"{place}/{escape(key)}", inner) for key, inner in reversed(value.items())]
         elif isinstance(value, list):
             waiting += [(f"{place}/{index}", inner) for index, inner in reversed([*enumerate(value)])]

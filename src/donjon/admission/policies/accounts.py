@@ -44,7 +44,7 @@ def leash(
         variables=variables,
         must_answer=True,
     )
-    reasons = cel.shortened("variables.reasons.join(', ')")
+    reasons = cel.shorten("variables.reasons.join(', ')")
     message = f"{who} + ' may not ' + {reasons} + ' [{code}]'"
     validation: JsonObject = {"expression": "variables.reasons.size() == 0", "messageExpression": message, "reason": "Forbidden"}
     return policy(about, {"validations": [validation]}), binding(about, "Deny", "Audit")

@@ -24,7 +24,7 @@ def strings(values: Iterable[str]) -> str:
     return f"[{', '.join(text(value) for value in values)}]"
 
 
-def mapped(values: Mapping[str, str | int]) -> str:
+def string_map(values: Mapping[str, str | int]) -> str:
     """A map from strings to strings or integers."""
     pairs = (f"{text(key)}: {text(value) if isinstance(value, str) else value}" for key, value in values.items())
     return f"{{{', '.join(pairs)}}}"
@@ -45,7 +45,7 @@ def any_of(conditions: Iterable[str]) -> str:
     return " ||\n  ".join(conditions)
 
 
-def shortened(expression: str) -> str:
+def shorten(expression: str) -> str:
     """That string, cut where it is too long to be shown; a list of one and `map` stand in for the `let` that CEL lacks."""
     return f"[{expression}].map(s, s.size() > {MAX_LIST_LENGTH} ? s.substring(0, {MAX_LIST_LENGTH}) + '...' : s)[0]"
 

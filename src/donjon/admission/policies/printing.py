@@ -9,7 +9,7 @@ from io import StringIO
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
-from donjon.admission.manifests.scalars import unquoted
+from donjon.admission.manifests.scalars import parse_plain
 from donjon.admission.policies import cel
 from donjon.admission.policies.accounts import Account
 from donjon.admission.policies.all import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
@@ -131,7 +131,7 @@ def _quoted(text: str) -> str:
     if not _as_it_is(text):
         escaped: str = DoubleQuotedScalarString(text)
         return escaped
-    if isinstance(unquoted(text), str):
+    if isinstance(parse_plain(text), str):
         return text
     quoted: str = SingleQuotedScalarString(text)
     return quoted

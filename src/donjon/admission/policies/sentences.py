@@ -62,15 +62,15 @@ def sentence_expression(rule: AdmissionRule, wired_by: str = "") -> str:
         for names, condition in (("names", "n in x.limits"), ("countedNames", BEYOND), ("deviceNames", REPEATED))
     )
     holes = {
-        "containers": cel.shortened(f"{concerned}.map(x, string(x.name)).join(', ')"),
-        "quantities": cel.shortened(f"{concerned}.map(x, {quantities}).join(', ')"),
-        "counted": cel.shortened(f"{concerned}.map(x, {excess}).join(', ')"),
-        "repeated": cel.shortened(f"{concerned}.map(x, {repeated}).join(', ')"),
+        "containers": cel.shorten(f"{concerned}.map(x, string(x.name)).join(', ')"),
+        "quantities": cel.shorten(f"{concerned}.map(x, {quantities}).join(', ')"),
+        "counted": cel.shorten(f"{concerned}.map(x, {excess}).join(', ')"),
+        "repeated": cel.shorten(f"{concerned}.map(x, {repeated}).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
-        "provider": cel.one_line(cel.shortened("variables.provider")),
+        "provider": cel.one_line(cel.shorten("variables.provider")),
         "number": "string(variables.number)",
-        "devices": cel.one_line(cel.shortened("variables.devices.join(', ')")),
+        "devices": cel.one_line(cel.shorten("variables.devices.join(', ')")),
         "wiring": cel.text(wired_by),
     }
     sentence = cel.sentence(rule.sentence, holes)

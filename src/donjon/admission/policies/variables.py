@@ -56,9 +56,9 @@ _TABLES = {
     "foreignNames": cel.strings(FOREIGN_EPC),
     "countedNames": cel.strings(BOUNDS),
     "deviceNames": cel.strings(DEVICES),
-    "suffix": cel.mapped(SUFFIXES),
-    "most": cel.mapped(MOST),
-    "bound": cel.mapped({name: str(bound) for name, bound in BOUNDS.items()}),
+    "suffix": cel.string_map(SUFFIXES),
+    "most": cel.string_map(MOST),
+    "bound": cel.string_map({name: str(bound) for name, bound in BOUNDS.items()}),
 }
 
 

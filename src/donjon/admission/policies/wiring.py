@@ -219,8 +219,8 @@ def wire(name: str) -> tuple[JsonObject, JsonObject]:
         conditions=WIRE_CONDITIONS,
         variables={
             "foreign": _FOREIGN,
-            "suffix": cel.mapped(SUFFIXES),
-            "most": cel.mapped(MOST),
+            "suffix": cel.string_map(SUFFIXES),
+            "most": cel.string_map(MOST),
             "containers": _CONTAINERS,
             "annotations": "has(object.metadata.annotations) ? object.metadata.annotations : {}",
             "provider": f"{_PROVIDER} in variables.annotations ? variables.annotations[{_PROVIDER}] : ''",

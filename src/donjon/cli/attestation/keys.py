@@ -22,7 +22,7 @@ from donjon.cli.terminal import say, say_json
 from donjon.errors import DonjonError, Misconfigured
 from donjon.formats.json import Json, JsonObject
 from donjon.signing import ring
-from donjon.signing.ring import Dated, Order
+from donjon.signing.ring import DatedKey, Order
 from donjon.signing.signer import Algorithm
 
 LIFETIME = "730d"
@@ -90,9 +90,9 @@ def new(
     async def make(store: Store) -> None:
         moment = clock.moment().replace(microsecond=0)
         ring_keys = await store.read_all()
-        begins = ring.following(ring_keys, moment, ahead)
+        begins = ring.next_start(ring_keys, moment, ahead)
         order = Order(algorithm=algorithm, issuer=issuer, begins=begins, ends=begins + lifetime)
-        expired = () if keep else ring.unneeded(ring_keys, moment, KEY_RETENTION)
+        expired = () if keep else ring.unneeded_keys(ring_keys, moment, KEY_RETENTION)
         rings.check_number(len(ring_keys) - len(expired) + 1, str(store))
         for each in expired:
             await store.drop(each.name)
@@ -124,12 +124,12 @@ def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
                 entry = _as_json(each, ring_keys, moment)
                 window = f"{entry['begins']} to {entry['ends']}"
                 say(f"{each.name}  {entry['algorithm']}  {entry['state']}  {window}  kid {entry['kid']}")
-        ring.current(ring_keys, moment)
+        ring.current_key(ring_keys, moment)
 
     _with_store(place, kubeconfig, show)
 
 
-def _as_json(key: Dated, ring_keys: list[Dated], moment: datetime) -> JsonObject:
+def _as_json(key: DatedKey, ring_keys: list[DatedKey], moment: datetime) -> JsonObject:
     return {
         "name": key.name,
         "kid": key.signer.kid,
@@ -140,10 +140,10 @@ def _as_json(key: Dated, ring_keys: list[Dated], moment: datetime) -> JsonObject
     }
 
 
-def _state(key: Dated, ring_keys: list[Dated], moment: datetime) -> str:
+def _state(key: DatedKey, ring_keys: list[DatedKey], moment: datetime) -> str:
     if key.begins > moment:
         return "next"
-    if key in ring.unneeded(ring_keys, moment, KEY_RETENTION):
+    if key in ring.unneeded_keys(ring_keys, moment, KEY_RETENTION):
         return "ended"
     active = [each for each in ring_keys if each.begins <= moment]
     return "signs" if key is active[-1] and key.ends > moment else "published"

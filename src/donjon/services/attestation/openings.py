@@ -21,7 +21,7 @@ from donjon.runtime.callers import Callers
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.settings.service import AttestationSettings
-from donjon.signing.ring import Dated
+from donjon.signing.ring import DatedKey
 
 LOG = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Openings:
         check = partial(self._check_owner, "audit-keys" if instance is None else f"instance {instance}")
         return await rings.open_ring(stores.store(place, self._secret), self._now, tell, check)
 
-    def _check_owner(self, owner: str, keys: tuple[Dated, ...]) -> None:
+    def _check_owner(self, owner: str, keys: tuple[DatedKey, ...]) -> None:
         """Raises `Misconfigured` DJ624 where two owners share a key: whoever may use it could speak for both."""
         for each in keys:
             if (other := self._owners.setdefault(each.signer.kid, owner)) != owner:

@@ -2,7 +2,7 @@
 
 from donjon.formats.json import JsonObject
 from donjon.kube.names import EVENT_COMPONENT
-from donjon.node.registration import shortened
+from donjon.node.registration import shorten
 
 MAX_NOTE = 1024  # The API server refuses longer messages.
 
@@ -20,7 +20,7 @@ def event(
         "metadata": {"generateName": f"{name[:200]}.", "namespace": namespace},
         "involvedObject": involved,
         "reason": reason,
-        "message": shortened(message, MAX_NOTE),
+        "message": shorten(message, MAX_NOTE),
         "type": "Warning" if warning else "Normal",
         "source": {"component": EVENT_COMPONENT, "host": host},
         "reportingComponent": EVENT_COMPONENT,

@@ -18,7 +18,7 @@ from donjon.node.truth import (
     finding,
     lost_account,
     too_large,
-    watched,
+    watched_pod,
     with_device,
     without_device,
 )
@@ -60,7 +60,7 @@ class TruthLoop:
     async def follow(self) -> None:
         """Take in every change of the node's pods until the watch ends."""
         selector = f"spec.nodeName={self._settings.node_name},{RUN_ON}"
-        async for change in self._api.follow("/api/v1/pods", selector, watched, beyond):
+        async for change in self._api.follow("/api/v1/pods", selector, watched_pod, beyond):
             self._following.clear()
             match change:
                 case Listing(items):
