@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from donjon.collateral.bundle import Collateral, files
 from donjon.collateral.plan import PCK_CHAIN_HEADER
 from donjon.simulation.intel.certificates import SimulatedRole
-from donjon.simulation.intel.machines import Tcb, pckcerts
+from donjon.simulation.intel.machines import Svns, pckcerts
 from donjon.simulation.intel.world import World
 
 Key: TypeAlias = str | tuple[str, str]  # a path, or a path and a FMSPC
@@ -67,7 +67,7 @@ def collateral(of: Collateral, of_tee: str) -> dict[Key, Reply]:
     }
 
 
-def certified(made: World, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> Reply:
+def certified(made: World, tcbs: Iterable[Svns], unavailable: Iterable[Svns] = ()) -> Reply:
     """What Intel's service has of the world's machine."""
     return 200, _chain(PCK_CHAIN_HEADER, _pck(made)[1]), pckcerts(made.setting, tcbs, unavailable)
 

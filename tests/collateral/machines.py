@@ -11,8 +11,7 @@ from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.pki import intel
 from donjon.simulation.intel.certificates import SimulatedRole
-from donjon.simulation.intel.machines import Tcb as Svns
-from donjon.simulation.intel.machines import pckcerts
+from donjon.simulation.intel.machines import Svns, pckcerts
 from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 

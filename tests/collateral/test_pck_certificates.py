@@ -20,8 +20,7 @@ from donjon.formats.json import JsonObject
 from donjon.pki import intel
 from donjon.pki.intel import INTEL, Anchor
 from donjon.simulation.intel.certificates import SimulatedRole
-from donjon.simulation.intel.machines import Tcb as Svns
-from donjon.simulation.intel.machines import pck_certificate, pckcerts, tcbm
+from donjon.simulation.intel.machines import Svns, pck_certificate, pckcerts, tcbm
 from donjon.simulation.intel.setting import COMPONENTS
 
 REAL = ROOT / "fortanix-rust-sgx" / "pckcerts"

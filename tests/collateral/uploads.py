@@ -8,18 +8,18 @@ from tests.collateral.machines import ENCRYPTED_PPID, HIGH, LOW, issuers
 
 from donjon.collateral.bundle import files
 from donjon.formats.json import JsonObject
-from donjon.simulation.intel.machines import Tcb, pckcerts
+from donjon.simulation.intel.machines import Svns, pckcerts
 from donjon.simulation.intel.world import World
 
 QE_ID = "aa" * 16
 
 
-def upload(made: World, tcbs: Iterable[Tcb] = (HIGH, LOW), spaces: bool = True) -> bytes:  # noqa: FBT001, FBT002 - of one test.
+def upload(made: World, tcbs: Iterable[Svns] = (HIGH, LOW), spaces: bool = True) -> bytes:  # noqa: FBT001, FBT002 - of one test.
     """All of it; with spaces, as Python's own writer leaves them, or without."""
     return json.dumps(whole(made, tcbs), separators=None if spaces else (",", ":")).encode()
 
 
-def whole(made: World, tcbs: Iterable[Tcb] = (HIGH, LOW)) -> JsonObject:
+def whole(made: World, tcbs: Iterable[Svns] = (HIGH, LOW)) -> JsonObject:
     """The same as an object."""
     parts, ca = files(made.collateral), made.setting.signing.pck_crl_chain[0].name.removesuffix("_CA")
     info = json.loads(parts["tcb_info.json"])

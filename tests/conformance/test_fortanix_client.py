@@ -21,7 +21,7 @@ from tests.services.pccs import V4
 from tests.services.test_attestation_editions import HELD, listed, numbers
 from tests.simulation.intel import MOMENT, world
 
-from donjon.simulation.intel.machines import Tcb, pck_certificate, tcbm
+from donjon.simulation.intel.machines import Svns, pck_certificate, tcbm
 from donjon.simulation.intel.world import World
 
 Said = dict[str, dict[str, Any]]
@@ -32,7 +32,7 @@ def made() -> World:
     return world()
 
 
-def levels(made: World) -> list[Tcb]:
+def levels(made: World) -> list[Svns]:
     """For each of which the machine has a certificate, the highest first."""
     return list(dict.fromkeys((each.components, each.pce_svn) for each in made.setting.tcb_info.levels))
 

@@ -15,7 +15,7 @@ from donjon.pki import intel
 from donjon.pki.intel import Anchor
 from donjon.services.attestation import run
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
-from donjon.simulation.intel.machines import Tcb, tcbm
+from donjon.simulation.intel.machines import Svns, tcbm
 
 V4 = "/sgx/certification/v4"
 CLIENT = httpx2.Limits(max_connections=20)
@@ -34,7 +34,7 @@ class Here:
     async def refresh(self, token: str) -> httpx2.Response:
         return await self.client.get(f"{self.address}{V4}/refresh", headers={"admin-token": token})
 
-    async def certificate(self, tcb: Tcb, **changes: str) -> httpx2.Response:
+    async def certificate(self, tcb: Svns, **changes: str) -> httpx2.Response:
         """As Intel's quote provider library asks."""
         told = tcbm(tcb)
         said = {

@@ -25,8 +25,7 @@ from donjon.pki import intel
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.pck_source import PckSource
 from donjon.services.attestation.pccs.platforms import FRESH, Platforms
-from donjon.simulation.intel.machines import Tcb as Svns
-from donjon.simulation.intel.machines import pckcerts, tcbm
+from donjon.simulation.intel.machines import Svns, pckcerts, tcbm
 from donjon.simulation.intel.world import World
 
 DAY = timedelta(days=1)

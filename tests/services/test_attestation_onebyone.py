@@ -14,18 +14,18 @@ from tests.simulation.intel import world
 
 from donjon.collateral.plan import PCK_CHAIN_HEADER
 from donjon.services.attestation.pccs import platform_memory
-from donjon.simulation.intel.machines import Tcb, pck_certificate
+from donjon.simulation.intel.machines import Svns, pck_certificate
 from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 
-LEVELS: list[Tcb] = [((COMPONENTS[0], *COMPONENTS[1:15], 100 + step), PCE_SVN + 1) for step in range(22)]
+LEVELS: list[Svns] = [((COMPONENTS[0], *COMPONENTS[1:15], 100 + step), PCE_SVN + 1) for step in range(22)]
 """As many as Intel has for some machines, the lowest first."""
 
 
 class OneByOne(Pccs):
     """Intel's own cache: the certificate of the TCB that is asked for, or of the next one below it, or 404."""
 
-    def __init__(self, made: World, levels: list[Tcb]) -> None:
+    def __init__(self, made: World, levels: list[Svns]) -> None:
         super().__init__(answers(made))
         self.made, self.levels = made, levels
         self.answers: dict[Key, Reply] = _Selecting(self)
@@ -63,7 +63,7 @@ def upstream(made: World) -> Iterator[OneByOne]:
         yield pccs
 
 
-def invented(number: int) -> Tcb:
+def invented(number: int) -> Svns:
     """A TCB that no machine has, and for which there is no certificate."""
     return (number % 256, number // 256, *([0] * 14)), 1
 

@@ -20,14 +20,14 @@ from tests.simulation.intel import MOMENT, world
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.keys import serial_number
-from donjon.simulation.intel.machines import Tcb, pck_certificate, tcbm
+from donjon.simulation.intel.machines import Svns, pck_certificate, tcbm
 from donjon.simulation.intel.setting import COMPONENTS, PCE_SVN
 from donjon.simulation.intel.world import World
 
 Story = Callable[[Here], Awaitable[None]]
 
-HIGHER: Tcb = ((COMPONENTS[0] + 1, *COMPONENTS[1:]), PCE_SVN + 1)
-LOWER: Tcb = ((COMPONENTS[0] - 2, *COMPONENTS[1:]), PCE_SVN - 1)
+HIGHER: Svns = ((COMPONENTS[0] + 1, *COMPONENTS[1:]), PCE_SVN + 1)
+LOWER: Svns = ((COMPONENTS[0] - 2, *COMPONENTS[1:]), PCE_SVN - 1)
 PCKCERTS = f"{V4}/pckcerts"
 TOKENS = {"admin_token_hash": hashlib.sha512(b"a").digest(), "user_token_hash": hashlib.sha512(b"u").digest()}
 SAID = {
@@ -47,7 +47,7 @@ def told(chosen: AttestationSettings, story: Story) -> None:
     asyncio.run(tell())
 
 
-def having(made: World, *tcbs: Tcb, unavailable: tuple[Tcb, ...] = ()) -> dict[Key, Reply]:
+def having(made: World, *tcbs: Svns, unavailable: tuple[Svns, ...] = ()) -> dict[Key, Reply]:
     return {**answers(made), PCKCERTS: certified(made, tcbs, unavailable)}
 
 
@@ -74,7 +74,7 @@ def asked(intel: Pccs) -> list[str]:
     return [path.rpartition("/")[2] for path, _ in intel.asked if "pckcert" in path]
 
 
-def check(answer: httpx2.Response, made: World, tcb: Tcb) -> None:
+def check(answer: httpx2.Response, made: World, tcb: Svns) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.content == pck_certificate(made.setting, tcb)
     assert answer.headers["content-type"] == "application/x-pem-file"

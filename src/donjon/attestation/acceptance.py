@@ -218,7 +218,7 @@ def _enclave(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Findin
         yield _no("DJ276", "SGX", "with EINITTOKENKEY", "it can let other enclaves be launched", do)
 
 
-def _reserved(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
+def _attributes(verified: VerifiedQuote, acceptance: Acceptance) -> Iterator[Finding]:
     """What is judged by no name: bits of later documents, and what no processor does today."""
     tee, body = verified.quote.tee, verified.quote.body
     if foreign := attributes.foreign(body, acceptance.allow_attributes):
@@ -274,7 +274,7 @@ _CHECKS: tuple[Callable[[VerifiedQuote, Acceptance], Iterator[Finding]], ...] = 
     _debug,
     _trust_domain,
     _enclave,
-    _reserved,
+    _attributes,
     _platform,
     _expected,
 )

@@ -31,11 +31,11 @@ def unwrap(evidence: bytes) -> bytes:
     """The quote's own bytes; raises `Malformed` DJ200 or DJ201 for what has none of these forms."""
     if len(evidence) > MAX_EVIDENCE:
         raise Malformed("DJ200", f"evidence: {len(evidence)} bytes, expected at most {MAX_EVIDENCE}")
-    raw = evidence if _binary(evidence) else _decode(evidence)
+    raw = evidence if _is_binary(evidence) else _decode(evidence)
     return _strip_header(raw)
 
 
-def _binary(evidence: bytes) -> bool:
+def _is_binary(evidence: bytes) -> bool:
     """Quotes and headers begin with a small little-endian number; text does not."""
     return not evidence or evidence[0] in {1, 3, 4, 5}
 

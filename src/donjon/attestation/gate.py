@@ -76,10 +76,6 @@ def _number(number: int) -> int:
     return number
 
 
-def _service_tds(names: Sequence[str]) -> frozenset[bytes]:
-    return frozenset(map(td.service_td, names))
-
-
 def _bits(masks: Mapping[str, int]) -> Callable[[Sequence[str]], int]:
     return lambda names: attributes.mask(names, masks)
 
@@ -107,7 +103,7 @@ RULES: tuple[GateRule, ...] = (
         field="service_tds",
         form=ValueForm.TEXTS,
         placeholder="HEX",
-        value=_service_tds,
+        value=lambda digits: frozenset(map(td.service_td, digits)),
         help="Accept a TD that is bound to this service TD; repeated: to one of these.",
     ),
     GateRule(

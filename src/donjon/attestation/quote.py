@@ -41,7 +41,7 @@ _ENCLAVE = ReportBody.SIZE + p256.SIGNATURE  # the quoting enclave's report and 
 
 @dataclass(frozen=True, slots=True)
 class Header(Layout):
-    """The first 48 bytes."""
+    """The first 48 bytes of a quote: its version, what signed it, and who made it."""
 
     SIZE = 48
 
@@ -70,7 +70,7 @@ class Quote:
 
     @property
     def header(self) -> Header:
-        """The first 48 bytes."""
+        """Version, key type, TEE type and vendor: the first 48 bytes."""
         return Header(self.raw[: Header.SIZE])
 
     @property
@@ -80,7 +80,7 @@ class Quote:
 
     @property
     def signed_data(self) -> bytes:
-        """Header and body."""
+        """Header and body: the bytes that the attestation key signs."""
         return self.raw[: self._signed_end]
 
     @property
@@ -137,7 +137,7 @@ class Quote:
 
     @property
     def certification(self) -> Certification:
-        """Who certified the platform."""
+        """The data that says who certified the platform: a chain, or what a certificate can be fetched by."""
         return Certification(kind=self._kind, content=self.raw[self._content :])
 
 

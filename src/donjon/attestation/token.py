@@ -86,7 +86,7 @@ def issue(appraisal: Appraisal, authorities: Authorities, moment: datetime, jti:
         "jti": jti,
         **_validity(authority, moment, LIFETIME),
     }
-    return unsecured(payload, authority) if appraisal.applied.draft else _sign(payload, authority)
+    return encode_unsecured(payload, authority) if appraisal.applied.draft else _sign(payload, authority)
 
 
 def answer(claims: JsonObject, authority: TokenAuthority, moment: datetime) -> str:
@@ -94,7 +94,7 @@ def answer(claims: JsonObject, authority: TokenAuthority, moment: datetime) -> s
     return _sign({**claims, **_validity(authority, moment, ANSWER_LIFETIME)}, authority)
 
 
-def unsecured(payload: JsonObject, authority: TokenAuthority) -> str:
+def encode_unsecured(payload: JsonObject, authority: TokenAuthority) -> str:
     """A token that nobody signed (RFC 7519, section 6)."""
     return f"{base64url.encode(_encode(_header('none', authority)))}.{base64url.encode(_encode(payload))}."
 

@@ -82,7 +82,7 @@ def _check_moment(collateral: TrustedCollateral, moment: datetime) -> None:
         return
     for certificate in (collateral.tcb_info_signer, collateral.qe_identity_signer, collateral.pck_ca):
         intel.check_window(certificate.role, certificate.window.begins, certificate.window.ends, moment)
-    for name, begins in collateral.dated().items():
+    for name, begins in collateral.issue_dates().items():
         if moment < begins:
             raise Untrusted("DJ226", f"{name}: dated {begins:%FT%TZ}, which is after {moment:%FT%TZ}")
 

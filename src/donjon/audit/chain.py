@@ -45,7 +45,7 @@ class Link:
     hash: bytes
 
     def extend(self, moment: int, event: bytes) -> Record:
-        """The record that follows."""
+        """The record of that event, the next one in the chain."""
         number = self.number + 1
         return Record(
             writer=self.writer,

@@ -17,7 +17,7 @@ MAX_TRACE = 16 << 10  # bytes of the trace in JSON
 
 
 class EventKind(StrEnum):
-    """What was asked for."""
+    """What a request asked for, or what was told again."""
 
     ATTEST = "attest"
     DRAFT = "draft"  # an attestation by the caller's own policy, answered without a signature
@@ -30,7 +30,7 @@ class EventKind(StrEnum):
 
 
 class EventVerdict(StrEnum):
-    """What was answered."""
+    """Whether the request was allowed or refused."""
 
     ALLOW = "allowed"
     REFUSE = "refused"

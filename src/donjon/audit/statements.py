@@ -39,7 +39,7 @@ class StatementSigner(Protocol):
 
     @property
     def algorithm(self) -> str:
-        """How it signs."""
+        """The signature algorithm, as `alg` names it in JOSE."""
 
     @property
     def kid(self) -> str:

@@ -50,7 +50,7 @@ class TrustedCollateral:
             "root_ca_crl": self.root_ca_crl.window.ends,
         }
 
-    def dated(self) -> dict[str, datetime]:
+    def issue_dates(self) -> dict[str, datetime]:
         """From when on each document holds."""
         return {
             "tcb_info": self.tcb_info.issued,

@@ -54,13 +54,13 @@ def parse(text: bytes, moment: datetime) -> Upload:
         raise Malformed(
             "DJ211", f"{collaterals.subject}: version: expected {_VERSION}: the documents of others have another form"
         )
-    registrations = [platforms.registration(each) for each in _bounded(whole, "platforms", MAX_PLATFORMS)]
-    pck_entries = _bounded(collaterals, "pck_certs", MAX_PLATFORMS)
+    registrations = [platforms.registration(each) for each in _read_objects(whole, "platforms", MAX_PLATFORMS)]
+    pck_entries = _read_objects(collaterals, "pck_certs", MAX_PLATFORMS)
     stored_platforms = tuple(_platform(each, collaterals.member("certificates"), registrations, moment) for each in pck_entries)
     return Upload(answers=dict(_answers(collaterals)), platforms=stored_platforms)
 
 
-def _bounded(owner: Members, name: str, count: int) -> list[Members]:
+def _read_objects(owner: Members, name: str, count: int) -> list[Members]:
     """The objects of a list, which may be empty."""
     value = owner.content.get(name)
     if isinstance(value, list) and len(value) <= count:
@@ -69,7 +69,7 @@ def _bounded(owner: Members, name: str, count: int) -> list[Members]:
 
 
 def _platform(entry: Members, chains: Members, registrations: list[Registration], moment: datetime) -> StoredPlatform:
-    offered = pck_certificates.read(_bounded(entry, "certs", pck_certificates.MAX_CERTIFICATES))
+    offered = pck_certificates.read(_read_objects(entry, "certs", pck_certificates.MAX_CERTIFICATES))
     if not offered.certificates:
         raise Malformed("DJ575", f"{entry.subject}: a platform without PCK certificates")
     own_registration = platforms.registration(entry)
@@ -102,14 +102,14 @@ def _answers(collaterals: Members) -> Iterator[tuple[str, Answer]]:
 
 
 def _tcb_infos(collaterals: Members, chains: Members) -> Iterator[tuple[CollateralRequest, bytes, bytes]]:
-    for entry in _bounded(collaterals, "tcbinfos", MAX_PLATFORMS):
+    for entry in _read_objects(collaterals, "tcbinfos", MAX_PLATFORMS):
         for (name, tee), (ending, channel) in ((each, to) for each in _TEES.items() for to in _CHANNELS.items()):
             if entry.content.get(name + ending) is not None:
                 request = plan.tcb_info(tee, entry.octets("fmspc", 6), channel)
-                yield request, _signed_text(entry.member(name + ending)), strict_json.unescape(chains.text(_TCB_CHAIN))
+                yield request, _encode_signed_text(entry.member(name + ending)), strict_json.unescape(chains.text(_TCB_CHAIN))
 
 
-def _signed_text(document: Members) -> bytes:
+def _encode_signed_text(document: Members) -> bytes:
     """The document as Intel signs it, which is how its own cache writes it: without spaces, in its order."""
     return json.dumps(document.content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 

@@ -4,7 +4,6 @@ Source: RFC 5280, section 5; Intel SGX PCK Certificate and CRL Profile Specifica
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -58,7 +57,7 @@ def prove(der: bytes, issuer: Certificate) -> Crl:
         raise Untrusted(
             "DJ225", f"CRL: issued by {issuer_name.rfc4514_string()!r}, expected {issuer.role} with ecdsa-with-SHA256"
         )
-    return Crl(issuer=issuer.role, serials=entries, window=_window(begins, ends), number=_number(extensions, issuer))
+    return Crl(issuer=issuer.role, serials=entries, window=Window(begins=begins, ends=ends), number=_number(extensions, issuer))
 
 
 def _check_signature(der: bytes, issuer: Certificate) -> None:
@@ -81,10 +80,6 @@ def _whole(body: asn1.TLV) -> bytes:
         return _SEQUENCE + bytes([length]) + bytes(body.data)
     digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return _SEQUENCE + bytes([_SHORT | len(digits)]) + digits + bytes(body.data)
-
-
-def _window(begins: datetime, ends: datetime) -> Window:
-    return Window(begins=begins, ends=ends)
 
 
 def _number(extensions: dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]], issuer: Certificate) -> int:

@@ -120,7 +120,7 @@ def parse_authority(pem: bytes) -> ServingAuthority:
 def ends_of(chain: bytes) -> datetime:
     """When the first certificate of a chain in PEM ends; raises `Malformed` DJ146."""
     try:
-        return x509.load_pem_x509_certificates(_bounded(chain))[0].not_valid_after_utc
+        return x509.load_pem_x509_certificates(_check_size(chain))[0].not_valid_after_utc
     except ValueError as error:
         raise Malformed("DJ146", "certificate: expected one in PEM") from error
 
@@ -159,7 +159,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _certificate(pem: bytes) -> x509.Certificate:
     try:
-        (certificate,) = x509.load_pem_x509_certificates(_bounded(pem))
+        (certificate,) = x509.load_pem_x509_certificates(_check_size(pem))
     except ValueError as error:
         raise Malformed("DJ146", "certificate: expected one in PEM") from error
     return certificate
@@ -167,7 +167,7 @@ def _certificate(pem: bytes) -> x509.Certificate:
 
 def _key(pem: bytes) -> EllipticCurvePrivateKey:
     try:
-        private_key = serialization.load_pem_private_key(_bounded(pem), password=None)
+        private_key = serialization.load_pem_private_key(_check_size(pem), password=None)
     except (ValueError, TypeError) as error:  # A TypeError where it is encrypted.
         raise Malformed("DJ146", "key: expected one in PEM, without a password") from error
     if not isinstance(private_key, EllipticCurvePrivateKey):
@@ -175,7 +175,7 @@ def _key(pem: bytes) -> EllipticCurvePrivateKey:
     return private_key
 
 
-def _bounded(pem: bytes) -> bytes:
+def _check_size(pem: bytes) -> bytes:
     if len(pem) > MAX_PEM:
         raise Malformed("DJ146", f"PEM: {len(pem)} bytes, expected at most {MAX_PEM}")
     return pem

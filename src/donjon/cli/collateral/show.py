@@ -86,7 +86,7 @@ def _items(trusted: TrustedCollateral) -> list[CollateralItem]:
         "pck_crl": f"{trusted.pck_crl.issuer}, {len(trusted.pck_crl.serials)} revoked",
         "root_ca_crl": f"{trusted.root_ca_crl.issuer}, {len(trusted.root_ca_crl.serials)} revoked",
     }
-    begins, ends = trusted.dated(), trusted.next_updates()
+    begins, ends = trusted.issue_dates(), trusted.next_updates()
     documents = [
         CollateralItem(name=name, of=of[name], begins=begins[name], ends=ends[name], evaluation_number=numbers.get(name))
         for name in of

@@ -79,7 +79,7 @@ class RevocationList:
 
 
 def issue(plan: CertificatePlan, seed: bytes) -> x509.Certificate:
-    """The certificate, signed."""
+    """The certificate of that plan, signed by the key that it names."""
     key = private_key(seed, plan.key or plan.role.name, plan.curve)
     key_ids = (plan.subject_key_id or plan.key or plan.role.name, plan.authority_key_id or plan.signed_by or plan.issuer.name)
     builder = (

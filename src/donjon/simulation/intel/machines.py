@@ -14,17 +14,17 @@ from donjon.simulation.intel import certificates
 from donjon.simulation.intel.certificates import pck_extension
 from donjon.simulation.intel.setting import WorldSetting
 
-Tcb = tuple[tuple[int, ...], int]  # 16 SVNs, PCESVN
+Svns = tuple[tuple[int, ...], int]  # 16 SVNs, PCESVN
 
 UNAVAILABLE = "Not available"
 
 
-def tcbm(tcb: Tcb) -> str:
+def tcbm(tcb: Svns) -> str:
     """A TCB as Intel's service writes it: CPUSVN and PCESVN, little-endian."""
     return (bytes(tcb[0]) + tcb[1].to_bytes(2, "little")).hex().upper()
 
 
-def pck_certificate(setting: WorldSetting, tcb: Tcb) -> bytes:
+def pck_certificate(setting: WorldSetting, tcb: Svns) -> bytes:
     """The certificate of the setting's machine for that TCB, in PEM; each has a key and a serial number of its own."""
     extension = replace(setting.extension, components=tcb[0], pce_svn=tcb[1])
     key_name = f"PCK {tcbm(tcb)}"
@@ -32,7 +32,7 @@ def pck_certificate(setting: WorldSetting, tcb: Tcb) -> bytes:
     return certificates.issue(plan, setting.seed).public_bytes(Encoding.PEM)
 
 
-def pckcerts(setting: WorldSetting, tcbs: Iterable[Tcb], unavailable: Iterable[Tcb] = ()) -> bytes:
+def pckcerts(setting: WorldSetting, tcbs: Iterable[Svns], unavailable: Iterable[Svns] = ()) -> bytes:
     """The answer: those that can be had, and those that cannot."""
     certificates_by_tcb = [(tcb, quote(pck_certificate(setting, tcb))) for tcb in tcbs]
     return json.dumps(
@@ -40,6 +40,6 @@ def pckcerts(setting: WorldSetting, tcbs: Iterable[Tcb], unavailable: Iterable[T
     ).encode()
 
 
-def _entry(tcb: Tcb, cert: str) -> dict[str, object]:
+def _entry(tcb: Svns, cert: str) -> dict[str, object]:
     components = {f"sgxtcbcomp{place:02d}svn": svn for place, svn in enumerate(tcb[0], start=1)}
     return {"tcb": {**components, "pcesvn": tcb[1]}, "tcbm": tcbm(tcb), "cert": cert}
