@@ -36,7 +36,7 @@ def event(kind: EventKind, verdict: EventVerdict = EventVerdict.ALLOW, /, **told
 
 def was_set(token: str, generation: int | None = None, kind: str = "SgxEnclave") -> Event:
     made = {} if generation is None else {"generation": str(generation)}
-    return event(EventKind.POLICY_SET, type=kind, token=policies.hashed(token), **made)
+    return event(EventKind.POLICY_SET, type=kind, token=policies.sha256_base64url(token), **made)
 
 
 RESET = event(EventKind.POLICY_RESET, type="SgxEnclave")

@@ -77,7 +77,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
 
 
 def set_policy(service: Service, policy: str, kind: str = "SgxEnclave") -> None:
-    answer = service.put(f"/aad/policies/{kind}", policies.unsecured(policy), NEWEST)
+    answer = service.put(f"/aad/policies/{kind}", policies.unsecured_token(policy), NEWEST)
     assert answer.status_code == 200, answer.text
 
 
@@ -113,7 +113,7 @@ def test_a_baseline_below_the_operators(service: Service) -> None:
     """The gate asks for 21, Intel's documents are of 20; a policy or draft asks for 1. Refused. Clause 64, issue 2."""
     answer = service.attest({"quote": quoted(), "draftPolicyForAttestation": LOWERED}, "/newest/attest/SgxEnclave")
     assert "DJ268" in answer.text
-    assert service.put("/newest/policies/SgxEnclave", policies.unsecured(LOWERED)).status_code == 200
+    assert service.put("/newest/policies/SgxEnclave", policies.unsecured_token(LOWERED)).status_code == 200
     assert "DJ268" in service.attest({"quote": quoted()}, "/newest/attest/SgxEnclave").text
     found = service.get("/newest/tcbbaselines/SgxEnclave", NEWEST).json()["tcbBaselines"]
     assert [(each["tcbEvaluationDataNumber"], each["isSelectedTcb"]) for each in found] == [(20, False)]
@@ -173,7 +173,7 @@ def test_a_policy_that_would_say_what_the_service_says(service: Service) -> None
     """issue(type="iss" …), x-ms-…: refused when it is set. Clause 66."""
     for claim in ("iss", "exp", "x-ms-sgx-mrenclave", "x-ms-policy-hash", "x-donjon-simulated"):
         policy = f'version=1.0; authorizationrules{{=> permit();}}; issuancerules{{=> issue(type="{claim}", value="x");}};'
-        assert service.put("/aad/policies/SgxEnclave", policies.unsecured(policy)).status_code == 400
+        assert service.put("/aad/policies/SgxEnclave", policies.unsecured_token(policy)).status_code == 400
 
 
 STRIPPED = {"blanks", "a line's end"}
@@ -233,7 +233,7 @@ def test_a_signed_draft(service: Service) -> None:
     assert refusal(answer) == (400, "InvalidOperation")
 
 
-@pytest.mark.parametrize("draft", [attackers.TEXT, policies.unsecured(attackers.TEXT)], ids=["text", "token"])
+@pytest.mark.parametrize("draft", [attackers.TEXT, policies.unsecured_token(attackers.TEXT)], ids=["text", "token"])
 def test_the_token_of_a_draft(service: Service, draft: str) -> None:
     """A draft that permits. The token has algorithm none and no signature: nobody may trust it. Clause 68."""
     answer = service.attest({"quote": quoted(), "draftPolicyForAttestation": draft})
@@ -260,7 +260,7 @@ def test_a_body_over_its_limit(service: Service, path: str, size: int) -> None:
 def test_a_policy_of_a_megabyte(service: Service) -> None:
     """1 MB of policy in its token, and in a draft. Refused. Clause 70."""
     long = "version=1.0; authorizationrules{=> permit();};" + " " * 1_000_000
-    assert refusal(service.put("/aad/policies/SgxEnclave", policies.unsecured(long)[: MAX_BODY - 1]))[0] == 400
+    assert refusal(service.put("/aad/policies/SgxEnclave", policies.unsecured_token(long)[: MAX_BODY - 1]))[0] == 400
     assert service.attest({"quote": quoted(), "draftPolicyForAttestation": long}).status_code == 400
 
 
@@ -297,7 +297,7 @@ def test_a_type_that_is_not_attested_here(service: Service, kind: str) -> None:
     assert refusal(answer) == (400, "InvalidParameter")
     assert "DJ452" in answer.text
     place = f"/aad/policies/{kind}"
-    assert said(service.get(place, NEWEST))["x-ms-policy"] == policies.unsecured(policies.NOTHING_PERMITTED)
-    assert service.put(place, policies.unsecured(PERMIT), NEWEST).status_code == 200
-    assert said(service.get(place, NEWEST))["x-ms-policy"] == policies.unsecured(PERMIT)
+    assert said(service.get(place, NEWEST))["x-ms-policy"] == policies.unsecured_token(policies.NOTHING_PERMITTED)
+    assert service.put(place, policies.unsecured_token(PERMIT), NEWEST).status_code == 200
+    assert said(service.get(place, NEWEST))["x-ms-policy"] == policies.unsecured_token(PERMIT)
     assert service.post(f"{place}:reset", policies.NO_POLICY.encode(), "text/plain", NEWEST).status_code == 200

@@ -112,7 +112,9 @@ def row(record: Record) -> dict[str, object]:
 
 def event(number: int) -> Event:
     kind, facts = (
-        (EventKind.POLICY_SET, {"type": "SgxEnclave", "token": policies.hashed(POLICY)}) if not number else (EventKind.ATTEST, {})
+        (EventKind.POLICY_SET, {"type": "SgxEnclave", "token": policies.sha256_base64url(POLICY)})
+        if not number
+        else (EventKind.ATTEST, {})
     )
     return Event(kind=kind, instance="i", caller=f"caller {number}", verdict=EventVerdict.ALLOW, facts=facts)
 
@@ -242,7 +244,7 @@ def swap(world: World) -> None:
 
 def swap_with_a_record(world: World) -> None:
     """Who has no key puts the record behind a chain's end; who has it makes a chain of its own for it."""
-    made = replace(event(0), facts={"type": "SgxEnclave", "token": policies.hashed(OTHER)})
+    made = replace(event(0), facts={"type": "SgxEnclave", "token": policies.sha256_base64url(OTHER)})
     records = world.records("w")
     world.swap_policy()
     if world.armed:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.test_cli import donjon
 
-from donjon.maa.policies import unsecured
+from donjon.maa.policies import unsecured_token
 from donjon.policy.budget import MAX_STEPS
 from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT
 from donjon.policy.matching import MAX_COMBINATIONS
@@ -60,7 +60,7 @@ def test_check_tells_every_fault_with_line_and_column(tmp_path: Path) -> None:
 
 def test_a_policy_is_read_as_it_travels_and_lines_are_those_of_its_text(tmp_path: Path) -> None:
     text = POLICY.read_text(encoding="utf-8")
-    shown = written(tmp_path, "show.json", json.dumps({"additionalProperties": {}, "token": unsecured(text)}))
+    shown = written(tmp_path, "show.json", json.dumps({"additionalProperties": {}, "token": unsecured_token(text)}))
     done = policy("check", shown)
     assert (done.returncode, done.stdout) == (0, f"{shown}: a policy of version 1.2 with 4 rules\n")
     assert "the policy in AttestationPolicy, in a token with algorithm none, in token" in done.stderr
@@ -69,7 +69,7 @@ def test_a_policy_is_read_as_it_travels_and_lines_are_those_of_its_text(tmp_path
     assert done.stdout == text
     done = policy("explain", shown, "--claims", EXAMPLES / "claims.json", "--output", "json")
     assert (done.returncode, json.loads(done.stdout)["verdict"]) == (1, "not permitted")
-    wrong = written(tmp_path, "wrong.jwt", unsecured("version=1.0;\nauthorizationrules\n{\n  => permit(;\n};"))
+    wrong = written(tmp_path, "wrong.jwt", unsecured_token("version=1.0;\nauthorizationrules\n{\n  => permit(;\n};"))
     done = policy("check", wrong)
     assert done.returncode == 2
     assert f"{wrong}:4:13: found ';'" in done.stderr

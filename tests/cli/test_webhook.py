@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from donjon.cli.admission.command import admission
 from donjon.services.admission import run
-from donjon.services.admission.settings import AdmissionSettings, Files, Shared
+from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
 
 
 def told(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> AdmissionSettings:
@@ -22,7 +22,7 @@ def told(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> AdmissionSettings:
 
 def test_the_defaults_are_those_of_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = told(monkeypatch=monkeypatch)
-    assert settings.certificate == Shared(
+    assert settings.certificate == SharedCertificate(
         namespace="donjon",
         secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
         configuration="donjon",
@@ -35,14 +35,14 @@ def test_the_defaults_are_those_of_the_chart(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_said_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     said = ("--namespace", "sgx", "--name", "10.0.0.1", "--certificate-lifetime", "45s", "--drain", "3", "--listen", "[::]:443")
     settings = told(*said, monkeypatch=monkeypatch)
-    assert isinstance(settings.certificate, Shared)
+    assert isinstance(settings.certificate, SharedCertificate)
     assert settings.certificate.names == ("donjon-webhook.sgx.svc", "10.0.0.1")
     assert settings.certificate.lifetime == timedelta(seconds=45)
     assert (settings.listen, settings.drain) == (("::", 443), 3.0)
 
 
 def test_a_certificate_of_others_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told("--certificate-dir", "/tls", monkeypatch=monkeypatch).certificate == Files(folder=Path("/tls"))
+    assert told("--certificate-dir", "/tls", monkeypatch=monkeypatch).certificate == CertificateFolder(folder=Path("/tls"))
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class Running:
         return self.call(address, "POST", "/attest/SgxEnclave", json={"quote": self.quote})
 
     def set_policy(self, address: str, text: str, token: str = "") -> httpx2.Response:
-        body = policies.unsecured(text).encode()
+        body = policies.unsecured_token(text).encode()
         return self.call(address, "PUT", "/policies/SgxEnclave", token, content=body, headers={"content-type": "text/plain"})
 
     @property

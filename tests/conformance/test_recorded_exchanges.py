@@ -67,7 +67,9 @@ def prepared(service: Service, exchange: Exchange) -> None:
         policy = text(exchange.payload["x-ms-policy"])
     elif "/attest/" in exchange.path and exchange.header["alg"] != "none":
         hashed = POLICIES[text(exchange.payload["x-ms-policy-hash"])]
-        policy = policies.unsecured((ROOT / "maa-policies" / "recordings" / hashed).read_text(encoding="utf-8").rstrip("\n"))
+        policy = policies.unsecured_token(
+            (ROOT / "maa-policies" / "recordings" / hashed).read_text(encoding="utf-8").rstrip("\n")
+        )
     else:
         return
     kind = exchange.path.rpartition("/")[2]

@@ -53,7 +53,7 @@ class Ledger:
         """Sends the next policy."""
         turn = len(self.sent) + 1
         policy = f'version=1.0; authorizationrules{{=> permit();}}; issuancerules{{=> issue(type="turn", value={turn});}};'
-        token = policies.unsecured(policy)
+        token = policies.unsecured_token(policy)
         self.sent[token] = turn
         return client.put(f"/{self.instance}/policies/{self.kind}", content=token, headers={"content-type": "text/plain"})
 

@@ -63,7 +63,7 @@ def without_x5c(**header: object) -> str:
 
 
 CASES: dict[str, tuple[Making, str]] = {
-    "unsigned": (lambda: policies.unsecured(attackers.TEXT), "DJ442"),
+    "unsigned": (lambda: policies.unsecured_token(attackers.TEXT), "DJ442"),
     "none, with the owner's certificate": (
         lambda: put_together({"alg": "none", "x5c": x5c(certificate("owner"))}, body()),
         "DJ441",
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Making, str]] = {
     "encrypted": (lambda: f"{token()}.x.x", "DJ440"),
     "another type of token": (lambda: token(typ="at+jwt"), "DJ441"),
     "a header twice": (lambda: altered(token(), 0, encoded(b'{"alg":"none","alg":"RS256"}')), "DJ210"),
-    "padded": (lambda: altered(policies.unsecured(attackers.TEXT), 1, encoded(b"{}") + "="), "DJ440"),
+    "padded": (lambda: altered(policies.unsecured_token(attackers.TEXT), 1, encoded(b"{}") + "="), "DJ440"),
     "bits behind the end": (lambda: altered(token(), 2, "AB"), "DJ440"),
     "blanks": (lambda: " " + token(), "DJ440"),
     "a line's end": (lambda: token() + "\n", "DJ440"),
@@ -169,7 +169,7 @@ def test_a_certificate_outside_its_window_signs_nothing(moment: object) -> None:
 
 
 def test_an_instance_of_mode_aad_takes_unsigned_policies_and_those_that_anybody_signed() -> None:
-    assert policies.parse_submitted(policies.unsecured(attackers.TEXT), AAD, NOW).signer is None
+    assert policies.parse_submitted(policies.unsecured_token(attackers.TEXT), AAD, NOW).signer is None
     assert policies.parse_submitted(token(name="mallory"), AAD, NOW).signer == signer("mallory")
 
 
@@ -190,7 +190,7 @@ def test_a_policy_does_not_reset_and_a_reset_sets_nothing() -> None:
 
 
 def test_a_draft_is_a_text_or_an_unsecured_token_and_never_a_signed_one() -> None:
-    by_text, by_token = policies.draft(attackers.TEXT), policies.draft(policies.unsecured(attackers.TEXT))
+    by_text, by_token = policies.draft(attackers.TEXT), policies.draft(policies.unsecured_token(attackers.TEXT))
     assert by_text == by_token
     assert by_text.draft
     with pytest.raises(Untrusted) as refused:
@@ -207,7 +207,7 @@ def test_a_kept_policy_that_somebody_changed_is_refused() -> None:
 def test_a_policy_that_asks_for_an_unknown_baseline_is_refused_when_it_is_set() -> None:
     rule = 'configurationrules{=> issueproperty(type="x-ms-sgx-tcbidentifier", value="best");};'
     with pytest.raises(Malformed) as refused:
-        policies.parse_submitted(policies.unsecured(f"version=1.1;{rule}authorizationrules{{=> permit();}};"), AAD, NOW)
+        policies.parse_submitted(policies.unsecured_token(f"version=1.1;{rule}authorizationrules{{=> permit();}};"), AAD, NOW)
     assert refused.value.code == "DJ433"
 
 

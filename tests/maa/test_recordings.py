@@ -106,7 +106,7 @@ def test_a_signer_whose_certificate_has_ended_changes_nothing(exchange: Exchange
 def test_a_policys_hash_is_the_one_that_recorded_tokens_name(name: str) -> None:
     policy = (ROOT / "maa-policies" / "recordings" / name).read_text(encoding="utf-8").rstrip("\n")
     named = {text(each.payload["x-ms-policy-hash"]) for each in recordings.under("/attest/")}
-    assert policies.parse_stored(policies.unsecured(policy)).hash in named
+    assert policies.parse_stored(policies.unsecured_token(policy)).hash in named
 
 
 def test_a_recorded_draft_is_tried_as_its_text() -> None:

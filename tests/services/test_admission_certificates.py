@@ -24,13 +24,13 @@ from donjon.admission.settings import Settings
 from donjon.errors import DonjonError
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.services.admission import certificates, run
-from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
-from donjon.services.admission.settings import AdmissionSettings, Files, Shared
+from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
+from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
 from donjon.services.admission.webhook import Webhook
 
 SECRET = "/api/v1/namespaces/donjon/secrets/donjon-webhook-tls"  # noqa: S105 - the path of a Secret.
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/donjon"
-SHARED = Shared(
+SHARED = SharedCertificate(
     namespace="donjon",
     secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
     configuration="donjon",
@@ -61,7 +61,7 @@ class Replica:
     """One replica: its loop, what it presents, and its server."""
 
     loop: SharedLoop
-    presented: Presented
+    presented: PresentedCertificate
     server: HttpsServer
     port: int = 0
 
@@ -95,7 +95,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, secret: JsonObject, shared: Shared) -> AsyncIterator[World]:
+async def world(folder: Path, secret: JsonObject, shared: SharedCertificate) -> AsyncIterator[World]:
     async with api_server() as server:
         server.put(CONFIGURATION, configuration())
         server.put(SECRET, secret)
@@ -103,7 +103,7 @@ async def world(folder: Path, secret: JsonObject, shared: Shared) -> AsyncIterat
         replicas = []
         for _ in range(2):
             metrics = AdmissionMetrics("test")
-            presented = Presented(metrics)
+            presented = PresentedCertificate(metrics)
             loop = SharedLoop(shared, presented, api, metrics, moment)
             application = Webhook(Settings(), metrics, clock.monotonic)
             https = HttpsServer(application, presented.context, host=HOST, port=0, bounds=Bounds(body=1 << 20))
@@ -356,8 +356,8 @@ def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
 def test_a_certificate_in_files_is_taken_up_when_it_changes(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         del here
-        presented = Presented(AdmissionMetrics("test"))
-        loop = FilesLoop(Files(folder=tmp_path), presented)
+        presented = PresentedCertificate(AdmissionMetrics("test"))
+        loop = FilesLoop(CertificateFolder(folder=tmp_path), presented)
         with pytest.raises(DonjonError, match="No such file"):
             loop.look()
         contexts: list[ssl.SSLContext] = []

@@ -17,7 +17,7 @@ from donjon.maa import policies
 from donjon.services.attestation import auditing
 from donjon.signing.signer import Algorithm
 
-POLICY = policies.unsecured("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
+POLICY = policies.unsecured_token("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
 PATH = "/aad/policies/SgxEnclave"
 
 

@@ -16,7 +16,7 @@ from donjon.services.attestation.settings import service
 from donjon.services.attestation.settings.service import AttestationSettings
 
 OURS = ClientAuthority()
-POLICY = policies.unsecured("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
+POLICY = policies.unsecured_token("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
 PATH = "/policies/SgxEnclave?api-version=2020-10-01"
 
 CALLERS = """

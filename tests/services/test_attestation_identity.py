@@ -74,7 +74,7 @@ def test_the_audit_and_the_log_have_the_name(service: Service, caplog: pytest.Lo
     query = "?api-version=2020-10-01"
     with caplog.at_level(logging.INFO):
         assert ask(service, "POST", f"/aad/attest/SgxEnclave{query}", json={"quote": QUOTE})[0] == 200
-        token = policies.unsecured(attackers.TEXT).encode()
+        token = policies.unsecured_token(attackers.TEXT).encode()
         headers = {"content-type": "text/plain", "x-ms-client-request-id": "another"}
         assert service.client.put(f"/aad/policies/SgxEnclave{query}", content=token, headers=headers).status_code == 200
     lines = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "policy-set"]

@@ -168,7 +168,7 @@ def test_one_instances_gate_and_policy_are_no_others(service: Service) -> None:
     debug = quoted(world("v3 SGX", {"quote.body.flags": 0x07}).quote.data)
     assert said(service.attest(debug, "/lenient/attest/SgxEnclave"))["x-ms-sgx-is-debuggable"] is True
     assert service.attest(debug).status_code == 400
-    assert service.put("/lenient/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+    assert service.put("/lenient/policies/SgxEnclave", policies.unsecured_token(DENY)).status_code == 200
     assert service.attest(quoted(), "/lenient/attest/SgxEnclave").status_code == 400
     assert service.attest(quoted()).status_code == 200
 
@@ -223,10 +223,10 @@ def audited(service: Service) -> list[JsonObject]:
 
 
 def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(service: Service) -> None:
-    place, key = "/audited/policies/SgxEnclave", policies.unsecured(PERMIT)
+    place, key = "/audited/policies/SgxEnclave", policies.unsecured_token(PERMIT)
     token = said(service.attest({**quoted(), "nonce": "5f"}, "/audited/attest/SgxEnclave"))
     assert service.put(place, key).status_code == 200
-    assert service.put(place, policies.unsecured("permit();")).status_code == 400
+    assert service.put(place, policies.unsecured_token("permit();")).status_code == 400
     assert service.attest({**quoted(), "draftPolicyForAttestation": DENY}, "/audited/attest/SgxEnclave").status_code == 400
     assert (
         service.attest(quoted(world("v3 SGX", {"quote.body.flags": 0x07}).quote.data), "/audited/attest/SgxEnclave").status_code
@@ -274,17 +274,17 @@ def test_replicas_never_answer_by_a_policy_that_another_has_replaced(tmp_path: P
     ):
         for each in (one, other):
             assert each.attest(quoted()).status_code == 200
-        assert one.put("/aad/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+        assert one.put("/aad/policies/SgxEnclave", policies.unsecured_token(DENY)).status_code == 200
         assert other.attest(quoted()).status_code == 400
-        assert other.put("/aad/policies/SgxEnclave", policies.unsecured(PERMIT)).status_code == 200
+        assert other.put("/aad/policies/SgxEnclave", policies.unsecured_token(PERMIT)).status_code == 200
         answer = one.attest(quoted())
-        assert said(answer)["x-ms-policy-hash"] == policies.parse_stored(policies.unsecured(PERMIT)).hash
+        assert said(answer)["x-ms-policy-hash"] == policies.parse_stored(policies.unsecured_token(PERMIT)).hash
 
 
 def test_a_policy_stays_when_the_service_is_started_again(tmp_path: Path) -> None:
     tables = instance(tmp_path, "aad")
     with simulated(tmp_path, tables, world()) as service:
-        assert service.put("/aad/policies/SgxEnclave", policies.unsecured(DENY)).status_code == 200
+        assert service.put("/aad/policies/SgxEnclave", policies.unsecured_token(DENY)).status_code == 200
     with simulated(tmp_path, tables, world()) as service:
         assert service.attest(quoted()).status_code == 400
 
@@ -370,7 +370,7 @@ def test_an_upstream_that_hangs_keeps_nobody_from_the_database(tmp_path: Path) -
 def test_an_instance_that_becomes_isolated_attests_by_no_unsigned_policy(tmp_path: Path) -> None:
     path, first = "/aad/policies/SgxEnclave", certificate("ec", Algorithm.ES256, "https://ec.example")
     with simulated(tmp_path, instance(tmp_path, "aad"), world()) as service:
-        assert service.put(path, policies.unsecured(policies.TDX_DEFAULT)).status_code == 200
+        assert service.put(path, policies.unsecured_token(policies.TDX_DEFAULT)).status_code == 200
         assert service.attest(quoted()).status_code == 200
     with simulated(tmp_path, isolated(tmp_path, "aad", first=first), world()) as service:
         refused = service.attest(quoted())
@@ -387,7 +387,7 @@ def test_a_policy_is_read_once_however_often_it_is_asked_for(tmp_path: Path, mon
         read.append(text)
         return original(text)
 
-    first, other = (policies.unsecured(f"{policies.TDX_DEFAULT}{space}") for space in (" ", "  "))
+    first, other = (policies.unsecured_token(f"{policies.TDX_DEFAULT}{space}") for space in (" ", "  "))
     with simulated(tmp_path, instance(tmp_path, "aad"), world()) as service:
         assert service.put("/aad/policies/SgxEnclave", first).status_code == 200
         monkeypatch.setattr(policies, "parse_stored", kept)

@@ -22,7 +22,7 @@ def test_a_failure_that_is_remembered_holds_nothing_of_its_trace(kind: type[Donj
         for _ in range(2):
             with pytest.raises(kind, match="no answer"):
                 await fetches.wait("name", fetch)
-        return fetches.failed("name")
+        return fetches.failure("name")
 
     kept = asyncio.run(story())
     assert type(kept) is kind

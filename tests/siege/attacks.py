@@ -66,7 +66,7 @@ class Attacker:
     async def set_policy(self, text: str) -> None:
         """As the tenant may: the policy of its own instance."""
         head = f"PUT /{TENANT}/policies/SgxEnclave?{VERSION}"
-        await self.send(head, policies.unsecured(text).encode(), tls=self.tenant)
+        await self.send(head, policies.unsecured_token(text).encode(), tls=self.tenant)
 
     async def repeat(self, act: Callable[[], Awaitable[object]]) -> None:
         """Again and again; the service may hang up."""
@@ -123,7 +123,7 @@ async def drafts(of: Attacker) -> None:
 
     async def draft(site: int) -> None:
         policy = hostile.many_queries(next(note))
-        body = hostile.request(of.target.quote, draftPolicyForAttestation=policies.unsecured(policy))
+        body = hostile.request(of.target.quote, draftPolicyForAttestation=policies.unsecured_token(policy))
         await of.send(f"POST {ATTEST}", body, site, tls=of.tenant)
 
     await of.together(12, draft)

@@ -10,7 +10,7 @@ from donjon.errors import Malformed, Misconfigured
 from donjon.formats import strict_json
 from donjon.formats.json import Json, JsonObject
 from donjon.maa import names
-from donjon.maa.instances import Mode, Trust, authorised
+from donjon.maa.instances import Mode, Trust, authorise
 from donjon.signing import jws
 from donjon.signing.signer_certificate import SignerCertificate
 
@@ -28,7 +28,7 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
         raise Misconfigured(
             "DJ447", f"{_SUBJECT}: this instance is of mode {trust.mode}, which has no policy management certificates"
         )
-    token, _ = authorised(text, _SUBJECT, trust, moment)
+    token, _ = authorise(text, _SUBJECT, trust, moment)
     body = names.canonical(strict_json.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446")
     if not body.content:
         raise Malformed("DJ446", f"{_SUBJECT}: expected a body with {BODY} and nothing else")

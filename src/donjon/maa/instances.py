@@ -44,17 +44,14 @@ class Trust:
 
     def with_certificate(self, certificate: SignerCertificate) -> "Trust":
         """With this one, too; raises `Misconfigured` DJ447."""
-        return self if self.trusts(certificate) else self._having((*self.certificates, certificate))
+        return self if self.trusts(certificate) else replace(self, certificates=(*self.certificates, certificate))
 
     def without_certificate(self, certificate: SignerCertificate) -> "Trust":
         """Without this one; raises `Misconfigured` DJ447 for the last."""
-        return self._having(tuple(each for each in self.certificates if each.der != certificate.der))
-
-    def _having(self, certificates: tuple[SignerCertificate, ...]) -> "Trust":
-        return replace(self, certificates=certificates)
+        return replace(self, certificates=tuple(each for each in self.certificates if each.der != certificate.der))
 
 
-def authorised(text: str, subject: str, trust: Trust, moment: datetime) -> tuple[Jws, SignerCertificate | None]:
+def authorise(text: str, subject: str, trust: Trust, moment: datetime) -> tuple[Jws, SignerCertificate | None]:
     """A token that the instance takes at that moment, and who signed it.
 
     Raises `Malformed`, and `Untrusted` DJ441 to DJ445.

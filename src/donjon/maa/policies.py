@@ -15,7 +15,7 @@ from donjon.formats import base64url, strict_json
 from donjon.formats.json import JsonObject
 from donjon.maa import names
 from donjon.maa.certificates import jwk, short_jwk
-from donjon.maa.instances import Trust, authorised
+from donjon.maa.instances import Trust, authorise
 from donjon.maa.versions import AttestationType
 from donjon.policy import parsing
 from donjon.policy.syntax import Policy
@@ -75,12 +75,12 @@ class PolicyToken:
     @property
     def hash(self) -> str:
         """By which attestation tokens name the policy."""
-        return hashed(self.encoded)
+        return sha256_base64url(self.encoded)
 
     @property
     def token_hash(self) -> str:
         """By which the answer to a change names the token."""
-        return hashed(self.text)
+        return sha256_base64url(self.text)
 
     def in_force(self, *, draft: bool = False) -> PolicyInForce:
         """The policy in the form in which quotes are judged by it."""
@@ -90,13 +90,13 @@ class PolicyToken:
 
 def parse_submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
     """The policy that somebody sets; raises `Malformed`, DJ400 to DJ407 for the policy itself, and `Untrusted` DJ441 to DJ445."""
-    token, signer = authorised(text, _SUBJECT, trust, moment)
+    token, signer = authorise(text, _SUBJECT, trust, moment)
     return _policy(token, signer)
 
 
 def reset(text: str, trust: Trust, moment: datetime) -> SignerCertificate | None:
     """Who resets a policy, where that is signed; raises `Malformed` DJ446 for a token with a body, else as `parse_submitted`."""
-    token, signer = authorised(text, "reset token", trust, moment)
+    token, signer = authorise(text, "reset token", trust, moment)
     if token.payload:
         raise Malformed("DJ446", f"reset token: a body of {len(token.payload)} bytes, expected none")
     return signer
@@ -119,18 +119,18 @@ def signer(text: str) -> SignerCertificate | None:
 def default(kind: AttestationType) -> PolicyToken | None:
     """What applies where nothing was set; `None` for types that are not attested here."""
     text = DEFAULTS.get(kind)
-    return None if text is None else parse_stored(unsecured(text))
+    return None if text is None else parse_stored(unsecured_token(text))
 
 
 def draft(text: str) -> PolicyInForce:
     """A policy to try: its text, or an unsecured token; raises as `parse_submitted`, and `Untrusted` DJ441 for a signed one."""
-    token = jws.parse(text if _TOKEN.fullmatch(text) else unsecured(text), "draft policy")
+    token = jws.parse(text if _TOKEN.fullmatch(text) else unsecured_token(text), "draft policy")
     if jws.prove(token) is not None:
         raise Untrusted("DJ441", "draft policy: signed, expected its text or an unsecured token")
     return _policy(token, None).in_force(draft=True)
 
 
-def unsecured(policy: str) -> str:
+def unsecured_token(policy: str) -> str:
     """The token of a policy's text that nobody signs; raises `Malformed` DJ400 for what is no Unicode."""
     try:
         body = {BODY: base64url.encode(policy.encode("utf-8"))}
@@ -139,7 +139,7 @@ def unsecured(policy: str) -> str:
     return f"{jws.UNSECURED}.{base64url.encode(json.dumps(body, separators=(',', ':')).encode('ascii'))}."
 
 
-def hashed(text: str) -> str:
+def sha256_base64url(text: str) -> str:
     """SHA-256 of a text of ASCII, in base64url."""
     return base64url.encode(hashlib.sha256(text.encode("ascii")).digest())
 
@@ -157,7 +157,7 @@ def claims_when_reset() -> JsonObject:
 
 def claims_of(token: PolicyToken | None) -> JsonObject:
     """The claims of the answer to who asks for a policy."""
-    return {"x-ms-policy": unsecured(NOTHING_PERMITTED) if token is None else token.text}
+    return {"x-ms-policy": unsecured_token(NOTHING_PERMITTED) if token is None else token.text}
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:

@@ -87,15 +87,15 @@ def serve(
     """
     try:
         from donjon.services.admission.run import run  # noqa: PLC0415 - printing policies needs none of its libraries.
-        from donjon.services.admission.settings import AdmissionSettings, Files, Shared  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
+        from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"the webhook needs {error.name}: pip install 'donjon[webhook]'") from error
-    shared = Shared(
+    shared = SharedCertificate(
         namespace=namespace,
         secret=secret,
         configuration=configuration,
         names=(f"{service}.{namespace}.svc", *names),
         lifetime=lifetime,
     )
-    certificate = shared if folder is None else Files(folder=folder)
+    certificate = shared if folder is None else CertificateFolder(folder=folder)
     run(AdmissionSettings(listen=listen, probes=probes, certificate=certificate, drain=drain, rules=settings))

@@ -23,8 +23,8 @@ from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
 from donjon.pki.serving import ends_of, issue
 from donjon.runtime.trouble import Trouble
-from donjon.services.admission.secret import as_secret_data, decoded, encoded, read
-from donjon.services.admission.settings import Files, Shared
+from donjon.services.admission.secret import as_secret_data, decode, encode, read
+from donjon.services.admission.settings import CertificateFolder, SharedCertificate
 
 LOG = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ LOOK_EVERY = 5.0  # seconds
 AGAIN = 0.3  # seconds until another look after someone else was first, or after trouble
 
 
-class Presented:
+class PresentedCertificate:
     """The certificate that new connections are shown, and whether the API server trusts it yet."""
 
     def __init__(self, metrics: AdmissionMetrics) -> None:
@@ -63,7 +63,12 @@ class SharedLoop:
     """Keeps the certificate in a Secret, renewed in time, and the caBundle true."""
 
     def __init__(
-        self, settings: Shared, presented: Presented, api: KubeApi, metrics: AdmissionMetrics, clock: Callable[[], datetime]
+        self,
+        settings: SharedCertificate,
+        presented: PresentedCertificate,
+        api: KubeApi,
+        metrics: AdmissionMetrics,
+        clock: Callable[[], datetime],
     ) -> None:
         self._settings, self._presented, self._api, self._metrics, self._clock = settings, presented, api, metrics, clock
         self._pace = Pace.of(settings.lifetime)
@@ -130,7 +135,7 @@ class SharedLoop:
     async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:
         """Tell the API server whom to trust, unless it knows."""
         if _ca_bundle_in_force(configuration) != bundle:
-            hooks = [_with_ca_bundle(hook, encoded(bundle)) for hook in objects(configuration.get("webhooks"))]
+            hooks = [_with_ca_bundle(hook, encode(bundle)) for hook in objects(configuration.get("webhooks"))]
             await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
             say(LOG, "API server told whom to trust")
         self._presented.trusted = True
@@ -139,7 +144,7 @@ class SharedLoop:
 class FilesLoop:
     """Takes up the certificate that another program puts into a folder, whenever it changes."""
 
-    def __init__(self, settings: Files, presented: Presented) -> None:
+    def __init__(self, settings: CertificateFolder, presented: PresentedCertificate) -> None:
         self._settings, self._presented = settings, presented
         self._trouble = Trouble("certificate")
 
@@ -167,7 +172,7 @@ def _ca_bundle_in_force(configuration: JsonObject) -> bytes:
     """The bundle that the API server has now; none where its webhooks differ in it, or it is nonsense."""
     bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(configuration.get("webhooks"))]
     try:
-        return decoded(bundles[0]) if bundles and all(each == bundles[0] for each in bundles) else b""
+        return decode(bundles[0]) if bundles and all(each == bundles[0] for each in bundles) else b""
     except Malformed:
         return b""
 

@@ -18,9 +18,9 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.review import MAX_SIZE
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
-from donjon.services.admission.certificates import FilesLoop, Presented, SharedLoop
+from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
 from donjon.services.admission.nodes import Nodes
-from donjon.services.admission.settings import AdmissionSettings, Shared
+from donjon.services.admission.settings import AdmissionSettings, SharedCertificate
 from donjon.services.admission.webhook import Webhook
 
 LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def run(settings: AdmissionSettings) -> None:
 
 async def _until_signalled(settings: AdmissionSettings) -> None:
     # With another program's certificate it also runs outside a cluster, where it knows no nodes to warn by.
-    inside = isinstance(settings.certificate, Shared) or "KUBERNETES_SERVICE_HOST" in os.environ
+    inside = isinstance(settings.certificate, SharedCertificate) or "KUBERNETES_SERVICE_HOST" in os.environ
     api = KubeApi(in_cluster(os.environ)) if inside else None
     try:
         await serve(settings, api, stop_signal())
@@ -47,7 +47,7 @@ async def _until_signalled(settings: AdmissionSettings) -> None:
 async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: asyncio.Event) -> None:
     """Serve until it is to be stopped, and then as long as somebody still asks."""
     metrics = AdmissionMetrics(__version__)
-    presented = Presented(metrics)
+    presented = PresentedCertificate(metrics)
     nodes = None if api is None else Nodes(api)
     application = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
     host, port = settings.listen
@@ -94,9 +94,9 @@ async def _first(loop: asyncio.Task[None], *events: asyncio.Event) -> None:
 
 
 async def _certificates(
-    settings: AdmissionSettings, presented: Presented, api: KubeApi | None, metrics: AdmissionMetrics
+    settings: AdmissionSettings, presented: PresentedCertificate, api: KubeApi | None, metrics: AdmissionMetrics
 ) -> None:
-    if isinstance(settings.certificate, Shared) and api is not None:
+    if isinstance(settings.certificate, SharedCertificate) and api is not None:
         await SharedLoop(settings.certificate, presented, api, metrics, clock.moment).run()
-    elif not isinstance(settings.certificate, Shared):
+    elif not isinstance(settings.certificate, SharedCertificate):
         await FilesLoop(settings.certificate, presented).run()

@@ -26,20 +26,20 @@ def as_secret_data(certificates: StoredCertificates) -> JsonObject:
     data: JsonObject = {}
     for prefix, serving in (("", certificates.present), ("next-", certificates.successor)):
         if serving is not None:
-            data[f"{prefix}tls.crt"] = encoded(serving.certificate)
-            data[f"{prefix}tls.key"] = encoded(serving.key)
-            data[f"{prefix}ca.crt"] = encoded(serving.authority.pem)
+            data[f"{prefix}tls.crt"] = encode(serving.certificate)
+            data[f"{prefix}tls.key"] = encode(serving.key)
+            data[f"{prefix}ca.crt"] = encode(serving.authority.pem)
     if certificates.retired:
-        data["old-ca.crt"] = encoded(b"".join(authority.pem for authority in certificates.retired))
+        data["old-ca.crt"] = encode(b"".join(authority.pem for authority in certificates.retired))
     return data
 
 
-def encoded(text: bytes) -> str:
+def encode(text: bytes) -> str:
     """Bytes as Kubernetes writes them."""
     return base64.b64encode(text).decode()
 
 
-def decoded(value: Json) -> bytes:
+def decode(value: Json) -> bytes:
     """Bytes as Kubernetes writes them; none where there are none, and `Malformed` DJ146 for what is no base64."""
     if value is None:
         return b""
@@ -52,12 +52,12 @@ def decoded(value: Json) -> bytes:
 
 
 def _serving(data: JsonObject, prefix: str, names: Sequence[str]) -> ServingCertificate | None:
-    certificate, key, authority = (decoded(data.get(f"{prefix}{field}")) for field in ("tls.crt", "tls.key", "ca.crt"))
+    certificate, key, authority = (decode(data.get(f"{prefix}{field}")) for field in ("tls.crt", "tls.key", "ca.crt"))
     return parse(certificate, key, authority, names) if certificate or key or authority else None
 
 
 def _authorities(data: JsonObject) -> tuple[ServingAuthority, ...]:
-    text = decoded(data.get("old-ca.crt"))
+    text = decode(data.get("old-ca.crt"))
     if len(text) > MAX_RETIRED * MAX_PEM:
         raise Malformed("DJ146", "Secret: more old authorities than are kept")
     parts = [part + _END + b"\n" for part in text.split(_END)[:-1]]

@@ -10,7 +10,7 @@ LIFETIME = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class SharedCertificate:
     """The certificate that replicas make themselves and share through a Secret."""
 
     namespace: str
@@ -21,7 +21,7 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class CertificateFolder:
     """A certificate that another program renews, such as cert-manager: tls.crt and tls.key in a folder."""
 
     folder: Path
@@ -33,6 +33,6 @@ class AdmissionSettings:
 
     listen: tuple[str, int]
     probes: tuple[str, int]
-    certificate: Shared | Files
+    certificate: SharedCertificate | CertificateFolder
     drain: float  # seconds between being told to stop and turning anyone away
     rules: Settings = field(default_factory=Settings)

@@ -49,20 +49,20 @@ class Webhook:
         try:
             _look_at(request)
             reviewed = review(request.body, self._settings, self._largest_node())
-        except _Wrong as wrong:
-            return self._turned_away(wrong.status, "DJ144", wrong.message, request.peer)
+        except _BadRequest as bad_request:
+            return self._reject(bad_request.status, "DJ144", bad_request.message, request.peer)
         except Malformed as error:
-            return self._turned_away(_STATUS_BAD, error.code, error.message, request.peer)
+            return self._reject(_STATUS_BAD, error.code, error.message, request.peer)
         except Exception:
             LOG.exception("a mistake in Donjon; please report it")
-            return self._turned_away(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
+            return self._reject(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
         self._metrics.count_review(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
         self._tell(reviewed)
         return Response(status=200, body=reviewed.body, content_type=JSON)
 
     def turn_away(self, why: Why, peer: str) -> Response:
         """The answer to bytes that are no request: too slow, too large, or no HTTP."""
-        return self._turned_away(int(why), *_TURNED_AWAY[why], peer)
+        return self._reject(int(why), *_TURNED_AWAY[why], peer)
 
     def _tell(self, reviewed: ReviewResponse) -> None:
         """One line for a pod that the policies will refuse, and for one that they will warn about."""
@@ -81,7 +81,7 @@ class Webhook:
             findings=[each.sentence()[:MAX_SENTENCE] for each in reasons[:MAX_TOLD]],
         )
 
-    def _turned_away(self, status: int, code: str, message: str, peer: str) -> Response:
+    def _reject(self, status: int, code: str, message: str, peer: str) -> Response:
         self._metrics.count_error(code)
         if self._of_requests.may_write():
             say(LOG, "request turned away", level=logging.WARNING, code=code, error=message, peer=peer, status=status)
@@ -103,7 +103,7 @@ class _Lines:
         return self._count <= LINES_A_SECOND
 
 
-class _Wrong(Exception):
+class _BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
@@ -111,8 +111,8 @@ class _Wrong(Exception):
 
 def _look_at(request: Request) -> None:
     if request.path != PATH:
-        raise _Wrong(_STATUS_NOT_FOUND, f"request: no such path, expected {PATH}")
+        raise _BadRequest(_STATUS_NOT_FOUND, f"request: no such path, expected {PATH}")
     if request.method != "POST":
-        raise _Wrong(_STATUS_NOT_ALLOWED, f"request: it is a {request.method[:20]}, expected a POST")
+        raise _BadRequest(_STATUS_NOT_ALLOWED, f"request: it is a {request.method[:20]}, expected a POST")
     if request.content_type != JSON:
-        raise _Wrong(_STATUS_TYPE, f"request: its content is {request.content_type[:60] or 'of no type'}, expected {JSON}")
+        raise _BadRequest(_STATUS_TYPE, f"request: its content is {request.content_type[:60] or 'of no type'}, expected {JSON}")

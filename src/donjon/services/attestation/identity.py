@@ -42,7 +42,7 @@ def of_refusal(headers: Headers) -> Headers:
     return ((ANSWER.encode(), of_headers(headers).encode()),)
 
 
-def naming(application: ASGIApp) -> ASGIApp:
+def with_request_names(application: ASGIApp) -> ASGIApp:
     """The application, each of its answers with the request's name, and each line that it logs meanwhile."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -40,10 +40,10 @@ from donjon.services.attestation import nowhere
 from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.database_health import DatabaseHealth
-from donjon.services.attestation.identity import naming, of_refusal
+from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.maa.attester import Clocks
 from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
-from donjon.services.attestation.maa.routes import Maa, turned_away
+from donjon.services.attestation.maa.routes import Maa, server_refusal
 from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
@@ -110,7 +110,9 @@ async def serve(
         upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.open_service(settings.upstream))
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         caching = Caching(settings, database, upstream, judging, metrics)
-        application: Application = naming(Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer}))
+        application: Application = with_request_names(
+            Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer})
+        )
         usable: Callable[[], bool] = caching.cache.usable
         openings = Openings(stack, now)
         keys = await openings.rings(settings)
@@ -129,7 +131,7 @@ async def serve(
             application = maa.before(caching.routes(rates))
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         health = DatabaseHealth(database, writing=bool(settings.instances))
-        error_response = turned_away if keys else plain
+        error_response = server_refusal if keys else plain
         server = _server(settings, application, contexts, error_response)
         metrics.count_connections(lambda: server.connections)
         answers = _probes(metrics, usable, health, stopped)

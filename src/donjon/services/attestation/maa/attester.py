@@ -29,7 +29,7 @@ from donjon.policy.budget import Allowance
 from donjon.policy.decision import Decision
 from donjon.services.attestation.maa import audit_events
 from donjon.services.attestation.maa.audit_events import Asker, Matter
-from donjon.services.attestation.maa.instances import Applied, Instance
+from donjon.services.attestation.maa.instances import Criteria, Instance
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.slowness import Slowness
 from donjon.services.attestation.turns import Line
@@ -77,8 +77,8 @@ class Attester:
         state = await instance.state()
         for _ in range(AGAIN):
             try:
-                applied = await state.applied(kind) if draft is None else state.with_policy(draft)
-                outcome = await self._decide(instance, matter, request, applied)
+                criteria = await state.criteria(kind) if draft is None else state.with_policy(draft)
+                outcome = await self._decide(instance, matter, request, criteria)
             except (Untrusted, Malformed) as error:
                 outcome = AttestOutcome(event=matter.failed_event(error), answer=refusals.of_error(error))
             try:
@@ -90,19 +90,19 @@ class Attester:
                 return outcome
         raise Unavailable("DJ532", f"{instance.name}: its policies are being replaced faster than anything is decided by them")
 
-    async def _decide(self, instance: Instance, matter: Matter, request: AttestRequest, applied: Applied) -> AttestOutcome:
-        verified = await self._verify(request, applied)
-        facts = {"policy": applied.policy.hash, "tcb": str(verified.tcb.status)}
-        gate_result = acceptance.accept(verified, applied.gate)
+    async def _decide(self, instance: Instance, matter: Matter, request: AttestRequest, criteria: Criteria) -> AttestOutcome:
+        verified = await self._verify(request, criteria)
+        facts = {"policy": criteria.policy.hash, "tcb": str(verified.tcb.status)}
+        gate_result = acceptance.accept(verified, criteria.gate)
         if not isinstance(gate_result, AcceptedQuote):
             codes = tuple(finding.code for finding in gate_result)
             return AttestOutcome(event=matter.refused_event(codes, facts), answer=refusals.of_findings(gate_result))
         bound = binding.bind(gate_result, request.held_data)
         async with self._turn(request.held_data, matter.asker.site):
-            if (answer := self._at_a_glance(bound, request.submitted, applied.policy)) is not None:
+            if (answer := self._at_a_glance(bound, request.submitted, criteria.policy)) is not None:
                 return self._outcome(instance, matter, facts, answer)
-        line = Line.DRAFT if applied.policy.draft else Line.ATTEST
-        work = partial(self._in_turn, bound, request.submitted, applied.policy)
+        line = Line.DRAFT if criteria.policy.draft else Line.ATTEST
+        work = partial(self._in_turn, bound, request.submitted, criteria.policy)
         return self._outcome(instance, matter, facts, await instance.turns.take(instance.name, line, work, matter.asker.site))
 
     def _turn(self, held_data: HeldData, site: str) -> AbstractAsyncContextManager[None]:
@@ -118,8 +118,8 @@ class Attester:
         jwt = token.issue(answer, instance.authorities(), self._clocks.now(), jti)
         return AttestOutcome(event=matter.allowed_event({**facts, "jti": jti}, answer.decision), answer=jwt)
 
-    async def _verify(self, request: AttestRequest, applied: Applied) -> VerifiedQuote:
-        collateral = await self._collateral.of(request.quote, applied.gate.staleness)
+    async def _verify(self, request: AttestRequest, criteria: Criteria) -> VerifiedQuote:
+        collateral = await self._collateral.of(request.quote, criteria.gate.staleness)
         began = self._clocks.seconds()
         try:
             return verify.verify(request.quote, collateral, self._clocks.judging(), self._memory)

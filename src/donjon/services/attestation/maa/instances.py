@@ -60,7 +60,7 @@ class InstanceIssuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Criteria:
     """What a quote of one type is held against."""
 
     policy: PolicyInForce
@@ -78,7 +78,7 @@ class InstanceState:
     gate: Acceptance
     turns: Turns = field(repr=False, compare=False)
     former: tuple[SignerCertificate, ...] = ()  # removed since they signed a policy that is kept
-    _applied: dict[AttestationType, Applied] = field(default_factory=dict, repr=False, compare=False)
+    _criteria: dict[AttestationType, Criteria] = field(default_factory=dict, repr=False, compare=False)
     _policies: dict[AttestationType, PolicyToken | str | None] = field(default_factory=dict, repr=False, compare=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
@@ -125,18 +125,18 @@ class InstanceState:
         signs = {signer.der for text in self.policy_texts.values() if (signer := policies.signer(text)) is not None}
         return tuple(each for der, each in by_der.items() if der in signs)
 
-    async def applied(self, kind: AttestationType) -> Applied:
+    async def criteria(self, kind: AttestationType) -> Criteria:
         """What quotes of that type are judged by, made once; for types that are attested."""
-        if (applied := self._applied.get(kind)) is None:
+        if (criteria := self._criteria.get(kind)) is None:
             policy = await self.policy(kind)
             if policy is None:
                 raise Misconfigured("DJ531", f"{kind}: no policy, and none is the default")
-            applied = self._applied[kind] = self.with_policy(policy.in_force())
-        return applied
+            criteria = self._criteria[kind] = self.with_policy(policy.in_force())
+        return criteria
 
-    def with_policy(self, policy: PolicyInForce) -> Applied:
+    def with_policy(self, policy: PolicyInForce) -> Criteria:
         """With this policy in place of what is kept."""
-        return Applied(policy=policy, gate=appraise.raise_baseline(self.gate, policy.baseline))
+        return Criteria(policy=policy, gate=appraise.raise_baseline(self.gate, policy.baseline))
 
 
 class Instance:

@@ -35,7 +35,7 @@ from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, ApiVersion, AttestationType
 from donjon.runtime.callers import CallerRefused, Callers
 from donjon.services.attestation import nowhere
-from donjon.services.attestation.identity import identity, naming
+from donjon.services.attestation.identity import identity, with_request_names
 from donjon.services.attestation.maa import openapi
 from donjon.services.attestation.maa.attester import Attester, Clocks
 from donjon.services.attestation.maa.audit_events import Asker
@@ -118,7 +118,7 @@ class Maa:
             response = await self._answer_request(Request(scope, receive), *target, name)
             await response(scope, receive, send)
 
-        return naming(application)
+        return with_request_names(application)
 
     def _routes(self) -> tuple[Route, ...]:
         return (
@@ -129,8 +129,8 @@ class Maa:
             Route(method="PUT", path="/policies/", handler=self._set_policy, body=TEXT),
             Route(method="POST", path="/policies/:reset", handler=self._reset_policy, body=TEXT),
             Route(method="GET", path="/certificates", handler=self._certificates),
-            Route(method="POST", path="/certificates:add", handler=self._changing(Change.ADD), body=JSON),
-            Route(method="POST", path="/certificates:remove", handler=self._changing(Change.REMOVE), body=JSON),
+            Route(method="POST", path="/certificates:add", handler=self._change_handler(Change.ADD), body=JSON),
+            Route(method="POST", path="/certificates:remove", handler=self._change_handler(Change.REMOVE), body=JSON),
             Route(method="GET", path="/tcbbaselines/", handler=self._baselines),
             Route(method="GET", path="/openapi.json", handler=self._description),
         )
@@ -195,7 +195,7 @@ class Maa:
         state = await instance.state(again=True)
         return self._answer_signed(instance, certificates.claims_of(state.trust))
 
-    def _changing(self, change: Change) -> Handler:
+    def _change_handler(self, change: Change) -> Handler:
         async def answer(request: Request, instance: Instance, _: str) -> Response:
             version = _version(request)
             caller = await self._callers.require(request, instance.name, Role.POLICY)
@@ -223,9 +223,9 @@ class Maa:
             raise Malformed(
                 "DJ452", f"attestation type: {kind} is not attested here, expected {one_of(tuple(sorted(ATTESTED)), kind)}"
             )
-        applied = await (await instance.state()).applied(kind)
+        criteria = await (await instance.state()).criteria(kind)
         tee = Tee.TDX if kind is AttestationType.TDX_VM else Tee.SGX
-        return _json(baselines.describe(self._collateral.tcb_infos(tee), applied.gate.min_evaluation))
+        return _json(baselines.describe(self._collateral.tcb_infos(tee), criteria.gate.min_evaluation))
 
     async def _description(self, _: Request, instance: Instance, __: str) -> Response:
         return _description_response(instance.issuer.url)
@@ -235,7 +235,7 @@ class Maa:
         return _token(token.answer(claims, instance.issuer.authority(), self._now()))
 
 
-def turned_away(status: int) -> http.Response:
+def server_refusal(status: int) -> http.Response:
     """What the server answers by itself, in the form of these routes."""
     body = json.dumps(refusals.of_status(status).body()).encode("ascii")
     return http.Response(status=status, body=body, content_type=JSON)

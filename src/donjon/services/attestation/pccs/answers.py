@@ -50,7 +50,7 @@ _UNRESERVED = "!~*'()"  # what Intel's servers leave as it is beyond letters, di
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Wrong(Exception):
+class RequestRefused(Exception):
     """A request that is not answered as asked."""
 
     def __init__(self, message: str, status: int = BAD, code: str = "DJ516") -> None:
@@ -58,7 +58,7 @@ class Wrong(Exception):
         self.status, self.message, self.code = status, message, code
 
 
-class Identified(Response):
+class IdentifiedResponse(Response):
     """An answer that is told apart from all others; it may be given many times."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as Starlette calls it.
@@ -68,14 +68,14 @@ class Identified(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def answering(route: str, handler: Handler, metrics: AttestationMetrics) -> Handler:
+def wrap_handler(route: str, handler: Handler, metrics: AttestationMetrics) -> Handler:
     """The handler, its errors answered and its answers counted."""
 
     async def answer(request: Request) -> Response:
         try:
             response = await handler(request)
-        except Wrong as wrong:
-            response = refusal(wrong.status, wrong.message, wrong.code)
+        except RequestRefused as refused_request:
+            response = refusal(refused_request.status, refused_request.message, refused_request.code)
         except ClientDisconnect:
             response = refusal(BAD, "request: its caller has gone", "DJ516")
         except Exception as error:  # noqa: BLE001 - whatever happens, there is an answer.
@@ -99,14 +99,14 @@ def families(texts: list[str]) -> list[bytes]:
     """FMSPCs in hexadecimal; raises `Wrong` for anything else."""
     fmspcs = [each.strip() for each in texts]
     if len(fmspcs) > MAX_FAMILIES or not all(map(_FAMILY.fullmatch, fmspcs)):
-        raise Wrong(f"expected up to {MAX_FAMILIES} FMSPCs of 12 hexadecimal digits")
+        raise RequestRefused(f"expected up to {MAX_FAMILIES} FMSPCs of 12 hexadecimal digits")
     return [bytes.fromhex(each) for each in fmspcs]
 
 
 @lru_cache(maxsize=512)
 def document_response(body: bytes, kind: str, header: str = "", chain: bytes = b"") -> Response:
     """What Intel signed, with the chain of its signer; made once for each document: many ask for the same few."""
-    return Identified(body, OK, {**({header: escape(chain)} if header else {}), "content-type": kind})
+    return IdentifiedResponse(body, OK, {**({header: escape(chain)} if header else {}), "content-type": kind})
 
 
 def escape(chain: bytes) -> str:
@@ -116,12 +116,12 @@ def escape(chain: bytes) -> str:
 
 def done(text: str) -> Response:
     """The answer where what was asked for was done."""
-    return Identified(f"{text}\n", OK, {"content-type": TEXT})
+    return IdentifiedResponse(f"{text}\n", OK, {"content-type": TEXT})
 
 
 def refusal(status: int, message: str, code: str) -> Response:
     """The answer where what was asked for is not answered, with the code of the reason."""
-    return Identified(f"{message} [{code}]\n", status, {"content-type": TEXT})
+    return IdentifiedResponse(f"{message} [{code}]\n", status, {"content-type": TEXT})
 
 
 def check_token(request: Request, header: str, expected: bytes | None, code: str) -> None:
@@ -129,19 +129,19 @@ def check_token(request: Request, header: str, expected: bytes | None, code: str
     token = request.headers.get(header, "")
     digest = hashlib.sha512(token.encode("latin-1")).digest()
     if not token or expected is None or not hmac.compare_digest(digest, expected):
-        raise Wrong(f"{header}: it is missing or not the one that is expected", UNAUTHORIZED, code)
+        raise RequestRefused(f"{header}: it is missing or not the one that is expected", UNAUTHORIZED, code)
 
 
 def check_rate(request: Request, rates: Rates | None) -> None:
     """Count a request for which somebody else has to be asked; raises `Wrong` DJ560 for one too many."""
     address = "" if request.client is None else request.client.host
     if rates is not None and (wait := rates.wait(site(address))):
-        raise Wrong(f"too many requests for what is not here: expected the next in {wait:.1f} s", TOO_MANY, "DJ560")
+        raise RequestRefused(f"too many requests for what is not here: expected the next in {wait:.1f} s", TOO_MANY, "DJ560")
 
 
-def rejection(error: DonjonError) -> Wrong:
+def rejection(error: DonjonError) -> RequestRefused:
     """Why what somebody brought is not taken: he may know."""
-    return Wrong(error.message, INTEGRITY if isinstance(error, Untrusted) else BAD, error.code)
+    return RequestRefused(error.message, INTEGRITY if isinstance(error, Untrusted) else BAD, error.code)
 
 
 def _failure_response(error: Exception, scope: Scope) -> Response:

@@ -115,7 +115,7 @@ class Cache:
                 if cached is None or cached.expires + staleness < moment:
                     raise
                 return cached
-        if self._upstream is not None and self._memory.is_due(name) and not self._fetches.failed(name):
+        if self._upstream is not None and self._memory.is_due(name) and not self._fetches.failure(name):
             self._fetches.begin(request.name(), partial(self._fetch_and_log, request))
         return cached
 
@@ -148,10 +148,10 @@ class Cache:
         except DonjonError:  # Told where it happened.
             return cached
 
-    async def revoked(self) -> Crl:
+    async def root_crl(self) -> Crl:
         """What the root has revoked; raises as `get` does."""
         await self.get_or_fetch(ROOT)
-        return self._memory.revoked()
+        return self._memory.root_crl()
 
     def prove_all(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
         """Documents that somebody brings, proved under the newest of the root's lists; raises as `prove_all` does.

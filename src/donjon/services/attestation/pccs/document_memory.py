@@ -35,7 +35,7 @@ class DocumentMemory:
         self._anchor, self._moment, self._chance, self._metrics = anchor, moment, chance, metrics
         self._documents: dict[str, Document] = {}
         self._due: dict[str, datetime] = {}
-        self._revoked: Crl | None = None  # as the root's list among the documents has it
+        self._root_crl: Crl | None = None  # as the root's list among the documents has it
 
     @property
     def documents(self) -> Mapping[str, Document]:
@@ -60,17 +60,17 @@ class DocumentMemory:
         root = self.find(ROOT)
         return root is not None and root.expires >= self._moment()
 
-    def revoked(self) -> Crl:
+    def root_crl(self) -> Crl:
         """What the root has revoked; raises `Unavailable` DJ512 where its list is not here."""
-        if self._revoked is None:
+        if self._root_crl is None:
             raise Unavailable("DJ512", "collateral: without the root's revocation list nothing is proved")
-        return self._revoked
+        return self._root_crl
 
     def prove(self, request: CollateralRequest, answer: Answer) -> Document:
         """What that answer holds, and nothing is kept of it; raises as `revoked` and `documents.prove` do."""
         if request.path == ROOT.path:
             return documents.prove_root_crl(answer, self._anchor)[0]
-        return documents.prove(request, answer, self.revoked(), self._anchor)
+        return documents.prove(request, answer, self.root_crl(), self._anchor)
 
     def prove_all(self, answers: Mapping[str, Answer]) -> dict[str, Document]:
         """Documents that somebody brings, proved under the newest of the root's lists; raises as `documents.prove_all` does.
@@ -112,8 +112,8 @@ class DocumentMemory:
         self._due[name] = max(ahead, self._moment() + SOONEST)
         self._metrics.holds(name, document.expires)
         if document.request.path == ROOT.path:
-            before, (_, self._revoked) = self._revoked, documents.prove_root_crl(as_answer(document), self._anchor)
-            if before is not None and before.serials != self._revoked.serials:  # Most lists name nobody.
+            before, (_, self._root_crl) = self._root_crl, documents.prove_root_crl(as_answer(document), self._anchor)
+            if before is not None and before.serials != self._root_crl.serials:  # Most lists name nobody.
                 self._drop_revoked()
 
     def _drop_revoked(self) -> None:

@@ -25,14 +25,14 @@ from donjon.services.attestation.pccs.answers import (
     NO_DATA,
     UNAVAILABLE,
     Handler,
-    Wrong,
-    answering,
+    RequestRefused,
     check_rate,
     check_token,
     document_response,
     done,
     families,
     first,
+    wrap_handler,
 )
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.platforms import Platforms
@@ -54,7 +54,7 @@ _PCK_LIST = re.compile(
 )
 
 
-class _Another(Exception):
+class _OtherEdition(Exception):
     """The upstream has something else than the number that it was asked for."""
 
 
@@ -88,17 +88,17 @@ class Pccs:
         reads |= {plan.tcb_numbers(tee).path: self._tcb_numbers(tee) for tee in Tee}
         reads |= {f"{base}{path}": handler for base in (v4, v3) for path, handler in both.items()}
         reads |= {f"{v3}/tcb": _refuse_version_3}
-        refresh = Route(f"{v4}/refresh", self._answering("refresh", self._refresh), methods=["GET", "POST"])
-        return [*(Route(path, self._answering(path, handler), methods=["GET"]) for path, handler in reads.items()), refresh]
+        refresh = Route(f"{v4}/refresh", self._wrap("refresh", self._refresh), methods=["GET", "POST"])
+        return [*(Route(path, self._wrap(path, handler), methods=["GET"]) for path, handler in reads.items()), refresh]
 
-    def _answering(self, path: str, handler: Handler) -> Handler:
-        return answering(path.partition("/certification/")[2] or path, handler, self._metrics)
+    def _wrap(self, path: str, handler: Handler) -> Handler:
+        return wrap_handler(path.partition("/certification/")[2] or path, handler, self._metrics)
 
     def _tcb(self, tee: Tee) -> Handler:
         async def answer(request: Request) -> Response:
             fmspc = first(request, "fmspc") or ""
             if not _FMSPC.fullmatch(fmspc):
-                raise Wrong("fmspc: expected 12 hexadecimal digits")
+                raise RequestRefused("fmspc: expected 12 hexadecimal digits")
             document = await self._edition(request, partial(plan.tcb_info, tee, bytes.fromhex(fmspc)))
             return document_response(document.body, JSON, _TCB_CHAIN, document.chain)
 
@@ -122,27 +122,27 @@ class Pccs:
         if number is None:
             return await self._get_document(request, of(_channel(request)))
         if first(request, "update") is not None:
-            raise Wrong(f"update, {plan.NUMBER}: expected one of both")
+            raise RequestRefused(f"update, {plan.NUMBER}: expected one of both")
         if not _NUMBER.fullmatch(number):
-            raise Wrong(f"{plan.NUMBER}: expected a number")
+            raise RequestRefused(f"{plan.NUMBER}: expected a number")
         newest = -1
         for edition in (*Channel, int(number)):
-            with suppress(Absent, _Another):
-                document = await self._fitting(request, of(edition))
+            with suppress(Absent, _OtherEdition):
+                document = await self._get_matching(request, of(edition))
                 if document.evaluation_number == int(number):
                     return document
                 newest = max(newest, document.evaluation_number)
-        raise Wrong(
+        raise RequestRefused(
             f"{plan.NUMBER}: there is none of number {int(number)}", HTTP_GONE if int(number) < newest else NO_DATA, "DJ562"
         )
 
-    async def _fitting(self, request: Request, document_request: CollateralRequest) -> Document:
+    async def _get_matching(self, request: Request, document_request: CollateralRequest) -> Document:
         """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
         try:
             return await self._get_document(request, document_request)
         except Untrusted as error:
             if plan.NUMBER in document_request.query and error.code == "DJ510":
-                raise _Another from error
+                raise _OtherEdition from error
             raise
 
     def _qe_identity(self, tee: Tee) -> Handler:
@@ -157,7 +157,7 @@ class Pccs:
     async def _pck_crl(self, request: Request) -> Response:
         ca = next((each for each in Ca if each == (first(request, "ca") or "").lower()), None)
         if ca is None:
-            raise Wrong("ca: expected processor or platform")
+            raise RequestRefused("ca: expected processor or platform")
         document = await self._cache.get(plan.pck_crl(ca))
         binary = (first(request, "encoding") or "").lower() == "der"
         body = document.body if binary else document.body.hex().encode()
@@ -174,7 +174,7 @@ class Pccs:
     async def _refresh(self, request: Request) -> Response:
         check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
         if self._cache.offline:
-            raise Wrong("refresh: nothing is fetched in offline mode", UNAVAILABLE, "DJ512")
+            raise RequestRefused("refresh: nothing is fetched in offline mode", UNAVAILABLE, "DJ512")
         match first(request, "type"):
             case None | "":
                 await self._cache.refresh(everything=True)
@@ -183,12 +183,12 @@ class Pccs:
                 registrations = await self._platforms.registrations(families(fmspc.split(",") if fmspc else []))
                 await self._platforms.refresh([each.name for each in registrations])
             case _:
-                raise Wrong("type: expected certs, or none for documents")
+                raise RequestRefused("type: expected certs, or none for documents")
         return done("refreshed")
 
 
 async def _refuse_version_3(_: Request) -> Response:
-    raise Wrong("tcb: version 3 has ended, and its documents are of another form; ask for version 4", HTTP_GONE)
+    raise RequestRefused("tcb: version 3 has ended, and its documents are of another form; ask for version 4", HTTP_GONE)
 
 
 def _crl_request(uri: str) -> CollateralRequest:
@@ -197,7 +197,7 @@ def _crl_request(uri: str) -> CollateralRequest:
         return plan.root_ca_crl()
     match = _PCK_LIST.fullmatch(uri) if len(uri) <= MAX_URI else None
     if match is None:
-        raise Wrong("uri: expected the address of one of Intel's lists, as its certificates state it")
+        raise RequestRefused("uri: expected the address of one of Intel's lists, as its certificates state it")
     return plan.pck_crl(Ca(match[1]))
 
 
@@ -208,7 +208,7 @@ def _channel(request: Request) -> Channel:
     try:
         return Channel(update.lower())
     except ValueError as error:
-        raise Wrong("update: expected early or standard") from error
+        raise RequestRefused("update: expected early or standard") from error
 
 
 def _identity_response(document: Document) -> Response:

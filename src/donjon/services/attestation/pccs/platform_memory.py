@@ -23,7 +23,7 @@ MAX_TCBS = 64  # of each platform; Intel's have some twenty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Issued:
+class PlatformCertificate:
     """A PCK certificate, and what is told with it: the same one as long as it is selected."""
 
     certificate: PckCertificate
@@ -34,9 +34,9 @@ class Issued:
 class Selection:
     """A PCK certificate that was selected, and the documents by which it was."""
 
-    issued: Issued
+    selected: PlatformCertificate
     levels: Document
-    revoked: Document
+    pck_crl: Document
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,9 +25,8 @@ from donjon.services.attestation.pccs.answers import (
     JSON,
     OK,
     Handler,
-    Identified,
-    Wrong,
-    answering,
+    IdentifiedResponse,
+    RequestRefused,
     check_rate,
     check_token,
     done,
@@ -35,9 +34,10 @@ from donjon.services.attestation.pccs.answers import (
     families,
     first,
     rejection,
+    wrap_handler,
 )
 from donjon.services.attestation.pccs.cache import Cache
-from donjon.services.attestation.pccs.platform_memory import Issued
+from donjon.services.attestation.pccs.platform_memory import PlatformCertificate
 from donjon.services.attestation.pccs.platforms import Platforms
 from donjon.sgx.platform import Ca, Tee
 
@@ -76,7 +76,7 @@ class PlatformRoutes:
 
     def _route(self, base: str, path: str, handler: Handler, method: str) -> Route:
         label = f"{base.rpartition('/')[2]}{path}"
-        return Route(base + path, answering(label, handler, self._metrics), methods=[method])
+        return Route(base + path, wrap_handler(label, handler, self._metrics), methods=[method])
 
     async def _certificate(self, request: Request) -> Response:
         tcb = platforms.tcb(_octets(request, "cpusvn", platforms.CPU_SVN), _octets(request, "pcesvn", platforms.PCE_SVN))
@@ -93,7 +93,7 @@ class PlatformRoutes:
         check_token(request, USER_TOKEN, self._user, "DJ577")
         channels = _CHANNELS.get((first(request, "update") or "standard").lower())
         if channels is None:
-            raise Wrong(f"update: expected {', '.join(_CHANNELS)}")
+            raise RequestRefused(f"update: expected {', '.join(_CHANNELS)}")
         try:
             registration = platforms.parse(await request.body())
         except Malformed as error:
@@ -122,7 +122,7 @@ class PlatformRoutes:
             case _:
                 registrations = await self._platforms.registrations(_families(source))
         headers = {"platform-count": str(len(registrations)), "content-type": JSON}
-        return Identified(platforms.encode(registrations), OK, headers)
+        return IdentifiedResponse(platforms.encode(registrations), OK, headers)
 
     async def _accept_upload(self, request: Request) -> Response:
         check_token(request, ADMIN_TOKEN, self._admin, "DJ515")
@@ -140,8 +140,8 @@ class PlatformRoutes:
         content = upload.parse(text, self._moment())
         documents = self._cache.prove_all(content.answers)
         root = documents[plan.root_ca_crl().name()]
-        _, revoked = document.prove_root_crl(Answer(body=root.body, chain=root.chain), self._cache.anchor)
-        known_platforms = self._platforms.prove_all(content.platforms, revoked)
+        _, root_crl = document.prove_root_crl(Answer(body=root.body, chain=root.chain), self._cache.anchor)
+        known_platforms = self._platforms.prove_all(content.platforms, root_crl)
         for each in known_platforms:
             _check_complete(each, {*documents, *self._cache.documents})
         return documents, known_platforms
@@ -173,7 +173,7 @@ def _requests_for(
 def _octets(request: Request, name: str, length: int) -> bytes:
     octets = hexadecimal(first(request, name) or "")
     if len(octets) != length:
-        raise Wrong(f"{name}: expected {2 * length} hexadecimal digits")
+        raise RequestRefused(f"{name}: expected {2 * length} hexadecimal digits")
     return octets
 
 
@@ -181,7 +181,7 @@ def _qe_id(request: Request) -> str:
     try:
         return platforms.qe_id(first(request, "qeid") or "")
     except Malformed as error:
-        raise Wrong(error.message) from error
+        raise RequestRefused(error.message) from error
 
 
 def _families(source: str) -> list[bytes]:
@@ -191,8 +191,8 @@ def _families(source: str) -> list[bytes]:
 
 
 @lru_cache(maxsize=512)
-def _certificate_response(issued: Issued) -> Response:
-    certificate, pck_certificates = issued.certificate, issued.platform.pck_certificates
+def _certificate_response(selected: PlatformCertificate) -> Response:
+    certificate, pck_certificates = selected.certificate, selected.platform.pck_certificates
     headers = {
         "SGX-TCBm": certificate.tcbm,
         "SGX-FMSPC": pck_certificates.fmspc.hex().upper(),
@@ -200,4 +200,4 @@ def _certificate_response(issued: Issued) -> Response:
         "SGX-PCK-Certificate-Issuer-Chain": escape(pck_certificates.chain),
         "content-type": "application/x-pem-file",
     }
-    return Identified(certificate.pem, OK, headers)
+    return IdentifiedResponse(certificate.pem, OK, headers)

@@ -25,7 +25,7 @@ from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.services.attestation.pccs.cache import Cache
 from donjon.services.attestation.pccs.pck_source import PckSource
-from donjon.services.attestation.pccs.platform_memory import Issued, PlatformMemory, Selection, Slot
+from donjon.services.attestation.pccs.platform_memory import PlatformCertificate, PlatformMemory, Selection, Slot
 from donjon.services.attestation.pccs.single_flight import Fetches
 from donjon.sgx.platform import Tee
 
@@ -81,7 +81,7 @@ class Platforms:
         self._memory = PlatformMemory()
         self._joining = asyncio.Lock()  # of certificates that are given one by one, so that none is lost to another
 
-    async def certificate(self, registration: Registration, tcb: Tcb) -> Issued:
+    async def certificate(self, registration: Registration, tcb: Tcb) -> PlatformCertificate:
         """The PCK certificate that the platform should use.
 
         Raises `Absent` DJ571 where none fits, DJ572 for a platform that is not known, DJ573 and DJ574 where none can be had;
@@ -124,9 +124,9 @@ class Platforms:
         """Those of these families that have them, or of every one; those alone of whose certificates Intel lacked some."""
         return await asyncio.to_thread(partial(self._store.list_platforms, fmspcs, lacking=lacking))
 
-    def prove_all(self, records: Sequence[StoredPlatform], revoked: Crl) -> list[KnownPlatform]:
+    def prove_all(self, records: Sequence[StoredPlatform], root_crl: Crl) -> list[KnownPlatform]:
         """Platforms that somebody brings, each proved; raises as `pck_certificates.prove` does. Nothing is kept yet."""
-        return [self._prove(each, revoked) for each in records]
+        return [self._prove(each, root_crl) for each in records]
 
     async def accept(self, platforms: Sequence[KnownPlatform]) -> None:
         """Keep and serve these, all or none."""
@@ -162,13 +162,13 @@ class Platforms:
             record = remembered.platform.stored_platform
         if record is None:
             return None
-        revoked = await self._cache.revoked()
-        if remembered is not None and remembered.under is revoked and remembered.platform.stored_platform == record:
+        root_crl = await self._cache.root_crl()
+        if remembered is not None and remembered.under is root_crl and remembered.platform.stored_platform == record:
             if remembered.until < self._seconds():
                 remembered.until = self._seconds() + FRESH
             return remembered
         try:
-            return self._remember(self._prove(record, revoked), revoked)
+            return self._remember(self._prove(record, root_crl), root_crl)
         except DonjonError as error:
             say(LOG, "stored platform not served", level=logging.ERROR, code=error.code, error=error.message)
             return None
@@ -186,7 +186,7 @@ class Platforms:
                 return slot
             better.note(tcb, self._seconds() + ASKED_AGAIN)
             return better
-        if slot.due < self._moment() and self._fetches.failed(key) is None:
+        if slot.due < self._moment() and self._fetches.failure(key) is None:
             self._fetches.begin(key, partial(self._fetch_and_log, to_fetch, slot.platform))
         return slot
 
@@ -222,42 +222,42 @@ class Platforms:
         if self._source is None:
             raise Absent("DJ572", "platform: not known here, and nothing is fetched in offline mode")
         record = await self._source.certificates(registration, self._moment())
-        revoked = await self._cache.revoked()
+        root_crl = await self._cache.root_crl()
         async with self._joining:
             if not anew and (here := self._memory.find(registration.name)) is not None:
                 before = here.platform  # Others may have come while this one was fetched.
             merged = record if before is None or record.whole else _merge(record, before.stored_platform)
-            platform = self._prove(merged, revoked)
+            platform = self._prove(merged, root_crl)
             if before is not None and platform.pck_certificates.ppid != before.pck_certificates.ppid:
                 raise Untrusted("DJ570", "PCK certificates: of another machine than the one that is known by that name")
             await asyncio.to_thread(self._store.write, [platform])
-            return self._remember(platform, revoked)
+            return self._remember(platform, root_crl)
 
-    def _prove(self, record: StoredPlatform, revoked: Crl) -> KnownPlatform:
+    def _prove(self, record: StoredPlatform, root_crl: Crl) -> KnownPlatform:
         pce_id = record.registration.name.pce_id
-        certificates = pck_certificates.prove(record.certificates, record.chain, pce_id, revoked, self._cache.anchor)
+        certificates = pck_certificates.prove(record.certificates, record.chain, pce_id, root_crl, self._cache.anchor)
         return KnownPlatform(stored_platform=record, pck_certificates=certificates)
 
-    def _remember(self, platform: KnownPlatform, revoked: Crl) -> Slot:
+    def _remember(self, platform: KnownPlatform, root_crl: Crl) -> Slot:
         name = platform.stored_platform.registration.name
         due = platform.stored_platform.fetched_at + FETCHED_AGAIN + SPREAD * self._chance()
-        entry = Slot(platform=platform, under=revoked, due=due, until=self._seconds() + FRESH)
+        entry = Slot(platform=platform, under=root_crl, due=due, until=self._seconds() + FRESH)
         return self._memory.keep(name, entry)
 
-    async def _select(self, slot: Slot, tcb: Tcb) -> Issued:
+    async def _select(self, slot: Slot, tcb: Tcb) -> PlatformCertificate:
         levels = await self._levels(slot.platform.pck_certificates.fmspc)
-        revoked = await self._cache.get_or_stale(plan.pck_crl(slot.platform.pck_certificates.ca))
+        pck_crl = await self._cache.get_or_stale(plan.pck_crl(slot.platform.pck_certificates.ca))
         before = slot.selections.get(tcb)
         if (
             before is not None
             and before.levels is levels
-            and before.revoked is revoked
-            and self._is_good(before.issued.certificate)
+            and before.pck_crl is pck_crl
+            and self._is_good(before.selected.certificate)
         ):
-            return before.issued
-        issued = Issued(certificate=self._best(slot.platform, tcb, levels, revoked), platform=slot.platform)
-        slot.select(tcb, Selection(issued=issued, levels=levels, revoked=revoked))
-        return issued
+            return before.selected
+        selected = PlatformCertificate(certificate=self._best(slot.platform, tcb, levels, pck_crl), platform=slot.platform)
+        slot.select(tcb, Selection(selected=selected, levels=levels, pck_crl=pck_crl))
+        return selected
 
     async def _levels(self, fmspc: bytes) -> Document:
         """The TCB info by which is selected, the early one where there is one, as Intel's cache does."""
@@ -266,10 +266,10 @@ class Platforms:
         except Unavailable:
             return await self._cache.get_or_stale(plan.tcb_info(Tee.SGX, fmspc, Channel.STANDARD))
 
-    def _best(self, platform: KnownPlatform, tcb: Tcb, levels: Document, revoked: Document) -> PckCertificate:
+    def _best(self, platform: KnownPlatform, tcb: Tcb, levels: Document, pck_crl: Document) -> PckCertificate:
         info = tcb_info.parse(unwrap(levels.body, "tcbInfo").text)
         good = [
-            each for each in platform.pck_certificates.certificates if each.serial not in revoked.serials and self._is_good(each)
+            each for each in platform.pck_certificates.certificates if each.serial not in pck_crl.serials and self._is_good(each)
         ]
         index = select(tcb, [each.tcb for each in good], info.levels)
         if index is None:

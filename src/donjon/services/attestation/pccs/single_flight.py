@@ -25,16 +25,16 @@ class Fetches(Generic[T]):
 
     async def wait(self, name: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What is fetched; raises what fetching raises, or raised a moment ago."""
-        if (failed := self.failed(name)) is not None:
-            raise _without_trace(failed)
+        if (failure := self.failure(name)) is not None:
+            raise _without_trace(failure)
         return await asyncio.shield(self.begin(name, fetch))
 
     def check_room(self, name: str) -> None:
         """Raises `Unavailable` DJ518 where too much is under way to begin with something new."""
-        if len(self._under_way) >= MAX_UNDER_WAY and name not in self._under_way and self.failed(name) is None:
+        if len(self._under_way) >= MAX_UNDER_WAY and name not in self._under_way and self.failure(name) is None:
             raise Unavailable("DJ518", f"collateral: {MAX_UNDER_WAY} things are being fetched already; try again")
 
-    def failed(self, name: str) -> DonjonError | None:
+    def failure(self, name: str) -> DonjonError | None:
         """The error with which it failed a moment ago, if it did."""
         until, error = self._failures.get(name, (0.0, None))
         return error if until > self._seconds() else None
