@@ -96,7 +96,7 @@ def first(request: Request, name: str) -> str | None:
 
 
 def families(texts: list[str]) -> list[bytes]:
-    """FMSPCs in hexadecimal; raises `Wrong` for anything else."""
+    """FMSPCs in hexadecimal; raises `RequestRefused` for anything else."""
     fmspcs = [each.strip() for each in texts]
     if len(fmspcs) > MAX_FAMILIES or not all(map(_FAMILY.fullmatch, fmspcs)):
         raise RequestRefused(f"expected up to {MAX_FAMILIES} FMSPCs of 12 hexadecimal digits")
@@ -125,7 +125,7 @@ def refusal(status: int, message: str, code: str) -> Response:
 
 
 def check_token(request: Request, header: str, expected: bytes | None, code: str) -> None:
-    """Raises `Wrong` unless the header has the token of which this is the SHA-512."""
+    """Raises `RequestRefused` unless the header has the token of which this is the SHA-512."""
     token = request.headers.get(header, "")
     digest = hashlib.sha512(token.encode("latin-1")).digest()
     if not token or expected is None or not hmac.compare_digest(digest, expected):
@@ -133,7 +133,7 @@ def check_token(request: Request, header: str, expected: bytes | None, code: str
 
 
 def check_rate(request: Request, rates: Rates | None) -> None:
-    """Count a request for which somebody else has to be asked; raises `Wrong` DJ560 for one too many."""
+    """Count a request for which somebody else has to be asked; raises `RequestRefused` DJ560 for one too many."""
     address = "" if request.client is None else request.client.host
     if rates is not None and (wait := rates.wait(site(address))):
         raise RequestRefused(f"too many requests for what is not here: expected the next in {wait:.1f} s", TOO_MANY, "DJ560")

@@ -137,7 +137,7 @@ class Pccs:
         )
 
     async def _get_matching(self, request: Request, document_request: CollateralRequest) -> Document:
-        """The document; raises `_Another` where the upstream answers a number by what it has, as one that knows none does."""
+        """The document; raises `_OtherEdition` where an upstream that knows no numbers answers one by what it has."""
         try:
             return await self._get_document(request, document_request)
         except Untrusted as error:
