@@ -16,14 +16,14 @@ _MOUNT: JsonObject = {"name": AESM_VOLUME, "mountPath": AESM_FOLDER}
 _VARIABLE: JsonObject = {"name": AESM_VARIABLE, "value": "1"}
 
 
-def quoting(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]:
+def aesm_operations(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]:
     """What the containers that want EPC need to quote through AESM, where the pod says that they do."""
     run = frozenset(text(volume.get("name")) for volume in _from_the_host(intent, RUN_FOLDERS))
     volume = _volume(intent, wanting, run) if intent.quote_provider == AESMD else None
     if intent.quote_provider == AESMD:
         yield from append("/spec/volumes", at(intent.pod, "spec", "volumes"), [volume] if volume else [])
         for container in wanting:
-            yield from _reaching(container, run)
+            yield from _container_operations(container, run)
     by_hand = bool(_from_the_host(intent, AESM_PLACES)) or any(_has_run(container, run) for container in wanting)
     of_the_node = volume == _OF_THE_NODE or by_hand
     brings_one = any(container.name == AESMD for container in intent.containers)
@@ -34,7 +34,7 @@ def quoting(intent: Intent, wanting: Sequence[Container]) -> Iterator[Operation]
 def _volume(intent: Intent, wanting: Sequence[Container], run: Collection[str]) -> JsonObject | None:
     """The volume that is missing: the pod's own where it brings an AESM beside others, the node's otherwise."""
     there = any(volume.get("name") == AESM_VOLUME for volume in objects(at(intent.pod, "spec", "volumes")))
-    if there or all(_mounted(container, run) for container in wanting):
+    if there or all(_has_socket(container, run) for container in wanting):
         return None
     beside = len(wanting) > 1 and any(container.name == AESMD for container in wanting)
     return _OF_THE_POD if beside else _OF_THE_NODE
@@ -46,7 +46,7 @@ def _from_the_host(intent: Intent, places: Sequence[str]) -> list[JsonObject]:
     return [volume for volume in volumes if text(at(volume, "hostPath", "path")) in places]
 
 
-def _mounted(container: Container, run: Collection[str]) -> bool:
+def _has_socket(container: Container, run: Collection[str]) -> bool:
     there = any(mount.get("mountPath") in AESM_PLACES for mount in objects(container.content.get("volumeMounts")))
     return there or _has_run(container, run)
 
@@ -57,8 +57,8 @@ def _has_run(container: Container, run: Collection[str]) -> bool:
     return any(mount.get("mountPath") in RUN_FOLDERS and text(mount.get("name")) in run for mount in mounts)
 
 
-def _reaching(container: Container, run: Collection[str]) -> Iterator[Operation]:
-    mounts: list[Json] = [] if _mounted(container, run) else [_MOUNT]
+def _container_operations(container: Container, run: Collection[str]) -> Iterator[Operation]:
+    mounts: list[Json] = [] if _has_socket(container, run) else [_MOUNT]
     yield from append(f"{container.here}/volumeMounts", container.content.get("volumeMounts"), mounts)
     has_variable = any(variable.get("name") == AESM_VARIABLE for variable in objects(container.content.get("env")))
     yield from append(f"{container.here}/env", container.content.get("env"), [] if has_variable else [_VARIABLE])

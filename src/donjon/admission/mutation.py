@@ -8,7 +8,7 @@ A container whose amounts cannot be counted, or disagree, stays as it came: `rul
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from donjon.admission.aesm import quoting
+from donjon.admission.aesm import aesm_operations
 from donjon.admission.intent import Container, Intent
 from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -30,15 +30,15 @@ def patch(intent: Intent) -> tuple[Operation, ...]:
     """The least that wires the pod; nothing for a pod that is wired, does not ask, or has more containers than are counted."""
     if len(intent.containers) > MAX_CONTAINERS:
         return ()
-    wanting = [container for container in intent.containers if (agreed(container) or 0) > 0]
-    resources = [operation for container in intent.containers for operation in _wired(container, intent.quote_provider)]
+    wanting = [container for container in intent.containers if (agreed_epc(container) or 0) > 0]
+    resources = [operation for container in intent.containers for operation in _wire_container(container, intent.quote_provider)]
     if not wanting:
         return tuple(resources)
-    return (*resources, *_annotated(intent), *_tolerating(intent), *quoting(intent, wanting))
+    return (*resources, *_annotate(intent), *_add_tolerations(intent), *aesm_operations(intent, wanting))
 
 
-def _wired(container: Container, quote_provider: str) -> Iterator[Operation]:
-    epc = agreed(container)
+def _wire_container(container: Container, quote_provider: str) -> Iterator[Operation]:
+    epc = agreed_epc(container)
     if epc is None:
         return
     foreign = [name for name in FOREIGN_EPC if name in container.limits]
@@ -48,20 +48,20 @@ def _wired(container: Container, quote_provider: str) -> Iterator[Operation]:
         missing |= {device: "1" for device in devices if device not in container.requests}
     if not (foreign or missing):
         return
-    yield from _changed(f"{container.path}/limits", foreign, missing)
+    yield from _replace_resources(f"{container.path}/limits", foreign, missing)
     if container.own_requests is None:
         yield Add(path=f"{container.path}/requests", value={})
-    yield from _changed(
+    yield from _replace_resources(
         f"{container.path}/requests", [name for name in foreign if name in (container.own_requests or ())], missing
     )
 
 
-def _changed(place: str, removals: Iterable[str], missing: Mapping[str, str]) -> Iterator[Operation]:
+def _replace_resources(place: str, removals: Iterable[str], missing: Mapping[str, str]) -> Iterator[Operation]:
     yield from (Remove(path=f"{place}/{escape(name)}") for name in removals)
     yield from (Add(path=f"{place}/{escape(name)}", value=value) for name, value in missing.items())
 
 
-def agreed(container: Container) -> Fraction | None:
+def agreed_epc(container: Container) -> Fraction | None:
     """The bytes of EPC on which all its names agree; `None` where there is none, or none that can be taken."""
     if not container.legible or (EPC in container.requests and EPC not in container.limits):
         return None
@@ -79,7 +79,7 @@ def _bytes(container: Container, name: str) -> Fraction | None:
     return number * EPC_UNITS[name] if fits else None
 
 
-def _annotated(intent: Intent) -> Iterator[Operation]:
+def _annotate(intent: Intent) -> Iterator[Operation]:
     """The pod's total, as Kata reads it; a pod whose amounts cannot be counted gets none."""
     total = _total(intent)
     annotation = at(intent.pod, "metadata", "annotations", ANNOTATION_EPC)
@@ -92,14 +92,14 @@ def _total(intent: Intent) -> int:
     """The bytes that the scheduler sets aside; 0 where they cannot be counted."""
     starts: list[tuple[Fraction, bool]] = []
     for container in sorted(intent.containers, key=lambda each: each.field, reverse=True):  # Init containers start first.
-        epc = agreed(container) if any(name in container.limits for name in EPC_UNITS) else Fraction(0)
+        epc = agreed_epc(container) if any(name in container.limits for name in EPC_UNITS) else Fraction(0)
         if epc is None or epc.denominator != 1 or epc >= MAX_COUNTED:
             return 0
         starts.append((epc, container.stays))
     return int(peak(starts))
 
 
-def _tolerating(intent: Intent) -> Iterator[Operation]:
+def _add_tolerations(intent: Intent) -> Iterator[Operation]:
     """Pools may be tainted with any name of EPC and any value, to keep other pods away."""
     tolerations = at(intent.pod, "spec", "tolerations")
     missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(tolerations))]

@@ -58,15 +58,15 @@ def reasons(intent: Intent, original: Intent, around: AdmissionContext, settings
     `original` is the pod as it was before `mutation`: a DaemonSet chooses its nodes by that.
     """
     all_reasons: list[Reason] = []
-    for rule in _to_be_asked(intent, around, settings):
-        concerned = _concerned(rule, intent, settings)
+    for rule in _applicable_rules(intent, around, settings):
+        concerned = _concerned_containers(rule, intent, settings)
         if concerned is not None and _about_pod(rule, intent, original, around, settings):
-            finding = _filled(_worded(rule, concerned), concerned, intent, around, settings)
+            finding = _fill_holes(_fitting_words(rule, concerned), concerned, intent, around, settings)
             all_reasons.append(Reason(finding=finding, place=_place(rule, concerned)))
     return tuple(all_reasons)
 
 
-def _to_be_asked(intent: Intent, around: AdmissionContext, settings: Settings) -> tuple[AdmissionRule, ...]:
+def _applicable_rules(intent: Intent, around: AdmissionContext, settings: Settings) -> tuple[AdmissionRule, ...]:
     """All rules; but only one about a pod that does not ask, and hardly more about one with too many containers."""
     rules = table(refuse_host_devices=settings.refuse_host_devices) + ((BEYOND_NODES,) if around.largest_node else ())
     if not intent.asks:
@@ -111,16 +111,16 @@ def _anywhere(intent: Intent) -> bool:
     """Whether a pod that wants EPC says nothing of the nodes that it goes to, but what all of them are."""
     selector = at(intent.pod, "spec", "nodeSelector")
     selected = isinstance(selector, dict) and any(label not in LABELS_PLATFORM for label in selector)
-    is_selective = selected or (bool(intent.required_terms) and all(map(_choosing, intent.required_terms)))
+    is_selective = selected or (bool(intent.required_terms) and all(map(_chooses_nodes, intent.required_terms)))
     return not is_selective and any(container.wants_any(EPC_UNITS) for container in intent.containers)
 
 
-def _choosing(term: JsonObject) -> bool:
+def _chooses_nodes(term: JsonObject) -> bool:
     labels = (each.get("key") for each in objects(term.get("matchExpressions")))
     return bool(term.get("matchFields")) or any(label not in LABELS_PLATFORM for label in labels)
 
 
-def _concerned(rule: AdmissionRule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
+def _concerned_containers(rule: AdmissionRule, intent: Intent, settings: Settings) -> tuple[Container, ...] | None:
     """The containers that it holds for; `None` where it does not hold, nobody where it is about the pod."""
     holds = _ABOUT_CONTAINERS.get(rule.code)
     if holds is None:
@@ -131,44 +131,44 @@ def _concerned(rule: AdmissionRule, intent: Intent, settings: Settings) -> tuple
     return concerned or None
 
 
-def _beyond(container: Container) -> tuple[str, ...]:
+def _excessive_resources(container: Container) -> tuple[str, ...]:
     """What it asks too much of."""
     return tuple(name for name, bound in BOUNDS.items() if container.limits.get(name, 0) >= bound)
 
 
-def _repeated(container: Container) -> tuple[str, ...]:
+def _repeated_devices(container: Container) -> tuple[str, ...]:
     """The devices of which it asks for more than one, and not for so many that they are too much."""
     return tuple(name for name in DEVICES if 1 < container.limits.get(name, 0) < BOUNDS[name])
 
 
-def _too_much(container: Container) -> bool:
-    return bool(_beyond(container))
+def _asks_too_much(container: Container) -> bool:
+    return bool(_excessive_resources(container))
 
 
-def _differing(container: Container) -> bool:
+def _has_differing_amounts(container: Container) -> bool:
     byte_amounts = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
-    return len(byte_amounts) > 1 and not _too_much(container)
+    return len(byte_amounts) > 1 and not _asks_too_much(container)
 
 
-def _foreign(container: Container) -> bool:
-    return container.wants_any(FOREIGN_EPC) and not (_too_much(container) or _differing(container))
+def _has_foreign_name(container: Container) -> bool:
+    return container.wants_any(FOREIGN_EPC) and not (_asks_too_much(container) or _has_differing_amounts(container))
 
 
-def _unwired(container: Container) -> bool:
-    has_other_reason = _too_much(container) or _differing(container) or _foreign(container)
+def _lacks_device(container: Container) -> bool:
+    has_other_reason = _asks_too_much(container) or _has_differing_amounts(container) or _has_foreign_name(container)
     return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not has_other_reason
 
 
 _ABOUT_CONTAINERS: Mapping[str, Callable[[Container], bool]] = {
-    "DJ101": _unwired,
-    "DJ102": _foreign,
-    "DJ103": _too_much,
+    "DJ101": _lacks_device,
+    "DJ102": _has_foreign_name,
+    "DJ103": _asks_too_much,
     "DJ104": lambda container: container.wants(PROVISION),
-    "DJ106": _differing,
+    "DJ106": _has_differing_amounts,
     "DJ107": lambda container: 0 < container.limits.get(EPC, 0) < EPC_PAGE,
     "DJ108": lambda container: container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS),
     "DJ115": lambda container: container.privileged,
-    "DJ117": lambda container: bool(_repeated(container)),
+    "DJ117": lambda container: bool(_repeated_devices(container)),
     "DJ132": lambda container: container.wants_any(EPC_UNITS),
     "DJ109": lambda container: EPC_PAGE < container.limits.get(EPC, 0) < MAX_COUNTED and container.limits[EPC] % EPC_PAGE != 0,
 }
@@ -188,30 +188,30 @@ def _place(rule: AdmissionRule, concerned: Sequence[Container]) -> str:
         return _PLACES.get(rule.code, "/spec")
     if rule.code == "DJ115":
         return f"{concerned[0].here}/securityContext/privileged"
-    own = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,), "DJ117": _repeated(concerned[0])}
+    own = {"DJ104": (PROVISION,), "DJ108": (ENCLAVE,), "DJ117": _repeated_devices(concerned[0])}
     names = own.get(rule.code, tuple(EPC_UNITS))
     name = next((name for name in names if name in concerned[0].limits), EPC)
     return f"{concerned[0].path}/limits/{escape(name)}"
 
 
-def _worded(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRule:
+def _fitting_words(rule: AdmissionRule, concerned: Sequence[Container]) -> AdmissionRule:
     """The rule in the words that fit."""
     return BY_HAND if rule.code == BY_HAND.code and all(ENCLAVE in container.limits for container in concerned) else rule
 
 
-def _filled(
+def _fill_holes(
     rule: AdmissionRule, concerned: Iterable[Container], intent: Intent, around: AdmissionContext, settings: Settings
 ) -> Finding:
     holes = {
-        "containers": _shortened(", ".join(container.name for container in concerned)),
-        "quantities": _shortened(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
-        "counted": _shortened(", ".join(_quantities(each, _beyond(each)) for each in concerned)),
-        "repeated": _shortened(", ".join(_quantities(each, _repeated(each)) for each in concerned)),
+        "containers": _shorten(", ".join(container.name for container in concerned)),
+        "quantities": _shorten(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
+        "counted": _shorten(", ".join(_quantities(each, _excessive_resources(each)) for each in concerned)),
+        "repeated": _shorten(", ".join(_quantities(each, _repeated_devices(each)) for each in concerned)),
         "namespace": around.namespace,
         "node": intent.node,
-        "provider": _one_line(_shortened(intent.quote_provider)),
+        "provider": _one_line(_shorten(intent.quote_provider)),
         "number": str(len(intent.containers)),
-        "devices": _one_line(_shortened(", ".join(intent.devices))),
+        "devices": _one_line(_shorten(", ".join(intent.devices))),
         "wiring": settings.wired_by,
         "asked": canonical(epc_total(intent.pod)),
         "largest": _largest(around.largest_node),
@@ -235,5 +235,5 @@ def _one_line(words: str) -> str:
     return words.translate(dict.fromkeys(map(ord, UNSHOWN), " "))
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= MAX_LIST_LENGTH else f"{text[:MAX_LIST_LENGTH]}..."

@@ -83,7 +83,7 @@ def review(data: bytes, settings: Settings, largest_node: LargestNode | None = N
     )
     verdict = decide(request.pod, around, settings)
     warnings = [finding.sentence() for finding in verdict.findings if finding.code == BEYOND_NODES.code]
-    return ReviewResponse(request=request, verdict=verdict, body=_encoded(request.uid, verdict, warnings))
+    return ReviewResponse(request=request, verdict=verdict, body=_encode(request.uid, verdict, warnings))
 
 
 def parse(data: bytes) -> ReviewRequest:
@@ -234,7 +234,7 @@ def _excerpt(value: Json) -> str:
             return "a number"
 
 
-def _encoded(uid: str, verdict: AdmissionVerdict, warnings: Sequence[str]) -> bytes:
+def _encode(uid: str, verdict: AdmissionVerdict, warnings: Sequence[str]) -> bytes:
     patch = [each.as_dict() for each in verdict.patch]
     response: JsonObject = {"uid": uid, "allowed": True}
     if warnings:

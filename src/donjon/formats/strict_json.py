@@ -28,7 +28,7 @@ def parse(
     text: bytes, subject: str, bound: int = MAX_DOCUMENT, *, fractions: bool = False, values: int = MAX_VALUES
 ) -> "Members":
     """The one object that the text holds; raises `Malformed` DJ210, also for more bytes or values than the bounds."""
-    content = _decoded(text, subject, bound, _WITH_FRACTIONS if fractions else _DECODER, values)
+    content = _decode(text, subject, bound, _WITH_FRACTIONS if fractions else _DECODER, values)
     if not isinstance(content, dict):
         raise Malformed("DJ210", f"{subject}: expected an object, found {type(content).__name__}")
     return Members(subject, content)
@@ -36,13 +36,13 @@ def parse(
 
 def parse_list(text: bytes, subject: str, count: int) -> "list[Members]":
     """The objects of the one list that the text holds; raises `Malformed` DJ210 or DJ211, also for more than that many."""
-    content = _decoded(text, subject, MAX_DOCUMENT, _DECODER, MAX_VALUES)
+    content = _decode(text, subject, MAX_DOCUMENT, _DECODER, MAX_VALUES)
     if not isinstance(content, list) or len(content) > count:
         raise Malformed("DJ210", f"{subject}: expected a list of at most {count} objects, found {type(content).__name__}")
     return Members(subject, {subject: content}).members(subject)
 
 
-def _decoded(text: bytes, subject: str, bound: int, decoder: json.JSONDecoder, values: int) -> Json:
+def _decode(text: bytes, subject: str, bound: int, decoder: json.JSONDecoder, values: int) -> Json:
     if len(text) > bound:
         raise Malformed("DJ210", f"{subject}: {len(text)} bytes, expected at most {bound}")
     check_values(text, subject, values)

@@ -84,7 +84,7 @@ def _apply(document: JsonObject, operation: Operation, own: dict[int, Json]) -> 
     *way, last = [step.replace("~1", "/").replace("~0", "~") for step in operation.path.split("/")[1:]]
     place: JsonObject | list[Json] = document
     for step in way:
-        place = _owned(place, step, own)
+        place = _own_copy(place, step, own)
     match place, operation:
         case dict(), Add():
             place[last] = operation.value
@@ -96,7 +96,7 @@ def _apply(document: JsonObject, operation: Operation, own: dict[int, Json]) -> 
             del place[int(last)]
 
 
-def _owned(place: JsonObject | list[Json], step: str, own: dict[int, Json]) -> JsonObject | list[Json]:
+def _own_copy(place: JsonObject | list[Json], step: str, own: dict[int, Json]) -> JsonObject | list[Json]:
     entry = place[step] if isinstance(place, dict) else place[int(step)]
     if not isinstance(entry, (dict, list)):
         raise TypeError(step)

@@ -71,10 +71,10 @@ def exact(text: str) -> Fraction:
     Exponents beyond `MAX_EXPONENT` count as that one; so does a number of more than `MAX_LENGTH` digits count as one of fewer
     that is as far beyond every bound, or as little whole.
     """
-    return _fraction(text if len(text) <= MAX_LENGTH else _shortened(text))
+    return _fraction(text if len(text) <= MAX_LENGTH else _shorten(text))
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     """A long quantity without the zeros that change nothing, and without digits that nobody can need."""
     match = _LONG.fullmatch(text)
     if match is None or not (match["whole"] or match["fraction"]):
@@ -87,7 +87,7 @@ def _shortened(text: str) -> str:
 
 @lru_cache(maxsize=1024)  # The containers of a pod say the same few amounts many times.
 def _fraction(text: str) -> Fraction:
-    return _rounded(_number(text))
+    return _round_up(_number(text))
 
 
 def _number(text: str) -> Fraction:
@@ -101,7 +101,7 @@ def _number(text: str) -> Fraction:
     return number * Fraction(10) ** max(-MAX_EXPONENT, min(exponent, MAX_EXPONENT))
 
 
-def _rounded(value: Fraction) -> Fraction:
+def _round_up(value: Fraction) -> Fraction:
     magnitude = Fraction(math.ceil(abs(value) * NANO), NANO)
     return magnitude if value >= 0 else -magnitude
 

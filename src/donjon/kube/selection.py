@@ -78,7 +78,7 @@ def _number(value: Json) -> int | None:
     return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20 else None  # noqa: PLR2004 - an int64.
 
 
-def _compared(value: Json, values: list[Json], sign: int) -> bool:
+def _compare(value: Json, values: list[Json], sign: int) -> bool:
     mine, theirs = _number(value), _number(values[0] if values else None)
     return mine is not None and theirs is not None and sign * (mine - theirs) > 0
 
@@ -88,6 +88,6 @@ _OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
     "NotIn": lambda value, values: value is None or value not in values,
     "Exists": lambda value, _: value is not None,
     "DoesNotExist": lambda value, _: value is None,
-    "Gt": lambda value, values: _compared(value, values, 1),
-    "Lt": lambda value, values: _compared(value, values, -1),
+    "Gt": lambda value, values: _compare(value, values, 1),
+    "Lt": lambda value, values: _compare(value, values, -1),
 }

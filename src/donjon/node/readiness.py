@@ -37,7 +37,7 @@ def assess(facts: NodeFacts) -> Readiness:
     return Readiness(findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))
 
 
-def _cpu_unknown(facts: NodeFacts) -> Iterator[Finding]:
+def _unknown_cpu(facts: NodeFacts) -> Iterator[Finding]:
     if facts.cpu.value is None:
         yield Finding.warning(
             "DJ015",
@@ -257,7 +257,7 @@ Check = Callable[[NodeFacts], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     _launch_control,
-    _cpu_unknown,
+    _unknown_cpu,
     _obstacles,
     _epc,
     _epc_differs,

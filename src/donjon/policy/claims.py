@@ -118,7 +118,7 @@ def _long(entry: Json, number: int) -> Iterator[Claim]:
 
 def _several(name: str, value: Json, issuer: Issuer, *, read_only: bool) -> Iterator[Claim]:
     for each in value if isinstance(value, list) else [value]:
-        yield Claim(type=_bounded(name, name), value=_scalar(name, each), issuer=issuer, read_only=read_only)
+        yield Claim(type=_check_text(name, name), value=_scalar(name, each), issuer=issuer, read_only=read_only)
 
 
 def _scalar(name: str, value: Json) -> Scalar:
@@ -128,14 +128,14 @@ def _scalar(name: str, value: Json) -> Scalar:
         case int() if MIN_INTEGER <= value <= MAX_INTEGER:
             return value
         case str():
-            return _bounded(name, value)
+            return _check_text(name, value)
         case dict():
-            return _bounded(name, _compact(name, value))
+            return _check_text(name, _compact(name, value))
         case _:
             raise Malformed("DJ408", f"claim {excerpt(name)}: its value is {_kind(value)}; {_EXPECTED}")
 
 
-def _bounded(name: str, text: str) -> str:
+def _check_text(name: str, text: str) -> str:
     if len(text) > MAX_TEXT:
         raise Malformed("DJ408", f"claim {excerpt(name)}: {len(text)} characters long, expected at most {MAX_TEXT}")
     if not is_unicode(text):

@@ -144,7 +144,7 @@ def _claims(action: Action, binding: Binding, scene: Scene) -> Iterator[Claim]:
     members = values[Property.VALUE]
     for member in members.members:
         claim = Claim(type=name, value=member, issuer=Issuer.POLICY, read_only=members.read_only)
-        _as_stated(claim, values)
+        _check_stated_properties(claim, values)
         yield claim
 
 
@@ -156,7 +156,7 @@ def _type(type_value: Value) -> str:
             raise Stop("DJ412", "the type of a new claim is not one text")
 
 
-def _as_stated(claim: Claim, values: dict[Property, Value]) -> None:
+def _check_stated_properties(claim: Claim, values: dict[Property, Value]) -> None:
     """A rule may state the value's type and the issuer, as long as that is what they are."""
     for name in (Property.VALUE_TYPE, Property.ISSUER):
         if name in values and values[name].members != (claim.property(name),):

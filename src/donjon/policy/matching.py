@@ -63,11 +63,11 @@ def match_rule(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Loo
     bindings: list[Binding] = [{}]
     looks: list[Look] = []
     for condition in rule.conditions:
-        bindings, look = _narrowed(condition, bindings, scene, alone)
+        bindings, look = _narrow_bindings(condition, bindings, scene, alone)
         looks.append(look)
         if not bindings:
             break
-    return _grouped(bindings, rule, scene), tuple(looks)
+    return _group_bindings(bindings, rule, scene), tuple(looks)
 
 
 def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
@@ -117,7 +117,7 @@ def _singly(expression: Expression) -> Iterator[str]:
                     yield from _singly(argument)
 
 
-def _grouped(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tuple[Binding, ...]:
+def _group_bindings(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tuple[Binding, ...]:
     """One binding for each combination of what the action takes one at a time, every other name with all its claims."""
     if not bindings[1:]:
         return tuple(bindings)
@@ -134,7 +134,7 @@ def _grouped(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tuple[Bin
 # One condition.
 
 
-def _narrowed(
+def _narrow_bindings(
     condition: Condition, bindings: Sequence[Binding], scene: Scene, alone: frozenset[str]
 ) -> tuple[list[Binding], Look]:
     """The bindings for which the condition holds, with its own name bound."""
@@ -145,14 +145,14 @@ def _narrowed(
     ordered: Sequence[Comparison] = condition.comparisons
     if ordered[1:]:
         ordered = sorted(ordered, key=lambda comparison: comparison.property is not Property.TYPE)
-    same = None if _refers(condition) else _fitting(ordered, {}, scene)
+    same = None if _refers(condition) else _fitting_claims(ordered, {}, scene)
     for binding in bindings:
         scene.budget.step(1 + len(binding) // 8)
-        places, missed = same or _fitting(ordered, binding, scene)
+        places, missed = same or _fitting_claims(ordered, binding, scene)
         if same is None or not narrowed:
             fitting.update(dict.fromkeys(places))
             misses += missed[: MAX_MISSES - len(misses)]
-        more = [*_bound(condition, binding, places, alone)]
+        more = [*_extend_binding(condition, binding, places, alone)]
         scene.budget.spend(BOUND * len(more) * (1 + len(binding)))
         narrowed += more
         if len(narrowed) > MAX_COMBINATIONS:
@@ -166,7 +166,7 @@ def _refers(condition: Condition) -> bool:
     return any(isinstance(each, Reference) for each in expressions)
 
 
-def _bound(condition: Condition, binding: Binding, places: Sequence[int], alone: frozenset[str]) -> Iterator[Binding]:
+def _extend_binding(condition: Condition, binding: Binding, places: Sequence[int], alone: frozenset[str]) -> Iterator[Binding]:
     if condition.absent:
         yield from () if places else (binding,)
     elif condition.name is None:
@@ -177,7 +177,7 @@ def _bound(condition: Condition, binding: Binding, places: Sequence[int], alone:
         yield {**binding, condition.name: tuple(places)}
 
 
-def _fitting(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> tuple[Sequence[int], list[Miss]]:
+def _fitting_claims(ordered: Sequence[Comparison], binding: Binding, scene: Scene) -> tuple[Sequence[int], list[Miss]]:
     """The claims for which every comparison holds, and the first that are of the type looked for and still do not fit."""
     places, rest = _candidates(ordered, scene)
     scene.budget.step(len(places))

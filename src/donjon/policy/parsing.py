@@ -50,7 +50,7 @@ _TYPOGRAPHIC = frozenset("“”„‟«»‘’‚")
 
 def parse(text: str) -> Policy:
     """The policy that a text is; raises `Fault` (DJ400 to DJ407) with line, column and what was expected."""
-    _bounded(text)
+    _check_size(text)
     try:
         tree = _parser().parse(text)
     except UnexpectedCharacters as error:
@@ -86,7 +86,7 @@ def _parser() -> Lark:
     )
 
 
-def _bounded(text: str) -> None:
+def _check_size(text: str) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:

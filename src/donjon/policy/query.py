@@ -70,11 +70,11 @@ def read(text: str, budget: Budget) -> Json:
     try:
         content = cast("Json", json.loads(text, parse_constant=_refuse))
     except RecursionError as error:
-        raise _nested() from error
+        raise _too_deep() from error
     except ValueError as error:
         raise Stop("DJ412", f"{excerpt(text)!r} is no JSON: {_sentence(error)}") from error
     if _nesting(content) > MAX_NESTING:
-        raise _nested()
+        raise _too_deep()
     return content
 
 
@@ -82,7 +82,7 @@ _BEFORE_VALUES = ("[", "{", ",", ":")
 """What a value or a name in JSON comes behind; those within texts count, too."""
 
 
-def _nested() -> Stop:
+def _too_deep() -> Stop:
     return Stop("DJ413", f"JSON nested deeper than {MAX_NESTING}")
 
 

@@ -32,15 +32,15 @@ def as_record(decision: Decision) -> dict[str, Json]:
 
 def brief(decision: Decision) -> list[Json]:
     """The trace for who has the policy: of each rule its place and outcome, the claims of each condition and those it made."""
-    return _bounded(decision, _short)
+    return _within_record(decision, _short)
 
 
 def full(decision: Decision) -> list[Json]:
     """The trace as in `as_record`, as far as it goes into one record."""
-    return _bounded(decision, _entry)
+    return _within_record(decision, _entry)
 
 
-def _bounded(decision: Decision, entry_json: Callable[[Entry], dict[str, Json]]) -> list[Json]:
+def _within_record(decision: Decision, entry_json: Callable[[Entry], dict[str, Json]]) -> list[Json]:
     """Made rule by rule, so that nothing is made that is not kept: anybody who attests has a record made."""
     record: list[Json] = []
     left = MAX_RECORD

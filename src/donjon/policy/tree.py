@@ -208,18 +208,18 @@ def _liberties(tree: Tree[Token]) -> Iterator[Liberty]:
         (name,) = _tokens(section, "NAME")
         if name not in tuple(Part):
             yield Liberty(at=place(name), spelling=str(name), proper=name.lower())
-        yield from _unended(section, f"no ; behind the }} of {name.lower()}", "};")
+        yield from _missing_semicolon(section, f"no ; behind the }} of {name.lower()}", "};")
         for rule in _trees(section, "rule"):
-            yield from _unended(rule, "no ; behind a rule", ";")
-            yield from _assigned(rule)
+            yield from _missing_semicolon(rule, "no ; behind a rule", ";")
+            yield from _single_equals(rule)
 
 
-def _unended(tree: Tree[Token], spelling: str, proper: str) -> Iterator[Liberty]:
+def _missing_semicolon(tree: Tree[Token], spelling: str, proper: str) -> Iterator[Liberty]:
     if not _tokens(tree, "SEMICOLON"):
         yield Liberty(at=Place(tree.meta.end_line, tree.meta.end_column), spelling=spelling, proper=proper)
 
 
-def _assigned(rule: Tree[Token]) -> Iterator[Liberty]:
+def _single_equals(rule: Tree[Token]) -> Iterator[Liberty]:
     for comparison in rule.find_data("comparison"):
         if comparison.children[1] == "=":
             yield Liberty(at=place(comparison.children[1]), spelling="= in a condition", proper="==")

@@ -49,30 +49,30 @@ def complete(pod: Json) -> JsonObject:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod
-    fields: JsonObject = {field: _completed_all(spec[field]) for field in FIELDS if field in spec}
+    fields: JsonObject = {field: _complete_containers(spec[field]) for field in FIELDS if field in spec}
     return {**pod, "spec": {**spec, **fields}}
 
 
-def _completed_all(containers: Json) -> Json:
-    return [_completed(each) for each in containers] if isinstance(containers, list) else containers
+def _complete_containers(containers: Json) -> Json:
+    return [_complete_container(each) for each in containers] if isinstance(containers, list) else containers
 
 
-def _completed(container: Json) -> Json:
+def _complete_container(container: Json) -> Json:
     resources = at(container, "resources")
     if not isinstance(container, dict) or not isinstance(resources, dict):
         return container
-    fields: JsonObject = {field: _decoded_all(resources[field]) for field in ("limits", "requests") if field in resources}
+    fields: JsonObject = {field: _decode_amounts(resources[field]) for field in ("limits", "requests") if field in resources}
     limits, requests = fields.get("limits"), fields.get("requests")
     if isinstance(limits, dict) and isinstance(requests, (dict, type(None))):
         fields["requests"] = {**limits, **(requests or {})}
     return {**container, "resources": {**resources, **fields}}
 
 
-def _decoded_all(amounts: Json) -> Json:
-    return {name: _decoded(value) for name, value in amounts.items()} if isinstance(amounts, dict) else amounts
+def _decode_amounts(amounts: Json) -> Json:
+    return {name: _decode_quantity(value) for name, value in amounts.items()} if isinstance(amounts, dict) else amounts
 
 
-def _decoded(quantity: Json) -> Json:
+def _decode_quantity(quantity: Json) -> Json:
     """A quantity as the API server takes it: without blanks around it, and zero for what says no number."""
     if says_no_number(quantity):
         return "0"
@@ -164,19 +164,19 @@ def _wrong(name: str, quantity: Json) -> str:
         return "expected a quantity such as 10Mi"
     if value < 0:
         return "must be greater than or equal to 0"
-    return "must be an integer" if _extended(name) and value.denominator != 1 else ""
+    return "must be an integer" if _is_extended(name) and value.denominator != 1 else ""
 
 
 def _beside(name: str, quantity: Json, limit: Json) -> str:
     value, most = amount(quantity) or Fraction(0), amount(limit)
-    if _extended(name):
+    if _is_extended(name):
         if limit is None:
             return "but a limit must be set for it too"
         return "" if value == most else f"must be equal to its limit {limit!s:.60}"
     return f"must be less than or equal to its limit {limit!s:.60}" if most is not None and value > most else ""
 
 
-def _extended(name: str) -> bool:
+def _is_extended(name: str) -> bool:
     """Whether it is a resource that cannot be shared or overcommitted: one with a domain that is not Kubernetes' own."""
     return "/" in name and "kubernetes.io/" not in name
 

@@ -14,7 +14,7 @@ from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
 from donjon.admission.manifests.spelling import closest_resource, names_a_resource, nobodys, speaks_of_sgx
-from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted
+from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import MAX_LIST_LENGTH, MISNAMED, MISPLACED, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
@@ -38,7 +38,7 @@ def astray(thing: Thing, pod_templates: Iterable[PodTemplate]) -> tuple[Reason, 
     resource_places = {f"{place}/resources/{kind}" for each in templates for place, _ in _containers(each) for kind in _KINDS}
     return (
         *bounds(thing),
-        *(_misplaced(thing, templates, resource_places) if _may_ask(thing, templates) else ()),
+        *(_misplaced_names(thing, templates, resource_places) if _may_ask(thing, templates) else ()),
         *mentions(thing, templates, resource_places),
         *(reason for each in templates for reason in _in_place(each)),
     )
@@ -64,14 +64,14 @@ def _containers(template: PodTemplate) -> Iterator[tuple[str, JsonObject]]:
                 yield f"{template.template}/spec/{field}/{index}", container
 
 
-def _misplaced(thing: Thing, templates: tuple[PodTemplate, ...], resource_places: set[str]) -> Iterator[Reason]:
+def _misplaced_names(thing: Thing, templates: tuple[PodTemplate, ...], resource_places: set[str]) -> Iterator[Reason]:
     of_pods = {f"{each.template}/spec/resources/{kind}" for each in templates for kind in _KINDS}
     for place, names in _mentions(thing.path, thing.content, resource_places):
         severity, where, why, do = _FOR_A_POD if place in of_pods else _UNKNOWN_FIELD if thing.is_builtin else _IN_ANOTHERS_KIND
         finding = Finding(
             code=MISPLACED,
             severity=severity,
-            subject=dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:],
+            subject=dotted_path(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:],
             observation=f"asks for {', '.join(names)} {where}",
             why=why,
             do=do,
@@ -121,7 +121,7 @@ def _in_place(template: PodTemplate) -> Iterator[Reason]:
         subject = f"container {text(container.get('name'))}"
         limits, requests = (at(container, "resources", kind) for kind in _KINDS)
         for name, (kind, quantity) in {**_amounts_of_kind("requests", requests), **_amounts_of_kind("limits", limits)}.items():
-            finding = _misnamed(subject, name) or _without_number(subject, name, quantity)
+            finding = _misnamed_resource(subject, name) or _without_number(subject, name, quantity)
             if finding is not None:
                 yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escape(name)}")
 
@@ -130,7 +130,7 @@ def _amounts_of_kind(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
     return {name: (kind, quantity) for name, quantity in amounts.items()} if isinstance(amounts, dict) else {}
 
 
-def _misnamed(container: str, name: str) -> Finding | None:
+def _misnamed_resource(container: str, name: str) -> Finding | None:
     """What is to be said of a name that a container asks for and no node of ours offers."""
     if names_a_resource(name) or not (near := closest_resource(name) or _other(name)):
         return None

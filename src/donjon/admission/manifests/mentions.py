@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.spelling import misspelt
-from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted
+from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import ELSEWHERE, MAX_LIST_LENGTH, UNLABELLED
 from donjon.findings import Finding
@@ -171,4 +171,4 @@ def _annotates(places: frozenset[Field], name: str, templates: tuple[PodTemplate
 
 
 def _subject(thing: Thing, place: str) -> str:
-    return dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
+    return dotted_path(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]

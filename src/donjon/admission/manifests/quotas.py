@@ -6,7 +6,7 @@ pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `re
 from collections.abc import Iterator
 
 from donjon.admission.intent import SGX_RESOURCES
-from donjon.admission.manifests.workloads import Thing, dotted
+from donjon.admission.manifests.workloads import Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, MAX_LIST_LENGTH, UNCOUNTED
 from donjon.findings import Finding
@@ -24,7 +24,7 @@ def quota(thing: Thing, place: str, hard: dict[str, Json]) -> Iterator[Reason]:
     for key, most in hard.items():
         name = without_quota(key)
         if name in SGX_RESOURCES:
-            subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
+            subject = dotted_path(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
             yield Reason(finding=_finding(subject, key, name, most), place=f"{place}/{escape(key)}")
 
 

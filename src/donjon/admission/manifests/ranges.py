@@ -7,7 +7,7 @@ k8s.io/kubernetes pkg/apis/core/v1, `SetDefaults_LimitRangeItem`: a container's 
 from collections.abc import Iterator
 
 from donjon.admission.intent import SGX_RESOURCES, text
-from donjon.admission.manifests.workloads import Thing, dotted
+from donjon.admission.manifests.workloads import Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL, MAX_LIST_LENGTH
 from donjon.findings import Finding
@@ -31,7 +31,7 @@ def limit_range(thing: Thing, place: str, item: dict[str, Json]) -> Iterator[Rea
     for name in SGX_RESOURCES:
         fields = [field for field in _FIELDS if at(item, field, name) is not None]
         if fields:
-            subject = dotted(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
+            subject = dotted_path(place.removeprefix(thing.path))[-MAX_LIST_LENGTH:]
             yield Reason(finding=_finding(subject, item, name), place=f"{place}/{fields[0]}/{escape(name)}")
 
 

@@ -82,10 +82,10 @@ class PodTemplate:
     @property
     def where(self) -> str:
         """The template's place in its object, as people write it; empty for a pod itself."""
-        return dotted(self.template.removeprefix(self.thing.path))
+        return dotted_path(self.template.removeprefix(self.thing.path))
 
 
-def dotted(pointer: str) -> str:
+def dotted_path(pointer: str) -> str:
     """A JSON pointer as people write it: `/spec/containers/0` is `spec.containers[0]`."""
     steps = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
     return "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps).removeprefix(".")
@@ -108,14 +108,14 @@ def pods(thing: Thing) -> tuple[PodTemplate, ...]:
     if thing.is_builtin:
         way = TEMPLATES[thing.kind]
         template = "".join((thing.path, *(f"/{step}" for step in way)))
-        return () if _unfinished(thing) else (PodTemplate(thing=thing, template=template, pod=at(thing.content, *way)),)
+        return () if _is_incomplete(thing) else (PodTemplate(thing=thing, template=template, pod=at(thing.content, *way)),)
     templates = () if thing.rules else _templates(thing.content)
     return tuple(
         PodTemplate(thing=thing, template=thing.path + place, pod=pod) for place, pod in templates if not is_pattern(place, pod)
     )
 
 
-def _unfinished(thing: Thing) -> bool:
+def _is_incomplete(thing: Thing) -> bool:
     """Whether what is of Kubernetes' own kind is no whole object."""
     return is_patch(thing.content.get("spec")) or is_part(thing.kind, thing.content, TEMPLATES[thing.kind])
 

@@ -109,14 +109,14 @@ def _for_helm(text: str) -> str:
 def _laid_out(value: Json) -> Json:
     match value:
         case dict():
-            return {_quoted(key): _laid_out(inner) for key, inner in value.items()}
+            return {_quote(key): _laid_out(inner) for key, inner in value.items()}
         case list():
             return [_laid_out(inner) for inner in value]
         case str() if (len(value) > _SHORT or "\n" in value) and _as_it_is(value):
             block: str = LiteralScalarString(value)
             return block
         case str():
-            return _quoted(value)
+            return _quote(value)
         case _:
             return value
 
@@ -126,7 +126,7 @@ def _as_it_is(text: str) -> bool:
     return all(line.isprintable() for line in text.split("\n"))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """In quotation marks where kubectl would read another thing: our writer knows YAML 1.2, in which `yes` is a plain word."""
     if not _as_it_is(text):
         escaped: str = DoubleQuotedScalarString(text)
