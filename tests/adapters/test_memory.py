@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from donjon.adapters.interpreter import uncollected
+from donjon.adapters.interpreter import pause_collection
 
 PROGRAM = """
 import ctypes, sys
@@ -40,7 +40,7 @@ def test_nothing_is_looked_through_until_the_end_of_a_block_whatever_ends_it() -
 
     gc.callbacks.append(look)
     try:
-        with suppress(ZeroDivisionError), uncollected():
+        with suppress(ZeroDivisionError), pause_collection():
             looks.clear()
             made = [[number] for number in range(100_000)]
             during = len(looks)

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from donjon import __version__
-from donjon.adapters.interpreter import uncollected
+from donjon.adapters.interpreter import pause_collection
 from donjon.cli.terminal import say
 from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
 
@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        with uncollected():  # What loading makes lives as long as the program: to look through it takes a tenth of the time.
+        with pause_collection():  # What loading makes lives as long as the program: to look through it takes a tenth of the time.
             command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
 

@@ -133,11 +133,11 @@ def _print_findings(report: ManifestReport, *, err: bool = False) -> None:
 
 def _verdict(pod: PodReport) -> str:
     word = "refused" if pod.is_refused else "admitted"
-    wired = f", changed in {len(pod.verdict.patch)} places" if pod.verdict.patch and not pod.is_refused else ""
+    change_note = f", changed in {len(pod.verdict.patch)} places" if pod.verdict.patch and not pod.is_refused else ""
     as_pod = (
         "" if pod.workload.thing.is_builtin else f" (as a pod of that form would be: {pod.workload.where or 'the object itself'})"
     )
-    return f"{word}{wired}{as_pod}"
+    return f"{word}{change_note}{as_pod}"
 
 
 def _print_skipped(report: ManifestReport) -> None:

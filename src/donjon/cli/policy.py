@@ -81,8 +81,8 @@ def test(folder: Path) -> None:
     files = _cases_in(folder)
     if not files:
         raise Malformed("DJ409", f"cases: {folder} holds no file NAME{cases_file.SUFFIX}")
-    failed = sum(_run_cases(file) for file in files)
-    sys.exit(EXIT_NO if failed else EXIT_YES)
+    failures = sum(_run_cases(file) for file in files)
+    sys.exit(EXIT_NO if failures else EXIT_YES)
 
 
 def _run_cases(file: Path) -> int:
@@ -90,15 +90,15 @@ def _run_cases(file: Path) -> int:
     suite = cases_file.parse(_text(str(file), cases_file.MAX_SIZE))
     policy_under_test = _policy(str(file.parent / suite.policy))
     decisions = [evaluate(policy_under_test, case.claims) for case in suite.cases]
-    failed = 0
+    failures = 0
     for case, decision in zip(suite.cases, decisions, strict=True):
         lines = list(cases_file.differences(case, decision))
         say(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
         for line in (*lines, *(finding.sentence() for finding in decision.findings)) if lines else ():
             say(f"    {line}")
-        failed += bool(lines)
-    say(f"{file}: {len(decisions)} cases, {failed} failed{_idle(decisions)}")
-    return failed
+        failures += bool(lines)
+    say(f"{file}: {len(decisions)} cases, {failures} failed{_idle(decisions)}")
+    return failures
 
 
 def _idle(decisions: list[Decision]) -> str:

@@ -15,7 +15,7 @@ def spare_the_loop() -> None:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def pause_collection() -> Iterator[None]:
     """Nothing is looked through for cycles until the end of the block, which takes at most a second.
 
     Whoever makes a hundred thousand objects in a thread makes Python look at all of them, 90 ms in which no thread goes on, the

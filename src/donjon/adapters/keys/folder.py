@@ -71,7 +71,7 @@ class Folder:
             place.rename(self._path / name)  # Whole at once: who reads sees all of it or nothing.
         except OSError as error:
             raise Unavailable("DJ544", f"signing keys: {error.filename}: {error.strerror}") from error
-        return signing.dated(name, text)
+        return signing.parse_key_file(name, text)
 
 
 def counts(name: str) -> bool:

@@ -119,12 +119,12 @@ class HsmStore:
             return None
         if len(certificates) > MAX_KEYS:
             rings.check_number(len(certificates), str(self))
-        keys = tuple(self._dated(key, certificate) for key, certificate in sorted(certificates))
+        keys = tuple(self._load_key(key, certificate) for key, certificate in sorted(certificates))
         rings.check_names(keys, str(self))
         self._last_stamp = stamp
         return keys
 
-    def _dated(self, key: bytes, certificate: bytes) -> DatedKey:
+    def _load_key(self, key: bytes, certificate: bytes) -> DatedKey:
         """A key that has shown that it is the certificate's."""
         try:
             private = self._key(key, signing.public_of(certificate))
@@ -132,7 +132,7 @@ class HsmStore:
             absent.prove(private)
         except Misconfigured as error:
             raise Misconfigured(error.code, f"{self._place}: {key.hex()}: {error.message}") from error
-        return signer.dated(key.hex())
+        return signer.with_window(key.hex())
 
     def _key(self, key: bytes, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> AbsentRsa | AbsentEc:
         def ask(mechanism: Mechanism, data: bytes) -> bytes:
@@ -157,7 +157,7 @@ class HsmStore:
         public, private = self._pair(session, order.algorithm, key)
         try:
             signing_key = self._key(key, public)
-            certificate = signing.ordered(signing_key, order)
+            certificate = signing.issue_certificate(signing_key, order)
             session.create_object(
                 {
                     Attribute.CLASS: ObjectClass.CERTIFICATE,
@@ -172,7 +172,7 @@ class HsmStore:
         except PKCS11Error:
             private.destroy()
             raise
-        return signing.make_signer(signing_key, certificate).dated(key.hex())
+        return signing.make_signer(signing_key, certificate).with_window(key.hex())
 
     def _pair(
         self, session: pkcs11.Session, algorithm: Algorithm, key: bytes

@@ -92,7 +92,7 @@ def parse_files(files: Mapping[str, bytes], where: str) -> tuple[DatedKey, ...]:
     keys = []
     for name, text in sorted(files.items()):
         try:
-            keys.append(signing.dated(name, text))
+            keys.append(signing.parse_key_file(name, text))
         except DonjonError as error:
             raise Misconfigured(error.code, f"{where}: {name}: {error.message}") from error
     check_names(keys, where)

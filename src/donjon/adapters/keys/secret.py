@@ -54,7 +54,7 @@ class SecretStore:
         name, text = fresh_name(order), signing.fresh_file(order)
         secret = await self._secret() or _empty(self._place)
         await self._write(secret, {**_data(secret), name: base64.b64encode(text).decode("ascii")})
-        return signing.dated(name, text)
+        return signing.parse_key_file(name, text)
 
     async def drop(self, name: str) -> None:
         """Delete the entry of a key; raises `Unavailable` DJ542 or DJ544."""

@@ -56,7 +56,7 @@ class KeySigner:
         x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
         return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
 
-    def dated(self, name: str) -> DatedKey:
+    def with_window(self, name: str) -> DatedKey:
         """With the window of its certificate, and what its store calls it."""
         certificate = x509.load_der_x509_certificate(self._certificate)
         return DatedKey(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
@@ -88,7 +88,7 @@ def make_signer(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes
     return KeySigner(algorithm, kid, _handle(key), certificate)
 
 
-def dated(name: str, text: bytes) -> DatedKey:
+def parse_key_file(name: str, text: bytes) -> DatedKey:
     """The key of a text with a private key and its certificate, both in PEM, in any order.
 
     Raises `Misconfigured` DJ437 or DJ540, and `Malformed` DJ204 for a certificate that is none.
@@ -101,7 +101,7 @@ def dated(name: str, text: bytes) -> DatedKey:
     if len(keys) != 1 or len(certificates) != 1:
         contents = f"{len(keys)} private keys and {len(certificates)} certificates"
         raise Misconfigured("DJ540", f"{contents}, expected one of each in PEM")
-    return signer(keys[0], certificates[0]).dated(name)
+    return signer(keys[0], certificates[0]).with_window(name)
 
 
 def self_signed(text: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
@@ -115,7 +115,7 @@ def fresh_key(algorithm: Algorithm) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def ordered(key: RSAPrivateKey | EllipticCurvePrivateKey, order: Order) -> bytes:
+def issue_certificate(key: RSAPrivateKey | EllipticCurvePrivateKey, order: Order) -> bytes:
     """The certificate, in DER, that the order wants of that key."""
     lifetime = order.ends - order.begins - BACKDATE
     return selfsigned.certificate(key, order.issuer, x509.random_serial_number(), order.begins + BACKDATE, lifetime)
@@ -124,7 +124,7 @@ def ordered(key: RSAPrivateKey | EllipticCurvePrivateKey, order: Order) -> bytes
 def fresh_file(order: Order) -> bytes:
     """A new key and its certificate, in PEM."""
     text = fresh_key(order.algorithm)
-    return text + pem.encode((ordered(_read(text), order),))
+    return text + pem.encode((issue_certificate(_read(text), order),))
 
 
 def fresh_jti() -> str:

@@ -30,7 +30,7 @@ SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried agai
 PAGE = 25  # objects of one page of a list
 MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
 HTTP_GONE = 410
-_FORGOTTEN = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
+_GONE_EVENT = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
 class ApiRefusal(Unavailable):
@@ -190,7 +190,7 @@ class KubeApi:
         except ApiRefusal as error:
             if error.status != HTTP_GONE:
                 raise
-            yield _FORGOTTEN
+            yield _GONE_EVENT
         if (rest := lines.rest()).text:
             yield rest
 

@@ -35,7 +35,7 @@ def read_host(root: Path) -> HostReadings:
         cpuid=cpuid,
         cpu_standin=standin,
         cpuinfo=_first_processor(_proc(root, "cpuinfo")),
-        kernel_release=(release := _stripped(_proc(root, "sys/kernel/osrelease"))),
+        kernel_release=(release := _strip(_proc(root, "sys/kernel/osrelease"))),
         kernel_command_line=_proc(root, "cmdline"),
         kernel_build=_kernel_build(root, release.value or ""),
         numa_epc=_numa_epc(root / "sys/devices/system/node"),
@@ -58,7 +58,7 @@ def _first_processor(cpuinfo: Reading[str]) -> Reading[str]:
     return Reading.of(cpuinfo.value.partition("\n\n")[0], source=cpuinfo.source)
 
 
-def _stripped(text: Reading[str]) -> Reading[str]:
+def _strip(text: Reading[str]) -> Reading[str]:
     return text if text.value is None else Reading.of(text.value.strip(), source=text.source)
 
 

@@ -103,8 +103,8 @@ def apply(connection: Connection, instance: str, change: Change) -> None:
         case SetCertificates(certificates, former):
             _set_certificates(connection, CERTIFICATES, instance, certificates)
             _set_certificates(connection, FORMER_CERTIFICATES, instance, former)
-    raised = update(INSTANCES).where(INSTANCES.c.instance == instance)
-    connection.execute(raised.values(generation=INSTANCES.c.generation + 1))
+    increment = update(INSTANCES).where(INSTANCES.c.instance == instance)
+    connection.execute(increment.values(generation=INSTANCES.c.generation + 1))
 
 
 def _remove_policy(connection: Connection, instance: str, kind: str) -> None:

@@ -64,7 +64,7 @@ class Journal:
         self._moment = moment
         self._writer, self._chains = writer, 1
         self._link = chain.start(writer)
-        self._arrived: list[_Entry] = []  # in this turn of the event loop
+        self._arrivals: list[_Entry] = []  # in this turn of the event loop
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._unconfirmed_link: Link | None = None  # where the chain stands if the last transaction was kept after all
         self._heads = Heads(database, witness, moment)
@@ -78,7 +78,7 @@ class Journal:
         Raises `Stale` where the instance is no longer of that generation, and `Unavailable` DJ502 where the database fails: then
         nothing of the event is kept.
         """
-        if self._waiting.qsize() + len(self._arrived) >= MAX_WAITING:
+        if self._waiting.qsize() + len(self._arrivals) >= MAX_WAITING:
             raise Unavailable("DJ520", f"journal: {MAX_WAITING} callers wait for the database; try again")
         loop = asyncio.get_running_loop()
         entry = _Entry(
@@ -89,9 +89,9 @@ class Journal:
             event=encode(event),
             answer=loop.create_future(),
         )
-        if not self._arrived:
+        if not self._arrivals:
             loop.call_soon(self._hand_over)
-        self._arrived.append(entry)
+        self._arrivals.append(entry)
         await entry.answer
 
     def close(self) -> None:
@@ -102,8 +102,8 @@ class Journal:
 
     def _hand_over(self) -> None:
         """To the thread, at once: had it each as it comes, it would write the first of them alone."""
-        arrived, self._arrived = self._arrived, []
-        for entry in arrived:
+        arrivals, self._arrivals = self._arrivals, []
+        for entry in arrivals:
             self._waiting.put(entry)
 
     def _write(self) -> None:

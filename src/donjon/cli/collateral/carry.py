@@ -41,9 +41,9 @@ def import_(file: Path, database: str, root: Path | None) -> int:
     contents = archive.parse(text, anchor)
     with _open_tables(database) as (table, platforms):
         stored_documents = table.all()
-        proven = prove_all(stored_documents, anchor) if stored_documents else {}
+        proven_documents = prove_all(stored_documents, anchor) if stored_documents else {}
         for name, each in contents.documents.items():
-            check_not_older(each, proven.get(name))
+            check_not_older(each, proven_documents.get(name))
         table.write({name: Answer(body=each.body, chain=each.chain) for name, each in contents.documents.items()})
         platforms.write(
             [each for each in contents.platforms if not _is_older(each, platforms.read(each.stored_platform.registration.name))]

@@ -37,8 +37,8 @@ def read(path: Path) -> Collateral:
     """The collateral there; raises `Unavailable` DJ281 where it cannot be read, and `Malformed` for what is none."""
     try:
         if path.is_dir():
-            return bundle.of_files({each.stem: _bounded(each) for each in sorted(path.iterdir()) if _is_collateral(each)})
-        return bundle.parse(_bounded(path))
+            return bundle.of_files({each.stem: _read_bounded(each) for each in sorted(path.iterdir()) if _is_collateral(each)})
+        return bundle.parse(_read_bounded(path))
     except OSError as error:
         raise Unavailable("DJ281", f"collateral {path}: {error.strerror or error}") from error
 
@@ -102,7 +102,7 @@ def _is_collateral(file: Path) -> bool:
     return file.stem in {*FILES, bundle.PCK_CHAIN}
 
 
-def _bounded(file: Path) -> bytes:
+def _read_bounded(file: Path) -> bytes:
     """One byte more than is taken, so that a reader of it says that it is too long."""
     with file.open("rb") as stream:
         return stream.read(MAX_BUNDLE + 1)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from donjon.adapters.http.fairlock import Crowded, FairLock
-from donjon.adapters.interpreter import uncollected
+from donjon.adapters.interpreter import pause_collection
 from donjon.errors import Unavailable
 
 MAX_WAITING = 64  # pieces in one line; each takes a fifth of a second at most, or most of one where the largest policy is read
@@ -58,7 +58,7 @@ class Turns:
 
 
 def _run_uncollected(work: Callable[[], T]) -> T:
-    with uncollected():
+    with pause_collection():
         return work()
 
 
