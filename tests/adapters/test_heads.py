@@ -25,7 +25,7 @@ SOON = timedelta(seconds=30)  # by which a clock may be put back within a chain
 EVENT = Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW)
 KEY = signing.fresh_key(Algorithm.ES256)
 CERTIFICATE = signing.self_signed(KEY, "https://attest.example", MOMENT, timedelta(days=1))
-SIGNER = signing.signer(KEY, CERTIFICATE)
+SIGNER = signing.parse_signer(KEY, CERTIFICATE)
 
 
 @dataclass

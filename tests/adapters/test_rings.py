@@ -137,7 +137,7 @@ def test_a_key_whose_public_half_does_not_prove_what_it_signs_is_refused() -> No
     text = private(other.private_key(unsafe_skip_rsa_key_validation=True))
     certificate = signing.self_signed(private(numbers.private_key()), "x", MADE, YEAR)
     with pytest.raises(Misconfigured, match="its halves do not belong together") as refused:
-        signing.signer(text, certificate)
+        signing.parse_signer(text, certificate)
     assert refused.value.code == "DJ437"
 
 

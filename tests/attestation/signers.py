@@ -16,7 +16,7 @@ REAL, SIMULATED = "https://attest.example", "https://simulated.attest.example"
 @cache
 def signer(algorithm: Algorithm, issuer: str) -> KeySigner:
     key = signing.fresh_key(algorithm)
-    return signing.signer(key, signing.self_signed(key, issuer, MADE, DECADES))
+    return signing.parse_signer(key, signing.self_signed(key, issuer, MADE, DECADES))
 
 
 def authority(algorithm: Algorithm = Algorithm.RS256, issuer: str = REAL) -> TokenAuthority:

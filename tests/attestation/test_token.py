@@ -283,14 +283,14 @@ def test_a_key_that_cannot_sign_is_refused(pem: bytes) -> None:
 def test_a_certificate_of_another_key_is_refused() -> None:
     one, other = signing.fresh_key(Algorithm.ES256), signing.fresh_key(Algorithm.ES256)
     with pytest.raises(Misconfigured) as refused:
-        signing.signer(one, signing.self_signed(other, signers.REAL, MOMENT, timedelta(days=1)))
+        signing.parse_signer(one, signing.self_signed(other, signers.REAL, MOMENT, timedelta(days=1)))
     assert refused.value.code == "DJ437"
 
 
 def test_a_certificate_is_read_in_pem_too() -> None:
     key = signing.fresh_key(Algorithm.ES256)
     der = signing.self_signed(key, signers.REAL, MOMENT, timedelta(days=1))
-    assert signing.signer(key, pem.encode((der,))).jwk() == signing.signer(key, der).jwk()
+    assert signing.parse_signer(key, pem.encode((der,))).jwk() == signing.parse_signer(key, der).jwk()
 
 
 def test_keys_are_published_side_by_side_while_one_follows_another() -> None:

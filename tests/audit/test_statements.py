@@ -26,7 +26,7 @@ REPLACING = replace(ANCHOR, removal=replace(REMOVAL, anchor=chain.end(RECORDS[0]
 def signer(algorithm: Algorithm) -> tuple[KeySigner, SignerCertificate]:
     key = signing.fresh_key(algorithm)
     certificate = signing.self_signed(key, "https://attest.example", MOMENT, timedelta(days=1))
-    return signing.signer(key, certificate), signer_certificate.parse(certificate)
+    return signing.parse_signer(key, certificate), signer_certificate.parse(certificate)
 
 
 EC, EC_KEY = signer(Algorithm.ES256)

@@ -43,7 +43,7 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re
 
 @dataclass(frozen=True, slots=True)
 class KeySigner:
-    """A key at hand, and the certificate that is published with it: `signer` makes one."""
+    """A key at hand, and the certificate that is published with it: `parse_signer` makes one."""
 
     algorithm: Algorithm
     kid: str
@@ -66,7 +66,7 @@ class KeySigner:
         return jws.serialize_compact(dict(header), payload, self._key, [self.algorithm])
 
 
-def signer(text: bytes, certificate: bytes) -> KeySigner:
+def parse_signer(text: bytes, certificate: bytes) -> KeySigner:
     """What signs with the key of that text in PEM; `certificate`, in PEM or DER, is its own.
 
     Raises `Misconfigured` DJ437, and `Malformed` DJ204 for a certificate in PEM that is none.
@@ -101,7 +101,7 @@ def parse_key_file(name: str, text: bytes) -> DatedKey:
     if len(keys) != 1 or len(certificates) != 1:
         contents = f"{len(keys)} private keys and {len(certificates)} certificates"
         raise Misconfigured("DJ540", f"{contents}, expected one of each in PEM")
-    return signer(keys[0], certificates[0]).with_window(name)
+    return parse_signer(keys[0], certificates[0]).with_window(name)
 
 
 def self_signed(text: bytes, issuer: str, moment: datetime, lifetime: timedelta) -> bytes:
