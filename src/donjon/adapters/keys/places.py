@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 KUBERNETES, PKCS11 = "kubernetes:", "pkcs11:"
-EXPECTED = (
+FORMS = (
     "a folder, kubernetes:NAMESPACE/SECRET, or pkcs11:token=TOKEN;object=RING?module-path=/PATH/MODULE.so&pin-source=/PATH/PIN"
 )
 
@@ -55,14 +55,14 @@ def parse(text: str) -> Place:
     if text.startswith(PKCS11):
         return _token(text.removeprefix(PKCS11))
     if not text or ":" in text.partition("/")[0]:
-        raise ValueError(EXPECTED)
+        raise ValueError(FORMS)
     return Path(text)
 
 
 def _secret(text: str) -> SecretPlace:
     namespace, _, name = text.partition("/")
     if not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
-        raise ValueError(EXPECTED)
+        raise ValueError(FORMS)
     return SecretPlace(namespace=namespace, name=name)
 
 
@@ -72,8 +72,8 @@ def _token(text: str) -> TokenPlace:
     path_attributes = {name: unquote(value) for name, _, value in (each.partition("=") for each in path.split(";"))}
     query_attributes = dict(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True))
     if path_attributes.keys() != {"token", "object"} or query_attributes.keys() != {"module-path", "pin-source"}:
-        raise ValueError(EXPECTED)
+        raise ValueError(FORMS)
     if not all((*path_attributes.values(), *query_attributes.values())):
-        raise ValueError(EXPECTED)
+        raise ValueError(FORMS)
     module, pin = Path(query_attributes["module-path"]), Path(query_attributes["pin-source"].removeprefix("file:"))
     return TokenPlace(module=module, token=path_attributes["token"], ring=path_attributes["object"], pin=pin)

@@ -75,7 +75,7 @@ def _value(rule: GateRule, _: click.Context, __: click.Parameter, value: object)
         raise click.BadParameter(f"{value!r}: expected {error}") from error
 
 
-_EXPECTED: tuple[Callable[[F], F], ...] = (
+_IDENTITY_OPTIONS: tuple[Callable[[F], F], ...] = (
     click.option("--mrenclave", multiple=True, callback=_octets, metavar="HEX", help="The enclave; repeated: one of these."),
     click.option(
         "--mrsigner", multiple=True, callback=_octets, metavar="HEX", help="The enclave's signer; repeated: one of these."
@@ -90,7 +90,7 @@ _EXPECTED: tuple[Callable[[F], F], ...] = (
 
 
 def _with_rules(command: F) -> F:
-    return _with(command, (*map(_option, gate.RULES), *_EXPECTED))
+    return _with(command, (*map(_option, gate.RULES), *_IDENTITY_OPTIONS))
 
 
 def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
