@@ -15,7 +15,7 @@ from donjon.audit import chain
 from donjon.audit.chain import FIRST, LAST, Link, Record
 from donjon.audit.statements import Statement
 from donjon.audit.testimony import Testimony, by_writer
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding, Severity, codes
 
 MAX_FINDINGS = 200
 NEAR = 64  # numbers, on either side, where the place of a record that was moved is looked for
@@ -27,7 +27,7 @@ QUEUED = EVERY // timedelta(microseconds=1)  # how long a record may wait to be 
 
 _DO = "compare with a backup and with the heads in the logs; find out who could write to the database"
 _LOSS, _ADDITION = "what was decided there can no longer be shown", "whoever can write to the database may have added it"
-_WHY = {"DJ613": _ADDITION, "DJ614": _ADDITION, "DJ615": _ADDITION, "DJ616": _ADDITION}
+_WHY = dict.fromkeys((codes.NO_HEAD, codes.BEHIND_END, codes.MOMENT_AMISS, codes.HEAD_DUE), _ADDITION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

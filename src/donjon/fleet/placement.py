@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
+from donjon.findings import codes
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
@@ -175,7 +176,7 @@ CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], 
 
 def _never_had(node: JsonObject) -> bool:
     """Whether the agent itself says that the machine has no SGX: that is no trouble, only another kind of node."""
-    return "[DJ001]" in str(_condition(node, CONDITION_READY).get("message") or "")
+    return codes.NO_SGX in codes.named(str(_condition(node, CONDITION_READY).get("message") or ""))
 
 
 def _plain(node: JsonObject) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from donjon.errors import DonjonError, Misconfigured, Unavailable
-from donjon.findings import Finding
+from donjon.findings import Finding, codes
 from donjon.formats.json import JsonObject
 from donjon.policy.decision import Decision, PolicyVerdict
 from donjon.policy.faults import Fault
@@ -49,7 +49,7 @@ _TURNED_AWAY = {
     AWAY: (Code.AWAY, "there is no room for it now, so many others are under way; try again"),
 }
 
-_OPERATION = frozenset({"DJ435", *(f"DJ{number}" for number in range(440, 449))})
+_OPERATION = codes.REFUSED_TOKENS | {codes.NO_SIMULATED_ISSUER}
 """Ours that say that a token may not do what it asks for: those of `jws`, `policies`, `certificates` and `instances`."""
 
 
@@ -67,10 +67,10 @@ class Refusal:
 
 
 _WITHIN = {
-    "DJ281": "collateral: its upstream cannot be asked now",
-    "DJ502": "service: its database is away",
-    "DJ553": "token: its issuer cannot be asked now",
-    "DJ554": "token: the API server cannot be asked now",
+    codes.UPSTREAM_AWAY: "collateral: its upstream cannot be asked now",
+    codes.DATABASE_AWAY: "service: its database is away",
+    codes.ISSUER_AWAY: "token: its issuer cannot be asked now",
+    codes.REVIEWS_AWAY: "token: the API server cannot be asked now",
 }
 """Ours whose own words are for the operator, since they name addresses and accounts: callers hear these, the log has those."""
 

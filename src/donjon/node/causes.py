@@ -6,12 +6,17 @@ those under which Linux offers SGX (arch/x86/kernel/cpu/feat_ctl.c; arch/x86/ker
 
 from collections.abc import Callable
 
-from donjon.findings import Finding
+from donjon.findings import Finding, codes
 from donjon.node.devices import DriverKind
 from donjon.node.facts import IN_TREE_KERNEL, NodeFacts
 from donjon.sgx.cpuid import SgxCpu
 
-CONSEQUENCES = frozenset({"DJ003", "DJ006", "DJ007", "DJ009", "DJ011", "DJ012", "DJ013", "DJ016", "DJ017"})
+CONSEQUENCES = frozenset(
+    (
+        *(codes.LAUNCH_CONTROL, codes.NO_EPC, codes.EPC_DIFFERS, codes.ROOT_ALONE, codes.NO_AESM),
+        *(codes.NO_EDMM, codes.LEGACY_DRIVER, codes.EPC_NOT_BELIEVED, codes.NOT_SHOWN),
+    )
+)
 """What is not worth saying beside the cause: it goes with the cause, or cannot be mended before."""
 
 _SETUP = "in the firmware's setup, and power-cycle the machine"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings import Finding, Severity, codes, is_refusal
 from donjon.node.causes import CONSEQUENCES, cause, no_sgx
 from donjon.node.devices import DriverKind
 from donjon.node.facts import EDMM_KERNEL, NodeFacts
@@ -69,7 +69,7 @@ def _epc_differs(facts: NodeFacts) -> Iterator[Finding]:
 
 
 def _epc_half_known(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.numa_epc.value is None and facts.numa_epc.problem.endswith("[DJ903]"):
+    if facts.numa_epc.value is None and codes.SYSFS_EPC in codes.named(facts.numa_epc.problem):
         yield Finding.warning(
             "DJ016",
             "epc",

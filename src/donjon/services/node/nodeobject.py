@@ -8,6 +8,7 @@ from donjon.adapters.kubeapi.client import Changed, KubeApi, Listing, PatchType
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
+from donjon.findings import codes
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC, EVENT_NOT_READY, EVENT_READY
 from donjon.node.labels import labels
@@ -74,7 +75,7 @@ class NodeObjectLoop:
                 await self._api.patch(tries, _PROBE, PatchType.MERGE)
                 waiting.report(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
             except Unavailable as error:
-                if "DJ110" in error.message:
+                if codes.FORBIDDEN_TO_AGENT in codes.named(error.message):
                     break
                 waiting.report(error)
             await asyncio.sleep(rest)

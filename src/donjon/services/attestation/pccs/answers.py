@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral.plan import Absent
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.findings import codes
 from donjon.runtime.rates import Rates, site
 from donjon.services.attestation.identity import identity
 
@@ -32,16 +33,16 @@ INTEGRITY, UNKNOWN_PLATFORM, NO_CERTIFICATES, OURS, UPSTREAM, UNAVAILABLE = 460,
 MAX_FAMILIES = 256  # in one request
 
 _ABSENT: Mapping[str, tuple[int, str]] = {
-    "DJ571": (NO_DATA, "platform: none of its PCK certificates fits its TCB"),
-    "DJ572": (UNKNOWN_PLATFORM, "platform: not known here"),
-    "DJ573": (NO_CERTIFICATES, "platform: Intel has none of its PCK certificates now"),
-    "DJ574": (NO_DATA, "platform: without an encrypted PPID or a manifest it cannot be asked for"),
+    codes.NO_CERTIFICATE_FOR_TCB: (NO_DATA, "platform: none of its PCK certificates fits its TCB"),
+    codes.UNKNOWN_PLATFORM: (UNKNOWN_PLATFORM, "platform: not known here"),
+    codes.NO_CERTIFICATES: (NO_CERTIFICATES, "platform: Intel has none of its PCK certificates now"),
+    codes.NOT_TO_BE_ASKED_FOR: (NO_DATA, "platform: without an encrypted PPID or a manifest it cannot be asked for"),
 }
 _OURS: Mapping[str, tuple[int, str]] = {
-    "DJ502": (UNAVAILABLE, "service: its database is away"),
-    "DJ518": (UNAVAILABLE, "service: it fetches as much as it can; try again"),
-    "DJ576": (UNAVAILABLE, "service: as many platforms as may be kept"),
-    "DJ578": (TOO_LARGE, "platforms: more than one answer holds; ask for fewer families"),
+    codes.DATABASE_AWAY: (UNAVAILABLE, "service: its database is away"),
+    codes.CACHE_FULL: (UNAVAILABLE, "service: it fetches as much as it can; try again"),
+    codes.PLATFORMS_FULL: (UNAVAILABLE, "service: as many platforms as may be kept"),
+    codes.PLATFORMS_TOO_MANY: (TOO_LARGE, "platforms: more than one answer holds; ask for fewer families"),
 }
 _FAMILY = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
 _QUERY = "donjon.query"  # where the scope keeps what it was parsed into
@@ -149,7 +150,7 @@ def _failure_response(error: Exception, scope: Scope) -> Response:
     match error:
         case Absent(code=code):
             status, message = _ABSENT.get(code, (NO_DATA, "collateral: there is none"))
-            return refusal(status, message, code if code in _ABSENT else "DJ512")
+            return refusal(status, message, code if code in _ABSENT else codes.NO_COLLATERAL)
         case Unavailable(code=code) if code in _OURS:
             return refusal(*_OURS[code], code)
         case Unavailable(code=code) | Untrusted(code=code) | Malformed(code=code):

@@ -18,6 +18,7 @@ from donjon.collateral import plan
 from donjon.collateral.document import Document
 from donjon.collateral.plan import Absent, Channel, CollateralRequest, Edition
 from donjon.errors import Untrusted
+from donjon.findings import codes
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.answers import (
     HTTP_GONE,
@@ -141,7 +142,7 @@ class Pccs:
         try:
             return await self._get_document(request, document_request)
         except Untrusted as error:
-            if plan.NUMBER in document_request.query and error.code == "DJ510":
+            if plan.NUMBER in document_request.query and error.code == codes.OTHER_COLLATERAL:
                 raise _OtherEdition from error
             raise
 

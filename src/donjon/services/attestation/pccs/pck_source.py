@@ -7,6 +7,7 @@ from donjon.collateral import pck_certificates, plan
 from donjon.collateral.plan import Absent, Answer, CollateralRequest
 from donjon.collateral.platforms import ENCRYPTED_PPID, PCE_SVN, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
+from donjon.findings import codes
 from donjon.services.attestation.pccs.cache import AT_ONCE, Upstream
 
 
@@ -26,7 +27,7 @@ class PckSource:
         try:
             return await self._whole(registration, moment)
         except Absent as error:
-            if registration.tcb is None or not self.is_cache or error.code == "DJ573":
+            if registration.tcb is None or not self.is_cache or error.code == codes.NO_CERTIFICATES:
                 raise
         return await self._one(registration, registration.tcb, moment)
 

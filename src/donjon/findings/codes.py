@@ -1,0 +1,64 @@
+"""Codes that code compares, each by a name, and whose number is which. A page says what a code means; `donjon explain` prints it.
+
+A code decides where it is a value of its own. In what others say of us, such as an API server's refusal, `named` finds it.
+"""
+
+import re
+from collections.abc import Mapping
+
+AREAS: Mapping[str, str] = {
+    "0": "nodes: readiness, devices, the agent, its kubelet and API server, our servers' sockets",
+    "1": "pods and admission: rules, the webhook, why a pod does not run",
+    "2": "quotes, certificates and collateral: format, trust, TCB, acceptance",
+    "4": "policies, tokens and the attestation protocol",
+    "5": "the attestation service: settings, database, cache, instances, keys, callers, platforms",
+    "6": "the audit",
+    "9": "readings, amounts and files that are not what their format says",
+}
+"""By a code's first digit."""
+
+NO_SGX = "DJ001"
+LAUNCH_CONTROL = "DJ003"
+NO_EPC = "DJ006"
+EPC_DIFFERS = "DJ007"
+ROOT_ALONE = "DJ009"
+NO_AESM = "DJ011"
+NO_EDMM = "DJ012"
+LEGACY_DRIVER = "DJ013"
+EPC_NOT_BELIEVED = "DJ016"
+NOT_SHOWN = "DJ017"
+
+FORBIDDEN_TO_AGENT = "DJ110"
+
+UPSTREAM_AWAY = "DJ281"
+
+NO_SIMULATED_ISSUER = "DJ435"
+REFUSED_TOKENS = frozenset(f"DJ{number}" for number in range(440, 449))
+"""A signed token, its certificate or its policy is not what an instance takes."""
+
+DATABASE_AWAY = "DJ502"
+OTHER_COLLATERAL = "DJ510"
+NO_COLLATERAL = "DJ512"
+CACHE_FULL = "DJ518"
+ISSUER_AWAY = "DJ553"
+REVIEWS_AWAY = "DJ554"
+NO_CERTIFICATE_FOR_TCB = "DJ571"
+UNKNOWN_PLATFORM = "DJ572"
+NO_CERTIFICATES = "DJ573"
+NOT_TO_BE_ASKED_FOR = "DJ574"
+PLATFORMS_FULL = "DJ576"
+PLATFORMS_TOO_MANY = "DJ578"
+
+NO_HEAD = "DJ613"
+BEHIND_END = "DJ614"
+MOMENT_AMISS = "DJ615"
+HEAD_DUE = "DJ616"
+
+SYSFS_EPC = "DJ903"
+
+_CODE = re.compile(r"\bDJ[0-9]{3}\b")
+
+
+def named(text: str) -> frozenset[str]:
+    """The codes that a text names: of ours, as somebody else hands it on."""
+    return frozenset(_CODE.findall(text))
