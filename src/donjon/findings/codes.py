@@ -1,6 +1,6 @@
 """Codes that code compares, each by a name, and whose number is which. A page says what a code means; `donjon explain` prints it.
 
-A code decides where it is a value of its own. In what others say of us, such as an API server's refusal, `named` finds it.
+A code decides where it is a value of its own. In what others say of us, such as an API server's refusal, `codes_in` finds it.
 """
 
 import re
@@ -59,6 +59,6 @@ SYSFS_EPC = "DJ903"
 _CODE = re.compile(r"\bDJ[0-9]{3}\b")
 
 
-def named(text: str) -> frozenset[str]:
+def codes_in(text: str) -> frozenset[str]:
     """The codes that a text names: of ours, as somebody else hands it on."""
     return frozenset(_CODE.findall(text))

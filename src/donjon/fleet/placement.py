@@ -176,7 +176,7 @@ CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], 
 
 def _never_had(node: JsonObject) -> bool:
     """Whether the agent itself says that the machine has no SGX: that is no trouble, only another kind of node."""
-    return codes.NO_SGX in codes.named(str(_condition(node, CONDITION_READY).get("message") or ""))
+    return codes.NO_SGX in codes.codes_in(str(_condition(node, CONDITION_READY).get("message") or ""))
 
 
 def _plain(node: JsonObject) -> bool:

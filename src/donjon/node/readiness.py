@@ -69,7 +69,7 @@ def _epc_differs(facts: NodeFacts) -> Iterator[Finding]:
 
 
 def _epc_half_known(facts: NodeFacts) -> Iterator[Finding]:
-    if facts.numa_epc.value is None and codes.SYSFS_EPC in codes.named(facts.numa_epc.problem):
+    if facts.numa_epc.value is None and codes.SYSFS_EPC in codes.codes_in(facts.numa_epc.problem):
         yield Finding.warning(
             "DJ016",
             "epc",

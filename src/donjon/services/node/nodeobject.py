@@ -75,7 +75,7 @@ class NodeObjectLoop:
                 await self._api.patch(tries, _PROBE, PatchType.MERGE)
                 waiting.report(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
             except Unavailable as error:
-                if codes.FORBIDDEN_TO_AGENT in codes.named(error.message):
+                if codes.FORBIDDEN_TO_AGENT in codes.codes_in(error.message):
                     break
                 waiting.report(error)
             await asyncio.sleep(rest)
