@@ -152,7 +152,7 @@ def test_a_report_spliced_in_from_another_platform_is_refused(kind: str) -> None
 
 
 def test_what_is_refused_is_not_remembered() -> None:
-    made, memory = world(changes={"quote.bound": bytes(64)}), Memory()
+    made, memory = world(changes={"quote.qe_report_data": bytes(64)}), Memory()
     assert refused(made, memory) == "DJ241"
     assert (len(memory.bound_keys), len(memory.verdicts)) == (0, 0)
 
@@ -160,7 +160,7 @@ def test_what_is_refused_is_not_remembered() -> None:
 def test_a_new_list_leaves_the_memory_warm() -> None:
     made = world()
     memory = warm(made)
-    look(made, memory, trusted(world(changes={"pck_crl.issued": MOMENT - timedelta(hours=1)})))
+    look(made, memory, trusted(world(changes={"pck_crl.issue_date": MOMENT - timedelta(hours=1)})))
     assert (memory.certified_platforms.misses, memory.bound_keys.misses, memory.verdicts.misses) == (1, 1, 1)
 
 

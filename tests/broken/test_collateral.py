@@ -94,8 +94,8 @@ def test_a_document_past_its_next_update(kind: str, document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_a_document_from_the_future(kind: str, document: str) -> None:
     """issueDate in a second. Refused; QVL does not look. Clause 39."""
-    assert refusal(world(kind, {f"{document}.issued": MOMENT + SECOND})) == "DJ226"
-    assert judge(world(kind, {f"{document}.issued": MOMENT})).tcb.status == "UpToDate"
+    assert refusal(world(kind, {f"{document}.issue_date": MOMENT + SECOND})) == "DJ226"
+    assert judge(world(kind, {f"{document}.issue_date": MOMENT})).tcb.status == "UpToDate"
 
 
 @pytest.mark.parametrize("kind", KINDS)

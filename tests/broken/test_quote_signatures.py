@@ -62,7 +62,7 @@ def _bound(kind: str, key: bytes) -> str:
     """What a quote is refused with whose QE report really binds that key."""
     made = world(kind)
     bound = hashlib.sha256(key + made.setting.quote.authentication_data).digest() + bytes(32)
-    return refusal(world(kind, {"quote.bound": bound, "quote.overrides": (("key", key),)}))
+    return refusal(world(kind, {"quote.qe_report_data": bound, "quote.overrides": (("key", key),)}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,7 +77,7 @@ def test_a_quote_signed_by_a_key_that_the_qe_does_not_bind(kind: str) -> None:
     """[key B | signature by B | QE report binds A]. Refused. Clause 14."""
     bound = world(kind).quote
     report = bound.data[bound.pieces["qe_report"]]
-    made = world(kind, {"quote.attestation_key": "key B", "quote.bound": report[320:384]})
+    made = world(kind, {"quote.attestation_key": "key B", "quote.qe_report_data": report[320:384]})
     assert refusal(made) == "DJ241"
 
 
@@ -93,7 +93,7 @@ def test_a_qe_report_with_something_behind_the_hash(kind: str, tail: bytes) -> N
     """QE report data: hash ‖ **not zero**, signed so by the PCK key. Refused; QVL and dcap-qvl do not look. Clause 15."""
     made = world(kind).quote
     digest = made.data[made.pieces["qe_report"]][320:352]
-    assert refusal(world(kind, {"quote.bound": digest + tail})) == "DJ241"
+    assert refusal(world(kind, {"quote.qe_report_data": digest + tail})) == "DJ241"
 
 
 @pytest.mark.parametrize("kind", KINDS)

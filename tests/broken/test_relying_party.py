@@ -69,7 +69,7 @@ def test_mixed_evaluation_numbers(kind: str) -> None:
 def test_a_document_older_than_one_that_was_trusted(kind: str, document: str) -> None:
     """The collateral of today, then **that of yesterday**, both genuine. Refused. Clauses 34 and 51."""
     seen = advance(HighWater(), trusted(world(kind)), Channel.STANDARD)
-    older = world(kind, {f"{document}.issued": MOMENT - 40 * DAY})
+    older = world(kind, {f"{document}.issue_date": MOMENT - 40 * DAY})
     with pytest.raises(Untrusted, match="DJ250"):
         advance(seen, trusted(older), Channel.STANDARD)
 
@@ -78,7 +78,7 @@ def test_a_document_older_than_one_that_was_trusted(kind: str, document: str) ->
 def test_a_lower_evaluation_number_issued_later(document: str) -> None:
     """Evaluation 20, then 19 issued a day later. Refused. Clause 51."""
     seen = advance(HighWater(), trusted(world()), Channel.STANDARD)
-    lower = world("v3 SGX", {f"{document}.evaluation_number": 19, f"{document}.issued": MOMENT - DAY})
+    lower = world("v3 SGX", {f"{document}.evaluation_number": 19, f"{document}.issue_date": MOMENT - DAY})
     with pytest.raises(Untrusted, match="DJ250"):
         advance(seen, trusted(lower), Channel.STANDARD)
 

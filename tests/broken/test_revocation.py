@@ -72,8 +72,8 @@ def test_a_list_past_its_next_update(kind: str, crl: str) -> None:
 @pytest.mark.parametrize("crl", LISTS)
 def test_a_list_from_the_future(kind: str, crl: str) -> None:
     """thisUpdate in a second. Refused. Clause 29."""
-    assert refusal(world(kind, {f"{PLANS[crl]}.issued": MOMENT + SECOND})) == "DJ226"
-    assert judge(world(kind, {f"{PLANS[crl]}.issued": MOMENT})).tcb.status == "UpToDate"
+    assert refusal(world(kind, {f"{PLANS[crl]}.issue_date": MOMENT + SECOND})) == "DJ226"
+    assert judge(world(kind, {f"{PLANS[crl]}.issue_date": MOMENT})).tcb.status == "UpToDate"
 
 
 @pytest.mark.parametrize("crl", LISTS)

@@ -29,10 +29,10 @@ def test_the_first_collateral_makes_four_marks_and_the_same_again_none() -> None
 @pytest.mark.parametrize(
     ("field", "kind"),
     [
-        ("tcb_info.issued", "tcb_info"),
-        ("qe_identity.issued", "qe_identity"),
-        ("pck_crl.issued", "pck_crl"),
-        ("root_crl.issued", "root_ca_crl"),
+        ("tcb_info.issue_date", "tcb_info"),
+        ("qe_identity.issue_date", "qe_identity"),
+        ("pck_crl.issue_date", "pck_crl"),
+        ("root_crl.issue_date", "root_ca_crl"),
     ],
 )
 def test_an_earlier_document_is_refused_and_a_later_one_is_not(field: str, kind: str) -> None:
@@ -47,8 +47,8 @@ def test_an_earlier_document_is_refused_and_a_later_one_is_not(field: str, kind:
 def test_the_evaluation_number_goes_before_the_date(kind: str) -> None:
     high = after({f"{kind}.evaluation_number": 21})
     with pytest.raises(Untrusted, match="evaluation number 20"):
-        after({f"{kind}.evaluation_number": 20, f"{kind}.issued": MOMENT - HOUR}, high)
-    newer = {f"{kind}.evaluation_number": 22, f"{kind}.issued": MOMENT - timedelta(days=20)}
+        after({f"{kind}.evaluation_number": 20, f"{kind}.issue_date": MOMENT - HOUR}, high)
+    newer = {f"{kind}.evaluation_number": 22, f"{kind}.issue_date": MOMENT - timedelta(days=20)}
     assert after(newer, high) != high
 
 

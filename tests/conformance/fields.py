@@ -76,7 +76,7 @@ def _list(rng: Random, whole: WorldSetting) -> Changes:
     at = rng.choice(("root_crl", "pck_crl"))
     field, value = rng.choice(
         (
-            ("issued", whole.moment + rng.randint(-2, 2) * SECOND),
+            ("issue_date", whole.moment + rng.randint(-2, 2) * SECOND),
             ("next_update", whole.moment + rng.randint(-2, 2) * SECOND),
             ("revoked", frozenset({rng.choice(tuple(SimulatedRole))})),
             ("others", tuple(rng.getrandbits(150) for _ in range(rng.randrange(5)))),
@@ -166,7 +166,7 @@ def _identity(rng: Random, whole: WorldSetting) -> Changes:
 
 def _dated(rng: Random, moment: datetime) -> list[tuple[str, object]]:
     near = moment + rng.randint(-2, 2) * SECOND
-    return [("issued", near), ("next_update", near), ("evaluation_number", rng.choice((0, 1, 19, 21, 1 << 31)))]
+    return [("issue_date", near), ("next_update", near), ("evaluation_number", rng.choice((0, 1, 19, 21, 1 << 31)))]
 
 
 def _signing(rng: Random, _: WorldSetting) -> Changes:
@@ -200,7 +200,7 @@ def _quote(rng: Random, whole: WorldSetting) -> Changes:
             ("body_type", rng.randrange(6)),
             ("signed_by", rng.choice(KEYS)),
             ("qe_signed_by", rng.choice(KEYS)),
-            ("bound", rng.choice((bytes(64), rng.randbytes(64), _bound(whole) + rng.randbytes(32)))),
+            ("qe_report_data", rng.choice((bytes(64), rng.randbytes(64), _bound(whole) + rng.randbytes(32)))),
             ("authentication_data", rng.randbytes(rng.choice((0, 31, 32, 33, 64)))),
             ("certification_type", rng.randrange(9)),
             ("certification", b""),

@@ -94,7 +94,7 @@ REASONS = (
     Reason("DJ231 tcb_info", JUDGED, "the PCEID is not compared there", "pce_id|rewritten|extension_value"),
     Reason("DJ202 certification data: outer type", JUDGED, "the outer type is not looked at there", "outer_type|quote"),
     Reason("DJ208", JUDGED, "the PCK extension is read in full here, element by element", "extension"),
-    Reason("DJ241", JUDGED, "the second half of the QE's report data must be zero here", "bound"),
+    Reason("DJ241", JUDGED, "the second half of the QE's report data must be zero here", "qe_report_data"),
     Reason(
         "DJ242 QE report: (attributes|misc_select)", JUDGED, "an identity that asks for bits beyond its mask: QVL refuses it, too"
     ),

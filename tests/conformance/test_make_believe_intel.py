@@ -66,7 +66,7 @@ def test_a_td_that_should_be_launched_again_can_be_made(peer: Peer) -> None:
         ({"root_crl.revoked": frozenset({SimulatedRole.ROOT})}, "CertRevoked"),
         ({"quote.signed_by": "another key"}, "ISV enclave report signature is invalid"),
         ({"quote.qe_signed_by": "another key"}, "Signature is invalid for qe_report"),
-        ({"quote.bound": bytes(64)}, "QE report hash mismatch"),
+        ({"quote.qe_report_data": bytes(64)}, "QE report hash mismatch"),
         ({"hierarchy.pck.signed_by": "another key"}, "InvalidSignatureForPublicKey"),
         ({"hierarchy.pck.ends": MOMENT - timedelta(days=1)}, "CertExpired"),
         ({"signing.tcb_info_by": "another key"}, "Signature is invalid for tcb_info"),

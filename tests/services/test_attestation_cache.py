@@ -24,14 +24,14 @@ from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.world import World
 
 DAY = timedelta(days=1)
-WINDOW = {"issued": -1, "next_update": 29}
+WINDOW = {"issue_date": -1, "next_update": 29}
 IDENTITY = plan.qe_identity(Tee.SGX, Channel.STANDARD)
 
 
 def later(days: int) -> World:
     """The same world, its identity issued some days later."""
     issued = MOMENT + (days - 2) * DAY
-    return world(changes={"qe_identity.issued": issued, "qe_identity.next_update": issued + 30 * DAY})
+    return world(changes={"qe_identity.issue_date": issued, "qe_identity.next_update": issued + 30 * DAY})
 
 
 def anew(moment: datetime, revoked: frozenset[SimulatedRole] = frozenset()) -> World:
@@ -130,7 +130,7 @@ def test_a_document_is_fetched_again_ahead_of_its_end_each_at_its_own_moment(cha
         here.moment = MOMENT + (days + 1) * DAY
         assert await cache.get(IDENTITY) is first  # Nobody waits for the newer one.
         await settled(here, count + 1)
-        assert (await cache.get(IDENTITY)).dated == MOMENT + 3 * DAY
+        assert (await cache.get(IDENTITY)).issue_date == MOMENT + 3 * DAY
 
     told(story, chance)
 
@@ -146,7 +146,7 @@ def test_while_the_upstream_is_away_what_is_here_is_served_to_its_end_and_no_lon
         with pytest.raises(Unavailable, match="away"):
             await cache.get(IDENTITY)
         here.upstream.away, here.upstream.made, here.seconds = False, later(30), 6.0
-        assert (await cache.get(IDENTITY)).dated == MOMENT + 28 * DAY  # Recovered without a hand.
+        assert (await cache.get(IDENTITY)).issue_date == MOMENT + 28 * DAY  # Recovered without a hand.
 
     told(story)
 
@@ -176,7 +176,7 @@ def test_what_another_process_has_kept_is_taken_from_the_database_instead_of_fet
         here.upstream.made = later(20)
         await other.refresh(everything=True)
         here.upstream.away, here.moment = True, first.expires + timedelta(seconds=1)
-        assert (await cache.get(IDENTITY)).dated == MOMENT + 18 * DAY
+        assert (await cache.get(IDENTITY)).issue_date == MOMENT + 18 * DAY
         here.table.kept[IDENTITY.name()] = Answer(body=b"{}", chain=b"")
         here.moment += 30 * DAY
         with pytest.raises(Unavailable):
@@ -199,7 +199,7 @@ def test_what_cannot_be_kept_is_not_served() -> None:
 def test_a_newer_list_of_the_roots_takes_away_what_it_revokes() -> None:
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)
-        revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT}
+        revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issue_date": MOMENT}
         here.upstream.made = world(changes=revoking)
         assert (await cache.get(IDENTITY)).evaluation_number > 0
         with suppress(DonjonError):  # Whichever of the two comes first.
@@ -280,17 +280,17 @@ def test_a_list_of_the_roots_that_revokes_nothing_more_costs_nothing_for_each_do
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)
         await cache.get(plan.pck_crl(Ca.PROCESSOR))
-        here.upstream.made = world(changes={"root_crl.issued": MOMENT})
+        here.upstream.made = world(changes={"root_crl.issue_date": MOMENT})
         monkeypatch.setattr(document, "prove", counted)
         found = await cache.refetch(plan.root_ca_crl())
-        assert found.dated == MOMENT
+        assert found.issue_date == MOMENT
         assert proved == []
 
     told(story)
 
 
 def test_an_older_list_in_the_database_does_not_hide_what_is_revoked_now() -> None:
-    revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT}
+    revoking = {"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issue_date": MOMENT}
 
     async def story(here: Here, cache: Cache) -> None:
         await cache.get(IDENTITY)

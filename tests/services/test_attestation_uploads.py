@@ -97,7 +97,7 @@ def test_one_part_that_is_not_proved_spoils_all_of_it(tmp_path: Path, body: byte
 
 
 def test_older_documents_than_those_that_are_here_are_left_and_the_platforms_are_taken(tmp_path: Path) -> None:
-    older = world(changes={"tcb_info.evaluation_number": 19, "root_crl.issued": MOMENT - timedelta(days=40)})
+    older = world(changes={"tcb_info.evaluation_number": 19, "root_crl.issue_date": MOMENT - timedelta(days=40)})
     good = world()
 
     async def story(here: Here) -> None:
@@ -115,7 +115,7 @@ def test_older_documents_than_those_that_are_here_are_left_and_the_platforms_are
 
 def test_an_older_list_of_the_roots_does_not_hide_what_is_revoked_now(tmp_path: Path) -> None:
     revoking = world(
-        changes={"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issued": MOMENT - timedelta(days=1)}
+        changes={"root_crl.revoked": frozenset({SimulatedRole.TCB_SIGNING}), "root_crl.issue_date": MOMENT - timedelta(days=1)}
     )
     newer = changed(whole(revoking), {f"{OF}.tcbinfos": [], f"{OF}.pck_certs": [], f"{OF}.qeidentity": ""})
 

@@ -117,8 +117,8 @@ def _policy_facts(appraisal: Appraisal) -> JsonObject:
 
 
 def _judged_at(appraisal: Appraisal, moment: datetime) -> JsonObject:
-    judged = appraisal.claim_set.bound_quote.accepted_quote.verified_quote.moment
-    return {} if abs(moment - judged) <= _AT_ONCE else {JUDGED_AT: int(judged.timestamp())}
+    judging_moment = appraisal.claim_set.bound_quote.accepted_quote.verified_quote.moment
+    return {} if abs(moment - judging_moment) <= _AT_ONCE else {JUDGED_AT: int(judging_moment.timestamp())}
 
 
 def _validity(authority: TokenAuthority, moment: datetime, lifetime: timedelta) -> JsonObject:

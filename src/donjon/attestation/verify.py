@@ -59,13 +59,13 @@ def verify(quote: Quote, collateral: TrustedCollateral, moment: datetime, memory
     # 3. Nothing of that chain is outside its window or revoked.
     _check_chain(bound_key.certified_platform, collateral, moment)
     # 4. The collateral speaks of this platform, quoting enclave and TDX module; what Intel says of their TCB.
-    judged = (bound_key.judged_by, collateral.digest, quote.tee, quote.td_identity)
-    verdict = memory.verdicts.get(judged) or _verdict(quote, bound_key, collateral)
+    verdict_key = (bound_key.judged_by, collateral.digest, quote.tee, quote.td_identity)
+    verdict = memory.verdicts.get(verdict_key) or _verdict(quote, bound_key, collateral)
     # 5. The quote is the attestation key's. Of one that is not, what it says of a module is nothing to be remembered.
     if not bound_key.verifies(quote.signature, quote.signed_data):
         raise Untrusted("DJ243", "quote: the attestation key did not sign it")
-    if memory.verdicts.get(judged) is None:
-        memory.verdicts.keep(judged, verdict)
+    if memory.verdicts.get(verdict_key) is None:
+        memory.verdicts.keep(verdict_key, verdict)
     return VerifiedQuote(
         quote=quote,
         platform=bound_key.certified_platform.platform,

@@ -35,7 +35,7 @@ class Document:
     request: CollateralRequest
     body: bytes = field(repr=False)  # as it came; CRLs in DER
     chain: bytes = field(repr=False)  # PEM: the signer, the root
-    dated: datetime  # issueDate or thisUpdate
+    issue_date: datetime  # issueDate or thisUpdate
     evaluation_number: int  # 0 for CRLs
     expires: datetime  # when nextUpdate is, or the first certificate above it ends
     serials: frozenset[int] = field(repr=False)  # of the certificates that a CRL names; none in others
@@ -72,8 +72,11 @@ def prove(request: CollateralRequest, answer: Answer, root_crl: Crl, anchor: Anc
 
 def check_not_older(candidate: Document, current: Document | None) -> None:
     """Raises `Untrusted` DJ513 where the document is older than the one that is held."""
-    if current is not None and (candidate.evaluation_number, candidate.dated) < (current.evaluation_number, current.dated):
-        dates = f"of {current.dated:%FT%TZ}: {candidate.request.name()}, {candidate.dated:%FT%TZ}"
+    if current is not None and (candidate.evaluation_number, candidate.issue_date) < (
+        current.evaluation_number,
+        current.issue_date,
+    ):
+        dates = f"of {current.issue_date:%FT%TZ}: {candidate.request.name()}, {candidate.issue_date:%FT%TZ}"
         raise Untrusted("DJ513", f"collateral: older than what is here, {dates}")
 
 
@@ -96,12 +99,12 @@ class _Metadata:
         match content:
             case Crl():
                 self.serials = content.serials
-                self.dated, self.ends, self.number = content.window.begins, content.window.ends, 0
+                self.issue_date, self.ends, self.number = content.window.begins, content.window.ends, 0
             case Members():
-                self.dated, self.ends = content.date("issueDate"), content.date("nextUpdate")
+                self.issue_date, self.ends = content.date("issueDate"), content.date("nextUpdate")
                 self.number = content.number("tcbEvaluationDataNumber", MAX_EVALUATION)
             case _:
-                self.dated, self.ends, self.number = content.issued, content.next_update, content.evaluation_number
+                self.issue_date, self.ends, self.number = content.issue_date, content.next_update, content.evaluation_number
 
 
 def _read(request: CollateralRequest, text: bytes) -> _Metadata:
@@ -205,7 +208,7 @@ def _document(request: CollateralRequest, answer: Answer, metadata: _Metadata, s
         request=request,
         body=answer.body,
         chain=answer.chain,
-        dated=metadata.dated,
+        issue_date=metadata.issue_date,
         evaluation_number=metadata.number,
         expires=min(metadata.ends, signer.window.ends),
         serials=metadata.serials,

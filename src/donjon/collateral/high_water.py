@@ -26,7 +26,7 @@ class Mark:
     """How far a kind of document has come."""
 
     evaluation_number: int  # 0 for CRLs
-    dated: datetime
+    issue_date: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,8 @@ def parse(text: bytes) -> HighWater:
 def encode(high: HighWater) -> bytes:
     """The state file that `parse` reads."""
     marks = {
-        name: {"evaluation": mark.evaluation_number, "dated": f"{mark.dated:%FT%TZ}"} for name, mark in sorted(high.marks.items())
+        name: {"evaluation": mark.evaluation_number, "dated": f"{mark.issue_date:%FT%TZ}"}
+        for name, mark in sorted(high.marks.items())
     }
     return json.dumps({"marks": marks}, indent=1).encode() + b"\n"
 
@@ -73,8 +74,8 @@ def _marks(collateral: TrustedCollateral, channel: Channel) -> dict[str, Mark]:
     root = collateral.anchor.digest()[:_ROOT].hex()
     info, identity = collateral.tcb_info, collateral.qe_identity
     return {
-        f"{root} {channel} {info.tee} {info.fmspc.hex()} tcb_info": Mark(info.evaluation_number, info.issued),
-        f"{root} {channel} {identity.tee} qe_identity": Mark(identity.evaluation_number, identity.issued),
+        f"{root} {channel} {info.tee} {info.fmspc.hex()} tcb_info": Mark(info.evaluation_number, info.issue_date),
+        f"{root} {channel} {identity.tee} qe_identity": Mark(identity.evaluation_number, identity.issue_date),
         f"{root} {collateral.pck_crl.issuer} pck_crl": Mark(0, collateral.pck_crl.window.begins),
         f"{root} root_ca_crl": Mark(0, collateral.root_ca_crl.window.begins),
     }
@@ -82,4 +83,4 @@ def _marks(collateral: TrustedCollateral, channel: Channel) -> dict[str, Mark]:
 
 def _describe(mark: Mark) -> str:
     number = f"evaluation number {mark.evaluation_number}, " if mark.evaluation_number else ""
-    return f"{number}dated {mark.dated:%FT%TZ}"
+    return f"{number}dated {mark.issue_date:%FT%TZ}"

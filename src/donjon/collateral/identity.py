@@ -28,7 +28,7 @@ class QeIdentity:
     attributes_mask: bytes
     mr_signer: bytes
     isv_prod_id: int
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     evaluation_number: int
     levels: tuple[SvnLevel, ...] = field(repr=False)  # the highest first
@@ -49,7 +49,7 @@ def parse(text: bytes) -> QeIdentity:
         attributes_mask=identity.octets("attributesMask", 16),
         mr_signer=identity.octets("mrsigner", 32),
         isv_prod_id=identity.number("isvprodid", 0xFFFF),
-        issued=identity.date("issueDate"),
+        issue_date=identity.date("issueDate"),
         next_update=identity.date("nextUpdate"),
         evaluation_number=identity.number("tcbEvaluationDataNumber", MAX_EVALUATION),
         levels=levels.svn_levels(identity),

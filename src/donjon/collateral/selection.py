@@ -23,7 +23,7 @@ class Tcb:
         return self.pce_svn >= other.pce_svn and all(map(int.__ge__, self.components, other.components))
 
 
-def select(platform: Tcb, certified: Sequence[Tcb], levels: Sequence[TcbLevel]) -> int | None:
+def select(platform: Tcb, certificate_tcbs: Sequence[Tcb], levels: Sequence[TcbLevel]) -> int | None:
     """The index of the best certificate by its TCB; `None` where the platform reaches none of them.
 
     The levels are in descending order, as `tcbinfo.parse` gives them; where neither of two certificates is the higher one, the
@@ -31,14 +31,14 @@ def select(platform: Tcb, certified: Sequence[Tcb], levels: Sequence[TcbLevel]) 
     """
     steps = [Tcb(components=each.sgx, pce_svn=each.pce_svn) for each in levels]
     under: list[list[int]] = [[] for _ in range(len(steps) + 1)]  # The last has those that reach no level.
-    for index, tcb in enumerate(certified):
+    for index, tcb in enumerate(certificate_tcbs):
         step = next((place for place, each in enumerate(steps) if tcb.reaches(each)), len(steps))
-        _insert(under[step], index, certified)
+        _insert(under[step], index, certificate_tcbs)
     ordered = [index for indices in under for index in indices]
-    return next((index for index in ordered if platform.reaches(certified[index])), None)
+    return next((index for index in ordered if platform.reaches(certificate_tcbs[index])), None)
 
 
-def _insert(indices: list[int], index: int, certified: Sequence[Tcb]) -> None:
+def _insert(indices: list[int], index: int, certificate_tcbs: Sequence[Tcb]) -> None:
     """Before the first that it reaches, or at the end."""
-    place = next((at for at, each in enumerate(indices) if certified[index].reaches(certified[each])), len(indices))
+    place = next((at for at, each in enumerate(indices) if certificate_tcbs[index].reaches(certificate_tcbs[each])), len(indices))
     indices.insert(place, index)

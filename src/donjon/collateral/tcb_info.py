@@ -49,7 +49,7 @@ class TcbInfo:
     version: int
     fmspc: bytes
     pce_id: bytes
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     evaluation_number: int
     levels: tuple[TcbLevel, ...] = field(repr=False)  # the highest first
@@ -69,7 +69,7 @@ def parse(text: bytes) -> TcbInfo:
         version=version,
         fmspc=info.octets("fmspc", 6),
         pce_id=info.octets("pceId", 2),
-        issued=info.date("issueDate"),
+        issue_date=info.date("issueDate"),
         next_update=info.date("nextUpdate"),
         evaluation_number=info.number("tcbEvaluationDataNumber", MAX_EVALUATION),
         levels=_levels(info, version, tee),

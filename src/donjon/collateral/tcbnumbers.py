@@ -21,7 +21,7 @@ class TcbNumbers:
     """What Intel states about one kind of trusted execution."""
 
     tee: Tee
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     numbers: tuple[int, ...]
 
@@ -42,7 +42,7 @@ def parse(text: bytes) -> TcbNumbers:
         raise Malformed("DJ211", f"{document.subject}: tcbNumbers: {len(entries)}, expected at most {MAX_NUMBERS}")
     return TcbNumbers(
         tee=tee,
-        issued=document.date("issueDate"),
+        issue_date=document.date("issueDate"),
         next_update=document.date("nextUpdate"),
         numbers=tuple(each.number("tcbEvaluationDataNumber", MAX_EVALUATION) for each in entries),
     )

@@ -53,8 +53,8 @@ class TrustedCollateral:
     def issue_dates(self) -> dict[str, datetime]:
         """From when on each document holds."""
         return {
-            "tcb_info": self.tcb_info.issued,
-            "qe_identity": self.qe_identity.issued,
+            "tcb_info": self.tcb_info.issue_date,
+            "qe_identity": self.qe_identity.issue_date,
             "pck_crl": self.pck_crl.window.begins,
             "root_ca_crl": self.root_ca_crl.window.begins,
         }
@@ -131,7 +131,7 @@ def _window(certificates: tuple[Certificate, ...], documents: tuple[TcbInfo | Qe
     begins = (
         [each.window.begins for each in certificates]
         + [each.window.begins for each in lists]
-        + [each.issued for each in documents]
+        + [each.issue_date for each in documents]
     )
     return Window(begins=max(begins), ends=min(each.window.ends for each in certificates))
 

@@ -93,7 +93,7 @@ def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timede
 
 def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]) -> ServingCertificate:
     """The certificate that these PEM texts hold; raises `Malformed` DJ146 unless they belong together and are for these names."""
-    trusted = parse_authority(authority)
+    parsed_authority = parse_authority(authority)
     leaf, signer = _certificate(certificate), _certificate(authority)
     try:
         leaf.verify_directly_issued_by(signer)
@@ -106,9 +106,9 @@ def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]
     return ServingCertificate(
         certificate=certificate,
         key=key,
-        authority=trusted,
+        authority=parsed_authority,
         issued_at=leaf.not_valid_before_utc + BACKDATE,
-        ends=min(leaf.not_valid_after_utc, trusted.ends),
+        ends=min(leaf.not_valid_after_utc, parsed_authority.ends),
     )
 
 

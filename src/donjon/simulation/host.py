@@ -152,7 +152,7 @@ def host(name: str, driver: str = DriverKind.IN_TREE) -> Host:
     return Host(machine=machine, driver=driver_kind, numa=2 if name in _TWO_SOCKETS else 1)
 
 
-def write_host(root: Path, described: Host) -> None:
+def write_host(root: Path, simulated_host: Host) -> None:
     """Write the tree; what an earlier one left there goes, the root folder itself stays (it may be mounted somewhere).
 
     Raises `Unavailable` DJ921 where device nodes cannot be made, which needs root.
@@ -161,18 +161,18 @@ def write_host(root: Path, described: Host) -> None:
         raise Misconfigured("DJ920", f"{root}: the real root of this machine, expected a folder for stand-in files")
     for path in _OURS:
         _remove(root / path)
-    sections = _sections(described)
+    sections = _sections(simulated_host)
     for folder in ("dev", "run", "etc"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    _write_cpuid(root / "dev/cpu/0/cpuid", _leaves(described.machine, sections))
-    for path, text in _texts(described, sections).items():
+    _write_cpuid(root / "dev/cpu/0/cpuid", _leaves(simulated_host.machine, sections))
+    for path, text in _texts(simulated_host, sections).items():
         _write(root / path, text)
-    if described.aesm:
+    if simulated_host.aesm:
         (root / "run/aesmd").mkdir()
         # A socket file that nobody listens on: enough for those who look, silent for those who call.
         os.mknod(root / "run/aesmd/aesm.socket", stat.S_IFSOCK | 0o777)
-    if described.driver is not None:
-        return_devices(root, described.driver)
+    if simulated_host.driver is not None:
+        return_devices(root, simulated_host.driver)
 
 
 def return_devices(root: Path, driver: DriverKind = DriverKind.IN_TREE) -> None:
@@ -198,14 +198,14 @@ def make_device(path: Path) -> None:
         raise Unavailable("DJ921", f"{path}: a device node can only be made by root; run this as root") from error
 
 
-def _sections(described: Host) -> tuple[Leaf, ...]:
+def _sections(simulated_host: Host) -> tuple[Leaf, ...]:
     """The machine's sections; a single one in equal parts where there are more NUMA nodes."""
-    sections = described.machine.sections
-    if len(sections) != 1 or described.numa == 1:
+    sections = simulated_host.machine.sections
+    if len(sections) != 1 or simulated_host.numa == 1:
         return sections
     base, size = _decode(sections[0])
-    part = size // described.numa // PAGE * PAGE
-    return tuple(_encode(base + part * index, part, sections[0][2] & 0xF) for index in range(described.numa))
+    part = size // simulated_host.numa // PAGE * PAGE
+    return tuple(_encode(base + part * index, part, sections[0][2] & 0xF) for index in range(simulated_host.numa))
 
 
 def _decode(section: Leaf) -> tuple[int, int]:
@@ -258,36 +258,36 @@ def _write_cpuid(path: Path, leaves: Mapping[tuple[int, int], Leaf]) -> None:
         os.close(descriptor)
 
 
-def _texts(described: Host, sections: tuple[Leaf, ...]) -> dict[str, str]:
+def _texts(simulated_host: Host, sections: tuple[Leaf, ...]) -> dict[str, str]:
     """Every text file of the tree."""
-    driver = described.driver
-    kernel = described.kernel or KERNELS[driver or DriverKind.IN_TREE]
-    options = "rw,nosuid,noexec" if described.dev_noexec else "rw,nosuid"
+    driver = simulated_host.driver
+    kernel = simulated_host.kernel or KERNELS[driver or DriverKind.IN_TREE]
+    options = "rw,nosuid,noexec" if simulated_host.dev_noexec else "rw,nosuid"
     texts = {
-        "proc/cpuinfo": _cpuinfo(described.machine),
+        "proc/cpuinfo": _cpuinfo(simulated_host.machine),
         "proc/sys/kernel/osrelease": f"{kernel}\n",
         "proc/mounts": f"/dev/root / ext4 rw,relatime 0 0\ndevtmpfs /dev devtmpfs {options},size=4096k,mode=755 0 0\n",
     }
-    for node in range(described.numa):
+    for node in range(simulated_host.numa):
         texts[f"sys/devices/system/node/node{node}/cpulist"] = f"{node}\n"
     if driver is DriverKind.IN_TREE:
-        for node, amount in _epc(described, sections).items():
+        for node, amount in _epc(simulated_host, sections).items():
             texts[f"sys/devices/system/node/node{node}/x86/sgx_total_bytes"] = f"{amount}\n"
     elif driver is not None:
         module, version = MODULES[driver]
         texts[f"sys/module/{module}/version"] = f"{version}\n"
-    if described.containerd:
-        texts["etc/containerd/config.toml"] = described.containerd
+    if simulated_host.containerd:
+        texts["etc/containerd/config.toml"] = simulated_host.containerd
     return texts
 
 
-def _epc(described: Host, sections: tuple[Leaf, ...]) -> dict[int, int]:
+def _epc(simulated_host: Host, sections: tuple[Leaf, ...]) -> dict[int, int]:
     """Bytes of EPC that the in-tree driver manages on each NUMA node."""
     amounts: dict[int, int] = {}
     for index, section in enumerate(sections):
-        node = index % described.numa
+        node = index % simulated_host.numa
         amounts[node] = amounts.get(node, 0) + _decode(section)[1]
-    return {**amounts, **described.sysfs_epc}
+    return {**amounts, **simulated_host.sysfs_epc}
 
 
 def _cpuinfo(machine: Machine) -> str:

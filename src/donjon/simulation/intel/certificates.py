@@ -67,7 +67,7 @@ class RevocationList:
     """A CRL to be made; Intel's all have the number 1."""
 
     issuer: SimulatedRole
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     revoked: frozenset[SimulatedRole] = frozenset()
     others: tuple[int, ...] = ()  # serial numbers of certificates that are none of ours
@@ -117,11 +117,11 @@ def revoke(plan: RevocationList, serials: dict[SimulatedRole, int], seed: bytes)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(name(plan.issuer_name or common_name(plan.issuer), ORGANISATION))
-        .last_update(plan.issued)
+        .last_update(plan.issue_date)
         .next_update(plan.next_update)
     )
     for serial in (*plan.others, *sorted(serials[role] for role in plan.revoked)):
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(plan.issued)
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(plan.issue_date)
         reason = x509.CRLReason(x509.ReasonFlags.key_compromise)
         builder = builder.add_revoked_certificate(entry.add_extension(reason, critical=False).build())
     if plan.number is not None:

@@ -82,7 +82,7 @@ class TdxModule:
 class TcbInfoFields:
     """A TCB info to be signed; `rewrite` has the last word on its text, before the signature."""
 
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     fmspc: bytes
     levels: tuple[TcbLevelFields, ...]
@@ -100,7 +100,7 @@ class TcbInfoFields:
         content: JsonObject = {"id": self.tee} if self.version > 2 else {}  # noqa: PLR2004 - the format's own number
         content |= {
             "version": self.version,
-            **_dates(self.issued, self.next_update),
+            **_dates(self.issue_date, self.next_update),
             "fmspc": _hex(self.fmspc),
             "pceId": _hex(self.pce_id),
             "tcbType": self.tcb_type,
@@ -117,7 +117,7 @@ class TcbInfoFields:
 class QeIdentityFields:
     """The identity of a quoting enclave to be signed: `QE`, `TD_QE` or another one's."""
 
-    issued: datetime
+    issue_date: datetime
     next_update: datetime
     mr_signer: bytes
     levels: tuple[IsvLevel, ...]
@@ -136,7 +136,7 @@ class QeIdentityFields:
         content: JsonObject = {
             "id": self.identity,
             "version": self.version,
-            **_dates(self.issued, self.next_update),
+            **_dates(self.issue_date, self.next_update),
             "tcbEvaluationDataNumber": self.evaluation_number,
             "miscselect": _hex(self.misc_select),
             "miscselectMask": _hex(self.misc_select_mask),
@@ -159,8 +159,8 @@ def _level_json(tcb: JsonObject, date: datetime, status: str, advisories: tuple[
     return {"tcb": tcb, "tcbDate": moment_text(date), "tcbStatus": status, **advisory_ids}
 
 
-def _dates(issued: datetime, next_update: datetime) -> JsonObject:
-    return {"issueDate": moment_text(issued), "nextUpdate": moment_text(next_update)}
+def _dates(issue_date: datetime, next_update: datetime) -> JsonObject:
+    return {"issueDate": moment_text(issue_date), "nextUpdate": moment_text(next_update)}
 
 
 def _hex(value: bytes) -> str:

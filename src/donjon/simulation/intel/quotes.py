@@ -38,7 +38,7 @@ class QuoteFields:
     attestation_key: str = "attestation key"
     signed_by: str | None = None  # the attestation key
     qe_signed_by: str = SimulatedRole.PCK.name
-    bound: bytes | None = None  # the QE's report data; the hash of key and authentication data
+    qe_report_data: bytes | None = None  # the QE's report data; the hash of key and authentication data
     authentication_data: bytes = bytes(range(32))
     certification_type: int = _PCK_CHAIN
     chain: tuple[SimulatedRole, ...] = (SimulatedRole.PCK, SimulatedRole.PROCESSOR_CA, SimulatedRole.ROOT)
@@ -89,7 +89,7 @@ def _signed_pieces(quote: QuoteFields) -> dict[str, bytes]:
 def _qe_pieces(quote: QuoteFields, key: ec.EllipticCurvePrivateKey, seed: bytes) -> dict[str, bytes]:
     """The quoting enclave's report, which binds the attestation key, and its signature."""
     digest = hashlib.sha256(raw_public(key) + quote.authentication_data).digest()
-    report = replace(quote.qe, report_data=quote.bound or digest + bytes(32)).encode()
+    report = replace(quote.qe, report_data=quote.qe_report_data or digest + bytes(32)).encode()
     return {
         "qe_report": report,
         "qe_signature": raw_signature(private_key(seed, quote.qe_signed_by), report),

@@ -105,8 +105,8 @@ def setting(seed: bytes, moment: datetime, kind: str = "v3 SGX", ca: SimulatedRo
         moment=moment,
         extension=extension,
         hierarchy=hierarchy(moment, ca),
-        root_crl=RevocationList(issuer=SimulatedRole.ROOT, issued=moment - 30 * _DAY, next_update=moment + 300 * _DAY),
-        pck_crl=RevocationList(issuer=ca, issued=moment - 3 * _DAY, next_update=moment + 27 * _DAY, others=(1 << 150,)),
+        root_crl=RevocationList(issuer=SimulatedRole.ROOT, issue_date=moment - 30 * _DAY, next_update=moment + 300 * _DAY),
+        pck_crl=RevocationList(issuer=ca, issue_date=moment - 3 * _DAY, next_update=moment + 27 * _DAY, others=(1 << 150,)),
         tcb_info=_tcb_info(moment, extension.fmspc, tee),
         qe_identity=_qe_identity(moment, qe, tee),
         signing=Signing(pck_crl_chain=(ca, SimulatedRole.ROOT)),
@@ -176,7 +176,7 @@ def _tcb_info(moment: datetime, fmspc: bytes, tee: Tee) -> TcbInfoFields:
     tdx = TDX_COMPONENTS if tee is Tee.TDX else None
     older = (COMPONENTS[0] - 1, *COMPONENTS[1:])
     return TcbInfoFields(
-        issued=moment - 2 * _DAY,
+        issue_date=moment - 2 * _DAY,
         next_update=moment + 28 * _DAY,
         fmspc=fmspc,
         tee=tee,
@@ -200,7 +200,7 @@ def _tcb_info(moment: datetime, fmspc: bytes, tee: Tee) -> TcbInfoFields:
 
 def _qe_identity(moment: datetime, qe: EnclaveReport, tee: Tee) -> QeIdentityFields:
     return QeIdentityFields(
-        issued=moment - 2 * _DAY,
+        issue_date=moment - 2 * _DAY,
         next_update=moment + 28 * _DAY,
         identity="QE" if tee is Tee.SGX else "TD_QE",
         mr_signer=qe.mr_signer,

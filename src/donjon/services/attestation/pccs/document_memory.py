@@ -80,7 +80,7 @@ class DocumentMemory:
         root = self.find(ROOT)
         here = {} if root is None else {ROOT.name(): as_answer(root)}
         by_name = documents.prove_all({**here, **answers}, self._anchor)
-        if root is not None and by_name[ROOT.name()].dated < root.dated:
+        if root is not None and by_name[ROOT.name()].issue_date < root.issue_date:
             by_name = documents.prove_all({**answers, **here}, self._anchor)
         return by_name
 
@@ -108,7 +108,7 @@ class DocumentMemory:
         """In the place of the one that was there; a list of the root's may revoke who signed what is here."""
         name = document.request.name()
         self._documents[name] = document
-        ahead = document.expires - (document.expires - document.dated) * (AHEAD + SPREAD * self._chance())
+        ahead = document.expires - (document.expires - document.issue_date) * (AHEAD + SPREAD * self._chance())
         self._due[name] = max(ahead, self._moment() + SOONEST)
         self._metrics.holds(name, document.expires)
         if document.request.path == ROOT.path:
