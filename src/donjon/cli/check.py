@@ -128,14 +128,16 @@ def _print_findings(report: ManifestReport, *, err: bool = False) -> None:
         file = display_name(each.document.file)
         for line, finding in each.findings():
             say(f"{file}:{line}: {finding.severity}: {finding.sentence()}", err=err)
-        say(f"{file}:{each.line}: {each.workload.thing.kind} {each.workload.thing.name}: {_verdict(each)}", err=err)
+        say(f"{file}:{each.line}: {each.pod_template.thing.kind} {each.pod_template.thing.name}: {_verdict(each)}", err=err)
 
 
-def _verdict(pod: PodReport) -> str:
-    word = "refused" if pod.is_refused else "admitted"
-    change_note = f", changed in {len(pod.verdict.patch)} places" if pod.verdict.patch and not pod.is_refused else ""
+def _verdict(report: PodReport) -> str:
+    word = "refused" if report.is_refused else "admitted"
+    change_note = f", changed in {len(report.verdict.patch)} places" if report.verdict.patch and not report.is_refused else ""
     as_pod = (
-        "" if pod.workload.thing.is_builtin else f" (as a pod of that form would be: {pod.workload.where or 'the object itself'})"
+        ""
+        if report.pod_template.thing.is_builtin
+        else f" (as a pod of that form would be: {report.pod_template.where or 'the object itself'})"
     )
     return f"{word}{change_note}{as_pod}"
 
@@ -178,9 +180,9 @@ def _pod_as_json(each: PodReport) -> JsonObject:
     return {
         "file": display_name(each.document.file),
         "line": each.line,
-        "kind": each.workload.thing.kind,
-        "name": each.workload.thing.name,
-        "template": each.workload.where,
+        "kind": each.pod_template.thing.kind,
+        "name": each.pod_template.thing.name,
+        "template": each.pod_template.where,
         "refused": each.is_refused,
         "findings": [_finding(line, finding) for line, finding in each.findings()],
         "patch": [operation.as_dict() for operation in each.verdict.patch],

@@ -64,7 +64,7 @@ class PodReport:
     """One pod, or what makes pods of that form: the verdict of admission, and everything else that was found."""
 
     document: ManifestDocument
-    workload: PodTemplate
+    pod_template: PodTemplate
     verdict: AdmissionVerdict
     complaints: tuple[Complaint, ...]
     astray: tuple[Reason, ...]
@@ -78,13 +78,13 @@ class PodReport:
     @property
     def line(self) -> int:
         """Where the object begins."""
-        return self.document.node.line_of(self.workload.thing.path)
+        return self.document.node.line_of(self.pod_template.thing.path)
 
     def findings(self) -> list[tuple[int, Finding]]:
         """Every finding with its line; what Kubernetes refuses goes first, as it does there."""
-        template, line_of = self.workload.template, self.document.node.line_of
+        template, line_of = self.pod_template.template, self.document.node.line_of
         return [
-            *(self.document.findings(self.workload.thing) if self.first else ()),
+            *(self.document.findings(self.pod_template.thing) if self.first else ()),
             *((line_of(template + each.place), each.finding) for each in self.complaints),
             *((line_of(each.place), each.finding) for each in self.astray),
             *((line_of(template + each.place), each.finding) for each in self.verdict.reasons),
@@ -155,30 +155,33 @@ def check_manifests(
         for thing in document.things:
             namespace = thing.namespace or around.namespace
             here = replace(around, namespace=namespace, labels=labels.of(namespace), made_by=thing.kind)
-            workloads = pods(thing)
-            reasons = astray(thing, workloads)
+            templates = pods(thing)
+            reasons = astray(thing, templates)
             reports += [
-                _check_pod(document, workload, reasons, here, settings, first=workload is workloads[0]) for workload in workloads
+                _check_pod(document, pod_template, reasons, here, settings, first=pod_template is templates[0])
+                for pod_template in templates
             ]
-            skipped += [] if workloads else [SkippedObject(document=document, thing=thing, astray=reasons)]
+            skipped += [] if templates else [SkippedObject(document=document, thing=thing, astray=reasons)]
     return ManifestReport(documents=documents, pods=tuple(reports), skipped=tuple(skipped))
 
 
 def _check_pod(
     document: ManifestDocument,
-    workload: PodTemplate,
+    pod_template: PodTemplate,
     reasons: tuple[Reason, ...],
     around: AdmissionContext,
     settings: Settings,
     *,
     first: bool,
 ) -> PodReport:
-    pod = complete(workload.pod)
+    pod = complete(pod_template.pod)
     verdict = decide(pod, around, settings)
     verdict = replace(verdict, reasons=(*verdict.reasons, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
-    wrong = complaints(workload.pod) if workload.thing.is_builtin or names_sgx(workload) else ()
+    wrong = complaints(pod_template.pod) if pod_template.thing.is_builtin or names_sgx(pod_template) else ()
     of_object = reasons if first else ()
-    return PodReport(document=document, workload=workload, verdict=verdict, complaints=wrong, astray=of_object, first=first)
+    return PodReport(
+        document=document, pod_template=pod_template, verdict=verdict, complaints=wrong, astray=of_object, first=first
+    )
 
 
 def as_admitted(report: ManifestReport) -> Iterator[Json]:
@@ -187,8 +190,8 @@ def as_admitted(report: ManifestReport) -> Iterator[Json]:
     for each in report.pods:
         of_document.setdefault(id(each.document), []).append(each)
     for document in report.documents:
-        changed = [each for each in of_document.get(id(document), ()) if each.verdict.admitted != each.workload.pod]
-        pod_alone = next((each.verdict.admitted for each in changed if not each.workload.template), None)
+        changed = [each for each in of_document.get(id(document), ()) if each.verdict.admitted != each.pod_template.pod]
+        pod_alone = next((each.verdict.admitted for each in changed if not each.pod_template.template), None)
         yield pod_alone or _changed(document.content, changed)
 
 
@@ -198,9 +201,9 @@ def _changed(whole: Json, changed: Iterable[PodReport]) -> Json:
 
 def _steps(whole: Json, each: PodReport) -> Iterator[Operation]:
     """How the pod takes the place of what stood there."""
-    if _in_list(whole, each.workload.template):  # To add into a list is to push the rest along.
-        yield Remove(path=each.workload.template)
-    yield Add(path=each.workload.template, value=each.verdict.admitted)
+    if _in_list(whole, each.pod_template.template):  # To add into a list is to push the rest along.
+        yield Remove(path=each.pod_template.template)
+    yield Add(path=each.pod_template.template, value=each.verdict.admitted)
 
 
 def _in_list(whole: Json, pointer: str) -> bool:
