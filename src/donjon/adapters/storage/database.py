@@ -144,16 +144,15 @@ def _engine(text: str) -> Engine:
     try:
         url = make_url(text)
         if url.drivername == SQLITE:
-            engine = create_engine(url)
-            event.listen(engine, "connect", partial(_prepare, engine))
+            engine = _watch(create_engine(url))
+            event.listen(engine, "connect", _prepare)
             event.listen(engine, "begin", _begin)
-            event.listen(engine, "checkin", partial(_end, engine))
             return engine
         if url.drivername in {"postgresql", POSTGRESQL}:
             patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
             # Connections are tried before use, so that a server that was away is found again without a failure.
             server = url.set(drivername=POSTGRESQL)
-            return create_engine(server, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
+            return _watch(create_engine(server, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT))
     except ImportError as error:
         raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: pip install 'donjon[postgresql]'") from error
     except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
@@ -171,9 +170,20 @@ def _translate_errors() -> Iterator[None]:
         raise Unavailable("DJ502", f"database: {' '.join(str(reason).split())}") from error
 
 
-def _prepare(engine: Engine, connection: Any, entry: ConnectionPoolEntry) -> None:
+def _watch(engine: Engine) -> Engine:
+    """Whose connections know the pool that they are of."""
+    event.listen(engine, "connect", partial(_mark, engine))
+    event.listen(engine, "checkin", partial(_end, engine))
+    return engine
+
+
+def _mark(engine: Engine, _connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[_POOL] = engine.pool
+
+
+def _prepare(connection: Any, _entry: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
-    connection.isolation_level, entry.info[_POOL] = None, engine.pool
+    connection.isolation_level = None
     for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
         _wait_for(connection, pragma)
 
