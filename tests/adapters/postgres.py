@@ -50,10 +50,10 @@ class Server:
                 )
             clock.pause(0.05)
 
-    def stop(self) -> None:
-        """At once; who is connected is disconnected."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """At once; who is connected is disconnected. With SIGQUIT nothing is written any more."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(how)
             self.process.wait(_ANSWERS)
             self.process = None
 
@@ -111,7 +111,7 @@ def server(at: str = "") -> Iterator[Server]:
                 stream.write("host all all 10.0.0.0/8 trust\n")
         opened.start()
         yield opened
-        opened.stop()
+        opened.stop(signal.SIGQUIT)
 
 
 def _user() -> str | None:
