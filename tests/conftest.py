@@ -4,12 +4,18 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.adapters import postgres
 from tests.adapters.postgres import Server
 
 from donjon.adapters.logs import JsonLines
 from donjon.adapters.storage.database import Database
+
+hypothesis.settings.register_profile(
+    "house", deadline=None
+)  # Nobody promised a time for an example, and machines are slow at times.
+hypothesis.settings.load_profile("house")
 
 
 def pytest_collection_finish() -> None:

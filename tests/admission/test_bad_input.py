@@ -113,7 +113,7 @@ def test_whatever_pod_is_reviewed_is_answered_with_a_patch_that_fits_and_is_the_
 
 
 @given(PODS, st.sampled_from(["Pod", "DaemonSet"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_manifest_is_checked_ends_with_a_verdict_or_as_unreadable(made: JsonObject, kind: str) -> None:
     done = checked(of_kind(made, kind), "--refuse-host-devices")
     assert done.exit_code in {0, 1}
@@ -129,7 +129,7 @@ def test_an_annotation_that_is_no_text_stays_what_is_told_of_it() -> None:
 
 
 @given(PODS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_check_prints_as_admitted_has_nothing_left_to_patch(made: JsonObject) -> None:
     printed = checked(of_kind(made, "Pod"), "-o", "yaml")
     again = CliRunner().invoke(check, ["-", "-o", "json"], input=printed.stdout, catch_exceptions=False)

@@ -288,7 +288,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_stands_where_the_pod_should_be_is_answered_or_refused_by_code(made: Json) -> None:
     body = json.dumps(question(made)).encode()
     try:
@@ -298,7 +298,7 @@ def test_whatever_stands_where_the_pod_should_be_is_answered_or_refused_by_code(
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_answered_or_refused_by_code(data: bytes) -> None:
     try:
         review(data, Settings())

@@ -455,7 +455,7 @@ def spoilt(whole: JsonObject) -> list[Callable[[Json], JsonObject]]:
     return [at_path(path) for path in paths]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), value=anything)
 def test_explaining_never_raises_whatever_stands_in_the_objects(data: st.DataObject, value: Json) -> None:
     pending = with_spec(pod("1Mi", tolerations=[], nodeSelector={}), requiring("a", "b"))

@@ -249,13 +249,13 @@ def ours(act: Callable[[], object]) -> None:
         return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.dictionaries(MEMBERS, ANYTHING, max_size=5), kind=st.sampled_from(AttestationType))
 def test_any_json_is_read_or_refused(content: dict[str, object], kind: AttestationType) -> None:
     ours(lambda: requests.attest(json.dumps(content).encode(), kind))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=st.binary(max_size=200), kind=st.sampled_from(AttestationType))
 def test_any_bytes_are_read_or_refused(body: bytes, kind: AttestationType) -> None:
     ours(lambda: requests.attest(body, kind))
@@ -269,14 +269,14 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(header=HEADERS | ANYTHING, payload=ANYTHING, signature=st.binary(max_size=8))
 def test_any_token_is_proved_or_refused(header: object, payload: object, signature: bytes) -> None:
     parts = [json.dumps(header).encode(), json.dumps(payload).encode(), signature]
     ours(lambda: policies.parse_stored(".".join(map(base64url.encode, parts))))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=st.text(max_size=60) | st.text(alphabet="ab.-_=", max_size=12))
 def test_any_text_is_a_token_or_a_draft_or_refused(text: str) -> None:
     ours(lambda: policies.parse_stored(text))

@@ -48,7 +48,6 @@ def test_it_is_served_under_the_instances_path(service: Service) -> None:
 @SCHEMA.parametrize()
 @settings(
     max_examples=5,
-    deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

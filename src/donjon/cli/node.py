@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from donjon.adapters.logs import log_to_stderr
 from donjon.cli.serving import LOG_LEVEL, read_address
 from donjon.cli.terminal import say
 from donjon.errors import Malformed, Misconfigured
@@ -119,6 +120,7 @@ def run(
     advertise: frozenset[Advertise],
     listen: tuple[str, int],
     wait_for_policy: bool,
+    log_level: str,
 ) -> None:
     """Run the agent of one node until it is stopped."""
     try:
@@ -131,6 +133,7 @@ def run(
     offer = OfferSettings(
         enclave_limit=enclave_limit, provision_limit=provision_limit, epc_reserve=epc_reserve, advertise=advertise
     )
+    log_to_stderr(log_level)
     serve(
         NodeSettings(
             node_name=node_name,

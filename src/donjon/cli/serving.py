@@ -2,7 +2,7 @@
 
 import click
 
-from donjon.adapters.logs import LEVELS, log_to_stderr
+from donjon.adapters.logs import LEVELS
 from donjon.formats.addresses import address_and_port
 
 
@@ -14,10 +14,6 @@ def read_address(_: click.Context, __: click.Parameter, text: str) -> tuple[str,
         raise click.BadParameter(f"{text}: expected {error}") from error
 
 
-def _log(_: click.Context, __: click.Parameter, level: str) -> None:
-    log_to_stderr(level)
-
-
 LOG_LEVEL = click.option(
     "--log-level",
     envvar="DONJON_LOG_LEVEL",
@@ -25,8 +21,6 @@ LOG_LEVEL = click.option(
     default="info",
     show_default=True,
     show_envvar=True,
-    callback=_log,
-    expose_value=False,
     help="The least that is logged; debug has also what HTTP libraries say of their requests.",
 )
 """Of every program that runs on and on."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from donjon.adapters.logs import log_to_stderr
 from donjon.admission.settings import Settings
 from donjon.cli.admission.choices import choices
 from donjon.cli.options import read_duration
@@ -79,6 +80,7 @@ def serve(
     listen: tuple[str, int],
     probes: tuple[str, int],
     drain: float,
+    log_level: str,
     settings: Settings,
 ) -> None:
     """Run the webhook that wires pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36).
@@ -98,4 +100,5 @@ def serve(
         lifetime=lifetime,
     )
     certificate = shared if folder is None else CertificateFolder(folder=folder)
+    log_to_stderr(log_level)
     run(AdmissionSettings(listen=listen, probes=probes, certificate=certificate, drain=drain, rules=settings))

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from donjon.adapters.logs import log_to_stderr
 from donjon.cli.serving import LOG_LEVEL
 from donjon.cli.terminal import say
 from donjon.errors import Misconfigured, Unavailable
@@ -41,7 +42,7 @@ def _options(command: C) -> C:
 @click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
 @LOG_LEVEL
 @_options
-def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
+def serve(*, check: bool, config: Path | None, log_level: str, **flags: str | None) -> None:
     """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.
 
     Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
@@ -51,6 +52,7 @@ def serve(*, check: bool, config: Path | None, **flags: str | None) -> None:
         run.check(settings)
         say("the settings are good")
         return
+    log_to_stderr(log_level)
     run.run(settings)
 
 
