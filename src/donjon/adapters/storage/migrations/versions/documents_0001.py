@@ -1,4 +1,4 @@
-"""The table of collateral documents."""
+"""The collateral's documents."""
 
 import sqlalchemy as sa
 from alembic import op
