@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from donjon.admission.intent import read
 from donjon.admission.manifests.api_server import complete
 from donjon.admission.manifests.documents import read as documents
+from donjon.admission.predicates import RuleInput
 from donjon.admission.reasons import reasons
 from donjon.admission.rules import (
     AGENT_RULE,
@@ -104,7 +105,9 @@ def test_the_example_of_what_is_not_wired_is_refused_when_nothing_wires_it_and_a
     made = document.json()
     assert isinstance(made, dict)
     unwired = read(complete(made))
-    (reason,) = reasons(unwired, unwired, AdmissionContext(namespace="team"), Settings())
+    (reason,) = reasons(
+        RuleInput(intent=unwired, original=unwired, context=AdmissionContext(namespace="team"), settings=Settings())
+    )
     assert reason.finding.code == UNWIRED
     assert codes(told(example(UNWIRED, "wrong"), tmp_path)) == []
 

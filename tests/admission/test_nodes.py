@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.admission.pods import AKS, EPC, FAQ, asking, container, pod
 
+from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.manifests import documents
 from donjon.admission.nodes import LargestNode, largest, parse
-from donjon.admission.rules import BEYOND_NODES, MAX_CONTAINERS
+from donjon.admission.rules import BEYOND_NODES
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import decide
 from donjon.cli.check import check

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.policies import cel
 from donjon.admission.policies.all import (
     DEFAULT_ACCOUNT,
@@ -21,16 +22,7 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.wiring import MOST, SUFFIXES
-from donjon.admission.rules import (
-    AGENT_RULE,
-    CLEANUP_RULE,
-    DEVICE_CLASS_RULE,
-    EVENT_RULE,
-    MAX_LIST_LENGTH,
-    RULES,
-    AdmissionRule,
-    table,
-)
+from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, AdmissionRule, table
 from donjon.admission.settings import Settings
 from donjon.cli.admission.command import admission
 from donjon.findings import Finding, Severity

@@ -18,6 +18,7 @@ from tests.admission.samples import (
 
 from donjon.admission.intent import read
 from donjon.admission.manifests.api_server import complete
+from donjon.admission.predicates import RuleInput
 from donjon.admission.reasons import reasons
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
@@ -402,7 +403,7 @@ def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to
     assert by_hand.observation == f"asks for EPC and says {ENCLAVE}: 0"
     assert "check that" not in by_hand.do
     unwired = read(complete(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
-    (reason,) = reasons(unwired, unwired, PLAIN, Settings())
+    (reason,) = reasons(RuleInput(intent=unwired, original=unwired, context=PLAIN, settings=Settings()))
     assert reason.finding.subject == "container app, b"
     assert "check that the policy is there" in reason.finding.do
 

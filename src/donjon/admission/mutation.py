@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from donjon.admission.aesm import aesm_operations
 from donjon.admission.intent import Container, Intent
-from donjon.admission.rules import MAX_CONTAINERS
+from donjon.admission.limits import MAX_CONTAINERS, MAX_COUNTED
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, append, escape, put
@@ -18,7 +18,6 @@ from donjon.kube.quantities import MAX, canonical
 from donjon.kube.reserved import peak
 from donjon.kube.selection import tolerates
 
-MAX_COUNTED = 1 << 46  # bytes of one container
 """From a little above this on the API server's CEL takes no quantity with a binary suffix for an integer.
 
 k8s.io/apimachinery `resource.ParseQuantity` keeps such a number as an int64 while its digits and its suffix are short enough: up

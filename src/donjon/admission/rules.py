@@ -1,31 +1,50 @@
-"""What Donjon refuses or warns about, and in which words: a table, from which the API server's policies are printed.
+"""What Donjon refuses or warns about, when, and in which words: the one table, by which pods are judged here and from which the
+API server's policies are printed.
 
 A rule's words are templates in `str.format`'s form. What stands in braces is filled in by whoever applies the rule.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 
+from donjon.admission import predicates
+from donjon.admission.intent import Container
+from donjon.admission.limits import MAX_CONTAINERS
+from donjon.admission.predicates import RuleInput, limit_pointer
 from donjon.findings import Severity
 from donjon.kube.names import (
     AESMD,
     ANNOTATION_QUOTE_PROVIDER,
     ENCLAVE,
     EPC,
+    EPC_UNITS,
     LABEL_CAPABLE,
     LABEL_PROVISION,
     PROVISION,
     PROVISION_ALLOWED,
 )
+from donjon.kube.patch import escape
 
-MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
-MAX_DEVICES = 1 << 20  # of one container; a node offers some hundred
-UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
-MAX_LIST_LENGTH = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+
+class Scope(Enum):
+    """Which pods a rule is asked about."""
+
+    ASKING = 0  # those that ask for SGX and are small enough to be looked at
+    ANY = 1  # all of them
+    CROWDED = 2  # those that ask and have too many containers
+
+
+def _always(_: RuleInput) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRule:
-    """One reason to refuse or to warn: the words of a `Finding`, still with holes.
+    """One reason to refuse or to warn: when it holds, here and in CEL, and the words of a `Finding`, still with holes.
+
+    A rule about containers has `concerns`, and in CEL the variable that lists those concerned; it holds where there are some and
+    `applies` says so. `condition` is the same in CEL, empty where a container that is concerned is all that it takes.
 
     The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {repeated} their devices of
     which they ask for several, {namespace}, {node}, {provider} the quote provider, {number} of containers, {devices} mounted from
@@ -38,6 +57,13 @@ class AdmissionRule:
     observation: str
     why: str
     do: str
+    scope: Scope = Scope.ASKING
+    concerns: Callable[[Container, RuleInput], bool] | None = None
+    applies: Callable[[RuleInput], bool] = _always
+    variable: str = "limited"
+    condition: str = ""
+    place: str = "/spec"  # where a rule about the pod shows, as a JSON pointer
+    container_place: Callable[[Container], str] = limit_pointer  # where one about containers does
 
     @property
     def sentence(self) -> str:
@@ -53,6 +79,8 @@ RULES = (
         observation=f"asks for EPC and came without {ENCLAVE}",
         why="not wired, it would start without its device",
         do=f"check that {{wiring}}, or set {ENCLAVE}: 1",
+        concerns=lambda container, _: predicates.lacks_device(container),
+        variable="unwired",
     ),
     AdmissionRule(
         code="DJ102",
@@ -61,6 +89,8 @@ RULES = (
         observation="still asks for EPC under a name that no node offers",
         why=f"not wired, nothing turned it into {EPC}",
         do=f"check that {{wiring}}, or ask for {EPC} in bytes",
+        concerns=lambda container, _: predicates.has_foreign_name(container),
+        variable="foreign",
     ),
     AdmissionRule(
         code="DJ103",
@@ -69,6 +99,8 @@ RULES = (
         observation="asks for {counted}",
         why="no machine has that much, and Kubernetes adds up in int64, so it could come out as less than nothing",
         do=f"ask for what an enclave needs, such as {EPC}: 10Mi",
+        concerns=lambda container, _: predicates.asks_too_much(container),
+        variable="tooMuch",
     ),
     AdmissionRule(
         code="DJ104",
@@ -78,6 +110,11 @@ RULES = (
         why="namespace {namespace} may not use the provisioning key, which tells one machine from all others",
         do=f"leave it out, or have an administrator allow it: "
         f"kubectl label namespace {{namespace}} {LABEL_PROVISION}={PROVISION_ALLOWED}",
+        concerns=predicates.takes_provision,
+        applies=predicates.may_not_provision,
+        variable="provision",
+        condition="variables.provision.size() > 0 && !variables.mayProvision",
+        container_place=lambda container: limit_pointer(container, (PROVISION,)),
     ),
     AdmissionRule(
         code="DJ105",
@@ -86,6 +123,9 @@ RULES = (
         observation="spec.nodeName is {node}",
         why="set by hand it bypasses the scheduler, and the kubelet may start the pod without its device",
         do="leave it out and choose the node with spec.nodeSelector, such as kubernetes.io/hostname: {node}",
+        applies=predicates.bypasses_scheduler,
+        condition="variables.asks && variables.nodeName != '' && !variables.mirrors",
+        place="/spec/nodeName",
     ),
     AdmissionRule(
         code="DJ106",
@@ -94,6 +134,8 @@ RULES = (
         observation="asks for {quantities}",
         why="these are different amounts of EPC under different names",
         do=f"keep one of them, best {EPC} in bytes; what you did not write is a LimitRange's default (kubectl get limitrange)",
+        concerns=lambda container, _: predicates.has_differing_amounts(container),
+        variable="differing",
     ),
     AdmissionRule(
         code="DJ107",
@@ -102,6 +144,8 @@ RULES = (
         observation="asks for {quantities}",
         why="these are bytes, less than one page of EPC (4096)",
         do="did you mean Mi?",
+        concerns=lambda container, _: predicates.is_below_page(container),
+        variable="belowPage",
     ),
     AdmissionRule(
         code="DJ108",
@@ -110,6 +154,9 @@ RULES = (
         observation=f"asks for {ENCLAVE} and for no EPC",
         why="what its enclaves use is not accounted for, and slows others down",
         do=f"ask for what they need, such as {EPC}: 10Mi",
+        concerns=lambda container, _: predicates.is_unaccounted(container),
+        variable="unaccounted",
+        container_place=lambda container: limit_pointer(container, (ENCLAVE,)),
     ),
     AdmissionRule(
         code="DJ109",
@@ -118,6 +165,8 @@ RULES = (
         observation="asks for {quantities}",
         why="EPC is handed out in pages of 4096 bytes, and this is no multiple",
         do="round it up to Ki or Mi",
+        concerns=lambda container, _: predicates.is_unaligned(container),
+        variable="unaligned",
     ),
     AdmissionRule(
         code="DJ111",
@@ -126,6 +175,8 @@ RULES = (
         observation="is for Windows and asks for SGX",
         why="Kubernetes gives no SGX device to Windows containers",
         do="leave the operating system out, or the resources",
+        applies=lambda rule_input: rule_input.intent.windows,
+        condition="variables.asks && variables.windows",
     ),
     AdmissionRule(
         code="DJ112",
@@ -134,6 +185,11 @@ RULES = (
         observation=f"annotation {ANNOTATION_QUOTE_PROVIDER} says {{provider}}",
         why="no container has that name, so nobody would get what makes quotes",
         do=f"name the container that quotes by itself, or {AESMD} for the quoting service",
+        applies=lambda rule_input: predicates.names_nobody(rule_input.intent),
+        condition=f"""\
+variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}' &&
+  !variables.all.exists(c, c.name == variables.provider)""",
+        place=f"/metadata/annotations/{escape(ANNOTATION_QUOTE_PROVIDER)}",
     ),
     AdmissionRule(
         code="DJ113",
@@ -142,6 +198,9 @@ RULES = (
         observation="has {number} containers and asks for SGX",
         why=f"the rules are applied to no more than {MAX_CONTAINERS} of them",
         do="make several pods of it",
+        scope=Scope.CROWDED,
+        condition=f"variables.number > {MAX_CONTAINERS} && (variables.devices.size() == 0 || variables.asks)",
+        place="/spec/containers",
     ),
     AdmissionRule(
         code="DJ114",
@@ -150,6 +209,10 @@ RULES = (
         observation="mounts {devices} from the host",
         why="that goes around the accounting of devices and EPC",
         do=f"take the volume out and ask for {EPC}, which brings the device",
+        scope=Scope.ANY,
+        applies=lambda rule_input: bool(rule_input.intent.devices),
+        condition="variables.devices.size() > 0",
+        place="/spec/volumes",
     ),
     AdmissionRule(
         code="DJ115",
@@ -158,6 +221,10 @@ RULES = (
         observation="is privileged",
         why="every device of the host is open to it, whatever the pod asks for",
         do="leave securityContext.privileged out: the device needs no privilege",
+        concerns=lambda container, _: container.privileged,
+        variable="privileged",
+        condition="variables.asks && variables.privileged.size() > 0",
+        container_place=lambda container: f"{container.here}/securityContext/privileged",
     ),
     AdmissionRule(
         code="DJ116",
@@ -166,6 +233,8 @@ RULES = (
         observation="asks for EPC on every node",
         why="its pods stay Pending where there is no SGX",
         do=f'choose nodes that have it: spec.nodeSelector {LABEL_CAPABLE}: "true"',
+        applies=predicates.goes_everywhere,
+        condition="object.kind == 'DaemonSet' && variables.wantsEpc && variables.anywhere",
     ),
     AdmissionRule(
         code="DJ117",
@@ -174,6 +243,9 @@ RULES = (
         observation="asks for {repeated}",
         why="one device is all that a container can use, and every further one is taken from another pod of its node",
         do="ask for 1",
+        concerns=lambda container, _: bool(predicates.repeated_devices(container)),
+        variable="repeated",
+        container_place=lambda container: limit_pointer(container, predicates.repeated_devices(container)),
     ),
 )
 
@@ -194,6 +266,8 @@ BEYOND_NODES = AdmissionRule(
     observation="asks for {asked} of EPC, and no node has that much: {largest}",
     why="it would stay Pending for ever, whatever else ends",
     do="ask for less, or add a node with more EPC",
+    concerns=lambda container, _: container.wants_any(EPC_UNITS),
+    applies=predicates.is_beyond_nodes,
 )
 """The one rule that needs to know the nodes, which no policy of the API server does; {asked} and {largest} are its own holes."""
 

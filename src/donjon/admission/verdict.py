@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from donjon.admission.intent import read
 from donjon.admission.mutation import patch
+from donjon.admission.predicates import RuleInput
 from donjon.admission.reasons import Reason, reasons
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.findings import Finding, is_refusal
@@ -39,4 +40,5 @@ def decide(pod: JsonObject, around: AdmissionContext, settings: Settings) -> Adm
     operations = patch(original)
     admitted = apply(pod, operations) if operations else pod
     after = read(admitted) if operations else original
-    return AdmissionVerdict(reasons=reasons(after, original, around, settings), patch=operations, admitted=admitted)
+    rule_input = RuleInput(intent=after, original=original, context=around, settings=settings)
+    return AdmissionVerdict(reasons=reasons(rule_input), patch=operations, admitted=admitted)

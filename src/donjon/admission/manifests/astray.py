@@ -10,13 +10,14 @@ So this is for `donjon check`, which sees what was written.
 from collections.abc import Iterable, Iterator
 
 from donjon.admission.intent import FIELDS, SGX_RESOURCES, text
+from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
 from donjon.admission.manifests.spelling import closest_resource, names_a_resource, nobodys, speaks_of_sgx
 from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import MAX_LIST_LENGTH, MISNAMED, MISPLACED, WITHOUT_NUMBER
+from donjon.admission.rules import MISNAMED, MISPLACED, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import EPC

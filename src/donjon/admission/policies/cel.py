@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from donjon.admission.rules import MAX_LIST_LENGTH, UNSHOWN
+from donjon.admission.limits import MAX_LIST_LENGTH, UNSHOWN
 
 _ESCAPES = {ord(each): f"\\x{ord(each):02x}" for each in UNSHOWN}
 

@@ -1,10 +1,10 @@
 """When the validating policies look closer at a pod: seldom, since that costs a multiple of what the API server needs anyway."""
 
 from donjon.admission.hostpaths import DEVICE_SUBSTRING
+from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import POD, PodPlace
 from donjon.admission.policies.variables import windows
-from donjon.admission.rules import MAX_CONTAINERS
 from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
 
 

@@ -6,12 +6,13 @@ newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 
 from collections.abc import Iterable
 
+from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies.conditions import unusual
 from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
 from donjon.admission.policies.pods import POD, TEMPLATE
 from donjon.admission.policies.sentences import holds, reasons, sentence_expression
 from donjon.admission.policies.variables import variables
-from donjon.admission.rules import HOST_DEVICES, MAX_CONTAINERS, PRIVILEGED, table
+from donjon.admission.rules import PRIVILEGED, Scope, table
 from donjon.admission.settings import Settings
 from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject
@@ -110,7 +111,7 @@ object.spec.ephemeralContainers.filter(c, {_PRIVILEGED} &&
 def _warnings(settings: Settings) -> Iterable[JsonObject]:
     for rule in table(refuse_host_devices=settings.refuse_host_devices):
         if rule.severity is Severity.WARNING:
-            few = "" if rule.code == HOST_DEVICES else f"variables.number <= {MAX_CONTAINERS} && "
+            few = "" if rule.scope is Scope.ANY else f"variables.number <= {MAX_CONTAINERS} && "
             yield {"expression": f"!({few}{holds(rule)})", "messageExpression": sentence_expression(rule)}
 
 

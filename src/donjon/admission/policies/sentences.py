@@ -1,45 +1,18 @@
 """The rules of the table as CEL: when each holds, and its sentence with the holes filled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
 from donjon.admission.policies.variables import BEYOND, REPEATED
-from donjon.admission.rules import BY_HAND, HOST_DEVICES, MAX_CONTAINERS, AdmissionRule
+from donjon.admission.rules import BY_HAND, AdmissionRule, Scope
 from donjon.admission.settings import Settings
-from donjon.kube.names import AESMD, ENCLAVE
-
-_CONCERNED: Mapping[str, str] = {
-    "DJ101": "unwired",
-    "DJ102": "foreign",
-    "DJ103": "tooMuch",
-    "DJ104": "provision",
-    "DJ106": "differing",
-    "DJ107": "belowPage",
-    "DJ108": "unaccounted",
-    "DJ109": "unaligned",
-    "DJ115": "privileged",
-    "DJ117": "repeated",
-}
-"""The rules about containers with the variable that lists those concerned."""
-
-_HOLDS: Mapping[str, str] = {
-    "DJ104": "variables.provision.size() > 0 && !variables.mayProvision",
-    "DJ105": "variables.asks && variables.nodeName != '' && !variables.mirrors",
-    "DJ111": "variables.asks && variables.windows",
-    "DJ112": f"""\
-variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}' &&
-  !variables.all.exists(c, c.name == variables.provider)""",
-    "DJ113": f"variables.number > {MAX_CONTAINERS} && (variables.devices.size() == 0 || variables.asks)",
-    "DJ114": "variables.devices.size() > 0",
-    "DJ115": "variables.asks && variables.privileged.size() > 0",
-    "DJ116": "object.kind == 'DaemonSet' && variables.wantsEpc && variables.anywhere",
-}
-"""When the rules hold that do not simply hold where a container is concerned."""
+from donjon.kube.names import ENCLAVE
 
 
 def holds(rule: AdmissionRule) -> str:
     """Whether the rule holds."""
-    return _HOLDS.get(rule.code) or f"variables.{_CONCERNED[rule.code]}.size() > 0"
+    return rule.condition or f"variables.{rule.variable}.size() > 0"
 
 
 def reasons(rules: Iterable[AdmissionRule], settings: Settings) -> dict[str, str]:
@@ -47,16 +20,17 @@ def reasons(rules: Iterable[AdmissionRule], settings: Settings) -> dict[str, str
 
     A pod that does not ask may have any number of them; it comes here for nothing but the host's devices.
     """
-    expressions = {rule.code: f"({holds(rule)} ?\n  [{sentence_expression(rule, settings.wired_by)}] : [])" for rule in rules}
-    alone = expressions.pop("DJ113")
-    if HOST_DEVICES in expressions:
-        alone = f"{alone} +\n{expressions[HOST_DEVICES]}"
-    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {alone} :\n" + " +\n".join(expressions.values())}
+    expressions = {rule: f"({holds(rule)} ?\n  [{sentence_expression(rule, settings.wired_by)}] : [])" for rule in rules}
+    crowded, usual = (
+        " +\n".join(expressions[rule] for scope in scopes for rule in expressions if rule.scope in scope)
+        for scopes in (({Scope.CROWDED}, {Scope.ANY}), ({Scope.ANY, Scope.ASKING},))
+    )
+    return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {crowded} :\n{usual}"}
 
 
 def sentence_expression(rule: AdmissionRule, wired_by: str = "") -> str:
     """The rule's sentence as an expression, its holes filled."""
-    concerned = f"variables.{_CONCERNED.get(rule.code, 'limited')}"
+    concerned = f"variables.{rule.variable}"
     quantities, excess, repeated = (
         f"variables.{names}.filter(n, {condition}).map(n, n + ': ' + string(x.limits[n])).join(' and ')"
         for names, condition in (("names", "n in x.limits"), ("countedNames", BEYOND), ("deviceNames", REPEATED))

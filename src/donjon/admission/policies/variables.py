@@ -5,11 +5,10 @@ Nothing here is newer than the CEL of Kubernetes 1.30, the oldest that has these
 
 from donjon.admission.hostpaths import DEVICE_SUBSTRING, HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMES_A_DEVICE
 from donjon.admission.intent import SGX_RESOURCES
-from donjon.admission.mutation import MAX_COUNTED
+from donjon.admission.limits import BOUNDS, MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
 from donjon.admission.policies.wiring import MOST, SUFFIXES
-from donjon.admission.reasons import BOUNDS
 from donjon.admission.settings import Settings
 from donjon.kube.names import (
     ANNOTATION_QUOTE_PROVIDER,

@@ -6,10 +6,9 @@ A container whose amounts cannot be counted, or disagree, stays as it came; the 
 
 from collections.abc import Mapping
 
-from donjon.admission.mutation import MAX_COUNTED
+from donjon.admission.limits import MAX_CONTAINERS, MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
-from donjon.admission.rules import MAX_CONTAINERS
 from donjon.formats.json import JsonObject
 from donjon.kube.names import (
     AESM_FOLDER,

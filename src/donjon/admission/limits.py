@@ -1,0 +1,15 @@
+"""How much of a pod the rules look at, and how much of it they repeat."""
+
+from collections.abc import Mapping
+
+from donjon.kube.names import DEVICES, EPC_UNITS
+
+MAX_CONTAINERS = 100  # of a pod that asks, init containers counted; the API server's budget for CEL holds several times that
+MAX_DEVICES = 1 << 20  # of one container; a node offers some hundred
+MAX_COUNTED = 1 << 46  # bytes of EPC of one container
+UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
+MAX_LIST_LENGTH = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
+
+BOUNDS: Mapping[str, int] = {name: MAX_COUNTED // unit for name, unit in EPC_UNITS.items()} | dict.fromkeys(DEVICES, MAX_DEVICES)
+"""From where on a number is too much. The sum of all containers that may be in one pod is far below an int64, beyond which the
+scheduler and the kubelet wrap: the pod would seem to ask for less than nothing, and so would everybody else on its node."""

@@ -1,0 +1,127 @@
+"""What the rules ask of a container, and of a pod where it stands.
+
+A container has one reason concerning its EPC, the first that fits: too much, amounts that differ, a foreign name, no device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from donjon.admission.intent import Container, Intent, text
+from donjon.admission.limits import BOUNDS, MAX_COUNTED
+from donjon.admission.settings import AdmissionContext, Settings
+from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.names import AESMD, DEVICES, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, LABELS_PLATFORM, PROVISION
+from donjon.kube.patch import escape
+from donjon.kube.reserved import epc_total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleInput:
+    """A pod as it came out of `mutation`, as it was before, where it stands, and what was chosen there."""
+
+    intent: Intent
+    original: Intent  # a DaemonSet chooses its nodes by that
+    context: AdmissionContext
+    settings: Settings
+
+
+def excessive_resources(container: Container) -> tuple[str, ...]:
+    """What it asks too much of."""
+    return tuple(name for name, bound in BOUNDS.items() if container.limits.get(name, 0) >= bound)
+
+
+def repeated_devices(container: Container) -> tuple[str, ...]:
+    """The devices of which it asks for more than one, and not for so many that they are too much."""
+    return tuple(name for name in DEVICES if 1 < container.limits.get(name, 0) < BOUNDS[name])
+
+
+def asks_too_much(container: Container) -> bool:
+    """Whether it asks for too much of anything."""
+    return bool(excessive_resources(container))
+
+
+def has_differing_amounts(container: Container) -> bool:
+    """Whether it asks for different amounts of EPC under different names."""
+    byte_amounts = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
+    return len(byte_amounts) > 1 and not asks_too_much(container)
+
+
+def has_foreign_name(container: Container) -> bool:
+    """Whether it still asks for EPC under a name that no node offers."""
+    return container.wants_any(FOREIGN_EPC) and not (asks_too_much(container) or has_differing_amounts(container))
+
+
+def lacks_device(container: Container) -> bool:
+    """Whether it asks for EPC and has no enclave device."""
+    has_other_reason = asks_too_much(container) or has_differing_amounts(container) or has_foreign_name(container)
+    return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not has_other_reason
+
+
+def may_not_provision(rule_input: RuleInput) -> bool:
+    """Whether neither its namespace nor its account may have the provisioning key."""
+    context, account = rule_input.context, text(at(rule_input.intent.pod, "spec", "serviceAccountName")) or "default"
+    return not (context.may_provision or f"{context.namespace}:{account}" in rule_input.settings.provision_accounts)
+
+
+def takes_provision(container: Container, rule_input: RuleInput) -> bool:
+    """Whether it wants the provisioning key, and not as the one that was allowed it by its annotation."""
+    by_annotation = rule_input.settings.provision_by_annotation and container.name == rule_input.intent.quote_provider
+    return container.wants(PROVISION) and not by_annotation
+
+
+def bypasses_scheduler(rule_input: RuleInput) -> bool:
+    """Whether its node was chosen by hand; a kubelet may say which one a static pod is on."""
+    intent = rule_input.intent
+    return bool(intent.node) and not (rule_input.context.by_kubelet and intent.mirrors)
+
+
+def is_beyond_nodes(rule_input: RuleInput) -> bool:
+    """Whether no node has as much EPC."""
+    largest = rule_input.context.largest_node
+    return largest is not None and epc_total(rule_input.intent.pod) > largest.epc
+
+
+def goes_everywhere(rule_input: RuleInput) -> bool:
+    """Whether it is a DaemonSet's that chooses no nodes."""
+    return rule_input.context.made_by == "DaemonSet" and is_unselective(rule_input.original)
+
+
+def names_nobody(intent: Intent) -> bool:
+    """Whether the quote provider names no container of a pod that wants EPC."""
+    names = {"", AESMD, *(container.name for container in intent.containers)}
+    return intent.quote_provider not in names and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+
+
+def is_unselective(intent: Intent) -> bool:
+    """Whether a pod that wants EPC says nothing of the nodes that it goes to, but what all of them are."""
+    selector = at(intent.pod, "spec", "nodeSelector")
+    selected = isinstance(selector, dict) and any(label not in LABELS_PLATFORM for label in selector)
+    is_selective = selected or (bool(intent.required_terms) and all(map(_chooses_nodes, intent.required_terms)))
+    return not is_selective and any(container.wants_any(EPC_UNITS) for container in intent.containers)
+
+
+def _chooses_nodes(term: JsonObject) -> bool:
+    labels = (each.get("key") for each in objects(term.get("matchExpressions")))
+    return bool(term.get("matchFields")) or any(label not in LABELS_PLATFORM for label in labels)
+
+
+def is_below_page(container: Container) -> bool:
+    """Whether it asks for less than one page of EPC."""
+    return 0 < container.limits.get(EPC, 0) < EPC_PAGE
+
+
+def is_unaligned(container: Container) -> bool:
+    """Whether it asks for EPC that is no multiple of a page."""
+    epc = container.limits.get(EPC, 0)
+    return EPC_PAGE < epc < MAX_COUNTED and epc % EPC_PAGE != 0
+
+
+def is_unaccounted(container: Container) -> bool:
+    """Whether it has the device and asks for no EPC."""
+    return container.wants(ENCLAVE) and not container.wants_any(EPC_UNITS)
+
+
+def limit_pointer(container: Container, names: Sequence[str] = tuple(EPC_UNITS)) -> str:
+    """Where the first of these of its limits stands, as a JSON pointer."""
+    name = next((name for name in names if name in container.limits), EPC)
+    return f"{container.path}/limits/{escape(name)}"
