@@ -14,8 +14,8 @@ from donjon.audit import age, verification
 from donjon.maa import requests
 from donjon.policy import budget, evaluation, query
 from donjon.runtime import rates
-from donjon.services.attestation import turns
-from donjon.services.attestation.maa import attester, routes
+from donjon.services.attestation import judging, turns
+from donjon.services.attestation.maa import routes
 from donjon.services.attestation.pccs import platform_memory, single_flight
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -29,7 +29,7 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("DJ454.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),
     ("DJ454.md", "786432 bytes", token.MAX_PAYLOAD, 786_432),
     ("DJ455.md", "64 requests to this instance", turns.MAX_WAITING, 64),
-    ("attestation-service.md", "longer than 2 ms", attester.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("attestation-service.md", "longer than 2 ms", judging.GLANCE * budget.MAX_SECONDS, 0.002),
     ("attestation-service.md", "It has 64 places", turns.MAX_WAITING, 64),
     ("figures.md", "of 10,168 (32 MiB)", (memory.MAX_PLATFORMS, memory.MAX_BYTES), (10_168, 32 * MIB)),
     ("limits.md", "more than 320 KiB of JSON", stream.LARGEST, 320 * KIB),
@@ -54,11 +54,11 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     (
         "limits.md",
         "Bodies of more than 16 KiB are read, and data in JSON of more than 4 KiB",
-        (routes.LIGHT, attester.LIGHT),
+        (routes.LIGHT, judging.LIGHT),
         (16 * KIB, 4 * KIB),
     ),
     ("limits.md", "64 KiB of run-time data", binding.MAX_DATA, 64 * KIB),
-    ("limits.md", "longer than 2 ms", attester.GLANCE * budget.MAX_SECONDS, 0.002),
+    ("limits.md", "longer than 2 ms", judging.GLANCE * budget.MAX_SECONDS, 0.002),
     ("limits.md", "all 64 waiting places", turns.MAX_WAITING, 64),
     ("limits.md", "8 attestation keys", memory.MAX_OWN_KEYS, 8),
     ("policies.md", "0.2 s of the processor's time", budget.MAX_SECONDS, 0.2),

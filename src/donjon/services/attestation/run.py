@@ -41,7 +41,7 @@ from donjon.services.attestation.auditing import Auditing
 from donjon.services.attestation.caching import Caching
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
-from donjon.services.attestation.maa.attester import Clocks
+from donjon.services.attestation.judging import Clocks
 from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, server_refusal
 from donjon.services.attestation.openings import Openings

@@ -20,6 +20,7 @@ from donjon.maa import policies
 from donjon.maa.instances import Mode, Trust
 from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
+from donjon.services.attestation.judging import Criteria
 from donjon.services.attestation.settings.instances import InstanceSettings
 from donjon.services.attestation.turns import Line, Turns
 from donjon.signing import signer_certificate
@@ -57,14 +58,6 @@ class InstanceIssuer:
     def published(self) -> tuple[TokenAuthority, ...]:
         """The authorities whose tokens are still good."""
         return tuple(TokenAuthority(issuer=self.url, signer=each) for each in self.ring.published())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
-    """What a quote of one type is held against."""
-
-    policy: PolicyInForce
-    gate: Acceptance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

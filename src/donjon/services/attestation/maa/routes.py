@@ -36,8 +36,9 @@ from donjon.maa.versions import ATTESTED, ApiVersion, AttestationType
 from donjon.runtime.callers import CallerRefused, Callers
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.identity import identity, with_request_names
+from donjon.services.attestation.judging import Clocks, Judge
 from donjon.services.attestation.maa import openapi
-from donjon.services.attestation.maa.attester import Attester, Clocks
+from donjon.services.attestation.maa.attester import Attester
 from donjon.services.attestation.maa.audit_events import Asker
 from donjon.services.attestation.maa.changes import Changes
 from donjon.services.attestation.maa.instances import Instance
@@ -90,7 +91,7 @@ class Maa:
         """Each instance is served at the path of the name by which it speaks."""
         self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
         self._turns = FairLock()
-        self._attester = Attester(collateral, journal, clocks, metrics, self._turns)
+        self._attester = Attester(Judge(collateral, clocks, metrics, self._turns), journal, clocks.now, metrics)
         self._changes = Changes(journal, clocks.now)
         self._instances = {urlsplit(each.issuer.url).path: each for each in instances}
         routes: dict[str, dict[str, Route]] = {}
