@@ -10,7 +10,7 @@ from datetime import datetime
 
 from donjon.collateral import identity, plan, tcb_info, tcbnumbers
 from donjon.collateral.bundle import der, unwrap
-from donjon.collateral.plan import Answer, Channel, CollateralRequest, Edition
+from donjon.collateral.plan import Answer, Channel, CollateralKind, CollateralRequest, Edition
 from donjon.collateral.tcb_info import MAX_EVALUATION
 from donjon.collateral.tcbnumbers import TcbNumbers
 from donjon.collateral.trusted import SIGNER, check_not_revoked, check_signature, prove_under_root
@@ -24,7 +24,7 @@ from donjon.sgx.platform import Ca, Tee
 
 _ANY_CHAIN = intel.PCK_CAS | SIGNER
 _QVE = "QVE"
-_NAMES = {"tcb": "tcbInfo", "tcbevaluationdatanumbers": "tcbEvaluationDataNumbers"}  # by the end of their paths
+_VERSION = 3  # of TCB info
 _EDITION = re.compile(rf"{plan.NUMBER}=([1-9][0-9]{{0,9}})", re.ASCII)
 
 
@@ -58,13 +58,13 @@ def prove(request: CollateralRequest, answer: Answer, root_crl: Crl, anchor: Anc
 
     Raises `Malformed`; `Untrusted` DJ220 to DJ225, DJ230, and DJ510 for another document than the one asked for.
     """
-    if request.path.endswith("/pckcrl"):
+    if request.kind is CollateralKind.PCK_CRL:
         return _pck_crl(request, answer, root_crl, anchor)
     signer = _prove_signer(answer.chain, anchor, SIGNER, root_crl)
-    name = _NAMES.get(request.path.rpartition("/")[2], "enclaveIdentity")
+    name, read = _SIGNED_TEXTS[request.kind]
     signed_text = unwrap(answer.body, name)
     check_signature(name, signed_text.text, signed_text.signature, signer)
-    metadata = _read(request, signed_text.text)
+    metadata = read(request, signed_text.text)
     if request.query.get(plan.NUMBER, str(metadata.number)) != str(metadata.number):
         raise Untrusted("DJ510", f"{name}: of evaluation number {metadata.number}, asked for {request.query[plan.NUMBER]}")
     return _document(request, answer, metadata, signer)
@@ -107,40 +107,27 @@ class _Metadata:
                 self.issue_date, self.ends, self.number = content.issue_date, content.next_update, content.evaluation_number
 
 
-def _read(request: CollateralRequest, text: bytes) -> _Metadata:
-    """The text of a TCB info or identity; raises `Untrusted` DJ510 unless it is the one that was asked for."""
-    return next(read for path, read in _READERS.items() if request.path == path)(request, text)
+def _tcb_info(request: CollateralRequest, text: bytes) -> _Metadata:
+    info = tcb_info.parse(text)
+    if (info.tee, info.version, info.fmspc.hex().upper()) != (request.tee, _VERSION, request.query["fmspc"]):
+        actual = f"version {info.version} of {info.tee} {info.fmspc.hex()}"
+        expectation = f"version {_VERSION} of {request.tee} {request.query['fmspc']}"
+        raise Untrusted("DJ510", f"tcbInfo: {actual}, asked for {expectation}")
+    return _Metadata(info)
 
 
-def _tcb_info(tee: Tee, version: int) -> Callable[[CollateralRequest, bytes], _Metadata]:
-    def read(request: CollateralRequest, text: bytes) -> _Metadata:
-        info = tcb_info.parse(text)
-        if (info.tee, info.version, info.fmspc.hex().upper()) != (tee, version, request.query["fmspc"]):
-            actual = f"version {info.version} of {info.tee} {info.fmspc.hex()}"
-            raise Untrusted("DJ510", f"tcbInfo: {actual}, asked for version {version} of {tee} {request.query['fmspc']}")
-        return _Metadata(info)
-
-    return read
+def _qe_identity(request: CollateralRequest, text: bytes) -> _Metadata:
+    qe_identity = identity.parse(text)
+    if qe_identity.tee is not request.tee:
+        raise Untrusted("DJ510", f"enclaveIdentity: of the quoting enclave of {qe_identity.tee}, asked for that of {request.tee}")
+    return _Metadata(qe_identity)
 
 
-def _qe_identity(tee: Tee) -> Callable[[CollateralRequest, bytes], _Metadata]:
-    def read(_: CollateralRequest, text: bytes) -> _Metadata:
-        qe_identity = identity.parse(text)
-        if qe_identity.tee is not tee:
-            raise Untrusted("DJ510", f"enclaveIdentity: of the quoting enclave of {qe_identity.tee}, asked for that of {tee}")
-        return _Metadata(qe_identity)
-
-    return read
-
-
-def _tcb_numbers(tee: Tee) -> Callable[[CollateralRequest, bytes], _Metadata]:
-    def read(_: CollateralRequest, text: bytes) -> _Metadata:
-        numbers = tcbnumbers.parse(text)
-        if numbers.tee is not tee:
-            raise Untrusted("DJ510", f"tcbEvaluationDataNumbers: of {numbers.tee}, asked for those of {tee}")
-        return _Metadata(numbers)
-
-    return read
+def _tcb_numbers(request: CollateralRequest, text: bytes) -> _Metadata:
+    numbers = tcbnumbers.parse(text)
+    if numbers.tee is not request.tee:
+        raise Untrusted("DJ510", f"tcbEvaluationDataNumbers: of {numbers.tee}, asked for those of {request.tee}")
+    return _Metadata(numbers)
 
 
 def _qve_identity(_: CollateralRequest, text: bytes) -> _Metadata:
@@ -150,15 +137,13 @@ def _qve_identity(_: CollateralRequest, text: bytes) -> _Metadata:
     return _Metadata(qve_identity)
 
 
-_READERS: Mapping[str, Callable[[CollateralRequest, bytes], _Metadata]] = {
-    "/sgx/certification/v4/tcb": _tcb_info(Tee.SGX, 3),
-    "/tdx/certification/v4/tcb": _tcb_info(Tee.TDX, 3),
-    "/sgx/certification/v4/qe/identity": _qe_identity(Tee.SGX),
-    "/tdx/certification/v4/qe/identity": _qe_identity(Tee.TDX),
-    "/sgx/certification/v4/qve/identity": _qve_identity,
-    "/sgx/certification/v4/tcbevaluationdatanumbers": _tcb_numbers(Tee.SGX),
-    "/tdx/certification/v4/tcbevaluationdatanumbers": _tcb_numbers(Tee.TDX),
+_SIGNED_TEXTS: Mapping[CollateralKind, tuple[str, Callable[[CollateralRequest, bytes], _Metadata]]] = {
+    CollateralKind.TCB_INFO: ("tcbInfo", _tcb_info),
+    CollateralKind.QE_IDENTITY: ("enclaveIdentity", _qe_identity),
+    CollateralKind.QVE_IDENTITY: ("enclaveIdentity", _qve_identity),
+    CollateralKind.TCB_NUMBERS: ("tcbEvaluationDataNumbers", _tcb_numbers),
 }
+"""The member that is signed, and what reads it; a reader raises `Untrusted` DJ510 unless it is what was asked for."""
 
 
 def prove_all(answers: Mapping[str, Answer], anchor: Anchor) -> dict[str, Document]:

@@ -6,7 +6,7 @@ Source: Intel SGX and TDX Provisioning Certification Service API v4; Intel PCCS,
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
 from donjon.collateral.bundle import Collateral, der, unwrap
@@ -24,10 +24,25 @@ class Channel(StrEnum):
     STANDARD = "standard"
 
 
+class CollateralKind(Enum):
+    """What a request is for."""
+
+    PCK_CRL = auto()
+    ROOT_CA_CRL = auto()
+    TCB_INFO = auto()
+    QE_IDENTITY = auto()
+    QVE_IDENTITY = auto()
+    TCB_NUMBERS = auto()
+    PCK_CERTIFICATE = auto()
+    PCK_CERTIFICATES = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollateralRequest:
     """One GET, or POST of a body, and the headers one of which carries the issuer chain, in PEM, percent-encoded."""
 
+    kind: CollateralKind
+    tee: Tee = Tee.SGX  # whose document it is; both have the lists and certificates of SGX
     path: str
     query: Mapping[str, str] = field(default_factory=dict, repr=False)  # may have what names one machine
     chain: tuple[str, ...] = ()
@@ -67,12 +82,19 @@ def requests(platform: Platform, channel: Channel) -> dict[str, CollateralReques
 
 def pck_crl(ca: Ca) -> CollateralRequest:
     """For the list of revoked PCK certificates, in DER."""
-    return CollateralRequest(path=f"{SGX}/pckcrl", query={"ca": str(ca), "encoding": "der"}, chain=("SGX-PCK-CRL-Issuer-Chain",))
+    return CollateralRequest(
+        kind=CollateralKind.PCK_CRL,
+        path=f"{SGX}/pckcrl",
+        query={"ca": str(ca), "encoding": "der"},
+        chain=("SGX-PCK-CRL-Issuer-Chain",),
+    )
 
 
 def tcb_info(tee: Tee, fmspc: bytes, edition: Edition) -> CollateralRequest:
     """For the TCB info of a family of platforms."""
     return CollateralRequest(
+        kind=CollateralKind.TCB_INFO,
+        tee=tee,
         path=f"/{tee.lower()}/certification/v4/tcb",
         query={"fmspc": fmspc.hex().upper(), **_edition_query(edition)},
         chain=("TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"),
@@ -81,29 +103,30 @@ def tcb_info(tee: Tee, fmspc: bytes, edition: Edition) -> CollateralRequest:
 
 def qe_identity(tee: Tee, edition: Edition) -> CollateralRequest:
     """For the identity of the quoting enclave."""
-    return _identity(f"/{tee.lower()}/certification/v4/qe", edition)
+    return _identity(CollateralKind.QE_IDENTITY, tee, f"/{tee.lower()}/certification/v4/qe", edition)
 
 
 def qve_identity(edition: Edition) -> CollateralRequest:
     """For the identity of Intel's quote verification enclave."""
-    return _identity(f"{SGX}/qve", edition)
+    return _identity(CollateralKind.QVE_IDENTITY, Tee.SGX, f"{SGX}/qve", edition)
 
 
 def tcb_numbers(tee: Tee) -> CollateralRequest:
     """For the list of TCB evaluation data numbers that Intel supports now; a PCCS of Intel's has no such route."""
     path = f"/{tee.lower()}/certification/v4/tcbevaluationdatanumbers"
-    return CollateralRequest(path=path, chain=("TCB-Evaluation-Data-Numbers-Issuer-Chain",))
+    return CollateralRequest(
+        kind=CollateralKind.TCB_NUMBERS, tee=tee, path=path, chain=("TCB-Evaluation-Data-Numbers-Issuer-Chain",)
+    )
 
 
 def root_ca_crl() -> CollateralRequest:
     """For the list of what the root has revoked, in DER or hexadecimal."""
-    return CollateralRequest(path=f"{SGX}/rootcacrl")
+    return CollateralRequest(kind=CollateralKind.ROOT_CA_CRL, path=f"{SGX}/rootcacrl")
 
 
-def _identity(enclave: str, edition: Edition) -> CollateralRequest:
-    return CollateralRequest(
-        path=f"{enclave}/identity", query=_edition_query(edition), chain=("SGX-Enclave-Identity-Issuer-Chain",)
-    )
+def _identity(kind: CollateralKind, tee: Tee, enclave: str, edition: Edition) -> CollateralRequest:
+    chain = ("SGX-Enclave-Identity-Issuer-Chain",)
+    return CollateralRequest(kind=kind, tee=tee, path=f"{enclave}/identity", query=_edition_query(edition), chain=chain)
 
 
 def _edition_query(edition: Edition) -> dict[str, str]:
@@ -123,19 +146,19 @@ def pck_certificate_at(qe_id: str, pce_id: bytes, encrypted_ppid: bytes, cpu_svn
     """For the PCK certificate that a platform should use at that TCB; a PCCS that knows it takes zeros for its encrypted PPID."""
     query = {"qeid": qe_id, "encrypted_ppid": encrypted_ppid.hex(), "cpusvn": cpu_svn.hex()}
     query |= {"pcesvn": pce_svn.hex(), "pceid": pce_id.hex()}
-    return CollateralRequest(path=f"{SGX}/pckcert", query=query, chain=(PCK_CHAIN_HEADER,))
+    return CollateralRequest(kind=CollateralKind.PCK_CERTIFICATE, path=f"{SGX}/pckcert", query=query, chain=(PCK_CHAIN_HEADER,))
 
 
 def pck_certificates(pce_id: bytes, encrypted_ppid: bytes) -> CollateralRequest:
     """For all PCK certificates of one platform, of Intel's service: a PCCS has no such route."""
     query = {"encrypted_ppid": encrypted_ppid.hex(), "pceid": pce_id.hex()}
-    return CollateralRequest(path=f"{SGX}/pckcerts", query=query, chain=(PCK_CHAIN_HEADER,))
+    return CollateralRequest(kind=CollateralKind.PCK_CERTIFICATES, path=f"{SGX}/pckcerts", query=query, chain=(PCK_CHAIN_HEADER,))
 
 
 def pck_certificates_by_manifest(pce_id: bytes, manifest: bytes) -> CollateralRequest:
     """For those of a platform of several packages, by the manifest that its firmware made."""
     body = json.dumps({"platformManifest": manifest.hex(), "pceid": pce_id.hex()}).encode()
-    return CollateralRequest(path=f"{SGX}/pckcerts", chain=(PCK_CHAIN_HEADER,), body=body)
+    return CollateralRequest(kind=CollateralKind.PCK_CERTIFICATES, path=f"{SGX}/pckcerts", chain=(PCK_CHAIN_HEADER,), body=body)
 
 
 def assemble(answers: Mapping[str, Answer], pck_certificate_chain: bytes | None) -> Collateral:

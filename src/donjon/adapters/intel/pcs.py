@@ -18,7 +18,17 @@ from urllib.parse import unquote_to_bytes
 import httpx2
 
 from donjon.collateral.bundle import MAX_BUNDLE, Collateral
-from donjon.collateral.plan import SGX, Absent, Answer, Channel, CollateralRequest, assemble, pck_certificate, requests
+from donjon.collateral.plan import (
+    SGX,
+    Absent,
+    Answer,
+    Channel,
+    CollateralKind,
+    CollateralRequest,
+    assemble,
+    pck_certificate,
+    requests,
+)
 from donjon.errors import Unavailable
 from donjon.sgx.platform import Platform
 
@@ -87,7 +97,7 @@ class Service:
     def answer(self, request: CollateralRequest) -> Answer:
         """What it answers to one request; raises `Unavailable` DJ281, `Absent` where it has none."""
         where = self._address + request.path
-        if self._address == INTEL and request.path.endswith("/rootcacrl"):
+        if self._address == INTEL and request.kind is CollateralKind.ROOT_CA_CRL:
             where = INTEL_ROOT_CRL
         return self._run_in_loop(self._answer(request, where), where)
 

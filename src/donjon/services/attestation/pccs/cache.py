@@ -16,7 +16,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.plan import Absent, Answer, CollateralRequest
+from donjon.collateral.plan import Absent, Answer, CollateralKind, CollateralRequest
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
@@ -206,7 +206,7 @@ class Cache:
             if (document := await self._read_from_store(request)) is not None:
                 return document
         answer = await self._ask(request)
-        if request.path == ROOT.path:
+        if request.kind is CollateralKind.ROOT_CA_CRL:
             chain = (await self._ask(plan.pck_crl(Ca.PROCESSOR))).chain
             return await self._accept_answer(ROOT, Answer(body=answer.body, chain=chain))
         if not self._memory.has_root_list():
@@ -218,7 +218,7 @@ class Cache:
         cached = self._memory.find(request)
         if cached is not None and cached.expires >= self._moment():
             return None
-        if request.path != ROOT.path and ROOT.name() not in self.documents:
+        if request.kind is not CollateralKind.ROOT_CA_CRL and ROOT.name() not in self.documents:
             await self._read_from_store(ROOT)
             if ROOT.name() not in self.documents:
                 return None
@@ -229,7 +229,7 @@ class Cache:
         self._memory.check_not_older(document)
         is_expired = document.expires < self._moment()
         # A list of the root's that has ended is better than none, as at the start.
-        if request.path == ROOT.path or not is_expired:
+        if request.kind is CollateralKind.ROOT_CA_CRL or not is_expired:
             self._remember(document)
         return None if is_expired else document
 

@@ -12,7 +12,7 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import document as documents
 from donjon.collateral import plan
 from donjon.collateral.document import Document
-from donjon.collateral.plan import Answer, CollateralRequest
+from donjon.collateral.plan import Answer, CollateralKind, CollateralRequest
 from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.pki.crl import Crl
 from donjon.pki.intel import Anchor
@@ -68,7 +68,7 @@ class DocumentMemory:
 
     def prove(self, request: CollateralRequest, answer: Answer) -> Document:
         """What that answer holds, and nothing is kept of it; raises as `revoked` and `documents.prove` do."""
-        if request.path == ROOT.path:
+        if request.kind is CollateralKind.ROOT_CA_CRL:
             return documents.prove_root_crl(answer, self._anchor)[0]
         return documents.prove(request, answer, self.root_crl(), self._anchor)
 
@@ -111,7 +111,7 @@ class DocumentMemory:
         ahead = document.expires - (document.expires - document.issue_date) * (AHEAD + SPREAD * self._chance())
         self._due[name] = max(ahead, self._moment() + SOONEST)
         self._metrics.holds(name, document.expires)
-        if document.request.path == ROOT.path:
+        if document.request.kind is CollateralKind.ROOT_CA_CRL:
             before, (_, self._root_crl) = self._root_crl, documents.prove_root_crl(as_answer(document), self._anchor)
             if before is not None and before.serials != self._root_crl.serials:  # Most lists name nobody.
                 self._drop_revoked()

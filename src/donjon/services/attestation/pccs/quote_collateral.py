@@ -9,7 +9,7 @@ from donjon.attestation.quote import Quote, read_platform
 from donjon.collateral import plan, tcb_info
 from donjon.collateral.bundle import unwrap
 from donjon.collateral.document import Document
-from donjon.collateral.plan import Absent, Answer, Channel, CollateralRequest
+from donjon.collateral.plan import Absent, Answer, Channel, CollateralKind, CollateralRequest
 from donjon.collateral.tcb_info import TcbInfo
 from donjon.collateral.trusted import TrustedCollateral, trust
 from donjon.errors import Malformed, Unavailable, Untrusted
@@ -21,7 +21,7 @@ MAX_PLATFORMS = 10_000
 MAX_FAMILIES = 1_000
 
 Requests = dict[str, CollateralRequest]
-_KINDS = {"tcb", "identity", "pckcrl", "rootcacrl"}
+_KINDS = {CollateralKind.TCB_INFO, CollateralKind.QE_IDENTITY, CollateralKind.PCK_CRL, CollateralKind.ROOT_CA_CRL}
 _INFO, _IDENTITY = "tcb_info", "qe_identity"  # Published together, with one number; they come from the upstream one by one.
 
 
@@ -52,13 +52,13 @@ class ReadyCollateral:
 
     def usable(self, staleness: timedelta) -> bool:
         """Whether any quote could be judged by what has ended no longer ago than that, or there is someone to ask."""
-        kinds = {each.request.path.rpartition("/")[2] for each in self._cache.not_expired(staleness)}
+        kinds = {each.request.kind for each in self._cache.not_expired(staleness)}
         return not self._cache.offline or kinds >= _KINDS
 
     def tcb_infos(self, tee: Tee) -> list[TcbInfo]:
         """The TCB infos that are here, of every family of platforms."""
-        path = plan.tcb_info(tee, bytes(6), self._channel).path
-        return [_tcb_info(each.body) for each in self._cache.documents.values() if each.request.path == path]
+        requests = ((each.request, each.body) for each in self._cache.documents.values())
+        return [_tcb_info(body) for request, body in requests if (request.kind, request.tee) == (CollateralKind.TCB_INFO, tee)]
 
     async def _prove(self, platform: Platform, requests: Requests, staleness: timedelta) -> TrustedCollateral:
         by_part = {part: await self._cache.get(request, staleness) for part, request in requests.items()}
