@@ -50,8 +50,8 @@ test-fast: $(READY) ## The tests that need no cluster, as check runs them
 test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine runs on (root; the first time makes its root file system)
 	@$(PY) -m tests.debian
 
-test-cluster: $(READY) ## The tests on a real cluster (root, or DONJON_TEST_KUBECONFIG=…)
-	@$(VENV)/bin/pytest -q tests/cluster
+test-cluster: $(READY) ## The tests on a real cluster, of the chart and of the image (root, or DONJON_TEST_KUBECONFIG=…)
+	@$(VENV)/bin/pytest -q tests/cluster tests/deploy
 
 endurance: $(READY) ## The attestation service killed 50 times under load; certificates renewed for five minutes, on a real cluster (root)
 	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed

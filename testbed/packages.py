@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.binaries import alone, cache
 from testbed.commands import SEARCH_PATH, run
 from testbed.trouble import Lacking, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 PACKAGES = {
     "runc": "runc",
@@ -44,16 +42,8 @@ def missing(packages: Mapping[str, str] = PACKAGES) -> list[str]:
 def install(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; without root, one sentence says what to install."""
     if missing(packages):
-        with _alone():
+        with alone(cache() / "packages"):  # apt would refuse the second of two.
             _install(packages)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Nobody else of ours installs anything at the same time: apt would refuse the second."""
-    with (Path(tempfile.gettempdir()) / "donjon-packages.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _install(packages: Mapping[str, str]) -> None:

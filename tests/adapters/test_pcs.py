@@ -69,6 +69,16 @@ def test_what_a_connection_ended_without_answering_is_asked_for_once_more(
     assert pccs.losing == 0
 
 
+@pytest.mark.parametrize(("name", "value"), [("SSL_CERT_FILE", "/nowhere.pem"), ("HTTP_PROXY", "ftp://127.0.0.1")])
+def test_what_the_environment_names_and_nobody_has_is_a_coded_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pcs.open_service("http://192.0.2.1:9") as service, pytest.raises(Unavailable) as refused:
+        service.answer(plan.root_ca_crl())
+    assert refused.value.code == "DJ281"
+
+
 def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
     packed = gzip.compress(bytes(1 << 20))
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)

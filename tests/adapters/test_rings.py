@@ -1,6 +1,7 @@
 """Rings of signing keys: read, read again, and refused with the last good one kept."""
 
 import asyncio
+import base64
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -128,16 +129,35 @@ WRONG = {
 }
 
 
-def test_a_key_whose_public_half_does_not_prove_what_it_signs_is_refused() -> None:
-    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
-    other = rsa.RSAPrivateNumbers(
-        **{name: getattr(numbers, name) + 2 for name in ("d", "dmp1", "dmq1")},
-        **{name: getattr(numbers, name) for name in ("p", "q", "iqmp", "public_numbers")},
-    )
-    text = private(other.private_key(unsafe_skip_rsa_key_validation=True))
-    certificate = signing.self_signed(private(numbers.private_key()), "x", MADE, YEAR)
-    with pytest.raises(Misconfigured, match="its halves do not belong together") as refused:
-        signing.parse_signer(text, certificate)
+NUMBERS = rsa.generate_private_key(65537, 2048).private_numbers()
+HALVES = {
+    "another private half": ({name: getattr(NUMBERS, name) + 2 for name in ("d", "dmp1", "dmq1")}, "do not belong together"),
+    "a public exponent of 1": ({"e": 1, "d": 1, "dmp1": 1, "dmq1": 1}, "public exponent 1, expected 3 or more"),
+}
+
+
+def pkcs1(changes: dict[str, int]) -> bytes:
+    """That key with other numbers, in PEM: the library itself writes none that it knows for wrong (RFC 8017, A.1.2)."""
+    own = {name: getattr(NUMBERS, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
+    numbers = {"n": NUMBERS.public_numbers.n, "e": NUMBERS.public_numbers.e, **own, **changes}
+    values = [0, *(numbers[name] for name in ("n", "e", "d", "p", "q", "dmp1", "dmq1", "iqmp"))]
+    sequence = der(0x30, b"".join(der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big")) for value in values))
+    return b"-----BEGIN RSA PRIVATE KEY-----\n" + base64.encodebytes(sequence) + b"-----END RSA PRIVATE KEY-----\n"
+
+
+def der(tag: int, content: bytes) -> bytes:
+    """Long lengths have their own length before them (X.690, 8.1.3)."""
+    size = len(content)
+    octets = size.to_bytes((size.bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (b"" if size < 128 else bytes([0x80 | len(octets)])) + octets + content
+
+
+@pytest.mark.parametrize(("changes", "words"), HALVES.values(), ids=HALVES)
+def test_a_key_that_proves_nothing_is_refused(changes: dict[str, int], words: str) -> None:
+    certificate = signing.self_signed(pkcs1({}), "x", MADE, YEAR)
+    assert signing.parse_signer(pkcs1({}), certificate).algorithm is Algorithm.RS256
+    with pytest.raises(Misconfigured, match=words) as refused:
+        signing.parse_signer(pkcs1(changes), certificate)
     assert refused.value.code == "DJ437"
 
 

@@ -16,6 +16,7 @@ from tests.debian.root import CHECKOUT, NAMESPACES, TRIXIE, able, ensure
 
 _INSTALL = 'pip install --quiet --no-index --no-deps --no-build-isolation -e . && exec python -m pytest -q "$@"'
 
+_LONE = "tests/endurance"
 LEFT_OUT: Mapping[str, str] = {
     "tests/cluster": "a cluster's programs bring no Python of the machine with them",
     "tests/deploy": "they need the testbed's Helm, and the image has a Python of its own",
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> int:
         print(unable(error))
         return 0
     print(f"in {root}", flush=True)
-    return enter(root, "sh", "-ec", _INSTALL, "sh", *(arguments or quick()))
+    calls = [arguments] if arguments else [shared(), lone()]
+    return max(enter(root, "sh", "-ec", _INSTALL, "sh", *words) for words in calls)
 
 
 def unable(error: Lacking) -> str:
@@ -54,9 +56,18 @@ def enter(root: Path, *command: str) -> int:
         return subprocess.call(within, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
 
 
-def quick() -> list[str]:
-    """The quick tests, in pytest's words."""
-    return ["tests", *SHARED, "--durations", "5", *(word for path in LEFT_OUT for word in ("--ignore", path))]
+def shared() -> list[str]:
+    """The quick tests that share the processors, in pytest's words."""
+    return ["tests", *SHARED, "--durations", "5", *_ignoring(*LEFT_OUT, _LONE)]
+
+
+def lone() -> list[str]:
+    """Those that need the machine for themselves."""
+    return [_LONE, "--durations", "5", *_ignoring(*LEFT_OUT)]
+
+
+def _ignoring(*paths: str) -> list[str]:
+    return [word for path in paths for word in ("--ignore", path)]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,25 @@ def test_reads_both(text: str, host: str, port: int) -> None:
     assert address_and_port(text) == (host, port)
 
 
-@pytest.mark.parametrize("text", ["", "9808", ":9808", "[]:9808", "a:", "a:0", "a:65536", "a:-1", "a:1e3", "a:\u0661"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "9808",
+        ":9808",
+        "[]:9808",
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:-1",
+        "a:1e3",
+        "a:\u0661",
+        "::1]:80",
+        "[::1:80",
+        "a:000080",
+        f"a:{'1' * 5000}",
+    ],
+)
 def test_refuses_what_is_neither(text: str) -> None:
     with pytest.raises(ValueError, match="ADDRESS:PORT, such as"):
         address_and_port(text)

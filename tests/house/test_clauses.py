@@ -1,4 +1,4 @@
-"""Each clause of what a careful verifier refuses is tried, and each that a test names is on the page."""
+"""Each clause of what a careful verifier refuses is named by a test, and each that a test names is on the page."""
 
 import re
 from pathlib import Path

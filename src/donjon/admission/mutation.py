@@ -18,12 +18,6 @@ from donjon.kube.quantities import MAX, canonical
 from donjon.kube.reserved import peak
 from donjon.kube.selection import tolerates
 
-"""From a little above this on the API server's CEL takes no quantity with a binary suffix for an integer.
-
-k8s.io/apimachinery `resource.ParseQuantity` keeps such a number as an int64 while its digits and its suffix are short enough: up
-to 99Ti, 99999Gi, 99999999Mi or 99999999999Ki.
-"""
-
 
 def patch(intent: Intent) -> tuple[Operation, ...]:
     """The least that wires the pod; nothing for a pod that is wired, does not ask, or has more containers than are counted."""

@@ -21,6 +21,6 @@ LOG_LEVEL = click.option(
     default="info",
     show_default=True,
     show_envvar=True,
-    help="The least that is logged; debug has also what HTTP libraries say of their requests.",
+    help="The least that is logged; debug has also what HTTP clients say of their requests.",
 )
 """Of every program that runs on and on."""

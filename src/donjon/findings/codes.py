@@ -56,9 +56,9 @@ HEAD_DUE = "DJ616"
 
 SYSFS_EPC = "DJ903"
 
-_CODE = re.compile(r"\bDJ[0-9]{3}\b")
+_BRACKETED = re.compile(r"\[(DJ[0-9]{3})\]")
 
 
 def codes_in(text: str) -> frozenset[str]:
-    """The codes that a text names: of ours, as somebody else hands it on."""
-    return frozenset(_CODE.findall(text))
+    """The codes of the sentences in a text of ours, as somebody else hands it on: each stands in brackets."""
+    return frozenset(_BRACKETED.findall(text))

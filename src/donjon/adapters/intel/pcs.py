@@ -1,7 +1,7 @@
 """Collateral over HTTP, from Intel's PCS or from a PCCS. Nothing of what comes is believed here.
 
-An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status. What a
-connection ended without answering is asked for once more. The time is that of the whole answer, however it drips: a socket knows
+An answer is bounded in size and time, redirects are not followed, and a failure is told with address and status. What
+nothing was answered to is asked for once more. The time is that of the whole answer, however it drips: a socket knows
 only how long it waits for the next byte, so answers are received in a loop of events, which can end one, in a thread of its own.
 None comes compressed: what is small could be anything.
 """
@@ -39,6 +39,8 @@ SECONDS = 20.0  # for each answer, altogether
 _OK = 200
 _NONE = frozenset({400, 404, 410, 461, 462})
 """A PCCS has statuses of its own for a platform that it does not know, and for certificates that Intel does not have."""
+_UNUSABLE = (OSError, ValueError, ImportError)
+"""What a client is not made for: authorities or a proxy that the environment names, and that are not there or none."""
 _JSON = {"Content-Type": "application/json"}
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 
@@ -113,12 +115,11 @@ class Service:
             async with asyncio.timeout(SECONDS):
                 try:
                     body, headers = await self._request(request, where)
-                except httpx2.TransportError:
-                    # A connection that ends as it is used is no outage, and nothing is changed by asking.
+                except httpx2.TransportError:  # A connection may end as it is used, and nothing is changed by asking.
                     body, headers = await self._request(request, where)
         except TimeoutError as error:
             raise Unavailable("DJ281", f"{where}: no whole answer within {SECONDS:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, *_UNUSABLE) as error:
             raise Unavailable("DJ281", f"{where}: {str(error) or type(error).__name__}") from error
         chain = next((header for name in request.chain if (header := headers.get(name))), "")
         if request.chain and not chain:

@@ -38,6 +38,7 @@ MAX_RSA_BITS = 8192
 
 _JTI = 32  # bytes
 _PROOF = b"a key that signs"
+_LEAST_EXPONENT = 3  # with 1, everybody signs
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -147,8 +148,10 @@ def _prove(key: RSAPrivateKey | EllipticCurvePrivateKey) -> RSAPrivateKey | Elli
 
     The library would try its primes: 45 ms of 2048 bits and 360 of 4096, in which no thread goes on.
     """
-    if isinstance(key, EllipticCurvePrivateKey):
+    if isinstance(key, EllipticCurvePrivateKey):  # The library has compared its halves.
         return key
+    if (exponent := key.public_key().public_numbers().e) < _LEAST_EXPONENT:
+        raise Misconfigured("DJ437", f"signing key: public exponent {exponent}, expected {_LEAST_EXPONENT} or more")
     try:
         key.public_key().verify(key.sign(_PROOF, PKCS1v15(), SHA256()), _PROOF, PKCS1v15(), SHA256())
     except (InvalidSignature, ValueError) as error:

@@ -59,15 +59,17 @@ class _Trickle(logging.Filter):
 def log_to_stderr(level: str) -> None:
     """Send the log lines of the process, of that level and above, to standard error as JSON.
 
-    What libraries say of each connection and request is written at debug alone.
+    What HTTP clients and asyncio say of each connection and request is written at debug alone.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(_Trickle())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx2", "httpcore2", "uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
-    logging.getLogger("hpack").setLevel(logging.WARNING)  # It would write out headers, with what they carry.
+    quiet = max(logging.WARNING, logging.getLevelName(level.upper()))
+    for client in ("httpx2", "httpcore2", "asyncio"):
+        logging.getLogger(client).setLevel(logging.DEBUG if level == "debug" else quiet)
+    for noisy in ("uvicorn", "uvicorn.error", "hpack"):  # The last would write out headers, with what they carry.
+        logging.getLogger(noisy).setLevel(quiet)
     logging.getLogger(WHOLE).setLevel(logging.INFO)  # At every level.
 
 

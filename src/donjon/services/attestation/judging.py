@@ -100,11 +100,11 @@ class Judge:
         """
         verified = await self._verify(evidence.quote, criteria.gate)
         facts = {"policy": criteria.policy.hash, "tcb": str(verified.tcb.status)}
-        accepted = acceptance.accept(verified, criteria.gate)
-        if not isinstance(accepted, AcceptedQuote):
-            yield RefusedQuote(facts=facts, findings=accepted, decision=None)
+        gate_result = acceptance.accept(verified, criteria.gate)
+        if not isinstance(gate_result, AcceptedQuote):
+            yield RefusedQuote(facts=facts, findings=gate_result, decision=None)
             return
-        bound = binding.bind(accepted, evidence.held_data)
+        bound = binding.bind(gate_result, evidence.held_data)
         async with self._turn(evidence):
             if (answer := self._at_a_glance(bound, evidence.submitted, criteria.policy)) is not None:
                 yield _judgement(facts, answer)
