@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from testbed import clock
 from tests.cluster.agents import EPC, Agent, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster, Testbed
 from tests.cluster.test_back_to_truth import PROMISED, STATUS_LOOP, _kill_container, is_right
+
+from donjon.services.node.truth import CHECK_EVERY
 
 pytestmark = pytest.mark.usefixtures("donjon_installed")
 
@@ -120,7 +123,10 @@ def test_the_kubelets_lost_account_is_told_as_that(
     in_use = 'donjon_node_devices_in_use{resource="sgx.intel.com/enclave"}'
     wait_for(lambda: agent.metrics().get(in_use, 0) == 0, seconds=60, what="the agent counts the pods of other tests no more")
     cluster.apply(holds, namespace=namespace)
-    wait_for(lambda: agent.metrics().get(in_use, 0) >= 1, seconds=60, what="the agent saw the pod with its device")
+    phase = ("get", "pod", "-n", namespace, "holds", "-o", "jsonpath={.status.phase}")
+    wait_for(lambda: cluster.kubectl(*phase) == "Running", seconds=60, what="the pod runs")
+    wait_for(lambda: agent.metrics().get(in_use, 0) >= 1, seconds=60, what="the agent saw its device in the kubelet's account")
+    clock.pause(2 * CHECK_EVERY)  # The account has a device before the container runs; the agent must have seen both together.
     testbed.restart_kubelet(agent.node, wipe=True)
 
     def told() -> bool:
