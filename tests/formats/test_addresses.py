@@ -7,7 +7,7 @@ from donjon.formats.addresses import address_and_port
 
 @pytest.mark.parametrize(
     ("text", "host", "port"),
-    [("0.0.0.0:1", "0.0.0.0", 1), ("localhost:65535", "localhost", 65535), ("[::1]:9808", "::1", 9808), (":::80", "::", 80)],  # noqa: S104
+    [("0.0.0.0:1", "0.0.0.0", 1), ("localhost:65535", "localhost", 65535), ("[::1]:9808", "::1", 9808), (":::80", "::", 80)],  # noqa: S104 - read, not listened at.
 )
 def test_reads_both(text: str, host: str, port: int) -> None:
     assert address_and_port(text) == (host, port)
