@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from donjon.adapters.storage import database as storage
 from donjon.adapters.storage.collateral import CollateralTable
@@ -37,6 +38,52 @@ def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(addres
     again = opened(address)
     assert CollateralTable(again).all() == {"a": ONE, "b": TWO}
     again.close()
+
+
+def closed(bare: Any) -> bool:
+    """Whether SQLite's or PostgreSQL's own connection is closed."""
+    if not isinstance(bare, sqlite3.Connection):
+        return bool(bare.closed)
+    try:
+        bare.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_who_is_at_work_when_it_is_closed_and_who_comes_later_leave_no_connection_open(address: str) -> None:
+    database = opened(address)
+    with database.reading() as early:
+        database.close()
+        connections = [early.connection.dbapi_connection]
+        assert not closed(connections[0])
+    with database.reading() as late:
+        connections.append(late.connection.dbapi_connection)
+    assert [closed(each) for each in connections] == [True, True]
+
+
+def test_connections_in_use_when_a_change_fails_are_closed_afterwards(address: str) -> None:
+    database = opened(address)
+    with database.reading() as connection:
+        bare = connection.connection.dbapi_connection
+        with pytest.raises(Unavailable), database.changing() as other:
+            other.execute(text("SELECT * FROM nowhere"))
+        assert not closed(bare)
+    assert closed(bare)
+    database.close()
+
+
+def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = []
+
+    def wait_for(bare: Any, _statement: str) -> None:
+        connections.append(bare)
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(storage, "_wait_for", wait_for)
+    with pytest.raises(Unavailable, match="DJ502"):
+        opened(f"sqlite:///{tmp_path}/x.db")
+    assert [closed(each) for each in connections] == [True]
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:

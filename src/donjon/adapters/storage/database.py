@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -12,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from donjon.errors import Misconfigured, Unavailable
 
@@ -26,7 +25,6 @@ HEAD = "0004"
 _SCRIPTS = "donjon.adapters.storage:migrations"
 _LOOK = 1  # ms that SQLite waits for another, and as many that we do, before it is tried again
 _NEVER = Event()
-_POOL = "pool"
 _PRIMARY = 0xFF  # the part of an extended code that says which result it is (sqlite.org/rescode.html)
 _CHANGES = "donjon_changes"
 _MIGRATIONS = 0x444A  # the lock by which one of several replicas migrates
@@ -38,6 +36,25 @@ _PATIENCE = {
     "tcp_user_timeout": 15_000,  # ms
     "options": f"-c statement_timeout=15s -c lock_timeout={WAIT}s -c synchronous_commit=on",
 }
+
+
+class _Pool(QueuePool):
+    """Connections none of which outlives it: once it is disposed of, those in use are closed when they come back.
+
+    So are those of threads that outlive what they work for; SQLAlchemy would leave them to the garbage collector.
+    """
+
+    _disposed = False
+
+    def dispose(self) -> None:
+        """Close every connection, now or when it comes back."""
+        self._disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self._disposed:
+            super().dispose()
 
 
 class Database:
@@ -113,8 +130,8 @@ class Database:
                 connection.execute(text("SELECT count(*) FROM alembic_version"))
 
     def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
+        """Close every connection, those in use as soon as they are not."""
+        self._engine.pool.dispose()
 
 
 def _version(connection: Connection) -> str | None:
@@ -144,7 +161,7 @@ def _engine(text: str) -> Engine:
     try:
         url = make_url(text)
         if url.drivername == SQLITE:
-            engine = _watch(create_engine(url))
+            engine = create_engine(url, poolclass=_Pool)
             event.listen(engine, "connect", _prepare)
             event.listen(engine, "begin", _begin)
             return engine
@@ -152,7 +169,7 @@ def _engine(text: str) -> Engine:
             patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
             # Connections are tried before use, so that a server that was away is found again without a failure.
             server = url.set(drivername=POSTGRESQL)
-            return _watch(create_engine(server, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT))
+            return create_engine(server, poolclass=_Pool, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
     except ImportError as error:
         raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: pip install 'donjon[postgresql]'") from error
     except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
@@ -170,28 +187,15 @@ def _translate_errors() -> Iterator[None]:
         raise Unavailable("DJ502", f"database: {' '.join(str(reason).split())}") from error
 
 
-def _watch(engine: Engine) -> Engine:
-    """Whose connections know the pool that they are of."""
-    event.listen(engine, "connect", partial(_mark, engine))
-    event.listen(engine, "checkin", partial(_end, engine))
-    return engine
-
-
-def _mark(engine: Engine, _connection: object, entry: ConnectionPoolEntry) -> None:
-    entry.info[_POOL] = engine.pool
-
-
 def _prepare(connection: Any, _entry: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
-        _wait_for(connection, pragma)
-
-
-def _end(engine: Engine, _connection: object, entry: ConnectionPoolEntry) -> None:
-    """Who comes back to a pool that was given up, as threads do that outlive what they work for, is closed by nobody else."""
-    if entry.info.get(_POOL) is not engine.pool:
-        entry.close()
+    try:
+        for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
+            _wait_for(connection, pragma)
+    except BaseException:
+        connection.close()  # SQLAlchemy would forget it as it is.
+        raise
 
 
 def _begin(connection: Connection) -> None:
