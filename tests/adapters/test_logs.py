@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from donjon.adapters.logs import LINES_A_SECOND, WHOLE, log_to_stderr, say
 from donjon.cli import donjon
-from donjon.services.attestation import auditing
+from donjon.services.attestation import audit_keeper
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_what_is_said_of_the_audit_is_all_written(written: io.StringIO) -> None:
 
 
 def test_the_log_of_the_audit_is_the_one_that_is_left_whole() -> None:
-    assert logging.getLogger(WHOLE) is auditing.LOG
+    assert logging.getLogger(WHOLE) is audit_keeper.LOG
 
 
 def test_a_line_is_json(written: io.StringIO) -> None:

@@ -14,7 +14,7 @@ from tests.services.attesting import chosen, instance, serving
 
 from donjon.cli.audit.command import audit
 from donjon.maa import policies
-from donjon.services.attestation import auditing
+from donjon.services.attestation import audit_keeper
 from donjon.signing.signer import Algorithm
 
 POLICY = policies.unsecured_token("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
@@ -47,7 +47,7 @@ def keys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Path:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that looks for what is old without letting its tests wait."""
-    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(audit_keeper, "LOOK_EVERY", 0.05)
 
 
 def test_what_was_answered_is_recorded_signed_and_logged(

@@ -22,7 +22,7 @@ from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RE
 from donjon.cli.audit.command import audit
 from donjon.maa import certificates
 from donjon.pki import pem
-from donjon.services.attestation import auditing
+from donjon.services.attestation import audit_keeper
 from donjon.signing.signer import Algorithm
 
 PATH = "/owned/policies/SgxEnclave"
@@ -143,7 +143,7 @@ def test_what_set_a_policy_that_still_applies_is_told_again_before_its_record_is
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(auditing, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(audit_keeper, "LOOK_EVERY", 0.05)
     keys = attesting.keys(tmp_path, "audit", "https://audit.example", Algorithm.ES256)
     flags = {"mode": "offline", "audit-keys": str(keys), "audit-days": "30"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
@@ -182,7 +182,7 @@ NOT_DROPPED = "audit records not dropped"
 
 async def looked_at_once(database: Database, moment: datetime, caplog: pytest.LogCaptureFixture) -> None:
     """A cache alone looks at what has become old."""
-    looking = asyncio.create_task(auditing.Auditing(None, timedelta(days=30), lambda: moment).drop_now_and_then(database))
+    looking = asyncio.create_task(audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: moment).drop_now_and_then(database))
     async with asyncio.timeout(10):
         while NOT_DROPPED not in caplog.messages:  # noqa: ASYNC110 - what is waited for has no event.
             await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError, Misconfigured
 from donjon.pki.intel import INTEL
 from donjon.services.attestation import run
-from donjon.services.attestation.openings import Openings
+from donjon.services.attestation.assembly import Assembly
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates, read
 from donjon.signing.signer import Algorithm
 
@@ -252,9 +252,9 @@ def test_a_key_of_an_instance_is_not_taken_among_audit_keys_while_the_service_ru
 
     async def kids() -> list[list[str]]:
         async with AsyncExitStack() as stack:
-            openings = Openings(stack, moment)
-            await openings.rings(settings)
-            ring = await openings.audit(settings)
+            assembly = Assembly(stack, moment)
+            await assembly.rings(settings)
+            ring = await assembly.audit(settings)
             assert ring is not None
             before = [each.kid for each in ring.all()]
             (audit / "two.pem").write_bytes((tmp_path / "keys" / "a" / "one.pem").read_bytes())

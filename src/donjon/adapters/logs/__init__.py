@@ -13,7 +13,7 @@ _ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
 
 LEVELS = ("debug", "info", "warning", "error")
 LINES_A_SECOND = 20  # about one event: strangers decide how often most of them happen
-WHOLE = "donjon.services.attestation.auditing"
+WHOLE = "donjon.services.attestation.audit_keeper"
 """Whose lines are all written: what it states about the audit stands nowhere else."""
 
 

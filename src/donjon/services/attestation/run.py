@@ -37,14 +37,13 @@ from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
-from donjon.services.attestation.auditing import Auditing
-from donjon.services.attestation.caching import Caching
+from donjon.services.attestation.assembly import Assembly, CacheParts
+from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.judging import Clocks
 from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, server_refusal
-from donjon.services.attestation.openings import Openings
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
@@ -79,10 +78,10 @@ def check(settings: AttestationSettings) -> None:
 
 async def _open_all(settings: AttestationSettings) -> None:
     async with AsyncExitStack() as stack:
-        openings = Openings(stack, clock.moment)
-        await openings.rings(settings)
-        await openings.audit(settings)
-        openings.callers(settings, None)
+        assembly = Assembly(stack, clock.moment)
+        await assembly.rings(settings)
+        await assembly.audit(settings)
+        assembly.callers(settings, None)
 
 
 async def _until_signalled(settings: AttestationSettings) -> None:
@@ -109,26 +108,26 @@ async def serve(
         database.migrate()
         upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.open_service(settings.upstream))
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
-        caching = Caching(settings, database, upstream, judging, metrics)
+        parts = CacheParts(settings, database, upstream, judging, metrics)
         application: Application = with_request_names(
-            Starlette(routes=caching.routes(rates), exception_handlers={404: nowhere.answer})
+            Starlette(routes=parts.routes(rates), exception_handlers={404: nowhere.answer})
         )
-        usable: Callable[[], bool] = caching.cache.usable
-        openings = Openings(stack, now)
-        keys = await openings.rings(settings)
+        usable: Callable[[], bool] = parts.cache.usable
+        assembly = Assembly(stack, now)
+        keys = await assembly.rings(settings)
         for name, ring in keys.items():
             metrics.signs_until(name, ring.runs_out)
-        audit = Auditing(await openings.audit(settings), settings.audit_kept, now)
+        audit = AuditKeeper(await assembly.audit(settings), settings.audit_kept, now)
         if keys:
             journal = audit.journal(database)
             stack.callback(journal.close)
-            table, collateral = InstanceTable(database), ReadyCollateral(caching.cache, settings.anchor)
+            table, collateral = InstanceTable(database), ReadyCollateral(parts.cache, settings.anchor)
             instances = _instances(settings, keys, table, stack)
             clocks = Clocks(
                 now=now, judging=judging, seconds=clock.monotonic, labour=clock.labour, labour_aside=clock.labour_aside
             )
-            maa = Maa(instances, openings.callers(settings, rates), collateral, journal, clocks, metrics)
-            application = maa.before(caching.routes(rates))
+            maa = Maa(instances, assembly.callers(settings, rates), collateral, journal, clocks, metrics)
+            application = maa.before(parts.routes(rates))
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         health = DatabaseHealth(database, writing=bool(settings.instances))
         error_response = server_refusal if keys else plain
@@ -138,7 +137,7 @@ async def serve(
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
         _announce(settings)
         looking = asyncio.gather(
-            *(_refresh(caching), health.look_now_and_then(), audit.drop_now_and_then(database)),
+            *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), _look([*keys.values(), *audit.rings])),
         )
         try:
@@ -152,7 +151,7 @@ async def serve(
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             await server.close(LAST_ANSWERS)
-            await caching.close()
+            await parts.close()
             await probes.close()
             say(LOG, "attestation service stopped")
 
@@ -210,11 +209,11 @@ async def _give_back() -> None:
         memory.give_back()
 
 
-async def _refresh(caching: Caching) -> None:
+async def _refresh(parts: CacheParts) -> None:
     """Every ten minutes, fetch again what is due and nobody asks for."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        await caching.look()
+        await parts.look()
 
 
 def _announce(settings: AttestationSettings) -> None:

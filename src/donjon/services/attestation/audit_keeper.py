@@ -24,7 +24,7 @@ PATIENCE = 60.0  # seconds for one record
 LOOK_EVERY = 3600.0  # seconds between looks at what has become old
 
 
-class Auditing:
+class AuditKeeper:
     """Signs the heads of the audit, announces them in the log, and drops records that are older than they are kept."""
 
     def __init__(self, ring: Ring | None, keep_for: timedelta | None, now: Callable[[], datetime]) -> None:

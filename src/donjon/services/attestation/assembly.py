@@ -1,11 +1,14 @@
-"""What the attestation service needs of the outside for its callers and keys: opened as settings say, closed together."""
+"""The attestation service's larger parts, made as its settings say: keys, callers, and the cache with its routes."""
 
 import logging
 import os
+import random
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
+
+from starlette.routing import Route
 
 from donjon.adapters import clock
 from donjon.adapters.keys import rings, stores
@@ -15,18 +18,27 @@ from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.adapters.logs import say
+from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.oidc.issuers import OidcIssuer
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.platforms import PlatformTable
 from donjon.errors import DonjonError, Misconfigured
 from donjon.runtime.callers import Callers
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rates
-from donjon.services.attestation.settings.service import AttestationSettings
+from donjon.services.attestation.pccs.cache import Cache, Upstream
+from donjon.services.attestation.pccs.document_routes import Pccs
+from donjon.services.attestation.pccs.pck_source import PckSource
+from donjon.services.attestation.pccs.platform_routes import PlatformRoutes
+from donjon.services.attestation.pccs.platforms import Platforms
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 from donjon.signing.ring import DatedKey
 
 LOG = logging.getLogger(__name__)
 
 
-class Openings:
+class Assembly:
     """Opens keys, issuers and the API server's client; the stack closes them."""
 
     def __init__(self, stack: AsyncExitStack, now: Callable[[], datetime]) -> None:
@@ -74,6 +86,70 @@ class Openings:
             self._api = KubeApi(in_cluster(os.environ))
             self._stack.push_async_callback(self._api.close)
         return self._api
+
+
+class CacheParts:
+    """The cache with its platforms and its routes, and what looks after them."""
+
+    def __init__(
+        self,
+        settings: AttestationSettings,
+        database: Database,
+        upstream: Upstream | None,
+        moment: Callable[[], datetime],
+        metrics: AttestationMetrics,
+    ) -> None:
+        """What is stored is read, each document proved; raises `Unavailable` where it cannot be read."""
+        on_demand = settings.mode is CacheMode.LAZY
+        self.cache = Cache(
+            store=CollateralTable(database),
+            upstream=upstream,
+            anchor=settings.anchor,
+            moment=moment,
+            seconds=clock.monotonic,
+            chance=random.random,
+            metrics=metrics,
+            on_demand=on_demand or settings.mode is CacheMode.OFFLINE,
+        )
+        self.cache.load()
+        self.platforms = Platforms(
+            cache=self.cache,
+            store=PlatformTable(database),
+            source=None if upstream is None else PckSource(upstream, is_cache=settings.upstream is not None),
+            on_demand=on_demand,
+            moment=moment,
+            seconds=clock.monotonic,
+            chance=random.random,
+            metrics=metrics,
+        )
+        self._settings, self._metrics, self._moment = settings, metrics, moment
+
+    def routes(self, rates: Rates | None) -> list[Route]:
+        """The routes of documents and of platforms."""
+        settings = self._settings
+        of_platforms = PlatformRoutes(
+            self.cache,
+            self.platforms,
+            self._metrics,
+            moment=self._moment,
+            admin_token_hash=settings.admin_token_hash,
+            user_token_hash=settings.user_token_hash,
+            rates=rates,
+        )
+        documents = Pccs(self.cache, self._metrics, settings.admin_token_hash, self.platforms, rates)
+        return [*documents.routes(), *of_platforms.routes()]
+
+    async def look(self) -> None:
+        """Fetch again what nobody asks for and what is due."""
+        with suppress(DonjonError):  # Told where it happened.
+            await self.cache.refresh(everything=False)
+        with suppress(DonjonError):
+            await self.platforms.look()
+
+    async def close(self) -> None:
+        """Cancel the fetches that are under way."""
+        await self.platforms.close()
+        await self.cache.close()
 
 
 def _tell(keys: str, instance: str | None, error: DonjonError | None) -> None:
