@@ -88,7 +88,7 @@ def test_an_answer_that_is_small_only_on_the_way_is_not_unpacked() -> None:
 
 def test_an_upstream_is_asked_for_what_is_not_packed() -> None:
     with pcs.open_service("http://127.0.0.1:9") as service:
-        assert service._client.headers["accept-encoding"] == "identity"
+        assert service._client._client.headers["accept-encoding"] == "identity"
 
 
 def test_an_answer_that_is_longer_than_any_is_not_read_to_its_end() -> None:

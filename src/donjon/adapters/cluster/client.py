@@ -18,6 +18,7 @@ from lightkube.config.kubeconfig import SERVICE_ACCOUNT, SingleConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
+from donjon.adapters.transport.client import LIBRARY_ERRORS
 from donjon.errors import Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
 
@@ -136,7 +137,7 @@ def _call(what: str, ask: Callable[[], T]) -> T:
     except ApiError as error:
         family = _Missing if error.status.code == NOT_FOUND else Unavailable
         raise family("DJ041", f"{what}: {error.status.code} {_text(error)}") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except LIBRARY_ERRORS as error:  # lightkube lets them through.
         raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
     except ConfigError as error:  # A login program that the kubeconfig names could not log in.
         raise Misconfigured("DJ040", f"kubeconfig: {_text(error)}") from error

@@ -5,7 +5,6 @@ Source: Kubernetes API Concepts, "Efficient detection of changes".
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import httpx2
-
-from donjon.adapters.kubeapi.objects import Conversion, read
-from donjon.adapters.kubeapi.stream import Buffer, Items, Lines, ObjectText
+from donjon.adapters.kubeapi.objects import Conversion, parse, read
+from donjon.adapters.kubeapi.stream import Items, Lines, ObjectText
+from donjon.adapters.transport.client import HttpAnswer, HttpClient
+from donjon.adapters.transport.tls import client_context
 from donjon.errors import Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
 
@@ -29,7 +28,7 @@ WATCH_SECONDS = 60
 SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
 PAGE = 25  # objects of one page of a list
 MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
-HTTP_GONE = 410
+HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_GONE = 404, 409, 410
 _GONE_EVENT = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
@@ -39,8 +38,8 @@ class ApiRefusal(Unavailable):
     def __init__(self, message: str, status: int) -> None:
         super().__init__("DJ041", message)
         self.status = status
-        self.missing = status == httpx2.codes.NOT_FOUND
-        self.changed = status == httpx2.codes.CONFLICT
+        self.missing = status == HTTP_NOT_FOUND
+        self.changed = status == HTTP_CONFLICT
 
 
 class PatchType(StrEnum):
@@ -91,15 +90,12 @@ class KubeApi:
 
     def __init__(self, access: ServerAccess) -> None:
         self._token = access.token
-        try:
-            context = ssl.create_default_context(cafile=str(access.authority))
-        except OSError as error:  # An SSLError is one.
-            raise Misconfigured("DJ040", f"API server: authority {access.authority}: {error.strerror or error}") from error
-        self._client = httpx2.AsyncClient(base_url=access.server, verify=context, timeout=TIMEOUT)
+        trust = client_context(access.authority, code="DJ040", what=f"API server: authority {access.authority}")
+        self._client = HttpClient(code="DJ041", seconds=TIMEOUT, trust=trust, server=access.server)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def get(self, path: str) -> JsonObject:
         """The object, or the list of objects, at that path."""
@@ -162,10 +158,9 @@ class KubeApi:
                 {"limit": str(PAGE)} | ({"fieldSelector": selector} if selector else {}) | ({"continue": token} if token else {})
             )
             items = Items()
-            async with self._answer("GET", path, query=query) as response:
-                async for data in response.aiter_raw():
+            async with self._answer("GET", path, query=query) as answer, aclosing(answer.pieces()) as pieces:
+                async for data in pieces:
                     objects += [conversion.convert(conversion.object(part), large=part.large) for part in items.feed(data)]
-                    await asyncio.sleep(0)  # Everybody else of the process has a turn.
             page = read(items.rest(), f"GET {path}")
             token = str(at(page, "metadata", "continue") or "")
             if not token:
@@ -182,11 +177,11 @@ class KubeApi:
         }
         lines = Lines()
         try:
-            async with self._answer("GET", path, query=query, seconds=WATCH_SECONDS + TIMEOUT) as response:
-                async for data in response.aiter_raw():
+            answering = self._answer("GET", path, query=query, silence=WATCH_SECONDS + TIMEOUT)
+            async with answering as answer, aclosing(answer.pieces()) as pieces:
+                async for data in pieces:
                     for part in lines.feed(data):
                         yield part
-                    await asyncio.sleep(0)
         except ApiRefusal as error:
             if error.status != HTTP_GONE:
                 raise
@@ -198,11 +193,11 @@ class KubeApi:
         self, method: str, path: str, *, body: JsonObject | None = None, kind: str = "application/json"
     ) -> JsonObject:
         try:
-            async with asyncio.timeout(ALTOGETHER), self._answer(method, path, body=body, kind=kind) as response:
-                whole = await _whole(response)
+            async with asyncio.timeout(ALTOGETHER), self._answer(method, path, body=body, kind=kind) as answer:
+                whole = await answer.whole(MAX_ANSWER)
         except TimeoutError as error:
             raise Unavailable("DJ041", f"{method} {path}: no whole answer within {ALTOGETHER:g} s") from error
-        return read(whole, f"{method} {path}")
+        return parse(whole, f"{method} {path}")
 
     @asynccontextmanager
     async def _answer(
@@ -213,30 +208,24 @@ class KubeApi:
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         kind: str = "application/json",
-        seconds: float | None = None,
-    ) -> AsyncIterator[httpx2.Response]:
+        silence: float | None = None,
+    ) -> AsyncIterator[HttpAnswer]:
         """The server's answer, to be read while it comes; raises `ApiRefusal` for an error, in the server's own words."""
         content = None if body is None else json.dumps(body).encode()
         headers = self._headers() | ({} if body is None else {"Content-Type": kind})
-        timeout = httpx2.Timeout(TIMEOUT, read=seconds or TIMEOUT)
-        what = "watch" if seconds else method
-        try:
-            async with self._client.stream(
-                method, path, params=query, content=content, headers=headers, timeout=timeout
-            ) as response:
-                if not response.is_success:
-                    raise ApiRefusal(f"{what} {path}: {_reason(response, await _whole(response))}", response.status_code)
-                yield response
-        except httpx2.HTTPError as error:
-            raise Unavailable("DJ041", f"{what} {path}: {str(error) or type(error).__name__}") from error
+        what = f"{'watch' if silence else method} {path}"
+        asking = self._client.ask(method, path, what=what, query=query, body=content, headers=headers, silence=silence)
+        async with asking as answer:
+            if not answer.is_success:
+                raise ApiRefusal(f"{what}: {await _reason(answer)}", answer.status)
+            yield answer
 
     def _headers(self) -> dict[str, str]:
         try:
             token = self._token.read_text().strip()
         except OSError as error:
             raise Unavailable("DJ041", f"token {self._token}: {error.strerror}") from error
-        # What many pods hold compresses a thousandfold, and one piece of it would come out as many megabytes.
-        return {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "identity"}
+        return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
 
 def read_once(access: ServerAccess, path: str) -> JsonObject:
@@ -252,19 +241,10 @@ def read_once(access: ServerAccess, path: str) -> JsonObject:
     return asyncio.run(once())
 
 
-async def _whole(response: httpx2.Response) -> ObjectText:
-    """An answer that is of some size alone."""
-    buffer = Buffer(MAX_ANSWER)
-    async for data in response.aiter_raw():
-        buffer.add(data)
-        await asyncio.sleep(0)
-    return buffer.part()
-
-
-def _reason(response: httpx2.Response, content: ObjectText) -> str:
+async def _reason(answer: HttpAnswer) -> str:
     """The server's own words where it has some."""
     try:
-        message = at(read(content, ""), "message")
+        message = at(parse(await answer.whole(MAX_ANSWER), ""), "message")
     except Unavailable:
         message = None
-    return f"{response.status_code} {message or response.reason_phrase}"[:1000]
+    return f"{answer.status} {message or answer.phrase}"[:1000]

@@ -13,11 +13,16 @@ T = TypeVar("T")
 
 
 def read(part: ObjectText, what: str) -> JsonObject:
-    """The object that an answer or a part of it is; raises `Unavailable` DJ041 for everything else."""
+    """The object that a part of an answer is; raises `Unavailable` DJ041 for everything else."""
     if part.large:
         raise Unavailable("DJ041", f"{what}: the answer is too large to be read")
+    return parse(part.text, what)
+
+
+def parse(text: bytes, what: str) -> JsonObject:
+    """The object that an answer is; raises `Unavailable` DJ041 for everything else."""
     try:
-        value = cast("Json", json.loads(part.text))
+        value = cast("Json", json.loads(text))
     except (ValueError, RecursionError) as error:  # JSON nested too deep for Python is no answer of an API server either.
         raise Unavailable("DJ041", f"{what}: the answer is no JSON") from error
     if not isinstance(value, dict):

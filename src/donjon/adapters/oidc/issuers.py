@@ -5,17 +5,16 @@ that nobody knows makes one request, not one each. While the issuer is away its 
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
-
-import httpx2
 
 from donjon.access.roles import TrustedIssuer
 from donjon.adapters.oidc import keysets, tokens
 from donjon.adapters.oidc.keysets import MAX_SET, IssuerKey
 from donjon.adapters.oidc.tokens import Token
-from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted
+from donjon.adapters.transport.client import OK, HttpClient
+from donjon.adapters.transport.tls import client_context
+from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.formats import strict_json
 from donjon.formats.json import JsonObject
 
@@ -26,7 +25,7 @@ TIMEOUT = 3.0  # seconds, for the server to go on
 ALTOGETHER = 10.0  # seconds, for discovery and keys together
 DISCOVERY = "/.well-known/openid-configuration"
 
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # Compressed, a few bytes could be many megabytes.
+_HEADERS = {"Accept": "application/json"}
 
 
 class OidcIssuer:
@@ -34,7 +33,9 @@ class OidcIssuer:
 
     def __init__(self, trusted: TrustedIssuer, seconds: Callable[[], float]) -> None:
         self._trusted, self._seconds = trusted, seconds
-        self._client = httpx2.AsyncClient(verify=_context(trusted), timeout=TIMEOUT)
+        what = f"{trusted.issuer}: authorities that cannot be used"
+        trust = client_context(trusted.authorities, code="DJ556", what=what)
+        self._client = HttpClient(code="DJ553", seconds=TIMEOUT, trust=trust)
         self._keys: tuple[IssuerKey, ...] = ()
         self._fetch_time = self._attempt_time = float("-inf")
         self._trouble: str | None = None
@@ -47,7 +48,7 @@ class OidcIssuer:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def prove(self, token: Token, moment: datetime) -> JsonObject:
         """What the token says; raises `Untrusted` DJ551, `Unavailable` DJ553."""
@@ -90,22 +91,8 @@ class OidcIssuer:
         return keysets.parse(await self._get(where), "key set")
 
     async def _get(self, where: str) -> bytes:
-        body = b""
-        try:
-            async with self._client.stream("GET", where, headers=_HEADERS) as response:
-                if response.status_code != httpx2.codes.OK:
-                    raise Unavailable("DJ553", f"{where[:200]}: answered {response.status_code}")
-                async for part in response.aiter_raw():
-                    body += part
-                    if len(body) > MAX_SET:
-                        raise Unavailable("DJ553", f"{where[:200]}: answers more than {MAX_SET} bytes")
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:  # The library's own parsers raise ValueErrors, too.
-            raise Unavailable("DJ553", f"{where[:200]}: {str(error) or type(error).__name__}"[:400]) from error
-        return body
-
-
-def _context(trusted: TrustedIssuer) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cadata=trusted.authorities)
-    except (ssl.SSLError, ValueError) as error:
-        raise Misconfigured("DJ556", f"{trusted.issuer}: authorities that cannot be used: {error}") from error
+        what = where[:200]
+        async with self._client.ask("GET", where, what=what, headers=_HEADERS) as answer:
+            if answer.status != OK:
+                raise Unavailable("DJ553", f"{what}: answered {answer.status}")
+            return await answer.whole(MAX_SET)
