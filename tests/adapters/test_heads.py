@@ -14,11 +14,11 @@ from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.records import snapshot
 from donjon.audit import statements
 from donjon.audit.event import Event, EventKind, EventVerdict
-from donjon.audit.statements import Statement, StatementSigner
+from donjon.audit.statements import Statement
 from donjon.audit.verification import EVERY, RECORDS, Verification, verify
 from donjon.errors import Unavailable
 from donjon.signing import signer_certificate
-from donjon.signing.signer import Algorithm
+from donjon.signing.signer import Algorithm, Signer
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = timedelta(seconds=30)  # by which a clock may be put back within a chain
@@ -37,7 +37,7 @@ class World:
     failures: list[Exception] = field(default_factory=list)
     away: bool = False
 
-    def signer(self) -> StatementSigner:
+    def signer(self) -> Signer:
         if self.away:
             raise Unavailable("DJ541", "signing keys: none has begun")
         return SIGNER

@@ -7,13 +7,14 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from donjon.attestation.appraise import Appraisal
 from donjon.errors import Malformed, Misconfigured
 from donjon.formats import base64url
 from donjon.formats.json import Json, JsonObject
 from donjon.policy.claims import values_by_type
-from donjon.signing.signer import Signer
+from donjon.signing.signer import Signer, sign_with
 
 LIFETIME = timedelta(hours=8)  # of attestation tokens
 KEY_RETENTION = LIFETIME + timedelta(hours=1)  # that a key stays published after its last token
@@ -96,7 +97,7 @@ def answer(claims: JsonObject, authority: TokenAuthority, moment: datetime) -> s
 
 def encode_unsecured(payload: JsonObject, authority: TokenAuthority) -> str:
     """A token that nobody signed (RFC 7519, section 6)."""
-    return f"{base64url.encode(_encode(_header('none', authority)))}.{base64url.encode(_encode(payload))}."
+    return f"{_header('none', authority.issuer, authority.signer.kid)}.{base64url.encode(_encode(payload))}."
 
 
 def key_set(*authorities: TokenAuthority) -> JsonObject:
@@ -126,12 +127,15 @@ def _validity(authority: TokenAuthority, moment: datetime, lifetime: timedelta) 
     return {"iss": authority.issuer, "iat": now, "nbf": now, "exp": now + int(lifetime.total_seconds())}
 
 
-def _header(algorithm: str, authority: TokenAuthority) -> JsonObject:
-    return {"alg": algorithm, "jku": f"{authority.issuer}/certs", "kid": authority.signer.kid, "typ": "JWT"}
-
-
 def _sign(payload: JsonObject, authority: TokenAuthority) -> str:
-    return authority.signer.sign(_header(authority.signer.algorithm, authority), _encode(payload))
+    signer = authority.signer
+    return sign_with(_header(signer.algorithm, authority.issuer, signer.kid), _encode(payload), signer)
+
+
+@lru_cache(maxsize=256)
+def _header(algorithm: str, issuer: str, kid: str) -> str:
+    """In base64url, of all tokens by one key."""
+    return base64url.encode(_encode({"alg": str(algorithm), "jku": f"{issuer}/certs", "kid": kid, "typ": "JWT"}))
 
 
 def _encode(content: JsonObject) -> bytes:

@@ -9,13 +9,13 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from donjon.audit.chain import HASH, LAST, Link
 from donjon.errors import Malformed, Untrusted
 from donjon.formats import base64url, strict_json
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
+from donjon.signing.signer import Signer, serialize
 from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_STATEMENT = 8 << 10  # characters
@@ -32,21 +32,6 @@ class StatementKind(StrEnum):
 
     HEAD = "donjon-audit-head"
     ANCHOR = "donjon-audit-anchor"
-
-
-class StatementSigner(Protocol):
-    """A key that signs statements, wherever it is kept."""
-
-    @property
-    def algorithm(self) -> str:
-        """The signature algorithm, as `alg` names it in JOSE."""
-
-    @property
-    def kid(self) -> str:
-        """The name of the key."""
-
-    def sign(self, header: JsonObject, payload: bytes) -> str:
-        """The JWS in the compact form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +57,7 @@ class Statement:
     removal: Removal | None = None  # of anchors; earlier versions made them without
 
 
-def encode(statement: Statement, signer: StatementSigner | None) -> str:
+def encode(statement: Statement, signer: Signer | None) -> str:
     """The statement, signed; without a signer it proves nothing to whoever had it from the database."""
     link = statement.link
     content: JsonObject = {
@@ -88,7 +73,8 @@ def encode(statement: Statement, signer: StatementSigner | None) -> str:
     payload = _encode(content)
     if signer is None:
         return f"{base64url.encode(_encode({'alg': _UNSIGNED, 'typ': str(statement.kind)}))}.{base64url.encode(payload)}."
-    return signer.sign({"alg": str(signer.algorithm), "kid": signer.kid, "typ": str(statement.kind)}, payload)
+    header: JsonObject = {"alg": str(signer.algorithm), "kid": signer.kid, "typ": str(statement.kind)}
+    return serialize(_encode(header), payload, signer)
 
 
 def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:

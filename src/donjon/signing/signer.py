@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Protocol
 
+from donjon.formats import base64url
 from donjon.formats.json import JsonObject
 
 
@@ -14,7 +15,7 @@ class Algorithm(StrEnum):
 
 
 class Signer(Protocol):
-    """A key that signs tokens, wherever it is kept."""
+    """A key that signs tokens and statements, wherever it is kept."""
 
     @property
     def algorithm(self) -> Algorithm:
@@ -27,5 +28,16 @@ class Signer(Protocol):
     def jwk(self) -> JsonObject:
         """The public key with its certificate (RFC 7517)."""
 
-    def sign(self, header: JsonObject, payload: bytes) -> str:
-        """The token in the compact form (RFC 7515)."""
+    def sign(self, signing_input: bytes) -> bytes:
+        """The signature as JOSE writes it (RFC 7518, sections 3.3 and 3.4)."""
+
+
+def serialize(header: bytes, payload: bytes, signer: Signer) -> str:
+    """The JWS of a header and a payload, both in JSON, in the compact form (RFC 7515, section 7.1)."""
+    return sign_with(base64url.encode(header), payload, signer)
+
+
+def sign_with(header: str, payload: bytes, signer: Signer) -> str:
+    """The same, of a header that is in base64url already, as one that many tokens have."""
+    signing_input = f"{header}.{base64url.encode(payload)}"
+    return f"{signing_input}.{base64url.encode(signer.sign(signing_input.encode('ascii')))}"

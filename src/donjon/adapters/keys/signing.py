@@ -1,4 +1,4 @@
-"""Keys that sign tokens, read from PEM; the JOSE library makes the signatures."""
+"""Keys that sign tokens, read from PEM."""
 
 import base64
 import hashlib
@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from donjon.errors import Misconfigured
@@ -37,6 +37,9 @@ RSA_BITS = 2048  # at least, and of new keys
 MAX_RSA_BITS = 8192
 
 _JTI = 32  # bytes
+_COORDINATE = 32  # bytes
+_PKCS1, _SHA256 = PKCS1v15(), SHA256()
+_ECDSA = ECDSA(_SHA256)
 _PROOF = b"a key that signs"
 _LEAST_EXPONENT = 3  # with 1, everybody signs
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
@@ -48,12 +51,14 @@ class KeySigner:
 
     algorithm: Algorithm
     kid: str
-    _key: RSAKey | ECKey
+    _key: RSAPrivateKey | EllipticCurvePrivateKey
     _certificate: bytes
 
     def jwk(self) -> JsonObject:
         """The public key with its certificate."""
-        public: JsonObject = {name: str(value) for name, value in self._key.as_dict(private=False).items()}
+        public_key = self._key.public_key()
+        jwk = RSAKey.import_key(public_key) if isinstance(public_key, RSAPublicKey) else ECKey.import_key(public_key)
+        public: JsonObject = {name: str(value) for name, value in jwk.as_dict(private=False).items()}
         x5c: JsonObject = {"x5c": [base64.b64encode(self._certificate).decode("ascii")]}
         return {**public, **x5c, "alg": str(self.algorithm), "kid": self.kid, "use": "sig"}
 
@@ -62,9 +67,12 @@ class KeySigner:
         certificate = x509.load_der_x509_certificate(self._certificate)
         return DatedKey(name=name, signer=self, begins=certificate.not_valid_before_utc, ends=certificate.not_valid_after_utc)
 
-    def sign(self, header: JsonObject, payload: bytes) -> str:
-        """The JWS of header and payload in the compact form."""
-        return jws.serialize_compact(dict(header), payload, self._key, [self.algorithm])
+    def sign(self, signing_input: bytes) -> bytes:
+        """RSASSA-PKCS1-v1_5, or the two numbers of ECDSA one after the other."""
+        if isinstance(self._key, RSAPrivateKey):
+            return self._key.sign(signing_input, _PKCS1, _SHA256)
+        r, s = decode_dss_signature(self._key.sign(signing_input, _ECDSA))
+        return r.to_bytes(_COORDINATE) + s.to_bytes(_COORDINATE)
 
 
 def parse_signer(text: bytes, certificate: bytes) -> KeySigner:
@@ -86,7 +94,7 @@ def make_signer(key: RSAPrivateKey | EllipticCurvePrivateKey, certificate: bytes
     if public_of(certificate).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public:
         raise Misconfigured("DJ437", "signing key: the certificate is another key's")
     kid = base64.b64encode(hashlib.sha256(public).digest()).decode("ascii")
-    return KeySigner(algorithm, kid, _handle(key), certificate)
+    return KeySigner(algorithm, kid, key, certificate)
 
 
 def parse_key_file(name: str, text: bytes) -> DatedKey:
@@ -153,7 +161,7 @@ def _prove(key: RSAPrivateKey | EllipticCurvePrivateKey) -> RSAPrivateKey | Elli
     if (exponent := key.public_key().public_numbers().e) < _LEAST_EXPONENT:
         raise Misconfigured("DJ437", f"signing key: public exponent {exponent}, expected {_LEAST_EXPONENT} or more")
     try:
-        key.public_key().verify(key.sign(_PROOF, PKCS1v15(), SHA256()), _PROOF, PKCS1v15(), SHA256())
+        key.public_key().verify(key.sign(_PROOF, _PKCS1, _SHA256), _PROOF, _PKCS1, _SHA256)
     except (InvalidSignature, ValueError) as error:
         raise Misconfigured("DJ437", "signing key: its halves do not belong together") from error
     return key
@@ -179,13 +187,6 @@ def public_of(certificate: bytes) -> RSAPublicKey | EllipticCurvePublicKey:
     if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
         raise Misconfigured("DJ437", f"signing key: expected RSA of {RSA_BITS} to {MAX_RSA_BITS} bits, or P-256")
     return key
-
-
-def _handle(key: RSAPrivateKey | EllipticCurvePrivateKey) -> RSAKey | ECKey:
-    """With the public half for all that is told of it: of a key in a token the library could not read the private one."""
-    if isinstance(key, RSAPrivateKey):
-        return RSAKey(key, RSAKey.import_key(key.public_key()).as_dict(private=False))
-    return ECKey(key, ECKey.import_key(key.public_key()).as_dict(private=False))
 
 
 def subject_of(certificate: bytes) -> bytes:

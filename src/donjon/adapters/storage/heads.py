@@ -14,15 +14,16 @@ from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.tables import HEADS
 from donjon.audit import statements
 from donjon.audit.chain import FIRST, Link
-from donjon.audit.statements import Statement, StatementKind, StatementSigner
+from donjon.audit.statements import Statement, StatementKind
 from donjon.audit.verification import EVERY, RECORDS
+from donjon.signing.signer import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
     """Who signs heads, who keeps them where the database's owner cannot write, and who is told why there is none."""
 
-    signer: Callable[[], StatementSigner | None]
+    signer: Callable[[], Signer | None]
     announce: Callable[[str], None]  # a statement
     fail: Callable[[Exception], None]
     every: timedelta = EVERY

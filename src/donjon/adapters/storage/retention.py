@@ -22,9 +22,10 @@ from donjon.audit import age, statements
 from donjon.audit.chain import FIRST, Link, Record
 from donjon.audit.event import Event
 from donjon.audit.holdings import HoldingChange, Ledger
-from donjon.audit.statements import MAX_HEADS, Removal, Statement, StatementKind, StatementSigner
+from donjon.audit.statements import MAX_HEADS, Removal, Statement, StatementKind
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
+from donjon.signing.signer import Signer
 from donjon.signing.signer_certificate import SignerCertificate
 
 AT_ONCE = 500  # records, after which no more heads go in the same transaction: nobody who writes is to wait for long
@@ -37,7 +38,7 @@ _SAMPLES = 32  # heads that are looked at over the time that records are kept, t
 class Retention:
     """Who signs anchors, by which keys statements were signed, who keeps anchors elsewhere, and for how long records are kept."""
 
-    signer: StatementSigner | None
+    signer: Signer | None
     keys: tuple[SignerCertificate, ...]  # none: signatures are not looked at
     announce: Callable[[str], None]  # a statement
     restate: Callable[[list[Event]], None]  # returns when they are recorded

@@ -15,8 +15,8 @@ from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.adapters.storage.retention import Retention
 from donjon.audit.event import Event
-from donjon.audit.statements import StatementSigner
 from donjon.errors import DonjonError, Unavailable
+from donjon.signing.signer import Signer
 
 LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class AuditKeeper:
             recorded = self._journal.keep(event, instance=event.instance, generation=generation)
             asyncio.run_coroutine_threadsafe(recorded, loop).result(PATIENCE)
 
-    def _signer(self) -> StatementSigner | None:
+    def _signer(self) -> Signer | None:
         return None if self._ring is None else self._ring.signer()
 
 
