@@ -11,12 +11,6 @@ from donjon.policy.claims import Json, value_type
 from donjon.policy.query import query, read, within_bounds
 from donjon.policy.syntax import MAX_INTEGER, MIN_INTEGER, Function, Scalar, alike
 
-SETS: Mapping[Function, frozenset[int]] = {
-    Function.IS_SUBSET_OF: frozenset((0, 1)),
-    Function.CONTAINS_ONLY_VALUE: frozenset((0,)),
-}
-"""The arguments that take all claims of a name at once; any other takes them one by one."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from donjon.policy.budget import Budget, Stop
 from donjon.policy.claims import Claim
 from donjon.policy.decision import Look, Miss
-from donjon.policy.functions import SETS, Value, apply
+from donjon.policy.functions import Value, apply
 from donjon.policy.syntax import (
     EQUALITIES,
-    Call,
     Comparison,
     Condition,
     Expression,
@@ -25,7 +24,6 @@ from donjon.policy.syntax import (
     Rule,
     Scalar,
     alike,
-    inside,
 )
 
 MAX_COMBINATIONS = 10_000  # of claims that one rule's names stand for
@@ -59,11 +57,10 @@ class Scene:
 
 def match_rule(rule: Rule, scene: Scene) -> tuple[tuple[Binding, ...], tuple[Look, ...]]:
     """Every combination of claims that the rule's action is to be done for, and what each condition found; raises `Stop`."""
-    alone = frozenset(_alone(rule))
     bindings: list[Binding] = [{}]
     looks: list[Look] = []
     for condition in rule.conditions:
-        bindings, look = _narrow_bindings(condition, bindings, scene, alone)
+        bindings, look = _narrow_bindings(condition, bindings, scene, rule.single_names)
         looks.append(look)
         if not bindings:
             break
@@ -88,40 +85,11 @@ def value(expression: Expression, binding: Binding, scene: Scene) -> Value:
             return apply(expression.function, arguments, scene.budget)
 
 
-# Names that stand for one claim at a time.
-
-
-def _alone(rule: Rule) -> Iterator[str]:
-    for condition in rule.conditions:
-        for comparison in condition.comparisons:
-            yield from _singly(comparison.expression)
-    yield from _alone_in_action(rule)
-
-
-def _alone_in_action(rule: Rule) -> Iterator[str]:
-    if rule.action.claim is not None:
-        yield rule.action.claim
-    for assignment in rule.action.assignments:
-        yield from _singly(assignment.expression)
-
-
-def _singly(expression: Expression) -> Iterator[str]:
-    """The names that an expression takes one claim at a time."""
-    match expression:
-        case Reference():
-            yield expression.name
-        case Call():
-            sets = SETS.get(expression.function, frozenset())
-            for place, argument in enumerate(expression.arguments):
-                if not (place in sets and isinstance(argument, Reference)):
-                    yield from _singly(argument)
-
-
 def _group_bindings(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tuple[Binding, ...]:
     """One binding for each combination of what the action takes one at a time, every other name with all its claims."""
     if not bindings[1:]:
         return tuple(bindings)
-    names = sorted(set(_alone_in_action(rule)))
+    names = sorted(set(rule.action.single_names()))
     groups: dict[tuple[tuple[int, ...], ...], dict[str, dict[int, None]]] = {}
     for binding in bindings:
         group = groups.setdefault(tuple(binding[name] for name in names), {})
@@ -135,24 +103,21 @@ def _group_bindings(bindings: Sequence[Binding], rule: Rule, scene: Scene) -> tu
 
 
 def _narrow_bindings(
-    condition: Condition, bindings: Sequence[Binding], scene: Scene, alone: frozenset[str]
+    condition: Condition, bindings: Sequence[Binding], scene: Scene, single_names: frozenset[str]
 ) -> tuple[list[Binding], Look]:
     """The bindings for which the condition holds, with its own name bound."""
     narrowed: list[Binding] = []
     fitting: dict[int, None] = {}
     misses: list[Miss] = []
-    # The type is compared first: it is cheap, sorts out nearly all, and tells a near miss from a stranger.
-    ordered: Sequence[Comparison] = condition.comparisons
-    if ordered[1:]:
-        ordered = sorted(ordered, key=lambda comparison: comparison.property is not Property.TYPE)
-    same = None if _refers(condition) else _fitting_claims(ordered, {}, scene)
+    ordered = condition.ordered
+    same = None if condition.refers else _fitting_claims(ordered, {}, scene)
     for binding in bindings:
         scene.budget.step(1 + len(binding) // 8)
         places, missed = same or _fitting_claims(ordered, binding, scene)
         if same is None or not narrowed:
             fitting.update(dict.fromkeys(places))
             misses += missed[: MAX_MISSES - len(misses)]
-        more = [*_extend_binding(condition, binding, places, alone)]
+        more = [*_extend_binding(condition, binding, places, single_names)]
         scene.budget.spend(BOUND * len(more) * (1 + len(binding)))
         narrowed += more
         if len(narrowed) > MAX_COMBINATIONS:
@@ -161,17 +126,14 @@ def _narrow_bindings(
     return narrowed, Look(condition=condition, holds=bool(narrowed), claims=claims, misses=() if claims else tuple(misses))
 
 
-def _refers(condition: Condition) -> bool:
-    expressions = (each for comparison in condition.comparisons for each in inside(comparison.expression))
-    return any(isinstance(each, Reference) for each in expressions)
-
-
-def _extend_binding(condition: Condition, binding: Binding, places: Sequence[int], alone: frozenset[str]) -> Iterator[Binding]:
+def _extend_binding(
+    condition: Condition, binding: Binding, places: Sequence[int], single_names: frozenset[str]
+) -> Iterator[Binding]:
     if condition.absent:
         yield from () if places else (binding,)
     elif condition.name is None:
         yield from (binding,) if places else ()
-    elif condition.name in alone:
+    elif condition.name in single_names:
         yield from ({**binding, condition.name: (place,)} for place in places)
     elif places:
         yield {**binding, condition.name: tuple(places)}

@@ -1,6 +1,6 @@
 """A policy as a tree of values. Where something stands in its text does not count when two trees are compared; comments do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -77,6 +77,13 @@ class Function(StrEnum):
     CONTAINS_ONLY_VALUE = "ContainsOnlyValue"
 
 
+SETS: Mapping[Function, frozenset[int]] = {
+    Function.IS_SUBSET_OF: frozenset((0, 1)),
+    Function.CONTAINS_ONLY_VALUE: frozenset((0,)),
+}
+"""The arguments that take all claims of a name at once; any other takes them one by one."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A position in the text, both from 1; column counts characters."""
@@ -138,6 +145,15 @@ class Condition:
     name: str | None = None
     comparisons: tuple[Comparison, ...] = ()
     at: Place = field(default=NOWHERE, compare=False, repr=False)
+    ordered: tuple[Comparison, ...] = field(init=False, compare=False, repr=False)  # the type first
+    refers: bool = field(init=False, compare=False, repr=False)  # to what an earlier condition found
+
+    def __post_init__(self) -> None:
+        # The type is compared first: it is cheap, sorts out nearly all, and tells a near miss from a stranger.
+        ordered = tuple(sorted(self.comparisons, key=lambda comparison: comparison.property is not Property.TYPE))
+        expressions = (each for comparison in self.comparisons for each in inside(comparison.expression))
+        object.__setattr__(self, "ordered", self.comparisons if ordered == self.comparisons else ordered)
+        object.__setattr__(self, "refers", any(isinstance(each, Reference) for each in expressions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +178,13 @@ class Action:
         """What is assigned to that property."""
         return next((each.expression for each in self.assignments if each.property is name), None)
 
+    def single_names(self) -> Iterator[str]:
+        """The names that it takes one claim at a time."""
+        if self.claim is not None:
+            yield self.claim
+        for assignment in self.assignments:
+            yield from single_names(assignment.expression)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -172,6 +195,12 @@ class Rule:
     comments: tuple[str, ...] = ()
     remark: str | None = None
     at: Place = field(default=NOWHERE, compare=False, repr=False)
+    single_names: frozenset[str] = field(init=False, compare=False, repr=False)  # that stand for one claim at a time
+
+    def __post_init__(self) -> None:
+        comparisons = (each for condition in self.conditions for each in condition.comparisons)
+        names = (name for each in comparisons for name in single_names(each.expression))
+        object.__setattr__(self, "single_names", frozenset((*names, *self.action.single_names())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,3 +249,15 @@ def inside(expression: Expression) -> Iterator[Expression]:
     if isinstance(expression, Call):
         for argument in expression.arguments:
             yield from inside(argument)
+
+
+def single_names(expression: Expression) -> Iterator[str]:
+    """The names that an expression takes one claim at a time."""
+    match expression:
+        case Reference():
+            yield expression.name
+        case Call():
+            sets = SETS.get(expression.function, frozenset())
+            for place, argument in enumerate(expression.arguments):
+                if not (place in sets and isinstance(argument, Reference)):
+                    yield from single_names(argument)
