@@ -93,7 +93,9 @@ RULES: tuple[GateRule, ...] = (
         help="A TCB status to accept beside UpToDate, in place of SWHardeningNeeded; may be repeated. "
         f"One of {', '.join(_ACCEPTABLE)}.",
     ),
-    GateRule(name="allow-debug", field="allow_debug", help="Accept an enclave or a TD whose memory is no secret."),
+    GateRule(
+        name="allow-debug", field="allow_debug", help="Accept an enclave or a TD in debug mode, whose memory the host can read."
+    ),
     GateRule(name="allow-provision-key", field="allow_provision_key", help="Accept an enclave with PROVISIONKEY."),
     GateRule(name="allow-einittoken-key", field="allow_einittoken_key", help="Accept an enclave with EINITTOKENKEY."),
     GateRule(name="allow-sept-ve", field="allow_sept_ve", help="Accept a TD without SEPT_VE_DISABLE."),

@@ -15,14 +15,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "admission": ("donjon.cli.admission.command:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
     "attestation": ("donjon.cli.attestation.command:attestation", "The attestation service: tokens, and collateral (a PCCS)."),
     "audit": ("donjon.cli.audit.command:audit", "What the attestation service decided and changed: show, verify."),
-    "check": ("donjon.cli.check:check", "Tell offline what admission would do to the pods of manifests."),
+    "check": ("donjon.cli.check:check", "Check offline what admission would do to the pods in manifests."),
     "collateral": ("donjon.cli.collateral.command:collateral", "Fetch and show what Intel states about platforms."),
-    "doctor": ("donjon.cli.doctor:doctor", "Tell whether this machine can run enclaves, and what to do if not."),
+    "doctor": ("donjon.cli.doctor:doctor", "Check whether this machine can run enclaves, and what to do if not."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy:policy", "Attestation policies: look at them, format, explain, test."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
-    "why": ("donjon.cli.why:why", "Tell why a pod does not run, node by node, and what to do next."),
+    "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),
 }
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""
 

@@ -80,7 +80,7 @@ def check(
     of_nodes: str | None,
     settings: Settings,
 ) -> None:
-    """Tell what admission would do to the pods of manifests, without a cluster; - reads standard input.
+    """Check what admission would do to the pods in manifests, without a cluster; - reads standard input.
 
     Looks at Pods, at pod templates of any kind, and into Lists. A Namespace among the manifests tells its labels. Exit code 0
     admitted (warnings too), 1 refused or its pods would be, 2 unreadable.

@@ -60,7 +60,7 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "di
     "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Also write all of it to a file for a bug report."
 )
 def doctor(*, host_root: Path, plugin_dir: Path, form: str, bundle: Path | None) -> None:
-    """Tell whether this machine can run enclaves, and what to do if not.
+    """Check whether this machine can run enclaves, and what to do if not.
 
     Works with and without Kubernetes, on a laptop, a node or in a pod. Exit code 0 ready, 1 not ready, 3 could not look.
     """

@@ -156,10 +156,10 @@ def run(
     default="epc,labels,devices",
     show_default=True,
     callback=_advertise,
-    help="What the agents were told to advertise; the rest is another's and stays.",
+    help="What the agents advertise (their --advertise); the rest belongs to others and stays.",
 )
 def forget(*, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise]) -> None:
-    """Take Donjon's EPC, labels and condition off nodes; agents must be gone, or they write them again."""
+    """Remove Donjon's EPC, labels and condition from nodes; stop the agents first, or they write them again."""
     from donjon.services.node.forget import forget as take_away  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     if bool(names) == every:

@@ -42,7 +42,7 @@ FORM = click.option(
     show_default=True,
     help="For people or for programs.",
 )
-AT = click.option("--at", callback=at, metavar="TIME", help="The moment to look from, ISO 8601 or Unix seconds; without it, now.")
+AT = click.option("--at", callback=at, metavar="TIME", help="Judge as of this moment, ISO 8601 or Unix seconds; without it, now.")
 
 UPDATE = click.option(
     "--update",
@@ -54,10 +54,14 @@ UPDATE = click.option(
 TRUST_ROOT = click.option(
     "--unsafe-trust-root",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Trust this root certificate in place of Intel's: for tests.",
+    help="Trust this root certificate instead of Intel's: for tests.",
 )
 DATABASE = click.option(
-    "--database", envvar="DONJON_DATABASE", required=True, metavar="URL", help="The attestation service's, as it is told to it."
+    "--database",
+    envvar="DONJON_DATABASE",
+    required=True,
+    metavar="URL",
+    help="The attestation service's database, as its settings name it.",
 )
 
 

@@ -32,10 +32,10 @@ def policy() -> None:
     """Attestation policies in the language of Microsoft Azure Attestation: look, format, explain, test. Needs no service."""
 
 
-@policy.command(short_help="Tell whether FILE is a policy, and what is wrong in it.")
+@policy.command(short_help="Check whether FILE is a policy, and what is wrong in it.")
 @click.argument("file")
 def check(file: str) -> None:
-    """Tell whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
+    """Check whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
 
     Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
     """
@@ -46,19 +46,21 @@ def check(file: str) -> None:
     say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules")
 
 
-@policy.command("format", short_help="Print FILE in the one way to write a policy.")
+@policy.command("format", short_help="Print FILE in the canonical form of policies.")
 @click.argument("file")
 def format_(file: str) -> None:
-    """Print FILE as a policy is written; its comments stay, its meaning too. - reads standard input."""
+    """Print FILE in the canonical form of policies; comments and meaning stay. - reads standard input."""
     write(policy_text(_policy(file)))
 
 
-@policy.command(short_help="Tell what a policy decides, and why.")
+@policy.command(short_help="Show what a policy decides, and why.")
 @click.argument("file")
 @click.option("--claims", "claims_file", required=True, metavar="C.json", help="The claims, as JSON; - reads standard input.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it.")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or for programs."
+)
 def explain(file: str, *, claims_file: str, output: str) -> None:
-    """Tell what the policy FILE decides about claims, and why, rule by rule.
+    """Show what the policy FILE decides about claims, and why, rule by rule.
 
     The claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or a list of objects with type, value and issuer.
     Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
@@ -74,7 +76,7 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
 @policy.command(short_help="Run the cases beside the policies in DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def test(folder: Path) -> None:
-    """Hold the policies in DIR against the cases beside them (NAME.cases.toml).
+    """Test the policies in DIR with the cases beside them (NAME.cases.toml).
 
     Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases, 3 could not look.
     """

@@ -60,7 +60,7 @@ _WORDS: Mapping[str, str] = {
     help="For people or for programs.",
 )
 def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
-    """Tell why a pod does not run, node by node, and what to do next.
+    """Explain why a pod does not run, node by node, and what to do next.
 
     NAME is a pod's, or that of a Job, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME. Only reads, with the rights of
     your own kubeconfig. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 no such thing, 3 could not look.

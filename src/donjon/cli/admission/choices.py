@@ -26,7 +26,9 @@ _OPTIONS = (
         help="A service account whose pods may have the provisioning key, besides namespaces with the label; may be repeated.",
     ),
     click.option(
-        "--provision-by-annotation", is_flag=True, help="As Intel's webhook: whoever annotates may have the provisioning key."
+        "--provision-by-annotation",
+        is_flag=True,
+        help="As Intel's webhook does: whoever annotates a pod may have the provisioning key.",
     ),
     click.option(
         "--refuse-host-devices",

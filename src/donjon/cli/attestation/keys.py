@@ -106,10 +106,18 @@ def new(
 
 @keys.command("list")
 @PLACE
-@click.option("--output", "-o", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="The form.")
+@click.option(
+    "--output",
+    "-o",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for programs.",
+)
 @KUBECONFIG
 def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
-    """Tell which key signs, which is next, and which are still published.
+    """Show which key signs, which is next, and which are still published.
 
     Exit code 3 where none signs.
     """

@@ -17,7 +17,7 @@ def audit() -> None:
     """What the attestation service has decided and changed: its records, shown and verified."""
 
 
-@audit.command(short_help="Tell whether every record is there, unchanged.")
+@audit.command(short_help="Check that every record is there, unchanged.")
 @DATABASE
 @click.option(
     "--heads",
@@ -33,7 +33,7 @@ def audit() -> None:
 )
 @FORM
 def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> None:
-    """Tell whether every record is there as it was written, and which is not.
+    """Check that every record is there as it was written, and show which is not.
 
     Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.
     Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.

@@ -21,7 +21,7 @@ def collateral() -> None:
 @click.option(
     "--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json", help="Where to put it."
 )
-@click.option("--pccs", metavar="URL", help="From that caching service; from Intel's own, else.")
+@click.option("--pccs", metavar="URL", help="Fetch from this caching service; without it, from Intel's own.")
 @UPDATE
 @TRUST_ROOT
 def fetch(files: tuple[str, ...], *, target: Path, pccs: str | None, update: str, unsafe_trust_root: Path | None) -> None:
@@ -32,13 +32,13 @@ def fetch(files: tuple[str, ...], *, target: Path, pccs: str | None, update: str
     sys.exit(work(_SHOW).fetch(files, target, pccs, update, unsafe_trust_root))
 
 
-@collateral.command(short_help="Tell what is there, and until when.")
+@collateral.command(short_help="Show what is there, and until when.")
 @click.argument("path", type=click.Path(path_type=Path), metavar="DIR|BUNDLE.json")
 @AT
 @TRUST_ROOT
 @FORM
 def show(path: Path, *, at: datetime | None, unsafe_trust_root: Path | None, form: str) -> None:
-    """Tell what is there, for which platform, and until when; what ends within 30 days is marked.
+    """Show what is there, for which platform, and until when; what ends within 30 days is marked.
 
     Exit code 0 all holds, 1 something has ended or is not to be trusted, 2 malformed, 3 not to be had.
     """
@@ -57,12 +57,12 @@ def export(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None
     sys.exit(work(_CARRY, "service").export(file, database, unsafe_trust_root))
 
 
-@collateral.command(name="import", short_help="Take such a file into a database.")
+@collateral.command(name="import", short_help="Import an exported file into a database.")
 @click.argument("file", type=click.Path(path_type=Path))
 @DATABASE
 @TRUST_ROOT
 def import_(file: Path, *, database: str, unsafe_trust_root: Path | None) -> None:
-    """Take the collateral of such a file into a database: all of it, each document verified and none older than what is there.
+    """Import an exported file into a database: all of it, each document verified and none older than what is there.
 
     A service that runs on the database serves it after its next start.
     Exit code 0 taken, 1 not to be trusted or older, 2 malformed, 3 file or database cannot be read.

@@ -100,9 +100,14 @@ def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
 def with_sources(command: F) -> F:
     """The ways to say where collateral comes from."""
     options: tuple[Callable[[F], F], ...] = (
-        click.option("--collateral", type=click.Path(path_type=Path), metavar="BUNDLE.json|DIR", help="Collateral from there."),
-        click.option("--pccs", metavar="URL", help="Collateral from that caching service."),
-        click.option("--pcs", is_flag=True, help="Collateral from Intel's own service."),
+        click.option(
+            "--collateral",
+            type=click.Path(path_type=Path),
+            metavar="BUNDLE.json|DIR",
+            help="Read collateral from this file or folder.",
+        ),
+        click.option("--pccs", metavar="URL", help="Fetch collateral from this caching service."),
+        click.option("--pcs", is_flag=True, help="Fetch collateral from Intel's own service."),
     )
     return _with(command, options)
 
@@ -131,13 +136,13 @@ def show(files: tuple[str, ...], *, form: str) -> None:
 @click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep high-water marks there: no way back to older collateral.",
+    help="Keep high-water marks in this file: older collateral is then refused.",
 )
 @UPDATE
 @TRUST_ROOT
 @FORM
 def verify(files: tuple[str, ...], **options: object) -> None:
-    """Tell whether quotes are true and acceptable, and every reason why not; - reads standard input.
+    """Verify quotes: whether they are true and acceptable, and every reason why not; - reads standard input.
 
     Exit code 0 acceptable, 1 refused, 2 malformed input or usage, 3 no collateral; of several files, the highest.
     """
