@@ -48,8 +48,8 @@ def test_who_has_gone_keeps_nobody_waiting_whether_the_turn_had_come_or_not(tick
     assert [who for who in order if who != "b1"] == ["a1", "c1", "d1"]
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["is there", "has gone at the same moment"])
-def test_who_is_turned_away_for_another_hands_no_turn_on(gone: bool) -> None:  # noqa: FBT001 - a row of the table.
+@pytest.mark.parametrize("gone", ["", "before", "after"], ids=["is there", "has gone before", "has gone at the same moment"])
+def test_who_is_turned_away_for_another_hands_no_turn_on(gone: str) -> None:
     held: list[str] = []
 
     async def take(lock: FairLock, site: str) -> None:
@@ -63,8 +63,10 @@ def test_who_is_turned_away_for_another_hands_no_turn_on(gone: bool) -> None:  #
         lock = FairLock()
         first, second, last = (asyncio.ensure_future(take(lock, "most")) for _ in range(3))
         await asyncio.sleep(0)
+        if gone == "before":
+            last.cancel()
         assert lock.make_room("line", "few")
-        if gone:
+        if gone == "after":
             last.cancel()
         few = asyncio.ensure_future(take(lock, "few"))
         async with asyncio.timeout(5):

@@ -1,10 +1,13 @@
 """What has become old is dropped, what stays can still be verified, and nothing that was tampered with is dropped."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, text, update
+from testbed import clock
+from tests.adapters.postgres import Server
 from tests.adapters.test_heads import CERTIFICATE, SIGNER
 from tests.audit.chains import anchor, head, last
 
@@ -276,3 +279,18 @@ def test_so_many_records_are_dropped_in_one_transaction_and_no_more(kept: Databa
 
 def test_an_anchor_names_so_many_heads_that_it_can_still_be_read(kept: Database) -> None:
     assert [len(each.removal.heads) for each in anchors_of_d(kept, 70, 1) if each.removal] == [32, 32, 6]
+
+
+def test_who_drops_on_a_server_waits_until_nobody_else_does(postgresql: Server) -> None:
+    database = Database(postgresql.database())
+    database.migrate()
+    put(database, A, [head(each) for each in A])
+    with ThreadPoolExecutor(1) as pool, database.changing() as other:
+        database.alone(other, retention._ALONE)
+        dropping = pool.submit(drop, database, NOW)
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        assert clock.wait_until(lambda: other.scalar(waiting) == 1, seconds=4)
+        assert records(database) == A
+        other.commit()
+        assert dropping.result(10) > 0
+    database.close()

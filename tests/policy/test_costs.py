@@ -93,6 +93,20 @@ def test_time_ends_an_evaluation_even_if_the_counting_does_not() -> None:
     assert "0.2 s" in decision.findings[0].observation
 
 
+@pytest.mark.parametrize(("share", "exhausted"), [(1.0, False), (0.3, True)])
+def test_who_has_a_share_has_that_share_of_the_time(share: float, *, exhausted: bool) -> None:
+    """Two fifths of the whole time are over when the clock is looked at."""
+    ticks = count()
+    slow = Allowance(share=share, seconds=lambda: min(next(ticks), 1) * MAX_SECONDS * 0.4)
+    decision = evaluate(
+        parse(issuance(*['d:[type=="d"] => add(type="r", value=JmesPath(d.value, "length(@)"));'])),
+        claims({"d": EMPTY}),
+        slow,
+    )
+    assert decision.exhausted is exhausted
+    assert decision.effort < 1.0 or exhausted
+
+
 def test_the_published_default_is_within_a_glance() -> None:
     decision = evaluate(parse(issuance('c:[type=="a"] => issue(type="b", value=c.value);')), claims({"a": 1}), GLANCE)
     assert decision.permitted

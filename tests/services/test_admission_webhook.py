@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 from tests.adapters.https import CONTEXT, HOST, Client
@@ -163,6 +164,16 @@ def test_who_sends_pods_that_are_refused_does_not_fill_the_log(caplog: pytest.Lo
         application.turn_away(Why.NO_HTTP, "10.0.0.1")
         assert len(caplog.records) == LINES_A_SECOND + 1, "these are counted by themselves"
     assert all(len(json.dumps(line)) < 20_000 for line in lines(caplog))
+
+
+def test_a_sentence_in_the_log_is_cut(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "MAX_SENTENCE", 40)
+    application = Webhook(Settings(), AdmissionMetrics("test"), clock.monotonic)
+    body = json.dumps(question(pod(asking({EPC: "10Mi"}), nodeName="n1"))).encode()
+    with caplog.at_level(logging.INFO):
+        application.answer(Request(method="POST", path=PATH, content_type="application/json", body=body, peer="10.0.0.1"))
+    (line,) = lines(caplog)
+    assert [len(each) for each in cast("list[str]", line["findings"])] == [40]
 
 
 def resident() -> int:
