@@ -89,7 +89,6 @@ def test_what_is_written_at_a_level(written: io.StringIO, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("command", [["node", "run"], ["admission", "serve"], ["attestation", "serve"]])
 def test_every_program_that_runs_on_has_a_level(command: list[str], written: io.StringIO) -> None:
     refused = CliRunner().invoke(donjon, [*command, "--log-level", "loud"])
-    assert refused.exit_code == 2
-    assert "'debug', 'info', 'warning', 'error'" in refused.output
+    assert "--log-level: 'loud', expected debug or info or warning or error" in str(refused.exception)
     assert "DONJON_LOG_LEVEL" in CliRunner().invoke(donjon, [*command, "--help"]).output
     assert lines(written) == []

@@ -97,6 +97,8 @@ def test_every_command_has_help_of_its_own() -> None:
         ("node", "run", "--node-name", "n", "--listen", "0.0.0.0:99999"),
         ("node", "run", "--node-name", "n", "--enclave-limit", "0"),
         ("node", "run", "--node-name", "n", "--host-prefix", "relative"),
+        ("admission", "serve", "--drain", "-1"),
+        ("attestation", "serve", "--drain", "-1"),
         ("node", "forget"),
         ("node", "forget", "--all", "sgx-1"),
     ],

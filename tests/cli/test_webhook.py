@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from donjon.cli.admission.command import admission
+from donjon.errors import Misconfigured
 from donjon.services.admission import run
 from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
 
@@ -53,10 +54,10 @@ def test_a_certificate_of_others_is_a_folder(monkeypatch: pytest.MonkeyPatch) ->
         (("--certificate-lifetime", "999999999d"), "expected 30s to 825d"),
         (("--listen", "9443"), "expected ADDRESS:PORT"),
         (("--probes", "0.0.0.0:99999"), "expected ADDRESS:PORT"),
-        (("--drain", "-1"), "-1"),
+        (("--drain", "-1"), "expected seconds, 0 to 600"),
+        (("--drain", "601"), "expected seconds, 0 to 600"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], words: str) -> None:
-    done = CliRunner().invoke(admission, ["serve", *arguments])
-    assert done.exit_code == 2
-    assert words in done.output
+    with pytest.raises(Misconfigured, match=words):
+        CliRunner().invoke(admission, ["serve", *arguments], catch_exceptions=False)

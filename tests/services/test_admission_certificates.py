@@ -30,14 +30,15 @@ from donjon.services.admission.webhook import Webhook
 
 SECRET = "/api/v1/namespaces/donjon/secrets/donjon-webhook-tls"  # noqa: S105 - the path of a Secret.
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/donjon"
+DAY = timedelta(days=1)
 SHARED = SharedCertificate(
     namespace="donjon",
     secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
     configuration="donjon",
     names=("donjon-webhook.donjon.svc", HOST),
+    lifetime=90 * DAY,
 )
 ASKS = json.dumps(question(pod(asking({FAQ: 10})))).encode()
-DAY = timedelta(days=1)
 
 
 def configuration() -> JsonObject:

@@ -11,7 +11,7 @@ AREAS: Mapping[str, str] = {
     "1": "pods and admission: rules, the webhook, why a pod does not run",
     "2": "quotes, certificates and collateral: format, trust, TCB, acceptance",
     "4": "policies, tokens and the attestation protocol",
-    "5": "the attestation service: settings, database, cache, instances, keys, callers, platforms",
+    "5": "every program's settings; the attestation service: database, cache, instances, keys, callers, platforms",
     "6": "the audit",
     "9": "readings, amounts and files that are not what their format says",
 }

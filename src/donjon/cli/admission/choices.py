@@ -1,4 +1,4 @@
-"""What whoever runs a cluster chooses about the rules, as options: the same ones wherever the rules are printed or applied."""
+"""What whoever runs a cluster chooses about the rules, as options of the commands that print or apply them once."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,35 +6,29 @@ from functools import wraps
 import click
 
 from donjon.admission.settings import Settings
+from donjon.services.admission.settings import PROVISION_ACCOUNT, PROVISION_BY_ANNOTATION, REFUSE_HOST_DEVICES, account
 
 
 def _accounts(_context: click.Context, _option: click.Parameter, accounts: tuple[str, ...]) -> tuple[str, ...]:
-    for account in accounts:
-        namespace, colon, name = account.partition(":")
-        if not (colon and namespace and name) or ":" in name:
-            raise click.BadParameter(f"{account!r}: expected NAMESPACE:NAME, such as team:quoting")
+    for each in accounts:
+        try:
+            account(each)
+        except ValueError as error:
+            raise click.BadParameter(f"{each!r}: expected {error}") from error
     return accounts
 
 
 _OPTIONS = (
     click.option(
-        "--provision-account",
+        PROVISION_ACCOUNT.flag,
         "provision_accounts",
         multiple=True,
-        metavar="NAMESPACE:NAME",
+        metavar=PROVISION_ACCOUNT.metavar,
         callback=_accounts,
-        help="A service account whose pods may have the provisioning key, besides namespaces with the label; may be repeated.",
+        help=PROVISION_ACCOUNT.help,
     ),
-    click.option(
-        "--provision-by-annotation",
-        is_flag=True,
-        help="As Intel's webhook does: whoever annotates a pod may have the provisioning key.",
-    ),
-    click.option(
-        "--refuse-host-devices",
-        is_flag=True,
-        help="Refuse pods that mount SGX devices from the host, or ask for SGX and are privileged, instead of a warning.",
-    ),
+    click.option(PROVISION_BY_ANNOTATION.flag, is_flag=True, help=PROVISION_BY_ANNOTATION.help),
+    click.option(REFUSE_HOST_DEVICES.flag, is_flag=True, help=REFUSE_HOST_DEVICES.help),
 )
 
 

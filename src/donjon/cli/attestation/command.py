@@ -1,25 +1,21 @@
 """`donjon attestation`: the service, its keys, and a rehearsal."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from donjon.adapters.logs import log_to_stderr
-from donjon.cli.serving import LOG_LEVEL
+from donjon.cli import serving
 from donjon.cli.terminal import say
-from donjon.errors import Misconfigured, Unavailable
+from donjon.errors import Misconfigured
 
 try:
     from donjon.cli.attestation.keys import keys
     from donjon.services.attestation import run
     from donjon.services.attestation.settings import service
+    from donjon.services.attestation.settings.service import AttestationSettings
 except ModuleNotFoundError as error:
     raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
-
-C = TypeVar("C", bound=Callable[..., object])
 
 
 @click.group()
@@ -30,29 +26,19 @@ def attestation() -> None:
 attestation.add_command(keys)
 
 
-def _options(command: C) -> C:
-    """One option for each setting, all of them text: the settings' own readers tell every fault at once."""
-    for name, setting in reversed(list(service.SETTINGS.items())):
-        command = click.option(f"--{name}", help=f"{setting.help}  [default: {setting.default or 'none'}]")(command)
-    return command
-
-
 @attestation.command(short_help="Attest, and serve collateral as a PCCS does.")
 @click.option("--check", is_flag=True, help="Tell every fault of the settings, open what would be opened, and end.")
-@click.option("--config", type=click.Path(path_type=Path), envvar="DONJON_CONFIG", help="A TOML file with settings.")
-@LOG_LEVEL
-@_options
-def serve(*, check: bool, config: Path | None, log_level: str, **flags: str | None) -> None:
+@serving.settings(service.SETTINGS, service.read)
+def serve(*, check: bool, settings: AttestationSettings) -> None:
     """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.
 
-    Each setting is taken from its option, else from DONJON_… in the environment, else from the file.
+    Each setting is taken from its option, else from DONJON_… in the environment, such as DONJON_LOG_LEVEL, else from the file.
     """
-    settings = service.read({name.replace("_", "-"): value for name, value in flags.items()}, os.environ, _text(config))
     if check:
         run.check(settings)
         say("the settings are good")
         return
-    log_to_stderr(log_level)
+    log_to_stderr(settings.log_level)
     run.run(settings)
 
 
@@ -69,10 +55,3 @@ def rehearse(folder: Path, *, port: int) -> None:
     from donjon.cli.attestation import rehearse  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
 
     rehearse.write(folder, port)
-
-
-def _text(config: Path | None) -> str:
-    try:
-        return "" if config is None else config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unavailable("DJ503", f"{config}: {error}") from error

@@ -1,12 +1,17 @@
-"""What the webhook is told at start."""
+"""The settings of the webhook."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from donjon.admission.settings import Settings
+from donjon.formats.addresses import address_and_port
+from donjon.formats.durations import duration
+from donjon.runtime import settings
+from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, Values, folder, seconds, several, switch
 
-LIFETIME = timedelta(days=90)
+_SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +22,7 @@ class SharedCertificate:
     secret: str
     configuration: str  # the MutatingWebhookConfiguration whose caBundle is kept true
     names: tuple[str, ...]  # host names or addresses by which the API server calls
-    lifetime: timedelta = LIFETIME
+    lifetime: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +41,114 @@ class AdmissionSettings:
     certificate: SharedCertificate | CertificateFolder
     drain: float  # seconds between being told to stop and turning anyone away
     rules: Settings = field(default_factory=Settings)
+    log_level: str = "info"
+
+
+def account(text: str) -> str:
+    """The NAMESPACE:NAME of a service account; raises `ValueError` that says what is expected."""
+    namespace, _, name = text.partition(":")
+    if not namespace or not name or ":" in name:
+        raise ValueError("NAMESPACE:NAME, such as team:quoting")
+    return text
+
+
+def _lifetime(text: str) -> timedelta:
+    lifetime = duration(text)
+    if not _SHORTEST <= lifetime <= _LONGEST:
+        raise ValueError("30s to 825d")
+    return lifetime
+
+
+CHOICES = (
+    PROVISION_ACCOUNT := Setting(
+        "provision-account",
+        several(account),
+        "",
+        "A service account whose pods may have the provisioning key, besides namespaces with the label; may be repeated.",
+        "NAMESPACE:NAME",
+        SettingForm.SEVERAL,
+    ),
+    PROVISION_BY_ANNOTATION := Setting(
+        "provision-by-annotation",
+        switch,
+        "false",
+        "As Intel's webhook does: whoever annotates a pod may have the provisioning key.",
+        form=SettingForm.SWITCH,
+    ),
+    REFUSE_HOST_DEVICES := Setting(
+        "refuse-host-devices",
+        switch,
+        "false",
+        "Refuse pods that mount SGX devices from the host, or ask for SGX and are privileged, instead of a warning.",
+        form=SettingForm.SWITCH,
+    ),
+)
+"""What whoever runs a cluster chooses about the rules; commands that print or apply them have the same options."""
+
+SETTINGS = (
+    NAMESPACE := Setting("namespace", str, "donjon", "Our namespace."),
+    SERVICE := Setting("service", str, "donjon-webhook", "The Service by which the API server calls."),
+    NAME := Setting("name", several(str), "", "A further host name or address by which it calls.", form=SettingForm.SEVERAL),
+    SECRET := Setting("secret", str, "donjon-webhook-tls", "The Secret, which must be there, in which replicas share it."),
+    CONFIGURATION := Setting("configuration", str, "donjon", "The MutatingWebhookConfiguration that calls us."),
+    CERTIFICATE_LIFETIME := Setting(
+        "certificate-lifetime",
+        _lifetime,
+        "90d",
+        "How long a certificate is good; it is renewed after two thirds of that.",
+    ),
+    CERTIFICATE_DIR := Setting(
+        "certificate-dir",
+        folder,
+        "",
+        "A folder with tls.crt and tls.key that another program renews, such as cert-manager; what stands above is then its.",
+        "PATH",
+    ),
+    LISTEN := Setting("listen", address_and_port, "0.0.0.0:9443", "Where to serve.", "ADDRESS:PORT"),
+    PROBES := Setting(
+        "probes", address_and_port, "0.0.0.0:9809", "Where /metrics, /healthz and /readyz are served.", "ADDRESS:PORT"
+    ),
+    DRAIN := Setting(
+        "drain",
+        seconds(600),
+        "10",
+        "Seconds between being told to stop and closing, in which the cluster hears that we go, 0 to 600.",
+        "SECONDS",
+    ),
+    LOG_LEVEL,
+    *CHOICES,
+)
+"""Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
+
+
+def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AdmissionSettings:
+    """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that says every fault."""
+    faults: list[str] = []
+    values = settings.read(SETTINGS, flags, environment, text, faults)
+    settings.refuse(faults)
+    return AdmissionSettings(
+        listen=values[LISTEN],
+        probes=values[PROBES],
+        certificate=_certificate(values),
+        drain=values[DRAIN],
+        rules=Settings(
+            provision_accounts=values[PROVISION_ACCOUNT],
+            provision_by_annotation=values[PROVISION_BY_ANNOTATION],
+            refuse_host_devices=values[REFUSE_HOST_DEVICES],
+        ),
+        log_level=values[LOG_LEVEL],
+    )
+
+
+def _certificate(values: Values) -> SharedCertificate | CertificateFolder:
+    place = values[CERTIFICATE_DIR]
+    if place is not None:
+        return CertificateFolder(folder=place)
+    namespace = values[NAMESPACE]
+    return SharedCertificate(
+        namespace=namespace,
+        secret=values[SECRET],
+        configuration=values[CONFIGURATION],
+        names=(f"{values[SERVICE]}.{namespace}.svc", *values[NAME]),
+        lifetime=values[CERTIFICATE_LIFETIME],
+    )

@@ -1,13 +1,11 @@
-"""What the service is told at start: by flag, else DONJON_… in the environment, else a TOML file; all faults are told at once."""
+"""The settings of the service; those of its instances, and who may do what, are tables of its file."""
 
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from donjon.access import tables as access
@@ -16,14 +14,14 @@ from donjon.access.tables import AccessSettings
 from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
-from donjon.errors import DonjonError, Misconfigured
+from donjon.errors import DonjonError
 from donjon.formats.addresses import address_and_port
 from donjon.pki import intel
 from donjon.pki.intel import Anchor
+from donjon.runtime import settings
+from donjon.runtime.settings import LOG_LEVEL, Setting, Values, count, days, folder, one_of, seconds, switch
 from donjon.services.attestation.settings import instances
 from donjon.services.attestation.settings.instances import InstanceSettings
-
-T = TypeVar("T", bound=StrEnum)
 
 MAX_FILE = 1 << 20  # bytes
 
@@ -68,24 +66,7 @@ class AttestationSettings:
     rate_limit: int  # requests a second of one address or caller; 0: any number
     connections_per_address: int = 64  # 0: as many as there is room for
     access: AccessSettings = field(default_factory=AccessSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One of them: how its text is read (a `ValueError` says what was expected), its default, and what it is for."""
-
-    read: Callable[[str], object]
-    default: str
-    help: str
-
-
-def _one_of(choices: type[T]) -> Callable[[str], T]:
-    def read(text: str) -> T:
-        if text not in set(choices):
-            raise ValueError(" or ".join(choices))
-        return choices(text)
-
-    return read
+    log_level: str = "info"
 
 
 def _upstream(text: str) -> str | None:
@@ -121,135 +102,124 @@ def _moment(text: str) -> datetime | None:
         raise ValueError("a moment like 2026-01-31T00:00:00Z") from error
 
 
-def _switch(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError("true or false")
-    return text == "true"
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,3}(\.\d)?", text, re.ASCII):
-        raise ValueError("seconds, 0 to 999")
-    return float(text)
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
-        raise ValueError("a number, 0 to 999999")
-    return int(text)
-
-
-def _days(text: str) -> timedelta | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[1-9]\d{0,4}", text, re.ASCII):
-        raise ValueError("a number of days, 1 to 99999")
-    return timedelta(days=int(text))
-
-
 def _place(text: str) -> Place | None:
     return places.parse(text) if text else None
 
 
-def _folder(text: str) -> Path | None:
-    return Path(text) if text else None
-
-
-SETTINGS: Mapping[str, Setting] = {
-    "listen": Setting(address_and_port, "127.0.0.1:8081", "ADDRESS:PORT to serve at."),
-    "probes": Setting(address_and_port, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."),
-    "tls-dir": Setting(_folder, "", "Folder with tls.crt and tls.key; taken up again when they change."),
-    "unsafe-http": Setting(_switch, "false", "true: serve without TLS."),
-    "client-ca": Setting(_folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."),
-    "client-certificates": Setting(_one_of(ClientCertificates), "optional", "required: let nobody in without one."),
-    "database": Setting(str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."),
-    "mode": Setting(
-        _one_of(CacheMode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."
+SETTINGS = (
+    LOG_LEVEL,
+    LISTEN := Setting("listen", address_and_port, "127.0.0.1:8081", "ADDRESS:PORT to serve at."),
+    PROBES := Setting(
+        "probes", address_and_port, "127.0.0.1:9810", "ADDRESS:PORT of /metrics, /healthz and /readyz, without TLS."
     ),
-    "upstream": Setting(_upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
-    "unsafe-trust-root": Setting(_anchor, "", "Trust this root certificate instead of Intel's."),
-    "admin-token-hash": Setting(_hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."),
-    "user-token-hash": Setting(_hash, "", "The same of the token with which platforms register."),
-    "unsafe-clock": Setting(_moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
-    "rate-limit": Setting(
-        _count,
+    TLS_DIR := Setting("tls-dir", folder, "", "Folder with tls.crt and tls.key; taken up again when they change."),
+    UNSAFE_HTTP := Setting("unsafe-http", switch, "false", "true: serve without TLS."),
+    CLIENT_CA := Setting(
+        "client-ca", folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."
+    ),
+    CLIENT_CERTIFICATES := Setting(
+        "client-certificates", one_of(ClientCertificates), "optional", "required: let nobody in without one."
+    ),
+    DATABASE := Setting(
+        "database", str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."
+    ),
+    MODE := Setting(
+        "mode", one_of(CacheMode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."
+    ),
+    UPSTREAM := Setting("upstream", _upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
+    UNSAFE_TRUST_ROOT := Setting("unsafe-trust-root", _anchor, "", "Trust this root certificate instead of Intel's."),
+    ADMIN_TOKEN_HASH := Setting(
+        "admin-token-hash", _hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."
+    ),
+    USER_TOKEN_HASH := Setting("user-token-hash", _hash, "", "The same of the token with which platforms register."),
+    UNSAFE_CLOCK := Setting("unsafe-clock", _moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
+    RATE_LIMIT := Setting(
+        "rate-limit",
+        count(0, 999_999),
         "100",
         "Requests a second, of one address or caller, to instances, and to the cache for what is not here; 0: any number.",
     ),
-    "connections-per-address": Setting(_count, "64", "Connections of one address at once; 0: all that there is room for."),
-    "audit-keys": Setting(
-        _place, "", "The keys that sign the heads of the audit, named as those of instances are; without it heads are unsigned."
+    CONNECTIONS_PER_ADDRESS := Setting(
+        "connections-per-address",
+        count(0, 999_999),
+        "64",
+        "Connections of one address at once; 0: all that there is room for.",
     ),
-    "audit-days": Setting(_days, "", "Drop audit records that are older than that many days; without it they are kept for ever."),
-    "drain": Setting(_seconds, "10", "Seconds between being told to stop and closing, in which callers hear that it goes."),
-}
+    AUDIT_KEYS := Setting(
+        "audit-keys",
+        _place,
+        "",
+        "The keys that sign the heads of the audit, named as those of instances are; without it heads are unsigned.",
+    ),
+    AUDIT_DAYS := Setting(
+        "audit-days", days, "", "Drop audit records that are older than that many days; without it they are kept for ever."
+    ),
+    DRAIN := Setting(
+        "drain", seconds(999), "10", "Seconds between being told to stop and closing, in which callers hear that it goes."
+    ),
+)
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
 
 
 def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AttestationSettings:
     """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that tells every fault."""
     faults: list[str] = []
-    in_file, tables = _file(text, faults)
-    values: dict[str, object] = {}
-    for name, setting in SETTINGS.items():
-        variable = f"DONJON_{name.replace('-', '_').upper()}"
-        candidates = flags.get(name), environment.get(variable), in_file.pop(name, None)
-        whence = ("--" + name, variable, f"{name} in the file")
-        raw, where = next(
-            ((each, source) for each, source in zip(candidates, whence, strict=True) if each is not None), (None, name)
-        )
-        try:
-            values[name] = setting.read(setting.default if raw is None else raw)
-        except ValueError as error:
-            faults.append(f"{where}: {raw!r}, expected {error}")
-    faults += [f"{name} in the file: no such setting" for name in in_file]
-    if "tls-dir" in values and "unsafe-http" in values and (values["tls-dir"] is None) is not values["unsafe-http"]:
-        faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
-    faults += _of_clients(values)
-    simulated = values.get("unsafe-trust-root", intel.INTEL) != intel.INTEL
-    values["instances"] = instance_settings = instances.read(tables.pop("instances", {}), faults, simulated=simulated)
-    if values.get("audit-keys") in {each.keys for each in instance_settings}:
-        faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
-    values["access"] = access_settings = _access(tables, instance_settings, faults)
-    if values.get("client-ca", ...) is None and any(each.how is Proof.CERTIFICATE for each in access_settings.access.grants):
-        faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
-    faults += [f"{name} in the file: no such table" for name in tables]
-    if faults:
-        raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
-    return _build(values)
-
-
-def _access(tables: dict[str, object], instances: tuple[InstanceSettings, ...], faults: list[str]) -> AccessSettings:
-    own = {name: tables.pop(name) for name in access.TABLES & tables.keys()}
-    return access.read(own, {each.name: each.open_roles for each in instances}, _read_file, faults)
+    values = settings.read(SETTINGS, flags, environment, text, faults, tables={"instances", *access.TABLES})
+    faults += _of_tls(values)
+    simulated = UNSAFE_TRUST_ROOT in values and values[UNSAFE_TRUST_ROOT] != intel.INTEL
+    instance_settings = instances.read(values.tables.get("instances", {}), faults, simulated=simulated)
+    access_settings = access.read(values.tables, {each.name: each.open_roles for each in instance_settings}, _read_file, faults)
+    faults += _between(values, instance_settings, access_settings)
+    settings.refuse(faults)
+    return AttestationSettings(
+        listen=values[LISTEN],
+        probes=values[PROBES],
+        tls=values[TLS_DIR],
+        client_ca=values[CLIENT_CA],
+        client_certificates=values[CLIENT_CERTIFICATES],
+        database=values[DATABASE],
+        mode=values[MODE],
+        upstream=values[UPSTREAM],
+        anchor=values[UNSAFE_TRUST_ROOT],
+        admin_token_hash=values[ADMIN_TOKEN_HASH],
+        user_token_hash=values[USER_TOKEN_HASH],
+        moment=values[UNSAFE_CLOCK],
+        drain=values[DRAIN],
+        audit_keys=values[AUDIT_KEYS],
+        audit_kept=values[AUDIT_DAYS],
+        instances=instance_settings,
+        rate_limit=values[RATE_LIMIT],
+        connections_per_address=values[CONNECTIONS_PER_ADDRESS],
+        access=access_settings,
+        log_level=values[LOG_LEVEL],
+    )
 
 
 def _read_file(path: str, bound: int) -> bytes:
     return files.read(Path(path), bound)
 
 
-def _of_clients(values: Mapping[str, object]) -> list[str]:
+def _of_tls(values: Values) -> list[str]:
+    """What is wrong between the settings of who connects and how."""
     faults = []
-    if values.get("client-certificates") is ClientCertificates.REQUIRED and values.get("client-ca", ...) is None:
+    if TLS_DIR in values and UNSAFE_HTTP in values and (values[TLS_DIR] is None) is not values[UNSAFE_HTTP]:
+        faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
+    if CLIENT_CA not in values:
+        return faults
+    required = CLIENT_CERTIFICATES in values and values[CLIENT_CERTIFICATES] is ClientCertificates.REQUIRED
+    if required and values[CLIENT_CA] is None:
         faults.append("client-certificates: required, expected their authorities in --client-ca")
-    if values.get("client-ca") is not None and values.get("unsafe-http") is True:
+    if values[CLIENT_CA] is not None and UNSAFE_HTTP in values and values[UNSAFE_HTTP]:
         faults.append("client-ca: without TLS there are no client certificates")
     return faults
 
 
-def _file(text: str, faults: list[str]) -> tuple[dict[str, str], dict[str, object]]:
-    """The settings of a file, and its tables."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        faults.append(f"file: no TOML: {error}")
-        return {}, {}
-    tables: dict[str, object] = {name: value for name, value in content.items() if isinstance(value, dict | list)}
-    plain = {name: value for name, value in content.items() if name not in tables}
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()}, tables
-
-
-def _build(values: Mapping[str, object]) -> AttestationSettings:
-    field_names = {"tls-dir": "tls", "unsafe-trust-root": "anchor", "unsafe-clock": "moment", "audit-days": "audit_kept"}
-    fields = {field_names.get(name, name.replace("-", "_")): value for name, value in values.items() if name != "unsafe-http"}
-    return AttestationSettings(**fields)  # type: ignore[arg-type] # Each was read by its own reader.
+def _between(values: Values, instance_settings: tuple[InstanceSettings, ...], access_settings: AccessSettings) -> list[str]:
+    """What is wrong between the settings and the tables."""
+    faults = []
+    if AUDIT_KEYS in values and values[AUDIT_KEYS] in {each.keys for each in instance_settings}:
+        faults.append("audit-keys: the keys of an instance; expected keys of its own, which sign nothing else")
+    by_certificate = any(each.how is Proof.CERTIFICATE for each in access_settings.access.grants)
+    if by_certificate and CLIENT_CA in values and values[CLIENT_CA] is None:
+        faults.append("callers: some are known by certificates, which are not asked for; expected --client-ca")
+    return faults
