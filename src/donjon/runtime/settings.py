@@ -209,7 +209,7 @@ LOG_LEVEL = Setting(
     "log-level",
     lambda text: _among(text, LEVELS),
     "info",
-    "The least that is logged; debug has also what HTTP clients say of their requests.",
+    "The lowest level that is logged; debug includes the requests of HTTP clients.",
     metavar=f"[{'|'.join(LEVELS)}]",
 )
 """Of every program."""

@@ -27,7 +27,11 @@ attestation.add_command(keys)
 
 
 @attestation.command(short_help="Attest, and serve collateral as a PCCS does.")
-@click.option("--check", is_flag=True, help="Tell every fault of the settings, open what would be opened, and end.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="List every fault of the settings, open what they name (database, keys, certificates), and exit.",
+)
 @serving.settings(service.SETTINGS, service.read)
 def serve(*, check: bool, settings: AttestationSettings) -> None:
     """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.
@@ -42,10 +46,14 @@ def serve(*, check: bool, settings: AttestationSettings) -> None:
     run.run(settings)
 
 
-@attestation.command(short_help="Make all that it takes to try it without SGX.")
+@attestation.command(short_help="Make a folder to try the service with, without SGX.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--port", type=click.IntRange(1024, 65534), default=8081, show_default=True, help="To serve at; probes are next to it."
+    "--port",
+    type=click.IntRange(1024, 65534),
+    default=8081,
+    show_default=True,
+    help="Where to serve; probes are at the next port.",
 )
 def rehearse(folder: Path, *, port: int) -> None:
     """Make a FOLDER with a make-believe Intel, quotes of it, and settings with which the service attests them.

@@ -39,7 +39,7 @@ class AdmissionSettings:
     listen: tuple[str, int]
     probes: tuple[str, int]
     certificate: SharedCertificate | CertificateFolder
-    drain: float  # seconds between being told to stop and turning anyone away
+    drain: float  # seconds between the signal to stop and turning anyone away
     rules: Settings = field(default_factory=Settings)
     log_level: str = "info"
 
@@ -86,11 +86,11 @@ CHOICES = (
 """What whoever runs a cluster chooses about the rules; commands that print or apply them have the same options."""
 
 SETTINGS = (
-    NAMESPACE := Setting("namespace", str, "donjon", "Our namespace."),
+    NAMESPACE := Setting("namespace", str, "donjon", "Namespace of the webhook."),
     SERVICE := Setting("service", str, "donjon-webhook", "The Service by which the API server calls."),
     NAME := Setting("name", several(str), "", "A further host name or address by which it calls.", form=SettingForm.SEVERAL),
     SECRET := Setting("secret", str, "donjon-webhook-tls", "The Secret, which must be there, in which replicas share it."),
-    CONFIGURATION := Setting("configuration", str, "donjon", "The MutatingWebhookConfiguration that calls us."),
+    CONFIGURATION := Setting("configuration", str, "donjon", "The MutatingWebhookConfiguration that calls the webhook."),
     CERTIFICATE_LIFETIME := Setting(
         "certificate-lifetime",
         _lifetime,
@@ -101,7 +101,7 @@ SETTINGS = (
         "certificate-dir",
         folder,
         "",
-        "A folder with tls.crt and tls.key that another program renews, such as cert-manager; what stands above is then its.",
+        "A folder with tls.crt and tls.key that another program renews, such as cert-manager; the options above are then unused.",
         "PATH",
     ),
     LISTEN := Setting("listen", address_and_port, "0.0.0.0:9443", "Where to serve.", "ADDRESS:PORT"),
@@ -112,7 +112,7 @@ SETTINGS = (
         "drain",
         seconds(600),
         "10",
-        "Seconds between being told to stop and closing, in which the cluster hears that we go, 0 to 600.",
+        "Seconds between the signal to stop and the end, in which the cluster hears that we go, 0 to 600.",
         "SECONDS",
     ),
     LOG_LEVEL,

@@ -109,7 +109,7 @@ SETTINGS = (
         "epc-reserve", _amount, "0", "EPC that is not offered to pods, for quoting enclaves: 16Mi.", "QUANTITY"
     ),
     ADVERTISE := Setting(
-        "advertise", advertise, "epc,labels,devices", "What to tell the cluster; leave out what another plugin or NFD tells."
+        "advertise", advertise, "epc,labels,devices", "What to advertise; leave out what another plugin or NFD advertises."
     ),
     LISTEN := Setting(
         "listen", address_and_port, "0.0.0.0:9808", "Where /metrics, /healthz and /readyz are served.", "ADDRESS:PORT"

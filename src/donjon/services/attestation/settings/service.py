@@ -59,7 +59,7 @@ class AttestationSettings:
     admin_token_hash: bytes | None  # SHA-512
     user_token_hash: bytes | None  # 〃
     moment: datetime | None  # at which collateral is judged, instead of now
-    drain: float  # seconds between being told to stop and closing
+    drain: float  # seconds between the signal to stop and the end
     audit_keys: Place | None  # `None`: heads of the audit are unsigned
     audit_kept: timedelta | None  # `None`: records are kept for ever
     instances: tuple[InstanceSettings, ...] = ()  # none: the cache of collateral alone
@@ -118,32 +118,37 @@ SETTINGS = (
         "client-ca", folder, "", "File with the authorities of client certificates, in PEM; without it none are asked for."
     ),
     CLIENT_CERTIFICATES := Setting(
-        "client-certificates", one_of(ClientCertificates), "optional", "required: let nobody in without one."
+        "client-certificates", one_of(ClientCertificates), "optional", "required: refuse clients without one."
     ),
     DATABASE := Setting(
         "database", str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."
     ),
     MODE := Setting(
-        "mode", one_of(CacheMode), "lazy", "lazy: fetch what is not here; request: as platforms register; offline: nothing."
+        "mode",
+        one_of(CacheMode),
+        "lazy",
+        "lazy: fetch what is missing when it is asked for; request: when platforms register; offline: never.",
     ),
     UPSTREAM := Setting("upstream", _upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
     UNSAFE_TRUST_ROOT := Setting("unsafe-trust-root", _anchor, "", "Trust this root certificate instead of Intel's."),
     ADMIN_TOKEN_HASH := Setting(
         "admin-token-hash", _hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."
     ),
-    USER_TOKEN_HASH := Setting("user-token-hash", _hash, "", "The same of the token with which platforms register."),
+    USER_TOKEN_HASH := Setting(
+        "user-token-hash", _hash, "", "SHA-512, in hexadecimal, of the token with which platforms register."
+    ),
     UNSAFE_CLOCK := Setting("unsafe-clock", _moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
     RATE_LIMIT := Setting(
         "rate-limit",
         count(0, 999_999),
         "100",
-        "Requests a second, of one address or caller, to instances, and to the cache for what is not here; 0: any number.",
+        "Requests a second, of one address or caller, to instances, and to the cache for what it does not hold; 0: no limit.",
     ),
     CONNECTIONS_PER_ADDRESS := Setting(
         "connections-per-address",
         count(0, 999_999),
         "64",
-        "Connections of one address at once; 0: all that there is room for.",
+        "Connections of one address at once; 0: no limit but that of all.",
     ),
     AUDIT_KEYS := Setting(
         "audit-keys",
@@ -155,7 +160,7 @@ SETTINGS = (
         "audit-days", days, "", "Drop audit records that are older than that many days; without it they are kept for ever."
     ),
     DRAIN := Setting(
-        "drain", seconds(999), "10", "Seconds between being told to stop and closing, in which callers hear that it goes."
+        "drain", seconds(999), "10", "Seconds between the signal to stop and the end, in which callers still get answers."
     ),
 )
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
