@@ -1,12 +1,16 @@
 """The databases that tests run on, and what every test process does."""
 
 import gc
+import os
+import ssl
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import hypothesis
 import pytest
-from tests.adapters import postgres
+from tests.adapters import databases, postgres
 from tests.adapters.postgres import Server
 
 from donjon.adapters.logs import JsonLines
@@ -22,6 +26,24 @@ def pytest_collection_finish() -> None:
     """Tests that are collected live to the end: to look at them again and again would be charged to the code under test."""
     gc.collect()
     gc.freeze()
+
+
+_READ = httpcore2.default_ssl_context
+
+
+@cache
+def _authorities(*_environment: "str | None", trusted: bool) -> ssl.SSLContext:
+    return _READ(_trust_env=trusted)
+
+
+def _default_ssl_context(*, _trust_env: bool = True) -> ssl.SSLContext:
+    return _authorities(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")), trusted=_trust_env)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """The authorities of the system are read once, and not by every client that is made: that takes as long as most tests."""
+    pytest.MonkeyPatch().setattr(httpcore2, "default_ssl_context", _default_ssl_context)
 
 
 @pytest.hookimpl(trylast=True)
@@ -49,7 +71,6 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(address: str) -> Iterator[Database]:
     """A new database with its tables, of either kind."""
-    opened = Database(address)
-    opened.migrate()
+    opened = databases.opened(address)
     yield opened
     opened.close()

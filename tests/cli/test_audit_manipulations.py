@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, delete, insert, update
+from tests.adapters import databases
 from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
 from tests.audit.chains import again, anchor, head, last
 from tests.cli.test_audit import run
@@ -146,8 +147,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "one.pem").write_bytes(KEY + pem.encode((CERTIFICATE,)))
     address = f"sqlite:///{tmp_path}/x.db"
-    database = Database(address)
-    database.migrate()
+    database = databases.opened(address)
     made = World(database, address, tmp_path, armed=False)
     written(made, "w", COUNT, changes=True)
     written(made, "v", 2, changes=False)

@@ -1,4 +1,4 @@
-"""The command line as a person or a script meets it: each call is a process of its own."""
+"""The command line as a person or a script meets it; where an end of each kind is under test, as a process of its own."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.places import short_folder
 from tests.adapters.trees import written, written_without_devices
+from tests.cli.calling import call, start
 
 import donjon as package
 from donjon.cli import COMMANDS
@@ -20,25 +21,17 @@ from donjon.simulation import host
 
 USUAL = host.host("dc2ds-v3")
 PAGES = Path(package.__file__).parent / "findings" / "pages"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("DONJON_", "KUBERNETES_"))}
-
-
-def donjon(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "donjon", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env=ENVIRONMENT | environment, encoding="utf-8"
-    )
 
 
 def doctor(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return donjon("doctor", "--host-root", root, "--plugin-dir", root / "kubelet/device-plugins", *arguments)
+    return call("doctor", "--host-root", root, "--plugin-dir", root / "kubelet/device-plugins", *arguments)
 
 
 # Help.
 
 
 def test_help_lists_every_command_with_its_line() -> None:
-    done = donjon("--help")
+    done = start("--help")
     assert done.returncode == 0
     for name, (_, text) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(text.split(' ')[0])}", done.stdout, re.MULTILINE)
@@ -80,7 +73,7 @@ def test_doctor_needs_no_library_of_the_agent() -> None:
 
 def test_every_command_has_help_of_its_own() -> None:
     for name in COMMANDS:
-        assert donjon(name, "--help").returncode == 0
+        assert call(name, "--help").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -104,14 +97,14 @@ def test_every_command_has_help_of_its_own() -> None:
     ],
 )
 def test_usage_that_is_wrong_is_exit_code_2_with_a_word_and_no_trace(arguments: tuple[str, ...]) -> None:
-    done = donjon(*arguments)
+    done = call(*arguments)
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_agent_outside_a_pod_says_so_with_its_code() -> None:
-    done = donjon("node", "run", "--node-name", "n", "--listen", "127.0.0.1:39808")
+    done = start("node", "run", "--node-name", "n", "--listen", "127.0.0.1:39808")
     assert done.returncode == 2
     assert "[DJ040] (donjon explain DJ040)" in done.stderr
     assert "Traceback" not in done.stderr
@@ -166,14 +159,14 @@ def test_doctor_ends_with_0_ready_1_not_ready_3_could_not_look(
 
 @pytest.mark.parametrize("root", ["/nowhere", "/dev/null", "/" + "x" * 300, "/dev/null/below"])
 def test_a_root_that_is_no_folder_could_not_be_looked_at(root: str) -> None:
-    done = donjon("doctor", "--host-root", root)
+    done = call("doctor", "--host-root", root)
     assert done.returncode == 3
     assert "[DJ050]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_doctor_runs_on_this_very_machine_whatever_it_is() -> None:
-    done = donjon("doctor", "--output", "json")
+    done = start("doctor", "--output", "json")
     assert done.returncode in {0, 1, 3}
     assert json.loads(done.stdout)["simulated"] is False
 
@@ -212,7 +205,7 @@ def test_a_bundle_holds_what_was_said_and_no_secret(tmp_path: Path) -> None:
     )
     root = written(tmp_path / "host", replace(USUAL, containerd=config))
     bundle = tmp_path / "bundle.json"
-    done = donjon(
+    done = start(
         *("doctor", "--host-root", root, "--plugin-dir", root, "--bundle", bundle),
         REGISTRY_PASSWORD=SECRET,
         DONJON_NODE_NAME=f"node-{SECRET}",
@@ -248,7 +241,7 @@ def test_a_link_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
     root = written_without_devices(tmp_path, USUAL)
     (root / "dev/isgx").symlink_to(os.fsdecode(b"\xff\xfe"))
     for form in ("text", "json"):
-        done = doctor(root, "--output", form)
+        done = start("doctor", "--host-root", root, "--plugin-dir", root / "kubelet/device-plugins", "--output", form)
         assert done.returncode == 1, done.stderr
         assert "\ufffd" in done.stdout
 
@@ -265,7 +258,7 @@ def test_another_device_plugin_is_told_by_its_socket() -> None:
 
 def test_doctor_in_a_pod_that_may_not_ask_says_what_it_could_not_see(tmp_path: Path) -> None:
     root = written_without_devices(tmp_path, USUAL)
-    done = donjon(
+    done = call(
         *("doctor", "--host-root", root, "--plugin-dir", root),
         KUBERNETES_SERVICE_HOST="127.0.0.1",
         KUBERNETES_SERVICE_PORT="1",
@@ -280,20 +273,20 @@ def test_doctor_in_a_pod_that_may_not_ask_says_what_it_could_not_see(tmp_path: P
 
 @pytest.mark.parametrize("code", ["DJ004", "dj004", "DJ101", "DJ902"])
 def test_explain_prints_the_page_of_a_code(code: str) -> None:
-    done = donjon("explain", code)
+    done = call("explain", code)
     assert done.returncode == 0
     assert done.stdout == (PAGES / f"{code.upper()}.md").read_text(encoding="utf-8")
 
 
 def test_explain_alone_lists_every_code_with_its_title() -> None:
-    lines = donjon("explain").stdout.splitlines()
+    lines = call("explain").stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == sorted(page.stem for page in PAGES.iterdir())
     assert all(re.fullmatch(r"DJ\d{3}: \S.+", line) for line in lines)
 
 
 @pytest.mark.parametrize("code", ["DJ999", "", "../../errors", "DJ004.md", "x" * 5000])
 def test_a_code_that_is_none_is_exit_code_2(code: str) -> None:
-    done = donjon("explain", code)
+    done = call("explain", code)
     assert done.returncode == 2
     assert "no code" in done.stderr
     assert len(done.stderr) < 200

@@ -1,4 +1,4 @@
-"""`donjon policy` as a security officer or a script meets it: each call is a process of its own."""
+"""`donjon policy` as a security officer or a script meets it."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.test_cli import donjon
+from tests.cli.calling import call
 
 from donjon.maa.policies import unsecured_token
 from donjon.policy.budget import MAX_STEPS
@@ -24,7 +24,7 @@ CASES = "enclave.cases.toml"
 
 
 def policy(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return donjon("policy", *arguments)
+    return call("policy", *arguments)
 
 
 def written(folder: Path, name: str, text: str) -> Path:

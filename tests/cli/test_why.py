@@ -1,7 +1,6 @@
 """`donjon why` as a person meets it, against a cluster that is a fake."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.fakecluster import FakeCluster, cluster
+from tests.cli.calling import call, start
 from tests.diagnosis import worlds
 
 SHOP = "/api/v1/namespaces/shop"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("DONJON_", "KUBE"))}
 
 
 @pytest.fixture
@@ -33,12 +32,11 @@ def fake() -> Iterator[FakeCluster]:
 
 
 def why(fake: FakeCluster, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "donjon", "why", "--kubeconfig", str(fake.kubeconfig(folder)), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=ENVIRONMENT, encoding="utf-8")
+    return call("why", "--kubeconfig", fake.kubeconfig(folder), *arguments)
 
 
 def test_one_table_tells_each_node_with_its_reason_and_the_end_is_the_next_step(fake: FakeCluster, tmp_path: Path) -> None:
-    done = why(fake, tmp_path, "big")
+    done = start("why", "--kubeconfig", fake.kubeconfig(tmp_path), "big")
     assert (done.returncode, done.stderr) == (1, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
     assert lines[0] == "pod shop/big is Pending: asks for 16Gi of EPC, and no node has that much: the largest, a, has 8Gi"

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx2
-from tests.adapters import fakepccs
+from tests.adapters import databases, fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.adapters.https import SERVING, trusting
 from tests.attestation import vectors
@@ -121,6 +121,7 @@ def chosen(folder: Path, tables: str, flags: Mapping[str, str]) -> service.Attes
     (folder / "authority.pem").write_bytes(SERVING.authority.pem)
     common = {"tls-dir": str(tls), "database": f"sqlite:///{folder}/attestation.db", "drain": "0", "rate-limit": "0"}
     found = service.read({**common, **flags}, {}, tables)
+    databases.prepare(found.database)
     everything = Access(open_roles={each.name: frozenset(Role) for each in found.instances})
     return replace(found, listen=("127.0.0.1", 0), probes=("127.0.0.1", 0), access=AccessSettings(access=everything))
 

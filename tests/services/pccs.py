@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx2
+from tests.adapters import databases
 from tests.collateral.machines import ENCRYPTED_PPID
 from tests.simulation.intel import MOMENT
 
@@ -59,7 +60,7 @@ def settings(folder: Path, root: bytes | None = None, upstream: str = "", moment
         tls=None,
         client_ca=None,
         client_certificates=ClientCertificates.OPTIONAL,
-        database=f"sqlite:///{folder}/attestation.db",
+        database=databases.prepare(f"sqlite:///{folder}/attestation.db"),
         mode=CacheMode.LAZY if upstream else CacheMode.OFFLINE,
         upstream=upstream or None,
         anchor=anchor,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.adapters import databases
 from tests.collateral.machines import HIGH, LOW, issuers, known, registration
 from tests.simulation.intel import MOMENT, world
 
@@ -101,8 +102,7 @@ class Here:
 
 @contextmanager
 def database(folder: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{folder}/x.db")
-    opened.migrate()
+    opened = databases.opened(f"sqlite:///{folder}/x.db")
     yield opened
     opened.close()
 
