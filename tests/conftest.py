@@ -60,17 +60,26 @@ def postgresql() -> Iterator[Server]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a new database, of either kind."""
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database without tables, of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/x.db"
     server: Server = request.getfixturevalue("postgresql")
     return server.database()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database with its tables, as a first start leaves it, of either kind."""
+    if request.param == "sqlite":
+        return databases.prepare(f"sqlite:///{tmp_path}/x.db")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.prepared()
+
+
 @pytest.fixture
 def database(address: str) -> Iterator[Database]:
     """A new database with its tables, of either kind."""
-    opened = databases.opened(address)
+    opened = Database(address)
     yield opened
     opened.close()

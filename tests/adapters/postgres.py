@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from testbed import clock, packages
 from testbed.trouble import Lacking, Trouble
 from tests.adapters.places import short_folder
+
+from donjon.adapters.storage.database import Database
 
 USER = "nobody"
 """Who runs it where the tests are root's: the server refuses to be."""
@@ -34,6 +37,7 @@ class Server:
     at: str = ""
     process: subprocess.Popen[bytes] | None = None
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    tables: str = ""  # the database that is copied
 
     def start(self) -> None:
         where = (f"unix_socket_directories={self.folder}", f"listen_addresses={self.at}")
@@ -58,9 +62,22 @@ class Server:
             self.process = None
 
     def database(self) -> str:
-        """The address of a new one."""
+        """The address of a new one, without tables."""
+        return self._copy("template1")
+
+    def prepared(self) -> str:
+        """The address of a new one with its tables, as a first start leaves it: made once and copied."""
+        if not self.tables:
+            first = self.database()
+            made = Database(first)
+            made.migrate()
+            made.close()
+            self.tables = make_url(first).database or ""
+        return self._copy(self.tables)
+
+    def _copy(self, template: str) -> str:
         name = f"donjon{next(self.numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql://donjon@{self.at}/{name}" if self.at else f"postgresql://donjon@/{name}?host={self.folder}"
 
     def run(self, statement: str) -> None:

@@ -30,12 +30,12 @@ def opened(address: str) -> Database:
     return database
 
 
-def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(address: str) -> None:
-    first = opened(address)
+def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(empty: str) -> None:
+    first = opened(empty)
     CollateralTable(first).write({"a": ONE, "b": ONE})
     CollateralTable(first).write({"b": TWO})
     first.close()
-    again = opened(address)
+    again = opened(empty)
     assert CollateralTable(again).all() == {"a": ONE, "b": TWO}
     again.close()
 
@@ -86,9 +86,11 @@ def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path, monkeypa
     assert [closed(each) for each in connections] == [True]
 
 
-def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
+def test_the_migrations_make_the_tables_that_the_code_knows(empty: str) -> None:
+    database = opened(empty)
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    database.close()
 
 
 def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
@@ -97,8 +99,8 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == storage.HEAD
 
 
-def test_replicas_that_start_at_once_migrate_once(address: str) -> None:
-    databases = [Database(address) for _ in range(4)]
+def test_replicas_that_start_at_once_migrate_once(empty: str) -> None:
+    databases = [Database(empty) for _ in range(4)]
     with ThreadPoolExecutor(len(databases)) as pool:
         list(pool.map(Database.migrate, databases))
     for database in databases:

@@ -54,7 +54,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     where = f"sqlite:///{folder}/attestation.db"
     if request.param == "postgresql":
         server: Server = request.getfixturevalue("postgresql")
-        where = server.database()
+        where = server.prepared()
     with real(folder, tables, database=where) as running:
         yield running
 

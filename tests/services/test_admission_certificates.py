@@ -124,7 +124,7 @@ def told(story: Callable[[World], Awaitable[None]], folder: Path, data: Json = N
     async def tell() -> None:
         secret = EMPTY if data is None else EMPTY | {"data": data}
         async with world(folder, secret, replace(SHARED, lifetime=lifetime)) as here:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):  # A machine may be slow; what hangs ends.
                 await story(here)
 
     asyncio.run(tell())

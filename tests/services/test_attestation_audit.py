@@ -101,7 +101,7 @@ def test_a_clock_that_jumps_while_the_service_runs_or_is_away_drops_nothing(
 
 
 def test_while_its_database_is_away_nobody_is_answered_and_then_everybody_is(postgresql: Server, tmp_path: Path) -> None:
-    address = postgresql.database()
+    address = postgresql.prepared()
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), {"mode": "offline", "database": address})) as service:
         assert service.put(PATH, POLICY).status_code == 200
         postgresql.stop()

@@ -8,6 +8,7 @@ organisation, says that they are not Intel's.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -78,8 +79,9 @@ class RevocationList:
     extensions: tuple[x509.Extension[x509.ExtensionType], ...] = ()  # beside those that Intel's have
 
 
+@lru_cache(maxsize=1024)
 def issue(plan: CertificatePlan, seed: bytes) -> x509.Certificate:
-    """The certificate of that plan, signed by the key that it names."""
+    """The certificate of that plan, signed by the key that it names; machines of one authority share those above their own."""
     key = private_key(seed, plan.key or plan.role.name, plan.curve)
     key_ids = (plan.subject_key_id or plan.key or plan.role.name, plan.authority_key_id or plan.signed_by or plan.issuer.name)
     builder = (

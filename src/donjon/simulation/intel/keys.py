@@ -1,6 +1,7 @@
 """Keys, serial numbers and other octets that follow from a seed, and signatures that follow from their key (RFC 6979)."""
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +27,7 @@ def serial_number(seed: bytes, name: str) -> int:
     return int.from_bytes(octets(seed, f"serial {name}", 20), "big") >> 1 | 1 << 158
 
 
+@lru_cache(maxsize=1024)
 def private_key(seed: bytes, name: str, curve: Curve = "secp256r1") -> ec.EllipticCurvePrivateKey:
     """The key of that name, on P-256 unless told otherwise."""
     group, order = _GROUPS[curve]
