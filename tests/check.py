@@ -26,7 +26,7 @@ class Step:
     command: tuple[str, ...]
 
 
-SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 """pytest-xdist: tests of one file share what they start, those of different files share nothing."""
 
 _LONE = ("tests/siege", "tests/endurance")
@@ -64,9 +64,12 @@ def main(steps: tuple[Step, ...]) -> int:
 
 
 def _run(step: Step) -> tuple[int, list[str]]:
-    """The step's exit code and its lines, each shown as it comes."""
+    """The step's exit code and its lines, each shown as it comes. What Python compiles is kept, for tests start many programs."""
     lines = []
-    with subprocess.Popen(step.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    keeping = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    with subprocess.Popen(
+        step.command, cwd=ROOT, env=keeping, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             lines.append(line.rstrip("\n"))
