@@ -1,7 +1,9 @@
 """How long a computation takes, where a bound is held."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
+from pathlib import Path
 
 from donjon.adapters import clock
 
@@ -19,3 +21,12 @@ def least_labour(work: Callable[[], object], enough: float) -> float:
         if least < enough:
             break
     return least
+
+
+def queued() -> float:
+    """Seconds for which this process's threads could have run so far and did not, for others had the processors (proc(5))."""
+    waited = 0
+    for each in Path("/proc/self/task").glob("*/schedstat"):
+        with suppress(OSError):  # A thread may end while it is looked at.
+            waited += int(each.read_text("ascii").split()[1])
+    return waited / 1e9

@@ -9,6 +9,7 @@ from hashlib import sha256
 import httpx2
 import pytest
 from tests.attestation import recordings
+from tests.labour import queued
 from tests.maa import attackers
 from tests.maa.test_confusions import CASES, certificate_token
 from tests.services.attesting import SIMULATED_HOST, Service, instance, isolated, simulated
@@ -44,11 +45,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def the_next_honest_call_is_served_at_once(service: Service) -> Iterator[None]:
     """Whatever a test did before."""
     yield
-    began = time.perf_counter()  # noqa: TID251 - the promise is in seconds.
+    began, waited = time.perf_counter(), queued()  # noqa: TID251 - the promise is in seconds.
     assert service.attest({"quote": quoted()}, "/newest/attest/SgxEnclave").status_code == 400
     reset(service)
     assert service.attest({"quote": quoted()}).status_code == 200
-    assert time.perf_counter() - began < 1.0  # noqa: TID251 - 〃
+    assert time.perf_counter() - began - (queued() - waited) < 1.0  # noqa: TID251 - 〃
 
 
 def reset(service: Service) -> None:
