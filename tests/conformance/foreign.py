@@ -6,6 +6,7 @@ The programs are `java/Conformance.java` and `javascript/conformance.js`; the cl
 import base64
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.services.attesting import REAL_HOST, Service, owner
 POLICY = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 DENIAL = "version=1.0; authorizationrules{=> deny();};"
 ADDED = "another"  # the name of the certificate that is added and removed
-STORIES = ("java sync", "java async", "javascript")
+FORMS = ("sync", "async")
+"""Those of the Java client."""
 
 Lines = dict[str, dict[str, Any]]
 
@@ -35,34 +37,36 @@ def story(service: Service, instance: str, evidence: dict[str, bytes], data: byt
     }
 
 
-def lines(client: str, said: dict[str, Any], service: Service, folder: Path) -> Lines:
-    """What the client says, by the names of its steps."""
-    file = folder / "story.json"
-    file.write_text(json.dumps({**said, "form": client.partition(" ")[2]}), encoding="utf-8")
-    command, environment = (_java if client.startswith("java ") else _javascript)(service, folder)
-    done = subprocess.run([*command, file], env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    return {each.pop("name"): each for each in found}
-
-
-def _java(service: Service, folder: Path) -> tuple[list[str], dict[str, str] | None]:
+def java(stories: Sequence[dict[str, Any]], service: Service, folder: Path) -> list[Lines]:
+    """What the client says in each story, by the names of its steps; one machine tells them all, for its start is long."""
     home, trust = kits.home(kits.JAVA), folder / "trust.p12"
-    if not trust.exists():
-        imported = ("-importcert", "-noprompt", "-alias", "tests", "-file", service.authority)
-        kits.run(folder, "keytool", *imported, "-keystore", str(trust), "-storetype", "PKCS12", "-storepass", "password")
-    trusting = [f"-Djavax.net.ssl.trustStore={trust}", "-Djavax.net.ssl.trustStorePassword=password"]
-    return [
-        "java",
-        "-Xshare:auto",
-        "-XX:TieredStopAtLevel=1",
-        *trusting,
-        "-cp",
-        f"{home}/classes:{home}/jars/*",
-        "Conformance",
-    ], None
+    imported = ("-importcert", "-noprompt", "-alias", "tests", "-file", service.authority)
+    kits.run(folder, "keytool", *imported, "-keystore", str(trust), "-storetype", "PKCS12", "-storepass", "password")
+    trusting = (f"-Djavax.net.ssl.trustStore={trust}", "-Djavax.net.ssl.trustStorePassword=password")
+    program = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", *trusting, "-cp", f"{home}/classes:{home}/jars/*", "Conformance")
+    files = [_written(folder / f"{number}.json", story) for number, story in enumerate(stories)]
+    _run(("java", *program, *map(str, files)), None)
+    return [_lines(file.with_name(f"{file.name}.lines").read_text(encoding="utf-8")) for file in files]
 
 
-def _javascript(service: Service, _: Path) -> tuple[list[str], dict[str, str] | None]:
-    home = kits.home(kits.JAVASCRIPT)
-    return ["node", f"{home}/conformance.js"], {"NODE_EXTRA_CA_CERTS": service.authority, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+def javascript(story: dict[str, Any], service: Service, folder: Path) -> Lines:
+    """What the client says, by the names of its steps."""
+    file = _written(folder / "story.json", story)
+    environment = {"NODE_EXTRA_CA_CERTS": service.authority, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    return _lines(_run(("node", f"{kits.home(kits.JAVASCRIPT)}/conformance.js", str(file)), environment))
+
+
+def _written(file: Path, story: dict[str, Any]) -> Path:
+    file.write_text(json.dumps(story), encoding="utf-8")
+    return file
+
+
+def _run(command: Sequence[str], environment: dict[str, str] | None) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def _lines(text: str) -> Lines:
+    found = [json.loads(line) for line in text.splitlines()]
+    return {each.pop("name"): each for each in found}

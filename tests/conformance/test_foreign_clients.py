@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.conformance.foreign import POLICY, STORIES, Lines, lines, story
+from tests.conformance.foreign import FORMS, POLICY, Lines, java, javascript, story
 from tests.conformance.test_azure_client import GATE, JSON_DATA, QUOTE, REPORT
 from tests.services.attesting import REAL_HOST, Service, instance, isolated, real
 
@@ -27,16 +27,29 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-@pytest.fixture(scope="module", params=["aad", "iso"])
+INSTANCES = ("aad", "iso")
+
+
+@pytest.fixture(scope="module")
+def by_java(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Lines]:
+    """What the Java client says in each of its forms of each instance."""
+    told = {(form, name): {**story(service, name, EVIDENCE, JSON_DATA), "form": form} for name in INSTANCES for form in FORMS}
+    said = java(list(told.values()), service, tmp_path_factory.mktemp("java"))
+    return dict(zip(told, said, strict=True))
+
+
+@pytest.fixture(scope="module", params=INSTANCES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module", params=STORIES)
+@pytest.fixture(scope="module", params=["java sync", "java async", "javascript"])
 def said(request: pytest.FixtureRequest, service: Service, name: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
     """What that client says of that instance."""
-    told = story(service, name, EVIDENCE, JSON_DATA)
-    return lines(str(request.param), told, service, tmp_path_factory.mktemp("client"))
+    if request.param == "javascript":
+        return javascript(story(service, name, EVIDENCE, JSON_DATA), service, tmp_path_factory.mktemp("client"))
+    found: dict[tuple[str, str], Lines] = request.getfixturevalue("by_java")
+    return found[request.param.partition(" ")[2], name]
 
 
 def test_metadata_and_signers(said: Lines, name: str) -> None:

@@ -24,6 +24,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.ByteArrayInputStream;
 import java.io.File;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.security.KeyFactory;
 import java.security.cert.CertificateFactory;
@@ -41,7 +42,8 @@ import reactor.core.publisher.Mono;
 
 /**
  * Microsoft's Java client, unmodified, in both its forms through every call that it has; one line of JSON for each, by its name.
- * What to do stands in the file that is named first: see tests/conformance/foreign.py.
+ * What to do stands in the files that are named, one story after the other; the lines of each go to a file of its name with
+ * ".lines" behind it: see tests/conformance/foreign.py.
  */
 public final class Conformance {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -49,6 +51,7 @@ public final class Conformance {
     private final JsonNode story;
     private final Calls calls;
     private final AttestationSigningKey signer;
+    private final PrintStream lines;
 
     /** What both forms of the client can do; the one that is asynchronous is waited for. */
     private record Calls(
@@ -68,7 +71,15 @@ public final class Conformance {
     }
 
     public static void main(String[] arguments) throws Exception {
-        JsonNode story = JSON.readTree(new File(arguments[0]));
+        for (String file : arguments) {
+            try (PrintStream lines = new PrintStream(file + ".lines", StandardCharsets.UTF_8)) {
+                tell(JSON.readTree(new File(file)), lines);
+            }
+        }
+        System.exit(0); // The client's own threads would live on.
+    }
+
+    private static void tell(JsonNode story, PrintStream lines) throws Exception {
         TokenCredential credential = request -> Mono.just(new AccessToken("nobody", OffsetDateTime.now().plusDays(1)));
         AttestationTokenValidationOptions strict = new AttestationTokenValidationOptions()
                 .setExpectedIssuer(story.get("issuer").asText())
@@ -81,8 +92,7 @@ public final class Conformance {
         Calls calls = waits
                 ? synchronous(attesting.buildClient(), administering.buildClient())
                 : asynchronous(attesting.buildAsyncClient(), administering.buildAsyncClient());
-        new Conformance(story, calls).run();
-        System.exit(0); // The client's own threads would live on.
+        new Conformance(story, calls, lines).run();
     }
 
     private static Calls synchronous(AttestationClient attesting, AttestationAdministrationClient administering) {
@@ -113,7 +123,8 @@ public final class Conformance {
                 options -> administering.deletePolicyManagementCertificate(options).block());
     }
 
-    private Conformance(JsonNode story, Calls calls) throws Exception {
+    private Conformance(JsonNode story, Calls calls, PrintStream lines) throws Exception {
+        this.lines = lines;
         this.story = story;
         this.calls = calls;
         JsonNode said = story.get("signer");
@@ -193,7 +204,7 @@ public final class Conformance {
                 Map.of("resolution", calls.remove().apply(change).getCertificateResolution().toString()));
     }
 
-    private static void step(String name, Step step) {
+    private void step(String name, Step step) {
         Map<String, Object> said = new LinkedHashMap<>();
         said.put("name", name);
         try {
@@ -203,7 +214,7 @@ public final class Conformance {
             said.put("status", error instanceof HttpResponseException refused ? refused.getResponse().getStatusCode() : null);
         }
         try {
-            System.out.println(JSON.writeValueAsString(said));
+            lines.println(JSON.writeValueAsString(said));
         } catch (Exception error) {
             throw new IllegalStateException(error);
         }
