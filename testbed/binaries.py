@@ -79,10 +79,11 @@ MODULES = {
             packages=(f"{_PLUGINS}/sgx_plugin", f"{_PLUGINS}/sgx_admissionwebhook"),
             programs={"sgx_plugin": "sgx_plugin", "sgx_admissionwebhook": "sgx_admissionwebhook"},
         ),
+        Module(name="admission", packages=(".",), programs={"admission": "admission"}),
     )
 }
 CLUSTER = ("kubernetes", "etcd", "containerd", "helm")
-"""What a cluster needs; `peers` is built for the benchmarks only."""
+"""What a cluster needs; `peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`."""
 
 
 def ensure(layout: Layout, names: tuple[str, ...] = CLUSTER) -> None:

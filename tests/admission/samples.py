@@ -187,6 +187,7 @@ SAMPLES: dict[str, JsonObject] = {
     ),
     "device-refused-by-hand": pod(limited({FAQ: 10, ENCLAVE: 0}), limited({EPC: "1Mi", ENCLAVE: "0"}, "b")),
     "mirror-of-nobody": pod(limited({EPC: "1Mi"}), annotations={MIRROR: "x"}, nodeName="n"),
+    "privileged": pod(limited({EPC: "1Mi"}, securityContext={"privileged": True}), container("b")),
     "faq": pod(limited({FAQ: 10}), restartPolicy="Never"),
     "quickstart-of-old": pod(limited({EPC: "5Mi"}), restartPolicy="Never"),
     "oe-helloworld": pod(

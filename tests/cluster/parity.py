@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx2
+from tests.admission.makers import MAKERS, member, workload
 from tests.admission.pods import EPC, pod
 from tests.admission.samples import collected, generated, limited
+from tests.admission.wiring import wiring
 from tests.cluster.conftest import Cluster
 from tests.cluster.load import client_of
 
@@ -22,8 +23,7 @@ from donjon.admission.rules import AROUND_THE_ACCOUNT
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.findings import Severity
-from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.quantities import MAX, exact
+from donjon.formats.json import Json, JsonObject, at
 
 GENERATED = 400
 BATCHES = ("collected", "generated")
@@ -84,14 +84,6 @@ def large() -> JsonObject:
     return {**pod(limited({EPC: "1Mi"}, env=variables)), "metadata": {"name": "large"}}
 
 
-MAKERS = {
-    "DaemonSet": ("apis/apps/v1", "daemonsets"),
-    "Deployment": ("apis/apps/v1", "deployments"),
-    "ReplicationController": ("api/v1", "replicationcontrollers"),
-    "CronJob": ("apis/batch/v1", "cronjobs"),
-}
-"""Kinds that make pods, each of another shape, with their place in the API."""
-
 _WARNING = re.compile(r"Validation failed for ValidatingAdmissionPolicy '(?P<policy>[^']*)' with binding '[^']*': (?P<words>.*)")
 
 
@@ -108,7 +100,7 @@ def agree_on_workloads(cluster: Cluster, folder: Path, around: AdmissionContext,
             if answer.status_code != httpx2.codes.CREATED:
                 assert any(each in answer.text for each in CORE_VALIDATION), answer.text
                 continue
-            metadata = {name: value for name, value in _object(pod, "metadata").items() if name != "name"}
+            metadata = {name: value for name, value in member(pod, "metadata").items() if name != "name"}
             verdict = decide(complete({**pod, "metadata": metadata}), around, settings)
             compared += 1
             expected = [[each.code for each in verdict.findings if each.severity is severity] for severity in Severity][:2]
@@ -126,26 +118,6 @@ def warned(headers: list[str], prefix: str) -> list[list[str]]:
         [code for each in chosen for code in re.findall(r"\[(DJ\d+)\]", each)]
         for chosen in (foretold, [each for each in words if each not in foretold])
     ]
-
-
-def workload(kind: str, pod: JsonObject) -> JsonObject:
-    """What makes that pod."""
-    name, group = str(at(pod, "metadata", "name")), MAKERS[kind][0].partition("/")[2]
-    labels: JsonObject = {"a": name}
-    metadata = {**{field: value for field, value in _object(pod, "metadata").items() if field != "name"}, "labels": labels}
-    restarts = "Never" if kind == "CronJob" else "Always"
-    template: JsonObject = {"metadata": metadata, "spec": {**_object(pod, "spec"), "restartPolicy": restarts}}
-    made: JsonObject = {"apiVersion": group, "kind": kind, "metadata": {"name": name}}
-    if kind == "CronJob":
-        return {**made, "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}}
-    selector: JsonObject = labels if kind == "ReplicationController" else {"matchLabels": labels}
-    return {**made, "spec": {"selector": selector, "template": template}}
-
-
-def _object(owner: JsonObject, field: str) -> JsonObject:
-    value = owner[field]
-    assert isinstance(value, dict)
-    return value
 
 
 def through_the_server(cluster: Cluster, namespace: str, pods: list[JsonObject], prefix: str) -> Outcome:
@@ -182,39 +154,3 @@ def difference(name: str, verdict: AdmissionVerdict, outcome: Outcome, prefix: s
     if words is None and wiring(outcome.admitted[name]) != wiring(verdict.admitted):
         return f"{name}: the server makes {wiring(outcome.admitted[name])}, the rules {wiring(verdict.admitted)}"
     return ""
-
-
-def wiring(pod: JsonObject) -> dict[str, Any]:
-    """What admission may change in a pod, quantities as numbers: the API server spells some of them anew."""
-    spec = at(pod, "spec")
-    return {
-        "annotations": at(pod, "metadata", "annotations") or {},
-        "nodeSelector": at(spec, "nodeSelector") or {},
-        "tolerations": [
-            each for each in objects(at(spec, "tolerations")) if not str(each.get("key")).startswith("node.kubernetes")
-        ],
-        "volumes": [
-            _volume(each) for each in objects(at(spec, "volumes")) if not str(each.get("name")).startswith("kube-api-access")
-        ],
-        "containers": [_container(each) for field in ("initContainers", "containers") for each in objects(at(spec, field))],
-    }
-
-
-def _volume(volume: JsonObject) -> JsonObject:
-    path = volume.get("hostPath")
-    return {**volume, "hostPath": {"type": "", **path}} if isinstance(path, dict) else volume
-
-
-def _container(container: JsonObject) -> dict[str, Any]:
-    mounts = objects(container.get("volumeMounts"))
-    return {
-        "name": container["name"],
-        "resources": {field: _amounts(at(container, "resources", field)) for field in ("limits", "requests")},
-        "env": container.get("env") or [],
-        "volumeMounts": [each for each in mounts if not str(each.get("name")).startswith("kube-api-access")],
-    }
-
-
-def _amounts(resources: Json) -> dict[str, Any]:
-    """The amounts as the API server counts, which caps what is written in Ki to Ei at the largest int64."""
-    return {name: min(exact(str(quantity)), MAX) for name, quantity in resources.items()} if isinstance(resources, dict) else {}

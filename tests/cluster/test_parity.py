@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.admission.makers import MAKERS, workload
 from tests.cluster import parity
 
 from donjon.admission.policies.all import for_pods
@@ -65,12 +66,12 @@ def in_force(cluster: "Cluster", namespace: str) -> bool:
     installed = "/donjon-refuse" in cluster.kubectl("get", "validatingadmissionpolicybindings", "-o", "name")
     prefixes = (namespace, "donjon") if installed else (namespace,)
     seen = (any(f"'{prefix}-{kind}'" in said for prefix in prefixes) for kind in ("refuse", "warn"))
-    maker = parity.workload("DaemonSet", pod)
+    maker = workload("DaemonSet", pod)
     told = cluster.kubectl("create", "-n", namespace, "--dry-run=server", "-f", "-", stdin=json.dumps(maker), check=False)
     return all(seen) and "sgx.intel.com/enclave" in wired and f"'{namespace}-warn-workloads'" in told
 
 
-@pytest.mark.parametrize("kind", parity.MAKERS)
+@pytest.mark.parametrize("kind", MAKERS)
 def test_what_makes_pods_is_warned_about_as_its_pods_are_judged(
     cluster: "Cluster", chosen: tuple[AdmissionContext, Settings], tmp_path: Path, kind: str
 ) -> None:
