@@ -14,7 +14,7 @@ from itertools import count, cycle
 
 from testbed import clock
 from tests.siege import hostile
-from tests.siege.fortress import NOBODYS, TENANT, Target
+from tests.siege.target import NOBODYS, TENANT, Target
 
 from donjon.maa import policies
 

@@ -1,8 +1,7 @@
-"""The attestation service as the chart runs it, in the chart's memory limit, and what clients need to call it."""
+"""The attestation service as the chart runs it, in the chart's memory limit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,26 +10,8 @@ from tests.endurance import process
 from tests.endurance.process import Process
 from tests.siege import cell, hostile
 from tests.siege.cell import Cell
+from tests.siege.target import HONEST, NOBODYS, TENANT, Target
 from tests.simulation import intel
-
-NOBODYS = "ffff"
-"""How the FMSPCs of platforms begin that nobody has: the upstream answers about them a byte at a time."""
-
-HONEST, TENANT = "aa", "bb"
-"""The instance that honest clients use, and the one whose policies a hostile tenant sets."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where the service listens, with what it is spoken to, and quotes to show it."""
-
-    port: int
-    probes: int
-    authority: bytes
-    tenant: Path  # key and certificate of the tenant
-    quote: bytes
-    quote_of_lists: bytes  # its report data are those of `hostile.lists`
-    fmspc: str
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import httpx2
 from testbed import clock
 from tests.siege import hostile
 from tests.siege.cell import PRIORITY
-from tests.siege.fortress import HONEST, Target
+from tests.siege.target import HONEST, Target
 
 CLIENTS = 8
 PACE = 0.2  # seconds between two calls of one client

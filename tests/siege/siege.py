@@ -10,8 +10,8 @@ from testbed import clock
 from tests.endurance.process import Process
 from tests.siege import attacks, honest
 from tests.siege.cell import Cell
-from tests.siege.fortress import Target
 from tests.siege.honest import Record
+from tests.siege.target import Target
 
 PROBED = 0.1  # seconds in which /healthz answers in 99 of 100 cases, whatever others do
 LEFT = 64 << 20  # bytes that an attack may leave behind

@@ -8,8 +8,9 @@ from tests.endurance.process import Process
 from tests.siege import siege
 from tests.siege.attacks import ATTACKS
 from tests.siege.cell import Cell
-from tests.siege.fortress import Target, fortress
+from tests.siege.fortress import fortress
 from tests.siege.honest import Record
+from tests.siege.target import Target
 
 SECONDS = 4.0
 PROBES = Record()
