@@ -1,5 +1,6 @@
 """A cgroup with the memory limit that the chart gives the attestation service: what a pod has in a cluster, and no more."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ class Cell:
 
 @contextmanager
 def opened(name: str, size: int) -> Iterator[Cell]:
-    """A new cgroup of that many bytes until the end of the block; the caller is root."""
+    """A new cgroup of that many bytes until the end of the block, this process's own; the caller is root."""
     root, unified = _controller()
-    cell = Cell(folder=root / f"{NAME}-{name}", unified=unified)
+    cell = Cell(folder=root / f"{NAME}-{os.getpid()}-{name}", unified=unified)
     cell.folder.mkdir(exist_ok=True)
     cell.bound(size)
     try:
