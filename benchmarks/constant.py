@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from donjon.adapters.http.public import GuardedServer, Limits
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.public import GuardedServer
 
 
 def answering(body: bytes) -> ASGIApp:

@@ -19,7 +19,8 @@ from starlette.routing import Route
 
 from benchmarks import load
 from donjon.adapters import clock
-from donjon.adapters.http.public import GuardedServer, Limits
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.collateral import plan
 from donjon.collateral.bundle import files

@@ -15,7 +15,8 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from tests.adapters.https import CONTEXT, HOST, SERVING
 
 from donjon.access.roles import TrustedIssuer
-from donjon.adapters.http.public import GuardedServer, Limits, Message
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.public import GuardedServer, Message
 from donjon.adapters.oidc.issuers import DISCOVERY
 from donjon.formats.json import Json, JsonObject
 

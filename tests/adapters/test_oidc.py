@@ -15,7 +15,8 @@ from tests.adapters.https import certificate
 from tests.adapters.oidcissuer import AUDIENCE, NOW, FakeIssuer, ec, issuer, rsa
 
 from donjon.access.roles import TrustedIssuer
-from donjon.adapters.http.public import GuardedServer, Limits
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.oidc import issuers, keysets, tokens
 from donjon.adapters.oidc.issuers import AGAIN, DISCOVERY, FRESH, MAX_AGE, OidcIssuer
 from donjon.errors import DonjonError, Misconfigured, Unavailable, Untrusted

@@ -4,15 +4,17 @@ import asyncio
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from donjon.adapters.http import Response, probe
-from donjon.adapters.http.probe import MAX_CONNECTIONS, MAX_REQUEST, MAX_UNSENT, ProbeServer
+from donjon.adapters.http import Response
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.probe import LIMITS, ProbeServer
 from donjon.errors import Unavailable
 
 HOST = "127.0.0.1"
-LONG = MAX_UNSENT + (8 << 20)  # bytes; more than the system takes, too
+LONG = LIMITS.answers + (8 << 20)  # bytes; more than the system takes, too
 KUBELET = 5.0  # seconds that it waits
 
 
@@ -22,13 +24,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def served(story: Callable[[int], Awaitable[None]]) -> None:
+def served(story: Callable[[int], Awaitable[None]], limits: Limits = LIMITS) -> None:
     """Run a story with a server that has two routes, at a port of its own."""
 
     async def run() -> None:
         port = free_port()
         long = lambda: Response(status=200, body=bytes(LONG))  # noqa: E731 - as the one beside it.
-        server = ProbeServer({"/healthz": lambda: Response(status=200, body=b"ok\n"), "/long": long}, host=HOST, port=port)
+        routes = {"/healthz": lambda: Response(status=200, body=b"ok\n"), "/long": long}
+        server = ProbeServer(routes, host=HOST, port=port, limits=limits)
         await server.start()
         try:
             await story(port)
@@ -64,7 +67,8 @@ def get(path: str, method: str = "GET") -> bytes:
         (get("/"), b"404", b"try /healthz, /long\n"),
         (get("/healthz", "POST"), b"405", b"GET only\n"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", b"400", b"no HTTP request\n"),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * (2 * MAX_REQUEST) + b"\r\n\r\n", b"400", b"no HTTP request\n"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: x\r\n" * LIMITS.headers + b"\r\n", b"400", b"no HTTP request\n"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (2 * LIMITS.head) + b"\r\n\r\n", b"400", b"no HTTP request\n"),
     ],
 )
 def test_one_request_gets_one_answer(request_bytes: bytes, status: bytes, body: bytes) -> None:
@@ -79,7 +83,7 @@ def test_one_request_gets_one_answer(request_bytes: bytes, status: bytes, body: 
 
 def test_connections_that_say_nothing_cannot_keep_a_probe_out() -> None:
     async def story(port: int) -> None:
-        silent = [await asyncio.open_connection(HOST, port) for _ in range(2 * MAX_CONNECTIONS)]
+        silent = [await asyncio.open_connection(HOST, port) for _ in range(2 * LIMITS.connections)]
         assert (await ask(port, get("/healthz"))).endswith(b"ok\n")
         for _, writer in silent:
             writer.close()
@@ -125,14 +129,13 @@ def test_answers_that_nobody_takes_have_one_bound() -> None:
     served(story)
 
 
-def test_a_connection_that_says_half_a_request_is_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert probe.SECONDS == 5.0, "the time that is promised"
-    monkeypatch.setattr(probe, "SECONDS", 0.1)
+def test_a_connection_that_says_half_a_request_is_dropped_in_time() -> None:
+    assert LIMITS.first == LIMITS.request == LIMITS.answer == 5.0, "the time that is promised, for all together"
 
     async def story(port: int) -> None:
         assert await ask(port, b"GET /healthz HTTP/1.1\r\nHo") == b""
 
-    served(story)
+    served(story, replace(LIMITS, first=0.1))
 
 
 def test_an_address_that_is_taken_is_unavailable() -> None:

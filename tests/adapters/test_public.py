@@ -13,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from donjon.adapters.http.connection import Guarded
 from donjon.adapters.http.folder import FolderContexts
-from donjon.adapters.http.gate import PIECE
-from donjon.adapters.http.public import GuardedServer, Limits, Message
+from donjon.adapters.http.limits import PIECE, Limits
+from donjon.adapters.http.public import GuardedServer, Message
 from donjon.adapters.http.tls import context
 from donjon.adapters.http.tlsprotocol import TlsProtocol
 from donjon.errors import DonjonError, Unavailable
@@ -68,6 +68,12 @@ class Here:
     async def client(self) -> Client:
         self.clients.append(await Client.connected(self.port))
         return self.clients[-1]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what only the server's own objects tell."""
+    while not true():  # noqa: ASYNC110 - it tells nobody.
+        await asyncio.sleep(0.01)
 
 
 def served(story: Callable[[Here], Awaitable[None]], limits: Limits = QUICK) -> None:
@@ -254,6 +260,65 @@ def test_who_is_being_answered_is_answered_when_the_server_stops() -> None:
     served(story)
 
 
+def test_clients_that_are_asked_to_go_ask_once_more_and_are_answered() -> None:
+    """Half a request may be here, or the connection be new. Who has asked before and asks nothing is cut off."""
+
+    async def story(here: Here) -> None:
+        idle, busy, half, new = [await here.client() for _ in range(4)]
+        for each in (idle, busy, half):
+            assert await each.post(b"before") == (200, b"before", True)
+        here.server.leave()
+        assert await busy.post(b"now") == (200, b"now", False)
+        assert await busy.ended()
+        late = await here.client()
+        assert await late.post(b"late") == (200, b"late", False), "new connections are still taken"
+        await half.say(b"POST / HT")
+        await until(lambda: any(each._in_request for each in here.server._gate.crowd))
+        closing = asyncio.create_task(here.server.close(20))
+        assert await idle.ended()
+        await half.say(b"TP/1.1\r\nHost: w\r\nContent-Length: 4\r\n\r\nhalf")
+        assert await half.answer() == (200, b"half", False)
+        assert not closing.done()
+        assert await new.post(b"new") == (200, b"new", False)
+        await closing
+
+    served(story, PATIENT)
+
+
+def test_an_answer_under_way_when_clients_are_asked_to_go_is_the_last_of_its_connection() -> None:
+    async def story(here: Here) -> None:
+        here.echo.before = asyncio.Event()
+        client = await here.client()
+        await client.say(GET)
+        await until(lambda: bool(here.echo.asked))
+        here.server.leave()
+        here.echo.before.set()
+        assert await client.answer() == (200, b"", False)
+        assert await client.ended()
+
+    served(story, PATIENT)
+
+
+def test_who_asks_whether_to_go_on_is_told_so() -> None:
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        await client.say(b"ok")
+        assert (await client.answer())[1] == b"ok"
+
+    served(story, PATIENT)
+
+
+def test_a_body_in_chunks_is_put_together() -> None:
+    async def story(here: Here) -> None:
+        client = await here.client()
+        await client.say(b"POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        assert (await client.answer())[1] == b"abcde"
+
+    served(story, PATIENT)
+
+
 def test_an_address_that_is_taken_is_a_coded_error() -> None:
     async def story(here: Here) -> None:
         other = GuardedServer(Echo(), None, host=HOST, port=here.port, limits=QUICK)
@@ -339,7 +404,7 @@ def test_bodies_under_way_have_one_bound_and_who_takes_most_is_told_to_come_agai
         assert here.server._gate.bodies.total <= 4000
         assert (await halves[0].answer())[0] == 503
 
-    served(story, replace(PATIENT, connections=20, bodies=4000))
+    served(story, replace(PATIENT, connections=20, bodies=4000, bodies_of_a_site=2000))
 
 
 def test_a_body_is_not_read_before_it_is_asked_for() -> None:
@@ -413,7 +478,7 @@ def test_an_answer_that_is_not_taken_is_not_in_memory_twice_and_all_of_them_have
         assert here.server._gate.answers.total <= 16 << 20
         assert here.server.connections == 2
 
-    served(story, replace(PATIENT, answers=32 << 20))
+    served(story, replace(PATIENT, answers=32 << 20, answers_of_a_site=16 << 20))
 
 
 def test_many_headers_are_turned_away() -> None:

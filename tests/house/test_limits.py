@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from donjon.adapters.http.probe import MAX_CONNECTIONS, OF_A_SITE
+from donjon.adapters.http import limits, probe
 from donjon.adapters.kubeapi import stream
 from donjon.adapters.kubelet import channel
 from donjon.admission import review
@@ -14,6 +14,7 @@ from donjon.audit import age, verification
 from donjon.maa import requests
 from donjon.policy import budget, evaluation, query
 from donjon.runtime import rates
+from donjon.services.admission import calls
 from donjon.services.attestation import judging, turns
 from donjon.services.attestation.maa import routes
 from donjon.services.attestation.pccs import platform_memory, single_flight
@@ -22,6 +23,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = Path(budget.__file__).parents[1] / "findings" / "pages"
 
 KIB, MIB = 1 << 10, 1 << 20
+
+
+def bodies(each: limits.Limits) -> tuple[int, int]:
+    """Altogether, and of one address."""
+    return each.bodies, each.bodies_of_a_site
+
 
 BOUNDS: list[tuple[str, str, object, object]] = [
     ("DJ413.md", "50000 steps", budget.MAX_STEPS, 50_000),
@@ -36,8 +43,27 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("limits.md", "longer than it can be read within 2 s", channel.TIMEOUT, 2),
     ("limits.md", "larger than 8 MiB", review.MAX_SIZE, 8 * MIB),
     ("limits.md", "more than 500,000 commas", review.MAX_SIGNS, 500_000),
-    ("limits.md", "port of probes 256", MAX_CONNECTIONS, 256),
-    ("limits.md", "64 of one address", OF_A_SITE, 64),
+    ("limits.md", "port of probes 256", probe.LIMITS.connections, 256),
+    (
+        "limits.md",
+        "1,024 connections, 64 of one address",
+        (limits.Limits().connections, limits.Limits().of_a_site, probe.LIMITS.of_a_site),
+        (1024, 64, 64),
+    ),
+    ("limits.md", "The webhook takes 512, 256 of one address", (calls.LIMITS.connections, calls.LIMITS.of_a_site), (512, 256)),
+    (
+        "limits.md",
+        "take 32 MiB altogether, those of one address half of it (of the webhook 24 MiB and 16)",
+        (*bodies(limits.Limits()), *bodies(calls.LIMITS)),
+        (32 * MIB, 16 * MIB, 24 * MIB, 16 * MIB),
+    ),
+    ("DJ148.md", "24 MiB are kept for all together, 16 MiB of that for one address", bodies(calls.LIMITS), (24 * MIB, 16 * MIB)),
+    (
+        "DJ535.md",
+        "32 MiB are kept for all requests together, half of that for one address",
+        bodies(limits.Limits()),
+        (32 * MIB, 16 * MIB),
+    ),
     ("limits.md", "more than 64 TCBs of one machine", platform_memory.MAX_TCBS, 64),
     ("limits.md", "at most 256 such things", single_flight.MAX_UNDER_WAY, 256),
     ("limits.md", "more than 65,536 addresses", rates.MAX_KNOWN, 65_536),

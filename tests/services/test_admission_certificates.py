@@ -18,13 +18,14 @@ from tests.admission.pods import FAQ, asking, pod
 from tests.admission.test_review import question
 
 from donjon.adapters import clock
-from donjon.adapters.http.https import Bounds, HttpsServer
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.settings import Settings
 from donjon.errors import DonjonError
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.services.admission import certificates, run
+from donjon.services.admission.calls import LIMITS, WebhookCalls
 from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
 from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
 from donjon.services.admission.webhook import Webhook
@@ -64,7 +65,7 @@ class Replica:
 
     loop: SharedLoop
     presented: PresentedCertificate
-    server: HttpsServer
+    server: GuardedServer
     port: int = 0
 
 
@@ -108,7 +109,8 @@ async def world(folder: Path, secret: JsonObject, shared: SharedCertificate) -> 
             presented = PresentedCertificate(metrics)
             loop = SharedLoop(shared, presented, api, metrics, moment)
             application = Webhook(Settings(), metrics, clock.monotonic)
-            https = HttpsServer(application, presented.context, host=HOST, port=0, bounds=Bounds(body=1 << 20))
+            calls = WebhookCalls(application)
+            https = GuardedServer(calls, presented.context, host=HOST, port=0, limits=LIMITS)
             replicas.append(Replica(loop, presented, https))
             replicas[-1].port = await https.start()
         try:

@@ -4,25 +4,33 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.adapters.https import CONTEXT, HOST, Client
+from tests.adapters.https import CONTEXT, HOST, SERVING, Client
 from tests.admission.pods import EPC, FAQ, asking, pod
 from tests.admission.test_review import question
+from tests.services.test_admission_certificates import free_ports, ready, until
 
 from donjon.adapters import clock
-from donjon.adapters.http.https import Bounds, HttpsServer, Request, Why
+from donjon.adapters.http import Response
+from donjon.adapters.http.gate import BAD, TOO_SLOW
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.policies.registration import PATH
-from donjon.admission.review import MAX_SIZE
 from donjon.admission.settings import Settings
 from donjon.formats.json import Json
 from donjon.services.admission import webhook
-from donjon.services.admission.webhook import LINES_A_SECOND, Webhook
+from donjon.services.admission.calls import LIMITS, WebhookCalls
+from donjon.services.admission.webhook import JSON, LINES_A_SECOND, Webhook, WebhookRequest
 
 ASKS = json.dumps(question(pod(asking({FAQ: 10})))).encode()
 REFUSED = json.dumps(question(pod(asking({EPC: "10Mi"}), nodeName="n1"))).encode()
@@ -33,6 +41,7 @@ MEBIBYTE = 1 << 20
 class Here:
     port: int
     metrics: AdmissionMetrics
+    server: GuardedServer
 
     async def post(self, body: bytes, **how: str) -> tuple[int, bytes]:
         client = await Client.connected(self.port)
@@ -46,12 +55,13 @@ class Here:
         return line in exposition.text(self.metrics.registry).decode()
 
 
-def served(story: Callable[[Here], Awaitable[None]], bounds: Bounds | None = None) -> None:
+def served(story: Callable[[Here], Awaitable[None]], kind: type[Webhook] = Webhook) -> None:
     async def run() -> None:
         metrics = AdmissionMetrics("test")
-        application = Webhook(Settings(), metrics, clock.monotonic)
-        server = HttpsServer(application, lambda: CONTEXT, host=HOST, port=0, bounds=bounds or Bounds(body=MAX_SIZE))
-        here = Here(await server.start(), metrics)
+        application = kind(Settings(), metrics, clock.monotonic)
+        calls, turned_away = WebhookCalls(application), application.turn_away
+        server = GuardedServer(calls, lambda: CONTEXT, host=HOST, port=0, limits=LIMITS, error_response=turned_away)
+        here = Here(await server.start(), metrics, server)
         try:
             await story(here)
         finally:
@@ -99,7 +109,6 @@ def test_a_pod_that_the_policies_refuse_is_one_line_and_counted_by_code(caplog: 
         ({}, b"{}", 400, "DJ142"),
         ({}, b"[" * 1_000_000, 400, "DJ140"),
         ({}, ASKS.replace(b"CREATE", b"DELETE"), 400, "DJ143"),
-        ({}, b" " * (8 * MEBIBYTE + 1), 413, "DJ140"),
         ({"path": "/"}, ASKS, 404, "DJ144"),
         ({"kind": "application/yaml"}, ASKS, 415, "DJ144"),
         ({"kind": ""}, ASKS, 415, "DJ144"),
@@ -119,11 +128,107 @@ def test_what_is_no_question_is_turned_away_by_code_and_the_next_call_served(
     served(story)
 
 
-def test_eight_mebibytes_are_answered() -> None:
+def test_what_is_too_large_is_turned_away_by_its_length_alone() -> None:
     async def story(here: Here) -> None:
-        assert (await here.post(ASKS + b" " * (8 * MEBIBYTE - len(ASKS))))[0] == 200
+        client = await Client.connected(here.port)
+        await client.say(b"POST /mutate HTTP/1.1\r\nHost: w\r\nContent-Length: %d\r\n\r\n" % (8 * MEBIBYTE + 1))
+        status, said, stays = await client.answer()
+        client.close()
+        assert (status, said.endswith(b"[DJ140]\n"), stays) == (413, True, False)
+        assert here.told('donjon_admission_errors_total{code="DJ140"} 1.0')
 
     served(story)
+
+
+def test_as_many_reviews_as_have_room_are_answered_of_one_address() -> None:
+    """Two of the largest at once, and then a hundred of the usual."""
+
+    async def story(here: Here) -> None:
+        largest = ASKS + b" " * (8 * MEBIBYTE - len(ASKS))
+        assert {status for status, _ in await asyncio.gather(here.post(largest), here.post(largest))} == {200}
+        assert {status for status, _ in await asyncio.gather(*(here.post(ASKS) for _ in range(100)))} == {200}
+
+    served(story)
+
+
+def test_the_webhook_waits_longer_for_the_next_request_than_the_api_server_keeps_a_connection() -> None:
+    """Whoever closes first loses no call; client-go closes an idle connection after 90 s."""
+    assert LIMITS.idle > 90 + LIMITS.request
+
+
+def test_whoever_waits_for_the_event_loop_goes_between_two_answers() -> None:
+    order = list[str]()
+
+    class Watching(Webhook):
+        def answer(self, request: WebhookRequest) -> Response:
+            order.append("answer")
+            asyncio.get_running_loop().call_soon(order.append, "another")
+            return super().answer(request)
+
+    async def story(here: Here) -> None:
+        clients = [await Client.connected(here.port) for _ in range(6)]
+        assert [code for code, *_ in await asyncio.gather(*(each.post(ASKS) for each in clients))] == [200] * 6
+        assert order == ["answer", "another"] * 6
+        for each in clients:
+            each.close()
+
+    served(story, kind=Watching)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """The webhook as a process of its own: where it serves, where it is probed, and what the kernel says of its memory."""
+    (folder / "tls.crt").write_bytes(SERVING.certificate)
+    (folder / "tls.key").write_bytes(SERVING.key)
+    port, probes = free_ports()
+    command = (sys.executable, "-m", "donjon", "admission", "serve", "--certificate-dir", str(folder), "--drain", "0")
+    places = ("--listen", f"{HOST}:{port}", "--probes", f"{HOST}:{probes}")
+    webhook = subprocess.Popen((*command, *places), stderr=subprocess.DEVNULL)
+    try:
+        yield port, probes, Path(f"/proc/{webhook.pid}/statm")
+    finally:
+        webhook.terminate()
+        assert webhook.wait(30) == 0
+
+
+def test_bodies_beyond_what_there_is_room_for_are_refused_and_memory_stays_flat(tmp_path: Path) -> None:
+    """A hundred MiB of three addresses, in bodies that never end; a fourth is answered all the while."""
+
+    async def call(port: int) -> None:
+        client = await Client.connected(port, source="127.0.0.9")
+        assert (await client.post(ASKS))[0] == 200
+        client.close()
+
+    async def send_half(port: int, number: int) -> Client:
+        head = b"POST /mutate HTTP/1.1\r\nHost: w\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        client = await Client.connected(port, source=f"127.0.0.{number % 3 + 2}")
+        with suppress(OSError):  # The server closes while a body without room is sent.
+            await client.say(head % (8 * MEBIBYTE) + bytes(8 * MEBIBYTE - 1))
+        return client
+
+    async def story(port: int, probes: int, statm: Path) -> None:
+        await until(lambda: ready(probes), 60)
+        await call(port)
+        before = resident(statm)
+        halves = asyncio.gather(*(send_half(port, number) for number in range(12)))
+        while not halves.done():
+            await call(port)
+            assert resident(statm) - before < LIMITS.bodies + 24 * MEBIBYTE
+        for each in await halves:
+            each.close()
+        assert b'donjon_admission_errors_total{code="DJ148"}' in await fetch(probes, "/metrics")
+
+    with running(tmp_path) as (port, probes, statm):
+        asyncio.run(story(port, probes, statm))
+
+
+async def fetch(port: int, path: str) -> bytes:
+    """All that is answered to a GET in plain HTTP."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: w\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer
 
 
 def test_a_mistake_of_ours_is_an_answer_too(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -145,10 +250,10 @@ def test_who_sends_nonsense_does_not_fill_the_log(caplog: pytest.LogCaptureFixtu
     moment = 1000.0
     application = Webhook(Settings(), AdmissionMetrics("test"), lambda: moment)
     for _ in range(10 * LINES_A_SECOND):
-        application.turn_away(Why.NO_HTTP, "10.0.0.1")
+        application.turn_away(BAD, "10.0.0.1")
     assert len(caplog.records) == LINES_A_SECOND
     moment += 1
-    application.turn_away(Why.TOO_SLOW, "10.0.0.1")
+    application.turn_away(TOO_SLOW, "10.0.0.1")
     assert len(caplog.records) == LINES_A_SECOND + 1
 
 
@@ -159,9 +264,9 @@ def test_who_sends_pods_that_are_refused_does_not_fill_the_log(caplog: pytest.Lo
     long = json.dumps(question(pod(asking({EPC: "10Mi"}), nodeName="n1")) | {}).replace('"team"', f'"{"n" * 100_000}"').encode()
     with caplog.at_level(logging.INFO):
         for _ in range(3 * LINES_A_SECOND):
-            application.answer(Request(method="POST", path=PATH, content_type="application/json", body=long, peer="10.0.0.1"))
+            application.answer(WebhookRequest(method="POST", path=PATH, content_type=JSON, body=long, peer="10.0.0.1"))
         assert len(caplog.records) == LINES_A_SECOND
-        application.turn_away(Why.NO_HTTP, "10.0.0.1")
+        application.turn_away(BAD, "10.0.0.1")
         assert len(caplog.records) == LINES_A_SECOND + 1, "these are counted by themselves"
     assert all(len(json.dumps(line)) < 20_000 for line in lines(caplog))
 
@@ -171,14 +276,13 @@ def test_a_sentence_in_the_log_is_cut(caplog: pytest.LogCaptureFixture, monkeypa
     application = Webhook(Settings(), AdmissionMetrics("test"), clock.monotonic)
     body = json.dumps(question(pod(asking({EPC: "10Mi"}), nodeName="n1"))).encode()
     with caplog.at_level(logging.INFO):
-        application.answer(Request(method="POST", path=PATH, content_type="application/json", body=body, peer="10.0.0.1"))
+        application.answer(WebhookRequest(method="POST", path=PATH, content_type=JSON, body=body, peer="10.0.0.1"))
     (line,) = lines(caplog)
     assert [len(each) for each in cast("list[str]", line["findings"])] == [40]
 
 
-def resident() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel.
-        return int(file.read().split()[1]) * 4096
+def resident(statm: Path = Path("/proc/self/statm")) -> int:
+    return int(statm.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -190,8 +294,7 @@ def test_memory_stays_flat_whatever_comes() -> None:
 
     def around() -> int:
         for body in bad:
-            kind = "application/json"
-            application.answer(Request(method="POST", path="/mutate", content_type=kind, body=body, peer=""))
+            application.answer(WebhookRequest(method="POST", path=PATH, content_type=JSON, body=body, peer=""))
         return resident()
 
     first = max(around() for _ in range(2))

@@ -21,7 +21,8 @@ from tests.adapters.test_reviews import AUDIENCE, GOOD, reviewing
 from tests.pki.clientcerts import DECADES, START, ClientAuthority, Issued
 
 from donjon.access.roles import Access, Grant, Proof, Role
-from donjon.adapters.http.public import GuardedServer, Limits
+from donjon.adapters.http.limits import Limits
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.http.tls import Clients, context
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews

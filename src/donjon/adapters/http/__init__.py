@@ -1,6 +1,6 @@
-"""Our HTTP servers: `probe` for the kubelet and Prometheus, `https` for the API server, `public` for everybody.
+"""Our HTTP servers: `public` for whom a program serves, `probe`, which is smaller, for the kubelet and Prometheus.
 
-Anyone may connect to each of them; `crowd` says who gives way.
+Anyone may connect to each of them; `limits` says what they may take, `crowd` who gives way.
 """
 
 from dataclasses import dataclass

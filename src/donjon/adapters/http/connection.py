@@ -21,7 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from donjon.adapters.http.crowd import ConnectionWorth, site
-from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, PIECE, REASONS, TOO_LARGE, TOO_SLOW, Gate
+from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, REASONS, TOO_LARGE, TOO_SLOW, Gate
+from donjon.adapters.http.limits import PIECE
 from donjon.adapters.http.listening import address_of
 
 Message = MutableMapping[str, Any]
@@ -80,13 +81,15 @@ class Guarded(HttpToolsProtocol):
         self._body_asked_for = self._proven = self._leaving = False
         self._task: asyncio.Task[None] | None = None
         self._spoken = False  # whether the handshake, where there is one, has ended
-        self.site, self.worth = "", ConnectionWorth.NEW
+        self.address = self.site = ""
+        self.worth = ConnectionWorth.NEW
 
     def arrive(self, transport: asyncio.Transport) -> None:
         """Somebody has connected; where TLS is spoken, the handshake comes next."""
         transport.set_write_buffer_limits(PIECE)
         transport.max_size = PIECE  # type: ignore[attr-defined] # Of every transport of asyncio's own loops: 256 KiB, else.
-        self._lowest, self.site = transport, site(address_of(transport))
+        self._lowest, self.address = transport, address_of(transport)
+        self.site = site(self.address)
         self._gate.let_in(self)
 
     def leave(self) -> None:
@@ -197,11 +200,12 @@ class Guarded(HttpToolsProtocol):
         self._refuse(self._status)
 
     def shutdown(self) -> None:
-        """The server ends: so does what is not being answered."""
-        if self._spoken:
-            super().shutdown()
-        else:
+        """The server ends: so does a connection that asks nothing. A request that has begun is answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if not self._spoken:
             self.cut_off()
+        elif not self._in_request or (cycle is not None and not cycle.response_complete):
+            super().shutdown()
 
     def let_go(self) -> None:
         """There is no room for its body any more; who has it would keep it."""
@@ -302,7 +306,7 @@ class Guarded(HttpToolsProtocol):
         self._leaving = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            answer = self._gate.error_response(status)
+            answer = self._gate.error_response(status, self.address)
             head = f"HTTP/1.1 {status} {REASONS[status]}\r\ncontent-type: {answer.content_type}\r\n".encode()
             for name, value in self._gate.beside(self.headers if self._in_request else ()):
                 head += b"%b: %b\r\n" % (name, value)

@@ -1,7 +1,8 @@
 """A small HTTP server for probes and metrics: h11 reads the requests, asyncio carries them.
 
-Anyone in the cluster may connect. So a connection brings one request and has five seconds for it, and when too many are open, one
-gives way of those who have said nothing, of the address that has most: however many connect, the kubelet's probes come through.
+Anyone in the cluster may connect. So a connection brings one request, without a body, and has five seconds for it, and when too
+many are open, one gives way of those who have said nothing, of the address that has most: however many connect, the kubelet's
+probes come through.
 """
 
 import asyncio
@@ -12,13 +13,26 @@ import h11
 
 from donjon.adapters.http import Response
 from donjon.adapters.http.crowd import ByteBudget, ConnectionWorth, Crowd, site
+from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.listening import address_of, listen
 
-MAX_CONNECTIONS = 256
-OF_A_SITE = 64  # of these
-MAX_REQUEST = 8 << 10  # bytes of request line and headers
-MAX_UNSENT = 4 << 20  # bytes of answers that are not taken yet, altogether
-SECONDS = 5.0
+_TIME = 5.0  # seconds
+LIMITS = Limits(
+    connections=256,
+    of_a_site=64,
+    head=8 << 10,
+    headers=100,
+    body=0,  # Nothing is read behind a head.
+    bodies=0,
+    bodies_of_a_site=0,
+    answers=4 << 20,
+    answers_of_a_site=4 << 20,
+    handshake=0.0,  # There is none.
+    first=_TIME,  # All within the same five seconds.
+    idle=0.0,  # Every answer is the last of its connection.
+    request=_TIME,
+    answer=_TIME,
+)
 
 _STATUS_NOT_ALLOWED, _STATUS_NOT_FOUND, _STATUS_BAD = 405, 404, 400
 
@@ -29,16 +43,16 @@ Routes = Mapping[str, Callable[[], Response]]
 class ProbeServer:
     """Serves the routes to GET and HEAD until it is closed."""
 
-    def __init__(self, routes: Routes, *, host: str, port: int) -> None:
-        self._routes = routes
+    def __init__(self, routes: Routes, *, host: str, port: int, limits: Limits = LIMITS) -> None:
+        self._routes, self._limits = routes, limits
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
-        self._crowd: Crowd[_Connection] = Crowd(MAX_CONNECTIONS, OF_A_SITE)
-        self._unsent: ByteBudget[_Connection] = ByteBudget(MAX_UNSENT, MAX_UNSENT)
+        self._crowd: Crowd[_Connection] = Crowd(limits.connections, limits.of_a_site)
+        self._unsent: ByteBudget[_Connection] = ByteBudget(limits.answers, limits.answers_of_a_site)
 
     async def start(self) -> None:
         """Listen; raises `Unavailable` DJ052 where the address is taken or not ours."""
-        self._server = await listen(lambda: _Connection(self._crowd, self._unsent, self._answer), self._host, self._port)
+        self._server = await listen(self._connection, self._host, self._port)
 
     async def close(self) -> None:
         """Stop listening, and drop who is still there."""
@@ -48,6 +62,9 @@ class ProbeServer:
         for each in self._crowd:
             each.cut_off()
         await asyncio.sleep(0)
+
+    def _connection(self) -> "_Connection":
+        return _Connection(self._limits, self._crowd, self._unsent, self._answer)
 
     def _answer(self, request: h11.Request) -> Response:
         if request.method not in {b"GET", b"HEAD"}:
@@ -61,10 +78,14 @@ class _Connection(asyncio.Protocol):
     """One connection. There is no task for it, so a request is answered in the turn in which it has come."""
 
     def __init__(
-        self, crowd: "Crowd[_Connection]", unsent: "ByteBudget[_Connection]", answer: Callable[[h11.Request], Response]
+        self,
+        limits: Limits,
+        crowd: "Crowd[_Connection]",
+        unsent: "ByteBudget[_Connection]",
+        answer: Callable[[h11.Request], Response],
     ) -> None:
-        self._crowd, self._unsent, self._answer = crowd, unsent, answer
-        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
+        self._limits, self._crowd, self._unsent, self._answer = limits, crowd, unsent, answer
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.site, self.worth = "", ConnectionWorth.NEW
@@ -72,7 +93,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected; another gives way where that is one too many."""
         self._transport = cast("asyncio.Transport", transport)
-        self._timer = asyncio.get_running_loop().call_later(SECONDS, self.cut_off)
+        self._timer = asyncio.get_running_loop().call_later(self._limits.first, self.cut_off)
         self.site = site(address_of(transport))
         if (victim := self._crowd.enter(self)) is not None:
             victim.cut_off()
@@ -91,9 +112,10 @@ class _Connection(asyncio.Protocol):
         try:
             event = self._parser.next_event()
         except h11.RemoteProtocolError:
+            event = None
+        if event is None or (isinstance(event, h11.Request) and len(list(event.headers)) > self._limits.headers):
             self._say(Response(status=_STATUS_BAD, body=b"no HTTP request\n"), head=False)
-            return
-        if isinstance(event, h11.Request):
+        elif isinstance(event, h11.Request):
             self._say(self._answer(event), head=event.method == b"HEAD")
         elif event is not h11.NEED_DATA:
             self.cut_off()

@@ -1,4 +1,4 @@
-"""The public HTTP server: it lets connections in, and ends them; what each may do stands in `connection`."""
+"""The HTTP server of every program that serves: it lets connections in, and ends them; `connection` says what each may do."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from email.utils import formatdate
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from donjon.adapters.http import Response
 from donjon.adapters.http.connection import CLIENT_CERTIFICATE, Application, Guarded, Message
-from donjon.adapters.http.gate import SECOND, Gate, Headers, Limits, plain
+from donjon.adapters.http.crowd import ConnectionWorth
+from donjon.adapters.http.gate import SECOND, ErrorResponse, Gate, Headers, plain
+from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.listening import listen, port_of
 from donjon.adapters.http.tls import Contexts
 from donjon.adapters.http.tlsprotocol import TlsProtocol
 
-__all__ = ["CLIENT_CERTIFICATE", "Application", "GuardedServer", "Limits", "Message", "plain"]
+__all__ = ["CLIENT_CERTIFICATE", "Application", "GuardedServer", "Message", "plain"]
 
 
 class GuardedServer:
@@ -29,13 +30,11 @@ class GuardedServer:
         host: str,
         port: int,
         limits: Limits,
-        error_response: Callable[[int], Response] = plain,
+        error_response: ErrorResponse = plain,
         body: Callable[[str, str], int] | None = None,
         beside: Callable[[Headers], Headers] = lambda _headers: (),
     ) -> None:
-        """`error_response` makes the answer to a request that is turned away with 400, 408, 413, 431 or 503.
-
-        `body` is asked for the bound of a body by the request's method and path; without it, that of the limits is for all.
+        """`body` is asked for the bound of a body by the request's method and path; without it, that of the limits is for all.
         `beside` is asked for the headers that an answer of `error_response` has beside its own, by the request's.
         """
         # uvicorn would believe X-Forwarded-For of neighbours on this machine, and of whom its environment variable names.
@@ -57,6 +56,7 @@ class GuardedServer:
         self._contexts, self._host, self._port = contexts, host, port
         self._server: asyncio.Server | None = None
         self._dating: asyncio.Task[None] | None = None
+        self._leaving = False
 
     async def start(self) -> int:
         """Listen, and say at which port; raises `Unavailable` DJ052 where the address is taken or not ours."""
@@ -69,14 +69,29 @@ class GuardedServer:
         """How many are open."""
         return len(self._gate.crowd)
 
+    @property
+    def listening(self) -> bool:
+        """Whether clients can connect, or could until it was closed."""
+        return self._server is not None
+
+    def leave(self) -> None:
+        """Ask the clients to go: from now on every answer is the last of its connection."""
+        self._leaving = True
+        self._set_headers()
+
     async def close(self, patience: float) -> None:
-        """Stop listening, cut off who asks nothing, and wait that many seconds for who is being answered."""
+        """Stop listening, cut off who asks nothing, and wait that many seconds for who is being answered.
+
+        Where the clients were asked to go, who has asked nothing yet is waited for, too: a first request may be on its way.
+        """
         if self._server is None or self._dating is None:
             return
         self._server.close()
         self._dating.cancel()
         for peer in self._gate.crowd:
-            peer.shutdown()
+            if not (self._leaving and peer.worth is ConnectionWorth.NEW):
+                peer.shutdown()
+        self.leave()
         if not len(self._gate.crowd):
             self._gate.empty.set()
         with suppress(TimeoutError):
@@ -95,7 +110,11 @@ class GuardedServer:
         return TlsProtocol(above, self._contexts(), self._gate.limits, self._gate.buffer, arrive=above.arrive, leave=above.leave)
 
     async def _date(self) -> None:
-        """The Date header, which an origin server with a clock sends (RFC 9110, 6.6.1)."""
         while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            self._set_headers()
             await asyncio.sleep(SECOND)
+
+    def _set_headers(self) -> None:
+        """Date, which an origin server with a clock sends (RFC 9110, 6.6.1), and what ends a connection."""
+        date = (b"date", formatdate(usegmt=True).encode())
+        self._state.default_headers[:] = [date, (b"connection", b"close")] if self._leaving else [date]

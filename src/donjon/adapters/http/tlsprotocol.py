@@ -5,7 +5,8 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 
-from donjon.adapters.http.gate import PIECE, SECOND, Limits
+from donjon.adapters.http.gate import SECOND
+from donjon.adapters.http.limits import PIECE, Limits
 
 
 class TlsProtocol(SSLProtocol):
@@ -43,6 +44,12 @@ class TlsProtocol(SSLProtocol):
         """Somebody has connected: the gate hears of it, and the handshake begins."""
         self._arrive(transport)
         super().connection_made(transport)
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        """Where there is no agreement, the client is told why before it is cut off."""
+        if handshake_exc is not None:
+            self._process_outgoing()  # type: ignore[attr-defined] # Of every Python that we run on.
+        super()._on_handshake_complete(handshake_exc)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is closed, with or without a handshake."""

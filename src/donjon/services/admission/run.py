@@ -10,14 +10,14 @@ import os
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http.https import Bounds, HttpsServer
 from donjon.adapters.http.probe import ProbeServer
+from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
-from donjon.admission.review import MAX_SIZE
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
+from donjon.services.admission.calls import LIMITS, WebhookCalls
 from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
 from donjon.services.admission.nodes import Nodes
 from donjon.services.admission.settings import AdmissionSettings, SharedCertificate
@@ -49,13 +49,15 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     metrics = AdmissionMetrics(__version__)
     presented = PresentedCertificate(metrics)
     nodes = None if api is None else Nodes(api)
-    application = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
+    webhook = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
     host, port = settings.listen
-    server = HttpsServer(application, presented.context, host=host, port=port, bounds=Bounds(body=MAX_SIZE))
+    server = GuardedServer(
+        WebhookCalls(webhook), presented.context, host=host, port=port, limits=LIMITS, error_response=webhook.turn_away
+    )
     metrics.count_connections(lambda: server.connections)
     answers = routes(
         metrics.registry,
-        ready=lambda: presented.trusted and not stopped.is_set(),
+        ready=lambda: server.listening and presented.trusted and not stopped.is_set(),
         unready="not yet, or not any more",
     )
     probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])

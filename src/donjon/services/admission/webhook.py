@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from donjon.adapters.http import Response
-from donjon.adapters.http.https import Request, Why
+from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, TOO_LARGE, TOO_SLOW
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.nodes import LargestNode
@@ -24,10 +25,24 @@ MAX_SENTENCE = 1024  # characters
 
 _STATUS_BAD, _STATUS_NOT_FOUND, _STATUS_NOT_ALLOWED, _STATUS_TYPE, _STATUS_OURS = 400, 404, 405, 415, 500
 _TURNED_AWAY = {
-    Why.NO_HTTP: ("DJ144", "request: no HTTP/1.1"),
-    Why.TOO_SLOW: ("DJ144", "request: it was not whole within ten seconds"),
-    Why.TOO_LARGE: ("DJ140", f"body: more than {MAX_SIZE} bytes"),
+    BAD: ("DJ144", "request: no HTTP/1.1"),
+    TOO_SLOW: ("DJ144", "request: it was not whole within ten seconds"),
+    TOO_LARGE: ("DJ140", f"body: more than {MAX_SIZE} bytes"),
+    HEAD_TOO_LARGE: ("DJ144", "request: path and headers are more than is read"),
+    NO_ROOM: ("DJ148", "body: no room for it beside the others"),
 }
+"""What a server's own refusal says, by its status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """One request, whole."""
+
+    method: str
+    path: str
+    content_type: str
+    body: bytes
+    peer: str
 
 
 class Webhook:
@@ -43,7 +58,7 @@ class Webhook:
         self._settings, self._metrics, self._clock, self._largest_node = settings, metrics, clock, largest_node
         self._of_requests, self._of_pods = _Lines(clock), _Lines(clock)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: WebhookRequest) -> Response:
         """The answer to a request; whatever happens, there is one."""
         began = self._clock()
         try:
@@ -60,9 +75,9 @@ class Webhook:
         self._tell(reviewed)
         return Response(status=200, body=reviewed.body, content_type=JSON)
 
-    def turn_away(self, why: Why, peer: str) -> Response:
-        """The answer to bytes that are no request: too slow, too large, or no HTTP."""
-        return self._reject(int(why), *_TURNED_AWAY[why], peer)
+    def turn_away(self, status: int, peer: str) -> Response:
+        """The answer to what did not become a request: too slow, too large, no HTTP, or without room."""
+        return self._reject(status, *_TURNED_AWAY[status], peer)
 
     def _tell(self, reviewed: ReviewResponse) -> None:
         """One line for a pod that the policies will refuse, and for one that they will warn about."""
@@ -109,7 +124,7 @@ class _BadRequest(Exception):
         self.status, self.message = status, message
 
 
-def _look_at(request: Request) -> None:
+def _look_at(request: WebhookRequest) -> None:
     if request.path != PATH:
         raise _BadRequest(_STATUS_NOT_FOUND, f"request: no such path, expected {PATH}")
     if request.method != "POST":

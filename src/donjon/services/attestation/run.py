@@ -17,10 +17,11 @@ from starlette.applications import Starlette
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http import Response
 from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
+from donjon.adapters.http.gate import ErrorResponse
+from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.probe import ProbeServer, Routes
-from donjon.adapters.http.public import Application, GuardedServer, Limits, plain
+from donjon.adapters.http.public import Application, GuardedServer, plain
 from donjon.adapters.intel import pcs
 from donjon.adapters.interpreter import spare_the_loop
 from donjon.adapters.keys.rings import Ring
@@ -160,7 +161,7 @@ def _server(
     settings: AttestationSettings,
     application: Application,
     contexts: FolderContexts | None,
-    error_response: Callable[[int], Response],
+    error_response: ErrorResponse,
 ) -> GuardedServer:
     host, port = settings.listen
     usual = Limits()

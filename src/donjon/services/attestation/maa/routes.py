@@ -236,8 +236,9 @@ class Maa:
         return _token(token.answer(claims, instance.issuer.authority(), self._now()))
 
 
-def server_refusal(status: int) -> http.Response:
+def server_refusal(status: int, address: str) -> http.Response:
     """What the server answers by itself, in the form of these routes."""
+    del address
     body = json.dumps(refusals.of_status(status).body()).encode("ascii")
     return http.Response(status=status, body=body, content_type=JSON)
 
