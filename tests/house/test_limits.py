@@ -80,7 +80,7 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     (
         "limits.md",
         "Bodies of more than 16 KiB are read, and data in JSON of more than 4 KiB",
-        (routes.LIGHT, judging.LIGHT),
+        (routes.LIGHT_REQUEST, judging.LIGHT_DATA),
         (16 * KIB, 4 * KIB),
     ),
     ("limits.md", "64 KiB of run-time data", binding.MAX_DATA, 64 * KIB),

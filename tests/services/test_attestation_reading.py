@@ -17,7 +17,7 @@ from donjon.errors import Malformed
 from donjon.maa import requests
 from donjon.maa.requests import AttestRequest
 from donjon.maa.versions import AttestationType
-from donjon.services.attestation.maa.routes import LIGHT
+from donjon.services.attestation.maa.routes import LIGHT_REQUEST
 
 AT_ONCE, ROUNDS = 8, 4
 DATA = b'{"a":[' + b",".join([b'{"":0}'] * 6000) + b"]}"
@@ -68,6 +68,6 @@ def test_between_two_large_requests_that_are_read_whoever_waits_for_the_event_lo
         ThreadPoolExecutor(AT_ONCE) as callers,
     ):
         path = ["/aad/attest/SgxEnclave"] * AT_ONCE * ROUNDS
-        statuses = [each.status_code for each in callers.map(lambda each: service.post(each, bytes(LIGHT + 1)), path)]
+        statuses = [each.status_code for each in callers.map(lambda each: service.post(each, bytes(LIGHT_REQUEST + 1)), path)]
     assert statuses == [400] * len(path)
     assert order == ["read", "another"] * len(path)

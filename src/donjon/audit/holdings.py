@@ -23,14 +23,14 @@ GENERATION, SINCE = "generation", "since"
 MAX_FINDINGS = 100
 
 _POLICY, _CERTIFICATES, _FORMER, _TOKEN, _TYPE = "policy", "certificates", "former", "token", "type"
-_AGAIN = {
+_KIND_AGAIN = {
     EventKind.POLICY_SET: EventKind.POLICY_KEPT,
     EventKind.POLICY_KEPT: EventKind.POLICY_KEPT,
     EventKind.CERTIFICATE_ADDED: EventKind.CERTIFICATES_KEPT,
     EventKind.CERTIFICATE_REMOVED: EventKind.CERTIFICATES_KEPT,
     EventKind.CERTIFICATES_KEPT: EventKind.CERTIFICATES_KEPT,
 }
-_KINDS = {*_AGAIN, EventKind.POLICY_RESET}
+_KINDS = {*_KIND_AGAIN, EventKind.POLICY_RESET}
 _MARKS = tuple(f'"kind":"{kind}"'.encode() for kind in _KINDS)
 
 
@@ -94,7 +94,7 @@ class HoldingChange:
     @property
     def stands(self) -> bool:
         """Whether there is something where it stands, and not nothing."""
-        return self.kind in _AGAIN
+        return self.kind in _KIND_AGAIN
 
     def again(self) -> Event:
         """The same, to be told before its record is dropped; without the name of who asked for it."""
@@ -102,7 +102,7 @@ class HoldingChange:
         whole = (
             self.subject[1] or _CERTIFICATES in event_facts
         )  # An earlier version's record of a certificate says no more than that.
-        kind = _AGAIN[self.kind] if whole else self.kind
+        kind = _KIND_AGAIN[self.kind] if whole else self.kind
         return Event(kind=kind, instance=self.instance, caller="", verdict=EventVerdict.ALLOW, facts=event_facts)
 
 

@@ -204,7 +204,7 @@ def _legacy_driver(facts: NodeFacts) -> Iterator[Finding]:
     )
 
 
-def _non_root(facts: NodeFacts) -> Iterator[Finding]:
+def _closed_to_users(facts: NodeFacts) -> Iterator[Finding]:
     """Both devices: a pod that asks for both needs both groups."""
     closed = [node for node in (facts.enclave, facts.provision) if node is not None and not _is_open(node)]
     ownership = facts.device_ownership
@@ -264,7 +264,7 @@ CHECKS: tuple[Check, ...] = (
     _epc_half_known,
     _provision,
     _legacy_driver,
-    _non_root,
+    _closed_to_users,
     _noexec,
     _disagreement,
     _aesm,

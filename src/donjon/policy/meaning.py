@@ -95,7 +95,7 @@ def _rule(rule: Rule, section: Section, version: PolicyVersion) -> Iterator[Faul
         if condition.absent and version is not PolicyVersion.V1_2:
             yield Fault("DJ402", condition.at, f"! in version {version}", "version=1.2;")
         for comparison in condition.comparisons:
-            yield from _comparison(comparison)
+            yield from _comparison_faults(comparison)
     for expression in _expressions(rule):
         yield from _call(expression, version)
 
@@ -195,7 +195,7 @@ def _claim_type_faults(action: Action, part: Part) -> Iterator[Fault]:
 # Comparisons and calls.
 
 
-def _comparison(comparison: Comparison) -> Iterator[Fault]:
+def _comparison_faults(comparison: Comparison) -> Iterator[Fault]:
     if comparison.operator in EQUALITIES:
         return
     if comparison.property is not Property.VALUE:

@@ -133,7 +133,7 @@ class Journal:
         try:
             if self._unconfirmed_link is not None:
                 with self._database.reading() as connection:
-                    self._standing(connection)
+                    self._confirmed_link(connection)
         except Unavailable:
             self._unconfirmed_link = None
         else:
@@ -168,7 +168,7 @@ class Journal:
         outcomes: list[Exception | None] = []
         records: list[Record] = []
         with self._database.changing() as connection:
-            link = self._standing(connection)
+            link = self._confirmed_link(connection)
             newest = self._heads.newest
             current = self._generations(connection, batch)
             for entry in batch:
@@ -182,18 +182,18 @@ class Journal:
                 records.append(link.extend(newest, entry.event))
                 link = chain.end(records[-1])
             if records:
-                self._begin(connection)
+                self._insert_first_head(connection)
                 self._database.fill(connection, RECORDS, [_row(each) for each in records])
             self._unconfirmed_link = link
         self._link, self._unconfirmed_link = link, None
         self._heads.newest = max(self._heads.newest, newest)
         return outcomes
 
-    def _begin(self, connection: Connection) -> None:
+    def _insert_first_head(self, connection: Connection) -> None:
         if (row := self._heads.begin(self._link)) is not None:
             connection.execute(insert(HEADS).values(row))
 
-    def _standing(self, connection: Connection) -> Link:
+    def _confirmed_link(self, connection: Connection) -> Link:
         """Where the chain stands, also where we were not told how the last transaction ended."""
         if (link := self._unconfirmed_link) is not None:
             own = (RECORDS.c.writer == link.writer) & (RECORDS.c.number == link.number)

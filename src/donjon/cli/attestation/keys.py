@@ -160,12 +160,12 @@ def _state(key: DatedKey, ring_keys: list[DatedKey], moment: datetime) -> str:
 def _with_store(place: Place, kubeconfig: Path | None, use: Callable[[Store], Awaitable[None]]) -> None:
     async def run() -> None:
         async with AsyncExitStack() as stack:
-            await use(stores.store(place, lambda secret: _secret(secret, kubeconfig, stack)))
+            await use(stores.store(place, lambda secret: _open_secret(secret, kubeconfig, stack)))
 
     asyncio.run(run())
 
 
-def _secret(place: SecretPlace, kubeconfig: Path | None, stack: AsyncExitStack) -> SecretAccess:
+def _open_secret(place: SecretPlace, kubeconfig: Path | None, stack: AsyncExitStack) -> SecretAccess:
     """By the account of the pod in which this runs, else as the user of a kubeconfig."""
     if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
         api = KubeApi(in_cluster(os.environ))

@@ -25,7 +25,7 @@ from donjon.policy.decision import Decision
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.slowness import Slowness
 
-LIGHT = 4 << 10  # bytes of data in JSON that are told in a claim at once: they take some ms at most
+LIGHT_DATA = 4 << 10  # bytes of data in JSON that are told in a claim at once: they take some ms at most
 GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; what is not done by then is done anew, in its turn
 
 
@@ -114,7 +114,7 @@ class Judge:
     def _turn(self, evidence: Evidence) -> AbstractAsyncContextManager[None]:
         """In which much data are told, and something is made of them: what is large does not wait in between."""
         data = (evidence.held_data.runtime, evidence.held_data.initial)
-        much = sum(len(each.raw) for each in data if each is not None and each.is_json) > LIGHT
+        much = sum(len(each.raw) for each in data if each is not None and each.is_json) > LIGHT_DATA
         return self._turns.turn(evidence.site) if much else nullcontext()
 
     async def _verify(self, quote: Quote, gate: Acceptance) -> VerifiedQuote:

@@ -26,7 +26,7 @@ from donjon.services.attestation.maa.audit_events import Asker, Matter
 from donjon.services.attestation.maa.instances import Instance
 from donjon.services.attestation.turns import Line
 
-AGAIN = 5  # times that it is decided anew
+ATTEMPTS = 5  # at a decision that nobody's change comes between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Attester:
         draft = await self._draft(instance, request, asker.site)
         matter = audit_events.attestation(request, kind, instance.name, asker)
         state = await instance.state()
-        for _ in range(AGAIN):
+        for _ in range(ATTEMPTS):
             try:
                 criteria = await state.criteria(kind) if draft is None else state.with_policy(draft)
                 outcome = await self._decide(instance, matter, request, criteria)
@@ -58,7 +58,7 @@ class Attester:
             try:
                 await self._journal.keep(outcome.event, instance=instance.name, generation=state.generation)
             except Stale:
-                state = await instance.state(again=True)
+                state = await instance.state(reread=True)
             else:
                 self._metrics.count_decision(kind, outcome.event.verdict, next(iter(outcome.event.codes), ""))
                 return outcome

@@ -15,7 +15,7 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.formats.json import JsonObject
 from donjon.maa import certificates, policies, requests
 from donjon.maa.versions import AttestationType
-from donjon.services.attestation.maa.attester import AGAIN
+from donjon.services.attestation.maa.attester import ATTEMPTS
 from donjon.services.attestation.maa.audit_events import Asker, Matter
 from donjon.services.attestation.maa.instances import Instance, InstanceState
 from donjon.services.attestation.turns import Line
@@ -80,8 +80,8 @@ class Changes:
         return await self._make(instance, _matter(kind, instance, asker), judge)
 
     async def _make(self, instance: Instance, matter: Matter, judge: Callable[[InstanceState], JudgedChange]) -> JsonObject:
-        for _ in range(AGAIN):
-            state = await instance.state(again=True)
+        for _ in range(ATTEMPTS):
+            state = await instance.state(reread=True)
             try:
                 return await self._judge_and_record(instance, matter, judge, state)
             except Stale:
@@ -100,7 +100,7 @@ class Changes:
         event = matter.allowed_event({**judged.facts, holdings.GENERATION: str(state.generation + 1)})
         await self._journal.keep(event, instance=instance.name, generation=state.generation, change=judged.change)
         _tell(matter)
-        await instance.state(again=True)
+        await instance.state(reread=True)
         return judged.answer
 
 

@@ -150,9 +150,9 @@ class Instance:
         now = self.issuer.authority()
         return Authorities(real=None, simulated=now) if self._settings.simulated else Authorities(real=now)
 
-    async def state(self, *, again: bool = False) -> InstanceState:
-        """What holds now, as last read, or read `again`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
-        if again or self._state is None:
+    async def state(self, *, reread: bool = False) -> InstanceState:
+        """What holds now, as last read, or `reread`; raises `Unavailable` DJ502, and `Misconfigured` DJ531."""
+        if reread or self._state is None:
             record = await asyncio.to_thread(self._table.read, self.name)
             if self._state is None or record != self._record:  # What was read already need not be read again.
                 self._state, self._record = self._read(record), record

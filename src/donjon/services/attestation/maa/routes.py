@@ -49,7 +49,7 @@ LOG = logging.getLogger(__name__)
 
 JSON, TEXT = "application/json", "text/plain"
 SERVICE_VERSION = "x-ms-maa-service-version"
-LIGHT = 16 << 10  # bytes of a request that is read at once: a quote, and some KiB beside it, which take a few ms at most
+LIGHT_REQUEST = 16 << 10  # bytes of a request that is read at once: a quote, and some KiB beside it, which take a few ms at most
 
 _OK, _NOT_FOUND, _NOT_ALLOWED, _MEDIA_TYPE = 200, 404, 405, 415
 _CODES = {
@@ -167,7 +167,7 @@ class Maa:
     async def _read(self, request: Request, kind: AttestationType) -> AttestRequest:
         """The request; a large one may take long to read, so those are read one at a time, the addresses in turn."""
         body = await request.body()
-        if len(body) <= LIGHT:
+        if len(body) <= LIGHT_REQUEST:
             return requests.attest(body, kind)
         async with self._turns.turn(_site(request)):
             return requests.attest(body, kind)
@@ -175,7 +175,7 @@ class Maa:
     async def _policy(self, request: Request, instance: Instance, name: str) -> Response:
         kind = versions.attestation_type(name, _version(request))
         await self._callers.require(request, instance.name, Role.READ)
-        state = await instance.state(again=True)
+        state = await instance.state(reread=True)
         return self._answer_signed(instance, policies.claims_of(await state.policy(kind)))
 
     async def _set_policy(self, request: Request, instance: Instance, name: str) -> Response:
@@ -193,7 +193,7 @@ class Maa:
     async def _certificates(self, request: Request, instance: Instance, _: str) -> Response:
         _version(request)
         await self._callers.require(request, instance.name, Role.READ)
-        state = await instance.state(again=True)
+        state = await instance.state(reread=True)
         return self._answer_signed(instance, certificates.claims_of(state.trust))
 
     def _change_handler(self, change: Change) -> Handler:
