@@ -44,6 +44,7 @@ class _Pool(QueuePool):
     So are those of threads that outlive what they work for; SQLAlchemy would leave them to the garbage collector.
     """
 
+    _sqla_logger_namespace = "sqlalchemy.pool.impl.QueuePool"  # Under our own name its lines would be ours, at every level.
     _disposed = False
 
     def dispose(self) -> None:
