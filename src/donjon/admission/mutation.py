@@ -11,12 +11,11 @@ from fractions import Fraction
 from donjon.admission.aesm import aesm_operations
 from donjon.admission.intent import Container, Intent
 from donjon.admission.limits import MAX_CONTAINERS, MAX_COUNTED
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, append, escape, put
 from donjon.kube.quantities import MAX, canonical
 from donjon.kube.reserved import peak
-from donjon.kube.selection import tolerates
 
 
 def patch(intent: Intent) -> tuple[Operation, ...]:
@@ -75,10 +74,9 @@ def _bytes(container: Container, name: str) -> Fraction | None:
 def _annotate(intent: Intent) -> Iterator[Operation]:
     """The pod's total, as Kata reads it; a pod whose amounts cannot be counted gets none."""
     total = _total(intent)
-    annotation = at(intent.pod, "metadata", "annotations", ANNOTATION_EPC)
-    # Anything but a string Kubernetes itself refuses.
-    if isinstance(annotation, str | None) and total and annotation != canonical(total):
-        yield from put(intent.pod, ("metadata", "annotations"), ANNOTATION_EPC, canonical(total))
+    if total and intent.epc_annotation != canonical(total):
+        way = (("/metadata", intent.metadata), ("/metadata/annotations", intent.annotations))
+        yield from put(way, ANNOTATION_EPC, canonical(total))
 
 
 def _total(intent: Intent) -> int:
@@ -93,12 +91,5 @@ def _total(intent: Intent) -> int:
 
 
 def _add_tolerations(intent: Intent) -> Iterator[Operation]:
-    """Pools may be tainted with any name of EPC and any value, to keep other pods away."""
-    tolerations = at(intent.pod, "spec", "tolerations")
-    missing = [name for name in EPC_UNITS if not any(_tolerates(each, name) for each in objects(tolerations))]
-    entries: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in missing]
-    yield from append("/spec/tolerations", tolerations, entries)
-
-
-def _tolerates(toleration: JsonObject, key: str) -> bool:
-    return tolerates(toleration, {"key": key, "effect": "NoSchedule"}, any_value=True)
+    entries: list[Json] = [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in intent.untolerated]
+    yield from append("/spec/tolerations", intent.toleration_list, entries)

@@ -6,13 +6,11 @@ A container has one reason concerning its EPC, the first that fits: too much, am
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donjon.admission.intent import Container, Intent, text
+from donjon.admission.intent import Container, Intent
 from donjon.admission.limits import BOUNDS, MAX_COUNTED
 from donjon.admission.settings import AdmissionContext, Settings
-from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import AESMD, DEVICES, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, LABELS_PLATFORM, PROVISION
 from donjon.kube.patch import escape
-from donjon.kube.reserved import epc_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +51,14 @@ def has_foreign_name(container: Container) -> bool:
 
 def lacks_device(container: Container) -> bool:
     """Whether it asks for EPC and has no enclave device."""
-    has_other_reason = asks_too_much(container) or has_differing_amounts(container) or has_foreign_name(container)
-    return container.wants_any(EPC_UNITS) and not container.wants(ENCLAVE) and not has_other_reason
+    if container.wants(ENCLAVE) or not container.wants_any(EPC_UNITS):
+        return False
+    return not (asks_too_much(container) or has_differing_amounts(container) or has_foreign_name(container))
 
 
 def may_not_provision(rule_input: RuleInput) -> bool:
     """Whether neither its namespace nor its account may have the provisioning key."""
-    context, account = rule_input.context, text(at(rule_input.intent.pod, "spec", "serviceAccountName")) or "default"
+    context, account = rule_input.context, rule_input.intent.account
     return not (context.may_provision or f"{context.namespace}:{account}" in rule_input.settings.provision_accounts)
 
 
@@ -78,7 +77,7 @@ def bypasses_scheduler(rule_input: RuleInput) -> bool:
 def is_beyond_nodes(rule_input: RuleInput) -> bool:
     """Whether no node has as much EPC."""
     largest = rule_input.context.largest_node
-    return largest is not None and epc_total(rule_input.intent.pod) > largest.epc
+    return largest is not None and rule_input.intent.epc > largest.epc
 
 
 def goes_everywhere(rule_input: RuleInput) -> bool:
@@ -94,15 +93,10 @@ def names_nobody(intent: Intent) -> bool:
 
 def is_unselective(intent: Intent) -> bool:
     """Whether a pod that wants EPC says nothing of the nodes that it goes to, but what all of them are."""
-    selector = at(intent.pod, "spec", "nodeSelector")
-    selected = isinstance(selector, dict) and any(label not in LABELS_PLATFORM for label in selector)
-    is_selective = selected or (bool(intent.required_terms) and all(map(_chooses_nodes, intent.required_terms)))
+    terms = intent.required_terms
+    selected = any(label not in LABELS_PLATFORM for label in intent.selector)
+    is_selective = selected or (bool(terms) and all(term.chooses for term in terms))
     return not is_selective and any(container.wants_any(EPC_UNITS) for container in intent.containers)
-
-
-def _chooses_nodes(term: JsonObject) -> bool:
-    labels = (each.get("key") for each in objects(term.get("matchExpressions")))
-    return bool(term.get("matchFields")) or any(label not in LABELS_PLATFORM for label in labels)
 
 
 def is_below_page(container: Container) -> bool:

@@ -11,7 +11,6 @@ from donjon.admission.rules import BEYOND_NODES, BY_HAND, AdmissionRule, Scope, 
 from donjon.findings import Finding
 from donjon.kube.names import ENCLAVE, EPC_UNITS
 from donjon.kube.quantities import canonical
-from donjon.kube.reserved import epc_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def _fill(rule: AdmissionRule, concerned: Iterable[Container], rule_input: RuleI
         "number": str(len(intent.containers)),
         "devices": _one_line(_shorten(", ".join(intent.devices))),
         "wiring": rule_input.settings.wired_by,
-        "asked": canonical(epc_total(intent.pod)),
+        "asked": canonical(intent.epc),
         "largest": _largest(context.largest_node),
     }
     words = {field: getattr(rule, field).format(**holes) for field in ("subject", "observation", "why", "do")}

@@ -7,6 +7,7 @@ A rule's words are templates in `str.format`'s form. What stands in braces is fi
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 
 from donjon.admission import predicates
 from donjon.admission.intent import Container
@@ -283,6 +284,7 @@ AROUND_THE_ACCOUNT = frozenset({HOST_DEVICES, PRIVILEGED})
 """The warnings that whoever runs the cluster may turn into refusals: ways to the host's devices that nobody counts."""
 
 
+@cache
 def table(*, refuse_host_devices: bool) -> tuple[AdmissionRule, ...]:
     """All rules, with the severity that was chosen."""
     harder = AROUND_THE_ACCOUNT if refuse_host_devices else frozenset()

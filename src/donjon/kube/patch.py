@@ -2,11 +2,25 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from donjon.errors import Malformed
-from donjon.formats.json import Json, JsonObject, at
+from donjon.formats.json import Json, JsonObject
 
 APPEND = "-"  # the index after a list's last (RFC 6901, section 4)
+
+
+class Standing(Enum):
+    """What stands at a place that a patch would put something into."""
+
+    NOTHING = 0  # so it has to be made
+    FITTING = 1  # an object or a list, as it should
+    OTHER = 2  # of another type, so it stays alone
+
+    @classmethod
+    def of(cls, value: Json, fitting: type[dict[str, Json]] | type[list[Json]]) -> "Standing":
+        """What that value is, where an object or a list should be."""
+        return cls.FITTING if isinstance(value, fitting) else cls.NOTHING if value is None else cls.OTHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +54,23 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def put(document: JsonObject, way: tuple[str, ...], key: str, value: Json) -> Iterator[Operation]:
-    """Set a member of the object at the end of that way, made where it is missing; what has another type stays alone."""
+def put(way: Iterable[tuple[str, Standing]], key: str, value: Json) -> Iterator[Operation]:
+    """Set a member of the last object on a way of them, each made where it is missing; what has another type stays alone."""
     path = ""
-    for depth, step in enumerate(way, start=1):
-        path = f"{path}/{step}"
-        existing = at(document, *way[:depth])
-        if not isinstance(existing, (dict, type(None))):
+    for path, existing in way:
+        if existing is Standing.OTHER:
             return
-        if existing is None:
+        if existing is Standing.NOTHING:
             yield Add(path=path, value={})
     yield Add(path=f"{path}/{escape(key)}", value=value)
 
 
-def append(path: str, existing: Json, entries: Iterable[Json]) -> Iterator[Operation]:
+def append(path: str, existing: Standing, entries: Iterable[Json]) -> Iterator[Operation]:
     """Append to a list, made where it is missing; what has another type stays alone."""
     entries = list(entries)
-    if not entries or not isinstance(existing, (list, type(None))):
+    if not entries or existing is Standing.OTHER:
         return
-    if existing is None:
+    if existing is Standing.NOTHING:
         yield Add(path=path, value=[])
     yield from (Add(path=f"{path}/{APPEND}", value=entry) for entry in entries)
 

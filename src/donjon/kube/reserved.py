@@ -119,7 +119,11 @@ def _epc(container: JsonObject) -> int:
 
 
 def _whole(quantity: Json) -> int:
-    value = amount(quantity)
+    return whole(amount(quantity))
+
+
+def whole(value: Fraction | None) -> int:
+    """What is counted of an amount: nothing of a fraction, of less than none, and of what no int64 holds."""
     return max(int(value), 0) if value is not None and value.denominator == 1 and abs(value) <= MAX else 0
 
 
