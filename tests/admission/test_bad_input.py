@@ -22,7 +22,7 @@ from donjon.cli.check import check
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import Add, Operation, Remove, apply
 
-AROUND = AdmissionContext(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, of=1))
+AROUND = AdmissionContext(namespace="team", made_by="DaemonSet", largest_node=LargestNode(name="n", epc=0, nodes_seen=1))
 SETTINGS = Settings(provision_by_annotation=True, refuse_host_devices=True)
 NAMES = (EPC, FAQ, AKS, ALIBABA)
 

@@ -11,7 +11,8 @@ from tests.admission.pods import AKS, EPC, FAQ, asking, container, pod
 
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.manifests import documents
-from donjon.admission.nodes import LargestNode, largest, parse
+from donjon.admission.manifests.nodes import parse
+from donjon.admission.nodes import LargestNode, largest
 from donjon.admission.rules import BEYOND_NODES
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import decide
@@ -42,11 +43,11 @@ items:
 @pytest.mark.parametrize(
     ("listed", "found"),
     [
-        (LISTED, LargestNode(name="sgx-2", epc=8 << 30, of=3)),
-        (f"\n {LISTED}\n", LargestNode(name="sgx-2", epc=8 << 30, of=3)),
-        (AS_YAML, LargestNode(name="sgx-1", epc=28 << 20, of=1)),
-        (json.dumps(LARGE), LargestNode(name="sgx-2", epc=8 << 30, of=1)),
-        (json.dumps({"kind": "NodeList", "items": [{"metadata": {"name": "n"}}]}), LargestNode(name="n", epc=0, of=1)),
+        (LISTED, LargestNode(name="sgx-2", epc=8 << 30, nodes_seen=3)),
+        (f"\n {LISTED}\n", LargestNode(name="sgx-2", epc=8 << 30, nodes_seen=3)),
+        (AS_YAML, LargestNode(name="sgx-1", epc=28 << 20, nodes_seen=1)),
+        (json.dumps(LARGE), LargestNode(name="sgx-2", epc=8 << 30, nodes_seen=1)),
+        (json.dumps({"kind": "NodeList", "items": [{"metadata": {"name": "n"}}]}), LargestNode(name="n", epc=0, nodes_seen=1)),
     ],
     ids=["json", "with blanks", "yaml", "one node", "of the API"],
 )
@@ -88,7 +89,7 @@ def test_an_amount_that_is_none_is_none(amount: Json, epc: int) -> None:
 
 def test_a_machine_is_as_large_under_the_name_of_another_plugin() -> None:
     azures: JsonObject = {"kind": "Node", "metadata": {"name": "aks-1"}, "status": {"allocatable": {AKS: "82"}}}
-    assert largest([azures, SMALL]) == LargestNode(name="aks-1", epc=82 << 20, of=2)
+    assert largest([azures, SMALL]) == LargestNode(name="aks-1", epc=82 << 20, nodes_seen=2)
     assert largest([]) is None
 
 

@@ -95,12 +95,12 @@ def test_what_the_policies_refuse_the_webhook_admits_and_counts() -> None:
 
 def test_more_than_the_largest_node_has_is_warned_about_since_no_policy_can() -> None:
     body = json.dumps(question(pod(asking({EPC: "16Gi"}, "c", securityContext={"privileged": True})))).encode()
-    nodes = LargestNode(name="sgx-1", epc=8 << 30, of=3)
+    nodes = LargestNode(name="sgx-1", epc=8 << 30, nodes_seen=3)
     (warning,) = json.loads(review(body, Settings(), nodes).body)["response"]["warnings"]
     assert warning.startswith("pod: asks for 16Gi of EPC, and no node has that much: the largest of 3, sgx-1, has 8Gi: ")
     assert len(warning) <= SHOWN_WHOLE
     assert "warnings" not in response(review(body, Settings()))
-    assert "warnings" not in response(review(body, Settings(), LargestNode(name="sgx-1", epc=16 << 30, of=3)))
+    assert "warnings" not in response(review(body, Settings(), LargestNode(name="sgx-1", epc=16 << 30, nodes_seen=3)))
 
 
 def test_a_generated_name_stands_for_one_that_is_not_known_yet() -> None:

@@ -80,8 +80,8 @@ def _fill(rule: AdmissionRule, concerned: Iterable[Container], rule_input: RuleI
 
 def _largest(node: LargestNode | None) -> str:
     if node is None or not node.epc:
-        return f"none of {node.of if node else 0} offers any"
-    return f"the largest of {node.of}, {node.name}, has {canonical(node.epc)}"
+        return f"none of {node.nodes_seen if node else 0} offers any"
+    return f"the largest of {node.nodes_seen}, {node.name}, has {canonical(node.epc)}"
 
 
 def _quantities(container: Container, names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import click
 
-from donjon.admission import nodes
+from donjon.admission.manifests import nodes
 from donjon.admission.manifests.check import (
     ManifestDocument,
     ManifestReport,
