@@ -43,6 +43,7 @@ STEPS = (
     Step("lint", (str(BIN / "ruff"), "check", ".")),
     Step("imports", (str(BIN / "lint-imports"),)),
     Step("types", (str(BIN / "mypy"),)),
+    Step("programs that tests build", (str(BIN / "python"), "-m", "tests.programs")),
     *FAST,
     Step("the quick tests on Debian 13", (str(BIN / "python"), "-m", "tests.debian")),
     Step("tests on a real cluster", (str(BIN / "pytest"), "-v", *_OF_A_CLUSTER, "--durations", "10")),
