@@ -73,19 +73,6 @@ def test_connections_in_use_when_a_change_fails_are_closed_afterwards(address: s
     database.close()
 
 
-def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connections = []
-
-    def wait_for(bare: Any, _statement: str) -> None:
-        connections.append(bare)
-        raise sqlite3.OperationalError("database is locked")
-
-    monkeypatch.setattr(storage, "_wait_for", wait_for)
-    with pytest.raises(Unavailable, match="DJ502"):
-        opened(f"sqlite:///{tmp_path}/x.db")
-    assert [closed(each) for each in connections] == [True]
-
-
 def test_the_migrations_make_the_tables_that_the_code_knows(empty: str) -> None:
     database = opened(empty)
     with database.reading() as connection:

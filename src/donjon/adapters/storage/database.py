@@ -191,12 +191,8 @@ def _translate_errors() -> Iterator[None]:
 def _prepare(connection: Any, _entry: object) -> None:
     """What is acknowledged stays, and readers do not wait for a writer. Transactions begin where `_begin` says so."""
     connection.isolation_level = None
-    try:
-        for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
-            _wait_for(connection, pragma)
-    except BaseException:
-        connection.close()  # SQLAlchemy would forget it as it is.
-        raise
+    for pragma in (_patience(_LOOK), "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _patience(WAIT * 1000)):
+        _wait_for(connection, pragma)
 
 
 def _begin(connection: Connection) -> None:

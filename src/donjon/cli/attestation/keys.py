@@ -17,7 +17,7 @@ from donjon.adapters.keys.secret import SecretAccess
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.attestation.token import KEY_RETENTION, check_issuer
-from donjon.cli.options import read_duration
+from donjon.cli.options import FORM, read_duration
 from donjon.cli.terminal import say, say_json
 from donjon.errors import DonjonError, Misconfigured
 from donjon.formats.json import Json, JsonObject
@@ -106,15 +106,7 @@ def new(
 
 @keys.command("list")
 @PLACE
-@click.option(
-    "--output",
-    "-o",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people or for programs.",
-)
+@FORM
 @KUBECONFIG
 def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
     """Show which key signs, which is next, and which are still published.
