@@ -151,6 +151,16 @@ def test_as_many_reviews_as_have_room_are_answered_of_one_address() -> None:
     served(story)
 
 
+def test_pods_of_megabytes_are_turned_away_before_usual_ones_though_all_come_from_the_api_server() -> None:
+    async def story(here: Here) -> None:
+        large = ASKS + b" " * (3 * MEBIBYTE - len(ASKS))
+        statuses = [status for status, _ in await asyncio.gather(*map(here.post, [large] * 20 + [ASKS] * 30))]
+        assert set(statuses[:20]) == {200, 503}
+        assert set(statuses[20:]) == {200}
+
+    served(story)
+
+
 def test_the_webhook_waits_longer_for_the_next_request_than_the_api_server_keeps_a_connection() -> None:
     """Whoever closes first loses no call; client-go closes an idle connection after 90 s."""
     assert LIMITS.idle > 90 + LIMITS.request
