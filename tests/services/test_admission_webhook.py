@@ -154,9 +154,10 @@ def test_as_many_reviews_as_have_room_are_answered_of_one_address() -> None:
 def test_pods_of_megabytes_are_turned_away_before_usual_ones_though_all_come_from_the_api_server() -> None:
     async def story(here: Here) -> None:
         large = ASKS + b" " * (3 * MEBIBYTE - len(ASKS))
-        statuses = [status for status, _ in await asyncio.gather(*map(here.post, [large] * 20 + [ASKS] * 30))]
-        assert set(statuses[:20]) == {200, 503}
-        assert set(statuses[20:]) == {200}
+        answers = await asyncio.gather(*map(here.post, [large] * 12 + [ASKS] * 20), return_exceptions=True)
+        statuses = [answer if isinstance(answer, BaseException) else answer[0] for answer in answers]
+        assert set(statuses[12:]) == {200}
+        assert set(statuses[:12]) != {200}, "some are answered 503, or cut off as they send on"
 
     served(story)
 
