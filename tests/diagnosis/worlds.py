@@ -1,11 +1,14 @@
 """Nodes, pods and workloads as a cluster tells them, in few words."""
 
+from datetime import UTC, datetime
+
 from donjon.diagnosis.pod import ClusterState
 from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"
 MIB = 1 << 20
 GIB = 1 << 30
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def node(name: str, epc: str = "8Gi", *, enclave: str = "110", **spec: Json) -> JsonObject:
@@ -66,7 +69,7 @@ def holding(epc: str, on: str, name: str = "other") -> JsonObject:
 
 
 def around(*nodes: JsonObject, pods: tuple[JsonObject, ...] = (), events: tuple[JsonObject, ...] = ()) -> ClusterState:
-    return ClusterState(nodes=nodes, pods=pods, events=events)
+    return ClusterState(moment=NOW, nodes=nodes, pods=pods, events=events)
 
 
 def event(reason: str, about: JsonObject, message: str = "", moment: str = "2026-11-23T12:00:00Z") -> JsonObject:

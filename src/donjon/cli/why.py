@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from donjon.adapters import clock
 from donjon.cli.terminal import plain, say_json
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_workload, newest, owned
@@ -127,7 +128,9 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> ClusterSta
     except Unavailable as error:
         own_pods_only = error.message
         pods = cluster.list(POD, namespace)
-    return ClusterState(nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only)
+    return ClusterState(
+        moment=clock.moment(), nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only
+    )
 
 
 def _document(explanation: Explanation) -> JsonObject:

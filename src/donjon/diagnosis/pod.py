@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from donjon.diagnosis.commands import describe, node_of, remake, subject_of
+from donjon.diagnosis.endings import closed_device, endings, of_container, stuck
 from donjon.diagnosis.pending import in_the_way
-from donjon.diagnosis.running import failed_containers, not_accounted, of_container, over_capacity, stuck, under, without_device
+from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
@@ -20,6 +22,7 @@ BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "P
 class ClusterState:
     """What is known of the cluster."""
 
+    moment: datetime  # of this state
     nodes: tuple[JsonObject, ...]
     pods: tuple[JsonObject, ...]
     events: tuple[JsonObject, ...]
@@ -50,7 +53,7 @@ def explain(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "metadata", "deletionTimestamp") is not None:
         return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
     if not concerns_sgx(pod):
-        return _ordinary(pod)
+        return _ordinary(pod, around)
     phase = str(at(pod, "status", "phase") or "Pending")
     return _BY_PHASE.get(phase, _unknown)(pod, around)
 
@@ -60,15 +63,16 @@ def concerns_sgx(pod: JsonObject) -> bool:
     return epc_total(pod) > 0 or any(device in pod_requests(pod) for device in DEVICES)
 
 
-def _ordinary(pod: JsonObject) -> Explanation:
+def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     phase = str(at(pod, "status", "phase") or "Pending")
-    waiting = next((finding.observation for finding in stuck(pod)), "")
-    well = phase in {"Running", "Succeeded"} and not waiting
+    trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
+    well = phase in {"Running", "Succeeded"} and trouble is None
+    words = f"; {trouble.observation}" if trouble else ""
     return Explanation(
         subject=subject_of("pod", pod),
-        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{f'; {waiting}' if waiting else ''})",
+        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{words})",
         well=well,
-        otherwise="" if well else describe(pod),
+        otherwise="" if well else trouble.do if trouble else describe(pod),
     )
 
 
@@ -76,7 +80,7 @@ def _succeeded(pod: JsonObject, _around: ClusterState) -> Explanation:
     return _explanation(pod, f"ended well on {node_of(pod)}", well=True)
 
 
-def _failed(pod: JsonObject, _around: ClusterState) -> Explanation:
+def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
     reason, message = (str(at(pod, "status", field) or "") for field in ("reason", "message"))
     if reason.startswith(BY_KUBELET):
         again = remake(pod)
@@ -89,8 +93,9 @@ def _failed(pod: JsonObject, _around: ClusterState) -> Explanation:
             do=f"put right what the message says, then {again}",
         )
         return _explanation(pod, f"failed: {finding.observation}", (finding,))
-    findings = tuple(failed_containers(pod)) or (of_container("", f"failed: {reason} {message}".rstrip(), describe(pod)),)
-    return _explanation(pod, f"failed on {node_of(pod)}: {findings[0].observation}", findings)
+    unknown = of_container("", f"failed: {reason} {message}".rstrip(), "no container says why", describe(pod))
+    findings = tuple(endings(pod, around.moment)) or (unknown,)
+    return _explanation(pod, f"failed on {node_of(pod)}: {findings[0].observation}", (*findings, *_of_its_enclave(pod, around)))
 
 
 def _running(pod: JsonObject, around: ClusterState) -> Explanation:
@@ -98,6 +103,8 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
         *without_device(pod, around.events),
         *not_accounted(pod, around.events),
         *stuck(pod),
+        *endings(pod, around.moment),
+        *_of_its_enclave(pod, around),
         *under(pod, around.nodes),
         *over_capacity(pod, around.nodes, around.pods),
     )
@@ -113,7 +120,7 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
 
 def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "spec", "nodeName"):
-        findings = tuple(stuck(pod))
+        findings = (*stuck(pod), *endings(pod, around.moment), *_of_its_enclave(pod, around))
         message = findings[0].observation if findings else "the kubelet is starting it"
         return _explanation(pod, f"was given to {node_of(pod)}: {message}", findings, otherwise=describe(pod))
     if around.no_nodes:
@@ -131,6 +138,11 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         nodes=views,
         scheduler=_scheduler(pod),
     )
+
+
+def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
+    """What pod and node say of why it may make no enclave."""
+    yield from closed_device(pod, node_under(pod, around.nodes))
 
 
 def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:

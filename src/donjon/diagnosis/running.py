@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from donjon.diagnosis.commands import describe, logs, node_of, remake
+from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import Obstacle, amount_text, lacks_aesm, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
-
-_PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
@@ -60,7 +58,7 @@ def _is_from_own_agent(event: JsonObject, pod: JsonObject, reason: str) -> bool:
 
 def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
     """What became of its node since the pod came there; nothing where no node could be read."""
-    node = _node(pod, nodes)
+    node = node_under(pod, nodes)
     if node is None:
         if nodes:
             yield _warning(
@@ -93,7 +91,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
 
 def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[JsonObject]) -> Iterator[Finding]:
     """Whether the pods of its node hold more EPC than the node offers now: nobody takes from a pod what it has."""
-    offered = amounts(at(_node(pod, nodes), "status", "allocatable")).get(EPC)
+    offered = amounts(at(node_under(pod, nodes), "status", "allocatable")).get(EPC)
     holding = requests_by_node(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
     if offered is not None and holding > offered:
         yield _warning(
@@ -105,45 +103,9 @@ def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[J
         )
 
 
-def stuck(pod: JsonObject) -> Iterator[Finding]:
-    """Containers that cannot start, in the kubelet's words."""
-    for status in _statuses(pod):
-        reason = at(status, "state", "waiting", "reason")
-        if isinstance(reason, str) and reason not in _PATIENT:
-            message = str(at(status, "state", "waiting", "message") or "")
-            name = str(at(status, "name"))
-            observation = f"{name} waits: {reason}{f': {message}' if message else ''}"
-            yield of_container(name, observation, logs(pod, name, previous=True) if "Loop" in reason else describe(pod))
-
-
-def failed_containers(pod: JsonObject) -> Iterator[Finding]:
-    """Containers that ended with an error."""
-    for status in _statuses(pod):
-        code = at(status, "state", "terminated", "exitCode")
-        if code not in {None, 0}:
-            name, reason = str(at(status, "name")), at(status, "state", "terminated", "reason")
-            yield of_container(name, f"{name} ended with exit code {code} ({reason})", logs(pod, name))
-
-
-def of_container(name: str, observation: str, do: str) -> Finding:
-    """The finding about a container that has a trouble of its own, which SGX does not explain."""
-    return Finding(
-        code="DJ138",
-        severity=Severity.ERROR,
-        subject=f"container {name}".rstrip(),
-        observation=observation,
-        why="its place and its device are not the trouble",
-        do=do,
-    )
-
-
-def _node(pod: JsonObject, nodes: Sequence[JsonObject]) -> JsonObject | None:
+def node_under(pod: JsonObject, nodes: Sequence[JsonObject]) -> JsonObject | None:
+    """The node that it was given, where it can be read."""
     return next((node for node in nodes if at(node, "metadata", "name") == node_of(pod)), None)
-
-
-def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
-    for field in ("initContainerStatuses", "containerStatuses"):
-        yield from objects(at(pod, "status", field))
 
 
 def _warning(code: str, pod: JsonObject, *, observation: str, why: str, do: str) -> Finding:

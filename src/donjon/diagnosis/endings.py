@@ -1,0 +1,188 @@
+"""Containers that end: with an error, or again and again; and what pod and node say of why an enclave's program might.
+
+A program that ends is told in whatever form the kubelet leaves it: waiting for its next start, just ended (as kubelets of 1.36
+leave it between two starts), or running again since a moment ago.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from donjon.diagnosis.commands import describe, logs, node_of
+from donjon.findings import Finding, Severity, codes
+from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.names import CONDITION_READY
+from donjon.kube.reserved import epc_by_container
+
+OUT_OF_BACK_OFF = timedelta(minutes=10)
+"""A container that has run for so long is out of its back-off (k8s.io/kubernetes pkg/kubelet, MaxContainerBackOff)."""
+
+_PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
+_BACK_OFF = "CrashLoopBackOff"
+_OUT_OF_MEMORY = "OOMKilled"
+_SIGNALS = 128  # what a shell, and the container runtime, add to a signal's number
+_MEANINGS = {
+    126: "its command cannot be executed",
+    127: "its command is not in the image",
+    _SIGNALS + 6: "it gave itself up (SIGABRT)",
+    _SIGNALS + 9: "something killed it (SIGKILL)",
+    _SIGNALS + 11: "it touched memory that is not its own (SIGSEGV)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """How a container ended last."""
+
+    container: str
+    code: int
+    reason: str
+    moment: datetime | None
+    restarts: int
+    goes_on: bool  # it runs again
+
+    def words(self, now: datetime) -> str:
+        ago = "" if self.moment is None or self.moment > now else f" {_stretch(now - self.moment)} ago"
+        restarts = f", restarted {self.restarts} time{'s' * (self.restarts != 1)}" if self.restarts else ""
+        runs = ", and runs again" if self.goes_on else ""
+        reason = f" ({self.reason})" if self.reason not in {"", "Error", "Completed"} else ""
+        return f"{self.container} ended with exit code {self.code}{reason}{ago}{restarts}{runs}"
+
+
+def stuck(pod: JsonObject) -> Iterator[Finding]:
+    """Containers that cannot start, in the kubelet's words; those that ended before are `endings`'."""
+    for status in _statuses(pod):
+        reason, name = at(status, "state", "waiting", "reason"), str(at(status, "name"))
+        if isinstance(reason, str) and reason not in _PATIENT and not (reason == _BACK_OFF and _last_end(status)):
+            message = str(at(status, "state", "waiting", "message") or "")
+            observation = f"{name} waits: {reason}{f': {message}' if message else ''}"
+            do = logs(pod, name, previous=True) if reason == _BACK_OFF else describe(pod)
+            yield of_container(name, observation, "its place and its device are not the trouble", do)
+
+
+def endings(pod: JsonObject, now: datetime) -> Iterator[Finding]:
+    """Containers whose program ended with an error, or ends again and again though it is to run on."""
+    asks = epc_by_container(pod)
+    for status in _statuses(pod):
+        if (end := _end(pod, status, now)) is not None:
+            why, do = _reason(end, holds_epc=bool(asks.get(end.container)))
+            look = logs(pod, end.container, previous=end.goes_on or at(status, "state", "terminated") is None)
+            yield of_container(end.container, end.words(now), why, f"{look}{do}")
+
+
+def closed_device(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:
+    """Containers with EPC that do not run as root, where the agent says that the devices are closed to others."""
+    conditions = (each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY)
+    if not any(codes.ROOT_ALONE in codes.codes_in(str(at(each, "message") or "")) for each in conditions):
+        return
+    if at(pod, "spec", "securityContext", "supplementalGroups"):
+        return  # Which of them is the right one, nobody here knows.
+    asks = epc_by_container(pod)
+    for container in (each for field in ("initContainers", "containers") for each in objects(at(pod, "spec", field))):
+        user = _user(pod, container)
+        if user and asks.get(str(at(container, "name"))):
+            yield Finding(
+                code="DJ161",
+                severity=Severity.WARNING,
+                subject=f"container {at(container, 'name')}",
+                observation=f"runs as user {user}, and {node_of(pod)} opens its SGX devices to root and a group alone",
+                why="a program that may not open the device makes no enclave",
+                do=f"give the pod securityContext.supplementalGroups with the group that kubectl describe node {node_of(pod)} "
+                "names at DJ009, or have the administrator of the node do what donjon explain DJ009 says",
+            )
+
+
+def of_container(name: str, observation: str, why: str, do: str) -> Finding:
+    """The finding about a container that has a trouble of its own."""
+    return Finding(
+        code="DJ138",
+        severity=Severity.ERROR,
+        subject=f"container {name}".rstrip(),
+        observation=observation,
+        why=why,
+        do=do,
+    )
+
+
+def _end(pod: JsonObject, status: JsonObject, now: datetime) -> _End | None:
+    """The end to tell of; `None` where there is none, or it is as it should be."""
+    state, name = at(status, "state"), str(at(status, "name"))
+    over = at(state, "terminated")
+    last = over if isinstance(over, dict) else _last_end(status)
+    if last is None or (over is None and _is_past(at(state, "running"), now)):
+        return None
+    code, restarts = at(last, "exitCode"), at(status, "restartCount")
+    if code in {None, 0} and (at(state, "running") is not None or not _is_to_run_on(pod, name)):
+        return None
+    return _End(
+        container=name,
+        code=code if isinstance(code, int) else 0,
+        reason=str(at(last, "reason") or ""),
+        moment=_moment(at(last, "finishedAt")),
+        restarts=restarts if isinstance(restarts, int) else 0,
+        goes_on=at(state, "running") is not None,
+    )
+
+
+def _last_end(status: JsonObject) -> JsonObject | None:
+    last = at(status, "lastState", "terminated")
+    return last if isinstance(last, dict) else None
+
+
+def _is_past(running: Json, now: datetime) -> bool:
+    """Whether it has run for so long that its last end is past."""
+    began = _moment(at(running, "startedAt"))
+    return running is not None and began is not None and now - began >= OUT_OF_BACK_OFF
+
+
+def _is_to_run_on(pod: JsonObject, name: str) -> bool:
+    """Whether its program is not to end, not even well."""
+    always = at(pod, "spec", "restartPolicy") in {None, "Always"} and at(pod, "status", "phase") == "Running"
+    return always and any(at(each, "name") == name for each in objects(at(pod, "spec", "containers")))
+
+
+def _reason(end: _End, *, holds_epc: bool) -> tuple[str, str]:
+    """Why it may have ended so, and what to do beside looking into its log."""
+    if end.reason == _OUT_OF_MEMORY:
+        return (
+            "it took more memory than its limit, in which EPC does not count",
+            "; then raise limits.memory, or have it take less",
+        )
+    if not end.code:
+        return "a container of such a pod is to run on, and is started anew whenever it ends", "; its command should not return"
+    meaning = _MEANINGS.get(end.code, "its program says why in its log")
+    if holds_epc:
+        return (
+            f"{meaning}; its place and its device are not the trouble",
+            "; of an enclave that failed, donjon explain DJ138 has the usual reasons",
+        )
+    return meaning, ""
+
+
+def _user(pod: JsonObject, container: JsonObject) -> int:
+    """The number of the user that it runs as; 0 for root, and where the image decides."""
+    own, of_pod = at(container, "securityContext", "runAsUser"), at(pod, "spec", "securityContext", "runAsUser")
+    user = of_pod if own is None else own
+    return user if isinstance(user, int) else 0
+
+
+def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
+    for field in ("initContainerStatuses", "containerStatuses"):
+        yield from objects(at(pod, "status", field))
+
+
+def _moment(text: Json) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
+def _stretch(time: timedelta) -> str:
+    """In the largest unit of which it has two."""
+    seconds = int(time.total_seconds())
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

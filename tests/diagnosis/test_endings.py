@@ -1,0 +1,150 @@
+"""Programs that end: told with exit code, time and restarts, in whatever form the kubelet leaves them."""
+
+from datetime import timedelta
+
+import pytest
+from tests.diagnosis.worlds import NOW, around, container, node, pod, saying, with_spec
+
+from donjon.diagnosis.pod import Explanation, explain
+from donjon.formats.json import Json, JsonObject
+
+
+def ago(seconds: float) -> str:
+    """As the kubelet writes a moment."""
+    return f"{NOW - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def over(code: int, reason: str = "Error", seconds: float = 33) -> JsonObject:
+    return {"terminated": {"exitCode": code, "reason": reason, "finishedAt": ago(seconds)}}
+
+
+NEW: JsonObject = {"running": {"startedAt": ago(2)}}
+LOOP: JsonObject = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container=app"}}
+
+
+def told(state: JsonObject, last: JsonObject | None = None, restarts: int = 0, spec: JsonObject | None = None) -> Explanation:
+    """Of a pod on a node that is well."""
+    status: Json = {"name": "app", "state": state, "lastState": last or {}, "restartCount": restarts}
+    running = pod("16Mi", phase="Running", on="a", status={"containerStatuses": [status]})
+    return explain(with_spec(running, spec or {}), around(node("a")))
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "words"),
+    [
+        (over(3), None, "app ended with exit code 3 33 s ago, restarted 4 times"),
+        (LOOP, over(3), "app ended with exit code 3 33 s ago, restarted 4 times"),
+        (
+            {"running": {"startedAt": ago(2)}},
+            over(3, seconds=300),
+            "app ended with exit code 3 5 min ago, restarted 4 times, and runs again",
+        ),
+        (LOOP, over(137, "OOMKilled"), "app ended with exit code 137 (OOMKilled) 33 s ago, restarted 4 times"),
+        (LOOP, over(0, "Completed"), "app ended with exit code 0 33 s ago, restarted 4 times"),
+        (over(0, "Completed"), None, "app ended with exit code 0 33 s ago, restarted 4 times"),
+        (over(1, seconds=3 * 86400), None, "app ended with exit code 1 3 d ago, restarted 4 times"),
+    ],
+    ids=[
+        "just ended (1.36)",
+        "back-off",
+        "runs again",
+        "out of memory",
+        "loop without an error",
+        "ended without an error",
+        "long ago",
+    ],
+)
+def test_a_program_that_ends_is_told_whatever_form_the_kubelet_leaves_it_in(
+    state: JsonObject, last: JsonObject | None, words: str
+) -> None:
+    explanation = told(state, last, 4)
+    assert [each.code for each in explanation.findings] == ["DJ138"]
+    assert (explanation.well, explanation.findings[0].observation) == (False, words)
+    assert words in explanation.verdict
+    assert explanation.next_step.startswith("kubectl logs -n shop app -c app")
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "spec"),
+    [
+        ({"running": {"startedAt": ago(601)}}, over(3, seconds=700), {}),
+        (NEW, None, {}),
+        (over(0, "Completed"), None, {"restartPolicy": "Never"}),
+        (over(0, "Completed"), None, {"restartPolicy": "OnFailure"}),
+    ],
+    ids=["ran for ten minutes since", "never ended", "one of several that ended well", "the same of a Job"],
+)
+def test_what_ended_well_or_long_before_is_no_trouble(state: JsonObject, last: JsonObject | None, spec: JsonObject) -> None:
+    assert told(state, last, 1, spec).well
+
+
+def test_an_init_container_that_ended_well_is_no_trouble_and_one_with_an_error_is() -> None:
+    init: Json = [{"name": "first", "state": over(0, "Completed")}]
+    running: Json = [{"name": "app", "state": {"running": {"startedAt": ago(2)}}}]
+    well = pod("16Mi", phase="Running", on="a", status={"initContainerStatuses": init, "containerStatuses": running})
+    assert explain(well, around(node("a"))).well
+    bad: Json = [{"name": "first", "state": LOOP, "lastState": over(2), "restartCount": 1}]
+    pending = pod("16Mi", on="a", status={"initContainerStatuses": bad})
+    assert "first ended with exit code 2 33 s ago, restarted 1 time" in explain(pending, around(node("a"))).verdict
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-11-23T11:59:27", "", 7, None, "2027-01-01T00:00:00Z"])
+def test_a_moment_that_is_none_is_left_out(text: Json) -> None:
+    state: JsonObject = {"terminated": {"exitCode": 3, "reason": "Error", "finishedAt": text}}
+    assert told(state, None, 1).findings[0].observation == "app ended with exit code 3, restarted 1 time"
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "do"),
+    [
+        (over(137, "OOMKilled"), "more memory than its limit", "raise limits.memory"),
+        (over(137), "SIGKILL", "donjon explain DJ138"),
+        (over(139), "SIGSEGV", "donjon explain DJ138"),
+        (over(127), "not in the image", "donjon explain DJ138"),
+        (over(0, "Completed"), "is to run on", "its command should not return"),
+        (over(3), "its program says why in its log", "donjon explain DJ138"),
+    ],
+)
+def test_what_an_exit_code_means_is_said(state: JsonObject, why: str, do: str) -> None:
+    (finding,) = told(state, None, 1).findings
+    assert why in finding.why
+    assert do in finding.do
+
+
+def test_a_pod_that_asks_for_nothing_is_told_with_its_end_too() -> None:
+    status: Json = [{"name": "app", "state": over(3), "restartCount": 2}]
+    explanation = explain(pod(phase="Running", on="a", status={"containerStatuses": status}), around(node("a")))
+    assert not explanation.well
+    assert "app ended with exit code 3 33 s ago, restarted 2 times" in explanation.verdict
+    assert explanation.next_step == "kubectl logs -n shop app -c app"
+
+
+USER: JsonObject = {"securityContext": {"runAsUser": 1000}}
+CLOSED: JsonObject = {
+    "type": "SGXReady",
+    "status": "True",
+    "message": "this node runs enclaves; /dev/sgx_enclave: mode 0660, owner 0, group 109 [DJ009]",
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "closed"),
+    [
+        (USER, True),
+        ({"securityContext": {"runAsUser": 1000, "supplementalGroups": [109]}}, False),
+        ({"securityContext": {"runAsUser": 0}}, False),
+        ({}, False),
+        ({"containers": [container("16Mi") | {"securityContext": {"runAsUser": 7}}]}, True),
+        (
+            {"securityContext": {"runAsUser": 1000}, "containers": [container("16Mi") | {"securityContext": {"runAsUser": 0}}]},
+            False,
+        ),
+    ],
+)
+def test_a_user_to_whom_the_device_is_closed_is_warned_of(spec: JsonObject, *, closed: bool) -> None:
+    status: Json = [{"name": "app", "state": {"running": {"startedAt": ago(2)}}}]
+    running = with_spec(pod("16Mi", phase="Running", on="a", status={"containerStatuses": status}), spec)
+    explanation = explain(running, around(saying(node("a"), {"type": "Ready", "status": "True"}, CLOSED)))
+    assert [each.code for each in explanation.findings] == (["DJ161"] if closed else [])
+    assert explanation.well
+    assert [each.code for each in explain(running, around(node("a"))).findings] == []
