@@ -89,23 +89,44 @@ def test_init_containers_count_as_the_scheduler_counts_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("spec", "words", "step"),
     [
-        ({"taints": [{"key": "sgx", "effect": "NoSchedule"}]}, "taint sgx:NoSchedule is not tolerated"),
-        ({"unschedulable": True}, "taint node.kubernetes.io/unschedulable:NoSchedule is not tolerated"),
+        (
+            {"taints": [{"key": "sgx", "effect": "NoSchedule"}]},
+            "taint sgx:NoSchedule is not tolerated",
+            "give the pod a toleration",
+        ),
+        ({"unschedulable": True}, "it is cordoned", "an administrator runs kubectl uncordon a"),
     ],
 )
-def test_a_taint_that_is_not_tolerated_is_named(spec: JsonObject, words: str) -> None:
+def test_a_taint_that_is_not_tolerated_is_named(spec: JsonObject, words: str, step: str) -> None:
     told = explain(pod("1Gi"), around(with_spec(node("a"), spec), node("plain", "")))
     assert codes(told) == ["DJ133"]
     assert words in told.verdict
+    assert step in told.next_step
 
 
-@pytest.mark.parametrize("spec", [{"nodeSelector": {"disk": "ssd"}}, requiring("disk", "ssd")])
-def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_told(spec: JsonObject) -> None:
-    told = explain(with_spec(pod("1Gi"), spec), around(node("a")))
+def test_a_cordon_beside_a_taint_is_told_beside_it() -> None:
+    both = with_spec(node("a"), {"unschedulable": True, "taints": [{"key": "sgx", "effect": "NoSchedule"}]})
+    told = explain(pod("1Gi"), around(both))
+    assert codes(told) == ["DJ133", "DJ133"]
+    assert "toleration" in told.findings[0].do
+    assert "uncordon" in told.findings[1].do
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels", "words"),
+    [
+        ({"nodeSelector": {"disk": "ssd"}}, {}, "nodeSelector disk=ssd, and it has no label disk"),
+        ({"nodeSelector": {"disk": "ssd"}}, {"disk": "hdd"}, "nodeSelector disk=ssd, and it has disk=hdd"),
+        (requiring("disk", "ssd"), {}, "node affinity disk In ssd, and it has no label disk"),
+    ],
+)
+def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_named(spec: JsonObject, labels: JsonObject, words: str) -> None:
+    told = explain(with_spec(pod("1Gi"), spec), around(labelled(node("a"), labels)))
     assert codes(told) == ["DJ133"]
-    assert "selector or affinity" in told.verdict
+    assert words in told.verdict
+    assert "change the pod's nodeSelector or affinity" in told.next_step
 
 
 def test_a_daemonsets_pod_is_measured_against_its_own_node_alone() -> None:

@@ -41,7 +41,7 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
         findings.append(
             _WORDS[kind](Situation(requested=requested, views=tuple(views), there=there, obstacle=kind, pods=all_pods))
         )
-    return tuple({finding.code: finding for finding in reversed(findings)}.values())[::-1]
+    return tuple({(finding.code, finding.do): finding for finding in reversed(findings)}.values())[::-1]
 
 
 def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
@@ -130,13 +130,21 @@ def _about_devices(now: Situation) -> str:
 
 
 def _held_back(now: Situation) -> Finding:
-    words = "; ".join(dict.fromkeys(_words(now)))
     return _error(
         "DJ133",
-        observation=f"it may not go to {_names(now.there)}: {words}",
+        observation=f"it may not go to {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         why="the node's taints or the pod's own selector and affinity forbid it",
-        do="add the toleration to the pod (kubectl uncordon NODE for one that was cordoned), or change its selector or affinity",
+        do=_RELEASES[now.obstacle].format(node=now.there[0].name),
     )
+
+
+_RELEASES = {
+    Obstacle.ELSEWHERE: "change the pod's affinity, which names its nodes one by one",
+    Obstacle.TAINT: "give the pod a toleration of that taint, if it is meant for such a node; the taint is its administrator's",
+    Obstacle.SELECTION: "change the pod's nodeSelector or affinity, or have an administrator label the node "
+    "(kubectl label node {node} KEY=VALUE)",
+    Obstacle.CORDON: "wait until its maintenance is over; then an administrator runs kubectl uncordon {node}",
+}
 
 
 def _no_aesm(now: Situation) -> Finding:
@@ -175,6 +183,7 @@ _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
     Obstacle.DEVICE: _devices,
     Obstacle.TAINT: _held_back,
     Obstacle.SELECTION: _held_back,
+    Obstacle.CORDON: _held_back,
     Obstacle.AESM: _no_aesm,
     Obstacle.NO_EPC_FREE: _no_epc_free,
     Obstacle.OTHER: _other,

@@ -10,7 +10,9 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
 from donjon.kube.quantities import canonical
 from donjon.kube.reserved import Amounts, amounts, pod_requests, requests_by_node
-from donjon.kube.selection import meant_for, not_tolerated, selects
+from donjon.kube.selection import CORDON, meant_for, misfits, not_tolerated, selects
+
+MAX_MISFITS = 3  # that a sentence names
 
 
 class Obstacle(Enum):
@@ -26,7 +28,8 @@ class Obstacle(Enum):
     TAINT = 7
     SELECTION = 8
     AESM = 9
-    OTHER = 10  # cpu, memory and what else has nothing to do with SGX
+    CORDON = 10
+    OTHER = 11  # cpu, memory and what else has nothing to do with SGX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +128,18 @@ def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator
     elif lacks_aesm(pod, node):
         yield Objection(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
     else:
-        yield Objection(obstacle=Obstacle.SELECTION, words="the pod's node selector or affinity leaves it out")
+        words = "; ".join(misfits(pod, _labels(node))[:MAX_MISFITS])
+        yield Objection(
+            obstacle=Obstacle.SELECTION, words=f"the pod wants {words}" if words else "the pod's affinity leaves it out"
+        )
 
 
 def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     for taint in not_tolerated(pod, node):
-        yield Objection(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
+        if taint == CORDON:
+            yield Objection(obstacle=Obstacle.CORDON, words="it is cordoned: it takes no new pods")
+        else:
+            yield Objection(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
 
 
 def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:

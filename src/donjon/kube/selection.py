@@ -10,6 +10,8 @@ from donjon.formats.json import Json, JsonObject, at, objects
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
 CORDONED = "node.kubernetes.io/unschedulable"
 """The taint of a node that `kubectl cordon` took out."""
+CORDON = f"{CORDONED}:NoSchedule"
+"""The same as kubectl writes it."""
 
 
 def not_tolerated(pod: JsonObject, node: JsonObject) -> tuple[str, ...]:
@@ -30,6 +32,24 @@ def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
     if required is None:
         return True
     return any(_term_holds(term, name, labels) for term in objects(at(required, "nodeSelectorTerms")))
+
+
+def misfits(pod: JsonObject, labels: Mapping[str, Json]) -> tuple[str, ...]:
+    """What of the pod's selector and required affinity the labels do not fit, each in words."""
+    selector = at(pod, "spec", "nodeSelector")
+    wanted = selector.items() if isinstance(selector, dict) else ()
+    of_selector = [
+        f"nodeSelector {key}={value}, and it has {_label_text(key, labels)}" for key, value in wanted if labels.get(key) != value
+    ]
+    required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    terms = objects(at(required, "nodeSelectorTerms"))
+    expressions = [each for term in terms for each in objects(at(term, "matchExpressions"))]
+    of_affinity = [
+        f"node affinity {_expression_text(each)}, and it has {_label_text(str(at(each, 'key')), labels)}"
+        for each in expressions
+        if not _holds(each, labels)
+    ]
+    return (*of_selector, *(() if any(_term_holds(term, "", labels) for term in terms) else of_affinity))
 
 
 def meant_for(pod: JsonObject) -> frozenset[str] | None:
@@ -57,6 +77,16 @@ def tolerates(toleration: JsonObject, taint: JsonObject, *, any_value: bool = Fa
 def _taint_text(taint: JsonObject) -> str:
     value = at(taint, "value")
     return f"{at(taint, 'key')}{f'={value}' if value else ''}:{at(taint, 'effect')}"
+
+
+def _label_text(key: str, labels: Mapping[str, Json]) -> str:
+    return f"{key}={labels[key]}" if key in labels else f"no label {key}"
+
+
+def _expression_text(expression: JsonObject) -> str:
+    values = at(expression, "values")
+    listed = f" {', '.join(map(str, values))}" if isinstance(values, list) and values else ""
+    return f"{at(expression, 'key')} {at(expression, 'operator')}{listed}"
 
 
 def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
