@@ -485,3 +485,22 @@ def test_explaining_never_raises_whatever_stands_in_the_objects(data: st.DataObj
     of_pod = data.draw(st.sampled_from(spoilt(pending)))(value)
     of_node = data.draw(st.sampled_from(spoilt(node("a", taints=[]))))(value)
     assert explain(of_pod, around(of_node, pods=(of_pod,), events=(of_pod,))).verdict
+
+
+def agent(on: str) -> JsonObject:
+    labels: JsonObject = {"app.kubernetes.io/name": "donjon", "app.kubernetes.io/component": "node"}
+    return labelled(pod(name=f"donjon-{on}", phase="Running", on=on), labels)
+
+
+@pytest.mark.parametrize(
+    ("agents", "step"),
+    [
+        (("a",), "kubectl logs -n shop donjon-a"),
+        (("b",), "no pod of Donjon's DaemonSet runs on a"),
+        ((), "if the agent runs there at all"),
+    ],
+)
+def test_who_offers_no_device_is_asked_about_its_agent(agents: tuple[str, ...], step: str) -> None:
+    told = explain(pod("1Gi"), around(node("a", enclave="0"), pods=tuple(map(agent, agents))))
+    assert codes(told) == ["DJ135"]
+    assert step in told.next_step

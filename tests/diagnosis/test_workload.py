@@ -4,7 +4,7 @@ import pytest
 from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
 
 from donjon.diagnosis.pod import Explanation
-from donjon.diagnosis.workload import Workload, desired_count, explain_workload
+from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest
 from donjon.formats.json import JsonObject
 
 OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"
@@ -40,6 +40,36 @@ def test_a_refusal_is_told_in_the_words_of_whoever_refused(message: str, words: 
     thing = workload("ReplicaSet", replicas=1)
     (finding,) = told(thing, events=(event("FailedCreate", thing, message),)).findings
     assert finding.observation == f"its pods are refused: {words}"
+
+
+@pytest.mark.parametrize(
+    ("message", "step"),
+    [
+        (f"Error creating: {QUOTA},used: x,limited: y", "have an administrator raise the ResourceQuota small"),
+        (
+            f"Error creating: {POD}{POLICY}container app: not wired [DJ101]; check that the webhook runs",
+            "what wires pods is away",
+        ),
+        (f"Error creating: {POD}{POLICY}{OURS}", "change replicaset shop/train as the refusal says, and apply it again; donjon"),
+        (f"Error creating: {ANOTHERS_WEBHOOK}", "change replicaset shop/train as the refusal says, and apply it again"),
+    ],
+)
+def test_the_next_step_is_for_the_one_at_fault(message: str, step: str) -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    assert step in told(thing, events=(event("FailedCreate", thing, message),)).next_step
+
+
+def test_a_cron_job_is_told_by_the_job_that_it_made_last() -> None:
+    cron = workload("CronJob", "tick", schedule="* * * * *")
+    jobs = (created(workload("Job", "old"), "2026-11-23T11:00:00Z"), created(workload("Job", "new"), "2026-11-23T12:00:00Z"))
+    last = latest(jobs)
+    assert last is jobs[1]
+    refused = told(last, events=(event("FailedCreate", last, OURS),))
+    after = explain_cron_job(cron, last, refused)
+    assert (after.subject, after.well) == ("cronjob shop/tick, its last Job: job shop/new", False)
+    none = explain_cron_job(cron, latest(()), None)
+    assert (none.verdict, none.well) == ("has no Job now; its schedule is * * * * *", True)
+    assert "is suspended" in explain_cron_job(workload("CronJob", suspend=True), None, None).verdict
 
 
 def created(made: JsonObject, moment: str, **metadata: str) -> JsonObject:

@@ -15,7 +15,7 @@ from rich.text import Text
 from donjon.adapters import clock
 from donjon.cli.terminal import plain, say_json
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
-from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_workload, newest, owned
+from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_cron_job, explain_workload, latest, newest, owned
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
@@ -36,6 +36,7 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "di
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("pod", "pods", "po"), "POD"),
     **dict.fromkeys(("job", "jobs", "job.batch", "jobs.batch"), "JOB"),
+    **dict.fromkeys(("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch"), "CRON_JOB"),
     **dict.fromkeys(("deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"), "DEPLOYMENT"),
     **dict.fromkeys(("replicaset", "replicasets", "rs", "replicaset.apps", "replicasets.apps"), "REPLICA_SET"),
     **dict.fromkeys(("statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps"), "STATEFUL_SET"),
@@ -63,8 +64,8 @@ _WORDS: Mapping[str, str] = {
 def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
     """Explain why a pod does not run, node by node, and what to do next.
 
-    NAME is a pod's, or that of a Job, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME. Only reads, with the rights of
-    your own kubeconfig. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 no such thing, 3 could not look.
+    NAME is a pod's, or that of a Job, CronJob, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME. Only reads, with your
+    own rights in the cluster. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 no such thing, 3 could not look.
     """
     try:
         from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - help needs none of its libraries.
@@ -84,7 +85,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
 
     word, slash, rest = name.partition("/")
     if slash and word.lower() not in _WORDS:
-        raise click.BadParameter(f"{word!r}: expected one of pod, job, deployment, replicaset, statefulset, daemonset")
+        raise click.BadParameter(f"{word!r}: expected one of pod, job, cronjob, deployment, replicaset, statefulset, daemonset")
     resource_name = rest if slash else name
     for kind, text in (("name", resource_name), ("namespace", namespace)):
         if not _NAME.fullmatch(text):
@@ -96,9 +97,20 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
         if thing is not None:
             if each == "POD":
                 return explain(thing, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED))
-            return _of_workload(cluster, resource.kind, thing, namespace)
-    kinds = "pod, job, deployment, replicaset, statefulset or daemonset" if not slash else word
+            return (
+                _of_cron_job(cluster, thing, namespace)
+                if each == "CRON_JOB"
+                else _of_workload(cluster, resource.kind, thing, namespace)
+            )
+    kinds = "pod, job, cronjob, deployment, replicaset, statefulset or daemonset" if not slash else word
     raise click.BadParameter(f"no {kinds} {resource_name!r} in namespace {namespace!r}")
+
+
+def _of_cron_job(cluster: "UserCluster", thing: JsonObject, namespace: str) -> Explanation:
+    from donjon.adapters.cluster.client import JOB  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
+
+    job = latest(owned(cluster.list(JOB, namespace), thing))
+    return explain_cron_job(thing, job, None if job is None else _of_workload(cluster, JOB.kind, job, namespace))
 
 
 def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:

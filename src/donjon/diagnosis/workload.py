@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from donjon.diagnosis.commands import subject_of
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.reserved import TERMINAL_PHASES
 
@@ -24,6 +25,9 @@ _FRAME = re.compile(
 
 Sources: k8s.io/kubernetes pkg/controller, k8s.io/apiserver pkg/admission/plugin.
 """
+
+_QUOTA = re.compile(r"exceeded quota: (?P<name>[-a-z0-9.]+),")
+"""k8s.io/apiserver pkg/admission/plugin/resourcequota."""
 
 _WELL = frozenset({"Complete", "SuccessCriteriaMet"})
 _SECONDS = len("2026-11-23T12:00:00")  # of a moment; some have fractions after it
@@ -60,6 +64,25 @@ def newest(replica_sets: Sequence[JsonObject]) -> JsonObject | None:
     return max(replica_sets, key=_revision, default=None)
 
 
+def latest(jobs: Sequence[JsonObject]) -> JsonObject | None:
+    """The Job that a CronJob made last."""
+    return max(jobs, key=_creation_time, default=None)
+
+
+def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Explanation | None) -> Explanation:
+    """The verdict on a CronJob: that of the Job that it made last; both `None` where it has none."""
+    subject = subject_of("CronJob", cron_job)
+    if job is not None and of_job is not None:
+        return replace(of_job, subject=f"{subject}, its last Job: {of_job.subject}")
+    suspended = at(cron_job, "spec", "suspend") is True
+    verdict = (
+        "has no Job: it is suspended" if suspended else f"has no Job now; its schedule is {at(cron_job, 'spec', 'schedule')}"
+    )
+    where = f"-n {at(cron_job, 'metadata', 'namespace')}"
+    otherwise = f"to try it at once: kubectl create job {where} --from=cronjob/{at(cron_job, 'metadata', 'name')} NAME"
+    return Explanation(subject=subject, verdict=verdict, well=True, otherwise=otherwise)
+
+
 def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
     """The verdict on a workload: its refusal where pods are missing, otherwise that of the pod that is worst off."""
     subject = subject_of(workload.kind, workload.thing)
@@ -94,20 +117,35 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
     refusals = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
     if not refusals or workload.alive >= desired_count(workload) or _terminal_condition(workload):
         return None
-    latest = max(refusals, key=_moment)
-    if _moment(latest)[:_SECONDS] < max((_creation_time(pod) for pod in workload.pods), default=""):
+    refusal = max(refusals, key=_moment)
+    if _moment(refusal)[:_SECONDS] < max((_creation_time(pod) for pod in workload.pods), default=""):
         return None  # It has made one since.
-    message = _CONTROLLER.sub("", str(at(latest, "message") or ""), count=1)
-    codes = " ".join(dict.fromkeys(_CODE.findall(message)))
-    explain_it = f"; donjon explain {codes.split()[0]} says more" if codes else ""
+    message = _CONTROLLER.sub("", str(at(refusal, "message") or ""), count=1)
+    codes = tuple(dict.fromkeys(_CODE.findall(message)))
     return Finding(
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind") or workload.kind), workload.maker),
         observation=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
         why="the controller tries again and again with the same template, and says so only in its events",
-        do=f"change {subject_of(workload.kind, workload.thing)} as the refusal says, and apply it again{explain_it}",
+        do=_next_step(workload, message, codes),
     )
+
+
+def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
+    """What to do about a refusal, by whoever can."""
+    own = subject_of(workload.kind, workload.thing)
+    if (quota := _QUOTA.search(message)) is not None:
+        return (
+            f"{own} is right: have an administrator raise the ResourceQuota {quota['name']}, or end other pods of the namespace, "
+            f"or ask for less; kubectl describe resourcequota -n {at(workload.thing, 'metadata', 'namespace')} {quota['name']}"
+        )
+    if NOT_WIRED.intersection(codes):
+        return (
+            f"where it says that the pod is not wired, {own} is right, and what wires pods is away: have an administrator look "
+            f"with the command in the refusal; else change it as the refusal says; donjon explain {codes[0]} says more"
+        )
+    return f"change {own} as the refusal says, and apply it again{f'; donjon explain {codes[0]} says more' if codes else ''}"
 
 
 def desired_count(workload: Workload) -> int:

@@ -28,6 +28,8 @@ LEGACY_DRIVER = "DJ013"
 EPC_NOT_BELIEVED = "DJ016"
 NOT_SHOWN = "DJ017"
 
+NOT_WIRED = frozenset({"DJ101", "DJ102"})
+"""Where a pod came to the refusing policy without what wires it."""
 FORBIDDEN_TO_AGENT = "DJ110"
 
 UPSTREAM_AWAY = "DJ281"
