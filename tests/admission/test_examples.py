@@ -24,7 +24,6 @@ from donjon.admission.rules import (
     EVENT_RULE,
     GIVEN_TO_ALL,
     IN_A_SANDBOX,
-    MISNAMED,
     MISPLACED,
     RULES,
     UNCOUNTED,
@@ -34,6 +33,7 @@ from donjon.admission.rules import (
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.check import check
 from donjon.findings import Severity
+from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject
 
 OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR} | dict.fromkeys(

@@ -5,8 +5,8 @@ import json
 import pytest
 from tests.admission.checks import checked, pod
 
-from donjon.admission.manifests import spelling
 from donjon.formats.json import Json
+from donjon.kube import spelling
 from donjon.kube.vocabulary import CLOSED, NAMES, TABLE
 
 EPC = "{limits: {sgx.intel.com/epc: 1Mi}}"

@@ -504,3 +504,19 @@ def test_who_offers_no_device_is_asked_about_its_agent(agents: tuple[str, ...], 
     told = explain(pod("1Gi"), around(node("a", enclave="0"), pods=tuple(map(agent, agents))))
     assert codes(told) == ["DJ135"]
     assert step in told.next_step
+
+
+@pytest.mark.parametrize(
+    "name", ["sgx.intel.com/EPC", "sgx.intel.com/sgx", "intel.com/sgx_epc", "intel.sgx.com/epc", "sgx.intel.com/ecp"]
+)
+def test_a_name_that_is_misspelt_is_told_and_no_ordinary_pod(name: str) -> None:
+    asking = pod(containers=[container(**{name: "64Mi"})])
+    told = explain(asking, around(node("a")))
+    assert (codes(told), told.well) == (["DJ151"], False)
+    assert f"container app asks for {name}" in told.verdict
+    assert "did you mean sgx.intel.com/epc?" in told.next_step
+
+
+def test_a_name_of_another_plugin_is_left_to_it() -> None:
+    asking = pod(containers=[container(**{"sgx.k8s.io/sgx": "1", "nvidia.com/gpu": "1"})])
+    assert "asks for nothing of SGX" in explain(asking, around(node("a"))).verdict

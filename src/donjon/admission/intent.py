@@ -18,19 +18,15 @@ from donjon.kube.names import (
     ANNOTATION_EPC,
     ANNOTATION_MIRROR,
     ANNOTATION_QUOTE_PROVIDER,
-    ENCLAVE,
     EPC_UNITS,
     LABELS_OS,
     LABELS_PLATFORM,
-    PROVISION,
+    SGX_RESOURCES,
 )
 from donjon.kube.patch import Standing
 from donjon.kube.quantities import amount
 from donjon.kube.reserved import peak, whole
 from donjon.kube.selection import tolerates
-
-SGX_RESOURCES = (*EPC_UNITS, ENCLAVE, PROVISION)
-"""The resources by which a container asks for SGX."""
 
 FIELDS = ("containers", "initContainers")
 

@@ -303,8 +303,8 @@ DEVICE_CLASS_RULE = "DJ121"
 CORE_RULE = "DJ120"
 """The code under which `donjon check` says what Kubernetes itself refuses."""
 
-MISPLACED, MISNAMED, WITHOUT_NUMBER = "DJ150", "DJ151", "DJ152"
-"""The codes under which `donjon check` says what no policy sees: SGX asked for in vain."""
+MISPLACED, WITHOUT_NUMBER = "DJ150", "DJ152"
+"""The codes under which `donjon check` says what no policy sees, beside `MISNAMED`: SGX asked for in vain."""
 
 UNLABELLED, ELSEWHERE = "DJ154", "DJ155"
 """Those of a node chosen by a label that nobody of ours writes, and of a name that means nothing where it stands."""

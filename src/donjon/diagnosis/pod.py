@@ -9,10 +9,12 @@ from donjon.diagnosis.endings import closed_device, endings, of_container, stuck
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import MISNAMED
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import DEVICES, EPC
 from donjon.kube.reserved import epc_total, pod_requests
+from donjon.kube.spelling import intended_resource
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
@@ -63,8 +65,29 @@ def concerns_sgx(pod: JsonObject) -> bool:
     return epc_total(pod) > 0 or any(device in pod_requests(pod) for device in DEVICES)
 
 
+def _misnamed(pod: JsonObject) -> Iterator[Finding]:
+    """Names by which a container asks for SGX in vain, as far as it is to be seen what was meant."""
+    for field in ("initContainers", "containers"):
+        for container in objects(at(pod, "spec", field)):
+            limits = at(container, "resources", "limits")
+            for name in limits if isinstance(limits, dict) else ():
+                if meant := intended_resource(name):
+                    yield Finding.error(
+                        MISNAMED,
+                        f"container {at(container, 'name')}",
+                        f"asks for {name}, which is no name of SGX",
+                        "no node of Donjon's offers that, so the pod stays Pending unless another plugin does",
+                        f"did you mean {meant}? write it in whatever makes the pod, and apply it again",
+                    )
+
+
 def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     phase = str(at(pod, "status", "phase") or "Pending")
+    misnamed = tuple(_misnamed(pod)) if phase == "Pending" else ()
+    if misnamed:
+        return _explanation(
+            pod, f"is Pending: {misnamed[0].subject} {misnamed[0].observation}", misnamed, scheduler=_scheduler(pod)
+        )
     trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
     well = phase in {"Running", "Succeeded"} and trouble is None
     words = f"; {trouble.observation}" if trouble else ""

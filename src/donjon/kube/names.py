@@ -22,6 +22,9 @@ FOREIGN_EPC: Mapping[str, int] = MappingProxyType(
 EPC_UNITS: Mapping[str, int] = MappingProxyType({EPC: 1, **FOREIGN_EPC})
 """All names of EPC, with the bytes of one unit."""
 
+SGX_RESOURCES = (*EPC_UNITS, ENCLAVE, PROVISION)
+"""The resources by which a container asks for SGX."""
+
 LABEL_CAPABLE = "sgx.intel.com/capable"  # "true" on a node with SGX; Intel's label
 LABEL_SGX = "donjon.dev/sgx"  # "1" or "2"
 LABEL_EDMM = "donjon.dev/edmm"  # "true" where enclaves can grow

@@ -9,19 +9,20 @@ So this is for `donjon check`, which sees what was written.
 
 from collections.abc import Iterable, Iterator
 
-from donjon.admission.intent import FIELDS, SGX_RESOURCES, text
+from donjon.admission.intent import FIELDS, text
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
-from donjon.admission.manifests.spelling import closest_resource, names_a_resource, nobodys, speaks_of_sgx
 from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import MISNAMED, MISPLACED, WITHOUT_NUMBER
+from donjon.admission.rules import MISPLACED, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
+from donjon.findings.codes import MISNAMED
 from donjon.formats.json import Json, JsonObject, at
-from donjon.kube.names import EPC
+from donjon.kube.names import SGX_RESOURCES
 from donjon.kube.patch import escape
+from donjon.kube.spelling import closest_resource, intended_resource, nobodys
 from donjon.kube.vocabulary import TABLE, is_ours
 
 _FREE = frozenset(
@@ -133,7 +134,7 @@ def _amounts_of_kind(kind: str, amounts: Json) -> dict[str, tuple[str, Json]]:
 
 def _misnamed_resource(container: str, name: str) -> Finding | None:
     """What is to be said of a name that a container asks for and no node of ours offers."""
-    if names_a_resource(name) or not (near := closest_resource(name) or _other(name)):
+    if not (near := intended_resource(name)):
         return None
     term = TABLE.get(name)
     if term is not None:
@@ -154,11 +155,6 @@ def _why(name: str) -> str:
     if is_ours(name) or closest_resource(name):
         return "no node offers that, so the pod would stay Pending for ever"
     return "Donjon offers nothing of that name, so the pod would stay Pending for ever unless another plugin does"
-
-
-def _other(name: str) -> str:
-    """What is closest to a name that speaks of SGX and is far from all of ours."""
-    return EPC if is_ours(name) or name in TABLE or speaks_of_sgx(name) else ""
 
 
 def _without_number(container: str, name: str, quantity: Json) -> Finding | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from donjon.admission.intent import SGX_RESOURCES, text
+from donjon.admission.intent import text
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.quotas import quota
 from donjon.admission.manifests.ranges import is_range, limit_range
@@ -16,7 +16,7 @@ from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json
-from donjon.kube.names import EPC
+from donjon.kube.names import EPC, SGX_RESOURCES
 from donjon.kube.patch import escape
 from donjon.kube.vocabulary import without_quota
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.fragments import without_anchor
-from donjon.admission.manifests.spelling import misspelt
 from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import ELSEWHERE, UNLABELLED
@@ -16,6 +15,7 @@ from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER
 from donjon.kube.patch import escape
+from donjon.kube.spelling import misspelt
 from donjon.kube.vocabulary import CHOOSE_NODES, TABLE, Field, is_nfd, is_ours, without_quota
 
 _OTHERS = frozenset({"apiVersion", "args", "command", "data", "finalizers", "image", "stringData", "value"})

@@ -5,14 +5,13 @@ pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `re
 
 from collections.abc import Iterator
 
-from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.workloads import Thing, dotted_path
 from donjon.admission.reasons import Reason
 from donjon.admission.rules import BOUNDING, UNCOUNTED
 from donjon.findings import Finding
 from donjon.formats.json import Json
-from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC
+from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, SGX_RESOURCES
 from donjon.kube.patch import escape
 from donjon.kube.quantities import MAX, amount, canonical
 from donjon.kube.vocabulary import without_quota

@@ -4,7 +4,6 @@ Nothing here is newer than the CEL of Kubernetes 1.30, the oldest that has these
 """
 
 from donjon.admission.hostpaths import DEVICE_SUBSTRING, HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMES_A_DEVICE
-from donjon.admission.intent import SGX_RESOURCES
 from donjon.admission.limits import BOUNDS, MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
@@ -22,6 +21,7 @@ from donjon.kube.names import (
     LABELS_OS,
     LABELS_PLATFORM,
     PROVISION_ALLOWED,
+    SGX_RESOURCES,
 )
 from donjon.kube.quantities import canonical
 

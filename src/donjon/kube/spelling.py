@@ -3,9 +3,9 @@
 import re
 from difflib import get_close_matches
 
-from donjon.admission.intent import SGX_RESOURCES
-from donjon.admission.rules import MISNAMED
 from donjon.findings import Finding
+from donjon.findings.codes import MISNAMED
+from donjon.kube.names import EPC, SGX_RESOURCES
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
 
@@ -30,6 +30,13 @@ def closest_resource(name: str) -> str:
 def speaks_of_sgx(name: str) -> bool:
     """Whether a resource's name has SGX in it, and is not another plugin's that may well run."""
     return name not in OTHERS and len(name) <= MAX_LENGTH and _SGX.fullmatch(name.casefold()) is not None
+
+
+def intended_resource(name: str) -> str:
+    """The resource that a container may have meant by a name that no node of ours offers; empty where it speaks of no SGX."""
+    if names_a_resource(name):
+        return ""
+    return closest_resource(name) or (EPC if is_ours(name) or name in TABLE or speaks_of_sgx(name) else "")
 
 
 def misspelt(subject: str, observation: str, name: str) -> Finding | None:
