@@ -29,6 +29,7 @@ from donjon.formats.json import JsonObject
 from donjon.pki import pem
 from donjon.policy import parsing
 from donjon.policy.decision import Decision, PolicyVerdict
+from donjon.policy.incoming import INCOMING
 from donjon.policy.meaning import is_reserved
 from donjon.signing.signer import Algorithm
 
@@ -321,3 +322,10 @@ def test_a_token_is_bounded_however_its_data_are_written() -> None:
     with pytest.raises(Malformed) as refused:
         issued(said(4))
     assert refused.value.code == "DJ454"
+
+
+@pytest.mark.parametrize("kind", ["v3 SGX", "v4 TDX 1.0", "v5 TDX 1.5"])
+def test_every_claim_that_policies_see_is_in_the_list_that_they_are_warned_by(kind: str) -> None:
+    seen = {each.type for each in statement(kind).incoming}
+    assert len(seen) > 8
+    assert seen <= INCOMING

@@ -65,28 +65,28 @@ def concerns_sgx(pod: JsonObject) -> bool:
     return epc_total(pod) > 0 or any(device in pod_requests(pod) for device in DEVICES)
 
 
-def _misnamed(pod: JsonObject) -> Iterator[Finding]:
-    """Names by which a container asks for SGX in vain, as far as it is to be seen what was meant."""
+def _wrong_names(pod: JsonObject) -> Iterator[Finding]:
+    """Names by which a container asks for SGX in vain, as far as it can be seen which was meant."""
     for field in ("initContainers", "containers"):
         for container in objects(at(pod, "spec", field)):
             limits = at(container, "resources", "limits")
             for name in limits if isinstance(limits, dict) else ():
-                if meant := intended_resource(name):
+                if likely := intended_resource(name):
                     yield Finding.error(
                         MISNAMED,
                         f"container {at(container, 'name')}",
                         f"asks for {name}, which is no name of SGX",
                         "no node of Donjon's offers that, so the pod stays Pending unless another plugin does",
-                        f"did you mean {meant}? write it in whatever makes the pod, and apply it again",
+                        f"did you mean {likely}? write it in whatever makes the pod, and apply it again",
                     )
 
 
 def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     phase = str(at(pod, "status", "phase") or "Pending")
-    misnamed = tuple(_misnamed(pod)) if phase == "Pending" else ()
-    if misnamed:
+    wrong_names = tuple(_wrong_names(pod)) if phase == "Pending" else ()
+    if wrong_names:
         return _explanation(
-            pod, f"is Pending: {misnamed[0].subject} {misnamed[0].observation}", misnamed, scheduler=_scheduler(pod)
+            pod, f"is Pending: {wrong_names[0].subject} {wrong_names[0].observation}", wrong_names, scheduler=_scheduler(pod)
         )
     trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
     well = phase in {"Running", "Succeeded"} and trouble is None

@@ -37,9 +37,9 @@ def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
 def misfits(pod: JsonObject, labels: Mapping[str, Json]) -> tuple[str, ...]:
     """What of the pod's selector and required affinity the labels do not fit, each in words."""
     selector = at(pod, "spec", "nodeSelector")
-    wanted = selector.items() if isinstance(selector, dict) else ()
+    pairs = selector.items() if isinstance(selector, dict) else ()
     of_selector = [
-        f"nodeSelector {key}={value}, and it has {_label_text(key, labels)}" for key, value in wanted if labels.get(key) != value
+        f"nodeSelector {key}={value}, and it has {_label_text(key, labels)}" for key, value in pairs if labels.get(key) != value
     ]
     required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     terms = objects(at(required, "nodeSelectorTerms"))
@@ -85,8 +85,8 @@ def _label_text(key: str, labels: Mapping[str, Json]) -> str:
 
 def _expression_text(expression: JsonObject) -> str:
     values = at(expression, "values")
-    listed = f" {', '.join(map(str, values))}" if isinstance(values, list) and values else ""
-    return f"{at(expression, 'key')} {at(expression, 'operator')}{listed}"
+    text = f" {', '.join(map(str, values))}" if isinstance(values, list) and values else ""
+    return f"{at(expression, 'key')} {at(expression, 'operator')}{text}"
 
 
 def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from donjon.findings import Finding
 from donjon.formats.words import printable
 from donjon.policy.claims import Issuer, ValueType, value_type
+from donjon.policy.incoming import intended
 from donjon.policy.printing import comparison_text
 from donjon.policy.syntax import Comparison, Condition, Liberty, Literal, Operator, Part, Place, Policy, Property, Scalar, Verb
 
@@ -23,7 +24,12 @@ _CLAIM_FORMATS: dict[str, tuple[ValueType, int]] = {
 
 def advice(policy: Policy) -> tuple[Finding, ...]:
     """Every warning, in the order of the text."""
-    warnings = [*(_liberty(liberty) for liberty in policy.liberties), *_unheard(policy), *_never(policy)]
+    warnings = [
+        *(_liberty(liberty) for liberty in policy.liberties),
+        *_unheard(policy),
+        *_never(policy),
+        *_claims_of_nobody(policy),
+    ]
     return (*_permits_nothing(policy), *(finding for _, finding in sorted(warnings, key=lambda pair: pair[0])))
 
 
@@ -57,6 +63,38 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
                         observation = printable(comparison_text(comparison))
                         why, do = f"{possible}: this never holds", "mend the value, or take the condition out"
                         yield comparison.at, Finding.warning("DJ422", str(comparison.at), observation, why, do)
+
+
+def _claims_of_nobody(policy: Policy) -> Iterator[tuple[Place, Finding]]:
+    """Conditions on a type of claim that neither a service nor the policy itself states."""
+    own = set(_own_types(policy))
+    for section in policy.sections:
+        for comparison in (each for rule in section.rules for condition in rule.conditions for each in condition.comparisons):
+            name = _literal_type(comparison)
+            if name and name not in own and (likely := intended(name)) is not None:
+                observation = f"a condition on {printable(name)}, which nobody states"
+                why = "the condition never holds, so a deny() behind it never protects, and ![...] always holds"
+                do = (
+                    f"did you mean {likely}?"
+                    if likely
+                    else "look at a token of the kind, or at donjon quote show, for what is stated"
+                )
+                yield comparison.at, Finding.warning("DJ425", str(comparison.at), observation, why, do)
+
+
+def _own_types(policy: Policy) -> Iterator[str]:
+    """The types of claims that the policy's own rules make."""
+    for section in policy.sections:
+        for rule in section.rules:
+            expression = rule.action.assigned(Property.TYPE)
+            if isinstance(expression, Literal):
+                yield str(expression.value)
+
+
+def _literal_type(comparison: Comparison) -> str:
+    """The type that a comparison asks for, if it is written out."""
+    is_type = comparison.property is Property.TYPE and comparison.operator is Operator.EQ
+    return str(comparison.expression.value) if is_type and isinstance(comparison.expression, Literal) else ""
 
 
 def _impossible(comparison: Comparison, condition: Condition) -> Iterator[str]:

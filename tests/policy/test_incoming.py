@@ -1,0 +1,46 @@
+"""Claims that nobody states: told, with what may have been meant; and what is stated is in the list."""
+
+import pytest
+from tests.policy.policies import authorization
+
+from donjon.policy.advice import advice
+from donjon.policy.incoming import INCOMING, intended
+from donjon.policy.parsing import parse
+
+
+def found(text: str) -> list[tuple[str, str]]:
+    return [(each.code, each.do) for each in advice(parse(text))]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("x-ms-sgx-is-debugable", "x-ms-sgx-is-debuggable"),
+        ("X-MS-SGX-SVN", "x-ms-sgx-svn"),
+        ("x-ms-sgx-mrsinger", "x-ms-sgx-mrsigner"),
+        ("tdx_td_attributes_debg", "tdx_td_attributes_debug"),
+        ("$is-debugable", "$is-debuggable"),
+    ],
+)
+def test_a_misspelt_claim_is_warned_of_with_what_was_meant(name: str, meant: str) -> None:
+    policy = authorization(f'[type=="{name}", value==true] => deny();', "=> permit();")
+    assert ("DJ425", f"did you mean {meant}?") in found(policy)
+
+
+def test_a_claim_of_a_closed_kind_that_is_like_none_is_warned_of_too() -> None:
+    ((code, do),) = found(authorization('[type=="x-ms-sgx-colour"] => deny();', "=> permit();"))
+    assert (code, "donjon quote show" in do) == ("DJ425", True)
+
+
+@pytest.mark.parametrize("name", ["secureBootEnabled", "events", "colour", "svn", "x-ms-policy"])
+def test_of_what_others_may_state_nothing_is_said(name: str) -> None:
+    assert found(authorization(f'[type=="{name}"] => deny();', "=> permit();")) == []
+
+
+def test_a_claim_that_the_policy_makes_itself_is_stated() -> None:
+    assert found(authorization('=> add(type="x-ms-sgx-mine", value=1);', '[type=="x-ms-sgx-mine"] => permit();')) == []
+
+
+@pytest.mark.parametrize("name", sorted(INCOMING))
+def test_what_is_stated_is_not_warned_of(name: str) -> None:
+    assert intended(name) is None
