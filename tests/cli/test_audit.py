@@ -244,3 +244,36 @@ def test_a_record_that_cannot_be_read_is_shown_whatever_was_asked_for(address: s
         0,
         "9223372036854775807 cannot be read; donjon audit verify tells more (host-1 2)\n",
     )
+
+
+GIVEN = MOMENT + timedelta(days=2)
+
+
+def two_lives(database: Database, unsigned_days: int) -> None:
+    """A service without keys, and from the third day on with one; and on some day after the first somebody without a key."""
+    for writer, signer, first, count in (("old", None, 0, 2), ("new", SIGNER, 2, 2), ("late", None, unsigned_days, 1)):
+        now = [MOMENT + timedelta(days=first)]
+        witness = Witness(signer=lambda signer=signer: signer, announce=lambda _: None, fail=print, every=timedelta(hours=1))  # type: ignore[misc]
+        journal = Journal(database, writer=writer, moment=lambda now=now: now[0], witness=witness)  # type: ignore[misc]
+
+        async def days(journal: Journal = journal, now: list[datetime] = now, count: int = count) -> None:
+            for _ in range(count):
+                await journal.keep(EVENTS[0], instance="a", generation=0)
+                now[0] += timedelta(hours=2)
+
+        asyncio.run(days())
+        journal.close()
+
+
+@pytest.mark.parametrize(("day", "code"), [(1, 0), (3, 1)], ids=["before", "since"])
+def test_heads_of_a_time_without_keys_are_taken_where_that_time_is_named_and_no_later_ones(
+    tmp_path: Path, address: str, database: Database, day: int, code: int
+) -> None:
+    (tmp_path / "one.pem").write_bytes(KEY + pem.encode((CERTIFICATE,)))
+    two_lives(database, day)
+    said = ("verify", "--keys", str(tmp_path / "one.pem"))
+    red, printed = run(address, *said)
+    assert (red, "say with --unsigned-before when it was given them" in printed) == (1, True)
+    ended, printed = run(address, *said, "--unsigned-before", f"{GIVEN:%FT%TZ}")
+    assert (ended, "[DJ626]" in printed) == (code, True)
+    assert ("[DJ601]" in printed) is bool(code)

@@ -77,6 +77,11 @@ def encode(statement: Statement, signer: Signer | None) -> str:
     return serialize(_encode(header), payload, signer)
 
 
+def is_unsigned(text: str) -> bool:
+    """Whether nobody signed the statement of that text, as the service writes it without keys."""
+    return text.endswith(".")
+
+
 def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
     """The statement of that text, which one of the keys has signed; without any keys its signature is not looked at.
 

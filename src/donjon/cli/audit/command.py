@@ -31,14 +31,20 @@ def audit() -> None:
     metavar="PATH",
     help="The certificates of the keys that sign heads: a file, or a folder.",
 )
+@click.option(
+    "--unsigned-before",
+    callback=at,
+    metavar="TIME",
+    help="When the service was given its keys: earlier heads may be unsigned; ISO 8601 or Unix seconds.",
+)
 @FORM
-def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> None:
+def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> None:
     """Check that every record is there as it was written, and show which is not.
 
     Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.
     Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.
     """
-    sys.exit(work(_WORK, "service").verify(database, heads, keys, form))
+    sys.exit(work(_WORK, "service").verify(database, heads, keys, unsigned_before, form))
 
 
 @audit.command(short_help="Print records, a line each.")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,9 +32,17 @@ MAX_LINE = 256 << 10  # characters of a log
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """By which heads are judged: the keys' own, and the moment before which the service had none."""
+
+    keys: tuple[SignerCertificate, ...]
+    unsigned_before: datetime | None
+
+
+def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> int:
     """Print whether the audit records are whole, and every finding; the exit code."""
-    certificates = () if keys is None else public.certificates(keys)
+    certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
     elsewhere = [(display_name(file), text) for file in heads for text in _read_statements(file)]
     logged, foreign = _parse_all(elsewhere, certificates)
     ledger = Ledger()
@@ -50,7 +59,8 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, form: str) 
     )
     nothing = [] if any(each.last >= each.first for each in verification.chains) else [_NOTHING]
     findings = (
-        *([] if certificates else [_UNSIGNED]),
+        *([] if certificates.keys else [_UNSIGNED]),
+        *_earlier(stored_heads, certificates),
         *untrue,
         *foreign,
         *verification.findings,
@@ -83,6 +93,8 @@ _UNSIGNED = Finding(
     why="who can write to the database can have written them",
     do="name the certificates of the keys that sign them with --keys",
 )
+
+_EARLIER = "which had no keys yet, say with --unsigned-before when it was given them"
 
 _NOTHING = Finding(
     code="DJ619",
@@ -126,18 +138,46 @@ def _statement(line: str) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _parse_all(texts: list[tuple[str, str]], keys: tuple[SignerCertificate, ...]) -> tuple[list[Statement], list[Finding]]:
+def _parse_all(texts: list[tuple[str, str]], certificates: Certificates) -> tuple[list[Statement], list[Finding]]:
     valid, untrue = [], []
     for where, text in texts:
         try:
-            valid.append(statements.parse(text, keys))
+            valid.append(_parse(text, certificates))
         except DonjonError as error:
-            why, do = "it proves nothing", "find out who wrote it; if it was the service, name all keys that sign with --keys"
+            why = "it proves nothing"
+            known = _EARLIER if statements.is_unsigned(text) else "name all keys that sign with --keys"
+            do = f"find out who wrote it; if it was the service, {known}"
             subject = f"{where}, {text[:40]}…"
             untrue.append(
                 Finding(code=error.code, severity=Severity.ERROR, subject=subject, observation=error.message, why=why, do=do)
             )
     return valid, untrue
+
+
+def _parse(text: str, certificates: Certificates) -> Statement:
+    """The statement, signed by one of the keys, or by nobody where that was before there were any."""
+    if certificates.unsigned_before is not None and statements.is_unsigned(text):
+        statement = statements.parse(text, ())
+        if statement.moment < microseconds(certificates.unsigned_before):
+            return statement
+    return statements.parse(text, certificates.keys)
+
+
+def _earlier(stored_heads: list[Statement], certificates: Certificates) -> list[Finding]:
+    """That heads of a time without keys prove little, where that time was named."""
+    if certificates.unsigned_before is None:
+        return []
+    limit = microseconds(certificates.unsigned_before)
+    count = sum(each.moment < limit for each in stored_heads)
+    return [
+        Finding.warning(
+            "DJ626",
+            "heads",
+            f"of {count} from before {certificates.unsigned_before:%FT%TZ} those that nobody signed are taken as they are",
+            "whoever could write to the database can have written them, also since then with an earlier moment",
+            "keep the log of that time; what it has of them, --heads compares",
+        )
+    ]
 
 
 def _document(verification: Verification, findings: tuple[Finding, ...]) -> JsonObject:
