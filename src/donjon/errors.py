@@ -29,7 +29,11 @@ class Unavailable(DonjonError):
 
 
 class Misconfigured(DonjonError):
-    """A setting of ours that cannot work as it stands."""
+    """A setting of ours that cannot work as it stands; `faults` are those of several, each a sentence."""
+
+    def __init__(self, code: str, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(code, message)
+        self.faults = faults
 
 
 EXIT_YES = 0

@@ -103,6 +103,14 @@ def test_usage_that_is_wrong_is_exit_code_2_with_a_word_and_no_trace(arguments: 
     assert "Traceback" not in done.stderr
 
 
+def test_several_wrong_settings_stand_in_a_line_each() -> None:
+    done = call("node", "run", "--node-name", "n", "--listen", "nowhere", DONJON_ENCLAVE_LIMIT="many\nx")
+    assert done.returncode == 2
+    head, *faults = done.stderr.splitlines()
+    assert head == "donjon: 2 settings are wrong [DJ500] (donjon explain DJ500)"
+    assert sorted(each.partition(":")[0] for each in faults) == ["  --listen", "  DONJON_ENCLAVE_LIMIT"]
+
+
 def test_the_agent_outside_a_pod_says_so_with_its_code() -> None:
     done = start("node", "run", "--node-name", "n", "--listen", "127.0.0.1:39808")
     assert done.returncode == 2

@@ -276,7 +276,7 @@ def test_all_faults_are_told_at_once_each_with_its_place(program: Program, tmp_p
         "--listen: 'nowhere', expected ADDRESS:PORT",
         by_variable,
         "log-level in the file: 'loud', expected debug or info or warning or error",
-        "listn in the file: no such setting",
+        "listn in the file: no such setting; did you mean listen?",
         "team in the file: no such table",
     ):
         assert words in told.value.message

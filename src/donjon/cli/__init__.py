@@ -9,7 +9,7 @@ import click
 from donjon import __version__
 from donjon.adapters.interpreter import pause_collection
 from donjon.cli.terminal import say
-from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError
+from donjon.errors import EXIT_CODES, EXIT_COULD_NOT_LOOK, DonjonError, Misconfigured
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "admission": ("donjon.cli.admission.command:admission", "The rules for pods that ask for SGX, as Kubernetes objects."),
@@ -66,9 +66,20 @@ def main() -> None:
     try:
         donjon(prog_name="donjon")
     except DonjonError as error:
-        say(f"donjon: {error} (donjon explain {error.code})", err=True)
+        _say_error(error)
         sys.exit(next(code for family, code in EXIT_CODES.items() if isinstance(error, family)))
     except Exception:  # noqa: BLE001 - a mistake of ours is no answer, so it must not end like a no.
         traceback.print_exc()
         say("donjon: this is a mistake in Donjon; please report it with the lines above", err=True)
         sys.exit(EXIT_COULD_NOT_LOOK)
+
+
+def _say_error(error: DonjonError) -> None:
+    """One line, or where several settings are wrong, one each."""
+    faults = error.faults if isinstance(error, Misconfigured) else ()
+    if len(faults) < 2:  # noqa: PLR2004 - several.
+        say(f"donjon: {error} (donjon explain {error.code})", err=True)
+        return
+    say(f"donjon: {len(faults)} settings are wrong [{error.code}] (donjon explain {error.code})", err=True)
+    for fault in faults:
+        say(f"  {fault}", err=True)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -20,6 +21,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 
+_LONGEST = 64  # characters of a name that is looked at
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 
 
@@ -92,7 +94,7 @@ def read(
             faults.append(f"{where}: {raw!r}, expected {error}")
     names = {*tables, *(setting.name for setting in table)}
     faults += [
-        f"{name} in the file: no such {'table' if isinstance(value, dict | list) else 'setting'}"
+        f"{name} in the file: no such {'table' if isinstance(value, dict | list) else 'setting'}{_near(name, names)}"
         for name, value in content.items()
         if name not in names
     ]
@@ -102,7 +104,13 @@ def read(
 def refuse(faults: Sequence[str]) -> None:
     """Raise `Misconfigured` DJ500 that says every fault, where there is one."""
     if faults:
-        raise Misconfigured("DJ500", "settings: " + "; ".join(faults))
+        raise Misconfigured("DJ500", "settings: " + "; ".join(faults), tuple(faults))
+
+
+def _near(name: str, names: Collection[str]) -> str:
+    """What may have been meant, as the rest of a sentence."""
+    near = get_close_matches(name[:_LONGEST], names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _content(text: str, faults: list[str]) -> dict[str, object]:
