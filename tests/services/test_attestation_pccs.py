@@ -13,6 +13,7 @@ from tests.adapters.fakepccs import Pccs, answers, serving
 from tests.services.pccs import V4, Here, running, settings
 from tests.simulation.intel import MOMENT, world
 
+from donjon.adapters.http import Response
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
@@ -284,6 +285,12 @@ def test_many_who_want_the_same_cost_one_request(made: World, lazy: AttestationS
     told(lazy, story)
 
 
+def said(probe: Callable[[], Response], status: int) -> bytes:
+    answer = probe()
+    assert answer.status == status
+    return answer.body
+
+
 def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_stop(lazy: AttestationSettings) -> None:
     async def fetching(here: Here) -> None:
         assert (await here.get(f"{V4}/qe/identity")).status_code == 200
@@ -302,22 +309,22 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
     )
     standing = DatabaseHealth(database, writing=False)
     ready = run._probes(metrics, cache.usable, standing, stopped)["/readyz"]
-    assert ready().status == 503  # Nothing is here yet.
+    assert b"donjon collateral import" in said(ready, 503)  # Nothing is here yet.
     cache.load()
     assert ready().status == 200
     moments.append(MOMENT + timedelta(days=400))
-    assert ready().status == 503
+    assert b"[DJ512]" in said(ready, 503)
     moments.append(MOMENT)
     with database.changing() as connection:
         connection.exec_driver_sql("ALTER TABLE alembic_version RENAME TO away")
     asyncio.run(standing.look())
-    assert ready().status == 503
+    assert b"[DJ502]" in said(ready, 503)
     with database.changing() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO alembic_version")
     asyncio.run(standing.look())
     assert ready().status == 200
     stopped.set()
-    assert ready().status == 503
+    assert said(ready, 503) == b"stopping\n"
     database.close()
 
 

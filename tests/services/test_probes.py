@@ -28,7 +28,9 @@ async def served(here: World, story: list[tuple[str, int, str]]) -> None:
     """Ask each path, and expect its status and a piece of its body."""
     alive = lambda: here.state.is_alive(clock.monotonic, 15)  # noqa: E731 - as run.py has it.
     server = ProbeServer(
-        routes(here.metrics.registry, alive=alive, ready=here.state.is_ready, unready="not yet"), host="127.0.0.1", port=0
+        routes(here.metrics.registry, alive=alive, unready=lambda: "" if here.state.is_ready() else "not yet"),
+        host="127.0.0.1",
+        port=0,
     )
     await server.start()
     assert server._server is not None

@@ -11,14 +11,17 @@ Probe = Callable[[], bool]
 _OK = Response(status=200, body=b"ok\n")
 
 
-def routes(metrics: exposition.Registry, *, ready: Probe, unready: str, alive: Probe = lambda: True) -> Routes:
-    """The three routes; a probe's no is 503, that of /readyz in those words. Most are alive where they answer at all."""
+def routes(metrics: exposition.Registry, *, unready: Callable[[], str], alive: Probe = lambda: True) -> Routes:
+    """The three routes; a probe's no is 503. `unready` says why the program is not ready, and nothing where it is.
+
+    Most are alive where they answer at all.
+    """
     return {
         "/metrics": lambda: Response(status=200, body=exposition.text(metrics), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: _OK if alive() else _no("not yet"),
-        "/readyz": lambda: _OK if ready() else _no(unready),
+        "/readyz": lambda: _no(words) if (words := unready()) else _OK,
     }
 
 
 def _no(words: str) -> Response:
-    return Response(status=503, body=f"{words}\n".encode("ascii"))
+    return Response(status=503, body=f"{words}\n".encode("utf-8", "backslashreplace"))

@@ -55,11 +55,15 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
         WebhookCalls(webhook), presented.context, host=host, port=port, limits=LIMITS, error_response=webhook.turn_away
     )
     metrics.count_connections(lambda: server.connections)
-    answers = routes(
-        metrics.registry,
-        ready=lambda: server.listening and presented.trusted and not stopped.is_set(),
-        unready="not yet, or not any more",
-    )
+
+    def unready() -> str:
+        if stopped.is_set():
+            return "stopping"
+        if not presented.trusted:
+            return "no certificate yet that the API server trusts; the log says why"
+        return "" if server.listening else "not listening yet"
+
+    answers = routes(metrics.registry, unready=unready)
     probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
     await probes.start()

@@ -19,7 +19,7 @@ class DatabaseHealth:
     def __init__(self, database: Database, *, writing: bool) -> None:
         """`writing`: nothing is answered that cannot be recorded, so one that takes nothing is as good as none."""
         self._database, self._writing = database, writing
-        self.good = True
+        self.trouble: Unavailable | None = None
 
     async def look(self) -> None:
         """Ask now; one that does not answer in time is away."""
@@ -40,8 +40,8 @@ class DatabaseHealth:
             await asyncio.sleep(LOOK_EVERY)
 
     def _update(self, error: Unavailable | None) -> None:
-        if error is not None and self.good:
+        if error is not None and self.trouble is None:
             say(LOG, "database away", level=logging.ERROR, code=error.code, error=error.message)
-        if error is None and not self.good:
+        if error is None and self.trouble is not None:
             say(LOG, "database back")
-        self.good = error is None
+        self.trouble = error

@@ -32,6 +32,7 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError
+from donjon.findings import codes
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
 from donjon.runtime.life import stop_signal
@@ -58,6 +59,10 @@ LOOK_AT_KEYS = 30.0  # seconds
 THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 GIVE_BACK = 10.0  # seconds
+NOTHING_TO_JUDGE_BY = (
+    f"collateral: none that holds, and nobody to ask for it (mode offline) [{codes.NO_COLLATERAL}]; "
+    "donjon collateral import FILE --database URL, and start the service anew"
+)
 
 
 def run(settings: AttestationSettings) -> None:
@@ -136,7 +141,7 @@ async def serve(
         metrics.count_connections(lambda: server.connections)
         answers = _probes(metrics, usable, health, stopped)
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
-        _announce(settings)
+        _announce(settings, usable=usable())
         looking = asyncio.gather(
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), _look([*keys.values(), *audit.rings])),
@@ -217,7 +222,7 @@ async def _refresh(parts: CacheParts) -> None:
         await parts.look()
 
 
-def _announce(settings: AttestationSettings) -> None:
+def _announce(settings: AttestationSettings, *, usable: bool) -> None:
     say(LOG, "attestation service starts", version=__version__, listen=settings.listen, mode=settings.mode)
     unsafe = {
         "unsafe-http": settings.tls is None,
@@ -226,6 +231,8 @@ def _announce(settings: AttestationSettings) -> None:
     }
     if weakening := [name for name, is_set in unsafe.items() if is_set]:
         say(LOG, "settings that weaken security", level=logging.WARNING, settings=weakening)
+    if not usable:
+        say(LOG, "not ready", level=logging.WARNING, code=codes.NO_COLLATERAL, error=NOTHING_TO_JUDGE_BY)
 
 
 def _tell(error: DonjonError | None) -> None:
@@ -236,8 +243,11 @@ def _tell(error: DonjonError | None) -> None:
 
 
 def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event) -> Routes:
-    return routes(
-        metrics.registry,
-        ready=lambda: usable() and health.good and not stopped.is_set(),
-        unready="nothing could be answered, the database is away, or stopping",
-    )
+    def unready() -> str:
+        if stopped.is_set():
+            return "stopping"
+        if health.trouble is not None:
+            return str(health.trouble)
+        return "" if usable() else NOTHING_TO_JUDGE_BY
+
+    return routes(metrics.registry, unready=unready)

@@ -35,7 +35,9 @@ async def _serve(settings: NodeSettings) -> None:
     api = KubeApi(in_cluster(os.environ))
     host, plugin = HostLoop(settings, state, metrics), PluginLoop(settings, state, metrics)
     answers = routes(
-        metrics.registry, alive=lambda: state.is_alive(clock.monotonic, PATIENCE), ready=state.is_ready, unready="not yet"
+        metrics.registry,
+        alive=lambda: state.is_alive(clock.monotonic, PATIENCE),
+        unready=lambda: "" if state.is_ready() else "the node was not looked at yet, or is not registered yet; the log says more",
     )
     http = ProbeServer(answers, host=settings.listen_host, port=settings.listen_port)
     say(LOG, "node agent starts", version=__version__, node=settings.node_name)
