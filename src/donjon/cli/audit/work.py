@@ -145,8 +145,8 @@ def _parse_all(texts: list[tuple[str, str]], certificates: Certificates) -> tupl
             valid.append(_parse(text, certificates))
         except DonjonError as error:
             why = "it proves nothing"
-            known = _EARLIER if statements.is_unsigned(text) else "name all keys that sign with --keys"
-            do = f"find out who wrote it; if it was the service, {known}"
+            hint = _EARLIER if statements.is_unsigned(text) else "name all keys that sign with --keys"
+            do = f"find out who wrote it; if it was the service, {hint}"
             subject = f"{where}, {text[:40]}…"
             untrue.append(
                 Finding(code=error.code, severity=Severity.ERROR, subject=subject, observation=error.message, why=why, do=do)
