@@ -1,12 +1,12 @@
 """The server of probes and metrics, against those who mean it well and those who do not."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from tests.ports import free_port
 
 from donjon.adapters.http import Response
 from donjon.adapters.http.limits import Limits
@@ -16,12 +16,6 @@ from donjon.errors import Unavailable
 HOST = "127.0.0.1"
 LONG = LIMITS.answers + (8 << 20)  # bytes; more than the system takes, too
 KUBELET = 5.0  # seconds that it waits
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def served(story: Callable[[int], Awaitable[None]], limits: Limits = LIMITS) -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from tests.adapters.fakepccs import Key, Pccs, Reply, answers, serving
 from tests.attestation import vectors
 from tests.attestation.vectors import POOL, ROOT
 from tests.collateral.machines import HIGH, issuers
+from tests.ports import free_port
 from tests.simulation.intel import MOMENT, world
 
 from donjon.pki import pem
@@ -30,15 +30,9 @@ REAL = (2, 4, 175, 199, 297)  # cases with quotes of both kinds, and collateral 
 FETCHING = str(Path(__file__).with_name("fetching.py"))
 
 
-def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port: int = held.getsockname()[1]
-        return port
-
-
 @contextmanager
 def service(folder: Path, upstream: str, moment: datetime, *more: str) -> Iterator[str]:
-    port, probes = free(), free()
+    port, probes = free_port(), free_port()
     said = (
         "--listen",
         f"127.0.0.1:{port}",

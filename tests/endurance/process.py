@@ -3,7 +3,6 @@
 import base64
 import os
 import signal
-import socket
 import ssl
 import struct
 import subprocess
@@ -21,6 +20,7 @@ from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.adapters.https import SERVING, trusting
 from tests.pki.clientcerts import ClientAuthority, Issued
+from tests.ports import free_port
 from tests.services.attesting import VERSION, instance
 from tests.simulation import intel
 from tests.simulation.intel import MOMENT
@@ -166,7 +166,7 @@ def process(
 ) -> Iterator[Process]:
     """Not started yet; ended at the end of the block."""
     with fakepccs.serving(Pccs(fakepccs.answers(world()))) as upstream:
-        made = Process(folder, _free(), _free(), upstream, entering)
+        made = Process(folder, free_port(), free_port(), upstream, entering)
         _configure(made, database, instances, rate_limit)
         try:
             yield made
@@ -215,10 +215,3 @@ def _configure(of: Process, database: str, instances: tuple[str, ...], rate_limi
     plain = "".join(f'{name} = "{value}"\n' for name, value in said.items())
     tables = "".join(instance(of.folder, name) for name in instances)
     (of.folder / "settings.toml").write_text(plain + _CALLERS + tables)
-
-
-def _free() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -16,6 +16,7 @@ from tests.adapters.fakeapi import FakeApi, api_server, status
 from tests.adapters.https import HOST, Client, trusting
 from tests.admission.pods import FAQ, asking, pod
 from tests.admission.test_review import question
+from tests.ports import free_port
 
 from donjon.adapters import clock
 from donjon.adapters.http.public import GuardedServer
@@ -269,15 +270,6 @@ def test_while_the_api_server_is_away_the_webhook_serves_what_it_has(tmp_path: P
     told(story, tmp_path)
 
 
-def free_ports() -> tuple[int, int]:
-    import socket  # noqa: PLC0415 - used here alone.
-
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        return int(one.getsockname()[1]), int(two.getsockname()[1])
-
-
 async def probed(port: int) -> int:
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(b"GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n")
@@ -308,7 +300,7 @@ def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
 
     async def story(here: World) -> None:
         stops = [asyncio.Event(), asyncio.Event()]
-        ports = [free_ports(), free_ports()]
+        ports = [(free_port(), free_port()), (free_port(), free_port())]
         api = KubeApi(here.api.access(tmp_path))
         running = []
         for (listen, probes), stop in zip(ports, stops, strict=True):

@@ -17,7 +17,8 @@ import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client
 from tests.admission.pods import EPC, FAQ, asking, pod
 from tests.admission.test_review import question
-from tests.services.test_admission_certificates import free_ports, ready, until
+from tests.ports import free_port
+from tests.services.test_admission_certificates import ready, until
 
 from donjon.adapters import clock
 from donjon.adapters.http import Response
@@ -191,7 +192,7 @@ def running(folder: Path) -> Iterator[tuple[int, int, Path]]:
     """The webhook as a process of its own: where it serves, where it is probed, and what the kernel says of its memory."""
     (folder / "tls.crt").write_bytes(SERVING.certificate)
     (folder / "tls.key").write_bytes(SERVING.key)
-    port, probes = free_ports()
+    port, probes = free_port(), free_port()
     command = (sys.executable, "-m", "donjon", "admission", "serve", "--certificate-dir", str(folder), "--drain", "0")
     places = ("--listen", f"{HOST}:{port}", "--probes", f"{HOST}:{probes}")
     webhook = subprocess.Popen((*command, *places), stderr=subprocess.DEVNULL)

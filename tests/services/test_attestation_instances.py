@@ -19,8 +19,8 @@ from testbed import clock
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.attestation import recordings
-from tests.conformance.test_pccs import free
 from tests.maa import attackers
+from tests.ports import free_port
 from tests.services.attesting import (
     REAL_HOST,
     SIMULATED_HOST,
@@ -326,7 +326,7 @@ def test_collateral_that_has_ended_is_used_as_long_as_the_gate_says(
     """Without a network, a day and 29 days later: the documents were good for 28 days, the lists for 27."""
     with offered(tmp_path, world(), gate) as (service, _):
         assert service.attest(quoted()).status_code == 200
-    probes = free()
+    probes = free_port()
     later = {
         "unsafe-clock": f"{MOMENT + timedelta(days=days):%FT%TZ}",
         "mode": "offline",
@@ -339,7 +339,7 @@ def test_collateral_that_has_ended_is_used_as_long_as_the_gate_says(
 
 
 def test_what_the_service_did_is_counted_by_verdict_code_and_status(tmp_path: Path) -> None:
-    probes = free()
+    probes = free_port()
     (tmp_path / "root.der").write_bytes(world().root)
     flags = {"unsafe-trust-root": f"{tmp_path}/root.der", "mode": "offline", "unsafe-clock": f"{MOMENT:%FT%TZ}"}
     made = replace(chosen(tmp_path, instance(tmp_path, "aad"), flags), probes=("127.0.0.1", probes))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from testbed import clock
-from tests.conformance.test_pccs import free
+from tests.ports import free_port
 
 from donjon.cli.attestation.command import attestation
 from donjon.errors import Unavailable
@@ -43,7 +43,7 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         "python docs/examples/attest.py rehearsal",
         "python docs/examples/set_policy.py rehearsal docs/examples/policies/enclave.policy",
     ]
-    folder, port = tmp_path / "rehearsal", free()
+    folder, port = tmp_path / "rehearsal", free_port()
     rehearse(folder, port)
     command = (sys.executable, "-m", "donjon", *shown[1].replace("rehearsal/", f"{folder}/").split()[1:])
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
@@ -68,7 +68,7 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_its_settings_are_good(tmp_path: Path) -> None:
-    rehearse(tmp_path / "r", free())
+    rehearse(tmp_path / "r", free_port())
     done = CliRunner().invoke(attestation, ["serve", "--check", "--config", str(tmp_path / "r" / "attestation.toml")])
     assert done.output == "the settings are good\n"
 
@@ -80,6 +80,6 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_what_it_makes_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
-    rehearse(tmp_path / "r", free())
+    rehearse(tmp_path / "r", free_port())
     for secret in ("keys/one.pem", "tls/tls.key", "operator.pem"):
         assert (tmp_path / "r" / secret).stat().st_mode & 0o077 == 0
