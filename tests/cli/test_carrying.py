@@ -12,8 +12,8 @@ from tests.services.pccs import V4, running, settings
 from tests.simulation.intel import world
 
 from donjon.cli.collateral.command import collateral
-from donjon.collateral.bundle import files
-from donjon.errors import DonjonError
+from donjon.collateral.bundle import encode, files, parse
+from donjon.errors import DonjonError, Malformed
 from donjon.simulation.intel.certificates import SimulatedRole
 from donjon.simulation.intel.machines import pck_certificate
 from donjon.simulation.intel.world import World
@@ -148,3 +148,13 @@ def test_one_flipped_bit_of_a_document_is_found(made: World, root: tuple[str, st
 @pytest.mark.parametrize(("command", "code"), [("export", "DJ511"), ("import", "DJ281")])
 def test_nothing_to_carry_is_told(command: str, code: str, root: tuple[str, str], tmp_path: Path) -> None:
     assert carry(command, tmp_path / "none.json", *url(tmp_path), *root) == code
+
+
+def test_each_of_the_two_files_of_collateral_is_told_from_the_other(made: World, root: tuple[str, str], tmp_path: Path) -> None:
+    archive, bundle = tmp_path / "archive.json", tmp_path / "bundle.json"
+    carry("export", archive, *url(filled(tmp_path / "here", made)), *root)
+    bundle.write_bytes(encode(made.collateral))
+    with pytest.raises(Malformed, match=r"a cache's archive.*donjon collateral fetch QUOTE --to"):
+        parse(archive.read_bytes())
+    with pytest.raises(Malformed, match="a bundle of one platform's collateral, for --collateral of donjon quote verify"):
+        CliRunner().invoke(collateral, ["import", str(bundle), *url(tmp_path), *root], catch_exceptions=False)

@@ -49,6 +49,12 @@ def parse(text: bytes, anchor: Anchor) -> CollateralArchive:
     Raises `Malformed` DJ210, DJ211 or DJ511, and as `document.prove` and `pck_certificates.prove` do.
     """
     whole = strict_json.parse(text, "file", MAX_ARCHIVE, values=MAX_ARCHIVE)
+    if whole.has("tcb_info_signature"):
+        raise Malformed(
+            "DJ211",
+            "file: this is a bundle of one platform's collateral, for --collateral of donjon quote verify; expected an archive, "
+            "as donjon collateral export writes it",
+        )
     if whole.text("form") != _FORM:
         raise Malformed("DJ211", f"file: form: expected {_FORM!r}, found {whole.text('form')[:40]!r}")
     documents = whole.member("documents")

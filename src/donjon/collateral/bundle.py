@@ -41,6 +41,12 @@ def parse(text: bytes) -> Collateral:
     Raises `Malformed` DJ210, DJ211 or DJ213.
     """
     bundle = strict_json.parse(text, "bundle", MAX_BUNDLE)
+    if bundle.has("form"):
+        raise Malformed(
+            "DJ211",
+            "bundle: this is a cache's archive, as donjon collateral export writes it; expected a bundle of one platform's: "
+            "donjon collateral fetch QUOTE --to BUNDLE.json; an archive is for donjon collateral import",
+        )
     return Collateral(
         tcb_info=bundle.text("tcb_info").encode(),
         tcb_info_signature=bundle.octets("tcb_info_signature", p256.SIGNATURE),
