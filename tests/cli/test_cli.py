@@ -103,6 +103,13 @@ def test_usage_that_is_wrong_is_exit_code_2_with_a_word_and_no_trace(arguments: 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("word", "likely"), [("wy", "why"), ("atestation", "attestation"), ("polcy", "policy")])
+def test_a_misspelt_command_is_told_with_the_one_that_may_be_meant(word: str, likely: str) -> None:
+    done = call(word)
+    assert (done.returncode, f"Did you mean {likely}?" in done.stderr) == (2, True)
+    assert "Did you mean" not in call("zzzzzz").stderr
+
+
 def test_several_wrong_settings_stand_in_a_line_each() -> None:
     done = call("node", "run", "--node-name", "n", "--listen", "nowhere", DONJON_ENCLAVE_LIMIT="many\nx")
     assert done.returncode == 2

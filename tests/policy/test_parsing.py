@@ -304,6 +304,21 @@ def test_a_policy_of_as_many_pieces_as_may_be_is_read_and_of_one_more_is_not() -
         parse(HEAD + rules + "//\n//\n" + TAIL)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("authorizationrules{ => permit(); };", "1:1"),
+        ("// mine\n\n  authorizationrules{ => permit(); };", "3:3"),
+        ("vers=1.0; authorizationrules{ => permit(); };", "1:1"),
+    ],
+)
+def test_a_policy_without_its_version_is_told_to_begin_with_it(text: str, place: str) -> None:
+    with pytest.raises(Fault) as refused:
+        parse(text)
+    assert f"{refused.value.at.line}:{refused.value.at.column}" == place
+    assert refused.value.expected == "version=1.0; (or 1.1, 1.2) before everything else"
+
+
 @pytest.mark.parametrize("quotes", ['"' + '\\"' * 32_000, '"a\\' * 16_000, '" \\" \n' * 8_000])
 def test_a_text_that_does_not_end_is_looked_for_once(quotes: str) -> None:
     began = clock.labour()

@@ -27,6 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""
 
 
+LONGEST_NAME = 64  # characters of what was no command
+
+
 class LazyGroup(click.Group):
     """A group whose commands are loaded when they are called."""
 
@@ -44,6 +47,15 @@ class LazyGroup(click.Group):
         with pause_collection():  # What loading makes lives as long as the program: to look through it takes a tenth of the time.
             command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words call; raises `click.UsageError` with the one that may be meant."""
+        from difflib import get_close_matches  # noqa: PLC0415 - only where it is needed: help is to come at once.
+
+        near = get_close_matches(args[0][:LONGEST_NAME], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table alone."""

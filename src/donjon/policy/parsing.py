@@ -13,7 +13,7 @@ from donjon.formats.words import excerpt
 from donjon.policy.faults import Fault
 from donjon.policy.meaning import faults
 from donjon.policy.syntax import Place, Policy
-from donjon.policy.tree import place, policy_of
+from donjon.policy.tree import VERSION_FIRST, place, policy_of
 
 MAX_SIZE = 64 << 10  # bytes of UTF-8; the language has no bound of its own
 MAX_PIECES = 20_000  # words, texts, signs and comments: each costs some 25 µs, and policies of a few thousand are very long ones
@@ -45,6 +45,8 @@ _PIECE = re.compile(
     r"""//[^\r\n]*+|"(?:[^"\\\r\n]|\\["\\])*+"|[A-Za-z_][A-Za-z0-9_]*+|-?[0-9]++|=>|&&|[=!<>]=|[][{}(),:.;=!<>]|([^ \t\r\n])"""
 )
 """One piece as the grammar has it; in the group, what begins none."""
+_FIRST = re.compile(r"(?:\s++|//[^\r\n]*+)*+(?P<word>[A-Za-z_][A-Za-z0-9_]*+)", re.ASCII)
+"""The word with which a text begins, behind comments."""
 _TYPOGRAPHIC = frozenset("“”„‟«»‘’‚")
 
 
@@ -126,6 +128,11 @@ def _unended_text(rest: str) -> str:
 def _unexpected(error: UnexpectedToken, text: str) -> Fault:
     if not text.strip():
         return Fault("DJ400", Place(1, 1), "an empty policy", "version=1.0; and sections")
+    first = _FIRST.match(text)
+    if first is not None and first["word"] != "version":
+        start = first.start("word")
+        at = Place(text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        return Fault("DJ400", at, f"the policy begins with {excerpt(first['word'])}", VERSION_FIRST)
     expected = " or ".join(word for name, word in _WORDS.items() if name in (error.accepts or error.expected))
     if error.token.type == "$END":
         return Fault("DJ400", Place(error.token.end_line or 1, error.token.end_column or 1), "the end of the text", expected)

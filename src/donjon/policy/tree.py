@@ -61,11 +61,14 @@ def _tokens(tree: Tree[Token], name: str) -> list[Token]:
     return [child for child in tree.children if isinstance(child, Token) and child.type == name]
 
 
+VERSION_FIRST = "version=1.0; (or 1.1, 1.2) before everything else"
+
+
 def policy_of(tree: Tree[Token], text: str) -> Policy:
     """The policy that a text says, given its tree; raises `Fault` for a word that there is not."""
     (word,) = _tokens(tree, "NAME")
     if word != "version":
-        raise Fault("DJ400", place(word), f"found {excerpt(word)}", "version=1.0; (or 1.1, 1.2) before everything else")
+        raise Fault("DJ400", place(word), f"found {excerpt(word)}", VERSION_FIRST)
     sections = _trees(tree, "section")
     rules = [[_span(rule) for rule in _trees(section, "rule")] for section in sections]
     policy = Policy(
