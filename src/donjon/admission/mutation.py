@@ -10,11 +10,11 @@ from fractions import Fraction
 
 from donjon.admission.aesm import aesm_operations
 from donjon.admission.intent import Container, Intent
-from donjon.admission.limits import MAX_CONTAINERS, MAX_COUNTED
+from donjon.admission.limits import BOUNDS, MAX_CONTAINERS, MAX_COUNTED
 from donjon.formats.json import Json
 from donjon.kube.names import ANNOTATION_EPC, ENCLAVE, EPC, EPC_UNITS, FOREIGN_EPC, PROVISION
 from donjon.kube.patch import Add, Operation, Remove, append, escape, put
-from donjon.kube.quantities import MAX, canonical
+from donjon.kube.quantities import canonical
 from donjon.kube.reserved import peak
 
 
@@ -63,11 +63,14 @@ def agreed_epc(container: Container) -> Fraction | None:
 
 
 def _bytes(container: Container, name: str) -> Fraction | None:
-    """The user's own bytes are never rewritten, so they may be anything; a foreign number must be fit to be multiplied."""
+    """The user's own bytes are never rewritten, so they may be anything; a foreign number must be fit to be multiplied.
+
+    What is too much stays as it came, so that it is refused in the user's own words.
+    """
     number = container.limits[name]
     if name == EPC:
         return number
-    fits = number.denominator == 1 and 0 <= number * EPC_UNITS[name] <= MAX and container.requests.get(name) == number
+    fits = number.denominator == 1 and 0 <= number < BOUNDS[name] and container.requests.get(name) == number
     return number * EPC_UNITS[name] if fits else None
 
 

@@ -99,7 +99,7 @@ RULES = (
         subject="container {containers}",
         observation="asks for {counted}",
         why="no machine has that much, and Kubernetes adds up in int64, so it could come out as less than nothing",
-        do=f"ask for what an enclave needs, such as {EPC}: 10Mi",
+        do=f"ask for what an enclave needs, such as {EPC}: 10Mi (in MiB: 10)",
         concerns=lambda container, _: predicates.asks_too_much(container),
         variable="tooMuch",
     ),

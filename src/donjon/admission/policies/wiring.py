@@ -6,7 +6,7 @@ A container whose amounts cannot be counted, or disagree, stays as it came; the 
 
 from collections.abc import Mapping
 
-from donjon.admission.limits import MAX_CONTAINERS, MAX_COUNTED
+from donjon.admission.limits import BOUNDS, MAX_CONTAINERS, MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
 from donjon.formats.json import JsonObject
@@ -27,12 +27,12 @@ from donjon.kube.names import (
     PROVISION,
     RUN_FOLDERS,
 )
-from donjon.kube.quantities import MAX, canonical
+from donjon.kube.quantities import canonical
 
 SUFFIXES = {name: canonical(unit).removeprefix("1") for name, unit in FOREIGN_EPC.items()}
 """The foreign names with the suffix that turns their number into bytes: 10 of them are `10Mi`."""
-MOST = {name: MAX // unit for name, unit in FOREIGN_EPC.items()}
-"""The foreign names with the largest number whose bytes an int64 holds."""
+MOST = {name: BOUNDS[name] - 1 for name in FOREIGN_EPC}
+"""The foreign names with the largest number that is not too much: what is more stays under the name by which it is refused."""
 
 _EPC, _ENCLAVE, _PROVISION, _FOREIGN = cel.text(EPC), cel.text(ENCLAVE), cel.text(PROVISION), cel.strings(FOREIGN_EPC)
 _ANNOTATION, _PROVIDER = cel.text(ANNOTATION_EPC), cel.text(ANNOTATION_QUOTE_PROVIDER)
