@@ -15,7 +15,7 @@ from donjon.node.plugin import (
     PluginEvent,
     SocketIdentity,
     Surroundings,
-    answer,
+    after_action,
     look,
 )
 
@@ -75,36 +75,36 @@ def test_a_look_leads_to_the_phase_and_the_action_of_the_table(
     ],
 )
 def test_an_answer_leads_to_the_phase_of_the_table(before: Endpoint, event: PluginEvent, phase: Phase) -> None:
-    assert answer(before, event, socket=OURS).phase is phase
+    assert after_action(before, event, socket=OURS).phase is phase
 
 
 @pytest.mark.parametrize("before", [IDLE, BOUND, REGISTERED])
 @pytest.mark.parametrize("event", [PluginEvent.DONE, PluginEvent.FAILED])
 def test_an_answer_that_nobody_waits_for_is_a_mistake_of_the_edge(before: Endpoint, event: PluginEvent) -> None:
     with pytest.raises(KeyError):
-        answer(before, event)
+        after_action(before, event)
 
 
 def test_registers_in_two_looks_where_everything_works() -> None:
     endpoint, action = look(IDLE, replace(SEEN, socket=None))
     assert action is PluginAction.BIND
-    endpoint = answer(endpoint, PluginEvent.DONE, socket=OURS)
+    endpoint = after_action(endpoint, PluginEvent.DONE, socket=OURS)
     endpoint, action = look(endpoint, SEEN)
     assert action is PluginAction.REGISTER
-    endpoint = answer(endpoint, PluginEvent.DONE)
+    endpoint = after_action(endpoint, PluginEvent.DONE)
     assert (endpoint.phase, endpoint.kubelet, endpoint.socket) == (Phase.REGISTERED, KUBELET, OURS)
     assert look(endpoint, SEEN) == (endpoint, None)
 
 
 def test_a_socket_bound_anew_is_registered_anew_with_the_same_kubelet() -> None:
     endpoint, _ = look(REGISTERED, replace(SEEN, socket=None))
-    endpoint = answer(endpoint, PluginEvent.DONE, socket=ANOTHER)
+    endpoint = after_action(endpoint, PluginEvent.DONE, socket=ANOTHER)
     _, action = look(endpoint, replace(SEEN, socket=ANOTHER))
     assert action is PluginAction.REGISTER
 
 
 def test_a_failed_registration_is_tried_again_with_the_same_kubelet() -> None:
-    endpoint = answer(REGISTERING, PluginEvent.FAILED)
+    endpoint = after_action(REGISTERING, PluginEvent.FAILED)
     endpoint, action = look(endpoint, SEEN)
     assert action is None
     _, action = look(endpoint, SEEN)
@@ -116,14 +116,14 @@ def test_failures_skip_more_looks_each_time_up_to_a_bound_and_success_forgets_th
     for _ in range(5):
         endpoint, action = look(endpoint, SEEN)
         assert action is PluginAction.REGISTER
-        endpoint = answer(endpoint, PluginEvent.FAILED)
+        endpoint = after_action(endpoint, PluginEvent.FAILED)
         skipped.append(endpoint.skip)
         while endpoint.skip:
             endpoint, action = look(endpoint, SEEN)
             assert action is None
     assert skipped == [1, 2, MAX_SKIPPED_LOOKS, MAX_SKIPPED_LOOKS, MAX_SKIPPED_LOOKS]
     endpoint, _ = look(endpoint, SEEN)
-    assert answer(endpoint, PluginEvent.DONE).failures == 0
+    assert after_action(endpoint, PluginEvent.DONE).failures == 0
 
 
 IDENTITIES = st.one_of(st.none(), st.tuples(st.just(1), st.integers(0, 3), st.integers(0, 3)))
@@ -146,7 +146,7 @@ def test_a_kubelet_that_stopped_listening_is_registered_with_again_less_and_less
             endpoint, action = look(endpoint, deaf)
             count += 1
         assert action is PluginAction.REGISTER
-        endpoint = answer(endpoint, PluginEvent.DONE)
+        endpoint = after_action(endpoint, PluginEvent.DONE)
         looks.append(count)
     assert looks == [DEAF_LOOKS, 2 * DEAF_LOOKS, 4 * DEAF_LOOKS, 8 * DEAF_LOOKS]
 
@@ -170,9 +170,9 @@ def test_after_any_history_a_calm_kubelet_has_it_registered_within_a_few_looks(
     for seen, told in history:
         endpoint, _ = look(endpoint, seen)
         if waits_for_an_answer(endpoint) and told is not None:
-            endpoint = answer(endpoint, told, socket=seen.socket or OURS)
+            endpoint = after_action(endpoint, told, socket=seen.socket or OURS)
     if waits_for_an_answer(endpoint):
-        endpoint = answer(endpoint, ending, socket=OURS)
+        endpoint = after_action(endpoint, ending, socket=OURS)
     standing: SocketIdentity | None = endpoint.socket
     bound = 0
     for _ in range(CALM_LOOKS):
@@ -180,9 +180,9 @@ def test_after_any_history_a_calm_kubelet_has_it_registered_within_a_few_looks(
         if action is PluginAction.BIND:
             bound += 1
             standing = (2, bound, bound)
-            endpoint = answer(endpoint, PluginEvent.DONE, socket=standing)
+            endpoint = after_action(endpoint, PluginEvent.DONE, socket=standing)
         elif action is PluginAction.REGISTER:
-            endpoint = answer(endpoint, PluginEvent.DONE)
+            endpoint = after_action(endpoint, PluginEvent.DONE)
     assert (endpoint.phase, endpoint.kubelet, endpoint.socket) == (Phase.REGISTERED, NEW_KUBELET, standing)
 
 
@@ -200,5 +200,5 @@ def test_nothing_is_done_twice_at_once_and_what_is_withdrawn_is_closed(
             served = False
         if waits_for_an_answer(endpoint) and told is not None:
             served = served if endpoint.phase is Phase.REGISTERING else told is PluginEvent.DONE
-            endpoint = answer(endpoint, told, socket=seen.socket or OURS)
+            endpoint = after_action(endpoint, told, socket=seen.socket or OURS)
         assert endpoint.phase is not Phase.IDLE or not served

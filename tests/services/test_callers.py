@@ -28,7 +28,7 @@ from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.kubeapi.reviews import TokenReviews
 from donjon.adapters.oidc.issuers import DISCOVERY, OidcIssuer
 from donjon.errors import Unavailable
-from donjon.runtime.callers import CallerRefused, Callers
+from donjon.runtime.callers import CallerRefused, Doorkeeper
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rate, Rates
 
@@ -57,7 +57,7 @@ class World:
 
     oidc: FakeIssuer
     api: FakeApi
-    callers: Callers
+    callers: Doorkeeper
     moment: datetime = NOW
     port: int = 0
     seconds: float = 0.0
@@ -102,7 +102,7 @@ async def world(folder: Path, rate: int = 1000, access: Access = ACCESS) -> Asyn
         client, known = KubeApi(api.access(folder)), OidcIssuer(oidc.trusted, lambda: made.seconds)
         api.answer = reviewing(GOOD)
         proofs = Credentials({"corp": known}, TokenReviews(client, AUDIENCE, lambda: made.seconds), lambda: made.moment)
-        callers = Callers(access, proofs, Rates(Rate(each_second=rate), lambda: made.seconds))
+        callers = Doorkeeper(access, proofs, Rates(Rate(each_second=rate), lambda: made.seconds))
         made = World(oidc, api, callers)
         application = Starlette(routes=[Route("/{instance}/{role}", made.answer)])
         server = GuardedServer(application, lambda: ASKING, host=HOST, port=0, limits=Limits())
@@ -181,7 +181,7 @@ def test_nothing_configured_means_that_nobody_may_change_or_try_policies(tmp_pat
             assert await here.told(role) == (401, "DJ550")
             assert await here.told(role, token=here.oidc.token()) == (403, "DJ552")
             assert await here.told(role, certificate=ALICE) == (403, "DJ552")
-        here.callers = Callers(Access())
+        here.callers = Doorkeeper(Access())
         for role in (Role.POLICY, Role.DRAFT):
             assert await here.told(role, token=here.oidc.token(), certificate=ALICE) == (401, "DJ550")
 
@@ -243,7 +243,7 @@ def test_while_whoever_knows_the_caller_is_away_nobody_passes(tmp_path: Path) ->
 
 def test_a_token_of_an_issuer_that_is_not_set_goes_nowhere(tmp_path: Path) -> None:
     async def story(here: World) -> None:
-        here.callers = Callers(ACCESS, Credentials({}, None, lambda: NOW))
+        here.callers = Doorkeeper(ACCESS, Credentials({}, None, lambda: NOW))
         assert await here.told(token=here.oidc.token()) == (401, "DJ551")
         assert (here.api.requests, here.oidc.asked.total()) == ([], 0)
 
@@ -283,7 +283,7 @@ def test_too_many_from_one_address_are_told_when_to_come_again_and_a_request_cou
 def test_a_caller_is_counted_from_wherever_it_calls(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         rates = Rates(Rate(each_second=1), lambda: 0.0)
-        here.callers = Callers(ACCESS, here.callers._proofs, rates)
+        here.callers = Doorkeeper(ACCESS, here.callers._proofs, rates)
         rates.wait("certificate dns:alice.example")
         assert (await here.told(certificate=ALICE))[0] == 200
         rates._whole.pop(HOST)

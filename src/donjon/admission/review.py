@@ -132,7 +132,7 @@ def _about_a_new_pod(request: JsonObject) -> None:
 def _document(data: bytes) -> Json:
     if len(data) > MAX_SIZE:
         raise Malformed("DJ140", f"body: more than {MAX_SIZE} bytes")
-    if _signs(data) > MAX_SIGNS:
+    if _count_separators(data) > MAX_SIGNS:
         raise Malformed("DJ140", f"body: more than {MAX_SIGNS} commas and brackets")
     try:
         document = cast(
@@ -144,7 +144,7 @@ def _document(data: bytes) -> Json:
         raise Malformed("DJ141", f"body: no JSON: {error}") from error
     except RecursionError as error:
         raise Malformed("DJ140", f"body: nested more than {MAX_DEPTH} deep") from error
-    _shallow(document)
+    _check_depth(document)
     return document
 
 
@@ -152,7 +152,7 @@ _BEGINS = (b",", b"[", b"{")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
-def _signs(data: bytes) -> int:
+def _count_separators(data: bytes) -> int:
     """How many signs in JSON begin a value or stand before one; none where there are few. It stops where there are too many.
 
     Those within strings count only where that matters, since to leave them out takes time.
@@ -189,7 +189,7 @@ def _no_such_number(word: str) -> Json:
     raise Malformed("DJ141", f"body: {word} is no JSON")
 
 
-def _shallow(document: Json) -> None:
+def _check_depth(document: Json) -> None:
     """Raise for what is nested too deep; level by level, since going down it would be what we guard against."""
     level: list[Json] = [document]
     for _ in range(MAX_DEPTH):

@@ -95,8 +95,8 @@ def _prove_attestation_key(quote: Quote, collateral: TrustedCollateral, memory: 
         return bound_key
     certified_platform, key, usual = _prove_pck_certificate(chain or quote.certification.content, collateral, memory)
     _check_binding(quote, key)
-    of = certified_platform.platform
-    judged_by = (of.fmspc, of.pce_id, of.components, of.pce_svn, quote.qe_identity)
+    platform = certified_platform.platform
+    judged_by = (platform.fmspc, platform.pce_id, platform.components, platform.pce_svn, quote.qe_identity)
     bound_key = PlatformBoundKey(p256.parse(quote.attestation_key).handle, certified_platform, judged_by)
     return memory.keep_bound_key(memory_key, bound_key) if usual else bound_key
 

@@ -97,7 +97,7 @@ def look(endpoint: Endpoint, surroundings: Surroundings) -> tuple[Endpoint, Plug
     return replace(endpoint, phase=phase, kubelet=kubelet), action
 
 
-def answer(endpoint: Endpoint, event: PluginEvent, *, socket: SocketIdentity | None = None) -> Endpoint:
+def after_action(endpoint: Endpoint, event: PluginEvent, *, socket: SocketIdentity | None = None) -> Endpoint:
     """The endpoint after its action was done or failed; a bind that was done brings the identity of its socket."""
     phase, _ = _TABLE[endpoint.phase, event]
     if event is PluginEvent.FAILED:

@@ -8,7 +8,7 @@ from donjon.node.causes import CONSEQUENCES, cause, no_sgx
 from donjon.node.devices import DriverKind
 from donjon.node.facts import EDMM_KERNEL, NodeFacts
 from donjon.node.readings import AesmState, DeviceNode, FileKind
-from donjon.node.runtimes import OPTION
+from donjon.node.runtimes import OWNERSHIP
 
 _ANYONE_MAY_USE = 0o006
 _GROUP_MAY_USE = 0o060
@@ -218,7 +218,7 @@ def _closed_to_users(facts: NodeFacts) -> Iterator[Finding]:
         subject=", ".join(node.path for node in closed),
         observation="; ".join(f"{node.path}: mode {node.mode:04o}, owner {node.uid}, group {node.gid}" for node in closed),
         why=(unseen if ownership.value is None else "containers that do not run as root cannot open it") + apart,
-        do=f"for containers that do not run as root: set {OPTION} = true in the configuration of containerd or CRI-O, "
+        do=f"for containers that do not run as root: set {OWNERSHIP} = true in the configuration of containerd or CRI-O, "
         f"{_groups(closed)}",
     )
 

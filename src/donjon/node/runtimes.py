@@ -16,7 +16,7 @@ from donjon.node.readings import ContainerRuntime, Reading, RuntimeConfiguration
 Toml: TypeAlias = object
 Table: TypeAlias = Mapping[str, Toml]
 
-OPTION = "device_ownership_from_security_context"
+OWNERSHIP = "device_ownership_from_security_context"
 MAX_FILES = 64  # of one configuration, the imported ones with it
 
 _MAX_WORDS = 120  # characters of what the parser says
@@ -67,20 +67,20 @@ def _containerd(of: RuntimeConfiguration) -> bool | None:
         return None
     answer: bool | None = None
     for source, table in tables:
-        section = _cri(table, source)
+        section = _cri_section(table, source)
         if section is None:
             continue
         value = _option(section, source)
         if value is None and answer:
             raise _Unclear(
-                f"{source}: it has the section in which an earlier file sets {OPTION}, and versions of containerd differ in "
+                f"{source}: it has the section in which an earlier file sets {OWNERSHIP}, and versions of containerd differ in "
                 "whether it takes that section's place"
             )
         answer = answer if value is None else value
     for source, table in _parse(of.drop_ins):
-        section = _cri(table, source)
+        section = _cri_section(table, source)
         if section is not None and _option(section, source) not in {None, bool(answer)}:
-            raise _Unclear(f"{source}: it sets {OPTION} and no file imports it, which versions of containerd do by themselves")
+            raise _Unclear(f"{source}: it sets {OWNERSHIP} and no file imports it, which versions of containerd do by themselves")
     return bool(answer)
 
 
@@ -144,14 +144,14 @@ def _is_off(table: Table, source: str) -> bool:
     return isinstance(names, list) and any(name in names for name in _CRI_PLUGINS[_version(table, source)])
 
 
-def _cri(table: Table, source: str) -> Table | None:
+def _cri_section(table: Table, source: str) -> Table | None:
     version, plugins = _version(table, source), _inner(table, "plugins", source)
     later = {names[0] for number, names in _CRI_PLUGINS.items() if number > version} - {_CRI_PLUGINS[version][0]}
     for name in sorted(later):  # containerd 2 takes the names of later versions as they are, when it reads an older file.
         section = _inner(plugins, name, source)
         if section is not None and _option(section, source) is not None:
             raise _Unclear(
-                f"{source}: {name} sets {OPTION} in a file of version {version}, which versions of containerd differ in"
+                f"{source}: {name} sets {OWNERSHIP} in a file of version {version}, which versions of containerd differ in"
             )
     return _inner(plugins, _CRI_PLUGINS[version][0], source)
 
@@ -164,7 +164,7 @@ def _inner(table: Table | None, name: str, source: str) -> Table | None:
 
 
 def _option(section: Table, source: str) -> bool | None:
-    value = section.get(OPTION)
+    value = section.get(OWNERSHIP)
     if value is not None and not isinstance(value, bool):
-        raise _Unclear(f"{source}: {OPTION} is neither true nor false")
+        raise _Unclear(f"{source}: {OWNERSHIP} is neither true nor false")
     return value

@@ -35,7 +35,7 @@ class CallerRefused(Untrusted):
         self.headers = dict(headers or {})
 
 
-class Callers:
+class Doorkeeper:
     """Lets through who may do what is asked; without proofs nobody is known, without rates nobody comes too often."""
 
     def __init__(self, access: Access, proofs: Credentials | None = None, rates: Rates | None = None) -> None:

@@ -131,7 +131,7 @@ class Items:
                 return
             if data[place] == _QUOTE:
                 self._in_string = True
-                self._note_escape(data, place + 1)
+                self._remember_trailing_backslash(data, place + 1)
                 return
             yield place
 
@@ -142,12 +142,12 @@ class Items:
         start = 1 if self._behind_backslash and data else 0
         end = _STRING_END.match(data, start)
         if end is None:
-            self._note_escape(data, start)
+            self._remember_trailing_backslash(data, start)
             return len(data)
         self._in_string = self._behind_backslash = False
         return end.end()
 
-    def _note_escape(self, data: bytes, start: int) -> None:
+    def _remember_trailing_backslash(self, data: bytes, start: int) -> None:
         """Whether a string that goes on in the next piece goes on behind a backslash."""
         if data[start:]:
             self._behind_backslash = (len(data) - start - len(data[start:].rstrip(b"\\"))) % 2 == 1

@@ -142,7 +142,7 @@ class Journal:
     def _serve(self, batch: list[_Entry]) -> None:
         outcomes: Sequence[Exception | None]
         try:
-            outcomes = self._commit(batch)
+            outcomes = self._write_batch(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
             outcomes = [error] * len(batch)
         with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
@@ -163,7 +163,7 @@ class Journal:
                 batch.append(entry)
         return batch
 
-    def _commit(self, batch: list[_Entry]) -> list[Exception | None]:
+    def _write_batch(self, batch: list[_Entry]) -> list[Exception | None]:
         """One transaction; the answer to each. Raises `Unavailable` DJ502 where nothing was kept."""
         outcomes: list[Exception | None] = []
         records: list[Record] = []

@@ -24,7 +24,7 @@ from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.errors import DonjonError, Misconfigured
-from donjon.runtime.callers import Callers
+from donjon.runtime.callers import Doorkeeper
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rates
 from donjon.services.attestation.pccs.cache import Cache, Upstream
@@ -57,14 +57,14 @@ class Assembly:
         """The keys that sign the heads of the audit, if any do; raises what `rings` raises."""
         return None if settings.audit_keys is None else await self._ring(settings.audit_keys, None)
 
-    def callers(self, settings: AttestationSettings, rates: Rates | None) -> Callers:
+    def callers(self, settings: AttestationSettings, rates: Rates | None) -> Doorkeeper:
         """Who lets callers through; raises `Misconfigured` DJ556, and DJ040 where there is no API server to ask."""
         access = settings.access
         issuers = {name: OidcIssuer(trusted, clock.monotonic) for name, trusted in access.issuers.items()}
         for each in issuers.values():
             self._stack.push_async_callback(each.close)
         reviews = None if access.audience is None else TokenReviews(self._server(), access.audience, clock.monotonic)
-        return Callers(access.access, Credentials(issuers, reviews, self._now), rates)
+        return Doorkeeper(access.access, Credentials(issuers, reviews, self._now), rates)
 
     async def _ring(self, place: Place, instance: str | None) -> Ring:
         tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)

@@ -13,7 +13,7 @@ from donjon.errors import DonjonError, Unavailable
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.allocation import allocate
 from donjon.node.offer import DeviceOffer
-from donjon.node.plugin import Endpoint, Phase, PluginAction, PluginEvent, SocketIdentity, Surroundings, answer, look
+from donjon.node.plugin import Endpoint, Phase, PluginAction, PluginEvent, SocketIdentity, Surroundings, after_action, look
 from donjon.node.rivals import rival_plugin, rival_socket
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
@@ -108,7 +108,7 @@ class PluginLoop:
             self._fail(resource, error)
         else:
             self._servers[resource] = server
-            self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.DONE, socket=socket)
+            self._endpoints[resource] = after_action(self._endpoints[resource], PluginEvent.DONE, socket=socket)
 
     async def _register(self, resource: str) -> None:
         try:
@@ -116,14 +116,14 @@ class PluginLoop:
         except DonjonError as error:
             self._fail(resource, error)
         else:
-            self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.DONE)
+            self._endpoints[resource] = after_action(self._endpoints[resource], PluginEvent.DONE)
             self._trouble.pop(resource, None)
             self._metrics.count_registration(resource)
             say(LOG, "registered with the kubelet", resource=resource)
 
     def _fail(self, resource: str, error: DonjonError) -> None:
         """Log a failure once, not at every try."""
-        self._endpoints[resource] = answer(self._endpoints[resource], PluginEvent.FAILED)
+        self._endpoints[resource] = after_action(self._endpoints[resource], PluginEvent.FAILED)
         if self._trouble.get(resource) != str(error):
             self._trouble[resource] = str(error)
             say(LOG, "the kubelet does not take the plugin yet", level=logging.WARNING, resource=resource, error=str(error))

@@ -55,7 +55,7 @@ class TruthLoop:
         """Follow the pods and check, as long as the agent runs."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._following.forever(self.follow))
-            group.create_task(self._asking.forever(self._check_later))
+            group.create_task(self._asking.forever(self._wait_and_check_if_changed))
 
     async def follow(self) -> None:
         """Take in every change of the node's pods until the watch ends."""
@@ -70,7 +70,7 @@ class TruthLoop:
                     if pod.concerns_us and not is_deleted:
                         self._pods[pod.uid] = pod
 
-    async def _check_later(self) -> None:
+    async def _wait_and_check_if_changed(self) -> None:
         await asyncio.sleep(CHECK_EVERY)
         self._rounds += 1
         self._tell_large()

@@ -33,7 +33,7 @@ from donjon.maa import baselines, certificates, metadata, policies, refusals, re
 from donjon.maa.refusals import Code, Refusal
 from donjon.maa.requests import AttestRequest, Change
 from donjon.maa.versions import ATTESTED, ApiVersion, AttestationType
-from donjon.runtime.callers import CallerRefused, Callers
+from donjon.runtime.callers import CallerRefused, Doorkeeper
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.identity import identity, with_request_names
 from donjon.services.attestation.judging import Clocks, Judge
@@ -82,14 +82,14 @@ class Maa:
     def __init__(  # noqa: PLR0917 - one of each kind.
         self,
         instances: Iterable[Instance],
-        callers: Callers,
+        doorkeeper: Doorkeeper,
         collateral: ReadyCollateral,
         journal: Journal,
         clocks: Clocks,
         metrics: AttestationMetrics,
     ) -> None:
         """Each instance is served at the path of the name by which it speaks."""
-        self._callers, self._collateral, self._metrics, self._now = callers, collateral, metrics, clocks.now
+        self._doorkeeper, self._collateral, self._metrics, self._now = doorkeeper, collateral, metrics, clocks.now
         self._turns = FairLock()
         self._attester = Attester(Judge(collateral, clocks, metrics, self._turns), journal, clocks.now, metrics)
         self._changes = Changes(journal, clocks.now)
@@ -155,12 +155,12 @@ class Maa:
         self._metrics.count_request(path, response.status_code)
         return response
 
-    async def _attest(self, request: Request, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(request))
-        caller = await self._callers.require(request, instance.name, Role.ATTEST)
+    async def _attest(self, request: Request, instance: Instance, type_name: str) -> Response:
+        kind = versions.attestation_type(type_name, _version(request))
+        caller = await self._doorkeeper.require(request, instance.name, Role.ATTEST)
         attest_request = await self._read(request, kind)
         if attest_request.draft is not None:
-            caller = await self._callers.require(request, instance.name, Role.DRAFT)
+            caller = await self._doorkeeper.require(request, instance.name, Role.DRAFT)
         outcome = await self._attester.attest(instance, kind, attest_request, _asker(request, caller))
         return _token(outcome.answer) if isinstance(outcome.answer, str) else _refusal_response(outcome.answer)
 
@@ -172,34 +172,34 @@ class Maa:
         async with self._turns.turn(_site(request)):
             return requests.attest(body, kind)
 
-    async def _policy(self, request: Request, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(request))
-        await self._callers.require(request, instance.name, Role.READ)
+    async def _policy(self, request: Request, instance: Instance, type_name: str) -> Response:
+        kind = versions.attestation_type(type_name, _version(request))
+        await self._doorkeeper.require(request, instance.name, Role.READ)
         state = await instance.state(reread=True)
         return self._answer_signed(instance, policies.claims_of(await state.policy(kind)))
 
-    async def _set_policy(self, request: Request, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(request))
-        caller = await self._callers.require(request, instance.name, Role.POLICY)
+    async def _set_policy(self, request: Request, instance: Instance, type_name: str) -> Response:
+        kind = versions.attestation_type(type_name, _version(request))
+        caller = await self._doorkeeper.require(request, instance.name, Role.POLICY)
         text = requests.policy_token(await request.body())
         return self._answer_signed(instance, await self._changes.set_policy(instance, kind, text, _asker(request, caller)))
 
-    async def _reset_policy(self, request: Request, instance: Instance, name: str) -> Response:
-        kind = versions.attestation_type(name, _version(request))
-        caller = await self._callers.require(request, instance.name, Role.POLICY)
+    async def _reset_policy(self, request: Request, instance: Instance, type_name: str) -> Response:
+        kind = versions.attestation_type(type_name, _version(request))
+        caller = await self._doorkeeper.require(request, instance.name, Role.POLICY)
         text = requests.policy_token(await request.body())
         return self._answer_signed(instance, await self._changes.reset_policy(instance, kind, text, _asker(request, caller)))
 
     async def _certificates(self, request: Request, instance: Instance, _: str) -> Response:
         _version(request)
-        await self._callers.require(request, instance.name, Role.READ)
+        await self._doorkeeper.require(request, instance.name, Role.READ)
         state = await instance.state(reread=True)
         return self._answer_signed(instance, certificates.claims_of(state.trust))
 
     def _change_handler(self, change: Change) -> Handler:
         async def answer(request: Request, instance: Instance, _: str) -> Response:
             version = _version(request)
-            caller = await self._callers.require(request, instance.name, Role.POLICY)
+            caller = await self._doorkeeper.require(request, instance.name, Role.POLICY)
             text = requests.certificate_token(await request.body(), version, change)
             return self._answer_signed(instance, await self._changes.certificate(instance, change, text, _asker(request, caller)))
 
@@ -213,13 +213,13 @@ class Maa:
         algorithms = [each.signer.algorithm for each in published]
         return _json(metadata.openid_configuration(instance.issuer.authority(), algorithms))
 
-    async def _baselines(self, request: Request, instance: Instance, name: str) -> Response:
+    async def _baselines(self, request: Request, instance: Instance, type_name: str) -> Response:
         version = _version(request)
         if version not in versions.TCB_BASELINES:
             supported = ", ".join(sorted(versions.TCB_BASELINES))
             raise CallerRefused(_NOT_FOUND, "DJ533", f"tcbbaselines: not in {version}, expected {supported}")
-        kind = versions.attestation_type(name, version)
-        await self._callers.require(request, instance.name, Role.READ)
+        kind = versions.attestation_type(type_name, version)
+        await self._doorkeeper.require(request, instance.name, Role.READ)
         if kind not in ATTESTED:
             raise Malformed(
                 "DJ452", f"attestation type: {kind} is not attested here, expected {one_of(tuple(sorted(ATTESTED)), kind)}"
