@@ -22,6 +22,7 @@ class FakeCluster:
     forbidden: set[str] = field(default_factory=set)  # paths
     answers: dict[str, bytes] = field(default_factory=dict)  # whole answers, by path
     asked: list[tuple[str, str]] = field(default_factory=list)  # methods and paths
+    patches: list[tuple[str, str, JsonObject]] = field(default_factory=list)  # paths, kinds and bodies
     drips: float = 0.0  # seconds before each byte of an answer
     page: int = 2
     port: int = 0
@@ -69,7 +70,7 @@ class FakeCluster:
         ]
 
 
-PLURALS = {"pods", "events", "nodes", "jobs", "deployments", "replicasets", "statefulsets", "daemonsets"}
+PLURALS = {"pods", "events", "nodes", "jobs", "deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs"}
 
 
 @contextmanager
@@ -92,6 +93,16 @@ def cluster() -> Iterator[FakeCluster]:
                 for byte in body if fake.drips else b"":
                     Event().wait(fake.drips)
                     self.wfile.write(bytes((byte,)))
+
+        def do_PATCH(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            fake.patches.append((self.path.partition("?")[0], self.headers["content-type"], json.loads(body)))
+            answer = json.dumps({"metadata": {"name": "x"}}).encode()
+            refused = self.path.partition("?")[0] in fake.forbidden
+            self.send_response(403 if refused else 200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(_status(403, "patching is forbidden") if refused else answer)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,5 +1,11 @@
 """`donjon node run`, what the DaemonSet runs, and `donjon node forget`, what the chart's uninstall hook runs."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from donjon.adapters.logs import log_to_stderr
@@ -9,6 +15,9 @@ from donjon.errors import Misconfigured
 from donjon.node.offer import Advertise
 from donjon.services.node import settings as node_settings
 from donjon.services.node.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from donjon.services.node.forget import NodeObjects
 
 
 def _advertise(_: click.Context, __: click.Parameter, text: str) -> frozenset[Advertise]:
@@ -48,14 +57,40 @@ def run(*, settings: NodeSettings) -> None:
     callback=_advertise,
     help="What the agents advertise (their --advertise); the rest belongs to others and stays.",
 )
-def forget(*, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise]) -> None:
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Kubeconfig of who may patch nodes and their status; without it a pod's own account, else KUBECONFIG.",
+)
+@click.option("--context", help="Context of the kubeconfig.")
+def forget(
+    *, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise], kubeconfig: Path | None, context: str | None
+) -> None:
     """Remove Donjon's EPC, labels and condition from nodes; stop the agents first, or they write them again."""
     from donjon.services.node.forget import forget as take_away  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     if bool(names) == every:
         raise click.UsageError("name the nodes, or say --all")
-    cleaned = take_away(names, advertise)
+    with _node_objects(kubeconfig, context) as node_objects:
+        cleaned = take_away(node_objects, names, advertise)
     for name in cleaned:
         say(f"{name}: EPC, labels and condition of Donjon are gone")
     if not cleaned:
         say("nothing of Donjon on any of these nodes")
+
+
+@contextmanager
+def _node_objects(kubeconfig: Path | None, context: str | None) -> Iterator["NodeObjects"]:
+    """By the account of the pod in which this runs, else as the user of a kubeconfig."""
+    from donjon.services.node.forget import OwnAccount  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
+
+    if kubeconfig is None and context is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        with OwnAccount() as own:
+            yield own
+        return
+    try:
+        from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - an extra, which the image does not have.
+        from donjon.adapters.cluster.nodes import UserNodes  # noqa: PLC0415 - the same.
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"a kubeconfig needs {error.name}: pip install 'donjon[cluster]'") from error
+    yield UserNodes(open_cluster(os.environ, kubeconfig=kubeconfig, context=context))

@@ -36,11 +36,11 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "di
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("pod", "pods", "po"), "POD"),
     **dict.fromkeys(("job", "jobs", "job.batch", "jobs.batch"), "JOB"),
-    **dict.fromkeys(("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch"), "CRON_JOB"),
     **dict.fromkeys(("deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"), "DEPLOYMENT"),
     **dict.fromkeys(("replicaset", "replicasets", "rs", "replicaset.apps", "replicasets.apps"), "REPLICA_SET"),
     **dict.fromkeys(("statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps"), "STATEFUL_SET"),
     **dict.fromkeys(("daemonset", "daemonsets", "ds", "daemonset.apps", "daemonsets.apps"), "DAEMON_SET"),
+    **dict.fromkeys(("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch"), "CRON_JOB"),
 }
 """What kubectl calls the kinds that are looked at, in the order in which a bare name is tried."""
 

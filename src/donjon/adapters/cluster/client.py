@@ -17,6 +17,7 @@ from lightkube import Client, KubeConfig
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT, SingleConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.types import PatchType
 
 from donjon.adapters.transport.client import LIBRARY_ERRORS
 from donjon.errors import Misconfigured, Unavailable
@@ -92,6 +93,15 @@ class UserCluster:
         verb = self._client.create if at(thing, "metadata", "resourceVersion") is None else self._client.replace
         lightkube_object = _class(resource).from_dict(thing)
         _call(f"write {resource.plural}", lambda: verb(lightkube_object, namespace=namespace))
+
+    def patch(self, resource: Resource, name: str, change: JsonObject, *, status: bool = False) -> None:
+        """Change a thing, or its status: members of `change` replace those that stand there, `None` takes them away.
+
+        Of a status, lists of conditions are merged by their types (a strategic merge patch).
+        """
+        kind = _class(resource)
+        target, patch_type = (kind.Status, PatchType.STRATEGIC) if status else (kind, PatchType.MERGE)
+        _call(f"patch {resource.plural} {name}", lambda: self._client.patch(target, name, change, patch_type=patch_type))
 
 
 class _Missing(Unavailable):

@@ -2,46 +2,73 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, Self
 
 from donjon.adapters.kubeapi.client import KubeApi, PatchType, in_cluster
 from donjon.errors import Malformed, Unavailable
-from donjon.formats.json import at
+from donjon.formats.json import JsonObject, at
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 
 
-def forget(names: Sequence[str], advertised: frozenset[Advertise]) -> tuple[str, ...]:
+class NodeObjects(Protocol):
+    """The node objects of a cluster, by whatever account."""
+
+    def list(self) -> Iterable[JsonObject]:
+        """All of them; raises `Unavailable` DJ041."""
+
+    def patch(self, name: str, patches: Patches) -> None:
+        """Change one; raises `Unavailable` DJ041."""
+
+
+def forget(node_objects: NodeObjects, names: Sequence[str], advertised: frozenset[Advertise]) -> tuple[str, ...]:
     """The nodes that had something to take away, among those named, or all of the cluster where none is.
 
     Raises `Malformed` DJ044 for names of no node, and `Unavailable` DJ041 when some node could not be cleaned: the others are.
     """
-    return asyncio.run(_forget(names, advertised))
+    nodes = {str(at(node, "metadata", "name")): farewell(node, advertised) for node in node_objects.list()}
+    unknown = sorted(set(names) - set(nodes))
+    if unknown:
+        raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
+    selected = {name: nodes[name] for name in names or nodes}
+    troubles = list(_clean(node_objects, selected))
+    if troubles:
+        raise Unavailable("DJ041", "; ".join(troubles))
+    return tuple(name for name, patches in selected.items() if patches != NOTHING_TO_DO)
 
 
-async def _forget(names: Sequence[str], advertised: frozenset[Advertise]) -> tuple[str, ...]:
-    api = KubeApi(in_cluster(os.environ))
-    try:
-        nodes = dict(await api.all("/api/v1/nodes", lambda node: (str(at(node, "metadata", "name")), farewell(node, advertised))))
-        unknown = sorted(set(names) - set(nodes))
-        if unknown:
-            raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
-        selected = {name: nodes[name] for name in names or nodes}
-        troubles = [trouble for name, patches in selected.items() if (trouble := await _clean(api, name, patches))]
-        if troubles:
-            raise Unavailable("DJ041", "; ".join(troubles))
-        return tuple(name for name, patches in selected.items() if patches != NOTHING_TO_DO)
-    finally:
-        await api.close()
+def _clean(node_objects: NodeObjects, selected: Mapping[str, Patches]) -> Iterable[str]:
+    """Why nodes could not be cleaned."""
+    for name, patches in selected.items():
+        try:
+            node_objects.patch(name, patches)
+        except Unavailable as error:
+            yield error.message
 
 
-async def _clean(api: KubeApi, name: str, patches: Patches) -> str:
-    """Why the node could not be cleaned, if so."""
-    try:
+class OwnAccount:
+    """The node objects by the account of the pod in which this runs; closed at the end of the block."""
+
+    def __init__(self) -> None:
+        """Raises `Misconfigured` DJ040 outside of a pod."""
+        self._runner = asyncio.Runner()
+        self._api = KubeApi(in_cluster(os.environ))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._api.close())
+        self._runner.close()
+
+    def list(self) -> Iterable[JsonObject]:
+        """All of them."""
+        return self._runner.run(self._api.all("/api/v1/nodes", lambda node: node))
+
+    def patch(self, name: str, patches: Patches) -> None:
+        """Change one."""
         if patches.status is not None:
-            await api.patch(f"/api/v1/nodes/{name}/status", patches.status, PatchType.STRATEGIC)
+            self._runner.run(self._api.patch(f"/api/v1/nodes/{name}/status", patches.status, PatchType.STRATEGIC))
         if patches.node is not None:
-            await api.patch(f"/api/v1/nodes/{name}", patches.node, PatchType.MERGE)
-    except Unavailable as error:
-        return error.message
-    return ""
+            self._runner.run(self._api.patch(f"/api/v1/nodes/{name}", patches.node, PatchType.MERGE))
