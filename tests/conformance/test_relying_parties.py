@@ -1,0 +1,135 @@
+"""The relying parties that the page shows, in three languages: they accept the enclave that is meant, and say why no other."""
+
+import base64
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx2
+import pytest
+from testbed import clock
+from tests.adapters.https import trusting
+from tests.ports import free_port
+from tests.services.test_attestation_rehearsal import listens, rehearse
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+LANGUAGES = ("python", "node", "go")
+Program = Callable[[Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The folder of a rehearsal whose service runs, and the name in its tokens."""
+    folder, port = tmp_path_factory.mktemp("relying") / "rehearsal", free_port()
+    rehearse(folder, port)
+    command = (sys.executable, "-m", "donjon", "attestation", "serve", "--config", str(folder / "attestation.toml"))
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+        assert clock.wait_until(lambda: listens(port), seconds=30, every=0.05)
+        yield folder, f"https://127.0.0.1:{port}"
+        service.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def token(here: tuple[Path, str]) -> str:
+    folder, issuer = here
+    with httpx2.Client(verify=trusting((folder / "authority.pem").read_bytes())) as client:
+        evidence = json.loads((folder / "sgx.json").read_text())
+        answer = client.post(f"{issuer}/attest/SgxEnclave?api-version=2020-10-01", json=evidence)
+    text: str = answer.raise_for_status().json()["token"]
+    return text
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """One of the three, ready to run on a file with a token."""
+    scripts = {"python": (sys.executable, str(EXAMPLES / "check_token.py")), "node": ("node", str(EXAMPLES / "check_token.mjs"))}
+    command = scripts.get(request.param) or (str(tmp_path_factory.mktemp("go") / "check"),)
+    dash = "-" if request.param == "go" else "--"
+    if request.param == "go":
+        if shutil.which("go") is None:
+            pytest.skip("needs Go")
+        subprocess.run(("go", "build", "-o", command[0], str(EXAMPLES / "check_token.go")), check=True, cwd=EXAMPLES)
+    elif shutil.which(command[0]) is None:
+        pytest.skip(f"needs {request.param}")
+
+    def run(file: Path, options: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        said = [word for name, value in options.items() for word in (f"{dash}{name}", *([value] if value else []))]
+        return subprocess.run([*command, *said, str(file)], capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+def payload(token: str) -> dict[str, object]:
+    part = token.split(".")[1]
+    claims: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
+
+
+@pytest.fixture
+def options(here: tuple[Path, str], token: str) -> dict[str, str]:
+    """What is asked for, so that the rehearsal's enclave is it."""
+    folder, issuer = here
+    claims = payload(token)
+    return {
+        "issuer": issuer,
+        "authority": str(folder / "authority.pem"),
+        "mrsigner": str(claims["x-ms-sgx-mrsigner"]),
+        "product-id": str(claims["x-ms-sgx-product-id"]),
+        "min-svn": str(claims["x-ms-sgx-svn"]),
+        "simulated": "",
+    }
+
+
+def test_the_enclave_that_is_meant_is_accepted(program: Program, token: str, options: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "token.jwt").write_text(f"{token}\n")
+    done = program(tmp_path / "token.jwt", options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("accepted; what the enclave bound to its quote: ")
+    assert json.loads(done.stdout.partition("quote: ")[2]) == payload(token)["x-ms-runtime"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mrsigner": "ab" * 32}, "another signer"),
+        ({"product-id": "77"}, "another product"),
+        ({"min-svn": "9999"}, "too old"),
+        ({"nonce": "mine"}, "another nonce"),
+        ({"simulated": None}, "simulated"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_any_other_is_refused_with_the_reason(
+    program: Program, token: str, options: dict[str, str], tmp_path: Path, *, changes: dict[str, str | None], reason: str
+) -> None:
+    (tmp_path / "token.jwt").write_text(token)
+    said = {name: value for name, value in {**options, **changes}.items() if value is not None}
+    done = program(tmp_path / "token.jwt", said)
+    assert (done.returncode, done.stderr.strip()) == (1, f"refused: {reason}")
+
+
+def altered(token: str) -> str:
+    """The same with another claim, and the signature as it was."""
+    head, _, signature = token.split(".")
+    body = json.dumps({**payload(token), "x-ms-sgx-svn": 60_000}).encode()
+    return f"{head}.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.{signature}"
+
+
+def unsigned(token: str) -> str:
+    head = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    return f"{head}.{token.split('.')[1]}."
+
+
+@pytest.mark.parametrize("forge", [altered, unsigned, lambda _: "no.token"], ids=["altered", "unsigned", "nothing"])
+def test_what_the_issuer_did_not_sign_is_refused(
+    program: Program, token: str, options: dict[str, str], tmp_path: Path, forge: Callable[[str], str]
+) -> None:
+    (tmp_path / "token.jwt").write_text(forge(token))
+    done = program(tmp_path / "token.jwt", options)
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: ")
+    assert "Traceback" not in done.stderr
