@@ -116,7 +116,7 @@ def _made(verb: Verb, name: str, value: Literal | Call) -> Action:
         ("¦  \n ", "DJ400", "an empty policy"),
         ("version=1.0¦", "DJ400", "the end of the text; expected ';'"),
         ("version=1.0\n¦[", "DJ400", "found '['; expected ';'"),  # the example in Microsoft's troubleshooting guide
-        ("authorizationrules¦{};", "DJ400", "found '{'; expected '='"),
+        ("¦authorizationrules{};", "DJ400", "the policy begins with authorizationrules; expected version=1.0;"),
         ("¦Version=1.0;", "DJ400", "found Version; expected version=1.0;"),
         ("version=1.0; ¦rules{};", "DJ400", "a section rules; expected one of configurationrules,"),
         ("version=1.0; ¦authorisationrules{};", "DJ400", "(did you mean authorizationrules?)"),
