@@ -67,7 +67,7 @@ def test_a_line_is_json(written: io.StringIO) -> None:
 @pytest.mark.parametrize(
     ("level", "events"),
     [
-        ("debug", ["audit head", "asked", "slow", "happened", "fine"]),
+        ("debug", ["audit head", "asked", "asked", "slow", "happened", "fine"]),
         ("info", ["audit head", "slow", "happened"]),
         ("warning", ["audit head", "slow"]),
         ("error", ["audit head"]),
@@ -79,6 +79,7 @@ def test_what_is_written_at_a_level(written: io.StringIO, monkeypatch: pytest.Mo
     log_to_stderr(level)
     say(logging.getLogger(WHOLE), "audit head")
     logging.getLogger("httpx2").info("asked")
+    logging.getLogger("alembic.runtime.migration").info("asked")
     logging.getLogger("asyncio").warning("slow")
     logging.getLogger("hpack").debug("authorization: Bearer x")
     say(logging.getLogger("donjon.x"), "happened")

@@ -35,7 +35,7 @@ def log(database: Database, tmp_path: Path) -> Path:
     """The log of a service that has recorded these events, one a day, in that database."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "one.pem").write_bytes(KEY + pem.encode((CERTIFICATE,)))
-    lines, now = ["Starting …", "{", '{"event": "attestation service starts"}'], [MOMENT]
+    lines, now = ["Starting …", "{", '{"event": "attestation service listens"}'], [MOMENT]
 
     def announce(text: str) -> None:
         lines.append(json.dumps({"event": "audit head", "statement": text}))

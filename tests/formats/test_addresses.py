@@ -2,7 +2,7 @@
 
 import pytest
 
-from donjon.formats.addresses import address_and_port
+from donjon.formats.addresses import address_and_port, join
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,8 @@ def test_reads_both(text: str, host: str, port: int) -> None:
 def test_refuses_what_is_neither(text: str) -> None:
     with pytest.raises(ValueError, match="ADDRESS:PORT, such as"):
         address_and_port(text)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "[::1]:8080", "a.example:65535"])
+def test_it_is_written_as_it_is_read(text: str) -> None:
+    assert join(*address_and_port(text)) == text

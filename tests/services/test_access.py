@@ -52,11 +52,11 @@ def read(text: str) -> tuple[AccessSettings, list[str]]:
 
 
 def oidc(subject: str, source: str = "corp", **claims: object) -> ProvenCaller:
-    return ProvenCaller(how=Proof.OIDC, source=source, names=(subject,), claims=claims)  # type: ignore[arg-type] # They are JSON.
+    return ProvenCaller(how=Proof.OIDC, source=source, name=subject, claims=claims)  # type: ignore[arg-type] # They are JSON.
 
 
-ACCOUNT = ProvenCaller(how=Proof.KUBERNETES, source="", names=("team-b/deployer",))
-CERTIFIED = ProvenCaller(how=Proof.CERTIFICATE, source="", names=("uri:spiffe://cluster.local/ns/team-a/sa/x", "cn:x"))
+ACCOUNT = ProvenCaller(how=Proof.KUBERNETES, source="", name="team-b/deployer")
+CERTIFIED = ProvenCaller(how=Proof.CERTIFICATE, source="", name="uri:spiffe://cluster.local/ns/team-a/sa/x")
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ CERTIFIED = ProvenCaller(how=Proof.CERTIFICATE, source="", names=("uri:spiffe://
         (oidc("bob", groups={"operators": 1}, tenant="x"), ""),
         (ACCOUNT, "b:attest b:draft"),
         (CERTIFIED, "a:policy b:policy"),
-        (ProvenCaller(how=Proof.OIDC, source="", names=ACCOUNT.names), ""),
-        (ProvenCaller(how=Proof.KUBERNETES, source="", names=CERTIFIED.names), ""),
-        (ProvenCaller(how=Proof.CERTIFICATE, source="", names=("alice", "cn:alice", "team-b/deployer")), ""),
-        (ProvenCaller(how=Proof.KUBERNETES, source="corp", names=("alice",)), ""),
+        (ProvenCaller(how=Proof.OIDC, source="", name=ACCOUNT.name), ""),
+        (ProvenCaller(how=Proof.KUBERNETES, source="", name=CERTIFIED.name), ""),
+        *((ProvenCaller(how=Proof.CERTIFICATE, source="", name=name), "") for name in ("alice", "cn:alice", "team-b/deployer")),
+        (ProvenCaller(how=Proof.KUBERNETES, source="corp", name="alice"), ""),
     ],
 )
 def test_a_role_goes_with_what_was_proved_and_with_nothing_that_looks_like_it(proven: ProvenCaller, allowed: str) -> None:

@@ -268,6 +268,20 @@ def test_a_certificate_of_another_name_is_another_caller(tmp_path: Path) -> None
     happens(tmp_path, story)
 
 
+def test_the_first_name_of_a_certificate_names_its_caller_in_the_answer_in_the_log_and_in_the_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, common = x509.DNSName("alice.example"), x509.DNSName("bob.example"), ("carol",)
+
+    async def story(here: World) -> None:
+        assert await here.told(certificate=OURS.issue(first, second, common=common)) == (200, "certificate dns:alice.example")
+        answer = await here.ask(certificate=OURS.issue(second, first, common=common))
+        assert (answer.status_code, answer.json()["said"]) == (403, "DJ552")
+        assert [line.fields["caller"] for line in caplog.records if hasattr(line, "fields")] == ["dns:bob.example"]
+
+    happens(tmp_path, story)
+
+
 def test_too_many_from_one_address_are_told_when_to_come_again_and_a_request_counts_once(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         assert [await here.told(Role.ATTEST) for _ in range(4)] == [(200, "open")] * 4

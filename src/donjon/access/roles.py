@@ -42,17 +42,17 @@ ANYBODY = Caller(name="", how=Proof.OPEN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenCaller:
-    """A caller whose names are proved: `runtime.credentials` makes one."""
+    """A caller whose one name is proved: `runtime.credentials` makes one."""
 
     how: Proof
     source: str
-    names: tuple[str, ...]
+    name: str  # among those whom its source knows
     claims: JsonObject = field(default_factory=dict, repr=False)
 
     @property
     def caller(self) -> str:
-        """The name by which logs, refusals and the audit call it."""
-        return f"{self.source}:{self.names[0]}" if self.source else self.names[0]
+        """Its one name, in logs, refusals and the audit."""
+        return f"{self.source}:{self.name}" if self.source else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Grant:
             role in self.roles
             and (self.instances is None or instance in self.instances)
             and (self.how, self.source) == (proven.how, proven.source)
-            and (self.name is None or self.name in proven.names)
+            and (self.name is None or self.name == proven.name)
             and all(_states(proven.claims, name, value) for name, value in self.claims.items())
         )
 

@@ -14,3 +14,8 @@ def address_and_port(text: str) -> tuple[str, int]:
     if match is None or int(match[3]) not in PORTS:
         raise ValueError(EXPECTATION)
     return match[1] or match[2], int(match[3])
+
+
+def join(address: str, port: int) -> str:
+    """Both, as people write them."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

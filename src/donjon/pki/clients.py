@@ -12,7 +12,7 @@ from donjon.pki.intel import Window
 
 DNS, URI, EMAIL, COMMON = "dns", "uri", "email", "cn"
 KINDS = (URI, DNS, EMAIL, COMMON)
-"""What stands before a name, so that none of one kind is taken for one of another; the first that there is names the caller."""
+"""What stands before a name, so that none of one kind is taken for one of another; in the order in which they name a caller."""
 
 _ALTERNATIVES: dict[str, type[x509.UniformResourceIdentifier | x509.DNSName | x509.RFC822Name]] = {
     URI: x509.UniformResourceIdentifier,
@@ -27,6 +27,13 @@ class ClientCertificate:
 
     names: tuple[str, ...]
     window: Window
+
+    @property
+    def name(self) -> str:
+        """The one that names the caller, the first; raises `Untrusted` DJ551 where there is none."""
+        if not self.names:
+            raise Untrusted("DJ551", "client certificate: it states no name")
+        return self.names[0]
 
     def check_window(self, moment: datetime) -> None:
         """Raises `Untrusted` DJ551: a connection may live longer than the certificate it began with."""

@@ -40,10 +40,10 @@ class Credentials:
         if (entry := self._issuers.get(token.issuer)) is not None:
             name, issuer = entry
             claims = await issuer.prove(token, self._moment())
-            return ProvenCaller(how=Proof.OIDC, source=name, names=(str(claims["sub"]),), claims=claims)
+            return ProvenCaller(how=Proof.OIDC, source=name, name=str(claims["sub"]), claims=claims)
         if self._reviews is None:
             raise Untrusted("DJ551", f"token: of issuer {token.issuer[:200]!r}, which is not set here")
-        return ProvenCaller(how=Proof.KUBERNETES, source="", names=(await self._reviews.account(text),))
+        return ProvenCaller(how=Proof.KUBERNETES, source="", name=await self._reviews.account(text))
 
     def _verify_certificate(self, request: Request) -> ProvenCaller | None:
         """By the certificate of the connection, where it has one."""
@@ -55,9 +55,7 @@ class Credentials:
         except Malformed as error:
             raise Untrusted("DJ551", error.message) from error
         certificate.check_window(self._moment())
-        if not certificate.names:
-            raise Untrusted("DJ551", "client certificate: it states no name")
-        return ProvenCaller(how=Proof.CERTIFICATE, source="", names=certificate.names)
+        return ProvenCaller(how=Proof.CERTIFICATE, source="", name=certificate.name)
 
 
 @lru_cache(maxsize=256)

@@ -59,14 +59,14 @@ class _Trickle(logging.Filter):
 def log_to_stderr(level: str) -> None:
     """Send the log lines of the process, of that level and above, to standard error as JSON.
 
-    What HTTP clients and asyncio say of each connection and request is written at debug alone.
+    What HTTP clients, asyncio and Alembic say of each connection, request and start is written at debug alone.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(_Trickle())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     quiet = max(logging.WARNING, logging.getLevelName(level.upper()))
-    for client in ("httpx2", "httpcore2", "asyncio"):
+    for client in ("httpx2", "httpcore2", "asyncio", "alembic"):
         logging.getLogger(client).setLevel(logging.DEBUG if level == "debug" else quiet)
     for noisy in ("uvicorn", "uvicorn.error", "hpack"):  # The last would write out headers, with what they carry.
         logging.getLogger(noisy).setLevel(quiet)

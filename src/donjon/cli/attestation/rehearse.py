@@ -49,7 +49,7 @@ simulated-issuer = "https://{host}:{port}"
 simulated-keys = "{folder}/keys"
 
 [[callers]]
-certificate = "cn:{operator}"
+certificate = "uri:{operator}"
 instances = ["rehearsal"]
 roles = ["policy", "draft"]
 """

@@ -33,6 +33,7 @@ from donjon.adapters.storage.instances import InstanceTable
 from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError
 from donjon.findings import codes
+from donjon.formats import addresses
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
 from donjon.runtime.life import stop_signal
@@ -141,16 +142,14 @@ async def serve(
         metrics.count_connections(lambda: server.connections)
         answers = _probes(metrics, usable, health, stopped)
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
-        _announce(settings, usable=usable())
+        _warn(settings, usable=usable())
         looking = asyncio.gather(
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), _look([*keys.values(), *audit.rings])),
         )
         try:
             await probes.start()
-            port = await server.start()
-            if listens is not None:
-                listens(port)
+            _tell_port(settings, await server.start(), listens)
             await stopped.wait()
             await asyncio.sleep(settings.drain)
         finally:
@@ -222,8 +221,14 @@ async def _refresh(parts: CacheParts) -> None:
         await parts.look()
 
 
-def _announce(settings: AttestationSettings, *, usable: bool) -> None:
-    say(LOG, "attestation service starts", version=__version__, listen=settings.listen, mode=settings.mode)
+def _tell_port(settings: AttestationSettings, port: int, listens: Callable[[int], None] | None) -> None:
+    listen = addresses.join(settings.listen[0], port)
+    say(LOG, "attestation service listens", version=__version__, listen=listen, mode=settings.mode)
+    if listens is not None:
+        listens(port)
+
+
+def _warn(settings: AttestationSettings, *, usable: bool) -> None:
     unsafe = {
         "unsafe-http": settings.tls is None,
         "unsafe-trust-root": settings.anchor != INTEL,
