@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.cli.calling import call
 from tests.ports import free_port
 
 from donjon.cli.attestation.command import attestation
@@ -36,12 +37,15 @@ def example(name: str, *arguments: Path, port: int) -> subprocess.CompletedProce
 
 
 def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
+    caller = "--authority rehearsal/authority.pem --certificate rehearsal/operator.pem"
     shown = re.findall(r"^\$ (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert shown == [
         "donjon attestation rehearse rehearsal",
         "donjon attestation serve --config rehearsal/attestation.toml",
-        "python docs/examples/attest.py rehearsal",
-        "python docs/examples/set_policy.py rehearsal docs/examples/policies/enclave.policy",
+        ".venv/bin/python docs/examples/attest.py rehearsal",
+        "export DONJON_ATTESTATION=https://127.0.0.1:8081",
+        f"donjon policy set docs/examples/policies/enclave.policy {caller}",
+        f"donjon policy reset {caller}",
     ]
     folder, port = tmp_path / "rehearsal", free_port()
     rehearse(folder, port)
@@ -54,15 +58,19 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
             told = service.stderr.readline()
         assert listens(port)
         asked = example("attest.py", folder, port=port)
-        changed = example("set_policy.py", folder, PROJECT / "docs" / "examples" / "policies" / "enclave.policy", port=port)
+        change, reset = (f"{each} --yes".replace("rehearsal/", f"{folder}/").split()[1:] for each in shown[4:])
+        server = f"https://127.0.0.1:{port}"
+        changed = call(*(str(PROJECT / word) if word.startswith("docs/") else word for word in change), DONJON_ATTESTATION=server)
         refused = example("attest.py", folder, port=port)
+        back = call(*reset, DONJON_ATTESTATION=server)
         service.send_signal(signal.SIGTERM)
         service.communicate(timeout=30)
     assert asked.returncode == 0, asked.stderr
+    assert (changed.returncode, back.returncode) == (0, 0), changed.stderr + back.stderr
+    assert ": in force is hash " in changed.stdout
     recorded = donjon_audit("show", "--database", f"sqlite:///{folder}/attestation.db", "--kind", "policy-set")
     assert 'certificate = "uri:operator"' in (folder / "attestation.toml").read_text(encoding="utf-8")
     assert " policy-set rehearsal uri:operator " in recorded
-    assert json.loads(changed.stdout)["x-ms-policy-result"] == "Updated", changed.stderr
     assert "400" in refused.stderr
     sgx, tdx = (json.loads(f"{{{each}") for each in re.split(r"^\{", asked.stdout, flags=re.MULTILINE)[1:])
     assert (sgx["x-ms-attestation-type"], tdx["x-ms-attestation-type"]) == ("sgx", "tdxvm")

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("donjon.cli.doctor:doctor", "Check whether this machine can run enclaves, and what to do if not."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
-    "policy": ("donjon.cli.policy:policy", "Attestation policies: look at them, format, explain, test."),
+    "policy": ("donjon.cli.policy.command:policy", "Attestation policies: look at them, format, explain, test."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
     "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),
 }

@@ -21,6 +21,7 @@ from donjon.policy import parsing
 from donjon.policy.syntax import Policy
 from donjon.signing import jws
 from donjon.signing.jws import Jws
+from donjon.signing.signer import Signer, serialize
 from donjon.signing.signer_certificate import SignerCertificate
 
 BODY = "AttestationPolicy"
@@ -132,11 +133,17 @@ def draft(text: str) -> PolicyInForce:
 
 def unsecured_token(policy: str) -> str:
     """The token of a policy's text that nobody signs; raises `Malformed` DJ400 for what is no Unicode."""
-    try:
-        body = {BODY: base64url.encode(policy.encode("utf-8"))}
-    except UnicodeEncodeError as error:
-        raise Malformed("DJ400", "policy: half a surrogate pair, expected Unicode text") from error
-    return f"{jws.UNSECURED}.{base64url.encode(json.dumps(body, separators=(',', ':')).encode('ascii'))}."
+    return f"{jws.UNSECURED}.{base64url.encode(_body(policy))}."
+
+
+def signed_token(policy: str, signer: Signer) -> str:
+    """The token of a policy's text that this key signs, with its certificate in x5c; raises `Malformed` DJ400."""
+    return _sign(_body(policy), signer)
+
+
+def signed_reset(signer: Signer) -> str:
+    """The token without a body that this key signs, which resets a policy."""
+    return _sign(b"", signer)
 
 
 def sha256_base64url(text: str) -> str:
@@ -158,6 +165,19 @@ def claims_when_reset() -> JsonObject:
 def claims_of(token: PolicyToken | None) -> JsonObject:
     """The claims of the answer to who asks for a policy."""
     return {"x-ms-policy": unsecured_token(NOTHING_PERMITTED) if token is None else token.text}
+
+
+def _body(policy: str) -> bytes:
+    try:
+        body = {BODY: base64url.encode(policy.encode("utf-8"))}
+    except UnicodeEncodeError as error:
+        raise Malformed("DJ400", "policy: half a surrogate pair, expected Unicode text") from error
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+def _sign(body: bytes, signer: Signer) -> str:
+    header: JsonObject = {"alg": str(signer.algorithm), "x5c": signer.jwk()["x5c"]}
+    return serialize(json.dumps(header, separators=(",", ":")).encode("ascii"), body, signer)
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:

@@ -21,3 +21,14 @@ def client_context(authorities: str | Path | None, *, code: str, what: str) -> s
         raise Misconfigured(code, f"{what}: {error.strerror or error}") from error
     except ValueError as error:
         raise Misconfigured(code, f"{what}: {error}") from error
+
+
+def show_certificate(context: ssl.SSLContext, file: Path, *, code: str) -> None:
+    """Have the context show the certificate of a file in PEM that holds its key, too; raises `Misconfigured` with the code."""
+    try:
+        context.load_cert_chain(file, password="")  # Without one, the library would ask at the terminal.
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise Misconfigured(
+            code, f"client certificate: {file}: {reason}; expected a certificate and its key, without a password, in PEM"
+        ) from error

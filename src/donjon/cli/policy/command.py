@@ -1,35 +1,36 @@
 """`donjon policy`: look at an attestation policy, format it, explain what it decides, and test it."""
 
-import json
 import sys
 from pathlib import Path
-from typing import cast
 
 import click
 
 from donjon.cli.files import display_name
+from donjon.cli.policy import online
+from donjon.cli.policy.reading import read_claims, read_policy, text
 from donjon.cli.terminal import say, say_json, write
-from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed, Unavailable
+from donjon.errors import EXIT_NO, EXIT_YES, Malformed, Unavailable
 from donjon.policy import cases as cases_file
 from donjon.policy.advice import advice
-from donjon.policy.claims import Claim, Json, claims
 from donjon.policy.decision import Decision, Outcome
 from donjon.policy.evaluation import evaluate
-from donjon.policy.faults import Fault
-from donjon.policy.forms import MAX_FORM, unwrap
-from donjon.policy.parsing import decode, parse
 from donjon.policy.printing import policy_text
 from donjon.policy.reasons import rule_name
 from donjon.policy.record import as_record
 from donjon.policy.story import story
-from donjon.policy.syntax import Part, Policy
-
-MAX_CLAIMS_FILE = 4 << 20  # bytes
+from donjon.policy.syntax import Part
 
 
 @click.group()
 def policy() -> None:
-    """Attestation policies in the language of Microsoft Azure Attestation: look, format, explain, test. Needs no service."""
+    """Attestation policies in the language of Microsoft Azure Attestation.
+
+    Look, format, explain, test and sign need no service; show, diff, set and reset ask a running one, this one or Azure's.
+    """
+
+
+for _each in online.COMMANDS:
+    policy.add_command(_each)
 
 
 @policy.command(short_help="Check whether FILE is a policy, and what is wrong in it.")
@@ -39,7 +40,7 @@ def check(file: str) -> None:
 
     Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
     """
-    parsed_policy = _policy(file)
+    parsed_policy = read_policy(file)
     for finding in advice(parsed_policy):
         say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}")
     rules = sum(len(parsed_policy.rules(part)) for part in Part)
@@ -50,7 +51,7 @@ def check(file: str) -> None:
 @click.argument("file")
 def format_(file: str) -> None:
     """Print FILE in the canonical form of policies; comments and meaning stay. - reads standard input."""
-    write(policy_text(_policy(file)))
+    write(policy_text(read_policy(file)))
 
 
 @policy.command(short_help="Show what a policy decides, and why.")
@@ -65,7 +66,7 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
     The claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or a list of objects with type, value and issuer.
     Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
     """
-    decision = evaluate(_policy(file), _claims(claims_file))
+    decision = evaluate(read_policy(file), read_claims(claims_file))
     if output == "json":
         say_json(as_record(decision))
     for line in story(decision) if output != "json" else ():
@@ -89,8 +90,8 @@ def test(folder: Path) -> None:
 
 def _run_cases(file: Path) -> int:
     """Run the cases of a file, print each; how many are not as expected."""
-    suite = cases_file.parse(_text(str(file), cases_file.MAX_SIZE))
-    policy_under_test = _policy(str(file.parent / suite.policy))
+    suite = cases_file.parse(text(str(file), cases_file.MAX_SIZE))
+    policy_under_test = read_policy(str(file.parent / suite.policy))
     decisions = [evaluate(policy_under_test, case.claims) for case in suite.cases]
     failures = 0
     for case, decision in zip(suite.cases, decisions, strict=True):
@@ -115,48 +116,3 @@ def _cases_in(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.name.endswith(cases_file.SUFFIX))
     except OSError as error:
         raise Unavailable("DJ424", f"{folder}: cannot be read: {error.strerror or error}") from error
-
-
-def _policy(file: str) -> Policy:
-    form = unwrap(_content(file, MAX_FORM))
-    if form.wrappings:
-        around = ", in ".join(reversed(form.wrappings))
-        say(f"{display_name(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
-    try:
-        return parse(form.text)
-    except Fault as fault:
-        for other in (fault, *fault.others):
-            where = f"{display_name(file)}:{other.at.line}:{other.at.column}"
-            say(f"{where}: {other.problem}; expected {other.expected} [{other.code}]", err=True)
-        say(f"donjon explain {fault.code} tells more", err=True)
-        sys.exit(EXIT_MALFORMED)
-
-
-def _claims(file: str) -> tuple[Claim, ...]:
-    text = _text(file, MAX_CLAIMS_FILE)
-    try:
-        return claims(cast("Json", json.loads(text, object_pairs_hook=_without_doubles)))
-    except (ValueError, RecursionError) as error:
-        raise Malformed("DJ408", f"claims: {display_name(file)} is no JSON: {error}") from error
-
-
-def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key stands twice in one object; write a list as its value")
-    return members
-
-
-def _text(file: str, bound: int) -> str:
-    return decode(_content(file, bound))
-
-
-def _content(file: str, bound: int) -> bytes:
-    try:
-        with click.open_file(file, "rb") as stream:
-            content: bytes = stream.read(bound + 1)
-    except OSError as error:
-        raise Unavailable("DJ424", f"{display_name(file)}: cannot be read: {error.strerror or error}") from error
-    if len(content) > bound:
-        raise Malformed("DJ401", f"{display_name(file)}: more than {bound} bytes")
-    return content

@@ -1,0 +1,77 @@
+"""What the commands read: policies in whatever form they come, claims, and other files, each up to a bound."""
+
+import json
+import sys
+from typing import cast
+
+import click
+
+from donjon.cli.files import display_name
+from donjon.cli.terminal import say
+from donjon.errors import EXIT_MALFORMED, Malformed, Unavailable
+from donjon.policy.claims import Claim, Json, claims
+from donjon.policy.faults import Fault
+from donjon.policy.forms import MAX_FORM, Form, unwrap
+from donjon.policy.parsing import decode, parse
+from donjon.policy.syntax import Policy
+
+MAX_CLAIMS_FILE = 4 << 20  # bytes
+
+
+def read_policy(file: str) -> Policy:
+    """The policy of a file; where it is none, every fault is told and the program ends."""
+    return parse_form(read_form(file), file)
+
+
+def read_form(file: str) -> Form:
+    """The policy's text in a file, whatever is around it; that is told."""
+    form = unwrap(content(file, MAX_FORM))
+    if form.wrappings:
+        around = ", in ".join(reversed(form.wrappings))
+        say(f"{display_name(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
+    return form
+
+
+def parse_form(form: Form, file: str) -> Policy:
+    """The policy of that text; where it is none, every fault is told and the program ends."""
+    try:
+        return parse(form.text)
+    except Fault as fault:
+        for other in (fault, *fault.others):
+            where = f"{display_name(file)}:{other.at.line}:{other.at.column}"
+            say(f"{where}: {other.problem}; expected {other.expected} [{other.code}]", err=True)
+        say(f"donjon explain {fault.code} tells more", err=True)
+        sys.exit(EXIT_MALFORMED)
+
+
+def read_claims(file: str) -> tuple[Claim, ...]:
+    """The claims of a file in JSON; raises `Malformed` DJ408."""
+    claims_text = text(file, MAX_CLAIMS_FILE)
+    try:
+        return claims(cast("Json", json.loads(claims_text, object_pairs_hook=_without_doubles)))
+    except (ValueError, RecursionError) as error:
+        raise Malformed("DJ408", f"claims: {display_name(file)} is no JSON: {error}") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key stands twice in one object; write a list as its value")
+    return members
+
+
+def text(file: str, bound: int) -> str:
+    """What stands in a file, in UTF-8; raises `Unavailable` DJ424, and `Malformed` DJ401 beyond the bound in bytes."""
+    return decode(content(file, bound))
+
+
+def content(file: str, bound: int) -> bytes:
+    """The same, whatever it is."""
+    try:
+        with click.open_file(file, "rb") as stream:
+            data: bytes = stream.read(bound + 1)
+    except OSError as error:
+        raise Unavailable("DJ424", f"{display_name(file)}: cannot be read: {error.strerror or error}") from error
+    if len(data) > bound:
+        raise Malformed("DJ401", f"{display_name(file)}: more than {bound} bytes")
+    return data

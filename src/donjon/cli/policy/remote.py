@@ -1,0 +1,178 @@
+"""What `donjon policy` does with a running service: shows, compares, sets and resets its policies, and signs them."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import TypeVar
+
+import click
+
+from donjon.adapters import clock, files
+from donjon.adapters.keys import signing as keys
+from donjon.adapters.maa.client import AttestationServer
+from donjon.cli import issuer
+from donjon.cli.files import STDIN, display_name
+from donjon.cli.policy.online import SigningKey, Target
+from donjon.cli.policy.reading import content, parse_form
+from donjon.cli.terminal import say, say_json, write
+from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Unavailable, Untrusted
+from donjon.maa import documents, policies
+from donjon.maa.documents import PolicyDocument
+from donjon.policy.advice import advice
+from donjon.policy.forms import MAX_FORM, unwrap
+from donjon.signing import jws
+from donjon.signing.signer import Signer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPolicy:
+    """A policy that was looked at and can be sent."""
+
+    text: str
+    token: str
+
+
+def show(target: Target, form: str) -> None:
+    """Print the policy in force, and what is known of it."""
+
+    async def ask(server: AttestationServer) -> tuple[str, str]:
+        policy = await server.policy(target.kind, target.version, clock.moment())
+        return policy, await server.mode(target.version, clock.moment())
+
+    token, mode = _at(target, ask)
+    document = documents.read(token)
+    if form == "json":
+        facts = {"server": issuer.address(target.server), "type": str(target.kind), "mode": mode}
+        say_json({**facts, "hash": document.hash, "signature": document.signature, "policy": document.text, "token": token})
+        return
+    say(f"{_place(target)}: {_description(document)}; the instance is of mode {mode}", err=True)
+    write(document.text if document.text.endswith("\n") or not document.text else f"{document.text}\n")
+
+
+def diff(file: str, target: Target) -> None:
+    """Print where the file and the policy in force differ, and end with the exit code."""
+    policy = _new(file, target, None)
+    sys.exit(EXIT_NO if _print_changes(_in_force(target), policy.text, file, target) else EXIT_YES)
+
+
+def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bool) -> None:
+    """Have the policy of the file in force, when that was said to be meant."""
+    policy = _new(file, target, signing)
+    if not _print_changes(_in_force(target), policy.text, file, target):
+        say(f"{_place(target)}: the text is the same already")
+    elif not yes:
+        _ask("set this policy?", file, target)
+
+    async def change(server: AttestationServer) -> str:
+        await server.set_policy(target.kind, policy.token, target.version, clock.moment())
+        return await server.policy(target.kind, target.version, clock.moment())
+
+    after, expected = documents.read(_at(target, change)), documents.name(policy.text)
+    if after.hash != expected:
+        raise Untrusted("DJ583", f"{_place(target)}: set, but what is in force has the hash {after.hash}, expected {expected}")
+    say(f"{_place(target)}: in force is {_description(after)}")
+
+
+def reset(target: Target, signing: SigningKey | None, *, yes: bool) -> None:
+    """Have the default policy in force, when that was said to be meant."""
+    before = _in_force(target)
+    if not yes:
+        for line in before.text.splitlines():
+            say(f"-{line}")
+        _ask("have the default policy instead?", "", target)
+    token = policies.NO_POLICY if signing is None else policies.signed_reset(_signer(signing))
+
+    async def change(server: AttestationServer) -> str:
+        await server.reset_policy(target.kind, token, target.version, clock.moment())
+        return await server.policy(target.kind, target.version, clock.moment())
+
+    say(f"{_place(target)}: reset; in force is {_description(documents.read(_at(target, change)))}")
+
+
+def sign(file: str, signing: SigningKey) -> None:
+    """Print the policy's token, signed."""
+    write(f"{_look(content(file, MAX_FORM), file, _signer(signing)).token}\n")
+
+
+def _new(file: str, target: Target, signing: SigningKey | None) -> NewPolicy:
+    if STDIN == file == target.token_file:
+        raise click.UsageError("standard input holds the policy or the token, not both")
+    return _look(content(file, MAX_FORM), file, None if signing is None else _signer(signing))
+
+
+def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
+    """The policy with every warning told; faults end the program. A token that is signed already is sent as it is."""
+    form = unwrap(data)
+    for finding in advice(parse_form(form, file)):
+        say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}", err=True)
+    if signer is not None:
+        return NewPolicy(text=form.text, token=policies.signed_token(form.text, signer))
+    return NewPolicy(text=form.text, token=_signed_already(data) or policies.unsecured_token(form.text))
+
+
+def _signed_already(data: bytes) -> str | None:
+    """The token that the file is, if that is signed; raises `Untrusted` where the signature does not hold."""
+    text = data.decode("utf-8", "replace").strip()
+    try:
+        token = jws.parse(text, "policy token")
+    except DonjonError:
+        return None
+    return None if jws.prove(token) is None else text
+
+
+def _print_changes(before: PolicyDocument, text: str, file: str, target: Target) -> bool:
+    """Print what differs, as `diff -u` does; whether anything does."""
+    names = f"in force, {_place(target)}", display_name(file)
+    lines = list(unified_diff(before.text.splitlines(), text.splitlines(), *names, lineterm=""))
+    for line in lines:
+        say(line)
+    if not lines and before.text != text:
+        say("they differ in the ends of their lines alone")
+    return before.text != text
+
+
+def _ask(question: str, file: str, target: Target) -> None:
+    """Ends the program where the answer is no; raises `click.UsageError` where nobody can answer."""
+    if STDIN in {file, target.token_file} or not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked whether it is meant; say --yes")
+    if not click.confirm(question, err=True):
+        say("nothing was changed", err=True)
+        sys.exit(EXIT_NO)
+
+
+def _in_force(target: Target) -> PolicyDocument:
+    async def ask(server: AttestationServer) -> str:
+        return await server.policy(target.kind, target.version, clock.moment())
+
+    return documents.read(_at(target, ask))
+
+
+def _at(target: Target, use: Callable[[AttestationServer], Awaitable[T]]) -> T:
+    return issuer.call(
+        issuer.address(target.server),
+        use,
+        authority=target.authority,
+        certificate=target.certificate,
+        token_file=target.token_file,
+    )
+
+
+def _signer(signing: SigningKey) -> Signer:
+    """Who signs; raises `Unavailable` DJ542, and `Misconfigured` DJ437 or DJ540."""
+    try:
+        key = files.read(signing.key, keys.MAX_PEM + 1)
+        certificate = None if signing.certificate is None else files.read(signing.certificate, keys.MAX_PEM + 1)
+    except OSError as error:
+        raise Unavailable("DJ542", f"signing key: {error.filename}: {error.strerror}") from error
+    return keys.parse_key_file(signing.key.name, key).signer if certificate is None else keys.parse_signer(key, certificate)
+
+
+def _place(target: Target) -> str:
+    return f"{target.kind} at {issuer.address(target.server)}"
+
+
+def _description(document: PolicyDocument) -> str:
+    return f"hash {document.hash}, {document.signature}" if document.text else "no policy"

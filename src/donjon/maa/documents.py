@@ -1,0 +1,46 @@
+"""A policy as a service shows it, for people: its text, its name, and whose signature it has.
+
+Read laxly, for another service may have taken a policy that this one would refuse; nothing is judged by what is made here.
+"""
+
+from dataclasses import dataclass, field
+
+from donjon.errors import DonjonError
+from donjon.formats import base64url
+from donjon.maa import policies
+from donjon.policy import forms
+from donjon.signing import jws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDocument:
+    """The policy in a token: `read` makes one."""
+
+    text: str = field(repr=False)  # empty where no policy is set, and none is the default
+    signature: str  # in words
+
+    @property
+    def hash(self) -> str:
+        """By which attestation tokens and the audit name a policy of that text."""
+        return name(self.text)
+
+
+def read(token: str) -> PolicyDocument:
+    """The policy of that token; raises `Malformed` as `forms.unwrap` does."""
+    _, _, rest = token.partition(".")
+    is_empty = not rest.partition(".")[0]
+    text = "" if is_empty else forms.unwrap(token.encode()).text
+    return PolicyDocument(text=text, signature=_signature(token))
+
+
+def name(text: str) -> str:
+    """The hash of a policy's text, `x-ms-policy-hash` of tokens: SHA-256 of its base64url, in base64url."""
+    return policies.sha256_base64url(base64url.encode(text.encode("utf-8")))
+
+
+def _signature(token: str) -> str:
+    try:
+        signer = jws.prove(jws.parse(token, "policy"))
+    except DonjonError as error:
+        return f"its signature proves nothing here: {error}"
+    return "unsigned" if signer is None else f"signed by {signer.thumbprint()}"

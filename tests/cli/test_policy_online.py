@@ -1,0 +1,341 @@
+"""`donjon policy set`, `show`, `diff`, `reset` and `sign` as a security officer meets them, against the service over TLS."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+from typing import TypeVar
+
+import pytest
+from cryptography import x509
+from tests.adapters.fakeapi import api_server
+from tests.adapters.oidcissuer import FakeIssuer, issuer
+from tests.adapters.test_reviews import GOOD, reviewing
+from tests.attestation import recordings
+from tests.attestation.recordings import text
+from tests.cli.calling import call
+from tests.pki.clientcerts import ClientAuthority
+from tests.ports import free_port
+from tests.services.attesting import chosen, keys, owner, serving
+
+from donjon.adapters import clock
+from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.formats.json import JsonObject
+from donjon.formats.strict_json import Members
+from donjon.maa import answers, documents, policies
+from donjon.maa.instances import Mode
+from donjon.services.attestation import assembly
+from donjon.services.attestation.settings import service
+from donjon.signing import jws
+from donjon.signing.signer import Algorithm
+
+PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
+SHOWN = 8
+POLICY = Path(__file__).parents[2] / "docs" / "examples" / "policies" / "enclave.policy"
+HASH = documents.name(POLICY.read_text(encoding="utf-8"))
+CALLERS = """
+[oidc.corp]
+issuer = "{oidc}"
+audience = "https://attest.example"
+authorities = "{folder}/authority.pem"
+
+[kubernetes]
+audience = "https://attest.example"
+
+[[callers]]
+oidc = "corp"
+subject = "alice"
+instances = ["*"]
+roles = ["policy"]
+
+[[callers]]
+service-account = "team-a/deployer"
+instances = ["aad"]
+roles = ["policy"]
+
+[[callers]]
+certificate = "dns:officer.example"
+instances = ["aad"]
+roles = ["policy"]
+"""
+T = TypeVar("T")
+
+
+@contextmanager
+def aside(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What it yields, in a loop of events of another thread until the end of the block."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result()
+        asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@dataclass(frozen=True)
+class Here:
+    """A service with an instance of each mode, an issuer and an API server that it asks about callers."""
+
+    folder: Path
+    address: str
+    oidc: FakeIssuer
+
+    def policy(self, *words: str | Path, instance: str = "aad", **environment: str) -> subprocess.CompletedProcess[str]:
+        trust = () if words[0] == "sign" else ("--authority", self.folder / "authority.pem")
+        return call("policy", *words, *trust, DONJON_ATTESTATION=f"{self.address}/{instance}", **environment)
+
+    def token(self, subject: str = "alice") -> Path:
+        """A token of the issuer's, in a file."""
+        now = int(clock.moment().timestamp())
+        place = self.folder / "bearer.jwt"
+        place.write_text(self.oidc.token(sub=subject, iat=now, exp=now + 300) + "\n")
+        return place
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    folder, port, officers = tmp_path_factory.mktemp("online"), free_port(), ClientAuthority()
+    officer = officers.issue(x509.DNSName("officer.example"))
+    (folder / "clients.pem").write_bytes(officers.pem)
+    (folder / "officer.pem").write_bytes(officer.private + officer.pem)
+    for name, content in zip(("owner.key", "owner.crt"), owner(), strict=True):
+        (folder / name).write_text(content)
+    (folder / "owner.pem").write_text("".join(owner()))
+    address = f"https://127.0.0.1:{port}"
+    with aside(issuer()) as oidc, aside(api_server()) as api, pytest.MonkeyPatch.context() as patch:
+        api.answer = reviewing(GOOD)
+        access = api.access(folder)
+        patch.setattr(assembly, "in_cluster", lambda _: access)
+        modes = {"aad": "", "iso": f'mode = "Isolated"\ncertificates = ["{folder}/owner.crt"]\n'}
+        tables = "".join(
+            f'[instances.{each}]\nissuer = "{address}/{each}"\n'
+            f'keys = "{keys(folder, each, f"{address}/{each}", Algorithm.RS256)}"\n{more}'
+            for each, more in modes.items()
+        )
+        whole = tables + CALLERS.format(oidc=oidc.name, folder=folder)
+        prepared = chosen(folder, whole, {"mode": "offline", "client-ca": f"{folder}/clients.pem"})
+        flags = {"tls-dir": f"{folder}/tls", "database": prepared.database, "mode": "offline", "drain": "0"}
+        settings = service.read({**flags, "client-ca": f"{folder}/clients.pem"}, {}, whole)
+        with serving(folder, replace(settings, listen=("127.0.0.1", port), probes=("127.0.0.1", 0))):
+            yield Here(folder, address, oidc)
+
+
+@pytest.fixture
+def fresh(here: Here) -> Here:
+    """The same, and nobody has set a policy."""
+    assert here.policy("reset", "--yes", "--token-file", here.token()).returncode == 0
+    return here
+
+
+def test_a_policy_is_shown_with_its_text_alone_on_standard_output(fresh: Here) -> None:
+    done = fresh.policy("show")
+    assert (done.returncode, done.stdout) == (0, f"{policies.SGX_DEFAULT}\n")
+    hashed = "bROrN897ZfWmWY2V0FLUlu3uwk5xatGnKYHn3zBbSlw"  # as recorded of Microsoft's service
+    assert done.stderr == f"SgxEnclave at {fresh.address}/aad: hash {hashed}, unsigned; the instance is of mode AAD\n"
+
+
+def test_a_policy_is_shown_for_programs(fresh: Here) -> None:
+    shown = json.loads(fresh.policy("show", "-o", "json", "--type", "tdxvm", "--api-version", "2025-06-01").stdout)
+    assert (shown["type"], shown["mode"], shown["policy"]) == ("TdxVm", "AAD", policies.TDX_DEFAULT)
+    assert shown["token"] == policies.unsecured_token(policies.TDX_DEFAULT)
+
+
+@pytest.mark.parametrize("way", ["certificate", "oidc", "account"])
+def test_whoever_may_sets_a_policy_and_reads_it_back(fresh: Here, way: str) -> None:
+    account = fresh.folder / "account.jwt"
+    account.write_text(fresh.oidc.token(iss="https://kubernetes.default.svc"))
+    by = {
+        "certificate": ("--certificate", fresh.folder / "officer.pem"),
+        "oidc": ("--token-file", fresh.token()),
+        "account": ("--token-file", account),
+    }[way]
+    done = fresh.policy("set", POLICY, "--yes", *by)
+    assert done.returncode == 0, done.stderr
+    assert '+    [type=="x-ms-sgx-is-debuggable", value==true] => deny();' in done.stdout.splitlines()
+    assert done.stdout.splitlines()[-1] == f"SgxEnclave at {fresh.address}/aad: in force is hash {HASH}, unsigned"
+    assert fresh.policy("show").stdout == POLICY.read_text(encoding="utf-8")
+    same = fresh.policy("diff", POLICY)
+    assert (same.returncode, same.stdout) == (0, "")
+    again = fresh.policy("set", POLICY, "--yes", *by)
+    assert again.stdout.splitlines()[0].endswith("the text is the same already")
+
+
+def test_a_difference_is_told_line_by_line(fresh: Here) -> None:
+    done = fresh.policy("diff", POLICY)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[:2] == [f"--- in force, SgxEnclave at {fresh.address}/aad", f"+++ {POLICY}"]
+
+
+def test_who_may_not_hears_the_services_own_sentence(fresh: Here) -> None:
+    nobody, stranger = (
+        fresh.policy("set", POLICY, "--yes"),
+        fresh.policy("set", POLICY, "--yes", "--token-file", fresh.token("mallory")),
+    )
+    assert (nobody.returncode, stranger.returncode) == (1, 1)
+    assert "Unauthorized: no credentials" in nobody.stderr
+    assert "--token-file or --certificate [DJ550] (donjon explain DJ550)" in nobody.stderr
+    assert "Forbidden: " in stranger.stderr
+    assert "say who you are" not in stranger.stderr
+    assert stranger.stderr.endswith("(donjon explain DJ552)\n")
+
+
+def test_a_faulty_policy_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "wrong.policy").write_text("version=1.0;\nauthorizationrules\n{\n=> permit(;\n};")
+    done = call("policy", "set", tmp_path / "wrong.policy", "--yes", "--server", "https://127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{tmp_path / 'wrong.policy'}:4:11: ")
+
+
+def test_nothing_is_changed_where_nobody_can_be_asked(fresh: Here) -> None:
+    done = fresh.policy("set", POLICY, "--token-file", fresh.token())
+    assert done.returncode == 2
+    assert "say --yes" in done.stderr
+    assert fresh.policy("show").stdout == f"{policies.SGX_DEFAULT}\n"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_a_person_is_asked_whether_it_is_meant(fresh: Here, answer: str, code: int) -> None:
+    command = (sys.executable, "-m", "donjon", "policy", "set", str(POLICY), "--token-file", str(fresh.token()))
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "DONJON_ATTESTATION": f"{fresh.address}/aad"}
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        trust = "--authority", str(fresh.folder / "authority.pem")
+        done = subprocess.run(
+            (*command, *trust), stdin=theirs, capture_output=True, text=True, env=environment, timeout=60, check=False
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert (done.returncode, "set this policy? [y/N]" in done.stderr) == (code, True), done.stderr
+    assert fresh.policy("diff", POLICY).returncode == code
+
+
+def test_an_isolated_instance_takes_what_its_owner_signs(here: Here) -> None:
+    bearer, pair = ("--token-file", here.token()), ("--signing-key", here.folder / "owner.pem")
+    unsigned = here.policy("set", POLICY, "--yes", *bearer, instance="iso")
+    assert unsigned.returncode == 1
+    assert "InvalidOperation: policy token: unsigned, and this instance takes none but signed ones [DJ442]" in unsigned.stderr
+    done = here.policy("set", POLICY, "--yes", *bearer, *pair, instance="iso")
+    assert done.returncode == 0, done.stderr
+    assert f"hash {HASH}, signed by " in done.stdout
+    assert "the instance is of mode Isolated" in here.policy("show", instance="iso").stderr
+    assert here.policy("reset", "--yes", *bearer, *pair, instance="iso").returncode == 0
+    assert here.policy("show", instance="iso").stdout == f"{policies.SGX_DEFAULT}\n"
+
+
+def test_a_policy_that_was_signed_elsewhere_is_sent_as_it_is(here: Here) -> None:
+    halves = "--signing-key", here.folder / "owner.key", "--signing-certificate", here.folder / "owner.crt"
+    signed = here.policy("sign", POLICY, *halves)
+    token = jws.parse(signed.stdout.strip(), "token")
+    signer = jws.prove(token)
+    assert (signed.returncode, token.algorithm, signer is not None) == (0, "RS256", True)
+    (here.folder / "signed.jwt").write_text(signed.stdout)
+    done = here.policy("set", here.folder / "signed.jwt", "--yes", "--token-file", here.token(), instance="iso")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(here.policy("show", "-o", "json", instance="iso").stdout)
+    assert (shown["token"], shown["hash"]) == (signed.stdout.strip(), HASH)
+
+
+def test_a_service_that_cannot_be_had_is_told_with_what_to_do(here: Here) -> None:
+    (here.folder / "empty.pem").write_text("")
+    trust = "--authority", here.folder / "authority.pem"
+    nowhere = call("policy", "show", "--server", f"https://127.0.0.1:{free_port()}", *trust)
+    stranger = call("policy", "show", "--server", here.address)
+    plain, unreadable = (
+        call("policy", "show", "--server", "http://127.0.0.1:1"),
+        here.policy("show", "--certificate", here.folder / "empty.pem"),
+    )
+    assert [each.returncode for each in (nowhere, stranger, plain, unreadable)] == [3, 3, 2, 2]
+    assert "nothing listens there" in nowhere.stderr
+    assert "say so with --authority FILE [DJ580]" in stranger.stderr
+    assert "expected https://HOST" in plain.stderr
+    assert "expected a certificate and its key" in unreadable.stderr
+
+
+def test_an_answer_of_another_issuer_or_time_is_not_believed() -> None:
+    moment = clock.moment()
+    now = int(moment.timestamp())
+    good: JsonObject = {"iss": "https://a.example", "nbf": now, "exp": now + 60, "x-ms-policy-result": "Updated"}
+    answers.check(good, "https://a.example", moment)
+    for name, other in (("iss", "https://b.example"), ("exp", now - 3600), ("nbf", now + 3600)):
+        with pytest.raises(Untrusted, match="DJ581"):
+            answers.check({**good, name: other}, "https://a.example", moment)
+    with pytest.raises(Untrusted, match="DJ583"):
+        answers.check_change(Members("answer", good), "another token")
+    with pytest.raises(Untrusted, match="DJ583"):
+        answers.check_reset(Members("answer", good))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "family", "code"),
+    [
+        (400, b'{"error":{"code":"InvalidOperation","message":"no [DJ442]"}}', Untrusted, "DJ442"),
+        (404, b"<html>", Untrusted, "DJ582"),
+        (429, b'{"error":{"code":"TooManyRequests","message":"later"}}', Unavailable, "DJ582"),
+        (503, b"", Unavailable, "DJ582"),
+        (302, b"", Unavailable, "DJ582"),
+    ],
+)
+def test_a_refusal_is_the_services_own_words(status: int, body: bytes, family: type[DonjonError], code: str) -> None:
+    error = answers.refusal(status, body, "https://attest.example")
+    assert (type(error), error.code) == (family, code)
+
+
+def test_what_microsofts_service_answered_is_read() -> None:
+    """Recorded: policies shown, set and reset, and the certificates of an instance."""
+    seen = set()
+    for each in recordings.exchanges():
+        if not each.path.startswith("/policies/") and (each.method, each.path) != ("GET", "/certificates"):
+            continue
+        issued = each.payload["iat"]
+        assert isinstance(issued, int)
+        answer = answers.check(each.payload, text(each.payload["iss"]), datetime.fromtimestamp(issued, UTC))
+        match each.method, each.path.partition(":")[2]:
+            case "PUT", _:
+                answers.check_change(answer, each.body)
+            case "POST", "reset":
+                answers.check_reset(answer)
+            case _ if each.path == "/certificates":
+                assert answers.mode(answer) is Mode.AAD
+            case _:
+                document = documents.read(answer.text("x-ms-policy"))
+                assert (document.signature, document.text.startswith("version")) == ("unsigned", True), each.name
+        seen.add((each.method, each.path))
+    assert {method for method, _ in seen} == {"GET", "PUT", "POST"}
+
+
+def test_every_command_that_the_page_shows_is_run_as_it_stands(
+    fresh: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the address, its authority, and that nobody is there to be asked."""
+    section = PAGE.read_text(encoding="utf-8").partition("## Set it")[2].partition("## The commands")[0]
+    shown = re.findall(r"^\$ (.+)$", section, re.MULTILINE)
+    assert len(shown) == SHOWN
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(PAGE.parent)
+    (tmp_path / "token").write_text(fresh.token().read_text())
+    for line in shown:
+        command, _, target = line.partition(" > ")
+        words = command.split()
+        if words[0] == "openssl":
+            subprocess.run(words, check=True, capture_output=True)
+        elif words[0] == "donjon":
+            done = fresh.policy(*words[2:], *(["--yes"] if words[2] == "set" else []))
+            assert done.returncode == (1 if words[2] == "diff" else 0), done.stderr
+            if target:
+                (tmp_path / target).write_text(done.stdout)
+    assert "signed by" in fresh.policy("show").stderr
