@@ -65,7 +65,7 @@ def answered(exchange: Exchange) -> Appraisal:
     named = text(exchange.payload["x-ms-policy-hash"])
     policy = parsing.parse((ROOT / "maa-policies" / "recordings" / POLICIES[named]).read_text(encoding="utf-8"))
     draft = "draftPolicyForAttestation" in request(exchange)
-    applied = PolicyInForce(policy=policy, baseline=None, hash=named, signer=None, draft=draft)
+    applied = PolicyInForce(policy=policy, baseline=None, hash=named, text="", signer=None, draft=draft)
     found = appraise(claims.derive(binding.bind(accepted, held(exchange)), submitted), applied)
     assert isinstance(found, Appraisal)
     return found

@@ -52,7 +52,7 @@ def statement(kind: str = "v3 SGX", changes: Mapping[str, object] | None = None,
 
 def in_force(text: str = PERMIT_ALL, *, draft: bool = False, signer: JsonObject | None = None) -> PolicyInForce:
     policy = parsing.parse(text)
-    return PolicyInForce(policy=policy, baseline=baseline(policy), hash="hash", signer=signer, draft=draft)
+    return PolicyInForce(policy=policy, baseline=baseline(policy), hash="hash", text="", signer=signer, draft=draft)
 
 
 def appraised(of: ClaimSet, applied: PolicyInForce | None = None) -> Appraisal:

@@ -19,7 +19,9 @@ from donjon.audit import chain
 from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.cli.audit.command import audit
 from donjon.errors import DonjonError
+from donjon.formats import base64url
 from donjon.formats.json import JsonObject
+from donjon.maa import policies
 from donjon.pki import pem
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -277,3 +279,27 @@ def test_heads_of_a_time_without_keys_are_taken_where_that_time_is_named_and_no_
     ended, printed = run(address, *said, "--unsigned-before", f"{GIVEN:%FT%TZ}")
     assert (ended, "[DJ626]" in printed) == (code, True)
     assert ("[DJ601]" in printed) is bool(code)
+
+
+def test_the_text_of_a_policy_is_printed_by_its_hash_and_what_was_changed_is_not(address: str, database: Database) -> None:
+    encoded = base64url.encode("version=1.2;// é\n".encode())
+    policy = policies.sha256_base64url(encoded)
+    told = Event(
+        kind=EventKind.ATTEST, instance="a", caller="", verdict=EventVerdict.ALLOW, facts={"policy": policy}, text=encoded
+    )
+    journal = Journal(database, writer="host-1", moment=lambda: MOMENT)
+    asyncio.run(journal.keep(told, instance="a", generation=0))
+    journal.close()
+    assert run(address, "policy", policy) == (0, "version=1.2;// é\n")
+    with database.changing() as connection:
+        connection.exec_driver_sql("UPDATE policy_texts SET text = 'x'")
+    code, why = run(address, "policy", policy)
+    assert (code, "DJ627" in why) == (1, True)
+    with database.changing() as connection:
+        connection.exec_driver_sql("DELETE FROM policy_texts")
+    code, why = run(address, "policy", policy)
+    assert (code, "DJ628" in why) == (1, True)
+    assert "DJ628" in run(address, "verify")[1]
+    code, why = run(address, "policy", "-" * 43)
+    assert (code, "DJ631" in why) == (1, True)
+    assert run(address, "policy", "short")[0] == 2

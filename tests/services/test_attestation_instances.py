@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import select
@@ -37,7 +38,8 @@ from tests.simulation.intel import MOMENT, world
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
-from donjon.formats.json import JsonObject
+from donjon.cli.audit.command import audit
+from donjon.formats.json import JsonObject, at
 from donjon.maa import policies
 from donjon.maa.versions import TYPES, ApiVersion, AttestationType
 from donjon.signing.signer import Algorithm
@@ -222,6 +224,12 @@ def audited(service: Service) -> list[JsonObject]:
     return [event for row in rows if (event := json.loads(row))["instance"] == "audited"]
 
 
+def printed(service: Service, policy: str) -> tuple[int, str, str]:
+    """What is shown under that hash: exit code, text, why not."""
+    done = CliRunner().invoke(audit, ["policy", policy, "--database", f"sqlite:///{service.folder}/attestation.db"])
+    return done.exit_code, done.stdout, done.stderr
+
+
 def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(service: Service) -> None:
     place, key = "/audited/policies/SgxEnclave", policies.unsecured_token(PERMIT)
     token = said(service.attest({**quoted(), "nonce": "5f"}, "/audited/attest/SgxEnclave"))
@@ -257,6 +265,15 @@ def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(servi
     assert isinstance(trace, list)
     assert [each["outcome"] for each in trace if isinstance(each, dict)] == ["fired"] * 7
     assert [each["codes"] for each in found[2:6]] == [["DJ400"], ["DJ410"], ["DJ263"], ["DJ241"]]
+    texts = [printed(service, str(policy)) for each in found if (policy := at(each, "facts", "policy"))]
+    assert [each[:2] for each in texts] == [
+        (0, policies.SGX_DEFAULT),
+        (0, PERMIT),
+        (1, ""),
+        (0, PERMIT),
+    ]
+    assert "DJ631" in texts[2][2]
+    assert "a draft of the caller's" in texts[2][2]
     whole = json.dumps(found)
     assert base64.urlsafe_b64encode(QUOTE).decode()[:200] not in whole
     assert owner()[0] not in whole

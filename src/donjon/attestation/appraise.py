@@ -4,7 +4,7 @@ The gate is an `Acceptance`: its default is that of verification, so that a poli
 a debug enclave. A policy can ask for more than the gate does, never for less.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.claims import ClaimSet
@@ -29,6 +29,7 @@ class PolicyInForce:
     policy: Policy
     baseline: int | None  # the TCB evaluation data number that it asks for at least
     hash: str  # as tokens name it
+    text: str = field(repr=False, compare=False)  # in base64url, as its hash is made of it
     signer: JsonObject | None  # the key that signed it, as a JWK
     draft: bool  # a trial of the caller's: what comes of it is never signed
 

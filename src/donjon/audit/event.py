@@ -15,6 +15,11 @@ from donjon.formats.json import Json, JsonObject
 MAX_TEXT = 512  # characters of one text
 MAX_TRACE = 16 << 10  # bytes of the trace in JSON
 
+POLICY = "policy"
+"""The fact that names a policy by its hash."""
+TEXT = "text"
+"""The member that says that the policy's text is kept, which the fact names."""
+
 
 class EventKind(StrEnum):
     """What a request asked for, or what was told again."""
@@ -48,6 +53,7 @@ class Event:
     facts: Mapping[str, str] = field(default_factory=dict)
     trace: Json = None  # how the policy came to its answer
     request: str = ""  # the name of the request, which its caller may have chosen
+    text: str = field(default="", repr=False)  # of the policy that the facts name, to be kept with the record; "" of a draft
 
 
 def encode(event: Event) -> bytes:
@@ -61,6 +67,7 @@ def encode(event: Event) -> bytes:
         "facts": {name: _cut(text) for name, text in event.facts.items()},
         "trace": event.trace,
         **({"request": _cut(event.request)} if event.request else {}),
+        **({TEXT: True} if event.text else {}),
     }
     encoded = _encode(content)
     return encoded if len(encoded) <= MAX_TRACE else _encode({**content, "trace": _shorten_trace(event.trace)})

@@ -86,7 +86,9 @@ class PolicyToken:
     def in_force(self, *, draft: bool = False) -> PolicyInForce:
         """The policy in the form in which quotes are judged by it."""
         signer = None if self.signer is None else short_jwk(self.signer)
-        return PolicyInForce(policy=self.policy, baseline=self.baseline, hash=self.hash, signer=signer, draft=draft)
+        return PolicyInForce(
+            policy=self.policy, baseline=self.baseline, hash=self.hash, text=self.encoded, signer=signer, draft=draft
+        )
 
 
 def parse_submitted(text: str, trust: Trust, moment: datetime) -> PolicyToken:
@@ -113,6 +115,14 @@ def signer(text: str) -> SignerCertificate | None:
     """Who signed a policy that was taken before; `None` where nobody did, or where it does not hold."""
     try:
         return jws.prove(jws.parse(text, _SUBJECT))
+    except DonjonError:
+        return None
+
+
+def stored_text(text: str) -> str | None:
+    """The text of a policy that was taken before, in base64url; `None` where its token cannot be read."""
+    try:
+        return _encoded(jws.parse(text, _SUBJECT))
     except DonjonError:
         return None
 
@@ -181,6 +191,13 @@ def _sign(body: bytes, signer: Signer) -> str:
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
+    encoded = _encoded(token)
+    policy = parsing.parse(parsing.decode(jws.octets(encoded, token.subject)))
+    return PolicyToken(text=token.text, encoded=encoded, policy=policy, baseline=baseline(policy), signer=signer)
+
+
+def _encoded(token: Jws) -> str:
+    """The policy's text in base64url; raises `Malformed` DJ446."""
     if not token.payload:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
     body = names.canonical(
@@ -188,6 +205,4 @@ def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:
     )
     if not body.content:
         raise Malformed("DJ446", f"{token.subject}: expected a body with {BODY} and nothing else")
-    encoded = body.text(BODY)
-    policy = parsing.parse(parsing.decode(jws.octets(encoded, token.subject)))
-    return PolicyToken(text=token.text, encoded=encoded, policy=policy, baseline=baseline(policy), signer=signer)
+    return body.text(BODY)

@@ -83,6 +83,8 @@ def of_error(error: DonjonError) -> Refusal:
         return _refusal(BAD_REQUEST, Code.POLICY_PARSING, str(error))
     if error.code in _OPERATION:
         return _refusal(BAD_REQUEST, Code.INVALID_OPERATION, str(error))
+    if error.code == codes.TEXTS_FULL:
+        return _refusal(TOO_MANY, Code.TOO_MANY, str(error))
     match error:
         case Unavailable():
             return _refusal(AWAY, Code.AWAY, str(error))

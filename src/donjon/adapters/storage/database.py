@@ -19,7 +19,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql+psycopg"
 FORMS = "sqlite:///PATH or postgresql://USER@HOST/NAME"
 WAIT = 5  # seconds for a connection, or for what another holds
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest of the migrations."""
 
 _SCRIPTS = "donjon.adapters.storage:migrations"

@@ -22,10 +22,12 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Heads, Witness
 from donjon.adapters.storage.instances import Change, apply, generations
 from donjon.adapters.storage.moments import microseconds
+from donjon.adapters.storage.policy_texts import TextKeeper, TextsFull
 from donjon.adapters.storage.tables import HEADS, INSTANCES, RECORDS
-from donjon.audit import chain
+from donjon.audit import chain, texts
 from donjon.audit.chain import Link, Record
 from donjon.audit.event import Event, encode
+from donjon.audit.texts import PolicyText
 from donjon.audit.verification import BATCH
 from donjon.errors import Unavailable
 
@@ -50,6 +52,7 @@ class _Entry:
     change: Change | None
     moment: int  # microseconds since 1970
     event: bytes
+    text: PolicyText | None  # of the policy that the event names
     answer: asyncio.Future[None]
 
 
@@ -68,6 +71,7 @@ class Journal:
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._unconfirmed_link: Link | None = None  # where the chain stands if the last transaction was kept after all
         self._heads = Heads(database, witness, moment)
+        self._texts = TextKeeper(database)
         self._closing = False
         self._thread = Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
@@ -76,7 +80,7 @@ class Journal:
         """Returns when the event, and the change with it, are on the disk; the change raises the generation by one.
 
         Raises `Stale` where the instance is no longer of that generation, and `Unavailable` DJ502 where the database fails: then
-        nothing of the event is kept.
+        nothing of the event is kept. Raises `TextsFull` DJ630 for a change whose policy is too much for the audit.
         """
         if self._waiting.qsize() + len(self._arrivals) >= MAX_WAITING:
             raise Unavailable("DJ520", f"journal: {MAX_WAITING} callers wait for the database; try again")
@@ -87,6 +91,7 @@ class Journal:
             change=change,
             moment=microseconds(self._moment()),
             event=encode(event),
+            text=texts.of_event(event),
             answer=loop.create_future(),
         )
         if not self._arrivals:
@@ -145,6 +150,7 @@ class Journal:
             outcomes = self._write_batch(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
             outcomes = [error] * len(batch)
+            self._texts.end(is_kept=False)
         with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
             batch[0].answer.get_loop().call_soon_threadsafe(_answer, batch, outcomes)
 
@@ -172,13 +178,14 @@ class Journal:
             newest = self._heads.newest
             current = self._generations(connection, batch)
             for entry in batch:
-                outcomes.append(stale := _stale(entry, current[entry.instance]))
-                if stale is not None:
+                moment = max(newest, entry.moment)
+                outcomes.append(refusal := _stale(entry, current[entry.instance]) or self._keep_text(connection, entry, moment))
+                if refusal is not None:
                     continue
                 if entry.change is not None:
                     apply(connection, entry.instance, entry.change)
                     current[entry.instance] += 1
-                newest = max(newest, entry.moment)
+                newest = moment
                 records.append(link.extend(newest, entry.event))
                 link = chain.end(records[-1])
             if records:
@@ -186,8 +193,19 @@ class Journal:
                 self._database.fill(connection, RECORDS, [_row(each) for each in records])
             self._unconfirmed_link = link
         self._link, self._unconfirmed_link = link, None
+        self._texts.end(is_kept=True)
         self._heads.newest = max(self._heads.newest, newest)
         return outcomes
+
+    def _keep_text(self, connection: Connection, entry: _Entry, moment: int) -> TextsFull | None:
+        """Have the text of the policy with the record that names it; the refusal of a change whose policy is too much."""
+        if entry.text is None:
+            return None
+        try:
+            self._texts.keep(connection, entry.text, moment, is_bounded=entry.change is not None)
+        except TextsFull as error:
+            return error
+        return None
 
     def _insert_first_head(self, connection: Connection) -> None:
         if (row := self._heads.begin(self._link)) is not None:

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import StoredInstance, read_all_instances
 from donjon.adapters.storage.moments import microseconds
+from donjon.adapters.storage.policy_texts import read_texts
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit.chain import Record
+from donjon.audit.texts import PolicyText
 from donjon.errors import Malformed
 
 _AT_ONCE = 1000  # rows in memory
@@ -30,6 +32,10 @@ class Snapshot:
     def holdings(self) -> dict[str, StoredInstance]:
         """What instances keep, for comparing it with what the records say."""
         return read_all_instances(self._connection)
+
+    def policy_texts(self, policy: str | None = None) -> Iterator[PolicyText]:
+        """The texts of policies, or those under one hash."""
+        return read_texts(self._connection, policy)
 
     def chains(self) -> Iterator[Record]:
         """Every record, chain by chain, in the order of their numbers; raises `Malformed` DJ608."""

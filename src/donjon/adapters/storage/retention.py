@@ -7,7 +7,7 @@ applies is recorded again before it goes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import read_instance
 from donjon.adapters.storage.moments import UNIT, microseconds
+from donjon.adapters.storage.policy_texts import drop_unnamed
 from donjon.adapters.storage.records import record
 from donjon.adapters.storage.tables import ANCHORS, HEADS, RECORDS
 from donjon.audit import age, statements
@@ -25,6 +26,7 @@ from donjon.audit.holdings import HoldingChange, Ledger
 from donjon.audit.statements import MAX_HEADS, Removal, Statement, StatementKind
 from donjon.audit.verification import verify
 from donjon.errors import DonjonError, Malformed, Untrusted
+from donjon.maa import policies
 from donjon.signing.signer import Signer
 from donjon.signing.signer_certificate import SignerCertificate
 
@@ -64,6 +66,7 @@ class Retention:
                 count += sum(self._drop_batches(database, writer, before or 0, timestamp))
             except (Malformed, Untrusted) as error:
                 broken.append(f"audit chain {writer}: not dropped: {error}")
+        drop_unnamed(database)
         if broken:
             raise Untrusted("DJ610", "; ".join(broken))
         return count
@@ -111,10 +114,11 @@ class Retention:
                 self._check(old, [*anchor, *heads])
                 standing = [each for each in _standing(connection, old) if each.place not in again]
                 text = statements.encode(self._anchor(old, anchor, heads, moment), self.signer)
+                events = [_again(connection, each) for each in standing]
                 if not standing:
                     _replace(connection, heads[-1].link, text)
             if standing:
-                self.restate([each.again() for each in standing])
+                self.restate(events)
                 again |= {each.place for each in standing}
             else:
                 self.announce(text)
@@ -165,6 +169,12 @@ def _standing(connection: Connection, old: list[Record]) -> list[HoldingChange]:
     for each in old:
         ledger.take(each)
     return [each for each in ledger.last.values() if each.stands and each.holds(read_instance(connection, each.instance))]
+
+
+def _again(connection: Connection, change: HoldingChange) -> Event:
+    """The change, to be told again with the text of its policy."""
+    token = read_instance(connection, change.instance).policies.get(change.subject[1], "")
+    return replace(change.again(), text=policies.stored_text(token) or "")
 
 
 def _replace(connection: Connection, link: Link, anchor: str) -> None:

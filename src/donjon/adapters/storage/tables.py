@@ -71,6 +71,16 @@ ANCHORS = Table(
     Column("statement", Text, nullable=False),
 )
 
+POLICY_TEXTS = Table(
+    "policy_texts",
+    METADATA,
+    Column("instance", String(256), primary_key=True),
+    Column("hash", String(43), primary_key=True),  # SHA-256 of the text, in base64url
+    Column("text", Text, nullable=False),  # in base64url
+    Column("since", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Column("latest", BigInteger, nullable=False),  # moment of a record that names it; of later ones, none is much later
+)
+
 
 def _registration_columns() -> "list[Column[object]]":
     """The columns of what a platform says of itself."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from donjon.audit.event import EventKind, EventVerdict
+from donjon.audit.texts import HASH
 from donjon.cli.options import DATABASE, FORM, at, work
 
 _WORK = "donjon.cli.audit.work"
@@ -45,6 +46,19 @@ def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, unsigned
     Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.
     """
     sys.exit(work(_WORK, "service").verify(database, heads, keys, unsigned_before, form))
+
+
+@audit.command(short_help="Print a policy's text by its hash.", context_settings={"ignore_unknown_options": True})
+@click.argument("policy_hash", metavar="HASH")
+@DATABASE
+def policy(*, policy_hash: str, database: str) -> None:
+    """Print the text of the policy that records and tokens name by that hash (policy, x-ms-policy-hash).
+
+    It is printed only if the hash is its own. Exit code 0 shown, 1 not there, 2 no hash, 3 the database cannot be read.
+    """
+    if not HASH.fullmatch(policy_hash):
+        raise click.BadParameter(f"{policy_hash!r}: expected the 43 characters of a hash, as a record's facts have it in policy")
+    sys.exit(work(_WORK, "service").policy(database, policy_hash))
 
 
 @audit.command(short_help="Print records, a line each.")

@@ -18,10 +18,11 @@ from donjon.audit import event, statements
 from donjon.audit.chain import Record
 from donjon.audit.holdings import Ledger
 from donjon.audit.statements import Statement
+from donjon.audit.texts import Citations, explain_absence
 from donjon.audit.verification import Chain, Verification, find_unlogged, find_unstated
 from donjon.audit.verification import verify as verify_chains
 from donjon.cli.files import display_name
-from donjon.cli.terminal import say, say_json
+from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import JsonObject, at
@@ -45,14 +46,15 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_be
     certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
     elsewhere = [(display_name(file), text) for file in heads for text in _read_statements(file)]
     logged, foreign = _parse_all(elsewhere, certificates)
-    ledger = Ledger()
+    ledger, citations = Ledger(), Citations()
     with _open_snapshot(database) as records:
         stored_heads, untrue = _parse_all([("the database", text) for text in records.statements()], certificates)
-        verification = verify_chains(ledger.watch(records.chains()), [*stored_heads, *logged])
+        verification = verify_chains(citations.watch(ledger.watch(records.chains())), [*stored_heads, *logged])
         has_lost_removal = any(
             each.kind is statements.StatementKind.ANCHOR and each.removal is None for each in (*stored_heads, *logged)
         )
         holding_findings = ledger.findings(records.holdings(), is_incomplete=has_lost_removal)
+        text_findings = citations.findings(records.policy_texts())
     more = (
         *find_unstated(verification.chains, microseconds(clock.moment())),
         *(find_unlogged(stored_heads, logged) if heads else ()),
@@ -65,6 +67,7 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_be
         *foreign,
         *verification.findings,
         *holding_findings,
+        *text_findings,
         *more,
         *nothing,
     )
@@ -82,6 +85,18 @@ def show(database: str, filters: Mapping[str, str], since: datetime | None, unti
             content = _content(record)
             if content is None or all(content.get(name) == text for name, text in filters.items()):
                 say(_json(record, content) if form == "json" else _line(record, content))
+    return EXIT_YES
+
+
+def policy(database: str, policy_hash: str) -> int:
+    """Print the text of the policy with that hash; the exit code."""
+    with _open_snapshot(database) as records:
+        texts = list(records.policy_texts(policy_hash))
+        text = next((text for each in texts if (text := each.decode()) is not None), None)
+        if text is None:
+            say(explain_absence(policy_hash, records.chains(), texts).sentence(), err=True)
+            return EXIT_NO
+    write(text)
     return EXIT_YES
 
 

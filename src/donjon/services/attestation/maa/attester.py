@@ -65,7 +65,8 @@ class Attester:
         raise Unavailable("DJ532", f"{instance.name}: its policies are being replaced faster than anything is decided by them")
 
     async def _decide(self, instance: Instance, matter: Matter, request: AttestRequest, criteria: Criteria) -> AttestOutcome:
-        site, line = matter.asker.site, Line.DRAFT if criteria.policy.draft else Line.ATTEST
+        site, is_draft = matter.asker.site, criteria.policy.draft
+        line, text = (Line.DRAFT, "") if is_draft else (Line.ATTEST, criteria.policy.text)
         evidence = Evidence(submitted=request.submitted, quote=request.quote, held_data=request.held_data, site=site)
 
         async def queue(evaluation: Evaluation) -> Appraisal | Decision:
@@ -73,10 +74,10 @@ class Attester:
 
         async with self._judge.judge(evidence, criteria, queue) as judgement:
             if isinstance(judgement, RefusedQuote):
-                return _refused_outcome(matter, judgement)
+                return _refused_outcome(matter, judgement, text)
             jti = signing.fresh_jti()
             jwt = token.issue(judgement.appraisal, instance.authorities(), self._now(), jti)
-            event = matter.allowed_event({**judgement.facts, "jti": jti}, judgement.appraisal.decision)
+            event = matter.allowed_event({**judgement.facts, "jti": jti}, text, judgement.appraisal.decision)
             return AttestOutcome(event=event, answer=jwt)
 
     async def _draft(self, instance: Instance, request: AttestRequest, site: str) -> PolicyInForce | None:
@@ -85,7 +86,7 @@ class Attester:
         return await instance.turns.take(instance.name, Line.DRAFT, partial(policies.draft, request.draft), site)
 
 
-def _refused_outcome(matter: Matter, judgement: RefusedQuote) -> AttestOutcome:
+def _refused_outcome(matter: Matter, judgement: RefusedQuote, text: str) -> AttestOutcome:
     codes, decision = tuple(finding.code for finding in judgement.findings), judgement.decision
     refusal = refusals.of_findings(judgement.findings) if decision is None else refusals.of_decision(decision)
-    return AttestOutcome(event=matter.refused_event(codes, judgement.facts, decision), answer=refusal)
+    return AttestOutcome(event=matter.refused_event(codes, judgement.facts, text, decision), answer=refusal)

@@ -31,19 +31,19 @@ class Matter:
     asker: Asker
     facts: dict[str, str] = field(default_factory=dict)
 
-    def allowed_event(self, facts: Mapping[str, str], decision: Decision | None = None) -> Event:
-        """The record that it was done, and by which decision of a policy."""
-        return self._event(EventVerdict.ALLOW, (), _trace(decision), facts)
+    def allowed_event(self, facts: Mapping[str, str], text: str, decision: Decision | None = None) -> Event:
+        """The record that it was done, by which decision of a policy, and that policy's `text`."""
+        return self._event(EventVerdict.ALLOW, (), _trace(decision), facts, text)
 
-    def refused_event(self, codes: tuple[str, ...], facts: Mapping[str, str], decision: Decision | None = None) -> Event:
+    def refused_event(self, codes: tuple[str, ...], facts: Mapping[str, str], text: str, decision: Decision | None) -> Event:
         """The record that it was refused, and for which reasons."""
-        return self._event(EventVerdict.REFUSE, codes, _trace(decision), facts)
+        return self._event(EventVerdict.REFUSE, codes, _trace(decision), facts, text)
 
     def failed_event(self, error: DonjonError) -> Event:
         """The record that it was refused, since what was shown is not true."""
-        return self._event(EventVerdict.REFUSE, (error.code,), error.message, {})
+        return self._event(EventVerdict.REFUSE, (error.code,), error.message, {}, "")
 
-    def _event(self, verdict: EventVerdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str]) -> Event:
+    def _event(self, verdict: EventVerdict, codes: tuple[str, ...], trace: Json, facts: Mapping[str, str], text: str) -> Event:
         return Event(
             kind=self.kind,
             instance=self.instance,
@@ -53,6 +53,7 @@ class Matter:
             codes=codes,
             facts={**self.facts, **facts},
             trace=trace,
+            text=text,
         )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from donjon.adapters.logs import say
 from donjon.adapters.storage.instances import Change, RemovePolicy, SetCertificates, SetPolicy
 from donjon.adapters.storage.journal import Journal, Stale
+from donjon.adapters.storage.policy_texts import TextsFull
 from donjon.audit import holdings
 from donjon.audit.event import EventKind
 from donjon.errors import DonjonError, Unavailable
@@ -30,6 +31,7 @@ class JudgedChange:
     change: Change
     facts: dict[str, str]
     answer: JsonObject
+    text: str = ""  # of the policy that is set
 
 
 class Changes:
@@ -46,7 +48,9 @@ class Changes:
             token = policies.parse_submitted(text, state.trust, self._now())
             signer = {} if token.signer is None else {"signer": token.signer.thumbprint()}
             facts = {"policy": token.hash, "token": token.token_hash, **signer}
-            return JudgedChange(change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token))
+            return JudgedChange(
+                change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token), text=token.encoded
+            )
 
         return await self._make(instance, _matter(EventKind.POLICY_SET, instance, asker, type=kind), judge)
 
@@ -94,14 +98,21 @@ class Changes:
         try:
             judged = await instance.turns.take(instance.name, Line.CHANGE, partial(judge, state), matter.asker.site)
         except DonjonError as error:
-            await self._journal.keep(matter.failed_event(error), instance=instance.name, generation=state.generation)
-            _tell(matter, code=error.code)
+            await self._refuse(instance, matter, error, state)
             raise
-        event = matter.allowed_event({**judged.facts, holdings.GENERATION: str(state.generation + 1)})
-        await self._journal.keep(event, instance=instance.name, generation=state.generation, change=judged.change)
+        event = matter.allowed_event({**judged.facts, holdings.GENERATION: str(state.generation + 1)}, judged.text)
+        try:
+            await self._journal.keep(event, instance=instance.name, generation=state.generation, change=judged.change)
+        except TextsFull as error:
+            await self._refuse(instance, matter, error, state)
+            raise
         _tell(matter)
         await instance.state(reread=True)
         return judged.answer
+
+    async def _refuse(self, instance: Instance, matter: Matter, error: DonjonError, state: InstanceState) -> None:
+        await self._journal.keep(matter.failed_event(error), instance=instance.name, generation=state.generation)
+        _tell(matter, code=error.code)
 
 
 def _matter(kind: EventKind, instance: Instance, asker: Asker, **facts: str) -> Matter:
