@@ -114,6 +114,7 @@ def run_the_job(layout: Layout) -> None:
 
 def _say_what_next(layout: Layout) -> None:
     program, config = (os.path.relpath(path, Path.cwd()) for path in (layout.program("kubectl"), layout.kubeconfig))
+    agent = "-l app.kubernetes.io/component=node --field-selector spec.nodeName=sgx-1"
     print(
         f"""\
 The Job asked for 10 MiB of enclave memory in one limit and ran on the SGX node with its device at both paths.
@@ -121,7 +122,8 @@ The hardware is a stand-in; the cluster is real. Next:
 
   export KUBECONFIG=$PWD/{config}
   {program} describe node sgx-1                   # EPC, devices, labels, the condition SGXReady
-  {program} exec -n donjon ds/donjon-node -- donjon doctor
+  .venv/bin/donjon status                         # does Donjon work here? What is wrong first
+  {program} exec -n donjon $({program} get pods -n donjon -o name {agent}) -- donjon doctor
   {program} apply -f testbed/examples/provision.yaml   # refused, and told why
   make cluster-down                                     # takes all of it away"""
     )

@@ -1,7 +1,7 @@
 """A cluster's API server as far as one who only reads knows it: things, and lists of them in pages, for whoever has the token."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +23,11 @@ class FakeCluster:
     answers: dict[str, bytes] = field(default_factory=dict)  # whole answers, by path
     asked: list[tuple[str, str]] = field(default_factory=list)  # methods and paths
     patches: list[tuple[str, str, JsonObject]] = field(default_factory=list)  # paths, kinds and bodies
+    admit: Callable[[JsonObject], tuple[int, JsonObject | str]] = lambda pod: (
+        201,
+        pod,
+    )  # a pod tried: as it comes out, or why not
+    version: str = "v1.36.2"
     drips: float = 0.0  # seconds before each byte of an answer
     page: int = 2
     port: int = 0
@@ -43,6 +48,8 @@ class FakeCluster:
         """The status and body of an answer."""
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path == "/version":
+            return 200, json.dumps({"gitVersion": self.version}).encode()
         if parts.path in self.answers:
             return 200, self.answers[parts.path]
         if parts.path in self.forbidden:
@@ -54,6 +61,8 @@ class FakeCluster:
         listed = self._listed(parts.path)
         key, _, value = query.get("fieldSelector", "").partition("=")
         listed = [thing for thing in listed if not key or at(thing, *key.split(".")) == value]
+        wanted = [pair.partition("=")[::2] for pair in query.get("labelSelector", "").split(",") if pair]
+        listed = [thing for thing in listed if all(at(thing, "metadata", "labels", name) == value for name, value in wanted)]
         start = int(query.get("continue", "0"))
         more: JsonObject = {"continue": str(start + self.page)} if start + self.page < len(listed) else {}
         items: list[Json] = [*listed[start : start + self.page]]
@@ -70,7 +79,11 @@ class FakeCluster:
         ]
 
 
-PLURALS = {"pods", "events", "nodes", "jobs", "deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs"}
+PLURALS = (
+    {"pods", "events", "nodes", "jobs", "deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs"}
+    | {f"{kind}admissionpolic{end}" for kind in ("validating", "mutating") for end in ("ies", "ybindings")}
+    | {"mutatingwebhookconfigurations"}
+)
 
 
 @contextmanager
@@ -93,6 +106,16 @@ def cluster() -> Iterator[FakeCluster]:
                 for byte in body if fake.drips else b"":
                     Event().wait(fake.drips)
                     self.wfile.write(bytes((byte,)))
+
+        def do_POST(self) -> None:
+            fake.asked.append((self.command, self.path))
+            code, answer = fake.admit(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            body = _status(code, answer) if isinstance(answer, str) else json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def do_PATCH(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))

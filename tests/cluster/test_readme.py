@@ -5,9 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.cluster.conftest import Cluster, Testbed
@@ -42,26 +40,24 @@ def test_make_up_ends_with_the_faqs_job_and_what_to_try_next(testbed: Testbed) -
 def test_what_make_up_proposes_next_works_as_it_stands(testbed: Testbed) -> None:
     del testbed
     said = run("make up")
-    proposed = [line.partition("#")[0].strip() for line in said[said.index("Next:") :].splitlines() if "testbed/bin" in line]
+    proposed = [line.partition("#")[0].strip() for line in said[said.index("Next:") :].splitlines() if "/bin/" in line]
     outputs = {command: run(f"export KUBECONFIG=$PWD/testbed/state/kubeconfig; {command}", ok=(0, 1)) for command in proposed}
-    assert len(proposed) == 3
+    assert len(proposed) == 4
     (refused,) = [text for command, text in outputs.items() if "provision.yaml" in command]
     assert "DJ104" in refused
     assert "kubectl label namespace default donjon.dev/provision=allowed" in refused
     assert any("SGXReady" in text for command, text in outputs.items() if "describe" in command)
+    assert any(text.startswith("well: ") for text in outputs.values())
     assert any("SIMULATED" in text for command, text in outputs.items() if "doctor" in command)
 
 
-def test_the_chart_installs_by_the_commands_of_the_readme(
-    cluster: Cluster, testbed: Testbed, donjon_installed: None, wait_for: Callable[..., Any]
-) -> None:
+def test_the_chart_installs_by_the_commands_of_the_readme(cluster: Cluster, testbed: Testbed, donjon_installed: None) -> None:
     del testbed, donjon_installed
     run("helm uninstall donjon --namespace donjon --wait", kubeconfig=cluster.kubeconfig)
     try:
         run("make image")
         run("helm install donjon deploy/chart --namespace donjon --create-namespace", kubeconfig=cluster.kubeconfig)
-        rollout = ("rollout", "status", "daemonset/donjon-node", "-n", "donjon", "--timeout=60s")
-        wait_for(lambda: "successfully" in cluster.kubectl(*rollout, check=False), seconds=60, what="the agents are ready")
+        run("donjon status --wait 2m", kubeconfig=cluster.kubeconfig)
     finally:
         run("make up")
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: look at them, format, explain, test."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
+    "status": ("donjon.cli.status:status", "Say whether Donjon works in the cluster, what is wrong first, and what to do."),
     "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),
 }
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""

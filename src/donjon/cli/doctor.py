@@ -15,9 +15,9 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.kubelet.folder import answers
 from donjon.adapters.linux.host import read_host
-from donjon.cli.terminal import plain, say, say_json
+from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.facts import NodeFacts, derive
@@ -25,10 +25,6 @@ from donjon.node.readiness import Readiness, assess
 from donjon.node.registration import epc_is_anothers
 from donjon.node.report import FactLine, report
 from donjon.node.rivals import rival_epc, rival_plugin, rival_socket, unasked
-
-PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
-
-_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 
 @click.command()
@@ -148,7 +144,7 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
     console.print(table)
     console.print()
     for finding in plain(readiness.findings):
-        sign = str(finding.severity), _STYLES[finding.severity]
+        sign = str(finding.severity), STYLES[finding.severity]
         console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
         if finding.do:

@@ -42,6 +42,11 @@ FORM = click.option(
     show_default=True,
     help="For people or for programs.",
 )
+NAMESPACE = click.option("--namespace", "-n", help="Namespace; the kubeconfig's own where it is not given.")
+KUBECONFIG = click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="Kubeconfig; KUBECONFIG where it is not given."
+)
+CONTEXT = click.option("--context", help="Context of the kubeconfig.")
 AT = click.option("--at", callback=at, metavar="TIME", help="Judge as of this moment, ISO 8601 or Unix seconds; without it, now.")
 
 UPDATE = click.option(

@@ -12,9 +12,15 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from donjon.findings import Severity
 from donjon.formats.json import JsonObject
 
 _Value = TypeVar("_Value")
+
+PIPED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe."""
+STYLES: Mapping[Severity, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+"""How the severity of a finding is shown on a terminal."""
 
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNKNOWN = 0xFFFD

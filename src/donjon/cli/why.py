@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from donjon.adapters import clock
-from donjon.cli.terminal import plain, say_json
+from donjon.cli import options
+from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say_json
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_cron_job, explain_workload, latest, newest, owned
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
-from donjon.findings import Severity
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from donjon.adapters.cluster.client import Resource, UserCluster
 
 MAX_NAME_SHOWN = 60  # characters of what was no name
-PIPED_WIDTH = 160  # Columns of a table that goes into a file or a pipe.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """What things are called (RFC 1123, as Kubernetes takes it); nothing else goes into an address."""
 
-_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(("pod", "pods", "po"), "POD"),
@@ -47,20 +45,10 @@ _WORDS: Mapping[str, str] = {
 
 @click.command()
 @click.argument("name", metavar="POD | KIND/NAME")
-@click.option("--namespace", "-n", help="Namespace; the kubeconfig's own where it is not given.")
-@click.option(
-    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="Kubeconfig; KUBECONFIG where it is not given."
-)
-@click.option("--context", help="Context of the kubeconfig.")
-@click.option(
-    "--output",
-    "-o",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people or for programs.",
-)
+@options.NAMESPACE
+@options.KUBECONFIG
+@options.CONTEXT
+@options.FORM
 def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
     """Explain why a pod does not run, node by node, and what to do next.
 
@@ -185,7 +173,7 @@ def _print(explanation: Explanation) -> None:
     if explanation.scheduler:
         console.print(Text(f"\nscheduler: {explanation.scheduler}", style="dim"), soft_wrap=True)
     for finding in explanation.findings:
-        sign = str(finding.severity), _STYLES[finding.severity]
+        sign = str(finding.severity), STYLES[finding.severity]
         console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
         console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
         if finding.do and finding.do != explanation.next_step:

@@ -30,6 +30,7 @@ NOT_SHOWN = "DJ017"
 
 NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""
+BY_HAND = "DJ105"
 FORBIDDEN_TO_AGENT = "DJ110"
 MISNAMED = "DJ151"
 

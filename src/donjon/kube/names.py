@@ -45,6 +45,7 @@ EVENT_NOT_READY = "SGXNotReady"
 EVENT_REASONS = (EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, EVENT_READY, EVENT_NOT_READY)
 """The reasons of all Events that the node agent writes."""
 
+ANNOTATION_ADMISSION = "donjon.dev/admission"  # on the agents' DaemonSet: what wires pods, by the chart's values
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 

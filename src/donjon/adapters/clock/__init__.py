@@ -16,6 +16,11 @@ def monotonic() -> float:
     return time.monotonic()  # noqa: TID251 - the clock's own door.
 
 
+def pause(seconds: float) -> None:
+    """Wait, where nobody else waits for this thread."""
+    time.sleep(seconds)  # noqa: TID251 - the clock's own door.
+
+
 def labour() -> float:
     """Seconds that the processor has worked for this thread, however busy it is with others."""
     return time.thread_time()

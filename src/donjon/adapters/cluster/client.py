@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 from lightkube import Client, KubeConfig
+from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT, SingleConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
@@ -28,8 +29,9 @@ T = TypeVar("T")
 DEFAULT = Path("~/.kube/config")
 PAGE = 500  # objects of one page of a list
 EVERYWHERE = "*"
-NOT_FOUND = 404
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 400, 401, 404
 TIMEOUT = 10.0  # seconds, for each part of an answer
+LONGEST_TEXT = 10_000  # bytes of an answer that is text
 ALTOGETHER = 300.0  # seconds, for one question: a list may have many pages, and a login program may wait for a person
 
 
@@ -53,6 +55,24 @@ DEPLOYMENT = Resource(group="apps", kind="Deployment", plural="deployments")
 REPLICA_SET = Resource(group="apps", kind="ReplicaSet", plural="replicasets")
 STATEFUL_SET = Resource(group="apps", kind="StatefulSet", plural="statefulsets")
 DAEMON_SET = Resource(group="apps", kind="DaemonSet", plural="daemonsets")
+VALIDATING_POLICY, VALIDATING_BINDING, MUTATING_POLICY, MUTATING_BINDING, MUTATING_WEBHOOK = (
+    Resource(group="admissionregistration.k8s.io", kind=kind, plural=plural, namespaced=False)
+    for kind, plural in (
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+    )
+)
+
+
+class ClusterRefusal(Unavailable):
+    """The API server's own no; its status says which."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__("DJ041", message)
+        self.status = status
 
 
 class UserCluster:
@@ -60,6 +80,7 @@ class UserCluster:
 
     def __init__(self, config: SingleConfig) -> None:
         self.namespace = config.namespace
+        self._config = config
         try:
             self._client: Any = Client(config=config, timeout=httpx2.Timeout(TIMEOUT))
         except Exception as error:  # Certificates that are none come as errors of many libraries.
@@ -72,21 +93,55 @@ class UserCluster:
         what = f"get {resource.plural} {name}"
         try:
             return _call(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
-        except _Missing:
-            return None
+        except ClusterRefusal as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
 
     def list(
-        self, resource: Resource, namespace: str = EVERYWHERE, *, selector: Mapping[str, str] | None = None
+        self,
+        resource: Resource,
+        namespace: str = EVERYWHERE,
+        *,
+        selector: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> tuple[JsonObject, ...]:
-        """All things of a kind, in one namespace or everywhere, that a field selector finds."""
+        """All things of a kind, in one namespace or everywhere, that a field selector finds and that have these labels."""
         where = {"namespace": namespace} if resource.namespaced else {}
-        query = {"fields": dict(selector)} if selector else {}
+        query = {name: dict(each) for name, each in (("fields", selector), ("labels", labels)) if each}
 
         def read() -> tuple[JsonObject, ...]:
             items = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
             return tuple(cast("JsonObject", dict(each)) for each in items)
 
         return _call(f"list {resource.plural}", read)
+
+    def attempt(self, resource: Resource, namespace: str, thing: JsonObject) -> JsonObject:
+        """A new thing as the server would make it, by a dry run; raises `ClusterRefusal` with the words of whoever refuses it."""
+        lightkube_object = _class(resource).from_dict(thing)
+        create = self._client.create
+        return _call(
+            f"try {resource.plural}",
+            lambda: cast("JsonObject", dict(create(lightkube_object, namespace=namespace, dry_run=True))),
+        )
+
+    def text(self, path: str) -> str:
+        """What the server, or a pod that it is a proxy of, answers there, whatever its status is; no more than `LONGEST_TEXT`."""
+
+        def read() -> str:
+            parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT))
+            with client_adapter.Client(self._config, parameters) as client, client.stream("GET", path) as response:
+                body = b""
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) >= LONGEST_TEXT:
+                        break
+            text = body[:LONGEST_TEXT].decode(errors="replace")
+            if response.headers.get("content-type", "").startswith("application/json") and response.status_code >= BAD_REQUEST:
+                raise ClusterRefusal(f"get {path}: {response.status_code} {text}"[:1000], response.status_code)
+            return text
+
+        return _call(f"get {path}", read)
 
     def write(self, resource: Resource, namespace: str, thing: JsonObject) -> None:
         """Make a thing, or replace it where its metadata say of which version."""
@@ -102,10 +157,6 @@ class UserCluster:
         kind = _class(resource)
         target, patch_type = (kind.Status, PatchType.STRATEGIC) if status else (kind, PatchType.MERGE)
         _call(f"patch {resource.plural} {name}", lambda: self._client.patch(target, name, change, patch_type=patch_type))
-
-
-class _Missing(Unavailable):
-    """Raised where there is no object of that name."""
 
 
 def open_cluster(environment: Mapping[str, str], *, kubeconfig: Path | None, context: str | None) -> UserCluster:
@@ -146,8 +197,7 @@ def _call(what: str, ask: Callable[[], T]) -> T:
     try:
         return _in_time(what, ask)
     except ApiError as error:
-        family = _Missing if error.status.code == NOT_FOUND else Unavailable
-        raise family("DJ041", f"{what}: {error.status.code} {_text(error)}") from error
+        raise ClusterRefusal(f"{what}: {error.status.code} {_text(error)}", error.status.code or 0) from error
     except LIBRARY_ERRORS as error:  # lightkube lets them through.
         raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
     except ConfigError as error:  # A login program that the kubeconfig names could not log in.

@@ -1,0 +1,100 @@
+"""Donjon in a cluster as its user may see it: what is there, and what becomes of two pods that are tried by a dry run."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from donjon.adapters.cluster import client
+from donjon.adapters.cluster.client import EVERYWHERE, NOT_FOUND, UNAUTHORIZED, ClusterRefusal, Resource, UserCluster
+from donjon.diagnosis.agents import is_here, pod_trouble
+from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, Installation, Sight, Trial
+from donjon.errors import Unavailable
+from donjon.formats.json import JsonObject, at
+
+USUAL_NAMESPACE = "donjon"
+"""Where Donjon is looked for by those who may not look everywhere."""
+PROBES_PORT = 9810  # of the attestation service in the chart
+MAX_PODS = 3  # that are asked why they are not ready
+_OURS = {"app.kubernetes.io/name": "donjon"}
+
+
+def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> Installation:
+    """All that is to be known, with pods tried in that namespace; raises `Unavailable` DJ041 where the server cannot be asked."""
+    server_version = _server_version(cluster)
+    daemon_sets, place = _daemon_sets(cluster)
+    pods = _ours(cluster, client.POD, place)
+    here = Installation(
+        moment=moment,
+        client_version=client_version,
+        server_version=server_version,
+        namespace=namespace,
+        wiring=_trial(cluster, namespace, TO_WIRE),
+        refusing=_trial(cluster, namespace, TO_REFUSE),
+        nodes=_sight(lambda: cluster.list(client.NODE)),
+        daemon_sets=daemon_sets,
+        deployments=_ours(cluster, client.DEPLOYMENT, place),
+        pods=pods,
+        policies=_sight(lambda: cluster.list(client.VALIDATING_POLICY)),
+        bindings=_sight(lambda: cluster.list(client.VALIDATING_BINDING)),
+        mutating_policies=_sight(lambda: cluster.list(client.MUTATING_POLICY)),
+        mutating_bindings=_sight(lambda: cluster.list(client.MUTATING_BINDING)),
+        webhooks=_sight(lambda: cluster.list(client.MUTATING_WEBHOOK)),
+        readiness=_readiness(cluster, pods, moment),
+    )
+    sights = (here.nodes, here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
+    if all(each.problem for each in sights) and not (here.wiring.is_telling or here.refusing.is_telling):
+        raise Unavailable(
+            "DJ041", f"nothing of Donjon may be seen with these rights: {here.nodes.problem}; {here.refusing.refusal}"
+        )
+    return here
+
+
+def _server_version(cluster: UserCluster) -> str:
+    try:
+        version = json.loads(cluster.text("/version"))
+    except ValueError as error:
+        raise Unavailable("DJ041", "get /version: the answer is no JSON") from error
+    return str(at(version, "gitVersion") or "unknown")
+
+
+def _daemon_sets(cluster: UserCluster) -> tuple[Sight, str]:
+    """Donjon's, and where to look for the rest: everywhere, or where it usually is if that is all that the account may see."""
+    everywhere = _ours(cluster, client.DAEMON_SET, EVERYWHERE)
+    near = _ours(cluster, client.DAEMON_SET, USUAL_NAMESPACE) if everywhere.problem else Sight()
+    return (near, USUAL_NAMESPACE) if near.things else (everywhere, EVERYWHERE)
+
+
+def _ours(cluster: UserCluster, resource: Resource, place: str) -> Sight:
+    return _sight(lambda: cluster.list(resource, place, labels=_OURS))
+
+
+def _sight(read_list: Callable[[], tuple[JsonObject, ...]]) -> Sight:
+    """What a list holds; a kind that the server does not know has no things."""
+    try:
+        return Sight(things=read_list())
+    except ClusterRefusal as error:
+        if error.status == UNAUTHORIZED:
+            raise
+        return Sight() if error.status == NOT_FOUND else Sight(problem=error.message)
+
+
+def _trial(cluster: UserCluster, namespace: str, pod: JsonObject) -> Trial:
+    try:
+        return Trial(pod=cluster.attempt(client.POD, namespace, pod))
+    except ClusterRefusal as error:
+        if error.status == UNAUTHORIZED:
+            raise
+        return Trial(refusal=error.message)
+
+
+def _readiness(cluster: UserCluster, pods: Sight, moment: datetime) -> Mapping[str, str]:
+    """What pods of the attestation service that run and are not ready say of themselves, as far as the account may ask them."""
+    late = [pod for pod in pods.of(ATTESTATION) if is_here(pod) and pod_trouble(pod, moment)]
+    words = {}
+    for pod in [each for each in late if at(each, "status", "podIP")][:MAX_PODS]:
+        namespace, name = at(pod, "metadata", "namespace"), str(at(pod, "metadata", "name"))
+        try:
+            words[name] = cluster.text(f"/api/v1/namespaces/{namespace}/pods/{name}:{PROBES_PORT}/proxy/readyz").strip()
+        except Unavailable:
+            continue  # Its pod's own state is told in place of it.
+    return words

@@ -1,0 +1,195 @@
+"""The webhook, the attestation service, and whether all is of one version that the API server can bear."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from donjon.diagnosis.agents import is_here, pod_trouble
+from donjon.diagnosis.guard import POLICIES, WEBHOOK, wired_by
+from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, VERSION, Installation, Row, State, StatusPart, unseen
+from donjon.errors import Malformed
+from donjon.findings import Finding
+from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.pki.serving import parse_authority
+
+LEAST = (1, 30)
+"""Of the API server: the first with ValidatingAdmissionPolicy v1."""
+LEAST_TO_WIRE = (1, 36)
+"""The first with MutatingAdmissionPolicy v1."""
+
+_MINOR = re.compile(r"v?(?P<major>[0-9]{1,4})\.(?P<minor>[0-9]{1,4})")
+
+
+def webhook(here: Installation) -> StatusPart | None:
+    """The webhook's replicas and whom the API server trusts for it; nothing in a cluster where the API server itself wires."""
+    if wired_by(here) != WEBHOOK:
+        return None
+    if hidden := unseen("webhook", here.deployments, here.webhooks):
+        return hidden
+    ready, desired = _replicas(here, ADMISSION)
+    trusts, words = _trust(here)
+    rows = (
+        _replica_row("donjon-webhook", ready, desired),
+        Row(name="certificate", state=State.WELL if trusts else State.WRONG, words=words),
+    )
+    findings = tuple(_few(here, "DJ175", ADMISSION, "webhook", "pods that ask for SGX are refused while none is ready"))
+    if not trusts:
+        untrusted = Finding.error(
+            "DJ175",
+            "webhook",
+            words,
+            "the API server cannot call it, and refuses pods that ask",
+            f"see the webhook's log: kubectl -n {_namespace(here, ADMISSION)} logs -l {_selector(ADMISSION)}",
+        )
+        findings = (*findings, untrusted)
+    return StatusPart(name="webhook", rows=rows, findings=findings, summary=f"{ready} of {desired} replicas of the webhook ready")
+
+
+def attestation(here: Installation) -> StatusPart | None:
+    """The attestation service and the one cause why it is not ready; nothing where it is not installed."""
+    if hidden := unseen("attestation service", here.deployments):
+        return hidden
+    if not here.deployments.of(ATTESTATION):
+        return None
+    ready, desired = _replicas(here, ATTESTATION)
+    findings = tuple(
+        _few(here, "DJ176", ATTESTATION, "attestation", "no quote is judged, and no token given, while none is ready")
+    )
+    row = _replica_row("donjon-attestation", ready, desired)
+    return StatusPart(name="attestation", rows=(row,), findings=findings, summary=f"{ready} of {desired} of attestation ready")
+
+
+def versions(here: Installation) -> StatusPart:
+    """The API server's, this program's, and what runs in the cluster."""
+    workloads = (*here.daemon_sets, *here.deployments)
+    rows = [
+        Row(name="API server", state=State.WELL if _bears(here) else State.WRONG, words=here.server_version),
+        Row(name="donjon", state=State.WELL, words=f"{here.client_version}, this program"),
+        *(_version_row(each, here) for each in workloads),
+    ]
+    strangers = [row for row in rows if row.state is State.DOUBTFUL]
+    return StatusPart(name="versions", rows=tuple(rows), findings=(*_too_old(here), *_strangers(strangers)))
+
+
+def _replicas(here: Installation, component: str) -> tuple[int, int]:
+    """How many are ready, and how many there should be."""
+    deployment = next(iter(here.deployments.of(component)), None)
+    ready, desired = at(deployment, "status", "readyReplicas"), at(deployment, "spec", "replicas")
+    return ready if isinstance(ready, int) else 0, desired if isinstance(desired, int) else 0
+
+
+def _trouble(pod: JsonObject, here: Installation) -> str:
+    name = str(at(pod, "metadata", "name"))
+    words = pod_trouble(pod, here.moment)
+    return f"{name}: {here.readiness.get(name) or words}" if words else ""
+
+
+def _replica_row(name: str, ready: int, desired: int) -> Row:
+    state = State.WRONG if not ready else State.DOUBTFUL if ready < desired else State.WELL
+    return Row(name=name, state=state, words=f"{ready} of {desired} ready")
+
+
+def _few(here: Installation, code: str, component: str, subject: str, why: str) -> Iterator[Finding]:
+    ready, desired = _replicas(here, component)
+    if ready and ready >= desired:
+        return
+    report = Finding.warning if ready else Finding.error
+    place = f"kubectl -n {_namespace(here, component)}"
+    deployment = next(iter(here.deployments.of(component)), None)
+    if deployment is None:
+        observation, do = "its Deployment is gone", "have an administrator of the cluster run helm upgrade, which brings it back"
+    elif not desired:
+        observation = "its Deployment is scaled to 0"
+        do = f"{place} scale deployment {at(deployment, 'metadata', 'name')} --replicas=1, or helm upgrade"
+    else:
+        troubles = (_trouble(pod, here) for pod in here.pods.of(component) if is_here(pod))
+        first = next(filter(None, troubles), "")
+        observation = f"{ready} of {desired} are ready{f'; {first}' if first else ''}"
+        do = f"{place} logs -l {_selector(component)}, and {place} get pods,events"
+    yield report(code, subject, observation, why, do)
+
+
+def _trust(here: Installation) -> tuple[bool, str]:
+    """Whether the API server has what it needs to trust the webhook, and in words."""
+    bundles = [at(hook, "clientConfig", "caBundle") for each in here.webhooks for hook in objects(at(each, "webhooks"))]
+    if not bundles:
+        return False, "the API server has no registration of the webhook"
+    if not all(bundles):
+        return False, "the API server knows no authority for the webhook (caBundle is empty)"
+    ends = [_ends(bundle) for bundle in bundles]
+    if None in ends:
+        return False, "the webhook's caBundle is no certificate"
+    end = min(each for each in ends if each is not None)
+    if end <= here.moment:
+        return False, f"the authority of the webhook's certificate ended at {end:%Y-%m-%d %H:%M} UTC"
+    return True, f"the API server trusts its authority, which ends at {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _ends(bundle: Json) -> datetime | None:
+    try:
+        return parse_authority(base64.b64decode(str(bundle), validate=True)).ends
+    except (Malformed, binascii.Error):
+        return None
+
+
+def _bears(here: Installation) -> bool:
+    minor = _minor(here.server_version)
+    return minor is None or minor >= (LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST)
+
+
+def _too_old(here: Installation) -> Iterator[Finding]:
+    if not _bears(here):
+        least = LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST
+        yield Finding.error(
+            "DJ177",
+            "versions",
+            f"the API server is {here.server_version}, and Donjon as it is installed needs {least[0]}.{least[1]}",
+            "an older one has not the policies that it counts on",
+            "set admission.mode=webhook, which needs 1.30" if least == LEAST_TO_WIRE else "use a newer Kubernetes",
+        )
+
+
+def _version_row(workload: JsonObject, here: Installation) -> Row:
+    """A workload's version and image, and how many of its pods are of another."""
+    component = str(at(workload, "metadata", "labels", "app.kubernetes.io/component"))
+    version, image = at(workload, "metadata", "labels", VERSION), _image(at(workload, "spec", "template", "spec"))
+    others = [pod for pod in here.pods.of(component) if is_here(pod) and _image(at(pod, "spec")) != image]
+    words = f"{version}, image {image}"
+    if others:
+        words += f"; {len(others)} of its pods run another: {_image(at(others[0], 'spec'))}"
+    elif version != here.client_version and component == NODE:
+        words += f"; this program is {here.client_version}"
+    state = State.DOUBTFUL if others or ";" in words else State.WELL
+    return Row(name=str(at(workload, "metadata", "name")), state=state, words=words)
+
+
+def _strangers(rows: list[Row]) -> Iterator[Finding]:
+    for row in rows:
+        yield Finding.warning(
+            "DJ177",
+            "versions",
+            f"{row.name} is of several versions: {row.words}",
+            "versions that differ are not tested together",
+            "let the upgrade come to its end (kubectl rollout status), or run the donjon of the cluster's version",
+        )
+
+
+def _minor(version: str) -> tuple[int, int] | None:
+    match = _MINOR.match(version)
+    return None if match is None else (int(match["major"]), int(match["minor"]))
+
+
+def _image(spec: Json) -> str:
+    containers = objects(at(spec, "containers"))
+    return str(at(containers[0], "image")) if containers else "none"
+
+
+def _namespace(here: Installation, component: str) -> str:
+    deployment = next(iter(here.deployments.of(component)), None)
+    return str(at(deployment, "metadata", "namespace") or "donjon")
+
+
+def _selector(component: str) -> str:
+    return f"app.kubernetes.io/name=donjon,app.kubernetes.io/component={component}"

@@ -1,0 +1,58 @@
+"""Whether Donjon works in a cluster: its parts one by one, what is wrong first, and one line for all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from donjon.diagnosis.agents import agents, nodes
+from donjon.diagnosis.guard import guard
+from donjon.diagnosis.installation import Installation, State, StatusPart
+from donjon.diagnosis.programs import attestation, versions, webhook
+from donjon.findings import Finding, Severity, is_refusal
+
+PARTS: tuple[Callable[[Installation], StatusPart | None], ...] = (guard, webhook, agents, nodes, attestation, versions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The answer: one line, what is the matter, worst first, and every part."""
+
+    well: bool  # nothing is wrong; what could not be seen is not, and is told as a warning
+    verdict: str
+    findings: tuple[Finding, ...]
+    parts: tuple[StatusPart, ...]
+
+
+def judge(here: Installation) -> Status:
+    """The status of an installation."""
+    parts = tuple(part for look in PARTS if (part := look(here)) is not None) if _is_there(here) else ()
+    findings = tuple(finding for part in parts for finding in part.findings) if parts else (_nothing(here),)
+    order = list(Severity)
+    worst_first = tuple(sorted(dict.fromkeys(findings), key=lambda each: order.index(each.severity)))
+    return Status(well=not is_refusal(findings), verdict=_verdict(worst_first, parts), findings=worst_first, parts=parts)
+
+
+def _verdict(findings: Sequence[Finding], parts: Sequence[StatusPart]) -> str:
+    errors = [each for each in findings if each.severity is Severity.ERROR]
+    if errors:
+        more = f"; and {len(errors) - 1} more" if errors[1:] else ""
+        return f"not well: {errors[0].subject}: {errors[0].observation}{more}"
+    hidden = [part.name for part in parts if any(row.state is State.UNKNOWN for row in part.rows)]
+    words = ", ".join(each.summary for each in parts if each.summary)
+    return f"well: {words}{'; not seen: ' if hidden else ''}{', '.join(hidden)}"
+
+
+def _is_there(here: Installation) -> bool:
+    """Whether anything of Donjon is there, or might be where it cannot be seen."""
+    sights = (here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
+    ours = any(each.thing("donjon") or each.thing("donjon-refuse") for each in sights[2:])
+    return ours or any(each.problem for each in sights) or any(each.things for each in sights[:2]) or bool(here.refusing.codes)
+
+
+def _nothing(here: Installation) -> Finding:
+    return Finding.error(
+        "DJ178",
+        "cluster",
+        f"nothing of Donjon is there (looked for its DaemonSet and its policies; the API server is {here.server_version})",
+        "no node offers EPC, and no pod is wired or refused",
+        "have an administrator of the cluster install it: helm install donjon deploy/chart --namespace donjon --create-namespace",
+    )

@@ -1,0 +1,102 @@
+"""Donjon in a cluster, whole, and with one thing changed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.diagnosis import worlds
+from tests.diagnosis.worlds import ENCLAVE, EPC, NOW
+
+from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_CLEANUP, for_pods, for_the_cleanup, for_the_node_agent
+from donjon.diagnosis.installation import Installation, Sight, Trial
+from donjon.diagnosis.status import Status, judge
+from donjon.formats.json import Json, JsonObject, at
+
+IMAGE = "donjon.dev/donjon:0.1.0"
+OBJECTS = (*for_pods("donjon"), *for_the_node_agent("donjon", DEFAULT_ACCOUNT), *for_the_cleanup("donjon", DEFAULT_CLEANUP))
+REFUSED = Trial(
+    refusal="try pods: 422 pods \"donjon-probe-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' …: no [DJ105]"
+)
+WIRED = Trial(pod={"spec": {"containers": [{"resources": {"limits": {EPC: "1Mi", ENCLAVE: "1"}}}]}})
+NOT_WIRED = Trial(refusal="try pods: 422 …: not wired [DJ102]; check")
+LET_IN = Trial(pod={"spec": {"containers": [{"resources": {"limits": {"sgx.intel.com/sgx_epc_mem_in_MiB": "1"}}}]}})
+MAY_NOT = Trial(refusal='try pods: 403 pods is forbidden: User "dev" cannot create resource "pods"')
+
+
+def of_kind(kind: str, *, without: str = "") -> Sight:
+    """The chart's objects of a kind, but one."""
+    return Sight(things=tuple(each for each in OBJECTS if each["kind"] == kind and at(each, "metadata", "name") != without))
+
+
+def workload(
+    kind: str, component: str, *, image: str = IMAGE, annotations: JsonObject | None = None, **status: Json
+) -> JsonObject:
+    labels: JsonObject = {
+        "app.kubernetes.io/name": "donjon",
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/version": "0.1.0",
+    }
+    name = {"node": "donjon-node", "admission": "donjon-webhook"}.get(component, f"donjon-{component}")
+    spec: JsonObject = {"replicas": 2, "template": {"spec": {"containers": [{"name": "main", "image": image}]}}}
+    metadata: JsonObject = {
+        "name": name,
+        "namespace": "donjon",
+        "generation": 1,
+        "labels": labels,
+        "annotations": annotations or {},
+    }
+    return {"kind": kind, "metadata": metadata, "spec": spec, "status": dict(status)}
+
+
+def daemon_set(*, desired: int = 2, ready: int = 2, mode: str = "policies", **spec: Json) -> JsonObject:
+    made = workload(
+        "DaemonSet",
+        "node",
+        annotations={"donjon.dev/admission": mode},
+        desiredNumberScheduled=desired,
+        updatedNumberScheduled=desired,
+        numberReady=ready,
+        observedGeneration=1,
+    )
+    template: JsonObject = {"spec": {"containers": [{"name": "main", "image": IMAGE}], **spec}}
+    return made | {"spec": {"template": template}}
+
+
+def own_pod(component: str, on: str, *, ready: bool = True, image: str = IMAGE, **status: Json) -> JsonObject:
+    conditions: list[Json] = [
+        {"type": "Ready", "status": str(ready), "message": "" if ready else "containers with unready status"}
+    ]
+    return {
+        "metadata": {
+            "name": f"donjon-{component}-{on}",
+            "namespace": "donjon",
+            "labels": {"app.kubernetes.io/name": "donjon", "app.kubernetes.io/component": component},
+        },
+        "spec": {"nodeName": on, "containers": [{"name": "main", "image": image}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": conditions, **status},
+    }
+
+
+WHOLE = Installation(
+    moment=NOW,
+    client_version="0.1.0",
+    server_version="v1.36.2",
+    namespace="default",
+    wiring=WIRED,
+    refusing=REFUSED,
+    nodes=Sight(things=(worlds.node("a"), worlds.node("b"), worlds.node("plain", ""))),
+    daemon_sets=Sight(things=(daemon_set(),)),
+    deployments=Sight(),
+    pods=Sight(things=(own_pod("node", "a"), own_pod("node", "b"))),
+    policies=of_kind("ValidatingAdmissionPolicy"),
+    bindings=of_kind("ValidatingAdmissionPolicyBinding"),
+    mutating_policies=of_kind("MutatingAdmissionPolicy"),
+    mutating_bindings=of_kind("MutatingAdmissionPolicyBinding"),
+    webhooks=Sight(),
+    readiness={},
+)
+
+
+def changed(**fields: object) -> Status:
+    """The status of the whole installation with these fields said otherwise."""
+    change: Callable[..., Installation] = replace
+    return judge(change(WHOLE, **fields))
