@@ -82,7 +82,7 @@ def test_a_policy_of_the_database_that_an_outsider_signed_is_not_applied_and_fou
         assert attested(service) == (500, True)
         code, told = verified(tmp_path)
         assert code == 1
-        assert "instance owned: the policy of SgxEnclave is not as record 1 of chain" in told
+        assert "instance owned: the policy of SgxEnclave is not as record 2 of chain" in told
         assert service.put(PATH, signed(FIRST)).status_code == 200
         assert attested(service) == (200, False)
     assert verified(tmp_path)[0] == 0
@@ -122,7 +122,7 @@ def test_a_manager_whom_nobody_added_is_found(tmp_path: Path, what: str) -> None
     database.close()
     code, told = verified(tmp_path)
     assert code == 1
-    assert "instance owned: its policy management certificates are not as record 1 of chain" in told
+    assert "instance owned: its policy management certificates are not as record 2 of chain" in told
 
 
 def let_weeks_pass(service: Service, now: list[datetime], caplog: pytest.LogCaptureFixture) -> None:

@@ -83,7 +83,7 @@ def test_the_audit_and_the_log_have_the_name(service: Service, caplog: pytest.Lo
     with database.reading() as connection:
         events = [json.loads(row) for row in connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number))]
     database.close()
-    assert [event["request"] for event in events] == [MINE, "another"]
+    assert [event["request"] for event in events if event["kind"] != "keys"] == [MINE, "another"]
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,13 @@ class EventKind(StrEnum):
     POLICY_RESET = "policy-reset"
     CERTIFICATE_ADDED = "certificate-added"
     CERTIFICATE_REMOVED = "certificate-removed"
+    KEYS = "keys"  # which ones sign and are published, as a process takes them up, and when they change
     POLICY_KEPT = "policy-kept"  # told again, for the record that said so is dropped for its age
     CERTIFICATES_KEPT = "certificates-kept"  # 〃
+
+
+OWN = frozenset({EventKind.KEYS, EventKind.POLICY_KEPT, EventKind.CERTIFICATES_KEPT})
+"""What the service tells by itself, and nobody asked for."""
 
 
 class EventVerdict(StrEnum):

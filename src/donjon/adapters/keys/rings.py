@@ -46,6 +46,11 @@ class Ring:
     ) -> None:
         self._store, self._keys, self._moment, self._tell, self._check = store, keys, moment, tell, check
 
+    @property
+    def place(self) -> str:
+        """Where they are kept, as settings name it, without what opens it."""
+        return str(self._store)
+
     def signer(self) -> Signer:
         """Who signs now; raises `Unavailable` DJ541."""
         return ring.current_key(self._keys, self._moment()).signer

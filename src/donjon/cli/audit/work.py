@@ -260,10 +260,14 @@ def _line(record: Record, content: JsonObject | None) -> str:
     if content is None:
         return f"{_moment(record)} cannot be read; donjon audit verify tells more {place}"
     codes, facts = content.get("codes"), content.get("facts")
-    words = [content.get("verdict"), content.get("kind"), content.get("instance"), content.get("caller") or "anybody"]
+    words = [content.get("verdict"), content.get("kind"), content.get("instance"), content.get("caller") or _nobody(content)]
     words += codes if isinstance(codes, list) else []
     words += [f"{name}={text}" for name, text in facts.items()] if isinstance(facts, dict) else []
     return " ".join([_moment(record), *map(str, words), place])
+
+
+def _nobody(content: JsonObject) -> str:
+    return "itself" if content.get("kind") in event.OWN else "anybody"
 
 
 def _moment(record: Record) -> str:

@@ -153,7 +153,5 @@ class CacheParts:
 
 
 def _tell(keys: str, instance: str | None, error: DonjonError | None) -> None:
-    if error is None:
-        say(LOG, f"{keys} in use", instance=instance)
-    else:
+    if error is not None:  # Of new ones `KeyWatch` tells.
         say(LOG, f"{keys} not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)

@@ -30,6 +30,7 @@ class AuditKeeper:
     def __init__(self, ring: Ring | None, keep_for: timedelta | None, now: Callable[[], datetime]) -> None:
         self._ring, self._keep_for, self._now = ring, keep_for, now
         self._journal: Journal | None = None
+        self._table: InstanceTable | None = None
 
     @property
     def rings(self) -> tuple[Ring, ...]:
@@ -38,9 +39,17 @@ class AuditKeeper:
 
     def journal(self, database: Database) -> Journal:
         """The journal of this process, which writes down every decision and signs heads with the keys of the audit."""
+        self._table = InstanceTable(database)
         witness = Witness(signer=self._signer, announce=_announce_head, fail=_fail)
         self._journal = Journal(database, writer=fresh_writer(), moment=self._now, witness=witness)
         return self._journal
+
+    async def record(self, event: Event) -> None:
+        """Record what the service tells by itself; raises `Unavailable`, also where nobody records."""
+        if self._journal is None or self._table is None:
+            raise Unavailable("DJ622", "nothing can be recorded by a service without instances")
+        generation = (await asyncio.to_thread(self._table.read, event.instance)).generation
+        await self._journal.keep(event, instance=event.instance, generation=generation)
 
     def drop(self, database: Database, restate: Callable[[list[Event]], None]) -> None:
         """Drop what has become old; what fails is told, and is tried again the next time."""
@@ -59,19 +68,15 @@ class AuditKeeper:
 
     async def drop_now_and_then(self, database: Database) -> None:
         """Drop old records every hour, for as long as the service runs."""
-        restate = partial(self._restate, InstanceTable(database), asyncio.get_running_loop())
+        restate = partial(self._restate, asyncio.get_running_loop())
         while self._keep_for is not None:
             await asyncio.to_thread(self.drop, database, restate)
             await asyncio.sleep(LOOK_EVERY)
 
-    def _restate(self, table: InstanceTable, loop: asyncio.AbstractEventLoop, events: list[Event]) -> None:
+    def _restate(self, loop: asyncio.AbstractEventLoop, events: list[Event]) -> None:
         """Record again what still applies; raises `Unavailable`, also where nobody records."""
-        if self._journal is None:
-            raise Unavailable("DJ622", "what still applies cannot be recorded again by a service without instances")
         for event in events:
-            generation = table.read(event.instance).generation
-            recorded = self._journal.keep(event, instance=event.instance, generation=generation)
-            asyncio.run_coroutine_threadsafe(recorded, loop).result(PATIENCE)
+            asyncio.run_coroutine_threadsafe(self.record(event), loop).result(PATIENCE)
 
     def _signer(self) -> Signer | None:
         return None if self._ring is None else self._ring.signer()

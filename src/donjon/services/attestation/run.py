@@ -6,7 +6,7 @@ time, close.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -45,6 +45,7 @@ from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.judging import Clocks
+from donjon.services.attestation.key_watch import KeyWatch
 from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, server_refusal
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
@@ -56,7 +57,6 @@ LOG = logging.getLogger(__name__)
 
 SMALL_BODY = 64 << 10  # bytes; of requests whose routes read none
 LAST_ANSWERS = 10.0  # seconds for who is being answered when we close
-LOOK_AT_KEYS = 30.0  # seconds
 THREADS = 32  # so many that whoever waits for the upstream leaves some for the database
 LOOK_EVERY = 600.0  # seconds between looks at what should be fetched again
 GIVE_BACK = 10.0  # seconds
@@ -142,10 +142,12 @@ async def serve(
         metrics.count_connections(lambda: server.connections)
         answers = _probes(metrics, usable, health, stopped)
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
+        watch = KeyWatch(keys, audit)
+        await watch.look()
         _warn(settings, usable=usable())
         looking = asyncio.gather(
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
-            *(_give_back(), _look([*keys.values(), *audit.rings])),
+            *(_give_back(), watch.look_now_and_then()),
         )
         try:
             await probes.start()
@@ -197,14 +199,6 @@ def _contexts(settings: AttestationSettings) -> FolderContexts | None:
     required = settings.client_certificates is ClientCertificates.REQUIRED
     clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
     return FolderContexts(settings.tls, _tell, clients)
-
-
-async def _look(keys: Iterable[Ring]) -> None:
-    """Reread the signing keys twice a minute, for as long as the service runs."""
-    while True:
-        await asyncio.sleep(LOOK_AT_KEYS)
-        for each in keys:
-            await each.look()
 
 
 async def _give_back() -> None:
