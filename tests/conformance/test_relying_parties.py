@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,13 @@ import httpx2
 import pytest
 from testbed import clock
 from tests.adapters.https import trusting
+from tests.cli.calling import call
 from tests.ports import free_port
 from tests.services.test_attestation_rehearsal import listens, rehearse
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+PAGE = EXAMPLES.parent / "relying-parties.md"
+NONCE = "sent-by-us"
 LANGUAGES = ("python", "node", "go")
 Program = Callable[[Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
 
@@ -37,7 +41,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
 def token(here: tuple[Path, str]) -> str:
     folder, issuer = here
     with httpx2.Client(verify=trusting((folder / "authority.pem").read_bytes())) as client:
-        evidence = json.loads((folder / "sgx.json").read_text())
+        evidence = {**json.loads((folder / "sgx.json").read_text()), "nonce": NONCE}
         answer = client.post(f"{issuer}/attest/SgxEnclave?api-version=2020-10-01", json=evidence)
     text: str = answer.raise_for_status().json()["token"]
     return text
@@ -133,3 +137,21 @@ def test_what_the_issuer_did_not_sign_is_refused(
     assert done.returncode == 1
     assert done.stderr.startswith("refused: ")
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_of_the_page_accepts_the_enclave_that_is_meant_by_the_keys_of_its_issuer(
+    token: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """As the page shows it, with the values of this enclave; of a rehearsal, whose authority the system does not know."""
+    (shown,) = re.findall(r"^\$ donjon token verify token\.jwt (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    values = {**options, "nonce": NONCE}
+    asked = [word for name in shown.split()[::2] for word in (name, values[name.removeprefix("--")])]
+    file, rehearsal = tmp_path / "token.jwt", ("--authority", options["authority"], "--allow-simulated")
+    file.write_text(token)
+    done = call("token", "verify", file, *asked, *rehearsal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.dumps(payload(token)["x-ms-runtime"]) in done.stdout
+    assert "simulated: " in call("token", "show", file).stdout
+    file.write_text(altered(token))
+    assert call("token", "verify", file, *asked, *rehearsal).returncode == 1
+    assert call("token", "verify", file, "--issuer", f"https://127.0.0.1:{free_port()}").returncode == 3

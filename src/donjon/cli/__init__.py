@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: look at them, format, explain, test."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
     "status": ("donjon.cli.status:status", "Say whether Donjon works in the cluster, what is wrong first, and what to do."),
+    "token": ("donjon.cli.token.command:token", "Tokens of an attestation service: show one, verify one as a relying party."),
     "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),
 }
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""

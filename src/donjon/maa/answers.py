@@ -28,6 +28,16 @@ def token_text(body: bytes) -> str:
     return strict_json.parse(body, _SUBJECT, MAX_ANSWER).text("token")
 
 
+def bare_token(content: bytes) -> str:
+    """The token that a file holds, alone or in the JSON of a service's answer; raises `Malformed` DJ210, DJ211 or DJ440."""
+    if content.lstrip().startswith(b"{"):
+        return token_text(content)
+    try:
+        return content.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise Malformed("DJ440", "token: expected a JSON web token, which is ASCII") from error
+
+
 def check(claims: JsonObject, issuer: str, moment: datetime) -> Members:
     """What the service says of itself now; raises `Untrusted` DJ581 for what another says, or said."""
     if claims.get("iss") != issuer:

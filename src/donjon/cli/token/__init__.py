@@ -1,0 +1,1 @@
+"""`donjon token`: tokens of an attestation service, shown and verified."""
