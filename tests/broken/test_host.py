@@ -59,7 +59,7 @@ def judged(root: Path, *, own_devices: bool = False) -> Judged:
     assert report(facts)
     assert labels(facts)
     offer = renew(NOTHING, facts, readiness, OfferSettings())
-    return Judged(facts=facts, readiness=readiness, offer=offer, condition=condition(readiness))
+    return Judged(facts=facts, readiness=readiness, offer=offer, condition=condition(readiness, ()))
 
 
 def test_the_host_is_whole_before_it_is_broken(short: Path) -> None:

@@ -11,10 +11,12 @@ from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
 from donjon.adapters.metrics.node import NodeMetrics
+from donjon.admission.policies.guard import Guard, Installation, first_difference, guard, path
 from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
 from donjon.cli.attestation.command import serve as attest
 from donjon.cli.node import forget, run
+from donjon.services.node import settings as node_settings
 
 ALWAYS = 'cleanup.hooks="always"'
 WEBHOOK = 'admission.mode="webhook"'
@@ -162,8 +164,8 @@ def assert_nothing_is_given_to(pod: dict[str, Any]) -> None:
 
 def rules(objects: list[dict[str, Any]], name: str) -> dict[str, list[str]]:
     found = named(objects, "ClusterRole", name)["rules"]
-    assert all(set(rule) == {"apiGroups", "resources", "verbs"} and rule["apiGroups"] == [""] for rule in found)
-    return {resource: rule["verbs"] for rule in found for resource in rule["resources"]}
+    assert all(rule["apiGroups"] == [""] or "resourceNames" in rule for rule in found)
+    return {resource: rule["verbs"] for rule in found if "resourceNames" not in rule for resource in rule["resources"]}
 
 
 def described(schema: dict[str, Any], path: str = "") -> dict[str, str]:
@@ -224,6 +226,16 @@ def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
         "pods": ["get", "list", "watch"],
         "events": ["create"],
     }
+    by_name = {
+        f"{resource}/{name}": rule["verbs"]
+        for rule in named(made, "ClusterRole", "donjon-node")["rules"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ())
+    }
+    assert set(by_name.pop("daemonsets/donjon-node")) == {"get"}
+    modes = (Guard.POLICIES, Guard.WEBHOOK)
+    places = {path(each) for mode in modes for each in guard(Installation(namespace="donjon", guard=mode)).values()}
+    assert by_name == {place.partition("/v1/")[2]: ["get"] for place in places}
     assert not [each for each in helm.template(*EVERYTHING_ON) if each["kind"] in {"Role", "RoleBinding"}]
 
 
@@ -461,6 +473,69 @@ def test_the_chart_renders_the_policies_that_the_command_prints(
         for made in sets
     )
     assert rendered == expected
+
+
+def looked_after(made: list[dict[str, Any]]) -> dict[str, Any]:
+    """What an agent of these values looks after, by its own flags."""
+    flags = pod_of(made)["containers"][0]["args"][2:]
+    with run.make_context("run", [*flags, "--node-name=n"]) as context:
+        texts = {name.replace("_", "-"): _said(value) for name, value in context.params.items() if name != "config"}
+    return {**guard(node_settings.read(texts, {}, "").installation)}
+
+
+def _said(value: Any) -> str | None:
+    match value:
+        case True:
+            return "true"
+        case tuple():
+            return ",".join(value) or None
+        case _:
+            return None if value is None else str(value)
+
+
+@pytest.mark.parametrize("mode", ["policies", "webhook", None])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("admission.refuseHostDevices=true", "admission.provision.byAnnotation=true"),
+        ('admission.provision.accounts=["sgx:quoter", "other:one"]', 'quoteHelper={"enabled": true, "image": "aesmd:1"}'),
+    ],
+)
+def test_an_agent_looks_after_what_the_chart_put_into_the_api_server_as_it_was_put_there(
+    helm: Helm, mode: str | None, settings: tuple[str, ...]
+) -> None:
+    chosen = "admission.enabled=false" if mode is None else f'admission.mode="{mode}"'
+    made = helm.template(chosen, *settings)
+    put = {
+        f"{each['kind']}/{each['metadata']['name']}": each
+        for each in made
+        if each["apiVersion"].startswith("admissionregistration.k8s.io/")
+    }
+    after = looked_after(made)
+    assert set(after) == set(put)
+    assert {name: first_difference(printed, put[name]) for name, printed in after.items()} == dict.fromkeys(put, "")
+
+
+def test_an_agents_word_for_its_release_is_another_where_its_policies_or_its_image_are(helm: Helm) -> None:
+    changes = (
+        (),
+        (WEBHOOK,),
+        ("admission.enabled=false",),
+        ("admission.refuseHostDevices=true",),
+        ("admission.provision.byAnnotation=true",),
+        ('admission.provision.accounts=["sgx:quoter"]',),
+        ('image.repository="registry.example/sgx"',),
+    )
+    words = {release(helm.template(*settings)) for settings in changes}
+    assert len(words) == len(changes)
+    assert {word.partition("/")[0] for word in words} == {load(CHART / "Chart.yaml")["appVersion"]}
+    assert release(helm.template("node.enclaveLimit=7")) == release(helm.template())
+
+
+def release(made: list[dict[str, Any]]) -> str:
+    (word,) = (each for each in pod_of(made)["containers"][0]["args"] if each.startswith("--release="))
+    return str(word).removeprefix("--release=")
 
 
 def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(helm: Helm) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.node.patches import merged, strategically_merged
-from tests.node.world import GIB, cpuid, device, devices, facts
+from tests.node.world import GIB, IN_TREE, NO_DEVICES, cpuid, device, devices, facts
 
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
@@ -205,16 +205,25 @@ def test_a_farewell_leaves_what_others_write() -> None:
 
 
 def test_the_condition_of_a_ready_node_carries_its_warnings() -> None:
-    said = condition(assess(facts(cpuid=cpuid(launch_control=False))))
+    said = condition(assess(facts(cpuid=cpuid(launch_control=False))), ())
     assert (said.status, said.reason) == (True, "SGXReady")
     assert "[DJ003]" in said.message
 
 
 def test_the_condition_of_a_node_that_is_not_ready_names_every_error_once() -> None:
-    said = condition(assess(facts(devices=devices(device("/dev/sgx_enclave", FileKind.FILE)))))
+    said = condition(assess(facts(devices=devices(device("/dev/sgx_enclave", FileKind.FILE)))), ())
     assert (said.state, said.reason) == ("False", "DJ004_DJ005")
-    twice = condition(Readiness(findings=(error("DJ005"), error("DJ005"), error("DJ004"))))
+    twice = condition(Readiness(findings=(error("DJ005"), error("DJ005"), error("DJ004"))), ())
     assert twice.reason == "DJ005_DJ004"
+
+
+def test_a_gap_in_the_guard_is_said_and_leaves_the_node_as_ready_as_it_was() -> None:
+    gap = Finding.warning("DJ024", "ValidatingAdmissionPolicyBinding donjon-refuse", "is not there", "y", "helm upgrade")
+    ready, broken = (condition(assess(facts(devices=each)), (gap,)) for each in (IN_TREE, NO_DEVICES))
+    assert (ready.state, broken.state) == ("True", "False")
+    assert gap.sentence() in ready.message
+    assert gap.sentence() in broken.message
+    assert "DJ024" not in broken.reason, "the reason is of the host alone"
 
 
 def error(code: str, found: str = "wrong") -> Finding:
@@ -224,7 +233,7 @@ def error(code: str, found: str = "wrong") -> Finding:
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.WARNING])
 def test_a_message_too_long_for_the_api_server_is_cut_and_says_so(severity: Severity) -> None:
     long: Any = replace(error("DJ005", "ü" * 100_000), severity=severity)
-    message = condition(Readiness(findings=(long,))).message
+    message = condition(Readiness(findings=(long,)), ()).message
     assert len(message) == MAX_MESSAGE
     assert len(message.encode()) <= 32_768
     assert message.endswith("…")
@@ -238,5 +247,5 @@ def test_a_node_object_that_is_nonsense_is_planned_for_all_the_same(node: JsonOb
 
 def test_facts_to_labels_to_node_and_nothing_more_to_do() -> None:
     known = facts()
-    desired = Desired(epc=8 * GIB, labels=labels(known), condition=condition(assess(known)))
+    desired = Desired(epc=8 * GIB, labels=labels(known), condition=condition(assess(known), ()))
     assert plan(after(bare(), desired), desired, moment=LATER) == NOTHING_TO_DO

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tests.adapters.https import SERVING
 
+from donjon.admission.policies.guard import Guard, Installation
 from donjon.admission.settings import Settings
 from donjon.cli import donjon
 from donjon.errors import Misconfigured
@@ -60,7 +61,13 @@ NODE = Program(
         "advertise": "epc, labels",
         "listen": "[::1]:9",
         "wait-for-policy": "true",
+        "namespace": "sgx",
+        "guard": "webhook",
+        "release": "1/a",
         "log-level": "debug",
+        "provision-account": "a:b,c:d",
+        "provision-by-annotation": "true",
+        "refuse-host-devices": "true",
     },
     whole=NodeSettings(
         node_name="n",
@@ -76,6 +83,12 @@ NODE = Program(
             epc_reserve=16 << 20,
             advertise=frozenset({Advertise.EPC, Advertise.LABELS}),
         ),
+        installation=Installation(
+            namespace="sgx",
+            guard=Guard.WEBHOOK,
+            rules=Settings(provision_accounts=("a:b", "c:d"), provision_by_annotation=True, refuse_host_devices=True),
+        ),
+        release="1/a",
         log_level="debug",
     ),
     least={"node-name": "n"},

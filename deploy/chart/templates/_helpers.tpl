@@ -74,15 +74,35 @@ cluster to ask, a guess could leave every pod that asks refused, so it must be s
 
 {{- define "donjon.quoteHelperName" -}}donjon-aesmd{{- end }}
 
-{{/* A list of service accounts as the literals of a CEL list. The schema lets no quotation mark in. */}}
-{{- define "donjon.provisionAccounts" -}}
+{{/* Service accounts whose pods may have the provisioning key, with commas between them. The schema lets no other comma in. */}}
+{{- define "donjon.provisionAccountNames" -}}
 {{- $accounts := .Values.admission.provision.accounts -}}
 {{- if .Values.quoteHelper.enabled -}}
 {{- $accounts = append $accounts (printf "%s:%s" .Release.Namespace (include "donjon.quoteHelperName" .)) -}}
 {{- end -}}
-{{- range $index, $account := $accounts -}}
-{{- if $index }}, {{ end -}}'{{ $account }}'
+{{- join "," $accounts -}}
+{{- end }}
+
+{{/* The same as the literals of a CEL list. The schema lets no quotation mark in. */}}
+{{- define "donjon.provisionAccounts" -}}
+{{- with include "donjon.provisionAccountNames" . -}}
+'{{ . | replace "," "', '" }}'
 {{- end -}}
+{{- end }}
+
+{{/* What of Donjon is in the API server, for the agents that look after it. */}}
+{{- define "donjon.guard" -}}
+{{- if .Values.admission.enabled }}{{ include "donjon.admissionMode" . }}{{ else }}accounts{{ end -}}
+{{- end }}
+
+{{/*
+What the agents' version and the policies were made from: an agent whose DaemonSet says another word is about to be replaced, and
+says nothing of policies that were made for its successor.
+*/}}
+{{- define "donjon.release" -}}
+{{- $choices := list (include "donjon.image" .) (include "donjon.guard" .) (include "donjon.provisionAccountNames" .) -}}
+{{- $choices = concat $choices (list .Values.admission.provision.byAnnotation .Values.admission.refuseHostDevices) -}}
+{{- printf "%s/%s" .Chart.AppVersion (toJson $choices | sha256sum | trunc 12) -}}
 {{- end }}
 
 {{- define "donjon.attestationName" -}}donjon-attestation{{- end }}

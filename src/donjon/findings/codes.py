@@ -27,6 +27,7 @@ NO_EDMM = "DJ012"
 LEGACY_DRIVER = "DJ013"
 EPC_NOT_BELIEVED = "DJ016"
 NOT_SHOWN = "DJ017"
+GUARD_UNKNOWN = "DJ027"
 
 NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""

@@ -42,7 +42,16 @@ EVENT_WITHOUT_DEVICE = "RunsWithoutDevice"
 EVENT_NOT_ACCOUNTED = "DeviceNotAccounted"
 EVENT_READY = "SGXReady"
 EVENT_NOT_READY = "SGXNotReady"
-EVENT_REASONS = (EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, EVENT_READY, EVENT_NOT_READY)
+EVENT_GUARD_GAP = "GuardGap"
+EVENT_GUARD_WHOLE = "GuardWhole"
+EVENT_REASONS = (
+    EVENT_WITHOUT_DEVICE,
+    EVENT_NOT_ACCOUNTED,
+    EVENT_READY,
+    EVENT_NOT_READY,
+    EVENT_GUARD_GAP,
+    EVENT_GUARD_WHOLE,
+)
 """The reasons of all Events that the node agent writes."""
 
 ANNOTATION_ADMISSION = "donjon.dev/admission"  # on the agents' DaemonSet: what wires pods, by the chart's values

@@ -4,9 +4,10 @@ EPC is no device: the agent writes it into the node's status itself, capacity an
 another hand or a new node object lost it. The condition `SGXReady` says why a node does or does not serve enclaves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from donjon.findings import Severity
+from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import CONDITION_READY, EPC
 from donjon.kube.quantities import same_amount
@@ -54,16 +55,21 @@ class Patches:
 NOTHING_TO_DO = Patches(status=None, node=None)
 
 
-def condition(readiness: Readiness) -> NodeCondition:
-    """The verdict as the node's condition: the codes of its errors as the reason, their sentences as the message."""
+def condition(readiness: Readiness, guard: Sequence[Finding]) -> NodeCondition:
+    """The verdict as the node's condition: the codes of its errors as the reason, their sentences as the message.
+
+    What is amiss with the guard in the API server is said behind it, and decides nothing: the node can run enclaves all the same.
+    """
     errors = [finding for finding in readiness.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
+    gaps = [finding.sentence() for finding in guard]
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
-        return NodeCondition(status=False, reason=reason, message=shorten("; ".join(finding.sentence() for finding in errors)))
-    notes = "; ".join(f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others)
-    message = f"this node runs enclaves{'; ' if notes else ''}{notes}"
-    return NodeCondition(status=True, reason="SGXReady", message=shorten(message))
+        return NodeCondition(
+            status=False, reason=reason, message=shorten("; ".join([*(finding.sentence() for finding in errors), *gaps]))
+        )
+    notes = [f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others]
+    return NodeCondition(status=True, reason="SGXReady", message=shorten("; ".join(["this node runs enclaves", *gaps, *notes])))
 
 
 def shorten(text: str, most: int = MAX_MESSAGE) -> str:

@@ -1,6 +1,6 @@
 """The node agent's metrics, as Prometheus counts them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.process_collector import ProcessCollector
@@ -28,6 +28,9 @@ class NodeMetrics:
             "containers_not_accounted", "Containers with their device that the kubelet does not account for any more."
         )
         self._too_large = self._gauge("pods_too_large", "Pods of the node that are too large to be read.")
+        self._guard = self._gauge(
+            "guard", "1 for each object of Donjon's in the API server that is in force as Donjon printed it, else 0.", "object"
+        )
         self._registrations = self._counter("registrations", "Registrations with the kubelet.", "resource")
         self._reassertions = self._counter("reassertions", "Patches that put the node object right.", "what")
         self._version = version
@@ -60,6 +63,12 @@ class NodeMetrics:
     def tell_too_large(self, pods: int) -> None:
         """How many pods are too large to be read."""
         self._too_large.set(pods)
+
+    def tell_guard(self, whole: Mapping[str, bool]) -> None:
+        """Which objects of ours the API server has as they were printed; none of them while that is unknown."""
+        self._guard.clear()
+        for name, is_whole in whole.items():
+            self._guard.labels(name).set(is_whole)
 
     def count_registration(self, resource: str) -> None:
         """Count a registration with the kubelet."""

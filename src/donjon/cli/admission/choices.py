@@ -6,7 +6,7 @@ from functools import wraps
 import click
 
 from donjon.admission.settings import Settings
-from donjon.services.admission.settings import PROVISION_ACCOUNT, PROVISION_BY_ANNOTATION, REFUSE_HOST_DEVICES, account
+from donjon.runtime.choices import PROVISION_ACCOUNT, PROVISION_BY_ANNOTATION, REFUSE_HOST_DEVICES, account
 
 
 def _accounts(_context: click.Context, _option: click.Parameter, accounts: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from donjon.admission.settings import Settings
 from donjon.formats.addresses import address_and_port
 from donjon.formats.durations import duration
 from donjon.runtime import settings
-from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, Values, folder, seconds, several, switch
+from donjon.runtime.choices import CHOICES, rules
+from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, Values, folder, seconds, several
 
 _SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
 
@@ -44,46 +45,12 @@ class AdmissionSettings:
     log_level: str = "info"
 
 
-def account(text: str) -> str:
-    """The NAMESPACE:NAME of a service account; raises `ValueError` that says what is expected."""
-    namespace, _, name = text.partition(":")
-    if not namespace or not name or ":" in name:
-        raise ValueError("NAMESPACE:NAME, such as team:quoting")
-    return text
-
-
 def _lifetime(text: str) -> timedelta:
     lifetime = duration(text)
     if not _SHORTEST <= lifetime <= _LONGEST:
         raise ValueError("30s to 825d")
     return lifetime
 
-
-CHOICES = (
-    PROVISION_ACCOUNT := Setting(
-        "provision-account",
-        several(account),
-        "",
-        "A service account whose pods may have the provisioning key, besides namespaces with the label; may be repeated.",
-        "NAMESPACE:NAME",
-        SettingForm.SEVERAL,
-    ),
-    PROVISION_BY_ANNOTATION := Setting(
-        "provision-by-annotation",
-        switch,
-        "false",
-        "As Intel's webhook does: whoever annotates a pod may have the provisioning key.",
-        form=SettingForm.SWITCH,
-    ),
-    REFUSE_HOST_DEVICES := Setting(
-        "refuse-host-devices",
-        switch,
-        "false",
-        "Refuse pods that mount SGX devices from the host, or ask for SGX and are privileged, instead of a warning.",
-        form=SettingForm.SWITCH,
-    ),
-)
-"""What whoever runs a cluster chooses about the rules; commands that print or apply them have the same options."""
 
 SETTINGS = (
     NAMESPACE := Setting("namespace", str, "donjon", "Namespace of the webhook."),
@@ -131,11 +98,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         probes=values[PROBES],
         certificate=_certificate(values),
         drain=values[DRAIN],
-        rules=Settings(
-            provision_accounts=values[PROVISION_ACCOUNT],
-            provision_by_annotation=values[PROVISION_BY_ANNOTATION],
-            refuse_host_devices=values[REFUSE_HOST_DEVICES],
-        ),
+        rules=rules(values),
         log_level=values[LOG_LEVEL],
     )
 

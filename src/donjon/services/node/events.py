@@ -1,8 +1,15 @@
 """Events of the API server: what a person sees with `kubectl describe`."""
 
-from donjon.formats.json import JsonObject
+import logging
+
+from donjon.adapters.kubeapi.client import KubeApi
+from donjon.adapters.logs import say
+from donjon.errors import Unavailable
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EVENT_COMPONENT
 from donjon.node.registration import shorten
+
+LOG = logging.getLogger(__name__)
 
 MAX_NOTE = 1024  # The API server refuses longer messages.
 
@@ -29,3 +36,11 @@ def event(
         "lastTimestamp": moment,
         "count": 1,
     }
+
+
+async def announce(api: KubeApi, body: JsonObject) -> None:
+    """Write an Event; that it is lost with the API server's trouble is no reason to try again."""
+    try:
+        await api.create(f"/api/v1/namespaces/{at(body, 'metadata', 'namespace')}/events", body)
+    except Unavailable as error:
+        say(LOG, "event was not written", level=logging.WARNING, error=str(error))

@@ -8,7 +8,6 @@ from donjon.adapters.kubeapi.client import Changed, KubeApi, Listing, PatchType
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
-from donjon.findings import codes
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC, EVENT_NOT_READY, EVENT_READY
 from donjon.node.labels import labels
@@ -16,14 +15,14 @@ from donjon.node.offer import Advertise
 from donjon.node.registration import Desired, condition, epc_is_anothers, plan, stated_condition
 from donjon.node.rivals import rival_epc
 from donjon.runtime.patience import Patience
-from donjon.services.node.events import event
+from donjon.services.node.events import announce, event
+from donjon.services.node.leash import is_leashed
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
 
 POLICY_SETTLES = 2.0  # seconds; the API server takes up to one to apply what was created at the same moment
-_PROBE: JsonObject = {"metadata": {"labels": {"node.kubernetes.io/donjon-probe": "refuse-me"}}}
 MAX_REST = 5.0
 REST = 0.5  # seconds between two rounds of patches, so that a fight over a field stays a slow one
 
@@ -64,19 +63,18 @@ class NodeObjectLoop:
             group.create_task(self._patching.forever(self._put_right))
 
     async def _wait_for_policy(self) -> None:
-        """Wait until a patch that our policy forbids is refused; it is a dry run, so it changes nothing where it is not.
+        """Wait until our leash is felt.
 
         Helm makes kinds that it does not know last, policies among them. An agent that offered EPC before they are in force would
         let a pod start that nobody gave its device.
         """
-        waiting, tries, rest = Patience("the chart's policies"), self._path + "?dryRun=All", REST
+        waiting, rest = Patience("the chart's policies"), REST
         while True:
             try:
-                await self._api.patch(tries, _PROBE, PatchType.MERGE)
+                if await is_leashed(self._api, self._path):
+                    break
                 waiting.report(Unavailable("DJ043", "not in force yet: a patch that they forbid was accepted (as a dry run)"))
             except Unavailable as error:
-                if codes.FORBIDDEN_TO_AGENT in codes.codes_in(error.message):
-                    break
                 waiting.report(error)
             await asyncio.sleep(rest)
             rest = min(2 * rest, MAX_REST)
@@ -123,7 +121,7 @@ class NodeObjectLoop:
         theirs = epc_is_anothers(node)
         self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in advertise else ()
         epc = self._state.offer.epc if Advertise.EPC in advertise and not theirs else None
-        says = condition(readiness) if facts.has_sgx or stated_condition(node) else None
+        says = condition(readiness, self._state.guard) if facts.has_sgx or stated_condition(node) else None
         return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in advertise else {}, condition=says)
 
     def _tell(self, what: str, patch: JsonObject) -> None:
@@ -147,10 +145,7 @@ class NodeObjectLoop:
             moment=clock.now(),
             host=name,
         )
-        try:
-            await self._api.create("/api/v1/namespaces/default/events", body)
-        except Unavailable as error:
-            say(LOG, "event was not written", level=logging.WARNING, error=str(error))
+        await announce(self._api, body)
 
 
 def _status_changes(node: JsonObject, desired: Desired) -> bool:

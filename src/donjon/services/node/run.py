@@ -10,10 +10,12 @@ from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
+from donjon.admission.policies.guard import Guard
 from donjon.runtime.life import stop_signal
 from donjon.runtime.patience import beside
 from donjon.runtime.probes import routes
 from donjon.services.node.devices import PluginLoop
+from donjon.services.node.guard import GuardLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
 from donjon.services.node.nodeobject import NodeObjectLoop
 from donjon.services.node.settings import NodeSettings
@@ -49,6 +51,9 @@ async def _serve(settings: NodeSettings) -> None:
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
         asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
+    if settings.installation.guard is not Guard.NONE:
+        guard = GuardLoop(settings, state, metrics, api)
+        loops.append(asyncio.create_task(beside("the look at Donjon's policies", guard.run)))
     try:
         done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

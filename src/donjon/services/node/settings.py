@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from donjon.admission.policies.guard import Guard, Installation
 from donjon.errors import Malformed
 from donjon.formats.addresses import address_and_port
 from donjon.kube.quantities import parse
 from donjon.node.offer import DEFAULT_DEVICES, MAX_DEVICES, Advertise, OfferSettings
 from donjon.runtime import settings
-from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, count, switch
+from donjon.runtime.choices import CHOICES, rules
+from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, count, one_of, switch
 
 DEFAULT_KUBELET_DIR = Path("/var/lib/kubelet")
 PLUGIN_FOLDER = DEFAULT_KUBELET_DIR / "device-plugins"
@@ -31,6 +33,8 @@ class NodeSettings:
     listen_port: int
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
+    installation: Installation = field(default_factory=lambda: Installation(namespace="donjon"))
+    release: str = ""  # the chart's version and, behind a slash, its word for its values
     log_level: str = "info"
 
     @property
@@ -121,7 +125,18 @@ SETTINGS = (
         "Offer no EPC before the API server refuses this account what is not its own: Donjon's policies are then in force.",
         form=SettingForm.SWITCH,
     ),
+    NAMESPACE := Setting("namespace", str, "donjon", "Namespace of Donjon's release."),
+    GUARD := Setting(
+        "guard",
+        one_of(Guard),
+        str(Guard.NONE),
+        "What the chart put into the API server, which the agent looks after: nothing, what holds our accounts, or that and what "
+        "is for pods, where policies or the webhook wire them.",
+        f"[{'|'.join(Guard)}]",
+    ),
+    RELEASE := Setting("release", str, "", "The chart's version and its word for its values, VERSION/WORD.", "TEXT"),
     LOG_LEVEL,
+    *CHOICES,
 )
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
 
@@ -146,5 +161,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
             epc_reserve=values[EPC_RESERVE],
             advertise=values[ADVERTISE],
         ),
+        installation=Installation(namespace=values[NAMESPACE], guard=values[GUARD], rules=rules(values)),
+        release=values[RELEASE],
         log_level=values[LOG_LEVEL],
     )

@@ -8,7 +8,6 @@ from donjon.adapters.kubeapi.client import Changed, KubeApi, Listing
 from donjon.adapters.kubelet.podresources import assigned_devices
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
-from donjon.errors import Unavailable
 from donjon.findings import Finding
 from donjon.kube.names import ENCLAVE, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE, PROVISION
 from donjon.node.truth import (
@@ -23,7 +22,7 @@ from donjon.node.truth import (
     without_device,
 )
 from donjon.runtime.patience import Patience
-from donjon.services.node.events import event
+from donjon.services.node.events import announce, event
 from donjon.services.node.settings import NodeSettings
 
 LOG = logging.getLogger(__name__)
@@ -125,7 +124,4 @@ class TruthLoop:
             moment=clock.now(),
             host=self._settings.node_name,
         )
-        try:
-            await self._api.create(f"/api/v1/namespaces/{claim.namespace}/events", body)
-        except Unavailable as error:
-            say(LOG, "event was not written", level=logging.WARNING, error=str(error))
+        await announce(self._api, body)
