@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from donjon.kube.names import (
+    ANNOTATION_ADMISSION,
     ANNOTATION_QUOTE_PROVIDER,
     ENCLAVE,
     EPC,
@@ -94,6 +95,11 @@ NAMES = (
         name="donjon.dev/config",
         places=frozenset({Field.ANNOTATION}),
         becomes="the chart's own: its pods start anew when what they read has changed",
+    ),
+    Term(
+        name=ANNOTATION_ADMISSION,
+        places=frozenset({Field.ANNOTATION}),
+        becomes="the chart's own, on the agents' DaemonSet: what wires pods, for donjon status",
     ),
     _label("donjon.dev/nowhere", "no node has it; the chart's own, to take its agents off all nodes"),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),
