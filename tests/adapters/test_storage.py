@@ -110,6 +110,8 @@ def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Unavailable, match="newer version"):
         database.migrate()
+    with pytest.raises(Unavailable, match=r"of version 9999, ours of .*newer version"):
+        database.check()
 
 
 def test_a_connection_in_use_when_its_database_is_closed_is_closed_afterwards(database: Database) -> None:

@@ -8,6 +8,7 @@ import click
 import pytest
 from tests.services.attesting import chosen, instance, isolated, owner
 
+from donjon.adapters import files
 from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.gate import RULES
 from donjon.cli.quote.command import quote
@@ -22,7 +23,8 @@ HTTP = {"mode": "offline"}
 
 def read(text: str, *, simulated: bool = False) -> tuple[tuple[InstanceSettings, ...], list[str]]:
     faults: list[str] = []
-    found = instances.read(tomllib.loads(text).get("instances", {}), faults, simulated=simulated)
+    tables = tomllib.loads(text).get("instances", {})
+    found = instances.read(tables, lambda path, bound: files.read(Path(path), bound), faults, simulated=simulated)
     return found, faults
 
 

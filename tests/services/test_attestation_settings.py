@@ -2,7 +2,10 @@
 
 import asyncio
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +119,83 @@ def check(*said: str) -> DonjonError | None:
     return done.exception if isinstance(done.exception, DonjonError) else None
 
 
+CHARTS = """
+client-ca = "/etc/donjon-secrets/clients/ca.crt"
+unsafe-trust-root = "/etc/donjon-secrets/root/root.der"
+audit-keys = "kubernetes:donjon/audit"
+[oidc.login]
+issuer = "https://login.example"
+audience = "donjon"
+authorities = "/etc/donjon-secrets/login/ca.pem"
+[kubernetes]
+audience = "donjon"
+[instances.team]
+issuer = "https://attest.example/team"
+keys = "/etc/donjon-secrets/keys"
+simulated-issuer = "https://simulated.example/team"
+simulated-keys = "/etc/donjon-secrets/simulated"
+mode = "Isolated"
+certificates = ["/etc/donjon-secrets/policy/team.pem"]
+"""
+"""The text in the chart's value: the chart says the rest by options, and nothing of it is on the machine of who writes it."""
+
+
+def of_the_chart(tmp_path: Path, how: str, text: str) -> tuple[int, list[str]]:
+    (tmp_path / "donjon.toml").write_text(text)
+    environment = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "donjon", "attestation", "serve", how, "--config", str(tmp_path / "donjon.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def test_the_text_of_a_file_for_the_chart_is_checked_anywhere(tmp_path: Path) -> None:
+    code, (first, *others) = of_the_chart(tmp_path, "--check=text", CHARTS)
+    assert (code, first) == (0, "the text of the settings is good")
+    assert set(others) == {
+        "not looked at here: /etc/donjon-secrets/clients/ca.crt",
+        "not looked at here: /etc/donjon-secrets/root/root.der",
+        "not looked at here: /etc/donjon-secrets/login/ca.pem",
+        "not looked at here: /etc/donjon-secrets/policy/team.pem",
+        "not looked at here: /etc/donjon-secrets/simulated",
+        "not looked at here: kubernetes:donjon/audit",
+        "not looked at here: the database",
+    }
+
+
+def test_faults_of_the_text_alone_stand_on_a_line_each(tmp_path: Path) -> None:
+    wrong = CHARTS.replace('mode = "Isolated"', 'mode = "isolated"').replace("audit-keys", "audit-kees")
+    code, lines = of_the_chart(tmp_path, "--check=text", wrong + 'gate = { accept = ["Fine"] }\n')
+    assert code == 2
+    assert len(lines) == 4, lines
+    for words in ("audit-kees in the file: no such setting; did you mean audit-keys?", "instances.team.mode: ", ".gate.accept: "):
+        assert [line for line in lines if words in line], words
+
+
+def test_a_check_of_files_opens_them_and_neither_database_nor_api_server(tmp_path: Path) -> None:
+    (tmp_path / "tls.crt").write_bytes(SERVING.certificate)
+    (tmp_path / "tls.key").write_bytes(SERVING.key)
+    text = f'tls-dir = "{tmp_path}"\ndatabase = "sqlite:////nowhere/x.db"\n[kubernetes]\naudience = "donjon"\n'
+    keyed = '[instances.team]\nissuer = "https://attest.example/team"\nkeys = "{}"\n'
+    code, lines = of_the_chart(tmp_path, "--check=files", text + keyed.format("kubernetes:donjon/keys"))
+    assert (code, lines) == (
+        0,
+        [
+            "the settings are good",
+            "not looked at here: the database",
+            "not looked at here: the API server's reviews of tokens",
+            "not looked at here: kubernetes:donjon/keys",
+        ],
+    )
+    code, lines = of_the_chart(tmp_path, "--check=files", text + keyed.format("/nowhere/keys"))
+    assert code != 0
+    assert "/nowhere/keys" in lines[0]
+
+
+def test_a_check_changes_nothing(tmp_path: Path) -> None:
+    assert check("--unsafe-http=true", "--database", f"sqlite:///{tmp_path}/x.db") is None
+    assert not list(tmp_path.iterdir())
+
+
 def test_check_opens_what_the_service_would_open(tmp_path: Path) -> None:
     database = ("--database", f"sqlite:///{tmp_path}/x.db")
     assert check("--unsafe-http=true", *database) is None
@@ -134,7 +214,7 @@ def test_check_opens_what_the_service_would_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        (("--database", "sqlite:////nowhere/x.db"), "DJ502"),
+        (("--database", "sqlite:////proc/nowhere/x.db"), "DJ502"),
         (("--database", "mysql://x/y"), "DJ501"),
         (("--config", "/nowhere.toml"), "DJ503"),
         (("--listen", "x"), "DJ500"),

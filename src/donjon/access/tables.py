@@ -13,8 +13,8 @@ EVERY = "*"  # all instances
 MAX_CALLERS, MAX_ISSUERS = 1_000, 32
 MAX_FILE = 256 << 10  # bytes of authorities
 
-FileReader = Callable[[str, int], bytes]
-"""Reads a file: of a path, the first bytes up to a bound; raises `OSError`."""
+FileReader = Callable[[str, int], bytes | None]
+"""Reads a file: of a path, the first bytes up to a bound; raises `OSError`. `None` where files are not looked at."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
 _RESERVED = frozenset({*KINDS, Proof.OIDC, Proof.KUBERNETES, Proof.CERTIFICATE, "system", "open", "anybody", "anonymous"})
@@ -184,7 +184,7 @@ def _check_keys(table: Mapping[str, object], keys: frozenset[str], where: str, f
 
 def _file(path: str, where: str, read_file: FileReader, faults: list[str]) -> str:
     try:
-        return read_file(path, MAX_FILE).decode("ascii")
+        return (read_file(path, MAX_FILE) or b"").decode("ascii")
     except (OSError, ValueError) as error:
         faults.append(f"{where}: {path}: expected a file with certificates in PEM: {error}")
         return ""

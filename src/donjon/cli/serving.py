@@ -17,19 +17,36 @@ SettingsReader = Callable[[Mapping[str, str | None], Mapping[str, str], str], S]
 """Reads a program's settings from flags, the environment and a TOML text."""
 
 
+Sources = tuple[Mapping[str, str | None], Mapping[str, str], str]
+"""Flags, the environment and a TOML text: what a `SettingsReader` reads."""
+
+
 def settings(table: Sequence[Setting[object]], read: SettingsReader[S]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The command with `--config` and an option for each setting of the table; it gets what `read` makes of them, as `settings`.
+    """The command with `--config` and an option for each setting of the table; it gets what `read` makes of them: `settings`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_settings(*, texts: Sources, **others: object) -> None:
+            command(**others, settings=read(*texts))
+
+        return sources(table)(with_settings)
+
+    return decorate
+
+
+def sources(table: Sequence[Setting[object]]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The command with `--config` and an option for each setting of the table; it gets what was said by them, as `texts`.
 
     All of them are text for click: the settings' own readers say every fault at once.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def with_settings(*, config: Path | None, **others: object) -> None:
+        def with_sources(*, config: Path | None, **others: object) -> None:
             flags = {setting.name: _text(others.pop(_parameter(setting))) for setting in table}
-            command(**others, settings=read(flags, os.environ, _content(config)))
+            command(**others, texts=(flags, os.environ, _content(config)))
 
-        decorated: Callable[..., None] = with_settings
+        decorated: Callable[..., None] = with_sources
         for setting in reversed(table):
             decorated = _option(setting)(decorated)
         return _CONFIG(decorated)

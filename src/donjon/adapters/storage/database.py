@@ -13,6 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from donjon.adapters.storage import sqlite_file
 from donjon.errors import Misconfigured, Unavailable
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql+psycopg"
@@ -27,6 +28,7 @@ _LOOK = 1  # ms that SQLite waits for another, and as many that we do, before it
 _NEVER = Event()
 _PRIMARY = 0xFF  # the part of an extended code that says which result it is (sqlite.org/rescode.html)
 _CHANGES = "donjon_changes"
+_NEWER = "was it made by a newer version?"
 _MIGRATIONS = 0x444A  # the lock by which one of several replicas migrates
 _PATIENCE = {
     "connect_timeout": WAIT,
@@ -80,10 +82,22 @@ class Database:
             if _version(connection) != HEAD:
                 _upgrade(connection)
 
+    def check(self) -> None:
+        """Raises `Unavailable` DJ502 where it could not be opened, written or brought up to date; changes nothing."""
+        file = self._engine.url.database
+        if self._sqlite and file and not Path(file).exists():
+            if obstacle := sqlite_file.obstacle(Path(file)):
+                raise Unavailable("DJ502", f"database: {file}: {obstacle}")
+            return
+        with self.changing() as connection:
+            version = _version(connection)
+        if version is not None and version > HEAD:
+            raise Unavailable("DJ502", f"database: its tables are of version {version}, ours of {HEAD}; {_NEWER}")
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one moment; raises `Unavailable` DJ502 where the database fails."""
-        with _translate_errors(), self._engine.connect() as connection:
+        with self._translate_errors(), self._engine.connect() as connection:
             if not self._sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -92,7 +106,7 @@ class Database:
     def changing(self) -> Iterator[Connection]:
         """A transaction, kept at the end of the block; raises `Unavailable` DJ502 where the database fails."""
         try:
-            with _translate_errors(), self._changing.begin() as connection:
+            with self._translate_errors(), self._changing.begin() as connection:
                 yield connection
         except Unavailable:
             self._engine.dispose()  # A connection that was opened while nothing could be written never writes.
@@ -134,6 +148,20 @@ class Database:
         """Close every connection, those in use as soon as they are not."""
         self._engine.pool.dispose()
 
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """What SQLAlchemy raises within the block becomes `Unavailable` DJ502."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise Unavailable("DJ502", f"database: {self._reason(getattr(error, 'orig', None) or error)}") from error
+
+    def _reason(self, error: BaseException) -> str:
+        file = self._engine.url.database
+        if isinstance(error, sqlite3.Error) and file:
+            return sqlite_file.reason(Path(file), error)
+        return " ".join(str(error).split())
+
 
 def _version(connection: Connection) -> str | None:
     """The newest migration that was made; `None` in a database without any."""
@@ -155,7 +183,7 @@ def _upgrade(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise Unavailable("DJ502", f"database: {error}; was it made by a newer version?") from error
+        raise Unavailable("DJ502", f"database: {error}; {_NEWER}") from error
 
 
 def _engine(text: str) -> Engine:
@@ -176,16 +204,6 @@ def _engine(text: str) -> Engine:
     except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
         raise Misconfigured("DJ501", f"database: an address that cannot be read, expected {FORMS}") from error
     raise Misconfigured("DJ501", f"database: {url.drivername}, expected {FORMS}")
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    """What SQLAlchemy raises within the block becomes `Unavailable` DJ502."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        reason = getattr(error, "orig", None) or error
-        raise Unavailable("DJ502", f"database: {' '.join(str(reason).split())}") from error
 
 
 def _prepare(connection: Any, _entry: object) -> None:

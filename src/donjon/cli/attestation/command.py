@@ -1,5 +1,7 @@
 """`donjon attestation`: the service, its keys, and a rehearsal."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -13,9 +15,16 @@ try:
     from donjon.cli.attestation.keys import keys
     from donjon.services.attestation import run
     from donjon.services.attestation.settings import service
-    from donjon.services.attestation.settings.service import AttestationSettings
 except ModuleNotFoundError as error:
     raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
+
+
+class Extent(StrEnum):
+    """How far `--check` goes."""
+
+    ALL = "all"
+    FILES = "files"
+    TEXT = "text"
 
 
 @click.group()
@@ -29,21 +38,33 @@ attestation.add_command(keys)
 @attestation.command(short_help="Attest, and serve collateral as a PCCS does.")
 @click.option(
     "--check",
-    is_flag=True,
-    help="List every fault of the settings, open what they name (database, keys, certificates), and exit.",
+    is_flag=False,
+    flag_value=Extent.ALL,
+    type=click.Choice(Extent, case_sensitive=False),
+    help="List every fault of the settings, and exit. all, or no word: open what they name (database, keys, certificates). "
+    "files: of that, what is in files. text: nothing; for settings of another machine.",
 )
-@serving.settings(service.SETTINGS, service.read)
-def serve(*, check: bool, settings: AttestationSettings) -> None:
+@serving.sources(service.SETTINGS)
+def serve(*, check: Extent | None, texts: serving.Sources) -> None:
     """Attest as Microsoft Azure Attestation does, and serve collateral as Intel's PCCS does, each document verified.
 
     Each setting is taken from its option, else from DONJON_… in the environment, such as DONJON_LOG_LEVEL, else from the file.
     """
-    if check:
-        run.check(settings)
-        say("the settings are good")
+    if check is Extent.TEXT:
+        _say_good("the text of the settings is good", service.read_text_alone(*texts))
+        return
+    settings = service.read(*texts)
+    if check is not None:
+        _say_good("the settings are good", run.check(settings, files_alone=check is Extent.FILES))
         return
     log_to_stderr(settings.log_level)
     run.run(settings)
+
+
+def _say_good(sentence: str, others: Iterable[str]) -> None:
+    say(sentence)
+    for each in others:
+        say(f"not looked at here: {each}")
 
 
 @attestation.command(short_help="Make a folder to try the service with, without SGX.")

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -72,15 +73,38 @@ def run(settings: AttestationSettings) -> None:
     asyncio.run(_until_signalled(settings))
 
 
-def check(settings: AttestationSettings) -> None:
-    """Open what the service would open; raises what it would raise."""
+def check(settings: AttestationSettings, *, files_alone: bool) -> tuple[str, ...]:
+    """Open what the service would open, and change none of it; raises what it would raise.
+
+    Of that only what is in files, where they are alone: the rest comes back, each by its name.
+    """
     _contexts(settings)
+    if files_alone:
+        asyncio.run(_open_all(_in_files(settings)))
+        return _not_in_files(settings)
     database = Database(settings.database)
     try:
-        database.migrate()
+        database.check()
     finally:
         database.close()
     asyncio.run(_open_all(settings))
+    return ()
+
+
+def _in_files(settings: AttestationSettings) -> AttestationSettings:
+    """The settings without what others keep: the API server, and PKCS#11 tokens."""
+    return replace(
+        settings,
+        instances=tuple(each for each in settings.instances if isinstance(each.keys, Path)),
+        audit_keys=settings.audit_keys if isinstance(settings.audit_keys, Path) else None,
+        access=replace(settings.access, audience=None),
+    )
+
+
+def _not_in_files(settings: AttestationSettings) -> tuple[str, ...]:
+    keys = (settings.audit_keys, *(each.keys for each in settings.instances))
+    reviews = () if settings.access.audience is None else ("the API server's reviews of tokens",)
+    return ("the database", *reviews, *(str(each) for each in keys if each is not None and not isinstance(each, Path)))
 
 
 async def _open_all(settings: AttestationSettings) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from donjon.access import tables as access
 from donjon.access.roles import OPEN, Role
-from donjon.adapters import files
+from donjon.access.tables import FileReader
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
 from donjon.attestation.acceptance import Acceptance
@@ -43,12 +43,13 @@ class InstanceSettings:
     gate: Acceptance
 
 
-def read(tables: object, faults: list[str], *, simulated: bool) -> tuple[InstanceSettings, ...]:
+def read(tables: object, read_file: FileReader, faults: list[str], *, simulated: bool) -> tuple[InstanceSettings, ...]:
     """The instances of that table; what is wrong is added to the faults. `simulated`: the trust root is not Intel's."""
     if not isinstance(tables, dict) or len(tables) > MAX_INSTANCES:
         faults.append(f"instances: expected at most {MAX_INSTANCES} tables [instances.NAME]")
         return ()
-    instances = [instance for name, table in tables.items() if (instance := _instance(name, table, faults, simulated=simulated))]
+    read_each = [_instance(name, table, read_file, faults, simulated=simulated) for name, table in tables.items()]
+    instances = [each for each in read_each if each is not None]
     by_path: dict[str, str] = {}
     by_keys: dict[Place, str] = {}
     for each in instances:
@@ -60,7 +61,7 @@ def read(tables: object, faults: list[str], *, simulated: bool) -> tuple[Instanc
     return tuple(instances)
 
 
-def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -> InstanceSettings | None:
+def _instance(name: str, table: object, read_file: FileReader, faults: list[str], *, simulated: bool) -> InstanceSettings | None:
     where, before = f"instances.{name}", len(faults)
     if not _NAME.fullmatch(name) or not isinstance(table, dict):
         faults.append(f"{where}: expected a table, its name of at most 63 letters a to z, digits and -")
@@ -74,13 +75,14 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
         rules = {}
     issuer, keys = _speaks(table, "simulated-" if simulated else "", where, faults)
     mode = _mode(table, where, faults)
-    certificates = _certificates(table.get("certificates", []), where, faults)
+    certificates = _certificates(table.get("certificates", []), where, read_file, faults)
     open_roles = access.read_open_roles(table.get("open", sorted(OPEN)), f"{where}.open", faults)
     gated = gate(rules, f"{where}.gate", faults)
     if len(faults) > before:
         return None
     try:
-        Trust(mode=mode, certificates=certificates)
+        if certificates is not None:
+            Trust(mode=mode, certificates=certificates)
     except DonjonError as error:
         faults.append(f"{where}.certificates: {error}")
     return InstanceSettings(
@@ -89,7 +91,7 @@ def _instance(name: str, table: object, faults: list[str], *, simulated: bool) -
         keys=keys,
         simulated=simulated,
         mode=mode,
-        certificates=certificates,
+        certificates=certificates or (),
         open_roles=open_roles,
         gate=gated,
     )
@@ -136,14 +138,17 @@ def _mode(table: Mapping[str, object], where: str, faults: list[str]) -> Mode:
     return Mode.AAD
 
 
-def _certificates(paths: object, where: str, faults: list[str]) -> tuple[SignerCertificate, ...]:
+def _certificates(paths: object, where: str, read_file: FileReader, faults: list[str]) -> tuple[SignerCertificate, ...] | None:
+    """Those of these files; `None` where files are not looked at."""
     if not isinstance(paths, list):
         faults.append(f"{where}.certificates: expected a list of files in PEM")
         return ()
     certificates = []
     for path in paths:
         try:
-            certificates.append(signer_certificate.parse(pem.parse(files.read(Path(str(path)), MAX_FILE), 1)[0]))
+            if (content := read_file(str(path), MAX_FILE)) is None:
+                return None
+            certificates.append(signer_certificate.parse(pem.parse(content, 1)[0]))
         except (OSError, ValueError, DonjonError) as error:
             faults.append(f"{where}.certificates: {path}: expected a file with one certificate in PEM: {error}")
     return tuple(certificates)

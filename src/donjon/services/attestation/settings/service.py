@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from donjon.access import tables as access
 from donjon.access.roles import Proof
-from donjon.access.tables import AccessSettings
+from donjon.access.tables import AccessSettings, FileReader
 from donjon.adapters import files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.places import Place
@@ -165,16 +165,18 @@ SETTINGS = (
 )
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
 
+_TABLES = frozenset({"instances", *access.TABLES})
+_TRANSPORT = "expected a folder with a certificate, or, without TLS, --unsafe-http=true"
+
 
 def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> AttestationSettings:
     """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that tells every fault."""
     faults: list[str] = []
-    values = settings.read(SETTINGS, flags, environment, text, faults, tables={"instances", *access.TABLES})
-    faults += _of_tls(values)
+    values = settings.read(SETTINGS, flags, environment, text, faults, tables=_TABLES)
+    if TLS_DIR in values and UNSAFE_HTTP in values and values[TLS_DIR] is None and not values[UNSAFE_HTTP]:
+        faults.append(f"tls-dir, unsafe-http: {_TRANSPORT}")
     simulated = UNSAFE_TRUST_ROOT in values and values[UNSAFE_TRUST_ROOT] != intel.INTEL
-    instance_settings = instances.read(values.tables.get("instances", {}), faults, simulated=simulated)
-    access_settings = access.read(values.tables, {each.name: each.open_roles for each in instance_settings}, _read_file, faults)
-    faults += _between(values, instance_settings, access_settings)
+    instance_settings, access_settings = _read_tables(values, _read_file, faults, simulated=simulated)
     settings.refuse(faults)
     return AttestationSettings(
         listen=values[LISTEN],
@@ -200,6 +202,37 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     )
 
 
+def read_text_alone(flags: Mapping[str, str | None], environment: Mapping[str, str], text: str) -> tuple[str, ...]:
+    """What the settings name, none of which is looked at; raises `Misconfigured` DJ500 that tells every fault of their text.
+
+    For a text that is for another machine. Who starts the service there may say by options what the text leaves out.
+    """
+    faults: list[str] = []
+    names: list[str] = []
+
+    def pass_by(path: str, _: int) -> None:
+        names.append(path)
+
+    root = Setting(UNSAFE_TRUST_ROOT.name, str, UNSAFE_TRUST_ROOT.default, UNSAFE_TRUST_ROOT.help)
+    rows = tuple(root if each is UNSAFE_TRUST_ROOT else each for each in SETTINGS)
+    values = settings.read(rows, flags, environment, text, faults, tables=_TABLES)
+    instance_settings, _ = _read_tables(values, pass_by, faults, simulated=bool(values[root]))
+    settings.refuse(faults)
+    places = (values[TLS_DIR], values[CLIENT_CA], values[root], values[AUDIT_KEYS], *(each.keys for each in instance_settings))
+    return (*(str(each) for each in places if each), *names, "the database")
+
+
+def _read_tables(
+    values: Values, read_file: FileReader, faults: list[str], *, simulated: bool
+) -> tuple[tuple[InstanceSettings, ...], AccessSettings]:
+    """What the tables say; adds what is wrong with them and between all settings to the faults."""
+    faults += _of_tls(values)
+    instance_settings = instances.read(values.tables.get("instances", {}), read_file, faults, simulated=simulated)
+    access_settings = access.read(values.tables, {each.name: each.open_roles for each in instance_settings}, read_file, faults)
+    faults += _between(values, instance_settings, access_settings)
+    return instance_settings, access_settings
+
+
 def _read_file(path: str, bound: int) -> bytes:
     return files.read(Path(path), bound)
 
@@ -207,8 +240,8 @@ def _read_file(path: str, bound: int) -> bytes:
 def _of_tls(values: Values) -> list[str]:
     """What is wrong between the settings of who connects and how."""
     faults = []
-    if TLS_DIR in values and UNSAFE_HTTP in values and (values[TLS_DIR] is None) is not values[UNSAFE_HTTP]:
-        faults.append("tls-dir, unsafe-http: expected a folder with a certificate, or, without TLS, --unsafe-http=true")
+    if TLS_DIR in values and UNSAFE_HTTP in values and values[TLS_DIR] is not None and values[UNSAFE_HTTP]:
+        faults.append(f"tls-dir, unsafe-http: {_TRANSPORT}")
     if CLIENT_CA not in values:
         return faults
     required = CLIENT_CERTIFICATES in values and values[CLIENT_CERTIFICATES] is ClientCertificates.REQUIRED
