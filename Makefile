@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image format lint types imports test-rooms test-fast test-debian13 test-cluster lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 test-cluster lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,8 +26,23 @@ cluster: $(READY) ## A real Kubernetes cluster on this machine (SGX_NODES=1 PLAI
 cluster-down: $(READY) ## Take the cluster away; nothing stays
 	@$(PY) -m testbed down
 
-image: $(READY) ## Build the product's image without Docker, as deploy/images/build-out/donjon.tar
+image: $(READY) ## Build the product's image without Docker, an OCI archive, as deploy/images/build-out/donjon.tar
 	@deploy/images/build
+
+release: $(READY) ## Everything that a release holds, into dist: wheel, sources, chart, image, bill of materials, checksums
+	@$(PY) -m testbed build helm
+	@$(PY) -m deploy.release dist "$$(deploy/images/build | tail -n 1)"
+
+docs: $(READY) ## The pages as a site, in dist/site; a dead link is an error
+	@$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site -d dist/.read . dist/site
+	@echo dist/site/docs/index.html
+
+pictures: $(READY) ## Draw docs/pictures/dashboard.svg anew from the chart's dashboard
+	@$(PY) docs/pictures/draw.py
+
+reproduce: $(READY) ## Make the image twice, the second time from nothing, and compare them (root; two minutes)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp "$$(deploy/images/build | tail -n 1)" "$$folder/first.tar" && \
+	  cmp "$$folder/first.tar" "$$(XDG_CACHE_HOME=$$folder deploy/images/build | tail -n 1)" && echo "the image is the same twice"
 
 format: $(READY) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix-only --quiet .

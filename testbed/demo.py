@@ -11,6 +11,7 @@ from testbed.layout import HOST_ROOT, Layout, here
 from testbed.trouble import Trouble
 
 NAMESPACE = RELEASE = "donjon"
+IMAGE = "donjon.dev/donjon"
 JOB = Path(__file__).parent / "examples" / "sgx-test.yaml"
 IN_FORCE_WITHIN = 30.0
 DONE_WITHIN = "60s"
@@ -31,7 +32,8 @@ def install(layout: Layout) -> None:
     images.load(layout, cluster.nodes(layout), build_image(layout))
     _step("installing Donjon with Helm")
     chart = layout.checkout / "deploy" / "chart"
-    values = ("--set", f"node.hostRoot={HOST_ROOT}", "--set", "image.pullPolicy=Never", "--set", "namespace.create=true")
+    own = (f"node.hostRoot={HOST_ROOT}", f"image.repository={IMAGE}", "image.pullPolicy=Never", "namespace.create=true")
+    values = [part for value in own for part in ("--set", value)]
     helm(
         layout,
         "upgrade",

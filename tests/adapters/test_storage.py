@@ -152,5 +152,5 @@ def test_an_address_of_another_kind_is_refused_and_its_password_is_not_told(addr
 
 def test_postgresql_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(Misconfigured, match=r"pip install 'donjon\[postgresql\]'"):
+    with pytest.raises(Misconfigured, match=r"install the extra donjon\[postgresql\]"):
         Database("postgresql://donjon@db/x")

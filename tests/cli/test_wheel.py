@@ -1,6 +1,7 @@
-"""The wheel as people get it: `uvx donjon check`, and the pre-commit hook. Both ask a package registry for what they install."""
+"""The program as people get it: from a clone, from the wheel, as a hook. All ask a package registry for libraries."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,27 @@ def test_uvx_runs_check_from_the_wheel_alone(wheel: Path, job: Path) -> None:
     done = run(BIN / "uvx", "--isolated", "--constraints", "requirements/dev.txt", "--from", wheel, "donjon", "check", job)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "1 with pods looked at: 1 admitted, 0 refused"
+
+
+def test_uvx_runs_check_and_why_from_a_clone(hook: Path, job: Path) -> None:
+    """`uvx --from . donjon check`, and with the extra that `donjon why` needs, in the clone's folder."""
+    uvx = (BIN / "uvx", "--isolated", "--constraints", PROJECT / "requirements/dev.txt", "--from")
+    done = run(*uvx, ".", "donjon", "check", job, cwd=hook)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1 with pods looked at: 1 admitted, 0 refused"
+    why = run(*uvx, ".[cluster]", "donjon", "why", "a-pod", "--kubeconfig", "none", cwd=hook)
+    assert "DJ040" in why.stderr, why.stderr
+
+
+def test_pip_installs_with_an_extra_from_a_clone_and_from_the_wheel(hook: Path, wheel: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "venv"
+    assert run(BIN / "uv", "venv", "--seed", "--python", sys.executable, fresh).returncode == 0
+    versions = tmp_path / "versions.txt"  # Without hashes, which pip wants of a folder, too.
+    versions.write_text("\n".join(re.findall(r"^\S+==\S+", (PROJECT / "requirements/dev.txt").read_text(), re.MULTILINE)))
+    for name in (".[cluster]", f"{wheel}[cluster]"):
+        done = run(fresh / "bin/pip", "install", "--constraint", versions, "--force-reinstall", name, cwd=hook)
+        assert done.returncode == 0, done.stderr
+        assert "DJ040" in run(fresh / "bin/kubectl-donjon", "why", "a-pod", "--kubeconfig", "none").stderr
 
 
 def test_the_base_dependencies_are_enough_for_check_doctor_and_explain(wheel: Path, job: Path, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Release:
         testbed = self.cluster.testbed
         assert testbed is not None
         chart = str(testbed.layout.checkout / "deploy" / "chart")
-        root = ("--set", f"node.hostRoot={self.cluster.host_root}", "--set", "image.pullPolicy=Never")
+        own = (f"node.hostRoot={self.cluster.host_root}", f"image.repository={demo.IMAGE}", "image.pullPolicy=Never")
+        root = [part for value in own for part in ("--set", value)]
         options = [part for setting in settings for part in ("--set-json", setting)]
         return ["upgrade", "--install", name, chart, "--create-namespace", *root, *options]
 

@@ -36,6 +36,7 @@ ACCOUNTS = {
 }
 """The columns of the table, with the chart's names of the accounts."""
 EVERYTHING = (
+    'image.repository="donjon.dev/donjon"',
     'admission.mode="webhook"',
     'cleanup.hooks="always"',
     'attestation={"enabled": true, "tls": {"secretName": "served"}, "tokenReview": true}',

@@ -56,10 +56,23 @@ def test_the_chart_installs_by_the_commands_of_the_readme(cluster: Cluster, test
     run("helm uninstall donjon --namespace donjon --wait", kubeconfig=cluster.kubeconfig)
     try:
         run("make image")
-        run("helm install donjon deploy/chart --namespace donjon --create-namespace", kubeconfig=cluster.kubeconfig)
+        run(
+            "helm install donjon deploy/chart --namespace donjon --create-namespace --set image.repository=donjon.dev/donjon",
+            kubeconfig=cluster.kubeconfig,
+        )
         run("donjon status --wait 2m", kubeconfig=cluster.kubeconfig)
     finally:
         run("make up")
+
+
+def test_a_release_is_packed_and_its_checksums_hold() -> None:
+    said = run("make release")
+    assert "dist/SHA256SUMS" in said
+    assert "OK" in run("cd dist && sha256sum --check --strict SHA256SUMS")
+
+
+def test_the_pages_become_a_site() -> None:
+    assert "dist/site/docs/index.html" in run("make docs")
 
 
 def test_doctor_explain_and_policies_answer() -> None:

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[2]
 CHART = PROJECT / "deploy" / "chart"
-EXPLICIT = 'admission.mode="policies"'
-"""Without a cluster to ask, the mode must be said."""
+EXPLICIT = ('admission.mode="policies"', 'image.repository="donjon.dev/donjon"')
+"""What must be said: the mode, where there is no cluster to ask, and where the image is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Helm:
         return done.stderr
 
     def refusal_or_text(self, *settings: str, values: str = "") -> subprocess.CompletedProcess[str]:
-        options = [part for setting in (EXPLICIT, *settings) for part in ("--set-json", setting)]
+        options = [part for setting in (*EXPLICIT, *settings) for part in ("--set-json", setting)]
         where = ("donjon", CHART, "--namespace", "donjon", "--kube-version", "1.36.3")
         return self.run("template", *where, *options, "--values", "-", stdin=values)
 

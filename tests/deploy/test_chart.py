@@ -429,8 +429,15 @@ def test_refuses_a_wrong_value_by_its_name(helm: Helm, setting: str, words: list
     ],
 )
 def test_refuses_a_cluster_that_lacks_what_the_mode_needs(helm: Helm, version: str, mode: str, words: str) -> None:
-    done = helm.run("template", "donjon", CHART, "--kube-version", version, "--set", f"admission.mode={mode}")
+    values = ("--set", f"admission.mode={mode},image.repository=donjon.dev/donjon")
+    done = helm.run("template", "donjon", CHART, "--kube-version", version, *values)
     assert words in done.stderr
+
+
+def test_refuses_to_guess_where_the_image_is_and_says_what_to_do(helm: Helm) -> None:
+    assert "image.repository must be said: no public registry has Donjon's image" in helm.refusal('image.repository=""')
+    assert "image.repository must be said" in helm.run("template", "donjon", CHART, "--set", "admission.mode=policies").stderr
+    assert not [each for each in helm.template('image.repository=""', "node.enabled=false") if "Admission" not in each["kind"]]
 
 
 def test_each_mode_has_what_wires_once_and_the_same_refusals(helm: Helm) -> None:

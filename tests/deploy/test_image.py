@@ -1,9 +1,11 @@
 """The image as its Containerfile says it, and as the last build left it."""
 
+import hashlib
 import json
 import stat
 import tarfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.deploy.conftest import PROJECT
@@ -38,34 +40,61 @@ def image() -> Iterator[tarfile.TarFile]:
         yield archive
 
 
-def read(image: tarfile.TarFile, name: str) -> dict[str, object]:
+def read(image: tarfile.TarFile, name: str) -> dict[str, Any]:
     file = image.extractfile(name)
     assert file is not None
-    parsed: dict[str, object] | list[dict[str, object]] = json.load(file)
-    return parsed[0] if isinstance(parsed, list) else parsed
+    parsed: dict[str, Any] = json.load(file)
+    return parsed
+
+
+def blob(descriptor: dict[str, str]) -> str:
+    return f"blobs/{descriptor['digest'].replace(':', '/')}"
+
+
+def manifest_of(image: tarfile.TarFile) -> dict[str, Any]:
+    (entry,) = read(image, "index.json")["manifests"]
+    return read(image, blob(entry))
 
 
 def files(image: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
     """Every file of every layer."""
-    layers = read(image, "manifest.json")["Layers"]
-    assert isinstance(layers, list)
     found: dict[str, tarfile.TarInfo] = {}
-    for layer in layers:
-        with tarfile.open(fileobj=image.extractfile(layer)) as unpacked:
+    for layer in manifest_of(image)["layers"]:
+        with tarfile.open(fileobj=image.extractfile(blob(layer))) as unpacked:
             found |= {member.name.removeprefix("./"): member for member in unpacked}
     return found
 
 
 def test_the_image_says_what_it_is(image: tarfile.TarFile) -> None:
-    manifest = read(image, "manifest.json")
-    config = read(image, str(manifest["Config"]))["config"]
-    assert isinstance(config, dict)
+    config = read(image, blob(manifest_of(image)["config"]))["config"]
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
-    assert manifest["RepoTags"] == [f"donjon.dev/donjon:{labels['version']}"]
+    (entry,) = read(image, "index.json")["manifests"]
+    assert set(entry["annotations"].values()) == {f"donjon.dev/donjon:{labels['version']}"}
     assert labels["licenses"] == "Apache-2.0"
     assert labels["source"]
     assert labels["revision"]
     assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == ["/usr/local/bin/donjon"]
+    assert "LANG=C.UTF-8" in config["Env"]
+
+
+def test_the_images_hashes_are_those_of_its_parts(image: tarfile.TarFile) -> None:
+    names = [name for name in image.getnames() if name.startswith("blobs/")]
+    for name in names:
+        stream = image.extractfile(name)
+        assert stream is not None
+        assert hashlib.sha256(stream.read()).hexdigest() == name.rpartition("/")[2]
+    manifest = manifest_of(image)
+    layers = [layer["digest"] for layer in manifest["layers"]]
+    assert read(image, blob(manifest["config"]))["rootfs"]["diff_ids"] == layers
+    assert len(names) == 2 + len(layers)
+
+
+def test_the_image_does_not_tell_the_folder_it_was_built_in(image: tarfile.TarFile) -> None:
+    for layer in manifest_of(image)["layers"]:
+        stream = image.extractfile(blob(layer))
+        assert stream is not None
+        assert str(PROJECT).encode() not in stream.read()
 
 
 def test_the_image_has_no_shell_no_package_manager_and_nothing_that_gives_root(image: tarfile.TarFile) -> None:

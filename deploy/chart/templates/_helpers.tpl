@@ -24,11 +24,13 @@ app.kubernetes.io/name: donjon
 app.kubernetes.io/component: node
 {{- end }}
 
+{{/* A name that no registry answers for would leave an install waiting for its images without a word. */}}
 {{- define "donjon.image" -}}
+{{- $repository := required "image.repository must be said: no public registry has Donjon's image. `make image` builds it; put it into your registry and set image.repository=REGISTRY/donjon, or import it into the nodes and set image.repository=donjon.dev/donjon (docs/install.md has the commands)" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ $repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- end }}
 

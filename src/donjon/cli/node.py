@@ -42,7 +42,7 @@ def run(*, settings: NodeSettings) -> None:
     try:
         from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"the node agent needs {error.name}: pip install 'donjon[node]'") from error
+        raise Misconfigured("DJ045", f"the node agent needs {error.name}: install the extra donjon[node]") from error
     log_to_stderr(settings.log_level)
     serve(settings)
 
@@ -92,5 +92,5 @@ def _node_objects(kubeconfig: Path | None, context: str | None) -> Iterator["Nod
         from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - an extra, which the image does not have.
         from donjon.adapters.cluster.nodes import UserNodes  # noqa: PLC0415 - the same.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"a kubeconfig needs {error.name}: pip install 'donjon[cluster]'") from error
+        raise Misconfigured("DJ045", f"a kubeconfig needs {error.name}: install the extra donjon[cluster]") from error
     yield UserNodes(open_cluster(os.environ, kubeconfig=kubeconfig, context=context))

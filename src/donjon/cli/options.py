@@ -75,4 +75,4 @@ def work(module: str, extra: str = "attestation") -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"this command needs {error.name}: pip install 'donjon[{extra}]'") from error
+        raise Misconfigured("DJ045", f"this command needs {error.name}: install the extra donjon[{extra}]") from error

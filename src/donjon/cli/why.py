@@ -58,7 +58,7 @@ def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: s
     try:
         from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - help needs none of its libraries.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"donjon why needs {error.name}: pip install 'donjon[cluster]'") from error
+        raise Misconfigured("DJ045", f"donjon why needs {error.name}: install the extra donjon[cluster]") from error
     cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
     explanation = _explanation(cluster, name, namespace or cluster.namespace)
     if form == "json":

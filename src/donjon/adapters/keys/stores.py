@@ -31,5 +31,5 @@ def _token(place: TokenPlace) -> Store:
     try:
         from donjon.adapters.keys.hsm import HsmStore  # noqa: PLC0415 - an extra, for those who have a token.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"keys in a token need {error.name}: pip install 'donjon[pkcs11]'") from error
+        raise Misconfigured("DJ045", f"keys in a token need {error.name}: install the extra donjon[pkcs11]") from error
     return HsmStore(place)

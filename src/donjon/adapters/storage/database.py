@@ -200,7 +200,7 @@ def _engine(text: str) -> Engine:
             server = url.set(drivername=POSTGRESQL)
             return create_engine(server, poolclass=_Pool, connect_args=patience, pool_pre_ping=True, pool_timeout=WAIT)
     except ImportError as error:
-        raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: pip install 'donjon[postgresql]'") from error
+        raise Misconfigured("DJ501", f"database: PostgreSQL needs {error.name}: install the extra donjon[postgresql]") from error
     except (ArgumentError, SQLAlchemyError, ValueError) as error:  # Their words may have the address, and that a password.
         raise Misconfigured("DJ501", f"database: an address that cannot be read, expected {FORMS}") from error
     raise Misconfigured("DJ501", f"database: {url.drivername}, expected {FORMS}")

@@ -21,6 +21,6 @@ def serve(*, settings: AdmissionSettings) -> None:
     try:
         from donjon.services.admission.run import run  # noqa: PLC0415 - printing policies needs none of its libraries.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"the webhook needs {error.name}: pip install 'donjon[webhook]'") from error
+        raise Misconfigured("DJ045", f"the webhook needs {error.name}: install the extra donjon[webhook]") from error
     log_to_stderr(settings.log_level)
     run(settings)

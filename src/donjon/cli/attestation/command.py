@@ -16,7 +16,7 @@ try:
     from donjon.services.attestation import run
     from donjon.services.attestation.settings import service
 except ModuleNotFoundError as error:
-    raise Misconfigured("DJ045", f"the attestation service needs {error.name}: pip install 'donjon[service]'") from error
+    raise Misconfigured("DJ045", f"the attestation service needs {error.name}: install the extra donjon[service]") from error
 
 
 class Extent(StrEnum):

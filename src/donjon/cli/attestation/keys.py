@@ -167,5 +167,5 @@ def _open_secret(place: SecretPlace, kubeconfig: Path | None, stack: AsyncExitSt
         from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - an extra, for Secrets alone.
         from donjon.adapters.cluster.secrets import UserSecret  # noqa: PLC0415 - the same.
     except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"keys in a Secret need {error.name}: pip install 'donjon[cluster]'") from error
+        raise Misconfigured("DJ045", f"keys in a Secret need {error.name}: install the extra donjon[cluster]") from error
     return UserSecret(open_cluster(os.environ, kubeconfig=kubeconfig, context=None), place.namespace, place.name)

@@ -81,7 +81,9 @@ class _ServiceSource:
         try:
             from donjon.adapters.intel import pcs  # noqa: PLC0415 - only those who fetch need its library.
         except ModuleNotFoundError as error:
-            raise Misconfigured("DJ045", f"fetching collateral needs {error.name}: pip install 'donjon[attestation]'") from error
+            raise Misconfigured(
+                "DJ045", f"fetching collateral needs {error.name}: install the extra donjon[attestation]"
+            ) from error
         with pcs.open_service(self.address) as service:
             chain = None if quote.carries_chain else _look_up_chain(quote, service)
             platform = read_platform(quote, chain or quote.certification.content)
