@@ -283,6 +283,40 @@ def test_doctor_in_a_pod_that_may_not_ask_says_what_it_could_not_see(tmp_path: P
     assert "DJ021" in done.stdout
 
 
+# Help and completion.
+
+
+@pytest.mark.parametrize(
+    "group", ["", "admission", "attestation", "attestation keys", "audit", "collateral", "node", "policy", "quote", "token"]
+)
+def test_no_line_of_help_is_cut(group: str) -> None:
+    lines = call(*group.split(), "--help").stdout.splitlines()
+    assert [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")] == []
+
+
+COMPLETION = re.findall(
+    r"^\$ (.+)$", (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+def completed(command: str) -> str:
+    """What the shell prints, with the `donjon` of these tests on its path."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ("bash", "-c", command), capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "PATH": path}
+    )
+    return done.stdout
+
+
+def test_the_shell_completes_as_the_page_says() -> None:
+    bash, zsh, fish = COMPLETION
+    words = 'COMP_WORDS=(donjon po) COMP_CWORD=1; _donjon_completion donjon; echo "${COMPREPLY[@]}"'
+    registered, reply = completed(f"{bash}; complete -p donjon; {words}").splitlines()
+    assert (registered.split()[-1], reply) == ("donjon", "policy")
+    assert completed(zsh.removeprefix('eval "$(').removesuffix(')"')).startswith("#compdef donjon")
+    assert "complete --no-files --command donjon" in completed(fish.removesuffix(" | source"))
+
+
 # explain.
 
 

@@ -90,6 +90,12 @@ def test_where_none_signs_the_list_says_so(tmp_path: Path) -> None:
     assert states(tmp_path) == ["signs"]
 
 
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DonjonError, match="no such folder") as told:
+        CliRunner().invoke(attestation, ["keys", "list", str(tmp_path / "nowhere")], catch_exceptions=False)
+    assert told.value.code == "DJ542"
+
+
 def test_more_keys_than_a_ring_takes_are_not_made(tmp_path: Path) -> None:
     for number in range(MAX_KEYS):
         write(tmp_path, "-1h", "300d", f"{number}.pem")

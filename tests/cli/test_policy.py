@@ -1,15 +1,18 @@
 """`donjon policy` as a security officer or a script meets it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from tests.cli.calling import call
 
-from donjon.maa.policies import unsecured_token
+from donjon.formats import base64url
+from donjon.maa.policies import parse_stored, unsecured_token
 from donjon.policy.budget import MAX_STEPS
 from donjon.policy.claims import MAX_CLAIMS, MAX_TEXT
 from donjon.policy.matching import MAX_COMBINATIONS
@@ -21,6 +24,8 @@ PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "docs" / "examples" / "policies"
 POLICY = EXAMPLES / "enclave.policy"
 CASES = "enclave.cases.toml"
+HASH = parse_stored(unsecured_token(POLICY.read_text(encoding="utf-8"))).hash
+QUOTE = PROJECT / "vectors" / "teepot" / "sw_hardening"
 
 
 def policy(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -42,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_check_says_what_the_file_is() -> None:
     done = policy("check", POLICY)
-    assert (done.returncode, done.stdout) == (0, f"{POLICY}: a policy of version 1.2 with 4 rules\n")
+    assert (done.returncode, done.stdout) == (0, f"{POLICY}: a policy of version 1.2 with 4 rules, hash {HASH}\n")
 
 
 def test_check_tells_every_fault_with_line_and_column(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_a_policy_is_read_as_it_travels_and_lines_are_those_of_its_text(tmp_path
     text = POLICY.read_text(encoding="utf-8")
     shown = written(tmp_path, "show.json", json.dumps({"additionalProperties": {}, "token": unsecured_token(text)}))
     done = policy("check", shown)
-    assert (done.returncode, done.stdout) == (0, f"{shown}: a policy of version 1.2 with 4 rules\n")
+    assert (done.returncode, done.stdout) == (0, f"{shown}: a policy of version 1.2 with 4 rules, hash {HASH}\n")
     assert "the policy in AttestationPolicy, in a token with algorithm none, in token" in done.stderr
     assert "no signature was checked" in done.stderr
     done = policy("format", shown)
@@ -212,7 +217,9 @@ def test_what_is_too_long_or_no_text_ends_with_2(tmp_path: Path) -> None:
 # The page.
 
 PAGE = (PROJECT / "docs" / "policies.md").read_text(encoding="utf-8")
-CONSOLE = re.findall(r"^```console\n\$ donjon (.+)\n((?:.+\n)*)```$", PAGE, re.MULTILINE)
+OFFLINE = PAGE.partition("## Set it at a service")[0]
+"""What stands behind it is run by tests/cli/test_policy_online.py."""
+CONSOLE = re.findall(r"^```console\n\$ donjon (.+)\n((?:.+\n)*)```$", OFFLINE, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("command", "printed"), CONSOLE)
@@ -240,4 +247,98 @@ def test_the_page_states_the_bounds() -> None:
 def test_a_policy_comes_from_standard_input() -> None:
     command = [sys.executable, "-m", "donjon", "policy", "check", "-"]
     done = subprocess.run(command, input=POLICY.read_bytes(), capture_output=True, check=False, timeout=30)
-    assert (done.returncode, done.stdout) == (0, b"standard input: a policy of version 1.2 with 4 rules\n")
+    assert (done.returncode, done.stdout) == (0, f"standard input: a policy of version 1.2 with 4 rules, hash {HASH}\n".encode())
+
+
+def statement(**claims: object) -> str:
+    """A token of which nothing is proved."""
+    return ".".join(base64url.encode(json.dumps(each).encode()) for each in ({"alg": "RS256"}, claims)) + ".AAAA"
+
+
+GOOD = {
+    "x-ms-sgx-is-debuggable": False,
+    "x-ms-sgx-mrsigner": "83d719e77deaca1470f6baf62a4d774303c899db69020f9c70ee1dfc08c7ce9e",
+    "x-ms-sgx-product-id": 1,
+    "x-ms-sgx-svn": 3,
+}
+
+
+def test_explain_takes_the_claims_of_a_token_without_what_another_policy_added(tmp_path: Path) -> None:
+    text = 'version=1.0; authorizationrules { [type=="$svn", value==3] => permit(); [type=="mine"] => deny(); }; issuancerules{};'
+    file = written(tmp_path, "p.policy", text)
+    token = written(tmp_path, "t.jwt", statement(**GOOD, mine=True, iss="https://attest.example", fraction=1.5) + "\n")
+    done = policy("explain", file, "--token", token)
+    assert (done.returncode, "nothing is proved here" in done.stderr) == (0, True)
+    done = policy("explain", POLICY, "--claims", token)
+    assert (done.returncode, f"is a token, expected claims in JSON; say --token {token}" in done.stderr) == (2, True)
+
+
+def test_explain_takes_a_quote_and_tells_what_the_gate_says_before() -> None:
+    said = ("--quote", QUOTE / "quote.bin", "--collateral", QUOTE, "--at", "2023-05-15", "--output", "json")
+    done = policy("explain", POLICY, *said)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, answer["verdict"]) == (1, "", "not permitted")
+    old = QUOTE.parent / "out_of_date"
+    done = policy("explain", POLICY, "--quote", old / "quote.bin", "--collateral", old, "--at", "2023-05-15")
+    assert done.returncode == 1
+    assert "the gate refuses it before any policy, unless its settings allow it: TCB: OutOfDate" in done.stderr
+
+
+def test_a_quote_that_is_not_true_is_explained_to_nobody(tmp_path: Path) -> None:
+    raw = bytearray((QUOTE / "quote.bin").read_bytes())
+    raw[48 + 64] ^= 1  # in MRENCLAVE
+    (tmp_path / "quote.bin").write_bytes(raw)
+    done = policy("explain", POLICY, "--quote", tmp_path / "quote.bin", "--collateral", QUOTE, "--at", "2023-05-15")
+    assert (done.returncode, done.stdout, "[DJ243]" in done.stderr) == (1, "", True)
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--claims", "a", "--token", "b"), ("--quote", "a"), ("--claims", "a", "--collateral", "b")]
+)
+def test_explain_wants_one_enclave(words: tuple[str, ...]) -> None:
+    assert policy("explain", POLICY, *words).returncode == 2
+
+
+def test_cases_are_told_to_programs(folder: Path) -> None:
+    broken = (folder / CASES).read_text(encoding="utf-8").replace('verdict = "denied"', 'verdict = "permitted"')
+    written(folder, CASES, broken)
+    done = policy("test", folder, "-o", "json")
+    (suite,) = json.loads(done.stdout)["suites"]
+    assert (done.returncode, suite["failures"], len(suite["cases"])) == (1, 1, 4)
+    (failed,) = (each for each in suite["cases"] if not each["ok"])
+    assert failed["differences"] == ["the verdict is denied, expected permitted"]
+    assert policy("test", EXAMPLES, "-o", "json").returncode == 0
+
+
+def test_cases_are_told_to_pipelines_in_the_form_that_pytest_tells_its_own(folder: Path, tmp_path: Path) -> None:
+    """Every element and attribute is one that pytest's own file has, at the same place."""
+    broken = (folder / CASES).read_text(encoding="utf-8").replace('verdict = "denied"', 'verdict = "permitted"')
+    written(folder, CASES, broken.replace("a debug enclave", "<a> \\u0000\\uFFFE enclave"))
+    done = policy("test", folder, "-o", "junit")
+    assert done.returncode == 1
+    root = ET.fromstring(done.stdout)  # noqa: S314 - our own.
+    (suite,) = root
+    assert (root.tag, suite.get("tests"), suite.get("failures")) == ("testsuites", "4", "1")
+    (failure,) = root.iter("failure")
+    assert failure.get("message") == "the verdict is denied, expected permitted"
+    theirs = written(tmp_path, "test_theirs.py", "def test_good(): pass\ndef test_bad(): assert 0\n")
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        f"--junitxml={tmp_path}/x.xml",
+        theirs,
+    )
+    subprocess.run(
+        command, capture_output=True, check=False, cwd=tmp_path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    )
+    assert shape(root) <= shape(ET.parse(tmp_path / "x.xml").getroot())  # noqa: S314 - pytest's.
+
+
+def shape(element: ET.Element, path: str = "") -> set[tuple[str, str]]:
+    place = f"{path}/{element.tag}".lstrip("/")
+    return {(place, name) for name in ("", *element.keys())}.union(*(shape(each, place) for each in element))

@@ -33,6 +33,7 @@ from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
 from donjon.maa import answers, documents, policies
 from donjon.maa.instances import Mode
+from donjon.policy.forms import hash_of
 from donjon.services.attestation import assembly
 from donjon.services.attestation.settings import service
 from donjon.signing import jws
@@ -41,7 +42,7 @@ from donjon.signing.signer import Algorithm
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 SHOWN = 8
 POLICY = Path(__file__).parents[2] / "docs" / "examples" / "policies" / "enclave.policy"
-HASH = documents.name(POLICY.read_text(encoding="utf-8"))
+HASH = hash_of(POLICY.read_text(encoding="utf-8"))
 CALLERS = """
 [oidc.corp]
 issuer = "{oidc}"

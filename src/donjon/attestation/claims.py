@@ -14,7 +14,8 @@ from donjon.collateral.fingerprints import Fingerprints
 from donjon.formats import base64url
 from donjon.formats.json import Json, JsonObject
 from donjon.pki.intel import INTEL
-from donjon.policy.claims import Claim, Issuer, compact
+from donjon.policy.claims import Claim, Issuer, claims, compact
+from donjon.policy.incoming import INCOMING
 from donjon.sgx import attributes
 from donjon.sgx.report import ReportBody
 from donjon.sgx.td import TdReport, TdReport15
@@ -70,8 +71,18 @@ def derive(bound_quote: BoundQuote, submitted: bytes) -> ClaimSet:
     )
 
 
+def of_token(token_claims: JsonObject) -> tuple[Claim, ...]:
+    """What a policy would see of the enclave that a token speaks of: not what another policy put into it.
+
+    Raises `Malformed` DJ408. Of an enclave's attributes a token says only what is out of the ordinary.
+    """
+    content = {name: value for name, value in token_claims.items() if name in INCOMING}
+    aliases = {alias: content[name] for name, alias in _ALIASES.items() if name in content and "x-ms-sgx-svn" in content}
+    return claims({**content, **aliases})
+
+
 def _sgx(body: ReportBody) -> JsonObject:
-    claims: JsonObject = {
+    content: JsonObject = {
         "x-ms-attestation-type": "sgx",
         "x-ms-sgx-is-debuggable": body.debug,
         "x-ms-sgx-mrenclave": body.mr_enclave.hex(),
@@ -81,13 +92,13 @@ def _sgx(body: ReportBody) -> JsonObject:
         "x-ms-sgx-svn": body.isv_svn,
     }
     if body.kss:
-        claims |= {
+        content |= {
             "x-ms-sgx-config-id": body.config_id.hex(),
             "x-ms-sgx-config-svn": body.config_svn,
             "x-ms-sgx-isv-extended-product-id": body.isv_ext_prod_id.hex(),
             "x-ms-sgx-isv-family-id": body.isv_family_id.hex(),
         }
-    return claims
+    return content
 
 
 def _attributes(body: ReportBody | TdReport) -> JsonObject:
@@ -110,7 +121,7 @@ def _unusual(body: ReportBody | TdReport) -> bool:
 
 
 def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
-    claims: JsonObject = {
+    content: JsonObject = {
         "attester_tcb_status": str(verified.tcb.status),
         "dbgstat": _DEBUG[body.debug],
         "eat_profile": _EAT_PROFILE,
@@ -147,8 +158,8 @@ def _tdx(verified: VerifiedQuote, body: TdReport) -> JsonObject:
         "x-ms-attestation-type": "tdxvm",
     }
     if isinstance(body, TdReport15):
-        claims |= {"tdx_mrservicetd": body.mr_service_td.hex(), "tdx_tee_tcb_svn_2": body.tee_tcb_svn_2.hex()}
-    return claims
+        content |= {"tdx_mrservicetd": body.mr_service_td.hex(), "tdx_tee_tcb_svn_2": body.tee_tcb_svn_2.hex()}
+    return content
 
 
 def _collateral(verified: VerifiedQuote, submitted: bytes) -> JsonObject:

@@ -47,7 +47,7 @@ def run(*, settings: NodeSettings) -> None:
     serve(settings)
 
 
-@node.command()
+@node.command(short_help="Remove what Donjon left on nodes.")
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every node of the cluster.")
 @click.option(

@@ -6,8 +6,6 @@ Read laxly, for another service may have taken a policy that this one would refu
 from dataclasses import dataclass, field
 
 from donjon.errors import DonjonError
-from donjon.formats import base64url
-from donjon.maa import policies
 from donjon.policy import forms
 from donjon.signing import jws
 
@@ -22,7 +20,7 @@ class PolicyDocument:
     @property
     def hash(self) -> str:
         """By which attestation tokens and the audit name a policy of that text."""
-        return name(self.text)
+        return forms.hash_of(self.text)
 
 
 def read(token: str) -> PolicyDocument:
@@ -31,11 +29,6 @@ def read(token: str) -> PolicyDocument:
     is_empty = not rest.partition(".")[0]
     text = "" if is_empty else forms.unwrap(token.encode()).text
     return PolicyDocument(text=text, signature=_signature(token))
-
-
-def name(text: str) -> str:
-    """The hash of a policy's text, `x-ms-policy-hash` of tokens: SHA-256 of its base64url, in base64url."""
-    return policies.sha256_base64url(base64url.encode(text.encode("utf-8")))
 
 
 def _signature(token: str) -> str:

@@ -8,11 +8,13 @@ Source: "Author and sign an attestation policy" and "Policy - Get" of Azure Atte
 import base64
 import binascii
 import codecs
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
 
 from donjon.errors import Malformed
+from donjon.formats import base64url
 from donjon.formats.words import excerpt
 from donjon.policy.claims import Json
 from donjon.policy.parsing import decode
@@ -41,6 +43,11 @@ class Form:
 
     text: str = field(repr=False)
     wrappings: tuple[str, ...]
+
+
+def hash_of(text: str) -> str:
+    """By which tokens (`x-ms-policy-hash`) and the audit name a policy of that text: SHA-256 of its base64url, in base64url."""
+    return base64url.encode(hashlib.sha256(base64url.encode(text.encode("utf-8")).encode("ascii")).digest())
 
 
 def unwrap(content: bytes) -> Form:

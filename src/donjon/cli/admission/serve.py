@@ -9,7 +9,7 @@ from donjon.services.admission import settings as admission_settings
 from donjon.services.admission.settings import AdmissionSettings
 
 
-@click.command()
+@click.command(short_help="Run the webhook, for Kubernetes before 1.36.")
 @serving.settings(admission_settings.SETTINGS, admission_settings.read)
 def serve(*, settings: AdmissionSettings) -> None:
     """Run the webhook that wires pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36).

@@ -19,7 +19,7 @@ from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.attestation.token import KEY_RETENTION, check_issuer
 from donjon.cli.options import FORM, read_duration
 from donjon.cli.terminal import say, say_json
-from donjon.errors import DonjonError, Misconfigured
+from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.json import Json, JsonObject
 from donjon.signing import ring
 from donjon.signing.ring import DatedKey, Order
@@ -113,6 +113,10 @@ def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
 
     Exit code 3 where none signs.
     """
+    if isinstance(place, Path) and not place.is_dir():
+        raise Unavailable(
+            "DJ542", f"signing keys: {place}: no such folder; make it with its first key: donjon attestation keys new"
+        )
 
     async def show(store: Store) -> None:
         moment, ring_keys = clock.moment(), sorted(await store.read_all(), key=lambda each: each.begins)

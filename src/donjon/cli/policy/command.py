@@ -1,19 +1,23 @@
 """`donjon policy`: look at an attestation policy, format it, explain what it decides, and test it."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from donjon.cli.files import display_name
-from donjon.cli.policy import online
-from donjon.cli.policy.reading import read_claims, read_policy, text
+from donjon.cli.options import AT, TRUST_ROOT, work
+from donjon.cli.policy import online, results
+from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
+from donjon.cli.policy.results import SuiteResult
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed, Unavailable
 from donjon.policy import cases as cases_file
 from donjon.policy.advice import advice
-from donjon.policy.decision import Decision, Outcome
+from donjon.policy.decision import Decision, Entry, Outcome
 from donjon.policy.evaluation import evaluate
+from donjon.policy.forms import hash_of
 from donjon.policy.printing import policy_text
 from donjon.policy.reasons import rule_name
 from donjon.policy.record import as_record
@@ -38,13 +42,17 @@ for _each in online.COMMANDS:
 def check(file: str) -> None:
     """Check whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
 
+    Tells the hash by which tokens and the audit name a policy of that text.
+
     Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
     """
-    parsed_policy = read_policy(file)
+    form = read_form(file)
+    parsed_policy = parse_form(form, file)
     for finding in advice(parsed_policy):
         say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}")
     rules = sum(len(parsed_policy.rules(part)) for part in Part)
-    say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules")
+    text_hash = hash_of(form.text)
+    say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules, hash {text_hash}")
 
 
 @policy.command("format", short_help="Print FILE in the canonical form of policies.")
@@ -56,17 +64,46 @@ def format_(file: str) -> None:
 
 @policy.command(short_help="Show what a policy decides, and why.")
 @click.argument("file")
-@click.option("--claims", "claims_file", required=True, metavar="C.json", help="The claims, as JSON; - reads standard input.")
+@click.option("--claims", "claims_file", metavar="C.json", help="The claims, as JSON; - reads standard input.")
+@click.option("--token", "token_file", metavar="T.jwt", help="The claims of this token; - reads standard input.")
+@click.option("--quote", "quote_file", metavar="Q.bin", help="The claims of this quote; - reads standard input.")
+@click.option(
+    "--collateral", type=click.Path(path_type=Path), metavar="BUNDLE.json|DIR", help="What Intel states of the quote's platform."
+)
+@AT
+@TRUST_ROOT
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or for programs."
 )
-def explain(file: str, *, claims_file: str, output: str) -> None:
-    """Show what the policy FILE decides about claims, and why, rule by rule.
+def explain(
+    file: str,
+    *,
+    claims_file: str | None,
+    token_file: str | None,
+    quote_file: str | None,
+    collateral: Path | None,
+    at: datetime | None,
+    unsafe_trust_root: Path | None,
+    output: str,
+) -> None:
+    """Show what the policy FILE decides about an enclave, and why, rule by rule.
 
-    The claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or a list of objects with type, value and issuer.
-    Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
+    The enclave is one of --claims, --token or --quote. Claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or
+    a list of objects with type, value and issuer. A quote is verified with --collateral; what the service's gate would refuse
+    before any policy is told. Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
     """
-    decision = evaluate(read_policy(file), read_claims(claims_file))
+    if len([each for each in (claims_file, token_file, quote_file) if each is not None]) != 1:
+        raise click.UsageError("say one of --claims, --token and --quote: of which enclave it is to be explained")
+    if (quote_file is None) is not (collateral is None):
+        raise click.UsageError("--quote and --collateral belong together")
+    tried_policy = read_policy(file)
+    if claims_file is not None:
+        incoming = read_claims(claims_file)
+    elif token_file is not None:
+        incoming = work("donjon.cli.policy.sources").of_token(token_file)
+    else:
+        incoming = work("donjon.cli.policy.sources").of_quote(quote_file, collateral, at, unsafe_trust_root)
+    decision = evaluate(tried_policy, incoming)
     if output == "json":
         say_json(as_record(decision))
     for line in story(decision) if output != "json" else ():
@@ -76,7 +113,15 @@ def explain(file: str, *, claims_file: str, output: str) -> None:
 
 @policy.command(short_help="Run the cases beside the policies in DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def test(folder: Path) -> None:
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json", "junit"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for a pipeline (JUnit XML).",
+)
+def test(folder: Path, *, output: str) -> None:
     """Test the policies in DIR with the cases beside them (NAME.cases.toml).
 
     Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases, 3 could not look.
@@ -84,31 +129,34 @@ def test(folder: Path) -> None:
     files = _cases_in(folder)
     if not files:
         raise Malformed("DJ409", f"cases: {folder} holds no file NAME{cases_file.SUFFIX}")
-    failures = sum(_run_cases(file) for file in files)
-    sys.exit(EXIT_NO if failures else EXIT_YES)
+    suites = tuple(map(_run_cases, files))
+    match output:
+        case "json":
+            say_json(results.as_json(suites))
+        case "junit":
+            write(results.as_junit(suites))
+        case _:
+            for line in results.lines(suites):
+                say(line)
+    sys.exit(EXIT_NO if any(suite.failures for suite in suites) else EXIT_YES)
 
 
-def _run_cases(file: Path) -> int:
-    """Run the cases of a file, print each; how many are not as expected."""
+def _run_cases(file: Path) -> SuiteResult:
+    """What came of the cases of a file."""
     suite = cases_file.parse(text(str(file), cases_file.MAX_SIZE))
     policy_under_test = read_policy(str(file.parent / suite.policy))
     decisions = [evaluate(policy_under_test, case.claims) for case in suite.cases]
-    failures = 0
-    for case, decision in zip(suite.cases, decisions, strict=True):
-        lines = list(cases_file.differences(case, decision))
-        say(f"{file}: {case.name}: {'FAILED' if lines else 'ok'}")
-        for line in (*lines, *(finding.sentence() for finding in decision.findings)) if lines else ():
-            say(f"    {line}")
-        failures += bool(lines)
-    say(f"{file}: {len(decisions)} cases, {failures} failed{_idle(decisions)}")
-    return failures
+    return SuiteResult(
+        file=str(file),
+        cases=tuple(results.case_result(case, decision) for case, decision in zip(suite.cases, decisions, strict=True)),
+        idle=tuple(map(rule_name, _idle(decisions))),
+    )
 
 
-def _idle(decisions: list[Decision]) -> str:
+def _idle(decisions: list[Decision]) -> list[Entry]:
     """The rules that no case made fire: what they do, nobody has tried."""
     entries_by_rule = zip(*(decision.trace for decision in decisions), strict=True)
-    idle = [entries[0] for entries in entries_by_rule if all(entry.outcome is not Outcome.FIRED for entry in entries)]
-    return f"; fired in no case: {', '.join(map(rule_name, idle))}" if idle else ""
+    return [entries[0] for entries in entries_by_rule if all(entry.outcome is not Outcome.FIRED for entry in entries)]
 
 
 def _cases_in(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """What the commands read: policies in whatever form they come, claims, and other files, each up to a bound."""
 
 import json
+import re
 import sys
 from typing import cast
 
@@ -16,6 +17,8 @@ from donjon.policy.parsing import decode, parse
 from donjon.policy.syntax import Policy
 
 MAX_CLAIMS_FILE = 4 << 20  # bytes
+
+_TOKEN = re.compile(r"\s*ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\s*", re.ASCII)
 
 
 def read_policy(file: str) -> Policy:
@@ -47,6 +50,8 @@ def parse_form(form: Form, file: str) -> Policy:
 def read_claims(file: str) -> tuple[Claim, ...]:
     """The claims of a file in JSON; raises `Malformed` DJ408."""
     claims_text = text(file, MAX_CLAIMS_FILE)
+    if _TOKEN.fullmatch(claims_text):
+        raise Malformed("DJ408", f"claims: {display_name(file)} is a token, expected claims in JSON; say --token {file}")
     try:
         return claims(cast("Json", json.loads(claims_text, object_pairs_hook=_without_doubles)))
     except (ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Unavailable, Untrusted
 from donjon.maa import documents, policies
 from donjon.maa.documents import PolicyDocument
 from donjon.policy.advice import advice
-from donjon.policy.forms import MAX_FORM, unwrap
+from donjon.policy.forms import MAX_FORM, hash_of, unwrap
 from donjon.signing import jws
 from donjon.signing.signer import Signer
 
@@ -70,7 +70,7 @@ def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bo
         await server.set_policy(target.kind, policy.token, target.version, clock.moment())
         return await server.policy(target.kind, target.version, clock.moment())
 
-    after, expected = documents.read(_at(target, change)), documents.name(policy.text)
+    after, expected = documents.read(_at(target, change)), hash_of(policy.text)
     if after.hash != expected:
         raise Untrusted("DJ583", f"{_place(target)}: set, but what is in force has the hash {after.hash}, expected {expected}")
     say(f"{_place(target)}: in force is {_description(after)}")

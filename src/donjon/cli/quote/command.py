@@ -128,7 +128,7 @@ def show(files: tuple[str, ...], *, form: str) -> None:
     sys.exit(work("donjon.cli.quote.work").show(files, form))
 
 
-@quote.command()
+@quote.command(short_help="Verify quotes: whether they are true and acceptable.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @with_sources
 @AT
