@@ -33,6 +33,9 @@ POSTGRESQL = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 SOFTHSM = {"softhsm2": "/usr/lib/softhsm/libsofthsm2.so"}
 """What the tests of signing keys in a PKCS#11 token need."""
 
+PROMETHEUS = {"prometheus": "/usr/bin/promtool"}
+"""What the tests of alerts need: the server, and the program that tries rules."""
+
 
 def missing(packages: Mapping[str, str] = PACKAGES) -> list[str]:
     """The packages whose program is not on this machine."""

@@ -20,6 +20,7 @@ _LONE = "tests/endurance"
 LEFT_OUT: Mapping[str, str] = {
     "tests/cluster": "a cluster's programs bring no Python of the machine with them",
     "tests/deploy": "they need the testbed's Helm, and the image has a Python of its own",
+    "tests/alerts": "promtool is Go's, and brings nothing of the machine with it",
     "tests/siege": "it has a memory and a time of its own",
     "tests/debian": "they are about this step",
     "tests/conformance/test_foreign_clients.py": "clients in other languages meet the same bytes",

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
-from donjon.adapters.metrics.node import NodeMetrics
 from donjon.admission.policies.guard import Guard, Installation, first_difference, guard, path
 from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
@@ -19,6 +18,7 @@ from donjon.cli.node import forget, run
 from donjon.services.node import settings as node_settings
 
 ALWAYS = 'cleanup.hooks="always"'
+ATTESTATION = 'attestation={"enabled": true, "tls": {"secretName": "served"}%s}'
 WEBHOOK = 'admission.mode="webhook"'
 EVERYTHING_ON = (
     ALWAYS,
@@ -66,6 +66,10 @@ EVERY_VALUE = [
     ("metrics.podMonitor.enabled=true", "kind: PodMonitor"),
     ("metrics.serviceMonitor.enabled=true", "kind: ServiceMonitor"),
     ("metrics.prometheusRule.enabled=true", "kind: PrometheusRule"),
+    (
+        'metrics.prometheusRule={"enabled": true, "runbookUrl": "https://wiki.example/NAME.html"}',
+        "runbook_url: https://wiki.example/DonjonNodeNotReady.html",
+    ),
     ("metrics.dashboard.enabled=true", 'grafana_dashboard: "1"'),
     (WEBHOOK, "kind: MutatingWebhookConfiguration"),
     ('admission.provision.accounts=["sgx:quoter", "other:one"]', "['sgx:quoter', 'other:one']"),
@@ -266,26 +270,30 @@ ONE_PEER = [{"podSelector": {"matchLabels": {"may": "look"}}}]
 
 def ingress(objects: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     spec = named(objects, "NetworkPolicy", name)["spec"]
-    assert spec["policyTypes"] == ["Ingress"], "what an agent connects to is the API server, at an address that no chart knows"
+    if name != "donjon-attestation":
+        assert spec["policyTypes"] == ["Ingress"], "what it connects to is the API server, at an address that no chart knows"
     found: list[dict[str, Any]] = spec["ingress"]
     return found
 
 
-def test_by_default_nobody_but_the_node_itself_connects_to_agents_and_to_the_webhooks_probes(helm: Helm) -> None:
-    made = helm.template(WEBHOOK)
+def test_by_default_nobody_but_the_node_itself_connects_to_the_ports_of_metrics_and_probes(helm: Helm) -> None:
+    made = helm.template(WEBHOOK, ATTESTATION % "")
     assert ingress(made, "donjon-node") == []
-    assert ingress(made, "donjon-webhook") == [{"ports": [{"port": "https"}]}]
+    assert ingress(made, "donjon-webhook") == ingress(made, "donjon-attestation") == [{"ports": [{"port": "https"}]}]
 
 
 @pytest.mark.parametrize("monitor", MONITORS)
 def test_where_metrics_are_asked_for_they_are_open_until_it_is_said_to_whom(helm: Helm, monitor: str) -> None:
-    made = helm.template(WEBHOOK, monitor)
+    made = helm.template(WEBHOOK, ATTESTATION % "", monitor)
     assert ingress(made, "donjon-node") == [{"ports": [{"port": "metrics"}]}]
-    assert ingress(made, "donjon-webhook")[1:] == [{"ports": [{"port": "metrics"}]}]
+    for name in ("donjon-webhook", "donjon-attestation"):
+        assert ingress(made, name)[1:] == [{"ports": [{"port": "metrics"}]}]
     said = json.dumps({"metricsFrom": ONE_PEER})
-    made = helm.template(WEBHOOK, monitor, f"node.networkPolicy={said}", f"admission.webhook.networkPolicy={said}")
+    service = ATTESTATION % f', "networkPolicy": {said}'
+    made = helm.template(WEBHOOK, service, monitor, f"node.networkPolicy={said}", f"admission.webhook.networkPolicy={said}")
     assert ingress(made, "donjon-node") == [{"ports": [{"port": "metrics"}], "from": ONE_PEER}]
-    assert ingress(made, "donjon-webhook")[1:] == [{"ports": [{"port": "metrics"}], "from": ONE_PEER}]
+    for name in ("donjon-webhook", "donjon-attestation"):
+        assert ingress(made, name)[1:] == [{"ports": [{"port": "metrics"}], "from": ONE_PEER}]
 
 
 def test_network_policies_choose_the_pods_that_are_there_and_can_be_left_out(helm: Helm) -> None:
@@ -583,9 +591,6 @@ def test_the_webhook_has_two_replicas_on_two_nodes_and_a_disruption_budget(helm:
     assert not [each for each in alone if each["kind"] == "PodDisruptionBudget"]
 
 
-ATTESTATION = 'attestation={"enabled": true, "tls": {"secretName": "served"}%s}'
-
-
 def test_the_attestation_service_has_no_privilege_and_may_ask_the_cluster_nothing_unless_told_to(helm: Helm) -> None:
     made = helm.template(ATTESTATION % "")
     pod = pod_of(made, "Deployment", "donjon-attestation")
@@ -650,24 +655,43 @@ def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:
     assert written == set(schema) - silent
 
 
-def test_the_alert_rules_are_the_same_with_and_without_the_operator(helm: Helm) -> None:
-    rule = named(helm.template("metrics.prometheusRule.enabled=true"), "PrometheusRule", "donjon-node")
-    assert rule["spec"] == load(CHART / "files" / "alerts.yaml")
-    for alert in rule["spec"]["groups"][0]["rules"]:
-        assert alert["labels"]["severity"] in {"critical", "warning", "info"}
-        assert set(alert["annotations"]) == {"summary", "description"}
+def test_the_alert_rules_are_the_same_with_and_without_the_operator_for_each_program_that_runs(helm: Helm) -> None:
+    groups = load(CHART / "files" / "alerts.yaml")["groups"]
+    asks = "metrics.prometheusRule.enabled=true"
+    for settings, names in (
+        ((asks,), ["donjon-node"]),
+        ((asks, "node.enabled=false", WEBHOOK), ["donjon-webhook"]),
+        ((asks, WEBHOOK, ATTESTATION % ""), ["donjon-node", "donjon-webhook", "donjon-attestation"]),
+    ):
+        rule = named(helm.template(*settings), "PrometheusRule", "donjon-node")
+        assert rule["spec"] == {"groups": [each for each in groups if each["name"] in names]}
+
+
+@pytest.mark.parametrize(("kind", "endpoints"), [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")])
+def test_every_program_is_scraped_with_the_labels_that_the_alerts_ask_for(helm: Helm, kind: str, endpoints: str) -> None:
+    made = helm.template(WEBHOOK, ATTESTATION % "", f"metrics.{kind[0].lower()}{kind[1:]}.enabled=true")
+    monitor = named(made, kind, "donjon-node")["spec"]
+    labels, chosen = monitor["selector"]["matchLabels"], monitor["selector"]["matchExpressions"][0]
+    if kind == "PodMonitor":
+        objects = [each["spec"]["template"] for each in made if each["kind"] in {"DaemonSet", "Deployment"}]
+        ports = [each["spec"]["containers"][0]["ports"] for each in objects]
+    else:
+        objects = [each for each in made if each["kind"] == "Service"]
+        ports = [each["spec"]["ports"] for each in objects]
+    assert {each["metadata"]["labels"][chosen["key"]] for each in objects} == set(chosen["values"])
+    assert all(labels.items() <= each["metadata"]["labels"].items() for each in objects)
+    (endpoint,) = monitor[endpoints]
+    assert all(endpoint["port"] in {port["name"] for port in each} for each in ports)
+    (job,) = load(CHART / "files" / "scrape.yaml")["scrape_configs"]
+    plain = {tuple(each["source_labels"]): each["target_label"] for each in job["relabel_configs"] if "target_label" in each}
+    relabeled = {tuple(each["sourceLabels"]): each["targetLabel"] for each in endpoint["relabelings"]}
+    # The operator gives `namespace` and `pod` by itself.
+    assert relabeled == {sources: target for sources, target in plain.items() if target not in {"namespace", "pod"}}
 
 
 def test_the_dashboard_comes_out_as_it_went_in(helm: Helm) -> None:
     made = named(helm.template("metrics.dashboard.enabled=true"), "ConfigMap", "donjon-dashboard")
     assert json.loads(made["data"]["donjon.json"]) == json.loads((CHART / "files" / "dashboard.json").read_text())
-
-
-@pytest.mark.parametrize("file", ["alerts.yaml", "dashboard.json"])
-def test_alerts_and_dashboard_ask_for_metrics_that_the_agent_has(file: str) -> None:
-    asked = set(re.findall(r"donjon_node_\w+", (CHART / "files" / file).read_text()))
-    kept = NodeMetrics(version="0").registry.collect()
-    assert asked <= {f"{each.name}_total" if each.type == "counter" else each.name for each in kept}
 
 
 def test_the_namespace_bears_its_pod_security_label_and_outlives_the_release(helm: Helm) -> None:

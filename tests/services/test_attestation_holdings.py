@@ -17,6 +17,7 @@ from tests.services.attesting import Service, certificate, chosen, isolated, ser
 from tests.services.test_attestation_instances import quoted
 from tests.simulation.intel import world
 
+from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RECORDS
 from donjon.cli.audit.command import audit
@@ -182,7 +183,9 @@ NOT_DROPPED = "audit records not dropped"
 
 async def looked_at_once(database: Database, moment: datetime, caplog: pytest.LogCaptureFixture) -> None:
     """A cache alone looks at what has become old."""
-    looking = asyncio.create_task(audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: moment).drop_now_and_then(database))
+    looking = asyncio.create_task(
+        audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: moment, AttestationMetrics("test")).drop_now_and_then(database)
+    )
     async with asyncio.timeout(10):
         while NOT_DROPPED not in caplog.messages:  # noqa: ASYNC110 - what is waited for has no event.
             await asyncio.sleep(0.01)

@@ -16,6 +16,7 @@ from tests.adapters.test_rings import HOUR, NEXT, NOW, PRESENT, RSA, kid
 from donjon.adapters.keys import rings
 from donjon.adapters.keys.folder import Folder
 from donjon.adapters.keys.rings import Ring
+from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
 from donjon.cli.audit.command import audit
@@ -53,7 +54,7 @@ class World:
             return [json.loads(row) for row in connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number))]
 
     def __post_init__(self) -> None:
-        self.keeper = AuditKeeper(self.ring("audit", RSA), None, lambda: self.moment)
+        self.keeper = AuditKeeper(self.ring("audit", RSA), None, lambda: self.moment, AttestationMetrics("test"))
         self.journal = self.keeper.journal(self.database)
 
     def _refuse(self, error: DonjonError | None) -> None:

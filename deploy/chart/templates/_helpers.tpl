@@ -108,3 +108,8 @@ says nothing of policies that were made for its successor.
 {{- end }}
 
 {{- define "donjon.attestationName" -}}donjon-attestation{{- end }}
+
+{{/* Whether the ports of metrics are open to more than their own node: where the chart has somebody scrape them. */}}
+{{- define "donjon.scraped" -}}
+{{- if or .Values.metrics.service.enabled .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}true{{ end -}}
+{{- end }}

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from donjon.errors import Malformed
+from donjon.pki.intel import Window
 
 BACKDATE = timedelta(hours=1)  # by which clocks of a cluster may differ
 MAX_PEM = 64 << 10  # bytes; ours have less than one KiB each
@@ -117,12 +118,13 @@ def parse_authority(pem: bytes) -> ServingAuthority:
     return ServingAuthority(pem=pem, ends=_certificate(pem).not_valid_after_utc)
 
 
-def ends_of(chain: bytes) -> datetime:
-    """When the first certificate of a chain in PEM ends; raises `Malformed` DJ146."""
+def window_of(chain: bytes) -> Window:
+    """From when until when the first certificate of a chain in PEM is good; raises `Malformed` DJ146."""
     try:
-        return x509.load_pem_x509_certificates(_check_size(chain))[0].not_valid_after_utc
+        leaf = x509.load_pem_x509_certificates(_check_size(chain))[0]
     except ValueError as error:
         raise Malformed("DJ146", "certificate: expected one in PEM") from error
+    return Window(begins=leaf.not_valid_before_utc, ends=leaf.not_valid_after_utc)
 
 
 def _name(text: str) -> x509.Name:

@@ -8,6 +8,8 @@ from pathlib import Path
 from donjon.adapters import files
 from donjon.adapters.http.tls import Clients, context
 from donjon.errors import DonjonError, Unavailable
+from donjon.pki.intel import Window
+from donjon.pki.serving import window_of
 
 MAX_FILE = 1 << 20  # bytes
 
@@ -32,14 +34,20 @@ class FolderContexts:
         self._clients, self._tell = clients, tell
         self._paths = (folder / "tls.crt", folder / "tls.key", *(() if clients is None else (clients.path,)))
         self._last_stamp = self._stamp()
-        self._context = self._load_context()
+        self._context, self._window = self._load()
+
+    @property
+    def window(self) -> Window:
+        """From when until when the certificate is good that the next connection is shown."""
+        self()
+        return self._window
 
     def __call__(self) -> ssl.SSLContext:
         """Looks whether the files have changed, which costs a call of the system for each."""
         try:
             if (stamp := self._stamp()) != self._last_stamp:
                 self._last_stamp = stamp
-                self._context = self._load_context()
+                self._context, self._window = self._load()
                 self._tell(None)
         except DonjonError as error:
             self._tell(error)
@@ -52,11 +60,12 @@ class FolderContexts:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
         return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in stats)
 
-    def _load_context(self) -> ssl.SSLContext:
+    def _load(self) -> tuple[ssl.SSLContext, Window]:
         try:
             certificate, key, *authorities = (files.read(path, MAX_FILE) for path in self._paths)
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
+        window = window_of(certificate)
         if self._clients is None:
-            return context(certificate, key)
-        return context(certificate, key, Clients(authorities=authorities[0], required=self._clients.required))
+            return context(certificate, key), window
+        return context(certificate, key, Clients(authorities=authorities[0], required=self._clients.required)), window

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.process_collector import ProcessCollector
-
+from donjon.adapters.metrics.program import ProgramMetrics
 from donjon.node.offer import Offer
 
 
-class NodeMetrics:
+class NodeMetrics(ProgramMetrics):
     """The metrics of one node agent."""
 
     def __init__(self, version: str) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        super().__init__("donjon_node")
         self._info = self._gauge("info", "Version of the agent and driver of the node; always 1.", "version", "driver")
         self._capacity = self._gauge("epc_capacity_bytes", "EPC of the node.")
         self._allocatable = self._gauge(
@@ -77,9 +74,3 @@ class NodeMetrics:
     def count_reassertion(self, what: str) -> None:
         """Count a patch that puts the node object right."""
         self._reassertions.labels(what).inc()
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"donjon_node_{name}", text, labels, registry=self.registry)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"donjon_node_{name}", text, labels, registry=self.registry)

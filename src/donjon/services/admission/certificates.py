@@ -21,7 +21,7 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
-from donjon.pki.serving import ends_of, issue
+from donjon.pki.serving import issue, window_of
 from donjon.runtime.trouble import Trouble
 from donjon.services.admission.secret import as_secret_data, decode, encode, read
 from donjon.services.admission.settings import CertificateFolder, SharedCertificate
@@ -48,15 +48,16 @@ class PresentedCertificate:
             raise Unavailable("DJ146", "certificate: there is none yet")
         return self._context
 
-    def present(self, certificate: bytes, key: bytes, ends: datetime) -> None:
+    def present(self, certificate: bytes, key: bytes) -> None:
         """From now on, new connections get this one; raises `Malformed` DJ146 where the two do not fit."""
         if certificate == self._certificate:
             return
+        window = window_of(certificate)
         self._context = context(certificate, key)
         self._certificate = certificate
-        self._metrics.serves(ends)
+        self._metrics.serves(window)
         self.there.set()
-        say(LOG, "certificate in use", ends=ends.isoformat())
+        say(LOG, "certificate in use", ends=window.ends.isoformat())
 
 
 class SharedLoop:
@@ -110,7 +111,7 @@ class SharedLoop:
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
         self._last_good = certificates
         if (serving := certificates.present) is not None:
-            self._presented.present(serving.certificate, serving.key, serving.ends)
+            self._presented.present(serving.certificate, serving.key)
         await self._tell(configuration, certificates.bundle)
 
     async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, StoredCertificates]:
@@ -164,7 +165,7 @@ class FilesLoop:
             certificate, key = (files.read(self._settings.folder / name, MAX_FILE) for name in ("tls.crt", "tls.key"))
         except OSError as error:
             raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
-        self._presented.present(certificate, key, ends_of(certificate))
+        self._presented.present(certificate, key)
         self._presented.trusted = True  # Whom the API server trusts, that other program tells it.
 
 

@@ -63,6 +63,7 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
             return "no certificate yet that the API server trusts; the log says why"
         return "" if server.listening else "not listening yet"
 
+    metrics.tells_readiness(lambda: not unready())
     answers = routes(metrics.registry, unready=unready)
     probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)

@@ -9,6 +9,7 @@ from functools import partial
 from donjon.adapters.keys import public
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.logs import say
+from donjon.adapters.metrics.attestation import AttestationMetrics, AuditWork
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.instances import InstanceTable
@@ -27,8 +28,10 @@ LOOK_EVERY = 3600.0  # seconds between looks at what has become old
 class AuditKeeper:
     """Signs the heads of the audit, announces them in the log, and drops records that are older than they are kept."""
 
-    def __init__(self, ring: Ring | None, keep_for: timedelta | None, now: Callable[[], datetime]) -> None:
-        self._ring, self._keep_for, self._now = ring, keep_for, now
+    def __init__(
+        self, ring: Ring | None, keep_for: timedelta | None, now: Callable[[], datetime], metrics: AttestationMetrics
+    ) -> None:
+        self._ring, self._keep_for, self._now, self._metrics = ring, keep_for, now, metrics
         self._journal: Journal | None = None
         self._table: InstanceTable | None = None
 
@@ -40,7 +43,7 @@ class AuditKeeper:
     def journal(self, database: Database) -> Journal:
         """The journal of this process, which writes down every decision and signs heads with the keys of the audit."""
         self._table = InstanceTable(database)
-        witness = Witness(signer=self._signer, announce=_announce_head, fail=_fail)
+        witness = Witness(signer=self._signer, announce=_announce_head, fail=self._fail)
         self._journal = Journal(database, writer=fresh_writer(), moment=self._now, witness=witness)
         return self._journal
 
@@ -62,6 +65,7 @@ class AuditKeeper:
             )
             count = retention.drop(database, self._now())
         except (DonjonError, TimeoutError) as error:
+            self._metrics.count_audit_failure(AuditWork.RETENTION)
             say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))
         else:
             say(LOG, "old audit records dropped", count=count)
@@ -81,6 +85,11 @@ class AuditKeeper:
     def _signer(self) -> Signer | None:
         return None if self._ring is None else self._ring.signer()
 
+    def _fail(self, error: Exception) -> None:
+        self._metrics.count_audit_failure(AuditWork.HEAD)
+        code = error.code if isinstance(error, DonjonError) else None
+        say(LOG, "no audit head", level=logging.ERROR, code=code, error=str(error))
+
 
 def _announce_head(text: str) -> None:
     say(LOG, "audit head", statement=text)
@@ -88,8 +97,3 @@ def _announce_head(text: str) -> None:
 
 def _announce_anchor(text: str) -> None:
     say(LOG, "audit anchor", statement=text)
-
-
-def _fail(error: Exception) -> None:
-    code = error.code if isinstance(error, DonjonError) else None
-    say(LOG, "no audit head", level=logging.ERROR, code=code, error=str(error))

@@ -146,9 +146,8 @@ async def serve(
         usable: Callable[[], bool] = parts.cache.usable
         assembly = Assembly(stack, now)
         keys = await assembly.rings(settings)
-        for name, ring in keys.items():
-            metrics.signs_until(name, ring.runs_out)
-        audit = AuditKeeper(await assembly.audit(settings), settings.audit_kept, now)
+        audit = AuditKeeper(await assembly.audit(settings), settings.audit_kept, now, metrics)
+        _tell_ends(metrics, keys, audit, contexts)
         if keys:
             journal = audit.journal(database)
             stack.callback(journal.close)
@@ -185,6 +184,18 @@ async def serve(
             await parts.close()
             await probes.close()
             say(LOG, "attestation service stopped")
+
+
+def _tell_ends(
+    metrics: AttestationMetrics, keys: Mapping[str, Ring], audit: AuditKeeper, contexts: FolderContexts | None
+) -> None:
+    """Whoever reads the figures is told when keys and the serving certificate end."""
+    for name, ring in keys.items():
+        metrics.signs_until(name, ring.runs_out)
+    for ring in audit.rings:
+        metrics.audit_is_signed_until(ring.runs_out)
+    if contexts is not None:
+        metrics.serves(lambda: contexts.window)
 
 
 def _server(
@@ -273,4 +284,6 @@ def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: Dat
             return str(health.trouble)
         return "" if usable() else NOTHING_TO_JUDGE_BY
 
+    metrics.tells_readiness(lambda: not unready())
+    metrics.tells_database(lambda: health.trouble is None)
     return routes(metrics.registry, unready=unready)
