@@ -139,7 +139,7 @@ def test_data_that_the_enclave_did_not_hold_are_refused(desk: Desk) -> None:
     (desk.folder / "data").write_bytes(DATA + b" ")
     done = desk.verify(desk.file(CLAIMS), *MEANT, "--runtime-data", desk.folder / "data")
     assert (done.returncode, "[DJ588]" in done.stdout) == (1, True)
-    assert "its issuer signed it, but it is refused" in done.stdout
+    assert "its signature holds, but it is refused" in done.stdout
 
 
 def test_an_audience_among_several_will_do(desk: Desk) -> None:

@@ -95,7 +95,7 @@ def _print(file: str, claims: JsonObject, findings: tuple[Finding, ...], form: s
         reasons: list[Json] = [{**each.as_dict()} for each in findings]
         say_json({"accepted": accepts, "proved": True, "claims": claims, "reasons": reasons})
         return
-    verdict = f"accepted; good until {_value('exp', claims.get('exp'))}" if accepts else "its issuer signed it, but it is refused"
+    verdict = f"accepted; good until {_value('exp', claims.get('exp'))}" if accepts else "its signature holds, but it is refused"
     say(f"{display_name(file)}: {verdict}")
     for each in findings:
         say(f"  {each.severity}: {each.sentence()}")
