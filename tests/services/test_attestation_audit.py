@@ -1,5 +1,6 @@
 """The service's audit: what it answered and what it logged fit together, and what is old goes."""
 
+import asyncio
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,10 @@ from tests.adapters.postgres import Server
 from tests.services import attesting
 from tests.services.attesting import chosen, instance, serving
 
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.journal import Journal
+from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.cli.audit.command import audit
 from donjon.maa import policies
 from donjon.services.attestation import audit_keeper
@@ -113,3 +118,15 @@ def test_while_its_database_is_away_nobody_is_answered_and_then_everybody_is(pos
             postgresql.start()
         assert service.put(PATH, POLICY).status_code == 200
         assert service.get(PATH).status_code == 200
+
+
+def test_why_nothing_is_dropped_is_logged_once(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    journal = Journal(database, writer="w", moment=lambda: now)
+    decision = Event(kind=EventKind.ATTEST, instance="a", caller="", verdict=EventVerdict.ALLOW)
+    asyncio.run(journal.keep(decision, instance="a", generation=0))
+    journal.close()
+    keeper = audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: now + timedelta(days=400), AttestationMetrics("test"))
+    for _ in range(3):
+        keeper.drop(database, lambda _: None)
+    assert caplog.messages.count("audit records not dropped") == 1

@@ -40,6 +40,10 @@ _PATIENCE = {
 }
 
 
+class Torn(Unavailable):
+    """SQLite's file is not whole: cut short, half written, or a mixture."""
+
+
 class _Pool(QueuePool):
     """Connections none of which outlives it: once it is disposed of, those in use are closed when they come back.
 
@@ -150,11 +154,13 @@ class Database:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """What SQLAlchemy raises within the block becomes `Unavailable` DJ502."""
+        """What SQLAlchemy raises within the block becomes `Unavailable` DJ502, of a file that is not whole `Torn`."""
         try:
             yield
         except SQLAlchemyError as error:
-            raise Unavailable("DJ502", f"database: {self._reason(getattr(error, 'orig', None) or error)}") from error
+            reason = getattr(error, "orig", None) or error
+            is_torn = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_OK) & _PRIMARY == sqlite3.SQLITE_CORRUPT
+            raise (Torn if is_torn else Unavailable)("DJ502", f"database: {self._reason(reason)}") from error
 
     def _reason(self, error: BaseException) -> str:
         file = self._engine.url.database

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, Select, select
 
-from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.database import SQLITE, Database, Torn
 from donjon.adapters.storage.instances import StoredInstance, read_all_instances
 from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.policy_texts import read_texts
@@ -24,6 +24,13 @@ class Snapshot:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection.execution_options(yield_per=_AT_ONCE)
+
+    def check_file(self) -> None:
+        """Have SQLite look at its whole file; raises `Torn`. PostgreSQL looks after its own."""
+        if self._connection.dialect.name == SQLITE:
+            answer = self._connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+            if answer != "ok":
+                raise Torn("DJ502", f"database: {answer}")
 
     def statements(self) -> tuple[str, ...]:
         """The texts of all heads and anchors."""
@@ -59,7 +66,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Snapshot]:
-    """The database as it is now; raises `Unavailable` DJ502."""
+    """The database as it is now; raises `Unavailable` DJ502, of a file that is not whole `Torn`."""
     with database.reading() as connection:
         yield Snapshot(connection)
 

@@ -11,7 +11,7 @@ import click
 
 from donjon.adapters import clock
 from donjon.adapters.keys import public
-from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.database import Database, Torn
 from donjon.adapters.storage.moments import microseconds
 from donjon.adapters.storage.records import Snapshot, snapshot
 from donjon.audit import event, statements
@@ -43,11 +43,19 @@ class Certificates:
 
 def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> int:
     """Print whether the audit records are whole, and every finding; the exit code."""
+    try:
+        return _verify(database, heads, keys, unsigned_before, form)
+    except Torn as error:
+        return _tell_damage(error.message.removeprefix("database: "), form)
+
+
+def _verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> int:
     certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
     elsewhere = [(display_name(file), text) for file in heads for text in _read_statements(file)]
     logged, foreign = _parse_all(elsewhere, certificates)
     ledger, citations = Ledger(), Citations()
     with _open_snapshot(database) as records:
+        records.check_file()
         stored_heads, untrue = _parse_all([("the database", text) for text in records.statements()], certificates)
         verification = verify_chains(citations.watch(ledger.watch(records.chains())), [*stored_heads, *logged])
         has_lost_removal = any(
@@ -98,6 +106,22 @@ def policy(database: str, policy_hash: str) -> int:
             return EXIT_NO
     write(text)
     return EXIT_YES
+
+
+def _tell_damage(damage: str, form: str) -> int:
+    """Of a torn file nothing else is read: what stands there, and what does not, means nothing."""
+    finding = Finding.error(
+        "DJ632",
+        "the database",
+        f"its file is torn: {' '.join(damage.split())[:200]}",
+        "a copy of a file that is written to, or a part of one, shows nothing",
+        "let SQLite make the copy, as docs/audit.md says; of a service's own file, put a backup back",
+    )
+    if form == "json":
+        say_json(_document(Verification(chains=(), findings=(), more=0), (finding,)))
+    else:
+        say(f"{finding.severity}: {finding.sentence()}")
+    return EXIT_NO
 
 
 _UNSIGNED = Finding(
@@ -190,7 +214,7 @@ def _earlier(stored_heads: list[Statement], certificates: Certificates) -> list[
             "heads",
             f"of {count} from before {certificates.unsigned_before:%FT%TZ} those that nobody signed are taken as they are",
             "whoever could write to the database can have written them, also since then with an earlier moment",
-            "keep the log of that time; what it has of them, --heads compares",
+            "keep the log of that time; what it has of them, --heads compares; a service with keys drops none of their records",
         )
     ]
 

@@ -34,6 +34,7 @@ class AuditKeeper:
         self._ring, self._keep_for, self._now, self._metrics = ring, keep_for, now, metrics
         self._journal: Journal | None = None
         self._table: InstanceTable | None = None
+        self._trouble = ""  # why nothing was dropped, as the log has it
 
     @property
     def rings(self) -> tuple[Ring, ...]:
@@ -55,7 +56,7 @@ class AuditKeeper:
         await self._journal.keep(event, instance=event.instance, generation=generation)
 
     def drop(self, database: Database, restate: Callable[[list[Event]], None]) -> None:
-        """Drop what has become old; what fails is told, and is tried again the next time."""
+        """Drop what has become old; what fails is told once, and is tried again the next time."""
         if self._keep_for is None:
             return
         try:
@@ -66,8 +67,11 @@ class AuditKeeper:
             count = retention.drop(database, self._now())
         except (DonjonError, TimeoutError) as error:
             self._metrics.count_audit_failure(AuditWork.RETENTION)
-            say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))
+            if str(error) != self._trouble:
+                say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))
+            self._trouble = str(error)
         else:
+            self._trouble = ""
             say(LOG, "old audit records dropped", count=count)
 
     async def drop_now_and_then(self, database: Database) -> None:

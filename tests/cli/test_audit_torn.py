@@ -1,0 +1,139 @@
+"""`donjon audit verify` of a copy that somebody made badly: none is called whole."""
+
+import asyncio
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+from tests.adapters import databases
+from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
+
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.heads import Witness
+from donjon.adapters.storage.journal import Journal
+from donjon.audit.event import Event, EventKind, EventVerdict
+from donjon.cli.audit.command import audit
+from donjon.pki import pem
+from donjon.signing.signer import Signer
+
+MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
+FILE = 4096  # bytes of a page of SQLite's
+EVENT = Event(kind=EventKind.ATTEST, instance="a", caller="", verdict=EventVerdict.ALLOW, facts={"quote": "5d" * 64})
+
+
+def record(database: Database, writer: str, count: int = 300, signer: Signer | None = None) -> list[str]:
+    """A chain, ended, and its heads."""
+    heads: list[str] = []
+    witness = Witness(signer=lambda: signer, announce=heads.append, fail=print)
+    journal = Journal(database, writer=writer, moment=lambda: MOMENT, witness=witness)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(journal.keep(EVENT, instance="a", generation=0) for _ in range(count)))
+
+    asyncio.run(all_at_once())
+    journal.close()
+    return heads
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Path]:
+    """A service's file, whose newest transactions are beside it."""
+    database = databases.opened(f"sqlite:///{tmp_path}/x.db")
+    (tmp_path / "log").write_text("\n".join(record(database, "one")))
+    yield tmp_path / "x.db"
+    database.close()
+
+
+@pytest.fixture
+def copy(source: Path, tmp_path: Path) -> Path:
+    """A copy as SQLite makes it."""
+    with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(tmp_path / "copy.db")) as there:
+        here.backup(there)
+    return tmp_path / "copy.db"
+
+
+def verified(file: Path, *more: str) -> tuple[int, str]:
+    done = CliRunner().invoke(audit, ["verify", "--database", f"sqlite:///{file}", *more], catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+def root(file: Path, name: str) -> int:
+    """Where the first page of that table or index begins."""
+    with closing(sqlite3.connect(file)) as connection:
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))
+    return int(page - 1) * FILE
+
+
+def cut(length: Callable[[int], int]) -> Callable[[Path], None]:
+    return lambda file: os.truncate(file, length(file.stat().st_size))
+
+
+def half_written(name: str) -> Callable[[Path], None]:
+    def tear(file: Path) -> None:
+        begin, content = root(file, name), bytearray(file.read_bytes())
+        content[begin : begin + FILE // 2] = bytes(FILE // 2)
+        file.write_bytes(content)
+
+    return tear
+
+
+def test_a_copy_that_sqlite_made_is_whole(copy: Path) -> None:
+    code, told = verified(copy)
+    assert (code, told.splitlines()[-1]) == (0, "1 chain, 300 records: whole")
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [
+        cut(lambda size: size // 2 + 17),
+        cut(lambda size: size - FILE),
+        half_written("audit_records"),
+        half_written("audit_records_by_moment"),
+        half_written("policies"),
+    ],
+    ids=["half of it", "its last page", "a page of records", "a page of an index", "a page of a table that is empty"],
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_torn_copy_is_told_before_anything_of_it_is_read(copy: Path, tear: Callable[[Path], None], form: str) -> None:
+    tear(copy)
+    code, told = verified(copy, "-o", form)
+    assert (code, "DJ632" in told, "whole" in told.replace("its file is torn", "")) == (1, True, False)
+
+
+def test_a_copy_without_the_journal_beside_it_has_nothing_or_is_old(source: Path, tmp_path: Path) -> None:
+    shutil.copy(source, tmp_path / "bare.db")
+    code, told = verified(tmp_path / "bare.db")
+    assert (code, "DJ619" in told) == (1, True)
+
+
+def test_a_copy_with_the_journal_of_another_file_is_not_whole(copy: Path, tmp_path: Path) -> None:
+    other = databases.opened(f"sqlite:///{tmp_path}/other.db")
+    record(other, "two", 200)
+    shutil.copy(tmp_path / "other.db-wal", f"{copy}-wal")
+    code, told = verified(copy, "--heads", str(tmp_path / "log"))
+    assert (code, "DJ632" in told or "chain one: ends with record 0" in told) == (1, True), told
+    other.close()
+
+
+def test_chains_of_a_time_without_keys_are_deleted_as_the_page_says(address: str, database: Database, tmp_path: Path) -> None:
+    record(database, "early", 2)
+    record(database, "late", 2, SIGNER)
+    (tmp_path / "one.pem").write_bytes(KEY + pem.encode((CERTIFICATE,)))
+    keys = ["verify", "--database", address, "--keys", str(tmp_path / "one.pem")]
+    before = CliRunner().invoke(audit, keys)
+    assert (before.exit_code, "DJ601" in before.output) == (1, True)
+    (shown,) = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    with database.changing() as connection:
+        for statement in shown.replace("donjon-0-8f3a1c55d2e07b64", "early").splitlines():
+            connection.execute(text(statement))
+    after = CliRunner().invoke(audit, keys)
+    assert (after.exit_code, after.output.splitlines()[-1]) == (0, "1 chain, 2 records: whole")
