@@ -18,6 +18,7 @@ from donjon.adapters.http.public import GuardedServer, Message
 from donjon.adapters.http.tls import context
 from donjon.adapters.http.tlsprotocol import TlsProtocol
 from donjon.errors import DonjonError, Unavailable
+from donjon.pki.serving import window_of
 
 QUICK = Limits(connections=8, head=4096, body=1000, handshake=0.4, first=0.4, idle=0.6, request=0.4, answer=0.6)
 PATIENT = replace(QUICK, handshake=20, first=20, idle=20, request=20, answer=20)
@@ -340,6 +341,7 @@ def test_a_certificate_in_a_folder_is_taken_up_when_it_changes_and_kept_while_it
     (tmp_path / "tls.crt").write_bytes(other.certificate + b"\n")
     assert contexts() is first
     (tmp_path / "tls.key").write_bytes(other.key + b"\n")
+    assert contexts.window == window_of(other.certificate)  # Looked at, also where nobody connects.
     second = contexts()
     assert second is not first
     (tmp_path / "tls.key").unlink()

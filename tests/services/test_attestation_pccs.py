@@ -309,9 +309,16 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
     )
     standing = DatabaseHealth(database, writing=False)
     ready = run._probes(metrics, cache.usable, standing, stopped)["/readyz"]
+
+    def figures() -> tuple[float | None, float | None]:
+        ready, up = (metrics.registry.get_sample_value(f"donjon_attestation_{name}") for name in ("ready", "database_up"))
+        return ready, up
+
     assert b"donjon collateral import" in said(ready, 503)  # Nothing is here yet.
+    assert figures() == (0, 1)
     cache.load()
     assert ready().status == 200
+    assert figures() == (1, 1)
     moments.append(MOMENT + timedelta(days=400))
     assert b"[DJ512]" in said(ready, 503)
     moments.append(MOMENT)
@@ -319,6 +326,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         connection.exec_driver_sql("ALTER TABLE alembic_version RENAME TO away")
     asyncio.run(standing.look())
     assert b"[DJ502]" in said(ready, 503)
+    assert figures() == (0, 0)
     with database.changing() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO alembic_version")
     asyncio.run(standing.look())
