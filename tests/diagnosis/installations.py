@@ -7,7 +7,7 @@ from tests.diagnosis import worlds
 from tests.diagnosis.worlds import ENCLAVE, EPC, NOW
 
 from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_CLEANUP, for_pods, for_the_cleanup, for_the_node_agent
-from donjon.diagnosis.installation import Installation, Sight, Trial
+from donjon.diagnosis.installation import DonjonState, Sight, Trial
 from donjon.diagnosis.status import Status, judge
 from donjon.formats.json import Json, JsonObject, at
 
@@ -76,7 +76,7 @@ def own_pod(component: str, on: str, *, ready: bool = True, image: str = IMAGE, 
     }
 
 
-WHOLE = Installation(
+WHOLE = DonjonState(
     moment=NOW,
     client_version="0.1.0",
     server_version="v1.36.2",
@@ -98,5 +98,5 @@ WHOLE = Installation(
 
 def changed(**fields: object) -> Status:
     """The status of the whole installation with these fields said otherwise."""
-    change: Callable[..., Installation] = replace
+    change: Callable[..., DonjonState] = replace
     return judge(change(WHOLE, **fields))

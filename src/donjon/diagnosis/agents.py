@@ -5,7 +5,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from donjon.diagnosis.endings import endings, stuck
-from donjon.diagnosis.installation import NODE, Installation, Row, State, StatusPart, unseen
+from donjon.diagnosis.installation import NODE, DonjonState, Row, State, StatusPart, unseen
 from donjon.findings import Finding, codes
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -17,7 +17,7 @@ MAX_NAMES = 3
 """Nodes or pods that a sentence names; the rows have all of them."""
 
 
-def agents(here: Installation) -> StatusPart:
+def agents(here: DonjonState) -> StatusPart:
     """The DaemonSet: how many agents are ready, and the nodes with SGX that have none."""
     if hidden := unseen("agents", here.daemon_sets, here.pods):
         return hidden
@@ -38,7 +38,7 @@ def agents(here: Installation) -> StatusPart:
     return StatusPart(name="agents", rows=rows, findings=findings, summary=f"{ready} of {desired} agents ready")
 
 
-def nodes(here: Installation) -> StatusPart:
+def nodes(here: DonjonState) -> StatusPart:
     """The nodes with SGX: what EPC each offers, and what its agent says of it."""
     if hidden := unseen("nodes", here.nodes):
         return hidden
@@ -52,7 +52,7 @@ def nodes(here: Installation) -> StatusPart:
     return StatusPart(name="nodes", rows=(*rows, *rest), findings=tuple(_of_nodes(ours, offering)), summary=summary)
 
 
-def nodes_with_sgx(here: Installation) -> tuple[JsonObject, ...]:
+def nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
     """The nodes that something says have SGX: their label, EPC, or an agent that does not say that there is none."""
     ours = (
         node
@@ -81,7 +81,7 @@ def is_here(pod: JsonObject) -> bool:
     return at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
 
 
-def _no_daemon_set(here: Installation) -> StatusPart:
+def _no_daemon_set(here: DonjonState) -> StatusPart:
     if here.policies.thing("donjon-node-agent") is None:
         row = Row(name="donjon-node", state=State.ABSENT, words="no DaemonSet, and no policy of the agents")
         return StatusPart(name="agents", rows=(row,))
@@ -134,13 +134,13 @@ def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
     return f"it does not tolerate the taint {', '.join(taints)}" if taints else "its DaemonSet has not made one"
 
 
-def _unready(here: Installation) -> Iterator[tuple[str, str]]:
+def _unready(here: DonjonState) -> Iterator[tuple[str, str]]:
     for pod in here.pods.of(NODE):
         if is_here(pod) and (words := pod_trouble(pod, here.moment)):
             yield _name(pod), f"on {at(pod, 'spec', 'nodeName') or 'no node'}: {words}"
 
 
-def _manned(here: Installation) -> frozenset[str]:
+def _manned(here: DonjonState) -> frozenset[str]:
     return frozenset(str(at(pod, "spec", "nodeName")) for pod in here.pods.of(NODE) if is_here(pod))
 
 

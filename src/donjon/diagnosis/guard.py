@@ -13,7 +13,7 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.wiring import wire
 from donjon.admission.settings import Settings
-from donjon.diagnosis.installation import ADMISSION, NODE, Installation, Row, Sight, State, StatusPart, Trial, unseen
+from donjon.diagnosis.installation import ADMISSION, NODE, DonjonState, Row, Sight, State, StatusPart, Trial, unseen
 from donjon.findings import Finding
 from donjon.findings.codes import BY_HAND, NOT_WIRED
 from donjon.formats.json import Json, JsonObject, at
@@ -37,7 +37,7 @@ class _Lack:
     words: str
 
 
-def guard(here: Installation) -> StatusPart:
+def guard(here: DonjonState) -> StatusPart:
     """The policies: what was tried, then each policy with its binding."""
     lacks = tuple(_lacks(here))
     hidden = unseen("policies", here.policies, here.bindings, here.mutating_policies, here.mutating_bindings, here.webhooks)
@@ -61,7 +61,7 @@ def guard(here: Installation) -> StatusPart:
     )
 
 
-def wired_by(here: Installation) -> str:
+def wired_by(here: DonjonState) -> str:
     """What is to wire pods: `policies`, `webhook`, or `off`; by the chart's own word, otherwise by what is there of it.
 
     Empty where neither can be seen.
@@ -74,14 +74,14 @@ def wired_by(here: Installation) -> str:
     return "" if here.mutating_policies.problem or here.webhooks.problem else POLICIES
 
 
-def is_webhook_down(here: Installation) -> bool:
+def is_webhook_down(here: DonjonState) -> bool:
     """Whether the webhook is what wires, and no replica of it is ready."""
     if wired_by(here) != WEBHOOK or here.deployments.problem:
         return False
     return not any(at(each, "status", "readyReplicas") for each in here.deployments.of(ADMISSION))
 
 
-def _pairs(here: Installation) -> Iterator[tuple[JsonObject, ...]]:
+def _pairs(here: DonjonState) -> Iterator[tuple[JsonObject, ...]]:
     """Each policy that there should be, with its binding; of the agents' own only where there are agents."""
     mode = wired_by(here)
     expected = () if mode == OFF else to_refuse(DEFAULT_PREFIX, Settings())
@@ -96,7 +96,7 @@ def _pairs(here: Installation) -> Iterator[tuple[JsonObject, ...]]:
     yield from map(tuple, by_name.values())
 
 
-def _lacks(here: Installation) -> Iterator[_Lack]:
+def _lacks(here: DonjonState) -> Iterator[_Lack]:
     if wired_by(here) == WEBHOOK and not here.webhooks.problem and here.webhooks.thing(DEFAULT_PREFIX) is None:
         yield _Lack(name=DEFAULT_PREFIX, words=f"MutatingWebhookConfiguration {DEFAULT_PREFIX} is gone")
     for pair in _pairs(here):
@@ -136,20 +136,20 @@ def _trial_row(name: str, promise: str, trial: Trial, where: str, *, works: bool
     return Row(name=name, state=State.WELL if works else State.WRONG, words=words if works else f"not so: {words}")
 
 
-def _refuses(here: Installation) -> bool | None:
+def _refuses(here: DonjonState) -> bool | None:
     if here.refusing.pod is not None:
         return False
     return True if BY_HAND in here.refusing.codes else None
 
 
-def _wires(here: Installation) -> bool | None:
+def _wires(here: DonjonState) -> bool | None:
     if here.wiring.pod is not None:
         limits = here.wiring.limits
         return limits.get(EPC) == "1Mi" and limits.get(ENCLAVE) == "1"
     return False if NOT_WIRED & here.wiring.codes else None
 
 
-def _not_refusing(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
+def _not_refusing(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
     own, works = _own(lacks, REFUSING), _refuses(here)
     if works is not False and not own:
         return
@@ -163,7 +163,7 @@ def _not_refusing(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Find
     )
 
 
-def _not_wiring(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
+def _not_wiring(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
     own, works = _own(lacks, DEFAULT_PREFIX), _wires(here)
     if (works is not False or is_webhook_down(here)) and not own:
         return  # Where the webhook is down, that is what is told.
@@ -182,7 +182,7 @@ def _not_wiring(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Findin
     )
 
 
-def _other(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
+def _other(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
     words = "; ".join(each.words for each in lacks if each.name not in {REFUSING, DEFAULT_PREFIX})
     if words:
         yield Finding.error(
@@ -194,7 +194,7 @@ def _other(here: Installation, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
         )
 
 
-def _not_tried(here: Installation) -> Iterator[Finding]:
+def _not_tried(here: DonjonState) -> Iterator[Finding]:
     problems = [trial.refusal for trial, works in ((here.refusing, _refuses(here)), (here.wiring, _wires(here))) if works is None]
     if problems:
         yield Finding.warning(
@@ -206,7 +206,7 @@ def _not_tried(here: Installation) -> Iterator[Finding]:
         )
 
 
-def namespace(here: Installation) -> str:
+def namespace(here: DonjonState) -> str:
     """Where Donjon is, as far as it can be seen."""
     things = (*here.daemon_sets, *here.deployments)
     return next((str(name) for each in things if (name := at(each, "metadata", "namespace"))), DEFAULT_ACCOUNT.namespace)
@@ -216,7 +216,7 @@ def _own(lacks: tuple[_Lack, ...], name: str) -> str:
     return "; ".join(each.words for each in lacks if each.name == name)
 
 
-def _sight(here: Installation, kind: str) -> Sight:
+def _sight(here: DonjonState, kind: str) -> Sight:
     return {
         "ValidatingAdmissionPolicy": here.policies,
         "ValidatingAdmissionPolicyBinding": here.bindings,

@@ -93,7 +93,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class DonjonState:
     """Donjon in a cluster."""
 
     moment: datetime

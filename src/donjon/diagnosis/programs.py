@@ -8,7 +8,7 @@ from datetime import datetime
 
 from donjon.diagnosis.agents import is_here, pod_trouble
 from donjon.diagnosis.guard import POLICIES, WEBHOOK, wired_by
-from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, VERSION, Installation, Row, State, StatusPart, unseen
+from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, VERSION, DonjonState, Row, State, StatusPart, unseen
 from donjon.errors import Malformed
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -22,7 +22,7 @@ LEAST_TO_WIRE = (1, 36)
 _MINOR = re.compile(r"v?(?P<major>[0-9]{1,4})\.(?P<minor>[0-9]{1,4})")
 
 
-def webhook(here: Installation) -> StatusPart | None:
+def webhook(here: DonjonState) -> StatusPart | None:
     """The webhook's replicas and whom the API server trusts for it; nothing in a cluster where the API server itself wires."""
     if wired_by(here) != WEBHOOK:
         return None
@@ -47,7 +47,7 @@ def webhook(here: Installation) -> StatusPart | None:
     return StatusPart(name="webhook", rows=rows, findings=findings, summary=f"{ready} of {desired} replicas of the webhook ready")
 
 
-def attestation(here: Installation) -> StatusPart | None:
+def attestation(here: DonjonState) -> StatusPart | None:
     """The attestation service and the one cause why it is not ready; nothing where it is not installed."""
     if hidden := unseen("attestation service", here.deployments):
         return hidden
@@ -61,7 +61,7 @@ def attestation(here: Installation) -> StatusPart | None:
     return StatusPart(name="attestation", rows=(row,), findings=findings, summary=f"{ready} of {desired} of attestation ready")
 
 
-def versions(here: Installation) -> StatusPart:
+def versions(here: DonjonState) -> StatusPart:
     """The API server's, this program's, and what runs in the cluster."""
     workloads = (*here.daemon_sets, *here.deployments)
     rows = [
@@ -73,14 +73,14 @@ def versions(here: Installation) -> StatusPart:
     return StatusPart(name="versions", rows=tuple(rows), findings=(*_too_old(here), *_strangers(strangers)))
 
 
-def _replicas(here: Installation, component: str) -> tuple[int, int]:
+def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
     """How many are ready, and how many there should be."""
     deployment = next(iter(here.deployments.of(component)), None)
     ready, desired = at(deployment, "status", "readyReplicas"), at(deployment, "spec", "replicas")
     return ready if isinstance(ready, int) else 0, desired if isinstance(desired, int) else 0
 
 
-def _trouble(pod: JsonObject, here: Installation) -> str:
+def _trouble(pod: JsonObject, here: DonjonState) -> str:
     name = str(at(pod, "metadata", "name"))
     words = pod_trouble(pod, here.moment)
     return f"{name}: {here.readiness.get(name) or words}" if words else ""
@@ -91,7 +91,7 @@ def _replica_row(name: str, ready: int, desired: int) -> Row:
     return Row(name=name, state=state, words=f"{ready} of {desired} ready")
 
 
-def _few(here: Installation, code: str, component: str, subject: str, why: str) -> Iterator[Finding]:
+def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -> Iterator[Finding]:
     ready, desired = _replicas(here, component)
     if ready and ready >= desired:
         return
@@ -111,7 +111,7 @@ def _few(here: Installation, code: str, component: str, subject: str, why: str) 
     yield report(code, subject, observation, why, do)
 
 
-def _trust(here: Installation) -> tuple[bool, str]:
+def _trust(here: DonjonState) -> tuple[bool, str]:
     """Whether the API server has what it needs to trust the webhook, and in words."""
     bundles = [at(hook, "clientConfig", "caBundle") for each in here.webhooks for hook in objects(at(each, "webhooks"))]
     if not bundles:
@@ -134,12 +134,12 @@ def _ends(bundle: Json) -> datetime | None:
         return None
 
 
-def _bears(here: Installation) -> bool:
+def _bears(here: DonjonState) -> bool:
     minor = _minor(here.server_version)
     return minor is None or minor >= (LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST)
 
 
-def _too_old(here: Installation) -> Iterator[Finding]:
+def _too_old(here: DonjonState) -> Iterator[Finding]:
     if not _bears(here):
         least = LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST
         yield Finding.error(
@@ -151,7 +151,7 @@ def _too_old(here: Installation) -> Iterator[Finding]:
         )
 
 
-def _version_row(workload: JsonObject, here: Installation) -> Row:
+def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     """A workload's version and image, and how many of its pods are of another."""
     component = str(at(workload, "metadata", "labels", "app.kubernetes.io/component"))
     version, image = at(workload, "metadata", "labels", VERSION), _image(at(workload, "spec", "template", "spec"))
@@ -186,7 +186,7 @@ def _image(spec: Json) -> str:
     return str(at(containers[0], "image")) if containers else "none"
 
 
-def _namespace(here: Installation, component: str) -> str:
+def _namespace(here: DonjonState, component: str) -> str:
     deployment = next(iter(here.deployments.of(component)), None)
     return str(at(deployment, "metadata", "namespace") or "donjon")
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from donjon.diagnosis.agents import agents, nodes
 from donjon.diagnosis.guard import guard
-from donjon.diagnosis.installation import Installation, State, StatusPart
+from donjon.diagnosis.installation import DonjonState, State, StatusPart
 from donjon.diagnosis.programs import attestation, versions, webhook
 from donjon.findings import Finding, Severity, is_refusal
 
-PARTS: tuple[Callable[[Installation], StatusPart | None], ...] = (guard, webhook, agents, nodes, attestation, versions)
+PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (guard, webhook, agents, nodes, attestation, versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Status:
     parts: tuple[StatusPart, ...]
 
 
-def judge(here: Installation) -> Status:
+def judge(here: DonjonState) -> Status:
     """The status of an installation."""
     parts = tuple(part for look in PARTS if (part := look(here)) is not None) if _is_there(here) else ()
     findings = tuple(finding for part in parts for finding in part.findings) if parts else (_nothing(here),)
@@ -41,14 +41,14 @@ def _verdict(findings: Sequence[Finding], parts: Sequence[StatusPart]) -> str:
     return f"well: {words}{'; not seen: ' if hidden else ''}{', '.join(hidden)}"
 
 
-def _is_there(here: Installation) -> bool:
+def _is_there(here: DonjonState) -> bool:
     """Whether anything of Donjon is there, or might be where it cannot be seen."""
     sights = (here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
     ours = any(each.thing("donjon") or each.thing("donjon-refuse") for each in sights[2:])
     return ours or any(each.problem for each in sights) or any(each.things for each in sights[:2]) or bool(here.refusing.codes)
 
 
-def _nothing(here: Installation) -> Finding:
+def _nothing(here: DonjonState) -> Finding:
     return Finding.error(
         "DJ178",
         "cluster",

@@ -7,7 +7,7 @@ from datetime import datetime
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import EVERYWHERE, NOT_FOUND, UNAUTHORIZED, ClusterRefusal, Resource, UserCluster
 from donjon.diagnosis.agents import is_here, pod_trouble
-from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, Installation, Sight, Trial
+from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 
@@ -18,12 +18,12 @@ MAX_PODS = 3  # that are asked why they are not ready
 _OURS = {"app.kubernetes.io/name": "donjon"}
 
 
-def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> Installation:
+def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> DonjonState:
     """All that is to be known, with pods tried in that namespace; raises `Unavailable` DJ041 where the server cannot be asked."""
     server_version = _server_version(cluster)
     daemon_sets, place = _daemon_sets(cluster)
     pods = _ours(cluster, client.POD, place)
-    here = Installation(
+    here = DonjonState(
         moment=moment,
         client_version=client_version,
         server_version=server_version,
