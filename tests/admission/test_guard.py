@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from donjon.admission.policies.guard import Guard, Installation, absence, change, first_difference, guard, path
+from donjon.admission.policies.guard import ChartValues, Guard, absence, change, first_difference, guard, path
 
-INSTALLATION = Installation(namespace="donjon", guard=Guard.POLICIES)
-OBJECTS = guard(INSTALLATION)
-HOOK = guard(Installation(namespace="donjon", guard=Guard.WEBHOOK))["MutatingWebhookConfiguration/donjon"]
+CHART_VALUES = ChartValues(namespace="donjon", guard=Guard.POLICIES)
+OBJECTS = guard(CHART_VALUES)
+HOOK = guard(ChartValues(namespace="donjon", guard=Guard.WEBHOOK))["MutatingWebhookConfiguration/donjon"]
 POLICY, BINDING = "ValidatingAdmissionPolicy/donjon-refuse", "ValidatingAdmissionPolicyBinding/donjon-refuse"
 
 Change = Callable[[Any], None]
@@ -32,7 +32,7 @@ def weak(text: str) -> Change:
 
 @pytest.mark.parametrize("mode", Guard)
 def test_what_the_api_server_has_as_it_was_printed_is_whole(mode: Guard) -> None:
-    for printed in guard(Installation(namespace="donjon", guard=mode)).values():
+    for printed in guard(ChartValues(namespace="donjon", guard=mode)).values():
         assert first_difference(printed, live(printed)) == ""
 
 
@@ -86,7 +86,7 @@ def test_a_webhook_that_is_called_otherwise_shows_and_its_own_authority_does_not
 
 
 def test_values_decide_what_is_to_be_there() -> None:
-    kinds = {mode: {name.partition("/")[0] for name in guard(Installation(namespace="n", guard=mode))} for mode in Guard}
+    kinds = {mode: {name.partition("/")[0] for name in guard(ChartValues(namespace="n", guard=mode))} for mode in Guard}
     validating = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     assert kinds == {
         Guard.NONE: set(),
@@ -94,7 +94,7 @@ def test_values_decide_what_is_to_be_there() -> None:
         Guard.POLICIES: {*validating, "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"},
         Guard.WEBHOOK: {*validating, "MutatingWebhookConfiguration"},
     }
-    assert len(guard(Installation(namespace="n", guard=Guard.ACCOUNTS))) == 6
+    assert len(guard(ChartValues(namespace="n", guard=Guard.ACCOUNTS))) == 6
 
 
 @pytest.mark.parametrize(

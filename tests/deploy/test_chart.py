@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
-from donjon.admission.policies.guard import Guard, Installation, first_difference, guard, path
+from donjon.admission.policies.guard import ChartValues, Guard, first_difference, guard, path
 from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
 from donjon.cli.attestation.command import serve as attest
@@ -238,7 +238,7 @@ def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
     }
     assert set(by_name.pop("daemonsets/donjon-node")) == {"get"}
     modes = (Guard.POLICIES, Guard.WEBHOOK)
-    places = {path(each) for mode in modes for each in guard(Installation(namespace="donjon", guard=mode)).values()}
+    places = {path(each) for mode in modes for each in guard(ChartValues(namespace="donjon", guard=mode)).values()}
     assert by_name == {place.partition("/v1/")[2]: ["get"] for place in places}
     assert not [each for each in helm.template(*EVERYTHING_ON) if each["kind"] in {"Role", "RoleBinding"}]
 
@@ -495,7 +495,7 @@ def looked_after(made: list[dict[str, Any]]) -> dict[str, Any]:
     flags = pod_of(made)["containers"][0]["args"][2:]
     with run.make_context("run", [*flags, "--node-name=n"]) as context:
         texts = {name.replace("_", "-"): _said(value) for name, value in context.params.items() if name != "config"}
-    return {**guard(node_settings.read(texts, {}, "").installation)}
+    return {**guard(node_settings.read(texts, {}, "").chart)}
 
 
 def _said(value: Any) -> str | None:

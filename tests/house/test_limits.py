@@ -42,7 +42,7 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("figures.md", "of 10,168 (32 MiB)", (memory.MAX_PLATFORMS, memory.MAX_BYTES), (10_168, 32 * MIB)),
     ("limits.md", "more than 320 KiB of JSON", stream.LARGEST, 320 * KIB),
     ("limits.md", "longer than it can be read within 2 s", channel.TIMEOUT, 2),
-    ("limits.md", "Up to 200 agents each look at least every 35 s", (guard.ENOUGH, guard.LOOK_EVERY), (200, 35)),
+    ("limits.md", "Up to 100 agents each look at least every 25 s", (guard.ENOUGH, guard.LOOK_EVERY), (100, 25)),
     ("limits.md", "larger than 8 MiB", review.MAX_SIZE, 8 * MIB),
     ("limits.md", "more than 500,000 commas", review.MAX_SIGNS, 500_000),
     ("limits.md", "port of probes 256", probe.LIMITS.connections, 256),

@@ -14,7 +14,7 @@ from donjon import __version__
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.admission.policies import guard as objects
-from donjon.admission.policies.guard import Guard, Installation
+from donjon.admission.policies.guard import ChartValues, Guard
 from donjon.formats.json import JsonObject
 from donjon.services.node import guard as loop
 from donjon.services.node.guard import GuardLoop
@@ -40,20 +40,20 @@ class Cluster:
 
     def __init__(self, api: FakeApi, folder: Path, mode: Guard = Guard.POLICIES, release: str = RELEASE) -> None:
         self.api, self.state, self.metrics = api, AgentState(), NodeMetrics("test")
-        self.installation = Installation(namespace="donjon", guard=mode)
+        self.chart = ChartValues(namespace="donjon", guard=mode)
         self.client = KubeApi(api.access(folder))
         self.settings = NodeSettings(
             node_name="sgx-1",
             host_root=folder,
             listen_host="127.0.0.1",
             listen_port=0,
-            installation=self.installation,
+            chart=self.chart,
             release=release,
         )
         api.answer = self.leash
         api.put(NODE, bare_node())
         self.roll_out(RELEASE)
-        for each in objects.guard(self.installation).values():
+        for each in objects.guard(self.chart).values():
             api.put(objects.path(each), each)
 
     def roll_out(self, release: str, agents: int = 2) -> None:
@@ -118,7 +118,7 @@ def test_what_is_as_it_was_printed_is_told_by_the_gauge_alone(short: Path, mode:
     async def story(here: Cluster) -> None:
         await here.until(lambda: set(here.gauge.values()) == {1.0})
         await here.looks(3)
-        assert set(here.gauge) == set(objects.guard(here.installation))
+        assert set(here.gauge) == set(objects.guard(here.chart))
         assert (here.state.guard, here.api.events) == ((), [])
 
     told(story, short, mode)
@@ -245,7 +245,7 @@ def test_an_api_server_that_is_away_takes_the_gauge_away_and_brings_it_back(shor
 def test_of_many_agents_each_looks_the_more_seldom(short: Path) -> None:
     async def story(here: Cluster) -> None:
         looking = GuardLoop(here.settings, here.state, here.metrics, here.client)
-        for agents, longest in ((2, loop.LOOK_EVERY), (200, loop.LOOK_EVERY), (5000, 25 * loop.LOOK_EVERY)):
+        for agents, longest in ((2, loop.LOOK_EVERY), (100, loop.LOOK_EVERY), (5000, 50 * loop.LOOK_EVERY)):
             here.roll_out(RELEASE, agents)
             await looking._count()
             pauses = [looking._pause() for _ in range(200)]

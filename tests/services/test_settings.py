@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tests.adapters.https import SERVING
 
-from donjon.admission.policies.guard import Guard, Installation
+from donjon.admission.policies.guard import ChartValues, Guard
 from donjon.admission.settings import Settings
 from donjon.cli import donjon
 from donjon.errors import Misconfigured
@@ -83,7 +83,7 @@ NODE = Program(
             epc_reserve=16 << 20,
             advertise=frozenset({Advertise.EPC, Advertise.LABELS}),
         ),
-        installation=Installation(
+        chart=ChartValues(
             namespace="sgx",
             guard=Guard.WEBHOOK,
             rules=Settings(provision_accounts=("a:b", "c:d"), provision_by_annotation=True, refuse_host_devices=True),

@@ -38,7 +38,7 @@ class Guard(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class ChartValues:
     """The chart's values, as far as they decide what it puts into the API server."""
 
     namespace: str
@@ -46,9 +46,9 @@ class Installation:
     rules: Settings = field(default_factory=Settings)
 
 
-def guard(installation: Installation) -> Mapping[str, JsonObject]:
+def guard(chart: ChartValues) -> Mapping[str, JsonObject]:
     """The objects that the chart put there, each by its kind and name, such as `ValidatingAdmissionPolicy/donjon-refuse`."""
-    return {f"{each['kind']}/{at(each, 'metadata', 'name')}": each for each in _objects(installation)}
+    return {f"{each['kind']}/{at(each, 'metadata', 'name')}": each for each in _objects(chart)}
 
 
 def path(original: JsonObject) -> str:
@@ -70,7 +70,7 @@ def absence(name: str) -> Finding:
 
 def change(name: str, place: str) -> Finding:
     """What to tell of an object that says something else than was printed."""
-    return Finding.warning("DJ025", _subject(name), f"{place} is not as Donjon printed it", _consequence(name), _MEND)
+    return Finding.warning("DJ025", _subject(name), f"{place} is not as Donjon printed it", _consequence(name), _REPLACE)
 
 
 def idle_leash(name: str) -> Finding:
@@ -82,6 +82,8 @@ def idle_leash(name: str) -> Finding:
 _MEND = (
     "put it back with helm upgrade (or apply what your chart renders), and find out who did it: the API server's audit log knows"
 )
+
+_REPLACE = f"delete it, since the API server may add our words to theirs, and {_MEND}"
 
 _CONSEQUENCES: Mapping[str, str] = {
     DEFAULT_PREFIX: "pods that ask for EPC are not wired, and are refused",
@@ -104,19 +106,19 @@ def _subject(name: str) -> str:
     return name.replace("/", " ")
 
 
-def _objects(installation: Installation) -> tuple[JsonObject, ...]:
-    namespace = installation.namespace
+def _objects(chart: ChartValues) -> tuple[JsonObject, ...]:
+    namespace = chart.namespace
     agent, cleanup = (Account(namespace=namespace, name=name) for name in (AGENT, CLEANUP))
     accounts = (*for_the_node_agent(DEFAULT_PREFIX, agent), *for_the_cleanup(DEFAULT_PREFIX, cleanup))
-    match installation.guard:
+    match chart.guard:
         case Guard.NONE:
             return ()
         case Guard.ACCOUNTS:
             return accounts
         case Guard.POLICIES:
-            return (*for_pods(DEFAULT_PREFIX, installation.rules), *accounts)
+            return (*for_pods(DEFAULT_PREFIX, chart.rules), *accounts)
         case Guard.WEBHOOK:
-            rules = replace(installation.rules, wired_by=wired_by_webhook(namespace))
+            rules = replace(chart.rules, wired_by=wired_by_webhook(namespace))
             return (call(DEFAULT_PREFIX, namespace, SERVICE), *to_refuse(DEFAULT_PREFIX, rules), *accounts)
 
 

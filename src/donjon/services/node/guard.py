@@ -31,10 +31,10 @@ from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
 
-LOOK_EVERY = 35.0  # seconds at most between two looks of as many agents as are enough
-LOOK_AGAIN = 8.0  # seconds until a gap is looked at once more, before it is believed
+LOOK_EVERY = 25.0  # seconds at most between two looks of as many agents as are enough
+LOOK_AGAIN = 5.0  # seconds until a gap is looked at once more, before it is believed
 LEAST = 0.6  # of LOOK_EVERY; between that and all of it each agent chooses at random, so that they do not look at once
-ENOUGH = 200  # agents that look so often; of more, each looks the more seldom
+ENOUGH = 100  # agents that look so often; of more, each looks the more seldom
 
 
 class GuardLoop:
@@ -42,7 +42,7 @@ class GuardLoop:
 
     def __init__(self, settings: NodeSettings, state: AgentState, metrics: NodeMetrics, api: KubeApi) -> None:
         self._settings, self._state, self._metrics, self._api = settings, state, metrics, api
-        self._guard = guard(settings.installation)
+        self._guard = guard(settings.chart)
         self._node = f"/api/v1/nodes/{settings.node_name}"
         self._agents = 1
         self._suspects: dict[str, Finding] = {}  # by object, at the last look
@@ -52,12 +52,11 @@ class GuardLoop:
     async def run(self) -> None:
         """Look again and again, as long as the agent runs."""
         await self._try(self._count)
+        pause = self._pause() / 2  # Who has just begun is to know soon; Helm makes policies seconds after the agents.
         while True:
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(pause)
             await self._try(self._look)
-            if self._suspects.keys() - self._gaps.keys():
-                await asyncio.sleep(LOOK_AGAIN)
-                await self._try(self._look)
+            pause = LOOK_AGAIN if self._suspects.keys() - self._gaps.keys() else self._pause()
 
     def _pause(self) -> float:
         longest = LOOK_EVERY * max(1.0, self._agents / ENOUGH)
@@ -91,7 +90,7 @@ class GuardLoop:
             words = f"this agent is of version {__version__}, the chart of {version or 'none that it knows'}"
             raise Unavailable(GUARD_UNKNOWN, f"{words}: each prints the policies in its own way, so they cannot be compared")
         try:
-            daemon_set = await self._ask(f"/apis/apps/v1/namespaces/{self._settings.installation.namespace}/daemonsets/{AGENT}")
+            daemon_set = await self._ask(f"/apis/apps/v1/namespaces/{self._settings.chart.namespace}/daemonsets/{AGENT}")
         except ApiRefusal as error:
             if error.status == HTTP_NOT_FOUND:
                 return False

@@ -51,7 +51,7 @@ async def _serve(settings: NodeSettings) -> None:
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
         asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
-    if settings.installation.guard is not Guard.NONE:
+    if settings.chart.guard is not Guard.NONE:
         guard = GuardLoop(settings, state, metrics, api)
         loops.append(asyncio.create_task(beside("the look at Donjon's policies", guard.run)))
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from donjon.admission.policies.guard import Guard, Installation
+from donjon.admission.policies.guard import ChartValues, Guard
 from donjon.errors import Malformed
 from donjon.formats.addresses import address_and_port
 from donjon.kube.quantities import parse
@@ -33,7 +33,7 @@ class NodeSettings:
     listen_port: int
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
-    installation: Installation = field(default_factory=lambda: Installation(namespace="donjon"))
+    chart: ChartValues = field(default_factory=lambda: ChartValues(namespace="donjon"))
     release: str = ""  # the chart's version and, behind a slash, its word for its values
     log_level: str = "info"
 
@@ -161,7 +161,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
             epc_reserve=values[EPC_RESERVE],
             advertise=values[ADVERTISE],
         ),
-        installation=Installation(namespace=values[NAMESPACE], guard=values[GUARD], rules=rules(values)),
+        chart=ChartValues(namespace=values[NAMESPACE], guard=values[GUARD], rules=rules(values)),
         release=values[RELEASE],
         log_level=values[LOG_LEVEL],
     )
