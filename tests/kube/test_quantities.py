@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from donjon.errors import Malformed
-from donjon.kube.quantities import MAX, NANO, canonical, exact, parse, same_amount
+from donjon.kube.quantities import MAX, NANO, canonical, exact, parse, readable, same_amount
 
 BOTH_WAYS = [
     (0, "0"),
@@ -118,3 +118,21 @@ def test_two_spellings_of_an_amount_are_the_same_amount() -> None:
     assert same_amount("1073741824", 1 << 30)
     assert not same_amount("1G", 1 << 30)
     assert not same_amount("nonsense", 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (7851737024, "7.3Gi"),
+        (8 << 30, "8Gi"),
+        ((8 << 30) - 4096, "7.9Gi"),
+        ((8 << 30) + 4096, "8.0Gi"),
+        (8128 << 20, "7.9Gi"),
+        (1014 << 20, "1014Mi"),
+        (64, "64 bytes"),
+        (1, "1 byte"),
+        (0, "0"),
+    ],
+)
+def test_a_person_reads_an_amount_with_one_digit_behind_the_point_and_never_more_than_there_is(number: int, text: str) -> None:
+    assert readable(number) == text

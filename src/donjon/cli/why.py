@@ -21,7 +21,7 @@ from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
-from donjon.kube.quantities import canonical
+from donjon.kube.quantities import canonical, readable
 
 if TYPE_CHECKING:
     from donjon.adapters.cluster.client import Resource, UserCluster
@@ -188,7 +188,7 @@ def _table(views: tuple[NodeView, ...]) -> Table:
         table.add_column(heading, overflow="fold")
     for view in views:
         against = Text("\n".join(each.words for each in view.against)) if view.against else Text("nothing", style="green")
-        epc = f"{canonical(view.epc.free)} of {canonical(view.epc.total)}" if view.epc.total else "-"
+        epc = f"{readable(view.epc.free)} of {readable(view.epc.total)}" if view.epc.total else "-"
         table.add_row(Text(view.name), Text(epc), Text(_devices(view)), Text(view.aesm or "-"), Text(view.ready or "-"), against)
     return table
 

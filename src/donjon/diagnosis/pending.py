@@ -185,7 +185,7 @@ def _foreign(now: Situation) -> Finding:
         "DJ102",
         observation=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
         why="nothing translated it when the pod was made, and no node of Donjon's offers that name",
-        do=f"see that the policies are installed (kubectl get mutatingadmissionpolicies), make the pod again, or write {EPC}",
+        do=f"see whether the policies are in force (donjon status), make the pod again, or write {EPC}",
     )
 
 

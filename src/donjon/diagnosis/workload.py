@@ -142,8 +142,9 @@ def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
         )
     if NOT_WIRED.intersection(codes):
         return (
-            f"where it says that the pod is not wired, {own} is right, and what wires pods is away: have an administrator look "
-            f"with the command in the refusal; else change it as the refusal says; donjon explain {codes[0]} says more"
+            f"where it says that the pod is not wired, {own} is right, and what wires pods is away: have an administrator "
+            "run donjon status, which says what to bring back; else change it as the refusal says; "
+            f"donjon explain {codes[0]} says more"
         )
     return f"change {own} as the refusal says, and apply it again{f'; donjon explain {codes[0]} says more' if codes else ''}"
 

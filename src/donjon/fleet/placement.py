@@ -8,7 +8,7 @@ from fractions import Fraction
 from donjon.findings import codes
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
-from donjon.kube.quantities import canonical
+from donjon.kube.quantities import readable
 from donjon.kube.reserved import Amounts, amounts, pod_requests, requests_by_node
 from donjon.kube.selection import CORDON, meant_for, misfits, not_tolerated, selects
 
@@ -86,7 +86,7 @@ def lacks_aesm(pod: JsonObject, node: JsonObject) -> bool:
 def amount_text(resource: str, amount: Fraction) -> str:
     """An amount of a resource as a person reads it."""
     if amount.denominator == 1 and (resource in {EPC, "memory", "ephemeral-storage"} or resource.startswith("hugepages-")):
-        return canonical(int(amount))
+        return readable(int(amount))
     return str(int(amount)) if amount.denominator == 1 else f"{float(amount):g}"
 
 

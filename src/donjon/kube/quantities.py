@@ -47,6 +47,17 @@ def canonical(number: int) -> str:
     return str(number)
 
 
+def readable(number: int) -> str:
+    """Bytes as a person reads them, of which nobody is promised more than there is: 7.3Gi, 8Gi, 1014Mi, 64 bytes.
+
+    Without a point it is exact; with one it is rounded down to a tenth.
+    """
+    for suffix, unit in reversed(_BINARY.items()):
+        if number >= unit:
+            return f"{number // unit}{suffix}" if number % unit == 0 else f"{number * 10 // unit / 10}{suffix}"
+    return f"{number} byte{'s' * (number != 1)}" if number else "0"
+
+
 def same_amount(text: str, number: int) -> bool:
     """Whether a quantity says that amount; what is no whole quantity says none."""
     try:
