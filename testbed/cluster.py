@@ -26,6 +26,7 @@ from testbed import (
     node,
     packages,
     processes,
+    storage,
     sysctls,
 )
 from testbed.commands import attempt, run
@@ -118,6 +119,7 @@ def up(layout: Layout, wish: Wish) -> None:
         for gone in (one for one in before if one.name not in {kept.name for kept in wanted}):
             print(f"removing node {gone.name}", flush=True)
             attempt(layout.program("kubectl"), "--kubeconfig", layout.kubeconfig, "delete", "node", gone.name, "--wait=false")
+            storage.withdraw(layout, gone)
             node.remove(layout, gone)
         _write_nodes(layout, wanted)
         _bring_up(layout, wanted)
@@ -142,6 +144,7 @@ def _bring_up(layout: Layout, wanted: tuple[Node, ...]) -> None:
         node.start(layout, one)
     network.route(wanted)
     run(*_kubectl(layout), "apply", "-f", "-", stdin=_PROXY_RIGHTS)
+    storage.offer(layout, wanted)
     _wait_ready(layout, wanted)
     for one in wanted:
         role = "sgx" if one.machine != "none" else "plain"

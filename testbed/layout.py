@@ -24,6 +24,8 @@ ETCD_PEER = "http://127.0.0.1:23791"
 RUN = Path("/run/donjon-testbed")
 HOST_ROOT = RUN / "host"
 """The path at which every node sees its own tree of stand-in hardware: one chart value serves all nodes."""
+VOLUMES = RUN / "volumes"
+"""The path at which every node sees its own folder of volumes."""
 KUBELET = Path("/var/lib/kubelet")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from donjon.simulation import host
 from testbed import cgroups, clock, images, mounts, network, processes
 from testbed.commands import attempt, run
-from testbed.layout import HOST_ROOT, KUBELET, PODS, RUN
+from testbed.layout import HOST_ROOT, KUBELET, PODS, RUN, VOLUMES
 from testbed.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MADE = RUN / "made"
 def prepare(layout: Layout, node: Node) -> None:
     """Everything a node's daemons need before they start; whatever is there already is left alone."""
     folder = node.folder(layout)
-    for name in ("kubelet", "log", "cni", "host"):
+    for name in ("kubelet", "log", "cni", "host", "volumes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     node.runtime.mkdir(parents=True, exist_ok=True)
     network.attach(node)
@@ -85,6 +85,7 @@ def _mount(layout: Layout, node: Node) -> None:
         Path("/var/lib/cni"): node.folder(layout) / "cni",
         Path("/run/containerd"): node.runtime,
         HOST_ROOT: node.tree(layout),
+        VOLUMES: node.folder(layout) / "volumes",
     }
     for point in binds:
         _make_point(point)

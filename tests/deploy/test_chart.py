@@ -13,6 +13,7 @@ from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 from donjon.admission.policies.guard import ChartValues, Guard, first_difference, guard, path
 from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
+from donjon.cli.attestation.command import rehearse
 from donjon.cli.attestation.command import serve as attest
 from donjon.cli.node import forget, run
 from donjon.services.node import settings as node_settings
@@ -120,6 +121,7 @@ EVERY_VALUE = [
             (', "database": {"storageClassName": "fast"}', "storageClassName: fast"),
             (', "database": {"existingClaim": "mine"}', "claimName: mine"),
             (', "tokenReview": true', "resources: [tokenreviews]"),
+            (', "tls": {"secretName": ""}, "rehearsal": true', "- --config-map"),
             ("", "name: donjon-attestation"),
             (', "networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),
             (', "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"may": "look"}}}]}', "may: look"),
@@ -613,6 +615,46 @@ def test_one_attestation_service_keeps_a_volume_and_several_share_a_database(hel
     container = pod_of(several, "Deployment", "donjon-attestation")["containers"][0]
     assert not [flag for flag in container["args"] if flag.startswith("--database")]
     assert [each["name"] for each in container["env"]] == ["DONJON_DATABASE"]
+
+
+REHEARSAL = 'attestation={"enabled": true, "rehearsal": true%s}'
+
+
+def test_a_rehearsal_needs_no_volume_no_secret_and_no_right_and_says_that_it_is_one(helm: Helm) -> None:
+    made = helm.template(REHEARSAL % "")
+    assert not [each for each in made if each["kind"] in {"PersistentVolumeClaim", "Secret"}]
+    assert not [each for each in made if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "donjon-attestation"]
+    pod = pod_of(made, "Deployment", "donjon-attestation")
+    assert_nothing_is_given_to(pod)
+    assert_nothing_is_given_to({**pod, "containers": pod["initContainers"]})
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["volumes"] == [{"name": "database", "emptyDir": {}}]
+    labels = named(made, "Deployment", "donjon-attestation")["spec"]["template"]["metadata"]["labels"]
+    assert labels["donjon.dev/simulated"] == "true"
+    real = named(helm.template(ATTESTATION % ""), "Deployment", "donjon-attestation")["spec"]["template"]
+    assert "donjon.dev/simulated" not in real["metadata"]["labels"]
+    assert "initContainers" not in real["spec"]
+
+
+@pytest.mark.parametrize(
+    "real",
+    [
+        '"config": "x = 1"',
+        '"tls": {"secretName": "served"}',
+        '"secrets": ["team-keys"]',
+        '"replicas": 2, "database": {"secretName": "pg"}',
+        '"database": {"existingClaim": "mine"}',
+    ],
+)
+def test_a_rehearsal_is_refused_together_with_what_is_of_a_real_service(helm: Helm, real: str) -> None:
+    assert "attestation.rehearsal=false" in helm.refusal(REHEARSAL % f", {real}")
+
+
+def test_the_rehearsals_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    arguments = pod_of(helm.template(REHEARSAL % ""), "Deployment", "donjon-attestation")["initContainers"][0]["args"]
+    assert arguments[:2] == ["attestation", "rehearse"]
+    known = {option for parameter in rehearse.params for option in parameter.opts}
+    assert {flag.partition("=")[0] for flag in arguments[3:]} <= known
 
 
 def test_the_attestation_service_is_started_anew_when_its_settings_change(helm: Helm) -> None:

@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 from tests.cli.calling import call
 from tests.ports import free_port
 
@@ -57,6 +60,8 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
             assert told, "it ended"
             told = service.stderr.readline()
         assert listens(port)
+        with urlopen(f"http://127.0.0.1:{port + 1}/readyz") as answer:
+            ready = answer.read().decode()
         asked = example("attest.py", folder, port=port)
         change, reset = (f"{each} --yes".replace("rehearsal/", f"{folder}/").split()[1:] for each in shown[4:])
         server = f"https://127.0.0.1:{port}"
@@ -65,6 +70,7 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         back = call(*reset, DONJON_ATTESTATION=server)
         service.send_signal(signal.SIGTERM)
         service.communicate(timeout=30)
+    assert ready == "ok: simulated, the trust root is not Intel's\n"
     assert asked.returncode == 0, asked.stderr
     assert (changed.returncode, back.returncode) == (0, 0), changed.stderr + back.stderr
     assert ": in force is hash " in changed.stdout
@@ -86,6 +92,41 @@ def test_its_settings_are_good(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free_port())
     done = CliRunner().invoke(attestation, ["serve", "--check", "--config", str(tmp_path / "r" / "attestation.toml")])
     assert done.output == "the settings are good\n"
+
+
+def config_map(folder: Path, *more: str) -> dict[str, Any]:
+    command = ["rehearse", str(folder), "--config-map", *more]
+    made: dict[str, Any] = json.loads(CliRunner().invoke(attestation, command, catch_exceptions=False).output)
+    return made
+
+
+def test_for_pods_it_prints_whom_to_trust_and_evidence_and_no_key_and_a_second_time_the_same(tmp_path: Path) -> None:
+    issuer = "https://donjon-attestation.donjon.svc"
+    made = config_map(tmp_path / "r", "--issuer", issuer)
+    assert made["metadata"] == {"name": "attestation-evidence", "labels": {"donjon.dev/simulated": "true"}}
+    assert set(made["data"]) == {"authority.pem", "sgx.json", "tdx.json"}
+    assert "PRIVATE KEY" not in json.dumps(made)
+    assert f'simulated-issuer = "{issuer}"' in (tmp_path / "r" / "attestation.toml").read_text(encoding="utf-8")
+    assert config_map(tmp_path / "r", "--issuer", issuer) == made
+
+
+def test_its_certificate_is_for_the_issuers_name_and_for_this_machine(tmp_path: Path) -> None:
+    config_map(tmp_path / "r", "--issuer", "https://donjon-attestation.donjon.svc")
+    certificate = x509.load_pem_x509_certificate((tmp_path / "r" / "tls" / "tls.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["donjon-attestation.donjon.svc", "localhost"]
+
+
+def test_a_folder_that_is_no_rehearsal_is_none_for_pods(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="expected a folder that a rehearsal made"):
+        CliRunner().invoke(attestation, ["rehearse", str(tmp_path), "--config-map"], catch_exceptions=False)
+
+
+def test_an_issuer_that_no_token_could_have_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(attestation, ["rehearse", str(tmp_path / "r"), "--issuer", "http://plain.example"])
+    assert done.exit_code == 2
+    assert "http://plain.example" in done.output
+    assert not (tmp_path / "r").exists()
 
 
 def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ Probe = Callable[[], bool]
 _OK = Response(status=200, body=b"ok\n")
 
 
-def routes(metrics: exposition.Registry, *, unready: Callable[[], str], alive: Probe = lambda: True) -> Routes:
+def routes(metrics: exposition.Registry, *, unready: Callable[[], str], alive: Probe = lambda: True, caveat: str = "") -> Routes:
     """The three routes; a probe's no is 503. `unready` says why the program is not ready, and nothing where it is.
 
-    Most are alive where they answer at all.
+    Most are alive where they answer at all. What a reader of a yes must know is a caveat.
     """
+    ready = Response(status=200, body=f"ok: {caveat}\n".encode()) if caveat else _OK
     return {
         "/metrics": lambda: Response(status=200, body=exposition.text(metrics), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: _OK if alive() else _no("not yet"),
-        "/readyz": lambda: _no(words) if (words := unready()) else _OK,
+        "/readyz": lambda: _no(words) if (words := unready()) else ready,
     }
 
 

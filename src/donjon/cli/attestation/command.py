@@ -12,7 +12,7 @@ from donjon.cli.terminal import say
 from donjon.errors import Misconfigured
 
 try:
-    from donjon.cli.attestation.keys import keys
+    from donjon.cli.attestation.keys import issuer_url, keys
     from donjon.services.attestation import run
     from donjon.services.attestation.settings import service
 except ModuleNotFoundError as error:
@@ -76,11 +76,27 @@ def _say_good(sentence: str, others: Iterable[str]) -> None:
     show_default=True,
     help="Where to serve; probes are at the next port.",
 )
-def rehearse(folder: Path, *, port: int) -> None:
+@click.option(
+    "--issuer",
+    callback=issuer_url,
+    metavar="URL",
+    help="The name in its tokens, by which it is called.  [default: this machine]",
+)
+@click.option(
+    "--config-map",
+    is_flag=True,
+    help="Print a ConfigMap with what a pod needs to attest; a FOLDER that is there already is then left as it is.",
+)
+def rehearse(folder: Path, *, port: int, issuer: str | None, config_map: bool) -> None:
     """Make a FOLDER with a make-believe Intel, quotes of it, and settings with which the service attests them.
 
     For trying on any machine, without SGX and without a network. Its tokens say that nothing of it is real.
     """
     from donjon.cli.attestation import rehearse  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
 
-    rehearse.write(folder, port)
+    if not (config_map and folder.exists()):
+        rehearse.write(folder, port, issuer)
+    if config_map:
+        rehearse.tell_pods(folder)
+    else:
+        rehearse.tell(folder)

@@ -2,7 +2,7 @@
 
 Everything is made now and really signed: the platform's certificates, the collateral, a quote of an enclave and one of a trust
 domain that hold the runtime data beside them, a key for tokens, a certificate for TLS on this machine alone, and one for who may
-change the policies.
+change the policies. In a cluster, a ConfigMap says what a pod needs of it: whom to trust for TLS, and evidence to show.
 """
 
 import hashlib
@@ -11,16 +11,18 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
 from donjon.cli.collateral import carry
-from donjon.cli.terminal import say
+from donjon.cli.terminal import say, say_json
 from donjon.collateral import archive, plan
 from donjon.collateral.bundle import files
 from donjon.collateral.plan import Answer, Channel
 from donjon.errors import Unavailable
 from donjon.formats import base64url
+from donjon.formats.json import JsonObject
 from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
 from donjon.signing.ring import Order
@@ -30,6 +32,7 @@ from donjon.simulation.intel.world import World, make
 
 RUNTIME_DATA = b'{"says": "this key is the enclave\'s", "key": "..."}'
 HOST, OPERATOR = "127.0.0.1", "operator"
+CONFIG_MAP, FOR_PODS = "attestation-evidence", ("authority.pem", "sgx.json", "tdx.json")
 LIFETIME = timedelta(days=27)  # a day less than that of the collateral
 
 _KINDS = {"sgx": ("v4 SGX", Tee.SGX), "tdx": ("v4 TDX 1.0", Tee.TDX)}
@@ -45,7 +48,7 @@ client-ca = "{folder}/{operator}.crt"
 drain = 0
 
 [instances.rehearsal]
-simulated-issuer = "https://{host}:{port}"
+simulated-issuer = "{issuer}"
 simulated-keys = "{folder}/keys"
 
 [[callers]]
@@ -55,26 +58,45 @@ roles = ["policy", "draft"]
 """
 
 
-def write(folder: Path, port: int) -> None:
-    """All of it into that folder, which is made; raises `Unavailable` DJ534 where it cannot be."""
+def write(folder: Path, port: int, issuer: str | None) -> None:
+    """All of it into that folder, which is made; raises `Unavailable` DJ534 where it cannot be.
+
+    The issuer is the name in its tokens, by whose host the service is called; without one it is this machine's at the port.
+    """
     where = folder.resolve()
     try:
         where.mkdir(parents=True)
         (where / "tls").mkdir()
         (where / "keys").mkdir(mode=0o700)
-        _write(where, port)
+        _write(where, port, issuer or f"https://{HOST}:{port}")
     except OSError as error:
         raise Unavailable("DJ534", f"{error.filename or where}: {error.strerror or error}; expected a folder to make") from error
+
+
+def tell(folder: Path) -> None:
+    """Say how to go on, on this machine."""
     say(f"made {folder}: now run donjon attestation serve --config {folder}/attestation.toml")
 
 
-def _write(folder: Path, port: int) -> None:
+def tell_pods(folder: Path) -> None:
+    """Print the ConfigMap with what a pod needs to attest by the rehearsal in that folder."""
+    try:
+        data: JsonObject = {
+            name: (folder / name).read_text(encoding="utf-8") for name in ("authority.pem", "sgx.json", "tdx.json")
+        }
+    except OSError as error:
+        raise Unavailable("DJ534", f"{error.filename}: {error.strerror}; expected a folder that a rehearsal made") from error
+    metadata: JsonObject = {"name": CONFIG_MAP, "labels": {"donjon.dev/simulated": "true"}}
+    say_json({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def _write(folder: Path, port: int, issuer: str) -> None:
     seed, moment = secrets.token_bytes(32), clock.moment().replace(microsecond=0)
     digest = {"quote.body.report_data": hashlib.sha256(RUNTIME_DATA).digest() + bytes(32)}
     worlds = {name: make(with_changes(setting(seed, moment, kind), digest)) for name, (kind, _) in _KINDS.items()}
-    issuer = f"https://{HOST}:{port}"
     order = Order(algorithm=Algorithm.RS256, issuer=issuer, begins=moment, ends=moment + LIFETIME)
-    tls = serving.issue((HOST, "localhost"), fresh(), moment, LIFETIME)
+    names = dict.fromkeys((urlsplit(issuer).hostname or HOST, HOST, "localhost"))
+    tls = serving.issue(tuple(names), fresh(), moment, LIFETIME)
     operator = signing.fresh_file(replace(order, algorithm=Algorithm.ES256, issuer=OPERATOR))
     contents = {
         "root.der": worlds["sgx"].root,
@@ -84,7 +106,7 @@ def _write(folder: Path, port: int) -> None:
         "keys/one.pem": signing.fresh_file(order),
         "operator.pem": operator,
         "operator.crt": operator[operator.index(b"-----BEGIN CERTIFICATE-----") :],
-        "attestation.toml": _SETTINGS.format(host=HOST, port=port, probes=port + 1, folder=folder, operator=OPERATOR).encode(),
+        "attestation.toml": _settings(folder, port, issuer).encode(),
         "collateral.json": _collateral(worlds),
         **{f"{name}.json": _request(each) for name, each in worlds.items()},
         **{f"{name}.bin": each.quote.data for name, each in worlds.items()},
@@ -92,7 +114,11 @@ def _write(folder: Path, port: int) -> None:
     for name, content in contents.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(content)
-    carry.import_(folder / "collateral.json", f"sqlite:///{folder}/attestation.db", folder / "root.der")
+    carry.fill(folder / "collateral.json", f"sqlite:///{folder}/attestation.db", folder / "root.der")
+
+
+def _settings(folder: Path, port: int, issuer: str) -> str:
+    return _SETTINGS.format(host=HOST, port=port, probes=port + 1, folder=folder, operator=OPERATOR, issuer=issuer)
 
 
 def _collateral(worlds: dict[str, World]) -> bytes:

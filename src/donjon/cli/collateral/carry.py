@@ -31,7 +31,13 @@ def export(file: Path, database: str, root: Path | None) -> int:
 
 
 def import_(file: Path, database: str, root: Path | None) -> int:
-    """Write all that the file holds into the database, or nothing; the exit code."""
+    """Write all that the file holds into the database, or nothing, and tell; the exit code."""
+    _tell(file, fill(file, database, root))
+    return EXIT_YES
+
+
+def fill(file: Path, database: str, root: Path | None) -> CollateralArchive:
+    """Write all that the file holds into the database, or nothing; what it held."""
     anchor = trust_root(root)
     try:
         with file.open("rb") as stream:
@@ -48,8 +54,7 @@ def import_(file: Path, database: str, root: Path | None) -> int:
         platforms.write(
             [each for each in contents.platforms if not _is_older(each, platforms.read(each.stored_platform.registration.name))]
         )
-    _tell(file, contents)
-    return EXIT_YES
+    return contents
 
 
 @contextmanager

@@ -66,6 +66,8 @@ NOTHING_TO_JUDGE_BY = (
     "donjon collateral import FILE --database URL, and start the service anew"
 )
 
+SIMULATED = "simulated, the trust root is not Intel's"
+
 
 def run(settings: AttestationSettings) -> None:
     """Run the service; returns when a signal stops it, raises `DonjonError` when only a new start can help."""
@@ -163,7 +165,7 @@ async def serve(
         error_response = server_refusal if keys else plain
         server = _server(settings, application, contexts, error_response)
         metrics.count_connections(lambda: server.connections)
-        answers = _probes(metrics, usable, health, stopped)
+        answers = _probes(metrics, usable, health, stopped, caveat="" if settings.anchor == INTEL else SIMULATED)
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
         watch = KeyWatch(keys, audit)
         await watch.look()
@@ -276,7 +278,9 @@ def _tell(error: DonjonError | None) -> None:
         say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
-def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event) -> Routes:
+def _probes(
+    metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event, *, caveat: str = ""
+) -> Routes:
     def unready() -> str:
         if stopped.is_set():
             return "stopping"
@@ -286,4 +290,4 @@ def _probes(metrics: AttestationMetrics, usable: Callable[[], bool], health: Dat
 
     metrics.tells_readiness(lambda: not unready())
     metrics.tells_database(lambda: health.trouble is None)
-    return routes(metrics.registry, unready=unready)
+    return routes(metrics.registry, unready=unready, caveat=caveat)

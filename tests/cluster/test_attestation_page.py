@@ -1,0 +1,176 @@
+"""Every command of docs/attestation-in-a-cluster.md, run in the page's order as it stands there, and those of Helm's notes.
+
+What the testbed lacks is stood in for: names, by a line of hosts in the two manifests; and Intel, by collateral of a recorded
+quote, which is served on the nodes' network and judged as of its own time, with the one status accepted that its platform had.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from testbed.layout import HOST_ADDRESS
+from tests.adapters import fakepccs
+from tests.adapters.fakepccs import Pccs
+from tests.cluster.agents import NAMESPACE
+from tests.cluster.conftest import Cluster
+from tests.cluster.release import Release, installed
+from tests.ports import free_port
+
+from donjon.collateral import bundle
+
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "attestation-in-a-cluster.md").read_text(encoding="utf-8")
+QUOTE = PROJECT / "vectors" / "dcap-qvl" / "quotes" / "f8b81014b6e4_v3_sgx_00a067110000.bin"
+COLLATERAL = PROJECT / "vectors" / "dcap-qvl" / "sgx_quote_collateral.json"
+NAME = f"donjon-attestation.{NAMESPACE}.svc"
+MANIFESTS = ("attest-in-a-cluster.yaml", "set-policy-in-a-cluster.yaml")
+
+
+def commands(text: str) -> list[str]:
+    """The commands of console blocks, lines that go on joined."""
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    joined = "".join(blocks).replace("\\\n", " ")
+    return re.findall(r"^\$ (.+)$", joined, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster) -> Iterator[Release]:
+    yield from installed(cluster)
+
+
+@pytest.fixture
+def reader(cluster: Cluster, release: Release, tmp_path: Path) -> Iterator["Reader"]:
+    """Someone who reads the page, in a folder that looks like a checkout."""
+    del release
+    for name in ("deploy", "src"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    shutil.copytree(PROJECT / "docs" / "examples", tmp_path / "docs" / "examples")
+    (settings,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    with recorded_intel() as intel:
+        stand_in = f'upstream = "{intel.address}"\nunsafe-clock = "2025-06-20T00:00:00Z"\n'
+        gate = '[instances.team.gate]\naccept = ["ConfigurationAndSWHardeningNeeded"]\n'
+        (tmp_path / "donjon.toml").write_text(stand_in + settings + gate)
+        shutil.copy(QUOTE, tmp_path / "quote.bin")
+        reader = Reader(cluster, tmp_path)
+        try:
+            yield reader
+        finally:
+            reader.leave()
+
+
+@contextmanager
+def recorded_intel() -> Iterator[Pccs]:
+    answers = fakepccs.collateral(bundle.parse(COLLATERAL.read_bytes()), "sgx")
+    with fakepccs.serving(Pccs(answers), host=HOST_ADDRESS) as intel:
+        yield intel
+
+
+class Reader:
+    """Runs commands one after the other, as a person with a terminal does."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        path = os.pathsep.join([str(PROJECT / ".venv" / "bin"), str(PROJECT / "testbed" / "bin"), os.environ["PATH"]])
+        self._environment = {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
+        self._cluster, self._folder = cluster, folder
+        self._ports = {"9810": str(free_port()), "8443": str(free_port())}
+        self._background: list[subprocess.Popen[bytes]] = []
+
+    def run(self, command: str) -> str:
+        """What it printed; one that ends in & goes on beside the others."""
+        for shown, free in self._ports.items():
+            command = command.replace(f" {shown} &", f" {free}:{shown} &").replace(f" {shown}:443 &", f" {free}:443 &")
+            command = command.replace(f"localhost:{shown}", f"localhost:{free}")
+        if command.startswith(("kubectl apply -f docs/", "kubectl replace", "kubectl -n donjon apply -f docs/")):
+            self._name_the_service()
+        if command.endswith(" &"):
+            words = ["bash", "-c", f"exec {command.removesuffix(' &')}"]
+            self._background.append(subprocess.Popen(words, env=self._environment, stdout=subprocess.DEVNULL))
+            return ""
+        words = ["bash", "-o", "pipefail", "-c", command]
+        done = subprocess.run(
+            words, cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False, timeout=240
+        )
+        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+    def _name_the_service(self) -> None:
+        """There is no name server in the testbed: the pods of the manifests know the Service by a line of hosts."""
+        address = self._cluster.get("service", "-n", NAMESPACE, "donjon-attestation")["spec"]["clusterIP"]
+        for name in MANIFESTS:
+            file, yaml = self._folder / "docs" / "examples" / name, YAML(typ="safe")
+            job = yaml.load(file)
+            job["spec"]["template"]["spec"]["hostAliases"] = [{"ip": address, "hostnames": [NAME]}]
+            yaml.dump(job, file)
+
+    def leave(self) -> None:
+        """What the page takes away itself is taken away also where it ended too soon."""
+        for each in self._background:
+            each.terminate()
+            each.wait(30)
+        gone = ("--ignore-not-found", "--wait=false")
+        self._cluster.kubectl("delete", "job/attest", "configmap/attestation-evidence", *gone)
+        ours = ("job/set-policy", "configmap/policy", "serviceaccount/policy-officer", "pvc/donjon-attestation")
+        secrets = ("secret/attestation-tls", "secret/attestation-keys", "secret/audit-keys")
+        self._cluster.kubectl("delete", "-n", NAMESPACE, *ours, *secrets, *gone)
+
+
+def claims(log: str) -> dict[str, Any]:
+    """What the Job printed of the token, whose own bytes stand in the last line."""
+    printed, _, token = log.rstrip().rpartition("\n")
+    said: dict[str, Any] = json.loads(printed)
+    body = token.split(".")[1]
+    assert json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))) == said
+    return said
+
+
+def test_the_page_holds_from_its_first_command_to_its_last(reader: Reader) -> None:
+    printed = [(command, reader.run(command)) for command in commands(PAGE)]
+
+    def told(part: str) -> list[str]:
+        found = [text for command, text in printed if part in command]
+        assert found, part
+        return found
+
+    rehearsed, attested, refused = told("kubectl logs job/attest")
+    assert claims(rehearsed)["x-donjon-simulated"] is True
+    real = claims(attested)
+    assert real["iss"] == f"https://{NAME}"
+    assert "x-donjon-simulated" not in real
+    assert real["x-ms-sgx-mrsigner"] == QUOTE.read_bytes()[48 + 128 : 48 + 160].hex()
+    assert "accepted" in told("donjon token verify")[0]
+    assert "[DJ411]" in refused
+    assert told("/readyz") == ["ok\n"]
+    assert "Bound" in told("get pvc,pods")[0]
+    assert "donjon/policy-officer" in told("audit show")[0]
+    assert "refused attest team" in told("audit show")[0]
+    assert "policy-set" in told("--kind policy-set")[0]
+    assert "  next  " in told("keys list keys")[0]
+    assert all("0 records" not in text for text in told("audit verify"))
+    assert "persistentvolumeclaim" in printed[-1][1]
+
+
+def notes(text: str) -> list[str]:
+    """The commands of Helm's notes: what is set in by two spaces."""
+    return [line.strip() for line in text.splitlines() if re.match(r"  (donjon|kubectl|until) ", line) and "<<EOF" not in line]
+
+
+def test_the_commands_of_the_notes_run_and_those_of_a_rehearsal_say_first_that_it_is_one(
+    reader: Reader, release: Release
+) -> None:
+    release.upgrade('attestation={"enabled": true, "rehearsal": true}')
+    text = release.run("get", "notes", "donjon")
+    assert "simulated" in text.split("\n\n")[0]
+    said = {
+        command: reader.run(command) for command in notes(text) if "logs -f" not in command and "label namespace" not in command
+    }
+    assert any("donjon doctor" in command and "SIMULATED" in told for command, told in said.items())
+    assert any("-c rehearsal" in command and "attestation-evidence" in told for command, told in said.items())
