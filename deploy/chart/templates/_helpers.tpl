@@ -109,16 +109,15 @@ says nothing of policies that were made for its successor.
 
 {{- define "donjon.attestationName" -}}donjon-attestation{{- end }}
 
-<<<<<<< HEAD
 {{/* Whether the ports of metrics are open to more than their own node: where the chart has somebody scrape them. */}}
 {{- define "donjon.scraped" -}}
 {{- if or .Values.metrics.service.enabled .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}true{{ end -}}
-=======
+{{- end }}
+
 {{- define "donjon.attestationConfinement" -}}
 privileged: false
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
->>>>>>> db70113 (Attestation in a cluster, from a rehearsal by one value to removal)
 {{- end }}
