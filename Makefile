@@ -18,7 +18,7 @@ up: $(READY) ## Cluster up, Donjon installed, the FAQ's Job run; ends with what 
 	@$(PY) -m testbed.demo
 
 check: $(READY) ## Everything CI runs: format, lint, imports, types, all tests, the cluster's too
-	@$(PY) tests/check.py
+	@$(PY) -m tests.check
 
 cluster: $(READY) ## A real Kubernetes cluster on this machine (SGX_NODES=1 PLAIN_NODES=1 MACHINE=dc2ds-v3 DRIVER=in-tree)
 	@$(PY) -m testbed up
@@ -60,7 +60,7 @@ test-rooms: $(READY) ## The tests of what computes, in the rooms below the adapt
 	@$(VENV)/bin/pytest -q -n auto --dist loadfile $(ROOMS)
 
 test-fast: $(READY) ## The tests that need no cluster, as check runs them
-	@$(PY) tests/check.py --fast
+	@$(PY) -m tests.check --fast
 
 test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine runs on (root; the first time makes its root file system)
 	@$(PY) -m tests.debian

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.machine import WORKERS, possible
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
 _SKIPPED = re.compile(r"^SKIPPED \[\d+\] (?P<where>\S+?): (?P<why>.+)$")
@@ -38,6 +40,14 @@ FAST = (
 )
 """What needs no cluster, and root for little; `make test-fast` runs these alone."""
 
+
+def _machines() -> tuple[str, ...]:
+    """Two machines with a testbed each share the tests of a cluster, where they can be made and no other cluster is named."""
+    if not possible() or "DONJON_TEST_KUBECONFIG" in os.environ:
+        return ()
+    return (*WORKERS, "--dist", "loadfile", "--no-loadscope-reorder")
+
+
 STEPS = (
     Step("format", (str(BIN / "ruff"), "format", "--check", ".")),
     Step("lint", (str(BIN / "ruff"), "check", ".")),
@@ -46,7 +56,7 @@ STEPS = (
     Step("programs that tests build", (str(BIN / "python"), "-m", "tests.programs")),
     *FAST,
     Step("the quick tests on Debian 13", (str(BIN / "python"), "-m", "tests.debian")),
-    Step("tests on a real cluster", (str(BIN / "pytest"), "-v", *_OF_A_CLUSTER, "--durations", "10")),
+    Step("tests on a real cluster", (str(BIN / "pytest"), "-v", *_machines(), *_OF_A_CLUSTER, "--durations", "10")),
 )
 
 

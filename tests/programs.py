@@ -1,4 +1,4 @@
-"""`python -m tests.programs`: what tests run of Kubernetes, built before any of them, so that none runs beside a compiler.
+"""`python -m tests.programs`: what tests run of Kubernetes, and our image, built before any of them: none runs beside a compiler.
 
 Where it cannot be built, a line says so that `make check` repeats at its end; the tests that need it say the same of themselves.
 """
@@ -6,14 +6,16 @@ Where it cannot be built, a line says so that `make check` repeats at its end; t
 import sys
 
 from testbed.binaries import CLUSTER, ensure
+from testbed.demo import build_image
 from testbed.layout import here
 from testbed.trouble import Lacking
 
 
 def main() -> None:
-    """Build the programs of a cluster, and the API server's policies by themselves."""
+    """Build the programs of a cluster, the API server's policies by themselves, and the product's image."""
     try:
         ensure(here(), (*CLUSTER, "admission"))
+        build_image(here())
     except Lacking as error:
         sys.stdout.write(f"SKIPPED [1] tests/programs: {' '.join(str(error).split())}\n")
 

@@ -149,6 +149,11 @@ class Cluster:
     def node_names(self) -> list[str]:
         return sorted(item["metadata"]["name"] for item in self.get("nodes")["items"])
 
+    def ready(self, name: str) -> bool:
+        """Whether the node is ready."""
+        conditions = self.get("node", name)["status"]["conditions"]
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
     @property
     def sgx_nodes(self) -> list[str]:
         """The nodes with SGX: the testbed knows them; elsewhere the label `sgx.intel.com/capable` tells."""

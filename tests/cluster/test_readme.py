@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -132,12 +131,3 @@ def test_an_enclave_of_the_make_believe_intel_is_attested_and_its_token_checked(
         service.terminate()
         service.communicate(timeout=30)
     assert said.count('"x-donjon-simulated": true') == 2
-
-
-@pytest.mark.takes_the_testbed_down
-def test_the_testbed_goes_by_make_cluster_down(testbed: Testbed) -> None:
-    if not testbed.may_fall:
-        pytest.skip("the testbed would be taken down with what others put there: make cluster-down first")
-    assert shutil.which("make")
-    run("make cluster-down")
-    assert "held by: nobody" in run(".venv/bin/python -m testbed status", ok=(1,))

@@ -2,29 +2,19 @@
 
 import base64
 import json
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from testbed import clock, processes
 from testbed import cluster as testbed_cluster
-from testbed.leftovers import leftovers
-from tests.cluster import found
+from testbed import processes
+from tests.cluster import elsewhere
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster, Testbed
 
 ORDINARY_IMAGE = "donjon.dev/testbed/busybox:1"
 SGX_TEST_IMAGE = "oeciteam/sgx-test:1.0"
-
-WOULD_BE_LOST = (
-    "the testbed would be taken down with what others put there (`make cluster-down` first, or DONJON_TESTBED_MAY_FALL=1)"
-)
 
 Kubectl = Callable[..., str]
 
@@ -148,7 +138,7 @@ def test_a_restarted_kubelet_opens_its_plugin_socket_again(
     before = _made(socket)
     testbed.restart_kubelet(name, wipe=True)
     wait_for(lambda: _made(socket) not in {before, None}, what="a new kubelet.sock", seconds=15)
-    wait_for(lambda: _ready(cluster, name), what=f"{name} is Ready again", seconds=30)
+    wait_for(lambda: cluster.ready(name), what=f"{name} is Ready again", seconds=30)
 
 
 def test_a_stopped_kubelet_stays_stopped_until_it_is_started(cluster: "Cluster", testbed: "Testbed") -> None:
@@ -170,9 +160,9 @@ def test_a_second_testbed_is_refused_with_the_folder_that_holds_the_first(
     cluster: "Cluster", testbed: "Testbed", tmp_path: Path
 ) -> None:
     assert cluster.node_names
-    copy = _copy(testbed, tmp_path / "elsewhere")
+    copy = elsewhere.copy(testbed.layout, tmp_path / "elsewhere")
     for command in ("up", "down"):
-        refused = _testbed(copy, command)
+        refused = elsewhere.call(copy, command)
         assert refused.returncode == 1
         assert f"a testbed from {testbed.layout.checkout} is on this machine" in refused.stderr
 
@@ -182,145 +172,8 @@ def test_a_second_testbed_is_refused_also_while_the_first_is_still_coming_up(
 ) -> None:
     testbed_cluster.COMPLETE.unlink()
     try:
-        refused = _testbed(_copy(testbed, tmp_path / "elsewhere"), "up")
+        refused = elsewhere.call(elsewhere.copy(testbed.layout, tmp_path / "elsewhere"), "up")
     finally:
         testbed_cluster.COMPLETE.touch()
     assert f"a testbed from {testbed.layout.checkout} is on this machine" in refused.stderr
     assert cluster.node_names
-
-
-@pytest.fixture
-def alone(testbed: "Testbed") -> Iterator["Testbed"]:
-    """The testbed, for tests that take it down; not where something would be lost that nobody here can put back."""
-    if not testbed.may_fall:
-        assert testbed.found is not None
-        pytest.skip(f"{WOULD_BE_LOST}: {', '.join(testbed.found.others)}")
-    yield testbed
-    testbed_cluster.up(testbed.layout, testbed_cluster.Wish())
-
-
-@pytest.mark.takes_the_testbed_down
-@pytest.mark.parametrize("daemon", ["kubelet-sgx-1", "containerd-sgx-1", "kube-apiserver", "etcd"])
-def test_up_starts_a_daemon_that_was_killed(cluster: "Cluster", alone: "Testbed", daemon: str) -> None:
-    alone.kill(daemon, signal.SIGKILL)
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
-    assert processes.running(daemon)
-    assert all(_ready(cluster, name) for name in cluster.node_names)
-
-
-@pytest.mark.takes_the_testbed_down
-def test_nodes_are_added_and_removed_while_the_others_stay(cluster: "Cluster", alone: "Testbed") -> None:
-    kept = processes.recorded("kubelet-sgx-1")
-    wish = testbed_cluster.Wish(sgx=2, plain=0, machines=("dc2ds-v3", "dc1s-v2"), drivers=("in-tree", "dcap"))
-    testbed_cluster.up(alone.layout, wish)
-    assert cluster.node_names == ["sgx-1", "sgx-2"]
-    assert (alone.tree("sgx-2") / "dev/sgx/enclave").is_char_device()
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish(sgx=1, plain=1))
-    assert cluster.node_names == ["plain-1", "sgx-1"]
-    assert processes.recorded("kubelet-sgx-1") == kept
-
-
-@pytest.mark.takes_the_testbed_down
-def test_down_leaves_nothing_even_with_pods_running(cluster: "Cluster", alone: "Testbed") -> None:
-    (name, *_) = cluster.node_names
-    cluster.apply(pod("stays", name, "sleep", "600"), namespace="default")
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=30s")
-    testbed_cluster.down(alone.layout)
-    assert leftovers() == []
-
-
-@pytest.mark.takes_the_testbed_down
-def test_it_is_ready_within_30_seconds_once_built(alone: "Testbed") -> None:
-    testbed_cluster.down(alone.layout)
-    began = clock.now()
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
-    assert clock.now() - began <= 30
-
-
-@pytest.mark.takes_the_testbed_down
-@pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0, 6.0])
-def test_down_leaves_nothing_after_an_up_that_was_killed_halfway(alone: "Testbed", seconds: float) -> None:
-    testbed_cluster.down(alone.layout)
-    began = subprocess.Popen([sys.executable, "-m", "testbed", "up"], cwd=alone.layout.checkout, stdout=subprocess.DEVNULL)
-    clock.pause(seconds)
-    began.kill()
-    began.wait()
-    testbed_cluster.down(alone.layout)
-    assert leftovers() == []
-
-
-@pytest.mark.takes_the_testbed_down
-def test_up_after_an_up_that_was_killed_halfway_makes_a_whole_cluster(cluster: "Cluster", alone: "Testbed") -> None:
-    testbed_cluster.down(alone.layout)
-    began = subprocess.Popen([sys.executable, "-m", "testbed", "up"], cwd=alone.layout.checkout, stdout=subprocess.DEVNULL)
-    clock.pause(3)
-    began.kill()
-    began.wait()
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
-    assert all(_ready(cluster, name) for name in cluster.node_names)
-
-
-@pytest.mark.takes_the_testbed_down
-def test_a_testbed_whose_folder_is_gone_is_taken_over(cluster: "Cluster", alone: "Testbed", tmp_path: Path) -> None:
-    testbed_cluster.down(alone.layout)
-    copy = _copy(alone, tmp_path / "elsewhere")
-    first = _testbed(copy, "up")
-    assert first.returncode == 0, first.stderr
-    copy.rename(tmp_path / "moved")
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
-    assert testbed_cluster.owner() == alone.layout.checkout
-    assert all(_ready(cluster, name) for name in cluster.node_names)
-
-
-@pytest.mark.takes_the_testbed_down
-def test_a_testbed_of_which_nothing_runs_any_more_is_taken_over(cluster: "Cluster", alone: "Testbed", tmp_path: Path) -> None:
-    testbed_cluster.down(alone.layout)
-    first = _testbed(_copy(alone, tmp_path / "elsewhere"), "up")
-    assert first.returncode == 0, first.stderr
-    processes.end(processes.ours(), number=signal.SIGKILL)
-    testbed_cluster.up(alone.layout, testbed_cluster.Wish())
-    assert testbed_cluster.owner() == alone.layout.checkout
-    assert all(_ready(cluster, name) for name in cluster.node_names)
-
-
-@pytest.mark.takes_the_testbed_down
-def test_what_make_up_leaves_is_put_back_after_tests_that_took_it_away(alone: "Testbed") -> None:
-    made = subprocess.run(["make", "up"], cwd=alone.layout.checkout, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stdout + made.stderr
-    before = found.look(alone.layout)
-    assert (before.installed, before.job, before.others) == (True, True, ())
-    testbed_cluster.down(alone.layout)
-    found.put_back(alone.layout, before)
-    assert found.look(alone.layout) == before
-
-
-@pytest.mark.takes_the_testbed_down
-def test_what_others_put_there_is_known_and_nothing_of_kubernetes_or_ours_is(cluster: "Cluster", alone: "Testbed") -> None:
-    assert found.look(alone.layout).others == ()
-    cluster.kubectl("create", "namespace", "of-somebody")
-    assert found.look(alone.layout).others == ("namespace of-somebody",)
-    cluster.kubectl("delete", "namespace", "of-somebody")
-
-
-@pytest.mark.takes_the_testbed_down
-def test_down_leaves_nothing_after_daemons_were_killed(alone: "Testbed") -> None:
-    for path in list(processes.RECORDS.iterdir()):
-        alone.kill(path.stem, signal.SIGKILL)
-    testbed_cluster.down(alone.layout)
-    assert leftovers() == []
-
-
-def _ready(cluster: "Cluster", name: str) -> bool:
-    conditions = cluster.get("node", name)["status"]["conditions"]
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def _copy(testbed: "Testbed", folder: Path) -> Path:
-    """Another checkout: the testbed's sources and the part of Donjon that they use."""
-    leave = shutil.ignore_patterns("state", "bin", "__pycache__")
-    shutil.copytree(testbed.layout.folder, folder / "testbed", ignore=leave)
-    return folder
-
-
-def _testbed(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "testbed", command], cwd=folder, capture_output=True, text=True, check=False)
