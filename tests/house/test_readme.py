@@ -9,6 +9,7 @@ PROJECT = Path(__file__).parents[2]
 ELSEWHERE = {
     "make check": "is what runs this test",
     "make cluster": "the fixture `cluster` runs what it runs",
+    "make cluster-down": "tests/cluster/test_testbed_down.py runs it, after all others",
 }
 
 
