@@ -75,10 +75,10 @@ def _settle(number: str) -> None:
 
 def _own(folder: Path, number: str) -> None:
     """Let the machine have that folder for itself; the image that is built already is in it from the beginning."""
-    copy = folder.with_name(f"{folder.name}-{number}")
+    copy = here().checkout / ".machines" / number / folder.name
     shutil.rmtree(copy, ignore_errors=True)
     folder.mkdir(exist_ok=True)
-    copy.mkdir()
+    copy.mkdir(parents=True)
     for archive in folder.glob("*.tar"):
         os.link(archive, copy / archive.name)
     run("mount", "--bind", copy, folder)

@@ -10,7 +10,7 @@ from testbed.layout import Layout
 
 def copy(layout: Layout, folder: Path) -> Path:
     """Another checkout: the testbed's sources and the part of Donjon that they use."""
-    leave = shutil.ignore_patterns("state", "state-*", "bin", "__pycache__")
+    leave = shutil.ignore_patterns("state", "bin", "__pycache__")
     shutil.copytree(layout.folder, folder / "testbed", ignore=leave)
     return folder
 
