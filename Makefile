@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 test-cluster lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 test-cluster helm3 lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,6 +67,9 @@ test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine r
 
 test-cluster: $(READY) ## The tests on a real cluster, of the chart and of the image (root, or DONJON_TEST_KUBECONFIG=…)
 	@$(VENV)/bin/pytest -q tests/cluster tests/deploy
+
+helm3: $(READY) ## An uninstall that fails or is interrupted, and every way out, by Helm 3 in place of 4, on a real cluster (root)
+	@DONJON_TEST_HELM=helm3 $(VENV)/bin/pytest -q tests/cluster/test_uninstall.py
 
 endurance: $(READY) ## The attestation service killed 50 times under load; certificates renewed for five minutes, on a real cluster (root)
 	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed

@@ -53,7 +53,7 @@ def status() -> None:
 @main.command()
 @click.argument("modules", nargs=-1, type=click.Choice(list(binaries.MODULES)))
 def build(modules: tuple[str, ...]) -> None:
-    """Build programs without starting anything (`peers` and `admission` only when named)."""
+    """Build programs without starting anything (`peers`, `admission` and `helm3` only when named)."""
     binaries.ensure(here(), modules or binaries.CLUSTER)
 
 

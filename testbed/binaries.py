@@ -74,6 +74,7 @@ MODULES = {
             flags=("-tags", "no_btrfs,no_devmapper,no_zfs", "-ldflags", f"-s -w -X {_CONTAINERD}/version.Version=v2.4.2"),
         ),
         Module(name="helm", packages=("helm.sh/helm/v4/cmd/helm",), programs={"helm": "helm"}),
+        Module(name="helm3", packages=("helm.sh/helm/v3/cmd/helm",), programs={"helm3": "helm"}),
         Module(
             name="peers",
             packages=(f"{_PLUGINS}/sgx_plugin", f"{_PLUGINS}/sgx_admissionwebhook"),
@@ -83,7 +84,10 @@ MODULES = {
     )
 }
 CLUSTER = ("kubernetes", "etcd", "containerd", "helm")
-"""What a cluster needs; `peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`."""
+"""What a cluster needs.
+
+`peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`, `helm3` for `make helm3`.
+"""
 
 
 def ensure(layout: Layout, names: tuple[str, ...] = CLUSTER) -> None:

@@ -16,12 +16,13 @@ class Release:
     """Donjon's release, by Helm."""
 
     cluster: Cluster
+    helm: str = "helm"  # or "helm3"
 
     def command(self, *arguments: str) -> list[str]:
         testbed = self.cluster.testbed
         assert testbed is not None
         where = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", NAMESPACE)
-        return [str(testbed.layout.program("helm")), *arguments, *where]
+        return [str(testbed.layout.program(self.helm)), *arguments, *where]
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False, timeout=120)
@@ -41,6 +42,13 @@ class Release:
         root = [part for value in own for part in ("--set", value)]
         options = [part for setting in settings for part in ("--set-json", setting)]
         return ["upgrade", "--install", name, chart, "--create-namespace", *root, *options]
+
+    def change_command(self, *settings: str) -> list[str]:
+        """Change some of its values, each as for --set-json; all others stay."""
+        testbed = self.cluster.testbed
+        assert testbed is not None
+        options = [part for setting in settings for part in ("--set-json", setting)]
+        return ["upgrade", "donjon", str(testbed.layout.checkout / "deploy" / "chart"), "--reuse-values", *options]
 
     def upgrade(self, *settings: str) -> str:
         return self.run(*self.upgrade_command(*settings), "--wait", "--timeout", "90s")

@@ -303,6 +303,27 @@ def test_a_killed_service_comes_back_with_its_policies_and_a_whole_audit(
     assert said, "the chain is whole"
 
 
+def test_an_upgrade_to_faulty_settings_is_refused_fault_by_fault_and_touches_nothing(
+    running: Running, release: Release, cluster: Cluster
+) -> None:
+    before = running.replicas
+    generation = cluster.get("deployment", "-n", NAMESPACE, "donjon-attestation")["metadata"]["generation"]
+    instance = '[instances.cluster]\nissuer = "https://attest.example"\nkeys = "/etc/donjon-secrets/{}"\n'
+    faulty = f'rate-limt = 3\n{instance.format("attestation-keys")}mode = "x"'
+    done = release.attempt(*release.change_command(f"attestation.config={json.dumps(faulty)}"))
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).splitlines()
+    for fault in ("rate-limt in the file: no such setting; did you mean rate-limit?", "instances.cluster.mode: 'x', expected"):
+        assert [line for line in said if fault in line], said
+    absent = instance.format("absent")
+    done = release.attempt(*release.change_command(f"attestation.config={json.dumps(absent)}"))
+    assert done.returncode != 0
+    assert "/etc/donjon-secrets/absent" in done.stdout + done.stderr
+    assert cluster.get("deployment", "-n", NAMESPACE, "donjon-attestation")["metadata"]["generation"] == generation
+    assert running.replicas == before
+    assert [running.attest(address).status_code for address in before.values()] == [200] * len(before)
+
+
 def test_the_service_is_ready_only_while_it_could_answer(running: Running) -> None:
     for address in running.replicas.values():
         with socket.create_connection((address, 9810), timeout=5) as probe:

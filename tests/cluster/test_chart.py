@@ -206,19 +206,3 @@ def test_an_uninstall_leaves_nothing_but_the_kubelets_own_entries(present: Relea
                 seconds=15,
                 what=f"{node} offers no {resource}",
             )
-
-
-def test_a_cleanup_that_cannot_run_stops_the_uninstall_and_a_rollback_revives_it(
-    present: Release, cluster: Cluster, wait_for: Wait
-) -> None:
-    (node, *_) = cluster.sgx_nodes
-    present.upgrade('cleanup.nodeSelector={"no": "such-node"}')
-    done = present.attempt("uninstall", "donjon", "--timeout", "5s")
-    assert done.returncode != 0
-    assert "donjon-cleanup" in done.stderr
-    assert is_wired(cluster)
-    assert not {each for each in cluster_wide(cluster) if "cleanup" in each}
-    present.run("rollback", "donjon", "--wait", "--timeout", "90s")
-    wait_for(lambda: allocatable(cluster, node), what="EPC is on offer")
-    present.uninstall()
-    assert offered(cluster, node)[EPC] == (None, None)

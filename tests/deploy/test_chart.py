@@ -123,6 +123,7 @@ EVERY_VALUE = [
             (', "tokenReview": true', "resources: [tokenreviews]"),
             (', "tls": {"secretName": ""}, "rehearsal": true', "- --config-map"),
             ("", "name: donjon-attestation"),
+            (', "check": "always"', "--check=files"),
             (', "networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),
             (', "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"may": "look"}}}]}', "may: look"),
             (', "networkPolicy": {"egressPorts": [7777]}', "port: 7777"),
@@ -138,6 +139,7 @@ EVERY_VALUE = [
     ),
     (ALWAYS, "kind: Job"),
     ('cleanup={"hooks": "always", "nodeSelector": {"pool": "infra"}}', "pool: infra"),
+    ('cleanup={"hooks": "always", "deadlineSeconds": 77}', "activeDeadlineSeconds: 77"),
     ('cleanup={"hooks": "always", "resources": {"limits": {"memory": "55Mi"}}}', "memory: 55Mi"),
 ]
 
@@ -248,7 +250,7 @@ def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
 def test_the_cleanups_account_is_another_and_may_only_change_nodes(helm: Helm) -> None:
     made = helm.template(ALWAYS)
     assert rules(made, "donjon-cleanup") == {"nodes": ["get", "list", "patch"], "nodes/status": ["patch"]}
-    assert pod_of(made[::-1], "Job", "donjon-cleanup")["serviceAccountName"] == "donjon-cleanup"
+    assert pod_of(made[::-1], "Job", "donjon-cleanup-see-helm-get-notes")["serviceAccountName"] == "donjon-cleanup"
 
 
 def test_the_agent_has_no_privilege_and_no_capability(helm: Helm) -> None:
@@ -308,7 +310,7 @@ def test_network_policies_choose_the_pods_that_are_there_and_can_be_left_out(hel
 
 
 def test_the_cleanup_is_not_root(helm: Helm) -> None:
-    pod = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup")
+    pod = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup-see-helm-get-notes")
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert "volumes" not in pod
@@ -341,7 +343,7 @@ def test_the_root_as_host_root_is_a_real_host(helm: Helm) -> None:
 def test_the_agents_flags_are_flags_that_it_knows(helm: Helm) -> None:
     agent, *following = (
         pod_of(helm.template())["containers"][0]["args"],
-        pod_of(helm.template(ALWAYS)[::-1], "Job", "donjon-cleanup"),
+        pod_of(helm.template(ALWAYS)[::-1], "Job", "donjon-cleanup-see-helm-get-notes"),
     )
     assert agent[:2] == ["node", "run"]
     known = {option for parameter in run.params for option in parameter.opts}
@@ -373,19 +375,45 @@ def test_an_uninstall_stops_the_agents_then_cleans_and_leaves_no_hook_behind(hel
     accounts = {weights[kind] for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")}
     assert weights["DaemonSet"] < min(accounts)
     assert max(accounts) < weights["Job"]
-    stopped = next(each for each in hooks if each["kind"] == "DaemonSet")
-    assert stopped["metadata"]["name"] == "donjon-node"
-    assert stopped["spec"]["template"]["spec"]["nodeSelector"] == {"donjon.dev/nowhere": "true"}
+
+
+def test_the_daemonset_of_an_uninstall_can_be_taken_back_by_a_rollback_and_belongs_to_the_release(helm: Helm) -> None:
+    made = [each for each in helm.template(ALWAYS, 'node.nodeSelector={"pool": "sgx"}') if each["kind"] == "DaemonSet"]
+    (hook,) = (each for each in made if "helm.sh/hook" in each["metadata"].get("annotations", {}))
+    (agents,) = (each for each in made if each is not hook)
+    assert hook["metadata"]["name"] == agents["metadata"]["name"]
+    assert hook["metadata"]["annotations"]["meta.helm.sh/release-name"] == "donjon"
+    assert hook["metadata"]["annotations"]["meta.helm.sh/release-namespace"] == "donjon"
+    assert hook["spec"]["selector"] == agents["spec"]["selector"]
+    nowhere, usual = (each["spec"]["template"]["spec"] for each in (hook, agents))
+    assert nowhere["nodeSelector"] == {"kubernetes.io/os": "nowhere"}
+    # Helm 3 takes away what the former manifest had; what only the hook has, and the agents have not, would stay.
+    assert set(nowhere) <= set(usual)
+    assert set(nowhere["nodeSelector"]) <= set(usual["nodeSelector"])
+    assert [set(each) <= set(usual["containers"][0]) for each in nowhere["containers"]] == [True]
+    assert [each["name"] for each in nowhere["containers"]] == [each["name"] for each in usual["containers"]]
+    assert hook["spec"]["template"]["metadata"]["labels"].items() <= agents["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_an_agent_needs_linux_whatever_else_its_node_is_to_be(helm: Helm) -> None:
+    selectors = {"kubernetes.io/os": None, "kubernetes.io/arch": None, "pool": "sgx"}
+    pod = pod_of(helm.template(f"node.nodeSelector={json.dumps(selectors)}"))
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "sgx"}
+
+
+def test_a_cleanup_ends_by_itself_before_helm_would_give_up(helm: Helm) -> None:
+    job = named(helm.template(ALWAYS)[::-1], "Job", "donjon-cleanup-see-helm-get-notes")["spec"]
+    assert job["activeDeadlineSeconds"] == 60
 
 
 def test_the_cleanup_waits_for_the_last_agent_unless_told_not_to(helm: Helm) -> None:
-    (term,) = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup")["affinity"]["podAntiAffinity"][
+    (term,) = pod_of(helm.template(ALWAYS), "Job", "donjon-cleanup-see-helm-get-notes")["affinity"]["podAntiAffinity"][
         "requiredDuringSchedulingIgnoredDuringExecution"
     ]
     agents = named(helm.template(), "DaemonSet", "donjon-node")["spec"]
     assert term["labelSelector"] == agents["selector"]
     hasty = helm.template('cleanup={"hooks": "always", "waitForAgents": false}')
-    assert "affinity" not in pod_of(hasty, "Job", "donjon-cleanup")
+    assert "affinity" not in pod_of(hasty, "Job", "donjon-cleanup-see-helm-get-notes")
 
 
 @pytest.mark.parametrize(
@@ -663,6 +691,35 @@ def test_the_attestation_service_is_started_anew_when_its_settings_change(helm: 
     notes = [named(each, "Deployment", "donjon-attestation")["spec"]["template"]["metadata"]["annotations"] for each in made]
     assert notes[0] != notes[1]
     assert [named(each, "ConfigMap", "donjon-attestation")["data"]["donjon.toml"] for each in made] == texts
+
+
+def test_the_check_of_settings_reads_what_the_service_will_read_and_never_its_database(helm: Helm) -> None:
+    values = {
+        "config": "drain = 3",
+        "secrets": ["keys"],
+        "tokenReview": True,
+        "extraEnv": [{"name": "DONJON_DRAIN", "value": "4"}],
+    }
+    more = f", {json.dumps(values)[1:-1]}"
+    made = helm.template(ATTESTATION % f'{more}, "check": "always"')
+    service = pod_of(made, "Deployment", "donjon-attestation")
+    check = pod_of(made, "Job", "donjon-attestation-check")
+    (serves,), (checks,) = service["containers"], check["containers"]
+    assert checks["args"] == [*serves["args"][:2], "--check=files", *serves["args"][2:]]
+    assert (checks["env"], checks["image"]) == (values["extraEnv"], serves["image"])
+    assert [each["name"] for each in serves["env"] if each not in checks["env"]] == ["DONJON_DATABASE"]
+    assert [each for each in serves["volumeMounts"] if each not in checks["volumeMounts"]] == [
+        {"name": "database", "mountPath": "/var/lib/donjon"}
+    ]
+    assert check["automountServiceAccountToken"] is False
+    assert all(each["secret"]["optional"] for each in check["volumes"] if "secret" in each)
+    texts = [named(made, "ConfigMap", f"donjon-attestation{each}")["data"] for each in ("", "-check")]
+    assert texts[0] == texts[1]
+    job = named(made, "Job", "donjon-attestation-check")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert job["spec"]["activeDeadlineSeconds"] == 60
+    assert not [each for each in helm.template(ATTESTATION % more) if each["kind"] == "Job"]
+    assert not [each for each in helm.template(REHEARSAL % ', "check": "always"') if each["kind"] == "Job"]
 
 
 def test_the_attestation_services_flags_are_flags_that_it_knows(helm: Helm) -> None:

@@ -46,9 +46,13 @@ Whether the hooks of an uninstall are rendered. One of them bears the DaemonSet'
 output is applied as it is. Helm answers `lookup` only where it talks to a cluster, which is where it will also run the hooks.
 */}}
 {{- define "donjon.cleanupHooks" -}}
-{{- if eq .Values.cleanup.hooks "always" -}}
+{{- include "donjon.hooksAreRun" .Values.cleanup.hooks -}}
+{{- end }}
+
+{{- define "donjon.hooksAreRun" -}}
+{{- if eq . "always" -}}
 true
-{{- else if eq .Values.cleanup.hooks "auto" -}}
+{{- else if eq . "auto" -}}
 {{- if lookup "v1" "Namespace" "" "kube-system" -}}true{{- end -}}
 {{- end -}}
 {{- end }}
@@ -120,4 +124,42 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
+{{/* What the attestation service and the check of its settings have in common. */}}
+{{- define "donjon.attestationOptions" -}}
+{{- if .Values.attestation.rehearsal }}
+- --config=/var/lib/donjon/rehearsal/attestation.toml
+{{- else }}
+- --config=/etc/donjon/donjon.toml
+- --tls-dir=/etc/donjon-tls
+{{- end }}
+- --listen=0.0.0.0:8443
+- --probes=0.0.0.0:9810
+- --log-level={{ .Values.logLevel | default "info" }}
+{{- end }}
+
+{{- define "donjon.attestationMounts" -}}
+- name: config
+  mountPath: /etc/donjon
+  readOnly: true
+- name: tls
+  mountPath: /etc/donjon-tls
+  readOnly: true
+{{- range .Values.attestation.secrets }}
+- name: secret-{{ . }}
+  mountPath: /etc/donjon-secrets/{{ . }}
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "donjon.attestationPlace" -}}
+{{- with .Values.attestation.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.attestation.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
