@@ -804,3 +804,10 @@ def test_chart_and_program_have_one_version() -> None:
     source = (PROJECT / "src" / "donjon" / "__init__.py").read_text()
     assert f'__version__ = "{chart["appVersion"]}"' in source
     assert Path(CHART / "values.schema.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["attest-in-a-cluster.yaml", "set-policy-in-a-cluster.yaml"])
+def test_the_jobs_of_the_examples_run_the_charts_version(name: str) -> None:
+    job = load(PROJECT / "docs" / "examples" / name)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"donjon.dev/donjon:{load(CHART / 'Chart.yaml')['appVersion']}"

@@ -110,6 +110,15 @@ def test_for_pods_it_prints_whom_to_trust_and_evidence_and_no_key_and_a_second_t
     assert config_map(tmp_path / "r", "--issuer", issuer) == made
 
 
+def test_one_that_ended_halfway_is_begun_anew(tmp_path: Path) -> None:
+    command = f"ulimit -f 4; exec {sys.executable} -B -m donjon attestation rehearse {tmp_path / 'r'} --config-map"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert "[DJ534]" in ended.stderr
+    assert not (tmp_path / "r").exists()
+    assert set(config_map(tmp_path / "r")["data"]) == {"authority.pem", "sgx.json", "tdx.json"}
+    assert [each.name for each in tmp_path.iterdir()] == ["r"]
+
+
 def test_its_certificate_is_for_the_issuers_name_and_for_this_machine(tmp_path: Path) -> None:
     config_map(tmp_path / "r", "--issuer", "https://donjon-attestation.donjon.svc")
     certificate = x509.load_pem_x509_certificate((tmp_path / "r" / "tls" / "tls.crt").read_bytes())

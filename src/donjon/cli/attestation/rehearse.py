@@ -5,9 +5,12 @@ domain that hold the runtime data beside them, a key for tokens, a certificate f
 change the policies. In a cluster, a ConfigMap says what a pod needs of it: whom to trust for TLS, and evidence to show.
 """
 
+import errno
 import hashlib
 import json
+import os
 import secrets
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -59,16 +62,21 @@ roles = ["policy", "draft"]
 
 
 def write(folder: Path, port: int, issuer: str | None) -> None:
-    """All of it into that folder, which is made; raises `Unavailable` DJ534 where it cannot be.
+    """All of it into that folder, which is there when all of it is; raises `Unavailable` DJ534 where it cannot be made.
 
     The issuer is the name in its tokens, by whose host the service is called; without one it is this machine's at the port.
     """
-    where = folder.resolve()
+    where, called = folder.resolve(), issuer or f"https://{HOST}:{port}"
+    half = where.with_name(f".{where.name}.half")  # What an end too soon leaves: the next one begins anew.
     try:
-        where.mkdir(parents=True)
-        (where / "tls").mkdir()
-        (where / "keys").mkdir(mode=0o700)
-        _write(where, port, issuer or f"https://{HOST}:{port}")
+        if where.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(where))
+        if half.exists():
+            shutil.rmtree(half)
+        (half / "tls").mkdir(parents=True)
+        (half / "keys").mkdir(mode=0o700)
+        _write(half, _settings(where, port, called), called)
+        half.rename(where)
     except OSError as error:
         raise Unavailable("DJ534", f"{error.filename or where}: {error.strerror or error}; expected a folder to make") from error
 
@@ -90,7 +98,7 @@ def tell_pods(folder: Path) -> None:
     say_json({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
-def _write(folder: Path, port: int, issuer: str) -> None:
+def _write(folder: Path, settings: str, issuer: str) -> None:
     seed, moment = secrets.token_bytes(32), clock.moment().replace(microsecond=0)
     digest = {"quote.body.report_data": hashlib.sha256(RUNTIME_DATA).digest() + bytes(32)}
     worlds = {name: make(with_changes(setting(seed, moment, kind), digest)) for name, (kind, _) in _KINDS.items()}
@@ -106,7 +114,7 @@ def _write(folder: Path, port: int, issuer: str) -> None:
         "keys/one.pem": signing.fresh_file(order),
         "operator.pem": operator,
         "operator.crt": operator[operator.index(b"-----BEGIN CERTIFICATE-----") :],
-        "attestation.toml": _settings(folder, port, issuer).encode(),
+        "attestation.toml": settings.encode(),
         "collateral.json": _collateral(worlds),
         **{f"{name}.json": _request(each) for name, each in worlds.items()},
         **{f"{name}.bin": each.quote.data for name, each in worlds.items()},
