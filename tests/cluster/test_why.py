@@ -113,7 +113,7 @@ def test_an_ordinary_pod_that_runs_is_well_and_kubectl_finds_the_plugin(cluster:
         assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_with_the_rights_of_one_namespace_it_still_answers(
+def test_with_the_rights_of_one_namespace_it_still_answers_and_with_the_charts_role_it_tells_all(
     cluster: Cluster, namespace: str, tmp_path: Path, wait_for: Wait
 ) -> None:
     cluster.kubectl(
@@ -130,3 +130,16 @@ def test_with_the_rights_of_one_namespace_it_still_answers(
     assert said.returncode == 1, said.stderr
     assert "DJ139" in said.stdout
     assert "Insufficient sgx.intel.com/epc" in said.stdout
+    role = ("clusterrolebinding", f"{namespace}-why")
+    cluster.kubectl("create", *role, "--clusterrole=donjon-why", f"--serviceaccount={namespace}:default")
+
+    def whole() -> str:
+        done = asked(cluster, "greedy", "-n", namespace, "--kubeconfig", str(config))
+        return "" if "DJ139" in done.stdout else done.stdout
+
+    try:
+        said_with_the_role = wait_for(whole, what="the role tells all")
+    finally:
+        cluster.kubectl("delete", *role)
+    assert "DJ132" in said_with_the_role
+    assert all(node in said_with_the_role for node in cluster.node_names)

@@ -39,6 +39,7 @@ EVERY_VALUE = [
     ('image.pullPolicy="Never"', "imagePullPolicy: Never"),
     ('image.pullSecrets=[{"name": "credentials"}]', "- name: credentials"),
     ('commonLabels={"team": "vaults"}', "team: vaults"),
+    ("developers.aggregateToView=true", 'rbac.authorization.k8s.io/aggregate-to-view: "true"'),
     ("namespace.create=true", "pod-security.kubernetes.io/enforce: privileged"),
     ("node.enclaveLimit=7", "--enclave-limit=7"),
     ("node.provisionLimit=8", "--provision-limit=8"),
@@ -202,7 +203,7 @@ def test_the_defaults_make_an_agent_its_account_and_the_policies(helm: Helm) -> 
     made = helm.template()
     ours = {(each["kind"], each["metadata"]["name"]) for each in made if "Admission" not in each["kind"]}
     names = ("ClusterRole", "ClusterRoleBinding", "DaemonSet", "NetworkPolicy", "ServiceAccount")
-    assert ours == {(kind, "donjon-node") for kind in names}
+    assert ours == {("ClusterRole", "donjon-why")} | {(kind, "donjon-node") for kind in names}
     assert "donjon-node-agent" in {each["metadata"]["name"] for each in made if each["kind"] == "ValidatingAdmissionPolicy"}
 
 
@@ -217,7 +218,8 @@ def test_every_value_shows_in_what_is_rendered(helm: Helm, setting: str, seen: s
 
 def test_without_agents_the_policies_remain_and_without_policies_the_agents_and_their_leash(helm: Helm) -> None:
     assert {each["metadata"]["name"] for each in helm.template("node.enabled=false")} >= {"donjon", "donjon-refuse"}
-    assert not [each for each in helm.template("node.enabled=false", ALWAYS) if "Admission" not in each["kind"]]
+    others = [each for each in helm.template("node.enabled=false", ALWAYS) if "Admission" not in each["kind"]]
+    assert [(each["kind"], each["metadata"]["name"]) for each in others] == [("ClusterRole", "donjon-why")]
     left = helm.template("admission.enabled=false")
     assert {each["metadata"]["name"] for each in left if "Admission" in each["kind"]} == {
         "donjon-node-agent",
@@ -475,7 +477,8 @@ def test_refuses_a_cluster_that_lacks_what_the_mode_needs(helm: Helm, version: s
 def test_refuses_to_guess_where_the_image_is_and_says_what_to_do(helm: Helm) -> None:
     assert "image.repository must be said: no public registry has Donjon's image" in helm.refusal('image.repository=""')
     assert "image.repository must be said" in helm.run("template", "donjon", CHART, "--set", "admission.mode=policies").stderr
-    assert not [each for each in helm.template('image.repository=""', "node.enabled=false") if "Admission" not in each["kind"]]
+    others = helm.template('image.repository=""', "node.enabled=false")
+    assert {each["kind"] for each in others if "Admission" not in each["kind"]} == {"ClusterRole"}
 
 
 def test_each_mode_has_what_wires_once_and_the_same_refusals(helm: Helm) -> None:
