@@ -22,6 +22,7 @@ from donjon.kube.names import (
     LABEL_EDMM,
     LABEL_PROVISION,
     LABEL_SGX,
+    LABEL_SIMULATED,
     PROVISION,
     PROVISION_ALLOWED,
 )
@@ -40,6 +41,7 @@ class Field(StrEnum):
     ANNOTATION = "among the annotations of a pod, or of the template that makes it"
     NODE_LABEL = "among the labels of a node"
     NAMESPACE_LABEL = "among the labels of a namespace"
+    POD_LABEL = "among the labels of a pod, or of the template that makes it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,11 @@ NAMES = (
         name=ANNOTATION_ADMISSION,
         places=frozenset({Field.ANNOTATION}),
         becomes="the chart's own, on the agents' DaemonSet: what wires pods, for donjon status",
+    ),
+    Term(
+        name=LABEL_SIMULATED,
+        places=frozenset({Field.POD_LABEL}),
+        becomes="the chart's own: what a rehearsal made, a root of trust of its own",
     ),
     _label("donjon.dev/nowhere", "no node has it; the chart's own, to take its agents off all nodes"),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),

@@ -26,6 +26,7 @@ from donjon.collateral.plan import Answer, Channel
 from donjon.errors import Unavailable
 from donjon.formats import base64url
 from donjon.formats.json import JsonObject
+from donjon.kube.names import LABEL_SIMULATED
 from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
 from donjon.signing.ring import Order
@@ -94,7 +95,7 @@ def tell_pods(folder: Path) -> None:
         }
     except OSError as error:
         raise Unavailable("DJ534", f"{error.filename}: {error.strerror}; expected a folder that a rehearsal made") from error
-    metadata: JsonObject = {"name": CONFIG_MAP, "labels": {"donjon.dev/simulated": "true"}}
+    metadata: JsonObject = {"name": CONFIG_MAP, "labels": {LABEL_SIMULATED: "true"}}
     say_json({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
