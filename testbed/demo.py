@@ -13,6 +13,8 @@ from testbed.trouble import Trouble
 NAMESPACE = RELEASE = "donjon"
 IMAGE = "donjon.dev/donjon"
 JOB = Path(__file__).parent / "examples" / "sgx-test.yaml"
+KEPT = "--reset-then-reuse-values"
+"""Helm's option that keeps what somebody has set of the chart's values since."""
 IN_FORCE_WITHIN = 30.0
 DONE_WITHIN = "60s"
 
@@ -21,13 +23,16 @@ def main() -> None:
     """Every step in turn; the first that fails says what to do."""
     layout = here()
     cluster.up(layout, cluster.Wish.parse(os.environ))
-    install(layout)
+    install(layout, KEPT)
     run_the_job(layout)
     _say_what_next(layout)
 
 
-def install(layout: Layout) -> None:
-    """Donjon's image in the nodes, its chart in the cluster; returns when agents are ready and policies in force."""
+def install(layout: Layout, *options: str) -> None:
+    """Donjon's image in the nodes, its chart in the cluster; returns when agents are ready and policies in force.
+
+    Values of the chart that somebody has set since are gone, unless the options of Helm say `KEPT`.
+    """
     _step("building Donjon's image")
     images.load(layout, cluster.nodes(layout), build_image(layout))
     _step("installing Donjon with Helm")
@@ -43,6 +48,7 @@ def install(layout: Layout) -> None:
         "--create-namespace",
         "--take-ownership",
         *values,
+        *options,
         "--wait",
         "--timeout",
         "90s",
@@ -109,7 +115,11 @@ def run_the_job(layout: Layout) -> None:
         raise Trouble(
             "the Job did not complete", why=described[-3000:], do="kubectl logs -n donjon -l app.kubernetes.io/name=donjon"
         )
-    columns = "POD:.metadata.name,NODE:.spec.nodeName,ASKS:.spec.containers[0].resources.limits,PHASE:.status.phase"
+    limits = ".spec.containers[0].resources.limits"
+    columns = (
+        "POD:.metadata.name,NODE:.spec.nodeName,"
+        rf"EPC:{limits}.sgx\.intel\.com/epc,ENCLAVE DEVICES:{limits}.sgx\.intel\.com/enclave,PHASE:.status.phase"
+    )
     print(run(*kubectl(layout), "get", "pods", "-l", "app=sgx-test", "-o", f"custom-columns={columns}"))
     print(run(*kubectl(layout), "logs", "job/sgx-test"))
 

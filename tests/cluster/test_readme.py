@@ -36,9 +36,14 @@ def test_make_up_ends_with_the_faqs_job_and_what_to_try_next(testbed: Testbed) -
     assert "Next:" in said
 
 
-def test_what_make_up_proposes_next_works_as_it_stands(testbed: Testbed) -> None:
-    del testbed
+def test_what_a_second_make_up_proposes_next_works_as_it_stands_and_values_stay(
+    cluster: Cluster, testbed: Testbed, donjon_installed: None
+) -> None:
+    del testbed, donjon_installed
+    chart, value = "donjon deploy/chart --namespace donjon --reuse-values", "cleanup.deadlineSeconds"
+    run(f"helm upgrade {chart} --set {value}=59", kubeconfig=cluster.kubeconfig)
     said = run("make up")
+    assert "deadlineSeconds: 59" in run("helm get values donjon --namespace donjon", kubeconfig=cluster.kubeconfig)
     proposed = [line.partition("#")[0].strip() for line in said[said.index("Next:") :].splitlines() if "/bin/" in line]
     outputs = {command: run(f"export KUBECONFIG=$PWD/testbed/state/kubeconfig; {command}", ok=(0, 1)) for command in proposed}
     assert len(proposed) == 4
