@@ -26,8 +26,11 @@ def test_everything_that_the_chart_makes_passes_the_projects_own_check(helm: Hel
     assert "[DJ" not in done.output
 
 
-def test_without_the_quote_helper_nothing_needs_to_be_said(helm: Helm) -> None:
-    assert checked(helm).exit_code == 0
+@pytest.mark.parametrize("settings", [(), ("attestation.enabled=true", "attestation.rehearsal=true")], ids=["plain", "rehearsal"])
+def test_without_the_quote_helper_nothing_needs_to_be_said(helm: Helm, settings: tuple[str, ...]) -> None:
+    done = checked(helm, *settings)
+    assert done.exit_code == 0
+    assert "[DJ" not in done.output
 
 
 def test_the_quote_helper_needs_the_right_that_the_chart_gives_its_account(helm: Helm) -> None:

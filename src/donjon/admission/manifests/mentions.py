@@ -158,7 +158,7 @@ def _unfit(thing: Thing, templates: tuple[PodTemplate, ...], field: str, *, is_p
     """The names that are out of place in that field of an object, or of a pod."""
     if field == "annotations":
         return frozenset(name for name, places in _FIELDS.items() if not _annotates(places, name, templates, is_pod=is_pod))
-    own = Field.NAMESPACE_LABEL if thing.kind == "Namespace" else Field.NODE_LABEL
+    own = Field.NAMESPACE_LABEL if thing.kind == "Namespace" else Field.POD_LABEL
     return frozenset(name for name, places in _FIELDS.items() if not places & {own, Field.NODE_LABEL})
 
 
