@@ -28,7 +28,7 @@ from tests.ports import free_port
 from tests.services.attesting import chosen, keys, owner, serving
 
 from donjon.adapters import clock
-from donjon.errors import DonjonError, Unavailable, Untrusted
+from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
 from donjon.maa import answers, documents, policies
@@ -245,8 +245,10 @@ def test_a_policy_that_was_signed_elsewhere_is_sent_as_it_is(here: Here) -> None
     signer = jws.prove(token)
     assert (signed.returncode, token.algorithm, signer is not None) == (0, "RS256", True)
     (here.folder / "signed.jwt").write_text(signed.stdout)
-    done = here.policy("set", here.folder / "signed.jwt", "--yes", "--token-file", here.token(), instance="iso")
-    assert done.returncode == 0, done.stderr
+    (here.folder / "signed.json").write_text(json.dumps({"token": signed.stdout.strip()}))
+    for name in ("signed.json", "signed.jwt"):
+        done = here.policy("set", here.folder / name, "--yes", "--token-file", here.token(), instance="iso")
+        assert done.returncode == 0, done.stderr
     shown = json.loads(here.policy("show", "-o", "json", instance="iso").stdout)
     assert (shown["token"], shown["hash"]) == (signed.stdout.strip(), HASH)
 
@@ -275,6 +277,8 @@ def test_an_answer_of_another_issuer_or_time_is_not_believed() -> None:
     for name, other in (("iss", "https://b.example"), ("exp", now - 3600), ("nbf", now + 3600)):
         with pytest.raises(Untrusted, match="DJ581"):
             answers.check({**good, name: other}, "https://a.example", moment)
+    with pytest.raises(Malformed, match="DJ211"):
+        answers.check({**good, "exp": 1 << 40}, "https://a.example", moment)
     with pytest.raises(Untrusted, match="DJ583"):
         answers.check_change(Members("answer", good), "another token")
     with pytest.raises(Untrusted, match="DJ583"):

@@ -47,14 +47,14 @@ def registration(ca: str) -> Sight:
     return Sight(things=({"metadata": {"name": "donjon"}, "webhooks": [hook]},))
 
 
-def with_webhook(*, ready: int = 2, ca: str | None = None, **fields: object) -> Status:
+def with_webhook(*, ready: int = 2, ca: str | None = None, others: tuple[JsonObject, ...] = (), **fields: object) -> Status:
     deployment = workload("Deployment", "admission", readyReplicas=ready)
     return changed(
         daemon_sets=Sight(things=(daemon_set(mode="webhook"),)),
         deployments=Sight(things=(deployment,)),
         mutating_policies=Sight(),
         mutating_bindings=Sight(),
-        webhooks=registration(bundle(timedelta(days=90)) if ca is None else ca),
+        webhooks=Sight(things=(*others, *registration(bundle(timedelta(days=90)) if ca is None else ca).things)),
         **fields,
     )
 
@@ -213,6 +213,11 @@ def test_a_webhook_that_is_down_is_told_once_and_not_as_pods_that_are_not_wired(
     assert with_webhook().well
     status = with_webhook(ready=0, wiring=NOT_WIRED)
     assert errors(status) == ["DJ175"]
+
+
+def test_another_webhook_of_the_cluster_is_none_of_ours() -> None:
+    foreign: JsonObject = {"metadata": {"name": "other"}, "webhooks": [{"name": "x", "clientConfig": {"caBundle": "bm9uZQ=="}}]}
+    assert with_webhook(others=(foreign,)).well
 
 
 def test_a_webhook_with_a_replica_less_is_a_warning() -> None:

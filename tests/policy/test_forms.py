@@ -83,6 +83,15 @@ def test_what_it_stood_in_is_told_from_the_outside_in() -> None:
     assert unwrap(json.dumps({"token": ANSWERED}).encode()).wrappings == expected
 
 
+def test_the_innermost_token_is_the_policys_own() -> None:
+    answer = unwrap(json.dumps({"token": token({"x-ms-policy": UNSIGNED}, SIGNED, "c2ln")}).encode())
+    assert (answer.token, answer.is_signed) == (UNSIGNED, False)
+    assert (unwrap(UNSIGNED.encode()).is_signed, unwrap(TEXT.encode()).token) == (False, None)
+    for content in (PROVED, json.dumps({"token": ANSWERED}), json.dumps({"Text": TEXT, "Jwt": PROVED})):
+        form = unwrap(content.encode())
+        assert (form.token, form.is_signed) == (PROVED, True)
+
+
 def test_policies_as_the_real_service_answered_them_are_opened() -> None:
     answers = [each.payload for each in recordings.under("/policies/") if each.method == "GET"]
     policies = [each for each in answers if each["x-ms-policy"] != NO_POLICY]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
+from donjon.admission.policies.all import DEFAULT_PREFIX
 from donjon.diagnosis.agents import is_here, pod_trouble
 from donjon.diagnosis.guard import POLICIES, WEBHOOK, wired_by
 from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, VERSION, DonjonState, Row, State, StatusPart, unseen
@@ -113,7 +114,8 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
 
 def _trust(here: DonjonState) -> tuple[bool, str]:
     """Whether the API server has what it needs to trust the webhook, and in words."""
-    bundles = [at(hook, "clientConfig", "caBundle") for each in here.webhooks for hook in objects(at(each, "webhooks"))]
+    registration = here.webhooks.thing(DEFAULT_PREFIX)
+    bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(at(registration, "webhooks"))]
     if not bundles:
         return False, "the API server has no registration of the webhook"
     if not all(bundles):

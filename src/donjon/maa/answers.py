@@ -18,7 +18,7 @@ from donjon.maa.refusals import BAD_REQUEST, INTERNAL, TOO_MANY
 MAX_ANSWER = 4 << 20  # bytes
 MAX_WORDS = 4 << 10  # characters of a refusal
 LEEWAY = timedelta(minutes=1)  # by which clocks may differ
-MAX_SECONDS = 1 << 40
+MAX_SECONDS = 253_370_764_800  # the year 9999 begins; later moments are none
 
 _SUBJECT = "answer"
 

@@ -101,14 +101,14 @@ def _debug(claims: JsonObject, requirements: Requirements, _: datetime) -> Itera
 
 def _identity(claims: JsonObject, requirements: Requirements, _: datetime) -> Iterator[Finding]:
     kind = claims.get("x-ms-attestation-type")
-    if kind not in {SGX, TDX}:
+    if kind not in [SGX, TDX]:
         yield _other("attestation type", kind, f"{SGX} or {TDX}")
     for name, values in (
         ("x-ms-sgx-mrenclave", requirements.mr_enclaves),
         ("x-ms-sgx-mrsigner", requirements.mr_signers),
         ("tdx_mrtd", requirements.mr_tds),
     ):
-        if values and claims.get(name) not in values:
+        if values and claims.get(name) not in [*values]:
             yield _other(name, claims.get(name), " or ".join(sorted(values)))
     product, least = requirements.product_id, requirements.min_svn
     if product is not None and not _is_number(claims.get("x-ms-sgx-product-id"), product, product):

@@ -11,7 +11,7 @@ import codecs
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from donjon.errors import Malformed
 from donjon.formats import base64url
@@ -39,10 +39,15 @@ _JWE = re.compile(r"eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){4}", re.ASCII)  # RFC 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A policy's text, and what it stood in, from the outside in; nothing where it was a text alone."""
+    """A policy's text, and what it stood in, from the outside in; nothing where it was a text alone.
+
+    `token` is the innermost token around the text. One that `is_signed` names an algorithm; that it holds is another's to prove.
+    """
 
     text: str = field(repr=False)
     wrappings: tuple[str, ...]
+    token: str | None = field(default=None, repr=False)
+    is_signed: bool = False
 
 
 def hash_of(text: str) -> str:
@@ -153,7 +158,7 @@ def _of_members(value: dict[str, Json], around: tuple[str, ...]) -> Form:
         raise _no(_without(value), f"the policy's text, its token, or JSON with {_EXPECTED}", around)
     if len({each.text for each in forms}) > 1:
         raise _no(f"{', '.join(members)} hold different policies", "one policy", around)
-    return forms[0]
+    return next((each for each in forms if each.is_signed), forms[0])
 
 
 def _of_member(name: str, value: Json, around: tuple[str, ...]) -> Form:
@@ -186,7 +191,8 @@ def _of_token(text: str, around: tuple[str, ...]) -> Form:
     words = f"a token with algorithm {excerpt(str(algorithm))}"
     if not payload:
         raise _no(f"{words} and without a body: it resets a policy, or says that none is set", "a policy", around)
-    return _inside(_text(payload), (*around, words))
+    form = _inside(_text(payload), (*around, words))
+    return form if form.token is not None else replace(form, token=text, is_signed=str(algorithm).lower() != "none")
 
 
 def _of_base64(text: str, around: tuple[str, ...]) -> Form | None:

@@ -90,9 +90,7 @@ def tell(folder: Path) -> None:
 def tell_pods(folder: Path) -> None:
     """Print the ConfigMap with what a pod needs to attest by the rehearsal in that folder."""
     try:
-        data: JsonObject = {
-            name: (folder / name).read_text(encoding="utf-8") for name in ("authority.pem", "sgx.json", "tdx.json")
-        }
+        data: JsonObject = {name: (folder / name).read_text(encoding="utf-8") for name in FOR_PODS}
     except OSError as error:
         raise Unavailable("DJ534", f"{error.filename}: {error.strerror}; expected a folder that a rehearsal made") from error
     metadata: JsonObject = {"name": CONFIG_MAP, "labels": {LABEL_SIMULATED: "true"}}

@@ -16,7 +16,7 @@ from donjon.cli.files import STDIN, display_name
 from donjon.cli.policy.online import SigningKey, Target
 from donjon.cli.policy.reading import content, parse_form
 from donjon.cli.terminal import say, say_json, write
-from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Unavailable, Untrusted
+from donjon.errors import EXIT_NO, EXIT_YES, Unavailable, Untrusted
 from donjon.maa import documents, policies
 from donjon.maa.documents import PolicyDocument
 from donjon.policy.advice import advice
@@ -110,17 +110,10 @@ def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
         say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}", err=True)
     if signer is not None:
         return NewPolicy(text=form.text, token=policies.signed_token(form.text, signer))
-    return NewPolicy(text=form.text, token=_signed_already(data) or policies.unsecured_token(form.text))
-
-
-def _signed_already(data: bytes) -> str | None:
-    """The token that the file is, if that is signed; raises `Untrusted` where the signature does not hold."""
-    text = data.decode("utf-8", "replace").strip()
-    try:
-        token = jws.parse(text, "policy token")
-    except DonjonError:
-        return None
-    return None if jws.prove(token) is None else text
+    if form.token is None or not form.is_signed:
+        return NewPolicy(text=form.text, token=policies.unsecured_token(form.text))
+    jws.prove(jws.parse(form.token, "policy token"))
+    return NewPolicy(text=form.text, token=form.token)
 
 
 def _print_changes(before: PolicyDocument, text: str, file: str, target: Target) -> bool:
