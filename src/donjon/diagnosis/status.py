@@ -54,5 +54,5 @@ def _nothing(here: DonjonState) -> Finding:
         "cluster",
         f"nothing of Donjon is there (looked for its DaemonSet and its policies; the API server is {here.server_version})",
         "no node offers EPC, and no pod is wired or refused",
-        "have an administrator of the cluster install it: helm install donjon deploy/chart --namespace donjon --create-namespace",
+        "have an administrator of the cluster install it: donjon explain DJ178",
     )
