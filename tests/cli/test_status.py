@@ -146,6 +146,19 @@ def test_who_may_look_into_one_namespace_is_told_what_is_hidden(fake: FakeCluste
     assert "warning DJ139 this account: may not see the nodes: list nodes: 403" in done.stdout
 
 
+def test_what_a_tenant_labels_as_donjons_is_not_taken_for_it(fake: FakeCluster, tmp_path: Path) -> None:
+    forged = daemon_set(mode="webhook")
+    metadata = forged["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["namespace"] = "aaa"
+    fake.things["/apis/apps/v1/namespaces/aaa/daemonsets"] = [forged]
+    fake.things["/apis/apps/v1/daemonsets"] = [forged, daemon_set()]
+    fake.things["/api/v1/namespaces/aaa/pods"] = [own_pod("attestation", "a", ready=False)]
+    done = status(fake, tmp_path)
+    assert done.returncode == 0
+    assert "aaa" not in done.stdout
+
+
 def test_who_may_see_nothing_at_all_could_not_look(fake: FakeCluster, tmp_path: Path) -> None:
     kinds = ("daemonsets", "deployments")
     fake.forbidden |= {"/api/v1/nodes", "/api/v1/pods", PODS, f"{ADMISSION}/mutatingwebhookconfigurations"}

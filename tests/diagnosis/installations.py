@@ -81,6 +81,7 @@ WHOLE = DonjonState(
     client_version="0.1.0",
     server_version="v1.36.2",
     namespace="default",
+    home="donjon",
     wiring=WIRED,
     refusing=REFUSED,
     nodes=Sight(things=(worlds.node("a"), worlds.node("b"), worlds.node("plain", ""))),

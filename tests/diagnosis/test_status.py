@@ -20,7 +20,8 @@ from tests.diagnosis.installations import (
 from tests.diagnosis.worlds import NOW
 
 from donjon.adapters.keys import fresh
-from donjon.diagnosis.installation import Sight, State, StatusPart
+from donjon.admission.policies.all import DEFAULT_ACCOUNT, for_the_node_agent
+from donjon.diagnosis.installation import Sight, State, StatusPart, home
 from donjon.diagnosis.status import Status, judge
 from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject
@@ -213,6 +214,16 @@ def test_a_webhook_that_is_down_is_told_once_and_not_as_pods_that_are_not_wired(
     assert with_webhook().well
     status = with_webhook(ready=0, wiring=NOT_WIRED)
     assert errors(status) == ["DJ175"]
+
+
+def test_donjon_is_where_the_objects_of_administrators_say() -> None:
+    elsewhere = for_the_node_agent("donjon", replace(DEFAULT_ACCOUNT, namespace="sgx"))
+    policies = Sight(things=tuple(each for each in elsewhere if each["kind"] == "ValidatingAdmissionPolicy"))
+    service: JsonObject = {"name": "x", "clientConfig": {"service": {"namespace": "hooks"}}}
+    webhooks = Sight(things=({"metadata": {"name": "donjon"}, "webhooks": [service]},))
+    assert home(policies, webhooks) == "sgx"
+    assert home(Sight(), webhooks) == "hooks"
+    assert home(Sight(problem="no right"), Sight()) == "donjon"
 
 
 def test_another_webhook_of_the_cluster_is_none_of_ours() -> None:

@@ -13,7 +13,18 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.wiring import wire
 from donjon.admission.settings import Settings
-from donjon.diagnosis.installation import ADMISSION, NODE, DonjonState, Row, Sight, State, StatusPart, Trial, unseen
+from donjon.diagnosis.installation import (
+    ADMISSION,
+    AGENTS_POLICY,
+    NODE,
+    DonjonState,
+    Row,
+    Sight,
+    State,
+    StatusPart,
+    Trial,
+    unseen,
+)
 from donjon.findings import Finding
 from donjon.findings.codes import BY_HAND, NOT_WIRED
 from donjon.formats.json import Json, JsonObject, at
@@ -21,7 +32,7 @@ from donjon.kube.names import ANNOTATION_ADMISSION, ENCLAVE, EPC
 
 POLICIES, WEBHOOK, OFF = "policies", "webhook", "off"
 DENY = "Deny"
-REFUSING, AGENTS = f"{DEFAULT_PREFIX}-refuse", f"{DEFAULT_PREFIX}-node-agent"
+REFUSING = f"{DEFAULT_PREFIX}-refuse"
 MUTATING = "MutatingAdmissionPolicy"
 _BRING_BACK = (
     "have an administrator of the cluster bring it back: helm get manifest donjon -n {namespace} | "
@@ -87,7 +98,7 @@ def _pairs(here: DonjonState) -> Iterator[tuple[JsonObject, ...]]:
     expected = () if mode == OFF else to_refuse(DEFAULT_PREFIX, Settings())
     if mode == POLICIES:
         expected = (*wire(DEFAULT_PREFIX), *expected)
-    if here.daemon_sets.of(NODE) or here.policies.thing(AGENTS):
+    if here.daemon_sets.of(NODE) or here.policies.thing(AGENTS_POLICY):
         ours = (*for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT), *for_the_cleanup(DEFAULT_PREFIX, DEFAULT_CLEANUP))
         expected = (*expected, *ours)
     by_name: dict[str, list[JsonObject]] = {}
@@ -159,7 +170,7 @@ def _not_refusing(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Findi
         "policies",
         "; ".join(filter(None, (own, trial))) or "nothing is refused",
         "pods get the provisioning key without a right, and run without the device that they asked for",
-        _BRING_BACK.format(namespace=namespace(here)),
+        _BRING_BACK.format(namespace=here.home),
     )
 
 
@@ -168,9 +179,9 @@ def _not_wiring(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Finding
     if (works is not False or is_webhook_down(here)) and not own:
         return  # Where the webhook is down, that is what is told.
     if wired_by(here) == WEBHOOK and not own:
-        do = f"see the webhook: kubectl -n {namespace(here)} get pods,events"
+        do = f"see the webhook: kubectl -n {here.home} get pods,events"
     else:
-        do = _BRING_BACK.format(namespace=namespace(here))
+        do = _BRING_BACK.format(namespace=here.home)
     fate = "refused" if here.wiring.refusal else "let through as it came"
     trial = f"a pod that asks was {fate} (tried in namespace {here.namespace})" if works is False else ""
     yield Finding.error(
@@ -190,7 +201,7 @@ def _other(here: DonjonState, lacks: tuple[_Lack, ...]) -> Iterator[Finding]:
             "policies",
             words,
             "what that policy is to refuse or to warn of passes unseen",
-            _BRING_BACK.format(namespace=namespace(here)).replace("bring it back", "bring back what is gone"),
+            _BRING_BACK.format(namespace=here.home).replace("bring it back", "bring back what is gone"),
         )
 
 
@@ -204,12 +215,6 @@ def _not_tried(here: DonjonState) -> Iterator[Finding]:
             "the policies are judged by what is there, and not by what they do",
             "name a namespace where you may create pods: --namespace NAME",
         )
-
-
-def namespace(here: DonjonState) -> str:
-    """Where Donjon is, as far as it can be seen."""
-    things = (*here.daemon_sets, *here.deployments)
-    return next((str(name) for each in things if (name := at(each, "metadata", "namespace"))), DEFAULT_ACCOUNT.namespace)
 
 
 def _own(lacks: tuple[_Lack, ...], name: str) -> str:

@@ -1,10 +1,12 @@
 """What is to be known of Donjon in a cluster to say whether it works, as its user may see it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_PREFIX
 from donjon.findings import Finding, codes, is_refusal
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC
@@ -13,6 +15,9 @@ COMPONENT = "app.kubernetes.io/component"
 VERSION = "app.kubernetes.io/version"
 NODE, ADMISSION, ATTESTATION = "node", "admission", "attestation"
 """The chart's components, as its labels name them."""
+
+AGENTS_POLICY = f"{DEFAULT_PREFIX}-node-agent"
+_ACCOUNT = re.compile(rf"system:serviceaccount:(?P<namespace>[a-z0-9-]{{1,63}}):{DEFAULT_ACCOUNT.name}\b")
 
 FOREIGN_NAME = "sgx.intel.com/sgx_epc_mem_in_MiB"
 
@@ -100,10 +105,11 @@ class DonjonState:
     client_version: str
     server_version: str  # of the API server, such as v1.36.2
     namespace: str  # in which pods were tried
+    home: str  # the namespace in which Donjon is
     wiring: Trial
     refusing: Trial
     nodes: Sight
-    daemon_sets: Sight  # these and the next two: Donjon's alone
+    daemon_sets: Sight  # these and the next two: Donjon's alone, in its home
     deployments: Sight
     pods: Sight
     policies: Sight  # ValidatingAdmissionPolicy
@@ -112,6 +118,16 @@ class DonjonState:
     mutating_bindings: Sight
     webhooks: Sight
     readiness: Mapping[str, str]  # what attestation's pods say of themselves, by their names
+
+
+def home(policies: Sight, webhooks: Sight) -> str:
+    """The namespace in which Donjon is, by what only an administrator may write; labels are anybody's."""
+    text = str(at(policies.thing(AGENTS_POLICY), "spec", "matchConditions"))
+    if (account := _ACCOUNT.search(text)) is not None:
+        return account["namespace"]
+    hooks = objects(at(webhooks.thing(DEFAULT_PREFIX), "webhooks"))
+    named = at(hooks[0], "clientConfig", "service", "namespace") if hooks else None
+    return named if isinstance(named, str) else DEFAULT_ACCOUNT.namespace
 
 
 class State(StrEnum):

@@ -42,7 +42,7 @@ def webhook(here: DonjonState) -> StatusPart | None:
             "webhook",
             words,
             "the API server cannot call it, and refuses pods that ask",
-            f"see the webhook's log: kubectl -n {_namespace(here, ADMISSION)} logs -l {_selector(ADMISSION)}",
+            f"see the webhook's log: kubectl -n {here.home} logs -l {_selector(ADMISSION)}",
         )
         findings = (*findings, untrusted)
     return StatusPart(name="webhook", rows=rows, findings=findings, summary=f"{ready} of {desired} replicas of the webhook ready")
@@ -97,7 +97,7 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
     if ready and ready >= desired:
         return
     report = Finding.warning if ready else Finding.error
-    place = f"kubectl -n {_namespace(here, component)}"
+    place = f"kubectl -n {here.home}"
     deployment = next(iter(here.deployments.of(component)), None)
     if deployment is None:
         observation, do = "its Deployment is gone", "have an administrator of the cluster run helm upgrade, which brings it back"
@@ -186,11 +186,6 @@ def _minor(version: str) -> tuple[int, int] | None:
 def _image(spec: Json) -> str:
     containers = objects(at(spec, "containers"))
     return str(at(containers[0], "image")) if containers else "none"
-
-
-def _namespace(here: DonjonState, component: str) -> str:
-    deployment = next(iter(here.deployments.of(component)), None)
-    return str(at(deployment, "metadata", "namespace") or "donjon")
 
 
 def _selector(component: str) -> str:

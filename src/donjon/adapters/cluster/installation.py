@@ -5,14 +5,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from donjon.adapters.cluster import client
-from donjon.adapters.cluster.client import EVERYWHERE, NOT_FOUND, UNAUTHORIZED, ClusterRefusal, Resource, UserCluster
+from donjon.adapters.cluster.client import NOT_FOUND, UNAUTHORIZED, ClusterRefusal, Resource, UserCluster
 from donjon.diagnosis.agents import is_here, pod_trouble
-from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial
+from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 
-USUAL_NAMESPACE = "donjon"
-"""Where Donjon is looked for by those who may not look everywhere."""
 PROBES_PORT = 9810  # of the attestation service in the chart
 MAX_PODS = 3  # that are asked why they are not ready
 _OURS = {"app.kubernetes.io/name": "donjon"}
@@ -21,24 +19,27 @@ _OURS = {"app.kubernetes.io/name": "donjon"}
 def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> DonjonState:
     """All that is to be known, with pods tried in that namespace; raises `Unavailable` DJ041 where the server cannot be asked."""
     server_version = _server_version(cluster)
-    daemon_sets, place = _daemon_sets(cluster)
+    policies = _sight(lambda: cluster.list(client.VALIDATING_POLICY))
+    webhooks = _sight(lambda: cluster.list(client.MUTATING_WEBHOOK))
+    place = home(policies, webhooks)
     pods = _ours(cluster, client.POD, place)
     here = DonjonState(
         moment=moment,
         client_version=client_version,
         server_version=server_version,
         namespace=namespace,
+        home=place,
         wiring=_trial(cluster, namespace, TO_WIRE),
         refusing=_trial(cluster, namespace, TO_REFUSE),
         nodes=_sight(lambda: cluster.list(client.NODE)),
-        daemon_sets=daemon_sets,
+        daemon_sets=_ours(cluster, client.DAEMON_SET, place),
         deployments=_ours(cluster, client.DEPLOYMENT, place),
         pods=pods,
-        policies=_sight(lambda: cluster.list(client.VALIDATING_POLICY)),
+        policies=policies,
         bindings=_sight(lambda: cluster.list(client.VALIDATING_BINDING)),
         mutating_policies=_sight(lambda: cluster.list(client.MUTATING_POLICY)),
         mutating_bindings=_sight(lambda: cluster.list(client.MUTATING_BINDING)),
-        webhooks=_sight(lambda: cluster.list(client.MUTATING_WEBHOOK)),
+        webhooks=webhooks,
         readiness=_readiness(cluster, pods, moment),
     )
     sights = (here.nodes, here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
@@ -55,13 +56,6 @@ def _server_version(cluster: UserCluster) -> str:
     except ValueError as error:
         raise Unavailable("DJ041", "get /version: the answer is no JSON") from error
     return str(at(version, "gitVersion") or "unknown")
-
-
-def _daemon_sets(cluster: UserCluster) -> tuple[Sight, str]:
-    """Donjon's, and where to look for the rest: everywhere, or where it usually is if that is all that the account may see."""
-    everywhere = _ours(cluster, client.DAEMON_SET, EVERYWHERE)
-    near = _ours(cluster, client.DAEMON_SET, USUAL_NAMESPACE) if everywhere.problem else Sight()
-    return (near, USUAL_NAMESPACE) if near.things else (everywhere, EVERYWHERE)
 
 
 def _ours(cluster: UserCluster, resource: Resource, place: str) -> Sight:
