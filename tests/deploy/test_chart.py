@@ -122,7 +122,7 @@ EVERY_VALUE = [
             (', "database": {"storageClassName": "fast"}', "storageClassName: fast"),
             (', "database": {"existingClaim": "mine"}', "claimName: mine"),
             (', "tokenReview": true', "resources: [tokenreviews]"),
-            (', "tls": {"secretName": ""}, "rehearsal": true', "- --config-map"),
+            (', "tls": {"secretName": ""}, "rehearsal": true', "- --for-pods"),
             ("", "name: donjon-attestation"),
             (', "check": "always"', "--check=files"),
             (', "networkPolicy": {"from": [{"podSelector": {"matchLabels": {"may": "call"}}}]}', "may: call"),

@@ -94,33 +94,32 @@ def test_its_settings_are_good(tmp_path: Path) -> None:
     assert done.output == "the settings are good\n"
 
 
-def config_map(folder: Path, *more: str) -> dict[str, Any]:
-    command = ["rehearse", str(folder), "--config-map", *more]
+def for_pods(folder: Path, *more: str) -> dict[str, Any]:
+    command = ["rehearse", str(folder), "--for-pods", *more]
     made: dict[str, Any] = json.loads(CliRunner().invoke(attestation, command, catch_exceptions=False).output)
     return made
 
 
 def test_for_pods_it_prints_whom_to_trust_and_evidence_and_no_key_and_a_second_time_the_same(tmp_path: Path) -> None:
     issuer = "https://donjon-attestation.donjon.svc"
-    made = config_map(tmp_path / "r", "--issuer", issuer)
-    assert made["metadata"] == {"name": "attestation-evidence", "labels": {"donjon.dev/simulated": "true"}}
-    assert set(made["data"]) == {"authority.pem", "sgx.json", "tdx.json"}
+    made = for_pods(tmp_path / "r", "--issuer", issuer)
+    assert set(made) == {"authority.pem", "sgx.json", "tdx.json"}
     assert "PRIVATE KEY" not in json.dumps(made)
     assert f'simulated-issuer = "{issuer}"' in (tmp_path / "r" / "attestation.toml").read_text(encoding="utf-8")
-    assert config_map(tmp_path / "r", "--issuer", issuer) == made
+    assert for_pods(tmp_path / "r", "--issuer", issuer) == made
 
 
 def test_one_that_ended_halfway_is_begun_anew(tmp_path: Path) -> None:
-    command = f"ulimit -f 4; exec {sys.executable} -B -m donjon attestation rehearse {tmp_path / 'r'} --config-map"
+    command = f"ulimit -f 4; exec {sys.executable} -B -m donjon attestation rehearse {tmp_path / 'r'} --for-pods"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert "[DJ534]" in ended.stderr
     assert not (tmp_path / "r").exists()
-    assert set(config_map(tmp_path / "r")["data"]) == {"authority.pem", "sgx.json", "tdx.json"}
+    assert set(for_pods(tmp_path / "r")) == {"authority.pem", "sgx.json", "tdx.json"}
     assert [each.name for each in tmp_path.iterdir()] == ["r"]
 
 
 def test_its_certificate_is_for_the_issuers_name_and_for_this_machine(tmp_path: Path) -> None:
-    config_map(tmp_path / "r", "--issuer", "https://donjon-attestation.donjon.svc")
+    for_pods(tmp_path / "r", "--issuer", "https://donjon-attestation.donjon.svc")
     certificate = x509.load_pem_x509_certificate((tmp_path / "r" / "tls" / "tls.crt").read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["donjon-attestation.donjon.svc", "localhost"]
@@ -128,7 +127,7 @@ def test_its_certificate_is_for_the_issuers_name_and_for_this_machine(tmp_path: 
 
 def test_a_folder_that_is_no_rehearsal_is_none_for_pods(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="expected a folder that a rehearsal made"):
-        CliRunner().invoke(attestation, ["rehearse", str(tmp_path), "--config-map"], catch_exceptions=False)
+        CliRunner().invoke(attestation, ["rehearse", str(tmp_path), "--for-pods"], catch_exceptions=False)
 
 
 def test_an_issuer_that_no_token_could_have_is_refused(tmp_path: Path) -> None:

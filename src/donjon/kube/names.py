@@ -55,7 +55,7 @@ EVENT_REASONS = (
 """The reasons of all Events that the node agent writes."""
 
 ANNOTATION_ADMISSION = "donjon.dev/admission"  # on the agents' DaemonSet: what wires pods, by the chart's values
-LABEL_SIMULATED = "donjon.dev/simulated"  # "true" on what a rehearsal in the cluster made
+LABEL_SIMULATED = "donjon.dev/simulated"  # "true" on the pod of a rehearsal in the cluster
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 

@@ -83,20 +83,20 @@ def _say_good(sentence: str, others: Iterable[str]) -> None:
     help="The name in its tokens, by which it is called.  [default: this machine]",
 )
 @click.option(
-    "--config-map",
+    "--for-pods",
     is_flag=True,
-    help="Print a ConfigMap with what a pod needs to attest; a FOLDER that is there already is then left as it is.",
+    help="Print what a pod needs to attest, as JSON; a FOLDER that is there already is then left as it is.",
 )
-def rehearse(folder: Path, *, port: int, issuer: str | None, config_map: bool) -> None:
+def rehearse(folder: Path, *, port: int, issuer: str | None, for_pods: bool) -> None:
     """Make a FOLDER with a make-believe Intel, quotes of it, and settings with which the service attests them.
 
     For trying on any machine, without SGX and without a network. Its tokens say that nothing of it is real.
     """
     from donjon.cli.attestation import rehearse  # noqa: PLC0415 - the service starts sooner without a make-believe Intel.
 
-    if not (config_map and folder.exists()):
+    if not (for_pods and folder.exists()):
         rehearse.write(folder, port, issuer)
-    if config_map:
+    if for_pods:
         rehearse.tell_pods(folder)
     else:
         rehearse.tell(folder)

@@ -26,7 +26,6 @@ from donjon.collateral.plan import Answer, Channel
 from donjon.errors import Unavailable
 from donjon.formats import base64url
 from donjon.formats.json import JsonObject
-from donjon.kube.names import LABEL_SIMULATED
 from donjon.pki import intel, serving
 from donjon.sgx.platform import Ca, Platform, Tee
 from donjon.signing.ring import Order
@@ -36,7 +35,7 @@ from donjon.simulation.intel.world import World, make
 
 RUNTIME_DATA = b'{"says": "this key is the enclave\'s", "key": "..."}'
 HOST, OPERATOR = "127.0.0.1", "operator"
-CONFIG_MAP, FOR_PODS = "attestation-evidence", ("authority.pem", "sgx.json", "tdx.json")
+FOR_PODS = ("authority.pem", "sgx.json", "tdx.json")
 LIFETIME = timedelta(days=27)  # a day less than that of the collateral
 
 _KINDS = {"sgx": ("v4 SGX", Tee.SGX), "tdx": ("v4 TDX 1.0", Tee.TDX)}
@@ -88,13 +87,15 @@ def tell(folder: Path) -> None:
 
 
 def tell_pods(folder: Path) -> None:
-    """Print the ConfigMap with what a pod needs to attest by the rehearsal in that folder."""
+    """Print the files that a pod needs to attest by the rehearsal in that folder, by their names.
+
+    They are data and no objects of Kubernetes: who reads a pod's log would apply whatever its node's owner writes there.
+    """
     try:
-        data: JsonObject = {name: (folder / name).read_text(encoding="utf-8") for name in FOR_PODS}
+        files: JsonObject = {name: (folder / name).read_text(encoding="utf-8") for name in FOR_PODS}
     except OSError as error:
         raise Unavailable("DJ534", f"{error.filename}: {error.strerror}; expected a folder that a rehearsal made") from error
-    metadata: JsonObject = {"name": CONFIG_MAP, "labels": {LABEL_SIMULATED: "true"}}
-    say_json({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    say_json(files)
 
 
 def _write(folder: Path, settings: str, issuer: str) -> None:
