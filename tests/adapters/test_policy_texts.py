@@ -150,7 +150,7 @@ def test_where_there_is_no_record_at_all_nothing_is_dropped(world: World) -> Non
 
 
 def test_the_new_policies_of_a_day_are_bounded_and_others_are_set_as_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_texts, "MAX_NEW", 3000)
+    monkeypatch.setattr(policy_texts, "MAX_NEW", 2 * policy_texts.LEAST_WEIGHT + 1)
     world.change(1, 0, size=1000)
     world.change(2, 1, size=1000)
     with pytest.raises(TextsFull, match="DJ630"):

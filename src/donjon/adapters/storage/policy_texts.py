@@ -17,6 +17,7 @@ from donjon.errors import Unavailable
 from donjon.findings import codes
 
 MAX_NEW = 8 << 20  # characters of texts in base64url, which changes of one instance may add in a day: a hundred of the largest
+LEAST_WEIGHT = 4 << 10  # of a text, however short: so its day has 2,048 new ones at most
 MAX_MARKS = 4096  # texts that a process remembers
 
 _HOUR, _DAY = timedelta(hours=1) // UNIT, timedelta(days=1) // UNIT
@@ -48,7 +49,8 @@ class TextKeeper:
         self._database.alone(connection, _ALONE)
         if is_bounded:
             _check_room(connection, text, moment)
-        row = {"instance": text.instance, "hash": text.hash, "text": text.text, "since": moment, "latest": moment}
+        name_and_moments = {"instance": text.instance, "hash": text.hash, "since": moment, "latest": moment}
+        row = {**name_and_moments, "weight": _weight(text), "text": text.text}
         insertion = self._database.insert(POLICY_TEXTS)
         later = case((insertion.excluded.latest > _COLUMNS.latest, insertion.excluded.latest), else_=_COLUMNS.latest)
         key = [_COLUMNS.instance, _COLUMNS.hash]
@@ -84,14 +86,18 @@ def read_texts(connection: Connection, policy: str | None = None) -> Iterator[Po
         yield PolicyText(instance=str(row.instance), hash=str(row.hash), text=str(row.text))
 
 
+def _weight(text: PolicyText) -> int:
+    return max(len(text.text), LEAST_WEIGHT)
+
+
 def _check_room(connection: Connection, text: PolicyText, moment: int) -> None:
     own = _COLUMNS.instance == text.instance
     if connection.scalar(select(_COLUMNS.hash).where(own, _COLUMNS.hash == text.hash)) is not None:
         return
-    new = select(func.coalesce(func.sum(func.length(_COLUMNS.text)), 0)).where(own, _COLUMNS.since > moment - _DAY)
-    if int(connection.scalar(new) or 0) + len(text.text) > MAX_NEW:
+    new = select(func.coalesce(func.sum(_COLUMNS.weight), 0)).where(own, _COLUMNS.since > moment - _DAY)
+    if int(connection.scalar(new) or 0) + _weight(text) > MAX_NEW:
         raise TextsFull(
             codes.TEXTS_FULL,
-            f"instance {text.instance}: its new policies of one day have more than {MAX_NEW >> 20} MiB, which the audit keeps; "
-            "expected one that was set before, or try again tomorrow",
+            f"instance {text.instance}: its new policies of one day are more than the audit keeps ({MAX_NEW >> 20} MiB, "
+            f"each counted as {LEAST_WEIGHT >> 10} KiB at least); expected one that was set before, or try again tomorrow",
         )

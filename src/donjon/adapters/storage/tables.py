@@ -76,9 +76,12 @@ POLICY_TEXTS = Table(
     METADATA,
     Column("instance", String(256), primary_key=True),
     Column("hash", String(43), primary_key=True),  # SHA-256 of the text, in base64url
-    Column("text", Text, nullable=False),  # in base64url
     Column("since", BigInteger, nullable=False),  # microseconds since 1970, UTC
     Column("latest", BigInteger, nullable=False),  # moment of a record that names it; of later ones, none is much later
+    Column("weight", Integer, nullable=False),  # what it counts as a new one
+    Column("text", Text, nullable=False),  # in base64url; the last, since SQLite reads a row from its beginning
+    Index("policy_texts_by_since", "instance", "since", "weight"),
+    Index("policy_texts_by_latest", "latest"),
 )
 
 

@@ -15,16 +15,19 @@ def upgrade() -> None:
         "policy_texts",
         sa.Column("instance", sa.String(256), primary_key=True),
         sa.Column("hash", sa.String(43), primary_key=True),
-        sa.Column("text", sa.Text, nullable=False),
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("latest", sa.BigInteger, nullable=False),
+        sa.Column("weight", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Index("policy_texts_by_since", "instance", "since", "weight"),
+        sa.Index("policy_texts_by_latest", "latest"),
     )
     connection = op.get_bind()
     latest = connection.scalar(sa.text("SELECT max(moment) FROM audit_records")) or 0
     tokens = connection.execute(sa.text("SELECT instance, token FROM policies")).all()
     names = {(each.instance, text) for each in tokens if (text := policies.stored_text(each.token)) is not None}
     rows = [
-        {"instance": instance, "hash": policies.sha256_base64url(text), "text": text, "since": 0, "latest": latest}
+        {"instance": instance, "hash": policies.sha256_base64url(text), "since": 0, "latest": latest, "weight": 0, "text": text}
         for instance, text in sorted(names)
     ]
     if rows:
