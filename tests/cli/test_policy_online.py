@@ -279,6 +279,8 @@ def test_an_answer_of_another_issuer_or_time_is_not_believed() -> None:
             answers.check({**good, name: other}, "https://a.example", moment)
     with pytest.raises(Malformed, match="DJ211"):
         answers.check({**good, "exp": 1 << 40}, "https://a.example", moment)
+    with pytest.raises(Malformed, match="DJ440"):
+        documents.read("e30.\ud800.")
     with pytest.raises(Untrusted, match="DJ583"):
         answers.check_change(Members("answer", good), "another token")
     with pytest.raises(Untrusted, match="DJ583"):

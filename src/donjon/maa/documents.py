@@ -5,7 +5,7 @@ Read laxly, for another service may have taken a policy that this one would refu
 
 from dataclasses import dataclass, field
 
-from donjon.errors import DonjonError
+from donjon.errors import DonjonError, Malformed
 from donjon.policy import forms
 from donjon.signing import jws
 
@@ -24,11 +24,18 @@ class PolicyDocument:
 
 
 def read(token: str) -> PolicyDocument:
-    """The policy of that token; raises `Malformed` as `forms.unwrap` does."""
+    """The policy of that token; raises `Malformed` DJ440, and as `forms.unwrap` does."""
     _, _, rest = token.partition(".")
     is_empty = not rest.partition(".")[0]
-    text = "" if is_empty else forms.unwrap(token.encode()).text
+    text = "" if is_empty else forms.unwrap(_ascii(token)).text
     return PolicyDocument(text=text, signature=_signature(token))
+
+
+def _ascii(token: str) -> bytes:
+    try:
+        return token.encode("ascii")
+    except UnicodeEncodeError as error:
+        raise Malformed("DJ440", "policy token: expected a JSON web token, which is ASCII") from error
 
 
 def _signature(token: str) -> str:

@@ -1,10 +1,13 @@
 """The node objects of a cluster, with its user's rights."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from donjon.adapters.cluster.client import NODE, UserCluster
 from donjon.formats.json import JsonObject
 from donjon.node.registration import Patches
+
+Kept = TypeVar("Kept")
 
 
 class UserNodes:
@@ -13,9 +16,9 @@ class UserNodes:
     def __init__(self, cluster: UserCluster) -> None:
         self._cluster = cluster
 
-    def list(self) -> Iterable[JsonObject]:
-        """All of them; raises `Unavailable` DJ041."""
-        return self._cluster.list(NODE)
+    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+        """What is kept of each; raises `Unavailable` DJ041."""
+        return map(keep, self._cluster.list(NODE))
 
     def patch(self, name: str, patches: Patches) -> None:
         """Change one; raises `Unavailable` DJ041."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, Self, TypeVar
 
 from donjon.adapters.kubeapi.client import KubeApi, PatchType, in_cluster
 from donjon.errors import Malformed, Unavailable
@@ -11,12 +11,14 @@ from donjon.formats.json import JsonObject, at
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 
+Kept = TypeVar("Kept")
+
 
 class NodeObjects(Protocol):
     """The node objects of a cluster, by whatever account."""
 
-    def list(self) -> Iterable[JsonObject]:
-        """All of them; raises `Unavailable` DJ041."""
+    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+        """What is kept of each; whole ones take 80 kB. Raises `Unavailable` DJ041."""
 
     def patch(self, name: str, patches: Patches) -> None:
         """Change one; raises `Unavailable` DJ041."""
@@ -27,7 +29,7 @@ def forget(node_objects: NodeObjects, names: Sequence[str], advertised: frozense
 
     Raises `Malformed` DJ044 for names of no node, and `Unavailable` DJ041 when some node could not be cleaned: the others are.
     """
-    nodes = {str(at(node, "metadata", "name")): farewell(node, advertised) for node in node_objects.list()}
+    nodes = dict(node_objects.list(lambda node: (str(at(node, "metadata", "name")), farewell(node, advertised))))
     unknown = sorted(set(names) - set(nodes))
     if unknown:
         raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
@@ -62,9 +64,9 @@ class OwnAccount:
         self._runner.run(self._api.close())
         self._runner.close()
 
-    def list(self) -> Iterable[JsonObject]:
-        """All of them."""
-        return self._runner.run(self._api.all("/api/v1/nodes", lambda node: node))
+    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+        """What is kept of each."""
+        return self._runner.run(self._api.all("/api/v1/nodes", keep))
 
     def patch(self, name: str, patches: Patches) -> None:
         """Change one."""
