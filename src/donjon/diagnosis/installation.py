@@ -126,8 +126,8 @@ def home(policies: Sight, webhooks: Sight) -> str:
     if (account := _ACCOUNT.search(text)) is not None:
         return account["namespace"]
     hooks = objects(at(webhooks.thing(DEFAULT_PREFIX), "webhooks"))
-    named = at(hooks[0], "clientConfig", "service", "namespace") if hooks else None
-    return named if isinstance(named, str) else DEFAULT_ACCOUNT.namespace
+    place = at(hooks[0], "clientConfig", "service", "namespace") if hooks else None
+    return place if isinstance(place, str) else DEFAULT_ACCOUNT.namespace
 
 
 class State(StrEnum):

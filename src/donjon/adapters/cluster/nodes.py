@@ -7,7 +7,7 @@ from donjon.adapters.cluster.client import NODE, UserCluster
 from donjon.formats.json import JsonObject
 from donjon.node.registration import Patches
 
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 
 
 class UserNodes:
@@ -16,7 +16,7 @@ class UserNodes:
     def __init__(self, cluster: UserCluster) -> None:
         self._cluster = cluster
 
-    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+    def list(self, keep: Callable[[JsonObject], Entry]) -> Iterable[Entry]:
         """What is kept of each; raises `Unavailable` DJ041."""
         return map(keep, self._cluster.list(NODE))
 

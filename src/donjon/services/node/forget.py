@@ -11,13 +11,13 @@ from donjon.formats.json import JsonObject, at
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 
 
 class NodeObjects(Protocol):
     """The node objects of a cluster, by whatever account."""
 
-    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+    def list(self, keep: Callable[[JsonObject], Entry]) -> Iterable[Entry]:
         """What is kept of each; whole ones take 80 kB. Raises `Unavailable` DJ041."""
 
     def patch(self, name: str, patches: Patches) -> None:
@@ -64,7 +64,7 @@ class OwnAccount:
         self._runner.run(self._api.close())
         self._runner.close()
 
-    def list(self, keep: Callable[[JsonObject], Kept]) -> Iterable[Kept]:
+    def list(self, keep: Callable[[JsonObject], Entry]) -> Iterable[Entry]:
         """What is kept of each."""
         return self._runner.run(self._api.all("/api/v1/nodes", keep))
 
