@@ -25,6 +25,7 @@ LEFT_OUT: Mapping[str, str] = {
     "tests/debian": "they are about this step",
     "tests/conformance/test_foreign_clients.py": "clients in other languages meet the same bytes",
     "tests/conformance/test_fortanix_client.py": "so does this one, in Rust",
+    "tests/conformance/test_relying_parties.py": "two of the three are Node and Go, and the third uses a library alone",
     "tests/conformance/test_policies.py": "Kubernetes' evaluator is Go's, and brings nothing of the machine with it",
     "tests/endurance/test_faults.py": "minutes of a disk that fills",
     "tests/endurance/test_kills.py": "minutes of kills under load",
