@@ -43,7 +43,8 @@ class Load:
     async def _run(self) -> None:
         server, context = client_of(self._cluster, self._folder)
         limits = httpx2.Limits(max_connections=100)
-        async with httpx2.AsyncClient(base_url=server, verify=context, timeout=ANSWERED_WITHIN, limits=limits) as client:
+        waiting = httpx2.Timeout(ANSWERED_WITHIN, pool=None)  # A wait for a connection of our own is no answer of theirs.
+        async with httpx2.AsyncClient(base_url=server, verify=context, timeout=waiting, limits=limits) as client:
             loop = asyncio.get_running_loop()
             tasks, due = set[asyncio.Task[None]](), loop.time()
             while not self._stopped.is_set():
