@@ -285,7 +285,8 @@ def _probes(
         if stopped.is_set():
             return "stopping"
         if health.trouble is not None:
-            return str(health.trouble)
+            # Strangers may read this: where the database is, and as whom it is opened, stands in the log.
+            return f"the database is away [{health.trouble.code}]; the log has its own words"
         return "" if usable() else NOTHING_TO_JUDGE_BY
 
     metrics.tells_readiness(lambda: not unready())
