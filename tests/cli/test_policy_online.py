@@ -1,31 +1,22 @@
 """`donjon policy set`, `show`, `diff`, `reset` and `sign` as a security officer meets them, against the service over TLS."""
 
-import asyncio
 import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
-from typing import TypeVar
 
 import pytest
-from cryptography import x509
-from tests.adapters.fakeapi import api_server
-from tests.adapters.oidcissuer import FakeIssuer, issuer
-from tests.adapters.test_reviews import GOOD, reviewing
 from tests.attestation import recordings
 from tests.attestation.recordings import text
 from tests.cli.calling import call
-from tests.pki.clientcerts import ClientAuthority
+from tests.cli.online import Here, instances
 from tests.ports import free_port
-from tests.services.attesting import chosen, keys, owner, serving
 
 from donjon.adapters import clock
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
@@ -34,104 +25,18 @@ from donjon.formats.strict_json import Members
 from donjon.maa import answers, documents, policies
 from donjon.maa.instances import Mode
 from donjon.policy.forms import hash_of
-from donjon.services.attestation import assembly
-from donjon.services.attestation.settings import service
 from donjon.signing import jws
-from donjon.signing.signer import Algorithm
 
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
-SHOWN = 8
+SHOWN = 14
 POLICY = Path(__file__).parents[2] / "docs" / "examples" / "policies" / "enclave.policy"
 HASH = hash_of(POLICY.read_text(encoding="utf-8"))
-CALLERS = """
-[oidc.corp]
-issuer = "{oidc}"
-audience = "https://attest.example"
-authorities = "{folder}/authority.pem"
-
-[kubernetes]
-audience = "https://attest.example"
-
-[[callers]]
-oidc = "corp"
-subject = "alice"
-instances = ["*"]
-roles = ["policy"]
-
-[[callers]]
-service-account = "team-a/deployer"
-instances = ["aad"]
-roles = ["policy"]
-
-[[callers]]
-certificate = "dns:officer.example"
-instances = ["aad"]
-roles = ["policy"]
-"""
-T = TypeVar("T")
-
-
-@contextmanager
-def aside(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """What it yields, in a loop of events of another thread until the end of the block."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result()
-        asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-@dataclass(frozen=True)
-class Here:
-    """A service with an instance of each mode, an issuer and an API server that it asks about callers."""
-
-    folder: Path
-    address: str
-    oidc: FakeIssuer
-
-    def policy(self, *words: str | Path, instance: str = "aad", **environment: str) -> subprocess.CompletedProcess[str]:
-        trust = () if words[0] == "sign" else ("--authority", self.folder / "authority.pem")
-        return call("policy", *words, *trust, DONJON_ATTESTATION=f"{self.address}/{instance}", **environment)
-
-    def token(self, subject: str = "alice") -> Path:
-        """A token of the issuer's, in a file."""
-        now = int(clock.moment().timestamp())
-        place = self.folder / "bearer.jwt"
-        place.write_text(self.oidc.token(sub=subject, iat=now, exp=now + 300) + "\n")
-        return place
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    folder, port, officers = tmp_path_factory.mktemp("online"), free_port(), ClientAuthority()
-    officer = officers.issue(x509.DNSName("officer.example"))
-    (folder / "clients.pem").write_bytes(officers.pem)
-    (folder / "officer.pem").write_bytes(officer.private + officer.pem)
-    for name, content in zip(("owner.key", "owner.crt"), owner(), strict=True):
-        (folder / name).write_text(content)
-    (folder / "owner.pem").write_text("".join(owner()))
-    address = f"https://127.0.0.1:{port}"
-    with aside(issuer()) as oidc, aside(api_server()) as api, pytest.MonkeyPatch.context() as patch:
-        api.answer = reviewing(GOOD)
-        access = api.access(folder)
-        patch.setattr(assembly, "in_cluster", lambda _: access)
-        modes = {"aad": "", "iso": f'mode = "Isolated"\ncertificates = ["{folder}/owner.crt"]\n'}
-        tables = "".join(
-            f'[instances.{each}]\nissuer = "{address}/{each}"\n'
-            f'keys = "{keys(folder, each, f"{address}/{each}", Algorithm.RS256)}"\n{more}'
-            for each, more in modes.items()
-        )
-        whole = tables + CALLERS.format(oidc=oidc.name, folder=folder)
-        prepared = chosen(folder, whole, {"mode": "offline", "client-ca": f"{folder}/clients.pem"})
-        flags = {"tls-dir": f"{folder}/tls", "database": prepared.database, "mode": "offline", "drain": "0"}
-        settings = service.read({**flags, "client-ca": f"{folder}/clients.pem"}, {}, whole)
-        with serving(folder, replace(settings, listen=("127.0.0.1", port), probes=("127.0.0.1", 0))):
-            yield Here(folder, address, oidc)
+    with instances(tmp_path_factory.mktemp("online")) as here:
+        yield here
 
 
 @pytest.fixture
@@ -328,21 +233,25 @@ def test_what_microsofts_service_answered_is_read() -> None:
 def test_every_command_that_the_page_shows_is_run_as_it_stands(
     fresh: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for the address, its authority, and that nobody is there to be asked."""
+    """But for the address, its authority, the owner, whom the instance has already, and that nobody is there to be asked."""
     section = PAGE.read_text(encoding="utf-8").partition("## Set it")[2].partition("## The commands")[0]
     shown = re.findall(r"^\$ (.+)$", section, re.MULTILINE)
     assert len(shown) == SHOWN
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(PAGE.parent)
+    for name in ("owner.key", "owner.crt"):
+        shutil.copy(fresh.folder / name, tmp_path)
     (tmp_path / "token").write_text(fresh.token().read_text())
     for line in shown:
         command, _, target = line.partition(" > ")
         words = command.split()
-        if words[0] == "openssl":
+        if words[0] == "openssl" and "owner.key" not in words:
             subprocess.run(words, check=True, capture_output=True)
         elif words[0] == "donjon":
-            done = fresh.policy(*words[2:], *(["--yes"] if words[2] == "set" else []))
+            instance = "iso" if "signers" in words or "--signing-key" in words or "signed.jwt" in words else "aad"
+            done = fresh.policy(*words[2:], *(["--yes"] if {*words} & {"set", "add", "remove"} else []), instance=instance)
             assert done.returncode == (1 if words[2] == "diff" else 0), done.stderr
             if target:
                 (tmp_path / target).write_text(done.stdout)
-    assert "signed by" in fresh.policy("show").stderr
+    assert "signed by" in fresh.policy("show", instance="iso").stderr
+    assert fresh.policy("signers", "show", instance="iso").stdout.count("\n") == len(("owner", "next"))

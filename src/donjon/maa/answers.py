@@ -14,6 +14,9 @@ from donjon.formats.words import excerpt, printable
 from donjon.maa import policies
 from donjon.maa.instances import Mode
 from donjon.maa.refusals import BAD_REQUEST, INTERNAL, TOO_MANY
+from donjon.maa.requests import Change
+from donjon.signing import jws
+from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_ANSWER = 4 << 20  # bytes
 MAX_WORDS = 4 << 10  # characters of a refusal
@@ -21,6 +24,7 @@ LEEWAY = timedelta(minutes=1)  # by which clocks may differ
 MAX_SECONDS = 253_370_764_800  # the year 9999 begins; later moments are none
 
 _SUBJECT = "answer"
+_RESULTS = {Change.ADD: "IsPresent", Change.REMOVE: "IsAbsent"}
 
 
 def token_text(body: bytes) -> str:
@@ -64,10 +68,28 @@ def check_reset(answer: Members) -> None:
         raise Untrusted("DJ583", f"{_SUBJECT}: {excerpt(str(result))}, expected Removed")
 
 
+def check_certificate_change(answer: Members, certificate: SignerCertificate, change: Change) -> None:
+    """Raises `Untrusted` DJ590 where the service does not say that this certificate counts now, or does not."""
+    expected = {"x-ms-certificate-thumbprint": certificate.thumbprint(), "x-ms-policycertificates-result": _RESULTS[change]}
+    for name, value in expected.items():
+        actual = answer.content.get(name)
+        if not isinstance(actual, str) or actual.upper() != value.upper():
+            raise Untrusted("DJ590", f"{_SUBJECT}: {name}: {excerpt(str(actual))}, expected {value}")
+
+
 def mode(answer: Members) -> Mode:
     """The instance's mode: one that is Isolated has policy management certificates."""
-    keys = answer.member("x-ms-policy-certificates").content.get("keys")
-    return Mode.ISOLATED if isinstance(keys, list) and keys else Mode.AAD
+    return Mode.ISOLATED if _keys(answer) else Mode.AAD
+
+
+def certificates(answer: Members) -> tuple[SignerCertificate, ...]:
+    """The policy management certificates, none of mode AAD; raises `Malformed` for a key that is stated otherwise."""
+    return tuple(jws.certificate_of(Members(each.subject, {"x5c": [*each.texts("x5c")]})) for each in _keys(answer))
+
+
+def _keys(answer: Members) -> list[Members]:
+    holders = answer.member("x-ms-policy-certificates")
+    return holders.members("keys") if holders.content.get("keys") else []
 
 
 def refusal(status: int, body: bytes, server: str, hint: str = "") -> DonjonError:

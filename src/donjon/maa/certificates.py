@@ -4,6 +4,7 @@ Source: Azure Attestation REST API, "Policy Certificates"; names of claims as re
 """
 
 import base64
+import json
 from datetime import datetime
 
 from donjon.errors import Malformed, Misconfigured
@@ -12,9 +13,14 @@ from donjon.formats.json import Json, JsonObject
 from donjon.maa import names
 from donjon.maa.instances import Mode, Trust, authorise
 from donjon.signing import jws
+from donjon.signing.jws import Jws
+from donjon.signing.signer import Signer, sign_with_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 
 BODY = "policyCertificate"
+"""As Microsoft's clients name it."""
+DOCUMENTED = "maa-policyCertificate"
+"""As Microsoft's pages of its command lines name it ("az attestation signer add")."""
 
 _SUBJECT = "certificate token"
 
@@ -29,10 +35,22 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
             "DJ447", f"{_SUBJECT}: this instance is of mode {trust.mode}, which has no policy management certificates"
         )
     token, _ = authorise(text, _SUBJECT, trust, moment)
-    body = names.canonical(strict_json.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES), {BODY: ()}, "DJ446")
-    if not body.content:
+    return in_token(token)
+
+
+def in_token(token: Jws) -> SignerCertificate:
+    """The certificate that a token wants added or removed; raises `Malformed` DJ446, and as `jws.certificate_of` does."""
+    whole = strict_json.parse(token.payload, _SUBJECT, jws.MAX_TOKEN, values=jws.MAX_VALUES)
+    body = names.canonical(whole, {BODY: (), DOCUMENTED: ()}, "DJ446")
+    if len(body.content) != 1:
         raise Malformed("DJ446", f"{_SUBJECT}: expected a body with {BODY} and nothing else")
-    return jws.certificate_of(body.member(BODY))
+    return jws.certificate_of(body.member(*body.content))
+
+
+def signed_token(certificate: SignerCertificate, signer: Signer) -> str:
+    """The token, signed by that key, that asks for this certificate to be added or removed."""
+    body: JsonObject = {BODY: short_jwk(certificate)}
+    return sign_with_certificate(json.dumps(body, separators=(",", ":")).encode("ascii"), signer)
 
 
 def claims_of(trust: Trust) -> JsonObject:

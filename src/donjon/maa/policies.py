@@ -21,7 +21,7 @@ from donjon.policy import parsing
 from donjon.policy.syntax import Policy
 from donjon.signing import jws
 from donjon.signing.jws import Jws
-from donjon.signing.signer import Signer, serialize
+from donjon.signing.signer import Signer, sign_with_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 
 BODY = "AttestationPolicy"
@@ -148,12 +148,12 @@ def unsecured_token(policy: str) -> str:
 
 def signed_token(policy: str, signer: Signer) -> str:
     """The token of a policy's text that this key signs, with its certificate in x5c; raises `Malformed` DJ400."""
-    return _sign(_body(policy), signer)
+    return sign_with_certificate(_body(policy), signer)
 
 
 def signed_reset(signer: Signer) -> str:
     """The token without a body that this key signs, which resets a policy."""
-    return _sign(b"", signer)
+    return sign_with_certificate(b"", signer)
 
 
 def sha256_base64url(text: str) -> str:
@@ -183,11 +183,6 @@ def _body(policy: str) -> bytes:
     except UnicodeEncodeError as error:
         raise Malformed("DJ400", "policy: half a surrogate pair, expected Unicode text") from error
     return json.dumps(body, separators=(",", ":")).encode("ascii")
-
-
-def _sign(body: bytes, signer: Signer) -> str:
-    header: JsonObject = {"alg": str(signer.algorithm), "x5c": signer.jwk()["x5c"]}
-    return serialize(json.dumps(header, separators=(",", ":")).encode("ascii"), body, signer)
 
 
 def _policy(token: Jws, signer: SignerCertificate | None) -> PolicyToken:

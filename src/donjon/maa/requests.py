@@ -98,6 +98,11 @@ def certificate_token(body: bytes, version: ApiVersion, change: Change) -> str:
     return _string(body)
 
 
+def certificate_body(token: str, version: ApiVersion, change: Change) -> str:
+    """The body that asks for that change, as `certificate_token` reads it."""
+    return json.dumps({change.value: token} if version in CERTIFICATE_OBJECTS else token)
+
+
 def octets(text: str, name: str) -> bytes:
     """Bytes in base64 of either alphabet, padded or not; raises `Malformed` DJ450."""
     bare = text.rstrip("=")

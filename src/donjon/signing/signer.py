@@ -1,5 +1,6 @@
 """Whoever signs, wherever the key is kept: a file, a Secret, a hardware token."""
 
+import json
 from enum import StrEnum
 from typing import Protocol
 
@@ -41,3 +42,9 @@ def sign_with(header: str, payload: bytes, signer: Signer) -> str:
     """The same, of a header that is in base64url already, as one that many tokens have."""
     signing_input = f"{header}.{base64url.encode(payload)}"
     return f"{signing_input}.{base64url.encode(signer.sign(signing_input.encode('ascii')))}"
+
+
+def sign_with_certificate(payload: bytes, signer: Signer) -> str:
+    """The JWS of that payload, with the signer's certificate in `x5c`, as Microsoft's clients sign policies."""
+    header: JsonObject = {"alg": str(signer.algorithm), "x5c": signer.jwk()["x5c"]}
+    return serialize(json.dumps(header, separators=(",", ":")).encode("ascii"), payload, signer)

@@ -40,6 +40,10 @@ class SignerCertificate:
         """SHA-1 of the certificate, in capitals: a name, no proof."""
         return hashlib.sha1(self.der, usedforsecurity=False).hexdigest().upper()
 
+    def name(self) -> str:
+        """The subject, as RFC 4514 writes it: whoever made the certificate chose it."""
+        return intel.read(self.der).subject.rfc4514_string()
+
     def check_window(self, moment: datetime) -> None:
         """Raises `Untrusted` DJ444 where the certificate is not good at that moment."""
         if moment not in self.window:

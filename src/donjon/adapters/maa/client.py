@@ -12,17 +12,19 @@ from datetime import datetime
 from donjon.adapters.transport.client import OK, ConnectionTrouble, HttpClient
 from donjon.errors import Unavailable
 from donjon.formats.strict_json import Members
-from donjon.maa import answers
+from donjon.maa import answers, requests
 from donjon.maa.refusals import UNAUTHORIZED
+from donjon.maa.requests import Change
 from donjon.maa.versions import ApiVersion, AttestationType
 from donjon.signing import service_keys
 from donjon.signing.service_keys import ServiceKey
+from donjon.signing.signer_certificate import SignerCertificate
 
 SECONDS = 10.0  # for each step
 ALTOGETHER = 30.0  # seconds, for a whole answer
 
 _WHO = "; say who you are with --token-file or --certificate"
-_TEXT = {"Content-Type": "text/plain"}
+_TEXT, _JSON = "text/plain", "application/json"
 _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "where you know who signed its certificate, say so with --authority FILE",
     "CERTIFICATE_REQUIRED": "show a client certificate with --certificate FILE",
@@ -73,16 +75,32 @@ class AttestationServer:
         """Have the default policy again; raises as `set_policy` does."""
         answers.check_reset(await self._statement("POST", f"/policies/{kind}:reset", version, moment, token))
 
-    async def _statement(self, method: str, path: str, version: ApiVersion, moment: datetime, body: str | None = None) -> Members:
+    async def certificates(self, version: ApiVersion, moment: datetime) -> tuple[SignerCertificate, ...]:
+        """The instance's policy management certificates; raises as `policy` does, and `Malformed`."""
+        return answers.certificates(await self._statement("GET", "/certificates", version, moment))
+
+    async def change_certificates(
+        self, change: Change, token: str, certificate: SignerCertificate, version: ApiVersion, moment: datetime
+    ) -> None:
+        """Have the certificate of that token added or removed; raises as `policy` does, and `Untrusted` DJ590."""
+        verb, body = change.name.lower(), requests.certificate_body(token, version, change)
+        answer = await self._statement("POST", f"/certificates:{verb}", version, moment, body, kind=_JSON)
+        answers.check_certificate_change(answer, certificate, change)
+
+    async def _statement(
+        self, method: str, path: str, version: ApiVersion, moment: datetime, body: str | None = None, *, kind: str = _TEXT
+    ) -> Members:
         """What the service says, signed, of itself."""
-        text = answers.token_text(await self._answer(method, path, version, body))
+        text = answers.token_text(await self._answer(method, path, version, body, kind=kind))
         claims = service_keys.prove(service_keys.parse(text, "answer"), await self.keys(), self.address)
         return answers.check(claims, self.address, moment)
 
-    async def _answer(self, method: str, path: str, version: ApiVersion | None = None, body: str | None = None) -> bytes:
+    async def _answer(
+        self, method: str, path: str, version: ApiVersion | None = None, body: str | None = None, *, kind: str = _TEXT
+    ) -> bytes:
         where, query = self.address + path, None if version is None else {"api-version": str(version)}
         content = None if body is None else body.encode("ascii")
-        headers = self._headers if body is None else {**self._headers, **_TEXT}
+        headers = self._headers if body is None else {**self._headers, "Content-Type": kind}
         try:
             async with (
                 asyncio.timeout(ALTOGETHER),

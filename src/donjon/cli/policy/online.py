@@ -1,112 +1,14 @@
-"""The policies of a running service: options here, `remote` does the work with libraries that help needs none of."""
+"""The policies of a running service, and who may sign them: what is asked.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import reduce, wraps
-from pathlib import Path
-from typing import Any, TypeVar, cast
+`work` and `signers` do it, and help needs no library of theirs.
+"""
+
+from types import ModuleType
 
 import click
 
 from donjon.cli.options import FORM, work
-from donjon.maa.versions import ApiVersion, AttestationType
-
-F = TypeVar("F", bound=Callable[..., object])
-
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Whose policy, and who asks for it."""
-
-    server: str
-    kind: AttestationType
-    version: ApiVersion
-    authority: Path | None
-    certificate: Path | None
-    token_file: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKey:
-    """Who signs a policy: a key in PEM, and its certificate, in the same file or in another."""
-
-    key: Path
-    certificate: Path | None
-
-
-AUTHORITY = click.option(
-    "--authority", type=FILE, metavar="FILE", help="Who signed the certificate of the service, in PEM; the system's by default."
-)
-_TARGET: tuple[Callable[[F], F], ...] = (
-    click.option(
-        "--server",
-        envvar="DONJON_ATTESTATION",
-        required=True,
-        metavar="URL",
-        help="The instance: the issuer in its tokens. Also DONJON_ATTESTATION in the environment.",
-    ),
-    click.option(
-        "--type",
-        "kind",
-        type=click.Choice([str(each) for each in AttestationType], case_sensitive=False),
-        default=str(AttestationType.SGX_ENCLAVE),
-        show_default=True,
-        help="Whose policy.",
-    ),
-    click.option(
-        "--api-version",
-        "version",
-        type=click.Choice([str(each) for each in ApiVersion]),
-        default=str(ApiVersion.V2025_06_01),
-        show_default=True,
-        help="The version of the protocol.",
-    ),
-    AUTHORITY,
-    click.option(
-        "--certificate", type=FILE, metavar="FILE", help="Show this client certificate: PEM, with its key in the same file."
-    ),
-    click.option("--token-file", metavar="FILE", help="Show the bearer's token in this file; - reads standard input."),
-)
-_SIGNING: tuple[Callable[[F], F], ...] = (
-    click.option(
-        "--signing-key", type=FILE, metavar="FILE", help="Sign with this key, in PEM: for an instance of mode Isolated."
-    ),
-    click.option(
-        "--signing-certificate", type=FILE, metavar="FILE", help="The key's certificate, where it stands in another file."
-    ),
-)
-YES = click.option("--yes", is_flag=True, help="Change it without asking.")
-
-
-def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
-    return reduce(lambda inner, option: option(inner), reversed(options), command)
-
-
-def with_target(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say whose policy; the command is called with a `Target`."""
-
-    @wraps(command)
-    def call(**values: Any) -> None:
-        kind, version = AttestationType(values.pop("kind")), ApiVersion(values.pop("version"))
-        caller = {name: values.pop(name) for name in ("server", "authority", "certificate", "token_file")}
-        command(target=Target(kind=kind, version=version, **caller), **values)
-
-    return _with(call, _TARGET)
-
-
-def with_signing(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say who signs; the command is called with a `SigningKey`, or `None`."""
-
-    @wraps(command)
-    def call(*, signing_key: Path | None, signing_certificate: Path | None, **values: object) -> None:
-        if signing_key is None and signing_certificate is not None:
-            raise click.UsageError("--signing-certificate says whose certificate it is with --signing-key")
-        signing = None if signing_key is None else SigningKey(key=signing_key, certificate=signing_certificate)
-        command(signing=signing, **values)
-
-    return _with(call, _SIGNING)
+from donjon.cli.policy.options import YES, SigningKey, Target, with_signing, with_target
 
 
 @click.command(short_help="Show the policy that is in force at a service.")
@@ -117,7 +19,7 @@ def show(*, target: Target, form: str) -> None:
 
     The answer is proved by the keys that the service publishes. Exit code 0 shown, 1 refused or not proved, 3 could not look.
     """
-    _remote().show(target, form)
+    _work().show(target, form)
 
 
 @click.command(short_help="Compare FILE with the policy in force at a service.")
@@ -128,7 +30,7 @@ def diff(*, file: str, target: Target) -> None:
 
     Exit code 0 the same, 1 different, or refused; 2 FILE is no policy, 3 could not look.
     """
-    _remote().diff(file, target)
+    _work().diff(file, target)
 
 
 @click.command("set", short_help="Have a service judge by FILE.")
@@ -142,7 +44,7 @@ def set_(*, file: str, target: Target, signing: SigningKey | None, yes: bool) ->
     Shows what changes, asks, and reads back what is in force then. Exit code 0 it is in force, 1 refused or not wanted,
     2 FILE is no policy, 3 could not look.
     """
-    _remote().set_policy(file, target, signing, yes=yes)
+    _work().set_policy(file, target, signing, yes=yes)
 
 
 @click.command(short_help="Have a service judge by its default policy again.")
@@ -154,7 +56,7 @@ def reset(*, target: Target, signing: SigningKey | None, yes: bool) -> None:
 
     Shows what changes, and asks. Exit code 0 done, 1 refused or not wanted, 3 could not look.
     """
-    _remote().reset(target, signing, yes=yes)
+    _work().reset(target, signing, yes=yes)
 
 
 @click.command(short_help="Sign FILE for an instance of mode Isolated.")
@@ -167,11 +69,75 @@ def sign(*, file: str, signing: SigningKey | None) -> None:
     """
     if signing is None:
         raise click.UsageError("Missing option '--signing-key'.")
-    _remote().sign(file, signing)
+    _work().sign(file, signing)
 
 
-COMMANDS = (show, diff, set_, reset, sign)
+@click.group()
+def signers() -> None:
+    """Who may sign policies of an instance of mode Isolated: its policy management certificates.
+
+    A holder of one that counts already signs whose certificate is added or removed, and whoever has the role sends it.
+    """
 
 
-def _remote() -> Any:
-    return cast("Any", work("donjon.cli.policy.remote"))
+@signers.command("show", short_help="Show who may sign the policies of an instance.")
+@with_target
+@FORM
+def show_signers(*, target: Target, form: str) -> None:
+    """Show the policy management certificates of an instance: thumbprint, name, and when each is good; in JSON in PEM, too.
+
+    Exit code 0 shown, 1 refused or not proved, 3 could not look.
+    """
+    _signers().show(target, form)
+
+
+@signers.command(short_help="Have an instance take what the holder of FILE signs.")
+@click.argument("file")
+@with_target
+@with_signing
+@YES
+def add(*, file: str, target: Target, signing: SigningKey | None, yes: bool) -> None:
+    """Have an instance take what the holder of FILE signs: a certificate in PEM, or a token of `donjon policy signers sign`.
+
+    Shows whose it is, asks, and reads back who counts then. Exit code 0 it counts, 1 refused or not wanted, 2 FILE is neither,
+    3 could not look.
+    """
+    _signers().change(file, target, signing, adding=True, yes=yes)
+
+
+@signers.command(short_help="Have an instance take nothing more that the holder of FILE signs.")
+@click.argument("file")
+@with_target
+@with_signing
+@YES
+def remove(*, file: str, target: Target, signing: SigningKey | None, yes: bool) -> None:
+    """Have an instance take nothing more that the holder of FILE signs: a certificate in PEM, or a token as `add` takes it.
+
+    The policy that is in force stays. The last one cannot be removed. Exit code 0 it does not count, 1 refused or not wanted,
+    2 FILE is neither, 3 could not look.
+    """
+    _signers().change(file, target, signing, adding=False, yes=yes)
+
+
+@signers.command("sign", short_help="Sign that the certificate FILE is to be added or removed.")
+@click.argument("file")
+@with_signing
+def sign_change(*, file: str, signing: SigningKey | None) -> None:
+    """Sign that the certificate FILE is to be added or removed, and print the token, which `add` and `remove` send as it is.
+
+    Needs no service. Exit code 0 signed, 2 FILE is no certificate, or the key is none.
+    """
+    if signing is None:
+        raise click.UsageError("Missing option '--signing-key'.")
+    _signers().sign(file, signing)
+
+
+COMMANDS = (show, diff, set_, reset, sign, signers)
+
+
+def _work() -> ModuleType:
+    return work("donjon.cli.policy.work")
+
+
+def _signers() -> ModuleType:
+    return work("donjon.cli.policy.signers")

@@ -1,30 +1,24 @@
 """What `donjon policy` does with a running service: shows, compares, sets and resets its policies, and signs them."""
 
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TypeVar
 
-import click
-
-from donjon.adapters import clock, files
-from donjon.adapters.keys import signing as keys
+from donjon.adapters import clock
 from donjon.adapters.maa.client import AttestationServer
 from donjon.cli import issuer
-from donjon.cli.files import STDIN, display_name
-from donjon.cli.policy.online import SigningKey, Target
+from donjon.cli.files import display_name
+from donjon.cli.policy.instance import call, confirm, read_at_most_once, read_signer
+from donjon.cli.policy.options import SigningKey, Target
 from donjon.cli.policy.reading import content, parse_form
 from donjon.cli.terminal import say, say_json, write
-from donjon.errors import EXIT_NO, EXIT_YES, Unavailable, Untrusted
+from donjon.errors import EXIT_NO, EXIT_YES, Untrusted
 from donjon.maa import documents, policies
 from donjon.maa.documents import PolicyDocument
 from donjon.policy.advice import advice
 from donjon.policy.forms import MAX_FORM, hash_of, unwrap
 from donjon.signing import jws
 from donjon.signing.signer import Signer
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +36,7 @@ def show(target: Target, form: str) -> None:
         policy = await server.policy(target.kind, target.version, clock.moment())
         return policy, await server.mode(target.version, clock.moment())
 
-    token, mode = _at(target, ask)
+    token, mode = call(target, ask)
     document = documents.read(token)
     if form == "json":
         facts = {"server": issuer.address(target.server), "type": str(target.kind), "mode": mode}
@@ -64,13 +58,13 @@ def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bo
     if not _print_changes(_in_force(target), policy.text, file, target):
         say(f"{_place(target)}: the text is the same already")
     elif not yes:
-        _ask("set this policy?", file, target)
+        confirm("set this policy?", file, target)
 
     async def change(server: AttestationServer) -> str:
         await server.set_policy(target.kind, policy.token, target.version, clock.moment())
         return await server.policy(target.kind, target.version, clock.moment())
 
-    after, expected = documents.read(_at(target, change)), hash_of(policy.text)
+    after, expected = documents.read(call(target, change)), hash_of(policy.text)
     if after.hash != expected:
         raise Untrusted("DJ583", f"{_place(target)}: set, but what is in force has the hash {after.hash}, expected {expected}")
     say(f"{_place(target)}: in force is {_description(after)}")
@@ -82,25 +76,24 @@ def reset(target: Target, signing: SigningKey | None, *, yes: bool) -> None:
     if not yes:
         for line in before.text.splitlines():
             say(f"-{line}")
-        _ask("have the default policy instead?", "", target)
-    token = policies.NO_POLICY if signing is None else policies.signed_reset(_signer(signing))
+        confirm("have the default policy instead?", "", target)
+    token = policies.NO_POLICY if signing is None else policies.signed_reset(read_signer(signing))
 
     async def change(server: AttestationServer) -> str:
         await server.reset_policy(target.kind, token, target.version, clock.moment())
         return await server.policy(target.kind, target.version, clock.moment())
 
-    say(f"{_place(target)}: reset; in force is {_description(documents.read(_at(target, change)))}")
+    say(f"{_place(target)}: reset; in force is {_description(documents.read(call(target, change)))}")
 
 
 def sign(file: str, signing: SigningKey) -> None:
     """Print the policy's token, signed."""
-    write(f"{_look(content(file, MAX_FORM), file, _signer(signing)).token}\n")
+    write(f"{_look(content(file, MAX_FORM), file, read_signer(signing)).token}\n")
 
 
 def _new(file: str, target: Target, signing: SigningKey | None) -> NewPolicy:
-    if STDIN == file == target.token_file:
-        raise click.UsageError("standard input holds the policy or the token, not both")
-    return _look(content(file, MAX_FORM), file, None if signing is None else _signer(signing))
+    data = read_at_most_once(file, target, MAX_FORM)
+    return _look(data, file, None if signing is None else read_signer(signing))
 
 
 def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
@@ -127,40 +120,11 @@ def _print_changes(before: PolicyDocument, text: str, file: str, target: Target)
     return before.text != text
 
 
-def _ask(question: str, file: str, target: Target) -> None:
-    """Ends the program where the answer is no; raises `click.UsageError` where nobody can answer."""
-    if STDIN in {file, target.token_file} or not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked whether it is meant; say --yes")
-    if not click.confirm(question, err=True):
-        say("nothing was changed", err=True)
-        sys.exit(EXIT_NO)
-
-
 def _in_force(target: Target) -> PolicyDocument:
     async def ask(server: AttestationServer) -> str:
         return await server.policy(target.kind, target.version, clock.moment())
 
-    return documents.read(_at(target, ask))
-
-
-def _at(target: Target, use: Callable[[AttestationServer], Awaitable[T]]) -> T:
-    return issuer.call(
-        issuer.address(target.server),
-        use,
-        authority=target.authority,
-        certificate=target.certificate,
-        token_file=target.token_file,
-    )
-
-
-def _signer(signing: SigningKey) -> Signer:
-    """Who signs; raises `Unavailable` DJ542, and `Misconfigured` DJ437 or DJ540."""
-    try:
-        key = files.read(signing.key, keys.MAX_PEM + 1)
-        certificate = None if signing.certificate is None else files.read(signing.certificate, keys.MAX_PEM + 1)
-    except OSError as error:
-        raise Unavailable("DJ542", f"signing key: {error.filename}: {error.strerror}") from error
-    return keys.parse_key_file(signing.key.name, key).signer if certificate is None else keys.parse_signer(key, certificate)
+    return documents.read(call(target, ask))
 
 
 def _place(target: Target) -> str:
