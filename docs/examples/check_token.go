@@ -53,8 +53,9 @@ func decode(text string) []byte { return must(base64.RawURLEncoding.DecodeString
 func number(text string) *big.Int { return new(big.Int).SetBytes(decode(text)) }
 
 func keys() []jwk {
-	pool := must(x509.SystemCertPool())
+	var pool *x509.CertPool // nil: the system's authorities
 	if *authority != "" {
+		pool = x509.NewCertPool()
 		pool.AppendCertsFromPEM(must(os.ReadFile(*authority)))
 	}
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
@@ -103,7 +104,8 @@ func main() {
 	begins, _ := says["nbf"].(float64)
 	ends, _ := says["exp"].(float64)
 	svn, hasSvn := says["x-ms-sgx-svn"].(float64)
-	simulation, _ := says["x-donjon-simulated"].(bool)
+	simulation, isSaid := says["x-donjon-simulated"]
+	_, isOld := says["x-donjon-judged-at"]
 	var refusals []string
 	for _, check := range []struct {
 		good   bool
@@ -117,7 +119,8 @@ func main() {
 		{says["x-ms-sgx-product-id"] == *product, "another product"},
 		{hasSvn && svn >= *minSvn, "too old"},
 		{*nonce == "" || says["nonce"] == *nonce, "another nonce"},
-		{*simulated || !simulation, "simulated"},
+		{*simulated || !isSaid || simulation == false, "simulated"},
+		{!isOld, "judged as of another time"},
 	} {
 		if !check.good {
 			refusals = append(refusals, check.reason)

@@ -54,7 +54,8 @@ const checks = {
   "another product": says["x-ms-sgx-product-id"] === Number(wanted["product-id"]),
   "too old": says["x-ms-sgx-svn"] >= Number(wanted["min-svn"]),
   "another nonce": wanted.nonce === undefined || says.nonce === wanted.nonce,
-  simulated: wanted.simulated || !says["x-donjon-simulated"],
+  simulated: wanted.simulated || [undefined, false].includes(says["x-donjon-simulated"]),
+  "judged as of another time": !("x-donjon-judged-at" in says),
 };
 const refusals = Object.keys(checks).filter((reason) => !checks[reason]);
 if (refusals.length) refuse(refusals.join(", "));

@@ -45,7 +45,8 @@ checks = {
     "another product": says.get("x-ms-sgx-product-id") == wanted.product_id,
     "too old": isinstance(says.get("x-ms-sgx-svn"), int) and says["x-ms-sgx-svn"] >= wanted.min_svn,
     "another nonce": wanted.nonce is None or says.get("nonce") == wanted.nonce,
-    "simulated": wanted.simulated or not says.get("x-donjon-simulated"),
+    "simulated": wanted.simulated or says.get("x-donjon-simulated", False) is False,
+    "judged as of another time": "x-donjon-judged-at" not in says,
 }
 if refusals := [reason for reason, good in checks.items() if not good]:
     sys.exit(f"refused: {', '.join(refusals)}")

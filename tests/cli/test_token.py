@@ -106,6 +106,8 @@ def test_a_trust_domain_is_accepted(desk: Desk) -> None:
     [
         ({"x-donjon-simulated": True}, (), ["DJ586"]),
         ({"x-donjon-simulated": "yes"}, (), ["DJ586"]),
+        ({"x-donjon-judged-at": NOW - 864_000}, (), ["DJ591"]),
+        ({"x-donjon-judged-at": "long ago"}, ("--allow-simulated",), ["DJ591"]),
         ({"x-ms-sgx-is-debuggable": True}, (), ["DJ585"]),
         ({"x-ms-sgx-is-debuggable": None}, (), ["DJ585"]),
         ({"x-ms-attestation-type": "sevsnpvm"}, (), ["DJ585", "DJ587"]),

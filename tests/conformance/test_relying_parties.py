@@ -15,8 +15,13 @@ import pytest
 from testbed import clock
 from tests.adapters.https import trusting
 from tests.cli.calling import call
+from tests.pki.clientcerts import ClientAuthority
 from tests.ports import free_port
 from tests.services.test_attestation_rehearsal import listens, rehearse
+
+from donjon.adapters.keys.signing import parse_key_file
+from donjon.formats.json import Json
+from donjon.signing.signer import serialize
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PAGE = EXAMPLES.parent / "relying-parties.md"
@@ -137,6 +142,44 @@ def test_what_the_issuer_did_not_sign_is_refused(
     assert done.returncode == 1
     assert done.stderr.startswith("refused: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [("x-donjon-simulated", "simulated"), ("x-donjon-judged-at", "judged as of another time")],
+    ids=["simulated", "judged before"],
+)
+@pytest.mark.parametrize("value", ["yes", 0])
+def test_what_weakens_a_token_is_refused_in_whatever_form_it_is_said(
+    program: Program,
+    here: tuple[Path, str],
+    token: str,
+    options: dict[str, str],
+    tmp_path: Path,
+    *,
+    claim: str,
+    reason: str,
+    value: Json,
+) -> None:
+    signer = parse_key_file("one", (here[0] / "keys" / "one.pem").read_bytes()).signer
+    head = {"alg": str(signer.algorithm), "kid": signer.kid}
+    claims = {**payload(token), "x-donjon-simulated": False, claim: value}
+    (tmp_path / "token.jwt").write_text(serialize(json.dumps(head).encode(), json.dumps(claims).encode(), signer))
+    done = program(tmp_path / "token.jwt", {name: each for name, each in options.items() if name != "simulated"})
+    assert (done.returncode, done.stderr.strip()) == (1, f"refused: {reason}")
+
+
+def test_an_authority_is_instead_of_those_of_the_system(
+    program: Program, token: str, options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the system trusts the issuer's authority, and the relying party another one."""
+    (tmp_path / "token.jwt").write_text(token)
+    (tmp_path / "other.pem").write_bytes(ClientAuthority().pem)
+    for variable in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"):
+        monkeypatch.setenv(variable, options["authority"])
+    assert program(tmp_path / "token.jwt", {**options, "authority": str(tmp_path / "other.pem")}).returncode == 1
+    without = {name: value for name, value in options.items() if name != "authority"}
+    assert program(tmp_path / "token.jwt", without).returncode == 0
 
 
 def test_the_command_of_the_page_accepts_the_enclave_that_is_meant_by_the_keys_of_its_issuer(

@@ -659,7 +659,7 @@ def test_a_rehearsal_needs_no_volume_no_secret_and_no_right_and_says_that_it_is_
     assert_nothing_is_given_to(pod)
     assert_nothing_is_given_to({**pod, "containers": pod["initContainers"]})
     assert pod["automountServiceAccountToken"] is False
-    assert pod["volumes"] == [{"name": "database", "emptyDir": {}}]
+    assert pod["volumes"] == [{"name": "database", "emptyDir": {"sizeLimit": "1Gi"}}]
     labels = named(made, "Deployment", "donjon-attestation")["spec"]["template"]["metadata"]["labels"]
     assert labels["donjon.dev/simulated"] == "true"
     real = named(helm.template(ATTESTATION % ""), "Deployment", "donjon-attestation")["spec"]["template"]

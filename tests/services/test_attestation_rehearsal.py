@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -118,6 +119,16 @@ def test_one_that_ended_halfway_is_begun_anew(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["r"]
 
 
+def test_a_folder_that_another_makes_meanwhile_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier one left is gone, and at once another's folder is there, who could change what is written into it."""
+    half = tmp_path / ".r.half"
+    half.mkdir()
+    monkeypatch.setattr(shutil, "rmtree", lambda _: None)
+    with pytest.raises(Unavailable, match="DJ534"):
+        CliRunner().invoke(attestation, ["rehearse", str(tmp_path / "r")], catch_exceptions=False)
+    assert list(half.iterdir()) == []
+
+
 def test_its_certificate_is_for_the_issuers_name_and_for_this_machine(tmp_path: Path) -> None:
     for_pods(tmp_path / "r", "--issuer", "https://donjon-attestation.donjon.svc")
     certificate = x509.load_pem_x509_certificate((tmp_path / "r" / "tls" / "tls.crt").read_bytes())
@@ -145,5 +156,5 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
 
 def test_what_it_makes_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free_port())
-    for secret in ("keys/one.pem", "tls/tls.key", "operator.pem"):
+    for secret in (".", "keys/one.pem", "tls/tls.key", "operator.pem"):
         assert (tmp_path / "r" / secret).stat().st_mode & 0o077 == 0

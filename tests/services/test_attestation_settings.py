@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -75,8 +76,8 @@ def test_all_faults_are_told_at_once_each_with_its_place() -> None:
     assert told.value.code == "DJ500"
     for words in (
         "--listen: 'nowhere', expected ADDRESS:PORT",
-        "--upstream: 'ftp://x', expected",
-        "--admin-token-hash: 'secret', expected the SHA-512",
+        "--upstream: expected the address of a PCCS",
+        "--admin-token-hash: expected the SHA-512",
         "--unsafe-trust-root: '/nowhere', expected a root certificate",
         "DONJON_MODE: 'eager', expected lazy or request or offline",
         "DONJON_DRAIN: '-1', expected seconds",
@@ -243,11 +244,31 @@ def test_the_file_says_who_may_do_what(tmp_path: Path) -> None:
     assert [each.name for each in found.access.access.grants] == ["cn:x"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database", ["postgresql://donjon:s3cret@db/donjon"]),
+        ("upstream", "https://user:s3cret@pccs.example"),
+        ("admin-token-hash", "s3cret"),
+        ("user-token-hash", "s3cret"),
+        ("audit-keys", "pkcs11:token=x;object=y?module-path=/m.so&pin-value=s3cret"),
+    ],
+)
+def test_no_fault_shows_what_may_be_a_secret(tmp_path: Path, name: str, value: str | list[str]) -> None:
+    """Faults are printed by Helm and logged by a Job before an upgrade."""
+    keys = re.sub(r'^keys = ".*"', 'keys = "pkcs11:token=x?pin-value=s3cret"', instance(tmp_path, "team-a"), flags=re.MULTILINE)
+    with pytest.raises(Misconfigured) as told:
+        read(HTTP, {}, f"{name} = {json.dumps(value)}\n{keys}")
+    assert f"{name} in the file: expected " in told.value.message
+    assert "instances.team-a.keys: expected a folder" in told.value.message
+    assert "s3cret" not in str(told.value) + repr(told.value.faults)
+
+
 @pytest.mark.parametrize("place", ["kubernetes:keys", "pkcs11:token=x?pin-value=1234", "https://vault.example"])
 def test_keys_that_are_nowhere_are_a_fault(tmp_path: Path, place: str) -> None:
     table = re.sub(r'^keys = ".*"', f'keys = "{place}"', instance(tmp_path, "team-a"), flags=re.MULTILINE)
     with pytest.raises(
-        Misconfigured, match=r"instances\.team-a\.keys: .*, expected a folder, kubernetes:NAMESPACE/SECRET, or pkcs11"
+        Misconfigured, match=r"instances\.team-a\.keys: expected a folder, kubernetes:NAMESPACE/SECRET, or pkcs11"
     ):
         read(HTTP, {}, table)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from donjon.attestation.claims import SIMULATED
+from donjon.attestation.token import JUDGED_AT
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject
 from donjon.formats.words import excerpt, printable
@@ -76,6 +77,14 @@ def _time(claims: JsonObject, _: Requirements, moment: datetime) -> Iterator[Fin
         )
 
 
+def _judging(claims: JsonObject, _: Requirements, __: datetime) -> Iterator[Finding]:
+    if JUDGED_AT in claims:
+        moment = claims[JUDGED_AT]
+        observation = f"judged as of {iso(moment) if type(moment) is int else _word(moment)}, not when it was made"
+        why = "what Intel has stated or revoked since does not count"
+        yield Finding.error("DJ591", "quote", observation, why, "ask a service that judges by the clock (without unsafe-clock)")
+
+
 def _simulation(claims: JsonObject, requirements: Requirements, _: datetime) -> Iterator[Finding]:
     if not simulated(claims):
         return
@@ -133,18 +142,18 @@ def _binding(claims: JsonObject, requirements: Requirements, _: datetime) -> Ite
             yield _unbound("report data", report_data[:_HASH_DIGITS], digest, why)
 
 
-def _advice(claims: JsonObject, requirements: Requirements, _: datetime) -> Iterator[Finding]:
+def _advice(_: JsonObject, requirements: Requirements, __: datetime) -> Iterator[Finding]:
     if not (requirements.mr_enclaves or requirements.mr_signers or requirements.mr_tds):
         do = "say --mrenclave, or --mrsigner with --product-id and --min-svn (--mrtd of a trust domain)"
         yield Finding.warning("DJ589", "enclave", "none was named", "any program of anybody's would do", do)
     elif requirements.mr_signers and not requirements.mr_enclaves and requirements.product_id is None:
         do = "say --product-id and --min-svn, too"
         yield Finding.warning("DJ589", "enclave", "named by its signer alone", "one signer may sign many programs", do)
-    del claims
 
 
 _CHECKS: tuple[Callable[[JsonObject, Requirements, datetime], Iterator[Finding]], ...] = (
     _simulation,
+    _judging,
     _debug,
     _issuer,
     _time,

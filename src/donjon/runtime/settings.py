@@ -43,6 +43,7 @@ class Setting(Generic[T_co]):
     help: str
     metavar: str = "TEXT"
     form: SettingForm = SettingForm.ONE
+    secret: bool = False  # what stands there by mistake may be one: no fault shows it
 
     @property
     def flag(self) -> str:
@@ -91,7 +92,7 @@ def read(
         try:
             values[setting.name] = setting.read(_text(setting, raw))
         except ValueError as error:
-            faults.append(f"{where}: {raw!r}, expected {error}")
+            faults.append(f"{where}: expected {error}" if setting.secret else f"{where}: {raw!r}, expected {error}")
     names = {*tables, *(setting.name for setting in table)}
     faults += [
         f"{name} in the file: no such {'table' if isinstance(value, dict | list) else 'setting'}{_near(name, names)}"

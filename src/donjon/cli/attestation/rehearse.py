@@ -73,7 +73,9 @@ def write(folder: Path, port: int, issuer: str | None) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(where))
         if half.exists():
             shutil.rmtree(half)
-        (half / "tls").mkdir(parents=True)
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.mkdir(mode=0o700)  # Ours, or an error: what another has made there would be that one's to change.
+        (half / "tls").mkdir()
         (half / "keys").mkdir(mode=0o700)
         _write(half, _settings(where, port, called), called)
         half.rename(where)

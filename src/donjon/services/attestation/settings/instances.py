@@ -117,7 +117,7 @@ def _keys(table: Mapping[str, object], name: str, where: str, faults: list[str])
     try:
         return places.parse(text) if text else Path()
     except ValueError as error:
-        faults.append(f"{where}.{name}: {text!r}, expected {error}")
+        faults.append(f"{where}.{name}: expected {error}")  # What stands there may hold a PIN.
         return Path()
 
 

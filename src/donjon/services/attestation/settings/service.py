@@ -121,7 +121,11 @@ SETTINGS = (
         "client-certificates", one_of(ClientCertificates), "optional", "required: refuse clients without one."
     ),
     DATABASE := Setting(
-        "database", str, "sqlite:////var/lib/donjon/attestation.db", "sqlite:///PATH, or postgresql://USER@HOST/NAME."
+        "database",
+        str,
+        "sqlite:////var/lib/donjon/attestation.db",
+        "sqlite:///PATH, or postgresql://USER@HOST/NAME.",
+        secret=True,
     ),
     MODE := Setting(
         "mode",
@@ -129,13 +133,17 @@ SETTINGS = (
         "lazy",
         "lazy: fetch what is missing when it is asked for; request: when platforms register; offline: never.",
     ),
-    UPSTREAM := Setting("upstream", _upstream, "", "A PCCS to fetch from; without it, Intel's own service."),
+    UPSTREAM := Setting("upstream", _upstream, "", "A PCCS to fetch from; without it, Intel's own service.", secret=True),
     UNSAFE_TRUST_ROOT := Setting("unsafe-trust-root", _anchor, "", "Trust this root certificate instead of Intel's."),
     ADMIN_TOKEN_HASH := Setting(
-        "admin-token-hash", _hash, "", "SHA-512, in hexadecimal, of the administrator's token; without it there is none."
+        "admin-token-hash",
+        _hash,
+        "",
+        "SHA-512, in hexadecimal, of the administrator's token; without it there is none.",
+        secret=True,
     ),
     USER_TOKEN_HASH := Setting(
-        "user-token-hash", _hash, "", "SHA-512, in hexadecimal, of the token with which platforms register."
+        "user-token-hash", _hash, "", "SHA-512, in hexadecimal, of the token with which platforms register.", secret=True
     ),
     UNSAFE_CLOCK := Setting("unsafe-clock", _moment, "", "Judge collateral as of this moment, such as 2026-01-31T00:00:00Z."),
     RATE_LIMIT := Setting(
@@ -155,6 +163,7 @@ SETTINGS = (
         _place,
         "",
         "The keys that sign the heads of the audit, named as those of instances are; without it heads are unsigned.",
+        secret=True,
     ),
     AUDIT_DAYS := Setting(
         "audit-days", days, "", "Drop audit records that are older than that many days; without it they are kept for ever."
