@@ -201,6 +201,23 @@ def test_a_chain_without_heads_stays(kept: Database) -> None:
     assert records(kept) == [*A[5:], *B]
 
 
+def test_a_chain_of_a_time_without_keys_stays_and_is_told_apart_from_one_that_was_tampered_with(kept: Database) -> None:
+    with kept.changing() as connection:
+        for each in B[:3]:
+            unsigned = statements.encode(head(each), None)
+            own = (HEADS.c.writer == "b") & (HEADS.c.number == each.number)
+            connection.execute(update(HEADS).where(own).values(statement=unsigned))
+    with pytest.raises(Untrusted, match="chain b: not dropped") as mixed:
+        drop(kept, NOW)
+    with kept.changing() as connection:
+        end = (HEADS.c.writer == "b") & (HEADS.c.number == B[3].number)
+        connection.execute(update(HEADS).where(end).values(statement=statements.encode(last(B[3]), None)))
+    with pytest.raises(Untrusted, match="chain b: not dropped") as unkeyed:
+        drop(kept, NOW)
+    assert (mixed.value.code, unkeyed.value.code) == ("DJ610", "DJ626")
+    assert [each for each in records(kept) if each.writer == "b"] == B
+
+
 @pytest.mark.parametrize("where", ["behind its end", "as a chain without heads"])
 def test_records_of_an_invented_age_are_no_reason_to_drop_anything(kept: Database, where: str) -> None:
     """Whoever can write to the database writes hashes, too; heads they cannot write."""

@@ -253,6 +253,17 @@ CASES = (
         changes={service(FAILURES, work="head"): rising(1)},
         fires=("DonjonAuditIncomplete warning",),
     ),
+    Case(
+        name="old records of the audit that stay hour after hour",
+        minute=LONG,
+        changes={service(FAILURES, work="retention"): rising(0.05)},
+        fires=("DonjonAuditIncomplete warning",),
+    ),
+    Case(
+        name="old records that stayed for two hours",
+        minute=LONG,
+        changes={service(FAILURES, work="retention"): changing(0, 100, 2)},
+    ),
     Case(name="one head of the audit that failed", minute=LONG, changes={service(FAILURES, work="head"): changing(0, 100, 1)}),
     Case(
         name="signing keys that end in thirteen days",

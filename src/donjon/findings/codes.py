@@ -58,6 +58,8 @@ NO_HEAD = "DJ613"
 BEHIND_END = "DJ614"
 MOMENT_AMISS = "DJ615"
 HEAD_DUE = "DJ616"
+NOT_YET_DROPPED = frozenset({"DJ621", "DJ626"})
+"""Old audit records stay, and nothing failed: heads saw too little time pass, or they are of a time without keys."""
 TEXTS_FULL = "DJ630"
 
 SYSFS_EPC = "DJ903"

@@ -50,7 +50,8 @@ class Retention:
         """How many records were dropped that are old at that moment.
 
         Raises `Unavailable` DJ502, `Untrusted` DJ621 where the clock is not believed, and, after all other chains, `Untrusted`
-        DJ610 for those that are not whole, and those that no head states: they stay.
+        DJ610 for those that are not whole, and those that no head states: they stay; or DJ626 where none stay but those of a
+        time without keys, of which nothing is signed.
         """
         timestamp = microseconds(moment)
         with database.reading() as connection:
@@ -60,15 +61,18 @@ class Retention:
             raise Untrusted(
                 "DJ621", "old audit records: not dropped: the newest that a head states is a day old, or there is none"
             )
-        count, broken = 0, []
+        count, broken, unsigned = 0, [], []
         for writer in writers:
             try:
                 count += sum(self._drop_batches(database, writer, before or 0, timestamp))
             except (Malformed, Untrusted) as error:
-                broken.append(f"audit chain {writer}: not dropped: {error}")
+                chains = unsigned if self._of_a_time_without_keys(database, writer) else broken
+                chains.append(f"audit chain {writer}: not dropped: {error}")
         drop_unnamed(database)
         if broken:
-            raise Untrusted("DJ610", "; ".join(broken))
+            raise Untrusted("DJ610", "; ".join(broken + unsigned))
+        if unsigned:
+            raise Untrusted("DJ626", "; ".join(unsigned))
         return count
 
     @property
@@ -90,6 +94,13 @@ class Retention:
         newest = past.order_by(RECORDS.c.moment.desc()).limit(_SAMPLES)
         texts = [text for query in (samples, newest) for text in connection.scalars(query)]
         return age.find_cutoff(self._moments(texts), moment, self._length)
+
+    def _of_a_time_without_keys(self, database: Database, writer: str) -> bool:
+        """Whether statements of the chain are there, and none of them is signed."""
+        queries = (select(table.c.statement).where(table.c.writer == writer) for table in (ANCHORS, HEADS))
+        with database.reading() as connection:
+            texts = [text for query in queries for text in connection.scalars(query)]
+        return bool(self.keys and texts) and all(map(statements.is_unsigned, texts))
 
     def _moments(self, texts: list[str]) -> Iterator[int]:
         for text in texts:

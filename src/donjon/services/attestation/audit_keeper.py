@@ -17,6 +17,7 @@ from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.adapters.storage.retention import Retention
 from donjon.audit.event import Event
 from donjon.errors import DonjonError, Unavailable
+from donjon.findings import codes
 from donjon.signing.signer import Signer
 
 LOG = logging.getLogger(__name__)
@@ -66,9 +67,11 @@ class AuditKeeper:
             )
             count = retention.drop(database, self._now())
         except (DonjonError, TimeoutError) as error:
-            self._metrics.count_audit_failure(AuditWork.RETENTION)
+            code = error.code if isinstance(error, DonjonError) else None
+            if code not in codes.NOT_YET_DROPPED:
+                self._metrics.count_audit_failure(AuditWork.RETENTION)
             if str(error) != self._trouble:
-                say(LOG, "audit records not dropped", level=logging.ERROR, code=getattr(error, "code", None), error=str(error))
+                say(LOG, "audit records not dropped", level=logging.ERROR, code=code, error=str(error))
             self._trouble = str(error)
         else:
             self._trouble = ""
