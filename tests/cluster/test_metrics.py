@@ -11,6 +11,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ import pytest
 from ruamel.yaml import YAML
 from testbed import packages
 from testbed.trouble import Lacking, Trouble
+from tests import runbooks
 from tests.cluster.agents import NAMESPACE
 from tests.cluster.conftest import Cluster, Testbed
 from tests.cluster.release import Release, installed
 from tests.cluster.test_attestation import on_a_volume, prepared, values
 from tests.ports import HOST, free_port
 
+from donjon.adapters import clock
+from donjon.adapters.keys import fresh
+from donjon.pki.serving import issue
+
 Wait = Callable[..., Any]
 
 PROJECT = Path(__file__).parents[2]
 FILES = PROJECT / "deploy" / "chart" / "files"
-COMMAND = re.compile(r"^\$ (.+)$", re.MULTILINE)
 REPLICAS = {"admission": 2, "attestation": 1}
 
 
@@ -173,12 +178,6 @@ def test_every_program_is_scraped_all_is_well_and_what_breaks_is_told(
     wait_for(well, seconds=60, every=1, what="all is well again")
 
 
-def commands() -> list[str]:
-    """Every command of the page of monitoring and of the runbooks, but for those with a word to fill in."""
-    pages = [PROJECT / "docs" / "monitoring.md", *sorted((PROJECT / "docs" / "runbooks").iterdir())]
-    return list(dict.fromkeys(command for page in pages for command in COMMAND.findall(page.read_text(encoding="utf-8"))))
-
-
 def monitor(kind: str) -> dict[str, Any]:
     """The Prometheus operator's kind of object, as far as an API server must know it to keep one."""
     names = {"kind": kind, "plural": f"{kind.lower()}s", "singular": kind.lower()}
@@ -196,20 +195,38 @@ def monitor(kind: str) -> dict[str, Any]:
     }
 
 
+def filled(command: str, cluster: Cluster) -> str:
+    """The command of a woken person, who has put in which node and which pod it is about."""
+    (node, *_) = cluster.sgx_nodes
+    here = ("-l", "app.kubernetes.io/component=node", "--field-selector", f"spec.nodeName={node}")
+    (agent,) = cluster.get("pods", "-n", NAMESPACE, *here)["items"]
+    words = {
+        "POD": agent["metadata"]["name"],
+        "NODE": node,
+        "NAMESPACE": NAMESPACE,
+        "NAME": "donjon-webhook",
+        "SECRET": "runbook-tls",
+    }
+    return re.sub(rf"(?<![=\w'])({'|'.join(words)})\b", lambda each: words[each[1]], command)
+
+
 def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
-    everything: Release, cluster: Cluster, testbed: Testbed, wait_for: Wait
+    everything: Release, cluster: Cluster, testbed: Testbed, wait_for: Wait, tmp_path: Path
 ) -> None:
     kinds = [monitor(kind) for kind in ("PodMonitor", "PrometheusRule")]
     cluster.apply(*kinds)
+    (tmp_path / "deploy").symlink_to(PROJECT / "deploy")
+    serving = issue(("donjon-attestation.donjon.svc",), fresh(), clock.moment(), timedelta(days=1))
+    (tmp_path / "tls.crt").write_bytes(serving.certificate)
+    (tmp_path / "tls.key").write_bytes(serving.key)
     try:
         wait_for(lambda: "podmonitors" in cluster.kubectl("api-resources", check=False), what="the kinds are served")
-        path = f"{testbed.layout.program('kubectl').parent}:{os.environ['PATH']}"
+        path = f"{PROJECT / '.venv' / 'bin'}:{testbed.layout.program('kubectl').parent}:{os.environ['PATH']}"
         environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": path}
-        for command in commands():
-            done = subprocess.run(
-                ["bash", "-c", command], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
-            )
-            assert done.returncode == 0, f"{command}: {done.stderr}"
+        for shown in runbooks.of_a_cluster():
+            command = ["bash", "-o", "pipefail", "-c", filled(shown, cluster)]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, f"{command}: {done.stdout} {done.stderr}"
             assert done.stdout + done.stderr, command
         rules = cluster.get("prometheusrules", "-n", NAMESPACE)["items"]
         assert len(rules[0]["spec"]["groups"]) == 3
@@ -218,5 +235,6 @@ def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
         off = ("metrics.podMonitor.enabled=false", "metrics.prometheusRule.enabled=false")
         settings = [word for each in off for word in ("--set", each)]
         everything.run("upgrade", "donjon", str(PROJECT / "deploy" / "chart"), "--reuse-values", *settings)
+        cluster.kubectl("delete", "secret", "-n", NAMESPACE, "runbook-tls", check=False)
         for kind in kinds:
             cluster.kubectl("delete", "customresourcedefinition", kind["metadata"]["name"], check=False)

@@ -13,6 +13,7 @@ from tests.adapters.postgres import Server
 from tests.services import attesting
 from tests.services.attesting import chosen, instance, serving
 
+from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.journal import Journal
@@ -24,6 +25,7 @@ from donjon.signing.signer import Algorithm
 
 POLICY = policies.unsecured_token("version=1.0; authorizationrules{=> permit();}; issuancerules{};")
 PATH = "/aad/policies/SgxEnclave"
+NOT_DROPPED = "dropping old audit records: trying again"
 
 
 def heads(caplog: pytest.LogCaptureFixture, folder: Path) -> Path:
@@ -95,12 +97,12 @@ def test_a_clock_that_jumps_while_the_service_runs_or_is_away_drops_nothing(
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
         assert service.put(PATH, POLICY).status_code == 200
         now[0] += timedelta(days=1400)
-        assert clock.wait_until(lambda: "audit records not dropped" in caplog.messages, seconds=5)
+        assert clock.wait_until(lambda: NOT_DROPPED in caplog.messages, seconds=5)
         assert service.put(PATH, POLICY).status_code == 200
     seen = len(caplog.messages)
     now[0] += timedelta(days=1400)
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]):
-        assert clock.wait_until(lambda: "audit records not dropped" in caplog.messages[seen:], seconds=5)
+        assert clock.wait_until(lambda: NOT_DROPPED in caplog.messages[seen:], seconds=5)
     assert "audit anchor" not in caplog.messages
     assert "records 1 to 3" in whole(address, heads(caplog, tmp_path), keys)
 
@@ -126,7 +128,34 @@ def test_why_nothing_is_dropped_is_logged_once(database: Database, caplog: pytes
     decision = Event(kind=EventKind.ATTEST, instance="a", caller="", verdict=EventVerdict.ALLOW)
     asyncio.run(journal.keep(decision, instance="a", generation=0))
     journal.close()
-    keeper = audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: now + timedelta(days=400), AttestationMetrics("test"))
+    metrics = AttestationMetrics("test")
+    keeper = audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: now + timedelta(days=400), metrics)
     for _ in range(3):
         keeper.drop(database, lambda _: None)
-    assert caplog.messages.count("audit records not dropped") == 1
+    assert caplog.messages.count(NOT_DROPPED) == 1
+    assert retention_failures(metrics) == 0, "heads saw too little time pass: no alert is to come of it"
+
+
+def test_old_records_that_cannot_be_dropped_count_as_failures_until_they_are(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    metrics, now = AttestationMetrics("test"), datetime(2026, 3, 1, tzinfo=UTC)
+    keeper = audit_keeper.AuditKeeper(None, timedelta(days=30), lambda: now, metrics)
+    away = Database(f"sqlite:///{tmp_path}/no-such-folder/attestation.db")
+    for _ in range(2):
+        keeper.drop(away, lambda _: None)
+    away.close()
+    assert retention_failures(metrics) == 2
+    keeper.drop(database, lambda _: None)
+    assert retention_failures(metrics) == 2
+    assert [each for each in caplog.messages if each.startswith("dropping")] == [
+        NOT_DROPPED,
+        "dropping old audit records: works again",
+    ]
+
+
+def retention_failures(metrics: AttestationMetrics) -> float:
+    """How often dropping failed, as it is scraped."""
+    name = 'donjon_attestation_audit_failures_total{work="retention"} '
+    return float(exposition.text(metrics.registry).decode().partition(name)[2].splitlines()[0])

@@ -61,7 +61,9 @@ class Retention:
             raise Untrusted(
                 "DJ621", "old audit records: not dropped: the newest that a head states is a day old, or there is none"
             )
-        count, broken, unsigned = 0, [], []
+        count = 0
+        broken: list[str] = []
+        unsigned: list[str] = []
         for writer in writers:
             try:
                 count += sum(self._drop_batches(database, writer, before or 0, timestamp))

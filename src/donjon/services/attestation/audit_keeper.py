@@ -18,6 +18,7 @@ from donjon.adapters.storage.retention import Retention
 from donjon.audit.event import Event
 from donjon.errors import DonjonError, Unavailable
 from donjon.findings import codes
+from donjon.runtime.trouble import Trouble
 from donjon.signing.signer import Signer
 
 LOG = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class AuditKeeper:
         self._ring, self._keep_for, self._now, self._metrics = ring, keep_for, now, metrics
         self._journal: Journal | None = None
         self._table: InstanceTable | None = None
-        self._trouble = ""  # why nothing was dropped, as the log has it
+        self._trouble = Trouble("dropping old audit records")
 
     @property
     def rings(self) -> tuple[Ring, ...]:
@@ -66,15 +67,12 @@ class AuditKeeper:
                 signer=self._signer(), keys=certificates, announce=_announce_anchor, restate=restate, period=self._keep_for
             )
             count = retention.drop(database, self._now())
-        except (DonjonError, TimeoutError) as error:
-            code = error.code if isinstance(error, DonjonError) else None
-            if code not in codes.NOT_YET_DROPPED:
+        except DonjonError as error:
+            if error.code not in codes.NOT_YET_DROPPED:
                 self._metrics.count_audit_failure(AuditWork.RETENTION)
-            if str(error) != self._trouble:
-                say(LOG, "audit records not dropped", level=logging.ERROR, code=code, error=str(error))
-            self._trouble = str(error)
+            self._trouble.report(error)
         else:
-            self._trouble = ""
+            self._trouble.clear()
             say(LOG, "old audit records dropped", count=count)
 
     async def drop_now_and_then(self, database: Database) -> None:
@@ -85,9 +83,12 @@ class AuditKeeper:
             await asyncio.sleep(LOOK_EVERY)
 
     def _restate(self, loop: asyncio.AbstractEventLoop, events: list[Event]) -> None:
-        """Record again what still applies; raises `Unavailable`, also where nobody records."""
-        for event in events:
-            asyncio.run_coroutine_threadsafe(self.record(event), loop).result(PATIENCE)
+        """Record again what still applies; raises `Unavailable`, also where nobody records or it takes too long."""
+        try:
+            for event in events:
+                asyncio.run_coroutine_threadsafe(self.record(event), loop).result(PATIENCE)
+        except TimeoutError as error:
+            raise Unavailable(codes.DATABASE_AWAY, f"database: no record was written within {PATIENCE:.0f} s") from error
 
     def _signer(self) -> Signer | None:
         return None if self._ring is None else self._ring.signer()
