@@ -35,7 +35,7 @@ def journal(database: Database) -> Iterator[Journal]:
 
 def records(database: Database) -> list[Record]:
     with snapshot(database) as found:
-        return list(found.chains())
+        return list(found.chains(pytest.fail))
 
 
 def test_what_was_kept_makes_a_chain(database: Database, journal: Journal) -> None:

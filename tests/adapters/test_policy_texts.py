@@ -149,7 +149,9 @@ def test_where_there_is_no_record_at_all_nothing_is_dropped(world: World) -> Non
     assert world.texts() == named(1)
 
 
-def test_the_new_policies_of_a_day_are_bounded_and_others_are_set_as_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_new_policies_of_a_day_are_bounded_but_for_one_an_hour_and_others_are_set_as_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(policy_texts, "MAX_NEW", 2 * policy_texts.LEAST_WEIGHT + 1)
     world.change(1, 0, size=1000)
     world.change(2, 1, size=1000)
@@ -159,9 +161,13 @@ def test_the_new_policies_of_a_day_are_bounded_and_others_are_set_as_ever(world:
     assert (stored.generation, stored.policies) == (2, {"SgxEnclave": "2"})
     world.change(1, 2, size=1000)
     asyncio.run(world.journal.keep(event(4, size=3000), instance="a", generation=3))
-    world.now += DAY
+    world.now += HOUR
     world.change(3, 3, size=1000)
-    assert len(world.texts()) == 4
+    with pytest.raises(TextsFull, match="one new one an hour"):
+        world.change(5, 4, size=1000)
+    world.now += DAY
+    world.change(5, 4, size=1000)
+    assert len(world.texts()) == 5
 
 
 def test_a_text_is_kept_by_one_replica_while_another_drops_what_is_old(world: World) -> None:

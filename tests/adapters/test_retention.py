@@ -73,12 +73,12 @@ def nothing(events: list[Event]) -> None:
 
 def found(database: Database) -> Verification:
     with snapshot(database) as seen:
-        return verify(seen.chains(), [statements.parse(text, KEYS) for text in seen.statements()])
+        return verify(seen.chains(pytest.fail), [statements.parse(text, KEYS) for text in seen.statements()])
 
 
 def records(database: Database) -> list[Record]:
     with snapshot(database) as seen:
-        return list(seen.chains())
+        return list(seen.chains(pytest.fail))
 
 
 def said(database: Database) -> list[Statement]:

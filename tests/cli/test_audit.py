@@ -130,7 +130,7 @@ def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, 
 
 def test_what_was_written_behind_the_last_head_is_told(address: str, log: Path, database: Database) -> None:
     with snapshot(database) as seen:
-        *_, newest = seen.chains()
+        *_, newest = seen.chains(pytest.fail)
     added = chain.end(newest).extend(newest.moment, newest.event)
     with database.changing() as connection:
         connection.execute(insert(RECORDS).values({column.name: getattr(added, column.name) for column in RECORDS.columns}))
@@ -185,13 +185,14 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "y.db").exists()
 
 
-def test_a_row_that_is_no_record_is_a_coded_error(tmp_path: Path) -> None:
+def test_a_row_that_is_no_record_is_found_and_named(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/x.db"
     database = Database(address)
     database.migrate()
     with database.changing() as connection:
         connection.exec_driver_sql("INSERT INTO audit_records VALUES ('w', 1, 'x', 'x', 'x', 'x')")
-    assert run(address, "verify") == ("DJ608", "")
+    code, told = run(address, "verify")
+    assert (code, "DJ608" in told, told.splitlines()[-1]) == (1, True, "0 chains, 0 records: nothing to verify")
     assert run(address, "show") == ("DJ608", "")
     database.close()
 

@@ -57,7 +57,7 @@ class World:
 
     def records(self, writer: str) -> list[Record]:
         with snapshot(self.database) as seen:
-            return [each for each in seen.chains() if each.writer == writer]
+            return [each for each in seen.chains(pytest.fail) if each.writer == writer]
 
     def said(self) -> list[Statement]:
         with snapshot(self.database) as seen:

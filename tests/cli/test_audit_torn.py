@@ -1,6 +1,7 @@
-"""`donjon audit verify` of a copy that somebody made badly: none is called whole."""
+"""`donjon audit verify` of a database that somebody spoilt: no bad copy is called whole, no strange row hides the others."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -120,8 +121,43 @@ def test_a_copy_with_the_journal_of_another_file_is_not_whole(copy: Path, tmp_pa
     record(other, "two", 200)
     shutil.copy(tmp_path / "other.db-wal", f"{copy}-wal")
     code, told = verified(copy, "--heads", str(tmp_path / "log"))
-    assert (code, "DJ632" in told or "chain one: ends with record 0" in told) == (1, True), told
+    assert code == 1
+    assert "chain two: records 1 to 200" in told, "it looks like that other file, whole"
+    assert "chain one: ends with record 0, and a head states record 300" in told
     other.close()
+
+
+STRANGE = {
+    "DJ600": ("a head that is no UTF-8", "UPDATE audit_heads SET statement = CAST(x'ff' AS TEXT)"),
+    "DJ600 ": ("a head that is no text", "UPDATE audit_heads SET statement = x'05'"),
+    "DJ608": ("a record of which nothing is", "INSERT INTO audit_records VALUES ('w', 1, 'x', 'x', 'x', 'x')"),
+    "DJ603": (
+        "a record of a writer whose name is no UTF-8",
+        "INSERT INTO audit_records VALUES (CAST(x'ff' AS TEXT), 1, 0, x'7b7d', zeroblob(32), zeroblob(32))",
+    ),
+    "DJ620": ("a policy in force that is no UTF-8", "INSERT INTO policies VALUES ('a', 'SgxEnclave', CAST(x'ff' AS TEXT))"),
+    "DJ620 ": ("a manager's certificate that is a text", "INSERT INTO certificates VALUES ('a', 0, 'x')"),
+    "DJ627": (
+        "a policy's text that is no UTF-8",
+        "INSERT INTO policy_texts (instance, hash, since, latest, weight, text) VALUES ('a', 'x', 0, 0, 0, CAST(x'ff' AS TEXT))",
+    ),
+    "DJ627 ": (
+        "a policy's hash that is no UTF-8",
+        "INSERT INTO policy_texts (instance, hash, since, latest, weight, text) VALUES ('a', CAST(x'ff' AS TEXT), 0, 0, 0, 'x')",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "row"), [(code.strip(), row) for code, (_, row) in STRANGE.items()], ids=[name for name, _ in STRANGE.values()]
+)
+def test_a_strange_row_is_found_and_hides_nothing(copy: Path, tmp_path: Path, code: str, row: str) -> None:
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("DELETE FROM audit_records WHERE number = 150")
+        connection.execute(row)
+    outcome, told = verified(copy, "--heads", str(tmp_path / "log"), "-o", "json")
+    codes = {each["code"] for each in json.loads(told)["findings"]}
+    assert (outcome, codes >= {code, "DJ602"}) == (1, True), codes
 
 
 def test_chains_of_a_time_without_keys_are_deleted_as_the_page_says(address: str, database: Database, tmp_path: Path) -> None:

@@ -39,4 +39,4 @@ def chains(folder: Path) -> list[str]:
     """What is wrong with the audit's records."""
     with closing(Database(f"sqlite:///{folder}/attestation.db")) as database, snapshot(database) as found:
         said = [statements.parse(text, ()) for text in found.statements()]
-        return [str(each) for each in verification.verify(found.chains(), said).findings]
+        return [str(each) for each in verification.verify(found.chains(pytest.fail), said).findings]

@@ -4,6 +4,7 @@ Law: whoever refuses, warns or explains says it in `Finding`s, all of them at on
 (shipped in the wheel, printed by `donjon explain CODE`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -60,6 +61,6 @@ class Finding:
         }
 
 
-def is_refusal(findings: tuple[Finding, ...]) -> bool:
+def is_refusal(findings: Iterable[Finding]) -> bool:
     """Whether any of the findings turns the verdict into a no."""
     return any(finding.severity is Severity.ERROR for finding in findings)

@@ -1,10 +1,11 @@
 """What instances keep: their policies and policy management certificates. Each change raises the instance's generation by one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, inspect, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, inspect, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import CERTIFICATES, FORMER_CERTIFICATES, INSTANCES, POLICIES
@@ -72,7 +73,7 @@ def read_instance(connection: Connection, instance: str, *, older: bool = False)
     policies = connection.execute(select(POLICIES.c.kind, POLICIES.c.token).where(POLICIES.c.instance == instance)).all()
     return StoredInstance(
         generation=connection.scalar(select(INSTANCES.c.generation).where(INSTANCES.c.instance == instance)) or 0,
-        policies={row.kind: row.token for row in policies},
+        policies={str(row.kind): str(row.token) for row in policies},
         certificates=_certificates(connection, CERTIFICATES, instance),
         former=() if older else _certificates(connection, FORMER_CERTIFICATES, instance),
     )
@@ -112,8 +113,10 @@ def _remove_policy(connection: Connection, instance: str, kind: str) -> None:
 
 
 def _certificates(connection: Connection, table: Table, instance: str) -> tuple[bytes, ...]:
-    own = select(table.c.certificate).where(table.c.instance == instance).order_by(table.c.position)
-    return tuple(map(bytes, connection.scalars(own)))
+    raw = type_coerce(table.c.certificate, NullType())  # SQLite gives what was put there, of whatever type.
+    own = select(raw).where(table.c.instance == instance).order_by(table.c.position)
+    values: Iterable[object] = connection.scalars(own)
+    return tuple(each if isinstance(each, bytes) else str(each).encode() for each in values)
 
 
 def _set_certificates(connection: Connection, table: Table, instance: str, certificates: tuple[bytes, ...]) -> None:

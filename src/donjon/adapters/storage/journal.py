@@ -150,7 +150,6 @@ class Journal:
             outcomes = self._write_batch(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, these callers hear of it, and the next ones are served.
             outcomes = [error] * len(batch)
-            self._texts.end(is_kept=False)
         with suppress(RuntimeError):  # Nobody waits any more: their loop is closed.
             batch[0].answer.get_loop().call_soon_threadsafe(_answer, batch, outcomes)
 
@@ -173,7 +172,7 @@ class Journal:
         """One transaction; the answer to each. Raises `Unavailable` DJ502 where nothing was kept."""
         outcomes: list[Exception | None] = []
         records: list[Record] = []
-        with self._database.changing() as connection:
+        with self._texts.transaction(), self._database.changing() as connection:
             link = self._confirmed_link(connection)
             newest = self._heads.newest
             current = self._generations(connection, batch)
@@ -193,7 +192,6 @@ class Journal:
                 self._database.fill(connection, RECORDS, [_row(each) for each in records])
             self._unconfirmed_link = link
         self._link, self._unconfirmed_link = link, None
-        self._texts.end(is_kept=True)
         self._heads.newest = max(self._heads.newest, newest)
         return outcomes
 

@@ -5,6 +5,7 @@ a day before the oldest record is named by none.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Connection, case, delete, func, inspect, select
@@ -40,7 +41,8 @@ class TextKeeper:
     def keep(self, connection: Connection, text: PolicyText, moment: int, *, is_bounded: bool) -> None:
         """Have that text beside a record of that moment, in the transaction that writes the record.
 
-        Raises `TextsFull` DJ630 where it is new and `is_bounded`, and its instance has had too many new ones.
+        Raises `TextsFull` DJ630 where it is new and `is_bounded`, and its instance has had too many new ones. One an hour is
+        always taken, so that whoever fills the day with their policies keeps nobody from mending that.
         """
         name = text.instance, text.hash
         latest = self._new_marks.get(name, self._marks.get(name))
@@ -57,13 +59,16 @@ class TextKeeper:
         connection.execute(insertion.on_conflict_do_update(index_elements=key, set_={"latest": later}), row)
         self._new_marks[name] = moment
 
-    def end(self, *, is_kept: bool) -> None:
-        """The transaction has ended, and was kept or not."""
-        if is_kept and self._new_marks:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Around a transaction: the texts that it wrote are remembered if it was kept."""
+        try:
+            yield
             self._marks |= self._new_marks
             if len(self._marks) > MAX_MARKS:
                 self._marks.clear()
-        self._new_marks.clear()
+        finally:
+            self._new_marks.clear()
 
 
 def drop_unnamed(database: Database) -> None:
@@ -94,10 +99,11 @@ def _check_room(connection: Connection, text: PolicyText, moment: int) -> None:
     own = _COLUMNS.instance == text.instance
     if connection.scalar(select(_COLUMNS.hash).where(own, _COLUMNS.hash == text.hash)) is not None:
         return
-    new = select(func.coalesce(func.sum(_COLUMNS.weight), 0)).where(own, _COLUMNS.since > moment - _DAY)
-    if int(connection.scalar(new) or 0) + _weight(text) > MAX_NEW:
+    new = select(func.coalesce(func.sum(_COLUMNS.weight), 0), func.max(_COLUMNS.since)).where(own, _COLUMNS.since > moment - _DAY)
+    weight, newest = connection.execute(new).one()
+    if weight + _weight(text) > MAX_NEW and newest > moment - _HOUR:
         raise TextsFull(
             codes.TEXTS_FULL,
             f"instance {text.instance}: its new policies of one day are more than the audit keeps ({MAX_NEW >> 20} MiB, "
-            f"each counted as {LEAST_WEIGHT >> 10} KiB at least); expected one that was set before, or try again tomorrow",
+            f"each counted as {LEAST_WEIGHT >> 10} KiB at least); expected one that was set before, or one new one an hour",
         )

@@ -1,4 +1,6 @@
-"""`donjon audit`: what the attestation service has decided and changed. Here are the options; `work` does the rest."""
+"""`donjon audit`: what the attestation service has decided and changed. Here are the options; `records` shows,
+`verification` verifies.
+"""
 
 import sys
 from datetime import datetime
@@ -10,7 +12,7 @@ from donjon.audit.event import EventKind, EventVerdict
 from donjon.audit.texts import HASH
 from donjon.cli.options import DATABASE, FORM, at, work
 
-_WORK = "donjon.cli.audit.work"
+_VERIFICATION, _RECORDS = "donjon.cli.audit.verification", "donjon.cli.audit.records"
 
 
 @click.group()
@@ -45,7 +47,7 @@ def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, unsigned
     Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.
     Exit code 0 whole, 1 not, 2 malformed, 3 the database cannot be read.
     """
-    sys.exit(work(_WORK, "service").verify(database, heads, keys, unsigned_before, form))
+    sys.exit(work(_VERIFICATION, "service").verify(database, heads, keys, unsigned_before, form))
 
 
 @audit.command(short_help="Print a policy's text by its hash.", context_settings={"ignore_unknown_options": True})
@@ -58,7 +60,7 @@ def policy(*, policy_hash: str, database: str) -> None:
     """
     if not HASH.fullmatch(policy_hash):
         raise click.BadParameter(f"{policy_hash!r}: expected the 43 characters of a hash, as a record's facts have it in policy")
-    sys.exit(work(_WORK, "service").policy(database, policy_hash))
+    sys.exit(work(_RECORDS, "service").policy(database, policy_hash))
 
 
 @audit.command(short_help="Print records, a line each.")
@@ -85,4 +87,4 @@ def show(
     """
     options = {"instance": instance, "kind": kind, "verdict": verdict}
     filters = {name: text for name, text in options.items() if text is not None}
-    sys.exit(work(_WORK, "service").show(database, filters, since, until, form))
+    sys.exit(work(_RECORDS, "service").show(database, filters, since, until, form))
