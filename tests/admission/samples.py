@@ -250,6 +250,17 @@ SAMPLES: dict[str, JsonObject] = {
     "odd": pod(limited({EPC: "68719476735Ki"}), limited({EPC: 70368744177663}, "b")),
     "both-names": pod(limited({EPC: "10Mi", FAQ: 10})),
     "init": pod(init=(limited({EPC: "1Mi"}, "first"),)),
+    "stray-in-capitals": pod(limited({"sgx.intel.com/EPC": "1Mi"})),
+    "strays-in-several": pod(
+        limited({"intel.com/sgx_epc": 1, "example.com/sgx": 2}),
+        limited({EPC: "1Mi", "sgx.intel.com/qe": 1}, "b"),
+        container("c"),
+        init=(limited({"intel.sgx.com/epc": 4}, "first"),),
+    ),
+    "stray-of-length": pod(limited({f"{'sgx.' * 40}example/{'e' * 63}": 1})),
+    "letters-that-are-no-word": pod(limited({"example.com/nosgx": 1, "msgx.example/queue": 1, "example.com/SGX": 1})),
+    "nobodys-but-scones": pod(limited({"sgx.k8s.io/sgx": 1}), limited({EPC: "1Mi", "sgx.k8s.io/sgx": 1}, "b")),
+    "strays-in-two-thousand": pod(*(limited({"sgx.intel.com/EPC": 1}, f"c{number}") for number in range(2000))),
     "aesmd-without-epc": pod(container("aesmd"), limited({EPC: "1Mi"})),
 }
 """The sample workloads of AKS, its users and Intel's, and corner cases that none of them tests."""

@@ -35,7 +35,19 @@ OURS = (*for_the_node_agent(DEFAULT_PREFIX, DEFAULT_ACCOUNT), *for_the_cleanup(D
 OBJECTS = (*for_pods(DEFAULT_PREFIX), *OURS)
 POLICIES = [entry for entry in OBJECTS if not str(entry["kind"]).endswith("Binding")]
 CODES = {rule.code for rule in RULES} | {AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE}
-HOLES = {"containers", "quantities", "counted", "repeated", "namespace", "node", "wiring", "provider", "number", "devices"}
+HOLES = {
+    "containers",
+    "quantities",
+    "counted",
+    "repeated",
+    "namespace",
+    "node",
+    "wiring",
+    "provider",
+    "number",
+    "devices",
+    "strays",
+}
 
 
 def name(entry: JsonObject) -> str:

@@ -442,6 +442,14 @@ def test_a_resource_quota_counts_what_was_asked_under_a_foreign_name(world: Worl
 
 
 WARNED: dict[str, tuple[dict[str, Any], str]] = {
+    "a name that is misspelt": (
+        pod(asking({"sgx.intel.com/EPC": "64Mi"})),
+        "container app: asks for sgx.intel.com/EPC, which is no name of SGX: Donjon offers nothing of that name, so the pod",
+    ),
+    "a name that is misspelt beside ten thousand others": (
+        pod(asking({"sgx.intel.com/EPC": "64Mi"} | {f"example.com/a{number}": 1 for number in range(10_000)})),
+        "[DJ151]",
+    ),
     "ten bytes": (
         pod(asking({EPC: 10})),
         f"container app: asks for {EPC}: 10: these are bytes, less than one page of EPC (4096) [DJ107]",

@@ -27,6 +27,7 @@ from donjon.kube.patch import Standing
 from donjon.kube.quantities import amount
 from donjon.kube.reserved import peak, whole
 from donjon.kube.selection import tolerates
+from donjon.kube.spelling import is_stray
 
 FIELDS = ("containers", "initContainers")
 
@@ -59,6 +60,7 @@ class Container:
     limits: Mapping[str, Fraction]
     requests: Mapping[str, Fraction]  # as the API server completes them from the limits
     limit_texts: Mapping[str, str]  # the limits as they stand there
+    strays: tuple[str, ...]  # names among them that have SGX in them and that nobody offers
     legible: bool  # limits and requests are what the API server takes for such
     own_requests: Mapping[str, Fraction] | None  # before that; `None` where there are none
     stays: bool  # it runs beside the others: a container, or an init container that stays
@@ -222,6 +224,7 @@ def _container(field: str, index: int, entry: JsonObject, *, quotes: bool) -> Co
         limits=amounts,
         requests={**amounts, **own_requests},
         limit_texts={name: str(at(limits, name)) for name in amounts},
+        strays=tuple(filter(is_stray, limits)) if isinstance(limits, dict) else (),
         legible=isinstance(limits, dict) and (requests is None or isinstance(requests, dict)),
         own_requests=own_requests if isinstance(requests, dict) else None,
         stays=field == "containers" or entry.get("restartPolicy") == "Always",

@@ -38,12 +38,11 @@ def _to_be_asked(rule_input: RuleInput) -> tuple[AdmissionRule, ...]:
     rules = table(refuse_host_devices=rule_input.settings.refuse_host_devices)
     if rule_input.context.largest_node is not None:
         rules += (BEYOND_NODES,)
-    if not rule_input.intent.asks:
-        scopes = {Scope.ANY}
-    elif len(rule_input.intent.containers) <= MAX_CONTAINERS:
-        scopes = {Scope.ANY, Scope.ASKING}
-    else:
-        scopes = {Scope.ANY, Scope.CROWDED}
+    scopes = {Scope.ANY}
+    if len(rule_input.intent.containers) <= MAX_CONTAINERS:
+        scopes |= {Scope.SMALL, Scope.ASKING} if rule_input.intent.asks else {Scope.SMALL}
+    elif rule_input.intent.asks:
+        scopes |= {Scope.CROWDED}
     return tuple(rule for rule in rules if rule.scope in scopes)
 
 
@@ -65,6 +64,7 @@ def _fill(rule: AdmissionRule, concerned: Iterable[Container], rule_input: RuleI
         "quantities": _shorten(", ".join(_quantities(each, EPC_UNITS) for each in concerned)),
         "counted": _shorten(", ".join(_quantities(each, excessive_resources(each)) for each in concerned)),
         "repeated": _shorten(", ".join(_quantities(each, repeated_devices(each)) for each in concerned)),
+        "strays": _one_line(_shorten(", ".join(min(each.strays) for each in concerned if each.strays))),
         "namespace": context.namespace,
         "node": intent.node,
         "provider": _one_line(_shorten(intent.quote_provider)),

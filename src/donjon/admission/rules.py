@@ -14,6 +14,7 @@ from donjon.admission.intent import Container
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.predicates import RuleInput, limit_pointer
 from donjon.findings import Severity
+from donjon.findings.codes import MISNAMED
 from donjon.kube.names import (
     AESMD,
     ANNOTATION_QUOTE_PROVIDER,
@@ -32,8 +33,9 @@ class Scope(Enum):
     """Which pods a rule is asked about."""
 
     ASKING = 0  # those that ask for SGX and are small enough to be looked at
-    ANY = 1  # all of them
+    SMALL = 1  # those that are small enough to be looked at
     CROWDED = 2  # those that ask and have too many containers
+    ANY = 3  # all of them
 
 
 def _always(_: RuleInput) -> bool:
@@ -48,8 +50,9 @@ class AdmissionRule:
     `applies` says so. `condition` is the same in CEL, empty where a container that is concerned is all that it takes.
 
     The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {repeated} their devices of
-    which they ask for several, {namespace}, {node}, {provider} the quote provider, {number} of containers, {devices} mounted from
-    the host, and {wiring}, what should have wired the pod and how to see it.
+    which they ask for several, {strays} of each the first name that is none of SGX, {namespace}, {node}, {provider} the quote
+    provider, {number} of containers, {devices} mounted from the host, and {wiring}, what should have wired the pod and how to
+    see it.
     """
 
     code: str
@@ -236,6 +239,18 @@ variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}
         do=f'choose nodes that have it: spec.nodeSelector {LABEL_CAPABLE}: "true"',
         applies=predicates.goes_everywhere,
         condition="object.kind == 'DaemonSet' && variables.wantsEpc && variables.anywhere",
+    ),
+    AdmissionRule(
+        code=MISNAMED,
+        severity=Severity.WARNING,
+        subject="container {containers}",
+        observation="asks for {strays}, which is no name of SGX",
+        why="Donjon offers nothing of that name, so the pod stays Pending for ever unless another plugin does",
+        do=f"did you mean {EPC}? donjon check FILE says what was probably meant",
+        scope=Scope.SMALL,
+        concerns=lambda container, _: bool(container.strays),
+        variable="strays",
+        container_place=lambda container: f"{container.path}/limits/{escape(min(container.strays))}",
     ),
     AdmissionRule(
         code="DJ117",

@@ -9,11 +9,13 @@ from donjon.kube.names import EPC, SGX_RESOURCES
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
 
+SGX = "sgx"
 OTHERS = frozenset({"sgx.k8s.io/sgx"})  # SCONE's plugin, which may run beside
 _BY_LETTERS = {name.casefold(): name for name in SGX_RESOURCES}
 _BY_END = {name.partition("/")[2].casefold(): name for name in reversed(SGX_RESOURCES)}
 _TABLE_NAMES = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
 _NEAR = 0.85  # of `difflib`: one letter in seven
+_SMALL_SGX = re.compile(rf"(?<![a-zA-Z0-9]){SGX}(?![a-zA-Z0-9])")
 _SGX = re.compile(r"(?:.*[^a-z0-9])?sgx(?:[^a-z0-9].*)?", re.DOTALL)
 """What speaks of SGX in letters: `intel.com/sgx`, `sgx-pages`. EPC alone is a word of telephone networks, too."""
 
@@ -30,6 +32,14 @@ def closest_resource(name: str) -> str:
 def speaks_of_sgx(name: str) -> bool:
     """Whether a resource's name has SGX in it, and is not another plugin's that may well run."""
     return name not in OTHERS and len(name) <= MAX_LENGTH and _SGX.fullmatch(name.casefold()) is not None
+
+
+def is_stray(name: str) -> bool:
+    """Whether a resource has sgx in its name, as a word in small letters, and neither Donjon nor a plugin beside it may offer it.
+
+    It is what the API server's policies can tell of every pod in no time: CEL knows no near misses.
+    """
+    return _SMALL_SGX.search(name) is not None and name not in SGX_RESOURCES and name not in OTHERS
 
 
 def intended_resource(name: str) -> str:

@@ -16,6 +16,7 @@ from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import MISNAMED
 from donjon.formats.json import Json, at
 from donjon.formats.words import excerpt
 from donjon.kube.patch import Add, Operation, Remove, apply
@@ -176,7 +177,9 @@ def _check_pod(
 ) -> PodReport:
     pod = complete(pod_template.pod)
     verdict = decide(pod, around, settings)
-    verdict = replace(verdict, reasons=(*verdict.reasons, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
+    # Of misspelt names `astray` knows more than the API server's policies can.
+    others = (each for each in verdict.reasons if each.finding.code != MISNAMED)
+    verdict = replace(verdict, reasons=(*others, *host_sockets(verdict.admitted), *rivals(verdict.admitted)))
     wrong = complaints(pod_template.pod) if pod_template.thing.is_builtin or names_sgx(pod_template) else ()
     of_object = reasons if first else ()
     return PodReport(

@@ -4,8 +4,15 @@ from donjon.admission.hostpaths import DEVICE_SUBSTRING
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import POD, PodPlace
-from donjon.admission.policies.variables import windows
+from donjon.admission.policies.variables import STRAY, windows
 from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
+
+
+def strays(place: PodPlace) -> str:
+    """Whether the pod asks for SGX by a name that nobody offers; of too many containers nobody is looked at."""
+    containers = _containers(place)
+    asks = f"{containers}.exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(n, {STRAY}))"
+    return f"{containers}.size() <= {MAX_CONTAINERS} && {asks}"
 
 
 def unusual(place: PodPlace, *, host_devices: bool) -> str:
@@ -13,7 +20,7 @@ def unusual(place: PodPlace, *, host_devices: bool) -> str:
 
     Plain is one enclave device, whole MiB or GiB of EPC below 10 TiB, and no more of ours: no rule has anything to say of that.
     """
-    containers = f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
+    containers = _containers(place)
     limits, epc, enclave = "c.resources.limits", cel.text(EPC), cel.text(ENCLAVE)
     rare = " || ".join(f"{cel.text(name)} in {limits}" for name in (*FOREIGN_EPC, PROVISION))
     ours = f"({epc} in {limits} || {enclave} in {limits})"
@@ -34,6 +41,10 @@ def unusual(place: PodPlace, *, host_devices: bool) -> str:
     asks = f"{containers}.exists(c, has(c.resources) && has({limits}) && ({rare} || {ours})) && (\n  {cel.any_of(whole)})"
     naming = _mounting(place.spec, f"v.hostPath.path.contains('{DEVICE_SUBSTRING}')")
     return f"{asks} ||\n{naming}" if host_devices else asks
+
+
+def _containers(place: PodPlace) -> str:
+    return f"({place.spec}.containers + (has({place.spec}.initContainers) ? {place.spec}.initContainers : []))"
 
 
 def _mounting(spec: str, which: str) -> str:

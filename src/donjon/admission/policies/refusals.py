@@ -7,9 +7,9 @@ newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 from collections.abc import Iterable
 
 from donjon.admission.limits import MAX_CONTAINERS
-from donjon.admission.policies.conditions import unusual
+from donjon.admission.policies.conditions import strays, unusual
 from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
-from donjon.admission.policies.pods import POD, TEMPLATE
+from donjon.admission.policies.pods import POD, TEMPLATE, PodPlace
 from donjon.admission.policies.sentences import holds, reasons, sentence_expression
 from donjon.admission.policies.variables import variables
 from donjon.admission.rules import PRIVILEGED, Scope, table
@@ -57,7 +57,7 @@ def warn_on_pods(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]
         kind=PolicyKind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"unusual": unusual(POD, host_devices=True)},
+        conditions={"unusual": _unusual_or_stray(POD)},
         variables=variables(POD, settings),
         must_answer=False,
     )
@@ -72,7 +72,7 @@ def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonOb
         name=name,
         matches=WORKLOADS,
         # A controller that makes a Job or a ReplicaSet does not read warnings.
-        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": unusual(TEMPLATE, host_devices=True)},
+        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _unusual_or_stray(TEMPLATE)},
         variables=variables(TEMPLATE, settings) | reasons(rules, settings),
         must_answer=False,
     )
@@ -106,6 +106,10 @@ object.spec.ephemeralContainers.filter(c, {_PRIVILEGED} &&
     validation: JsonObject = {"expression": f"!({holds(rule)})", "messageExpression": sentence_expression(rule)}
     validations: list[Json] = [validation | {"reason": "Forbidden"} if is_refusal else validation]
     return policy(about, {"validations": validations}), binding(about, *(("Deny", "Audit") if is_refusal else ("Warn",)))
+
+
+def _unusual_or_stray(place: PodPlace) -> str:
+    return f"{unusual(place, host_devices=True)} ||\n{strays(place)}"
 
 
 def _warnings(settings: Settings) -> Iterable[JsonObject]:

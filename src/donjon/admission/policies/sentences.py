@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
-from donjon.admission.policies.variables import BEYOND, REPEATED
+from donjon.admission.policies.variables import BEYOND, REPEATED, STRAY
 from donjon.admission.rules import BY_HAND, AdmissionRule, Scope
 from donjon.admission.settings import Settings
 from donjon.kube.names import ENCLAVE
@@ -23,7 +23,7 @@ def reasons(rules: Iterable[AdmissionRule], settings: Settings) -> dict[str, str
     expressions = {rule: f"({holds(rule)} ?\n  [{sentence_expression(rule, settings.wired_by)}] : [])" for rule in rules}
     crowded, usual = (
         " +\n".join(expressions[rule] for scope in scopes for rule in expressions if rule.scope in scope)
-        for scopes in (({Scope.CROWDED}, {Scope.ANY}), ({Scope.ANY, Scope.ASKING},))
+        for scopes in (({Scope.CROWDED}, {Scope.ANY}), ({Scope.ANY, Scope.SMALL, Scope.ASKING},))
     )
     return {"reasons": f"variables.number > {MAX_CONTAINERS} ? {crowded} :\n{usual}"}
 
@@ -40,6 +40,7 @@ def sentence_expression(rule: AdmissionRule, wired_by: str = "") -> str:
         "quantities": cel.shorten(f"{concerned}.map(x, {quantities}).join(', ')"),
         "counted": cel.shorten(f"{concerned}.map(x, {excess}).join(', ')"),
         "repeated": cel.shorten(f"{concerned}.map(x, {repeated}).join(', ')"),
+        "strays": cel.shorten(f"{concerned}.map(x, x.limits.filter(n, {STRAY}).map(n, string(n)).min()).join(', ')"),
         "namespace": "request.namespace",
         "node": "variables.nodeName",
         "provider": cel.one_line(cel.shorten("variables.provider")),

@@ -24,11 +24,18 @@ from donjon.kube.names import (
     SGX_RESOURCES,
 )
 from donjon.kube.quantities import canonical
+from donjon.kube.spelling import OTHERS, SGX
 
 BEYOND = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity(variables.bound[n])) >= 0"
 """Whether container x asks for too much of n."""
 REPEATED = f"n in x.limits && {cel.amount('x.limits[n]')}.compareTo(quantity('1')) > 0 && !({BEYOND})"
 """Whether container x asks for more than one of device n, and not for too much of it."""
+
+STRAY = (
+    f"n.contains('{SGX}') && n.matches('(^|[^a-zA-Z0-9]){SGX}([^a-zA-Z0-9]|$)')"
+    f" && !(n in {cel.strings(sorted({*SGX_RESOURCES, *OTHERS}))})"
+)
+"""Whether n is a name of SGX that nobody offers; most names have no such letters, so what is cheap is asked first."""
 
 
 def windows(spec: str) -> str:
@@ -157,6 +164,7 @@ variables.ownEpc.filter(x, {_OWN}.compareTo(quantity('{EPC_PAGE}')) < 0)""",
     "unaccounted": f"""\
 variables.limited.filter(x, {wants(ENCLAVE)} &&
   !{wants_any("names")})""",
+    "strays": f"variables.limited.filter(x, x.limits.exists(n, {STRAY}))",
     "repeated": f"variables.limited.filter(x, variables.deviceNames.exists(n, {REPEATED}))",
     # What is larger may be no integer here, and its last page does not matter.
     "unaligned": f"""\
