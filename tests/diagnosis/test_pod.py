@@ -27,6 +27,7 @@ from tests.diagnosis.worlds import (
 
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import Workload, explain_workload, newest, owned
+from donjon.findings import Severity
 from donjon.fleet.placement import Obstacle, look
 from donjon.formats.json import Json, JsonObject
 
@@ -520,3 +521,89 @@ def test_a_name_that_is_misspelt_is_told_and_no_ordinary_pod(name: str) -> None:
 def test_a_name_of_another_plugin_is_left_to_it() -> None:
     asking = pod(containers=[container(**{"sgx.k8s.io/sgx": "1", "nvidia.com/gpu": "1"})])
     assert "asks for nothing of SGX" in explain(asking, around(node("a"))).verdict
+
+
+ASKS_IN_VAIN = container(**{"sgx.intel.com/EPC": "64Mi"})
+
+
+@pytest.mark.parametrize(("phase", "verdict"), [("Running", "has nothing of SGX on a"), ("Failed", "has nothing of SGX on a")])
+def test_a_pod_that_started_without_sgx_for_its_misspelt_name_is_told(phase: str, verdict: str) -> None:
+    there = pod(phase=phase, on="a", containers=[ASKS_IN_VAIN])
+    told = explain(there, around(node("a")))
+    assert (codes(told), told.well) == (["DJ151"], False)
+    assert verdict in told.verdict
+    assert "a kubelet leaves out what its node has not" in told.findings[0].why
+    assert "did you mean sgx.intel.com/epc?" in told.next_step
+
+
+def test_how_its_program_ended_is_told_beside_its_misspelt_name() -> None:
+    status: Json = [{"name": "app", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]
+    there = pod(phase="Failed", on="a", containers=[ASKS_IN_VAIN], status={"containerStatuses": status})
+    assert "; app ended with exit code 3" in explain(there, around(node("a"))).verdict
+
+
+def test_a_name_that_some_node_offers_is_its_plugins() -> None:
+    offers = node("a")
+    status = offers["status"]
+    assert isinstance(status, dict)
+    allocatable = status["allocatable"]
+    assert isinstance(allocatable, dict)
+    theirs = offers | {"status": status | {"allocatable": allocatable | {"intel.com/sgx": "4"}}}
+    there = pod(phase="Running", on="a", containers=[container(**{"intel.com/sgx": "1"})])
+    assert explain(there, around(theirs)).well
+    assert codes(explain(there, around(node("a")))) == ["DJ151"]
+
+
+def test_where_no_node_can_be_seen_a_running_pods_name_is_a_warning_alone() -> None:
+    (finding,) = explain(pod(phase="Running", on="a", containers=[ASKS_IN_VAIN]), around()).findings
+    assert (finding.code, finding.severity) == ("DJ151", Severity.WARNING)
+
+
+def test_a_misspelt_name_beside_a_right_one_comes_before_what_the_scheduler_counts() -> None:
+    asking = pod(containers=[container("64Mi", **{"sgx.intel.com/Provision": "1"})])
+    told = explain(asking, around(node("a")))
+    assert codes(told)[0] == "DJ151"
+    assert "did you mean sgx.intel.com/provision?" in told.next_step
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("sgx.intel.com/quote-providers", "DJ151"),
+        ("sgx.intel.com/enclave", "DJ155"),
+        ("sgx.intel.com/quote-provider", ""),
+        ("team.example/sgx", ""),
+    ],
+)
+def test_a_name_among_annotations_that_means_nothing_there_is_told_of_a_pod_that_runs(name: str, code: str) -> None:
+    runs = pod(phase="Running", on="a")
+    metadata = runs["metadata"]
+    assert isinstance(metadata, dict)
+    told = explain(runs | {"metadata": metadata | {"annotations": {name: "x"}}}, around(node("a")))
+    assert (codes(told), told.well) == ([code] if code else [], not code)
+
+
+def test_labels_of_others_that_chose_a_node_are_nothing_to_tell_once_it_is_chosen() -> None:
+    selector: JsonObject = {"nodeSelector": {"feature.node.kubernetes.io/cpu-security.sgx.enabled": "true"}}
+    assert explain(with_spec(pod("1Mi", phase="Running", on="a"), selector), around(node("a"))).findings == ()
+    assert "DJ154" in codes(explain(with_spec(pod("1Mi"), selector), around(node("a"))))
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Pending"])
+def test_that_no_aesm_answers_is_told_where_the_pod_failed_and_where_it_starts(phase: str) -> None:
+    there = pod("1Mi", phase=phase, on="b", nodeSelector={"donjon.dev/aesm": "ready"})
+    assert "DJ136" in codes(explain(there, around(node("b"))))
+    assert "DJ136" not in codes(explain(there, around(WITH_AESM)))
+
+
+def test_bytes_that_were_meant_as_mib_are_told_where_the_enclave_fails() -> None:
+    told = explain(pod("64", phase="Failed", on="a"), around(node("a")))
+    assert "DJ107" in codes(told)
+    assert any("did you mean 64Mi?" in each.do for each in told.findings)
+    assert "DJ107" not in codes(explain(pod("4Ki", phase="Failed", on="a"), around(node("a"))))
+
+
+def test_a_program_with_epc_that_ends_is_told_with_how_much_it_asked_for() -> None:
+    status: Json = [{"name": "app", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]
+    told = explain(pod("16Mi", phase="Failed", on="a", status={"containerStatuses": status}), around(node("a")))
+    assert "compare its enclave's size with the 16Mi of EPC that it asks for" in told.next_step

@@ -130,3 +130,13 @@ def test_a_pod_in_trouble_is_worse_off_than_one_on_its_way_out() -> None:
 def test_a_job_wants_as_many_pods_as_are_left_to_run(spec: JsonObject, succeeded: int, count: int) -> None:
     thing = workload("Job", status={"succeeded": succeeded}) | {"spec": spec}
     assert desired_count(Workload(kind="Job", thing=thing, maker=thing, pods=())) == count
+
+
+def test_a_job_that_failed_and_whose_pods_are_gone_has_a_next_step() -> None:
+    condition: JsonObject = {"type": "Failed", "status": "True", "message": "Job has reached the specified backoff limit"}
+    explanation = told(workload("Job", status={"conditions": [condition]}))
+    assert not explanation.well
+    assert explanation.verdict == "failed; its pods are gone: Job has reached the specified backoff limit"
+    assert explanation.next_step.startswith("kubectl describe job -n shop train")
+    over: JsonObject = {"type": "Complete", "status": "True"}
+    assert told(workload("Job", status={"conditions": [over]})).next_step == ""

@@ -1,4 +1,4 @@
-"""Containers that end: with an error, or again and again; and what pod and node say of why an enclave's program might.
+"""Containers that end: with an error, or again and again.
 
 A program that ends is told in whatever form the kubelet leaves it: waiting for its next start, just ended (as kubelets of 1.36
 leave it between two starts), or running again since a moment ago.
@@ -7,11 +7,13 @@ leave it between two starts), or running again since a moment ago.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 
-from donjon.diagnosis.commands import describe, logs, node_of
-from donjon.findings import Finding, Severity, codes
+from donjon.diagnosis.commands import describe, logs
+from donjon.findings import Finding, Severity
+from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.names import CONDITION_READY
+from donjon.kube.names import EPC
 from donjon.kube.reserved import epc_by_container
 
 OUT_OF_BACK_OFF = timedelta(minutes=10)
@@ -65,31 +67,9 @@ def endings(pod: JsonObject, now: datetime) -> Iterator[Finding]:
     asks = epc_by_container(pod)
     for status in _statuses(pod):
         if (end := _end(pod, status, now)) is not None:
-            why, do = _reason(end, holds_epc=bool(asks.get(end.container)))
+            why, do = _reason(end, Fraction(asks.get(end.container, 0)))
             look = logs(pod, end.container, previous=end.goes_on or at(status, "state", "terminated") is None)
             yield of_container(end.container, end.words(now), why, f"{look}{do}")
-
-
-def closed_device(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:
-    """Containers with EPC that do not run as root, where the agent says that the devices are closed to others."""
-    conditions = (each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY)
-    if not any(codes.ROOT_ALONE in codes.codes_in(str(at(each, "message") or "")) for each in conditions):
-        return
-    if at(pod, "spec", "securityContext", "supplementalGroups"):
-        return  # Which of them is the right one, nobody here knows.
-    asks = epc_by_container(pod)
-    for container in (each for field in ("initContainers", "containers") for each in objects(at(pod, "spec", field))):
-        user = _user(pod, container)
-        if user and asks.get(str(at(container, "name"))):
-            yield Finding(
-                code="DJ161",
-                severity=Severity.WARNING,
-                subject=f"container {at(container, 'name')}",
-                observation=f"runs as user {user}, and {node_of(pod)} opens its SGX devices to root and a group alone",
-                why="a program that may not open the device makes no enclave",
-                do=f"give the pod securityContext.supplementalGroups with the group that kubectl describe node {node_of(pod)} "
-                "names at DJ009, or have the administrator of the node do what donjon explain DJ009 says",
-            )
 
 
 def of_container(name: str, observation: str, why: str, do: str) -> Finding:
@@ -141,7 +121,7 @@ def _is_to_run_on(pod: JsonObject, name: str) -> bool:
     return always and any(at(each, "name") == name for each in objects(at(pod, "spec", "containers")))
 
 
-def _reason(end: _End, *, holds_epc: bool) -> tuple[str, str]:
+def _reason(end: _End, epc: Fraction) -> tuple[str, str]:
     """Why it may have ended so, and what to do beside looking into its log."""
     if end.reason == _OUT_OF_MEMORY:
         return (
@@ -151,19 +131,12 @@ def _reason(end: _End, *, holds_epc: bool) -> tuple[str, str]:
     if not end.code:
         return "a container of such a pod is to run on, and is started anew whenever it ends", "; its command should not return"
     meaning = _MEANINGS.get(end.code, "its program says why in its log")
-    if holds_epc:
+    if epc:
         return (
             f"{meaning}; its place and its device are not the trouble",
-            "; of an enclave that failed, donjon explain DJ138 has the usual reasons",
+            f"; compare its enclave's size with the {amount_text(EPC, epc)} of EPC that it asks for: donjon explain DJ138",
         )
     return meaning, ""
-
-
-def _user(pod: JsonObject, container: JsonObject) -> int:
-    """The number of the user that it runs as; 0 for root, and where the image decides."""
-    own, of_pod = at(container, "securityContext", "runAsUser"), at(pod, "spec", "securityContext", "runAsUser")
-    user = of_pod if own is None else own
-    return user if isinstance(user, int) else 0
 
 
 def _statuses(pod: JsonObject) -> Iterator[JsonObject]:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from donjon.diagnosis.commands import describe, node_of, remake, subject_of
-from donjon.diagnosis.endings import closed_device, endings, of_container, stuck
+from donjon.diagnosis.enclave import closed_device, silent_aesm, small_epc
+from donjon.diagnosis.endings import endings, of_container, stuck
+from donjon.diagnosis.misnomers import misnomers
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.findings.codes import MISNAMED
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import DEVICES, EPC
 from donjon.kube.reserved import epc_total, pod_requests
-from donjon.kube.spelling import intended_resource
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
@@ -65,38 +65,30 @@ def concerns_sgx(pod: JsonObject) -> bool:
     return epc_total(pod) > 0 or any(device in pod_requests(pod) for device in DEVICES)
 
 
-def _wrong_names(pod: JsonObject) -> Iterator[Finding]:
-    """Names by which a container asks for SGX in vain, as far as it can be seen which was meant."""
-    for field in ("initContainers", "containers"):
-        for container in objects(at(pod, "spec", field)):
-            limits = at(container, "resources", "limits")
-            for name in limits if isinstance(limits, dict) else ():
-                if likely := intended_resource(name):
-                    yield Finding.error(
-                        MISNAMED,
-                        f"container {at(container, 'name')}",
-                        f"asks for {name}, which is no name of SGX",
-                        "no node of Donjon's offers that, so the pod stays Pending unless another plugin does",
-                        f"did you mean {likely}? write it in whatever makes the pod, and apply it again",
-                    )
-
-
 def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
+    """One that asks for nothing of SGX, or only by names that are none of it."""
     phase = str(at(pod, "status", "phase") or "Pending")
-    wrong_names = tuple(_wrong_names(pod)) if phase == "Pending" else ()
-    if wrong_names:
-        return _explanation(
-            pod, f"is Pending: {wrong_names[0].subject} {wrong_names[0].observation}", wrong_names, scheduler=_scheduler(pod)
-        )
     trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
+    names = misnomers(pod, around.nodes)
+    if names:
+        words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
+        return _explanation(pod, words, names, scheduler=_scheduler(pod))
     well = phase in {"Running", "Succeeded"} and trouble is None
-    words = f"; {trouble.observation}" if trouble else ""
     return Explanation(
         subject=subject_of("pod", pod),
-        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{words})",
+        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{_also(trouble)})",
         well=well,
         otherwise="" if well else trouble.do if trouble else describe(pod),
     )
+
+
+def _place(pod: JsonObject, phase: str) -> str:
+    """How far a pod came that has nothing of SGX."""
+    return "is Pending" if phase == "Pending" else f"has nothing of SGX on {node_of(pod)} (phase {phase})"
+
+
+def _also(trouble: Finding | None) -> str:
+    return f"; {trouble.observation}" if trouble else ""
 
 
 def _succeeded(pod: JsonObject, _around: ClusterState) -> Explanation:
@@ -118,7 +110,11 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
         return _explanation(pod, f"failed: {finding.observation}", (finding,))
     unknown = of_container("", f"failed: {reason} {message}".rstrip(), "no container says why", describe(pod))
     findings = tuple(endings(pod, around.moment)) or (unknown,)
-    return _explanation(pod, f"failed on {node_of(pod)}: {findings[0].observation}", (*findings, *_of_its_enclave(pod, around)))
+    return _explanation(
+        pod,
+        f"failed on {node_of(pod)}: {findings[0].observation}",
+        (*findings, *misnomers(pod, around.nodes), *_of_its_enclave(pod, around)),
+    )
 
 
 def _running(pod: JsonObject, around: ClusterState) -> Explanation:
@@ -127,6 +123,7 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
         *not_accounted(pod, around.events),
         *stuck(pod),
         *endings(pod, around.moment),
+        *misnomers(pod, around.nodes),
         *_of_its_enclave(pod, around),
         *under(pod, around.nodes),
         *over_capacity(pod, around.nodes, around.pods),
@@ -149,10 +146,16 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     if around.no_nodes:
         message = _scheduler(pod)
         return _explanation(
-            pod, f"is Pending; the scheduler says: {message or 'nothing yet'}", _unseen(around), scheduler=message
+            pod,
+            f"is Pending; the scheduler says: {message or 'nothing yet'}",
+            (*misnomers(pod, ()), *_unseen(around)),
+            scheduler=message,
         )
     views = look(pod, around.nodes, around.pods)
-    findings = in_the_way(pod, views, around.pods) or (_scheduler_alone(pod),)
+    names = misnomers(pod, around.nodes)
+    nobodys = tuple(each for each in names if each.severity is Severity.ERROR)
+    reasons = nobodys + (in_the_way(pod, views, around.pods) or (() if nobodys else (_scheduler_alone(pod),)))
+    findings = (*reasons, *(each for each in names if each not in nobodys))
     return Explanation(
         subject=subject_of("pod", pod),
         verdict=f"is Pending: {findings[0].observation}",
@@ -165,7 +168,10 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
 
 def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
     """What pod and node say of why it may make no enclave."""
-    yield from closed_device(pod, node_under(pod, around.nodes))
+    node = node_under(pod, around.nodes)
+    yield from closed_device(pod, node)
+    yield from silent_aesm(pod, node)
+    yield from small_epc(pod)
 
 
 def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:
@@ -217,7 +223,8 @@ def _unseen(around: ClusterState) -> Iterator[Finding]:
                 subject="this account",
                 observation=f"may not read all of the cluster: {problem}",
                 why=why,
-                do="have someone who administers the cluster run donjon why, or give the right to list nodes and pods",
+                do="have an administrator run donjon why, or give you the chart's ClusterRole donjon-why: kubectl create "
+                "clusterrolebinding donjon-why --clusterrole=donjon-why --user=NAME",
             )
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
-from donjon.fleet.placement import Obstacle, amount_text, lacks_aesm, look
+from donjon.fleet.placement import Obstacle, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
@@ -78,14 +78,6 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
             observation=trouble,
             why="the pod stays, and its enclaves may be lost or not be made anew",
             do=f"do what the reason says; kubectl describe node {node_of(pod)} has all of it",
-        )
-    if lacks_aesm(pod, node):
-        yield _warning(
-            "DJ136",
-            pod,
-            observation="no AESM answers there any more, and it needs one",
-            why="it gets its quotes from AESM, so attestation fails in it",
-            do=f"start AESM on {node_of(pod)} again; its socket is /run/aesmd/aesm.socket",
         )
 
 

@@ -95,7 +95,7 @@ def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
         (explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings))
     )
     if over is not None and (at(over, "type") in _WELL or not explanations or explanations[0].well):
-        return _over(over, subject, no_pods=not explanations)
+        return _over(over, workload, subject, no_pods=not explanations)
     if not explanations:
         return _nothing_made(workload, subject)
     of_all = (
@@ -104,12 +104,23 @@ def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
     return replace(explanations[0], subject=f"{subject}{of_all}: {explanations[0].subject}")
 
 
-def _over(condition: JsonObject, subject: str, *, no_pods: bool) -> Explanation:
+def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: bool) -> Explanation:
     """A Job that has ended; of pods that it lost and made again nothing more is to be said."""
     well = at(condition, "type") in _WELL
     message = f": {at(condition, 'message')}" if at(condition, "message") else ""
     pods = "; its pods are gone" if no_pods else ""
-    return Explanation(subject=subject, verdict=f"{'ended well' if well else 'failed'}{pods}{message}", well=well)
+    verdict = f"{'ended well' if well else 'failed'}{pods}{message}"
+    return Explanation(subject=subject, verdict=verdict, well=well, otherwise="" if well else _job_again(workload.thing))
+
+
+def _job_again(job: JsonObject) -> str:
+    """What to do about a Job that failed and has no pod left that could say why: a Job never begins anew."""
+    where = f"-n {at(job, 'metadata', 'namespace')}"
+    name = at(job, "metadata", "name")
+    return (
+        f"kubectl describe job {where} {name} has its events of the last hour; its pods took their logs along, so delete it and "
+        "make it again with restartPolicy: Never, which keeps pods that failed"
+    )
 
 
 def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None:

@@ -1,0 +1,65 @@
+"""Names by which a pod means SGX and gets nothing of it: what `donjon check` says of a manifest, of a pod that is there."""
+
+from collections.abc import Iterator, Sequence
+
+from donjon.admission.manifests.mentions import mentions
+from donjon.admission.manifests.workloads import PodTemplate, Thing
+from donjon.admission.rules import UNLABELLED
+from donjon.findings import Finding, Severity
+from donjon.findings.codes import MISNAMED
+from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.reserved import amounts
+from donjon.kube.spelling import intended_resource
+
+_FIELDS = ("initContainers", "containers")
+_PLACES = ("labels", "annotations")
+
+
+def misnomers(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Finding, ...]:
+    """What a pod asks for by nobody's names, and which of its names mean nothing where they stand; `nodes` are all, or none."""
+    return (*_limits(pod, nodes), *_elsewhere(pod))
+
+
+def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
+    """The names that no node offers, as far as it can be seen which was meant."""
+    on_offer = {name for node in nodes for name, amount in amounts(at(node, "status", "allocatable")).items() if amount}
+    for container in (each for field in _FIELDS for each in objects(at(pod, "spec", field))):
+        limits = at(container, "resources", "limits")
+        for name in limits if isinstance(limits, dict) else ():
+            if name not in on_offer and (likely := intended_resource(name)):
+                yield _nobodys(pod, str(at(container, "name")), name, likely, are_seen=bool(nodes))
+
+
+def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_seen: bool) -> Finding:
+    by_whom = "no node offers that" if are_seen else "no node of Donjon's offers that"
+    is_placed = bool(at(pod, "spec", "nodeName"))
+    why = (
+        f"{by_whom}, and a kubelet leaves out what its node has not: the container has nothing of SGX by it"
+        if is_placed
+        else f"{by_whom}, so the pod stays Pending unless another plugin does"
+    )
+    return Finding(
+        code=MISNAMED,
+        # On a node that cannot be seen another's plugin may well have given it.
+        severity=Severity.ERROR if are_seen or not is_placed else Severity.WARNING,
+        subject=f"container {container}",
+        observation=f"asks for {name}, which is no name of SGX",
+        why=why,
+        do=f"did you mean {likely}? write it in whatever makes the pod, and apply it again",
+    )
+
+
+def _elsewhere(pod: JsonObject) -> Iterator[Finding]:
+    """Names that are nobody's or out of place in its annotations, labels, selectors and tolerations."""
+    metadata = {name: at(pod, "metadata", name) for name in _PLACES}
+    content: JsonObject = {"metadata": metadata, "spec": at(pod, "spec")}
+    thing = Thing(kind="Pod", version="v1", path="", content=content)
+    limits = (
+        f"/spec/{field}/{index}/resources/{kind}"
+        for field in _FIELDS
+        for index, _ in enumerate(objects(at(pod, "spec", field)))
+        for kind in ("limits", "requests")
+    )
+    findings = (each.finding for each in mentions(thing, (PodTemplate(thing=thing, template="", pod=content),), limits))
+    # What chose its node has done so, with whomever's labels.
+    yield from (each for each in findings if not (each.code == UNLABELLED and at(pod, "spec", "nodeName")))
