@@ -39,8 +39,12 @@ def asks_too_much(container: Container) -> bool:
 
 
 def has_differing_amounts(container: Container) -> bool:
-    """Whether it asks for different amounts of EPC under different names."""
-    byte_amounts = {amount * EPC_UNITS[name] for name, amount in container.limits.items() if name in EPC_UNITS}
+    """Whether it asks for different amounts of EPC under different names; a part of a MiB is none, for Kubernetes refuses it."""
+    byte_amounts = {
+        amount * EPC_UNITS[name]
+        for name, amount in container.limits.items()
+        if name == EPC or (name in FOREIGN_EPC and amount.denominator == 1)
+    }
     return len(byte_amounts) > 1 and not asks_too_much(container)
 
 
