@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 from sqlalchemy import text
 from tests.adapters import databases
 from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
@@ -158,6 +161,45 @@ def test_a_strange_row_is_found_and_hides_nothing(copy: Path, tmp_path: Path, co
     outcome, told = verified(copy, "--heads", str(tmp_path / "log"), "-o", "json")
     codes = {each["code"] for each in json.loads(told)["findings"]}
     assert (outcome, codes >= {code, "DJ602"}) == (1, True), codes
+
+
+def restored(place: Path, copy: bytes) -> subprocess.CompletedProcess[bytes]:
+    """The script of the manifest, as the page runs it in the pod."""
+    manifest = PAGE.parent / "examples" / "restore-in-a-cluster.yaml"
+    script = next(YAML(typ="safe").load_all(manifest))["data"]["restore.py"]
+    environment = {"PLACE": str(place)}
+    return subprocess.run(
+        [sys.executable, "-c", script], input=copy, env=environment, capture_output=True, check=False, timeout=60
+    )
+
+
+def test_a_copy_is_restored_and_what_was_there_stays_beside_it(copy: Path, tmp_path: Path) -> None:
+    place = tmp_path / "attestation.db"
+    other = databases.opened(f"sqlite:///{place}")
+    record(other, "two", 20)
+    for before in ("two: records 1 to 20", "one: records 1 to 300"):
+        assert restored(place, copy.read_bytes()).stdout == b"restored: 300 records of the audit\n"
+        assert verified(place, "--heads", str(tmp_path / "log"))[0] == 0
+        assert before in verified(tmp_path / "attestation.db.before")[1]
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "the copy is"),
+        (lambda _: b"", "the copy is no database of the service: no such table"),
+        (lambda _: b"No such file", "the copy is no database of the service: file is not a database"),
+    ],
+    ids=["half of it", "nothing", "something else"],
+)
+def test_a_copy_that_is_none_is_not_restored(copy: Path, tmp_path: Path, spoil: Callable[[bytes], bytes], why: str) -> None:
+    place = tmp_path / "attestation.db"
+    shutil.copy(copy, place)
+    before = place.read_bytes()
+    done = restored(place, spoil(copy.read_bytes()))
+    assert (done.returncode, place.read_bytes() == before) == (1, True)
+    assert done.stderr.decode().startswith(f"nothing is restored, {why}")
 
 
 def test_chains_of_a_time_without_keys_are_deleted_as_the_page_says(address: str, database: Database, tmp_path: Path) -> None:
