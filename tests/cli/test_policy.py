@@ -186,9 +186,9 @@ def test_test_without_cases_is_no_success(tmp_path: Path) -> None:
     assert "[DJ409]" in done.stderr
 
 
-def test_cases_of_a_policy_that_is_not_there_end_with_3(folder: Path) -> None:
+def test_cases_of_a_policy_that_is_not_there_end_with_2(folder: Path) -> None:
     (folder / "enclave.policy").unlink()
-    assert policy("test", folder).returncode == 3
+    assert policy("test", folder).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,10 @@ def test_cases_of_a_policy_that_is_not_there_end_with_3(folder: Path) -> None:
         ("explain", str(POLICY), "--claims", "nowhere.json"),
     ],
 )
-def test_what_cannot_be_read_ends_with_3(arguments: tuple[str, ...]) -> None:
+def test_what_cannot_be_read_ends_with_2(arguments: tuple[str, ...]) -> None:
     done = policy(*arguments)
-    assert done.returncode == 3
-    assert "cannot be read: No such file or directory [DJ424]" in done.stderr
+    assert done.returncode == 2
+    assert f"{arguments[-1]}: cannot be read: No such file or directory [DJ932]" in done.stderr
 
 
 def test_what_is_too_long_or_no_text_ends_with_2(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_service_that_cannot_be_had_is_told_with_what_to_do(here: Here) -> Non
     assert "nothing listens there" in nowhere.stderr
     assert "say so with --authority FILE [DJ580]" in stranger.stderr
     assert "expected https://HOST" in plain.stderr
-    assert "expected a certificate and its key" in unreadable.stderr
+    assert "expected a certificate and its key, without a password, in PEM [DJ592]" in unreadable.stderr
 
 
 def test_an_answer_of_another_issuer_or_time_is_not_believed() -> None:

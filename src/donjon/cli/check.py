@@ -21,7 +21,7 @@ from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.admission.choices import choices
-from donjon.cli.files import STDIN, display_name, text
+from donjon.cli.files import STDIN, display_name, text, within
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
@@ -117,10 +117,8 @@ def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[
 def _largest(file: str, files: Iterable[str]) -> LargestNode:
     if file == STDIN and STDIN in files:
         raise click.BadParameter("standard input cannot hold both the nodes and a manifest", param_hint="--nodes")
-    try:
+    with within(file):
         return nodes.parse(text(file, nodes.MAX_SIZE))
-    except Malformed as error:
-        raise Malformed(error.code, f"{display_name(file)}: {error.message}") from error
 
 
 def _print_findings(report: ManifestReport, *, err: bool = False) -> None:

@@ -32,7 +32,7 @@ def call(
     certificate: Path | None = None,
     token_file: str | None = None,
 ) -> T:
-    """What comes of the use of that issuer; raises `Misconfigured` DJ580 for files that cannot be used."""
+    """What comes of the use of that issuer; raises `Misconfigured` DJ592 for files that cannot be used."""
     server = AttestationServer(issuer, _trust(authority, certificate), token=_bearer(token_file))
 
     async def run() -> T:
@@ -48,10 +48,10 @@ def _trust(authority: Path | None, certificate: Path | None) -> ssl.SSLContext |
     if authority is None and certificate is None:
         return None
     context = client_context(
-        authority, code="DJ580", what="the system's authorities" if authority is None else f"authority {authority}"
+        authority, code="DJ592", what="the system's authorities" if authority is None else f"authority {authority}"
     )
     if certificate is not None:
-        show_certificate(context, certificate, code="DJ580")
+        show_certificate(context, certificate, code="DJ592")
     return context
 
 
@@ -60,5 +60,5 @@ def _bearer(file: str | None) -> str:
         return ""
     token = content(file, MAX_BEARER).decode("utf-8", "replace").strip()
     if not token or not token.isascii() or any(sign.isspace() for sign in token):
-        raise Malformed("DJ580", f"{display_name(file)}: expected the bearer's token alone")
+        raise Malformed("DJ592", f"{display_name(file)}: expected the bearer's token alone")
     return token

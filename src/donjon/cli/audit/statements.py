@@ -5,18 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import click
-
 from donjon.adapters.storage.moments import microseconds
 from donjon.audit import statements
 from donjon.audit.statements import Statement
-from donjon.cli.files import display_name
+from donjon.cli.files import stream, within
 from donjon.errors import DonjonError, Malformed
 from donjon.findings import Finding
 from donjon.formats.json import at
 from donjon.signing.signer_certificate import SignerCertificate
 
-MAX_LINE = 256 << 10  # characters of a log
+MAX_LINE = 256 << 10  # bytes of a log
 
 _EARLIER = "which had no keys yet, say with --unsigned-before when it was given them"
 
@@ -31,13 +29,12 @@ class Certificates:
 
 def read(file: str) -> list[str]:
     """The statements in a log, or in a file that has one on each line; raises `Malformed` DJ612 where there are none."""
-    try:
-        with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            texts = [text for line in iter(lambda: lines.readline(MAX_LINE), "") if (text := _statement(line.strip()))]
-    except OSError as error:
-        raise Malformed("DJ932", f"{display_name(file)}: cannot be read: {error.strerror}") from error
-    if not texts:
-        raise Malformed("DJ612", f"{display_name(file)}: no heads in it; expected the service's log, or a head on each line")
+    with within(file):
+        with stream(file) as octets:
+            lines = (line.decode("utf-8", "replace").strip() for line in iter(lambda: octets.readline(MAX_LINE), b""))
+            texts = [text for line in lines if (text := _statement(line))]
+        if not texts:
+            raise Malformed("DJ612", "no heads in it; expected the service's log, or a head on each line")
     return texts
 
 

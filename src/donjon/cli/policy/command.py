@@ -12,7 +12,7 @@ from donjon.cli.policy import online, results
 from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
 from donjon.cli.policy.results import SuiteResult
 from donjon.cli.terminal import say, say_json, write
-from donjon.errors import EXIT_NO, EXIT_YES, Malformed, Unavailable
+from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.policy import cases as cases_file
 from donjon.policy.advice import advice
 from donjon.policy.decision import Decision, Entry, Outcome
@@ -44,7 +44,7 @@ def check(file: str) -> None:
 
     Tells the hash by which tokens and the audit name a policy of that text.
 
-    Exit code 0 it is (warnings too), 2 it is not, 3 could not look.
+    Exit code 0 it is (warnings too), 2 it is not, or cannot be read.
     """
     form = read_form(file)
     parsed_policy = parse_form(form, file)
@@ -90,7 +90,7 @@ def explain(
 
     The enclave is one of --claims, --token or --quote. Claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or
     a list of objects with type, value and issuer. A quote is verified with --collateral; what the service's gate would refuse
-    before any policy is told. Exit code 0 permitted, 1 not, 2 malformed, 3 could not look.
+    before any policy is told. Exit code 0 permitted, 1 not, 2 malformed, 3 no collateral.
     """
     if len([each for each in (claims_file, token_file, quote_file) if each is not None]) != 1:
         raise click.UsageError("say one of --claims, --token and --quote: of which enclave it is to be explained")
@@ -124,7 +124,7 @@ def explain(
 def test(folder: Path, *, output: str) -> None:
     """Test the policies in DIR with the cases beside them (NAME.cases.toml).
 
-    Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases, 3 could not look.
+    Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases.
     """
     files = _cases_in(folder)
     if not files:
@@ -163,4 +163,4 @@ def _cases_in(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.name.endswith(cases_file.SUFFIX))
     except OSError as error:
-        raise Unavailable("DJ424", f"{folder}: cannot be read: {error.strerror or error}") from error
+        raise Malformed("DJ932", f"{folder}: cannot be read: {error.strerror or error}") from error

@@ -10,9 +10,8 @@ from donjon.adapters import files
 from donjon.adapters.keys import signing as keys
 from donjon.adapters.maa.client import AttestationServer
 from donjon.cli import issuer
-from donjon.cli.files import STDIN
+from donjon.cli.files import STDIN, content
 from donjon.cli.policy.options import SigningKey, Target
-from donjon.cli.policy.reading import content
 from donjon.cli.terminal import say
 from donjon.errors import EXIT_NO, Unavailable
 from donjon.signing.signer import Signer

@@ -1,15 +1,13 @@
-"""What the commands read: policies in whatever form they come, claims, and other files, each up to a bound."""
+"""What the commands read: policies in whatever form they come, and claims."""
 
 import json
 import re
 import sys
 from typing import cast
 
-import click
-
-from donjon.cli.files import display_name
+from donjon.cli.files import content, display_name
 from donjon.cli.terminal import say
-from donjon.errors import EXIT_MALFORMED, Malformed, Unavailable
+from donjon.errors import EXIT_MALFORMED, Malformed
 from donjon.policy.claims import Claim, Json, claims
 from donjon.policy.faults import Fault
 from donjon.policy.forms import MAX_FORM, Form, unwrap
@@ -66,17 +64,5 @@ def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def text(file: str, bound: int) -> str:
-    """What stands in a file, in UTF-8; raises `Unavailable` DJ424, and `Malformed` DJ401 beyond the bound in bytes."""
+    """What stands in a file; raises `Malformed` as `content` does, and DJ400 for no UTF-8."""
     return decode(content(file, bound))
-
-
-def content(file: str, bound: int) -> bytes:
-    """The same, whatever it is."""
-    try:
-        with click.open_file(file, "rb") as stream:
-            data: bytes = stream.read(bound + 1)
-    except OSError as error:
-        raise Unavailable("DJ424", f"{display_name(file)}: cannot be read: {error.strerror or error}") from error
-    if len(data) > bound:
-        raise Malformed("DJ401", f"{display_name(file)}: more than {bound} bytes")
-    return data

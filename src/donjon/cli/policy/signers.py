@@ -7,10 +7,9 @@ import click
 from donjon.adapters import clock
 from donjon.adapters.maa.client import AttestationServer
 from donjon.cli import issuer
-from donjon.cli.files import display_name
+from donjon.cli.files import content, display_name
 from donjon.cli.policy.instance import call, confirm, read_at_most_once, read_signer
 from donjon.cli.policy.options import SigningKey, Target
-from donjon.cli.policy.reading import content
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.json import Json, JsonObject

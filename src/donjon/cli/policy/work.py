@@ -7,10 +7,10 @@ from difflib import unified_diff
 from donjon.adapters import clock
 from donjon.adapters.maa.client import AttestationServer
 from donjon.cli import issuer
-from donjon.cli.files import display_name
+from donjon.cli.files import content, display_name
 from donjon.cli.policy.instance import call, confirm, read_at_most_once, read_signer
 from donjon.cli.policy.options import SigningKey, Target
-from donjon.cli.policy.reading import content, parse_form
+from donjon.cli.policy.reading import parse_form
 from donjon.cli.terminal import say, say_json, write
 from donjon.errors import EXIT_NO, EXIT_YES, Untrusted
 from donjon.maa import documents, policies

@@ -11,7 +11,7 @@ from donjon.attestation import verify as stage
 from donjon.attestation.acceptance import Acceptance, AcceptedQuote, Expected, accept
 from donjon.attestation.quote import Quote
 from donjon.attestation.verify import VerifiedQuote
-from donjon.cli.files import content, display_name
+from donjon.cli.files import bare_content, content, display_name
 from donjon.cli.quote.command import Options
 from donjon.cli.quote.sources import Source, source
 from donjon.cli.quote.state import StateFile
@@ -95,7 +95,7 @@ def verify(files: tuple[str, ...], options: Options, rules: Mapping[str, object]
 
 def _read(file: str) -> VerifyOutcome:
     try:
-        return VerifyOutcome(file=file, quote=evidence.parse_quote(content(file, evidence.MAX_EVIDENCE)))
+        return VerifyOutcome(file=file, quote=evidence.parse_quote(bare_content(file, evidence.MAX_EVIDENCE)))
     except DonjonError as error:
         return VerifyOutcome(file=file, error=error)
 
