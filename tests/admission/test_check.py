@@ -145,6 +145,12 @@ def test_what_kubernetes_refuses_by_itself_is_refused_with_its_line(resources: s
     assert done.exit_code == 1
     assert f"standard input:9: error: container app: {words}" in done.stdout or words in done.stdout
     assert "[DJ120]" in done.stdout
+    assert not {"[DJ101]", "[DJ102]"} & {*done.stdout.split()}
+
+
+def test_an_amount_that_kubernetes_refuses_is_not_told_as_a_policy_that_is_missing() -> None:
+    done = checked(pod('{limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: "0.5"}}'))
+    assert (done.exit_code, "[DJ120]" in done.stdout, "[DJ102]" in done.stdout) == (1, True, False)
 
 
 def test_steps_back_in_a_path_of_the_host_are_refused_with_their_line() -> None:

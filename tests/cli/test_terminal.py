@@ -12,7 +12,8 @@ from tests.admission.checks import checked
 
 from donjon.cli.check import check
 from donjon.cli.explain import explain
-from donjon.cli.terminal import plain, say, say_json, write
+from donjon.cli.terminal import plain, say, say_finding, say_json, write
+from donjon.findings import Finding
 from donjon.formats.json import JsonObject
 
 STEERING = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\u202e", "\u2066", "\u061c", "\ud800"]
@@ -37,6 +38,21 @@ def test_a_line_stays_one_and_steers_nothing(sign: str) -> None:
     assert len(line) == len("a?b\n")
     assert sign not in line.removesuffix("\n")
     assert (line[0], line[2:]) == ("a", "b\n")
+
+
+@pytest.mark.parametrize(
+    ("color", "environment", "severity"),
+    [(False, {}, "error"), (True, {}, "\x1b[31merror\x1b[0m"), (True, {"NO_COLOR": "1"}, "error")],
+)
+def test_a_finding_is_one_line_of_which_the_severity_alone_has_a_colour_and_on_a_terminal_alone(
+    *, color: bool, environment: dict[str, str], severity: str
+) -> None:
+    @click.command()
+    def command() -> None:
+        say_finding(Finding.error("DJ001", "a\x1b[1m", "b", "c", "d"), before="\nfile: ")
+
+    done = CliRunner(env={"NO_COLOR": None, **environment}).invoke(command, [], color=color)
+    assert done.stdout == f"␊file: {severity}: a␛[1m: b: c [DJ001]; d\n"
 
 
 @given(st.text())

@@ -310,6 +310,8 @@ def test_a_policy_of_as_many_pieces_as_may_be_is_read_and_of_one_more_is_not() -
         ("authorizationrules{ => permit(); };", "1:1"),
         ("// mine\n\n  authorizationrules{ => permit(); };", "3:3"),
         ("vers=1.0; authorizationrules{ => permit(); };", "1:1"),
+        ("\n=> permit();", "2:1"),
+        ('[type=="a"] => permit();', "1:1"),
     ],
 )
 def test_a_policy_without_its_version_is_told_to_begin_with_it(text: str, place: str) -> None:

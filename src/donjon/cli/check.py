@@ -22,7 +22,7 @@ from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.admission.choices import choices
 from donjon.cli.files import STDIN, display_name, text, within
-from donjon.cli.terminal import say, say_json, write
+from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
@@ -125,7 +125,7 @@ def _print_findings(report: ManifestReport, *, err: bool = False) -> None:
     for each in report.pods:
         file = display_name(each.document.file)
         for line, finding in each.findings():
-            say(f"{file}:{line}: {finding.severity}: {finding.sentence()}", err=err)
+            say_finding(finding, before=f"{file}:{line}: ", err=err)
         say(f"{file}:{each.line}: {each.pod_template.thing.kind} {each.pod_template.thing.name}: {_verdict(each)}", err=err)
 
 
@@ -144,7 +144,7 @@ def _print_skipped(report: ManifestReport) -> None:
     """What was not looked at: what should perhaps have been by line, and all by kind."""
     for each in report.skipped:
         for line, finding in each.findings():
-            say(f"{display_name(each.document.file)}:{line}: {finding.severity}: {finding.sentence()}")
+            say_finding(finding, before=f"{display_name(each.document.file)}:{line}: ")
         if not each.thing.kind:
             say(f"{_place(each)}: not a Kubernetes object (no kind): skipped")
         elif each.why:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from donjon.adapters.logs import log_to_stderr
-from donjon.cli import serving
+from donjon.cli import options, serving
 from donjon.cli.terminal import say
 from donjon.errors import Misconfigured
 from donjon.node.offer import Advertise
@@ -60,13 +60,16 @@ def run(*, settings: NodeSettings) -> None:
 @click.option(
     "--kubeconfig",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Kubeconfig of who may patch nodes and their status; without it a pod's own account, else KUBECONFIG.",
+    help="Kubeconfig of who may patch nodes and their status; without it KUBECONFIG, else in a pod its own account.",
 )
-@click.option("--context", help="Context of the kubeconfig.")
+@options.CONTEXT
 def forget(
     *, names: tuple[str, ...], every: bool, advertise: frozenset[Advertise], kubeconfig: Path | None, context: str | None
 ) -> None:
-    """Remove Donjon's EPC, labels and condition from nodes; stop the agents first, or they write them again."""
+    """Remove Donjon's EPC, labels and condition from nodes; stop the agents first, or they write them again.
+
+    Exit code 0 gone, or none was there; 2 a kubeconfig that cannot be used, 3 the API server refuses or is not reached.
+    """
     from donjon.services.node.forget import forget as take_away  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     if bool(names) == every:

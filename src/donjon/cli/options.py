@@ -66,7 +66,7 @@ DATABASE = click.option(
     envvar="DONJON_DATABASE",
     required=True,
     metavar="URL",
-    help="The attestation service's database, as its settings name it.",
+    help="The attestation service's database, as its settings name it. Also DONJON_DATABASE in the environment.",
 )
 
 

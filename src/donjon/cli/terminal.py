@@ -4,6 +4,7 @@ Control characters, line ends and what turns the direction of writing are shown 
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from donjon.findings import Severity
+from donjon.findings import Finding, Severity
 from donjon.formats.json import JsonObject
 
 _Value = TypeVar("_Value")
@@ -21,6 +22,13 @@ PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 STYLES: Mapping[Severity, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 """How the severity of a finding is shown on a terminal."""
+
+_PAINT: Mapping[Severity, dict[str, Any]] = {
+    Severity.ERROR: {"fg": "red"},
+    Severity.WARNING: {"fg": "yellow"},
+    Severity.INFO: {"dim": True},
+}
+"""The same in a line that is no table's."""
 
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNKNOWN = 0xFFFD
@@ -50,6 +58,13 @@ def plain(value: _Value) -> _Value:
 def say(line: str = "", *, err: bool = False) -> None:
     """Print one line."""
     click.echo(plain(line), err=err)  # noqa: TID251 - the one place.
+
+
+def say_finding(finding: Finding, *, before: str = "", err: bool = False) -> None:
+    """Print a finding in one line, what it is about before it; on a terminal its severity has a colour."""
+    severity = click.style(str(finding.severity), **_PAINT[finding.severity])
+    color = False if os.environ.get("NO_COLOR") else None  # As rich does, which prints tables.
+    click.echo(f"{plain(before)}{severity}: {plain(finding.sentence())}", err=err, color=color)  # noqa: TID251 - the one place.
 
 
 def say_json(document: JsonObject) -> None:

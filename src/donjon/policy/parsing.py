@@ -45,8 +45,8 @@ _PIECE = re.compile(
     r"""//[^\r\n]*+|"(?:[^"\\\r\n]|\\["\\])*+"|[A-Za-z_][A-Za-z0-9_]*+|-?[0-9]++|=>|&&|[=!<>]=|[][{}(),:.;=!<>]|([^ \t\r\n])"""
 )
 """One piece as the grammar has it; in the group, what begins none."""
-_FIRST = re.compile(r"(?:\s++|//[^\r\n]*+)*+(?P<word>[A-Za-z_][A-Za-z0-9_]*+)", re.ASCII)
-"""The word with which a text begins, behind comments."""
+_FIRST = re.compile(r"(?:\s++|//[^\r\n]*+)*+(?P<word>[A-Za-z_][A-Za-z0-9_]*+|=>|\S)", re.ASCII)
+"""The word or sign with which a text begins, behind comments."""
 _TYPOGRAPHIC = frozenset("“”„‟«»‘’‚")
 
 

@@ -16,7 +16,7 @@ from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.errors import Malformed
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.findings.codes import MISNAMED
+from donjon.findings.codes import MISNAMED, NOT_WIRED
 from donjon.formats.json import Json, at
 from donjon.formats.words import excerpt
 from donjon.kube.patch import Add, Operation, Remove, apply
@@ -88,8 +88,13 @@ class PodReport:
             *(self.document.findings(self.pod_template.thing) if self.first else ()),
             *((line_of(template + each.place), each.finding) for each in self.complaints),
             *((line_of(each.place), each.finding) for each in self.astray),
-            *((line_of(template + each.place), each.finding) for each in self.verdict.reasons),
+            *((line_of(template + each.place), each.finding) for each in self._of_ours()),
         ]
+
+    def _of_ours(self) -> tuple[Reason, ...]:
+        """What our rules say, but not that nothing wired a pod where Kubernetes refuses it: nothing did, since that is so."""
+        reasons = self.verdict.reasons
+        return tuple(each for each in reasons if each.finding.code not in NOT_WIRED) if self.complaints else reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from donjon.audit.verification import verify as verify_chains
 from donjon.cli.audit import statements
 from donjon.cli.audit.statements import Certificates
 from donjon.cli.files import display_name
-from donjon.cli.terminal import say, say_json
+from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, is_refusal
 from donjon.formats.json import JsonObject
@@ -149,7 +149,7 @@ def _say(audit: Audit) -> None:
     for chain in whole.chains if whole else ():
         say(f"chain {chain.writer}: {_describe(chain)}")
     for finding in audit.findings:
-        say(f"{finding.severity}: {finding.sentence()}")
+        say_finding(finding)
     if whole is None:
         return  # Nobody has seen all of it.
     if whole.more:

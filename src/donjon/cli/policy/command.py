@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from donjon.cli.files import display_name
-from donjon.cli.options import AT, TRUST_ROOT, work
+from donjon.cli.options import AT, FORM, TRUST_ROOT, work
 from donjon.cli.policy import online, results
 from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
 from donjon.cli.policy.results import SuiteResult
-from donjon.cli.terminal import say, say_json, write
+from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.policy import cases as cases_file
 from donjon.policy.advice import advice
@@ -49,7 +49,7 @@ def check(file: str) -> None:
     form = read_form(file)
     parsed_policy = parse_form(form, file)
     for finding in advice(parsed_policy):
-        say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}")
+        say_finding(finding, before=f"{display_name(file)}: ")
     rules = sum(len(parsed_policy.rules(part)) for part in Part)
     text_hash = hash_of(form.text)
     say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules, hash {text_hash}")
@@ -72,9 +72,7 @@ def format_(file: str) -> None:
 )
 @AT
 @TRUST_ROOT
-@click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or for programs."
-)
+@FORM
 def explain(
     file: str,
     *,
@@ -84,7 +82,7 @@ def explain(
     collateral: Path | None,
     at: datetime | None,
     unsafe_trust_root: Path | None,
-    output: str,
+    form: str,
 ) -> None:
     """Show what the policy FILE decides about an enclave, and why, rule by rule.
 
@@ -104,9 +102,9 @@ def explain(
     else:
         incoming = work("donjon.cli.policy.sources").of_quote(quote_file, collateral, at, unsafe_trust_root)
     decision = evaluate(tried_policy, incoming)
-    if output == "json":
+    if form == "json":
         say_json(as_record(decision))
-    for line in story(decision) if output != "json" else ():
+    for line in story(decision) if form != "json" else ():
         say(line)
     sys.exit(EXIT_YES if decision.permitted else EXIT_NO)
 

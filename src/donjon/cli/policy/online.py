@@ -72,7 +72,7 @@ def sign(*, file: str, signing: SigningKey | None) -> None:
     _work().sign(file, signing)
 
 
-@click.group()
+@click.group(short_help="Show and change who may sign an instance's policies.")
 def signers() -> None:
     """Who may sign policies of an instance of mode Isolated: its policy management certificates.
 

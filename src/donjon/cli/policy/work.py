@@ -11,7 +11,7 @@ from donjon.cli.files import content, display_name
 from donjon.cli.policy.instance import call, confirm, read_at_most_once, read_signer
 from donjon.cli.policy.options import SigningKey, Target
 from donjon.cli.policy.reading import parse_form
-from donjon.cli.terminal import say, say_json, write
+from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_NO, EXIT_YES, Untrusted
 from donjon.maa import documents, policies
 from donjon.maa.documents import PolicyDocument
@@ -100,7 +100,7 @@ def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
     """The policy with every warning told; faults end the program. A token that is signed already is sent as it is."""
     form = unwrap(data)
     for finding in advice(parse_form(form, file)):
-        say(f"{display_name(file)}: {finding.severity}: {finding.sentence()}", err=True)
+        say_finding(finding, before=f"{display_name(file)}: ", err=True)
     if signer is not None:
         return NewPolicy(text=form.text, token=policies.signed_token(form.text, signer))
     if form.token is None or not form.is_signed:

@@ -15,7 +15,7 @@ from donjon.cli.files import bare_content, content, display_name
 from donjon.cli.quote.command import Options
 from donjon.cli.quote.sources import Source, source
 from donjon.cli.quote.state import StateFile
-from donjon.cli.terminal import say, say_json
+from donjon.cli.terminal import say, say_finding, say_json
 from donjon.collateral.plan import Channel
 from donjon.collateral.trusted import trust
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
@@ -208,7 +208,7 @@ def _print(outcomes: Iterable[VerifyOutcome], anchor: Anchor) -> None:
     for each in outcomes:
         say(f"{display_name(each.file)}: {_verdict(each)}")
         for reason in each.reasons:
-            say(f"  {reason.severity}: {reason.sentence()}")
+            say_finding(reason, before="  ")
     if anchor != intel.INTEL:
         say("warning: under a root that is not Intel's (--unsafe-trust-root): good for tests, and for nothing else", err=True)
 

@@ -8,7 +8,7 @@ from donjon.adapters.maa.client import AttestationServer
 from donjon.attestation.token import JUDGED_AT
 from donjon.cli import issuer
 from donjon.cli.files import content, display_name
-from donjon.cli.terminal import say, say_json
+from donjon.cli.terminal import say, say_finding, say_json
 from donjon.cli.token.command import TokenOptions
 from donjon.errors import EXIT_NO, EXIT_YES, Untrusted
 from donjon.findings import Finding, is_refusal
@@ -98,7 +98,7 @@ def _print(file: str, claims: JsonObject, findings: tuple[Finding, ...], form: s
     verdict = f"accepted; good until {_value('exp', claims.get('exp'))}" if accepts else "its signature holds, but it is refused"
     say(f"{display_name(file)}: {verdict}")
     for each in findings:
-        say(f"  {each.severity}: {each.sentence()}")
+        say_finding(each, before="  ")
     if accepts and "x-ms-runtime" in claims:
         say(f"  what the enclave bound to its quote: {_value('x-ms-runtime', claims['x-ms-runtime'])}")
 
