@@ -1,4 +1,4 @@
-"""`donjon status` on a real cluster: well after an install, and every loss is told first, until it is healed."""
+"""`donjon status` and the agents' guard on a real cluster: every loss is told first, until it is healed; an upgrade is none."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.agents import NAMESPACE
+from tests.cluster.agents import NAMESPACE, Agent
 from tests.cluster.conftest import Cluster
 from tests.cluster.release import Release, installed
 from tests.cluster.test_attestation import on_a_volume, prepared, values
@@ -18,6 +18,15 @@ Wait = Callable[..., Any]
 DONJON = Path(sys.executable).with_name("donjon")
 MODE = 'admission.mode="webhook"'
 HEALED = "2m"
+PROMISED = 60.0  # seconds until every agent's node tells a gap
+EVERY = 0.5  # seconds: each question starts kubectl, whose work would slow down what is waited for
+
+BINDING = "ValidatingAdmissionPolicyBinding"
+TAKEN = {
+    f"{BINDING}/donjon-refuse": ("DJ024", "is not there"),
+    f"{BINDING}/donjon-device-classes": ("DJ025", "spec.matchResources is not as Donjon printed it"),
+    "ValidatingAdmissionPolicy/donjon-node-events": ("DJ025", "spec.failurePolicy is not as Donjon printed it"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +63,42 @@ def patch(cluster: Cluster, affinity: object) -> None:
     cluster.kubectl("patch", "daemonset", "donjon-node", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(change))
 
 
+def guard(agent: Agent) -> dict[str, float]:
+    """What the agent says of each object."""
+    counts = {name: value for name, value in agent.metrics().items() if name.startswith("donjon_node_guard{")}
+    return {name.split('"')[1]: value for name, value in counts.items()}
+
+
+def is_whole(agent: Agent, wiring: str) -> bool:
+    """Whether the agent says that all is there as it was printed, with what wires."""
+    said = guard(agent)
+    return f"{wiring}/donjon" in said and set(said.values()) == {1.0}
+
+
+def message(cluster: Cluster, node: str) -> str:
+    """What the condition SGXReady says."""
+    conditions = cluster.get("node", node)["status"]["conditions"]
+    (said,) = (each for each in conditions if each["type"] == "SGXReady")
+    assert said["status"] == "True", "the node runs enclaves all the while"
+    return str(said["message"])
+
+
+def events(cluster: Cluster, node: str) -> list[str]:
+    """What the Events about the guard say of the node."""
+    told = cluster.get("events", "-n", "default", "--field-selector", f"involvedObject.name={node}")["items"]
+    return [f"{each['reason']}: {each['message']}" for each in told if each["reason"] in {"GuardGap", "GuardWhole"}]
+
+
+def do(cluster: Cluster, command: str, folder: Path) -> None:
+    """Run a command as a finding has it."""
+    testbed = cluster.testbed
+    assert testbed is not None
+    path = f"{testbed.layout.program('helm').parent}:/usr/bin:/bin"
+    environment = {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig), "HOME": str(folder)}
+    done = subprocess.run(["bash", "-c", command], env=environment, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_after_an_install_all_is_well_and_told_in_a_line(cluster: Cluster, release: Release) -> None:
     del release
     heals(cluster)
@@ -65,22 +110,37 @@ def test_after_an_install_all_is_well_and_told_in_a_line(cluster: Cluster, relea
     assert {line.split()[0] for line in table if line and line[0] != " "} == {"part", "policies", "agents", "nodes", "versions"}
 
 
-def test_a_binding_that_is_gone_is_told_first_and_its_own_command_brings_it_back(
-    cluster: Cluster, release: Release, tmp_path: Path
+def test_what_somebody_takes_is_told_by_all_and_its_own_command_brings_it_back(
+    cluster: Cluster, release: Release, wait_for: Wait, tmp_path: Path
 ) -> None:
     del release
-    cluster.kubectl("delete", "validatingadmissionpolicybinding", "donjon-refuse")
+    agent = Agent(cluster, cluster.sgx_nodes[0])
+    before = len(events(cluster, agent.node))
+    narrow = {"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}}
+    cluster.kubectl("delete", BINDING, "donjon-refuse")
+    cluster.kubectl("patch", BINDING, "donjon-device-classes", "--type=merge", "-p", json.dumps(narrow))
+    lax = json.dumps({"spec": {"failurePolicy": "Ignore"}})
+    cluster.kubectl("patch", "ValidatingAdmissionPolicy", "donjon-node-events", "--type=merge", "-p", lax)
+
     code, document = status(cluster)
-    finding = document["findings"][0]
-    assert (code, finding["code"]) == (1, "DJ170")
-    assert "ValidatingAdmissionPolicyBinding donjon-refuse is gone" in finding["found"]
-    testbed = cluster.testbed
-    assert testbed is not None
-    path = f"{testbed.layout.program('helm').parent}:/usr/bin:/bin"
-    environment = {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig), "HOME": str(tmp_path)}
-    command = finding["do"].partition("bring it back: ")[2]
-    subprocess.run(["bash", "-c", command], env=environment, check=True, capture_output=True, timeout=60)
+    gaps = {each["subject"].replace(" ", "/"): each for each in document["findings"]}
+    assert (code, {name: (each["code"], each["found"]) for name, each in gaps.items()}) == (1, TAKEN)
+    wait_for(
+        lambda: {name for name, whole in guard(agent).items() if not whole} == set(TAKEN),
+        seconds=PROMISED,
+        what="the agent tells it",
+        every=EVERY,
+    )
+    sentences = [f"{name.replace('/', ' ')}: {words}" for name, (_, words) in TAKEN.items()]
+    wait_for(lambda: all(each in message(cluster, agent.node) for each in sentences), what="the condition says so", every=EVERY)
+    wait_for(lambda: events(cluster, agent.node)[before:], what="an Event says so", every=EVERY)
+
+    for each in gaps.values():
+        do(cluster, each["do"].partition("bring it back: ")[2], tmp_path)
     heals(cluster)
+    whole = "GuardWhole: all of Donjon's policies are in the API server again, as they were printed"
+    wait_for(lambda: whole in events(cluster, agent.node)[before:], seconds=PROMISED, what="the agent tells it", every=EVERY)
+    wait_for(lambda: "DJ02" not in message(cluster, agent.node), what="the condition says no more of it", every=EVERY)
 
 
 def test_a_node_without_its_agent_is_named_and_waiting_ends_when_it_is_back(
@@ -102,14 +162,25 @@ def test_a_node_without_its_agent_is_named_and_waiting_ends_when_it_is_back(
     assert (program.returncode, said[:5]) == (0, "well:")
 
 
-def test_a_webhook_that_is_scaled_to_0_is_told_first(cluster: Cluster, release: Release, wait_for: Wait) -> None:
+def test_another_mode_is_no_gap_and_a_webhook_that_is_scaled_to_0_is_told_first(
+    cluster: Cluster, release: Release, wait_for: Wait, tmp_path: Path
+) -> None:
+    agent = Agent(cluster, cluster.sgx_nodes[0])
+    before = events(cluster, agent.node)
     release.upgrade(MODE)
     heals(cluster)
     cluster.kubectl("scale", "deployment", "donjon-webhook", "-n", NAMESPACE, "--replicas=0")
     wait_for(lambda: worst(cluster) == "DJ175", what="the webhook is missed")
-    assert "scaled to 0" in status(cluster)[1]["verdict"]
+    finding = status(cluster)[1]["findings"][0]
+    assert "scaled to 0" in finding["found"]
+    do(cluster, finding["do"], tmp_path)
+    heals(cluster)
+    registration = "MutatingWebhookConfiguration"
+    wait_for(lambda: is_whole(agent, registration), seconds=PROMISED, what="whole with the webhook", every=EVERY)
     release.upgrade()
     heals(cluster)
+    wait_for(lambda: is_whole(agent, "MutatingAdmissionPolicy"), seconds=PROMISED, what="whole as before", every=EVERY)
+    assert events(cluster, agent.node) == before
 
 
 def test_an_attestation_service_that_is_not_ready_is_told_with_its_own_words(

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
 
-from donjon.admission.policies.guard import ChartValues, Guard, first_difference, guard, path
+from donjon.admission.policies.gaps import first_difference
+from donjon.admission.policies.guard import ChartValues, GuardExtent, chart_values, guard, path
 from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
 from donjon.cli.attestation.command import rehearse
@@ -243,8 +244,8 @@ def test_the_agents_account_may_do_this_and_nothing_else(helm: Helm) -> None:
         for name in rule.get("resourceNames", ())
     }
     assert set(by_name.pop("daemonsets/donjon-node")) == {"get"}
-    modes = (Guard.POLICIES, Guard.WEBHOOK)
-    places = {path(each) for mode in modes for each in guard(ChartValues(namespace="donjon", guard=mode)).values()}
+    modes = (GuardExtent.POLICIES, GuardExtent.WEBHOOK)
+    places = {path(each) for mode in modes for each in guard(ChartValues(namespace="donjon", extent=mode)).values()}
     assert by_name == {place.partition("/v1/")[2]: ["get"] for place in places}
     assert not [each for each in helm.template(*EVERYTHING_ON) if each["kind"] in {"Role", "RoleBinding"}]
 
@@ -524,11 +525,13 @@ def test_the_chart_renders_the_policies_that_the_command_prints(
 
 
 def looked_after(made: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an agent of these values looks after, by its own flags."""
+    """What an agent of these values looks after, by its own flags, which everybody else reads as it does."""
     flags = pod_of(made)["containers"][0]["args"][2:]
     with run.make_context("run", [*flags, "--node-name=n"]) as context:
         texts = {name.replace("_", "-"): _said(value) for name, value in context.params.items() if name != "config"}
-    return {**guard(node_settings.read(texts, {}, "").chart)}
+    chart = node_settings.read(texts, {}, "").chart
+    assert chart == chart_values(daemon_set(made))
+    return {**guard(chart)}
 
 
 def _said(value: Any) -> str | None:
@@ -565,7 +568,7 @@ def test_an_agent_looks_after_what_the_chart_put_into_the_api_server_as_it_was_p
     assert {name: first_difference(printed, put[name]) for name, printed in after.items()} == dict.fromkeys(put, "")
 
 
-def test_an_agents_word_for_its_release_is_another_where_its_policies_or_its_image_are(helm: Helm) -> None:
+def test_each_value_that_decides_the_policies_is_among_an_agents_arguments(helm: Helm) -> None:
     changes = (
         (),
         (WEBHOOK,),
@@ -573,17 +576,15 @@ def test_an_agents_word_for_its_release_is_another_where_its_policies_or_its_ima
         ("admission.refuseHostDevices=true",),
         ("admission.provision.byAnnotation=true",),
         ('admission.provision.accounts=["sgx:quoter"]',),
-        ('image.repository="registry.example/sgx"',),
     )
-    words = {release(helm.template(*settings)) for settings in changes}
-    assert len(words) == len(changes)
-    assert {word.partition("/")[0] for word in words} == {load(CHART / "Chart.yaml")["appVersion"]}
-    assert release(helm.template("node.enclaveLimit=7")) == release(helm.template())
+    values = [chart_values(daemon_set(helm.template(*settings))) for settings in changes]
+    assert all(each is not None and each not in values[:number] for number, each in enumerate(values))
+    assert {each.version for each in values if each} == {load(CHART / "Chart.yaml")["appVersion"]}
+    assert chart_values(daemon_set(helm.template("node.enclaveLimit=7"))) == values[0]
 
 
-def release(made: list[dict[str, Any]]) -> str:
-    (word,) = (each for each in pod_of(made)["containers"][0]["args"] if each.startswith("--release="))
-    return str(word).removeprefix("--release=")
+def daemon_set(made: list[dict[str, Any]]) -> dict[str, Any]:
+    return named(made, "DaemonSet", "donjon-node")
 
 
 def test_the_webhook_has_no_privilege_and_an_account_for_its_certificate_alone(helm: Helm) -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from tests.diagnosis import worlds
 from tests.diagnosis.worlds import ENCLAVE, EPC, NOW
 
-from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_CLEANUP, for_pods, for_the_cleanup, for_the_node_agent
+from donjon import __version__
+from donjon.admission.policies.guard import ChartValues, GuardExtent, guard
 from donjon.diagnosis.installation import DonjonState, Sight, Trial
 from donjon.diagnosis.status import Status, judge
 from donjon.formats.json import Json, JsonObject, at
 
-IMAGE = "donjon.dev/donjon:0.1.0"
-OBJECTS = (*for_pods("donjon"), *for_the_node_agent("donjon", DEFAULT_ACCOUNT), *for_the_cleanup("donjon", DEFAULT_CLEANUP))
+IMAGE = f"donjon.dev/donjon:{__version__}"
+OBJECTS = tuple(guard(ChartValues(namespace="donjon", extent=GuardExtent.POLICIES)).values())
 REFUSED = Trial(
     refusal="try pods: 422 pods \"donjon-probe-x\" is forbidden: ValidatingAdmissionPolicy 'donjon-refuse' …: no [DJ105]"
 )
@@ -27,37 +28,31 @@ def of_kind(kind: str, *, without: str = "") -> Sight:
     return Sight(things=tuple(each for each in OBJECTS if each["kind"] == kind and at(each, "metadata", "name") != without))
 
 
-def workload(
-    kind: str, component: str, *, image: str = IMAGE, annotations: JsonObject | None = None, **status: Json
-) -> JsonObject:
+def workload(kind: str, component: str, *, image: str = IMAGE, **status: Json) -> JsonObject:
     labels: JsonObject = {
         "app.kubernetes.io/name": "donjon",
         "app.kubernetes.io/component": component,
-        "app.kubernetes.io/version": "0.1.0",
+        "app.kubernetes.io/version": __version__,
     }
     name = {"node": "donjon-node", "admission": "donjon-webhook"}.get(component, f"donjon-{component}")
     spec: JsonObject = {"replicas": 2, "template": {"spec": {"containers": [{"name": "main", "image": image}]}}}
-    metadata: JsonObject = {
-        "name": name,
-        "namespace": "donjon",
-        "generation": 1,
-        "labels": labels,
-        "annotations": annotations or {},
-    }
+    metadata: JsonObject = {"name": name, "namespace": "donjon", "generation": 1, "labels": labels}
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": dict(status)}
 
 
-def daemon_set(*, desired: int = 2, ready: int = 2, mode: str = "policies", **spec: Json) -> JsonObject:
+def daemon_set(
+    *, desired: int = 2, ready: int = 2, mode: str = "policies", version: str = __version__, **spec: Json
+) -> JsonObject:
     made = workload(
         "DaemonSet",
         "node",
-        annotations={"donjon.dev/admission": mode},
         desiredNumberScheduled=desired,
         updatedNumberScheduled=desired,
         numberReady=ready,
         observedGeneration=1,
     )
-    template: JsonObject = {"spec": {"containers": [{"name": "main", "image": IMAGE}], **spec}}
+    words: list[Json] = ["node", "run", f"--chart-version={version}", "--namespace=donjon", f"--guard={mode}"]
+    template: JsonObject = {"spec": {"containers": [{"name": "main", "image": IMAGE, "args": words}], **spec}}
     return made | {"spec": {"template": template}}
 
 
@@ -78,7 +73,7 @@ def own_pod(component: str, on: str, *, ready: bool = True, image: str = IMAGE, 
 
 WHOLE = DonjonState(
     moment=NOW,
-    client_version="0.1.0",
+    client_version=__version__,
     server_version="v1.36.2",
     namespace="default",
     home="donjon",

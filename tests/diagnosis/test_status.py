@@ -1,8 +1,10 @@
 """`donjon status` as values: what is wrong comes first, with what to do, and what cannot be seen is said."""
 
 import base64
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.diagnosis import worlds
@@ -21,7 +23,8 @@ from tests.diagnosis.worlds import NOW
 
 from donjon.adapters.keys import fresh
 from donjon.admission.policies.all import DEFAULT_ACCOUNT, for_the_node_agent
-from donjon.diagnosis.installation import Sight, State, StatusPart, home
+from donjon.admission.policies.guard import ChartValues, GuardExtent, guard
+from donjon.diagnosis.installation import RowState, Sight, StatusPart, home
 from donjon.diagnosis.status import Status, judge
 from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject
@@ -43,21 +46,27 @@ def bundle(lifetime: timedelta) -> str:
     return base64.b64encode(issue(("x",), fresh(), NOW, lifetime).authority.pem).decode()
 
 
+WITH_WEBHOOK = guard(ChartValues(namespace="donjon", extent=GuardExtent.WEBHOOK))
+
+
 def registration(ca: str) -> Sight:
-    hook: Json = {"name": "x", "clientConfig": {"caBundle": ca}}
-    return Sight(things=({"metadata": {"name": "donjon"}, "webhooks": [hook]},))
+    """The webhook's registration, as the chart has it and the webhook completed it."""
+    entry: Any = deepcopy(WITH_WEBHOOK["MutatingWebhookConfiguration/donjon"])
+    entry["webhooks"][0]["clientConfig"]["caBundle"] = ca
+    return Sight(things=(entry,))
 
 
 def with_webhook(*, ready: int = 2, ca: str | None = None, others: tuple[JsonObject, ...] = (), **fields: object) -> Status:
     deployment = workload("Deployment", "admission", readyReplicas=ready)
-    return changed(
-        daemon_sets=Sight(things=(daemon_set(mode="webhook"),)),
-        deployments=Sight(things=(deployment,)),
-        mutating_policies=Sight(),
-        mutating_bindings=Sight(),
-        webhooks=Sight(things=(*others, *registration(bundle(timedelta(days=90)) if ca is None else ca).things)),
-        **fields,
-    )
+    world: dict[str, object] = {
+        "daemon_sets": Sight(things=(daemon_set(mode="webhook"),)),
+        "deployments": Sight(things=(deployment,)),
+        "policies": Sight(things=tuple(each for each in WITH_WEBHOOK.values() if each["kind"] == "ValidatingAdmissionPolicy")),
+        "mutating_policies": Sight(),
+        "mutating_bindings": Sight(),
+        "webhooks": Sight(things=(*others, *registration(bundle(timedelta(days=90)) if ca is None else ca).things)),
+    }
+    return changed(**world | fields)
 
 
 def test_all_that_is_well_is_told_in_one_line() -> None:
@@ -68,46 +77,56 @@ def test_all_that_is_well_is_told_in_one_line() -> None:
     )
     assert (status.well, status.findings) == (True, ())
     assert [each.name for each in status.parts] == ["policies", "agents", "nodes", "versions"]
-    assert {row.state for each in status.parts for row in each.rows} == {State.WELL}
+    assert {row.state for each in status.parts for row in each.rows} == {RowState.WELL}
 
 
 def test_a_binding_that_is_gone_is_told_with_what_it_lets_in_and_how_to_bring_it_back() -> None:
     status = changed(bindings=of_kind("ValidatingAdmissionPolicyBinding", without="donjon-refuse"), refusing=LET_IN)
-    assert errors(status) == ["DJ170"]
-    assert status.verdict.startswith(
-        "not well: policies: ValidatingAdmissionPolicyBinding donjon-refuse is gone; a pod that must be refused was let in"
-    )
+    assert errors(status) == ["DJ024"]
+    assert status.verdict == "not well: ValidatingAdmissionPolicyBinding donjon-refuse: is not there"
+    assert "pods may start that Donjon refuses" in status.findings[0].why
     assert "helm get manifest donjon -n donjon | kubectl apply" in status.findings[0].do
+    refuses = part(status, "policies").rows[0]
+    assert (refuses.state, refuses.words[:7]) == (RowState.WRONG, "not so:")
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("kind", "field", "value"),
     [
-        ({"policyName": "other", "validationActions": ["Deny", "Audit"]}, "binds other"),
-        ({"policyName": "donjon-refuse", "validationActions": ["Audit"]}, "does not Deny"),
-        (
-            {
-                "policyName": "donjon-refuse",
-                "validationActions": ["Deny", "Audit"],
-                "matchResources": {"namespaceSelector": {"matchLabels": {"a": "b"}}, "matchPolicy": "Equivalent"},
-            },
-            "is narrowed by its namespaceSelector",
-        ),
+        ("ValidatingAdmissionPolicyBinding", "policyName", "other"),
+        ("ValidatingAdmissionPolicyBinding", "validationActions", ["Audit"]),
+        ("ValidatingAdmissionPolicyBinding", "matchResources", {"namespaceSelector": {"matchLabels": {"a": "b"}}}),
+        ("ValidatingAdmissionPolicy", "failurePolicy", "Ignore"),
+        ("ValidatingAdmissionPolicy", "validations", []),
     ],
 )
-def test_a_binding_that_was_changed_is_told(spec: JsonObject, words: str) -> None:
-    other: JsonObject = {"metadata": {"name": "donjon-refuse"}, "spec": spec}
-    rest = of_kind("ValidatingAdmissionPolicyBinding", without="donjon-refuse").things
-    status = changed(bindings=Sight(things=(*rest, other)))
+def test_an_object_that_was_changed_is_told_by_its_field_and_deleted_first(kind: str, field: str, value: Json) -> None:
+    (whole,) = (each for each in of_kind(kind) if dict_of(each["metadata"])["name"] == "donjon-refuse")
+    other: JsonObject = whole | {"spec": {**dict_of(whole["spec"]), field: value}}
+    things = Sight(things=(*of_kind(kind, without="donjon-refuse"), other))
+    status = changed(**{"policies" if kind == "ValidatingAdmissionPolicy" else "bindings": things})
+    assert errors(status) == ["DJ025"]
+    assert status.verdict == f"not well: {kind} donjon-refuse: spec.{field} is not as Donjon printed it"
+    assert f"bring it back: kubectl delete {kind.lower()} donjon-refuse && helm get manifest" in status.findings[0].do
+
+
+def test_a_pod_that_is_let_in_past_policies_that_are_whole_is_told() -> None:
+    status = changed(refusing=LET_IN)
     assert errors(status) == ["DJ170"]
-    assert words in status.verdict
+    assert "admission plugin ValidatingAdmissionPolicy" in status.findings[0].do
 
 
-def test_defaults_that_the_api_server_fills_in_are_no_change() -> None:
-    bindings = of_kind("ValidatingAdmissionPolicyBinding").things
-    filled: Json = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}}
-    spec: list[JsonObject] = [{**each, "spec": {**dict_of(each["spec"]), "matchResources": filled}} for each in bindings]
-    assert changed(bindings=Sight(things=tuple(spec))).well
+def test_policies_that_another_version_printed_are_tried_and_not_compared() -> None:
+    older = {
+        "daemon_sets": Sight(things=(daemon_set(version="0.0.9"),)),
+        "policies": of_kind("ValidatingAdmissionPolicy", without="donjon-warn"),
+    }
+    status = changed(**older)
+    assert (status.well, status.findings[0].code) == (True, "DJ027")
+    assert part(status, "policies").rows[2].words == "not compared: the chart is 0.0.9"
+    let_in = changed(**older, refusing=LET_IN)
+    assert errors(let_in) == ["DJ170"]
+    assert "helm get manifest" in let_in.findings[0].do
 
 
 def dict_of(value: Json) -> JsonObject:
@@ -116,18 +135,22 @@ def dict_of(value: Json) -> JsonObject:
 
 
 def test_pods_that_are_not_wired_are_told_whether_they_are_refused_or_let_through() -> None:
-    gone = of_kind("MutatingAdmissionPolicyBinding", without="donjon")
-    refused = changed(mutating_bindings=gone, wiring=NOT_WIRED)
-    let = changed(mutating_bindings=gone, wiring=LET_IN)
+    refused, let = (changed(wiring=each) for each in (NOT_WIRED, LET_IN))
     assert (errors(refused), errors(let)) == (["DJ171"], ["DJ171"])
-    assert "MutatingAdmissionPolicyBinding donjon is gone; a pod that asks was refused" in refused.verdict
+    assert "a pod that asks was refused (tried in namespace default)" in refused.verdict
     assert "a pod that asks was let through as it came" in let.verdict
+
+
+def test_a_binding_that_is_gone_is_why_pods_are_not_wired() -> None:
+    status = changed(mutating_bindings=of_kind("MutatingAdmissionPolicyBinding", without="donjon"), wiring=NOT_WIRED)
+    assert errors(status) == ["DJ024"]
+    assert part(status, "policies").rows[2].words == "MutatingAdmissionPolicyBinding donjon: is not there"
 
 
 def test_a_policy_that_only_warns_is_missed_as_well() -> None:
     status = changed(policies=of_kind("ValidatingAdmissionPolicy", without="donjon-warn"))
-    assert errors(status) == ["DJ172"]
-    assert "ValidatingAdmissionPolicy donjon-warn is gone" in status.verdict
+    assert errors(status) == ["DJ024"]
+    assert "ValidatingAdmissionPolicy donjon-warn: is not there" in status.verdict
 
 
 def test_who_may_make_no_pods_is_told_that_the_policies_were_read_and_not_tried() -> None:
@@ -136,7 +159,7 @@ def test_who_may_make_no_pods_is_told_that_the_policies_were_read_and_not_tried(
     assert "(by what is there, not tried)" in status.verdict
     (finding,) = status.findings
     assert (finding.code, finding.do) == ("DJ139", "name a namespace where you may create pods: --namespace NAME")
-    assert [row.state for row in part(status, "policies").rows[:3]] == [State.UNKNOWN, State.UNKNOWN, State.WELL]
+    assert [row.state for row in part(status, "policies").rows[:3]] == [RowState.UNKNOWN, RowState.UNKNOWN, RowState.WELL]
 
 
 def test_a_chart_without_admission_misses_no_policy_for_pods() -> None:
@@ -146,7 +169,7 @@ def test_a_chart_without_admission_misses_no_policy_for_pods() -> None:
         for field, kind in (("policies", "ValidatingAdmissionPolicy"), ("bindings", "ValidatingAdmissionPolicyBinding"))
     }
     status = changed(
-        daemon_sets=Sight(things=(daemon_set(mode="off"),)),
+        daemon_sets=Sight(things=(daemon_set(mode="accounts"),)),
         mutating_policies=Sight(),
         mutating_bindings=Sight(),
         refusing=LET_IN,
@@ -154,7 +177,7 @@ def test_a_chart_without_admission_misses_no_policy_for_pods() -> None:
         **kept,
     )
     assert status.well
-    assert part(status, "policies").rows[0].state is State.ABSENT
+    assert part(status, "policies").rows[0].state is RowState.ABSENT
 
 
 def test_a_node_with_sgx_and_no_agent_is_named_with_what_keeps_the_agent_away() -> None:
@@ -192,6 +215,8 @@ def test_a_rollout_on_its_way_is_not_well_yet() -> None:
 def test_a_daemon_set_that_is_gone_is_told_where_its_policies_are_left() -> None:
     status = changed(daemon_sets=Sight(), pods=Sight())
     assert errors(status) == ["DJ173"]
+    assert "helm get manifest donjon -n donjon" in status.findings[0].do
+    assert part(status, "policies").rows[2].words == "not compared: the DaemonSet donjon-node does not say how they were printed"
 
 
 def test_a_node_that_lost_its_device_is_wrong_and_one_that_never_had_one_is_doubtful() -> None:
@@ -236,13 +261,25 @@ def test_a_webhook_with_a_replica_less_is_a_warning() -> None:
     assert (status.well, [each.code for each in status.findings]) == (True, ["DJ175"])
 
 
-def test_a_registration_that_is_gone_wires_nobody() -> None:
+def test_a_webhook_that_runs_and_wires_nobody_is_told() -> None:
     status = with_webhook(wiring=NOT_WIRED)
-    gone = replace(WHOLE, webhooks=Sight(), mutating_policies=Sight(), mutating_bindings=Sight(), wiring=NOT_WIRED)
-    deployment = workload("Deployment", "admission", readyReplicas=2)
-    gone = replace(gone, deployments=Sight(things=(deployment,)), daemon_sets=Sight(things=(daemon_set(mode="webhook"),)))
     assert errors(status) == ["DJ171"]
-    assert "MutatingWebhookConfiguration donjon is gone" in judge(gone).verdict
+    assert status.findings[0].do == "see the webhook: kubectl -n donjon get pods,events"
+
+
+def test_a_registration_that_is_gone_is_told_once() -> None:
+    status = with_webhook(webhooks=Sight(), wiring=NOT_WIRED)
+    assert errors(status) == ["DJ024"]
+    assert "MutatingWebhookConfiguration donjon: is not there" in status.verdict
+
+
+def test_programs_that_are_gone_or_scaled_to_nothing_are_told_with_the_command_that_brings_them_back() -> None:
+    idle = workload("Deployment", "admission")
+    idle["spec"] = {**dict_of(idle["spec"]), "replicas": 0}
+    gone, none = (with_webhook(deployments=Sight(things=each)) for each in ((), (idle,)))
+    assert (errors(gone), errors(none)) == (["DJ175"], ["DJ175"])
+    assert "helm get manifest donjon -n donjon" in gone.findings[0].do
+    assert none.findings[0].do == "kubectl -n donjon scale deployment donjon-webhook --replicas=2"
 
 
 @pytest.mark.parametrize(
@@ -330,4 +367,4 @@ def test_what_may_not_be_seen_is_said_and_not_guessed() -> None:
         "well: pods are wired and refused as they must be (tried in namespace default); "
         "not seen: policies, agents, nodes, attestation service"
     )
-    assert part(status, "agents").rows[0].state is State.UNKNOWN
+    assert part(status, "agents").rows[0].state is RowState.UNKNOWN

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tests.adapters.https import SERVING
 
-from donjon.admission.policies.guard import ChartValues, Guard
+from donjon.admission.policies.guard import ChartValues, GuardExtent
 from donjon.admission.settings import Settings
 from donjon.cli import donjon
 from donjon.errors import Misconfigured
@@ -63,7 +63,7 @@ NODE = Program(
         "wait-for-policy": "true",
         "namespace": "sgx",
         "guard": "webhook",
-        "release": "1/a",
+        "chart-version": "1.2",
         "log-level": "debug",
         "provision-account": "a:b,c:d",
         "provision-by-annotation": "true",
@@ -84,11 +84,11 @@ NODE = Program(
             advertise=frozenset({Advertise.EPC, Advertise.LABELS}),
         ),
         chart=ChartValues(
+            version="1.2",
             namespace="sgx",
-            guard=Guard.WEBHOOK,
+            extent=GuardExtent.WEBHOOK,
             rules=Settings(provision_accounts=("a:b", "c:d"), provision_by_annotation=True, refuse_host_devices=True),
         ),
-        release="1/a",
         log_level="debug",
     ),
     least={"node-name": "n"},

@@ -101,16 +101,6 @@ cluster to ask, a guess could leave every pod that asks refused, so it must be s
 {{- if .Values.admission.enabled }}{{ include "donjon.admissionMode" . }}{{ else }}accounts{{ end -}}
 {{- end }}
 
-{{/*
-What the agents' version and the policies were made from: an agent whose DaemonSet says another word is about to be replaced, and
-says nothing of policies that were made for its successor.
-*/}}
-{{- define "donjon.release" -}}
-{{- $choices := list (include "donjon.image" .) (include "donjon.guard" .) (include "donjon.provisionAccountNames" .) -}}
-{{- $choices = concat $choices (list .Values.admission.provision.byAnnotation .Values.admission.refuseHostDevices) -}}
-{{- printf "%s/%s" .Chart.AppVersion (toJson $choices | sha256sum | trunc 12) -}}
-{{- end }}
-
 {{- define "donjon.attestationName" -}}donjon-attestation{{- end }}
 
 {{/* Whether the ports of metrics are open to more than their own node: where the chart has somebody scrape them. */}}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from donjon.admission.nodes import LargestNode
-from donjon.kube.names import LABEL_PROVISION, PROVISION_ALLOWED
+from donjon.kube.names import LABEL_COMPONENT, LABEL_PROVISION, PROVISION_ALLOWED
 
 
 def wired_by_policy(name: str) -> str:
@@ -15,7 +15,7 @@ def wired_by_policy(name: str) -> str:
 
 def wired_by_webhook(namespace: str) -> str:
     """What wires pods where the API server calls us for it, as the words of a refusal go on: "check that …"."""
-    return f"the webhook runs (kubectl get pods -n {namespace} -l app.kubernetes.io/component=admission)"
+    return f"the webhook runs (kubectl get pods -n {namespace} -l {LABEL_COMPONENT}=admission)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
-from donjon.diagnosis.installation import State, StatusPart
+from donjon.diagnosis.installation import RowState, StatusPart
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.formats.json import Json, JsonObject
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 REST = 1.0  # seconds between two looks while waiting
 _STYLES = {
-    State.WELL: "green",
-    State.WRONG: "red",
-    State.DOUBTFUL: "yellow",
-    State.UNKNOWN: "yellow",
-    State.ABSENT: "dim",
+    RowState.WELL: "green",
+    RowState.WRONG: "red",
+    RowState.DOUBTFUL: "yellow",
+    RowState.UNKNOWN: "yellow",
+    RowState.ABSENT: "dim",
 }
 
 

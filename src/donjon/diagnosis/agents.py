@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 
+from donjon.admission.policies.gaps import bring_back
+from donjon.admission.policies.guard import AGENT
 from donjon.diagnosis.endings import endings, stuck
-from donjon.diagnosis.installation import NODE, DonjonState, Row, State, StatusPart, unseen
+from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
 from donjon.findings import Finding, codes
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -21,20 +23,20 @@ def agents(here: DonjonState) -> StatusPart:
     """The DaemonSet: how many agents are ready, and the nodes with SGX that have none."""
     if hidden := unseen("agents", here.daemon_sets, here.pods):
         return hidden
-    daemon_set = next(iter(here.daemon_sets.of(NODE)), None)
+    daemon_set = here.daemon_sets.first(NODE)
     if daemon_set is None:
         return _no_daemon_set(here)
     name = str(at(daemon_set, "metadata", "name"))
     desired, ready = (_count(daemon_set, field) for field in ("desiredNumberScheduled", "numberReady"))
     late = tuple(_unready(here))
-    lonely = tuple(node for node in nodes_with_sgx(here) if _name(node) not in _manned(here))
+    bare = tuple(node for node in _nodes_with_sgx(here) if _name(node) not in _manned(here))
     whole = ready >= desired and _is_observed(daemon_set) and not late
     rows = (
-        Row(name=name, state=State.WELL if whole else State.WRONG, words=f"{ready} of {desired} ready"),
-        *(Row(name=pod_name, state=State.WRONG, words=words) for pod_name, words in late),
-        *(Row(name=_name(node), state=State.WRONG, words=f"no {name} pod: {_reason(daemon_set, node)}") for node in lonely),
+        Row(name=name, state=RowState.WELL if whole else RowState.WRONG, words=f"{ready} of {desired} ready"),
+        *(Row(name=pod_name, state=RowState.WRONG, words=words) for pod_name, words in late),
+        *(Row(name=_name(node), state=RowState.WRONG, words=f"no {name} pod: {_reason(daemon_set, node)}") for node in bare),
     )
-    findings = (*_absent(daemon_set, lonely), *_late(daemon_set, late, whole=whole))
+    findings = (*_absent(daemon_set, bare), *_late(daemon_set, late, whole=whole))
     return StatusPart(name="agents", rows=rows, findings=findings, summary=f"{ready} of {desired} agents ready")
 
 
@@ -42,17 +44,17 @@ def nodes(here: DonjonState) -> StatusPart:
     """The nodes with SGX: what EPC each offers, and what its agent says of it."""
     if hidden := unseen("nodes", here.nodes):
         return hidden
-    ours = nodes_with_sgx(here)
+    ours = _nodes_with_sgx(here)
     rows = tuple(_row(node) for node in ours)
     offering = [epc for node in ours if (epc := _epc(node))]
     total = amount_text(EPC, sum(offering, Fraction(0)))
     plain = len(here.nodes.things) - len(ours)
-    rest = (Row(name=f"{plain} without SGX", state=State.WELL, words="nothing to offer"),) if plain else ()
+    rest = (Row(name=f"{plain} without SGX", state=RowState.WELL, words="nothing to offer"),) if plain else ()
     summary = f"{len(offering)} of {len(here.nodes.things)} nodes offer {total} of EPC"
     return StatusPart(name="nodes", rows=(*rows, *rest), findings=tuple(_of_nodes(ours, offering)), summary=summary)
 
 
-def nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
+def _nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
     """The nodes that something says have SGX: their label, EPC, or an agent that does not say that there is none."""
     ours = (
         node
@@ -82,26 +84,26 @@ def is_here(pod: JsonObject) -> bool:
 
 
 def _no_daemon_set(here: DonjonState) -> StatusPart:
-    if here.policies.thing("donjon-node-agent") is None:
-        row = Row(name="donjon-node", state=State.ABSENT, words="no DaemonSet, and no policy of the agents")
+    if here.policies.thing(AGENTS_POLICY) is None:
+        row = Row(name=AGENT, state=RowState.ABSENT, words="no DaemonSet, and no policy of the agents")
         return StatusPart(name="agents", rows=(row,))
     finding = Finding.error(
         "DJ173",
         "agents",
-        "the DaemonSet donjon-node is gone",
+        f"the DaemonSet {AGENT} is gone",
         "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last",
-        "have an administrator of the cluster run helm upgrade donjon deploy/chart -n donjon --reuse-values",
+        bring_back(here.home),
     )
-    return StatusPart(name="agents", rows=(Row(name="donjon-node", state=State.WRONG, words="is gone"),), findings=(finding,))
+    return StatusPart(name="agents", rows=(Row(name=AGENT, state=RowState.WRONG, words="is gone"),), findings=(finding,))
 
 
-def _absent(daemon_set: JsonObject, lonely: Sequence[JsonObject]) -> Iterator[Finding]:
-    if lonely:
+def _absent(daemon_set: JsonObject, bare: Sequence[JsonObject]) -> Iterator[Finding]:
+    if bare:
         place = f"-n {at(daemon_set, 'metadata', 'namespace')} {at(daemon_set, 'metadata', 'name')}"
         yield Finding.error(
             "DJ173",
             "agents",
-            f"no {at(daemon_set, 'metadata', 'name')} pod on {_names(lonely)}: {_reason(daemon_set, lonely[0])}",
+            f"no {at(daemon_set, 'metadata', 'name')} pod on {_names(bare)}: {_reason(daemon_set, bare[0])}",
             "nobody keeps the node's EPC, devices and SGXReady true: they stay as they were last",
             f"have an administrator of the cluster bring it back: kubectl describe daemonset {place}",
         )
@@ -144,22 +146,24 @@ def _manned(here: DonjonState) -> frozenset[str]:
     return frozenset(str(at(pod, "spec", "nodeName")) for pod in here.pods.of(NODE) if is_here(pod))
 
 
+def _state(node: JsonObject) -> RowState:
+    """How bad it is that a node does not offer what it might: one that offered it before was meant to."""
+    epc = _epc(node)
+    if epc and _condition(node).get("status") == "True":
+        return RowState.WELL
+    return RowState.WRONG if epc or at(node, "metadata", "labels", LABEL_CAPABLE) == "true" else RowState.DOUBTFUL
+
+
 def _row(node: JsonObject) -> Row:
     condition, epc = _condition(node), _epc(node)
     offer = f"{amount_text(EPC, epc)} of EPC" if epc else "no EPC"
     words = f"{offer}; {CONDITION_READY} {condition.get('status') or 'not there'}: {condition.get('message') or 'nothing'}"
-    well = condition.get("status") == "True" and bool(epc)
-    return Row(name=_name(node), state=State.WELL if well else _fault(node), words=words)
-
-
-def _fault(node: JsonObject) -> State:
-    """How bad it is that a node does not offer what it might: one that offered it before was meant to."""
-    return State.WRONG if at(node, "metadata", "labels", LABEL_CAPABLE) == "true" or _epc(node) else State.DOUBTFUL
+    return Row(name=_name(node), state=_state(node), words=words)
 
 
 def _of_nodes(ours: Sequence[JsonObject], offering: Sequence[Fraction]) -> Iterator[Finding]:
-    for state, report in ((State.WRONG, Finding.error), (State.DOUBTFUL, Finding.warning)):
-        there = [node for node in ours if _row(node).state is state]
+    for state, report in ((RowState.WRONG, Finding.error), (RowState.DOUBTFUL, Finding.warning)):
+        there = [node for node in ours if _state(node) is state]
         if there:
             message = str(_condition(there[0]).get("message") or "its agent has not said a word")
             yield report(
@@ -169,7 +173,7 @@ def _of_nodes(ours: Sequence[JsonObject], offering: Sequence[Fraction]) -> Itera
                 "no new enclave comes there",
                 f"do what the reason says; kubectl describe node {_name(there[0])} has all of it",
             )
-    if not offering and not any(_row(node).state is State.WRONG for node in ours):
+    if not offering and not any(_state(node) is RowState.WRONG for node in ours):
         yield Finding.warning(
             "DJ179",
             "nodes",

@@ -9,17 +9,13 @@ from enum import StrEnum
 from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_PREFIX
 from donjon.findings import Finding, codes, is_refusal
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.names import ENCLAVE, EPC
+from donjon.kube.names import ENCLAVE, EPC, FAQ_EPC, LABEL_COMPONENT
 
-COMPONENT = "app.kubernetes.io/component"
-VERSION = "app.kubernetes.io/version"
 NODE, ADMISSION, ATTESTATION = "node", "admission", "attestation"
 """The chart's components, as its labels name them."""
 
 AGENTS_POLICY = f"{DEFAULT_PREFIX}-node-agent"
 _ACCOUNT = re.compile(rf"system:serviceaccount:(?P<namespace>[a-z0-9-]{{1,63}}):{DEFAULT_ACCOUNT.name}\b")
-
-FOREIGN_NAME = "sgx.intel.com/sgx_epc_mem_in_MiB"
 
 _RESTRICTED: JsonObject = {
     "allowPrivilegeEscalation": False,
@@ -47,7 +43,7 @@ def _probe(limits: JsonObject, spec: JsonObject) -> JsonObject:
     }
 
 
-TO_WIRE = _probe({FOREIGN_NAME: "1"}, {})
+TO_WIRE = _probe({FAQ_EPC: "1"}, {})
 """A pod that must come out with bytes of EPC and its device."""
 TO_REFUSE = _probe({EPC: "1Mi", ENCLAVE: "1"}, {"nodeName": "donjon-probe"})
 """A pod that must be refused, whatever wires pods and whatever its namespace may do."""
@@ -69,7 +65,11 @@ class Sight:
 
     def of(self, component: str) -> tuple[JsonObject, ...]:
         """Those of a component of the chart."""
-        return tuple(each for each in self.things if at(each, "metadata", "labels", COMPONENT) == component)
+        return tuple(each for each in self.things if at(each, "metadata", "labels", LABEL_COMPONENT) == component)
+
+    def first(self, component: str) -> JsonObject | None:
+        """The component's one workload; `None` where it has none."""
+        return next(iter(self.of(component)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def home(policies: Sight, webhooks: Sight) -> str:
     return place if isinstance(place, str) else DEFAULT_ACCOUNT.namespace
 
 
-class State(StrEnum):
+class RowState(StrEnum):
     """How one thing of an installation is."""
 
     WELL = "well"
@@ -145,7 +145,7 @@ class Row:
     """One thing of a part: what it is called, how it is, and in words."""
 
     name: str
-    state: State
+    state: RowState
     words: str
 
 
@@ -176,4 +176,4 @@ def unseen(name: str, *sights: Sight) -> StatusPart | None:
         "nothing can be told of them from here",
         "have someone who administers the cluster run donjon status",
     )
-    return StatusPart(name=name, rows=(Row(name=name, state=State.UNKNOWN, words=problem),), findings=(finding,))
+    return StatusPart(name=name, rows=(Row(name=name, state=RowState.UNKNOWN, words=problem),), findings=(finding,))

@@ -7,12 +7,12 @@ from fractions import Fraction
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, amount_text
 from donjon.formats.json import JsonObject, at
-from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
+from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, LABEL_COMPONENT, LABEL_NAME, OURS, PROVISION
 from donjon.kube.reserved import TERMINAL_PHASES, pod_requests
 
 MAX_NAMES = 3  # nodes or pods that a sentence names; the table has all nodes
 
-AGENT_LABELS = {"app.kubernetes.io/name": "donjon", "app.kubernetes.io/component": "node"}
+AGENT_LABELS = {LABEL_NAME: OURS, LABEL_COMPONENT: "node"}
 """Of the agents' pods, by the chart."""
 _AGENTS = ",".join(f"{name}={value}" for name, value in AGENT_LABELS.items())
 

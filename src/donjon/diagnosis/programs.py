@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from donjon.admission.policies.all import DEFAULT_PREFIX
+from donjon.admission.policies.gaps import bring_back
+from donjon.admission.policies.guard import GuardExtent
 from donjon.diagnosis.agents import is_here, pod_trouble
-from donjon.diagnosis.guard import POLICIES, WEBHOOK, wired_by
-from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, VERSION, DonjonState, Row, State, StatusPart, unseen
+from donjon.diagnosis.guard import extent
+from donjon.diagnosis.installation import (
+    ADMISSION,
+    ATTESTATION,
+    NODE,
+    DonjonState,
+    Row,
+    RowState,
+    StatusPart,
+    unseen,
+)
 from donjon.errors import Malformed
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, LABEL_VERSION, OURS
 from donjon.pki.serving import parse_authority
 
 LEAST = (1, 30)
@@ -20,12 +32,15 @@ LEAST = (1, 30)
 LEAST_TO_WIRE = (1, 36)
 """The first with MutatingAdmissionPolicy v1."""
 
+_REPLICAS = {ADMISSION: 2, ATTESTATION: 1}
+"""How many the chart makes, unless its values say otherwise."""
+
 _MINOR = re.compile(r"v?(?P<major>[0-9]{1,4})\.(?P<minor>[0-9]{1,4})")
 
 
 def webhook(here: DonjonState) -> StatusPart | None:
     """The webhook's replicas and whom the API server trusts for it; nothing in a cluster where the API server itself wires."""
-    if wired_by(here) != WEBHOOK:
+    if extent(here) is not GuardExtent.WEBHOOK:
         return None
     if hidden := unseen("webhook", here.deployments, here.webhooks):
         return hidden
@@ -33,10 +48,10 @@ def webhook(here: DonjonState) -> StatusPart | None:
     trusts, words = _trust(here)
     rows = (
         _replica_row("donjon-webhook", ready, desired),
-        Row(name="certificate", state=State.WELL if trusts else State.WRONG, words=words),
+        Row(name="certificate", state=RowState.WELL if trusts else RowState.WRONG, words=words),
     )
     findings = tuple(_few(here, "DJ175", ADMISSION, "webhook", "pods that ask for SGX are refused while none is ready"))
-    if not trusts:
+    if not trusts and here.webhooks.thing(DEFAULT_PREFIX):  # Where the registration is gone, the guard tells it.
         untrusted = Finding.error(
             "DJ175",
             "webhook",
@@ -66,17 +81,17 @@ def versions(here: DonjonState) -> StatusPart:
     """The API server's, this program's, and what runs in the cluster."""
     workloads = (*here.daemon_sets, *here.deployments)
     rows = [
-        Row(name="API server", state=State.WELL if _bears(here) else State.WRONG, words=here.server_version),
-        Row(name="donjon", state=State.WELL, words=f"{here.client_version}, this program"),
+        Row(name="API server", state=RowState.WELL if _bears(here) else RowState.WRONG, words=here.server_version),
+        Row(name="donjon", state=RowState.WELL, words=f"{here.client_version}, this program"),
         *(_version_row(each, here) for each in workloads),
     ]
-    strangers = [row for row in rows if row.state is State.DOUBTFUL]
+    strangers = [row for row in rows if row.state is RowState.DOUBTFUL]
     return StatusPart(name="versions", rows=tuple(rows), findings=(*_too_old(here), *_strangers(strangers)))
 
 
 def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
     """How many are ready, and how many there should be."""
-    deployment = next(iter(here.deployments.of(component)), None)
+    deployment = here.deployments.first(component)
     ready, desired = at(deployment, "status", "readyReplicas"), at(deployment, "spec", "replicas")
     return ready if isinstance(ready, int) else 0, desired if isinstance(desired, int) else 0
 
@@ -88,7 +103,7 @@ def _trouble(pod: JsonObject, here: DonjonState) -> str:
 
 
 def _replica_row(name: str, ready: int, desired: int) -> Row:
-    state = State.WRONG if not ready else State.DOUBTFUL if ready < desired else State.WELL
+    state = RowState.WRONG if not ready else RowState.DOUBTFUL if ready < desired else RowState.WELL
     return Row(name=name, state=state, words=f"{ready} of {desired} ready")
 
 
@@ -98,12 +113,12 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         return
     report = Finding.warning if ready else Finding.error
     place = f"kubectl -n {here.home}"
-    deployment = next(iter(here.deployments.of(component)), None)
+    deployment = here.deployments.first(component)
     if deployment is None:
-        observation, do = "its Deployment is gone", "have an administrator of the cluster run helm upgrade, which brings it back"
+        observation, do = "its Deployment is gone", bring_back(here.home)
     elif not desired:
         observation = "its Deployment is scaled to 0"
-        do = f"{place} scale deployment {at(deployment, 'metadata', 'name')} --replicas=1, or helm upgrade"
+        do = f"{place} scale deployment {at(deployment, 'metadata', 'name')} --replicas={_REPLICAS[component]}"
     else:
         troubles = (_trouble(pod, here) for pod in here.pods.of(component) if is_here(pod))
         first = next(filter(None, troubles), "")
@@ -138,12 +153,12 @@ def _ends(bundle: Json) -> datetime | None:
 
 def _bears(here: DonjonState) -> bool:
     minor = _minor(here.server_version)
-    return minor is None or minor >= (LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST)
+    return minor is None or minor >= (LEAST_TO_WIRE if extent(here) is GuardExtent.POLICIES else LEAST)
 
 
 def _too_old(here: DonjonState) -> Iterator[Finding]:
     if not _bears(here):
-        least = LEAST_TO_WIRE if wired_by(here) == POLICIES else LEAST
+        least = LEAST_TO_WIRE if extent(here) is GuardExtent.POLICIES else LEAST
         yield Finding.error(
             "DJ177",
             "versions",
@@ -155,16 +170,16 @@ def _too_old(here: DonjonState) -> Iterator[Finding]:
 
 def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     """A workload's version and image, and how many of its pods are of another."""
-    component = str(at(workload, "metadata", "labels", "app.kubernetes.io/component"))
-    version, image = at(workload, "metadata", "labels", VERSION), _image(at(workload, "spec", "template", "spec"))
+    component = str(at(workload, "metadata", "labels", LABEL_COMPONENT))
+    version, image = at(workload, "metadata", "labels", LABEL_VERSION), _image(at(workload, "spec", "template", "spec"))
     others = [pod for pod in here.pods.of(component) if is_here(pod) and _image(at(pod, "spec")) != image]
-    words = f"{version}, image {image}"
+    strange = ""
     if others:
-        words += f"; {len(others)} of its pods run another: {_image(at(others[0], 'spec'))}"
+        strange = f"; {len(others)} of its pods run another: {_image(at(others[0], 'spec'))}"
     elif version != here.client_version and component == NODE:
-        words += f"; this program is {here.client_version}"
-    state = State.DOUBTFUL if others or ";" in words else State.WELL
-    return Row(name=str(at(workload, "metadata", "name")), state=state, words=words)
+        strange = f"; this program is {here.client_version}"
+    state = RowState.DOUBTFUL if strange else RowState.WELL
+    return Row(name=str(at(workload, "metadata", "name")), state=state, words=f"{version}, image {image}{strange}")
 
 
 def _strangers(rows: list[Row]) -> Iterator[Finding]:
@@ -189,4 +204,4 @@ def _image(spec: Json) -> str:
 
 
 def _selector(component: str) -> str:
-    return f"app.kubernetes.io/name=donjon,app.kubernetes.io/component={component}"
+    return f"{LABEL_NAME}={OURS},{LABEL_COMPONENT}={component}"

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from donjon.admission.policies.all import DEFAULT_PREFIX
 from donjon.diagnosis.agents import agents, nodes
 from donjon.diagnosis.guard import guard
-from donjon.diagnosis.installation import DonjonState, State, StatusPart
+from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
 from donjon.diagnosis.programs import attestation, versions, webhook
 from donjon.findings import Finding, Severity, is_refusal
 
@@ -36,16 +37,17 @@ def _verdict(findings: Sequence[Finding], parts: Sequence[StatusPart]) -> str:
     if errors:
         more = f"; and {len(errors) - 1} more" if errors[1:] else ""
         return f"not well: {errors[0].subject}: {errors[0].observation}{more}"
-    hidden = [part.name for part in parts if any(row.state is State.UNKNOWN for row in part.rows)]
+    hidden = [part.name for part in parts if any(row.state is RowState.UNKNOWN for row in part.rows)]
     words = ", ".join(each.summary for each in parts if each.summary)
     return f"well: {words}{'; not seen: ' if hidden else ''}{', '.join(hidden)}"
 
 
 def _is_there(here: DonjonState) -> bool:
     """Whether anything of Donjon is there, or might be where it cannot be seen."""
-    sights = (here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
-    ours = any(each.thing("donjon") or each.thing("donjon-refuse") for each in sights[2:])
-    return ours or any(each.problem for each in sights) or any(each.things for each in sights[:2]) or bool(here.refusing.codes)
+    workloads, guard_kinds = (here.daemon_sets, here.deployments), (here.policies, here.mutating_policies, here.webhooks)
+    ours = any(each.thing(DEFAULT_PREFIX) or each.thing(f"{DEFAULT_PREFIX}-refuse") for each in guard_kinds)
+    is_hidden = any(each.problem for each in (*workloads, *guard_kinds))
+    return ours or is_hidden or any(each.things for each in workloads) or bool(here.refusing.codes)
 
 
 def _nothing(here: DonjonState) -> Finding:

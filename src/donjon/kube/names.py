@@ -10,9 +10,10 @@ DEVICES = (ENCLAVE, PROVISION)
 
 _MIB = 1 << 20
 
+FAQ_EPC = "sgx.intel.com/sgx_epc_mem_in_MiB"
 FOREIGN_EPC: Mapping[str, int] = MappingProxyType(
     {
-        "sgx.intel.com/sgx_epc_mem_in_MiB": _MIB,  # the AKS FAQ, which mixes two names
+        FAQ_EPC: _MIB,  # the AKS FAQ, which mixes two names
         "kubernetes.azure.com/sgx_epc_mem_in_MiB": _MIB,  # AKS, Azure's first plugin
         "alibabacloud.com/sgx_epc_MiB": _MIB,  # Alibaba's plugin
     }
@@ -24,6 +25,11 @@ EPC_UNITS: Mapping[str, int] = MappingProxyType({EPC: 1, **FOREIGN_EPC})
 
 SGX_RESOURCES = (*EPC_UNITS, ENCLAVE, PROVISION)
 """The resources by which a container asks for SGX."""
+
+LABEL_NAME = "app.kubernetes.io/name"  # OURS on all that is Donjon's
+LABEL_COMPONENT = "app.kubernetes.io/component"  # which of the chart's programs it is
+LABEL_VERSION = "app.kubernetes.io/version"
+OURS = "donjon"
 
 LABEL_CAPABLE = "sgx.intel.com/capable"  # "true" on a node with SGX; Intel's label
 LABEL_SGX = "donjon.dev/sgx"  # "1" or "2"
@@ -54,7 +60,6 @@ EVENT_REASONS = (
 )
 """The reasons of all Events that the node agent writes."""
 
-ANNOTATION_ADMISSION = "donjon.dev/admission"  # on the agents' DaemonSet: what wires pods, by the chart's values
 LABEL_SIMULATED = "donjon.dev/simulated"  # "true" on the pod of a rehearsal in the cluster
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it

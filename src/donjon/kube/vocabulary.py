@@ -11,7 +11,6 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from donjon.kube.names import (
-    ANNOTATION_ADMISSION,
     ANNOTATION_QUOTE_PROVIDER,
     ENCLAVE,
     EPC,
@@ -97,11 +96,6 @@ NAMES = (
         name="donjon.dev/config",
         places=frozenset({Field.ANNOTATION}),
         becomes="the chart's own: its pods start anew when what they read has changed",
-    ),
-    Term(
-        name=ANNOTATION_ADMISSION,
-        places=frozenset({Field.ANNOTATION}),
-        becomes="the chart's own, on the agents' DaemonSet: what wires pods, for donjon status",
     ),
     Term(
         name=LABEL_SIMULATED,

@@ -55,21 +55,23 @@ class Patches:
 NOTHING_TO_DO = Patches(status=None, node=None)
 
 
-def condition(readiness: Readiness, guard: Sequence[Finding]) -> NodeCondition:
+def condition(readiness: Readiness, gaps: Sequence[Finding]) -> NodeCondition:
     """The verdict as the node's condition: the codes of its errors as the reason, their sentences as the message.
 
     What is amiss with the guard in the API server is said behind it, and decides nothing: the node can run enclaves all the same.
     """
     errors = [finding for finding in readiness.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in readiness.findings if finding.severity is not Severity.ERROR]
-    gaps = [finding.sentence() for finding in guard]
+    of_guard = [finding.sentence() for finding in gaps]
     if errors:
         reason = "_".join(dict.fromkeys(finding.code for finding in errors))[:1024]
         return NodeCondition(
-            status=False, reason=reason, message=shorten("; ".join([*(finding.sentence() for finding in errors), *gaps]))
+            status=False, reason=reason, message=shorten("; ".join([*(finding.sentence() for finding in errors), *of_guard]))
         )
     notes = [f"{finding.subject}: {finding.observation} [{finding.code}]" for finding in others]
-    return NodeCondition(status=True, reason="SGXReady", message=shorten("; ".join(["this node runs enclaves", *gaps, *notes])))
+    return NodeCondition(
+        status=True, reason="SGXReady", message=shorten("; ".join(["this node runs enclaves", *of_guard, *notes]))
+    )
 
 
 def shorten(text: str, most: int = MAX_MESSAGE) -> str:

@@ -1,8 +1,6 @@
-"""The guard: what the chart puts into the API server for its values, and what is missing or other than Donjon printed it.
+"""The guard: what the chart puts into the API server for its values, each object as Donjon prints it.
 
-Each object is printed anew from the values and laid over the one that the API server has. What others could add to weaken it
-(selectors, parameters, exclusions) is in no object of ours, so a field that was not printed counts as a change, unless it is
-empty. Left out: metadata, which decides nothing, and the webhook's `caBundle`, which the webhook writes itself.
+Left out: what is amiss with an object that the API server has, which is `gaps`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +12,7 @@ from donjon.admission.policies.all import DEFAULT_PREFIX, for_pods, for_the_clea
 from donjon.admission.policies.objects import API_VERSION
 from donjon.admission.policies.registration import call
 from donjon.admission.settings import Settings, wired_by_webhook
-from donjon.findings import Finding
-from donjon.formats.json import Json, JsonObject, at
+from donjon.formats.json import JsonObject, at, objects
 
 AGENT, CLEANUP, SERVICE = "donjon-node", "donjon-cleanup", "donjon-webhook"
 """What the chart calls its accounts, and the Service of its webhook."""
@@ -23,12 +20,8 @@ AGENT, CLEANUP, SERVICE = "donjon-node", "donjon-cleanup", "donjon-webhook"
 LEASH = f"ValidatingAdmissionPolicy/{DEFAULT_PREFIX}-node-agent"
 """The one policy that an agent can feel."""
 
-_SPECS = ("spec", "webhooks")
-_WRITTEN_BY_THE_WEBHOOK = "webhooks[0].clientConfig.caBundle"
-_EMPTY: tuple[Json, ...] = (None, "", {}, [])
 
-
-class Guard(StrEnum):
+class GuardExtent(StrEnum):
     """What the chart put into the API server: nothing, what holds our accounts, or that and what is for pods, by what wires."""
 
     NONE = "none"
@@ -41,9 +34,37 @@ class Guard(StrEnum):
 class ChartValues:
     """The chart's values, as far as they decide what it puts into the API server."""
 
+    version: str = ""  # of the chart; another version of Donjon prints the same objects in its own way
     namespace: str
-    guard: Guard = Guard.NONE
+    extent: GuardExtent = GuardExtent.NONE
     rules: Settings = field(default_factory=Settings)
+
+
+def chart_values(daemon_set: JsonObject) -> ChartValues | None:
+    """The values as the chart tells them to the node agents, in the arguments of their DaemonSet; `None` where it does not."""
+    values = dict(_arguments(daemon_set))
+    if values.get("guard", "") not in frozenset(GuardExtent):
+        return None
+    return ChartValues(
+        version=values.get("chart-version", ""),
+        namespace=values.get("namespace", ""),
+        extent=GuardExtent(values["guard"]),
+        rules=Settings(
+            provision_accounts=tuple(filter(None, values.get("provision-account", "").split(","))),
+            provision_by_annotation="provision-by-annotation" in values,
+            refuse_host_devices="refuse-host-devices" in values,
+        ),
+    )
+
+
+def _arguments(daemon_set: JsonObject) -> Iterator[tuple[str, str]]:
+    """Each by its name, with its value; of a switch that is empty."""
+    for container in objects(at(daemon_set, "spec", "template", "spec", "containers")):
+        words = container.get("args")
+        for word in words if isinstance(words, list) else ():
+            if isinstance(word, str) and word.startswith("--"):
+                name, _, value = word.removeprefix("--").partition("=")
+                yield name, value
 
 
 def guard(chart: ChartValues) -> Mapping[str, JsonObject]:
@@ -58,79 +79,17 @@ def path(original: JsonObject) -> str:
     return f"/apis/{API_VERSION}/{plural}/{at(original, 'metadata', 'name')}"
 
 
-def first_difference(original: JsonObject, live: JsonObject) -> str:
-    """The first field that is not as it was printed, such as `spec.validationActions[0]`; empty where there is none."""
-    return next((place for each in _SPECS for place in _differences(original.get(each), live.get(each), each)), "")
-
-
-def absence(name: str) -> Finding:
-    """What to tell of an object that is gone."""
-    return Finding.warning("DJ024", _subject(name), "is not there", _consequence(name), _MEND)
-
-
-def change(name: str, place: str) -> Finding:
-    """What to tell of an object that says something else than was printed."""
-    return Finding.warning("DJ025", _subject(name), f"{place} is not as Donjon printed it", _consequence(name), _REPLACE)
-
-
-def idle_leash(name: str) -> Finding:
-    """What to tell of the leash that is there and is not felt."""
-    do = "see whether the API server runs with its admission plugin ValidatingAdmissionPolicy, and whether the binding is there"
-    return Finding.warning("DJ026", _subject(name), "is there and refuses nothing", _consequence(name), do)
-
-
-_MEND = (
-    "put it back with helm upgrade (or apply what your chart renders), and find out who did it: the API server's audit log knows"
-)
-
-_REPLACE = f"delete it, since the API server may add our words to theirs, and {_MEND}"
-
-_CONSEQUENCES: Mapping[str, str] = {
-    DEFAULT_PREFIX: "pods that ask for EPC are not wired, and are refused",
-    f"{DEFAULT_PREFIX}-refuse": "pods may start that Donjon refuses, without their device or with the provisioning key",
-    f"{DEFAULT_PREFIX}-warn": "whoever makes a pod may not be warned",
-    f"{DEFAULT_PREFIX}-warn-workloads": "whoever applies a workload may not be warned",
-    f"{DEFAULT_PREFIX}-debug": "privileged containers may come beside those of a running pod unseen",
-    f"{DEFAULT_PREFIX}-device-classes": "a device class may claim our names",
-    f"{DEFAULT_PREFIX}-node-agent": "the agents' account may change every node in any way",
-    f"{DEFAULT_PREFIX}-node-events": "the agents' account may write Events of anything",
-    f"{DEFAULT_PREFIX}-uninstall": "the account of the uninstall hook may change every node in any way",
-}
-
-
-def _consequence(name: str) -> str:
-    return _CONSEQUENCES[name.partition("/")[2]]
-
-
-def _subject(name: str) -> str:
-    return name.replace("/", " ")
-
-
 def _objects(chart: ChartValues) -> tuple[JsonObject, ...]:
     namespace = chart.namespace
     agent, cleanup = (Account(namespace=namespace, name=name) for name in (AGENT, CLEANUP))
     accounts = (*for_the_node_agent(DEFAULT_PREFIX, agent), *for_the_cleanup(DEFAULT_PREFIX, cleanup))
-    match chart.guard:
-        case Guard.NONE:
+    match chart.extent:
+        case GuardExtent.NONE:
             return ()
-        case Guard.ACCOUNTS:
+        case GuardExtent.ACCOUNTS:
             return accounts
-        case Guard.POLICIES:
+        case GuardExtent.POLICIES:
             return (*for_pods(DEFAULT_PREFIX, chart.rules), *accounts)
-        case Guard.WEBHOOK:
+        case GuardExtent.WEBHOOK:
             rules = replace(chart.rules, wired_by=wired_by_webhook(namespace))
             return (call(DEFAULT_PREFIX, namespace, SERVICE), *to_refuse(DEFAULT_PREFIX, rules), *accounts)
-
-
-def _differences(original: Json, live: Json, place: str) -> Iterator[str]:
-    match original, live:
-        case dict(), dict():
-            for key in {**original, **live}:
-                yield from _differences(original.get(key), live.get(key), f"{place}.{key}")
-        case list(), list() if len(original) == len(live):
-            for index, (ours, theirs) in enumerate(zip(original, live, strict=True)):
-                yield from _differences(ours, theirs, f"{place}[{index}]")
-        case _ if original in _EMPTY and live in _EMPTY:
-            return
-        case _ if original != live and place != _WRITTEN_BY_THE_WEBHOOK:
-            yield place

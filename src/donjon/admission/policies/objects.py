@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from donjon.formats.json import Json, JsonObject
+from donjon.kube.names import LABEL_NAME, OURS
 
 API_VERSION = "admissionregistration.k8s.io/v1"
-LABELS: Mapping[str, str] = {"app.kubernetes.io/name": "donjon"}
+LABELS: Mapping[str, str] = {LABEL_NAME: OURS}
 PODS: JsonObject = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 
 

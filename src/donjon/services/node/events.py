@@ -38,6 +38,22 @@ def event(
     }
 
 
+def of_node(node: JsonObject, *, reason: str, message: str, warning: bool, moment: str) -> JsonObject:
+    """An Event about the agent's own node."""
+    name, uid = (str(at(node, "metadata", field) or "") for field in ("name", "uid"))
+    return event(
+        kind="Node",
+        namespace="default",
+        name=name,
+        uid=uid,
+        reason=reason,
+        message=message,
+        warning=warning,
+        moment=moment,
+        host=name,
+    )
+
+
 async def announce(api: KubeApi, body: JsonObject) -> None:
     """Write an Event; that it is lost with the API server's trouble is no reason to try again."""
     try:

@@ -3,8 +3,8 @@
 Every agent looks, so what a look costs the API server is bounded for all of them together: in a large cluster each looks the more
 seldom the more of them there are, and those whose turn it is say it for the others.
 
-An upgrade gives agents and objects other values, not at one moment. An agent that its DaemonSet is about to replace says nothing,
-and a gap counts when two looks in a row agree.
+An upgrade gives agents and objects other values, not at one moment: Helm writes the policies last. An agent that its DaemonSet is
+about to replace says nothing, one that has just begun takes its time, and a gap counts when two looks in a row agree.
 """
 
 import asyncio
@@ -14,19 +14,20 @@ from collections.abc import Awaitable, Callable
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.kubeapi.client import HTTP_NOT_FOUND, ApiRefusal, KubeApi
+from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
-from donjon.admission.policies.guard import AGENT, LEASH, absence, change, first_difference, guard, idle_leash, path
+from donjon.admission.policies.gaps import gap, idle_leash
+from donjon.admission.policies.guard import AGENT, LEASH, chart_values, guard, path
 from donjon.errors import Unavailable
 from donjon.findings import Finding
 from donjon.findings.codes import GUARD_UNKNOWN
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EVENT_GUARD_GAP, EVENT_GUARD_WHOLE
 from donjon.runtime.trouble import Trouble
-from donjon.services.node.events import announce, event
+from donjon.services.node.events import announce, of_node
 from donjon.services.node.leash import is_leashed
-from donjon.services.node.settings import RELEASE, NodeSettings
+from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 
 LOG = logging.getLogger(__name__)
@@ -52,26 +53,36 @@ class GuardLoop:
     async def run(self) -> None:
         """Look again and again, as long as the agent runs."""
         await self._try(self._count)
-        pause = self._pause() / 2  # Who has just begun is to know soon; Helm makes policies seconds after the agents.
+        pause = self._pause()
         while True:
             await asyncio.sleep(pause)
             await self._try(self._look)
             pause = LOOK_AGAIN if self._suspects.keys() - self._gaps.keys() else self._pause()
 
     def _pause(self) -> float:
-        longest = LOOK_EVERY * max(1.0, self._agents / ENOUGH)
-        return random.uniform(LEAST * longest, longest)  # noqa: S311 - it spreads requests, and guards nothing.
+        most = longest_pause(self._agents)
+        return random.uniform(LEAST * most, most)  # noqa: S311 - it spreads requests, and guards nothing.
 
     async def _try(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look; where that cannot be done, say once that nothing is known, and say it where the metric was."""
         try:
             await look()
         except Unavailable as error:
+            self._suspects = {}
             self._metrics.tell_guard({})
             self._trouble.report(error)
 
+    async def _count(self) -> None:
+        self._agents = _agents(await self._daemon_set())
+
     async def _look(self) -> None:
-        if not await self._count_and_compare():
+        version = self._settings.chart.version
+        if version != __version__:
+            words = f"this agent is of version {__version__}, the chart of {version or 'none that it knows'}"
+            raise Unavailable(GUARD_UNKNOWN, f"{words}: each prints the policies in its own way, so they cannot be compared")
+        daemon_set = await self._daemon_set()
+        self._agents = _agents(daemon_set)
+        if chart_values(daemon_set) != self._settings.chart:
             self._suspects = {}
             self._metrics.tell_guard({})
             return
@@ -80,44 +91,25 @@ class GuardLoop:
         await self._take({name: finding for name, finding in suspects.items() if name in self._suspects})
         self._suspects = suspects
 
-    async def _count(self) -> None:
-        await self._count_and_compare()
-
-    async def _count_and_compare(self) -> bool:
-        """How many agents there are, and whether this one is as its DaemonSet would make it now."""
-        version, _, word = self._settings.release.partition("/")
-        if version != __version__:
-            words = f"this agent is of version {__version__}, the chart of {version or 'none that it knows'}"
-            raise Unavailable(GUARD_UNKNOWN, f"{words}: each prints the policies in its own way, so they cannot be compared")
-        try:
-            daemon_set = await self._ask(f"/apis/apps/v1/namespaces/{self._settings.chart.namespace}/daemonsets/{AGENT}")
-        except ApiRefusal as error:
-            if error.status == HTTP_NOT_FOUND:
-                return False
-            raise
-        agents = at(daemon_set, "status", "desiredNumberScheduled")
-        self._agents = agents if isinstance(agents, int) else 1
-        release = f"{RELEASE.flag}={version}/{word}"
-        return any(
-            release in _texts(at(each, "args")) for each in objects(at(daemon_set, "spec", "template", "spec", "containers"))
-        )
-
     async def _judge(self, name: str, original: JsonObject) -> Finding | None:
         """What is amiss with that object."""
         try:
             live = await self._ask(path(original))
         except ApiRefusal as error:
-            if error.status == HTTP_NOT_FOUND:
-                return absence(name)
-            raise
-        place = first_difference(original, live)
-        if place:
-            return change(name, place)
-        return idle_leash(name) if name == LEASH and not await is_leashed(self._api, self._node) else None
+            if not error.missing:
+                raise
+            live = None
+        finding = gap(name, original, live, self._settings.chart.namespace)
+        if finding is None and name == LEASH and not await is_leashed(self._api, self._node):
+            return idle_leash(name)
+        return finding
 
-    async def _ask(self, place: str) -> JsonObject:
+    async def _daemon_set(self) -> JsonObject:
+        return await self._ask(f"/apis/apps/v1/namespaces/{self._settings.chart.namespace}/daemonsets/{AGENT}")
+
+    async def _ask(self, path: str) -> JsonObject:
         """An object as the API server's cache has it, which costs it little and is a moment old at most."""
-        return await self._api.get(f"{place}?resourceVersion=0")
+        return await self._api.get(f"{path}?resourceVersion=0")
 
     async def _take(self, gaps: dict[str, Finding]) -> None:
         """Make these gaps the ones that are told, and say what changed."""
@@ -125,7 +117,7 @@ class GuardLoop:
         if gaps == self._gaps:
             return
         self._gaps = gaps
-        self._state.guard = tuple(gaps.values())
+        self._state.gaps = tuple(gaps.values())
         self._state.tell()
         sentences = [finding.sentence() for finding in gaps.values()]
         if gaps:
@@ -135,24 +127,25 @@ class GuardLoop:
         await self._announce("; ".join(sentences))
 
     async def _announce(self, gaps: str) -> None:
-        name = self._settings.node_name
         try:
             node = await self._api.get(self._node)
         except Unavailable:
-            node = {}
-        body = event(
-            kind="Node",
-            namespace="default",
-            name=name,
-            uid=str(at(node, "metadata", "uid") or ""),
+            node = {"metadata": {"name": self._settings.node_name}}
+        body = of_node(
+            node,
             reason=EVENT_GUARD_GAP if gaps else EVENT_GUARD_WHOLE,
             message=gaps or "all of Donjon's policies are in the API server again, as they were printed",
             warning=bool(gaps),
             moment=clock.now(),
-            host=name,
         )
         await announce(self._api, body)
 
 
-def _texts(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
+def longest_pause(agents: int) -> float:
+    """How many seconds each of so many agents lets pass at most between two looks."""
+    return LOOK_EVERY * max(1.0, agents / ENOUGH)
+
+
+def _agents(daemon_set: JsonObject) -> int:
+    count = at(daemon_set, "status", "desiredNumberScheduled")
+    return count if isinstance(count, int) else 1

@@ -15,7 +15,7 @@ from donjon.node.offer import Advertise
 from donjon.node.registration import Desired, condition, epc_is_anothers, plan, stated_condition
 from donjon.node.rivals import rival_epc
 from donjon.runtime.patience import Patience
-from donjon.services.node.events import announce, event
+from donjon.services.node.events import announce, of_node
 from donjon.services.node.leash import is_leashed
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
@@ -121,7 +121,7 @@ class NodeObjectLoop:
         theirs = epc_is_anothers(node)
         self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in advertise else ()
         epc = self._state.offer.epc if Advertise.EPC in advertise and not theirs else None
-        says = condition(readiness, self._state.guard) if facts.has_sgx or stated_condition(node) else None
+        says = condition(readiness, self._state.gaps) if facts.has_sgx or stated_condition(node) else None
         return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in advertise else {}, condition=says)
 
     def _tell(self, what: str, patch: JsonObject) -> None:
@@ -133,17 +133,12 @@ class NodeObjectLoop:
         """An Event for a change of readiness; that it is lost with the API server's trouble is no reason to try again."""
         if desired.condition is None:
             return
-        name = self._settings.node_name
-        body = event(
-            kind="Node",
-            namespace="default",
-            name=name,
-            uid=str(at(node, "metadata", "uid") or ""),
+        body = of_node(
+            node,
             reason=EVENT_READY if desired.condition.status else EVENT_NOT_READY,
             message=desired.condition.message,
             warning=not desired.condition.status,
             moment=clock.now(),
-            host=name,
         )
         await announce(self._api, body)
 

@@ -10,7 +10,7 @@ from donjon.adapters.http.probe import ProbeServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.node import NodeMetrics
-from donjon.admission.policies.guard import Guard
+from donjon.admission.policies.guard import GuardExtent
 from donjon.runtime.life import stop_signal
 from donjon.runtime.patience import beside
 from donjon.runtime.probes import routes
@@ -51,7 +51,7 @@ async def _serve(settings: NodeSettings) -> None:
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
         asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
-    if settings.chart.guard is not Guard.NONE:
+    if settings.chart.extent is not GuardExtent.NONE:
         guard = GuardLoop(settings, state, metrics, api)
         loops.append(asyncio.create_task(beside("the look at Donjon's policies", guard.run)))
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from donjon.admission.policies.guard import ChartValues, Guard
+from donjon.admission.policies.guard import ChartValues, GuardExtent
 from donjon.errors import Malformed
 from donjon.formats.addresses import address_and_port
 from donjon.kube.quantities import parse
@@ -34,7 +34,6 @@ class NodeSettings:
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
     chart: ChartValues = field(default_factory=lambda: ChartValues(namespace="donjon"))
-    release: str = ""  # the chart's version and, behind a slash, its word for its values
     log_level: str = "info"
 
     @property
@@ -128,13 +127,13 @@ SETTINGS = (
     NAMESPACE := Setting("namespace", str, "donjon", "Namespace of Donjon's release."),
     GUARD := Setting(
         "guard",
-        one_of(Guard),
-        str(Guard.NONE),
+        one_of(GuardExtent),
+        str(GuardExtent.NONE),
         "What the chart put into the API server, which the agent looks after: nothing, what holds our accounts, or that and what "
         "is for pods, where policies or the webhook wire them.",
-        f"[{'|'.join(Guard)}]",
+        f"[{'|'.join(GuardExtent)}]",
     ),
-    RELEASE := Setting("release", str, "", "The chart's version and its word for its values, VERSION/WORD.", "TEXT"),
+    CHART_VERSION := Setting("chart-version", str, "", "The chart's version.", "VERSION"),
     LOG_LEVEL,
     *CHOICES,
 )
@@ -161,7 +160,6 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
             epc_reserve=values[EPC_RESERVE],
             advertise=values[ADVERTISE],
         ),
-        chart=ChartValues(namespace=values[NAMESPACE], guard=values[GUARD], rules=rules(values)),
-        release=values[RELEASE],
+        chart=ChartValues(version=values[CHART_VERSION], namespace=values[NAMESPACE], extent=values[GUARD], rules=rules(values)),
         log_level=values[LOG_LEVEL],
     )

@@ -18,7 +18,7 @@ class AgentState:
     readiness: Readiness | None = None
     offer: Offer = NOTHING
     rivals: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # by who found them: others who advertise the same
-    guard: tuple[Finding, ...] = ()  # what is amiss with what the chart put into the API server
+    gaps: tuple[Finding, ...] = ()  # what is amiss with what the chart put into the API server
     node_is_true: bool = False
     registered: dict[str, bool] = field(default_factory=dict)
     heartbeat: float = 0.0
