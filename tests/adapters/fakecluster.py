@@ -29,6 +29,7 @@ class FakeCluster:
     )  # a pod tried: as it comes out, or why not
     version: str = "v1.36.2"
     drips: float = 0.0  # seconds before each byte of an answer
+    slow: str = ""  # what the paths of answers that drip begin with
     page: int = 2
     port: int = 0
 
@@ -100,10 +101,11 @@ def cluster() -> Iterator[FakeCluster]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            if not fake.drips:
+            is_slow = fake.drips and self.path.startswith(fake.slow)
+            if not is_slow:
                 self.wfile.write(body)
             with suppress(OSError):  # Nobody waits for the rest.
-                for byte in body if fake.drips else b"":
+                for byte in body if is_slow else b"":
                     Event().wait(fake.drips)
                     self.wfile.write(bytes((byte,)))
 

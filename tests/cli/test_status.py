@@ -13,6 +13,8 @@ from tests.diagnosis import worlds
 from tests.diagnosis.installations import OBJECTS, daemon_set, own_pod, workload
 
 from donjon import __version__
+from donjon.adapters import clock
+from donjon.adapters.cluster import installation
 from donjon.cli import status as command
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC
@@ -198,6 +200,19 @@ def test_what_the_attestation_service_says_of_itself_is_asked_through_the_api_se
     done = status(fake, tmp_path)
     assert done.returncode == 1
     assert "DJ176 attestation: 0 of 2 are ready; donjon-attestation-a: database: away [DJ502]; see it" in done.stdout
+
+
+def test_pods_that_drip_their_answers_hold_nobody_up(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three answers of a hundred seconds each: their pods' own states are told in place of them."""
+    monkeypatch.setattr(installation, "PATIENCE", 0.3)
+    fake.things["/apis/apps/v1/namespaces/donjon/deployments"] = [workload("Deployment", "attestation")]
+    fake.things[PODS] += [own_pod("attestation", each, ready=False) for each in "abc"]
+    fake.answers |= {f"{PODS}/donjon-attestation-{each}:9810/proxy/readyz": b"x" * 1000 for each in "abc"}
+    fake.slow, fake.drips = f"{PODS}/donjon-attestation-", 0.1
+    before = clock.monotonic()
+    done = status(fake, tmp_path)
+    assert clock.monotonic() - before < 60
+    assert "donjon-attestation-a: containers with unready status" in done.stdout
 
 
 def test_words_of_the_cluster_steer_no_terminal_and_make_no_line(fake: FakeCluster, tmp_path: Path) -> None:

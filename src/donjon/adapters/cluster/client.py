@@ -4,6 +4,7 @@ Raises `Misconfigured` DJ040 for a kubeconfig that cannot be used, `Unavailable`
 answer. Left out: `auth-provider` and exec plugins of `client.authentication.k8s.io/v1`, which lightkube does not know.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import PatchType
 
-from donjon.adapters.transport.client import LIBRARY_ERRORS
+from donjon.adapters.transport.client import AS_IT_IS, LIBRARY_ERRORS
 from donjon.errors import Misconfigured, Unavailable
 from donjon.formats.json import JsonObject, at
 
@@ -29,9 +30,10 @@ T = TypeVar("T")
 DEFAULT = Path("~/.kube/config")
 PAGE = 500  # objects of one page of a list
 EVERYWHERE = "*"
-BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 400, 401, 404
+HTTP_BAD_REQUEST, HTTP_UNAUTHORIZED, HTTP_NOT_FOUND = 400, 401, 404
 TIMEOUT = 10.0  # seconds, for each part of an answer
 LONGEST_TEXT = 10_000  # bytes of an answer that is text
+MAX_REASON = 1_000  # characters of why there is no answer
 ALTOGETHER = 300.0  # seconds, for one question: a list may have many pages, and a login program may wait for a person
 
 
@@ -73,6 +75,15 @@ class ClusterRefusal(Unavailable):
     def __init__(self, message: str, status: int) -> None:
         super().__init__("DJ041", message)
         self.status = status
+        self.missing = status == HTTP_NOT_FOUND
+        self.unauthorized = status == HTTP_UNAUTHORIZED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    is_json: bool
+    text: str
 
 
 class UserCluster:
@@ -94,7 +105,7 @@ class UserCluster:
         try:
             return _call(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
         except ClusterRefusal as error:
-            if error.status == NOT_FOUND:
+            if error.missing:
                 return None
             raise
 
@@ -125,23 +136,35 @@ class UserCluster:
             lambda: cast("JsonObject", dict(create(lightkube_object, namespace=namespace, dry_run=True))),
         )
 
-    def text(self, path: str) -> str:
-        """What the server, or a pod that it is a proxy of, answers there, whatever its status is; no more than `LONGEST_TEXT`."""
+    def get_json(self, path: str) -> JsonObject:
+        """What the server answers there, a JSON object; such as /version."""
+        what = f"get {path}"
+        answer = _call(what, lambda: self._read(path))
+        if answer.status >= HTTP_BAD_REQUEST:
+            raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
+        return _call(what, lambda: cast("JsonObject", dict(json.loads(answer.text))))
 
-        def read() -> str:
-            parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT))
-            with client_adapter.Client(self._config, parameters) as client, client.stream("GET", path) as response:
-                body = b""
-                for part in response.iter_bytes():
-                    body += part
-                    if len(body) >= LONGEST_TEXT:
-                        break
-            text = body[:LONGEST_TEXT].decode(errors="replace")
-            if response.headers.get("content-type", "").startswith("application/json") and response.status_code >= BAD_REQUEST:
-                raise ClusterRefusal(f"get {path}: {response.status_code} {text}"[:1000], response.status_code)
-            return text
+    def pod_text(self, namespace: str, pod: str, port: int, path: str, *, seconds: float) -> str:
+        """What a pod says at a path, whatever its status, asked through the API server; it may take so many seconds in all.
 
-        return _call(f"get {path}", read)
+        The pod's words are no more than `LONGEST_TEXT`, and not to be trusted. An error in JSON is the API server's own.
+        """
+        what = f"ask pod {namespace}/{pod}"
+        answer = _call(what, lambda: self._read(f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"), seconds)
+        if answer.status >= HTTP_BAD_REQUEST and answer.is_json:
+            raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
+        return answer.text
+
+    def _read(self, path: str) -> _Answer:
+        parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT))
+        with client_adapter.Client(self._config, parameters) as client, client.stream("GET", path, headers=AS_IT_IS) as response:
+            body = b""
+            for part in response.iter_raw():
+                body += part
+                if len(body) >= LONGEST_TEXT:
+                    break
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return _Answer(status=response.status_code, is_json=is_json, text=body[:LONGEST_TEXT].decode(errors="replace"))
 
     def write(self, resource: Resource, namespace: str, thing: JsonObject) -> None:
         """Make a thing, or replace it where its metadata say of which version."""
@@ -193,9 +216,9 @@ def _config(files: list[Path]) -> KubeConfig:
     return whole
 
 
-def _call(what: str, ask: Callable[[], T]) -> T:
+def _call(what: str, ask: Callable[[], T], seconds: float | None = None) -> T:
     try:
-        return _in_time(what, ask)
+        return _in_time(what, ask, ALTOGETHER if seconds is None else seconds)
     except ApiError as error:
         raise ClusterRefusal(f"{what}: {error.status.code} {_text(error)}", error.status.code or 0) from error
     except LIBRARY_ERRORS as error:  # lightkube lets them through.
@@ -206,7 +229,7 @@ def _call(what: str, ask: Callable[[], T]) -> T:
         raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
 
 
-def _in_time(what: str, ask: Callable[[], T]) -> T:
+def _in_time(what: str, ask: Callable[[], T], seconds: float) -> T:
     """What it returns or raises, unless it takes too long: whoever then still asks is left behind, and ends with the program."""
     answer: Future[T] = Future()
 
@@ -217,8 +240,8 @@ def _in_time(what: str, ask: Callable[[], T]) -> T:
             answer.set_exception(error)
 
     Thread(target=work, name=what, daemon=True).start()
-    if not wait((answer,), ALTOGETHER).done:
-        raise Unavailable("DJ041", f"{what}: no whole answer within {ALTOGETHER:g} s")
+    if not wait((answer,), seconds).done:
+        raise Unavailable("DJ041", f"{what}: no whole answer within {seconds:g} s")
     return answer.result()
 
 
@@ -229,4 +252,4 @@ def _class(resource: Resource) -> Any:
 
 
 def _text(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:1000]
+    return (str(error) or type(error).__name__)[:MAX_REASON]

@@ -1,24 +1,25 @@
 """Donjon in a cluster as its user may see it: what is there, and what becomes of two pods that are tried by a dry run."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from donjon.adapters.cluster import client
-from donjon.adapters.cluster.client import NOT_FOUND, UNAUTHORIZED, ClusterRefusal, Resource, UserCluster
+from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
 from donjon.diagnosis.agents import is_here, pod_trouble
 from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
+from donjon.kube.names import LABEL_NAME, OURS
 
 PROBES_PORT = 9810  # of the attestation service in the chart
 MAX_PODS = 3  # that are asked why they are not ready
-_OURS = {"app.kubernetes.io/name": "donjon"}
+PATIENCE = 3.0  # seconds, for the answer of each
+_OURS = {LABEL_NAME: OURS}
 
 
 def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> DonjonState:
     """All that is to be known, with pods tried in that namespace; raises `Unavailable` DJ041 where the server cannot be asked."""
-    server_version = _server_version(cluster)
+    server_version = str(at(cluster.get_json("/version"), "gitVersion") or "unknown")
     policies = _sight(lambda: cluster.list(client.VALIDATING_POLICY))
     webhooks = _sight(lambda: cluster.list(client.MUTATING_WEBHOOK))
     place = home(policies, webhooks)
@@ -50,14 +51,6 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
     return here
 
 
-def _server_version(cluster: UserCluster) -> str:
-    try:
-        version = json.loads(cluster.text("/version"))
-    except ValueError as error:
-        raise Unavailable("DJ041", "get /version: the answer is no JSON") from error
-    return str(at(version, "gitVersion") or "unknown")
-
-
 def _ours(cluster: UserCluster, resource: Resource, place: str) -> Sight:
     return _sight(lambda: cluster.list(resource, place, labels=_OURS))
 
@@ -67,16 +60,16 @@ def _sight(read_list: Callable[[], tuple[JsonObject, ...]]) -> Sight:
     try:
         return Sight(things=read_list())
     except ClusterRefusal as error:
-        if error.status == UNAUTHORIZED:
+        if error.unauthorized:
             raise
-        return Sight() if error.status == NOT_FOUND else Sight(problem=error.message)
+        return Sight() if error.missing else Sight(problem=error.message)
 
 
 def _trial(cluster: UserCluster, namespace: str, pod: JsonObject) -> Trial:
     try:
         return Trial(pod=cluster.attempt(client.POD, namespace, pod))
     except ClusterRefusal as error:
-        if error.status == UNAUTHORIZED:
+        if error.unauthorized:
             raise
         return Trial(refusal=error.message)
 
@@ -86,9 +79,10 @@ def _readiness(cluster: UserCluster, pods: Sight, moment: datetime) -> Mapping[s
     late = [pod for pod in pods.of(ATTESTATION) if is_here(pod) and pod_trouble(pod, moment)]
     words = {}
     for pod in [each for each in late if at(each, "status", "podIP")][:MAX_PODS]:
-        namespace, name = at(pod, "metadata", "namespace"), str(at(pod, "metadata", "name"))
+        namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))
         try:
-            words[name] = cluster.text(f"/api/v1/namespaces/{namespace}/pods/{name}:{PROBES_PORT}/proxy/readyz").strip()
+            text = cluster.pod_text(namespace, name, PROBES_PORT, "/readyz", seconds=PATIENCE)
         except Unavailable:
             continue  # Its pod's own state is told in place of it.
+        words[name] = text.strip()
     return words
