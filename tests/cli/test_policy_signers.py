@@ -100,6 +100,11 @@ def test_nothing_is_changed_where_nobody_can_be_asked_or_nobody_signs(here: Here
     unsigned = here.policy("signers", "add", here.folder / "heir.crt", "--yes", *bearer, instance="iso")
     assert (unsigned.returncode, "say --signing-key" in unsigned.stderr) == (2, True)
     assert call("policy", "signers", "sign", here.folder / "heir.crt").returncode == unsigned.returncode
+    alone = call("policy", "signers", "sign", here.folder / "heir.crt", "--signing-key", here.folder / "owner.key")
+    assert alone.stderr.startswith(
+        f"donjon: signing key: {here.folder / 'owner.key'}: 1 private keys and 0 certificates, expected"
+    )
+    assert "--signing-certificate [DJ540]" in alone.stderr
     assert signers(here) == [thumbprint("owner")]
 
 

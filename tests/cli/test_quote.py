@@ -149,6 +149,7 @@ def test_verify_cannot_be_told_to_accept_a_terminal_status(status: str) -> None:
         (["--at", "yesterday"], 2),
         (["--grace", "soon"], 2),
         (["--mrenclave", "xyz"], 2),
+        (["--mrenclave", "ab"], 2),
         (["--report-data", "0"], 2),
         (["--advisory", "CVE-1"], 2),
         (["--advisory", "INTEL-SA-00615@2027-02-31"], 2),

@@ -13,7 +13,7 @@ from donjon.cli import issuer
 from donjon.cli.files import STDIN, content
 from donjon.cli.policy.options import SigningKey, Target
 from donjon.cli.terminal import say
-from donjon.errors import EXIT_NO, Unavailable
+from donjon.errors import EXIT_NO, Misconfigured, Unavailable
 from donjon.signing.signer import Signer
 
 T = TypeVar("T")
@@ -53,4 +53,10 @@ def read_signer(signing: SigningKey) -> Signer:
         certificate = None if signing.certificate is None else files.read(signing.certificate, keys.MAX_PEM + 1)
     except OSError as error:
         raise Unavailable("DJ542", f"signing key: {error.filename}: {error.strerror}") from error
-    return keys.parse_key_file(signing.key.name, key).signer if certificate is None else keys.parse_signer(key, certificate)
+    if certificate is not None:
+        return keys.parse_signer(key, certificate)
+    try:
+        return keys.parse_key_file(signing.key.name, key).signer
+    except Misconfigured as error:
+        hint = "; the certificate may stand in another file: --signing-certificate"
+        raise Misconfigured(error.code, f"signing key: {signing.key}: {error.message}{hint}") from error

@@ -1,7 +1,7 @@
 """`donjon quote`: what a quote says, and whether it is true and acceptable. Here are the options; `work` does the rest."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
@@ -11,6 +11,7 @@ import click
 
 from donjon.attestation import gate
 from donjon.attestation.gate import GateRule, ValueForm
+from donjon.cli.identity import with_identity
 from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, work
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -33,13 +34,6 @@ class Options(TypedDict):
     update: str
     unsafe_trust_root: Path | None
     form: str
-
-
-def _octets(_: click.Context, __: click.Parameter, texts: Iterable[str]) -> frozenset[bytes]:
-    try:
-        return frozenset(bytes.fromhex(text) for text in texts)
-    except ValueError as error:
-        raise click.BadParameter("expected hexadecimal") from error
 
 
 def _report_data(_: click.Context, __: click.Parameter, text: str | None) -> bytes | None:
@@ -75,22 +69,13 @@ def _value(rule: GateRule, _: click.Context, __: click.Parameter, value: object)
         raise click.BadParameter(f"{value!r}: expected {error}") from error
 
 
-_IDENTITY_OPTIONS: tuple[Callable[[F], F], ...] = (
-    click.option("--mrenclave", multiple=True, callback=_octets, metavar="HEX", help="The enclave; repeated: one of these."),
-    click.option(
-        "--mrsigner", multiple=True, callback=_octets, metavar="HEX", help="The enclave's signer; repeated: one of these."
-    ),
-    click.option("--mrtd", multiple=True, callback=_octets, metavar="HEX", help="The trust domain; repeated: one of these."),
-    click.option("--product-id", type=click.IntRange(0, 0xFFFF), help="The enclave's product id."),
-    click.option("--min-svn", type=click.IntRange(0, 0xFFFF), help="The least security version of the enclave."),
-    click.option(
-        "--report-data", callback=_report_data, metavar="HEX", help="The report data; what is shorter is followed by zeros."
-    ),
+_REPORT_DATA = click.option(
+    "--report-data", callback=_report_data, metavar="HEX", help="The report data; what is shorter is followed by zeros."
 )
 
 
 def _with_rules(command: F) -> F:
-    return _with(command, (*map(_option, gate.RULES), *_IDENTITY_OPTIONS))
+    return _with(with_identity(_REPORT_DATA(command)), tuple(map(_option, gate.RULES)))
 
 
 def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:

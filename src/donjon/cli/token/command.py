@@ -6,6 +6,7 @@ from typing import TypedDict, cast
 
 import click
 
+from donjon.cli.identity import with_identity
 from donjon.cli.options import AT, FORM, work
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -17,9 +18,9 @@ class TokenOptions(TypedDict):
     issuer: str
     authority: Path | None
     keys: Path | None
-    mrenclave: frozenset[str]
-    mrsigner: frozenset[str]
-    mrtd: frozenset[str]
+    mrenclave: frozenset[bytes]
+    mrsigner: frozenset[bytes]
+    mrtd: frozenset[bytes]
     product_id: int | None
     min_svn: int | None
     nonce: str | None
@@ -29,14 +30,6 @@ class TokenOptions(TypedDict):
     allow_simulated: bool
     at: datetime | None
     form: str
-
-
-def _measurements(_: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> frozenset[str]:
-    length = 48 if parameter.name == "mrtd" else 32
-    for text in texts:
-        if len(text) != 2 * length or set(text.lower()) - set("0123456789abcdef"):
-            raise click.BadParameter(f"{text[:20]!r}: expected {2 * length} hexadecimal digits")
-    return frozenset(text.lower() for text in texts)
 
 
 @click.group()
@@ -62,13 +55,7 @@ def show(file: str, *, form: str) -> None:
     "--authority", type=_FILE, metavar="FILE", help="Who signed the certificate of its server, in PEM; the system's by default."
 )
 @click.option("--keys", type=_FILE, metavar="FILE", help="Take its keys from this file, saved from ISSUER/certs: offline.")
-@click.option("--mrenclave", multiple=True, callback=_measurements, metavar="HEX", help="The enclave; repeated: one of these.")
-@click.option(
-    "--mrsigner", multiple=True, callback=_measurements, metavar="HEX", help="The enclave's signer; repeated: one of these."
-)
-@click.option("--mrtd", multiple=True, callback=_measurements, metavar="HEX", help="The trust domain; repeated: one of these.")
-@click.option("--product-id", type=click.IntRange(0, 0xFFFF), help="The enclave's product id.")
-@click.option("--min-svn", type=click.IntRange(0, 0xFFFF), help="The least security version of the enclave.")
+@with_identity
 @click.option("--nonce", metavar="TEXT", help="The nonce that you sent with the request.")
 @click.option("--audience", metavar="TEXT", help="For whom it must be (aud), where the policy says that.")
 @click.option(

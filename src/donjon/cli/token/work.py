@@ -76,9 +76,9 @@ def _requirements(name: str, options: TokenOptions) -> Requirements:
     data = options["runtime_data"]
     return Requirements(
         issuer=name,
-        mr_enclaves=options["mrenclave"],
-        mr_signers=options["mrsigner"],
-        mr_tds=options["mrtd"],
+        mr_enclaves=frozenset(map(bytes.hex, options["mrenclave"])),
+        mr_signers=frozenset(map(bytes.hex, options["mrsigner"])),
+        mr_tds=frozenset(map(bytes.hex, options["mrtd"])),
         product_id=options["product_id"],
         min_svn=options["min_svn"],
         nonce=options["nonce"],
