@@ -1,10 +1,11 @@
 """Options that say which enclave or trust domain is meant, of quotes and of tokens."""
 
 from collections.abc import Callable
-from functools import reduce
 from typing import TypeVar
 
 import click
+
+from donjon.cli.options import with_options
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -37,4 +38,4 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
 
 def with_identity(command: F) -> F:
     """The options that name an enclave or a trust domain; measurements are bytes, none where any would do."""
-    return reduce(lambda inner, option: option(inner), reversed(_OPTIONS), command)
+    return with_options(command, _OPTIONS)

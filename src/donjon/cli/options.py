@@ -1,15 +1,20 @@
 """Options that several commands have, and how what they say is read."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import click
 
 from donjon.attestation import gate
 from donjon.errors import Misconfigured
 from donjon.formats.durations import duration
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def moment(text: str) -> datetime:
@@ -47,6 +52,12 @@ KUBECONFIG = click.option(
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="Kubeconfig; KUBECONFIG where it is not given."
 )
 CONTEXT = click.option("--context", help="Context of the kubeconfig.")
+AUTHORITY = click.option(
+    "--authority",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Who signed the certificate of the service, in PEM; the system's by default.",
+)
 AT = click.option("--at", callback=at, metavar="TIME", help="Judge as of this moment, ISO 8601 or Unix seconds; without it, now.")
 
 UPDATE = click.option(
@@ -68,6 +79,11 @@ DATABASE = click.option(
     metavar="URL",
     help="The attestation service's database, as its settings name it. Also DONJON_DATABASE in the environment.",
 )
+
+
+def with_options(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    """The command with these options, in that order in its help."""
+    return reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
 def work(module: str, extra: str = "attestation") -> ModuleType:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from donjon.cli.options import AUTHORITY, with_options
 from donjon.maa.versions import ApiVersion, AttestationType
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -35,9 +36,6 @@ class SigningKey:
     certificate: Path | None
 
 
-AUTHORITY = click.option(
-    "--authority", type=FILE, metavar="FILE", help="Who signed the certificate of the service, in PEM; the system's by default."
-)
 _TARGET: tuple[Callable[[F], F], ...] = (
     click.option(
         "--server",
@@ -79,10 +77,6 @@ _SIGNING: tuple[Callable[[F], F], ...] = (
 YES = click.option("--yes", is_flag=True, help="Change it without asking.")
 
 
-def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
-    return reduce(lambda inner, option: option(inner), reversed(options), command)
-
-
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say whose policy; the command is called with a `Target`."""
 
@@ -92,7 +86,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         caller = {name: values.pop(name) for name in ("server", "authority", "certificate", "token_file")}
         command(target=Target(kind=kind, version=version, **caller), **values)
 
-    return _with(call, _TARGET)
+    return with_options(call, _TARGET)
 
 
 def with_signing(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,4 +99,4 @@ def with_signing(command: Callable[..., None]) -> Callable[..., None]:
         signing = None if signing_key is None else SigningKey(key=signing_key, certificate=signing_certificate)
         command(signing=signing, **values)
 
-    return _with(call, _SIGNING)
+    return with_options(call, _SIGNING)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import TypedDict, TypeVar, cast
 
@@ -12,7 +12,7 @@ import click
 from donjon.attestation import gate
 from donjon.attestation.gate import GateRule, ValueForm
 from donjon.cli.identity import with_identity
-from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, work
+from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, with_options, work
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -75,11 +75,7 @@ _REPORT_DATA = click.option(
 
 
 def _with_rules(command: F) -> F:
-    return _with(with_identity(_REPORT_DATA(command)), tuple(map(_option, gate.RULES)))
-
-
-def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
-    return reduce(lambda inner, option: option(inner), reversed(options), command)
+    return with_options(with_identity(_REPORT_DATA(command)), tuple(map(_option, gate.RULES)))
 
 
 def with_sources(command: F) -> F:
@@ -94,7 +90,7 @@ def with_sources(command: F) -> F:
         click.option("--pccs", metavar="URL", help="Fetch collateral from this caching service."),
         click.option("--pcs", is_flag=True, help="Fetch collateral from Intel's own service."),
     )
-    return _with(command, options)
+    return with_options(command, options)
 
 
 @click.group()

@@ -7,7 +7,7 @@ from typing import TypedDict, cast
 import click
 
 from donjon.cli.identity import with_identity
-from donjon.cli.options import AT, FORM, work
+from donjon.cli.options import AT, AUTHORITY, FORM, work
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -51,9 +51,7 @@ def show(file: str, *, form: str) -> None:
 @token.command(short_help="Verify a token as a relying party does.")
 @click.argument("file")
 @click.option("--issuer", required=True, metavar="URL", help="Whom you trust: the name in the service's tokens, to the letter.")
-@click.option(
-    "--authority", type=_FILE, metavar="FILE", help="Who signed the certificate of its server, in PEM; the system's by default."
-)
+@AUTHORITY
 @click.option("--keys", type=_FILE, metavar="FILE", help="Take its keys from this file, saved from ISSUER/certs: offline.")
 @with_identity
 @click.option("--nonce", metavar="TEXT", help="The nonce that you sent with the request.")
