@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from donjon.admission.intent import read
-from donjon.admission.manifests.api_server import complete
-from donjon.admission.manifests.documents import read as documents
-from donjon.admission.predicates import RuleInput
-from donjon.admission.reasons import reasons
-from donjon.admission.rules import (
+from donjon.admission.codes import (
     AGENT_RULE,
-    BEYOND_NODES,
     BOUNDING,
     CLEANUP_RULE,
     CORE_RULE,
@@ -25,11 +19,16 @@ from donjon.admission.rules import (
     GIVEN_TO_ALL,
     IN_A_SANDBOX,
     MISPLACED,
-    RULES,
     UNCOUNTED,
     UNLABELLED,
     WITHOUT_NUMBER,
 )
+from donjon.admission.intent import read
+from donjon.admission.manifests.api_server import complete
+from donjon.admission.manifests.documents import read as documents
+from donjon.admission.predicates import RuleInput
+from donjon.admission.reasons import reasons
+from donjon.admission.rules import BEYOND_NODES, RULES
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.check import check
 from donjon.findings import Severity

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from donjon.admission.codes import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE
 from donjon.admission.limits import MAX_COUNTED, MAX_LIST_LENGTH
 from donjon.admission.policies import cel
 from donjon.admission.policies.all import (
@@ -22,7 +23,8 @@ from donjon.admission.policies.all import (
 )
 from donjon.admission.policies.printing import manifest
 from donjon.admission.policies.wiring import MOST, SUFFIXES
-from donjon.admission.rules import AGENT_RULE, CLEANUP_RULE, DEVICE_CLASS_RULE, EVENT_RULE, RULES, AdmissionRule, table
+from donjon.admission.rule import AdmissionRule
+from donjon.admission.rules import RULES, table
 from donjon.admission.settings import Settings
 from donjon.cli.admission.command import admission
 from donjon.findings import Finding, Severity

@@ -7,7 +7,8 @@ from donjon.admission.intent import Container
 from donjon.admission.limits import MAX_CONTAINERS, MAX_LIST_LENGTH, UNSHOWN
 from donjon.admission.nodes import LargestNode
 from donjon.admission.predicates import RuleInput, excessive_resources, repeated_devices
-from donjon.admission.rules import BEYOND_NODES, BY_HAND, AdmissionRule, Scope, table
+from donjon.admission.rule import AdmissionRule, Scope
+from donjon.admission.rules import BEYOND_NODES, BY_HAND, table
 from donjon.findings import Finding
 from donjon.kube.names import ENCLAVE, EPC_UNITS
 from donjon.kube.quantities import canonical

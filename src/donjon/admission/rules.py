@@ -4,15 +4,13 @@ API server's policies are printed.
 A rule's words are templates in `str.format`'s form. What stands in braces is filled in by whoever applies the rule.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import cache
 
 from donjon.admission import predicates
-from donjon.admission.intent import Container
 from donjon.admission.limits import MAX_CONTAINERS
-from donjon.admission.predicates import RuleInput, limit_pointer
+from donjon.admission.predicates import limit_pointer
+from donjon.admission.rule import AdmissionRule, Scope
 from donjon.findings import Severity
 from donjon.findings.codes import MISNAMED
 from donjon.kube.names import (
@@ -27,53 +25,6 @@ from donjon.kube.names import (
     PROVISION_ALLOWED,
 )
 from donjon.kube.patch import escape
-
-
-class Scope(Enum):
-    """Which pods a rule is asked about."""
-
-    ASKING = 0  # those that ask for SGX and are small enough to be looked at
-    SMALL = 1  # those that are small enough to be looked at
-    CROWDED = 2  # those that ask and have too many containers
-    ANY = 3  # all of them
-
-
-def _always(_: RuleInput) -> bool:
-    return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmissionRule:
-    """One reason to refuse or to warn: when it holds, here and in CEL, and the words of a `Finding`, still with holes.
-
-    A rule about containers has `concerns`, and in CEL the variable that lists those concerned; it holds where there are some and
-    `applies` says so. `condition` is the same in CEL, empty where a container that is concerned is all that it takes.
-
-    The holes: {containers} those concerned, {quantities} their EPC, {counted} what is too much of it, {repeated} their devices of
-    which they ask for several, {strays} of each the first name that is none of SGX, {namespace}, {node}, {provider} the quote
-    provider, {number} of containers, {devices} mounted from the host, and {wiring}, what should have wired the pod and how to
-    see it.
-    """
-
-    code: str
-    severity: Severity
-    subject: str
-    observation: str
-    why: str
-    do: str
-    scope: Scope = Scope.ASKING
-    concerns: Callable[[Container, RuleInput], bool] | None = None
-    applies: Callable[[RuleInput], bool] = _always
-    variable: str = "limited"
-    condition: str = ""
-    place: str = "/spec"  # where a rule about the pod shows, as a JSON pointer
-    container_place: Callable[[Container], str] = limit_pointer  # where one about containers does
-
-    @property
-    def sentence(self) -> str:
-        """The rule in one line, in the shape of `Finding.sentence`."""
-        return f"{self.subject}: {self.observation}: {self.why} [{self.code}]; {self.do}"
-
 
 RULES = (
     AdmissionRule(
@@ -304,31 +255,3 @@ def table(*, refuse_host_devices: bool) -> tuple[AdmissionRule, ...]:
     """All rules, with the severity that was chosen."""
     harder = AROUND_THE_ACCOUNT if refuse_host_devices else frozenset()
     return tuple(replace(rule, severity=Severity.ERROR) if rule.code in harder else rule for rule in RULES)
-
-
-AGENT_RULE = "DJ110"
-"""The code under which the node agent's own policy refuses."""
-
-CLEANUP_RULE, EVENT_RULE = "DJ118", "DJ119"
-"""The codes under which the policies about the cleanup's account and the agent's Events refuse."""
-
-DEVICE_CLASS_RULE = "DJ121"
-"""The code under which device classes that claim our names are refused."""
-
-CORE_RULE = "DJ120"
-"""The code under which `donjon check` says what Kubernetes itself refuses."""
-
-MISPLACED, WITHOUT_NUMBER = "DJ150", "DJ152"
-"""The codes under which `donjon check` says what no policy sees, beside `MISNAMED`: SGX asked for in vain."""
-
-UNLABELLED, ELSEWHERE = "DJ154", "DJ155"
-"""Those of a node chosen by a label that nobody of ours writes, and of a name that means nothing where it stands."""
-
-UNCOUNTED, GIVEN_TO_ALL, BOUNDING = "DJ156", "DJ157", "DJ158"
-"""Those of objects that bound or offer EPC: a quota's key that counts nothing, a LimitRange's defaults, and all others."""
-
-IN_A_SANDBOX = "DJ159"
-"""That of a socket of the host in a virtual machine."""
-
-TWICE = "DJ160"
-"""That of a key that stands twice in its object."""

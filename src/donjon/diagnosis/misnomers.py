@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from donjon.admission.codes import UNLABELLED
 from donjon.admission.manifests.mentions import mentions
 from donjon.admission.manifests.workloads import PodTemplate, Thing
-from donjon.admission.rules import UNLABELLED
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject, at, objects

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.admission.codes import CORE_RULE
 from donjon.admission.intent import FIELDS, text
-from donjon.admission.rules import CORE_RULE
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.patch import escape

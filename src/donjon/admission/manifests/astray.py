@@ -9,6 +9,7 @@ So this is for `donjon check`, which sees what was written.
 
 from collections.abc import Iterable, Iterator
 
+from donjon.admission.codes import MISPLACED, WITHOUT_NUMBER
 from donjon.admission.intent import FIELDS, text
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.api_server import misnamed, says_no_number
@@ -16,7 +17,6 @@ from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
 from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import MISPLACED, WITHOUT_NUMBER
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import Json, JsonObject, at

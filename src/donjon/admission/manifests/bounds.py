@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from donjon.admission.codes import BOUNDING
 from donjon.admission.intent import text
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.quotas import quota
 from donjon.admission.manifests.ranges import is_range, limit_range
 from donjon.admission.manifests.workloads import Thing
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json
 from donjon.kube.names import EPC, SGX_RESOURCES

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from donjon.admission.codes import TWICE
 from donjon.admission.manifests.api_server import Complaint, complaints, complete
 from donjon.admission.manifests.astray import astray, names_sgx
 from donjon.admission.manifests.documents import Node
@@ -11,7 +12,6 @@ from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import host_sockets
 from donjon.admission.manifests.workloads import PodTemplate, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import TWICE
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.admission.verdict import AdmissionVerdict, decide
 from donjon.errors import Malformed

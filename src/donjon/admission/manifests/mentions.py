@@ -6,11 +6,11 @@ What a container asks for is told by `astray`, which knows the container.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from donjon.admission.codes import ELSEWHERE, UNLABELLED
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.fragments import without_anchor
 from donjon.admission.manifests.workloads import PodTemplate, Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import ELSEWHERE, UNLABELLED
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import ANNOTATION_QUOTE_PROVIDER

@@ -5,10 +5,10 @@ They have the kubelet's folder of device plugins, and SGX devices of the host or
 
 from collections.abc import Iterator
 
+from donjon.admission.codes import BOUNDING
 from donjon.admission.hostpaths import DEVICE_SUBSTRING, devices
 from donjon.admission.intent import FIELDS, text
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 

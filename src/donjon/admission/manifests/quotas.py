@@ -5,10 +5,10 @@ pkg/quota/v1/evaluator/core, `isExtendedResourceNameForQuota`: a key without `re
 
 from collections.abc import Iterator
 
+from donjon.admission.codes import BOUNDING, UNCOUNTED
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.workloads import Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING, UNCOUNTED
 from donjon.findings import Finding
 from donjon.formats.json import Json
 from donjon.kube.names import EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, SGX_RESOURCES

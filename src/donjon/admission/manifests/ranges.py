@@ -6,11 +6,11 @@ k8s.io/kubernetes pkg/apis/core/v1, `SetDefaults_LimitRangeItem`: a container's 
 
 from collections.abc import Iterator
 
+from donjon.admission.codes import BOUNDING, GIVEN_TO_ALL
 from donjon.admission.intent import text
 from donjon.admission.limits import MAX_LIST_LENGTH
 from donjon.admission.manifests.workloads import Thing, dotted_path
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import BOUNDING, GIVEN_TO_ALL
 from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.kube.names import EPC, FOREIGN_EPC, SGX_RESOURCES

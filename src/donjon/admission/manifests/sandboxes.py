@@ -6,9 +6,9 @@ run such machines only their names tell here; the cluster's RuntimeClass objects
 
 from collections.abc import Iterator
 
+from donjon.admission.codes import IN_A_SANDBOX
 from donjon.admission.intent import text
 from donjon.admission.reasons import Reason
-from donjon.admission.rules import IN_A_SANDBOX
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import AESM_PLACES, AESMD, ANNOTATION_QUOTE_PROVIDER, RUN_FOLDERS

@@ -4,9 +4,9 @@ Whoever may patch nodes may cordon others and change their addresses; RBAC canno
 of the agent's node stands in its token, which the kubelet gets for it.
 """
 
+from donjon.admission.codes import AGENT_RULE
 from donjon.admission.policies import cel
 from donjon.admission.policies.accounts import NODE_VARIABLES, NODES, Account, leash
-from donjon.admission.rules import AGENT_RULE
 from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY, EPC, NODE_LABELS
 

@@ -3,9 +3,9 @@
 It is installed with the agents and goes last, so it holds the account also where Helm died between the hook and the end.
 """
 
+from donjon.admission.codes import CLEANUP_RULE
 from donjon.admission.policies import cel
 from donjon.admission.policies.accounts import NODE_VARIABLES, NODES, Account, conditions, leash, part
-from donjon.admission.rules import CLEANUP_RULE
 from donjon.formats.json import JsonObject
 from donjon.kube.names import CONDITION_READY, EPC, NODE_LABELS
 

@@ -4,9 +4,9 @@ A DeviceClass may say which extended resource it stands for (Kubernetes 1.34 and
 has two answers to what a pod asks for, and the one by device class knows neither our accounting nor our device.
 """
 
+from donjon.admission.codes import DEVICE_CLASS_RULE
 from donjon.admission.policies import cel
 from donjon.admission.policies.objects import AdmissionPolicy, PolicyKind, binding, policy
-from donjon.admission.rules import DEVICE_CLASS_RULE
 from donjon.formats.json import JsonObject
 from donjon.kube.names import SGX_RESOURCES
 

@@ -7,10 +7,10 @@ alone.
 An Event has two forms (core/v1 and events.k8s.io/v1), which the API server turns into one another before it asks.
 """
 
+from donjon.admission.codes import EVENT_RULE
 from donjon.admission.policies import cel
 from donjon.admission.policies.accounts import Account, leash
 from donjon.admission.policies.agent import OWN_NODE, WHO
-from donjon.admission.rules import EVENT_RULE
 from donjon.formats.json import JsonObject
 from donjon.kube.names import EVENT_COMPONENT, EVENT_REASONS
 

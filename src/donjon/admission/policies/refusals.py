@@ -12,7 +12,8 @@ from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind,
 from donjon.admission.policies.pods import POD, TEMPLATE, PodPlace
 from donjon.admission.policies.sentences import holds, reasons, sentence_expression
 from donjon.admission.policies.variables import variables
-from donjon.admission.rules import PRIVILEGED, Scope, table
+from donjon.admission.rule import Scope
+from donjon.admission.rules import PRIVILEGED, table
 from donjon.admission.settings import Settings
 from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
 from donjon.admission.policies.variables import BEYOND, REPEATED, STRAY
-from donjon.admission.rules import BY_HAND, AdmissionRule, Scope
+from donjon.admission.rule import AdmissionRule, Scope
+from donjon.admission.rules import BY_HAND
 from donjon.admission.settings import Settings
 from donjon.kube.names import ENCLAVE
 
