@@ -9,10 +9,13 @@ from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, E
 
 
 def strays(place: PodPlace) -> str:
-    """Whether the pod asks for SGX by a name that nobody offers; of too many containers nobody is looked at."""
-    containers = _containers(place)
-    asks = f"{containers}.exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(n, {STRAY}))"
-    return f"{containers}.size() <= {MAX_CONTAINERS} && {asks}"
+    """Whether the pod asks for SGX by a name that nobody offers; of too many containers nobody is looked at.
+
+    Every pod is asked this, so no list is made for it until there is such a name.
+    """
+    asks = f"exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(n, {STRAY}))"
+    anywhere = f"{place.spec}.containers.{asks} ||\nhas({place.spec}.initContainers) && {place.spec}.initContainers.{asks}"
+    return f"({anywhere}) &&\n{_containers(place)}.size() <= {MAX_CONTAINERS}"
 
 
 def unusual(place: PodPlace, *, host_devices: bool) -> str:
