@@ -52,11 +52,11 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the words call; raises `click.UsageError` with the one that may be meant."""
-        from difflib import get_close_matches  # noqa: PLC0415 - only where it is needed: help is to come at once.
+        from donjon.formats.words import nearest  # noqa: PLC0415 - only where it is needed: help is to come at once.
 
-        near = get_close_matches(args[0][:LONGEST_NAME], COMMANDS, n=1)
+        near = nearest(args[0][:LONGEST_NAME], COMMANDS)
         if args[0] not in COMMANDS and near:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]}?")
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,7 +1,9 @@
 """What a person may be shown of somebody else's text, in a message or in a log."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
 
+LIKE, VERY_LIKE = 0.6, 0.85  # of `difflib`: two letters in five may differ, or one in seven
 MAX_EXCERPT = 40  # characters of the text that a message repeats
 
 
@@ -19,8 +21,13 @@ def printable(text: str) -> str:
     )
 
 
+def nearest(word: str, names: Collection[str], likeness: float = LIKE) -> str:
+    """The name that was probably meant by a word; empty where none is like it. Long words take long: the caller bounds them."""
+    return next(iter(get_close_matches(word, names, n=1, cutoff=likeness)), "")
+
+
 def one_of(names: tuple[str, ...], actual: str) -> str:
     """All names that would do, the likely one first."""
-    likely = get_close_matches(actual, names, n=1)
+    likely = nearest(actual, names)
     rest = ", ".join(names)
-    return f"one of {rest}" if not likely else f"one of {rest} (did you mean {likely[0]}?)"
+    return f"one of {rest} (did you mean {likely}?)" if likely else f"one of {rest}"

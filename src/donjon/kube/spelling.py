@@ -1,10 +1,10 @@
 """Names that are none of SGX, and the one that was probably meant."""
 
 import re
-from difflib import get_close_matches
 
 from donjon.findings import Finding
 from donjon.findings.codes import MISNAMED
+from donjon.formats.words import VERY_LIKE, nearest
 from donjon.kube.names import EPC, SGX_RESOURCES
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
@@ -14,7 +14,6 @@ OTHERS = frozenset({"sgx.k8s.io/sgx"})  # SCONE's plugin, which may run beside
 _BY_LETTERS = {name.casefold(): name for name in SGX_RESOURCES}
 _BY_END = {name.partition("/")[2].casefold(): name for name in reversed(SGX_RESOURCES)}
 _TABLE_NAMES = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
-_NEAR = 0.85  # of `difflib`: one letter in seven
 _SMALL_SGX = re.compile(rf"(?<![a-zA-Z0-9]){SGX}(?![a-zA-Z0-9])")
 _SGX = re.compile(r"(?:.*[^a-z0-9])?sgx(?:[^a-z0-9].*)?", re.DOTALL)
 """What speaks of SGX in letters: `intel.com/sgx`, `sgx-pages`. EPC alone is a word of telephone networks, too."""
@@ -25,8 +24,8 @@ def closest_resource(name: str) -> str:
     if name in SGX_RESOURCES or name in OTHERS or len(name) > MAX_LENGTH:
         return ""
     letters = name.strip().casefold()
-    near = get_close_matches(letters, _BY_LETTERS, n=1, cutoff=_NEAR)
-    return _BY_LETTERS[near[0]] if near else _BY_END.get(letters, "")
+    near = nearest(letters, _BY_LETTERS, VERY_LIKE)
+    return _BY_LETTERS[near] if near else _BY_END.get(letters, "")
 
 
 def speaks_of_sgx(name: str) -> bool:
@@ -63,8 +62,8 @@ def nobodys(subject: str, observation: str, name: Term) -> Finding:
 
 
 def _unknown(subject: str, observation: str, name: str) -> Finding:
-    near = get_close_matches(name.casefold(), _TABLE_NAMES, n=1, cutoff=_NEAR)
-    do = f"did you mean {_TABLE_NAMES[near[0]]}?" if near else ASK_FOR_EPC
+    near = nearest(name.casefold(), _TABLE_NAMES, VERY_LIKE)
+    do = f"did you mean {_TABLE_NAMES[near]}?" if near else ASK_FOR_EPC
     return Finding.warning(MISNAMED, subject, observation, "nothing of Intel's or of Donjon's has that name", do)
 
 

@@ -3,7 +3,7 @@
 Sources: "Claim sets" of Azure Attestation's documentation, and tokens as recorded; those of the TPM's attestation are left out.
 """
 
-from difflib import get_close_matches
+from donjon.formats.words import VERY_LIKE, nearest
 
 _SGX = ("is-debuggable", "product-id", "svn", "mrsigner", "mrenclave", "report-data", "config-id", "config-svn")
 _OLDER = ("is-debuggable", "product-id", "sgx-mrsigner", "sgx-mrenclave", "svn", "tee")
@@ -32,7 +32,6 @@ INCOMING = frozenset(
 CLOSED = ("x-ms-sgx-", "x-donjon-", "tdx_", "$")
 """How names begin that are all in the list."""
 
-_NEAR = 0.85  # of `difflib`: one letter in seven
 _SHORTEST = 6  # letters; what is shorter is like too much
 
 
@@ -43,5 +42,5 @@ def intended(claim_type: str) -> str | None:
     """
     if claim_type in INCOMING:
         return None
-    near = get_close_matches(claim_type.casefold(), INCOMING, n=1, cutoff=_NEAR) if len(claim_type) >= _SHORTEST else []
-    return near[0] if near else "" if claim_type.startswith(CLOSED) else None
+    near = nearest(claim_type.casefold(), INCOMING, VERY_LIKE) if len(claim_type) >= _SHORTEST else ""
+    return near if near or claim_type.startswith(CLOSED) else None

@@ -9,13 +9,13 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from donjon.adapters.logs import LEVELS
 from donjon.errors import Misconfigured
+from donjon.formats.words import nearest
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -110,8 +110,8 @@ def refuse(faults: Sequence[str]) -> None:
 
 def _near(name: str, names: Collection[str]) -> str:
     """What may have been meant, as the rest of a sentence."""
-    near = get_close_matches(name[:_LONGEST], names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(name[:_LONGEST], names)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _content(text: str, faults: list[str]) -> dict[str, object]:
