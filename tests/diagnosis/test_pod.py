@@ -197,7 +197,7 @@ def test_devices_that_are_all_held_or_not_offered_are_told(enclave: str, words: 
     assert codes(told) == ["DJ135"]
     assert words in told.verdict
     assert ("on a: shop/other holds 1" in told.next_step) is bool(held)
-    assert ("see the node agent's log" in told.next_step) is not bool(held)
+    assert ("have an administrator run donjon status" in told.next_step) is not bool(held)
 
 
 def hoarding(device: str, number: str, on: str, name: str) -> JsonObject:
@@ -498,7 +498,7 @@ def agent(on: str) -> JsonObject:
     [
         (("a",), "kubectl logs -n shop donjon-a"),
         (("b",), "no pod of Donjon's DaemonSet runs on a"),
-        ((), "if the agent runs there at all"),
+        ((), "have an administrator run donjon status"),
     ],
 )
 def test_who_offers_no_device_is_asked_about_its_agent(agents: tuple[str, ...], step: str) -> None:
@@ -607,3 +607,15 @@ def test_a_program_with_epc_that_ends_is_told_with_how_much_it_asked_for() -> No
     status: Json = [{"name": "app", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]
     told = explain(pod("16Mi", phase="Failed", on="a", status={"containerStatuses": status}), around(node("a")))
     assert "compare its enclave's size with the 16Mi of EPC that it asks for" in told.next_step
+
+
+def test_a_misspelt_label_in_a_selector_comes_before_what_keeps_the_pod_away_and_one_on_the_pod_does_not() -> None:
+    there = around(node("a"))
+    told = explain(with_spec(pod("1Mi"), {"nodeSelector": {"sgx.intel.com/capabel": "true"}}), there)
+    assert codes(told) == ["DJ151", "DJ133"]
+    assert told.next_step == "did you mean sgx.intel.com/capable?"
+    large = pod("16Gi")
+    metadata = large["metadata"]
+    assert isinstance(metadata, dict)
+    noted = large | {"metadata": metadata | {"annotations": {"sgx.intel.com/quote-providers": "aesmd"}}}
+    assert codes(explain(noted, there)) == ["DJ132", "DJ151"]

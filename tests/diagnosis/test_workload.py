@@ -29,6 +29,7 @@ ANOTHERS_WEBHOOK = 'admission webhook "theirs.example" denied the request: no'
         (f"create Pod train-0 in StatefulSet train failed error: {POD}{POLICY}{OURS}", OURS),
         (f"Error creating: {POD}ValidatingAdmissionPolicy 'donjon-refuse' denied request: {OURS}", OURS),
         (f'Error creating: admission webhook "pods.donjon.dev" denied the request: {OURS}', OURS),
+        (f"(combined from similar events): Error creating: {POD}{POLICY}{OURS}", OURS),
         (OURS, OURS),
         # Somebody else's refusal names them.
         (f"Error creating: {QUOTA}", QUOTA),

@@ -145,7 +145,7 @@ def _about_agent(node: str, pods: Sequence[JsonObject]) -> str:
         return f"see the log of the node's agent: kubectl logs {name}"
     if agents:
         return f"bring the node's agent back: no pod of Donjon's DaemonSet runs on {node} (kubectl get daemonset -A -l {_AGENTS})"
-    return "see the node agent's log, if the agent runs there at all"
+    return "have an administrator run donjon status: it tells whether the node has an agent, and what is amiss with it"
 
 
 def _labels(thing: JsonObject) -> JsonObject:
@@ -185,7 +185,8 @@ def _foreign(now: Situation) -> Finding:
         "DJ102",
         observation=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
         why="nothing translated it when the pod was made, and no node of Donjon's offers that name",
-        do=f"see whether the policies are in force (donjon status), make the pod again, or write {EPC}",
+        do=f"write {EPC}, which needs no translation, or make the pod again once an administrator's donjon status says that the "
+        "policies are in force",
     )
 
 

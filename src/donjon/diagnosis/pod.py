@@ -11,6 +11,7 @@ from donjon.diagnosis.misnomers import misnomers
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import MISNAMED
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import DEVICES, EPC
@@ -153,7 +154,8 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         )
     views = look(pod, around.nodes, around.pods)
     names = misnomers(pod, around.nodes)
-    nobodys = tuple(each for each in names if each.severity is Severity.ERROR)
+    # No node has what is nobody's; what is among the annotations keeps no pod from its node.
+    nobodys = tuple(each for each in names if each.code == MISNAMED and not each.subject.startswith("metadata."))
     reasons = nobodys + (in_the_way(pod, views, around.pods) or (() if nobodys else (_scheduler_alone(pod),)))
     findings = (*reasons, *(each for each in names if each not in nobodys))
     return Explanation(

@@ -28,7 +28,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
             subject=f"container {', '.join(unwired)}" if unwired else "container",
             observation=f"asked for EPC and runs without {ENCLAVE}",
             why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
-            do=remake(pod),
+            do=f"{remake(pod)}; where that one has no device either, have an administrator run donjon status",
         )
 
 

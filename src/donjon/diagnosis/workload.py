@@ -15,7 +15,9 @@ FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
 
 _CODE = re.compile(r"\bDJ\d{3}\b")
-_CONTROLLER = re.compile(r"Error creating: |[Cc]reate Pod \S+ in StatefulSet \S+ failed error: ")
+_CONTROLLER = re.compile(
+    r"(?:\(combined from similar events\): )?(?:Error creating: |[Cc]reate Pod \S+ in StatefulSet \S+ failed error: )"
+)
 _FRAME = re.compile(
     r"""(?:pods "[^"]*" is forbidden: )?"""
     r"""(?:ValidatingAdmissionPolicy '[^']*'(?: with binding '[^']*')? denied request"""
