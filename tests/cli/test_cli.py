@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests import pages
 from tests.adapters.places import short_folder
 from tests.adapters.trees import written, written_without_devices
 from tests.cli.calling import call, start
@@ -294,9 +295,7 @@ def test_no_line_of_help_is_cut(group: str) -> None:
     assert [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")] == []
 
 
-COMPLETION = re.findall(
-    r"^\$ (.+)$", (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE
-)
+COMPLETION = pages.shown("commands.md", __file__)
 
 
 def completed(command: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests import pages
 from tests.cli.calling import call
 
 from donjon.formats import base64url
@@ -217,9 +218,11 @@ def test_what_is_too_long_or_no_text_ends_with_2(tmp_path: Path) -> None:
 # The page.
 
 PAGE = (PROJECT / "docs" / "policies.md").read_text(encoding="utf-8")
-OFFLINE = PAGE.partition("## Set it at a service")[0]
-"""What stands behind it is run by tests/cli/test_policy_online.py."""
-CONSOLE = re.findall(r"^```console\n\$ donjon (.+)\n((?:.+\n)*)```$", OFFLINE, re.MULTILINE)
+CONSOLE = [
+    (command, printed)
+    for command, printed in re.findall(r"^```console\n\$ donjon (.+)\n((?:.+\n)*)```$", PAGE, re.MULTILINE)
+    if f"donjon {command}" in pages.shown("policies.md", __file__)
+]
 
 
 @pytest.mark.parametrize(("command", "printed"), CONSOLE)
@@ -231,8 +234,9 @@ def test_the_page_shows_what_its_commands_print(command: str, printed: str) -> N
 
 
 def test_the_page_shows_every_command_and_lines_of_the_example() -> None:
+    assert [f"donjon {command}" for command, _ in CONSOLE] == pages.shown("policies.md", __file__)
     assert [command.split()[1] for command, _ in CONSOLE] == ["check", "explain", "test"]
-    for file, fence in ((POLICY, "```\nversion"), (EXAMPLES / CASES, "```toml\n")):
+    for file, fence in ((POLICY, "```text\nversion"), (EXAMPLES / CASES, "```toml\n")):
         shown = PAGE.partition(fence)[2].partition("```")[0].splitlines()[1:]
         assert shown
         assert set(shown) <= set(file.read_text(encoding="utf-8").splitlines())

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests import pages
 from tests.attestation import recordings
 from tests.attestation.recordings import text
 from tests.cli.calling import call
@@ -234,15 +234,14 @@ def test_every_command_that_the_page_shows_is_run_as_it_stands(
     fresh: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for the address, its authority, the owner, whom the instance has already, and that nobody is there to be asked."""
-    section = PAGE.read_text(encoding="utf-8").partition("## Set it")[2].partition("## The commands")[0]
-    shown = re.findall(r"^\$ (.+)$", section, re.MULTILINE)
-    assert len(shown) == SHOWN
+    lines = pages.shown("policies.md", __file__)
+    assert len(lines) == SHOWN
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(PAGE.parent)
     for name in ("owner.key", "owner.crt"):
         shutil.copy(fresh.folder / name, tmp_path)
     (tmp_path / "token").write_text(fresh.token().read_text())
-    for line in shown:
+    for line in lines:
         command, _, target = line.partition(" > ")
         words = command.split()
         if words[0] == "openssl" and "owner.key" not in words:

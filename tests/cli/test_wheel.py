@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import pages
 from tests.admission.checks import FAQ_JOB
 
 PROJECT = Path(__file__).parents[2]
@@ -59,15 +60,25 @@ def test_uvx_runs_check_and_why_from_a_clone(hook: Path, job: Path) -> None:
     assert "DJ040" in why.stderr, why.stderr
 
 
-def test_pip_installs_with_an_extra_from_a_clone_and_from_the_wheel(hook: Path, wheel: Path, tmp_path: Path) -> None:
-    fresh = tmp_path / "venv"
-    assert run(BIN / "uv", "venv", "--seed", "--python", sys.executable, fresh).returncode == 0
+def test_the_pages_commands_install_from_a_clone_and_pip_from_the_wheel_with_an_extra(
+    hook: Path, wheel: Path, tmp_path: Path
+) -> None:
     versions = tmp_path / "versions.txt"  # Without hashes, which pip wants of a folder, too.
     versions.write_text("\n".join(re.findall(r"^\S+==\S+", (PROJECT / "requirements/dev.txt").read_text(), re.MULTILINE)))
-    for name in (".[cluster]", f"{wheel}[cluster]"):
-        done = run(fresh / "bin/pip", "install", "--constraint", versions, "--force-reinstall", name, cwd=hook)
+    activate, *installing = pages.shown("commands.md", __file__)
+    assert activate == ". .venv/bin/activate"
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    assert run("bash", "-c", f"{activate}; command -v donjon", cwd=tmp_path).stdout.strip() == f"{sys.prefix}/bin/donjon"
+    for command in installing:
+        done = run("bash", "-c", command, cwd=hook, HOME=str(tmp_path), PIP_CONSTRAINT=str(versions))
         assert done.returncode == 0, done.stderr
-        assert "DJ040" in run(fresh / "bin/kubectl-donjon", "why", "a-pod", "--kubeconfig", "none").stderr
+    fresh = tmp_path / "donjon" / "bin"
+    assert "DJ040" in run(fresh / "kubectl-donjon", "why", "a-pod", "--kubeconfig", "none").stderr
+    done = run(
+        fresh / "pip", "install", "--constraint", versions, "--force-reinstall", "--no-deps", f"{wheel}[cluster]", cwd=hook
+    )
+    assert done.returncode == 0, done.stderr
+    assert "DJ040" in run(fresh / "kubectl-donjon", "why", "a-pod", "--kubeconfig", "none").stderr
 
 
 def test_the_base_dependencies_are_enough_for_check_doctor_and_explain(wheel: Path, job: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from testbed.layout import HOST_ADDRESS
+from tests import pages
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.cluster.agents import NAMESPACE
@@ -35,13 +36,6 @@ NAME = f"donjon-attestation.{NAMESPACE}.svc"
 AS_OF_THEN = "donjon token verify"  # which sees by which clock the recorded quote was judged, and refuses that alone
 RESTORE = ("pod/restore", "configmap/restore")
 MANIFESTS = ("attest-in-a-cluster.yaml", "set-policy-in-a-cluster.yaml")
-
-
-def commands(text: str) -> list[str]:
-    """The commands of console blocks, lines that go on joined."""
-    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    joined = "".join(blocks).replace("\\\n", " ")
-    return re.findall(r"^\$ (.+)$", joined, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +131,7 @@ def claims(log: str) -> dict[str, Any]:
 
 
 def test_the_page_holds_from_its_first_command_to_its_last(reader: Reader) -> None:
-    printed = [(command, reader.run(command)) for command in commands(PAGE)]
+    printed = [(command, reader.run(command)) for command in pages.shown("attestation-in-a-cluster.md", __file__)]
 
     def told(part: str) -> list[str]:
         found = [text for command, text in printed if part in command]
@@ -170,7 +164,7 @@ def notes(text: str) -> list[str]:
     return [
         line or manifest
         for line, manifest in re.findall(
-            r"^  ((?:donjon|kubectl|until) [^\n]+)$|^(kubectl [^\n]+ <<EOF\n.*?^EOF)$", text, re.MULTILINE | re.DOTALL
+            r"^  ((?:donjon|kubectl|for) [^\n]+)$|^(kubectl [^\n]+ <<EOF\n.*?^EOF)$", text, re.MULTILINE | re.DOTALL
         )
     ]
 

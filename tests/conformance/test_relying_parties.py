@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import shutil
 import signal
 import subprocess
@@ -13,8 +12,10 @@ from pathlib import Path
 import httpx2
 import pytest
 from testbed import clock
+from tests import pages
 from tests.adapters.https import trusting
 from tests.cli.calling import call
+from tests.pages import PROJECT, Terminal
 from tests.pki.clientcerts import ClientAuthority
 from tests.ports import free_port
 from tests.services.test_attestation_rehearsal import listens, rehearse
@@ -24,7 +25,7 @@ from donjon.formats.json import Json
 from donjon.signing.signer import serialize
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-PAGE = EXAMPLES.parent / "relying-parties.md"
+COMMAND, *OTHERS = pages.shown("relying-parties.md", __file__)
 NONCE = "sent-by-us"
 LANGUAGES = ("python", "node", "go")
 Program = Callable[[Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
@@ -186,7 +187,7 @@ def test_the_command_of_the_page_accepts_the_enclave_that_is_meant_by_the_keys_o
     token: str, options: dict[str, str], tmp_path: Path
 ) -> None:
     """As the page shows it, with the values of this enclave; of a rehearsal, whose authority the system does not know."""
-    (shown,) = re.findall(r"^\$ donjon token verify token\.jwt (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = COMMAND.removeprefix("donjon token verify token.jwt ")
     values = {**options, "nonce": NONCE}
     asked = [word for name in shown.split()[::2] for word in (name, values[name.removeprefix("--")])]
     file, rehearsal = tmp_path / "token.jwt", ("--authority", options["authority"], "--allow-simulated")
@@ -198,3 +199,29 @@ def test_the_command_of_the_page_accepts_the_enclave_that_is_meant_by_the_keys_o
     file.write_text(altered(token))
     assert call("token", "verify", file, *asked, *rehearsal).returncode == 1
     assert call("token", "verify", file, "--issuer", f"https://127.0.0.1:{free_port()}").returncode == 3
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.split()[0])
+def test_the_pages_commands_run_the_programs(command: str, token: str, options: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which(command.split(maxsplit=1)[0]) is None and not command.startswith(".venv"):
+        pytest.skip(f"needs {command.split(maxsplit=1)[0]}")
+    (tmp_path / "token.jwt").write_text(token)
+    (tmp_path / "docs").symlink_to(PROJECT / "docs")
+    dash = "-" if command.startswith("go ") else "--"
+    rehearsal = f"{options['issuer']} {dash}authority {options['authority']} {dash}simulated"
+    instead = {
+        ".venv/bin": str(Path(sys.executable).parent),
+        "TOKEN.jwt": "token.jwt",
+        "https://attest.example": rehearsal,
+        "HEX": options["mrsigner"],
+        "product-id 1": f"product-id {options['product-id']}",
+        "min-svn 2": f"min-svn {options['min-svn']}",
+    }
+    assert Terminal(folder=tmp_path, environment={}, instead=instead).run(command).startswith("accepted")
+
+
+def test_the_request_by_hand_that_a_page_shows_is_answered_with_a_token(here: tuple[Path, str]) -> None:
+    folder, issuer = here
+    (command,) = pages.shown("attestation-service.md", __file__)
+    reader = Terminal(folder=folder.parent, environment={}, instead={"https://127.0.0.1:8081": issuer})
+    assert '{"token":' in reader.run(command)

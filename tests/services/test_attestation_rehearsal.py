@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from urllib.request import urlopen
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
-from tests.cli.calling import call
+from tests import pages
+from tests.pages import Terminal
 from tests.ports import free_port
 
 from donjon.cli.attestation.command import attestation
@@ -22,7 +22,6 @@ from donjon.cli.audit.command import audit
 from donjon.errors import Unavailable
 
 PROJECT = Path(__file__).parents[2]
-PAGE = PROJECT / "docs" / "attestation-service.md"
 
 
 def rehearse(folder: Path, port: int) -> None:
@@ -35,51 +34,34 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def example(name: str, *arguments: Path, port: int) -> subprocess.CompletedProcess[str]:
-    told = (sys.executable, str(PROJECT / "docs" / "examples" / name), *map(str, arguments), f"https://127.0.0.1:{port}")
-    return subprocess.run(told, capture_output=True, text=True, check=False, timeout=30)
-
-
 def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
-    caller = "--authority rehearsal/authority.pem --certificate rehearsal/operator.pem"
-    shown = re.findall(r"^\$ (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert shown == [
-        "donjon attestation rehearse rehearsal",
-        "donjon attestation serve --config rehearsal/attestation.toml",
-        ".venv/bin/python docs/examples/attest.py rehearsal",
-        "export DONJON_ATTESTATION=https://127.0.0.1:8081",
-        f"donjon policy set docs/examples/policies/enclave.policy {caller}",
-        f"donjon policy reset {caller}",
-    ]
-    folder, port = tmp_path / "rehearsal", free_port()
-    rehearse(folder, port)
-    command = (sys.executable, "-m", "donjon", *shown[1].replace("rehearsal/", f"{folder}/").split()[1:])
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
-        assert service.stderr is not None
-        told = service.stderr.readline()
-        while "attestation service listens" not in told:
-            assert told, "it ended"
-            told = service.stderr.readline()
+    port = free_port()
+    server, log = f"https://127.0.0.1:{port}", tmp_path / "log"
+    (tmp_path / "docs").symlink_to(PROJECT / "docs")
+    instead = {
+        ".venv/bin": str(Path(sys.executable).parent),
+        "127.0.0.1:8081": f"127.0.0.1:{port}",
+        "rehearse rehearsal": f"rehearse rehearsal --port {port}",
+        "attest.py rehearsal": f"attest.py rehearsal {server}",
+        "operator.pem": "operator.pem --yes",
+    }
+    reader = Terminal(folder=tmp_path, environment={"DONJON_ATTESTATION": server}, instead=instead)
+    rehearse, serve, attest, export, change, reset, show, new_key, keys = pages.shown("attestation-service.md", __file__)
+    assert "attestation.toml" in reader.run(rehearse)
+    with reader.serving(serve, "attestation service listens", log):
         assert listens(port)
         with urlopen(f"http://127.0.0.1:{port + 1}/readyz") as answer:
-            ready = answer.read().decode()
-        asked = example("attest.py", folder, port=port)
-        change, reset = (f"{each} --yes".replace("rehearsal/", f"{folder}/").split()[1:] for each in shown[4:])
-        server = f"https://127.0.0.1:{port}"
-        changed = call(*(str(PROJECT / word) if word.startswith("docs/") else word for word in change), DONJON_ATTESTATION=server)
-        refused = example("attest.py", folder, port=port)
-        back = call(*reset, DONJON_ATTESTATION=server)
-        service.send_signal(signal.SIGTERM)
-        service.communicate(timeout=30)
-    assert ready == "ok: simulated, the trust root is not Intel's\n"
-    assert asked.returncode == 0, asked.stderr
-    assert (changed.returncode, back.returncode) == (0, 0), changed.stderr + back.stderr
-    assert ": in force is hash " in changed.stdout
-    recorded = donjon_audit("show", "--database", f"sqlite:///{folder}/attestation.db", "--kind", "policy-set")
-    assert 'certificate = "uri:operator"' in (folder / "attestation.toml").read_text(encoding="utf-8")
-    assert " policy-set rehearsal uri:operator " in recorded
-    assert "400" in refused.stderr
-    sgx, tdx = (json.loads(f"{{{each}") for each in re.split(r"^\{", asked.stdout, flags=re.MULTILINE)[1:])
+            assert answer.read() == b"ok: simulated, the trust root is not Intel's\n"
+        asked = reader.run(attest)
+        assert reader.typed(export) == f"export DONJON_ATTESTATION={server}"
+        assert ": in force is hash " in reader.run(change)
+        assert "400" in reader.run(attest, ok=(1,))
+        reader.run(reset)
+        assert " policy-set rehearsal uri:operator " in reader.run(show)
+        assert "is published now and signs from" in reader.run(new_key)
+        assert "  next  " in reader.run(keys)
+    assert 'certificate = "uri:operator"' in (tmp_path / "rehearsal" / "attestation.toml").read_text(encoding="utf-8")
+    sgx, tdx = (json.loads(f"{{{each}") for each in re.split(r"^\{", asked, flags=re.MULTILINE)[1:])
     assert (sgx["x-ms-attestation-type"], tdx["x-ms-attestation-type"]) == ("sgx", "tdxvm")
     assert sgx["x-donjon-simulated"] is tdx["x-donjon-simulated"] is True
     assert sgx["x-ms-runtime"] == {"says": "this key is the enclave's", "key": "..."}

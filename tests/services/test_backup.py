@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests import pages
 from tests.adapters.postgres import Server
 from tests.services import attesting
 from tests.services.attesting import chosen, instance, serving
@@ -16,12 +17,8 @@ from tests.services.test_attestation_audit import PATH, POLICY, heads
 
 from donjon.signing.signer import Algorithm
 
-PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
-BACKUP, RESTORE, SERVER_BACKUP = re.findall(
-    r"^```\n(.*?)^```",
-    PAGE.read_text(encoding="utf-8").partition("## Backup and restore\n")[2].partition("\n## ")[0],
-    re.MULTILINE | re.DOTALL,
-)
+SHOWN = pages.shown("audit.md", __file__)
+BACKUP, RESTORE, SERVER_BACKUP = ("\n".join(lines) for lines in (SHOWN[:3], SHOWN[3:5], SHOWN[5:]))
 VERIFY = "donjon audit verify --database sqlite:///attestation.db --heads service.log --keys audit-keys"
 
 

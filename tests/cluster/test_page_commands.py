@@ -1,0 +1,118 @@
+"""What pages show of commands that need a cluster, run in each page's order as it stands there.
+
+The testbed stands in for what a reader brings: a registry, a workload that asks.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import pages
+from tests.admission.checks import FAQ_JOB
+from tests.cluster.agents import EPC, pod
+from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
+from tests.cluster.release import Release, installed
+from tests.pages import PROJECT, Terminal
+
+Wait = Callable[..., Any]
+
+NO = 1
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster) -> Iterator[Release]:
+    yield from installed(cluster)
+
+
+def reader(cluster: Cluster, folder: Path, namespace: str = "default", **instead: str) -> Terminal:
+    """Who reads a page in a folder that looks like a checkout, with a context that names the namespace."""
+    (folder / "deploy").mkdir()
+    (folder / "deploy" / "chart").symlink_to(PROJECT / "deploy" / "chart")
+    kubeconfig = folder / "kubeconfig"
+    shutil.copy(cluster.kubeconfig, kubeconfig)
+    terminal = Terminal(folder=folder, environment={"KUBECONFIG": str(kubeconfig)}, instead=instead)
+    terminal.run(f"kubectl config set-context --current --namespace={namespace}")
+    return terminal
+
+
+def test_the_page_on_installing_goes_from_nothing_to_nothing(cluster: Cluster, release: Release, tmp_path: Path) -> None:
+    release.uninstall()
+    cluster.kubectl("delete", "namespace", "donjon", "--ignore-not-found")
+    (tmp_path / "donjon.toml").write_text(
+        '[instances.team]\nissuer = "https://attest.example"\nkeys = "/etc/donjon-secrets/keys"\n'
+    )
+    here = f"donjon.dev/donjon --set image.pullPolicy=Never --set node.hostRoot={cluster.host_root}"
+    terminal = reader(cluster, tmp_path, **{"registry.example/donjon": here})
+    said = {command: terminal.run(command) for command in pages.shown("install.md", __file__)}
+    assert said["donjon status --wait 2m"].startswith("well: ")
+    assert "looked at" in said["donjon attestation serve --check=text --config donjon.toml"]
+    assert "serverside-applied" in next(text for command, text in said.items() if command.startswith("helm get manifest"))
+    assert not release.is_there()
+    left = cluster.get("nodes")["items"]
+    assert not any("sgx.intel.com/capable" in node["metadata"]["labels"] for node in left)
+
+
+def test_the_page_on_status_asks_waits_and_looks_at_a_node(cluster: Cluster, release: Release, tmp_path: Path) -> None:
+    release.upgrade()
+    (node, *_) = cluster.sgx_nodes
+    asked, waited, looked = pages.shown("status.md", __file__)
+    terminal = reader(cluster, tmp_path, NODE=node)
+    assert terminal.run(waited).splitlines()[-1].startswith("versions") or "well: " in terminal.run(asked)
+    assert terminal.run(asked).startswith("well: ")
+    assert "SIMULATED" in terminal.run(looked, ok=(0, NO))
+
+
+def test_the_page_on_why_tells_of_a_pod_and_of_a_job(
+    cluster: Cluster, release: Release, namespace: str, tmp_path: Path, wait_for: Wait
+) -> None:
+    del release
+    cluster.apply(pod("greedy", image=ORDINARY_IMAGE, limits={EPC: "1Ti"}), namespace=namespace)
+    wait_for(lambda: cluster.get("events", "-n", namespace)["items"], what="the scheduler has tried")
+    template = pod("unused", image=ORDINARY_IMAGE)["spec"] | {"restartPolicy": "Never"}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "plain"}, "spec": {"template": {"spec": template}}}
+    cluster.apply(job, namespace=namespace)
+    alone, plugin, of_job, role = pages.shown("why.md", __file__)
+    terminal = reader(cluster, tmp_path, namespace, POD="greedy", NAME="plain")
+    assert "DJ132" in terminal.run(alone, ok=(NO,))
+    assert terminal.run(plugin, ok=(NO,)) == terminal.run(alone, ok=(NO,))
+    assert terminal.run(of_job, ok=(0, NO)).startswith(f"job {namespace}/plain")
+    try:
+        assert "created" in terminal.run(role)
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding", "donjon-why", "--ignore-not-found")
+
+
+def test_the_page_on_quotas_checks_describes_and_explains(
+    cluster: Cluster, release: Release, namespace: str, tmp_path: Path, wait_for: Wait
+) -> None:
+    del release
+    for example in pages.examples("quotas.md", "yaml"):
+        (tmp_path / example.partition("\n")[0].removeprefix("# ")).write_text(example)
+    terminal = reader(cluster, tmp_path, namespace)
+    terminal.run("kubectl apply -f quota.yaml -f large.yaml")
+    refused = ("events", "-n", namespace, "--field-selector", "reason=FailedCreate")
+    wait_for(lambda: cluster.get(*refused)["items"], what="the controller was refused")
+    quota, described, why, default = pages.shown("quotas.md", __file__)
+    assert "DJ158" in terminal.run(quota)
+    assert "requests.sgx.intel.com/epc" in terminal.run(described)
+    assert "DJ131" in terminal.run(why, ok=(NO,))
+    assert "DJ157" in terminal.run(default)
+
+
+def test_the_page_on_checking_manifests_takes_them_from_files_helm_kustomize_and_the_chart(
+    cluster: Cluster, release: Release, tmp_path: Path
+) -> None:
+    del release
+    (tmp_path / "job.yaml").write_text(FAQ_JOB)
+    (tmp_path / "kustomization.yaml").write_text("resources: [job.yaml]\n")
+    (tmp_path / "Chart.yaml").write_text(json.dumps({"apiVersion": "v2", "name": "job", "version": "0.1.0"}))
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "job.yaml").write_text(FAQ_JOB)
+    terminal = reader(cluster, tmp_path, IMAGE="registry.example/donjon:1")
+    file, helm, kustomize, chart, nodes = (terminal.run(command) for command in pages.shown("checking-manifests.md", __file__))
+    for said in (file, helm, kustomize, nodes):
+        assert said.splitlines()[-1] == "1 with pods looked at: 1 admitted, 0 refused"
+    assert "DaemonSet donjon-aesmd: admitted" in chart
