@@ -113,7 +113,8 @@ def test_every_object_has_words_for_its_loss_and_a_command_that_mends_it(name: s
     assert gone is not None
     assert other is not None
     assert name.replace("/", " ") in gone.sentence()
-    again = "helm get manifest donjon -n sgx | kubectl apply --server-side --force-conflicts --field-manager=helm -f -"
+    marks = "kubectl annotate --local -f - -o yaml meta.helm.sh/release-name=donjon meta.helm.sh/release-namespace=sgx"
+    again = f"helm get manifest donjon -n sgx | {marks} | kubectl apply --server-side --force-conflicts --field-manager=helm -f -"
     assert gone.do.endswith(f": {again}")
     assert other.do.endswith(f": kubectl delete {kind.lower()} {own_name} && {again}")
     assert gap(name, OBJECTS[name], live(OBJECTS[name]), "sgx") is None

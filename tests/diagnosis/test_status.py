@@ -85,7 +85,7 @@ def test_a_binding_that_is_gone_is_told_with_what_it_lets_in_and_how_to_bring_it
     assert errors(status) == ["DJ024"]
     assert status.verdict == "not well: ValidatingAdmissionPolicyBinding donjon-refuse: is not there"
     assert "pods may start that Donjon refuses" in status.findings[0].why
-    assert "helm get manifest donjon -n donjon | kubectl apply" in status.findings[0].do
+    assert "helm get manifest donjon -n donjon | kubectl annotate --local" in status.findings[0].do
     refuses = part(status, "policies").rows[0]
     assert (refuses.state, refuses.words[:7]) == (RowState.WRONG, "not so:")
 

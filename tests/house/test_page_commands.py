@@ -136,3 +136,11 @@ def test_every_value_of_the_chart_that_a_page_sets_is_there() -> None:
     sets = {(page.name, name) for page in NAMING for name in _VALUE.findall(page.read_text(encoding="utf-8"))}
     assert ("install.md", "image.repository") in sets
     assert sorted((page, name) for page, name in sets if not is_there(name, values)) == []
+
+
+def test_what_is_applied_in_helms_name_has_helms_annotations_or_an_uninstall_would_leave_it() -> None:
+    texts = {page.name: " ".join(page.read_text(encoding="utf-8").replace("\\\n", " ").split()) for page in NAMING}
+    applied = {name: text.count("--field-manager=helm -f -") for name, text in texts.items() if "--field-manager=helm" in text}
+    assert "install.md" in applied
+    annotated = "kubectl annotate --local -f - -o yaml meta.helm.sh/release-name=donjon meta.helm.sh/release-namespace=donjon |"
+    assert {name: texts[name].count(annotated) for name in applied} == applied

@@ -54,6 +54,7 @@ def bring_back(namespace: str, changed: str = "") -> str:
     delete = f"kubectl delete {kind.lower()} {name} && " if changed else ""
     return (
         f"have an administrator of the cluster bring it back: {delete}helm get manifest donjon -n {namespace} | "
+        f"kubectl annotate --local -f - -o yaml meta.helm.sh/release-name=donjon meta.helm.sh/release-namespace={namespace} | "
         "kubectl apply --server-side --force-conflicts --field-manager=helm -f -"
     )
 
