@@ -162,6 +162,7 @@ AESM_BY_HAND: dict[str, tuple[str, str]] = {
 }
 """A path of the host and where a container that asks has it."""
 
+_ANNOTATED_ALONE = pod(limited({}), annotations={EPC: "10Mi"})
 SAMPLES: dict[str, JsonObject] = {
     **{f"device-{index}": pod(volumes=hosting(path)) for index, path in enumerate(DEVICE_SPELLINGS)},
     **{f"device-asks-{index}": _mounting(path, "/d") for index, path in enumerate(DEVICE_SPELLINGS)},
@@ -237,7 +238,13 @@ SAMPLES: dict[str, JsonObject] = {
     "most-counted": pod(limited({EPC: "67108863Mi"}), limited({FAQ: 67108863}, "b")),
     "sum-beyond-an-int64": pod(limited({EPC: "6Ei"}), limited({EPC: "6Ei"}, "b")),
     "sum-of-plain-ones": pod(limited({FAQ: 8796093022207}), limited({EPC: "8589934591Gi", ENCLAVE: 1}, "b")),
-    "largest-plain-ones": pod(*(limited({EPC: "9999Gi", ENCLAVE: 1}, f"c{index}") for index in range(100))),
+    "largest-plain-ones": pod(*(limited({EPC: "999Gi", ENCLAVE: 1}, f"c{index}") for index in range(100))),
+    "least-unlikely-one": pod(limited({EPC: "1000Gi", ENCLAVE: 1})),
+    "bytes-in-mib": pod(limited({FAQ: "10Mi"}), limited({AKS: 10485760}, "b")),
+    "bytes-in-mib-beside-bytes": pod(limited({FAQ: "10Mi", EPC: "10Mi"})),
+    "annotated-alone": pod(limited({}), annotations={EPC: "10Mi"}),
+    "annotated-and-asking-for-none": pod(limited({EPC: 0}), annotations={EPC: "10Mi"}),
+    "annotated-for-kata": {**_ANNOTATED_ALONE, "spec": {**spec(_ANNOTATED_ALONE), "runtimeClassName": "kata"}},
     "devices-beyond-counting": pod(limited({EPC: "1Mi", ENCLAVE: "6Ei"}), limited({EPC: "1Mi", ENCLAVE: "6Ei"}, "b")),
     "all-devices-of-a-node": pod(limited({EPC: "4Ki", ENCLAVE: 110})),
     "two-devices": pod(limited({FAQ: 10, ENCLAVE: "2"}), limited({ENCLAVE: "2e0", PROVISION: 7}, "b")),

@@ -454,6 +454,7 @@ WARNED: dict[str, tuple[dict[str, Any], str]] = {
         pod(asking({EPC: 10})),
         f"container app: asks for {EPC}: 10: these are bytes, less than one page of EPC (4096) [DJ107]",
     ),
+    "bytes under a name that counts MiB": (pod(asking({FAQ: "10Mi"})), "[DJ122]; did you mean sgx.intel.com/epc: 64Mi"),
     "the device alone": (pod(asking({ENCLAVE: 1})), "[DJ108]; ask for what they need"),
     "no multiple of a page": (
         pod(asking({EPC: "10M"})),

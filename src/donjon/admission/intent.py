@@ -112,6 +112,8 @@ class Intent:
     toleration_list: Standing
     quote_provider: str  # what its annotation says; empty where it says nothing
     epc_annotation: str | None  # what its total was last said to be
+    is_annotated: bool  # the annotation for it is there, whatever it says
+    runtime: str  # the class that runs its containers; empty for the cluster's own choice
     mirrors: bool  # it says that it is a kubelet's account of a static pod
     metadata: Standing
     annotations: Standing  # `OTHER` also where the one for its total is no string, which Kubernetes refuses
@@ -174,6 +176,8 @@ def read(pod: Json) -> Intent:
         toleration_list=Standing.of(fields.get("tolerations"), list),
         quote_provider=quote_provider,
         epc_annotation=epc_annotation if isinstance(epc_annotation, str) else None,
+        is_annotated=ANNOTATION_EPC in notes,
+        runtime=text(fields.get("runtimeClassName")),
         mirrors=notes.get(ANNOTATION_MIRROR) is not None,
         metadata=Standing.of(at(pod, "metadata"), dict),
         annotations=Standing.of(annotations, dict) if isinstance(epc_annotation, str | None) else Standing.OTHER,

@@ -12,6 +12,8 @@ MAX_COUNTED = 1 << 46  # bytes of EPC of one container
 k8s.io/apimachinery `resource.ParseQuantity` keeps such a number as an int64 while its digits and its suffix are short enough: up
 to 99Ti, 99999Gi, 99999999Mi or 99999999999Ki.
 """
+LIKELY = 1000 << 30  # bytes of EPC of one container; Intel's processors have up to 512 GiB each
+"""What is meant in bytes and written under a name that counts MiB comes out as this or more from 1Mi on."""
 UNSHOWN = "\n\r\t\x1b"  # in what someone else wrote: the API server drops a message with a line break and shows the expression
 MAX_LIST_LENGTH = 170  # characters of a list that someone else can make long; a message of the API server ends at 5 KiB
 

@@ -5,9 +5,10 @@ A container has one reason concerning its EPC, the first that fits: too much, am
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from donjon.admission.intent import Container, Intent
-from donjon.admission.limits import BOUNDS, MAX_COUNTED
+from donjon.admission.limits import BOUNDS, LIKELY, MAX_COUNTED
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.kube.names import AESMD, DEVICES, ENCLAVE, EPC, EPC_PAGE, EPC_UNITS, FOREIGN_EPC, LABELS_PLATFORM, PROVISION
 from donjon.kube.patch import escape
@@ -39,13 +40,24 @@ def asks_too_much(container: Container) -> bool:
 
 
 def has_differing_amounts(container: Container) -> bool:
-    """Whether it asks for different amounts of EPC under different names; a part of a MiB is none, for Kubernetes refuses it."""
-    byte_amounts = {
+    """Whether it asks for different amounts of EPC under different names."""
+    return len(_byte_amounts(container)) > 1
+
+
+def is_unlikely(container: Container) -> bool:
+    """Whether it asks for more EPC than hardly a machine has, and not for too much."""
+    return any(amount >= LIKELY for amount in _byte_amounts(container))
+
+
+def _byte_amounts(container: Container) -> set[Fraction]:
+    """The bytes of EPC that its names say, none where it is too much; a part of a MiB says none, for Kubernetes refuses it."""
+    if asks_too_much(container):
+        return set()
+    return {
         amount * EPC_UNITS[name]
         for name, amount in container.limits.items()
         if name == EPC or (name in FOREIGN_EPC and amount.denominator == 1)
     }
-    return len(byte_amounts) > 1 and not asks_too_much(container)
 
 
 def has_foreign_name(container: Container) -> bool:
@@ -112,6 +124,11 @@ def is_unaligned(container: Container) -> bool:
     """Whether it asks for EPC that is no multiple of a page."""
     epc = container.limits.get(EPC, 0)
     return EPC_PAGE < epc < MAX_COUNTED and epc % EPC_PAGE != 0
+
+
+def is_annotated_alone(intent: Intent) -> bool:
+    """Whether its annotation says a total of EPC, and nothing else of it asks; with a runtime class it may be for Kata."""
+    return intent.is_annotated and not intent.asks and not intent.runtime
 
 
 def is_unaccounted(container: Container) -> bool:

@@ -15,6 +15,7 @@ from donjon.findings import Severity
 from donjon.findings.codes import MISNAMED
 from donjon.kube.names import (
     AESMD,
+    ANNOTATION_EPC,
     ANNOTATION_QUOTE_PROVIDER,
     ENCLAVE,
     EPC,
@@ -101,6 +102,16 @@ RULES = (
         do="did you mean Mi?",
         concerns=lambda container, _: predicates.is_below_page(container),
         variable="belowPage",
+    ),
+    AdmissionRule(
+        code="DJ122",
+        severity=Severity.WARNING,
+        subject="container {containers}",
+        observation="asks for {quantities}",
+        why="hardly a machine has that much, and a name that ends in MiB counts MiB: 64Mi of them are 64Ti",
+        do=f"did you mean {EPC}: 64Mi, or 64 under such a name?",
+        concerns=lambda container, _: predicates.is_unlikely(container),
+        variable="unlikely",
     ),
     AdmissionRule(
         code="DJ108",
@@ -202,6 +213,18 @@ variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}
         concerns=lambda container, _: bool(container.strays),
         variable="strays",
         container_place=lambda container: f"{container.path}/limits/{escape(min(container.strays))}",
+    ),
+    AdmissionRule(
+        code="DJ123",
+        severity=Severity.WARNING,
+        subject="pod",
+        observation=f"has the annotation {ANNOTATION_EPC}, and no container asks for SGX",
+        why="an annotation brings no device and no EPC: it tells Kata the pod's total",
+        do=f"ask for {EPC} under resources.limits of the container that makes enclaves; Donjon writes the annotation",
+        scope=Scope.SMALL,
+        applies=lambda rule_input: predicates.is_annotated_alone(rule_input.intent),
+        condition=f"{ANNOTATION_EPC!r} in variables.annotations && !variables.asks && !has(variables.pod.runtimeClassName)",
+        place=f"/metadata/annotations/{escape(ANNOTATION_EPC)}",
     ),
     AdmissionRule(
         code="DJ117",

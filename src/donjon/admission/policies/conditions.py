@@ -5,7 +5,16 @@ from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import POD, PodPlace
 from donjon.admission.policies.variables import STRAY, windows
-from donjon.kube.names import AESM_PLACES, ANNOTATION_QUOTE_PROVIDER, ENCLAVE, EPC, FOREIGN_EPC, PROVISION
+from donjon.kube.names import (
+    AESM_PLACES,
+    ANNOTATION_EPC,
+    ANNOTATION_QUOTE_PROVIDER,
+    ENCLAVE,
+    EPC,
+    FOREIGN_EPC,
+    PROVISION,
+    SGX_RESOURCES,
+)
 
 
 def strays(place: PodPlace) -> str:
@@ -18,10 +27,20 @@ def strays(place: PodPlace) -> str:
     return f"({anywhere}) &&\n{_containers(place)}.size() <= {MAX_CONTAINERS}"
 
 
+def annotated(place: PodPlace) -> str:
+    """Whether nothing but an annotation of the pod speaks of EPC."""
+    limits = "c.resources.limits"
+    names = " || ".join(f"{cel.text(name)} in {limits}" for name in SGX_RESOURCES)
+    return (
+        f"{cel.text(ANNOTATION_EPC)} in ({place.annotations}) && !has({place.spec}.runtimeClassName) &&\n"
+        f"!{_containers(place)}.exists(c, has(c.resources) && has({limits}) && ({names}))"
+    )
+
+
 def unusual(place: PodPlace, *, host_devices: bool) -> str:
     """Whether the pod asks for anything of SGX and is not plainly wired; all else is for such pods, and costs a multiple.
 
-    Plain is one enclave device, whole MiB or GiB of EPC below 10 TiB, and no more of ours: no rule has anything to say of that.
+    Plain is one enclave device, whole MiB or GiB of EPC below `LIKELY`, and no more of ours: no rule has anything to say of that.
     """
     containers = _containers(place)
     limits, epc, enclave = "c.resources.limits", cel.text(EPC), cel.text(ENCLAVE)
@@ -29,7 +48,7 @@ def unusual(place: PodPlace, *, host_devices: bool) -> str:
     ours = f"({epc} in {limits} || {enclave} in {limits})"
     plain = (
         f"{epc} in {limits} && {enclave} in {limits} && string({limits}[{enclave}]) == '1' &&\n"
-        f"    string({limits}[{epc}]).matches('^([0-9]{{1,7}}Mi|[0-9]{{1,4}}Gi)$')"
+        f"    string({limits}[{epc}]).matches('^([0-9]{{1,6}}Mi|[0-9]{{1,3}}Gi)$')"
     )
     whole = (
         f"has({place.spec}.nodeName)",

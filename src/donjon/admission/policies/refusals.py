@@ -7,7 +7,7 @@ newer than the CEL of Kubernetes 1.30, the oldest that has these policies.
 from collections.abc import Iterable
 
 from donjon.admission.limits import MAX_CONTAINERS
-from donjon.admission.policies.conditions import strays, unusual
+from donjon.admission.policies.conditions import annotated, strays, unusual
 from donjon.admission.policies.objects import PODS, AdmissionPolicy, PolicyKind, binding, policy
 from donjon.admission.policies.pods import POD, TEMPLATE, PodPlace
 from donjon.admission.policies.sentences import holds, reasons, sentence_expression
@@ -58,7 +58,7 @@ def warn_on_pods(name: str, settings: Settings) -> tuple[JsonObject, JsonObject]
         kind=PolicyKind.VALIDATING,
         name=name,
         matches=(PODS,),
-        conditions={"unusual": _unusual_or_stray(POD)},
+        conditions={"unusual": _worth_a_look(POD)},
         variables=variables(POD, settings),
         must_answer=False,
     )
@@ -73,7 +73,7 @@ def warn_on_workloads(name: str, settings: Settings) -> tuple[JsonObject, JsonOb
         name=name,
         matches=WORKLOADS,
         # A controller that makes a Job or a ReplicaSet does not read warnings.
-        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _unusual_or_stray(TEMPLATE)},
+        conditions={"madeByHand": "!has(object.metadata.ownerReferences)", "unusual": _worth_a_look(TEMPLATE)},
         variables=variables(TEMPLATE, settings) | reasons(rules, settings),
         must_answer=False,
     )
@@ -109,8 +109,8 @@ object.spec.ephemeralContainers.filter(c, {_PRIVILEGED} &&
     return policy(about, {"validations": validations}), binding(about, *(("Deny", "Audit") if is_refusal else ("Warn",)))
 
 
-def _unusual_or_stray(place: PodPlace) -> str:
-    return f"{unusual(place, host_devices=True)} ||\n{strays(place)}"
+def _worth_a_look(place: PodPlace) -> str:
+    return f"{unusual(place, host_devices=True)} ||\n{strays(place)} ||\n{annotated(place)}"
 
 
 def _warnings(settings: Settings) -> Iterable[JsonObject]:

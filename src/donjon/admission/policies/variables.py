@@ -4,7 +4,7 @@ Nothing here is newer than the CEL of Kubernetes 1.30, the oldest that has these
 """
 
 from donjon.admission.hostpaths import DEVICE_SUBSTRING, HOLDS_DEVICES, MAX_PATH, MAX_PATHS, NAMES_A_DEVICE
-from donjon.admission.limits import BOUNDS, MAX_COUNTED
+from donjon.admission.limits import BOUNDS, LIKELY, MAX_COUNTED
 from donjon.admission.policies import cel
 from donjon.admission.policies.pods import MAY_ANNOTATE, PodPlace, wants, wants_any
 from donjon.admission.policies.wiring import MOST, SUFFIXES
@@ -95,6 +95,8 @@ variables.limited
     .map(n, n == {epc} ? string(x.limits[n]) : string({amount}.asInteger()) + variables.suffix[n]))}})""",
         "differing": f"""\
 variables.counted.filter(x, x.bytes.exists(b, {cel.amount("b")}.compareTo({cel.amount("x.bytes[0]")}) != 0))""",
+        "unlikely": f"""\
+variables.counted.filter(x, x.bytes.exists(b, {cel.amount("b")}.compareTo(quantity('{canonical(LIKELY)}')) >= 0))""",
         "agreed": "variables.counted.filter(x, !variables.differing.exists(y, y.name == x.name))",
         "foreign": f"variables.agreed.filter(x, {place.foreign})",
         "unwired": f"""\
