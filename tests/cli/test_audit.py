@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,6 +116,45 @@ def test_what_was_done_to_it_is_told(address: str, log: Path, database: Database
     assert told.endswith("1 chain, 2 records: not whole\n")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda line: f"2026-03-03T00:00:00.000Z {line}",
+        lambda line: f"[pod/donjon-attestation-0/attestation] {line}",
+        lambda line: f"2026-03-03T00:00:00.000Z stderr F {line}",
+        lambda line: json.dumps({"log": f"{line}\n", "stream": "stderr"}),
+        lambda line: f"Mar 03 00:00:00 host-1 donjon[1]: {line}",
+    ],
+    ids=["timestamps", "prefix", "containerd", "Docker", "journald"],
+)
+@pytest.mark.parametrize("first", [0, -1], ids=["all lines", "the one that tells"])
+def test_the_head_that_tells_is_read_in_every_form_that_collectors_make(
+    address: str, log: Path, database: Database, form: Callable[[str], str], first: int
+) -> None:
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([*lines[:first], *map(form, lines[first:])]))
+    assert run(address, "verify", *beside(log))[0] == 0
+    with database.changing() as connection:
+        connection.execute(delete(RECORDS).where(RECORDS.c.number == 3))
+        connection.execute(delete(HEADS).where(HEADS.c.number == 3))
+    code, told = run(address, "verify", *beside(log))
+    assert (code, "ends with record 2, and a head states record 3" in told) == (1, True)
+
+
+def test_a_log_is_read_as_powershell_writes_it(address: str, log: Path) -> None:
+    log.write_text(log.read_text(), encoding="utf-16")
+    assert run(address, "verify", *beside(log))[0] == 0
+
+
+def test_a_log_of_which_a_head_was_not_read_is_told_with_its_lines(address: str, log: Path) -> None:
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([*lines[:-1], lines[-1][:-4], *[lines[-1][:-4]] * 10]))
+    code, told = run(address, "verify", *beside(log))
+    assert code == 1
+    assert f"error: {log}: lines 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 1 more have the marks of a head, and no head" in told
+    assert "DJ633" in told
+
+
 def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, database: Database) -> None:
     with database.changing() as connection:
         for table in (RECORDS, HEADS):
@@ -162,11 +202,13 @@ def test_heads_of_another_key_are_told(address: str, log: Path, database: Databa
     [
         (("--heads", "{folder}/keys/one.pem"), "DJ612"),
         (("--heads", "{folder}/nothing.log"), "DJ932"),
+        (("--heads", "{folder}/logfmt.log"), "DJ612"),
         (("--keys", "{folder}/service.log"), "DJ611"),
         (("--keys", "{folder}/nothing"), "DJ542"),
     ],
 )
 def test_a_file_that_is_none_of_it_is_refused(address: str, log: Path, said: tuple[str, str], code: str) -> None:
+    (log.parent / "logfmt.log").write_text('event="audit head" statement=a.b.c')
     assert run(address, "verify", *(each.format(folder=log.parent) for each in said)) == (code, "")
 
 

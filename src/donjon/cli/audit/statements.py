@@ -1,20 +1,19 @@
 """The statements of the audit as an auditor has them, in logs or in the database: read, and judged by the keys that sign them."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from donjon.adapters.storage.moments import microseconds
-from donjon.audit import statements
+from donjon.audit import log, statements
 from donjon.audit.statements import Statement
-from donjon.cli.files import stream, within
+from donjon.cli.files import display_name, stream, within
 from donjon.errors import DonjonError, Malformed
 from donjon.findings import Finding
-from donjon.formats.json import at
 from donjon.signing.signer_certificate import SignerCertificate
 
 MAX_LINE = 256 << 10  # bytes of a log
+MAX_NUMBERS = 10  # of lines that are named
 
 _EARLIER = "which had no keys yet, say with --unsigned-before when it was given them"
 
@@ -27,15 +26,53 @@ class Certificates:
     unsigned_before: datetime | None
 
 
-def read(file: str) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFile:
+    """What was read of a log, or of a file with heads: its statements, and the lines of which one could not be taken."""
+
+    name: str
+    statements: tuple[tuple[str, str], ...]  # where each stands, and its text
+    missed: tuple[int, ...]  # lines, from 1
+
+    def findings(self) -> list[Finding]:
+        """That it was not read whole, if so."""
+        if not self.missed:
+            return []
+        return [
+            Finding.error(
+                "DJ633",
+                self.name,
+                f"{_lines(self.missed)} the marks of a head, and no head that can be read",
+                "what it states is not known: it may be the one that tells",
+                "give the log as the service wrote it: each line one of JSON, whole, whatever stands before it",
+            )
+        ]
+
+
+def read(file: str) -> HeadFile:
     """The statements in a log, or in a file that has one on each line; raises `Malformed` DJ612 where there are none."""
+    name, texts, missed, number = display_name(file), list[tuple[str, str]](), list[int](), 1
     with within(file):
         with stream(file) as octets:
-            lines = (line.decode("utf-8", "replace").strip() for line in iter(lambda: octets.readline(MAX_LINE), b""))
-            texts = [text for line in lines if (text := _statement(line))]
+            for line in iter(lambda: octets.readline(MAX_LINE), b""):
+                reading = log.read(line.replace(b"\0", b"").decode("utf-8", "replace"))  # PowerShell writes logs in UTF-16.
+                texts += [(f"{name}, line {number}", text) for text in reading.texts]
+                if reading.is_missed:
+                    missed.append(number)
+                number += line.endswith(b"\n")
         if not texts:
-            raise Malformed("DJ612", "no heads in it; expected the service's log, or a head on each line")
-    return texts
+            strange = f"; {_lines(missed)} the marks of one that cannot be read" if missed else ""
+            raise Malformed("DJ612", f"no heads in it{strange}; expected the service's log, or a head on each line")
+    return HeadFile(name=name, statements=tuple(texts), missed=tuple(missed))
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    """The first of them, and how many more."""
+    first = ", ".join(map(str, numbers[:MAX_NUMBERS]))
+    more = (
+        f" and {len(numbers) - MAX_NUMBERS} more have" if len(numbers) > MAX_NUMBERS else " has" if len(numbers) == 1 else " have"
+    )
+    return f"{'line' if len(numbers) == 1 else 'lines'} {first}{more}"
 
 
 def parse_all(texts: Iterable[tuple[str, str]], certificates: Certificates) -> tuple[list[Statement], list[Finding]]:
@@ -66,16 +103,6 @@ def of_earlier(stored_heads: list[Statement], certificates: Certificates) -> lis
             "keep the log of that time; what it has of them, --heads compares; a service with keys drops none of their records",
         )
     ]
-
-
-def _statement(line: str) -> str | None:
-    if not line.startswith("{"):
-        return line if statements.FORM.fullmatch(line) else None
-    try:
-        text = at(json.loads(line), statements.NAME)
-    except (ValueError, RecursionError):
-        return None
-    return text if isinstance(text, str) else None
 
 
 def _parse(text: str, certificates: Certificates) -> Statement:

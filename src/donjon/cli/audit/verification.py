@@ -18,7 +18,6 @@ from donjon.audit.verification import Chain, Verification, find_unlogged, find_u
 from donjon.audit.verification import verify as verify_chains
 from donjon.cli.audit import statements
 from donjon.cli.audit.statements import Certificates
-from donjon.cli.files import display_name
 from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, is_refusal
@@ -59,10 +58,11 @@ class Audit:
 def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> int:
     """Print whether the audit records are whole, and every finding; the exit code."""
     certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
-    elsewhere = [(display_name(file), text) for file in heads for text in statements.read(file)]
-    heads_elsewhere, foreign = statements.parse_all(elsewhere, certificates)
+    files = [statements.read(file) for file in heads]
+    heads_elsewhere, foreign = statements.parse_all([each for file in files for each in file.statements], certificates)
     audit = Audit(certificates=certificates, log=tuple(heads_elsewhere) if heads else None)
     audit.findings += [*([] if certificates.keys else [_UNSIGNED]), *foreign]
+    audit.findings += [finding for file in files for finding in file.findings()]
     try:
         with records.snapshot_of(database) as snapshot:
             audit.look(snapshot)

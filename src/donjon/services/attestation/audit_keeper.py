@@ -15,6 +15,7 @@ from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.journal import Journal, fresh_writer
 from donjon.adapters.storage.retention import Retention
+from donjon.audit import log
 from donjon.audit.event import Event
 from donjon.errors import DonjonError, Unavailable
 from donjon.findings import codes
@@ -100,8 +101,8 @@ class AuditKeeper:
 
 
 def _announce_head(text: str) -> None:
-    say(LOG, "audit head", statement=text)
+    say(LOG, log.HEAD, statement=text)
 
 
 def _announce_anchor(text: str) -> None:
-    say(LOG, "audit anchor", statement=text)
+    say(LOG, log.ANCHOR, statement=text)
