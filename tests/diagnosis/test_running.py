@@ -34,16 +34,16 @@ def test_a_pod_larger_than_any_node_runs_and_is_not_said_to_wait_for_ever() -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "words"),
+    ("kind", "message", "words", "well"),
     [
-        ("SGXReady", "driver: gone [DJ011]", "not ready for enclaves: driver: gone [DJ011]"),
-        ("Ready", "Kubelet stopped posting node status.", "the node itself is not ready: Kubelet stopped posting"),
+        ("SGXReady", "driver: gone [DJ011]", "not ready for enclaves: driver: gone [DJ011]", True),
+        ("Ready", "Kubelet stopped posting node status.", "the node itself is not ready: Kubelet stopped posting", False),
     ],
 )
-def test_a_node_that_is_not_ready_any_more_is_told(kind: str, message: str, words: str) -> None:
+def test_a_node_that_is_not_ready_any_more_is_told(kind: str, message: str, words: str, *, well: bool) -> None:
     broken = saying(node("a"), {"type": kind, "status": "False", "message": message})
     told = explain(RUNS, around(broken, pods=(RUNS,)))
-    assert (told.well, [finding.code for finding in told.findings]) == (True, ["DJ134"])
+    assert (told.well, [finding.code for finding in told.findings]) == (well, ["DJ134"])
     assert words in told.verdict
 
 
@@ -53,8 +53,9 @@ def test_a_node_that_is_not_ready_is_told_once_and_that_it_offers_nothing() -> N
 
 
 def test_a_node_that_is_gone_is_told_where_nodes_can_be_seen() -> None:
-    assert codes(RUNS, node("b")) == ["DJ134"]
-    assert "not in the cluster any more" in explain(RUNS, around(node("b"))).verdict
+    told = explain(RUNS, around(node("b")))
+    assert (told.well, [finding.code for finding in told.findings]) == (False, ["DJ134"])
+    assert "not in the cluster any more" in told.verdict
     assert codes(RUNS) == []
 
 

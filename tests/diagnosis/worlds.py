@@ -76,7 +76,7 @@ def event(reason: str, about: JsonObject, message: str = "", moment: str = "2026
     metadata = about["metadata"]
     assert isinstance(metadata, dict)
     involved: JsonObject = {"name": metadata["name"], "uid": metadata["uid"]}
-    return {"reason": reason, "message": message, "involvedObject": involved, "lastTimestamp": moment}
+    return {"type": "Warning", "reason": reason, "message": message, "involvedObject": involved, "lastTimestamp": moment}
 
 
 def agents_event(about: JsonObject, node: str, **fields: Json) -> JsonObject:

@@ -16,11 +16,10 @@ from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say_json
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
-from donjon.diagnosis.workload import FAILED_CREATE, Workload, explain_cron_job, explain_workload, latest, newest, owned
+from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload, latest, newest, owned
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
-from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.quantities import canonical, readable
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
         thing = cluster.get(resource, resource_name, namespace)
         if thing is not None:
             if each == "POD":
-                return explain(thing, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED))
+                return explain(thing, _around(cluster, namespace))
             return (
                 _of_cron_job(cluster, thing, namespace)
                 if each == "CRON_JOB"
@@ -109,14 +108,14 @@ def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace
         maker = newest(owned(cluster.list(REPLICA_SET, namespace), thing)) or thing
     pods = owned(cluster.list(POD, namespace), maker)
     workload = Workload(kind=kind, thing=thing, maker=maker, pods=pods)
-    return explain_workload(workload, _around(cluster, namespace, EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED, FAILED_CREATE))
+    return explain_workload(workload, _around(cluster, namespace))
 
 
-def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> ClusterState:
+def _around(cluster: "UserCluster", namespace: str) -> ClusterState:
     """What this account may see of the cluster; that it may not see all of it is told, and is no end."""
     from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
-    events = [each for reason in reasons for each in cluster.list(EVENT, namespace, selector={"reason": reason})]
+    events = cluster.list(EVENT, namespace, selector={"type": "Warning"})
     no_nodes = own_pods_only = ""
     nodes: tuple[JsonObject, ...] = ()
     try:
@@ -129,7 +128,7 @@ def _around(cluster: "UserCluster", namespace: str, *reasons: str) -> ClusterSta
         own_pods_only = error.message
         pods = cluster.list(POD, namespace)
     return ClusterState(
-        moment=clock.moment(), nodes=nodes, pods=pods, events=tuple(events), no_nodes=no_nodes, own_pods_only=own_pods_only
+        moment=clock.moment(), nodes=nodes, pods=pods, events=events, no_nodes=no_nodes, own_pods_only=own_pods_only
     )
 
 

@@ -14,23 +14,42 @@ from donjon.kube.reserved import epc_by_container
 def closed_device(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:
     """Containers with EPC that do not run as root, where the agent says that the devices are closed to others."""
     conditions = (each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY)
-    if not any(codes.ROOT_ALONE in codes.codes_in(str(at(each, "message") or "")) for each in conditions):
-        return
-    if at(pod, "spec", "securityContext", "supplementalGroups"):
-        return  # Which of them is the right one, nobody here knows.
-    asks = epc_by_container(pod)
-    for container in (each for field in ("initContainers", "containers") for each in objects(at(pod, "spec", field))):
-        user = _user(pod, container)
-        if user and asks.get(str(at(container, "name"))):
-            yield Finding(
-                code="DJ161",
-                severity=Severity.WARNING,
-                subject=f"container {at(container, 'name')}",
-                observation=f"runs as user {user}, and {node_of(pod)} opens its SGX devices to root and a group alone",
-                why="a program that may not open the device makes no enclave",
-                do=f"give the pod securityContext.supplementalGroups with the group that kubectl describe node {node_of(pod)} "
+    if any(codes.ROOT_ALONE in codes.codes_in(str(at(each, "message") or "")) for each in conditions):
+        for container, user in _without_group(pod):
+            yield Finding.warning(
+                "DJ161",
+                f"container {container}",
+                f"runs as user {user}, and {node_of(pod)} opens its SGX devices to root and a group alone",
+                "a program that may not open the device makes no enclave",
+                f"give the pod securityContext.supplementalGroups with the group that kubectl describe node {node_of(pod)} "
                 "names at DJ009, or have the administrator of the node do what donjon explain DJ009 says",
             )
+
+
+def perhaps_closed_device(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:
+    """The same where the node cannot be seen: who runs as root, or has a group, is not in doubt."""
+    if node is None:
+        for container, user in _without_group(pod):
+            yield Finding.warning(
+                "DJ161",
+                f"container {container}",
+                f"runs as user {user} without supplementalGroups, and nobody can tell from here to whom {node_of(pod)} opens its "
+                "SGX devices",
+                "where they are open to root and a group alone, it may not open them, and makes no enclave",
+                "where its log says Permission denied at /dev/sgx_enclave, ask whoever administers the cluster for the group of "
+                "the device, and write that into securityContext.supplementalGroups of the pod",
+            )
+
+
+def _without_group(pod: JsonObject) -> Iterator[tuple[str, int]]:
+    """The containers with EPC that run as another than root, with their users; which group is the right one nobody here knows."""
+    if any(at(pod, "spec", "securityContext", field) for field in ("supplementalGroups", "fsGroup")):
+        return
+    asks = epc_by_container(pod)
+    for container in (each for field in ("initContainers", "containers") for each in objects(at(pod, "spec", field))):
+        name, user = str(at(container, "name")), _user(pod, container)
+        if user and asks.get(name):
+            yield name, user
 
 
 def silent_aesm(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:

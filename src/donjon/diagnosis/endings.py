@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from donjon.diagnosis.commands import describe, logs
+from donjon.diagnosis.moments import ago, moment
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -44,11 +45,10 @@ class _End:
     goes_on: bool  # it runs again
 
     def words(self, now: datetime) -> str:
-        ago = "" if self.moment is None or self.moment > now else f" {_stretch(now - self.moment)} ago"
         restarts = f", restarted {self.restarts} time{'s' * (self.restarts != 1)}" if self.restarts else ""
         runs = ", and runs again" if self.goes_on else ""
         reason = f" ({self.reason})" if self.reason not in {"", "Error", "Completed"} else ""
-        return f"{self.container} ended with exit code {self.code}{reason}{ago}{restarts}{runs}"
+        return f"{self.container} ended with exit code {self.code}{reason}{ago(self.moment, now)}{restarts}{runs}"
 
 
 def stuck(pod: JsonObject) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def stuck(pod: JsonObject) -> Iterator[Finding]:
             message = str(at(status, "state", "waiting", "message") or "")
             observation = f"{name} waits: {reason}{f': {message}' if message else ''}"
             do = logs(pod, name, previous=True) if reason == _BACK_OFF else describe(pod)
-            yield of_container(name, observation, "its place and its device are not the trouble", do)
+            yield of_container(name, observation, "the kubelet tries again by itself, as long as that stands in its way", do)
 
 
 def endings(pod: JsonObject, now: datetime) -> Iterator[Finding]:
@@ -98,7 +98,7 @@ def _end(pod: JsonObject, status: JsonObject, now: datetime) -> _End | None:
         container=name,
         code=code if isinstance(code, int) else 0,
         reason=str(at(last, "reason") or ""),
-        moment=_moment(at(last, "finishedAt")),
+        moment=moment(at(last, "finishedAt")),
         restarts=restarts if isinstance(restarts, int) else 0,
         goes_on=at(state, "running") is not None,
     )
@@ -111,7 +111,7 @@ def _last_end(status: JsonObject) -> JsonObject | None:
 
 def _is_past(running: Json, now: datetime) -> bool:
     """Whether it has run for so long that its last end is past."""
-    began = _moment(at(running, "startedAt"))
+    began = moment(at(running, "startedAt"))
     return running is not None and began is not None and now - began >= OUT_OF_BACK_OFF
 
 
@@ -133,7 +133,7 @@ def _reason(end: _End, epc: Fraction) -> tuple[str, str]:
     meaning = _MEANINGS.get(end.code, "its program says why in its log")
     if epc:
         return (
-            f"{meaning}; its place and its device are not the trouble",
+            f"{meaning}; it was given its device, and whether it could open that, the log says",
             f"; compare its enclave's size with the {amount_text(EPC, epc)} of EPC that it asks for: donjon explain DJ138",
         )
     return meaning, ""
@@ -142,20 +142,3 @@ def _reason(end: _End, epc: Fraction) -> tuple[str, str]:
 def _statuses(pod: JsonObject) -> Iterator[JsonObject]:
     for field in ("initContainerStatuses", "containerStatuses"):
         yield from objects(at(pod, "status", field))
-
-
-def _moment(text: Json) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
-
-
-def _stretch(time: timedelta) -> str:
-    """In the largest unit of which it has two."""
-    seconds = int(time.total_seconds())
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} s"

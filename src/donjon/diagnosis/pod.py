@@ -1,12 +1,15 @@
 """Why a pod does not run, or runs without its device: from what the cluster says to a verdict, its reasons and the next step."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from donjon.diagnosis.commands import describe, node_of, remake, subject_of
-from donjon.diagnosis.enclave import closed_device, silent_aesm, small_epc
+from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, of_container, stuck
+from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.misnomers import misnomers
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
@@ -19,6 +22,10 @@ from donjon.kube.reserved import epc_total, pod_requests
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
+
+_USER = re.compile(r'\bUser "([^"]{1,253})"')
+"""k8s.io/apiserver pkg/endpoints/handlers/responsewriters: whom a refusal is for."""
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([-a-z0-9]+):([-.a-z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,42 +121,59 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
     return _explanation(
         pod,
         f"failed on {node_of(pod)}: {findings[0].observation}",
-        (*findings, *misnomers(pod, around.nodes), *_of_its_enclave(pod, around)),
+        (
+            *closed_device(pod, node_under(pod, around.nodes)),
+            *findings,
+            *misnomers(pod, around.nodes),
+            *_of_its_enclave(pod, around),
+            *_unseen(around.no_nodes),
+        ),
     )
 
 
 def _running(pod: JsonObject, around: ClusterState) -> Explanation:
+    of_containers = (*stuck(pod), *endings(pod, around.moment))
+    of_node = tuple(under(pod, around.nodes))
+    of_events = while_running(pod, around.events, around.moment, is_explained=bool(of_containers))
     findings = (
         *without_device(pod, around.events),
         *not_accounted(pod, around.events),
-        *stuck(pod),
-        *endings(pod, around.moment),
+        *of_node,
+        *closed_device(pod, node_under(pod, around.nodes)),
+        *of_containers,
+        *(each for each in of_events if not (of_node and each.code == of_node[0].code)),
         *misnomers(pod, around.nodes),
         *_of_its_enclave(pod, around),
-        *under(pod, around.nodes),
         *over_capacity(pod, around.nodes, around.pods),
     )
+    unseen = tuple(_unseen(around.no_nodes))
     if is_refusal(findings):
-        return _explanation(pod, f"runs on {node_of(pod)}, but not as it should: {findings[0].observation}", findings)
+        return _explanation(pod, f"runs on {node_of(pod)}, but not as it should: {_worst(findings)}", (*findings, *unseen))
     requested = epc_total(pod)
     holding = (
         f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if requested and EPC in pod_requests(pod) else "no EPC of its own"
     )
     but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
-    return _explanation(pod, f"runs on {node_of(pod)} with its device and {holding}{but}", findings, well=True)
+    blind = "; its node could not be looked at" if unseen else ""
+    verdict = f"runs on {node_of(pod)} with its device and {holding}{but}{blind}"
+    return _explanation(pod, verdict, (*findings, *unseen), well=True)
+
+
+def _worst(findings: Iterable[Finding]) -> str:
+    """What the first says that is no mere warning."""
+    first = next(each for each in findings if each.severity is Severity.ERROR)
+    return f"{first.subject}: {first.observation}" if first.subject.startswith("node ") else first.observation
 
 
 def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "spec", "nodeName"):
-        findings = (*stuck(pod), *endings(pod, around.moment), *_of_its_enclave(pod, around))
-        message = findings[0].observation if findings else "the kubelet is starting it"
-        return _explanation(pod, f"was given to {node_of(pod)}: {message}", findings, otherwise=describe(pod))
+        return _starting(pod, around)
     if around.no_nodes:
         message = _scheduler(pod)
         return _explanation(
             pod,
             f"is Pending; the scheduler says: {message or 'nothing yet'}",
-            (*misnomers(pod, ()), *_unseen(around)),
+            (*misnomers(pod, ()), *_unseen(around.no_nodes, around.own_pods_only)),
             scheduler=message,
         )
     views = look(pod, around.nodes, around.pods)
@@ -162,16 +186,26 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         subject=subject_of("pod", pod),
         verdict=f"is Pending: {findings[0].observation}",
         well=False,
-        findings=(*findings, *_unseen(around)),
+        findings=(*findings, *_unseen(around.no_nodes, around.own_pods_only)),
         nodes=views,
         scheduler=_scheduler(pod),
     )
 
 
+def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
+    of_containers = (*stuck(pod), *endings(pod, around.moment))
+    of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_containers))
+    closed = closed_device(pod, node_under(pod, around.nodes))
+    findings = (*closed, *of_containers, *of_events, *_of_its_enclave(pod, around))
+    message = _worst(findings) if is_refusal(findings) else start_words(pod, around.moment)
+    verdict = f"was given to {node_of(pod)}: {message}"
+    return _explanation(pod, verdict, (*findings, *_unseen(around.no_nodes)), otherwise=describe(pod))
+
+
 def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
     """What pod and node say of why it may make no enclave."""
     node = node_under(pod, around.nodes)
-    yield from closed_device(pod, node)
+    yield from perhaps_closed_device(pod, node)
     yield from silent_aesm(pod, node)
     yield from small_epc(pod)
 
@@ -211,23 +245,35 @@ def _scheduler_alone(pod: JsonObject) -> Finding:
     )
 
 
-def _unseen(around: ClusterState) -> Iterator[Finding]:
+def _unseen(no_nodes: str, own_pods_only: str = "") -> Iterator[Finding]:
     """What this account may not see, and what is missing from the answer for it."""
-    missing = (
-        (around.no_nodes, "nobody can tell from here which node lacks what"),
-        (around.own_pods_only, "what the pods of other namespaces hold is not counted: less may be free than is shown"),
-    )
-    for problem, why in missing:
-        if problem:
-            yield Finding(
-                code="DJ139",
-                severity=Severity.WARNING,
-                subject="this account",
-                observation=f"may not read all of the cluster: {problem}",
-                why=why,
-                do="have an administrator run donjon why, or give you the chart's ClusterRole donjon-why: kubectl create "
-                "clusterrolebinding donjon-why --clusterrole=donjon-why --user=NAME",
-            )
+    missing = [
+        (problem, why)
+        for problem, why in (
+            (no_nodes, "nobody can tell from here what is the matter with a node"),
+            (own_pods_only, "what the pods of other namespaces hold is not counted: less may be free than is shown"),
+        )
+        if problem
+    ]
+    if missing:
+        yield Finding.warning(
+            "DJ139",
+            "this account",
+            f"may not read all of the cluster: {'; '.join(problem for problem, _ in missing)}",
+            "; ".join(why for _, why in missing),
+            "have an administrator run donjon why, or give you the chart's ClusterRole donjon-why: kubectl create "
+            f"clusterrolebinding donjon-why --clusterrole=donjon-why {_account(missing[0][0])}",
+        )
+
+
+def _account(problem: str) -> str:
+    """The account that the API server refused, as kubectl takes it."""
+    user = _USER.search(problem)
+    if user is None:
+        return "--user=NAME"
+    if (account := _SERVICE_ACCOUNT.fullmatch(user[1])) is not None:
+        return f"--serviceaccount={account[1]}:{account[2]}"
+    return f"--user={quote(user[1])}"
 
 
 def _explanation(

@@ -61,13 +61,23 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
     node = node_under(pod, nodes)
     if node is None:
         if nodes:
-            yield _warning(
+            yield Finding.error(
                 "DJ134",
-                pod,
-                observation="it is not in the cluster any more",
-                why="nobody knows how the pod is: what is told of it is the last that its node said",
-                do=f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
+                f"node {node_of(pod)}",
+                "it is not in the cluster any more",
+                "nobody knows how the pod is: what is told of it is the last that its node said",
+                f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
             )
+        return
+    kubelet = next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == "Ready"), None)
+    if kubelet is not None and at(kubelet, "status") != "True":
+        yield Finding.error(
+            "DJ134",
+            f"node {node_of(pod)}",
+            f"the node itself is not ready: {at(kubelet, 'message') or 'silent'}",
+            "nobody knows how the pod is: what is told of it is the last that its node said",
+            f"have the node's administrator look at it: kubectl describe node {node_of(pod)}",
+        )
         return
     (view,) = look(pod, (node,), ())
     trouble = next((each.words for each in view.against if each.obstacle is Obstacle.NOT_READY), "")
