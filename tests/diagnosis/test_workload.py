@@ -141,3 +141,58 @@ def test_a_job_that_failed_and_whose_pods_are_gone_has_a_next_step() -> None:
     assert explanation.next_step.startswith("kubectl describe job -n shop train")
     over: JsonObject = {"type": "Complete", "status": "True"}
     assert told(workload("Job", status={"conditions": [over]})).next_step == ""
+
+
+LOST = pod(
+    "1Mi",
+    name="lost",
+    phase="Failed",
+    on="a",
+    status={"reason": "UnexpectedAdmissionError", "message": "Allocate failed: no healthy devices present"},
+)
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "DaemonSet", "Deployment"])
+def test_a_pod_that_failed_makes_no_workload_wrong_that_has_its_pods(kind: str) -> None:
+    thing = workload(kind, replicas=1, status={"desiredNumberScheduled": 1})
+    after = told(thing, LOST, pod("1Mi", phase="Running", on="a"))
+    assert (after.well, after.findings, after.subject) == (True, (), f"{kind.lower()} shop/train: pod shop/app")
+
+
+def test_a_pod_that_failed_hides_no_trouble_of_today() -> None:
+    after = told(workload("ReplicaSet", replicas=2), LOST, pod("16Gi", name="big"))
+    assert [finding.code for finding in after.findings] == ["DJ132"]
+    again = told(workload("Job"), LOST, pod("16Gi", name="big"))
+    assert [finding.code for finding in again.findings] == ["DJ132"]
+
+
+def test_a_pod_that_failed_is_told_where_no_other_came_and_of_a_job_that_counts_it() -> None:
+    assert [finding.code for finding in told(workload("ReplicaSet", replicas=1), LOST).findings] == ["DJ137"]
+    after = told(workload("Job"), LOST, pod("1Mi", phase="Running", on="a"))
+    assert (after.well, [finding.code for finding in after.findings]) == (False, ["DJ137"])
+
+
+def test_who_restarted_is_named_where_a_device_was_not_there_at_that_moment() -> None:
+    (finding,) = told(workload("ReplicaSet", replicas=1), LOST).findings
+    assert "its node's agent or kubelet had just started" in finding.why
+    (other,) = told(workload("ReplicaSet", replicas=1), EVICTED).findings
+    assert "had just started" not in other.why
+
+
+def test_a_job_that_is_refused_is_to_be_made_again_and_a_cron_job_to_be_changed() -> None:
+    alone = workload("Job")
+    step = told(alone, events=(event("FailedCreate", alone, OURS),)).next_step
+    assert step.startswith("a Job's template cannot be changed: kubectl delete job -n shop train, change what it was made from")
+    made = workload("Job", "tick-1", owner=workload("CronJob", "tick"))
+    step = told(made, events=(event("FailedCreate", made, OURS),)).next_step
+    assert step.startswith("change cronjob shop/tick as the refusal says")
+
+
+@pytest.mark.parametrize(("amount", "helps"), [("128Mi", False), ("32Mi", True), ("64Mi", True), ("x", True)])
+def test_ending_other_pods_is_advised_where_that_can_help(amount: str, *, helps: bool) -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    resource = "requests.sgx.intel.com/epc"
+    message = f"{POD}exceeded quota: small, requested: {resource}={amount}, used: {resource}=48Mi, limited: {resource}=64Mi"
+    step = told(thing, events=(event("FailedCreate", thing, f"Error creating: {message}"),)).next_step
+    assert ("end other pods" in step) is helps
+    assert "raise the ResourceQuota small" in step

@@ -22,6 +22,8 @@ from donjon.kube.reserved import epc_total, pod_requests
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
+_NO_DEVICE = "no healthy devices present"
+"""k8s.io/kubernetes pkg/kubelet/cm/devicemanager: its plugin had not come back yet."""
 
 _USER = re.compile(r'\bUser "([^"]{1,253})"')
 """k8s.io/apiserver pkg/endpoints/handlers/responsewriters: whom a refusal is for."""
@@ -112,7 +114,7 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             severity=Severity.ERROR,
             subject=f"node {node_of(pod)}",
             observation=f"the kubelet ended it: {reason}: {message or 'no message'}",
-            why="a pod that the kubelet ended never starts again; only whoever made it can make another",
+            why=f"{_meaning(message)}a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
         return _explanation(pod, f"failed: {finding.observation}", (finding,))
@@ -129,6 +131,13 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             *_unseen(around.no_nodes),
         ),
     )
+
+
+def _meaning(message: str) -> str:
+    """What is behind the kubelet's words, where they do not say it."""
+    if _NO_DEVICE not in message:
+        return ""
+    return "its node's agent or kubelet had just started, and had no device to give at that moment; "
 
 
 def _running(pod: JsonObject, around: ClusterState) -> Explanation:

@@ -9,6 +9,7 @@ from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.quantities import amount
 from donjon.kube.reserved import TERMINAL_PHASES
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
@@ -29,6 +30,7 @@ Sources: k8s.io/kubernetes pkg/controller, k8s.io/apiserver pkg/admission/plugin
 """
 
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[-a-z0-9.]+),")
+_AMOUNTS = re.compile(r"requested: (?P<asks>[^ ]{1,1000}), ?used: [^ ]{1,1000}, ?limited: (?P<limits>[^ ]{1,1000})$")
 """k8s.io/apiserver pkg/admission/plugin/resourcequota."""
 
 _WELL = frozenset({"Complete", "SuccessCriteriaMet"})
@@ -93,9 +95,7 @@ def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
         verdict = f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
         return Explanation(subject=subject, verdict=verdict, well=False, findings=(refusal,))
     over = _terminal_condition(workload)
-    explanations = sorted(
-        (explain(pod, around) for pod in workload.pods), key=lambda each: (each.well, not is_refusal(each.findings))
-    )
+    explanations = _explanations(workload, around)
     if over is not None and (at(over, "type") in _WELL or not explanations or explanations[0].well):
         return _over(over, workload, subject, no_pods=not explanations)
     if not explanations:
@@ -104,6 +104,18 @@ def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
         f" ({len(explanations)} pods, {sum(each.well for each in explanations)} of them well)" if len(explanations) > 1 else ""
     )
     return replace(explanations[0], subject=f"{subject}{of_all}: {explanations[0].subject}")
+
+
+def _explanations(workload: Workload, around: ClusterState) -> list[Explanation]:
+    """Of its pods, the one that is worst off first: what is amiss now before what failed and was made again.
+
+    What failed says nothing any more of a workload that has its pods, save of a Job, which counts it.
+    """
+    counts = workload.kind == "Job" or workload.alive < desired_count(workload)
+    present = [pod for pod in workload.pods if counts or at(pod, "status", "phase") not in TERMINAL_PHASES]
+    pairs = [(pod, explain(pod, around)) for pod in present]
+    pairs.sort(key=lambda each: (each[1].well, at(each[0], "status", "phase") == "Failed", not is_refusal(each[1].findings)))
+    return [explanation for _, explanation in pairs]
 
 
 def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: bool) -> Explanation:
@@ -149,9 +161,10 @@ def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
     """What to do about a refusal, by whoever can."""
     own = subject_of(workload.kind, workload.thing)
     if (quota := _QUOTA.search(message)) is not None:
+        ending = "" if _is_beyond(message) else "end other pods of the namespace, or "
         return (
-            f"{own} is right: have an administrator raise the ResourceQuota {quota['name']}, or end other pods of the namespace, "
-            f"or ask for less; kubectl describe resourcequota -n {at(workload.thing, 'metadata', 'namespace')} {quota['name']}"
+            f"{own} is right: have an administrator raise the ResourceQuota {quota['name']}, or {ending}"
+            f"ask for less; kubectl describe resourcequota -n {at(workload.thing, 'metadata', 'namespace')} {quota['name']}"
         )
     if NOT_WIRED.intersection(codes):
         return (
@@ -159,7 +172,35 @@ def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
             "run donjon status, which says what to bring back; else change it as the refusal says; "
             f"donjon explain {codes[0]} says more"
         )
-    return f"change {own} as the refusal says, and apply it again{f'; donjon explain {codes[0]} says more' if codes else ''}"
+    return f"{_change(workload)}{f'; donjon explain {codes[0]} says more' if codes else ''}"
+
+
+def _change(workload: Workload) -> str:
+    """What is to be changed where a workload is at fault: of a Job the template is fixed, and a CronJob makes its own."""
+    own = subject_of(workload.kind, workload.thing)
+    if workload.kind != "Job":
+        return f"change {own} as the refusal says, and apply it again"
+    makers = [each for each in objects(at(workload.thing, "metadata", "ownerReferences")) if at(each, "kind") == "CronJob"]
+    if makers:
+        cron_job = f"cronjob {at(workload.thing, 'metadata', 'namespace')}/{at(makers[0], 'name')}"
+        return f"change {cron_job} as the refusal says, and apply it again: its next Job is made by that"
+    where = f"-n {at(workload.thing, 'metadata', 'namespace')} {at(workload.thing, 'metadata', 'name')}"
+    return (
+        f"a Job's template cannot be changed: kubectl delete job {where}, change what it was made from as the refusal says, and "
+        "apply that again"
+    )
+
+
+def _is_beyond(message: str) -> bool:
+    """Whether what was asked for is more than a quota's whole limit, so that nothing that ends makes room for it."""
+    parts = _AMOUNTS.search(message)
+    if parts is None:
+        return False
+    asks, limits = (dict(each.partition("=")[::2] for each in parts[name].split(",")) for name in ("asks", "limits"))
+    return any(
+        (of := amount(text)) is not None and (most := amount(limits.get(name))) is not None and of > most
+        for name, text in asks.items()
+    )
 
 
 def desired_count(workload: Workload) -> int:
