@@ -107,7 +107,7 @@ async def world(folder: Path, secret: JsonObject, shared: SharedCertificate) -> 
         replicas = []
         for _ in range(2):
             metrics = AdmissionMetrics("test")
-            presented = PresentedCertificate(metrics)
+            presented = PresentedCertificate(metrics, moment)
             loop = SharedLoop(shared, presented, api, metrics, moment)
             application = Webhook(Settings(), metrics, clock.monotonic)
             calls = WebhookCalls(application)
@@ -354,7 +354,7 @@ def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
 def test_a_certificate_in_files_is_taken_up_when_it_changes(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         del here
-        presented = PresentedCertificate(AdmissionMetrics("test"))
+        presented = PresentedCertificate(AdmissionMetrics("test"), clock.moment)
         loop = FilesLoop(CertificateFolder(folder=tmp_path), presented)
         with pytest.raises(DonjonError, match="No such file"):
             loop.look()

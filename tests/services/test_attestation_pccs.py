@@ -308,7 +308,7 @@ def test_it_is_ready_while_it_could_answer_something_and_until_it_is_told_to_sto
         metrics=metrics,
     )
     standing = DatabaseHealth(database, writing=False)
-    ready = run._probes(metrics, cache.usable, standing, stopped)["/readyz"]
+    ready = run._probes(metrics, cache.usable, standing, stopped, caveat=str)["/readyz"]
 
     def figures() -> tuple[float | None, float | None]:
         ready, up = (metrics.registry.get_sample_value(f"donjon_attestation_{name}") for name in ("ready", "database_up"))

@@ -46,7 +46,14 @@ class Finding:
 
     def sentence(self) -> str:
         """One line: subject, observation, why, code and the next step."""
-        head = f"{self.subject}: {self.observation}: {self.why} [{self.code}]"
+        return self._line(f" [{self.code}]")
+
+    def words(self) -> str:
+        """The same line where the code stands beside it: in a log line, or an error."""
+        return self._line("")
+
+    def _line(self, code: str) -> str:
+        head = f"{self.subject}: {self.observation}: {self.why}{code}"
         return f"{head}; {self.do}" if self.do else head
 
     def as_dict(self) -> dict[str, str]:

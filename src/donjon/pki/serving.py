@@ -6,7 +6,7 @@ steals what a Secret holds has a webhook's certificate and no authority.
 
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from donjon.errors import Malformed
+from donjon.findings import Finding
 from donjon.pki.intel import Window
 
 BACKDATE = timedelta(hours=1)  # by which clocks of a cluster may differ
 MAX_PEM = 64 << 10  # bytes; ours have less than one KiB each
+SOON = timedelta(days=1)
+SOON_PART = 6  # of a short life: whoever renews does so before its last sixth
 
 LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
 _AUTHORITY, _LEAF = "donjon webhook authority", "donjon webhook"
@@ -125,6 +128,23 @@ def window_of(chain: bytes) -> Window:
     except ValueError as error:
         raise Malformed("DJ146", "certificate: expected one in PEM") from error
     return Window(begins=leaf.not_valid_before_utc, ends=leaf.not_valid_after_utc)
+
+
+def appraise(window: Window, moment: datetime) -> Finding | None:
+    """What is amiss with a serving certificate's dates: an error where clients refuse it now, a warning where they soon will."""
+    if moment < window.begins:
+        return _date(
+            Finding.error, f"begins {window.begins:%FT%TZ}", "clients refuse it until then", "see that the clock is right"
+        )
+    if moment > window.ends:
+        return _date(Finding.error, f"ended {window.ends:%FT%TZ}", "clients refuse it", "renew it")
+    if moment >= window.ends - min(SOON, (window.ends - window.begins) / SOON_PART):
+        return _date(Finding.warning, f"ends {window.ends:%FT%TZ}", "from then on clients refuse it", "renew it")
+    return None
+
+
+def _date(severity: Callable[[str, str, str, str, str], Finding], observation: str, why: str, do: str) -> Finding:
+    return severity("DJ149", "serving certificate", observation, why, do)
 
 
 def _name(text: str) -> x509.Name:

@@ -5,23 +5,43 @@ from collections.abc import Callable
 from donjon.adapters.http import Response
 from donjon.adapters.http.probe import Routes
 from donjon.adapters.metrics import exposition
+from donjon.errors import DonjonError
+from donjon.findings import Finding
 
 Probe = Callable[[], bool]
 
 _OK = Response(status=200, body=b"ok\n")
 
 
-def routes(metrics: exposition.Registry, *, unready: Callable[[], str], alive: Probe = lambda: True, caveat: str = "") -> Routes:
+def routes(
+    metrics: exposition.Registry,
+    *,
+    unready: Callable[[], str],
+    alive: Probe = lambda: True,
+    caveat: Callable[[], str] = lambda: "",
+) -> Routes:
     """The three routes; a probe's no is 503. `unready` says why the program is not ready, and nothing where it is.
 
     Most are alive where they answer at all. What a reader of a yes must know is a caveat.
     """
-    ready = Response(status=200, body=f"ok: {caveat}\n".encode()) if caveat else _OK
     return {
         "/metrics": lambda: Response(status=200, body=exposition.text(metrics), content_type=exposition.CONTENT_TYPE),
         "/healthz": lambda: _OK if alive() else _no("not yet"),
-        "/readyz": lambda: _no(words) if (words := unready()) else ready,
+        "/readyz": lambda: _no(words) if (words := unready()) else _yes(caveat()),
     }
+
+
+def serving_caveat(fault: DonjonError | None, finding: Finding | None) -> str:
+    """What is amiss with the serving certificate, for strangers.
+
+    `fault` is why a newer one is not taken, `finding` is of the present one.
+    """
+    new = "" if fault is None else f"serving certificate: the new one is not taken [{fault.code}]; the log has its own words"
+    return "; ".join(filter(None, ("" if finding is None else finding.sentence(), new)))
+
+
+def _yes(caveat: str) -> Response:
+    return Response(status=200, body=f"ok: {caveat}\n".encode()) if caveat else _OK
 
 
 def _no(words: str) -> Response:

@@ -33,8 +33,9 @@ class FolderContexts:
         """Raises `Malformed` DJ146 and DJ555, `Unavailable` DJ146; `tell` is told of later trouble, and `None` of new files."""
         self._clients, self._tell = clients, tell
         self._paths = (folder / "tls.crt", folder / "tls.key", *(() if clients is None else (clients.path,)))
-        self._last_stamp = self._stamp()
+        self._last_stamp: _Stamp | None = self._stamp()
         self._context, self._window = self._load()
+        self._fault: DonjonError | None = None
 
     @property
     def window(self) -> Window:
@@ -45,13 +46,30 @@ class FolderContexts:
     def __call__(self) -> ssl.SSLContext:
         """Looks whether the files have changed, which costs a call of the system for each."""
         try:
-            if (stamp := self._stamp()) != self._last_stamp:
-                self._last_stamp = stamp
-                self._context, self._window = self._load()
-                self._tell(None)
+            stamp = self._stamp()
         except DonjonError as error:
-            self._tell(error)
+            self._keep(None, error)
+            return self._context
+        if stamp != self._last_stamp:
+            try:
+                self._context, self._window = self._load()
+            except DonjonError as error:
+                self._keep(stamp, error)
+            else:
+                self._keep(stamp, None)
         return self._context
+
+    @property
+    def fault(self) -> DonjonError | None:
+        """Why the files as they are now are not taken; nothing where they are in use."""
+        self()
+        return self._fault
+
+    def _keep(self, stamp: _Stamp | None, fault: DonjonError | None) -> None:
+        """Tell what is new: other files, or another fault than the last."""
+        before, self._fault, self._last_stamp = self._fault, fault, stamp
+        if fault is None or str(fault) != str(before):
+            self._tell(fault)
 
     def _stamp(self) -> _Stamp:
         try:

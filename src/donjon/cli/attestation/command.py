@@ -1,6 +1,5 @@
 """`donjon attestation`: the service, its keys, and a rehearsal."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import click
 
 from donjon.adapters.logs import log_to_stderr
 from donjon.cli import serving
-from donjon.cli.terminal import say
+from donjon.cli.terminal import say, say_finding
 from donjon.errors import Misconfigured
 
 try:
@@ -51,7 +50,7 @@ def serve(*, check: Extent | None, texts: serving.Sources) -> None:
     Each setting is taken from its option, else from DONJON_… in the environment, such as DONJON_LOG_LEVEL, else from the file.
     """
     if check is Extent.TEXT:
-        _say_good("the text of the settings is good", service.read_text_alone(*texts))
+        _say_good("the text of the settings is good", run.Inspection(aside=service.read_text_alone(*texts)))
         return
     settings = service.read(*texts)
     if check is not None:
@@ -61,9 +60,11 @@ def serve(*, check: Extent | None, texts: serving.Sources) -> None:
     run.run(settings)
 
 
-def _say_good(sentence: str, others: Iterable[str]) -> None:
+def _say_good(sentence: str, look: run.Inspection) -> None:
     say(sentence)
-    for each in others:
+    for warning in look.warnings:
+        say_finding(warning)
+    for each in look.aside:
         say(f"not looked at here: {each}")
 
 

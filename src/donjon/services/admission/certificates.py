@@ -19,10 +19,13 @@ from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
+from donjon.pki.intel import Window
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
-from donjon.pki.serving import issue, window_of
-from donjon.runtime.trouble import Trouble
+from donjon.pki.serving import appraise, issue, window_of
+from donjon.runtime.probes import serving_caveat
+from donjon.runtime.trouble import Caution, Trouble
 from donjon.services.admission.secret import as_secret_data, decode, encode, read
 from donjon.services.admission.settings import CertificateFolder, SharedCertificate
 
@@ -35,11 +38,14 @@ AGAIN = 0.3  # seconds until another look after someone else was first, or after
 class PresentedCertificate:
     """The certificate that new connections are shown, and whether the API server trusts it yet."""
 
-    def __init__(self, metrics: AdmissionMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: AdmissionMetrics, clock: Callable[[], datetime]) -> None:
+        self._metrics, self._clock = metrics, clock
         self._certificate = b""
+        self._window: Window | None = None
+        self._caution = Caution()
         self._context: ssl.SSLContext | None = None
         self.there = asyncio.Event()
+        self.fault: DonjonError | None = None  # why a newer one is not taken
         self.trusted = False  # whether the API server has been told whom to trust for it
 
     def context(self) -> ssl.SSLContext:
@@ -54,10 +60,23 @@ class PresentedCertificate:
             return
         window = window_of(certificate)
         self._context = context(certificate, key)
-        self._certificate = certificate
+        self._certificate, self._window = certificate, window
         self._metrics.serves(window)
         self.there.set()
         say(LOG, "certificate in use", ends=window.ends.isoformat())
+        self.look()
+
+    def finding(self) -> Finding | None:
+        """What is amiss with its dates now."""
+        return None if self._window is None else appraise(self._window, self._clock())
+
+    def caveat(self) -> str:
+        """The same for strangers, and whether other files wait that cannot be taken; nothing where all is well."""
+        return serving_caveat(self.fault, self.finding())
+
+    def look(self) -> None:
+        """Tell the log what is amiss with its dates, once."""
+        self._caution.tell("certificate", self.finding())
 
 
 class SharedLoop:
@@ -82,6 +101,7 @@ class SharedLoop:
         """Look again and again, for as long as the webhook runs."""
         rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
         while True:
+            self._presented.look()
             try:
                 await self.look()
                 self._trouble.clear()
@@ -152,12 +172,20 @@ class FilesLoop:
     async def run(self) -> None:
         """Look again and again, for as long as the webhook runs."""
         while True:
-            try:
-                self.look()
-                self._trouble.clear()
-            except DonjonError as error:
-                self._trouble.report(error)
+            self.round()
             await asyncio.sleep(LOOK_EVERY)
+
+    def round(self) -> None:
+        """Look once; trouble is told."""
+        try:
+            self.look()
+        except DonjonError as error:
+            self._trouble.report(error)
+            self._presented.fault = error
+        else:
+            self._trouble.clear()
+            self._presented.fault = None
+        self._presented.look()
 
     def look(self) -> None:
         """Present what is there; raises `Malformed` DJ146 for files that do not fit, `Unavailable` where they are missing."""

@@ -47,7 +47,7 @@ async def _until_signalled(settings: AdmissionSettings) -> None:
 async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: asyncio.Event) -> None:
     """Serve until it is to be stopped, and then as long as somebody still asks."""
     metrics = AdmissionMetrics(__version__)
-    presented = PresentedCertificate(metrics)
+    presented = PresentedCertificate(metrics, clock.moment)
     nodes = None if api is None else Nodes(api)
     webhook = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
     host, port = settings.listen
@@ -64,7 +64,7 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
         return "" if server.listening else "not listening yet"
 
     metrics.tells_readiness(lambda: not unready())
-    answers = routes(metrics.registry, unready=unready)
+    answers = routes(metrics.registry, unready=unready, caveat=presented.caveat)
     probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
     await probes.start()

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -32,17 +32,19 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.collateral.upload import MAX_UPLOAD
-from donjon.errors import DonjonError
-from donjon.findings import codes
+from donjon.errors import DonjonError, Misconfigured
+from donjon.findings import Finding, Severity, codes
 from donjon.formats import addresses
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
+from donjon.pki.serving import appraise
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.assembly import Assembly, CacheParts
 from donjon.services.attestation.audit_keeper import AuditKeeper
+from donjon.services.attestation.certificate_watch import CertificateWatch
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.judging import Clocks
@@ -75,22 +77,37 @@ def run(settings: AttestationSettings) -> None:
     asyncio.run(_until_signalled(settings))
 
 
-def check(settings: AttestationSettings, *, files_alone: bool) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a check of the settings that found them good has to say besides."""
+
+    aside: tuple[str, ...] = ()  # what it did not look at
+    warnings: tuple[Finding, ...] = ()
+
+
+def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
     """Open what the service would open, and change none of it; raises what it would raise.
 
-    Of that only what is in files, where they are alone: the rest comes back, each by its name.
+    Of that only what is in files, where they are alone. A certificate that no client takes now is `Misconfigured` DJ149.
     """
-    _contexts(settings)
+    warnings = _date_warnings(_contexts(settings))
     if files_alone:
         asyncio.run(_open_all(_in_files(settings)))
-        return _not_in_files(settings)
+        return Inspection(aside=_not_in_files(settings), warnings=warnings)
     database = Database(settings.database)
     try:
         database.check()
     finally:
         database.close()
     asyncio.run(_open_all(settings))
-    return ()
+    return Inspection(warnings=warnings)
+
+
+def _date_warnings(contexts: FolderContexts | None) -> tuple[Finding, ...]:
+    finding = None if contexts is None else appraise(contexts.window, clock.moment())
+    if finding is not None and finding.severity is Severity.ERROR:
+        raise Misconfigured(finding.code, finding.words())
+    return () if finding is None else (finding,)
 
 
 def _in_files(settings: AttestationSettings) -> AttestationSettings:
@@ -162,17 +179,17 @@ async def serve(
             application = maa.before(parts.routes(rates))
             usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
         health = DatabaseHealth(database, writing=bool(settings.instances))
-        error_response = server_refusal if keys else plain
-        server = _server(settings, application, contexts, error_response)
+        server = _server(settings, application, contexts, server_refusal if keys else plain)
         metrics.count_connections(lambda: server.connections)
-        answers = _probes(metrics, usable, health, stopped, caveat="" if settings.anchor == INTEL else SIMULATED)
+        serving = CertificateWatch(contexts, now)
+        answers = _probes(metrics, usable, health, stopped, caveat=partial(_caveat, settings, serving))
         probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
         watch = KeyWatch(keys, audit)
         await watch.look()
-        _warn(settings, usable=usable())
+        _warn(settings, serving, usable=usable())
         looking = asyncio.gather(
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
-            *(_give_back(), watch.look_now_and_then()),
+            *(_give_back(), watch.look_now_and_then(), serving.look_now_and_then()),
         )
         try:
             await probes.start()
@@ -259,7 +276,8 @@ def _tell_port(settings: AttestationSettings, port: int, listens: Callable[[int]
         listens(port)
 
 
-def _warn(settings: AttestationSettings, *, usable: bool) -> None:
+def _warn(settings: AttestationSettings, serving: CertificateWatch, *, usable: bool) -> None:
+    serving.look()
     unsafe = {
         "unsafe-http": settings.tls is None,
         "unsafe-trust-root": settings.anchor != INTEL,
@@ -271,6 +289,12 @@ def _warn(settings: AttestationSettings, *, usable: bool) -> None:
         say(LOG, "not ready", level=logging.WARNING, code=codes.NO_COLLATERAL, error=NOTHING_TO_JUDGE_BY)
 
 
+def _caveat(settings: AttestationSettings, serving: CertificateWatch) -> str:
+    """What whoever reads that we are ready is to know."""
+    simulated = "" if settings.anchor == INTEL else SIMULATED
+    return "; ".join(filter(None, (simulated, serving.caveat())))
+
+
 def _tell(error: DonjonError | None) -> None:
     if error is None:
         say(LOG, "certificate in use")
@@ -279,7 +303,12 @@ def _tell(error: DonjonError | None) -> None:
 
 
 def _probes(
-    metrics: AttestationMetrics, usable: Callable[[], bool], health: DatabaseHealth, stopped: asyncio.Event, *, caveat: str = ""
+    metrics: AttestationMetrics,
+    usable: Callable[[], bool],
+    health: DatabaseHealth,
+    stopped: asyncio.Event,
+    *,
+    caveat: Callable[[], str],
 ) -> Routes:
     def unready() -> str:
         if stopped.is_set():
