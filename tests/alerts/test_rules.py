@@ -155,6 +155,15 @@ CASES = (
         changes={node("donjon_node_devices_in_use", "sgx-1", resource=ENCLAVE): always(110)},
         fires=("DonjonDevicesExhausted info",),
     ),
+    Case(
+        name="a device that goes while pods hold it: they are not the trouble",
+        changes={
+            node("donjon_node_ready", "sgx-1"): changing(1, 20, 0),
+            node("donjon_node_devices_in_use", "sgx-1", resource=ENCLAVE): always(1),
+            node("donjon_node_devices", "sgx-1", resource=ENCLAVE, health="Healthy"): changing(110, 20, 0),
+        },
+        fires=("DonjonNodeNotReady warning",),
+    ),
     Case(name="a rolling update of the agents", changes={**SGX_2_ENDS, **RESTARTED}, minute=30),
     Case(name="a rolling update of the agents, afterwards", changes={**SGX_2_ENDS, **RESTARTED}),
     Case(name="an agent that is gone, with its series", changes=SGX_2_ENDS, fires=("DonjonAgentAbsent warning",)),

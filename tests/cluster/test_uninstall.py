@@ -17,6 +17,7 @@ from testbed import binaries
 from tests.cluster.agents import EPC, NAMESPACE, offered
 from tests.cluster.conftest import Cluster
 from tests.cluster.release import Release, installed, is_wired
+from tests.cluster.test_status import worst
 
 Wait = Callable[..., Any]
 
@@ -86,15 +87,18 @@ def test_no_uninstall_hangs_or_strands_anybody(release: Release, cluster: Cluste
     assert "donjon-cleanup-see-helm-get-notes" in done.stderr
     assert re.search(r"status: Failed|DeadlineExceeded", done.stderr), done.stderr
     assert is_wired(cluster)
+    assert worst(cluster) == "DJ180"
     assert not {each for each in ours(cluster) if "cleanup" in each}
     notes = release.run("get", "notes", "donjon")
     assert command_of_the_page() == shlex.split(next(line for line in notes.splitlines() if "component=cleanup" in line))[1:]
 
     release.run("rollback", "donjon", "1", "--wait", "--timeout", "60s")
     wait_for(lambda: offers_epc(cluster), what="EPC is on offer after the rollback of what gave up")
+    assert worst(cluster) != "DJ180"
 
     release.upgrade(NO_NODE)
     interrupt(release, lambda: has_a_job(cluster), wait_for, "the Job is there")
+    assert worst(cluster) == "DJ180"
     release.run("rollback", "donjon", "1", "--wait", "--timeout", "60s")
     wait_for(lambda: offers_epc(cluster), what="EPC is on offer after the rollback of what was interrupted")
 

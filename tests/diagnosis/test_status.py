@@ -1,6 +1,7 @@
 """`donjon status` as values: what is wrong comes first, with what to do, and what cannot be seen is said."""
 
 import base64
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +25,7 @@ from tests.diagnosis.worlds import NOW
 from donjon.adapters.keys import fresh
 from donjon.admission.policies.all import DEFAULT_ACCOUNT, for_the_node_agent
 from donjon.admission.policies.guard import ChartValues, GuardExtent, guard
+from donjon.diagnosis.agents import NOWHERE
 from donjon.diagnosis.installation import RowState, Sight, StatusPart, home
 from donjon.diagnosis.status import Status, judge
 from donjon.findings import Severity
@@ -206,9 +208,150 @@ def test_an_agent_that_is_not_ready_is_named_with_its_reason() -> None:
     assert "1 of 2 are ready; donjon-node-b: on b: node waits: ErrImagePull: no such image" in status.verdict
 
 
+def silent(name: str) -> JsonObject:
+    """A node with SGX whose kubelet stopped; what its agent said last stands there."""
+    words = "Kubelet stopped posting node status."
+    said: JsonObject = {"type": "SGXReady", "status": "True", "message": "this node runs enclaves"}
+    return worlds.saying(worlds.node(name), {"type": "Ready", "status": "Unknown", "message": words}, said)
+
+
+AWAY = "the node itself is not ready: Kubelet stopped posting node status."
+
+
+def test_a_node_whose_kubelet_stopped_is_told_and_not_its_agent() -> None:
+    nodes = Sight(things=(worlds.node("a"), silent("b")))
+    pods = Sight(
+        things=(own_pod("node", "a"), own_pod("node", "b", ready=False, conditions=[{"type": "Ready", "status": "False"}]))
+    )
+    status = changed(daemon_sets=Sight(things=(daemon_set(ready=1),)), nodes=nodes, pods=pods)
+    assert errors(status) == ["DJ181"]
+    assert status.verdict == f"not well: nodes: b: {AWAY}"
+    assert status.findings[0].do == "kubectl describe node b; on the node: systemctl status kubelet"
+    rows = {row.name: (row.state, row.words) for each in status.parts for row in each.rows}
+    assert rows["b"] == (RowState.WRONG, AWAY)
+    assert rows["donjon-node-b"] == (RowState.WRONG, f"on b: {AWAY}")
+
+
+def test_an_agent_with_a_trouble_of_its_own_is_told_beside_a_node_that_is_away() -> None:
+    waiting: Json = {"name": "node", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+    pods = (own_pod("node", "b", ready=False), own_pod("node", "a", ready=False, containerStatuses=[waiting]))
+    nodes = Sight(things=(worlds.node("a"), silent("b")))
+    status = changed(daemon_sets=Sight(things=(daemon_set(ready=0),)), nodes=nodes, pods=Sight(things=pods))
+    assert errors(status) == ["DJ174", "DJ181"]
+    assert "donjon-node-a: on a: node waits: ErrImagePull" in status.verdict
+
+
+@pytest.mark.parametrize("component", ["admission", "attestation"])
+def test_a_replica_on_a_node_that_is_away_is_not_starting(component: str) -> None:
+    pod = own_pod(component, "b", ready=False, conditions=[{"type": "Ready", "status": "False"}])
+    deployment = workload("Deployment", component, readyReplicas=0)
+    world: dict[str, object] = {"deployments": Sight(things=(deployment,)), "pods": Sight(things=(*WHOLE.pods, pod))}
+    nodes = Sight(things=(worlds.node("a"), silent("b")))
+    tell: Callable[..., Status] = with_webhook if component == "admission" else changed
+    codes = {"admission": "DJ175", "attestation": "DJ176"}
+    (finding,) = [each for each in tell(**world, nodes=nodes).findings if each.code == codes[component]]
+    assert finding.observation == f"0 of 2 are ready; donjon-{component}-b: {AWAY}"
+
+
+def test_who_may_not_see_nodes_is_told_that_one_is_away_where_its_pod_shows_it() -> None:
+    ready: Json = {"name": "node", "ready": True, "state": {"running": {"startedAt": "2026-11-22T12:00:00Z"}}}
+    lost = own_pod("node", "b", ready=False, conditions=[{"type": "Ready", "status": "False"}], containerStatuses=[ready])
+    status = changed(
+        nodes=HIDDEN, daemon_sets=Sight(things=(daemon_set(ready=1),)), pods=Sight(things=(own_pod("node", "a"), lost))
+    )
+    assert errors(status) == ["DJ174"]
+    assert "donjon-node-b: on b: its node is away: kubectl describe node b" in status.verdict
+
+
+def test_an_uninstall_that_did_not_end_is_told_first_with_its_ways_out() -> None:
+    stopped = daemon_set(desired=0, ready=0, nodeSelector=dict([NOWHERE]))
+    status = changed(daemon_sets=Sight(things=(stopped,)), pods=Sight(), refusing=LET_IN, wiring=NOT_WIRED)
+    assert errors(status)[0] == "DJ180"
+    assert "DJ173" not in errors(status), "that no agent is there is what the uninstall did"
+    assert "an uninstall was begun and has not come to its end" in status.verdict
+    words = status.findings[0].do
+    assert all(
+        each in words for each in ("helm uninstall donjon -n donjon", "helm rollback donjon REVISION", "donjon explain DJ180")
+    )
+
+
+NOT_THERE: Json = {"name": "node", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+OVER: Json = {"name": "node", "state": {"terminated": {"exitCode": 3, "finishedAt": "2026-11-23T11:59:00Z"}}}
+BACK = "helm rollback donjon -n donjon goes back to the revision before"
+
+
+def rolling(thing: JsonObject, **status: Json) -> JsonObject:
+    """A workload on its way to another version."""
+    return thing | {"metadata": {**dict_of(thing["metadata"]), "generation": 2}, "status": {**dict_of(thing["status"]), **status}}
+
+
+@pytest.mark.parametrize("trouble", [NOT_THERE, OVER])
+def test_an_upgrade_of_the_agents_that_stands_still_is_taken_back(trouble: Json) -> None:
+    late = own_pod("node", "b", ready=False, image="donjon:9.9.9", containerStatuses=[trouble])
+    moved = rolling(daemon_set(ready=1), observedGeneration=2, updatedNumberScheduled=1)
+    status = changed(daemon_sets=Sight(things=(moved,)), pods=Sight(things=(own_pod("node", "a"), late)))
+    assert errors(status) == ["DJ174"]
+    assert BACK in status.findings[0].do
+    (mixture,) = [each for each in status.findings if each.code == "DJ177"]
+    assert BACK in mixture.do
+    assert "rollout status" not in mixture.do
+
+
+@pytest.mark.parametrize("trouble", [NOT_THERE, OVER])
+@pytest.mark.parametrize(("component", "code"), [("admission", "DJ175"), ("attestation", "DJ176")])
+def test_an_upgrade_of_replicas_that_stands_still_is_taken_back_though_those_of_before_serve(
+    component: str, code: str, trouble: Json
+) -> None:
+    deployment = workload("Deployment", component, readyReplicas=2)
+    late = own_pod(component, "b", ready=False, containerStatuses=[trouble])
+    world: dict[str, object] = {"deployments": Sight(things=(deployment,)), "pods": Sight(things=(*WHOLE.pods, late))}
+    tell: Callable[..., Status] = with_webhook if component == "admission" else changed
+    status = tell(**world)
+    (finding,) = [each for each in status.findings if each.code == code]
+    assert (status.well, BACK in finding.do) == (True, True)
+    assert f"an upgrade of it stands still: donjon-{component}-b: node " in finding.observation
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"type": "Progressing", "status": "False", "message": "ReplicaSet has timed out progressing."},
+        {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"},
+    ],
+)
+def test_what_the_deployment_itself_says_that_it_cannot_do_is_told(condition: JsonObject) -> None:
+    for ready in (0, 2):
+        deployment = workload("Deployment", "attestation", readyReplicas=ready, conditions=[condition])
+        status = changed(deployments=Sight(things=(deployment,)))
+        assert str(condition["message"]) in status.findings[0].observation
+
+
+def test_an_upgrade_that_goes_on_is_to_be_waited_for() -> None:
+    late = own_pod("node", "b", ready=False, image="donjon:0.0.9")
+    moved = rolling(daemon_set(ready=1), observedGeneration=2, updatedNumberScheduled=1)
+    status = changed(daemon_sets=Sight(things=(moved,)), pods=Sight(things=(own_pod("node", "a"), late)))
+    (mixture,) = [each for each in status.findings if each.code == "DJ177"]
+    assert mixture.do == "let the upgrade come to its end: kubectl -n donjon rollout status daemonset/donjon-node"
+    assert not any(BACK in each.do for each in status.findings)
+
+
+def test_a_pod_that_somebody_changed_is_to_be_made_anew_and_no_upgrade_waited_for() -> None:
+    status = changed(pods=Sight(things=(own_pod("node", "a"), own_pod("node", "b", image="donjon:0.0.9"))))
+    (mixture,) = status.findings
+    assert mixture.do.endswith("kubectl -n donjon delete pod donjon-node-b has it made anew")
+
+
+def test_agents_that_wait_for_somebody_to_delete_them_are_not_being_made() -> None:
+    moved = rolling(daemon_set(), observedGeneration=2, updatedNumberScheduled=1)
+    waiting = moved | {"spec": {**dict_of(moved["spec"]), "updateStrategy": {"type": "OnDelete"}}}
+    pods = Sight(things=(own_pod("node", "a"), own_pod("node", "b", image="donjon:0.0.9")))
+    status = changed(daemon_sets=Sight(things=(waiting,)), pods=pods)
+    assert "its older pods stay until somebody deletes them" in status.verdict
+    assert status.findings[1].do.endswith("kubectl -n donjon delete pod donjon-node-b")
+
+
 def test_a_rollout_on_its_way_is_not_well_yet() -> None:
-    rolling = daemon_set()
-    status = changed(daemon_sets=Sight(things=(rolling | {"metadata": {**dict_of(rolling["metadata"]), "generation": 2}},)))
+    status = changed(daemon_sets=Sight(things=(rolling(daemon_set()),)))
     assert errors(status) == ["DJ174"]
 
 
@@ -216,6 +359,7 @@ def test_a_daemon_set_that_is_gone_is_told_where_its_policies_are_left() -> None
     status = changed(daemon_sets=Sight(), pods=Sight())
     assert errors(status) == ["DJ173"]
     assert "helm get manifest donjon -n donjon" in status.findings[0].do
+    assert "where helm status donjon -n donjon says uninstalling, donjon explain DJ180" in status.findings[0].do
     assert part(status, "policies").rows[2].words == "not compared: the DaemonSet donjon-node does not say how they were printed"
 
 

@@ -1,22 +1,19 @@
-"""The agents and the nodes under them: where one should be and is not, which is not ready, and what each node offers."""
+"""The agents: where one should be and is not, which is not ready, and whether an upgrade or an uninstall of them stands still."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 
 from donjon.admission.policies.gaps import bring_back
 from donjon.admission.policies.guard import AGENT
-from donjon.diagnosis.endings import endings, stuck
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
-from donjon.findings import Finding, codes
-from donjon.fleet.placement import amount_text
-from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.names import CONDITION_READY, EPC, LABEL_CAPABLE
-from donjon.kube.reserved import TERMINAL_PHASES, amounts
+from donjon.diagnosis.nodes import labels_of, name_of, names_text, nodes_with_sgx
+from donjon.diagnosis.own_pods import breakdown, go_back, is_here, pod_trouble, silence
+from donjon.findings import Finding
+from donjon.findings.codes import UNINSTALL_BEGUN
+from donjon.formats.json import JsonObject, at
 from donjon.kube.selection import misfits, not_tolerated, selects
 
-MAX_NAMES = 3
-"""Nodes or pods that a sentence names; the rows have all of them."""
+NOWHERE = ("kubernetes.io/os", "nowhere")
+"""What the DaemonSet selects nodes by while Donjon is being uninstalled (the chart's cleanup.yaml): none."""
 
 
 def agents(here: DonjonState) -> StatusPart:
@@ -26,61 +23,47 @@ def agents(here: DonjonState) -> StatusPart:
     daemon_set = here.daemon_sets.first(NODE)
     if daemon_set is None:
         return _no_daemon_set(here)
-    name = str(at(daemon_set, "metadata", "name"))
+    if _is_stopped(daemon_set):
+        return _uninstall(daemon_set)
+    name = name_of(daemon_set)
     desired, ready = (_count(daemon_set, field) for field in ("desiredNumberScheduled", "numberReady"))
-    late = tuple(_unready(here))
-    bare = tuple(node for node in _nodes_with_sgx(here) if _name(node) not in _manned(here))
-    whole = ready >= desired and _is_observed(daemon_set) and not late
+    late = tuple(pod for pod in here.pods.of(NODE) if is_here(pod) and pod_trouble(pod, here.moment, here.nodes))
+    bare = tuple(node for node in nodes_with_sgx(here) if name_of(node) not in _manned(here))
+    whole = ready >= desired and is_rolled_out(daemon_set) and not late
     rows = (
         Row(name=name, state=RowState.WELL if whole else RowState.WRONG, words=f"{ready} of {desired} ready"),
-        *(Row(name=pod_name, state=RowState.WRONG, words=words) for pod_name, words in late),
-        *(Row(name=_name(node), state=RowState.WRONG, words=f"no {name} pod: {_reason(daemon_set, node)}") for node in bare),
+        *(Row(name=name_of(pod), state=RowState.WRONG, words=_words(pod, here)) for pod in late),
+        *(Row(name=name_of(node), state=RowState.WRONG, words=f"no {name} pod: {_reason(daemon_set, node)}") for node in bare),
     )
-    findings = (*_absent(daemon_set, bare), *_late(daemon_set, late, whole=whole))
+    findings = (*_absent(daemon_set, bare), *(() if whole else _late(daemon_set, late, here)))
     return StatusPart(name="agents", rows=rows, findings=findings, summary=f"{ready} of {desired} agents ready")
 
 
-def nodes(here: DonjonState) -> StatusPart:
-    """The nodes with SGX: what EPC each offers, and what its agent says of it."""
-    if hidden := unseen("nodes", here.nodes):
-        return hidden
-    ours = _nodes_with_sgx(here)
-    rows = tuple(_row(node) for node in ours)
-    offering = [epc for node in ours if (epc := _epc(node))]
-    total = amount_text(EPC, sum(offering, Fraction(0)))
-    plain = len(here.nodes.things) - len(ours)
-    rest = (Row(name=f"{plain} without SGX", state=RowState.WELL, words="nothing to offer"),) if plain else ()
-    summary = f"{len(offering)} of {len(here.nodes.things)} nodes offer {total} of EPC"
-    return StatusPart(name="nodes", rows=(*rows, *rest), findings=tuple(_of_nodes(ours, offering)), summary=summary)
+def is_rolled_out(daemon_set: JsonObject) -> bool:
+    """Whether its controller has seen its newest version, and all its pods are of that."""
+    observation, newest = at(daemon_set, "status", "observedGeneration"), at(daemon_set, "metadata", "generation")
+    return observation == newest and _count(daemon_set, "updatedNumberScheduled") >= _count(daemon_set, "desiredNumberScheduled")
 
 
-def _nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
-    """The nodes that something says have SGX: their label, EPC, or an agent that does not say that there is none."""
-    ours = (
-        node
-        for node in here.nodes
-        if at(node, "metadata", "labels", LABEL_CAPABLE) == "true" or _epc(node) or (_condition(node) and not _never_had(node))
+def _is_stopped(daemon_set: JsonObject) -> bool:
+    key, value = NOWHERE
+    return at(daemon_set, "spec", "template", "spec", "nodeSelector", key) == value
+
+
+def _uninstall(daemon_set: JsonObject) -> StatusPart:
+    """Told in place of all else about agents: that they are gone is what an uninstall does first."""
+    namespace = at(daemon_set, "metadata", "namespace")
+    finding = Finding.error(
+        UNINSTALL_BEGUN,
+        "agents",
+        "an uninstall was begun and has not come to its end: the agents are stopped, policies and all else are still there",
+        "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last",
+        f"let it end where it runs; otherwise again: helm uninstall donjon -n {namespace}, or back: helm rollback donjon "
+        f"REVISION -n {namespace} (helm history donjon -n {namespace} has them), or without its Job: "
+        f"donjon explain {UNINSTALL_BEGUN}",
     )
-    return tuple(sorted(ours, key=_name))
-
-
-def pod_trouble(pod: JsonObject, moment: datetime) -> str:
-    """Why a pod of ours is not ready, as far as it says; empty where it is."""
-    conditions = {str(at(each, "type")): each for each in objects(at(pod, "status", "conditions"))}
-    if at(conditions.get("Ready"), "status") == "True":
-        return ""
-    trouble = next(iter((*stuck(pod), *endings(pod, moment))), None)
-    if trouble is not None:
-        return trouble.observation
-    scheduled = conditions.get("PodScheduled")
-    if at(scheduled, "status") == "False":
-        return f"it has no node: {at(scheduled, 'message')}"
-    return str(at(conditions.get("Ready"), "message") or "it is starting")
-
-
-def is_here(pod: JsonObject) -> bool:
-    """Whether a pod counts: it has not ended, and is not on its way out."""
-    return at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
+    row = Row(name=name_of(daemon_set), state=RowState.WRONG, words="stopped by an uninstall that has not come to its end")
+    return StatusPart(name="agents", rows=(row,), findings=(finding,))
 
 
 def _no_daemon_set(here: DonjonState) -> StatusPart:
@@ -92,129 +75,75 @@ def _no_daemon_set(here: DonjonState) -> StatusPart:
         "agents",
         f"the DaemonSet {AGENT} is gone",
         "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last",
-        bring_back(here.home),
+        f"where helm status donjon -n {here.home} says uninstalling, donjon explain {UNINSTALL_BEGUN}; otherwise "
+        f"{bring_back(here.home)}",
     )
     return StatusPart(name="agents", rows=(Row(name=AGENT, state=RowState.WRONG, words="is gone"),), findings=(finding,))
 
 
 def _absent(daemon_set: JsonObject, bare: Sequence[JsonObject]) -> Iterator[Finding]:
     if bare:
-        place = f"-n {at(daemon_set, 'metadata', 'namespace')} {at(daemon_set, 'metadata', 'name')}"
+        place = f"-n {at(daemon_set, 'metadata', 'namespace')} {name_of(daemon_set)}"
         yield Finding.error(
             "DJ173",
             "agents",
-            f"no {at(daemon_set, 'metadata', 'name')} pod on {_names(bare)}: {_reason(daemon_set, bare[0])}",
+            f"no {name_of(daemon_set)} pod on {names_text(bare)}: {_reason(daemon_set, bare[0])}",
             "nobody keeps the node's EPC, devices and SGXReady true: they stay as they were last",
             f"have an administrator of the cluster bring it back: kubectl describe daemonset {place}",
         )
 
 
-def _late(daemon_set: JsonObject, late: Sequence[tuple[str, str]], *, whole: bool) -> Iterator[Finding]:
-    if whole:
+def _late(daemon_set: JsonObject, late: Sequence[JsonObject], here: DonjonState) -> Iterator[Finding]:
+    """Why the agents are not all ready; nothing where their nodes are away, which is told of the nodes."""
+    awake = [pod for pod in late if not silence(pod, here.nodes)]
+    if late and not awake:
         return
-    namespace = at(daemon_set, "metadata", "namespace")
-    name, words = next(iter(late), ("", "its pods are being made"))
+    # A pod that waiting does not mend tells more than one that starts.
+    pod = next((each for each in awake if breakdown(each, here.moment)), next(iter(awake), None))
     yield Finding.error(
         "DJ174",
         "agents",
         f"{_count(daemon_set, 'numberReady')} of {_count(daemon_set, 'desiredNumberScheduled')} are ready"
-        f"{f'; {name}' if name else ''}: {words}",
+        f"{f'; {name_of(pod)}' if pod else ''}: {_words(pod, here) if pod else _progress(daemon_set)}",
         "where an agent is not ready, its node may offer no enclave",
-        f"kubectl logs -n {namespace} {name}, and kubectl describe pod -n {namespace} {name}"
-        if name
-        else f"wait a moment; then kubectl describe daemonset -n {namespace} {at(daemon_set, 'metadata', 'name')}",
+        _way_out(daemon_set, pod, here),
     )
+
+
+def _progress(daemon_set: JsonObject) -> str:
+    if at(daemon_set, "spec", "updateStrategy", "type") == "OnDelete" and not is_rolled_out(daemon_set):
+        return "its older pods stay until somebody deletes them (node.updateStrategy is OnDelete)"
+    return "its pods are being made"
+
+
+def _way_out(daemon_set: JsonObject, pod: JsonObject | None, here: DonjonState) -> str:
+    namespace = at(daemon_set, "metadata", "namespace")
+    if pod is None:
+        return f"wait a moment; then kubectl describe daemonset -n {namespace} {name_of(daemon_set)}"
+    look = f"kubectl logs -n {namespace} {name_of(pod)}, and kubectl describe pod -n {namespace} {name_of(pod)}"
+    if not is_rolled_out(daemon_set) and breakdown(pod, here.moment):
+        return f"the upgrade stands still: {go_back(str(namespace))}; to see more: {look}"
+    return look
+
+
+def _words(pod: JsonObject, here: DonjonState) -> str:
+    return f"on {at(pod, 'spec', 'nodeName') or 'no node'}: {pod_trouble(pod, here.moment, here.nodes)}"
 
 
 def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
     """Why the DaemonSet has no pod on a node."""
     template: JsonObject = {"spec": at(daemon_set, "spec", "template", "spec")}
-    labels = _labels(node)
-    if not selects(template, _name(node), labels):
+    labels = labels_of(node)
+    if not selects(template, name_of(node), labels):
         return f"its DaemonSet wants {'; '.join(misfits(template, labels)) or 'other nodes'}"
     taints = [each for each in not_tolerated(template, node) if not each.startswith("node.kubernetes.io/")]
     return f"it does not tolerate the taint {', '.join(taints)}" if taints else "its DaemonSet has not made one"
-
-
-def _unready(here: DonjonState) -> Iterator[tuple[str, str]]:
-    for pod in here.pods.of(NODE):
-        if is_here(pod) and (words := pod_trouble(pod, here.moment)):
-            yield _name(pod), f"on {at(pod, 'spec', 'nodeName') or 'no node'}: {words}"
 
 
 def _manned(here: DonjonState) -> frozenset[str]:
     return frozenset(str(at(pod, "spec", "nodeName")) for pod in here.pods.of(NODE) if is_here(pod))
 
 
-def _state(node: JsonObject) -> RowState:
-    """How bad it is that a node does not offer what it might: one that offered it before was meant to."""
-    epc = _epc(node)
-    if epc and _condition(node).get("status") == "True":
-        return RowState.WELL
-    return RowState.WRONG if epc or at(node, "metadata", "labels", LABEL_CAPABLE) == "true" else RowState.DOUBTFUL
-
-
-def _row(node: JsonObject) -> Row:
-    condition, epc = _condition(node), _epc(node)
-    offer = f"{amount_text(EPC, epc)} of EPC" if epc else "no EPC"
-    words = f"{offer}; {CONDITION_READY} {condition.get('status') or 'not there'}: {condition.get('message') or 'nothing'}"
-    return Row(name=_name(node), state=_state(node), words=words)
-
-
-def _of_nodes(ours: Sequence[JsonObject], offering: Sequence[Fraction]) -> Iterator[Finding]:
-    for state, report in ((RowState.WRONG, Finding.error), (RowState.DOUBTFUL, Finding.warning)):
-        there = [node for node in ours if _state(node) is state]
-        if there:
-            message = str(_condition(there[0]).get("message") or "its agent has not said a word")
-            yield report(
-                "DJ179",
-                "nodes",
-                f"{_names(there)} not ready for enclaves: {message}",
-                "no new enclave comes there",
-                f"do what the reason says; kubectl describe node {_name(there[0])} has all of it",
-            )
-    if not offering and not any(_state(node) is RowState.WRONG for node in ours):
-        yield Finding.warning(
-            "DJ179",
-            "nodes",
-            "no node offers EPC",
-            "no pod that asks for it can run",
-            "add a node with SGX, or see what donjon doctor says on one that should have it",
-        )
-
-
-def _names(things: Sequence[JsonObject]) -> str:
-    names = ", ".join(_name(each) for each in things[:MAX_NAMES])
-    return f"{names} and {len(things) - MAX_NAMES} more" if len(things) > MAX_NAMES else names
-
-
-def _is_observed(daemon_set: JsonObject) -> bool:
-    """Whether its controller has seen its newest version, and all its pods are of that."""
-    observation, newest = at(daemon_set, "status", "observedGeneration"), at(daemon_set, "metadata", "generation")
-    return observation == newest and _count(daemon_set, "updatedNumberScheduled") >= _count(daemon_set, "desiredNumberScheduled")
-
-
 def _count(thing: JsonObject, field: str) -> int:
     count = at(thing, "status", field)
     return count if isinstance(count, int) else 0
-
-
-def _condition(node: JsonObject) -> JsonObject:
-    return next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY), {})
-
-
-def _never_had(node: JsonObject) -> bool:
-    return codes.NO_SGX in codes.codes_in(str(_condition(node).get("message") or ""))
-
-
-def _epc(node: JsonObject) -> Fraction:
-    return amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
-
-
-def _labels(node: JsonObject) -> Mapping[str, Json]:
-    labels = at(node, "metadata", "labels")
-    return labels if isinstance(labels, dict) else {}
-
-
-def _name(thing: JsonObject) -> str:
-    return str(at(thing, "metadata", "name") or "")

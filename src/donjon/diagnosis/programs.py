@@ -9,7 +9,7 @@ from datetime import datetime
 from donjon.admission.policies.all import DEFAULT_PREFIX
 from donjon.admission.policies.gaps import bring_back
 from donjon.admission.policies.guard import GuardExtent
-from donjon.diagnosis.agents import is_here, pod_trouble
+from donjon.diagnosis.agents import is_rolled_out
 from donjon.diagnosis.guard import extent
 from donjon.diagnosis.installation import (
     ADMISSION,
@@ -21,6 +21,7 @@ from donjon.diagnosis.installation import (
     StatusPart,
     unseen,
 )
+from donjon.diagnosis.own_pods import breakdown, go_back, is_here, pod_trouble
 from donjon.errors import Malformed
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -85,8 +86,8 @@ def versions(here: DonjonState) -> StatusPart:
         Row(name="donjon", state=RowState.WELL, words=f"{here.client_version}, this program"),
         *(_version_row(each, here) for each in workloads),
     ]
-    strangers = [row for row in rows if row.state is RowState.DOUBTFUL]
-    return StatusPart(name="versions", rows=tuple(rows), findings=(*_too_old(here), *_strangers(strangers)))
+    mixtures = tuple(finding for each in workloads for finding in _mixture(each, here))
+    return StatusPart(name="versions", rows=tuple(rows), findings=(*_too_old(here), *mixtures))
 
 
 def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
@@ -98,7 +99,7 @@ def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
 
 def _trouble(pod: JsonObject, here: DonjonState) -> str:
     name = str(at(pod, "metadata", "name"))
-    words = pod_trouble(pod, here.moment)
+    words = pod_trouble(pod, here.moment, here.nodes)
     return f"{name}: {here.readiness.get(name) or words}" if words else ""
 
 
@@ -110,6 +111,7 @@ def _replica_row(name: str, ready: int, desired: int) -> Row:
 def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -> Iterator[Finding]:
     ready, desired = _replicas(here, component)
     if ready and ready >= desired:
+        yield from _standstill(here, code, component, subject)
         return
     report = Finding.warning if ready else Finding.error
     place = f"kubectl -n {here.home}"
@@ -121,10 +123,39 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         do = f"{place} scale deployment {at(deployment, 'metadata', 'name')} --replicas={_REPLICAS[component]}"
     else:
         troubles = (_trouble(pod, here) for pod in here.pods.of(component) if is_here(pod))
-        first = next(filter(None, troubles), "")
+        first = next(filter(None, (*troubles, _failure(deployment))), "")
         observation = f"{ready} of {desired} are ready{f'; {first}' if first else ''}"
-        do = f"{place} logs -l {_selector(component)}, and {place} get pods,events"
+        look = f"{place} logs -l {_selector(component)}, and {place} get pods,events"
+        stands = not _is_of_one_version(deployment) and _broken(here, component)
+        do = f"the upgrade stands still: {go_back(here.home)}; to see more: {look}" if stands else look
     yield report(code, subject, observation, why, do)
+
+
+def _standstill(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:
+    """An upgrade whose new pods do not become ready, while as many as there should be are: those of before."""
+    deployment = here.deployments.first(component)
+    words = _broken(here, component) or _failure(deployment)
+    if words:
+        yield Finding.warning(
+            code,
+            subject,
+            f"an upgrade of it stands still: {words}",
+            "pods of the version before serve on, and what was changed is not in force",
+            f"{go_back(here.home)}, or mend what it lacks: kubectl -n {here.home} get pods,events",
+        )
+
+
+def _broken(here: DonjonState, component: str) -> str:
+    """The first pod of a program that waiting does not mend, and why; empty where there is none."""
+    broken = ((pod, breakdown(pod, here.moment)) for pod in here.pods.of(component) if is_here(pod))
+    return next((f"{at(pod, 'metadata', 'name')}: {words}" for pod, words in broken if words), "")
+
+
+def _failure(deployment: JsonObject | None) -> str:
+    """What the Deployment itself says that it cannot do: make a pod, or come to its newest version in time."""
+    wrong = {"ReplicaFailure": "True", "Progressing": "False"}
+    conditions = objects(at(deployment, "status", "conditions"))
+    return next((str(at(each, "message")) for each in conditions if wrong.get(str(at(each, "type"))) == at(each, "status")), "")
 
 
 def _trust(here: DonjonState) -> tuple[bool, str]:
@@ -170,27 +201,64 @@ def _too_old(here: DonjonState) -> Iterator[Finding]:
 
 def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     """A workload's version and image, and how many of its pods are of another."""
-    component = str(at(workload, "metadata", "labels", LABEL_COMPONENT))
     version, image = at(workload, "metadata", "labels", LABEL_VERSION), _image(at(workload, "spec", "template", "spec"))
-    others = [pod for pod in here.pods.of(component) if is_here(pod) and _image(at(pod, "spec")) != image]
+    others = _others(workload, here)
     strange = ""
     if others:
         strange = f"; {len(others)} of its pods run another: {_image(at(others[0], 'spec'))}"
-    elif version != here.client_version and component == NODE:
+    elif _is_foreign(workload, here):
         strange = f"; this program is {here.client_version}"
     state = RowState.DOUBTFUL if strange else RowState.WELL
     return Row(name=str(at(workload, "metadata", "name")), state=state, words=f"{version}, image {image}{strange}")
 
 
-def _strangers(rows: list[Row]) -> Iterator[Finding]:
-    for row in rows:
+def _mixture(workload: JsonObject, here: DonjonState) -> Iterator[Finding]:
+    row, others = _version_row(workload, here), _others(workload, here)
+    if row.state is RowState.DOUBTFUL:
         yield Finding.warning(
             "DJ177",
             "versions",
             f"{row.name} is of several versions: {row.words}",
             "versions that differ are not tested together",
-            "let the upgrade come to its end (kubectl rollout status), or run the donjon of the cluster's version",
+            _to_one_version(workload, others, here) if others else "run the donjon of the cluster's version",
         )
+
+
+def _others(workload: JsonObject, here: DonjonState) -> list[JsonObject]:
+    """The pods of a workload whose image is not that of its template."""
+    component, image = str(at(workload, "metadata", "labels", LABEL_COMPONENT)), _image(at(workload, "spec", "template", "spec"))
+    return [pod for pod in here.pods.of(component) if is_here(pod) and _image(at(pod, "spec")) != image]
+
+
+def _is_foreign(workload: JsonObject, here: DonjonState) -> bool:
+    """Whether the agents are of another version than this program, which compares policies with them."""
+    labels = at(workload, "metadata", "labels")
+    return at(labels, LABEL_COMPONENT) == NODE and at(labels, LABEL_VERSION) != here.client_version
+
+
+def _to_one_version(workload: JsonObject, others: list[JsonObject], here: DonjonState) -> str:
+    """What brings pods of another image to that of the template: as it goes on, stands still, or waits for somebody."""
+    place, pod = f"kubectl -n {here.home}", at(others[0], "metadata", "name")
+    if _is_of_one_version(workload):
+        return (
+            f"no upgrade is on its way, so somebody changed the pod, or a webhook of others changes each: {place} delete pod "
+            f"{pod} has it made anew"
+        )
+    if words := _broken(here, str(at(workload, "metadata", "labels", LABEL_COMPONENT))):
+        return f"the upgrade stands still ({words}): {go_back(here.home)}, or mend what it lacks: donjon explain DJ174"
+    if at(workload, "spec", "updateStrategy", "type") == "OnDelete":
+        return f"pods stay until somebody deletes them (node.updateStrategy is OnDelete): {place} delete pod {pod}"
+    kind = str(at(workload, "kind") or "daemonset").lower()
+    return f"let the upgrade come to its end: {place} rollout status {kind}/{at(workload, 'metadata', 'name')}"
+
+
+def _is_of_one_version(workload: JsonObject | None) -> bool:
+    """Whether its controller holds all its pods for its newest version."""
+    if at(workload, "metadata", "labels", LABEL_COMPONENT) == NODE:
+        return workload is not None and is_rolled_out(workload)
+    status = at(workload, "status")
+    whole = at(status, "updatedReplicas") == at(status, "replicas") and not _failure(workload)
+    return at(status, "observedGeneration") == at(workload, "metadata", "generation") and whole
 
 
 def _minor(version: str) -> tuple[int, int] | None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from donjon.admission.policies.all import DEFAULT_PREFIX
-from donjon.diagnosis.agents import agents, nodes
+from donjon.diagnosis.agents import agents
 from donjon.diagnosis.guard import guard
 from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
+from donjon.diagnosis.nodes import nodes
 from donjon.diagnosis.programs import attestation, versions, webhook
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import UNINSTALL_BEGUN
 
 PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (guard, webhook, agents, nodes, attestation, versions)
 
@@ -28,7 +30,9 @@ def judge(here: DonjonState) -> Status:
     parts = tuple(part for look in PARTS if (part := look(here)) is not None) if _is_there(here) else ()
     findings = tuple(finding for part in parts for finding in part.findings) if parts else (_nothing(here),)
     order = list(Severity)
-    worst_first = tuple(sorted(dict.fromkeys(findings), key=lambda each: order.index(each.severity)))
+    worst_first = tuple(
+        sorted(dict.fromkeys(findings), key=lambda each: (order.index(each.severity), each.code != UNINSTALL_BEGUN))
+    )
     return Status(well=not is_refusal(findings), verdict=_verdict(worst_first, parts), findings=worst_first, parts=parts)
 
 

@@ -90,6 +90,14 @@ def amount_text(resource: str, amount: Fraction) -> str:
     return str(int(amount)) if amount.denominator == 1 else f"{float(amount):g}"
 
 
+def node_trouble(node: JsonObject) -> str:
+    """Why the node itself is not ready, whatever runs on it, as Kubernetes has it; empty where it is."""
+    kubelet = _condition(node, "Ready")
+    if not kubelet or kubelet.get("status") == "True":
+        return ""
+    return f"the node itself is not ready: {kubelet.get('message') or 'silent'}"
+
+
 def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
     there = amounts(at(node, "status", "allocatable"))
     ready = _condition(node, CONDITION_READY)
@@ -112,11 +120,11 @@ def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
 
 
 def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
-    sgx, kubelet = _condition(node, CONDITION_READY), _condition(node, "Ready")
+    sgx = _condition(node, CONDITION_READY)
     if sgx.get("status") == "False" and not _never_had(node):
         yield Objection(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
-    if kubelet and kubelet.get("status") != "True":
-        yield Objection(obstacle=Obstacle.NOT_READY, words=f"the node itself is not ready: {kubelet.get('message') or 'silent'}")
+    if words := node_trouble(node):
+        yield Objection(obstacle=Obstacle.NOT_READY, words=words)
 
 
 def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:

@@ -102,7 +102,6 @@ NAMES = (
         places=frozenset({Field.POD_LABEL}),
         becomes="the chart's own: the pod of a rehearsal, a root of trust of its own",
     ),
-    _label("donjon.dev/nowhere", "no node has it; the chart's own, to take its agents off all nodes"),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),
     _nobodys(
         "sgx.intel.com/qe",

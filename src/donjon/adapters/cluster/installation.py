@@ -5,8 +5,8 @@ from datetime import datetime
 
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
-from donjon.diagnosis.agents import is_here, pod_trouble
 from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
+from donjon.diagnosis.own_pods import is_here, pod_trouble
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import LABEL_NAME, OURS
@@ -24,6 +24,7 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
     webhooks = _sight(lambda: cluster.list(client.MUTATING_WEBHOOK))
     place = home(policies, webhooks)
     pods = _ours(cluster, client.POD, place)
+    nodes = _sight(lambda: cluster.list(client.NODE))
     here = DonjonState(
         moment=moment,
         client_version=client_version,
@@ -32,7 +33,7 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
         home=place,
         wiring=_trial(cluster, namespace, TO_WIRE),
         refusing=_trial(cluster, namespace, TO_REFUSE),
-        nodes=_sight(lambda: cluster.list(client.NODE)),
+        nodes=nodes,
         daemon_sets=_ours(cluster, client.DAEMON_SET, place),
         deployments=_ours(cluster, client.DEPLOYMENT, place),
         pods=pods,
@@ -41,7 +42,7 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
         mutating_policies=_sight(lambda: cluster.list(client.MUTATING_POLICY)),
         mutating_bindings=_sight(lambda: cluster.list(client.MUTATING_BINDING)),
         webhooks=webhooks,
-        readiness=_readiness(cluster, pods, moment),
+        readiness=_readiness(cluster, pods, nodes, moment),
     )
     sights = (here.nodes, here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
     if all(each.problem for each in sights) and not (here.wiring.is_telling or here.refusing.is_telling):
@@ -74,9 +75,9 @@ def _trial(cluster: UserCluster, namespace: str, pod: JsonObject) -> Trial:
         return Trial(refusal=error.message)
 
 
-def _readiness(cluster: UserCluster, pods: Sight, moment: datetime) -> Mapping[str, str]:
+def _readiness(cluster: UserCluster, pods: Sight, nodes: Sight, moment: datetime) -> Mapping[str, str]:
     """What pods of the attestation service that run and are not ready say of themselves, as far as the account may ask them."""
-    late = [pod for pod in pods.of(ATTESTATION) if is_here(pod) and pod_trouble(pod, moment)]
+    late = [pod for pod in pods.of(ATTESTATION) if is_here(pod) and pod_trouble(pod, moment, nodes)]
     words = {}
     for pod in [each for each in late if at(each, "status", "podIP")][:MAX_PODS]:
         namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))

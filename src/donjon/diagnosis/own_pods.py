@@ -1,0 +1,50 @@
+"""Donjon's own pods: which of them count, and why one is not ready."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from donjon.diagnosis.endings import endings, stuck
+from donjon.fleet.placement import node_trouble
+from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.reserved import TERMINAL_PHASES
+
+
+def is_here(pod: JsonObject) -> bool:
+    """Whether a pod counts: it has not ended, and is not on its way out."""
+    return at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
+
+
+def pod_trouble(pod: JsonObject, moment: datetime, nodes: Iterable[JsonObject]) -> str:
+    """Why a pod of ours is not ready, as far as it or its node says; empty where it is."""
+    conditions = {str(at(each, "type")): each for each in objects(at(pod, "status", "conditions"))}
+    if at(conditions.get("Ready"), "status") == "True":
+        return ""
+    if words := silence(pod, nodes) or breakdown(pod, moment):
+        return words
+    scheduled = conditions.get("PodScheduled")
+    if at(scheduled, "status") == "False":
+        return f"it has no node: {at(scheduled, 'message')}"
+    if message := at(conditions.get("Ready"), "message"):
+        return str(message)
+    containers = objects(at(pod, "status", "containerStatuses"))
+    if containers and all(at(each, "ready") is True for each in containers):
+        # Only the controller of nodes takes readiness from a pod whose kubelet last said that all of it is ready.
+        return f"its node is away: kubectl describe node {at(pod, 'spec', 'nodeName')}"
+    return "it is starting"
+
+
+def silence(pod: JsonObject, nodes: Iterable[JsonObject]) -> str:
+    """Why the pod's node is not ready itself: then what the pod says is old. Empty where the node is, or cannot be read."""
+    place = at(pod, "spec", "nodeName")
+    return next((node_trouble(node) for node in nodes if place and at(node, "metadata", "name") == place), "")
+
+
+def breakdown(pod: JsonObject, moment: datetime) -> str:
+    """What keeps a container of the pod from running, which waiting does not mend; empty where there is nothing."""
+    trouble = next(iter((*stuck(pod), *endings(pod, moment))), None)
+    return "" if trouble is None else trouble.observation
+
+
+def go_back(namespace: str) -> str:
+    """How an upgrade that stands still is taken back."""
+    return f"helm rollback donjon -n {namespace} goes back to the revision before (helm history donjon -n {namespace} has them)"
