@@ -169,7 +169,7 @@ def _print(explanation: Explanation) -> None:
     if explanation.nodes:
         console.print()
         console.print(_table(explanation.nodes))
-    if explanation.scheduler:
+    if explanation.scheduler and explanation.scheduler not in explanation.verdict:
         console.print(Text(f"\nscheduler: {explanation.scheduler}", style="dim"), soft_wrap=True)
     for finding in explanation.findings:
         sign = str(finding.severity), STYLES[finding.severity]

@@ -13,11 +13,12 @@ from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.misnomers import misnomers
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
+from donjon.diagnosis.scheduler_words import read_sentence
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import MISNAMED
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.names import DEVICES, EPC
+from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
 from donjon.kube.reserved import epc_total, pod_requests
 
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
@@ -178,13 +179,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "spec", "nodeName"):
         return _starting(pod, around)
     if around.no_nodes:
-        message = _scheduler(pod)
-        return _explanation(
-            pod,
-            f"is Pending; the scheduler says: {message or 'nothing yet'}",
-            (*misnomers(pod, ()), *_unseen(around.no_nodes, around.own_pods_only)),
-            scheduler=message,
-        )
+        return _unplaced(pod, around)
     views = look(pod, around.nodes, around.pods)
     names = misnomers(pod, around.nodes)
     # No node has what is nobody's; what is among the annotations keeps no pod from its node.
@@ -199,6 +194,26 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         nodes=views,
         scheduler=_scheduler(pod),
     )
+
+
+def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
+    """Where the nodes cannot be seen the scheduler's sentence is all that is known of them."""
+    sentence, asks = _scheduler(pod), _asks(pod)
+    reading = read_sentence(pod, sentence)
+    says = reading.summary if reading else f"the scheduler says: {sentence or 'nothing yet'}"
+    findings = (*misnomers(pod, ()), *(reading.findings if reading else ()))
+    verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"
+    unseen = _unseen(around.no_nodes, around.own_pods_only)
+    return _explanation(pod, verdict, (*findings, *unseen), scheduler=sentence)
+
+
+def _asks(pod: JsonObject) -> str:
+    """What of SGX a pod asks for."""
+    requests = pod_requests(pod)
+    epc = [f"{amount_text(EPC, requests[EPC])} of EPC"] if requests.get(EPC) else []
+    foreign = [f"{amount_text(name, requests[name])} of {name}" for name in FOREIGN_EPC if requests.get(name)]
+    devices = [name.rpartition("/")[2] for name in DEVICES if requests.get(name)]
+    return ", ".join((*epc, *foreign, *(f"the {device} device" for device in devices)))
 
 
 def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
