@@ -619,3 +619,17 @@ def test_a_misspelt_label_in_a_selector_comes_before_what_keeps_the_pod_away_and
     assert isinstance(metadata, dict)
     noted = large | {"metadata": metadata | {"annotations": {"sgx.intel.com/quote-providers": "aesmd"}}}
     assert codes(explain(noted, there)) == ["DJ132", "DJ151"]
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Running", 0), ("Failed", 1)])
+def test_a_pod_that_mounts_the_device_from_the_host_is_told_and_no_ordinary_pod(phase: str, code: int) -> None:
+    volume: JsonObject = {"name": "dev", "hostPath": {"path": "/dev/sgx_enclave"}}
+    state: JsonObject = {"terminated": {"exitCode": code, "reason": "Error"}} if code else {"running": {}}
+    there = with_spec(
+        pod(phase=phase, on="a", status={"containerStatuses": [{"name": "app", "state": state}]}), {"volumes": [volume]}
+    )
+    told = explain(there, around(node("a")))
+    assert (codes(told), told.well) == (["DJ114"], not code)
+    assert "mounts /dev/sgx_enclave from the host, and asks for nothing of SGX" in told.verdict
+    assert ("app ended with exit code 1" in told.verdict) is bool(code)
+    assert "ask for sgx.intel.com/epc" in told.next_step

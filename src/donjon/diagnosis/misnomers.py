@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from donjon.admission.codes import UNLABELLED
+from donjon.admission.intent import read
 from donjon.admission.manifests.mentions import mentions
 from donjon.admission.manifests.workloads import PodTemplate, Thing
+from donjon.admission.rules import HOST_DEVICES
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.names import EPC
 from donjon.kube.reserved import amounts
 from donjon.kube.spelling import intended_resource
 
@@ -18,6 +21,18 @@ _PLACES = ("labels", "annotations")
 def misnomers(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Finding, ...]:
     """What a pod asks for by nobody's names, and which of its names mean nothing where they stand; `nodes` are all, or none."""
     return (*_limits(pod, nodes), *_elsewhere(pod))
+
+
+def host_devices(pod: JsonObject) -> Iterator[Finding]:
+    """The SGX devices that it mounts from the host without asking, as admission warned of them."""
+    if devices := read(pod).devices:
+        yield Finding.warning(
+            HOST_DEVICES,
+            "pod",
+            f"mounts {', '.join(devices)} from the host",
+            "a mount alone opens no device to a container that is not privileged, and nobody counts its EPC",
+            f"take the volume out and ask for {EPC}, which brings the device",
+        )
 
 
 def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:

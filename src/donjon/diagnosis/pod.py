@@ -10,7 +10,7 @@ from donjon.diagnosis.commands import describe, node_of, remake, subject_of
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, of_container, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
-from donjon.diagnosis.misnomers import misnomers
+from donjon.diagnosis.misnomers import host_devices, misnomers
 from donjon.diagnosis.pending import in_the_way
 from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
 from donjon.diagnosis.scheduler_words import read_sentence
@@ -85,6 +85,10 @@ def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
         words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
         return _explanation(pod, words, names, scheduler=_scheduler(pod))
     well = phase in {"Running", "Succeeded"} and trouble is None
+    devices = tuple(host_devices(pod))
+    if devices:
+        words = f"{_place(pod, phase)}: it {devices[0].observation}, and asks for nothing of SGX{_also(trouble)}"
+        return _explanation(pod, words, devices, well=well, scheduler=_scheduler(pod))
     return Explanation(
         subject=subject_of("pod", pod),
         verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{_also(trouble)})",
