@@ -28,7 +28,14 @@ from donjon.pki import pem
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS = (
     Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW, facts={"jti": "1"}, trace=[1]),
-    Event(kind=EventKind.ATTEST, instance="b", caller="", verdict=EventVerdict.REFUSE, codes=("DJ420", "DJ421")),
+    Event(
+        kind=EventKind.ATTEST,
+        instance="b",
+        caller="",
+        verdict=EventVerdict.REFUSE,
+        codes=("DJ420", "DJ421"),
+        facts={"quote": "5d"},
+    ),
     Event(kind=EventKind.POLICY_SET, instance="a", caller="eve\x1b[2J\n", verdict=EventVerdict.REFUSE, codes=("DJ443",)),
 )
 
@@ -241,7 +248,7 @@ def test_a_row_that_is_no_record_is_found_and_named(tmp_path: Path) -> None:
 
 LINES = (
     "2026-03-01T00:00:00.000000Z allowed attest a alice jti=1 (host-1 1)",
-    "2026-03-02T00:00:00.000000Z refused attest b anybody DJ420 DJ421 (host-1 2)",
+    "2026-03-02T00:00:00.000000Z refused attest b anybody DJ420 DJ421 quote=5d (host-1 2)",
     "2026-03-03T00:00:00.000000Z refused policy-set a eve␛[2J␊ DJ443 (host-1 3)",
 )
 
@@ -252,6 +259,10 @@ LINES = (
         ((), [0, 1, 2]),
         (("--instance", "a"), [0, 2]),
         (("--verdict", "refused"), [1, 2]),
+        (("--caller", "alice"), [0]),
+        (("--jti", "1"), [0]),
+        (("--jti", "1", "--caller", "bob"), []),
+        (("--quote", "5d"), [1]),
         (("--kind", "attest", "--verdict", "refused"), [1]),
         (("--since", "2026-03-02"), [1, 2]),
         (("--until", "2026-03-02"), [0]),

@@ -71,6 +71,17 @@ def test_what_was_answered_is_recorded_signed_and_logged(
     assert [line.split()[1:4] for line in shown] == [["allowed", "policy-set", "aad"], ["refused", "policy-set", "aad"]]
 
 
+def test_a_gate_that_takes_debug_enclaves_is_among_what_weakens_security(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = instance(tmp_path, "aad", gate="allow-debug = true") + instance(tmp_path, "strict")
+    with serving(tmp_path, chosen(tmp_path, tables, {"mode": "offline"})):
+        pass
+    (line,) = [each.__dict__["fields"] for each in caplog.records if each.message == "settings that weaken security"]
+    assert "instances.aad.gate.allow-debug" in line["settings"]
+    assert "instances.strict.gate.allow-debug" not in line["settings"]
+
+
 @pytest.mark.usefixtures("often")
 def test_what_is_old_is_dropped_while_the_service_runs(
     address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture

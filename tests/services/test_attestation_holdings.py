@@ -24,6 +24,7 @@ from donjon.cli.audit.command import audit
 from donjon.maa import certificates
 from donjon.pki import pem
 from donjon.services.attestation import audit_keeper
+from donjon.signing import signer_certificate
 from donjon.signing.signer import Algorithm
 
 PATH = "/owned/policies/SgxEnclave"
@@ -105,6 +106,25 @@ def test_a_policy_applies_on_when_who_signed_it_is_no_manager_any_more(tmp_path:
         swap(tmp_path, signed(OUTSIDER))
         assert attested(service) == (500, True), "it was a manager, and signed nothing then"
     assert verified(tmp_path)[0] == 1
+
+
+def test_a_manager_who_is_gone_still_has_a_name_in_the_audit_and_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with simulated(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), world()) as service:
+        assert change(service, "add", SECOND, FIRST) == 200
+        assert change(service, "remove", SECOND, FIRST) == 200
+    (der,) = pem.parse(made(SECOND), 1)
+    manager_certificate = signer_certificate.parse(der)
+    name = {"certificate": manager_certificate.thumbprint(), "subject": manager_certificate.name()}
+    assert name["subject"]
+    shown = CliRunner().invoke(audit, ["show", "--database", f"sqlite:///{tmp_path}/attestation.db", "-o", "json"]).output
+    events = [json.loads(line)["event"] for line in shown.splitlines()]
+    for kind in ("certificate-added", "certificate-removed"):
+        assert [name.items() <= each["facts"].items() for each in events if each["kind"] == kind] == [True]
+        lines = [line.__dict__["fields"] for line in caplog.records if line.message == kind]
+        assert [name.items() <= each.items() for each in lines] == [True]
 
 
 @pytest.mark.parametrize("what", ["put there", "taken away"])

@@ -79,6 +79,7 @@ def test_the_audit_and_the_log_have_the_name(service: Service, caplog: pytest.Lo
         assert service.client.put(f"/aad/policies/SgxEnclave{query}", content=token, headers=headers).status_code == 200
     lines = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "policy-set"]
     assert [line["request"] for line in lines] == ["another"]
+    assert [line["policy"] for line in lines] == [policies.parse_stored(token.decode()).hash]
     database = Database(f"sqlite:///{service.folder}/attestation.db")
     with database.reading() as connection:
         events = [json.loads(row) for row in connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number))]

@@ -254,17 +254,29 @@ def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(servi
         ("policy-reset", "allowed"),
     ]
     first = found[0]
+    enclave = {
+        "mrenclave": token["x-ms-sgx-mrenclave"],
+        "mrsigner": token["x-ms-sgx-mrsigner"],
+        "product": str(token["x-ms-sgx-product-id"]),
+        "svn": str(token["x-ms-sgx-svn"]),
+    }
     assert first["facts"] == {
         "type": "SgxEnclave",
         "quote": hashlib.sha256(QUOTE).hexdigest(),
         "nonce": "5f",
         "policy": token["x-ms-policy-hash"],
         "tcb": "UpToDate",
+        **enclave,
         "jti": token["jti"],
     }
     trace = first["trace"]
     assert isinstance(trace, list)
     assert [each["outcome"] for each in trace if isinstance(each, dict)] == ["fired"] * 7
+    for number in (3, 4):  # The policy refuses one, the gate the other.
+        facts = found[number]["facts"]
+        assert isinstance(facts, dict)
+        assert enclave.items() <= facts.items()
+    assert "mrenclave" not in json.dumps(found[5]), "what a quote says that is not true is nobody's identity"
     assert [each["codes"] for each in found[2:6]] == [["DJ400"], ["DJ410"], ["DJ263"], ["DJ241"]]
     texts = [printed(service, str(policy)) for each in found if (policy := at(each, "facts", "policy"))]
     assert [each[:2] for each in texts] == [

@@ -49,15 +49,18 @@ def test_a_copy_beside_the_service_is_whole_and_what_came_later_is_told_once_it_
         assert (copied.returncode, copied.stderr) == (0, "")
         assert copied.stdout.splitlines()[-1] == "1 chain, 2 records: whole"
         assert service.put(PATH, POLICY).status_code == 200
+    before = heads(caplog, tmp_path).read_text()
     restored = run(tmp_path, RESTORE)
     assert (restored.returncode, restored.stderr) == (0, "")
     with serving(tmp_path, settings) as service:
         assert service.put(PATH, POLICY).status_code == 200
-    heads(caplog, tmp_path)
+    since = heads(caplog, tmp_path).read_text().removeprefix(before)
+    (tmp_path / "since.log").write_text(since)
     told = run(tmp_path, VERIFY)
     assert told.returncode == 1, told.stderr
     assert re.findall(r"\[(DJ\d+)\]", told.stdout) == ["DJ606"]
-    assert run(tmp_path, VERIFY.replace("service.log", "copy.log")).returncode == 0
+    green = run(tmp_path, VERIFY.replace("service.log", "copy.log --heads since.log"))
+    assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "2 chains, 4 records: whole")
 
 
 def test_a_dump_of_a_server_is_restored_and_whole_beside_the_service(

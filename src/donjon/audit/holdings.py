@@ -106,7 +106,7 @@ class HoldingChange:
         return Event(kind=kind, instance=self.instance, caller="", verdict=EventVerdict.ALLOW, facts=event_facts)
 
 
-_FACTS = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", _CERTIFICATES, _FORMER, GENERATION}
+_FACTS = {_TYPE, _POLICY, _TOKEN, "signer", "certificate", "subject", _CERTIFICATES, _FORMER, GENERATION}
 
 
 def facts(certificates: tuple[bytes, ...], former: tuple[bytes, ...]) -> dict[str, str]:

@@ -68,6 +68,9 @@ def policy(*, policy_hash: str, database: str) -> None:
 @click.option("--instance", metavar="NAME", help="Of that instance.")
 @click.option("--kind", type=click.Choice([str(each) for each in EventKind]), help="What was asked for.")
 @click.option("--verdict", type=click.Choice([str(each) for each in EventVerdict]), help="What was answered.")
+@click.option("--caller", metavar="NAME", help="Asked by that caller.")
+@click.option("--jti", metavar="ID", help="Of the token with that jti.")
+@click.option("--quote", metavar="HASH", help="Of the quote with that SHA-256, in hexadecimal.")
 @click.option("--since", callback=at, metavar="TIME", help="From that moment on: ISO 8601 or Unix seconds.")
 @click.option("--until", callback=at, metavar="TIME", help="Before that moment.")
 @FORM
@@ -77,6 +80,9 @@ def show(
     instance: str | None,
     kind: str | None,
     verdict: str | None,
+    caller: str | None,
+    jti: str | None,
+    quote: str | None,
     since: datetime | None,
     until: datetime | None,
     form: str,
@@ -85,6 +91,6 @@ def show(
 
     Nothing is verified. Exit code 0 shown, 3 the database cannot be read.
     """
-    options = {"instance": instance, "kind": kind, "verdict": verdict}
+    options = {"instance": instance, "kind": kind, "verdict": verdict, "caller": caller, "jti": jti, "quote": quote}
     filters = {name: text for name, text in options.items() if text is not None}
     sys.exit(work(_RECORDS, "service").show(database, filters, since, until, form))

@@ -11,13 +11,14 @@ from donjon.audit.chain import Record
 from donjon.audit.texts import explain_absence
 from donjon.cli.terminal import say, write
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
-from donjon.formats.json import JsonObject
+from donjon.formats.json import Json, JsonObject, at
 
+_FACTS = frozenset({"jti", "quote"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def show(database: str, filters: Mapping[str, str], since: datetime | None, until: datetime | None, form: str) -> int:
-    """Print the records that are as chosen; one that cannot be read may be, so it is printed, too.
+    """Print the records whose members and facts are as chosen; one that cannot be read may be, so it is printed, too.
 
     Raises `Malformed` DJ608, after all the others, for a row that is no record.
     """
@@ -25,7 +26,7 @@ def show(database: str, filters: Mapping[str, str], since: datetime | None, unti
     with records.snapshot_of(database) as snapshot:
         for record in snapshot.between(since, until, lambda row: strange.update([row])):
             content = _content(record)
-            if content is None or all(content.get(name) == text for name, text in filters.items()):
+            if content is None or all(_member(content, name) == text for name, text in filters.items()):
                 say(_json(record, content) if form == "json" else _line(record, content))
     for message in strange:
         raise Malformed("DJ608", message)
@@ -42,6 +43,10 @@ def policy(database: str, policy_hash: str) -> int:
             return EXIT_NO
     write(text)
     return EXIT_YES
+
+
+def _member(content: JsonObject, name: str) -> Json:
+    return at(content, "facts", name) if name in _FACTS else content.get(name)
 
 
 def _content(record: Record) -> JsonObject | None:

@@ -24,6 +24,8 @@ from donjon.policy.budget import Allowance
 from donjon.policy.decision import Decision
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.slowness import Slowness
+from donjon.sgx.report import ReportBody
+from donjon.sgx.td import TdReport
 
 LIGHT_DATA = 4 << 10  # bytes of data in JSON that are told in a claim at once: they take some ms at most
 GLANCE = 0.01  # of what an evaluation may do, on the event loop: some 2 ms; what is not done by then is done anew, in its turn
@@ -62,7 +64,7 @@ class Criteria:
 class AllowedQuote:
     """A quote that the policy permits, and what it says of it."""
 
-    facts: dict[str, str]  # for the audit: the policy's hash, the TCB's status
+    facts: dict[str, str]  # for the audit: the policy's hash, the TCB's status, which enclave or TD it is
     appraisal: Appraisal
 
 
@@ -99,7 +101,7 @@ class Judge:
         nothing to judge by, or no room in the queue.
         """
         verified = await self._verify(evidence.quote, criteria.gate)
-        facts = {"policy": criteria.policy.hash, "tcb": str(verified.tcb.status)}
+        facts = {"policy": criteria.policy.hash, "tcb": str(verified.tcb.status), **_identity(verified.quote.body)}
         gate_result = acceptance.accept(verified, criteria.gate)
         if not isinstance(gate_result, AcceptedQuote):
             yield RefusedQuote(facts=facts, findings=gate_result, decision=None)
@@ -138,6 +140,18 @@ class Judge:
     def _in_turn(self, bound: BoundQuote, submitted: bytes, policy: PolicyInForce) -> Appraisal | Decision:
         """What the policy says, however long it takes; the claims are large, so they are made again, and do not wait in line."""
         return appraise.appraise(claims.derive(bound, submitted), policy, self._whole)
+
+
+def _identity(body: ReportBody | TdReport) -> dict[str, str]:
+    """By what people know an enclave or a TD; numbers in decimal, hashes in hexadecimal."""
+    if isinstance(body, TdReport):
+        return {"mrtd": body.mr_td.hex()}
+    return {
+        "mrenclave": body.mr_enclave.hex(),
+        "mrsigner": body.mr_signer.hex(),
+        "product": str(body.isv_prod_id),
+        "svn": str(body.isv_svn),
+    }
 
 
 def _decision(answer: Appraisal | Decision) -> Decision:

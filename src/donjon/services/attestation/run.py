@@ -283,7 +283,8 @@ def _warn(settings: AttestationSettings, serving: CertificateWatch, *, usable: b
         "unsafe-trust-root": settings.anchor != INTEL,
         "unsafe-clock": settings.moment is not None,
     }
-    if weakening := [name for name, is_set in unsafe.items() if is_set]:
+    debugging = [f"instances.{each.name}.gate.allow-debug" for each in settings.instances if each.gate.allow_debug]
+    if weakening := [*(name for name, is_set in unsafe.items() if is_set), *debugging]:
         say(LOG, "settings that weaken security", level=logging.WARNING, settings=weakening)
     if not usable:
         say(LOG, "not ready", level=logging.WARNING, code=codes.NO_COLLATERAL, error=NOTHING_TO_JUDGE_BY)

@@ -1,7 +1,7 @@
 """Changes of an instance's policies and certificates: judged by what holds now, kept, and only then answered."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,8 +20,11 @@ from donjon.services.attestation.maa.attester import ATTEMPTS
 from donjon.services.attestation.maa.audit_events import Asker, Matter
 from donjon.services.attestation.maa.instances import Instance, InstanceState
 from donjon.services.attestation.turns import Line
+from donjon.signing.signer_certificate import SignerCertificate
 
 LOG = logging.getLogger(__name__)
+
+_LOG_FACTS = ("policy", "signer", "certificate", "subject")  # of the facts of a change, in the log, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Changes:
             replacement = SetCertificates(*(tuple(each.der for each in those) for those in (after.certificates, former)))
             return JudgedChange(
                 change=replacement,
-                facts={"certificate": certificate.thumbprint(), **holdings.facts(replacement.certificates, replacement.former)},
+                facts={**_identity(certificate), **holdings.facts(replacement.certificates, replacement.former)},
                 answer=certificates.claims_when_changed(certificate, after),
             )
 
@@ -106,20 +109,26 @@ class Changes:
         except TextsFull as error:
             await self._refuse(instance, matter, error, state)
             raise
-        _tell(matter)
+        _tell(matter, judged.facts)
         await instance.state(reread=True)
         return judged.answer
 
     async def _refuse(self, instance: Instance, matter: Matter, error: DonjonError, state: InstanceState) -> None:
         await self._journal.keep(matter.failed_event(error), instance=instance.name, generation=state.generation)
-        _tell(matter, code=error.code)
+        _tell(matter, {}, code=error.code)
 
 
 def _matter(kind: EventKind, instance: Instance, asker: Asker, **facts: str) -> Matter:
     return Matter(kind=kind, instance=instance.name, asker=asker, facts=facts)
 
 
-def _tell(matter: Matter, code: str | None = None) -> None:
-    kind = matter.facts.get("type")
+def _identity(certificate: SignerCertificate) -> dict[str, str]:
+    """The thumbprint, and the name that goes with it when the certificate itself is gone."""
+    return {"certificate": certificate.thumbprint(), "subject": certificate.name()}
+
+
+def _tell(matter: Matter, facts: Mapping[str, str], code: str | None = None) -> None:
     level = logging.INFO if code is None else logging.WARNING
-    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.asker.caller, type=kind, refused=code)
+    what = {name: facts.get(name) for name in _LOG_FACTS}
+    kind = matter.facts.get("type")
+    say(LOG, matter.kind, level=level, instance=matter.instance, caller=matter.asker.caller, type=kind, refused=code, **what)
