@@ -82,6 +82,14 @@ def test_keys_that_signed_heads_of_the_audit_are_kept(tmp_path: Path) -> None:
     assert states(tmp_path) == ["ended", "signs", "next"]
 
 
+def test_the_list_says_that_there_is_no_next_one(tmp_path: Path) -> None:
+    write(tmp_path, "-1h", "1h", "last.pem")
+    alone = run("list", str(tmp_path))
+    assert (alone.exit_code, "no next one, and last.pem ends" in alone.stderr, "[DJ541]" in alone.stderr) == (0, True, True)
+    assert new(tmp_path).exit_code == 0
+    assert run("list", str(tmp_path)).stderr == ""
+
+
 def test_where_none_signs_the_list_says_so(tmp_path: Path) -> None:
     write(tmp_path, "-300d", "-1d", "ended.pem")
     done = run("list", str(tmp_path))

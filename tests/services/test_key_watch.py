@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 from tests.adapters.test_rings import HOUR, NEXT, NOW, PRESENT, RSA, kid
 
-from donjon.adapters.keys import rings
+from donjon.adapters.keys import rings, signing
 from donjon.adapters.keys.folder import Folder
 from donjon.adapters.keys.rings import Ring
 from donjon.adapters.metrics.attestation import AttestationMetrics
@@ -24,6 +24,8 @@ from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject
 from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.key_watch import KeyWatch
+from donjon.signing.ring import Order
+from donjon.signing.signer import Algorithm
 
 ONE, TWO, AUDITORS = kid(PRESENT), kid(NEXT), kid(RSA)
 
@@ -111,6 +113,26 @@ def test_keys_that_have_ended_are_none(world: World) -> None:
     world.moment += timedelta(days=400)
     world.look(watch)
     assert [each["facts"] for each in world.events()][1] == {"kid": "none", "place": str(world.folder / "a"), "before": ONE}
+
+
+def test_the_end_of_the_last_key_is_told_before_and_when_it_has_come_and_a_next_one_mends_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring = world.ring("a", PRESENT)
+    watch, ends = world.watch(a=ring), ring.runs_out()
+    for left in (timedelta(days=15), timedelta(days=13), HOUR, -HOUR, -2 * HOUR):
+        world.moment = ends - left
+        world.look(watch)
+    said = [line for line in caplog.records if line.message == "signing keys: not good"]
+    fields = [line.__dict__["fields"] for line in said]
+    assert [line.levelname for line in said] == ["WARNING", "ERROR"]
+    assert [(each["instance"], each["code"]) for each in fields] == [("a", "DJ541")] * 2
+    assert f"no next one, and 0.pem ends {ends:%FT%TZ}" in str(fields[0]["error"])
+    assert f"0.pem ended {ends:%FT%TZ}: nothing is signed" in str(fields[1]["error"])
+    order = Order(algorithm=Algorithm.ES256, issuer="https://a.example", begins=ends, ends=ends + timedelta(days=90))
+    (world.folder / "a" / "next.pem").write_bytes(signing.fresh_file(order))
+    world.look(watch)
+    assert len(log(caplog, "signing keys: good again")) == 1
 
 
 def test_keys_of_the_audit_are_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from donjon.errors import Misconfigured, Unavailable
+from donjon.findings import Finding
 from donjon.pki.serving import BACKDATE
 from donjon.signing.signer import Algorithm, Signer
 
 AHEAD = timedelta(hours=24)  # between the publication of a next key and its first token
 MAX_KEYS = 16
+SOON = timedelta(days=14)  # as the alerts have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,24 @@ def unneeded_keys(keys: Iterable[DatedKey], moment: datetime, retention: timedel
 def runs_out(keys: Iterable[DatedKey]) -> datetime:
     """When nobody signs any more, unless another key is made."""
     return max(keys, key=_order).ends
+
+
+def appraise(keys: Sequence[DatedKey], moment: datetime, place: str) -> Finding | None:
+    """What is amiss with the keys of a place: an error where none signs, a warning where soon none will."""
+    last, do = max(keys, key=_order), "make the next one with `donjon attestation keys new`"
+    subject = f"signing keys in {place}"
+    try:
+        current_key(keys, moment)
+    except Unavailable:
+        observation = (
+            f"{last.name} ended {last.ends:%FT%TZ}" if last.begins <= moment else f"none begins before {last.begins:%FT%TZ}"
+        )
+        return Finding.error("DJ541", subject, observation, "nothing is signed", do)
+    if last.ends - moment < SOON:
+        return Finding.warning(
+            "DJ541", subject, f"no next one, and {last.name} ends {last.ends:%FT%TZ}", "then nothing is signed", do
+        )
+    return None
 
 
 def next_start(keys: Sequence[DatedKey], moment: datetime, ahead: timedelta) -> datetime:

@@ -10,6 +10,7 @@ from typing import Protocol
 from donjon.adapters.keys import signing
 from donjon.attestation.token import KEY_RETENTION
 from donjon.errors import DonjonError, Misconfigured
+from donjon.findings import Finding
 from donjon.signing import ring
 from donjon.signing.ring import MAX_KEYS, DatedKey, Order
 from donjon.signing.signer import Signer
@@ -62,6 +63,10 @@ class Ring:
     def runs_out(self) -> datetime:
         """When nobody signs any more, unless another key is made."""
         return ring.runs_out(self._keys)
+
+    def finding(self) -> Finding | None:
+        """What is amiss: that nobody signs now, or soon nobody will."""
+        return ring.appraise(self._keys, self._moment(), self.place)
 
     def all(self) -> tuple[Signer, ...]:
         """Every key that is there, also those that will not sign again."""

@@ -18,7 +18,7 @@ from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.kubeapi.secrets import ApiSecret
 from donjon.attestation.token import KEY_RETENTION, check_issuer
 from donjon.cli.options import FORM, read_duration
-from donjon.cli.terminal import say, say_json
+from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.json import Json, JsonObject
 from donjon.signing import ring
@@ -131,6 +131,8 @@ def list_(*, place: Place, form: str, kubeconfig: Path | None) -> None:
                 window = f"{entry['begins']} to {entry['ends']}"
                 say(f"{each.name}  {entry['algorithm']}  {entry['state']}  {window}  kid {entry['kid']}")
         ring.current_key(ring_keys, moment)
+        if (finding := ring.appraise(ring_keys, moment, str(store))) is not None:
+            say_finding(finding, err=True)
 
     _with_store(place, kubeconfig, show)
 

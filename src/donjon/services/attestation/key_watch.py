@@ -13,6 +13,7 @@ from donjon.adapters.logs import say
 from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.errors import DonjonError, Unavailable
 from donjon.formats.json import JsonObject
+from donjon.runtime.trouble import Caution
 from donjon.services.attestation.audit_keeper import AuditKeeper
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class KeyWatch:
         """The rings by their instances' names."""
         self._rings, self._audit = rings, audit
         self._latest: dict[str | None, KeysInUse] = {}
+        self._cautions = {name: Caution(name) for name in (None, *rings)}
 
     async def look(self) -> None:
         """Reread the keys; what cannot be recorded now is recorded at a later look."""
@@ -53,6 +55,7 @@ class KeyWatch:
 
     async def _tell(self, change: str, instance: str | None, ring: Ring) -> None:
         await ring.look()
+        self._cautions[instance].tell("audit keys" if instance is None else "signing keys", ring.finding())
         before, now = self._latest.get(instance), _in_use(ring)
         if now == before:
             return
