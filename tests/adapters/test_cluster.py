@@ -1,6 +1,7 @@
 """The user's own cluster: kubeconfigs good and bad, rights that are missing, answers that are none."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,7 +141,8 @@ def test_an_answer_that_is_none_is_told(fake: FakeCluster, tmp_path: Path, answe
 def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
     with cluster() as gone:
         path = gone.kubeconfig(tmp_path)
-    with pytest.raises(Unavailable, match="refused"):
+    (server,) = re.findall(r"https?://[^\s\"]+", path.read_text(encoding="utf-8"))
+    with pytest.raises(Unavailable, match=f"get pods p1 at {server}: .*refused"):
         open_cluster({}, kubeconfig=path, context=None).get(POD, "p1", "shop")
 
 

@@ -75,7 +75,7 @@ def test_one_line_says_that_all_is_well_and_a_table_what_was_looked_at(fake: Fak
     assert "policies refuses well tried in namespace shop: a pod that names its node is refused" in lines
     assert "donjon-refuse well as it was printed" in lines
     assert "agents donjon-node well 2 of 2 ready" in lines
-    assert "nodes a well 8Gi of EPC; SGXReady True: this node runs enclaves" in lines
+    assert "nodes a well 8Gi of EPC; SGXReady True" in lines
     assert "1 without SGX well nothing to offer" in lines
     assert f"donjon well {__version__}, this program" in lines
 

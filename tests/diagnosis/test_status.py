@@ -373,6 +373,57 @@ def test_a_node_that_lost_its_device_is_wrong_and_one_that_never_had_one_is_doub
     assert [each.code for each in doubtful.findings] == ["DJ179"]
 
 
+NOTES = "this node runs enclaves; guard: x is not there [DJ024]; y: mode 0660 [DJ009]; z: absent [DJ011]"
+
+
+def test_a_node_that_is_well_says_the_codes_of_its_notes_and_no_gap_of_the_guard() -> None:
+    noting = worlds.saying(worlds.node("a"), {"type": "SGXReady", "status": "True", "message": NOTES})
+    status = changed(nodes=Sight(things=(noting, worlds.node("b"))))
+    assert [row.words for row in part(status, "nodes").rows] == [
+        "8Gi of EPC; SGXReady True (DJ009, DJ011)",
+        "8Gi of EPC; SGXReady True",
+    ]
+
+
+def test_nodes_that_say_the_same_say_it_once() -> None:
+    lost = [
+        worlds.labelled(
+            worlds.saying(worlds.node(name, ""), {"type": "SGXReady", "status": "False", "message": "no device [DJ004]"}),
+            {"sgx.intel.com/capable": "true"},
+        )
+        for name in "abc"
+    ]
+    rows = part(changed(nodes=Sight(things=tuple(lost))), "nodes").rows
+    assert [row.words for row in rows] == ["no EPC; SGXReady False: no device [DJ004]", "the same as a", "the same as a"]
+
+
+def test_a_node_that_takes_no_pods_says_why_and_the_verdict_where_none_does() -> None:
+    one, other = (
+        worlds.node("a", unschedulable=True),
+        worlds.node("b", taints=[{"key": "k", "value": "v", "effect": "NoSchedule"}]),
+    )
+    tolerant = daemon_set(tolerations=[{"operator": "Exists"}])
+    some = changed(nodes=Sight(things=(one, other)), daemon_sets=Sight(things=(tolerant,)))
+    assert some.findings == ()
+    assert [row.words for row in part(some, "nodes").rows] == [
+        "8Gi of EPC; cordoned; SGXReady True",
+        "8Gi of EPC; taint k=v:NoSchedule; SGXReady True",
+    ]
+    none = changed(nodes=Sight(things=(one, worlds.node("plain", ""))), daemon_sets=Sight(things=(tolerant,)))
+    assert (none.well, [each.code for each in none.findings]) == (True, ["DJ182"])
+    assert none.verdict.endswith("1 of 2 nodes offer 8Gi of EPC, all of them cordoned")
+
+
+def test_a_node_whose_kubelet_remembers_devices_is_doubtful_though_its_agent_sees_no_sgx() -> None:
+    plain = worlds.saying(worlds.node("c", ""), {"type": "SGXReady", "status": "False", "message": "cpu: no SGX: x [DJ001]"})
+    had = plain | {"status": {**dict_of(plain["status"]), "capacity": {worlds.ENCLAVE: "0"}}}
+    status = changed(
+        nodes=Sight(things=(worlds.node("a"), worlds.node("b"), had)), pods=Sight(things=(*WHOLE.pods, own_pod("node", "c")))
+    )
+    assert (status.well, [each.code for each in status.findings]) == (True, ["DJ179"])
+    assert "cpu: no SGX: x [DJ001]" in status.findings[0].observation
+
+
 def test_a_node_whose_agent_says_that_it_has_no_sgx_is_plain() -> None:
     plain = worlds.saying(worlds.node("c", ""), {"type": "SGXReady", "status": "False", "message": "cpu: no SGX: x [DJ001]"})
     status = changed(nodes=Sight(things=(worlds.node("a"), worlds.node("b"), plain)))

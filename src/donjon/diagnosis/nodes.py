@@ -1,14 +1,16 @@
 """The nodes with SGX: whether each is ready itself, and what it offers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from donjon.diagnosis.installation import DonjonState, Row, RowState, StatusPart, unseen
 from donjon.findings import Finding, codes
 from donjon.fleet.placement import amount_text, node_trouble
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.names import CONDITION_READY, EPC, LABEL_CAPABLE
+from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, LABEL_CAPABLE
 from donjon.kube.reserved import amounts
+from donjon.kube.selection import not_tolerated
 
 MAX_NAMES = 3
 """Nodes or pods that a sentence names; the rows have all of them."""
@@ -19,24 +21,27 @@ def nodes(here: DonjonState) -> StatusPart:
     if hidden := unseen("nodes", here.nodes):
         return hidden
     ours = nodes_with_sgx(here)
-    rows = tuple(_row(node) for node in ours)
+    rows = tuple(_rows(ours))
     offering = [epc for node in ours if (epc := _epc(node))]
     total = amount_text(EPC, sum(offering, Fraction(0)))
     plain = len(here.nodes.things) - len(ours)
     rest = (Row(name=f"{plain} without SGX", state=RowState.WELL, words="nothing to offer"),) if plain else ()
-    summary = f"{len(offering)} of {len(here.nodes.things)} nodes offer {total} of EPC"
-    findings = (*_silent(ours), *_of_nodes(ours, offering))
+    shut = bool(offering) and all(_is_cordoned(node) for node in ours if _epc(node))
+    summary = f"{len(offering)} of {len(here.nodes.things)} nodes offer {total} of EPC{', all of them cordoned' * shut}"
+    findings = (*_silent(ours), *_of_nodes(ours, offering), *(_shut(ours) if shut else ()))
     return StatusPart(name="nodes", rows=(*rows, *rest), findings=findings, summary=summary)
 
 
 def nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
-    """The nodes that something says have SGX: their label, EPC, or an agent that does not say that there is none."""
-    ours = (
-        node
-        for node in here.nodes
-        if at(node, "metadata", "labels", LABEL_CAPABLE) == "true" or _epc(node) or (_condition(node) and not _never_had(node))
-    )
-    return tuple(sorted(ours, key=name_of))
+    """The nodes that something says have SGX, or had it."""
+    return tuple(sorted((node for node in here.nodes if _has_sgx(node)), key=name_of))
+
+
+def _has_sgx(node: JsonObject) -> bool:
+    """By its label, its EPC, an agent that does not say that there is none, or its kubelet, which remembers devices."""
+    is_remembered = ENCLAVE in amounts(at(node, "status", "capacity"))
+    is_marked = at(node, "metadata", "labels", LABEL_CAPABLE) == "true" or bool(_epc(node)) or is_remembered
+    return is_marked or bool(_condition(node) and not _never_had(node))
 
 
 def name_of(thing: JsonObject) -> str:
@@ -104,11 +109,54 @@ def _offer_state(node: JsonObject) -> RowState:
     return RowState.WRONG if epc or at(node, "metadata", "labels", LABEL_CAPABLE) == "true" else RowState.DOUBTFUL
 
 
+def _shut(ours: Sequence[JsonObject]) -> Iterator[Finding]:
+    there = [node for node in ours if _epc(node)]
+    yield Finding.warning(
+        "DJ182",
+        "nodes",
+        f"every node with EPC is cordoned: {names_text(there)}",
+        "new pods that ask for EPC wait",
+        f"kubectl uncordon {name_of(there[0])}, when whoever cordoned it is done",
+    )
+
+
+def _rows(ours: Sequence[JsonObject]) -> Iterator[Row]:
+    """One a node; what many say is said once, so that many nodes stay readable."""
+    first: dict[str, str] = {}
+    for node in ours:
+        row = _row(node)
+        name = first.setdefault(row.words, row.name)
+        yield row if name == row.name or row.state is RowState.WELL else replace(row, words=f"the same as {name}")
+
+
 def _row(node: JsonObject) -> Row:
-    condition, epc = _condition(node), _epc(node)
+    state, epc = _state(node), _epc(node)
     offer = f"{amount_text(EPC, epc)} of EPC" if epc else "no EPC"
-    words = f"{offer}; {CONDITION_READY} {condition.get('status') or 'not there'}: {condition.get('message') or 'nothing'}"
-    return Row(name=name_of(node), state=_state(node), words=node_trouble(node) or words)
+    return Row(name=name_of(node), state=state, words=node_trouble(node) or f"{offer}{_closed(node)}; {_word_of_agent(node)}")
+
+
+def _word_of_agent(node: JsonObject) -> str:
+    """What SGXReady says; of a node that is ready only the codes: notes change nothing, and a gap of the guard is told by itself.
+
+    The agents repeat such a gap for up to a minute after it was mended.
+    """
+    condition = _condition(node)
+    message = str(condition.get("message") or "nothing")
+    if _offer_state(node) is not RowState.WELL:
+        return f"{CONDITION_READY} {condition.get('status') or 'not there'}: {message}"
+    notes = ", ".join(sorted(codes.codes_in(message) - codes.OF_GUARD))
+    return f"{CONDITION_READY} True{f' ({notes})' if notes else ''}"
+
+
+def _closed(node: JsonObject) -> str:
+    """What keeps new pods away, though the node offers EPC."""
+    cordon = ("cordoned",) if _is_cordoned(node) else ()
+    taints = [each for each in not_tolerated({}, node) if not each.startswith("node.kubernetes.io/")]
+    return "".join(f"; {each}" for each in (*cordon, *(f"taint {each}" for each in taints)))
+
+
+def _is_cordoned(node: JsonObject) -> bool:
+    return at(node, "spec", "unschedulable") is True
 
 
 def _condition(node: JsonObject) -> JsonObject:

@@ -28,6 +28,7 @@ LEGACY_DRIVER = "DJ013"
 EPC_NOT_BELIEVED = "DJ016"
 NOT_SHOWN = "DJ017"
 GUARD_UNKNOWN = "DJ027"
+OF_GUARD = frozenset({"DJ024", "DJ025", "DJ026", GUARD_UNKNOWN})
 
 NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""

@@ -222,11 +222,20 @@ def _call(what: str, ask: Callable[[], T], seconds: float | None = None) -> T:
     except ApiError as error:
         raise ClusterRefusal(f"{what}: {error.status.code} {_text(error)}", error.status.code or 0) from error
     except LIBRARY_ERRORS as error:  # lightkube lets them through.
-        raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
+        raise Unavailable("DJ041", f"{what}{_place(error)}: {_text(error)}") from error
     except ConfigError as error:  # A login program that the kubeconfig names could not log in.
         raise Misconfigured("DJ040", f"kubeconfig: {_text(error)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # Nonsense for an answer, or a login program that is not there.
         raise Unavailable("DJ041", f"{what}: {_text(error)}") from error
+
+
+def _place(error: Exception) -> str:
+    """Which server did not answer, where the error's request says it: the kubeconfig may not be the one that was meant."""
+    try:
+        url = error.request.url if isinstance(error, httpx2.RequestError) else None
+    except RuntimeError:  # It has none.
+        return ""
+    return "" if url is None else f" at {url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
 def _in_time(what: str, ask: Callable[[], T], seconds: float) -> T:
