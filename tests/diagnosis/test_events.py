@@ -121,6 +121,17 @@ def test_a_silent_node_is_told_once_its_event_is_forgotten() -> None:
     assert "the pod is not ready since 2 h, and all its containers were" in explanation.verdict
 
 
+def test_a_sidecar_that_is_not_ready_is_no_silent_node() -> None:
+    unready = running("False", 40)
+    status = unready["status"]
+    assert isinstance(status, dict)
+    conditions: list[Json] = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": before(40)},
+        {"type": "ContainersReady", "status": "False"},
+    ]
+    assert codes(told(unready | {"status": status | {"conditions": conditions}})) == ["DJ138"]
+
+
 def test_a_silent_node_that_can_be_seen_is_told_once_and_by_the_node() -> None:
     broken = saying(node("a"), {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."})
     silent = running("False", 11)

@@ -153,6 +153,10 @@ def _last_start(pod: JsonObject) -> datetime:
 def _silenced(pod: JsonObject) -> bool:
     """Whether all containers are ready and their pod is not: so the cluster marks the pods of a kubelet that fell silent."""
     statuses = objects(at(pod, "status", "containerStatuses"))
+    conditions = objects(at(pod, "status", "conditions"))
+    # Sidecars are init containers, and count among those that are to be ready.
+    if any(at(each, "type") == "ContainersReady" and at(each, "status") == "False" for each in conditions):
+        return False
     return bool(statuses) and not at(pod, "spec", "readinessGates") and all(at(each, "ready") is True for each in statuses)
 
 
