@@ -128,6 +128,31 @@ def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_named(spec: JsonObject
     assert codes(told) == ["DJ133"]
     assert words in told.verdict
     assert "change the pod's nodeSelector or affinity" in told.next_step
+    assert ("(kubectl label node a disk=ssd)" in told.next_step) is not bool(labels)  # No label is to be overwritten.
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("kubernetes.io/hostname", "topology.kubernetes.io/zone", "node.kubernetes.io/instance-type", "kubernetes.io/arch"),
+        *(
+            "sgx.intel.com/capable",
+            "donjon.dev/edmm",
+            "feature.node.kubernetes.io/cpu-cpuid.SGX",
+            "cloud.google.com/gke-nodepool",
+        ),
+    ],
+)
+@pytest.mark.parametrize("labels", [{}, {"kubernetes.io/hostname": "a", "topology.kubernetes.io/zone": "west"}])
+def test_no_label_that_a_machine_writes_is_to_be_written_by_hand(key: str, labels: JsonObject) -> None:
+    specs: tuple[JsonObject, ...] = (
+        {"nodeSelector": {key: "x"}},
+        requiring(key, "x"),
+        {"nodeSelector": {"disk": "ssd", key: "x"}},
+    )
+    for spec in specs:
+        told = explain(with_spec(pod("1Gi"), spec), around(labelled(node("a"), labels)))
+        assert [each.do for each in told.findings if each.code == "DJ133"] == ["change the pod's nodeSelector or affinity"]
 
 
 def test_a_daemonsets_pod_is_measured_against_its_own_node_alone() -> None:

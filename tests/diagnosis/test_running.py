@@ -4,6 +4,7 @@ import pytest
 from tests.diagnosis.worlds import agents_event, around, holding, node, pod, saying
 
 from donjon.diagnosis.pod import explain
+from donjon.findings import Severity
 from donjon.formats.json import JsonObject
 
 
@@ -14,6 +15,7 @@ def codes(asked: JsonObject, *nodes: JsonObject, pods: tuple[JsonObject, ...] = 
 
 
 RUNS = pod("6Gi", phase="Running", on="a")
+READY: JsonObject = {"type": "SGXReady", "status": "True", "message": "this node runs enclaves"}
 
 
 def test_a_pod_that_fits_on_its_node_is_told_without_a_word() -> None:
@@ -47,9 +49,52 @@ def test_a_node_that_is_not_ready_any_more_is_told(kind: str, message: str, word
     assert words in told.verdict
 
 
-def test_a_node_that_is_not_ready_is_told_once_and_that_it_offers_nothing() -> None:
-    broken = saying(node("a", "0"), {"type": "SGXReady", "status": "False", "message": "[DJ011]"})
-    assert codes(RUNS, broken, pods=(RUNS,)) == ["DJ134", "DJ153"]
+def test_what_a_node_that_is_not_ready_offers_says_nothing_of_its_size() -> None:
+    for epc in ("0", "1Gi"):
+        broken = saying(node("a", epc), {"type": "SGXReady", "status": "False", "message": "[DJ011]"})
+        assert codes(RUNS, broken, pods=(RUNS,)) == ["DJ134"]
+    without_agent = saying(node("a", "0"))
+    assert codes(RUNS, without_agent, pods=(RUNS,)) == ["DJ134"]
+    assert "node a: offers no EPC" in explain(RUNS, around(without_agent)).verdict
+
+
+SILENT = saying(node("a"), {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}, READY)
+GONE = saying(node("a", "0"), {"type": "SGXReady", "status": "False", "message": "no device [DJ004]"})
+
+
+@pytest.mark.parametrize(
+    ("under", "words"),
+    [
+        (SILENT, "was given to a: node a: the node itself is not ready: Kubelet stopped posting"),
+        (GONE, "was given to a: node a: not ready for enclaves: no device [DJ004]"),
+        (node("b"), "was given to a: node a: it is not in the cluster any more"),
+    ],
+)
+@pytest.mark.parametrize("state", [{}, {"waiting": {"reason": "ContainerCreating"}}, {"waiting": {"reason": "ErrImagePull"}}])
+def test_no_kubelet_starts_a_pod_on_a_node_that_is_not_ready(under: JsonObject, words: str, state: JsonObject) -> None:
+    given = pod("1Mi", on="a", status={"containerStatuses": [{"name": "app", "state": state}]})
+    told = explain(given, around(under))
+    assert (told.well, told.findings[0].code, told.findings[0].severity) == (False, "DJ134", Severity.ERROR)
+    assert words in told.verdict
+    assert "the kubelet is starting it" in explain(pod("1Mi", on="a"), around(node("a"))).verdict
+
+
+def test_what_a_silent_kubelet_said_last_of_a_pod_comes_after_its_silence() -> None:
+    ended: JsonObject = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    loops = pod("1Mi", phase="Running", on="a", status={"containerStatuses": [{"name": "app", "state": ended}]})
+    assert [finding.code for finding in explain(loops, around(SILENT)).findings] == ["DJ134", "DJ138"]
+
+
+@pytest.mark.parametrize("under", [SILENT, node("b")])
+def test_a_pod_on_its_way_out_stays_while_its_kubelet_is_silent(under: JsonObject) -> None:
+    leaving = pod("1Mi", phase="Running", on="a")
+    metadata = leaving["metadata"]
+    assert isinstance(metadata, dict)
+    leaving |= {"metadata": metadata | {"deletionTimestamp": "2026-11-23T12:00:00Z"}}
+    told = explain(leaving, around(under))
+    assert told.verdict.startswith("is being deleted, and stays: node a: ")
+    assert "kubectl delete node a" in told.next_step
+    assert explain(leaving, around(node("a"))).verdict == "is being deleted"
 
 
 def test_a_node_that_is_gone_is_told_where_nodes_can_be_seen() -> None:

@@ -26,6 +26,7 @@ class Situation:
 
     requested: str  # the pod's EPC as a person reads it
     views: tuple[NodeView, ...]  # every node
+    within: tuple[NodeView, ...]  # those that the pod may go to as much as to the nearest
     there: tuple[NodeView, ...]  # the nearest nodes where the obstacle stands
     obstacle: Obstacle
     pods: tuple[JsonObject, ...]
@@ -35,44 +36,82 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
     """What stands in the way on the nodes that come nearest, hardest first; nothing where some node would take the pod."""
     nearest = _nearest(views)
     kinds = {kind for view in nearest for kind in view.obstacles}
-    # Where no node offers SGX, nothing else that these nodes have matters.
-    if not nearest or (Obstacle.NO_SGX in kinds and Obstacle.ELSEWHERE not in kinds):
+    if not nearest or Obstacle.NO_SGX in kinds:  # Then nothing else that these nodes have matters.
         kinds = {Obstacle.NO_SGX}
+    within = tuple(view for view in views if _reach(view) == _reach(nearest[0]))
     requested, all_pods = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
     findings = []
     for kind in sorted(kinds, key=lambda each: each.value):
         there = tuple(view for view in nearest if kind in view.obstacles)
         findings.append(
-            _WORDS[kind](Situation(requested=requested, views=tuple(views), there=there, obstacle=kind, pods=all_pods))
+            _WORDS[kind](
+                Situation(requested=requested, views=tuple(views), within=within, there=there, obstacle=kind, pods=all_pods)
+            )
         )
     return tuple({(finding.code, finding.do): finding for finding in reversed(findings)}.values())[::-1]
 
 
+def out_of_order(views: Iterable[NodeView]) -> tuple[NodeView, ...]:
+    """The nodes that would take the pod, were they in order."""
+    return tuple(view for view in views if view.obstacles and view.obstacles <= _IN_DISORDER)
+
+
 def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
-    """The nodes with the least in the way; one that is not ready and offers nothing may have any size."""
+    """The nodes with the least in the way: a row of the order weighs more than all below it, and then the number counts."""
 
     def distance(view: NodeView) -> tuple[int, ...]:
-        kinds = view.obstacles
-        of_unknown_size = Obstacle.NOT_READY in kinds and not view.epc.total
-        weights = (
-            *(each in kinds for each in (Obstacle.ELSEWHERE, Obstacle.NO_SGX)),
-            of_unknown_size,
-            *(each in kinds for each in (Obstacle.TOO_LARGE, Obstacle.NOT_READY, Obstacle.FOREIGN_NAME)),
-        )
-        return (*weights, len(kinds))
+        return (*(holds(view) for holds in _ORDER), len(view.obstacles))
 
     least = min(map(distance, views), default=None)
     return [view for view in views if distance(view) == least]
 
 
+def _reach(view: NodeView) -> tuple[bool, ...]:
+    return tuple(holds(view) for holds in _REACH)
+
+
+def _has(*kinds: Obstacle) -> Callable[[NodeView], bool]:
+    return lambda view: bool(view.obstacles.intersection(kinds))
+
+
+def _of_unknown_size(view: NodeView) -> bool:
+    """One that is not in order and offers nothing may have any size."""
+    return not view.epc.total and bool(view.obstacles & _IN_DISORDER)
+
+
+_IN_DISORDER = frozenset({Obstacle.NODE_DOWN, Obstacle.NODE_TAINT, Obstacle.NOT_READY})
+_REACH = (
+    _has(Obstacle.ELSEWHERE, Obstacle.SELECTION),  # The pod's own words leave it out.
+    _has(Obstacle.NO_SGX),  # It is no node for enclaves.
+    _has(Obstacle.TAINT),  # It is kept for others.
+)
+"""What makes a node none of those that the pod may go to, farthest first."""
+_ORDER = (
+    *_REACH,
+    _of_unknown_size,
+    _has(Obstacle.TOO_LARGE),
+    _has(*_IN_DISORDER),
+    _has(Obstacle.FOREIGN_NAME),
+)
+"""What makes a node farther than another, farthest first: the verdict is of the nearest alone."""
+
+
 def _too_large(now: Situation) -> Finding:
-    largest = max(now.views, key=lambda view: view.epc.total)
+    largest = max(now.within, key=lambda view: view.epc.total)
     most = _amount(largest.epc.total)
+    beyond = any(view not in now.within and view.epc.total > largest.epc.total for view in now.views)
+    unknown = tuple(view for view in now.within if _of_unknown_size(view))
+    ways = (
+        f"ask for at most {most}",
+        f"put right {_names(unknown)}, of which nobody knows now how much it has" if unknown else "",
+        "let it go to a node that has more (the table says what keeps it away)" if beyond else "add a node with more EPC",
+    )
     return _error(
         "DJ132",
-        observation=f"asks for {now.requested} of EPC, and no node has that much: the largest, {largest.name}, has {most}",
-        why="it stays Pending for ever, whatever else ends",
-        do=f"ask for at most {most}, or add a node with more EPC",
+        observation=f"asks for {now.requested} of EPC, and no node {'that it may go to ' if beyond else ''}"
+        f"{'says that it has' if unknown else 'has'} that much: the largest, {largest.name}, has {most}",
+        why="it waits until one does" if unknown else "it stays Pending for ever, whatever else ends",
+        do=", or ".join(filter(None, ways)),
     )
 
 
@@ -89,23 +128,40 @@ def _no_epc_free(now: Situation) -> Finding:
 
 
 def _not_ready(now: Situation) -> Finding:
-    words = "; ".join(dict.fromkeys(each.partition("; ")[0] for each in _words(now)))  # The rest is the table's.
     return _error(
         "DJ134",
-        observation=f"the nodes that could take it are not ready: {_names(now.there)}: {words}",
+        observation=_could_take(now),
         why="such a node offers no EPC and no device until that is put right",
         do=f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
         "donjon doctor",
     )
 
 
+def _node_down(now: Situation) -> Finding:
+    return _error(
+        "DJ134",
+        observation=_could_take(now),
+        why="no pod is sent to such a node, or started there, whatever it offers",
+        do=f"have an administrator put the node itself right: kubectl describe node {now.there[0].name} has its conditions, the "
+        "kubelet's log on the node the rest",
+    )
+
+
+def _could_take(now: Situation) -> str:
+    words = "; ".join(dict.fromkeys(each.partition("; ")[0] for each in _words(now)))  # The rest is the table's.
+    nodes = "node that could take it is" if len(now.there) == 1 else "nodes that could take it are"
+    return f"the {nodes} not ready: {_names(now.there)}: {words}"
+
+
 def _no_sgx(now: Situation) -> Finding:
+    others = tuple(view for view in now.views if Obstacle.NO_SGX not in view.obstacles)
+    release = f"change its nodeSelector or affinity, which leaves out {_names(others)}, or " if others else ""
     return _error(
         "DJ134",
         observation=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
-        why="nothing in this cluster can run an enclave",
-        do="add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node selector "
-        f'{LABEL_CAPABLE}: "true"',
+        why=f"nothing {'there' if others else 'in this cluster'} can run an enclave",
+        do=f"{release}add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node "
+        f'selector {LABEL_CAPABLE}: "true"',
     )
 
 
@@ -158,16 +214,26 @@ def _held_back(now: Situation) -> Finding:
         "DJ133",
         observation=f"it may not go to {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         why="the node's taints or the pod's own selector and affinity forbid it",
-        do=_RELEASES[now.obstacle].format(node=now.there[0].name),
+        do=_RELEASES[now.obstacle](now),
     )
 
 
-_RELEASES = {
-    Obstacle.ELSEWHERE: "change the pod's affinity, which names its nodes one by one",
-    Obstacle.TAINT: "give the pod a toleration of that taint, if it is meant for such a node; the taint is its administrator's",
-    Obstacle.SELECTION: "change the pod's nodeSelector or affinity, or have an administrator label the node "
-    "(kubectl label node {node} KEY=VALUE)",
-    Obstacle.CORDON: "wait until its maintenance is over; then an administrator runs kubectl uncordon {node}",
+def _about_selection(now: Situation) -> str:
+    """A label is to be written only where that alone lets the pod in, and never one that tells a node from others."""
+    commands = [f"kubectl label node {view.name} {each.labels}" for view in now.there for each in view.against if each.labels]
+    label = f", or have an administrator label a node that is meant for it ({commands[0]})" if commands else ""
+    return f"change the pod's nodeSelector or affinity{label}"
+
+
+_RELEASES: Mapping[Obstacle, Callable[[Situation], str]] = {
+    Obstacle.ELSEWHERE: lambda _: "change the pod's affinity, which names its nodes one by one",
+    Obstacle.TAINT: lambda _: (
+        "give the pod a toleration of that taint, if it is meant for such a node; the taint is its administrator's"
+    ),
+    Obstacle.SELECTION: _about_selection,
+    Obstacle.CORDON: lambda now: (
+        f"wait until its maintenance is over; then an administrator runs kubectl uncordon {now.there[0].name}"
+    ),
 }
 
 
@@ -203,6 +269,8 @@ _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
     Obstacle.ELSEWHERE: _held_back,
     Obstacle.NO_SGX: _no_sgx,
     Obstacle.TOO_LARGE: _too_large,
+    Obstacle.NODE_DOWN: _node_down,
+    Obstacle.NODE_TAINT: _node_down,
     Obstacle.NOT_READY: _not_ready,
     Obstacle.FOREIGN_NAME: _foreign,
     Obstacle.DEVICE: _devices,

@@ -1,8 +1,8 @@
 """Why a pod does not run, or runs without its device: from what the cluster says to a verdict, its reasons and the next step."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import quote
 
@@ -11,8 +11,16 @@ from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silen
 from donjon.diagnosis.endings import endings, of_container, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.misnomers import host_devices, misnomers
-from donjon.diagnosis.pending import in_the_way
-from donjon.diagnosis.running import node_under, not_accounted, over_capacity, under, without_device
+from donjon.diagnosis.pending import MAX_NAMES, in_the_way, out_of_order
+from donjon.diagnosis.running import (
+    before_start,
+    node_under,
+    not_accounted,
+    out_of_touch,
+    over_capacity,
+    under,
+    without_device,
+)
 from donjon.diagnosis.scheduler_words import read_sentence
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import MISNAMED
@@ -64,11 +72,27 @@ class Explanation:
 def explain(pod: JsonObject, around: ClusterState) -> Explanation:
     """The verdict on one pod."""
     if at(pod, "metadata", "deletionTimestamp") is not None:
-        return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
+        return _leaving(pod, around)
     if not concerns_sgx(pod):
         return _ordinary(pod, around)
     phase = str(at(pod, "status", "phase") or "Pending")
     return _BY_PHASE.get(phase, _unknown)(pod, around)
+
+
+def _leaving(pod: JsonObject, around: ClusterState) -> Explanation:
+    if not at(pod, "spec", "nodeName") or not out_of_touch(pod, around.nodes):
+        return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
+    node = node_of(pod)
+    findings = tuple(
+        replace(
+            finding,
+            why="a pod is gone once its kubelet says that it has ended, and until then a StatefulSet makes no other",
+            do=f"have an administrator bring {node} back, or take it out of the cluster where it is off for good (kubectl delete "
+            f"node {node})",
+        )
+        for finding in under(pod, around.nodes)
+    )
+    return _explanation(pod, f"is being deleted, and stays: {findings[0].subject}: {findings[0].observation}", findings)
 
 
 def concerns_sgx(pod: JsonObject) -> bool:
@@ -188,7 +212,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     names = misnomers(pod, around.nodes)
     # No node has what is nobody's; what is among the annotations keeps no pod from its node.
     nobodys = tuple(each for each in names if each.code == MISNAMED and not each.subject.startswith("metadata."))
-    reasons = nobodys + (in_the_way(pod, views, around.pods) or (() if nobodys else (_scheduler_alone(pod),)))
+    reasons = nobodys + (in_the_way(pod, views, around.pods) or (() if nobodys else _scheduler_alone(pod, views, around)))
     findings = (*reasons, *(each for each in names if each not in nobodys))
     return Explanation(
         subject=subject_of("pod", pod),
@@ -221,10 +245,11 @@ def _asks(pod: JsonObject) -> str:
 
 
 def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
+    of_node = tuple(before_start(pod, around.nodes))
     of_containers = (*stuck(pod), *endings(pod, around.moment))
-    of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_containers))
+    of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_node or of_containers))
     closed = closed_device(pod, node_under(pod, around.nodes))
-    findings = (*closed, *of_containers, *of_events, *_of_its_enclave(pod, around))
+    findings = (*of_node, *closed, *of_containers, *of_events, *_of_its_enclave(pod, around))
     message = _worst(findings) if is_refusal(findings) else start_words(pod, around.moment)
     verdict = f"was given to {node_of(pod)}: {message}"
     return _explanation(pod, verdict, (*findings, *_unseen(around.no_nodes)), otherwise=describe(pod))
@@ -260,16 +285,25 @@ def _scheduler(pod: JsonObject) -> str:
     return next((str(at(each, "message") or at(each, "reason") or "") for each in conditions), "")
 
 
-def _scheduler_alone(pod: JsonObject) -> Finding:
-    """Every node looks right from here: then the reason is one that only the scheduler knows."""
-    words = _scheduler(pod)
-    return Finding(
-        code="DJ138",
-        severity=Severity.ERROR,
-        subject="placement",
-        observation=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
-        why="SGX is not in the way: some node has the EPC, the devices and the right for it",
-        do=describe(pod),
+def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: ClusterState) -> tuple[Finding, ...]:
+    """Some node looks right from here: then the reason is one that only the scheduler knows, such as a volume's node.
+
+    It may keep the pod to a node that is not in order: what is the matter there is told, too.
+    """
+    words, free = _scheduler(pod), next(view.name for view in views if not view.against)
+    others = in_the_way(pod, out_of_order(views), around.pods) if words and out_of_order(views) else ()
+    names = " or ".join(view.name for view in out_of_order(views)[:MAX_NAMES])
+    return (
+        Finding(
+            code="DJ138",
+            severity=Severity.ERROR,
+            subject="placement",
+            observation=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
+            why=f"SGX is not in the way: {free} has the EPC, the devices and the right for it; what keeps it from there is not "
+            "looked at here: the node of its volume, affinity between pods, spreading, priority",
+            do=f"{describe(pod)}{f'; where that keeps it to {names}, {others[0].do}' if others else ''}",
+        ),
+        *others,
     )
 
 

@@ -1,11 +1,12 @@
 """What is the matter with a pod that has its node: with its containers, its device, and the node under it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
-from donjon.fleet.placement import Obstacle, amount_text, look
+from donjon.fleet.placement import Objection, Obstacle, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
@@ -69,33 +70,66 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
                 f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
             )
         return
-    kubelet = next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == "Ready"), None)
-    if kubelet is not None and at(kubelet, "status") != "True":
+    trouble = _trouble(pod, node)
+    if trouble is None:
+        return
+    if trouble.obstacle is Obstacle.NODE_DOWN:
         yield Finding.error(
             "DJ134",
             f"node {node_of(pod)}",
-            f"the node itself is not ready: {at(kubelet, 'message') or 'silent'}",
+            trouble.words,
             "nobody knows how the pod is: what is told of it is the last that its node said",
             f"have the node's administrator look at it: kubectl describe node {node_of(pod)}",
         )
-        return
-    (view,) = look(pod, (node,), ())
-    trouble = next((each.words for each in view.against if each.obstacle is Obstacle.NOT_READY), "")
-    if trouble:
+    else:
         yield _warning(
             "DJ134",
             pod,
-            observation=trouble,
+            observation=trouble.words,
             why="the pod stays, and its enclaves may be lost or not be made anew",
             do=f"do what the reason says; kubectl describe node {node_of(pod)} has all of it",
         )
 
 
+def before_start(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
+    """The same of a pod that has not started yet: its kubelet starts nothing as long as that is so."""
+    for finding in under(pod, nodes):
+        yield replace(
+            finding,
+            severity=Severity.ERROR,
+            why="it was given to that node before, and nothing starts it there until the node is put right",
+            do=f"have an administrator see to {node_of(pod)} (kubectl describe node {node_of(pod)}); or, where the pod may go to "
+            f"another node, {remake(pod)}",
+        )
+
+
+def out_of_touch(pod: JsonObject, nodes: Sequence[JsonObject]) -> bool:
+    """Whether its node is gone or its kubelet silent, so that what the cluster knows of the pod may be long past."""
+    if not nodes:
+        return False
+    node = node_under(pod, nodes)
+    trouble = None if node is None else _trouble(pod, node)
+    return node is None or (trouble is not None and trouble.obstacle is Obstacle.NODE_DOWN)
+
+
+def _trouble(pod: JsonObject, node: JsonObject) -> Objection | None:
+    """What is the matter with the node itself, and would be with any pod like this one; the kubelet's silence first."""
+    (view,) = look(pod, (node,), ())
+    kinds = (Obstacle.NODE_DOWN, Obstacle.NOT_READY, Obstacle.NO_SGX)
+    return next((each for kind in kinds for each in view.against if each.obstacle is kind), None)
+
+
 def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[JsonObject]) -> Iterator[Finding]:
-    """Whether the pods of its node hold more EPC than the node offers now: nobody takes from a pod what it has."""
-    offered = amounts(at(node_under(pod, nodes), "status", "allocatable")).get(EPC)
+    """Whether the pods of its node hold more EPC than the node offers now: nobody takes from a pod what it has.
+
+    A node that is not in order says nothing about its size by what it offers.
+    """
+    node = node_under(pod, nodes)
+    if node is None or _trouble(pod, node) is not None:
+        return
+    offered = amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
     holding = requests_by_node(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
-    if offered is not None and holding > offered:
+    if offered and holding > offered:
         yield _warning(
             "DJ153",
             pod,

@@ -7,10 +7,30 @@ from fractions import Fraction
 
 from donjon.findings import codes
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.names import AESM_READY, CONDITION_READY, DEVICES, ENCLAVE, EPC, FOREIGN_EPC, LABEL_AESM, PROVISION
+from donjon.kube.names import (
+    AESM_READY,
+    CONDITION_READY,
+    DEVICES,
+    ENCLAVE,
+    EPC,
+    FOREIGN_EPC,
+    LABEL_AESM,
+    NODE_LABELS,
+    PROVISION,
+)
 from donjon.kube.quantities import readable
 from donjon.kube.reserved import Amounts, amounts, pod_requests, requests_by_node
-from donjon.kube.selection import CORDON, meant_for, misfits, not_tolerated, selects
+from donjon.kube.selection import (
+    CORDON,
+    SILENCE_TAINTS,
+    STATE_TAINTS,
+    for_administrators,
+    label_absences,
+    meant_for,
+    misfits,
+    not_tolerated,
+    selects,
+)
 
 MAX_MISFITS = 3  # that a sentence names
 
@@ -21,15 +41,17 @@ class Obstacle(Enum):
     ELSEWHERE = 0  # the pod names other nodes, as those of a DaemonSet do
     NO_SGX = 1  # no EPC is offered, and nothing says that the node should
     TOO_LARGE = 2  # the whole node has less EPC than the pod asks for
-    NOT_READY = 3  # the condition SGXReady, or the kubelet's own
-    FOREIGN_NAME = 4  # EPC under a name that nobody offers
-    DEVICE = 5
-    NO_EPC_FREE = 6
-    TAINT = 7
-    SELECTION = 8
-    AESM = 9
-    CORDON = 10
-    OTHER = 11  # cpu, memory and what else has nothing to do with SGX
+    NODE_DOWN = 3  # the kubelet's own condition Ready
+    NODE_TAINT = 4  # what Kubernetes itself tells of the node's state by a taint, as of a full disk
+    NOT_READY = 5  # the condition SGXReady
+    FOREIGN_NAME = 6  # EPC under a name that nobody offers
+    DEVICE = 7
+    NO_EPC_FREE = 8
+    TAINT = 9
+    SELECTION = 10
+    AESM = 11
+    CORDON = 12
+    OTHER = 13  # cpu, memory and what else has nothing to do with SGX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +61,7 @@ class Objection:
     obstacle: Obstacle
     words: str
     scarce: str = ""  # the resource that others hold, where that is what stands in the way
+    labels: str = ""  # that would let the pod in, where an administrator may write them, as `kubectl label` takes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,21 +147,23 @@ def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterato
     if sgx.get("status") == "False" and not _never_had(node):
         yield Objection(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
     if words := node_trouble(node):
-        yield Objection(obstacle=Obstacle.NOT_READY, words=words)
+        yield Objection(obstacle=Obstacle.NODE_DOWN, words=words)
 
 
 def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     if selects(pod, _name(node), _labels(node)):
         return
-    nodes = meant_for(pod)
+    nodes, missing = meant_for(pod), label_absences(pod, _name(node), _labels(node))
     if nodes is not None and _name(node) not in nodes:
         yield Objection(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
     elif lacks_aesm(pod, node):
         yield Objection(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
-    else:
+    elif not (missing and missing.keys() <= set(NODE_LABELS) and _without_sgx(node)):  # Its agent took them away with the rest.
         words = "; ".join(misfits(pod, _labels(node))[:MAX_MISFITS])
         yield Objection(
-            obstacle=Obstacle.SELECTION, words=f"the pod wants {words}" if words else "the pod's affinity leaves it out"
+            obstacle=Obstacle.SELECTION,
+            words=f"the pod wants {words}" if words else "the pod's affinity leaves it out",
+            labels=" ".join(f"{key}={value}" for key, value in missing.items()) if all(map(for_administrators, missing)) else "",
         )
 
 
@@ -146,6 +171,9 @@ def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Ob
     for taint in not_tolerated(pod, node):
         if taint == CORDON:
             yield Objection(obstacle=Obstacle.CORDON, words="it is cordoned: it takes no new pods")
+        elif taint.startswith(STATE_TAINTS):
+            if not (taint.startswith(SILENCE_TAINTS) and _silent(node)):  # Its condition says it better.
+                yield Objection(obstacle=Obstacle.NODE_TAINT, words=f"the node itself is in trouble: taint {taint}")
         else:
             yield Objection(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
 
@@ -194,6 +222,15 @@ CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], 
 def _never_had(node: JsonObject) -> bool:
     """Whether the agent itself says that the machine has no SGX: that is no trouble, only another kind of node."""
     return codes.NO_SGX in codes.codes_in(str(_condition(node, CONDITION_READY).get("message") or ""))
+
+
+def _without_sgx(node: JsonObject) -> bool:
+    """Whether the node runs no enclaves now, or never did."""
+    return _plain(node) or _condition(node, CONDITION_READY).get("status") == "False"
+
+
+def _silent(node: JsonObject) -> bool:
+    return bool(node_trouble(node))
 
 
 def _plain(node: JsonObject) -> bool:

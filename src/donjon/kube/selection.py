@@ -6,12 +6,25 @@ Source: k8s.io/component-helpers, `scheduling/corev1` (`toleration.ToleratesTain
 from collections.abc import Callable, Mapping
 
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.names import OURS
 
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
 CORDONED = "node.kubernetes.io/unschedulable"
 """The taint of a node that `kubectl cordon` took out."""
 CORDON = f"{CORDONED}:NoSchedule"
 """The same as kubectl writes it."""
+STATE_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""How the taints begin by which Kubernetes itself tells the state of a node; no pod with an enclave is to tolerate one."""
+SILENCE_TAINTS = ("node.kubernetes.io/not-ready:", "node.kubernetes.io/unreachable:")
+"""Those of a node whose condition Ready is not True."""
+
+_BY_MACHINES = (
+    *("kubernetes.io", "k8s.io", f"{OURS}.dev", "sgx.intel.com", "openshift.io"),
+    *("kubernetes.azure.com", "cloud.google.com", "eks.amazonaws.com", "karpenter.sh"),
+)
+"""The domains of labels that tell a node from others, or its state: its kubelet, its cloud or an agent writes them."""
+_BY_HAND = ("node-role.kubernetes.io", "node-restriction.kubernetes.io")
+"""The domains below those that are for administrators (kubernetes.io, "Well-Known Labels")."""
 
 
 def not_tolerated(pod: JsonObject, node: JsonObject) -> tuple[str, ...]:
@@ -50,6 +63,32 @@ def misfits(pod: JsonObject, labels: Mapping[str, Json]) -> tuple[str, ...]:
         if not _holds(each, labels)
     ]
     return (*of_selector, *(() if any(_term_holds(term, "", labels) for term in terms) else of_affinity))
+
+
+def label_absences(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> dict[str, str]:
+    """The labels that a node has not at all, and that would let the pod in; empty where those that it has keep the pod away."""
+    selector = at(pod, "spec", "nodeSelector")
+    needs = {key: str(value) for key, value in selector.items() if key not in labels} if isinstance(selector, dict) else {}
+    required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    ways = [needs | _absences(term, labels) for term in objects(at(required, "nodeSelectorTerms"))] or [needs]
+    return next((way for way in ways if way and selects(pod, name, {**labels, **way})), {})
+
+
+def for_administrators(label: str) -> bool:
+    """Whether an administrator may give a node that label: not one that tells a node from others, or that an agent writes."""
+    domain = label.rpartition("/")[0]
+    machines = any(domain == each or domain.endswith(f".{each}") for each in _BY_MACHINES)
+    return domain in _BY_HAND or not machines
+
+
+def _absences(term: JsonObject, labels: Mapping[str, Json]) -> dict[str, str]:
+    """What a term wants to be there, of what is not."""
+    needs = {}
+    for each in objects(at(term, "matchExpressions")):
+        key, values = str(at(each, "key")), at(each, "values")
+        if key not in labels and at(each, "operator") in {"In", "Exists"}:
+            needs[key] = str(values[0]) if isinstance(values, list) and values else ""
+    return needs
 
 
 def meant_for(pod: JsonObject) -> frozenset[str] | None:
