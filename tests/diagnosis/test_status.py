@@ -341,6 +341,16 @@ def test_a_pod_that_somebody_changed_is_to_be_made_anew_and_no_upgrade_waited_fo
     assert mixture.do.endswith("kubectl -n donjon delete pod donjon-node-b has it made anew")
 
 
+@pytest.mark.parametrize(
+    ("ran", "words"), [("donjon:0.1.0", "; its image was changed to donjon:0.0.9"), ("docker.io/donjon:0.0.9", "")]
+)
+def test_a_container_that_ended_for_another_image_says_so(ran: str, words: str) -> None:
+    over: Json = {"name": "main", "image": ran, "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-11-23T11:59:51Z"}}}
+    late = own_pod("node", "b", ready=False, image="donjon:0.0.9", containerStatuses=[over])
+    status = changed(daemon_sets=Sight(things=(daemon_set(ready=1),)), pods=Sight(things=(own_pod("node", "a"), late)))
+    assert status.findings[0].observation.endswith(f"main ended with exit code 0 9 s ago{words}")
+
+
 def test_agents_that_wait_for_somebody_to_delete_them_are_not_being_made() -> None:
     moved = rolling(daemon_set(), observedGeneration=2, updatedNumberScheduled=1)
     waiting = moved | {"spec": {**dict_of(moved["spec"]), "updateStrategy": {"type": "OnDelete"}}}

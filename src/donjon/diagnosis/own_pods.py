@@ -5,7 +5,7 @@ from datetime import datetime
 
 from donjon.diagnosis.endings import endings, stuck
 from donjon.fleet.placement import node_trouble
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.reserved import TERMINAL_PHASES
 
 
@@ -42,7 +42,18 @@ def silence(pod: JsonObject, nodes: Iterable[JsonObject]) -> str:
 def breakdown(pod: JsonObject, moment: datetime) -> str:
     """What keeps a container of the pod from running, which waiting does not mend; empty where there is nothing."""
     trouble = next(iter((*stuck(pod), *endings(pod, moment))), None)
-    return "" if trouble is None else trouble.observation
+    if trouble is None:
+        return ""
+    images = {at(each, "name"): at(each, "image") for each in objects(at(pod, "spec", "containers"))}
+    over = [each for each in objects(at(pod, "status", "containerStatuses")) if at(each, "state", "terminated") is not None]
+    # Between its end and its next start a container shows the image that it ran, which is not the one that it is to run.
+    changes = [str(images[name]) for each in over if _is_another(at(each, "image"), images.get(name := at(each, "name")))]
+    return f"{trouble.observation}; its image was changed to {changes[0]}" if changes else trouble.observation
+
+
+def _is_another(image: Json, target: Json) -> bool:
+    """Whether two names of images differ, but for the registry that a runtime writes before short ones."""
+    return isinstance(image, str) and isinstance(target, str) and not image.endswith(target) and "@" not in f"{image}{target}"
 
 
 def go_back(namespace: str) -> str:
