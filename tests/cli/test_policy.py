@@ -95,6 +95,21 @@ def test_check_warns_and_says_yes(tmp_path: Path) -> None:
     assert "[DJ421]" in done.stdout
 
 
+def test_a_strict_check_of_what_it_warns_of_is_a_no(tmp_path: Path) -> None:
+    loose = written(tmp_path, "loose.policy", "version=1.0; authorizationrules { => deny() };")
+    assert (policy("check", "--strict", loose).returncode, policy("check", "--strict", POLICY).returncode) == (1, 0)
+
+
+@pytest.mark.parametrize("output", ["text", "json", "junit"])
+def test_cases_do_not_hide_a_claim_that_nobody_states(folder: Path, output: str) -> None:
+    said = POLICY.read_text(encoding="utf-8").replace("x-ms-sgx-is-debuggable", "x-ms-sgx-is-debugable")
+    written(folder, "enclave.policy", said)
+    done = policy("test", folder, "--output", output)
+    assert "enclave.policy: warning: " in done.stderr
+    assert "[DJ425]" in done.stderr
+    assert "DJ425" not in done.stdout
+
+
 def test_format_prints_the_example_as_it_stands() -> None:
     done = policy("format", POLICY)
     assert (done.returncode, done.stdout) == (0, POLICY.read_text(encoding="utf-8"))

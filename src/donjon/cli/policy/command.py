@@ -39,20 +39,23 @@ for _each in online.COMMANDS:
 
 @policy.command(short_help="Check whether FILE is a policy, and what is wrong in it.")
 @click.argument("file")
-def check(file: str) -> None:
+@click.option("--strict", is_flag=True, help="Exit code 1 where there are warnings: for a pipeline.")
+def check(file: str, *, strict: bool) -> None:
     """Check whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
 
     Tells the hash by which tokens and the audit name a policy of that text.
 
-    Exit code 0 it is (warnings too), 2 it is not, or cannot be read.
+    Exit code 0 it is (warnings too, but 1 with --strict), 2 it is not, or cannot be read.
     """
     form = read_form(file)
     parsed_policy = parse_form(form, file)
-    for finding in advice(parsed_policy):
+    warnings = advice(parsed_policy)
+    for finding in warnings:
         say_finding(finding, before=f"{display_name(file)}: ")
     rules = sum(len(parsed_policy.rules(part)) for part in Part)
     text_hash = hash_of(form.text)
     say(f"{display_name(file)}: a policy of version {parsed_policy.version} with {rules} rules, hash {text_hash}")
+    sys.exit(EXIT_NO if strict and warnings else EXIT_YES)
 
 
 @policy.command("format", short_help="Print FILE in the canonical form of policies.")
@@ -120,7 +123,7 @@ def explain(
     help="For people, for programs, or for a pipeline (JUnit XML).",
 )
 def test(folder: Path, *, output: str) -> None:
-    """Test the policies in DIR with the cases beside them (NAME.cases.toml).
+    """Test the policies in DIR with the cases beside them (NAME.cases.toml); what check warns of goes to standard error.
 
     Exit code 0 all cases are as expected, 1 some are not, 2 malformed or no cases.
     """
@@ -143,6 +146,8 @@ def _run_cases(file: Path) -> SuiteResult:
     """What came of the cases of a file."""
     suite = cases_file.parse(text(str(file), cases_file.MAX_SIZE))
     policy_under_test = read_policy(str(file.parent / suite.policy))
+    for finding in advice(policy_under_test):
+        say_finding(finding, before=f"{display_name(str(file.parent / suite.policy))}: ", err=True)
     decisions = [evaluate(policy_under_test, case.claims) for case in suite.cases]
     return SuiteResult(
         file=str(file),
