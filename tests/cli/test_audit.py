@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sqlalchemy import delete, insert, update
 from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
 
+from donjon.adapters.keys import signing
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
@@ -24,8 +25,9 @@ from donjon.formats import base64url
 from donjon.formats.json import JsonObject
 from donjon.maa import policies
 from donjon.pki import pem
+from donjon.signing.signer import Algorithm
 
-MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
+MOMENT, DAY = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=1)
 EVENTS = (
     Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW, facts={"jti": "1"}, trace=[1]),
     Event(
@@ -160,6 +162,20 @@ def test_a_log_of_which_a_head_was_not_read_is_told_with_its_lines(address: str,
     assert code == 1
     assert f"error: {log}: lines 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 1 more have the marks of a head, and no head" in told
     assert "DJ633" in told
+
+
+def test_heads_of_a_key_that_is_missing_are_told_once_with_its_name(address: str, log: Path) -> None:
+    other = log.parent / "other.pem"
+    other.write_bytes(pem.encode((signing.self_signed(signing.fresh_key(Algorithm.ES256), "https://x.example", MOMENT, DAY),)))
+    code, told = run(address, "verify", "--heads", str(log), "--keys", str(other))
+    assert code == 1
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    by_key = [each for each in errors if f"by its own word: key {SIGNER.kid}, chain host-1, record " in each]
+    assert by_key == errors[:2], "one for the log, one for the database"
+    assert "[DJ601]" not in "".join(errors[2:])
+    assert "record 0 to 3, 2026-03-01T00:00:00Z to 2026-03-0" in errors[0]
+    assert "and 2 more: statement: none of the 1 keys has signed it" in errors[0]
+    assert "chain host-1: none of its heads is proved by the keys given (DJ601 names theirs)" in told
 
 
 def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, database: Database) -> None:

@@ -82,6 +82,12 @@ def is_unsigned(text: str) -> bool:
     return text.endswith(".")
 
 
+def kid(text: str) -> str:
+    """The key that the statement of that text names for its own, which proves nothing; "" for none. Raises `Malformed`."""
+    header = strict_json.parse(_octets(text.partition(".")[0]), f"{NAME} header", MAX_STATEMENT)
+    return header.text("kid") if header.has("kid") else ""
+
+
 def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:
     """The statement of that text, which one of the keys has signed; without any keys its signature is not looked at.
 

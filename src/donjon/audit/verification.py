@@ -52,10 +52,13 @@ class Verification:
     more: int
 
 
-def verify(records: Iterable[Record], statements: Iterable[Statement]) -> Verification:
-    """What is found in these records, which come chain by chain in the order of their numbers, beside what was said of them."""
+def verify(records: Iterable[Record], statements: Iterable[Statement], unproved: frozenset[str] = frozenset()) -> Verification:
+    """What is found in these records, which come chain by chain in the order of their numbers, beside what was said of them.
+
+    `unproved` are the writers of whom there are statements that no key proves.
+    """
     testimonies = by_writer(statements)
-    look = _Look()
+    look = _Look(unproved=unproved)
     chains = [
         look.walk(testimonies.pop(writer, Testimony(writer=writer)), own)
         for writer, own in groupby(records, key=lambda record: record.writer)
@@ -115,6 +118,7 @@ def _chain(testimony: Testimony, first: int, last: Link, last_stated: int, waits
 class _Look:
     """A walk over the chains, and the findings so far."""
 
+    unproved: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
 
@@ -145,7 +149,9 @@ class _Look:
         """Whether heads say more than there is, nothing at all, or other things of what was dropped."""
         subject = f"chain {testimony.writer}"
         if not testimony.spoken:
-            self._add("DJ613", subject, "there is no head of it, not even of its beginning")
+            unproved = "none of its heads is proved by the keys given (DJ601 names theirs): it may be a key that is missing here"
+            nothing = "there is no head of it, not even of its beginning"
+            self._add("DJ613", subject, unproved if testimony.writer in self.unproved else nothing)
         for code, number, words in testimony.contradictions():
             self._add(code, f"{subject}, record {number}", words)
         furthest = max(testimony.hashes, default=0)

@@ -1,8 +1,8 @@
 """The statements of the audit as an auditor has them, in logs or in the database: read, and judged by the keys that sign them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from donjon.adapters.storage.moments import microseconds
 from donjon.audit import log, statements
@@ -15,6 +15,7 @@ from donjon.signing.signer_certificate import SignerCertificate
 MAX_LINE = 256 << 10  # bytes of a log
 MAX_NUMBERS = 10  # of lines that are named
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIER = "which had no keys yet, say with --unsigned-before when it was given them"
 
 
@@ -75,17 +76,53 @@ def _lines(numbers: Sequence[int]) -> str:
     return f"{'line' if len(numbers) == 1 else 'lines'} {first}{more}"
 
 
-def parse_all(texts: Iterable[tuple[str, str]], certificates: Certificates) -> tuple[list[Statement], list[Finding]]:
-    """The statements of these texts, each with where it stands, and a finding for each that proves nothing."""
-    valid, untrue = [], []
+@dataclass(slots=True, kw_only=True)
+class UntrueStatements:
+    """Statements of one place, key and chain, by their own words, that prove nothing, for the same reason."""
+
+    error: DonjonError
+    where: str  # of the first
+    text: str  # 〃
+    statements: list[Statement] = field(default_factory=list)  # as they stand; none where they cannot be read
+
+    def finding(self) -> Finding:
+        """What is said of them, once."""
+        hint = _EARLIER if statements.is_unsigned(self.text) else "name all keys that sign with --keys"
+        do = f"find out who wrote it; if it was the service, {hint}"
+        return Finding.error(self.error.code, self._subject(), self._observation(), "it proves nothing", do)
+
+    def _subject(self) -> str:
+        more = f" and {len(self.statements) - 1} more" if len(self.statements) > 1 else ""
+        return f"{self.where}, {self.text[:40]}…{more}"
+
+    def _observation(self) -> str:
+        if not self.statements:
+            return self.error.message
+        moments, numbers = [_moment(each) for each in self.statements], [each.link.number for each in self.statements]
+        key = statements.kid(self.text)
+        by = f"key {key}, " if key else ""
+        return (
+            f"{self.error.message}; by its own word: {by}chain {self.statements[0].link.writer}, "
+            f"record {_span(min(numbers), max(numbers))}, {_span(min(moments), max(moments))}"
+        )
+
+
+def parse_all(texts: Iterable[tuple[str, str]], certificates: Certificates) -> tuple[list[Statement], list[UntrueStatements]]:
+    """The statements of these texts, each with where it stands, and those that prove nothing."""
+    valid: list[Statement] = []
+    untrue: dict[tuple[str, ...], UntrueStatements] = {}
     for where, text in texts:
         try:
             valid.append(_parse(text, certificates))
         except DonjonError as error:
-            hint = _EARLIER if statements.is_unsigned(text) else "name all keys that sign with --keys"
-            do = f"find out who wrote it; if it was the service, {hint}"
-            untrue.append(Finding.error(error.code, f"{where}, {text[:40]}…", error.message, "it proves nothing", do))
-    return valid, untrue
+            claim = _claim(text)
+            place = where.partition(", line ")[0]
+            subject = (text,) if claim is None else (claim.link.writer, statements.kid(text))
+            group = untrue.setdefault(
+                (place, error.code, error.message, *subject), UntrueStatements(error=error, where=where, text=text)
+            )
+            group.statements += [] if claim is None else [claim]
+    return valid, list(untrue.values())
 
 
 def of_earlier(stored_heads: list[Statement], certificates: Certificates) -> list[Finding]:
@@ -103,6 +140,25 @@ def of_earlier(stored_heads: list[Statement], certificates: Certificates) -> lis
             "keep the log of that time; what it has of them, --heads compares; a service with keys drops none of their records",
         )
     ]
+
+
+def _claim(text: str) -> Statement | None:
+    """What it states, whoever wrote it; `None` where it states nothing."""
+    try:
+        return statements.parse(text, ())
+    except DonjonError:
+        return None
+
+
+def _moment(statement: Statement) -> str:
+    try:
+        return f"{_EPOCH + timedelta(microseconds=statement.moment):%FT%TZ}"
+    except OverflowError:
+        return str(statement.moment)
+
+
+def _span(first: object, last: object) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _parse(text: str, certificates: Certificates) -> Statement:

@@ -1,6 +1,7 @@
 """What `donjon audit verify` does: all that the database has of the audit held against itself, its heads and the logs."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from donjon.audit.texts import Citations
 from donjon.audit.verification import Chain, Verification, find_unlogged, find_unstated
 from donjon.audit.verification import verify as verify_chains
 from donjon.cli.audit import statements
-from donjon.cli.audit.statements import Certificates
+from donjon.cli.audit.statements import Certificates, UntrueStatements
 from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, is_refusal
@@ -30,6 +31,7 @@ class Audit:
 
     certificates: Certificates
     log: tuple[Statement, ...] | None  # in the logs that were named; None where none was
+    foreign: Sequence[UntrueStatements]  # 〃 that prove nothing
     findings: list[Finding] = field(default_factory=list)
     verification: Verification | None = None  # nothing until all chains were read
 
@@ -38,11 +40,12 @@ class Audit:
         snapshot.check_file()
         texts = [("the database", text) for text in snapshot.statements()]
         own_heads, untrue = statements.parse_all(texts, self.certificates)
-        self.findings += [*statements.of_earlier(own_heads, self.certificates), *untrue]
+        self.findings += [*statements.of_earlier(own_heads, self.certificates), *(each.finding() for each in untrue)]
         ledger, citations, strange = Ledger(), Citations(), Counter[str]()
         rows = snapshot.chains(lambda row: strange.update([row]))
         testimony = [*own_heads, *(self.log or ())]
-        verification = verify_chains(citations.watch(ledger.watch(rows)), testimony)
+        unproved = frozenset(each.link.writer for group in (*untrue, *self.foreign) for each in group.statements)
+        verification = verify_chains(citations.watch(ledger.watch(rows)), testimony, unproved)
         self.findings += [*map(_strange, strange.items()), *verification.findings]
         has_lost_removal = any(each.kind is StatementKind.ANCHOR and each.removal is None for each in testimony)
         self.findings += ledger.findings(snapshot.holdings(), is_incomplete=has_lost_removal)
@@ -60,8 +63,8 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_be
     certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
     files = [statements.read(file) for file in heads]
     heads_elsewhere, foreign = statements.parse_all([each for file in files for each in file.statements], certificates)
-    audit = Audit(certificates=certificates, log=tuple(heads_elsewhere) if heads else None)
-    audit.findings += [*([] if certificates.keys else [_UNSIGNED]), *foreign]
+    audit = Audit(certificates=certificates, log=tuple(heads_elsewhere) if heads else None, foreign=foreign)
+    audit.findings += [*([] if certificates.keys else [_UNSIGNED]), *(each.finding() for each in foreign)]
     audit.findings += [finding for file in files for finding in file.findings()]
     try:
         with records.snapshot_of(database) as snapshot:
