@@ -137,6 +137,7 @@ The hardware is a stand-in; the cluster is real. Next:
   .venv/bin/donjon status                         # does Donjon work here? What is wrong first
   {program} exec -n donjon $({program} get pods -n donjon -o name {agent}) -- donjon doctor
   {program} apply -f testbed/examples/provision.yaml   # refused, and told why
+  docs/attestation-in-a-cluster.md                      # the rest of it; pods have no name server here: it says what to write
   make cluster-down                                     # takes all of it away"""
     )
 

@@ -9,6 +9,7 @@ import json
 import ssl
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from joserfc import jwt
@@ -16,13 +17,18 @@ from joserfc.jwk import KeySet
 
 folder = Path(sys.argv[1])
 service = sys.argv[2] if len(sys.argv) > 2 else "https://127.0.0.1:8081"
-trust = ssl.create_default_context(cafile=folder / "authority.pem")
 
 
 def asked(path: str, body: bytes | None = None) -> dict:
     request = Request(service + path, body, {"Content-Type": "application/json"})
-    with urlopen(request, context=trust) as answer:
-        return json.load(answer)
+    try:
+        trust = ssl.create_default_context(cafile=folder / "authority.pem")
+        with urlopen(request, context=trust) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        sys.exit(f"{service}: {error}: {error.read().decode()}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{service}: {error}")
 
 
 keys = KeySet.import_key_set(asked("/certs"))

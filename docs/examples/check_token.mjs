@@ -22,13 +22,17 @@ function refuse(reason) {
   process.exit(1);
 }
 
+process.on("uncaughtException", (error) => refuse(error.message || error.code));
+
 function fetched(url, ca) {
   return new Promise((resolve, reject) => {
-    get(url, { ca, timeout: 10_000 }, (answer) => {
+    const request = get(url, { ca, timeout: 10_000 }, (answer) => {
       let body = "";
       answer.on("data", (piece) => (body += piece));
       answer.on("end", () => resolve(JSON.parse(body)));
-    }).on("error", reject);
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer of ${url} in 10 s`)));
+    request.on("error", reject);
   });
 }
 
@@ -36,7 +40,7 @@ const parts = readFileSync(positionals[0], "utf8").trim().split(".");
 if (parts.length !== 3) refuse("no token");
 const [header, says] = parts.slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url")));
 const ca = wanted.authority && readFileSync(wanted.authority);
-const { keys } = await fetched(`${wanted.issuer}/certs`, ca);
+const { keys = [] } = await fetched(`${wanted.issuer}/certs`, ca);
 const jwk = keys.find((each) => each.kid === header.kid && each.alg === header.alg);
 if (!jwk) refuse("none of the issuer's keys signed it");
 const schemes = { RS256: {}, ES256: { dsaEncoding: "ieee-p1363" } };

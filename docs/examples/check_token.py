@@ -27,14 +27,17 @@ options.add_argument("--authority", type=Path, help="who signed the certificate 
 options.add_argument("--simulated", action="store_true", help="for rehearsals: nothing of it is real")
 wanted = options.parse_args()
 
-trust = ssl.create_default_context(cafile=wanted.authority)
-with urlopen(f"{wanted.issuer}/certs", context=trust, timeout=10) as answer:
-    keys = KeySet.import_key_set(json.load(answer))
+try:
+    trust = ssl.create_default_context(cafile=wanted.authority)
+    with urlopen(f"{wanted.issuer}/certs", context=trust, timeout=10) as answer:
+        keys = KeySet.import_key_set(json.load(answer))
+except (JoseError, KeyError, OSError, ValueError) as error:
+    sys.exit(f"refused: no keys of {wanted.issuer}: {error}")
 try:
     token = jwt.decode(wanted.token.read_text().strip(), keys, algorithms=["RS256", "ES256"])
     rules = {"iss": {"essential": True, "value": wanted.issuer}, "exp": {"essential": True}}
     jwt.JWTClaimsRegistry(**rules).validate(token.claims)
-except (JoseError, ValueError) as error:
+except (JoseError, OSError, ValueError) as error:
     sys.exit(f"refused: {error}")
 
 says = token.claims

@@ -1,6 +1,6 @@
 """Every command of docs/attestation-in-a-cluster.md, run in the page's order as it stands there, and those of Helm's notes.
 
-What the testbed lacks is stood in for: names, by a line of hosts in the two manifests; and Intel, by collateral of a recorded
+What the testbed lacks is stood in for: Intel, by collateral of a recorded
 quote, which is served on the nodes' network and judged as of its own time, with the one status accepted that its platform had.
 """
 
@@ -85,8 +85,6 @@ class Reader:
         for shown, free in self._ports.items():
             command = command.replace(f" {shown} &", f" {free}:{shown} &").replace(f" {shown}:443 &", f" {free}:443 &")
             command = command.replace(f"localhost:{shown}", f"localhost:{free}")
-        if command.startswith(("kubectl apply -f docs/", "kubectl replace", "kubectl -n donjon apply -f docs/")):
-            self._name_the_service()
         if command.endswith(" &"):
             words = ["bash", "-c", f"exec {command.removesuffix(' &')}"]
             self._background.append(subprocess.Popen(words, env=self._environment, stdout=subprocess.DEVNULL))
@@ -100,8 +98,8 @@ class Reader:
         )
         return done.stdout + done.stderr
 
-    def _name_the_service(self) -> None:
-        """There is no name server in the testbed: the pods of the manifests know the Service by a line of hosts."""
+    def name_the_service(self) -> None:
+        """There is no name server in the testbed: as the page's own command, which the notes leave out."""
         address = self._cluster.get("service", "-n", NAMESPACE, "donjon-attestation")["spec"]["clusterIP"]
         for name in MANIFESTS:
             file, yaml = self._folder / "docs" / "examples" / name, YAML(typ="safe")
@@ -175,6 +173,7 @@ def test_the_commands_of_the_notes_run_and_those_of_a_rehearsal_say_first_that_i
     release.upgrade('attestation={"enabled": true, "rehearsal": true}')
     text = release.run("get", "notes", "donjon")
     assert "simulated" in text.split("\n\n")[0]
+    reader.name_the_service()
     said = {command: reader.run(command) for command in notes(text)}
     assert any("donjon doctor" in command and "SIMULATED" in told for command, told in said.items())
     assert any("-c rehearsal" in command and "attestation-evidence" in told for command, told in said.items())

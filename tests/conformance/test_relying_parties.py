@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from ruamel.yaml import YAML
 from testbed import clock
 from tests import pages
 from tests.adapters.https import trusting
@@ -143,6 +144,66 @@ def test_what_the_issuer_did_not_sign_is_refused(
     assert done.returncode == 1
     assert done.stderr.startswith("refused: ")
     assert "Traceback" not in done.stderr
+
+
+def unreachable(options: dict[str, str], _: Path) -> dict[str, str]:
+    return {**options, "issuer": f"https://127.0.0.1:{free_port()}"}
+
+
+def another_authority(options: dict[str, str], folder: Path) -> dict[str, str]:
+    (folder / "other.pem").write_bytes(ClientAuthority().pem)
+    return {**options, "authority": str(folder / "other.pem")}
+
+
+def no_authority(options: dict[str, str], folder: Path) -> dict[str, str]:
+    return {**options, "authority": str(folder / "absent.pem")}
+
+
+@pytest.mark.parametrize("change", [unreachable, another_authority, no_authority], ids=lambda change: change.__name__)
+def test_an_issuer_that_gives_no_keys_is_told_in_one_line(
+    program: Program,
+    token: str,
+    options: dict[str, str],
+    tmp_path: Path,
+    change: Callable[[dict[str, str], Path], dict[str, str]],
+) -> None:
+    (tmp_path / "token.jwt").write_text(token)
+    done = program(tmp_path / "token.jwt", change(options, tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("refused: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_token_that_is_not_there_is_told_in_one_line(program: Program, options: dict[str, str], tmp_path: Path) -> None:
+    done = program(tmp_path / "token.jwt", options)
+    assert done.returncode == 1
+    assert "token.jwt" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def attesting_job() -> str:
+    """The program of the Job that the page shows."""
+    (job,) = YAML(typ="safe").load_all((EXAMPLES / "attest-in-a-cluster.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    program: str = container["command"][-1]
+    return program
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "another authority", "no evidence"])
+def test_the_job_that_attests_tells_what_is_in_its_way_in_one_line(here: tuple[Path, str], tmp_path: Path, fault: str) -> None:
+    folder, issuer = here
+    for name in ("authority.pem", "sgx.json"):
+        shutil.copy(folder / name, tmp_path / name)
+    if fault == "another authority":
+        (tmp_path / "authority.pem").write_bytes(ClientAuthority().pem)
+    if fault == "no evidence":
+        (tmp_path / "sgx.json").unlink()
+    asked = f"https://127.0.0.1:{free_port()}" if fault == "unreachable" else issuer
+    words = (sys.executable, "-c", attesting_job().replace("/evidence", str(tmp_path)))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env={"ISSUER": asked})
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert ("lacks sgx.json" if fault == "no evidence" else f"{asked}: ") in done.stderr
 
 
 @pytest.mark.parametrize(
