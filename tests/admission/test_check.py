@@ -57,6 +57,22 @@ def test_every_kind_with_a_pod_is_looked_into(kind: str) -> None:
     assert "warning: container app: asks for sgx.intel.com/epc: 10" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (FAQ_JOB, 0),
+        (pod('{limits: {"sgx.intel.com/ecp": 10Mi}}'), 1),
+        (pod("{limits: {sgx.intel.com/epc: 10}}"), 1),
+        ("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\nspec: {hard: {sgx.intel.com/epc: 1Gi}}\n", 1),
+    ],
+    ids=["the FAQ's Job", "a misspelt name", "ten bytes", "a quota that counts nothing"],
+)
+def test_a_warning_is_a_no_for_who_asks_strictly_and_for_nobody_else(text: str, code: int) -> None:
+    assert checked(text).exit_code == 0
+    strict = checked(text, "--strict")
+    assert (strict.exit_code, strict.stdout) == (code, checked(text).stdout)
+
+
 def test_lists_and_several_documents_are_told_with_their_lines() -> None:
     listed = (
         f"apiVersion: v1\nkind: List\nitems:\n- {pod('{limits: {sgx.intel.com/epc: 10}}').replace(chr(10), chr(10) + '  ')}\n"

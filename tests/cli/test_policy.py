@@ -110,6 +110,16 @@ def test_cases_do_not_hide_a_claim_that_nobody_states(folder: Path, output: str)
     assert "DJ425" not in done.stdout
 
 
+def test_explain_says_which_claim_was_probably_meant_and_the_same_decision(tmp_path: Path) -> None:
+    text = POLICY.read_text(encoding="utf-8")
+    misspelt = written(tmp_path, "misspelt.policy", text.replace("x-ms-sgx-svn", "x-ms-sgx-svm"))
+    for form in ("text", "json"):
+        done = policy("explain", misspelt, "--claims", EXAMPLES / "claims.json", "--output", form)
+        assert "did you mean x-ms-sgx-svn?" in done.stderr
+        assert "did you mean" not in done.stdout
+        assert "[DJ4" not in policy("explain", POLICY, "--claims", EXAMPLES / "claims.json", "--output", form).stderr
+
+
 def test_format_prints_the_example_as_it_stands() -> None:
     done = policy("format", POLICY)
     assert (done.returncode, done.stdout) == (0, POLICY.read_text(encoding="utf-8"))

@@ -208,7 +208,7 @@ variables.wantsEpc && variables.provider != '' && variables.provider != '{AESMD}
         subject="container {containers}",
         observation="asks for {strays}, which is no name of SGX",
         why="Donjon offers nothing of that name, so the pod stays Pending for ever unless another plugin does",
-        do=f"did you mean {EPC}? donjon check FILE says what was probably meant",
+        do=f"ask for {EPC} in bytes; donjon check FILE says which name was probably meant",
         scope=Scope.SMALL,
         concerns=lambda container, _: bool(container.strays),
         variable="strays",

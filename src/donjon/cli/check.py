@@ -70,6 +70,7 @@ def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[s
     metavar="FILE",
     help="What kubectl get nodes -o json printed: warn about more EPC than any of them has; - reads standard input.",
 )
+@click.option("--strict", is_flag=True, help="Warnings count, too: exit code 1 where there is one, as for a pipeline.")
 @choices
 def check(
     files: tuple[str, ...],
@@ -78,12 +79,13 @@ def check(
     namespace: str,
     labels: Mapping[str, Mapping[str, str]],
     of_nodes: str | None,
+    strict: bool,
     settings: Settings,
 ) -> None:
     """Check what admission would do to the pods in manifests, without a cluster; - reads standard input.
 
     Looks at Pods, at pod templates of any kind, and into Lists. A Namespace among the manifests tells its labels. Exit code 0
-    admitted (warnings too), 1 refused or its pods would be, 2 unreadable.
+    admitted (warnings too, but for --strict), 1 refused or its pods would be, 2 unreadable.
     """
     documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
@@ -99,7 +101,8 @@ def check(
             _print_skipped(report)
     for file, error in unreadable.items():
         say(f"{display_name(file)}: {error} (donjon explain {error.code})", err=True)
-    sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if report.refusals else EXIT_YES)
+    is_no = report.refusals > 0 or (strict and report.warns)
+    sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES)
 
 
 def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[str, Malformed]]:

@@ -11,14 +11,15 @@ from donjon.errors import EXIT_MALFORMED
 @click.command()
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
-    """Print the page of a code such as DJ104; without one, list all codes."""
+    """Print the page of a code such as DJ104, or 104 for short; without one, list all codes."""
     folder = files("donjon.findings") / "pages"
     pages = {page.name.removesuffix(".md"): page for page in folder.iterdir() if page.name.endswith(".md")}
     if code is None:
         for name in sorted(pages):
             say(pages[name].read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
         return
-    page = pages.get(code.upper())
+    name = code.upper() if not code.isdecimal() else f"DJ{code}"
+    page = pages.get(name)
     if page is None:
         say(f"donjon: no code {code[:20]!r}; donjon explain lists all of them", err=True)
         raise SystemExit(EXIT_MALFORMED)

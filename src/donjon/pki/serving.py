@@ -26,12 +26,12 @@ SOON = timedelta(days=1)
 SOON_PART = 6  # of a short life: whoever renews does so before its last sixth
 
 LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
-_AUTHORITY, _LEAF = "donjon webhook authority", "donjon webhook"
+_AUTHORITY, _LEAF = "donjon authority", "donjon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingAuthority:
-    """The certificate authority of one serving certificate, which clients of the webhook are to trust."""
+    """The certificate authority of one serving certificate, which its clients are to trust."""
 
     pem: bytes
     ends: datetime

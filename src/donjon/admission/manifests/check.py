@@ -136,6 +136,12 @@ class ManifestReport:
         """How many pods, or what makes pods, will not be made."""
         return sum(each.is_refused for each in self.pods)
 
+    @property
+    def warns(self) -> bool:
+        """Whether there is more than a remark on any object."""
+        lists = (*(each.findings() for each in self.pods), *(each.findings() for each in self.skipped))
+        return any(finding.severity is not Severity.INFO for findings in lists for _, finding in findings)
+
 
 def parse_document(file: str, node: Node) -> ManifestDocument:
     """The document of that file with its objects; raises `Malformed` DJ930 for what can be no Kubernetes object."""

@@ -91,7 +91,9 @@ def explain(
 
     The enclave is one of --claims, --token or --quote. Claims are an object of types and values, such as {"x-ms-sgx-svn": 3}, or
     a list of objects with type, value and issuer. A quote is verified with --collateral; what the service's gate would refuse
-    before any policy is told. Exit code 0 permitted, 1 not, 2 malformed, 3 no collateral.
+    before any policy is told. Warnings of the policy, as check has them, go to standard error.
+
+    Exit code 0 permitted, 1 not, 2 malformed, 3 no collateral.
     """
     if len([each for each in (claims_file, token_file, quote_file) if each is not None]) != 1:
         raise click.UsageError("say one of --claims, --token and --quote: of which enclave it is to be explained")
@@ -104,6 +106,8 @@ def explain(
         incoming = work("donjon.cli.policy.sources").of_token(token_file)
     else:
         incoming = work("donjon.cli.policy.sources").of_quote(quote_file, collateral, at, unsafe_trust_root)
+    for finding in advice(tried_policy):
+        say_finding(finding, before=f"{display_name(file)}: ", err=True)
     decision = evaluate(tried_policy, incoming)
     if form == "json":
         say_json(as_record(decision))
