@@ -191,7 +191,7 @@ def test_the_command_takes_account_and_prefix() -> None:
         "other-node-events",
         "other-uninstall",
     }
-    assert "(kubectl get mutatingadmissionpolicy other)" in text
+    assert "(kubectl get mutatingadmissionpolicy,mutatingadmissionpolicybinding other)" in text
 
 
 def test_the_command_takes_what_the_cluster_has_chosen() -> None:

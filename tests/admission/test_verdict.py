@@ -416,7 +416,7 @@ def test_who_refuses_the_device_by_hand_is_told_so_and_who_is_not_wired_where_to
     unwired = read(complete(pod(limited({EPC: "1Mi"}), limited({EPC: "1Mi", ENCLAVE: 0}, "b"))))
     (reason,) = reasons(RuleInput(intent=unwired, original=unwired, context=PLAIN, settings=Settings()))
     assert reason.finding.subject == "container app, b"
-    assert "check that the policy is there" in reason.finding.do
+    assert "check that the policy and its binding are there" in reason.finding.do
 
 
 def test_daemon_sets_that_go_everywhere_are_warned_about() -> None:

@@ -391,10 +391,10 @@ def test_without_the_wiring_policy_a_pod_that_asks_is_refused_and_an_ordinary_on
     binding = next(entry for entry in for_pods(PREFIX) if entry["kind"] == "MutatingAdmissionPolicyBinding")
     with without_the_charts_policies(world.cluster), wiring_aside(world, binding):
         wait_for(lambda: "[DJ102]" in world.said(pod(asking({FAQ: 10}))), seconds=10, what="foreign name refused")
-        assert f"check that the policy is there (kubectl get mutatingadmissionpolicy {PREFIX})" in world.said(
+        assert f"(kubectl get mutatingadmissionpolicy,mutatingadmissionpolicybinding {PREFIX})" in world.said(
             pod(asking({FAQ: 10}))
         )
-        assert "[DJ101]; check that the policy is there" in world.said(pod(asking({EPC: "10Mi"})))
+        assert "[DJ101]; check that the policy and its binding are there" in world.said(pod(asking({EPC: "10Mi"})))
         assert world.resources(pod(asking(WIRED))) == {"app": WIRED}
         assert plain(world.admit(pod())) == world.before["bare"]
 

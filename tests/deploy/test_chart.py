@@ -495,7 +495,7 @@ def test_each_mode_has_what_wires_once_and_the_same_refusals(helm: Helm) -> None
     refusing = [named(made, "ValidatingAdmissionPolicy", "donjon-refuse")["spec"] for made in modes.values()]
     inside, beside = (re.findall(r"DJ\d+", str(spec)) for spec in refusing)
     assert inside == beside
-    assert "kubectl get mutatingadmissionpolicy donjon" in str(refusing[0])
+    assert "kubectl get mutatingadmissionpolicy,mutatingadmissionpolicybinding donjon" in str(refusing[0])
     assert "kubectl get pods -n donjon -l app.kubernetes.io/component=admission" in str(refusing[1])
 
 

@@ -10,7 +10,7 @@ from donjon.kube.names import LABEL_COMPONENT, LABEL_PROVISION, PROVISION_ALLOWE
 
 def wired_by_policy(name: str) -> str:
     """What wires pods inside the API server, as the words of a refusal go on: "check that …"."""
-    return f"the policy is there (kubectl get mutatingadmissionpolicy {name})"
+    return f"the policy and its binding are there (kubectl get mutatingadmissionpolicy,mutatingadmissionpolicybinding {name})"
 
 
 def wired_by_webhook(namespace: str) -> str:
