@@ -12,18 +12,23 @@ from pathlib import Path
 
 import pytest
 from tests import pages
+from tests.adapters import fakepccs
+from tests.adapters.fakepccs import Pccs
 from tests.attestation import recordings
 from tests.attestation.recordings import text
 from tests.cli.calling import call
 from tests.cli.online import Here, instances
+from tests.pki import certs
 from tests.ports import free_port
 
 from donjon.adapters import clock
+from donjon.adapters.http.tls import context
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
 from donjon.maa import answers, documents, policies
 from donjon.maa.instances import Mode
+from donjon.pki.serving import ServingCertificate, issue
 from donjon.policy.forms import hash_of
 from donjon.signing import jws
 
@@ -172,6 +177,26 @@ def test_a_service_that_cannot_be_had_is_told_with_what_to_do(here: Here) -> Non
     assert "say so with --authority FILE [DJ580]" in stranger.stderr
     assert "expected https://HOST" in plain.stderr
     assert "expected a certificate and its key, without a password, in PEM [DJ592]" in unreadable.stderr
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        (certs.made(lifetime=certs.DAY), "its certificate is not valid now"),
+        (certs.made(clock.moment() + 9 * certs.DAY), "its certificate is not valid now"),
+        (issue(("other.example",), certs.fresh(), clock.moment(), certs.DAY), "its certificate is for other names"),
+    ],
+    ids=["ended", "not begun", "another name"],
+)
+def test_a_certificate_that_no_authority_helps_is_told_as_what_it_is(
+    certificate: ServingCertificate, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "authority.pem").write_bytes(certificate.authority.pem)
+    with fakepccs.serving(Pccs({}), context(certificate.certificate, certificate.key)) as server:
+        done = call("policy", "show", "--server", server.address, "--authority", tmp_path / "authority.pem")
+    assert done.returncode == 3
+    assert words in " ".join(done.stderr.split())
+    assert "--authority" not in done.stderr
 
 
 def test_an_answer_of_another_issuer_or_time_is_not_believed() -> None:

@@ -25,7 +25,12 @@ ALTOGETHER = 30.0  # seconds, for a whole answer
 
 _WHO = "; say who you are with --token-file or --certificate"
 _TEXT, _JSON = "text/plain", "application/json"
+_RENEW = "its certificate is not valid now: have who runs the service put a new one, or compare the clocks"
+_NAMES = "its certificate is for other names: call it by one of them, or have who runs the service put one with this name"
 _HINTS = {
+    "has expired": _RENEW,
+    "not yet valid": _RENEW,
+    "mismatch": _NAMES,
     "CERTIFICATE_VERIFY_FAILED": "where you know who signed its certificate, say so with --authority FILE",
     "CERTIFICATE_REQUIRED": "show a client certificate with --certificate FILE",
     "certificate required": "show a client certificate with --certificate FILE",
@@ -35,7 +40,7 @@ _HINTS = {
     "resolution": "there is no such host: check the address",
     "not known": "there is no such host: check the address",
 }
-"""What can be done, by what the library says of the trouble."""
+"""What can be done, by the first of these in what the library says of the trouble."""
 
 
 class AttestationServer:
