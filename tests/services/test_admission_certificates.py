@@ -20,14 +20,18 @@ from tests.ports import free_port
 
 from donjon.adapters import clock
 from donjon.adapters.http.public import GuardedServer
+from donjon.adapters.keys import fresh
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.settings import Settings
 from donjon.errors import DonjonError
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.pki.rotation import StoredCertificates
+from donjon.pki.serving import issue
 from donjon.services.admission import certificates, run
 from donjon.services.admission.calls import LIMITS, WebhookCalls
 from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
+from donjon.services.admission.secret import as_secret_data
 from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
 from donjon.services.admission.webhook import Webhook
 
@@ -250,6 +254,101 @@ def test_a_secret_that_is_deleted_is_asked_for_and_filled_again_when_somebody_ma
     told(story, tmp_path)
 
 
+def gone(here: World, replica: int) -> None:
+    """A replica is replaced by one that knows nothing yet."""
+    old = here.replicas[replica]
+    presented = PresentedCertificate(AdmissionMetrics("test"), here.moment)
+    loop = SharedLoop(SHARED, presented, old.loop._api, AdmissionMetrics("test"), here.moment)
+    here.replicas[replica] = replace(old, loop=loop, presented=presented)
+
+
+def test_without_the_secret_a_new_replica_takes_nothing_from_the_old_one_and_is_not_ready(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        right, old = here.bundle, here.replicas[1]
+        here.api.delete(SECRET)
+        gone(here, 0)
+        here.api.requests.clear()
+        for replica in here.replicas * 3:
+            with pytest.raises(DonjonError, match="it was deleted"):
+                await replica.loop.look()
+            assert here.bundle == right
+        assert {each.method for each in here.api.requests} == {"GET"}, "nobody writes, so nobody writes back"
+        assert not here.replicas[0].presented.trusted
+        assert not here.replicas[0].presented.there.is_set()
+        await here.call(old)
+
+    told(story, tmp_path)
+
+
+def test_without_the_secret_nobody_empties_what_replicas_that_are_gone_had_told(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        await here.look()
+        right = here.bundle
+        here.api.delete(SECRET)
+        for number in (0, 1):
+            gone(here, number)
+        for replica in here.replicas * 2:
+            with pytest.raises(DonjonError, match="it was deleted"):
+                await replica.loop.look()
+        assert here.bundle == right
+        assert not any(each.presented.trusted for each in here.replicas)
+        here.api.put(SECRET, EMPTY)
+        await here.look()
+        assert all(each.presented.trusted for each in here.replicas)
+
+    told(story, tmp_path)
+
+
+def test_replicas_change_over_to_another_authority_without_a_call_that_fails_and_forget_the_old_one(tmp_path: Path) -> None:
+    """The Secret comes back with a certificate that none of them made; one is late."""
+
+    async def story(here: World) -> None:
+        await here.look()
+        old = here.bundle
+        here.api.put(SECRET, EMPTY | {"data": foreign(here.moment.now)})
+        for number in (0, 0, 0, 1, 1, 1):
+            before = here.bundle
+            await here.look(here.replicas[number])
+            for each in here.replicas:
+                await here.call(each)
+                await here.call(each, before)
+        assert len({each.presented._certificate for each in here.replicas}) == 1
+        assert old in here.bundle
+        here.moment.now += timedelta(minutes=6)
+        await here.look()
+        assert here.bundle.count(b"BEGIN") == 1
+        assert old not in here.bundle
+        for each in here.replicas:
+            await here.call(each)
+
+    told(story, tmp_path)
+
+
+def foreign(moment: datetime, lifetime: timedelta = 90 * DAY) -> JsonObject:
+    """The data of a whole Secret with a certificate that no replica knows."""
+    made = issue(SHARED.names, fresh(), moment, lifetime)
+    return as_secret_data(StoredCertificates(present=made))
+
+
+def test_somebody_else_who_empties_the_bundle_again_and_again_costs_a_line_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(here: World) -> None:
+        caplog.set_level("INFO", "donjon")
+        await here.look()
+        await here.look()
+        right = here.bundle
+        caplog.clear()
+        for _ in range(20):
+            here.api.put(CONFIGURATION, configuration())
+            await here.look(here.replicas[0])
+            assert here.bundle == right
+        assert [at(record.__dict__, "fields", "code") for record in caplog.records] == ["DJ175"]
+
+    told(story, tmp_path)
+
+
 def test_a_damaged_secret_found_at_start_is_replaced(tmp_path: Path) -> None:
     async def story(here: World) -> None:
         await here.look()
@@ -270,12 +369,16 @@ def test_while_the_api_server_is_away_the_webhook_serves_what_it_has(tmp_path: P
     told(story, tmp_path)
 
 
-async def probed(port: int) -> int:
+async def answered(port: int, path: str = "/readyz") -> bytes:
     reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(b"GET /readyz HTTP/1.1\r\nHost: w\r\n\r\n")
-    head = await reader.read()
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: w\r\n\r\n".encode())
+    answer = await reader.read()
     writer.close()
-    return int(head.split(b" ")[1])
+    return answer
+
+
+async def probed(port: int) -> int:
+    return int((await answered(port)).split(b" ")[1])
 
 
 async def ready(port: int) -> bool:
@@ -285,7 +388,7 @@ async def ready(port: int) -> bool:
         return False
 
 
-async def until(asked: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(asked: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await asked():  # noqa: ASYNC110 - another process would have no event to wait for either.
             await asyncio.sleep(0.05)
@@ -294,8 +397,8 @@ async def until(asked: Callable[[], Awaitable[bool]], seconds: float = 10) -> No
 def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Certificates of 6 seconds, two replicas, calls over old and new connections all the while, then a stop under calls."""
-    quick = replace(SHARED, lifetime=timedelta(seconds=6))
+    """Certificates of 9 seconds, two replicas, calls over old and new connections all the while, then a stop under calls."""
+    quick = replace(SHARED, lifetime=timedelta(seconds=9))
     monkeypatch.setattr(run, "LAST_ANSWERS", 2.0)
 
     async def story(here: World) -> None:
@@ -331,7 +434,7 @@ def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
         loads = [asyncio.create_task(load(listen, kept=kept)) for listen, _ in ports for kept in (True, False)]
 
         async def enough() -> bool:
-            return calls > 300 and len(bundles) >= 4
+            return calls > 300 and len(bundles) >= 3  # Before, of two authorities, and after.
 
         await until(enough, 40)
         going = False
@@ -346,6 +449,45 @@ def test_the_service_rotates_under_load_and_stops_without_a_call_that_fails(
         await last
         stops[1].set()
         await asyncio.wait_for(asyncio.gather(*running), 5)
+        await api.close()
+
+    told(story, tmp_path)
+
+
+TROUBLE = b'donjon_admission_certificate_trouble{code="DJ147"} 1.0'
+
+
+def test_without_the_secret_readiness_and_metrics_of_old_and_new_replicas_tell_it(tmp_path: Path) -> None:
+    async def story(here: World) -> None:
+        api, stop, ports = KubeApi(here.api.access(tmp_path)), asyncio.Event(), [free_port() for _ in range(4)]
+
+        def start(which: int) -> asyncio.Task[None]:
+            listen, probes = (HOST, ports[which]), (HOST, ports[which + 1])
+            settings = AdmissionSettings(listen=listen, probes=probes, certificate=SHARED, drain=0)
+            return asyncio.create_task(run.serve(settings, api, stop))
+
+        async def tells(port: int, path: str, words: bytes) -> bool:
+            try:
+                return words in await answered(port, path)
+            except OSError:
+                return False
+
+        running = [start(0)]
+        await until(partial(tells, ports[1], "/readyz", b"\r\n\r\nok\n"))
+        data = here.api.objects[SECRET]["data"]
+        here.api.delete(SECRET)
+        await until(partial(tells, ports[1], "/readyz", b"ok: its certificate cannot be looked after [DJ147]"))
+        running.append(start(2))
+        await until(partial(tells, ports[3], "/readyz", b"no certificate yet that the API server trusts [DJ147]"))
+        assert await probed(ports[3]) == 503
+        for port in (ports[1], ports[3]):
+            assert TROUBLE in await answered(port, "/metrics")
+        here.api.put(SECRET, EMPTY | {"data": data})
+        for port in (ports[1], ports[3]):
+            await until(partial(tells, port, "/readyz", b"\r\n\r\nok\n"), 30)
+            assert TROUBLE not in await answered(port, "/metrics")
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), 10)
         await api.close()
 
     told(story, tmp_path)

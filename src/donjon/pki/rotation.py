@@ -46,10 +46,15 @@ class StoredCertificates:
     retired: tuple[ServingAuthority, ...] = field(default=())  # the youngest first
 
     @property
-    def bundle(self) -> bytes:
-        """All authorities that clients are to trust, in PEM."""
+    def authorities(self) -> tuple[ServingAuthority, ...]:
+        """All whom clients are to trust."""
         serving = [each.authority for each in (self.present, self.successor) if each is not None]
-        return b"".join(authority.pem.strip() + b"\n" for authority in (*serving, *self.retired))
+        return (*serving, *self.retired)
+
+    @property
+    def bundle(self) -> bytes:
+        """The same as clients take it, in PEM."""
+        return b"".join(each.pem for each in self.authorities)
 
 
 def plan(certificates: StoredCertificates, client_bundle: bytes, moment: datetime, pace: Pace) -> Step:

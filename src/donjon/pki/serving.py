@@ -27,6 +27,7 @@ SOON_PART = 6  # of a short life: whoever renews does so before its last sixth
 
 LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
 _AUTHORITY, _LEAF = "donjon authority", "donjon"
+_END = b"-----END CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,13 @@ def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]
 
 def parse_authority(pem: bytes) -> ServingAuthority:
     """The one authority in that PEM text; raises `Malformed` DJ146."""
-    return ServingAuthority(pem=pem, ends=_certificate(pem).not_valid_after_utc)
+    return ServingAuthority(pem=pem.strip() + b"\n", ends=_certificate(pem).not_valid_after_utc)
+
+
+def parse_authorities(pem: bytes) -> tuple[ServingAuthority, ...]:
+    """All authorities in that PEM text, in its order; raises `Malformed` DJ146."""
+    parts = [part + _END for part in pem.split(_END)[:-1]]
+    return tuple(parse_authority(part) for part in parts)
 
 
 def window_of(chain: bytes) -> Window:

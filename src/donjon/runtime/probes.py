@@ -9,17 +9,12 @@ from donjon.errors import DonjonError
 from donjon.findings import Finding
 
 Probe = Callable[[], bool]
+Words = Callable[[], str]
 
 _OK = Response(status=200, body=b"ok\n")
 
 
-def routes(
-    metrics: exposition.Registry,
-    *,
-    unready: Callable[[], str],
-    alive: Probe = lambda: True,
-    caveat: Callable[[], str] = lambda: "",
-) -> Routes:
+def routes(metrics: exposition.Registry, *, unready: Words, alive: Probe = lambda: True, caveat: Words = lambda: "") -> Routes:
     """The three routes; a probe's no is 503. `unready` says why the program is not ready, and nothing where it is.
 
     Most are alive where they answer at all. What a reader of a yes must know is a caveat.

@@ -1,7 +1,8 @@
-"""What goes wrong again and again, or is amiss at every look, is said once, and once that it is over."""
+"""What goes wrong again and again is said once, each minute while it lasts, and once that it is over; what is amiss, once."""
 
 import logging
 
+from donjon.adapters import clock
 from donjon.adapters.logs import say
 from donjon.errors import DonjonError
 from donjon.findings import Finding, Severity
@@ -9,16 +10,21 @@ from donjon.findings import Finding, Severity
 LOG = logging.getLogger(__name__)
 
 
+AGAIN = 60.0  # seconds, so that the cause stands among the last lines of a log
+
+
 class Trouble:
-    """Logs one line when something begins to fail and one when it works again."""
+    """Logs one line when something begins to fail, the same each minute while it lasts, and one when it works again."""
 
     def __init__(self, what: str) -> None:
         self._what, self._last_error = what, ""
+        self._said_at = 0.0
 
     def report(self, error: DonjonError) -> None:
-        """Log that it failed, unless the same error was logged already."""
-        if str(error) != self._last_error:
-            self._last_error = str(error)
+        """Log that it failed, unless the same error was logged within the last minute."""
+        now = clock.monotonic()
+        if str(error) != self._last_error or now >= self._said_at + AGAIN:
+            self._last_error, self._said_at = str(error), now
             say(LOG, f"{self._what}: trying again", level=logging.WARNING, code=error.code, error=error.message)
 
     def clear(self) -> None:

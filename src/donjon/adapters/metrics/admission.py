@@ -27,7 +27,16 @@ class AdmissionMetrics(ProgramMetrics):
         self._expiry = self._gauge(
             "certificate_expiry_timestamp_seconds", "When the serving certificate ends; 0 while there is none."
         )
+        self._trouble = self._gauge(
+            "certificate_trouble", "1 while the certificate cannot be looked after, nor renewed in time, by why.", "code"
+        )
         self._rotations = self._counter("certificate_steps", "Steps of renewing the certificate taken by this replica.", "step")
+
+    def tells_trouble(self, code: str) -> None:
+        """From now on, the certificate cannot be looked after, by the code of why; without a code it can."""
+        self._trouble.clear()
+        if code:
+            self._trouble.labels(code).set(1)
 
     def tells_readiness(self, is_ready: Callable[[], bool]) -> None:
         """From now on, who reads the figures is told whether the replica is ready."""

@@ -2,7 +2,8 @@
 
 The Secret is changed by whoever is first; the others find that it was changed, look again and take what is there. What the API
 server trusts is written after the Secret was read, and only into the configuration that was read before it, so that an older
-bundle never replaces a newer one.
+bundle never replaces a newer one. A new certificate serves only when its authority was in force a look ago; what served
+before stays trusted until the others had time to follow.
 """
 
 import asyncio
@@ -10,12 +11,13 @@ import logging
 import ssl
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from donjon.adapters import files
 from donjon.adapters.http.folder import MAX_FILE
 from donjon.adapters.http.tls import context
 from donjon.adapters.keys import fresh
-from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi
+from donjon.adapters.kubeapi.client import ApiRefusal
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
@@ -23,7 +25,8 @@ from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.intel import Window
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
-from donjon.pki.serving import appraise, issue, window_of
+from donjon.pki.serving import ServingAuthority, ServingCertificate, appraise, issue, parse_authorities, window_of
+from donjon.pki.trust import Sightings, sightings, trust
 from donjon.runtime.probes import serving_caveat
 from donjon.runtime.trouble import Caution, Trouble
 from donjon.services.admission.secret import as_secret_data, decode, encode, read
@@ -31,8 +34,10 @@ from donjon.services.admission.settings import CertificateFolder, SharedCertific
 
 LOG = logging.getLogger(__name__)
 
+Authorities = tuple[ServingAuthority, ...]
+
 LOOK_EVERY = 5.0  # seconds
-AGAIN = 0.3  # seconds until another look after someone else was first, or after trouble
+AGAIN = 0.3  # seconds until another look after someone else was first, or after trouble; twice that the next time, and so on
 
 
 class PresentedCertificate:
@@ -47,6 +52,7 @@ class PresentedCertificate:
         self.there = asyncio.Event()
         self.fault: DonjonError | None = None  # why a newer one is not taken
         self.trusted = False  # whether the API server has been told whom to trust for it
+        self.trouble: DonjonError | None = None  # why it cannot be looked after
 
     def context(self) -> ssl.SSLContext:
         """The context for the next connection; nobody asks before there is one."""
@@ -72,11 +78,29 @@ class PresentedCertificate:
 
     def caveat(self) -> str:
         """The same for strangers, and whether other files wait that cannot be taken; nothing where all is well."""
-        return serving_caveat(self.fault, self.finding())
+        trouble = (
+            "" if self.trouble is None else f"its certificate cannot be looked after [{self.trouble.code}]; the log says why"
+        )
+        return "; ".join(filter(None, (trouble, serving_caveat(self.fault, self.finding()))))
 
     def look(self) -> None:
         """Tell the log what is amiss with its dates, once."""
         self._caution.tell("certificate", self.finding())
+
+    def report(self, error: DonjonError | None) -> None:
+        """Why it cannot be looked after, for whoever asks; nothing where it can."""
+        self.trouble = error
+        self._metrics.tells_trouble("" if error is None else error.code)
+
+
+class SharedObjects(Protocol):
+    """The objects of the API server that replicas share: Secret and registration."""
+
+    async def get(self, path: str) -> JsonObject:
+        """One object; raises `ApiRefusal`."""
+
+    async def replace(self, path: str, body: JsonObject) -> JsonObject:
+        """Write it, unless it was changed since it was read; raises `ApiRefusal`."""
 
 
 class SharedLoop:
@@ -86,7 +110,7 @@ class SharedLoop:
         self,
         settings: SharedCertificate,
         presented: PresentedCertificate,
-        api: KubeApi,
+        api: SharedObjects,
         metrics: AdmissionMetrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -95,30 +119,44 @@ class SharedLoop:
         self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
         self._last_good = StoredCertificates()
+        self._serving: ServingCertificate | None = None
+        self._in_force: Authorities = ()  # when the last look was over
+        self._unneeded: Sightings = {}
         self._trouble = Trouble("certificate")
+        self._rivalry = Trouble("whom the API server trusts")
 
     async def run(self) -> None:
         """Look again and again, for as long as the webhook runs."""
         rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
+        pause = AGAIN
         while True:
             self._presented.look()
             try:
                 await self.look()
                 self._trouble.clear()
+                self._presented.report(None)
+                pause = AGAIN
                 await asyncio.sleep(rest)
             except ApiRefusal as error:
                 if not error.changed:
-                    self._trouble.report(error)
-                await asyncio.sleep(AGAIN)
+                    self._report(error)
+                    pause = min(2 * pause, LOOK_EVERY)
+                await asyncio.sleep(pause)
             except DonjonError as error:
-                self._trouble.report(error)
-                await asyncio.sleep(AGAIN)
+                self._report(error)
+                pause = min(2 * pause, LOOK_EVERY)
+                await asyncio.sleep(pause)
+
+    def _report(self, error: DonjonError) -> None:
+        self._trouble.report(error)
+        self._presented.report(error)
 
     async def look(self) -> None:
         """Do what is due; `ApiRefusal.changed` where another replica was first."""
         configuration = await self._api.get(self._configuration)
-        secret, certificates = await self._read_secret(configuration)
+        before, self._in_force = self._in_force, _authorities_in_force(configuration)
         moment = self._clock()
+        secret, certificates = await self._read_secret(configuration, before, moment)
         step = plan(certificates, _ca_bundle_in_force(configuration), moment, self._pace)
         if step is not Step.NOTHING:
             new_serving = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
@@ -130,18 +168,18 @@ class SharedLoop:
             await self._write(secret, certificates)
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
         self._last_good = certificates
-        if (serving := certificates.present) is not None:
-            self._presented.present(serving.certificate, serving.key)
-        await self._tell(configuration, certificates.bundle)
+        await self._change_over(configuration, certificates, before, moment)
 
-    async def _read_secret(self, configuration: JsonObject) -> tuple[JsonObject, StoredCertificates]:
+    async def _read_secret(
+        self, configuration: JsonObject, before: Authorities, moment: datetime
+    ) -> tuple[JsonObject, StoredCertificates]:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
             secret = await self._api.get(self._secret)
         except ApiRefusal as error:
             if not error.missing:
                 raise
-            await self._tell(configuration, self._last_good.bundle)
+            await self._keep_trusted(configuration, before, moment)
             raise Unavailable("DJ147", f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back") from error
         try:
             certificates = read(secret.get("data"), self._settings.names)
@@ -153,13 +191,46 @@ class SharedLoop:
     async def _write(self, secret: JsonObject, certificates: StoredCertificates) -> None:
         await self._api.replace(self._secret, {**secret, "data": as_secret_data(certificates)})
 
-    async def _tell(self, configuration: JsonObject, bundle: bytes) -> None:
+    async def _change_over(
+        self, configuration: JsonObject, certificates: StoredCertificates, before: Authorities, moment: datetime
+    ) -> None:
+        """Serve what is shared, as soon as its authority was heard of, and tell whom to trust for it and for what we serve."""
+        present = certificates.present
+        if present is not None and self._may_serve(present, before, moment):
+            self._presented.present(present.certificate, present.key)
+            self._serving = present
+        needed = (*certificates.authorities, *self._own())
+        self._unneeded = sightings(needed, self._in_force, self._unneeded, moment)
+        await self._tell(configuration, before, trust(needed, self._in_force, self._unneeded, moment, self._pace.settle))
+        self._presented.trusted = self._serving is not None
+
+    async def _keep_trusted(self, configuration: JsonObject, before: Authorities, moment: datetime) -> None:
+        """While nothing is shared, see that whoever serves is trusted; who serves nothing has nothing to tell."""
+        self._unneeded = {}
+        if needed := (*self._last_good.authorities, *self._own()):
+            await self._tell(configuration, before, trust(needed, self._in_force, {}, moment, self._pace.settle))
+
+    def _may_serve(self, certificate: ServingCertificate, before: Authorities, moment: datetime) -> bool:
+        """Whether a call may meet this certificate: its authority was in force a look ago, or there is nothing else to serve."""
+        return self._serving is None or self._serving.ends <= moment or certificate.authority in before
+
+    def _own(self) -> Authorities:
+        return () if self._serving is None else (self._serving.authority,)
+
+    async def _tell(self, configuration: JsonObject, before: Authorities, authorities: Authorities) -> None:
         """Tell the API server whom to trust, unless it knows."""
-        if _ca_bundle_in_force(configuration) != bundle:
-            hooks = [_with_ca_bundle(hook, encode(bundle)) for hook in objects(configuration.get("webhooks"))]
-            await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
-            say(LOG, "API server told whom to trust")
-        self._presented.trusted = True
+        if self._in_force == authorities:
+            return
+        text = encode(b"".join(each.pem for each in authorities))
+        hooks = [_with_ca_bundle(hook, text) for hook in objects(configuration.get("webhooks"))]
+        await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
+        losses = set(authorities) & set(before) - set(self._in_force)
+        self._in_force = authorities
+        if losses:
+            words = f"somebody else took {len(losses)} of our authorities out of the caBundle; they were put back"
+            self._rivalry.report(Unavailable("DJ175", words))
+        else:
+            say(LOG, "API server told whom to trust", authorities=len(authorities))
 
 
 class FilesLoop:
@@ -204,6 +275,13 @@ def _ca_bundle_in_force(configuration: JsonObject) -> bytes:
         return decode(bundles[0]) if bundles and all(each == bundles[0] for each in bundles) else b""
     except Malformed:
         return b""
+
+
+def _authorities_in_force(configuration: JsonObject) -> Authorities:
+    try:
+        return parse_authorities(_ca_bundle_in_force(configuration))
+    except Malformed:
+        return ()
 
 
 def _with_ca_bundle(hook: JsonObject, bundle: str) -> JsonObject:

@@ -60,7 +60,8 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
         if stopped.is_set():
             return "stopping"
         if not presented.trusted:
-            return "no certificate yet that the API server trusts; the log says why"
+            why = "" if presented.trouble is None else f" [{presented.trouble.code}]"
+            return f"no certificate yet that the API server trusts{why}; the log says why"
         return "" if server.listening else "not listening yet"
 
     metrics.tells_readiness(lambda: not unready())

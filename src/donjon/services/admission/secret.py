@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from donjon.errors import Malformed
 from donjon.formats.json import Json, JsonObject
 from donjon.pki.rotation import MAX_RETIRED, StoredCertificates
-from donjon.pki.serving import MAX_PEM, ServingAuthority, ServingCertificate, parse, parse_authority
-
-_END = b"-----END CERTIFICATE-----"
+from donjon.pki.serving import MAX_PEM, ServingAuthority, ServingCertificate, parse, parse_authorities
 
 
 def read(data: Json, names: Sequence[str]) -> StoredCertificates:
@@ -60,5 +58,4 @@ def _authorities(data: JsonObject) -> tuple[ServingAuthority, ...]:
     text = decode(data.get("old-ca.crt"))
     if len(text) > MAX_RETIRED * MAX_PEM:
         raise Malformed("DJ146", "Secret: more old authorities than are kept")
-    parts = [part + _END + b"\n" for part in text.split(_END)[:-1]]
-    return tuple(parse_authority(part.strip() + b"\n") for part in parts[:MAX_RETIRED])
+    return parse_authorities(text)[:MAX_RETIRED]
