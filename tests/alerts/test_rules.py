@@ -33,6 +33,7 @@ from tests.alerts.worlds import (
     agent,
     always,
     changing,
+    for_minutes,
     gone,
     node,
     rising,
@@ -218,6 +219,17 @@ CASES = (
     Case(
         name="a webhook without a certificate yet",
         changes={webhook(each.format("admission"), "a"): always(0) for each in (BEGIN, EXPIRY)},
+    ),
+    Case(
+        name="a webhook whose Secret is gone",
+        changes={webhook("donjon_admission_certificate_trouble", "a", code="DJ147"): always(1)},
+        fires=("DonjonWebhookCertificateTrouble warning",),
+    ),
+    Case(
+        name="a webhook that could not look after its certificate for two minutes",
+        changes={
+            webhook("donjon_admission_certificate_trouble", "a", code="DJ146"): for_minutes(0, 20, for_minutes(1, 2, always(0)))
+        },
     ),
     Case(
         name="a webhook without room for requests",

@@ -466,6 +466,31 @@ def test_a_webhook_with_a_replica_less_is_a_warning() -> None:
     assert (status.well, [each.code for each in status.findings]) == (True, ["DJ175"])
 
 
+@pytest.mark.parametrize(
+    ("words", "do"),
+    [
+        ("its certificate cannot be looked after [DJ147]; the log says why", "helm get manifest donjon -n donjon"),
+        ("its certificate cannot be looked after [DJ146]; the log says why", "donjon explain DJ146"),
+        ("serving certificate: ended 2026-11-22T12:00:00Z [DJ149]", "donjon explain DJ149"),
+    ],
+)
+def test_what_ready_replicas_of_the_webhook_have_to_say_is_a_warning_and_told_once(words: str, do: str) -> None:
+    pods = (*WHOLE.pods, own_pod("admission", "a"), own_pod("admission", "b"))
+    readiness = {f"donjon-admission-{each}": f"ok: {words}" for each in "ab"}
+    status = with_webhook(pods=Sight(things=pods), readiness=readiness)
+    [finding] = status.findings
+    assert (status.well, finding.code, finding.severity) == (True, "DJ175", Severity.WARNING)
+    assert finding.observation.endswith(f"is ready, and says: {words}")
+    assert do in finding.do
+
+
+def test_a_ready_pod_that_says_ok_or_that_its_root_is_simulated_is_no_warning() -> None:
+    pods = (*WHOLE.pods, own_pod("attestation", "a"), own_pod("attestation", "b"))
+    deployments = Sight(things=(workload("Deployment", "attestation", readyReplicas=2),))
+    readiness = {"donjon-attestation-a": "ok", "donjon-attestation-b": "ok: simulated, the trust root is not Intel's"}
+    assert not changed(deployments=deployments, pods=Sight(things=pods), readiness=readiness).findings
+
+
 def test_a_webhook_that_runs_and_wires_nobody_is_told() -> None:
     status = with_webhook(wiring=NOT_WIRED)
     assert errors(status) == ["DJ171"]

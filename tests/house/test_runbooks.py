@@ -21,6 +21,7 @@ STATUS = {
     "DonjonGuardGap",
     "DonjonNodeNotReady",
     "DonjonWebhookCertificateEnds",
+    "DonjonWebhookCertificateTrouble",
     "DonjonWebhookDown",
 }
 """Where one look at all of Donjon says more than the alert does."""

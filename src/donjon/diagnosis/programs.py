@@ -23,7 +23,7 @@ from donjon.diagnosis.installation import (
 )
 from donjon.diagnosis.own_pods import breakdown, go_back, is_here, pod_trouble
 from donjon.errors import Malformed
-from donjon.findings import Finding
+from donjon.findings import Finding, codes
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, LABEL_VERSION, OURS
 from donjon.pki.serving import parse_authority
@@ -35,6 +35,9 @@ LEAST_TO_WIRE = (1, 36)
 
 _REPLICAS = {ADMISSION: 2, ATTESTATION: 1}
 """How many the chart makes, unless its values say otherwise."""
+
+_YES = "ok"
+"""How the text of `/readyz` begins where a program is ready; what it has to say all the same follows."""
 
 _MINOR = re.compile(r"v?(?P<major>[0-9]{1,4})\.(?P<minor>[0-9]{1,4})")
 
@@ -51,7 +54,8 @@ def webhook(here: DonjonState) -> StatusPart | None:
         _replica_row("donjon-webhook", ready, desired),
         Row(name="certificate", state=RowState.WELL if trusts else RowState.WRONG, words=words),
     )
-    findings = tuple(_few(here, "DJ175", ADMISSION, "webhook", "pods that ask for SGX are refused while none is ready"))
+    few = _few(here, "DJ175", ADMISSION, "webhook", "pods that ask for SGX are refused while none is ready")
+    findings = (*few, *_caveats(here, "DJ175", ADMISSION, "webhook"))
     if not trusts and here.webhooks.thing(DEFAULT_PREFIX):  # Where the registration is gone, the guard tells it.
         untrusted = Finding.error(
             "DJ175",
@@ -71,9 +75,8 @@ def attestation(here: DonjonState) -> StatusPart | None:
     if not here.deployments.of(ATTESTATION):
         return None
     ready, desired = _replicas(here, ATTESTATION)
-    findings = tuple(
-        _few(here, "DJ176", ATTESTATION, "attestation", "no quote is judged, and no token given, while none is ready")
-    )
+    few = _few(here, "DJ176", ATTESTATION, "attestation", "no quote is judged, and no token given, while none is ready")
+    findings = (*few, *_caveats(here, "DJ176", ATTESTATION, "attestation"))
     row = _replica_row("donjon-attestation", ready, desired)
     return StatusPart(name="attestation", rows=(row,), findings=findings, summary=f"{ready} of {desired} of attestation ready")
 
@@ -100,7 +103,8 @@ def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
 def _trouble(pod: JsonObject, here: DonjonState) -> str:
     name = str(at(pod, "metadata", "name"))
     words = pod_trouble(pod, here.moment, here.nodes)
-    return f"{name}: {here.readiness.get(name) or words}" if words else ""
+    no = here.readiness.get(name, _YES)
+    return f"{name}: {words if no.startswith(_YES) else no}" if words else ""
 
 
 def _replica_row(name: str, ready: int, desired: int) -> Row:
@@ -129,6 +133,17 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         stands = not _is_of_one_version(deployment) and _broken(here, component)
         do = f"the upgrade stands still: {go_back(here.home)}; to see more: {look}" if stands else look
     yield report(code, subject, observation, why, do)
+
+
+def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:
+    """What pods that are ready have to say all the same, each text once."""
+    words = {str(at(pod, "metadata", "name")): "" for pod in here.pods.of(component) if is_here(pod)}
+    texts = {here.readiness[name]: name for name in words if here.readiness.get(name, "").startswith(_YES)}
+    for text, name in texts.items():
+        for mark in sorted(codes.codes_in(text))[:1]:
+            caveat = text.removeprefix(f"{_YES}: ")
+            do = bring_back(here.home) if mark == codes.NO_CERTIFICATE_KEPT else f"donjon explain {mark}"
+            yield Finding.warning(code, subject, f"{name} is ready, and says: {caveat}", "it serves on, but not for ever", do)
 
 
 def _standstill(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:

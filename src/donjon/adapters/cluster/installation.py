@@ -1,19 +1,20 @@
 """Donjon in a cluster as its user may see it: what is there, and what becomes of two pods that are tried by a dry run."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
-from donjon.diagnosis.installation import ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
+from donjon.diagnosis.installation import ADMISSION, ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
 from donjon.diagnosis.own_pods import is_here, pod_trouble
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.kube.names import LABEL_NAME, OURS
 
-PROBES_PORT = 9810  # of the attestation service in the chart
-MAX_PODS = 3  # that are asked why they are not ready
-PATIENCE = 3.0  # seconds, for the answer of each
+PROBES_PORTS = {ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
+MAX_PODS = 2  # of each that are asked, those that are not ready before others
+PATIENCE = 2.5  # seconds, for the answer of each
 _OURS = {LABEL_NAME: OURS}
 
 
@@ -76,14 +77,13 @@ def _trial(cluster: UserCluster, namespace: str, pod: JsonObject) -> Trial:
 
 
 def _readiness(cluster: UserCluster, pods: Sight, nodes: Sight, moment: datetime) -> Mapping[str, str]:
-    """What pods of the attestation service that run and are not ready say of themselves, as far as the account may ask them."""
-    late = [pod for pod in pods.of(ATTESTATION) if is_here(pod) and pod_trouble(pod, moment, nodes)]
+    """What pods of the webhook and the attestation service say of themselves, as far as the account may ask them."""
     words = {}
-    for pod in [each for each in late if at(each, "status", "podIP")][:MAX_PODS]:
-        namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))
-        try:
-            text = cluster.pod_text(namespace, name, PROBES_PORT, "/readyz", seconds=PATIENCE)
-        except Unavailable:
-            continue  # Its pod's own state is told in place of it.
-        words[name] = text.strip()
+    for component, port in PROBES_PORTS.items():
+        answering = [pod for pod in pods.of(component) if is_here(pod) and at(pod, "status", "podIP")]
+        answering.sort(key=lambda pod: not pod_trouble(pod, moment, nodes))
+        for pod in answering[:MAX_PODS]:
+            namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))
+            with suppress(Unavailable):  # The pod's own state is told in place of it.
+                words[name] = cluster.pod_text(namespace, name, port, "/readyz", seconds=PATIENCE).strip()
     return words

@@ -21,7 +21,7 @@ from donjon.adapters.kubeapi.client import ApiRefusal
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
-from donjon.findings import Finding
+from donjon.findings import Finding, codes
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.intel import Window
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
@@ -180,7 +180,9 @@ class SharedLoop:
             if not error.missing:
                 raise
             await self._keep_trusted(configuration, before, moment)
-            raise Unavailable("DJ147", f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back") from error
+            raise Unavailable(
+                codes.NO_CERTIFICATE_KEPT, f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back"
+            ) from error
         try:
             certificates = read(secret.get("data"), self._settings.names)
         except Malformed as error:
