@@ -99,11 +99,40 @@ def test_who_may_not_see_nodes_and_others_pods_is_told_what_that_hides(fake: Fak
     assert "list pods" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["nobody", "job/nobody", "cat/big"])
-def test_a_name_that_is_nothings_is_usage(fake: FakeCluster, tmp_path: Path, name: str) -> None:
-    done = why(fake, tmp_path, name)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (["nobody"], "no pod, job, cronjob, deployment, replicaset, statefulset or daemonset 'nobody' in namespace 'shop'"),
+        (["job/nobody"], "no job 'nobody' in namespace 'shop'; another namespace is said by -n"),
+        (["deployment", "nobody"], "no deployment 'nobody' in namespace 'shop'; another namespace is said by -n"),
+        (["cat/big"], "'cat': expected one of pod, job, cronjob, deployment, replicaset, statefulset, daemonset"),
+    ],
+)
+def test_a_name_that_is_nothings_is_told_in_one_line(fake: FakeCluster, tmp_path: Path, name: list[str], words: str) -> None:
+    done = why(fake, tmp_path, *name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"donjon: {words}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_kind_and_name_may_be_two_words_as_kubectl_takes_them(fake: FakeCluster, tmp_path: Path) -> None:
+    assert why(fake, tmp_path, "pod", "big").stdout == why(fake, tmp_path, "pod/big").stdout != ""
+    for words in (["big", "runs"], ["pod", "big", "runs"]):
+        done = why(fake, tmp_path, *words)
+        assert done.returncode == 2
+        assert "expected one pod or workload: POD, KIND/NAME or KIND NAME" in done.stderr
+
+
+def test_no_node_is_shown_as_ready_whose_kubelet_or_agent_is_gone(fake: FakeCluster, tmp_path: Path) -> None:
+    silent = worlds.saying(
+        worlds.node("silent"),
+        {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."},
+        {"type": "SGXReady", "status": "True", "message": "this node runs enclaves"},
+    )
+    fake.things["/api/v1/nodes"] += [silent, worlds.node("unmanned", enclave="0")]
+    views = {each["name"]: each["ready"] for each in json.loads(why(fake, tmp_path, "big", "-o", "json").stdout)["nodes"]}
+    unknown = {"status": "Unknown", "message": "its agent said last: this node runs enclaves"}
+    assert (views["silent"], views["unmanned"], views["a"]["status"]) == (unknown, unknown, "True")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
@@ -14,10 +14,10 @@ from rich.text import Text
 
 from donjon.adapters import clock
 from donjon.cli import options
-from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say_json
+from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
 from donjon.diagnosis.pod import ClusterState, Explanation, explain
 from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload, latest, newest, owned
-from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
+from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.quantities import canonical, readable
@@ -43,23 +43,25 @@ _WORDS: Mapping[str, str] = {
 
 
 @click.command()
-@click.argument("name", metavar="POD | KIND/NAME")
+@click.argument("words", nargs=-1, required=True, metavar="POD | KIND/NAME")
 @options.NAMESPACE
 @options.KUBECONFIG
 @options.CONTEXT
 @options.FORM
-def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
+def why(*, words: tuple[str, ...], namespace: str | None, kubeconfig: Path | None, context: str | None, form: str) -> None:
     """Explain why a pod does not run, node by node, and what to do next.
 
-    NAME is a pod's, or that of a Job, CronJob, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME. Only reads, with your
-    own rights in the cluster. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 no such thing, 3 could not look.
+    NAME is a pod's, or that of a Job, CronJob, Deployment, ReplicaSet, StatefulSet or DaemonSet: job/NAME, or job NAME.
+
+    Only reads, with your own rights in the cluster. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 nothing of
+    that name, 3 could not look.
     """
     try:
         from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - help needs none of its libraries.
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"donjon why needs {error.name}: install the extra donjon[cluster]") from error
     cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
-    explanation = _explanation(cluster, name, namespace or cluster.namespace)
+    explanation = _explanation(cluster, _one(words), namespace or cluster.namespace)
     if form == "json":
         say_json(_document(explanation))
     else:
@@ -67,16 +69,33 @@ def why(*, name: str, namespace: str | None, kubeconfig: Path | None, context: s
     sys.exit(EXIT_YES if explanation.well else EXIT_NO)
 
 
+def _one(words: tuple[str, ...]) -> str:
+    """POD or KIND/NAME, which kubectl takes as two words as well."""
+    if len(words) == 1:
+        return words[0]
+    if len(words) > 2 or words[0].lower() not in _WORDS:  # noqa: PLR2004 - a kind and a name.
+        raise click.UsageError("expected one pod or workload: POD, KIND/NAME or KIND NAME")
+    return "/".join(words)
+
+
+def _none_such(sentence: str) -> NoReturn:
+    """Say in one line that nothing of that name is there, and end; how the command is called was right."""
+    say(f"donjon: {sentence}", err=True)
+    sys.exit(EXIT_MALFORMED)
+
+
 def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanation:
     from donjon.adapters.cluster import client  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     word, slash, rest = name.partition("/")
     if slash and word.lower() not in _WORDS:
-        raise click.BadParameter(f"{word!r}: expected one of pod, job, cronjob, deployment, replicaset, statefulset, daemonset")
+        _none_such(
+            f"{word[:MAX_NAME_SHOWN]!r}: expected one of pod, job, cronjob, deployment, replicaset, statefulset, daemonset"
+        )
     resource_name = rest if slash else name
     for kind, text in (("name", resource_name), ("namespace", namespace)):
         if not _NAME.fullmatch(text):
-            raise click.BadParameter(f"{text[:MAX_NAME_SHOWN]!r} is no {kind}: expected small letters, digits, - and .")
+            _none_such(f"{text[:MAX_NAME_SHOWN]!r} is no {kind}: expected small letters, digits, - and .")
     candidates = [_WORDS[word.lower()]] if slash else list(dict.fromkeys(_WORDS.values()))
     for each in candidates:
         resource: Resource = getattr(client, each)
@@ -90,7 +109,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
                 else _of_workload(cluster, resource.kind, thing, namespace)
             )
     kinds = "pod, job, cronjob, deployment, replicaset, statefulset or daemonset" if not slash else word
-    raise click.BadParameter(f"no {kinds} {resource_name!r} in namespace {namespace!r}")
+    _none_such(f"no {kinds} {resource_name!r} in namespace {namespace!r}; another namespace is said by -n")
 
 
 def _of_cron_job(cluster: "UserCluster", thing: JsonObject, namespace: str) -> Explanation:

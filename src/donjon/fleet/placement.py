@@ -81,7 +81,7 @@ class NodeView:
     enclave: Stock
     provision: Stock
     aesm: str  # the label, empty where there is none
-    ready: str  # the status of SGXReady, empty where there is none
+    ready: str  # the status of SGXReady, empty where there is none; Unknown where it is True and nobody keeps it so
     message: str  # what SGXReady says
     taints: tuple[str, ...]  # those that the pod does not tolerate
     against: tuple[Objection, ...]
@@ -123,18 +123,27 @@ def node_trouble(node: JsonObject) -> str:
 
 def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
     there = amounts(at(node, "status", "allocatable"))
-    ready = _condition(node, CONDITION_READY)
+    ready, message = _sgx_ready(node, there)
     return NodeView(
         name=_name(node),
         epc=_stock(EPC, there, holding),
         enclave=_stock(ENCLAVE, there, holding),
         provision=_stock(PROVISION, there, holding),
         aesm=str(at(node, "metadata", "labels", LABEL_AESM) or ""),
-        ready=str(ready.get("status") or ""),
-        message=str(ready.get("message") or ""),
+        ready=ready,
+        message=message,
         taints=not_tolerated(pod, node),
         against=tuple(each for check in CHECKS for each in check(pod, node, holding)),
     )
+
+
+def _sgx_ready(node: JsonObject, there: Amounts) -> tuple[str, str]:
+    """Status and message of SGXReady, which stays True where kubelet or agent are gone: silent, or no device is offered."""
+    ready = _condition(node, CONDITION_READY)
+    status, message = str(ready.get("status") or ""), str(ready.get("message") or "")
+    if status == "True" and (_silent(node) or not there.get(ENCLAVE)):
+        return "Unknown", f"its agent said last: {message}"
+    return status, message
 
 
 def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
