@@ -170,6 +170,7 @@ def notes(text: str) -> list[str]:
 def test_the_commands_of_the_notes_run_and_those_of_a_rehearsal_say_first_that_it_is_one(
     reader: Reader, release: Release
 ) -> None:
+    release.uninstall()  # Those of an upgrade are shorter: tests/deploy/test_chart.py.
     release.upgrade('attestation={"enabled": true, "rehearsal": true}')
     text = release.run("get", "notes", "donjon")
     assert "simulated" in text.split("\n\n")[0]

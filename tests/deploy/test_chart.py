@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
-from tests.deploy.conftest import CHART, PROJECT, Helm, load, named
+from tests.deploy.conftest import CHART, EXPLICIT, PROJECT, Helm, load, named
 
 from donjon.admission.policies.gaps import first_difference
 from donjon.admission.policies.guard import ChartValues, GuardExtent, chart_values, guard, path
@@ -817,3 +818,32 @@ def test_chart_and_program_have_one_version() -> None:
 def test_what_the_examples_run_is_of_the_charts_version(manifest: Path) -> None:
     images = re.findall(r"image: (\S+)", manifest.read_text(encoding="utf-8"))
     assert images == [f"donjon.dev/donjon:{load(CHART / 'Chart.yaml')['appVersion']}"]
+
+
+def notes(helm: Helm, folder: Path, *flags: str) -> str:
+    """What Helm says after an install, or with `--is-upgrade` after an upgrade: Helm prints it for a cluster alone."""
+    shutil.copytree(CHART, folder)
+    templates = folder / "templates"
+    said = (templates / "NOTES.txt").read_text(encoding="utf-8")
+    shown = 'kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n'
+    (templates / "notes.yaml").write_text('{{- define "notes" -}}' + said + "{{- end -}}\n" + shown)
+    settings = [part for setting in (*EXPLICIT, ALWAYS, ATTESTATION % "") for part in ("--set-json", setting)]
+    done = helm.run(
+        "template", "donjon", folder, "-n", "donjon", "--kube-version", "1.36.3", "-s", "templates/notes.yaml", *settings, *flags
+    )
+    assert done.returncode == 0, done.stderr
+    return str(YAML(typ="safe").load(done.stdout)["text"])
+
+
+def test_the_notes_of_an_upgrade_are_short_and_have_what_an_upgrade_and_an_uninstall_need(helm: Helm, tmp_path: Path) -> None:
+    install, upgrade = notes(helm, tmp_path / "a"), notes(helm, tmp_path / "b", "--is-upgrade")
+    assert len(upgrade.splitlines()) < len(install.splitlines()) / 2
+    for line in (
+        "  donjon status --wait 2m",
+        "  kubectl -n donjon logs deployment/donjon-attestation",
+        "  donjon node forget --all",
+    ):
+        assert line in upgrade.splitlines()
+        assert line in install.splitlines()
+    assert ("job/sgx-test" in install, "helm rollback donjon -n donjon`. What changed" in upgrade) == (True, True)
+    assert ("job/sgx-test" in upgrade, "4. " in upgrade, "\n\n\n" in upgrade + install) == (False, False, False)

@@ -109,6 +109,8 @@ OF_CORP = CORP + '[[callers]]\noidc = "corp"\nsubject = "s"\ninstances = ["*"]\n
     ("text", "fault"),
     [
         ("oidc = 1\n", "oidc: expected at most 32 tables"),
+        ('[[oidc]]\nissuer = "https://login.example"\n', "expected a table for each, by its name: [oidc.NAME]"),
+        ('[callers.x]\noidc = "corp"\n', "expected a list of them, without names: [[callers]]"),
         (CORP.replace("https", "http"), "oidc.corp.issuer: 'http://login.example', expected"),
         (CORP.replace("login", "me@login"), "oidc.corp.issuer:"),
         (CORP.replace('"x"', '""'), "oidc.corp.audience: '', expected"),

@@ -83,6 +83,11 @@ def test_a_name_that_is_none(name: str) -> None:
     assert "its name of at most 63" in faults[0]
 
 
+def test_a_list_of_instances_is_told_as_that() -> None:
+    _, faults = read('[[instances]]\nissuer = "https://a.example"\nkeys = "/k"\n')
+    assert faults == ["instances: a list of tables, [[instances]]; expected a table for each, by its name: [instances.NAME]"]
+
+
 def test_two_instances_have_two_paths() -> None:
     text = '[instances.{0}]\nissuer = "https://{0}.example/x"\nkeys = "/{0}"\n'
     _, faults = read(text.format("a") + text.format("b"))

@@ -42,6 +42,9 @@ def read(
     issuers = _issuers(tables.get("oidc", {}), read_file, faults)
     audience = _kubernetes(tables.get("kubernetes"), faults)
     callers = tables.get("callers", [])
+    if isinstance(callers, dict):
+        faults.append("callers: a table, [callers]; expected a list of them, without names: [[callers]]")
+        callers = []
     if not isinstance(callers, list) or len(callers) > MAX_CALLERS or not all(isinstance(each, dict) for each in callers):
         faults.append(f"callers: expected at most {MAX_CALLERS} tables [[callers]]")
         callers = []
@@ -66,6 +69,9 @@ class _References:
 
 
 def _issuers(tables: object, read_file: FileReader, faults: list[str]) -> dict[str, TrustedIssuer]:
+    if isinstance(tables, list):
+        faults.append("oidc: a list of tables, [[oidc]]; expected a table for each, by its name: [oidc.NAME]")
+        return {}
     if not isinstance(tables, dict) or len(tables) > MAX_ISSUERS or not all(isinstance(each, dict) for each in tables.values()):
         faults.append(f"oidc: expected at most {MAX_ISSUERS} tables [oidc.NAME]")
         return {}

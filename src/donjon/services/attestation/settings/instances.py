@@ -45,6 +45,9 @@ class InstanceSettings:
 
 def read(tables: object, read_file: FileReader, faults: list[str], *, simulated: bool) -> tuple[InstanceSettings, ...]:
     """The instances of that table; what is wrong is added to the faults. `simulated`: the trust root is not Intel's."""
+    if isinstance(tables, list):
+        faults.append("instances: a list of tables, [[instances]]; expected a table for each, by its name: [instances.NAME]")
+        return ()
     if not isinstance(tables, dict) or len(tables) > MAX_INSTANCES:
         faults.append(f"instances: expected at most {MAX_INSTANCES} tables [instances.NAME]")
         return ()
