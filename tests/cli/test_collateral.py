@@ -154,6 +154,7 @@ def test_a_service_behind_a_certificate_of_its_own_is_trusted_where_the_environm
         trusted = verify(file, "--pccs", pccs.address, *root, *AT)
     assert (untrusted.exit_code, trusted.exit_code) == (3, 0), trusted.output
     assert "CERTIFICATE_VERIFY_FAILED" in untrusted.output
+    assert "name that authority: SSL_CERT_FILE=FILE in the environment" in untrusted.output
 
 
 def test_what_the_service_answers_is_believed_by_nobody(pccs: Pccs, file: Path, tmp_path: Path) -> None:

@@ -110,6 +110,21 @@ def test_a_faulty_policy_is_refused_before_anybody_is_asked(tmp_path: Path) -> N
     assert done.stderr.startswith(f"{tmp_path / 'wrong.policy'}:4:11: ")
 
 
+def test_who_changes_without_asking_is_warned_all_the_same_and_a_pipeline_can_stop_at_that(fresh: Here) -> None:
+    misspelt = fresh.folder / "misspelt.policy"
+    misspelt.write_text(POLICY.read_text(encoding="utf-8").replace("x-ms-sgx-is-debuggable", "x-ms-sgx-is-debugable"))
+    by = ("--yes", "--token-file", fresh.token())
+    strict = fresh.policy("set", misspelt, "--strict", *by)
+    assert strict.returncode == 1
+    assert "[DJ425]" in strict.stderr
+    assert strict.stderr.endswith("nothing was changed: the policy has warnings (--strict)\n")
+    assert fresh.policy("show").stdout == f"{policies.SGX_DEFAULT}\n"
+    loose = fresh.policy("set", misspelt, *by)
+    assert loose.returncode == 0, loose.stderr
+    assert "[DJ425]" in loose.stderr
+    assert fresh.policy("set", POLICY, "--strict", *by).returncode == 0
+
+
 def test_nothing_is_changed_where_nobody_can_be_asked(fresh: Here) -> None:
     done = fresh.policy("set", POLICY, "--token-file", fresh.token())
     assert done.returncode == 2

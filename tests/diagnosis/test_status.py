@@ -540,6 +540,11 @@ def test_an_attestation_service_that_is_not_ready_is_told_in_its_own_words() -> 
     )
     assert errors(status) == ["DJ176"]
     assert "0 of 2 are ready; donjon-attestation-a: collateral: none that holds [DJ512]" in status.verdict
+    (finding,) = (each for each in status.findings if each.code == "DJ176")
+    into_the_pod = (
+        "kubectl -n donjon exec -i deployment/donjon-attestation -- donjon collateral import /dev/stdin < collateral.json"
+    )
+    assert f"{into_the_pod}, then kubectl -n donjon rollout restart deployment/donjon-attestation" in finding.do
 
 
 def test_an_attestation_service_without_a_node_is_told_in_the_schedulers_words() -> None:

@@ -46,7 +46,8 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         "operator.pem": "operator.pem --yes",
     }
     reader = Terminal(folder=tmp_path, environment={"DONJON_ATTESTATION": server}, instead=instead)
-    rehearse, serve, attest, export, change, reset, show, new_key, keys = pages.shown("attestation-service.md", __file__)
+    shown = pages.shown("attestation-service.md", __file__)
+    rehearse, serve, attest, verify, explain, export, change, reset, show, new_key, keys = shown
     assert "attestation.toml" in reader.run(rehearse)
     with reader.serving(serve, "attestation service listens", log):
         assert listens(port)
@@ -56,6 +57,8 @@ def test_what_the_page_shows_works_as_it_stands(tmp_path: Path) -> None:
         assert reader.typed(export) == f"export DONJON_ATTESTATION={server}"
         assert ": in force is hash " in reader.run(change)
         assert "400" in reader.run(attest, ok=(1,))
+        assert "NOT PERMITTED" in reader.run(explain, ok=(1,))
+        assert "UpToDate" in reader.run(verify)
         reader.run(reset)
         assert " policy-set rehearsal uri:operator " in reader.run(show)
         assert "is published now and signs from" in reader.run(new_key)
@@ -75,6 +78,26 @@ def test_its_settings_are_good(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free_port())
     done = CliRunner().invoke(attestation, ["serve", "--check", "--config", str(tmp_path / "r" / "attestation.toml")])
     assert done.output == "the settings are good\n"
+
+
+def test_a_check_warns_where_nobody_is_asked_for_collateral_and_none_is_there(tmp_path: Path) -> None:
+    rehearse(tmp_path / "r", free_port())
+    said = [
+        "serve",
+        "--check",
+        "--config",
+        str(tmp_path / "r" / "attestation.toml"),
+        "--database",
+        f"sqlite:///{tmp_path}/new.db",
+    ]
+    empty = CliRunner().invoke(attestation, said)
+    assert empty.output.startswith("the settings are good\nwarning: ")
+    assert "the database holds none that has not ended, and in mode offline nobody is asked" in empty.output
+    assert "[DJ512]" in empty.output
+    assert not (tmp_path / "new.db").exists()
+    later = CliRunner().invoke(attestation, [*said[:-2], "--unsafe-clock", "2100-01-01T00:00:00Z"])
+    assert "[DJ512]" in later.output
+    assert (empty.exit_code, later.exit_code) == (0, 0)
 
 
 def for_pods(folder: Path, *more: str) -> dict[str, Any]:

@@ -132,7 +132,17 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         look = f"{place} logs -l {_selector(component)}, and {place} get pods,events"
         stands = not _is_of_one_version(deployment) and _broken(here, component)
         do = f"the upgrade stands still: {go_back(here.home)}; to see more: {look}" if stands else look
+        if codes.NO_COLLATERAL in codes.codes_in(first):
+            do = _bring_collateral(place, str(at(deployment, "metadata", "name")))
     yield report(code, subject, observation, why, do)
+
+
+def _bring_collateral(place: str, name: str) -> str:
+    return (
+        "bring what donjon collateral export wrote where there is a way to Intel: "
+        f"{place} exec -i deployment/{name} -- donjon collateral import /dev/stdin < collateral.json, then "
+        f"{place} rollout restart deployment/{name}"
+    )
 
 
 def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:

@@ -57,6 +57,10 @@ def open_service(address: str | None) -> Iterator["Service"]:
         loop.close()
 
 
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_TRUST = "where you know who signed its certificate, name that authority: SSL_CERT_FILE=FILE in the environment"
+
+
 class Service:
     """One service; `address` with or without the path that Intel's quote provider library is configured with."""
 
@@ -103,7 +107,9 @@ class Service:
             async with asyncio.timeout(SECONDS):
                 try:
                     return await self._request(request, where)
-                except ConnectionTrouble:  # A connection may end as it is used, and nothing is changed by asking.
+                except ConnectionTrouble as trouble:  # A connection may end as it is used, and nothing is changed by asking.
+                    if _UNTRUSTED in trouble.message:
+                        raise Unavailable(trouble.code, f"{trouble.message}; {_TRUST}") from trouble
                     return await self._request(request, where)
         except TimeoutError as error:
             raise Unavailable("DJ281", f"{where}: no whole answer within {SECONDS:g} s") from error

@@ -86,17 +86,21 @@ class Database:
             if _version(connection) != HEAD:
                 _upgrade(connection)
 
-    def check(self) -> None:
-        """Raises `Unavailable` DJ502 where it could not be opened, written or brought up to date; changes nothing."""
+    def check(self) -> str | None:
+        """The version of its tables, `None` where there are none yet; changes nothing.
+
+        Raises `Unavailable` DJ502 where it could not be opened, written or brought up to date.
+        """
         file = self._engine.url.database
         if self._sqlite and file and not Path(file).exists():
             if obstacle := sqlite_file.obstacle(Path(file)):
                 raise Unavailable("DJ502", f"database: {file}: {obstacle}")
-            return
+            return None
         with self.changing() as connection:
             version = _version(connection)
         if version is not None and version > HEAD:
             raise Unavailable("DJ502", f"database: its tables are of version {version}, ours of {HEAD}; {_NEWER}")
+        return version
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -20,7 +20,7 @@ from donjon.adapters import clock
 from donjon.adapters.keys import fresh, signing
 from donjon.cli.collateral import carry
 from donjon.cli.terminal import say, say_json
-from donjon.collateral import archive, plan
+from donjon.collateral import archive, bundle, plan
 from donjon.collateral.bundle import files
 from donjon.collateral.plan import Answer, Channel
 from donjon.errors import Unavailable
@@ -120,6 +120,7 @@ def _write(folder: Path, settings: str, issuer: str) -> None:
         "collateral.json": _collateral(worlds),
         **{f"{name}.json": _request(each) for name, each in worlds.items()},
         **{f"{name}.bin": each.quote.data for name, each in worlds.items()},
+        **{f"{name}-collateral.json": bundle.encode(each.collateral) for name, each in worlds.items()},
     }
     for name, content in contents.items():
         (folder / name).touch(mode=0o600)

@@ -14,12 +14,13 @@ from donjon.collateral.archive import CollateralArchive
 from donjon.collateral.document import check_not_older, prove_all
 from donjon.collateral.plan import Answer
 from donjon.collateral.platforms import KnownPlatform, StoredPlatform
-from donjon.errors import EXIT_YES, Unavailable
+from donjon.errors import EXIT_YES, Unavailable, Untrusted
+from donjon.findings import codes
 
 
 def export(file: Path, database: str, root: Path | None) -> int:
     """Write all collateral and platforms of the database into the file; the exit code."""
-    with _open_tables(database) as (table, platforms):
+    with _open_tables(database) as (table, platforms), _naming_the_root(root):
         contents = archive.prove(table.all(), platforms.all(), trust_root(root))
     text = archive.encode(contents)
     try:
@@ -44,8 +45,8 @@ def fill(file: Path, database: str, root: Path | None) -> CollateralArchive:
             text = stream.read(archive.MAX_ARCHIVE + 1)
     except OSError as error:
         raise Unavailable("DJ281", f"{file}: {error.strerror}") from error
-    contents = archive.parse(text, anchor)
-    with _open_tables(database) as (table, platforms):
+    with _open_tables(database) as (table, platforms), _naming_the_root(root):
+        contents = archive.parse(text, anchor)
         stored_documents = table.all()
         proven_documents = prove_all(stored_documents, anchor) if stored_documents else {}
         for name, each in contents.documents.items():
@@ -55,6 +56,18 @@ def fill(file: Path, database: str, root: Path | None) -> CollateralArchive:
             [each for each in contents.platforms if not _is_older(each, platforms.read(each.stored_platform.registration.name))]
         )
     return contents
+
+
+@contextmanager
+def _naming_the_root(root: Path | None) -> Iterator[None]:
+    """Where Intel's root was meant and another was met, say how the service's own is named."""
+    try:
+        yield
+    except Untrusted as error:
+        if error.code != codes.ANOTHER_ROOT or root is not None:
+            raise
+        advice = "where the service's settings name a root (unsafe-trust-root), say the same: --unsafe-trust-root FILE"
+        raise Untrusted(error.code, f"{error.message}; {advice}") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 from donjon.cli.files import display_name
 from donjon.cli.options import AT, FORM, TRUST_ROOT, work
 from donjon.cli.policy import online, results
+from donjon.cli.policy.options import STRICT
 from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
 from donjon.cli.policy.results import SuiteResult
 from donjon.cli.terminal import say, say_finding, say_json, write
@@ -39,7 +40,7 @@ for _each in online.COMMANDS:
 
 @policy.command(short_help="Check whether FILE is a policy, and what is wrong in it.")
 @click.argument("file")
-@click.option("--strict", is_flag=True, help="Exit code 1 where there are warnings: for a pipeline.")
+@STRICT
 def check(file: str, *, strict: bool) -> None:
     """Check whether FILE is a policy, with line and column of what is wrong in it; - reads standard input.
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import click
 
 from donjon.cli.options import FORM, work
-from donjon.cli.policy.options import YES, SigningKey, Target, with_signing, with_target
+from donjon.cli.policy.options import STRICT, YES, SigningKey, Target, with_signing, with_target
 
 
 @click.command(short_help="Show the policy that is in force at a service.")
@@ -38,13 +38,15 @@ def diff(*, file: str, target: Target) -> None:
 @with_target
 @with_signing
 @YES
-def set_(*, file: str, target: Target, signing: SigningKey | None, yes: bool) -> None:
+@STRICT
+def set_(*, file: str, target: Target, signing: SigningKey | None, yes: bool, strict: bool) -> None:
     """Have a service judge by the policy FILE, its text or a token that `donjon policy sign` made; - reads standard input.
 
-    Shows what changes, asks, and reads back what is in force then. Exit code 0 it is in force, 1 refused or not wanted,
-    2 FILE is no policy, 3 could not look.
+    Shows what changes, asks, and reads back what is in force then. Warnings, as check has them, go to standard error.
+
+    Exit code 0 it is in force, 1 refused, not wanted, or warnings with --strict, 2 FILE is no policy, 3 could not look.
     """
-    _work().set_policy(file, target, signing, yes=yes)
+    _work().set_policy(file, target, signing, yes=yes, strict=strict)
 
 
 @click.command(short_help="Have a service judge by its default policy again.")

@@ -74,6 +74,9 @@ _SIGNING: tuple[Callable[[F], F], ...] = (
         "--signing-certificate", type=FILE, metavar="FILE", help="The key's certificate, where it stands in another file."
     ),
 )
+STRICT = click.option(
+    "--strict", is_flag=True, help="Exit code 1 where there are warnings, and nothing is changed: for a pipeline."
+)
 YES = click.option("--yes", is_flag=True, help="Change it without asking.")
 
 

@@ -27,6 +27,7 @@ class NewPolicy:
 
     text: str
     token: str
+    has_warnings: bool
 
 
 def show(target: Target, form: str) -> None:
@@ -52,9 +53,12 @@ def diff(file: str, target: Target) -> None:
     sys.exit(EXIT_NO if _print_changes(_in_force(target), policy.text, file, target) else EXIT_YES)
 
 
-def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bool) -> None:
+def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bool, strict: bool) -> None:
     """Have the policy of the file in force, when that was said to be meant."""
     policy = _new(file, target, signing)
+    if strict and policy.has_warnings:
+        say("nothing was changed: the policy has warnings (--strict)", err=True)
+        sys.exit(EXIT_NO)
     if not _print_changes(_in_force(target), policy.text, file, target):
         say(f"{_place(target)}: the text is the same already")
     elif not yes:
@@ -99,14 +103,17 @@ def _new(file: str, target: Target, signing: SigningKey | None) -> NewPolicy:
 def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
     """The policy with every warning told; faults end the program. A token that is signed already is sent as it is."""
     form = unwrap(data)
-    for finding in advice(parse_form(form, file)):
+    warnings = advice(parse_form(form, file))
+    for finding in warnings:
         say_finding(finding, before=f"{display_name(file)}: ", err=True)
     if signer is not None:
-        return NewPolicy(text=form.text, token=policies.signed_token(form.text, signer))
-    if form.token is None or not form.is_signed:
-        return NewPolicy(text=form.text, token=policies.unsecured_token(form.text))
-    jws.prove(jws.parse(form.token, "policy token"))
-    return NewPolicy(text=form.text, token=form.token)
+        token = policies.signed_token(form.text, signer)
+    elif form.token is None or not form.is_signed:
+        token = policies.unsecured_token(form.text)
+    else:
+        jws.prove(jws.parse(form.token, "policy token"))
+        token = form.token
+    return NewPolicy(text=form.text, token=token, has_warnings=bool(warnings))
 
 
 def _print_changes(before: PolicyDocument, text: str, file: str, target: Target) -> bool:

@@ -6,11 +6,12 @@ time, close.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from donjon.adapters.keys.rings import Ring
 from donjon.adapters.linux import memory
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import HEAD, Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.collateral.upload import MAX_UPLOAD
 from donjon.errors import DonjonError, Misconfigured
@@ -51,6 +53,7 @@ from donjon.services.attestation.judging import Clocks
 from donjon.services.attestation.key_watch import KeyWatch
 from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, server_refusal
+from donjon.services.attestation.pccs.document_memory import DocumentMemory
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
@@ -96,11 +99,33 @@ def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
         return Inspection(aside=_not_in_files(settings), warnings=warnings)
     database = Database(settings.database)
     try:
-        database.check()
+        version = database.check()
+        warnings = (*warnings, *_collateral_warnings(settings, database, version))
     finally:
         database.close()
     asyncio.run(_open_all(settings))
     return Inspection(warnings=warnings)
+
+
+def _collateral_warnings(settings: AttestationSettings, database: Database, version: str | None) -> Iterator[Finding]:
+    """That nobody fetches collateral and the database holds none; nothing of tables that are yet to be brought up to date."""
+    if settings.mode is not CacheMode.OFFLINE or version not in {None, HEAD}:
+        return
+    judging = settings.moment or clock.moment()
+    memory = DocumentMemory(
+        anchor=settings.anchor, moment=lambda: judging, chance=random.random, metrics=AttestationMetrics(__version__)
+    )
+    if version is not None:
+        memory.load(CollateralTable(database).all())
+    staleness = max((each.gate.staleness for each in settings.instances), default=timedelta(0))
+    if not memory.not_expired(staleness):
+        yield Finding.warning(
+            codes.NO_COLLATERAL,
+            "collateral",
+            "the database holds none that has not ended, and in mode offline nobody is asked",
+            "no quote can be judged, and the service is not ready",
+            "bring it before the service starts: donjon collateral import FILE --database URL",
+        )
 
 
 def _date_warnings(contexts: FolderContexts | None) -> tuple[Finding, ...]:
