@@ -66,7 +66,9 @@ class FakeCluster:
         listed = [thing for thing in listed if all(at(thing, "metadata", "labels", name) == value for name, value in wanted)]
         start = int(query.get("continue", "0"))
         more: JsonObject = {"continue": str(start + self.page)} if start + self.page < len(listed) else {}
-        items: list[Json] = [*listed[start : start + self.page]]
+        # As the API server does: what all of a list share stands in no item.
+        page = listed[start : start + self.page]
+        items: list[Json] = [{name: each for name, each in thing.items() if name not in {"kind", "apiVersion"}} for thing in page]
         exists = listed or parts.path.rpartition("/")[2] in PLURALS
         return (200, json.dumps({"metadata": more, "items": items}).encode()) if exists else (404, _status(404, "no such thing"))
 

@@ -187,7 +187,9 @@ def test_a_service_that_cannot_be_had_is_told_with_what_to_do(here: Here) -> Non
         call("policy", "show", "--server", "http://127.0.0.1:1"),
         here.policy("show", "--certificate", here.folder / "empty.pem"),
     )
+    misleading = call("policy", "show", "--server", "https://connect-mismatch.invalid", *trust)
     assert [each.returncode for each in (nowhere, stranger, plain, unreadable)] == [3, 3, 2, 2]
+    assert "there is no such host" in " ".join(misleading.stderr.split())
     assert "nothing listens there" in nowhere.stderr
     assert "say so with --authority FILE [DJ580]" in stranger.stderr
     assert "expected https://HOST" in plain.stderr

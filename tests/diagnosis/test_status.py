@@ -526,6 +526,15 @@ def test_an_authority_that_the_api_server_cannot_trust_is_told(ca: str, words: s
     assert words in status.verdict
 
 
+def test_while_certificates_change_over_the_last_authority_to_end_counts() -> None:
+    """The webhook tells a new authority before it serves under it, and the one of before until it ends."""
+    ends = [timedelta(hours=-1), timedelta(days=20), timedelta(days=90)]
+    several = b"".join(base64.b64decode(bundle(each)) for each in ends)
+    status = with_webhook(ca=base64.b64encode(several).decode())
+    assert not status.findings
+    assert "ends at 2027-02-21 12:00 UTC" in part(status, "webhook").rows[1].words
+
+
 def test_the_end_of_the_webhooks_authority_is_shown() -> None:
     assert "ends at 2027-02-21 12:00 UTC" in part(with_webhook(), "webhook").rows[1].words
 

@@ -26,7 +26,7 @@ from donjon.errors import Malformed
 from donjon.findings import Finding, codes
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, LABEL_VERSION, OURS
-from donjon.pki.serving import parse_authority
+from donjon.pki.serving import parse_authorities
 
 LEAST = (1, 30)
 """Of the API server: the first with ValidatingAdmissionPolicy v1."""
@@ -201,10 +201,12 @@ def _trust(here: DonjonState) -> tuple[bool, str]:
 
 
 def _ends(bundle: Json) -> datetime | None:
+    """When the last of its authorities ends: while certificates change over there are several."""
     try:
-        return parse_authority(base64.b64decode(str(bundle), validate=True)).ends
+        authorities = parse_authorities(base64.b64decode(str(bundle), validate=True))
     except (Malformed, binascii.Error):
         return None
+    return max((each.ends for each in authorities), default=None)
 
 
 def _bears(here: DonjonState) -> bool:
@@ -273,7 +275,7 @@ def _to_one_version(workload: JsonObject, others: list[JsonObject], here: Donjon
         return f"the upgrade stands still ({words}): {go_back(here.home)}, or mend what it lacks: donjon explain DJ174"
     if at(workload, "spec", "updateStrategy", "type") == "OnDelete":
         return f"pods stay until somebody deletes them (node.updateStrategy is OnDelete): {place} delete pod {pod}"
-    kind = str(at(workload, "kind") or "daemonset").lower()
+    kind = str(at(workload, "kind")).lower()
     return f"let the upgrade come to its end: {place} rollout status {kind}/{at(workload, 'metadata', 'name')}"
 
 

@@ -150,7 +150,7 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
     return Finding(
         code="DJ131",
         severity=Severity.ERROR,
-        subject=subject_of(str(at(workload.maker, "kind") or workload.kind), workload.maker),
+        subject=subject_of(str(at(workload.maker, "kind")), workload.maker),
         observation=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
         why="the controller tries again and again with the same template, and says so only in its events",
         do=_next_step(workload, message, codes),

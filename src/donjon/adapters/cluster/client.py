@@ -123,7 +123,8 @@ class UserCluster:
 
         def read() -> tuple[JsonObject, ...]:
             items = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
-            return tuple(cast("JsonObject", dict(each)) for each in items)
+            # In lists the API server leaves out what all items share.
+            return tuple(cast("JsonObject", {**each, "kind": resource.kind}) for each in items)
 
         return _call(f"list {resource.plural}", read)
 

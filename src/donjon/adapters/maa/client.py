@@ -109,7 +109,7 @@ class AttestationServer:
         try:
             async with (
                 asyncio.timeout(ALTOGETHER),
-                _with_hint(),
+                _with_hint(where),
                 self._client.ask(method, where, what=where, query=query, body=content, headers=headers) as answer,
             ):
                 words = await answer.whole(answers.MAX_ANSWER)
@@ -122,9 +122,10 @@ class AttestationServer:
 
 
 @asynccontextmanager
-async def _with_hint() -> AsyncIterator[None]:
+async def _with_hint(where: str) -> AsyncIterator[None]:
     try:
         yield
     except ConnectionTrouble as error:
-        hint = next((each for sign, each in _HINTS.items() if sign in error.message), "check the address")
+        reason = error.message.removeprefix(where)
+        hint = next((each for sign, each in _HINTS.items() if sign in reason), "check the address")
         raise Unavailable("DJ580", f"{error.message}; {hint}") from error
