@@ -84,6 +84,13 @@ def test_a_statement_alone_and_two_lines_that_became_one_are_read() -> None:
     assert log.read(TOLD + line(log.ANCHOR, statement=ANCHOR)).texts == [HEAD, ANCHOR]
 
 
+@pytest.mark.parametrize("deep", range(950, 1001))
+def test_values_in_values_end_no_reading(deep: int) -> None:
+    text = f'{{"a": {"[" * deep}{json.dumps(TOLD)}{"]" * deep}}}'
+    reading = log.read(text)
+    assert reading.texts or reading.is_missed
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -96,7 +103,9 @@ def test_a_statement_alone_and_two_lines_that_became_one_are_read() -> None:
         f"{line('other')} {TOLD[:-1]}",
         json.dumps({"log": TOLD[:-10], "stream": "stderr"}),
         f"{TIME} {HEAD}",
-        "{" * 100 + TOLD,
+        "{" * 300 + TOLD,
+        "\0".join(TOLD),
+        f'{{"a": {"[" * 993}{line(log.HEAD, statement=HEAD)[:-3]}',
     ],
 )
 def test_a_line_of_which_no_statement_can_be_taken_is_told(text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import delete, insert, update
 from tests.adapters.test_heads import CERTIFICATE, KEY, SIGNER
+from tests.audit.chains import head, written
 
 from donjon.adapters.keys import signing
 from donjon.adapters.storage.database import Database
@@ -19,6 +20,7 @@ from donjon.adapters.storage.records import snapshot
 from donjon.adapters.storage.tables import FORMER_CERTIFICATES, HEADS, POLICIES, RECORDS
 from donjon.audit import chain
 from donjon.audit.event import Event, EventKind, EventVerdict
+from donjon.audit.statements import encode
 from donjon.cli.audit.command import audit
 from donjon.errors import DonjonError
 from donjon.formats import base64url
@@ -28,6 +30,7 @@ from donjon.pki import pem
 from donjon.signing.signer import Algorithm
 
 MOMENT, DAY = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=1)
+CHOSEN = {"subject": "CN=ops (w 5)   2026-11-29 allowed"}
 EVENTS = (
     Event(kind=EventKind.ATTEST, instance="a", caller="alice", verdict=EventVerdict.ALLOW, facts={"jti": "1"}, trace=[1]),
     Event(
@@ -38,7 +41,14 @@ EVENTS = (
         codes=("DJ420", "DJ421"),
         facts={"quote": "5d"},
     ),
-    Event(kind=EventKind.POLICY_SET, instance="a", caller="eve\x1b[2J\n", verdict=EventVerdict.REFUSE, codes=("DJ443",)),
+    Event(
+        kind=EventKind.POLICY_SET,
+        instance="a",
+        caller="eve\x1b[2J\n",
+        verdict=EventVerdict.REFUSE,
+        codes=("DJ443",),
+        facts=CHOSEN,
+    ),
 )
 
 
@@ -155,6 +165,27 @@ def test_a_log_is_read_as_powershell_writes_it(address: str, log: Path) -> None:
     assert run(address, "verify", *beside(log))[0] == 0
 
 
+def test_a_text_that_would_be_a_head_in_another_encoding_is_none(address: str, log: Path) -> None:
+    """A name of 109 characters, each of which is two octets of a line of its own."""
+    forged = f"\n{encode(head(written('host-9', 3)[2]), None)}\n"
+    chosen = (forged + " " * (len(forged) % 2)).encode("ascii").decode("utf-16-le")
+    event = json.dumps({"level": "info", "event": "certificate-added", "subject": chosen}, ensure_ascii=False)
+    log.write_text(f"{log.read_text()}{event}\n", encoding="utf-16")
+    code, told = run(address, "verify", *beside(log))
+    assert (code, "host-9" in told) == (0, False)
+
+
+def test_a_head_whose_key_has_a_strange_name_hides_no_finding(address: str, log: Path, database: Database) -> None:
+    parts = [{"alg": "none", "kid": 5, "typ": "donjon-audit-head"}, {}]
+    strange = ".".join(base64url.encode(json.dumps(each).encode()) for each in parts) + "."
+    with database.changing() as connection:
+        connection.execute(delete(RECORDS).where(RECORDS.c.number == 3))
+        connection.execute(delete(HEADS).where(HEADS.c.number == 3))
+    log.write_text(f"{log.read_text()}{strange}\n")
+    code, told = run(address, "verify", *beside(log))
+    assert (code, "ends with record 2, and a head states record 3" in told) == (1, True)
+
+
 def test_a_log_of_which_a_head_was_not_read_is_told_with_its_lines(address: str, log: Path) -> None:
     lines = log.read_text().splitlines()
     log.write_text("\n".join([*lines[:-1], lines[-1][:-4], *[lines[-1][:-4]] * 10]))
@@ -265,7 +296,7 @@ def test_a_row_that_is_no_record_is_found_and_named(tmp_path: Path) -> None:
 LINES = (
     "2026-03-01T00:00:00.000000Z allowed attest a alice jti=1 (host-1 1)",
     "2026-03-02T00:00:00.000000Z refused attest b anybody DJ420 DJ421 quote=5d (host-1 2)",
-    "2026-03-03T00:00:00.000000Z refused policy-set a eve␛[2J␊ DJ443 (host-1 3)",
+    '2026-03-03T00:00:00.000000Z refused policy-set a eve␛[2J␊ DJ443 subject="CN=ops (w 5)   2026-11-29 allowed" (host-1 3)',
 )
 
 

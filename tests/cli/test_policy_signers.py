@@ -51,7 +51,7 @@ def test_an_owner_hands_over_to_an_heir_and_back(here: Here, version: tuple[str,
     bearer: tuple[str | Path, ...] = ("--yes", "--token-file", here.token(), *version)
     added = here.policy("signers", "add", folder / "heir.crt", *bearer, "--signing-key", folder / "owner.pem", instance="iso")
     assert added.returncode == 0, added.stderr
-    assert added.stdout.startswith(f"+ {thumbprint('heir')}  CN=")
+    assert added.stdout.startswith(f"+ {thumbprint('heir')}  good from ")
     assert signers(here) == [thumbprint("owner"), thumbprint("heir")]
     again = here.policy("signers", "add", folder / "heir.crt", *bearer, "--signing-key", folder / "owner.pem", instance="iso")
     assert (again.returncode, "that is so already" in again.stdout) == (0, True)
@@ -59,7 +59,7 @@ def test_an_owner_hands_over_to_an_heir_and_back(here: Here, version: tuple[str,
         "signers", "remove", folder / "owner.crt", *bearer, "--signing-key", folder / "heir.pem", instance="iso"
     )
     assert removed.returncode == 0, removed.stderr
-    assert removed.stdout.startswith(f"- {thumbprint('owner')}  CN=")
+    assert removed.stdout.startswith(f"- {thumbprint('owner')}  good from ")
     assert signers(here) == [thumbprint("heir")]
     last = here.policy("signers", "remove", folder / "heir.crt", *bearer, "--signing-key", folder / "heir.pem", instance="iso")
     assert (last.returncode, "[DJ447]" in last.stderr) == (1, True)

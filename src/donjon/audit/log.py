@@ -17,7 +17,7 @@ HEAD, ANCHOR = "audit head", "audit anchor"
 """The events of the lines that have statements."""
 
 _MAX_DEPTH = 4  # of lines in lines
-_MAX_TRIES = 64  # braces of one text at which an object may begin
+_MAX_TRIES = 256  # braces of one line at which an object may begin
 
 
 def _within_base64(text: str) -> Iterator[str]:
@@ -39,6 +39,7 @@ class LineReading:
 
     texts: list[str] = field(default_factory=list)  # of statements
     is_missed: bool = False  # it has a mark of one that could not be taken
+    tries: int = _MAX_TRIES  # that are left
 
 
 def read(line: str) -> LineReading:
@@ -47,17 +48,21 @@ def read(line: str) -> LineReading:
     if FORM.fullmatch(bare):
         return LineReading(texts=[bare])
     reading = LineReading()
-    if NAME in bare or _is_marked(bare):
-        _read_text(bare, reading, _MAX_DEPTH)
+    if "\0" in bare:  # UTF-16 in a file of other text: what it says can be told, and not be taken apart.
+        reading.is_missed = _is_marked(bare.replace("\0", ""))
+    elif NAME in bare or _is_marked(bare):
+        try:
+            _read_text(bare, reading, _MAX_DEPTH)
+        except RecursionError:  # Of values in values, as deep as the parser lets through.
+            reading.is_missed |= _is_marked(bare)
     return reading
 
 
 def _read_text(text: str, reading: LineReading, depth: int) -> None:
     """A text that may have objects in it: what stands beside them has no mark, or a statement was missed."""
     begin = position = 0
-    for _ in range(_MAX_TRIES if depth else 0):
-        if (brace := text.find("{", position)) < 0:
-            break
+    while depth and reading.tries and (brace := text.find("{", position)) >= 0:
+        reading.tries -= 1
         try:
             value, end = _DECODER.raw_decode(text, brace)
         except (ValueError, RecursionError):

@@ -83,9 +83,12 @@ def is_unsigned(text: str) -> bool:
 
 
 def kid(text: str) -> str:
-    """The key that the statement of that text names for its own, which proves nothing; "" for none. Raises `Malformed`."""
-    header = strict_json.parse(_octets(text.partition(".")[0]), f"{NAME} header", MAX_STATEMENT)
-    return header.text("kid") if header.has("kid") else ""
+    """The key that the statement of that text names for its own, which proves nothing; "" where it names none."""
+    try:
+        header = strict_json.parse(_octets(text.partition(".")[0]), f"{NAME} header", MAX_STATEMENT)
+        return header.text("kid") if header.has("kid") else ""
+    except Malformed:
+        return ""
 
 
 def parse(text: str, keys: tuple[SignerCertificate, ...]) -> Statement:

@@ -3,8 +3,9 @@
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO, cast
 
 import click
 
@@ -47,6 +48,16 @@ def stream(file: str) -> Iterator[IO[bytes]]:
             yield octets
     except (OSError, ValueError) as error:  # A name with a zero byte is a ValueError.
         raise Malformed("DJ932", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def text_stream(file: str) -> Iterator[TextIO]:
+    """The same as text: UTF-16 where its first octets say so, as PowerShell writes it, else UTF-8; what is neither becomes �."""
+    with stream(file) as octets:
+        head = cast("BufferedReader", octets).peek(2)[:2]
+        lines = TextIOWrapper(octets, "utf-16" if head in UTF_16 else "utf-8-sig", "replace", newline="\n")
+        yield lines
+        lines.detach()
 
 
 @contextmanager

@@ -30,6 +30,7 @@ _PAINT: Mapping[Severity, dict[str, Any]] = {
 }
 """The same in a line that is no table's."""
 
+_BLANKS = re.compile(r"\s{2,}")
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNKNOWN = 0xFFFD
 _SIGNS: Mapping[int, int] = (
@@ -44,15 +45,22 @@ _STEERING = re.compile("[\x7f-\x9f\u2028\u2029" + "".join(map(chr, _DIRECTIONS))
 
 
 def plain(value: _Value) -> _Value:
-    """The same value with every text in it fit for a terminal: a string, or dataclasses and tuples of them."""
+    """The same value with every text in it fit for a terminal: a string, or dataclasses and tuples of them.
+
+    In the latter a run of blanks is one: with enough of them a text could begin a line of the terminal as if it were ours.
+    """
     if isinstance(value, str):
         return cast("_Value", value.translate(_SIGNS))
     if isinstance(value, tuple):
-        return cast("_Value", tuple(plain(each) for each in value))
+        return cast("_Value", tuple(_one_line(each) for each in value))
     if is_dataclass(value) and not isinstance(value, type):
         whole = cast("Any", value)
-        return cast("_Value", replace(whole, **{field.name: plain(getattr(whole, field.name)) for field in fields(whole)}))
+        return cast("_Value", replace(whole, **{field.name: _one_line(getattr(whole, field.name)) for field in fields(whole)}))
     return value
+
+
+def _one_line(value: _Value) -> _Value:
+    return cast("_Value", _BLANKS.sub(" ", plain(value))) if isinstance(value, str) else plain(value)
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -64,7 +72,7 @@ def say_finding(finding: Finding, *, before: str = "", err: bool = False) -> Non
     """Print a finding in one line, what it is about before it; on a terminal its severity has a colour."""
     severity = click.style(str(finding.severity), **_PAINT[finding.severity])
     color = False if os.environ.get("NO_COLOR") else None  # As rich does, which prints tables.
-    click.echo(f"{plain(before)}{severity}: {plain(finding.sentence())}", err=err, color=color)  # noqa: TID251 - the one place.
+    click.echo(f"{plain(before)}{severity}: {plain(finding).sentence()}", err=err, color=color)  # noqa: TID251 - the one place.
 
 
 def say_json(document: JsonObject) -> None:

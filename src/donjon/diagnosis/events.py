@@ -15,6 +15,7 @@ START = timedelta(seconds=30)
 """After which a pod that has its node and does not start is said not to."""
 MAX_WARNINGS = 3  # that are told, newest first
 MAX_WORDS = 500  # characters of one
+MAX_REASON = 128  # as events.k8s.io has it
 
 NODE_NOT_READY = "NodeNotReady"
 """k8s.io/kubernetes pkg/controller/util/node: of every pod on a node whose kubelet fell silent."""
@@ -36,7 +37,7 @@ class _PodWarning:
 
     def words(self, now: datetime) -> str:
         when = ago(self.moment, now)
-        return f"{self.reason}: {self.message[:MAX_WORDS] or 'no message'}{f' ({when.strip()})' if when else ''}"
+        return f"{self.reason[:MAX_REASON]}: {self.message[:MAX_WORDS] or 'no message'}{f' ({when.strip()})' if when else ''}"
 
 
 def while_starting(pod: JsonObject, events: Iterable[JsonObject], now: datetime, *, is_explained: bool) -> Iterator[Finding]:

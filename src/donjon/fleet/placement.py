@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from itertools import starmap
 
 from donjon.findings import codes
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -172,8 +173,14 @@ def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator
         yield Objection(
             obstacle=Obstacle.SELECTION,
             words=f"the pod wants {words}" if words else "the pod's affinity leaves it out",
-            labels=" ".join(f"{key}={value}" for key, value in missing.items()) if all(map(for_administrators, missing)) else "",
+            labels=_giving(missing),
         )
+
+
+def _giving(labels: Mapping[str, str]) -> str:
+    """What `kubectl label` is to be told for these labels; empty where one is not for an administrator to give."""
+    may = all(starmap(for_administrators, labels.items()))
+    return " ".join(f"{key}={value}" for key, value in labels.items()) if may else ""
 
 
 def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:

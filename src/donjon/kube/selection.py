@@ -3,6 +3,7 @@
 Source: k8s.io/component-helpers, `scheduling/corev1` (`toleration.ToleratesTaint`, `nodeaffinity`).
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -23,6 +24,8 @@ _BY_MACHINES = (
     *("kubernetes.azure.com", "cloud.google.com", "eks.amazonaws.com", "karpenter.sh"),
 )
 """The domains of labels that tell a node from others, or its state: its kubelet, its cloud or an agent writes them."""
+_KEY = re.compile(r"(?:[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _BY_HAND = ("node-role.kubernetes.io", "node-restriction.kubernetes.io")
 """The domains below those that are for administrators (kubernetes.io, "Well-Known Labels")."""
 
@@ -74,8 +77,13 @@ def label_absences(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> di
     return next((way for way in ways if way and selects(pod, name, {**labels, **way})), {})
 
 
-def for_administrators(label: str) -> bool:
-    """Whether an administrator may give a node that label: not one that tells a node from others, or that an agent writes."""
+def for_administrators(label: str, value: str) -> bool:
+    """Whether an administrator may give a node that label: not one that tells a node from others, or that an agent writes.
+
+    Nor one that is none: API servers of before took any text for a value that an affinity wants.
+    """
+    if not (_KEY.fullmatch(label) and _VALUE.fullmatch(value)):
+        return False
     domain = label.rpartition("/")[0]
     machines = any(domain == each or domain.endswith(f".{each}") for each in _BY_MACHINES)
     return domain in _BY_HAND or not machines

@@ -1,6 +1,7 @@
 """What `donjon audit show` and `policy` do: records and texts as they stand, nothing of them proved but a hash."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.formats.json import Json, JsonObject, at
 
 _FACTS = frozenset({"jti", "quote"})
+_WORD = re.compile(r"[^\s\"]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,8 +76,13 @@ def _line(record: Record, content: JsonObject | None) -> str:
     codes, facts = content.get("codes"), content.get("facts")
     words = [content.get("verdict"), content.get("kind"), content.get("instance"), content.get("caller") or _nobody(content)]
     words += codes if isinstance(codes, list) else []
-    words += [f"{name}={text}" for name, text in facts.items()] if isinstance(facts, dict) else []
+    words += [f"{name}={_fact(text)}" for name, text in facts.items()] if isinstance(facts, dict) else []
     return " ".join([_moment(record), *map(str, words), place])
+
+
+def _fact(value: Json) -> str:
+    """In quotes where it has blanks: who made a certificate chose its subject."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else json.dumps(value, ensure_ascii=False)
 
 
 def _nobody(content: JsonObject) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from donjon.adapters.storage.moments import microseconds
 from donjon.audit import log, statements
 from donjon.audit.statements import Statement
-from donjon.cli.files import display_name, stream, within
+from donjon.cli.files import display_name, text_stream, within
 from donjon.errors import DonjonError, Malformed
 from donjon.findings import Finding
 from donjon.signing.signer_certificate import SignerCertificate
@@ -54,13 +54,13 @@ def read(file: str) -> HeadFile:
     """The statements in a log, or in a file that has one on each line; raises `Malformed` DJ612 where there are none."""
     name, texts, missed, number = display_name(file), list[tuple[str, str]](), list[int](), 1
     with within(file):
-        with stream(file) as octets:
-            for line in iter(lambda: octets.readline(MAX_LINE), b""):
-                reading = log.read(line.replace(b"\0", b"").decode("utf-8", "replace"))  # PowerShell writes logs in UTF-16.
+        with text_stream(file) as lines:
+            for line in iter(lambda: lines.readline(MAX_LINE), ""):
+                reading = log.read(line)
                 texts += [(f"{name}, line {number}", text) for text in reading.texts]
                 if reading.is_missed:
                     missed.append(number)
-                number += line.endswith(b"\n")
+                number += line.endswith("\n")
         if not texts:
             strange = f"; {_lines(missed)} the marks of one that cannot be read" if missed else ""
             raise Malformed("DJ612", f"no heads in it{strange}; expected the service's log, or a head on each line")

@@ -20,7 +20,7 @@ from donjon.audit.verification import verify as verify_chains
 from donjon.cli.audit import statements
 from donjon.cli.audit.statements import Certificates, UntrueStatements
 from donjon.cli.terminal import say, say_finding, say_json
-from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
+from donjon.errors import EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, is_refusal
 from donjon.formats.json import JsonObject
 
@@ -71,7 +71,7 @@ def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_be
             audit.look(snapshot)
     except Torn as error:
         audit.findings.append(_damage(error.message.removeprefix("database: ")))
-    except Unavailable:
+    except DonjonError:
         if is_refusal(audit.findings):
             _print(audit, form)
         raise

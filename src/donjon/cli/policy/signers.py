@@ -21,6 +21,7 @@ from donjon.signing import jws, signer_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 
 _PEM = b"-----BEGIN"
+MAX_NAME = 200  # characters shown of a subject, which whoever made the certificate chose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,8 @@ def _in_force(target: Target) -> tuple[SignerCertificate, ...]:
 
 
 def _line(holder: SignerCertificate) -> str:
-    return f"{holder.thumbprint()}  {holder.name()}, good from {holder.window.begins:%F} to {holder.window.ends:%F}"
+    window = holder.window
+    return f"{holder.thumbprint()}  good from {window.begins:%F} to {window.ends:%F}: {holder.name()[:MAX_NAME]}"
 
 
 def _document(holder: SignerCertificate) -> JsonObject:
