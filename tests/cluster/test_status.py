@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,14 @@ def message(cluster: Cluster, node: str) -> str:
     return str(said["message"])
 
 
-def events(cluster: Cluster, node: str) -> list[str]:
-    """What the Events about the guard say of the node."""
+def events(cluster: Cluster, node: str, before: Collection[str] = ()) -> dict[str, str]:
+    """What the Events about the guard say of the node, by the name of each: those that are not of before."""
     told = cluster.get("events", "-n", "default", "--field-selector", f"involvedObject.name={node}")["items"]
-    return [f"{each['reason']}: {each['message']}" for each in told if each["reason"] in {"GuardGap", "GuardWhole"}]
+    return {
+        each["metadata"]["name"]: f"{each['reason']}: {each['message']}"
+        for each in told
+        if each["reason"] in {"GuardGap", "GuardWhole"} and each["metadata"]["name"] not in before
+    }
 
 
 def do(cluster: Cluster, command: str, folder: Path) -> None:
@@ -116,7 +120,7 @@ def test_what_somebody_takes_is_told_by_all_and_its_own_command_brings_it_back(
 ) -> None:
     del release
     agent = Agent(cluster, cluster.sgx_nodes[0])
-    before = len(events(cluster, agent.node))
+    before = events(cluster, agent.node)
     narrow = {"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}}
     cluster.kubectl("delete", BINDING, "donjon-refuse")
     cluster.kubectl("patch", BINDING, "donjon-device-classes", "--type=merge", "-p", json.dumps(narrow))
@@ -134,13 +138,15 @@ def test_what_somebody_takes_is_told_by_all_and_its_own_command_brings_it_back(
     )
     sentences = [f"{name.replace('/', ' ')}: {words}" for name, (_, words) in TAKEN.items()]
     wait_for(lambda: all(each in message(cluster, agent.node) for each in sentences), what="the condition says so", every=EVERY)
-    wait_for(lambda: events(cluster, agent.node)[before:], what="an Event says so", every=EVERY)
+    wait_for(lambda: events(cluster, agent.node, before), what="an Event says so", every=EVERY)
 
     for each in gaps.values():
         do(cluster, each["do"].partition("bring it back: ")[2], tmp_path)
     heals(cluster)
     whole = "GuardWhole: all of Donjon's policies are in the API server again, as they were printed"
-    wait_for(lambda: whole in events(cluster, agent.node)[before:], seconds=PROMISED, what="the agent tells it", every=EVERY)
+    wait_for(
+        lambda: whole in events(cluster, agent.node, before).values(), seconds=PROMISED, what="the agent tells it", every=EVERY
+    )
     wait_for(lambda: "DJ02" not in message(cluster, agent.node), what="the condition says no more of it", every=EVERY)
 
 
