@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from tests.diagnosis.worlds import NOW, around, container, node, pod, saying, with_spec
 
-from donjon.diagnosis.pod import Explanation, explain
+from donjon.diagnosis.explanation import Explanation
+from donjon.diagnosis.pod import explain
 from donjon.formats.json import Json, JsonObject
 
 

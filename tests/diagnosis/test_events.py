@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from tests.diagnosis.worlds import NOW, agents_event, around, event, node, pod, saying
 
-from donjon.diagnosis.pod import Explanation, explain
+from donjon.diagnosis.explanation import Explanation
+from donjon.diagnosis.pod import explain
 from donjon.formats.json import Json, JsonObject
 
 MOUNT = 'MountVolume.SetUp failed for volume "evidence" : configmap "attestation-evidence" not found'

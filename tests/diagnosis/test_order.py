@@ -6,7 +6,8 @@ from itertools import permutations, product
 import pytest
 from tests.diagnosis.worlds import around, holding, labelled, node, pod, saying, with_spec
 
-from donjon.diagnosis.pod import ClusterState, Explanation, explain
+from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.pod import explain
 from donjon.formats.json import Json, JsonObject
 
 World = tuple[JsonObject, tuple[JsonObject, ...]]

@@ -25,7 +25,8 @@ from tests.diagnosis.worlds import (
     workload,
 )
 
-from donjon.diagnosis.pod import ClusterState, Explanation, explain
+from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.pod import explain
 from donjon.diagnosis.workload import Workload, explain_workload, newest, owned
 from donjon.findings import Severity
 from donjon.fleet.placement import Obstacle, look

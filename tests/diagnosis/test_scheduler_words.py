@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.diagnosis.worlds import ENCLAVE, EPC, PROVISION, around, container, pod, saying, with_spec
 
-from donjon.diagnosis.pod import Explanation, explain
+from donjon.diagnosis.explanation import Explanation
+from donjon.diagnosis.pod import explain
 from donjon.diagnosis.scheduler_words import read_sentence
 from donjon.formats.json import JsonObject
 

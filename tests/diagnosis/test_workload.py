@@ -3,7 +3,7 @@
 import pytest
 from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
 
-from donjon.diagnosis.pod import Explanation
+from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest
 from donjon.formats.json import JsonObject
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from donjon.diagnosis.pod import ClusterState
+from donjon.diagnosis.explanation import ClusterState
 from donjon.formats.json import Json, JsonObject
 
 EPC, ENCLAVE, PROVISION = "sgx.intel.com/epc", "sgx.intel.com/enclave", "sgx.intel.com/provision"

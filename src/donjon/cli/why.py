@@ -15,7 +15,8 @@ from rich.text import Text
 from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
-from donjon.diagnosis.pod import ClusterState, Explanation, explain
+from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.pod import explain
 from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload, latest, newest, owned
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Misconfigured, Unavailable
 from donjon.fleet.placement import NodeView, Stock

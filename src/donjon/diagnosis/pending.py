@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.diagnosis.distance import nearest, of_unknown_size, reach
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, amount_text
 from donjon.formats.json import JsonObject, at
@@ -34,15 +35,15 @@ class Situation:
 
 def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonObject]) -> tuple[Finding, ...]:
     """What stands in the way on the nodes that come nearest, hardest first; nothing where some node would take the pod."""
-    nearest = _nearest(views)
-    kinds = {kind for view in nearest for kind in view.obstacles}
-    if not nearest or Obstacle.NO_SGX in kinds:  # Then nothing else that these nodes have matters.
+    closest = nearest(views)
+    kinds = {kind for view in closest for kind in view.obstacles}
+    if not closest or Obstacle.NO_SGX in kinds:  # Then nothing else that these nodes have matters.
         kinds = {Obstacle.NO_SGX}
-    within = tuple(view for view in views if _reach(view) == _reach(nearest[0]))
+    within = tuple(view for view in views if reach(view) == reach(closest[0]))
     requested, all_pods = amount_text(EPC, pod_requests(pod).get(EPC, Fraction(0))), tuple(pods)
     findings = []
     for kind in sorted(kinds, key=lambda each: each.value):
-        there = tuple(view for view in nearest if kind in view.obstacles)
+        there = tuple(view for view in closest if kind in view.obstacles)
         findings.append(
             _WORDS[kind](
                 Situation(requested=requested, views=tuple(views), within=within, there=there, obstacle=kind, pods=all_pods)
@@ -51,56 +52,11 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
     return tuple({(finding.code, finding.do): finding for finding in reversed(findings)}.values())[::-1]
 
 
-def out_of_order(views: Iterable[NodeView]) -> tuple[NodeView, ...]:
-    """The nodes that would take the pod, were they in order."""
-    return tuple(view for view in views if view.obstacles and view.obstacles <= _IN_DISORDER)
-
-
-def _nearest(views: Sequence[NodeView]) -> list[NodeView]:
-    """The nodes with the least in the way: a row of the order weighs more than all below it, and then the number counts."""
-
-    def distance(view: NodeView) -> tuple[int, ...]:
-        return (*(holds(view) for holds in _ORDER), len(view.obstacles))
-
-    least = min(map(distance, views), default=None)
-    return [view for view in views if distance(view) == least]
-
-
-def _reach(view: NodeView) -> tuple[bool, ...]:
-    return tuple(holds(view) for holds in _REACH)
-
-
-def _has(*kinds: Obstacle) -> Callable[[NodeView], bool]:
-    return lambda view: bool(view.obstacles.intersection(kinds))
-
-
-def _of_unknown_size(view: NodeView) -> bool:
-    """One that is not in order and offers nothing may have any size."""
-    return not view.epc.total and bool(view.obstacles & _IN_DISORDER)
-
-
-_IN_DISORDER = frozenset({Obstacle.NODE_DOWN, Obstacle.NODE_TAINT, Obstacle.NOT_READY})
-_REACH = (
-    _has(Obstacle.ELSEWHERE, Obstacle.SELECTION),  # The pod's own words leave it out.
-    _has(Obstacle.NO_SGX),  # It is no node for enclaves.
-    _has(Obstacle.TAINT),  # It is kept for others.
-)
-"""What makes a node none of those that the pod may go to, farthest first."""
-_ORDER = (
-    *_REACH,
-    _of_unknown_size,
-    _has(Obstacle.TOO_LARGE),
-    _has(*_IN_DISORDER),
-    _has(Obstacle.FOREIGN_NAME),
-)
-"""What makes a node farther than another, farthest first: the verdict is of the nearest alone."""
-
-
 def _too_large(now: Situation) -> Finding:
     largest = max(now.within, key=lambda view: view.epc.total)
     most = _amount(largest.epc.total)
     beyond = any(view not in now.within and view.epc.total > largest.epc.total for view in now.views)
-    unknown = tuple(view for view in now.within if _of_unknown_size(view))
+    unknown = tuple(view for view in now.within if of_unknown_size(view))
     ways = (
         f"ask for at most {most}",
         f"put right {_names(unknown)}, of which nobody knows now how much it has" if unknown else "",

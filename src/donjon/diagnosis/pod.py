@@ -1,17 +1,16 @@
 """Why a pod does not run, or runs without its device: from what the cluster says to a verdict, its reasons and the next step."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from shlex import quote
+from dataclasses import replace
 
 from donjon.diagnosis.commands import describe, node_of, remake, subject_of
+from donjon.diagnosis.distance import out_of_order
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, of_container, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
+from donjon.diagnosis.explanation import ClusterState, Explanation, conclude, unseen
 from donjon.diagnosis.misnomers import host_devices, misnomers
-from donjon.diagnosis.pending import MAX_NAMES, in_the_way, out_of_order
+from donjon.diagnosis.pending import MAX_NAMES, in_the_way
 from donjon.diagnosis.running import (
     before_start,
     node_under,
@@ -34,40 +33,6 @@ BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "P
 _NO_DEVICE = "no healthy devices present"
 """k8s.io/kubernetes pkg/kubelet/cm/devicemanager: its plugin had not come back yet."""
 
-_USER = re.compile(r'\bUser "([^"]{1,253})"')
-"""k8s.io/apiserver pkg/endpoints/handlers/responsewriters: whom a refusal is for."""
-_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([-a-z0-9]+):([-.a-z0-9]+)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterState:
-    """What is known of the cluster."""
-
-    moment: datetime  # of this state
-    nodes: tuple[JsonObject, ...]
-    pods: tuple[JsonObject, ...]
-    events: tuple[JsonObject, ...]
-    no_nodes: str = ""  # why the nodes could not be read
-    own_pods_only: str = ""  # why the pods of other namespaces could not be read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """The answer to why a pod or workload does not run: a verdict, its reasons and the next step."""
-
-    subject: str  # "pod shop/app"
-    verdict: str  # what goes on, after the subject
-    well: bool  # it runs and holds its device, or ended well
-    findings: tuple[Finding, ...] = ()
-    nodes: tuple[NodeView, ...] = ()
-    scheduler: str = ""  # the scheduler's own words
-    otherwise: str = ""  # the next step where no finding has one
-
-    @property
-    def next_step(self) -> str:
-        """What to do first, empty where there is nothing to do."""
-        return next((finding.do for finding in self.findings if finding.do), self.otherwise)
-
 
 def explain(pod: JsonObject, around: ClusterState) -> Explanation:
     """The verdict on one pod."""
@@ -81,7 +46,7 @@ def explain(pod: JsonObject, around: ClusterState) -> Explanation:
 
 def _leaving(pod: JsonObject, around: ClusterState) -> Explanation:
     if not at(pod, "spec", "nodeName") or not out_of_touch(pod, around.nodes):
-        return _explanation(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
+        return conclude(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
     node = node_of(pod)
     findings = tuple(
         replace(
@@ -92,7 +57,7 @@ def _leaving(pod: JsonObject, around: ClusterState) -> Explanation:
         )
         for finding in under(pod, around.nodes)
     )
-    return _explanation(pod, f"is being deleted, and stays: {findings[0].subject}: {findings[0].observation}", findings)
+    return conclude(pod, f"is being deleted, and stays: {findings[0].subject}: {findings[0].observation}", findings)
 
 
 def concerns_sgx(pod: JsonObject) -> bool:
@@ -107,12 +72,12 @@ def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     names = misnomers(pod, around.nodes)
     if names:
         words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
-        return _explanation(pod, words, names, scheduler=_scheduler(pod))
+        return conclude(pod, words, names, scheduler=_scheduler(pod))
     well = phase in {"Running", "Succeeded"} and trouble is None
     devices = tuple(host_devices(pod))
     if devices:
         words = f"{_place(pod, phase)}: it {devices[0].observation}, and asks for nothing of SGX{_also(trouble)}"
-        return _explanation(pod, words, devices, well=well, scheduler=_scheduler(pod))
+        return conclude(pod, words, devices, well=well, scheduler=_scheduler(pod))
     return Explanation(
         subject=subject_of("pod", pod),
         verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{_also(trouble)})",
@@ -131,7 +96,7 @@ def _also(trouble: Finding | None) -> str:
 
 
 def _succeeded(pod: JsonObject, _around: ClusterState) -> Explanation:
-    return _explanation(pod, f"ended well on {node_of(pod)}", well=True)
+    return conclude(pod, f"ended well on {node_of(pod)}", well=True)
 
 
 def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
@@ -146,10 +111,10 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             why=f"{_meaning(message)}a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
-        return _explanation(pod, f"failed: {finding.observation}", (finding,))
+        return conclude(pod, f"failed: {finding.observation}", (finding,))
     unknown = of_container("", f"failed: {reason} {message}".rstrip(), "no container says why", describe(pod))
     findings = tuple(endings(pod, around.moment)) or (unknown,)
-    return _explanation(
+    return conclude(
         pod,
         f"failed on {node_of(pod)}: {findings[0].observation}",
         (
@@ -157,7 +122,7 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             *findings,
             *misnomers(pod, around.nodes),
             *_of_its_enclave(pod, around),
-            *_unseen(around.no_nodes),
+            *unseen(around.no_nodes),
         ),
     )
 
@@ -184,17 +149,17 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
         *_of_its_enclave(pod, around),
         *over_capacity(pod, around.nodes, around.pods),
     )
-    unseen = tuple(_unseen(around.no_nodes))
+    hidden = tuple(unseen(around.no_nodes))
     if is_refusal(findings):
-        return _explanation(pod, f"runs on {node_of(pod)}, but not as it should: {_worst(findings)}", (*findings, *unseen))
+        return conclude(pod, f"runs on {node_of(pod)}, but not as it should: {_worst(findings)}", (*findings, *hidden))
     requested = epc_total(pod)
     holding = (
         f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if requested and EPC in pod_requests(pod) else "no EPC of its own"
     )
     but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
-    blind = "; its node could not be looked at" if unseen else ""
+    blind = "; its node could not be looked at" if hidden else ""
     verdict = f"runs on {node_of(pod)} with its device and {holding}{but}{blind}"
-    return _explanation(pod, verdict, (*findings, *unseen), well=True)
+    return conclude(pod, verdict, (*findings, *hidden), well=True)
 
 
 def _worst(findings: Iterable[Finding]) -> str:
@@ -218,7 +183,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         subject=subject_of("pod", pod),
         verdict=f"is Pending: {findings[0].observation}",
         well=False,
-        findings=(*findings, *_unseen(around.no_nodes, around.own_pods_only)),
+        findings=(*findings, *unseen(around.no_nodes, around.own_pods_only)),
         nodes=views,
         scheduler=_scheduler(pod),
     )
@@ -231,8 +196,8 @@ def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
     says = reading.summary if reading else f"the scheduler says: {sentence or 'nothing yet'}"
     findings = (*misnomers(pod, ()), *(reading.findings if reading else ()))
     verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"
-    unseen = _unseen(around.no_nodes, around.own_pods_only)
-    return _explanation(pod, verdict, (*findings, *unseen), scheduler=sentence)
+    hidden = unseen(around.no_nodes, around.own_pods_only)
+    return conclude(pod, verdict, (*findings, *hidden), scheduler=sentence)
 
 
 def _asks(pod: JsonObject) -> str:
@@ -252,7 +217,7 @@ def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
     findings = (*of_node, *closed, *of_containers, *of_events, *_of_its_enclave(pod, around))
     message = _worst(findings) if is_refusal(findings) else start_words(pod, around.moment)
     verdict = f"was given to {node_of(pod)}: {message}"
-    return _explanation(pod, verdict, (*findings, *_unseen(around.no_nodes)), otherwise=describe(pod))
+    return conclude(pod, verdict, (*findings, *unseen(around.no_nodes)), otherwise=describe(pod))
 
 
 def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
@@ -264,7 +229,7 @@ def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
 
 
 def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:
-    return _explanation(
+    return conclude(
         pod,
         f"is in phase {at(pod, 'status', 'phase')} on {node_of(pod)}: its node does not answer",
         otherwise=f"kubectl describe node {node_of(pod)}",
@@ -304,55 +269,4 @@ def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: Cluster
             do=f"{describe(pod)}{f'; where that keeps it to {names}, {others[0].do}' if others else ''}",
         ),
         *others,
-    )
-
-
-def _unseen(no_nodes: str, own_pods_only: str = "") -> Iterator[Finding]:
-    """What this account may not see, and what is missing from the answer for it."""
-    missing = [
-        (problem, why)
-        for problem, why in (
-            (no_nodes, "nobody can tell from here what is the matter with a node"),
-            (own_pods_only, "what the pods of other namespaces hold is not counted: less may be free than is shown"),
-        )
-        if problem
-    ]
-    if missing:
-        yield Finding.warning(
-            "DJ139",
-            "this account",
-            f"may not read all of the cluster: {'; '.join(problem for problem, _ in missing)}",
-            "; ".join(why for _, why in missing),
-            "have an administrator run donjon why, or give you the chart's ClusterRole donjon-why: kubectl create "
-            f"clusterrolebinding donjon-why --clusterrole=donjon-why {_account(missing[0][0])}",
-        )
-
-
-def _account(problem: str) -> str:
-    """The account that the API server refused, as kubectl takes it."""
-    user = _USER.search(problem)
-    if user is None:
-        return "--user=NAME"
-    if (account := _SERVICE_ACCOUNT.fullmatch(user[1])) is not None:
-        return f"--serviceaccount={account[1]}:{account[2]}"
-    return f"--user={quote(user[1])}"
-
-
-def _explanation(
-    pod: JsonObject,
-    verdict: str,
-    findings: Iterable[Finding] = (),
-    *,
-    well: bool = False,
-    scheduler: str = "",
-    otherwise: str = "",
-) -> Explanation:
-    reasons = tuple(findings)
-    return Explanation(
-        subject=subject_of("pod", pod),
-        verdict=verdict,
-        well=well and not is_refusal(reasons),
-        findings=reasons,
-        scheduler=scheduler,
-        otherwise=otherwise,
     )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from donjon.diagnosis.commands import subject_of
-from donjon.diagnosis.pod import ClusterState, Explanation, explain
+from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.pod import explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at, objects
