@@ -1,6 +1,7 @@
 """What a pod is called, and the commands with which a person goes on."""
 
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import ANNOTATION_MIRROR
 
 
@@ -39,7 +40,9 @@ def remake(pod: JsonObject) -> str:
     delete = f"kubectl delete pod -n {_namespace(pod)} {_name(pod)}"
     owned = objects(at(pod, "metadata", "ownerReferences"))
     return (
-        f"{delete}; {at(owned[0], 'kind')} {at(owned[0], 'name')} makes a new one" if owned else f"{delete}, and create it again"
+        f"{delete}; {recite(at(owned[0], 'kind'))} {recite(at(owned[0], 'name'))} makes a new one"
+        if owned
+        else f"{delete}, and create it again"
     )
 
 

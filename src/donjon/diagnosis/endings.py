@@ -14,6 +14,7 @@ from donjon.diagnosis.moments import ago, moment
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import EPC
 from donjon.kube.reserved import epc_by_container
 
@@ -47,7 +48,7 @@ class _End:
     def words(self, now: datetime) -> str:
         restarts = f", restarted {self.restarts} time{'s' * (self.restarts != 1)}" if self.restarts else ""
         runs = ", and runs again" if self.goes_on else ""
-        reason = f" ({self.reason})" if self.reason not in {"", "Error", "Completed"} else ""
+        reason = f" ({recite(self.reason)})" if self.reason not in {"", "Error", "Completed"} else ""
         return f"{self.container} ended with exit code {self.code}{reason}{ago(self.moment, now)}{restarts}{runs}"
 
 
@@ -57,7 +58,7 @@ def stuck(pod: JsonObject) -> Iterator[Finding]:
         reason, name = at(status, "state", "waiting", "reason"), str(at(status, "name"))
         if isinstance(reason, str) and reason not in _PATIENT and not (reason == _BACK_OFF and _last_end(status)):
             message = str(at(status, "state", "waiting", "message") or "")
-            observation = f"{name} waits: {reason}{f': {message}' if message else ''}"
+            observation = f"{name} waits: {recite(reason)}{f': {recite(message)}' if message else ''}"
             do = logs(pod, name, previous=True) if reason == _BACK_OFF else describe(pod)
             yield of_container(name, observation, "the kubelet tries again by itself, as long as that stands in its way", do)
 

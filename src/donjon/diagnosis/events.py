@@ -9,12 +9,12 @@ from donjon.diagnosis.commands import describe, node_of
 from donjon.diagnosis.moments import ago, moment, stretch
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 
 START = timedelta(seconds=30)
 """After which a pod that has its node and does not start is said not to."""
 MAX_WARNINGS = 3  # that are told, newest first
-MAX_WORDS = 500  # characters of one
 MAX_REASON = 128  # as events.k8s.io has it
 
 NODE_NOT_READY = "NodeNotReady"
@@ -37,7 +37,7 @@ class _PodWarning:
 
     def words(self, now: datetime) -> str:
         when = ago(self.moment, now)
-        return f"{self.reason[:MAX_REASON]}: {self.message[:MAX_WORDS] or 'no message'}{f' ({when.strip()})' if when else ''}"
+        return f"{recite(self.reason[:MAX_REASON])}: {recite(self.message) or 'no message'}{f' ({when.strip()})' if when else ''}"
 
 
 def while_starting(pod: JsonObject, events: Iterable[JsonObject], now: datetime, *, is_explained: bool) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from donjon.diagnosis.commands import subject_of
 from donjon.findings import Finding, is_refusal
 from donjon.fleet.placement import NodeView
 from donjon.formats.json import JsonObject
+from donjon.formats.words import recite
 
 _USER = re.compile(r'\bUser "([^"]{1,253})"')
 """k8s.io/apiserver pkg/endpoints/handlers/responsewriters: whom a refusal is for."""
@@ -81,7 +82,7 @@ def unseen(no_nodes: str, own_pods_only: str = "") -> Iterator[Finding]:
         yield Finding.warning(
             "DJ139",
             "this account",
-            f"may not read all of the cluster: {'; '.join(problem for problem, _ in missing)}",
+            f"may not read all of the cluster: {'; '.join(recite(problem) for problem, _ in missing)}",
             "; ".join(why for _, why in missing),
             "have an administrator run donjon why, or give you the chart's ClusterRole donjon-why: kubectl create "
             f"clusterrolebinding donjon-why --clusterrole=donjon-why {_account(missing[0][0])}",

@@ -14,6 +14,7 @@ from donjon.diagnosis.installation import ADMISSION, DonjonState, Row, RowState,
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import BY_HAND, GUARD_UNKNOWN, NOT_WIRED
 from donjon.formats.json import at
+from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC
 
 _REFUSES, _WIRES = f"{DEFAULT_PREFIX}-refuse", DEFAULT_PREFIX
@@ -67,7 +68,7 @@ def _gaps(here: DonjonState, chart: ChartValues) -> Iterator[tuple[str, Finding]
         kind, _, own_name = name.partition("/")
         if sights[kind].problem:
             continue
-        finding = gap(name, original, sights[kind].thing(own_name), chart.namespace)
+        finding = gap(name, original, sights[kind].thing(own_name), recite(chart.namespace))
         if finding is not None:
             yield name, replace(finding, severity=Severity.ERROR)
 
@@ -96,7 +97,9 @@ def _of(name: str, gaps: Mapping[str, Finding]) -> list[Finding]:
 
 def _not_compared_row(here: DonjonState) -> Row:
     chart = _chart(here)
-    words = f"the DaemonSet {AGENT} does not say how they were printed" if chart is None else f"the chart is {chart.version}"
+    words = (
+        f"the DaemonSet {AGENT} does not say how they were printed" if chart is None else f"the chart is {recite(chart.version)}"
+    )
     return Row(name="objects", state=RowState.UNKNOWN, words=f"not compared: {words}")
 
 
@@ -106,7 +109,7 @@ def _of_another_version(here: DonjonState) -> Iterator[Finding]:
         yield Finding.warning(
             GUARD_UNKNOWN,
             "policies",
-            f"this program is {here.client_version}, the chart {chart.version}: each prints them in its own way",
+            f"this program is {here.client_version}, the chart {recite(chart.version)}: each prints them in its own way",
             "they were tried, and not compared with what was printed",
             "use the donjon of the cluster's version; the agents compare, too: "
             "kubectl get events -n default --field-selector reason=GuardGap",
@@ -125,7 +128,7 @@ def _wiring_row(here: DonjonState) -> Row:
 
 def _trial_row(name: str, promise: str, trial: Trial, where: str, *, works: bool | None) -> Row:
     if works is None:
-        return Row(name=name, state=RowState.UNKNOWN, words=f"not tried: {trial.refusal}")
+        return Row(name=name, state=RowState.UNKNOWN, words=f"not tried: {recite(trial.refusal)}")
     words = f"tried in namespace {where}: {promise}"
     return Row(name=name, state=RowState.WELL if works else RowState.WRONG, words=words if works else f"not so: {words}")
 
@@ -188,7 +191,7 @@ def _not_tried(here: DonjonState) -> Iterator[Finding]:
         yield Finding.warning(
             "DJ139",
             "this account",
-            f"could not try a pod in namespace {here.namespace}: {problems[0]}",
+            f"could not try a pod in namespace {here.namespace}: {recite(problems[0])}",
             "the policies are judged by what is there, and not by what they do",
             "name a namespace where you may create pods: --namespace NAME",
         )

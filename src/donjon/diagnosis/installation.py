@@ -9,6 +9,7 @@ from enum import StrEnum
 from donjon.admission.policies.all import DEFAULT_ACCOUNT, DEFAULT_PREFIX
 from donjon.findings import Finding, codes, is_refusal
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC, FAQ_EPC, LABEL_COMPONENT
 
 NODE, ADMISSION, ATTESTATION = "node", "admission", "attestation"
@@ -166,7 +167,7 @@ class StatusPart:
 
 def unseen(name: str, *sights: Sight) -> StatusPart | None:
     """The part of which the account may not see all; `None` where it may."""
-    problem = next((each.problem for each in sights if each.problem), "")
+    problem = recite(next((each.problem for each in sights if each.problem), ""))
     if not problem:
         return None
     finding = Finding.warning(

@@ -1,6 +1,7 @@
 """Names by which a pod means SGX and gets nothing of it: what `donjon check` says of a manifest, of a pod that is there."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from donjon.admission.codes import UNLABELLED
 from donjon.admission.intent import read
@@ -10,17 +11,20 @@ from donjon.admission.rules import HOST_DEVICES
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import EPC
 from donjon.kube.reserved import amounts
 from donjon.kube.spelling import intended_resource
 
+MAX_MISNOMERS = 50
+"""That are looked for: each is compared with all names that there are."""
 _FIELDS = ("initContainers", "containers")
 _PLACES = ("labels", "annotations")
 
 
 def misnomers(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Finding, ...]:
     """What a pod asks for by nobody's names, and which of its names mean nothing where they stand; `nodes` are all, or none."""
-    return (*_limits(pod, nodes), *_elsewhere(pod))
+    return tuple(islice(chain(_limits(pod, nodes), _elsewhere(pod)), MAX_MISNOMERS))
 
 
 def host_devices(pod: JsonObject) -> Iterator[Finding]:
@@ -29,7 +33,7 @@ def host_devices(pod: JsonObject) -> Iterator[Finding]:
         yield Finding.warning(
             HOST_DEVICES,
             "pod",
-            f"mounts {', '.join(devices)} from the host",
+            f"mounts {recite(', '.join(devices))} from the host",
             "a mount alone opens no device to a container that is not privileged, and nobody counts its EPC",
             f"take the volume out and ask for {EPC}, which brings the device",
         )

@@ -8,6 +8,7 @@ from donjon.diagnosis.installation import DonjonState, Row, RowState, StatusPart
 from donjon.findings import Finding, codes
 from donjon.fleet.placement import amount_text, node_trouble
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, LABEL_CAPABLE
 from donjon.kube.reserved import amounts
 from donjon.kube.selection import not_tolerated
@@ -83,7 +84,7 @@ def _of_nodes(ours: Sequence[JsonObject], offering: Sequence[Fraction]) -> Itera
             yield report(
                 "DJ179",
                 "nodes",
-                f"{names_text(there)} not ready for enclaves: {message}",
+                f"{names_text(there)} not ready for enclaves: {recite(message)}",
                 "no new enclave comes there",
                 f"do what the reason says; kubectl describe node {name_of(there[0])} has all of it",
             )
@@ -143,7 +144,7 @@ def _word_of_agent(node: JsonObject) -> str:
     condition = _condition(node)
     message = str(condition.get("message") or "nothing")
     if _offer_state(node) is not RowState.WELL:
-        return f"{CONDITION_READY} {condition.get('status') or 'not there'}: {message}"
+        return f"{CONDITION_READY} {recite(condition.get('status') or 'not there')}: {recite(message)}"
     notes = ", ".join(sorted(codes.codes_in(message) - codes.OF_GUARD))
     return f"{CONDITION_READY} True{f' ({notes})' if notes else ''}"
 

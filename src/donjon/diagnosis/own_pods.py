@@ -6,6 +6,7 @@ from datetime import datetime
 from donjon.diagnosis.endings import endings, stuck
 from donjon.fleet.placement import node_trouble
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.reserved import TERMINAL_PHASES
 
 
@@ -23,9 +24,9 @@ def pod_trouble(pod: JsonObject, moment: datetime, nodes: Iterable[JsonObject]) 
         return words
     scheduled = conditions.get("PodScheduled")
     if at(scheduled, "status") == "False":
-        return f"it has no node: {at(scheduled, 'message')}"
+        return f"it has no node: {recite(at(scheduled, 'message'))}"
     if message := at(conditions.get("Ready"), "message"):
-        return str(message)
+        return recite(message)
     containers = objects(at(pod, "status", "containerStatuses"))
     if containers and all(at(each, "ready") is True for each in containers):
         # Only the controller of nodes takes readiness from a pod whose kubelet last said that all of it is ready.
@@ -48,7 +49,7 @@ def breakdown(pod: JsonObject, moment: datetime) -> str:
     over = [each for each in objects(at(pod, "status", "containerStatuses")) if at(each, "state", "terminated") is not None]
     # Between its end and its next start a container shows the image that it ran, which is not the one that it is to run.
     changes = [str(images[name]) for each in over if _is_another(at(each, "image"), images.get(name := at(each, "name")))]
-    return f"{trouble.observation}; its image was changed to {changes[0]}" if changes else trouble.observation
+    return f"{trouble.observation}; its image was changed to {recite(changes[0])}" if changes else trouble.observation
 
 
 def _is_another(image: Json, target: Json) -> bool:

@@ -25,9 +25,12 @@ from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import MISNAMED
 from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
 from donjon.kube.reserved import epc_total, pod_requests
 
+MAX_FINDINGS = 50
+"""That an answer has: whoever made the pod could make as many as an object has room for."""
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
 _NO_DEVICE = "no healthy devices present"
@@ -35,7 +38,16 @@ _NO_DEVICE = "no healthy devices present"
 
 
 def explain(pod: JsonObject, around: ClusterState) -> Explanation:
-    """The verdict on one pod."""
+    """The verdict on one pod, with the first `MAX_FINDINGS` of what is to be said of it."""
+    whole = _whole(pod, around)
+    count = len(whole.findings)
+    if count <= MAX_FINDINGS:
+        return whole
+    verdict = f"{whole.verdict} (the first {MAX_FINDINGS} of {count} findings follow)"
+    return replace(whole, verdict=verdict, findings=whole.findings[:MAX_FINDINGS])
+
+
+def _whole(pod: JsonObject, around: ClusterState) -> Explanation:
     if at(pod, "metadata", "deletionTimestamp") is not None:
         return _leaving(pod, around)
     if not concerns_sgx(pod):
@@ -72,15 +84,15 @@ def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     names = misnomers(pod, around.nodes)
     if names:
         words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
-        return conclude(pod, words, names, scheduler=_scheduler(pod))
+        return conclude(pod, words, names, scheduler=recite(_scheduler(pod)))
     well = phase in {"Running", "Succeeded"} and trouble is None
     devices = tuple(host_devices(pod))
     if devices:
         words = f"{_place(pod, phase)}: it {devices[0].observation}, and asks for nothing of SGX{_also(trouble)}"
-        return conclude(pod, words, devices, well=well, scheduler=_scheduler(pod))
+        return conclude(pod, words, devices, well=well, scheduler=recite(_scheduler(pod)))
     return Explanation(
         subject=subject_of("pod", pod),
-        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {phase}{_also(trouble)})",
+        verdict=f"asks for nothing of SGX, so nothing of it is in its way (phase {recite(phase)}{_also(trouble)})",
         well=well,
         otherwise="" if well else trouble.do if trouble else describe(pod),
     )
@@ -88,7 +100,7 @@ def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
 
 def _place(pod: JsonObject, phase: str) -> str:
     """How far a pod came that has nothing of SGX."""
-    return "is Pending" if phase == "Pending" else f"has nothing of SGX on {node_of(pod)} (phase {phase})"
+    return "is Pending" if phase == "Pending" else f"has nothing of SGX on {node_of(pod)} (phase {recite(phase)})"
 
 
 def _also(trouble: Finding | None) -> str:
@@ -107,12 +119,12 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             code="DJ137",
             severity=Severity.ERROR,
             subject=f"node {node_of(pod)}",
-            observation=f"the kubelet ended it: {reason}: {message or 'no message'}",
+            observation=f"the kubelet ended it: {recite(reason)}: {recite(message) or 'no message'}",
             why=f"{_meaning(message)}a pod that the kubelet ended never starts again; only whoever made it can make another",
             do=f"put right what the message says, then {again}",
         )
         return conclude(pod, f"failed: {finding.observation}", (finding,))
-    unknown = of_container("", f"failed: {reason} {message}".rstrip(), "no container says why", describe(pod))
+    unknown = of_container("", f"failed: {recite(reason)} {recite(message)}".rstrip(), "no container says why", describe(pod))
     findings = tuple(endings(pod, around.moment)) or (unknown,)
     return conclude(
         pod,
@@ -185,7 +197,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         well=False,
         findings=(*findings, *unseen(around.no_nodes, around.own_pods_only)),
         nodes=views,
-        scheduler=_scheduler(pod),
+        scheduler=recite(_scheduler(pod)),
     )
 
 
@@ -193,11 +205,11 @@ def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
     """Where the nodes cannot be seen the scheduler's sentence is all that is known of them."""
     sentence, asks = _scheduler(pod), _asks(pod)
     reading = read_sentence(pod, sentence)
-    says = reading.summary if reading else f"the scheduler says: {sentence or 'nothing yet'}"
+    says = reading.summary if reading else f"the scheduler says: {recite(sentence) or 'nothing yet'}"
     findings = (*misnomers(pod, ()), *(reading.findings if reading else ()))
     verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"
     hidden = unseen(around.no_nodes, around.own_pods_only)
-    return conclude(pod, verdict, (*findings, *hidden), scheduler=sentence)
+    return conclude(pod, verdict, (*findings, *hidden), scheduler=recite(sentence))
 
 
 def _asks(pod: JsonObject) -> str:
@@ -231,7 +243,7 @@ def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
 def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:
     return conclude(
         pod,
-        f"is in phase {at(pod, 'status', 'phase')} on {node_of(pod)}: its node does not answer",
+        f"is in phase {recite(at(pod, 'status', 'phase'))} on {node_of(pod)}: its node does not answer",
         otherwise=f"kubectl describe node {node_of(pod)}",
     )
 
@@ -263,7 +275,7 @@ def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: Cluster
             code="DJ138",
             severity=Severity.ERROR,
             subject="placement",
-            observation=f"the scheduler says: {words}" if words else "no scheduler has said anything yet",
+            observation=f"the scheduler says: {recite(words)}" if words else "no scheduler has said anything yet",
             why=f"SGX is not in the way: {free} has the EPC, the devices and the right for it; what keeps it from there is not "
             "looked at here: the node of its volume, affinity between pods, spreading, priority",
             do=f"{describe(pod)}{f'; where that keeps it to {names}, {others[0].do}' if others else ''}",

@@ -25,6 +25,7 @@ from donjon.diagnosis.own_pods import breakdown, go_back, is_here, pod_trouble
 from donjon.errors import Malformed
 from donjon.findings import Finding, codes
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, LABEL_VERSION, OURS
 from donjon.pki.serving import parse_authorities
 
@@ -104,7 +105,7 @@ def _trouble(pod: JsonObject, here: DonjonState) -> str:
     name = str(at(pod, "metadata", "name"))
     words = pod_trouble(pod, here.moment, here.nodes)
     no = here.readiness.get(name, _YES)
-    return f"{name}: {words if no.startswith(_YES) else no}" if words else ""
+    return f"{name}: {words if no.startswith(_YES) else recite(no)}" if words else ""
 
 
 def _replica_row(name: str, ready: int, desired: int) -> Row:
@@ -151,7 +152,7 @@ def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iter
     texts = {here.readiness[name]: name for name in words if here.readiness.get(name, "").startswith(_YES)}
     for text, name in texts.items():
         for mark in sorted(codes.codes_in(text))[:1]:
-            caveat = text.removeprefix(f"{_YES}: ")
+            caveat = recite(text.removeprefix(f"{_YES}: "))
             do = bring_back(here.home) if mark == codes.NO_CERTIFICATE_KEPT else f"donjon explain {mark}"
             yield Finding.warning(code, subject, f"{name} is ready, and says: {caveat}", "it serves on, but not for ever", do)
 
@@ -180,7 +181,9 @@ def _failure(deployment: JsonObject | None) -> str:
     """What the Deployment itself says that it cannot do: make a pod, or come to its newest version in time."""
     wrong = {"ReplicaFailure": "True", "Progressing": "False"}
     conditions = objects(at(deployment, "status", "conditions"))
-    return next((str(at(each, "message")) for each in conditions if wrong.get(str(at(each, "type"))) == at(each, "status")), "")
+    return next(
+        (recite(at(each, "message")) for each in conditions if wrong.get(str(at(each, "type"))) == at(each, "status")), ""
+    )
 
 
 def _trust(here: DonjonState) -> tuple[bool, str]:
@@ -236,7 +239,7 @@ def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     elif _is_foreign(workload, here):
         strange = f"; this program is {here.client_version}"
     state = RowState.DOUBTFUL if strange else RowState.WELL
-    return Row(name=str(at(workload, "metadata", "name")), state=state, words=f"{version}, image {image}{strange}")
+    return Row(name=str(at(workload, "metadata", "name")), state=state, words=f"{recite(version)}, image {image}{strange}")
 
 
 def _mixture(workload: JsonObject, here: DonjonState) -> Iterator[Finding]:
@@ -295,7 +298,7 @@ def _minor(version: str) -> tuple[int, int] | None:
 
 def _image(spec: Json) -> str:
     containers = objects(at(spec, "containers"))
-    return str(at(containers[0], "image")) if containers else "none"
+    return recite(at(containers[0], "image")) if containers else "none"
 
 
 def _selector(component: str) -> str:

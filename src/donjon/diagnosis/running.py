@@ -8,6 +8,7 @@ from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import Objection, Obstacle, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
 from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
 
@@ -26,7 +27,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
         yield Finding(
             code="DJ020",
             severity=Severity.ERROR,
-            subject=f"container {', '.join(unwired)}" if unwired else "container",
+            subject=f"container {recite(', '.join(unwired))}" if unwired else "container",
             observation=f"asked for EPC and runs without {ENCLAVE}",
             why="it bypassed the scheduler or the policies, or the kubelet started it on a stale count: it can make no enclave",
             do=f"{remake(pod)}; where that one has no device either, have an administrator run donjon status",

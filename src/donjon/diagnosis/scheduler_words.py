@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.findings import Finding
-from donjon.fleet.placement import amount_text
+from donjon.fleet.placement import MAX_MISFITS, amount_text
 from donjon.formats.json import JsonObject, at
+from donjon.formats.words import recite
 from donjon.kube.names import AESM_READY, AESMD, ANNOTATION_QUOTE_PROVIDER, DEVICES, EPC, FOREIGN_EPC, LABEL_AESM
 from donjon.kube.reserved import pod_requests
 from donjon.kube.selection import misfits, selects
@@ -55,7 +56,7 @@ def read_sentence(pod: JsonObject, sentence: str) -> SchedulerReading | None:
     parts = [*_of_sgx(pod, counts), *_of_others(pod, counts)]
     findings = tuple(part.finding for part in parts if part.finding) or (_no_sgx(),)
     nodes = f"{match['nodes']} node{'s' * (match['nodes'] != '1')}"
-    return SchedulerReading(summary=f"of {nodes} {', '.join(part.words() for part in parts)}", findings=findings)
+    return SchedulerReading(summary=recite(f"of {nodes} {', '.join(part.words() for part in parts)}"), findings=findings)
 
 
 def _of_sgx(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
@@ -130,7 +131,7 @@ def _control_plane(_pod: JsonObject, _words: str, count: int) -> _Part:
 
 
 def _taint(_pod: JsonObject, words: str, count: int) -> _Part:
-    name = words.partition("{")[2].rstrip("}")
+    name = recite(words.partition("{")[2].rstrip("}"))
     taint = f"the taint {name}" if name else "a taint"
     finding = _finding(
         "DJ133",
@@ -155,7 +156,7 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
             "annotation out",
         )
         return _Part(count=count, one="has no AESM", many="have no AESM", finding=finding)
-    wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})) or "its affinity"
+    wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})[:MAX_MISFITS]) or "its affinity"
     finding = _finding(
         "DJ133",
         f"{wishes} of the pod leaves out {_nodes(count)}",
@@ -178,7 +179,7 @@ def _foreign(_pod: JsonObject, words: str, count: int) -> _Part:
 
 
 def _shortage(_pod: JsonObject, words: str, count: int) -> _Part:
-    name = words.removeprefix(_SHORT) if words.startswith(_SHORT) else "room for another pod"
+    name = recite(words.removeprefix(_SHORT)) if words.startswith(_SHORT) else "room for another pod"
     finding = _finding(
         "DJ138",
         f"{_nodes(count)} had too little {name} left",
@@ -189,7 +190,7 @@ def _shortage(_pod: JsonObject, words: str, count: int) -> _Part:
 
 
 def _else(_pod: JsonObject, words: str, count: int) -> _Part:
-    plain = words.removeprefix("node(s) ")
+    plain = recite(words.removeprefix("node(s) "))
     finding = _finding(
         "DJ138",
         f"the scheduler says of {_nodes(count)}: {plain}",

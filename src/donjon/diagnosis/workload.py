@@ -10,6 +10,7 @@ from donjon.diagnosis.pod import explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.quantities import amount
 from donjon.kube.reserved import TERMINAL_PHASES
 
@@ -81,7 +82,9 @@ def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Expla
         return replace(of_job, subject=f"{subject}, its last Job: {of_job.subject}")
     suspended = at(cron_job, "spec", "suspend") is True
     verdict = (
-        "has no Job: it is suspended" if suspended else f"has no Job now; its schedule is {at(cron_job, 'spec', 'schedule')}"
+        "has no Job: it is suspended"
+        if suspended
+        else f"has no Job now; its schedule is {recite(at(cron_job, 'spec', 'schedule'))}"
     )
     where = f"-n {at(cron_job, 'metadata', 'namespace')}"
     otherwise = f"to try it at once: kubectl create job {where} --from=cronjob/{at(cron_job, 'metadata', 'name')} NAME"
@@ -122,7 +125,7 @@ def _explanations(workload: Workload, around: ClusterState) -> list[Explanation]
 def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: bool) -> Explanation:
     """A Job that has ended; of pods that it lost and made again nothing more is to be said."""
     well = at(condition, "type") in _WELL
-    message = f": {at(condition, 'message')}" if at(condition, "message") else ""
+    message = f": {recite(at(condition, 'message'))}" if at(condition, "message") else ""
     pods = "; its pods are gone" if no_pods else ""
     verdict = f"{'ended well' if well else 'failed'}{pods}{message}"
     return Explanation(subject=subject, verdict=verdict, well=well, otherwise="" if well else _job_again(workload.thing))
@@ -152,7 +155,8 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind")), workload.maker),
-        observation=f"its pods are refused: {_FRAME.sub('', message) if codes else message}",  # Another's policy is to be named.
+        # Another's policy is to be named.
+        observation=f"its pods are refused: {recite(_FRAME.sub('', message) if codes else message)}",
         why="the controller tries again and again with the same template, and says so only in its events",
         do=_next_step(workload, message, codes),
     )
@@ -183,7 +187,7 @@ def _change(workload: Workload) -> str:
         return f"change {own} as the refusal says, and apply it again"
     makers = [each for each in objects(at(workload.thing, "metadata", "ownerReferences")) if at(each, "kind") == "CronJob"]
     if makers:
-        cron_job = f"cronjob {at(workload.thing, 'metadata', 'namespace')}/{at(makers[0], 'name')}"
+        cron_job = f"cronjob {at(workload.thing, 'metadata', 'namespace')}/{recite(at(makers[0], 'name'))}"
         return f"change {cron_job} as the refusal says, and apply it again: its next Job is made by that"
     where = f"-n {at(workload.thing, 'metadata', 'namespace')} {at(workload.thing, 'metadata', 'name')}"
     return (

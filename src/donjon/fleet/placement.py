@@ -8,6 +8,7 @@ from itertools import starmap
 
 from donjon.findings import codes
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import (
     AESM_READY,
     CONDITION_READY,
@@ -119,7 +120,7 @@ def node_trouble(node: JsonObject) -> str:
     kubelet = _condition(node, "Ready")
     if not kubelet or kubelet.get("status") == "True":
         return ""
-    return f"the node itself is not ready: {kubelet.get('message') or 'silent'}"
+    return f"the node itself is not ready: {recite(kubelet.get('message') or 'silent')}"
 
 
 def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
@@ -141,7 +142,7 @@ def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
 def _sgx_ready(node: JsonObject, there: Amounts) -> tuple[str, str]:
     """Status and message of SGXReady, which stays True where kubelet or agent are gone: silent, or no device is offered."""
     ready = _condition(node, CONDITION_READY)
-    status, message = str(ready.get("status") or ""), str(ready.get("message") or "")
+    status, message = recite(ready.get("status") or ""), recite(ready.get("message") or "")
     if status == "True" and (_silent(node) or not there.get(ENCLAVE)):
         return "Unknown", f"its agent said last: {message}"
     return status, message
@@ -155,7 +156,9 @@ def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
 def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     sgx = _condition(node, CONDITION_READY)
     if sgx.get("status") == "False" and not _never_had(node):
-        yield Objection(obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {sgx.get('message') or 'no reason given'}")
+        yield Objection(
+            obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {recite(sgx.get('message') or 'no reason given')}"
+        )
     if words := node_trouble(node):
         yield Objection(obstacle=Obstacle.NODE_DOWN, words=words)
 

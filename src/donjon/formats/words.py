@@ -5,11 +5,18 @@ from difflib import get_close_matches
 
 LIKE, VERY_LIKE = 0.6, 0.85  # of `difflib`: two letters in five may differ, or one in seven
 MAX_EXCERPT = 40  # characters of the text that a message repeats
+MAX_RECITAL = 1_024  # of what a sentence of ours repeats whole, mostly: as long as events.k8s.io lets a note be
 
 
 def excerpt(text: str) -> str:
     """A piece of somebody's text, short and on one line."""
     return printable(text if len(text) <= MAX_EXCERPT else text[: MAX_EXCERPT - 1] + "…")
+
+
+def recite(text: object) -> str:
+    """Somebody's words as a sentence of ours repeats them: on one line, plain, and cut after `MAX_RECITAL`."""
+    line = printable(" ".join(str(text).split())[: MAX_RECITAL + 1])
+    return line if len(line) <= MAX_RECITAL else f"{line[: MAX_RECITAL - 1]}…"
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.words import recite
 from donjon.kube.names import OURS
 
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
@@ -61,7 +62,7 @@ def misfits(pod: JsonObject, labels: Mapping[str, Json]) -> tuple[str, ...]:
     terms = objects(at(required, "nodeSelectorTerms"))
     expressions = [each for term in terms for each in objects(at(term, "matchExpressions"))]
     of_affinity = [
-        f"node affinity {_expression_text(each)}, and it has {_label_text(str(at(each, 'key')), labels)}"
+        f"node affinity {_expression_text(each)}, and it has {recite(_label_text(str(at(each, 'key')), labels))}"
         for each in expressions
         if not _holds(each, labels)
     ]
@@ -133,7 +134,7 @@ def _label_text(key: str, labels: Mapping[str, Json]) -> str:
 def _expression_text(expression: JsonObject) -> str:
     values = at(expression, "values")
     text = f" {', '.join(map(str, values))}" if isinstance(values, list) and values else ""
-    return f"{at(expression, 'key')} {at(expression, 'operator')}{text}"
+    return recite(f"{at(expression, 'key')} {at(expression, 'operator')}{text}")
 
 
 def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:

@@ -10,6 +10,7 @@ from donjon.diagnosis.installation import ADMISSION, ATTESTATION, TO_REFUSE, TO_
 from donjon.diagnosis.own_pods import is_here, pod_trouble
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
+from donjon.formats.words import recite
 from donjon.kube.names import LABEL_NAME, OURS
 
 PROBES_PORTS = {ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
@@ -20,7 +21,7 @@ _OURS = {LABEL_NAME: OURS}
 
 def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_version: str) -> DonjonState:
     """All that is to be known, with pods tried in that namespace; raises `Unavailable` DJ041 where the server cannot be asked."""
-    server_version = str(at(cluster.get_json("/version"), "gitVersion") or "unknown")
+    server_version = recite(at(cluster.get_json("/version"), "gitVersion") or "unknown")
     policies = _sight(lambda: cluster.list(client.VALIDATING_POLICY))
     webhooks = _sight(lambda: cluster.list(client.MUTATING_WEBHOOK))
     place = home(policies, webhooks)
