@@ -22,7 +22,7 @@ from donjon.errors import DonjonError
 from donjon.pki.serving import ServingCertificate
 from donjon.services.admission.certificates import FilesLoop, PresentedCertificate
 from donjon.services.admission.settings import CertificateFolder
-from donjon.services.attestation import run
+from donjon.services.attestation.assembly import tell_certificate
 from donjon.services.attestation.certificate_watch import CertificateWatch
 
 HOUR = timedelta(hours=1)
@@ -65,7 +65,7 @@ def told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Told:
 
 def attestations(told: Told) -> tuple[Callable[[], None], Callable[[], str]]:
     """How the attestation service looks, and the caveat of its yes."""
-    watch = CertificateWatch(FolderContexts(told.folder, run._tell), lambda: told.moment)
+    watch = CertificateWatch(FolderContexts(told.folder, tell_certificate), lambda: told.moment)
     return watch.look, watch.caveat
 
 

@@ -12,7 +12,7 @@ from donjon.errors import Misconfigured
 
 try:
     from donjon.cli.attestation.keys import issuer_url, keys
-    from donjon.services.attestation import run
+    from donjon.services.attestation import inspection, run
     from donjon.services.attestation.settings import service
 except ModuleNotFoundError as error:
     raise Misconfigured("DJ045", f"the attestation service needs {error.name}: install the extra donjon[service]") from error
@@ -50,17 +50,17 @@ def serve(*, check: Extent | None, texts: serving.Sources) -> None:
     Each setting is taken from its option, else from DONJON_… in the environment, such as DONJON_LOG_LEVEL, else from the file.
     """
     if check is Extent.TEXT:
-        _say_good("the text of the settings is good", run.Inspection(aside=service.read_text_alone(*texts)))
+        _say_good("the text of the settings is good", inspection.Inspection(aside=service.read_text_alone(*texts)))
         return
     settings = service.read(*texts)
     if check is not None:
-        _say_good("the settings are good", run.check(settings, files_alone=check is Extent.FILES))
+        _say_good("the settings are good", inspection.check(settings, files_alone=check is Extent.FILES))
         return
     log_to_stderr(settings.log_level)
     run.run(settings)
 
 
-def _say_good(sentence: str, look: run.Inspection) -> None:
+def _say_good(sentence: str, look: inspection.Inspection) -> None:
     say(sentence)
     for warning in look.warnings:
         say_finding(warning)

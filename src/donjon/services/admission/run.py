@@ -10,7 +10,7 @@ import os
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http.probe import ProbeServer
+from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
@@ -55,22 +55,11 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
         WebhookCalls(webhook), presented.context, host=host, port=port, limits=LIMITS, error_response=webhook.turn_away
     )
     metrics.count_connections(lambda: server.connections)
-
-    def unready() -> str:
-        if stopped.is_set():
-            return "stopping"
-        if not presented.trusted:
-            why = "" if presented.trouble is None else f" [{presented.trouble.code}]"
-            return f"no certificate yet that the API server trusts{why}; the log says why"
-        return "" if server.listening else "not listening yet"
-
-    metrics.tells_readiness(lambda: not unready())
-    answers = routes(metrics.registry, unready=unready, caveat=presented.caveat)
-    probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
+    probes = ProbeServer(_probes(metrics, presented, server, stopped), host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
     await probes.start()
     loop = asyncio.create_task(_certificates(settings, presented, api, metrics))
-    following = [] if nodes is None else [asyncio.create_task(nodes.run())]
+    node_tasks = [] if nodes is None else [asyncio.create_task(nodes.run())]
     try:
         await _first(loop, presented.there, stopped)
         if presented.there.is_set():
@@ -80,12 +69,25 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
             await asyncio.sleep(settings.drain)
             await server.close(LAST_ANSWERS)
     finally:
-        for task in (loop, *following):
+        for task in (loop, *node_tasks):
             task.cancel()
-        await asyncio.gather(loop, *following, return_exceptions=True)
+        await asyncio.gather(loop, *node_tasks, return_exceptions=True)
         await server.close(0)
         await probes.close()
         say(LOG, "webhook stopped")
+
+
+def _probes(metrics: AdmissionMetrics, presented: PresentedCertificate, server: GuardedServer, stopped: asyncio.Event) -> Routes:
+    def unready() -> str:
+        if stopped.is_set():
+            return "stopping"
+        if not presented.trusted:
+            why = "" if presented.trouble is None else f" [{presented.trouble.code}]"
+            return f"no certificate yet that the API server trusts{why}; the log says why"
+        return "" if server.listening else "not listening yet"
+
+    metrics.tells_readiness(lambda: not unready())
+    return routes(metrics.registry, unready=unready, caveat=presented.caveat)
 
 
 async def _first(loop: asyncio.Task[None], *events: asyncio.Event) -> None:

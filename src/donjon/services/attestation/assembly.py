@@ -1,9 +1,9 @@
-"""The attestation service's larger parts, made as its settings say: keys, callers, and the cache with its routes."""
+"""The attestation service's larger parts, made as its settings say: keys, callers, TLS, and the cache with its routes."""
 
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
@@ -11,6 +11,7 @@ from functools import partial
 from starlette.routing import Route
 
 from donjon.adapters import clock
+from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
 from donjon.adapters.keys import rings, stores
 from donjon.adapters.keys.places import Place, SecretPlace
 from donjon.adapters.keys.rings import Ring
@@ -22,29 +23,39 @@ from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.oidc.issuers import OidcIssuer
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.platforms import PlatformTable
 from donjon.errors import DonjonError, Misconfigured
 from donjon.runtime.callers import Doorkeeper
 from donjon.runtime.credentials import Credentials
 from donjon.runtime.rates import Rates
+from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.pccs.cache import Cache, Upstream
 from donjon.services.attestation.pccs.document_routes import Pccs
 from donjon.services.attestation.pccs.pck_source import PckSource
 from donjon.services.attestation.pccs.platform_routes import PlatformRoutes
 from donjon.services.attestation.pccs.platforms import Platforms
-from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
+from donjon.services.attestation.turns import Turns
 from donjon.signing.ring import DatedKey
 
 LOG = logging.getLogger(__name__)
 
 
 class Assembly:
-    """Opens keys, issuers and the API server's client; the stack closes them."""
+    """Opens database, keys, issuers and the API server's client; the stack closes them."""
 
     def __init__(self, stack: AsyncExitStack, now: Callable[[], datetime]) -> None:
         self._stack, self._now = stack, now
         self._api: KubeApi | None = None
         self._owners: dict[str, str] = {}  # of keys, by their names
+
+    def database(self, settings: AttestationSettings) -> Database:
+        """The database, its tables brought up to date; raises what `Database.migrate` raises."""
+        database = Database(settings.database)
+        self._stack.callback(database.close)
+        database.migrate()
+        return database
 
     async def rings(self, settings: AttestationSettings) -> dict[str, Ring]:
         """The keys of each instance by its name.
@@ -66,8 +77,15 @@ class Assembly:
         reviews = None if access.audience is None else TokenReviews(self._server(), access.audience, clock.monotonic)
         return Doorkeeper(access.access, Credentials(issuers, reviews, self._now), rates)
 
+    def instances(self, settings: AttestationSettings, keys: Mapping[str, Ring], table: InstanceTable) -> list[Instance]:
+        """The instances, each with its keys, whose long work is done in turns."""
+        turns = Turns()
+        self._stack.callback(turns.close)
+        issuers = [InstanceIssuer(url=each.issuer, ring=keys[each.name]) for each in settings.instances]
+        return [Instance(*each, table, turns) for each in zip(settings.instances, issuers, strict=True)]
+
     async def _ring(self, place: Place, instance: str | None) -> Ring:
-        tell = partial(_tell, "audit keys" if instance is None else "signing keys", instance)
+        tell = partial(_tell_keys, "audit keys" if instance is None else "signing keys", instance)
         check = partial(self._check_owner, "audit-keys" if instance is None else f"instance {instance}")
         return await rings.open_ring(stores.store(place, self._secret), self._now, tell, check)
 
@@ -152,6 +170,23 @@ class CacheParts:
         await self.cache.close()
 
 
-def _tell(keys: str, instance: str | None, error: DonjonError | None) -> None:
+def contexts(settings: AttestationSettings) -> FolderContexts | None:
+    """The TLS of the serving certificate's folder, `None` without one; raises what `FolderContexts` raises."""
+    if settings.tls is None:
+        return None
+    required = settings.client_certificates is ClientCertificates.REQUIRED
+    clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
+    return FolderContexts(settings.tls, tell_certificate, clients)
+
+
+def tell_certificate(error: DonjonError | None) -> None:
+    """Tell the log that other files are in use, or why they are not."""
+    if error is None:
+        say(LOG, "certificate in use")
+    else:
+        say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
+
+
+def _tell_keys(keys: str, instance: str | None, error: DonjonError | None) -> None:
     if error is not None:  # Of new ones `KeyWatch` tells.
         say(LOG, f"{keys} not taken", level=logging.WARNING, instance=instance, code=error.code, error=error.message)

@@ -6,20 +6,19 @@ time, close.
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.http.folder import ClientAuthorities, FolderContexts
+from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.gate import ErrorResponse
 from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.probe import ProbeServer, Routes
@@ -30,34 +29,27 @@ from donjon.adapters.keys.rings import Ring
 from donjon.adapters.linux import memory
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.attestation import AttestationMetrics
-from donjon.adapters.storage.collateral import CollateralTable
-from donjon.adapters.storage.database import HEAD, Database
 from donjon.adapters.storage.instances import InstanceTable
 from donjon.collateral.upload import MAX_UPLOAD
-from donjon.errors import DonjonError, Misconfigured
-from donjon.findings import Finding, Severity, codes
+from donjon.findings import codes
 from donjon.formats import addresses
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
-from donjon.pki.serving import appraise
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
-from donjon.services.attestation.assembly import Assembly, CacheParts
+from donjon.services.attestation.assembly import Assembly, CacheParts, contexts
 from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.certificate_watch import CertificateWatch
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.judging import Clocks
 from donjon.services.attestation.key_watch import KeyWatch
-from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
 from donjon.services.attestation.maa.routes import Maa, server_refusal
-from donjon.services.attestation.pccs.document_memory import DocumentMemory
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
-from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
-from donjon.services.attestation.turns import Turns
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 
 LOG = logging.getLogger(__name__)
 
@@ -80,85 +72,6 @@ def run(settings: AttestationSettings) -> None:
     asyncio.run(_until_signalled(settings))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """What a check of the settings that found them good has to say besides."""
-
-    aside: tuple[str, ...] = ()  # what it did not look at
-    warnings: tuple[Finding, ...] = ()
-
-
-def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
-    """Open what the service would open, and change none of it; raises what it would raise.
-
-    Of that only what is in files, where they are alone. A certificate that no client takes now is `Misconfigured` DJ149.
-    """
-    warnings = _date_warnings(_contexts(settings))
-    if files_alone:
-        asyncio.run(_open_all(_in_files(settings)))
-        return Inspection(aside=_not_in_files(settings), warnings=warnings)
-    database = Database(settings.database)
-    try:
-        version = database.check()
-        warnings = (*warnings, *_collateral_warnings(settings, database, version))
-    finally:
-        database.close()
-    asyncio.run(_open_all(settings))
-    return Inspection(warnings=warnings)
-
-
-def _collateral_warnings(settings: AttestationSettings, database: Database, version: str | None) -> Iterator[Finding]:
-    """That nobody fetches collateral and the database holds none; nothing of tables that are yet to be brought up to date."""
-    if settings.mode is not CacheMode.OFFLINE or version not in {None, HEAD}:
-        return
-    judging = settings.moment or clock.moment()
-    memory = DocumentMemory(
-        anchor=settings.anchor, moment=lambda: judging, chance=random.random, metrics=AttestationMetrics(__version__)
-    )
-    if version is not None:
-        memory.load(CollateralTable(database).all())
-    staleness = max((each.gate.staleness for each in settings.instances), default=timedelta(0))
-    if not memory.not_expired(staleness):
-        yield Finding.warning(
-            codes.NO_COLLATERAL,
-            "collateral",
-            "the database holds none that has not ended, and in mode offline nobody is asked",
-            "no quote can be judged, and the service is not ready",
-            "bring it before the service starts: donjon collateral import FILE --database URL",
-        )
-
-
-def _date_warnings(contexts: FolderContexts | None) -> tuple[Finding, ...]:
-    finding = None if contexts is None else appraise(contexts.window, clock.moment())
-    if finding is not None and finding.severity is Severity.ERROR:
-        raise Misconfigured(finding.code, finding.words())
-    return () if finding is None else (finding,)
-
-
-def _in_files(settings: AttestationSettings) -> AttestationSettings:
-    """The settings without what others keep: the API server, and PKCS#11 tokens."""
-    return replace(
-        settings,
-        instances=tuple(each for each in settings.instances if isinstance(each.keys, Path)),
-        audit_keys=settings.audit_keys if isinstance(settings.audit_keys, Path) else None,
-        access=replace(settings.access, audience=None),
-    )
-
-
-def _not_in_files(settings: AttestationSettings) -> tuple[str, ...]:
-    keys = (settings.audit_keys, *(each.keys for each in settings.instances))
-    reviews = () if settings.access.audience is None else ("the API server's reviews of tokens",)
-    return ("the database", *reviews, *(str(each) for each in keys if each is not None and not isinstance(each, Path)))
-
-
-async def _open_all(settings: AttestationSettings) -> None:
-    async with AsyncExitStack() as stack:
-        assembly = Assembly(stack, clock.moment)
-        await assembly.rings(settings)
-        await assembly.audit(settings)
-        assembly.callers(settings, None)
-
-
 async def _until_signalled(settings: AttestationSettings) -> None:
     await serve(settings, stop_signal())
 
@@ -174,60 +87,71 @@ async def serve(
     Tokens are dated `now`, and callers' certificates are looked at then; `settings.moment` is for quotes and collateral alone.
     """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
-    metrics = AttestationMetrics(__version__)
+    metrics, certificates = AttestationMetrics(__version__), contexts(settings)
     judging = now if (moment := settings.moment) is None else lambda: moment
-    contexts = _contexts(settings)
+    clocks = Clocks(now=now, judging=judging, seconds=clock.monotonic, labour=clock.labour, labour_aside=clock.labour_aside)
     async with AsyncExitStack() as stack:
-        database = Database(settings.database)
-        stack.callback(database.close)
-        database.migrate()
-        upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.open_service(settings.upstream))
-        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
-        parts = CacheParts(settings, database, upstream, judging, metrics)
-        application: Application = with_request_names(
-            Starlette(routes=parts.routes(rates), exception_handlers={404: nowhere.answer})
-        )
-        usable: Callable[[], bool] = parts.cache.usable
         assembly = Assembly(stack, now)
+        database = assembly.database(settings)
+        upstream = None if settings.mode is CacheMode.OFFLINE else stack.enter_context(pcs.open_service(settings.upstream))
+        parts = CacheParts(settings, database, upstream, judging, metrics)
         keys = await assembly.rings(settings)
         audit = AuditKeeper(await assembly.audit(settings), settings.audit_kept, now, metrics)
-        _tell_ends(metrics, keys, audit, contexts)
+        _tell_ends(metrics, keys, audit, certificates)
+        rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
+        maa, collateral = None, ReadyCollateral(parts.cache, settings.anchor)
         if keys:
             journal = audit.journal(database)
             stack.callback(journal.close)
-            table, collateral = InstanceTable(database), ReadyCollateral(parts.cache, settings.anchor)
-            instances = _instances(settings, keys, table, stack)
-            clocks = Clocks(
-                now=now, judging=judging, seconds=clock.monotonic, labour=clock.labour, labour_aside=clock.labour_aside
-            )
+            instances = assembly.instances(settings, keys, InstanceTable(database))
             maa = Maa(instances, assembly.callers(settings, rates), collateral, journal, clocks, metrics)
-            application = maa.before(parts.routes(rates))
-            usable = partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
-        health = DatabaseHealth(database, writing=bool(settings.instances))
-        server = _server(settings, application, contexts, server_refusal if keys else plain)
+        usable = _usability(settings, parts, collateral)
+        error_response = plain if maa is None else server_refusal
+        server = _server(settings, _application(parts.routes(rates), maa), certificates, error_response)
         metrics.count_connections(lambda: server.connections)
-        serving = CertificateWatch(contexts, now)
+        health, serving = DatabaseHealth(database, writing=bool(settings.instances)), CertificateWatch(certificates, now)
         answers = _probes(metrics, usable, health, stopped, caveat=partial(_caveat, settings, serving))
-        probes = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1])
-        watch = KeyWatch(keys, audit)
+        probes, watch = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1]), KeyWatch(keys, audit)
         await watch.look()
         _warn(settings, serving, usable=usable())
-        looking = asyncio.gather(
+        stack.callback(say, LOG, "attestation service stopped")
+        stack.push_async_callback(probes.close)
+        stack.push_async_callback(parts.close)
+        stack.push_async_callback(server.close, LAST_ANSWERS)
+        _loops(
+            stack,
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), watch.look_now_and_then(), serving.look_now_and_then()),
         )
-        try:
-            await probes.start()
-            _tell_port(settings, await server.start(), listens)
-            await stopped.wait()
-            await asyncio.sleep(settings.drain)
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
-            await server.close(LAST_ANSWERS)
-            await parts.close()
-            await probes.close()
-            say(LOG, "attestation service stopped")
+        await probes.start()
+        _tell_port(settings, await server.start(), listens)
+        await stopped.wait()
+        await asyncio.sleep(settings.drain)
+
+
+def _application(routes_of_cache: list[Route], maa: Maa | None) -> Application:
+    """The routes of the cache, behind those of instances where there are any."""
+    if maa is not None:
+        return maa.before(routes_of_cache)
+    return with_request_names(Starlette(routes=routes_of_cache, exception_handlers={404: nowhere.answer}))
+
+
+def _usability(settings: AttestationSettings, parts: CacheParts, collateral: ReadyCollateral) -> Callable[[], bool]:
+    """Whether there is what quotes are judged by: for an instance also what ended so lately that its gate still takes it."""
+    if not settings.instances:
+        return parts.cache.usable
+    return partial(collateral.usable, max(each.gate.staleness for each in settings.instances))
+
+
+def _loops(stack: AsyncExitStack, *loops: Coroutine[None, None, None]) -> None:
+    """Run these until the stack closes."""
+    looking = asyncio.gather(*loops)
+
+    async def end() -> None:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    stack.push_async_callback(end)
 
 
 def _tell_ends(
@@ -261,23 +185,6 @@ def _body(method: str, path: str) -> int:
     if method not in {"POST", "PUT"}:
         return SMALL_BODY
     return MAX_UPLOAD if path.endswith(UPLOAD) else MAX_BODY
-
-
-def _instances(
-    settings: AttestationSettings, keys: Mapping[str, Ring], table: InstanceTable, stack: AsyncExitStack
-) -> list[Instance]:
-    turns = Turns()
-    stack.callback(turns.close)
-    issuers = [InstanceIssuer(url=each.issuer, ring=keys[each.name]) for each in settings.instances]
-    return [Instance(*each, table, turns) for each in zip(settings.instances, issuers, strict=True)]
-
-
-def _contexts(settings: AttestationSettings) -> FolderContexts | None:
-    if settings.tls is None:
-        return None
-    required = settings.client_certificates is ClientCertificates.REQUIRED
-    clients = None if settings.client_ca is None else ClientAuthorities(path=settings.client_ca, required=required)
-    return FolderContexts(settings.tls, _tell, clients)
 
 
 async def _give_back() -> None:
@@ -319,13 +226,6 @@ def _caveat(settings: AttestationSettings, serving: CertificateWatch) -> str:
     """What whoever reads that we are ready is to know."""
     simulated = "" if settings.anchor == INTEL else SIMULATED
     return "; ".join(filter(None, (simulated, serving.caveat())))
-
-
-def _tell(error: DonjonError | None) -> None:
-    if error is None:
-        say(LOG, "certificate in use")
-    else:
-        say(LOG, "certificate not taken", level=logging.WARNING, code=error.code, error=error.message)
 
 
 def _probes(

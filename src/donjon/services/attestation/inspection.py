@@ -1,0 +1,101 @@
+"""What `--check` looks at: all that the service would open, opened and left as it is."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from donjon import __version__
+from donjon.adapters import clock
+from donjon.adapters.http.folder import FolderContexts
+from donjon.adapters.metrics.attestation import AttestationMetrics
+from donjon.adapters.storage.collateral import CollateralTable
+from donjon.adapters.storage.database import HEAD, Database
+from donjon.errors import Misconfigured
+from donjon.findings import Finding, Severity, codes
+from donjon.pki.serving import appraise
+from donjon.services.attestation.assembly import Assembly, contexts
+from donjon.services.attestation.pccs.document_memory import DocumentMemory
+from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a check of the settings that found them good has to say besides."""
+
+    aside: tuple[str, ...] = ()  # what it did not look at
+    warnings: tuple[Finding, ...] = ()
+
+
+def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
+    """Open what the service would open, and change none of it; raises what it would raise.
+
+    Of that only what is in files, where they are alone. A certificate that no client takes now is `Misconfigured` DJ149.
+    """
+    warnings = _date_warnings(contexts(settings))
+    if files_alone:
+        asyncio.run(_open_all(_in_files(settings)))
+        return Inspection(aside=_not_in_files(settings), warnings=warnings)
+    database = Database(settings.database)
+    try:
+        version = database.check()
+        warnings = (*warnings, *_collateral_warnings(settings, database, version))
+    finally:
+        database.close()
+    asyncio.run(_open_all(settings))
+    return Inspection(warnings=warnings)
+
+
+def _collateral_warnings(settings: AttestationSettings, database: Database, version: str | None) -> Iterator[Finding]:
+    """That nobody fetches collateral and the database holds none; nothing of tables that are yet to be brought up to date."""
+    if settings.mode is not CacheMode.OFFLINE or version not in {None, HEAD}:
+        return
+    judging = settings.moment or clock.moment()
+    memory = DocumentMemory(
+        anchor=settings.anchor, moment=lambda: judging, chance=random.random, metrics=AttestationMetrics(__version__)
+    )
+    if version is not None:
+        memory.load(CollateralTable(database).all())
+    staleness = max((each.gate.staleness for each in settings.instances), default=timedelta(0))
+    if not memory.not_expired(staleness):
+        yield Finding.warning(
+            codes.NO_COLLATERAL,
+            "collateral",
+            "the database holds none that has not ended, and in mode offline nobody is asked",
+            "no quote can be judged, and the service is not ready",
+            "bring it before the service starts: donjon collateral import FILE --database URL",
+        )
+
+
+def _date_warnings(serving: FolderContexts | None) -> tuple[Finding, ...]:
+    finding = None if serving is None else appraise(serving.window, clock.moment())
+    if finding is not None and finding.severity is Severity.ERROR:
+        raise Misconfigured(finding.code, finding.words())
+    return () if finding is None else (finding,)
+
+
+def _in_files(settings: AttestationSettings) -> AttestationSettings:
+    """The settings without what others keep: the API server, and PKCS#11 tokens."""
+    return replace(
+        settings,
+        instances=tuple(each for each in settings.instances if isinstance(each.keys, Path)),
+        audit_keys=settings.audit_keys if isinstance(settings.audit_keys, Path) else None,
+        access=replace(settings.access, audience=None),
+    )
+
+
+def _not_in_files(settings: AttestationSettings) -> tuple[str, ...]:
+    keys = (settings.audit_keys, *(each.keys for each in settings.instances))
+    reviews = () if settings.access.audience is None else ("the API server's reviews of tokens",)
+    return ("the database", *reviews, *(str(each) for each in keys if each is not None and not isinstance(each, Path)))
+
+
+async def _open_all(settings: AttestationSettings) -> None:
+    async with AsyncExitStack() as stack:
+        assembly = Assembly(stack, clock.moment)
+        await assembly.rings(settings)
+        await assembly.audit(settings)
+        assembly.callers(settings, None)
