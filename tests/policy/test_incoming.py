@@ -3,7 +3,7 @@
 import pytest
 from tests.policy.policies import authorization
 
-from donjon.policy.advice import advice
+from donjon.policy.advice import MAX_WARNINGS, advice
 from donjon.policy.incoming import INCOMING, intended
 from donjon.policy.parsing import parse
 
@@ -30,6 +30,14 @@ def test_a_misspelt_claim_is_warned_of_with_what_was_meant(name: str, meant: str
 def test_a_claim_of_a_closed_kind_that_is_like_none_is_warned_of_too() -> None:
     ((code, do),) = found(authorization('[type=="x-ms-sgx-colour"] => deny();', "=> permit();"))
     assert (code, "donjon quote show" in do) == ("DJ425", True)
+
+
+def test_of_many_misspelt_claims_the_first_are_told_and_how_many_more_there_are() -> None:
+    rules = [f'[type=="x-ms-sgx-is-debugable{number}"] => deny();' for number in range(1_000)]
+    warnings = advice(parse(authorization(*rules)))
+    assert len(warnings) == MAX_WARNINGS
+    assert warnings[0].code == "DJ421"  # That no rule permits is said first.
+    assert f"(and {1_001 - MAX_WARNINGS} warnings more" in warnings[-1].observation
 
 
 @pytest.mark.parametrize("name", ["secureBootEnabled", "events", "colour", "svn", "x-ms-policy"])

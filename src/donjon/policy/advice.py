@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from donjon.findings import Finding
 from donjon.formats.words import printable
@@ -22,15 +23,27 @@ _CLAIM_FORMATS: dict[str, tuple[ValueType, int]] = {
 """What the service says of an SGX enclave, and how many hexadecimal digits it is ("Claim sets", and as recorded)."""
 
 
+MAX_WARNINGS = 20  # told at once; the last says how many more there are
+
+
 def advice(policy: Policy) -> tuple[Finding, ...]:
-    """Every warning, in the order of the text."""
+    """The warnings in the order of the text, of many the first."""
     warnings = [
         *(_liberty(liberty) for liberty in policy.liberties),
         *_unheard(policy),
         *_never(policy),
         *_claims_of_nobody(policy),
     ]
-    return (*_permits_nothing(policy), *(finding for _, finding in sorted(warnings, key=lambda pair: pair[0])))
+    return _first((*_permits_nothing(policy), *(finding for _, finding in sorted(warnings, key=lambda pair: pair[0]))))
+
+
+def _first(warnings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """As many as are told, the last with how many are not."""
+    left = len(warnings) - MAX_WARNINGS
+    if left <= 0:
+        return warnings
+    *first, last = warnings[:MAX_WARNINGS]
+    return (*first, replace(last, observation=f"{last.observation} (and {left} warnings more, of which nothing is told)"))
 
 
 def _liberty(liberty: Liberty) -> tuple[Place, Finding]:
