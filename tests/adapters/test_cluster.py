@@ -3,8 +3,10 @@
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from tests.adapters.fakecluster import TOKEN, FakeCluster, cluster
@@ -153,3 +155,51 @@ def test_a_server_that_drips_its_answer_is_given_up(fake: FakeCluster, tmp_path:
     with pytest.raises(Unavailable, match="get pods p1: no whole answer within 1 s") as raised:
         mine.get(POD, "p1", "shop")
     assert raised.value.code == "DJ041"
+
+
+def left_behind() -> int:
+    return sum(each.name.startswith("asks the cluster") for each in threading.enumerate())
+
+
+def wait_for_all() -> None:
+    for _ in range(100):
+        if not left_behind():
+            return
+        Event().wait(0.1)
+    raise AssertionError("somebody still asks, for whom nobody waits")
+
+
+def test_a_pod_that_drips_its_words_leaves_nobody_behind_who_asks(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.answers[f"{PODS}/p1:9809/proxy/readyz"] = b"x" * 9_000
+    fake.drips, fake.slow = 0.1, f"{PODS}/p1:"
+    mine = open_cluster({}, kubeconfig=fake.kubeconfig(tmp_path), context=None)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match=r"no whole answer within 0\.3 s"):
+            mine.pod_text("shop", "p1", 9809, "/readyz", seconds=0.3)
+    wait_for_all()  # To its end the answer would take a quarter of an hour.
+
+
+def test_a_list_for_which_nobody_waits_is_read_no_further(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ALTOGETHER", 0.3)
+    fake.drips = 0.01
+    fake.things[PODS] = [{"metadata": {"name": f"p{number}"}} for number in range(1_000)]
+    mine = open_cluster({}, kubeconfig=fake.kubeconfig(tmp_path), context=None)
+    with pytest.raises(Unavailable, match=r"list pods: no whole answer within 0\.3 s"):
+        mine.list(POD, "shop")
+    wait_for_all()
+    assert len(fake.asked) < 20  # Of 500 pages.
+
+
+def test_those_who_are_left_behind_do_not_pile_up(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ALTOGETHER", 0.05)
+    fake.drips = 0.05
+    mine = open_cluster({}, kubeconfig=fake.kubeconfig(tmp_path), context=None)
+    for _ in range(2 * client.MAX_BEHIND):
+        with pytest.raises(Unavailable):
+            mine.get(POD, "p1", "shop")
+    assert left_behind() == client.MAX_BEHIND
+    with pytest.raises(Unavailable, match="get pods p1: not asked, since 8 questions of before are without a whole answer"):
+        mine.get(POD, "p1", "shop")
+    wait_for_all()

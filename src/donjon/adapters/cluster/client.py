@@ -5,12 +5,13 @@ answer. Left out: `auth-provider` and exec plugins of `client.authentication.k8s
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -35,6 +36,11 @@ TIMEOUT = 10.0  # seconds, for each part of an answer
 LONGEST_TEXT = 10_000  # bytes of an answer that is text
 MAX_REASON = 1_000  # characters of why there is no answer
 ALTOGETHER = 300.0  # seconds, for one question: a list may have many pages, and a login program may wait for a person
+
+MAX_BEHIND = 8
+"""Questions that took too long and still have not ended, behind which no more are asked."""
+_ASKER = "asks the cluster: "
+"""How the names of threads begin that ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +109,7 @@ class UserCluster:
         """A thing; `None` where there is none of that name."""
         what = f"get {resource.plural} {name}"
         try:
-            return _call(what, lambda: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
+            return _call(what, lambda _: cast("JsonObject", dict(self._client.get(_class(resource), name, namespace=namespace))))
         except ClusterRefusal as error:
             if error.missing:
                 return None
@@ -121,10 +127,12 @@ class UserCluster:
         where = {"namespace": namespace} if resource.namespaced else {}
         query = {name: dict(each) for name, each in (("fields", selector), ("labels", labels)) if each}
 
-        def read() -> tuple[JsonObject, ...]:
+        def read(over: threading.Event) -> tuple[JsonObject, ...]:
             items = self._client.list(_class(resource), chunk_size=PAGE, **where, **query)
             # In lists the API server leaves out what all items share.
-            return tuple(cast("JsonObject", {**each, "kind": resource.kind}) for each in items)
+            return tuple(
+                cast("JsonObject", {**each, "kind": resource.kind}) for each in takewhile(lambda _: not over.is_set(), items)
+            )
 
         return _call(f"list {resource.plural}", read)
 
@@ -134,16 +142,16 @@ class UserCluster:
         create = self._client.create
         return _call(
             f"try {resource.plural}",
-            lambda: cast("JsonObject", dict(create(lightkube_object, namespace=namespace, dry_run=True))),
+            lambda _: cast("JsonObject", dict(create(lightkube_object, namespace=namespace, dry_run=True))),
         )
 
     def get_json(self, path: str) -> JsonObject:
         """What the server answers there, a JSON object; such as /version."""
         what = f"get {path}"
-        answer = _call(what, lambda: self._read(path))
+        answer = _call(what, lambda over: self._read(path, over))
         if answer.status >= HTTP_BAD_REQUEST:
             raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
-        return _call(what, lambda: cast("JsonObject", dict(json.loads(answer.text))))
+        return _call(what, lambda _: cast("JsonObject", dict(json.loads(answer.text))))
 
     def pod_text(self, namespace: str, pod: str, port: int, path: str, *, seconds: float) -> str:
         """What a pod says at a path, whatever its status, asked through the API server; it may take so many seconds in all.
@@ -151,18 +159,20 @@ class UserCluster:
         The pod's words are no more than `LONGEST_TEXT`, and not to be trusted. An error in JSON is the API server's own.
         """
         what = f"ask pod {namespace}/{pod}"
-        answer = _call(what, lambda: self._read(f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"), seconds)
+        place = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        answer = _call(what, lambda over: self._read(place, over), seconds)
         if answer.status >= HTTP_BAD_REQUEST and answer.is_json:
             raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
         return answer.text
 
-    def _read(self, path: str) -> _Answer:
+    def _read(self, path: str, over: threading.Event) -> _Answer:
+        """What the server answers there, read no further when nobody waits for it: a pod may drip for hours."""
         parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT))
         with client_adapter.Client(self._config, parameters) as client, client.stream("GET", path, headers=AS_IT_IS) as response:
             body = b""
             for part in response.iter_raw():
                 body += part
-                if len(body) >= LONGEST_TEXT:
+                if len(body) >= LONGEST_TEXT or over.is_set():
                     break
         is_json = response.headers.get("content-type", "").startswith("application/json")
         return _Answer(status=response.status_code, is_json=is_json, text=body[:LONGEST_TEXT].decode(errors="replace"))
@@ -171,7 +181,7 @@ class UserCluster:
         """Make a thing, or replace it where its metadata say of which version."""
         verb = self._client.create if at(thing, "metadata", "resourceVersion") is None else self._client.replace
         lightkube_object = _class(resource).from_dict(thing)
-        _call(f"write {resource.plural}", lambda: verb(lightkube_object, namespace=namespace))
+        _call(f"write {resource.plural}", lambda _: verb(lightkube_object, namespace=namespace))
 
     def patch(self, resource: Resource, name: str, change: JsonObject, *, status: bool = False) -> None:
         """Change a thing, or its status: members of `change` replace those that stand there, `None` takes them away.
@@ -180,7 +190,7 @@ class UserCluster:
         """
         kind = _class(resource)
         target, patch_type = (kind.Status, PatchType.STRATEGIC) if status else (kind, PatchType.MERGE)
-        _call(f"patch {resource.plural} {name}", lambda: self._client.patch(target, name, change, patch_type=patch_type))
+        _call(f"patch {resource.plural} {name}", lambda _: self._client.patch(target, name, change, patch_type=patch_type))
 
 
 def open_cluster(environment: Mapping[str, str], *, kubeconfig: Path | None, context: str | None) -> UserCluster:
@@ -217,7 +227,7 @@ def _config(files: list[Path]) -> KubeConfig:
     return whole
 
 
-def _call(what: str, ask: Callable[[], T], seconds: float | None = None) -> T:
+def _call(what: str, ask: Callable[[threading.Event], T], seconds: float | None = None) -> T:
     try:
         return _in_time(what, ask, ALTOGETHER if seconds is None else seconds)
     except ApiError as error:
@@ -239,18 +249,26 @@ def _place(error: Exception) -> str:
     return "" if url is None else f" at {url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
-def _in_time(what: str, ask: Callable[[], T], seconds: float) -> T:
-    """What it returns or raises, unless it takes too long: whoever then still asks is left behind, and ends with the program."""
+def _in_time(what: str, ask: Callable[[threading.Event], T], seconds: float) -> T:
+    """What it returns or raises, unless it takes too long.
+
+    Whoever then still asks is left behind, and is told by the event that nobody waits any more. It may be deaf to that where a
+    server is silent or drips, and ends with the program: one that asks again and again is not to pile them up.
+    """
+    if sum(each.name.startswith(_ASKER) for each in threading.enumerate()) >= MAX_BEHIND:
+        raise Unavailable("DJ041", f"{what}: not asked, since {MAX_BEHIND} questions of before are without a whole answer")
+    over = threading.Event()
     answer: Future[T] = Future()
 
     def work() -> None:
         try:
-            answer.set_result(ask())
+            answer.set_result(ask(over))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread.
             answer.set_exception(error)
 
-    Thread(target=work, name=what, daemon=True).start()
+    threading.Thread(target=work, name=f"{_ASKER}{what}", daemon=True).start()
     if not wait((answer,), seconds).done:
+        over.set()
         raise Unavailable("DJ041", f"{what}: no whole answer within {seconds:g} s")
     return answer.result()
 
