@@ -6,7 +6,8 @@ from donjon.admission.policies.gaps import bring_back
 from donjon.admission.policies.guard import AGENT
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
 from donjon.diagnosis.nodes import labels_of, name_of, names_text, nodes_with_sgx
-from donjon.diagnosis.own_pods import breakdown, go_back, is_here, pod_trouble, silence
+from donjon.diagnosis.own_pods import breakdown, is_here, pod_trouble, silence
+from donjon.diagnosis.rollout import count, go_back, is_rolled_out
 from donjon.findings import Finding
 from donjon.findings.codes import UNINSTALL_BEGUN
 from donjon.formats.json import JsonObject, at
@@ -26,7 +27,7 @@ def agents(here: DonjonState) -> StatusPart:
     if _is_stopped(daemon_set):
         return _uninstall(daemon_set)
     name = name_of(daemon_set)
-    desired, ready = (_count(daemon_set, field) for field in ("desiredNumberScheduled", "numberReady"))
+    desired, ready = (count(daemon_set, field) for field in ("desiredNumberScheduled", "numberReady"))
     late = tuple(pod for pod in here.pods.of(NODE) if is_here(pod) and pod_trouble(pod, here.moment, here.nodes))
     bare = tuple(node for node in nodes_with_sgx(here) if name_of(node) not in _manned(here))
     whole = ready >= desired and is_rolled_out(daemon_set) and not late
@@ -37,12 +38,6 @@ def agents(here: DonjonState) -> StatusPart:
     )
     findings = (*_absent(daemon_set, bare), *(() if whole else _late(daemon_set, late, here)))
     return StatusPart(name="agents", rows=rows, findings=findings, summary=f"{ready} of {desired} agents ready")
-
-
-def is_rolled_out(daemon_set: JsonObject) -> bool:
-    """Whether its controller has seen its newest version, and all its pods are of that."""
-    observation, newest = at(daemon_set, "status", "observedGeneration"), at(daemon_set, "metadata", "generation")
-    return observation == newest and _count(daemon_set, "updatedNumberScheduled") >= _count(daemon_set, "desiredNumberScheduled")
 
 
 def _is_stopped(daemon_set: JsonObject) -> bool:
@@ -103,7 +98,7 @@ def _late(daemon_set: JsonObject, late: Sequence[JsonObject], here: DonjonState)
     yield Finding.error(
         "DJ174",
         "agents",
-        f"{_count(daemon_set, 'numberReady')} of {_count(daemon_set, 'desiredNumberScheduled')} are ready"
+        f"{count(daemon_set, 'numberReady')} of {count(daemon_set, 'desiredNumberScheduled')} are ready"
         f"{f'; {name_of(pod)}' if pod else ''}: {_words(pod, here) if pod else _progress(daemon_set)}",
         "where an agent is not ready, its node may offer no enclave",
         _way_out(daemon_set, pod, here),
@@ -142,8 +137,3 @@ def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
 
 def _manned(here: DonjonState) -> frozenset[str]:
     return frozenset(str(at(pod, "spec", "nodeName")) for pod in here.pods.of(NODE) if is_here(pod))
-
-
-def _count(thing: JsonObject, field: str) -> int:
-    count = at(thing, "status", field)
-    return count if isinstance(count, int) else 0

@@ -55,8 +55,3 @@ def breakdown(pod: JsonObject, moment: datetime) -> str:
 def _is_another(image: Json, target: Json) -> bool:
     """Whether two names of images differ, but for the registry that a runtime writes before short ones."""
     return isinstance(image, str) and isinstance(target, str) and not image.endswith(target) and "@" not in f"{image}{target}"
-
-
-def go_back(namespace: str) -> str:
-    """How an upgrade that stands still is taken back."""
-    return f"helm rollback donjon -n {namespace} goes back to the revision before (helm history donjon -n {namespace} has them)"

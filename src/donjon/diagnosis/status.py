@@ -8,7 +8,8 @@ from donjon.diagnosis.agents import agents
 from donjon.diagnosis.guard import guard
 from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
 from donjon.diagnosis.nodes import nodes
-from donjon.diagnosis.programs import attestation, versions, webhook
+from donjon.diagnosis.programs import attestation, webhook
+from donjon.diagnosis.versions import versions
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import UNINSTALL_BEGUN
 

@@ -1,0 +1,48 @@
+"""Whether an upgrade of a workload of ours has come to its end, or stands still, and how it is taken back."""
+
+from donjon.diagnosis.installation import NODE, DonjonState
+from donjon.diagnosis.own_pods import breakdown, is_here
+from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
+from donjon.kube.names import LABEL_COMPONENT
+
+
+def is_of_one_version(workload: JsonObject | None) -> bool:
+    """Whether its controller holds all its pods for its newest version."""
+    if at(workload, "metadata", "labels", LABEL_COMPONENT) == NODE:
+        return workload is not None and is_rolled_out(workload)
+    status = at(workload, "status")
+    whole = at(status, "updatedReplicas") == at(status, "replicas") and not failure(workload)
+    return at(status, "observedGeneration") == at(workload, "metadata", "generation") and whole
+
+
+def is_rolled_out(daemon_set: JsonObject) -> bool:
+    """Whether its controller has seen its newest version, and all its pods are of that."""
+    observation, newest = at(daemon_set, "status", "observedGeneration"), at(daemon_set, "metadata", "generation")
+    return observation == newest and count(daemon_set, "updatedNumberScheduled") >= count(daemon_set, "desiredNumberScheduled")
+
+
+def first_breakdown(here: DonjonState, component: str) -> str:
+    """The first pod of a program that waiting does not mend, and why; empty where there is none."""
+    broken = ((pod, breakdown(pod, here.moment)) for pod in here.pods.of(component) if is_here(pod))
+    return next((f"{at(pod, 'metadata', 'name')}: {words}" for pod, words in broken if words), "")
+
+
+def failure(deployment: JsonObject | None) -> str:
+    """What the Deployment itself says that it cannot do: make a pod, or come to its newest version in time."""
+    wrong = {"ReplicaFailure": "True", "Progressing": "False"}
+    conditions = objects(at(deployment, "status", "conditions"))
+    return next(
+        (recite(at(each, "message")) for each in conditions if wrong.get(str(at(each, "type"))) == at(each, "status")), ""
+    )
+
+
+def go_back(namespace: str) -> str:
+    """How an upgrade that stands still is taken back."""
+    return f"helm rollback donjon -n {namespace} goes back to the revision before (helm history donjon -n {namespace} has them)"
+
+
+def count(thing: JsonObject, field: str) -> int:
+    """A number of its status; 0 where there is none."""
+    number = at(thing, "status", field)
+    return number if isinstance(number, int) else 0
