@@ -529,18 +529,12 @@ def agent(on: str) -> JsonObject:
     return labelled(pod(name=f"donjon-{on}", phase="Running", on=on), labels)
 
 
-@pytest.mark.parametrize(
-    ("agents", "step"),
-    [
-        (("a",), "kubectl logs -n shop donjon-a"),
-        (("b",), "no pod of Donjon's DaemonSet runs on a"),
-        ((), "have an administrator run donjon status"),
-    ],
-)
-def test_who_offers_no_device_is_asked_about_its_agent(agents: tuple[str, ...], step: str) -> None:
-    told = explain(pod("1Gi"), around(node("a", enclave="0"), pods=tuple(map(agent, agents))))
+@pytest.mark.parametrize("pods", [(), (agent("a"),), (agent("b"),)])
+def test_who_offers_no_device_is_asked_about_its_agent_and_no_pod_is_taken_for_one(pods: tuple[JsonObject, ...]) -> None:
+    """Labels are anybody's, and the namespace in which Donjon is stands in nothing that is read here."""
+    told = explain(pod("1Gi"), around(node("a", enclave="0"), pods=pods))
     assert codes(told) == ["DJ135"]
-    assert step in told.next_step
+    assert told.next_step == "where none is offered, have an administrator run donjon status: it tells of the agent of a"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,10 @@ from donjon.diagnosis.distance import nearest, of_unknown_size, reach
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import NodeView, Obstacle, amount_text
 from donjon.formats.json import JsonObject, at
-from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, LABEL_COMPONENT, LABEL_NAME, OURS, PROVISION
+from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
 from donjon.kube.reserved import TERMINAL_PHASES, pod_requests
 
 MAX_NAMES = 3  # nodes or pods that a sentence names; the table has all nodes
-
-AGENT_LABELS = {LABEL_NAME: OURS, LABEL_COMPONENT: "node"}
-"""Of the agents' pods, by the chart."""
-_AGENTS = ",".join(f"{name}={value}" for name, value in AGENT_LABELS.items())
 
 _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 """The chart's values that say how many containers of a node may have a device."""
@@ -134,11 +130,8 @@ def _about_devices(now: Situation) -> str:
     """What to do about devices, with who holds them where they are all held."""
     here = [(view.name, each.scarce) for view in now.there for each in view.against if each.obstacle is now.obstacle]
     advice = []
-    if any(not device for _, device in here):
-        without = next(
-            view.name for view in now.there for each in view.against if each.obstacle is now.obstacle and not each.scarce
-        )
-        advice.append(f"where none is offered, {_about_agent(without, now.pods)}")
+    if without := [node for node, device in here if not device]:
+        advice.append(f"where none is offered, have an administrator run donjon status: it tells of the agent of {without[0]}")
     if exhausted := [(node, device) for node, device in here if device][:MAX_NAMES]:
         who = "; ".join(f"on {node}: {holders}" for node, device in exhausted if (holders := _holders(node, device, now.pods)))
         limits = " and ".join(sorted({_LIMITS[device] for _, device in exhausted}))
@@ -146,23 +139,6 @@ def _about_devices(now: Situation) -> str:
             f"where all are held, wait, or end what holds them{f' ({who})' if who else ''}, or raise {limits} in the chart"
         )
     return "; ".join(advice)
-
-
-def _about_agent(node: str, pods: Sequence[JsonObject]) -> str:
-    """What to do about the agent of a node; pods of all namespaces are seen where those of any agent are."""
-    agents = [pod for pod in pods if AGENT_LABELS.items() <= dict(_labels(pod)).items()]
-    here = [pod for pod in agents if at(pod, "spec", "nodeName") == node]
-    if here:
-        name = f"-n {at(here[0], 'metadata', 'namespace')} {at(here[0], 'metadata', 'name')}"
-        return f"see the log of the node's agent: kubectl logs {name}"
-    if agents:
-        return f"bring the node's agent back: no pod of Donjon's DaemonSet runs on {node} (kubectl get daemonset -A -l {_AGENTS})"
-    return "have an administrator run donjon status: it tells whether the node has an agent, and what is amiss with it"
-
-
-def _labels(thing: JsonObject) -> JsonObject:
-    labels = at(thing, "metadata", "labels")
-    return labels if isinstance(labels, dict) else {}
 
 
 def _held_back(now: Situation) -> Finding:
