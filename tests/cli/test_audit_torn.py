@@ -163,25 +163,34 @@ def test_a_strange_row_is_found_and_hides_nothing(copy: Path, tmp_path: Path, co
     assert (outcome, codes >= {code, "DJ602"}) == (1, True), codes
 
 
-def restored(place: Path, copy: bytes) -> subprocess.CompletedProcess[bytes]:
+def restored(place: Path, copy: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
     """The script of the manifest, as the page runs it in the pod."""
     manifest = PAGE.parent / "examples" / "restore-in-a-cluster.yaml"
     script = next(YAML(typ="safe").load_all(manifest))["data"]["restore.py"]
     environment = {"PLACE": str(place)}
     return subprocess.run(
-        [sys.executable, "-c", script], input=copy, env=environment, capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", script, *words], input=copy, env=environment, capture_output=True, check=False, timeout=60
     )
 
 
-def test_a_copy_is_restored_and_what_was_there_stays_beside_it(copy: Path, tmp_path: Path) -> None:
-    place = tmp_path / "attestation.db"
+def test_a_copy_is_restored_and_what_was_there_stays_beside_it_until_somebody_forgets_it(copy: Path, tmp_path: Path) -> None:
+    place, aside = tmp_path / "attestation.db", tmp_path / "attestation.db.before"
     other = databases.opened(f"sqlite:///{place}")
     record(other, "two", 20)
-    for before in ("two: records 1 to 20", "one: records 1 to 300"):
-        assert restored(place, copy.read_bytes()).stdout == b"restored: 300 records of the audit\n"
-        assert verified(place, "--heads", str(tmp_path / "log"))[0] == 0
-        assert before in verified(tmp_path / "attestation.db.before")[1]
+    assert restored(place, copy.read_bytes()).stdout == b"restored: 300 records of the audit\n"
     other.close()
+    assert verified(place, "--heads", str(tmp_path / "log"))[0] == 0
+    files = {each.name: each.read_bytes() for each in tmp_path.glob("attestation.db*")}
+    again = restored(place, copy.read_bytes())
+    told = again.stderr.decode()
+    assert (again.returncode, again.stdout) == (1, b"")
+    assert told.startswith(f"nothing is restored: {aside}")
+    assert {each.name: each.read_bytes() for each in tmp_path.glob("attestation.db*")} == files
+    assert "two: records 1 to 20" in verified(aside)[1]
+    assert told.rstrip().endswith("/restore/restore.py forget")
+    assert restored(place, b"", "forget").returncode == 0
+    assert restored(place, copy.read_bytes()).stdout == b"restored: 300 records of the audit\n"
+    assert "one: records 1 to 300" in verified(aside)[1]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +209,7 @@ def test_a_copy_that_is_none_is_not_restored(copy: Path, tmp_path: Path, spoil: 
     done = restored(place, spoil(copy.read_bytes()))
     assert (done.returncode, place.read_bytes() == before) == (1, True)
     assert done.stderr.decode().startswith(f"nothing is restored, {why}")
+    assert not [*tmp_path.glob("attestation.db.*")], "nothing of the copy stays on the volume"
 
 
 def test_chains_of_a_time_without_keys_are_deleted_as_the_page_says(address: str, database: Database, tmp_path: Path) -> None:
