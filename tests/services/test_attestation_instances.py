@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         + instance(folder, "lenient", gate="allow-debug = true")
         + instance(folder, "migrating", gate=f'allow-migratable = true\nservice-td = ["{SERVICE_TD}"]')
         + instance(folder, "audited")
+        + instance(folder, "weighed")
     )
     with simulated(folder, tables, world(), world("v4 TDX 1.0")) as running:
         yield running
@@ -216,12 +218,33 @@ def test_another_method_is_told_which_there_are(service: Service, method: str, p
     assert answer.headers["allow"]
 
 
-def audited(service: Service) -> list[JsonObject]:
+def recorded(service: Service, name: str) -> list[bytes]:
+    """What was recorded of an instance, but for its keys."""
     database = Database(f"sqlite:///{service.folder}/attestation.db")
     with database.reading() as connection:
         rows = connection.scalars(select(RECORDS.c.event).order_by(RECORDS.c.number)).all()
     database.close()
-    return [event for row in rows if (event := json.loads(row))["instance"] == "audited" and event["kind"] != "keys"]
+    return [row for row in rows if (event := json.loads(row))["instance"] == name and event["kind"] != "keys"]
+
+
+def audited(service: Service) -> list[JsonObject]:
+    return [*map(json.loads, recorded(service, "audited"))]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "limits.md"
+WEIGHTS = re.compile(
+    r"\(([0-9.]+) KiB for a quote that is not true, ([0-9.]+) for one that is refused, ([0-9.]+) for a token by the"
+)
+
+
+def test_a_record_weighs_what_the_page_of_limits_says(service: Service) -> None:
+    (promised,) = WEIGHTS.findall(" ".join(PAGE.read_text(encoding="utf-8").split()))
+    place = "/weighed/attest/SgxEnclave"
+    assert service.attest(quoted(QUOTE[:500] + b"\xff" + QUOTE[501:]), place).status_code == 400
+    assert service.attest(quoted(world("v3 SGX", {"quote.body.flags": 0x07}).quote.data), place).status_code == 400
+    assert service.attest(quoted(), place).status_code == 200
+    weights = [len(row) / 1024 for row in recorded(service, "weighed")]
+    assert weights == pytest.approx([float(each) for each in promised], abs=0.1)
 
 
 def printed(service: Service, policy: str) -> tuple[int, str, str]:
