@@ -8,10 +8,14 @@ import pytest
 from donjon.adapters.http import limits, probe
 from donjon.adapters.kubeapi import stream
 from donjon.adapters.kubelet import channel
+from donjon.adapters.storage import policy_texts
 from donjon.admission import review
+from donjon.admission.limits import MAX_CONTAINERS
 from donjon.attestation import binding, memory, token
 from donjon.audit import age, verification
 from donjon.maa import requests
+from donjon.pki import serving
+from donjon.pki.rotation import Pace
 from donjon.policy import budget, evaluation, query
 from donjon.runtime import rates
 from donjon.services.admission import calls
@@ -19,6 +23,7 @@ from donjon.services.attestation import judging, turns
 from donjon.services.attestation.maa import routes
 from donjon.services.attestation.pccs import platform_memory, single_flight
 from donjon.services.node import guard
+from donjon.signing import ring
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = Path(budget.__file__).parents[1] / "findings" / "pages"
@@ -37,6 +42,21 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("DJ454.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),
     ("DJ454.md", "786432 bytes", token.MAX_PAYLOAD, 786_432),
     ("DJ455.md", "64 requests to this instance", turns.MAX_WAITING, 64),
+    ("DJ149.md", "within a day, or within the last sixth", (serving.SOON, serving.SOON_PART), (timedelta(days=1), 6)),
+    ("DJ541.md", "the last one ends within 14 days", ring.SOON, timedelta(days=14)),
+    ("DJ617.md", "told from ten minutes after the first such record", verification.LATE, 600_000_000),
+    (
+        "DJ617.md",
+        "Up to five minutes and 1,000 records",
+        (verification.EVERY, verification.RECORDS),
+        (timedelta(minutes=5), 1000),
+    ),
+    (
+        "audit.md",
+        "8 MiB a day, in base64url, each counted as 4 KiB at least; beyond that one new policy an hour is set",
+        (policy_texts.MAX_NEW, policy_texts.LEAST_WEIGHT, policy_texts.RESERVE),
+        (8 * MIB, 4 * KIB, 3_600_000_000),
+    ),
     ("attestation-service.md", "longer than 2 ms", judging.GLANCE * budget.MAX_SECONDS, 0.002),
     ("attestation-service.md", "It has 64 places", turns.MAX_WAITING, 64),
     ("figures.md", "of 10,168 (32 MiB)", (memory.MAX_PLATFORMS, memory.MAX_BYTES), (10_168, 32 * MIB)),
@@ -45,6 +65,8 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("limits.md", "Up to 100 agents each look at least every 25 s", (guard.ENOUGH, guard.LOOK_EVERY), (100, 25)),
     ("limits.md", "larger than 8 MiB", review.MAX_SIZE, 8 * MIB),
     ("limits.md", "more than 500,000 commas", review.MAX_SIGNS, 500_000),
+    ("limits.md", "a pod of at most 100 containers", MAX_CONTAINERS, 100),
+    ("limits.md", "replicas have five minutes to follow", Pace.of(timedelta(days=90)).settle, timedelta(minutes=5)),
     ("limits.md", "port of probes 256", probe.LIMITS.connections, 256),
     (
         "limits.md",

@@ -19,6 +19,8 @@ from donjon.findings import codes
 
 MAX_NEW = 8 << 20  # characters of texts in base64url, which changes of one instance may add in a day: a hundred of the largest
 LEAST_WEIGHT = 4 << 10  # of a text, however short: so its day has 2,048 new ones at most
+RESERVE = timedelta(hours=1) // UNIT
+"""In which one new text is taken, however many the day has had."""
 MAX_MARKS = 4096  # texts that a process remembers
 
 _HOUR, _DAY = timedelta(hours=1) // UNIT, timedelta(days=1) // UNIT
@@ -101,7 +103,7 @@ def _check_room(connection: Connection, text: PolicyText, moment: int) -> None:
         return
     new = select(func.coalesce(func.sum(_COLUMNS.weight), 0), func.max(_COLUMNS.since)).where(own, _COLUMNS.since > moment - _DAY)
     weight, newest = connection.execute(new).one()
-    if weight + _weight(text) > MAX_NEW and newest > moment - _HOUR:
+    if weight + _weight(text) > MAX_NEW and newest > moment - RESERVE:
         raise TextsFull(
             codes.TEXTS_FULL,
             f"instance {text.instance}: its new policies of one day are more than the audit keeps ({MAX_NEW >> 20} MiB, "
