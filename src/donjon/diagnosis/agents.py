@@ -4,17 +4,21 @@ from collections.abc import Iterator, Sequence
 
 from donjon.admission.policies.gaps import bring_back
 from donjon.admission.policies.guard import AGENT
+from donjon.diagnosis.commands import describe, node_of, place_of
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
-from donjon.diagnosis.nodes import labels_of, name_of, names_text, nodes_with_sgx
-from donjon.diagnosis.own_pods import breakdown, is_here, pod_trouble, silence
-from donjon.diagnosis.rollout import count, go_back, is_rolled_out
+from donjon.diagnosis.nodes import names_text, nodes_with_sgx
+from donjon.diagnosis.own_pods import breakdown, pod_trouble, silence
+from donjon.diagnosis.rollout import go_back, is_rolled_out
 from donjon.findings import Finding
 from donjon.findings.codes import UNINSTALL_BEGUN
 from donjon.formats.json import JsonObject, at
+from donjon.kube.objects import count, is_here, labels_of, name_of, namespace_of, node_name_of
 from donjon.kube.selection import misfits, not_tolerated, selects
 
 NOWHERE = ("kubernetes.io/os", "nowhere")
 """What the DaemonSet selects nodes by while Donjon is being uninstalled (the chart's cleanup.yaml): none."""
+
+_UNKEPT = "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last"
 
 
 def agents(here: DonjonState) -> StatusPart:
@@ -27,7 +31,7 @@ def agents(here: DonjonState) -> StatusPart:
     if _is_stopped(daemon_set):
         return _uninstall(daemon_set)
     name = name_of(daemon_set)
-    desired, ready = (count(daemon_set, field) for field in ("desiredNumberScheduled", "numberReady"))
+    desired, ready = (count(daemon_set, "status", field) for field in ("desiredNumberScheduled", "numberReady"))
     late = tuple(pod for pod in here.pods.of(NODE) if is_here(pod) and pod_trouble(pod, here.moment, here.nodes))
     bare = tuple(node for node in nodes_with_sgx(here) if name_of(node) not in _manned(here))
     whole = ready >= desired and is_rolled_out(daemon_set) and not late
@@ -47,12 +51,12 @@ def _is_stopped(daemon_set: JsonObject) -> bool:
 
 def _uninstall(daemon_set: JsonObject) -> StatusPart:
     """Told in place of all else about agents: that they are gone is what an uninstall does first."""
-    namespace = at(daemon_set, "metadata", "namespace")
+    namespace = namespace_of(daemon_set)
     finding = Finding.error(
         UNINSTALL_BEGUN,
         "agents",
         "an uninstall was begun and has not come to its end: the agents are stopped, policies and all else are still there",
-        "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last",
+        _UNKEPT,
         f"let it end where it runs; otherwise again: helm uninstall donjon -n {namespace}, or back: helm rollback donjon "
         f"REVISION -n {namespace} (helm history donjon -n {namespace} has them), or without its Job: "
         f"donjon explain {UNINSTALL_BEGUN}",
@@ -69,7 +73,7 @@ def _no_daemon_set(here: DonjonState) -> StatusPart:
         "DJ173",
         "agents",
         f"the DaemonSet {AGENT} is gone",
-        "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last",
+        _UNKEPT,
         f"where helm status donjon -n {here.home} says uninstalling, donjon explain {UNINSTALL_BEGUN}; otherwise "
         f"{bring_back(here.home)}",
     )
@@ -78,7 +82,7 @@ def _no_daemon_set(here: DonjonState) -> StatusPart:
 
 def _absent(daemon_set: JsonObject, bare: Sequence[JsonObject]) -> Iterator[Finding]:
     if bare:
-        place = f"-n {at(daemon_set, 'metadata', 'namespace')} {name_of(daemon_set)}"
+        place = place_of(daemon_set)
         yield Finding.error(
             "DJ173",
             "agents",
@@ -98,7 +102,7 @@ def _late(daemon_set: JsonObject, late: Sequence[JsonObject], here: DonjonState)
     yield Finding.error(
         "DJ174",
         "agents",
-        f"{count(daemon_set, 'numberReady')} of {count(daemon_set, 'desiredNumberScheduled')} are ready"
+        f"{count(daemon_set, 'status', 'numberReady')} of {count(daemon_set, 'status', 'desiredNumberScheduled')} are ready"
         f"{f'; {name_of(pod)}' if pod else ''}: {_words(pod, here) if pod else _progress(daemon_set)}",
         "where an agent is not ready, its node may offer no enclave",
         _way_out(daemon_set, pod, here),
@@ -112,17 +116,16 @@ def _progress(daemon_set: JsonObject) -> str:
 
 
 def _way_out(daemon_set: JsonObject, pod: JsonObject | None, here: DonjonState) -> str:
-    namespace = at(daemon_set, "metadata", "namespace")
     if pod is None:
-        return f"wait a moment; then kubectl describe daemonset -n {namespace} {name_of(daemon_set)}"
-    look = f"kubectl logs -n {namespace} {name_of(pod)}, and kubectl describe pod -n {namespace} {name_of(pod)}"
+        return f"wait a moment; then kubectl describe daemonset {place_of(daemon_set)}"
+    look = f"kubectl logs {place_of(pod)}, and {describe(pod)}"
     if not is_rolled_out(daemon_set) and breakdown(pod, here.moment):
-        return f"the upgrade stands still: {go_back(str(namespace))}; to see more: {look}"
+        return f"the upgrade stands still: {go_back(namespace_of(daemon_set))}; to see more: {look}"
     return look
 
 
 def _words(pod: JsonObject, here: DonjonState) -> str:
-    return f"on {at(pod, 'spec', 'nodeName') or 'no node'}: {pod_trouble(pod, here.moment, here.nodes)}"
+    return f"on {node_of(pod)}: {pod_trouble(pod, here.moment, here.nodes)}"
 
 
 def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
@@ -136,4 +139,4 @@ def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
 
 
 def _manned(here: DonjonState) -> frozenset[str]:
-    return frozenset(str(at(pod, "spec", "nodeName")) for pod in here.pods.of(NODE) if is_here(pod))
+    return frozenset(node_name_of(pod) for pod in here.pods.of(NODE) if is_here(pod))

@@ -1,18 +1,35 @@
 """What a pod is called, and the commands with which a person goes on."""
 
-from donjon.formats.json import JsonObject, at, objects
+from collections.abc import Sequence
+
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import ANNOTATION_MIRROR
+from donjon.kube.objects import name_of, namespace_of, node_name_of, owners_of
+
+MAX_NAMES = 3
+"""Nodes or pods that a sentence names; a table or rows have all of them."""
 
 
 def subject_of(kind: str, thing: JsonObject) -> str:
     """A thing of the cluster as a person names it."""
-    return f"{kind.lower()} {at(thing, 'metadata', 'namespace') or 'default'}/{at(thing, 'metadata', 'name')}"
+    return f"{kind.lower()} {namespace_of(thing)}/{name_of(thing)}"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    some = ", ".join(names[:MAX_NAMES])
+    return f"{some} and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else some
+
+
+def place_of(thing: JsonObject) -> str:
+    """The words by which kubectl finds a thing, whose kind stands before them."""
+    return f"-n {namespace_of(thing)} {name_of(thing)}"
 
 
 def node_of(pod: JsonObject) -> str:
-    """The node that it was given."""
-    return str(at(pod, "spec", "nodeName") or "no node")
+    """The node that it was given, as a sentence has it."""
+    return node_name_of(pod) or "no node"
 
 
 def static(pod: JsonObject) -> bool:
@@ -22,12 +39,12 @@ def static(pod: JsonObject) -> bool:
 
 def describe(pod: JsonObject) -> str:
     """The command that shows what Kubernetes knows of it."""
-    return f"kubectl describe pod -n {_namespace(pod)} {_name(pod)}"
+    return f"kubectl describe pod {place_of(pod)}"
 
 
 def logs(pod: JsonObject, container: str, *, previous: bool = False) -> str:
     """The command that shows what a container printed."""
-    return f"kubectl logs -n {_namespace(pod)} {_name(pod)} -c {container}{' --previous' if previous else ''}"
+    return f"kubectl logs {place_of(pod)} -c {container}{' --previous' if previous else ''}"
 
 
 def remake(pod: JsonObject) -> str:
@@ -37,18 +54,10 @@ def remake(pod: JsonObject) -> str:
             f"take its file out of the folder of static pods on {node_of(pod)} and make it a DaemonSet or a pod of its own: "
             "a static pod is wired by nobody"
         )
-    delete = f"kubectl delete pod -n {_namespace(pod)} {_name(pod)}"
-    owned = objects(at(pod, "metadata", "ownerReferences"))
+    delete = f"kubectl delete pod {place_of(pod)}"
+    owned = owners_of(pod)
     return (
         f"{delete}; {recite(at(owned[0], 'kind'))} {recite(at(owned[0], 'name'))} makes a new one"
         if owned
         else f"{delete}, and create it again"
     )
-
-
-def _namespace(pod: JsonObject) -> str:
-    return str(at(pod, "metadata", "namespace") or "default")
-
-
-def _name(pod: JsonObject) -> str:
-    return str(at(pod, "metadata", "name"))

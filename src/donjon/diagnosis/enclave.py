@@ -5,16 +5,16 @@ from fractions import Fraction
 
 from donjon.diagnosis.commands import node_of
 from donjon.findings import Finding, Severity, codes
-from donjon.fleet.placement import amount_text, lacks_aesm
-from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.names import CONDITION_READY, EPC, EPC_PAGE
+from donjon.fleet.placement import agent_codes, amount_text, lacks_aesm
+from donjon.formats.json import JsonObject, at
+from donjon.kube.names import EPC, EPC_PAGE
+from donjon.kube.objects import containers_of
 from donjon.kube.reserved import epc_by_container
 
 
 def closed_device(pod: JsonObject, node: JsonObject | None) -> Iterator[Finding]:
     """Containers with EPC that do not run as root, where the agent says that the devices are closed to others."""
-    conditions = (each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY)
-    if any(codes.ROOT_ALONE in codes.codes_in(str(at(each, "message") or "")) for each in conditions):
+    if node is not None and codes.ROOT_ALONE in agent_codes(node):
         for container, user in _without_group(pod):
             yield Finding.warning(
                 "DJ161",
@@ -46,7 +46,7 @@ def _without_group(pod: JsonObject) -> Iterator[tuple[str, int]]:
     if any(at(pod, "spec", "securityContext", field) for field in ("supplementalGroups", "fsGroup")):
         return
     asks = epc_by_container(pod)
-    for container in (each for field in ("initContainers", "containers") for each in objects(at(pod, "spec", field))):
+    for container in containers_of(pod):
         name, user = str(at(container, "name")), _user(pod, container)
         if user and asks.get(name):
             yield name, user

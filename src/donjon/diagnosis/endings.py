@@ -16,6 +16,7 @@ from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EPC
+from donjon.kube.objects import count, phase_of
 from donjon.kube.reserved import epc_by_container
 
 OUT_OF_BACK_OFF = timedelta(minutes=10)
@@ -92,15 +93,15 @@ def _end(pod: JsonObject, status: JsonObject, now: datetime) -> _End | None:
     last = over if isinstance(over, dict) else _last_end(status)
     if last is None or (over is None and _is_past(at(state, "running"), now)):
         return None
-    code, restarts = at(last, "exitCode"), at(status, "restartCount")
+    code = at(last, "exitCode")
     if code in {None, 0} and (at(state, "running") is not None or not _is_to_run_on(pod, name)):
         return None
     return _End(
         container=name,
-        code=code if isinstance(code, int) else 0,
+        code=count(last, "exitCode"),
         reason=str(at(last, "reason") or ""),
         moment=moment(at(last, "finishedAt")),
-        restarts=restarts if isinstance(restarts, int) else 0,
+        restarts=count(status, "restartCount"),
         goes_on=at(state, "running") is not None,
     )
 
@@ -118,7 +119,7 @@ def _is_past(running: Json, now: datetime) -> bool:
 
 def _is_to_run_on(pod: JsonObject, name: str) -> bool:
     """Whether its program is not to end, not even well."""
-    always = at(pod, "spec", "restartPolicy") in {None, "Always"} and at(pod, "status", "phase") == "Running"
+    always = at(pod, "spec", "restartPolicy") in {None, "Always"} and phase_of(pod) == "Running"
     return always and any(at(each, "name") == name for each in objects(at(pod, "spec", "containers")))
 
 

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from donjon.diagnosis.commands import describe, node_of
-from donjon.diagnosis.moments import ago, moment, stretch
+from donjon.diagnosis.moments import LONG_AGO, ago, creation, moment, moment_of, stretch
+from donjon.diagnosis.running import silent_node
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
+from donjon.kube.objects import condition_of, namespace_of
 
 START = timedelta(seconds=30)
 """After which a pod that has its node and does not start is said not to."""
@@ -25,8 +27,6 @@ _OF_AGENTS = frozenset({EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED})  # Believed 
 _OF_ENDINGS = frozenset({"BackOff", "Failed"})  # What the container's own status says with more words.
 _MISSING = re.compile(r'\b(?P<kind>configmap|secret|persistentvolumeclaim) "(?P<name>[-a-z0-9./]+)" not found')
 """k8s.io/kubernetes pkg/volume, of what a pod is to have mounted."""
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class _PodWarning:
 def while_starting(pod: JsonObject, events: Iterable[JsonObject], now: datetime, *, is_explained: bool) -> Iterator[Finding]:
     """Warnings about a pod that is to start; `is_explained` where its containers say why it does not."""
     waited = _waited(pod, now)
-    reasons = _warnings(pod, events, _LONG_AGO, is_explained=is_explained)
+    reasons = _warnings(pod, events, LONG_AGO, is_explained=is_explained)
     yield from (_of_pod(pod, each, now) for each in reasons)
     if reasons or is_explained or waited is None or waited < START:
         return
@@ -70,15 +70,14 @@ def start_words(pod: JsonObject, now: datetime) -> str:
 
 def while_running(pod: JsonObject, events: Iterable[JsonObject], now: datetime, *, is_explained: bool) -> Iterator[Finding]:
     """What speaks against a pod that runs: the loss of its node, warnings since it was well, and that it is not ready."""
-    ready = next((each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "Ready"), None)
-    is_unready = at(ready, "status") == "False"
-    since = moment(at(ready, "lastTransitionTime"))
+    ready = condition_of(pod, "Ready")
+    is_unready = ready.get("status") == "False"
+    since = moment(ready.get("lastTransitionTime"))
     reasons = _warnings(pod, events, _last_start(pod) if is_unready else since or _last_start(pod), is_explained=is_explained)
     silence = [each for each in reasons if each.reason == NODE_NOT_READY]
     if silence or (is_unready and _silenced(pod)):
-        yield _silent_node(
-            pod, silence[0].words(now) if silence else f"the pod is not ready{_since(since, now)}, and all its containers were"
-        )
+        words = silence[0].words(now) if silence else f"the pod is not ready{_since(since, now)}, and all its containers were"
+        yield silent_node(pod, f"its kubelet does not answer: {words}")
         return
     yield from (_of_pod(pod, each, now, hard=is_unready) for each in reasons)
     if is_unready and not reasons and not is_explained and _all_run(pod) and (since is None or now - since >= START):
@@ -91,20 +90,10 @@ def while_running(pod: JsonObject, events: Iterable[JsonObject], now: datetime, 
         )
 
 
-def _silent_node(pod: JsonObject, words: str) -> Finding:
-    return Finding.error(
-        "DJ134",
-        f"node {node_of(pod)}",
-        f"its kubelet does not answer: {words}",
-        "nobody knows how the pod is: what is told of it is the last that its node said",
-        f"have the node's administrator look at it: kubectl describe node {node_of(pod)}",
-    )
-
-
 def _of_pod(pod: JsonObject, warning: _PodWarning, now: datetime, *, hard: bool = True) -> Finding:
     make = Finding.error if hard else Finding.warning
     absent = _MISSING.search(warning.message)
-    namespace = at(pod, "metadata", "namespace") or "default"
+    namespace = namespace_of(pod)
     do = (
         f"make the {absent['kind']} {absent['name'].rpartition('/')[2]} in namespace {namespace}, or take it out of the pod; the "
         "kubelet tries again by itself"
@@ -123,40 +112,31 @@ def _warnings(pod: JsonObject, events: Iterable[JsonObject], since: datetime, *,
         if uid is None or at(event, "involvedObject", "uid") != uid or at(event, "type") != "Warning":
             continue
         each = _PodWarning(
-            reason=str(at(event, "reason") or ""), message=str(at(event, "message") or ""), moment=_moment_of(event)
+            reason=str(at(event, "reason") or ""), message=str(at(event, "message") or ""), moment=moment_of(event)
         )
-        when = each.moment or _LONG_AGO
+        when = each.moment or LONG_AGO
         older = last.get(each.reason)
-        if each.reason not in elsewhere and when >= since and (older is None or when >= (older.moment or _LONG_AGO)):
+        if each.reason not in elsewhere and when >= since and (older is None or when >= (older.moment or LONG_AGO)):
             last[each.reason] = each
-    return sorted(last.values(), key=lambda each: each.moment or _LONG_AGO, reverse=True)[:MAX_WARNINGS]
-
-
-def _moment_of(event: JsonObject) -> datetime | None:
-    moments = (at(event, "series", "lastObservedTime"), at(event, "lastTimestamp"), at(event, "eventTime"))
-    return next((read for each in moments if (read := moment(each)) is not None), None)
+    return sorted(last.values(), key=lambda each: each.moment or LONG_AGO, reverse=True)[:MAX_WARNINGS]
 
 
 def _waited(pod: JsonObject, now: datetime) -> timedelta | None:
     """Since it was given to its node."""
-    verdicts = (
-        at(each, "lastTransitionTime") for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled"
-    )
-    began = next((read for each in (*verdicts, at(pod, "metadata", "creationTimestamp")) if (read := moment(each))), None)
+    began = moment(condition_of(pod, "PodScheduled").get("lastTransitionTime")) or creation(pod)
     return None if began is None else now - began
 
 
 def _last_start(pod: JsonObject) -> datetime:
     starts = (moment(at(each, "state", "running", "startedAt")) for each in objects(at(pod, "status", "containerStatuses")))
-    return max((each for each in starts if each is not None), default=_LONG_AGO)
+    return max((each for each in starts if each is not None), default=LONG_AGO)
 
 
 def _silenced(pod: JsonObject) -> bool:
     """Whether all containers are ready and their pod is not: so the cluster marks the pods of a kubelet that fell silent."""
     statuses = objects(at(pod, "status", "containerStatuses"))
-    conditions = objects(at(pod, "status", "conditions"))
     # Sidecars are init containers, and count among those that are to be ready.
-    if any(at(each, "type") == "ContainersReady" and at(each, "status") == "False" for each in conditions):
+    if condition_of(pod, "ContainersReady").get("status") == "False":
         return False
     return bool(statuses) and not at(pod, "spec", "readinessGates") and all(at(each, "ready") is True for each in statuses)
 

@@ -11,6 +11,7 @@ from donjon.findings import Finding, codes, is_refusal
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC, FAQ_EPC, LABEL_COMPONENT
+from donjon.kube.objects import labels_of, name_of
 
 NODE, ADMISSION, ATTESTATION = "node", "admission", "attestation"
 """The chart's components, as its labels name them."""
@@ -62,11 +63,11 @@ class Sight:
 
     def thing(self, name: str) -> JsonObject | None:
         """The thing of that name, `None` where it is not there."""
-        return next((each for each in self.things if at(each, "metadata", "name") == name), None)
+        return next((each for each in self.things if name_of(each) == name), None)
 
     def of(self, component: str) -> tuple[JsonObject, ...]:
         """Those of a component of the chart."""
-        return tuple(each for each in self.things if at(each, "metadata", "labels", LABEL_COMPONENT) == component)
+        return tuple(each for each in self.things if labels_of(each).get(LABEL_COMPONENT) == component)
 
     def first(self, component: str) -> JsonObject | None:
         """The component's one workload; `None` where it has none."""

@@ -13,12 +13,12 @@ from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EPC
-from donjon.kube.reserved import amounts
+from donjon.kube.objects import CONTAINER_FIELDS, containers_of, node_name_of
+from donjon.kube.reserved import allocatable
 from donjon.kube.spelling import intended_resource
 
 MAX_MISNOMERS = 50
 """That are looked for: each is compared with all names that there are."""
-_FIELDS = ("initContainers", "containers")
 _PLACES = ("labels", "annotations")
 
 
@@ -41,8 +41,8 @@ def host_devices(pod: JsonObject) -> Iterator[Finding]:
 
 def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
     """The names that no node offers, as far as it can be seen which was meant."""
-    on_offer = {name for node in nodes for name, amount in amounts(at(node, "status", "allocatable")).items() if amount}
-    for container in (each for field in _FIELDS for each in objects(at(pod, "spec", field))):
+    on_offer = {name for node in nodes for name, amount in allocatable(node).items() if amount}
+    for container in containers_of(pod):
         limits = at(container, "resources", "limits")
         for name in limits if isinstance(limits, dict) else ():
             if name not in on_offer and (likely := intended_resource(name)):
@@ -51,7 +51,7 @@ def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
 
 def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_seen: bool) -> Finding:
     by_whom = "no node offers that" if are_seen else "no node of Donjon's offers that"
-    is_placed = bool(at(pod, "spec", "nodeName"))
+    is_placed = bool(node_name_of(pod))
     why = (
         f"{by_whom}, and a kubelet leaves out what its node has not: the container has nothing of SGX by it"
         if is_placed
@@ -75,10 +75,10 @@ def _elsewhere(pod: JsonObject) -> Iterator[Finding]:
     thing = Thing(kind="Pod", version="v1", path="", content=content)
     limits = (
         f"/spec/{field}/{index}/resources/{kind}"
-        for field in _FIELDS
+        for field in CONTAINER_FIELDS
         for index, _ in enumerate(objects(at(pod, "spec", field)))
         for kind in ("limits", "requests")
     )
     findings = (each.finding for each in mentions(thing, (PodTemplate(thing=thing, template="", pod=content),), limits))
     # What chose its node has done so, with whomever's labels.
-    yield from (each for each in findings if not (each.code == UNLABELLED and at(pod, "spec", "nodeName")))
+    yield from (each for each in findings if not (each.code == UNLABELLED and node_name_of(pod)))

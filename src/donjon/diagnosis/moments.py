@@ -1,8 +1,11 @@
 """Moments as the API server writes them, and how long ago they are."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from donjon.formats.json import Json
+from donjon.formats.json import Json, JsonObject, at
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""Of what nobody knows when it was."""
 
 
 def moment(text: Json) -> datetime | None:
@@ -12,6 +15,17 @@ def moment(text: Json) -> datetime | None:
     except ValueError:
         return None
     return read if read is not None and read.tzinfo is not None else None
+
+
+def creation(thing: JsonObject) -> datetime | None:
+    """When the thing was made."""
+    return moment(at(thing, "metadata", "creationTimestamp"))
+
+
+def moment_of(event: JsonObject) -> datetime | None:
+    """When an event was seen last."""
+    moments = (at(event, "series", "lastObservedTime"), at(event, "lastTimestamp"), at(event, "eventTime"))
+    return next((read for each in moments if (read := moment(each)) is not None), None)
 
 
 def stretch(time: timedelta) -> str:

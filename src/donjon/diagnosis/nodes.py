@@ -1,20 +1,19 @@
 """The nodes with SGX: whether each is ready itself, and what it offers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from donjon.diagnosis.commands import few
 from donjon.diagnosis.installation import DonjonState, Row, RowState, StatusPart, unseen
 from donjon.findings import Finding, codes
-from donjon.fleet.placement import amount_text, node_trouble
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.fleet.placement import agent_codes, amount_text, never_had, node_trouble
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import CONDITION_READY, ENCLAVE, EPC, LABEL_CAPABLE
-from donjon.kube.reserved import amounts
+from donjon.kube.objects import condition_of, labels_of, name_of
+from donjon.kube.reserved import amounts, epc_offered
 from donjon.kube.selection import not_tolerated
-
-MAX_NAMES = 3
-"""Nodes or pods that a sentence names; the rows have all of them."""
 
 
 def nodes(here: DonjonState) -> StatusPart:
@@ -23,11 +22,11 @@ def nodes(here: DonjonState) -> StatusPart:
         return hidden
     ours = nodes_with_sgx(here)
     rows = tuple(_rows(ours))
-    offering = [epc for node in ours if (epc := _epc(node))]
+    offering = [epc for node in ours if (epc := epc_offered(node))]
     total = amount_text(EPC, sum(offering, Fraction(0)))
     plain = len(here.nodes.things) - len(ours)
     rest = (Row(name=f"{plain} without SGX", state=RowState.WELL, words="nothing to offer"),) if plain else ()
-    shut = bool(offering) and all(_is_cordoned(node) for node in ours if _epc(node))
+    shut = bool(offering) and all(_is_cordoned(node) for node in ours if epc_offered(node))
     summary = f"{len(offering)} of {len(here.nodes.things)} nodes offer {total} of EPC{', all of them cordoned' * shut}"
     findings = (*_silent(ours), *_of_nodes(ours, offering), *(_shut(ours) if shut else ()))
     return StatusPart(name="nodes", rows=(*rows, *rest), findings=findings, summary=summary)
@@ -41,25 +40,13 @@ def nodes_with_sgx(here: DonjonState) -> tuple[JsonObject, ...]:
 def _has_sgx(node: JsonObject) -> bool:
     """By its label, its EPC, an agent that does not say that there is none, or its kubelet, which remembers devices."""
     is_remembered = ENCLAVE in amounts(at(node, "status", "capacity"))
-    is_marked = at(node, "metadata", "labels", LABEL_CAPABLE) == "true" or bool(_epc(node)) or is_remembered
-    return is_marked or bool(_condition(node) and not _never_had(node))
-
-
-def name_of(thing: JsonObject) -> str:
-    """The name of a node or of anything else."""
-    return str(at(thing, "metadata", "name") or "")
-
-
-def labels_of(node: JsonObject) -> Mapping[str, Json]:
-    """A node's labels."""
-    labels = at(node, "metadata", "labels")
-    return labels if isinstance(labels, dict) else {}
+    is_marked = labels_of(node).get(LABEL_CAPABLE) == "true" or bool(epc_offered(node)) or is_remembered
+    return is_marked or bool(condition_of(node, CONDITION_READY) and not never_had(node))
 
 
 def names_text(things: Sequence[JsonObject]) -> str:
     """The names of a few, and how many more there are."""
-    names = ", ".join(name_of(each) for each in things[:MAX_NAMES])
-    return f"{names} and {len(things) - MAX_NAMES} more" if len(things) > MAX_NAMES else names
+    return few([name_of(each) for each in things])
 
 
 def _silent(ours: Sequence[JsonObject]) -> Iterator[Finding]:
@@ -80,7 +67,7 @@ def _of_nodes(ours: Sequence[JsonObject], offering: Sequence[Fraction]) -> Itera
     for state, report in ((RowState.WRONG, Finding.error), (RowState.DOUBTFUL, Finding.warning)):
         there = [node for node in awake if _offer_state(node) is state]
         if there:
-            message = str(_condition(there[0]).get("message") or "its agent has not said a word")
+            message = str(condition_of(there[0], CONDITION_READY).get("message") or "its agent has not said a word")
             yield report(
                 "DJ179",
                 "nodes",
@@ -104,14 +91,14 @@ def _state(node: JsonObject) -> RowState:
 
 def _offer_state(node: JsonObject) -> RowState:
     """How bad it is that a node does not offer what it might: one that offered it before was meant to."""
-    epc = _epc(node)
-    if epc and _condition(node).get("status") == "True":
+    epc = epc_offered(node)
+    if epc and condition_of(node, CONDITION_READY).get("status") == "True":
         return RowState.WELL
-    return RowState.WRONG if epc or at(node, "metadata", "labels", LABEL_CAPABLE) == "true" else RowState.DOUBTFUL
+    return RowState.WRONG if epc or labels_of(node).get(LABEL_CAPABLE) == "true" else RowState.DOUBTFUL
 
 
 def _shut(ours: Sequence[JsonObject]) -> Iterator[Finding]:
-    there = [node for node in ours if _epc(node)]
+    there = [node for node in ours if epc_offered(node)]
     yield Finding.warning(
         "DJ182",
         "nodes",
@@ -131,7 +118,7 @@ def _rows(ours: Sequence[JsonObject]) -> Iterator[Row]:
 
 
 def _row(node: JsonObject) -> Row:
-    state, epc = _state(node), _epc(node)
+    state, epc = _state(node), epc_offered(node)
     offer = f"{amount_text(EPC, epc)} of EPC" if epc else "no EPC"
     return Row(name=name_of(node), state=state, words=node_trouble(node) or f"{offer}{_closed(node)}; {_word_of_agent(node)}")
 
@@ -141,11 +128,11 @@ def _word_of_agent(node: JsonObject) -> str:
 
     The agents repeat such a gap for up to a minute after it was mended.
     """
-    condition = _condition(node)
+    condition = condition_of(node, CONDITION_READY)
     message = str(condition.get("message") or "nothing")
     if _offer_state(node) is not RowState.WELL:
         return f"{CONDITION_READY} {recite(condition.get('status') or 'not there')}: {recite(message)}"
-    notes = ", ".join(sorted(codes.codes_in(message) - codes.OF_GUARD))
+    notes = ", ".join(sorted(agent_codes(node) - codes.OF_GUARD))
     return f"{CONDITION_READY} True{f' ({notes})' if notes else ''}"
 
 
@@ -158,15 +145,3 @@ def _closed(node: JsonObject) -> str:
 
 def _is_cordoned(node: JsonObject) -> bool:
     return at(node, "spec", "unschedulable") is True
-
-
-def _condition(node: JsonObject) -> JsonObject:
-    return next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == CONDITION_READY), {})
-
-
-def _never_had(node: JsonObject) -> bool:
-    return codes.NO_SGX in codes.codes_in(str(_condition(node).get("message") or ""))
-
-
-def _epc(node: JsonObject) -> Fraction:
-    return amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))

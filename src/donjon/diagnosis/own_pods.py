@@ -1,4 +1,4 @@
-"""Donjon's own pods: which of them count, and why one is not ready."""
+"""Donjon's own pods: why one is not ready."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,37 +7,31 @@ from donjon.diagnosis.endings import endings, stuck
 from donjon.fleet.placement import node_trouble
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
-from donjon.kube.reserved import TERMINAL_PHASES
-
-
-def is_here(pod: JsonObject) -> bool:
-    """Whether a pod counts: it has not ended, and is not on its way out."""
-    return at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
+from donjon.kube.objects import condition_of, name_of, node_name_of
 
 
 def pod_trouble(pod: JsonObject, moment: datetime, nodes: Iterable[JsonObject]) -> str:
     """Why a pod of ours is not ready, as far as it or its node says; empty where it is."""
-    conditions = {str(at(each, "type")): each for each in objects(at(pod, "status", "conditions"))}
-    if at(conditions.get("Ready"), "status") == "True":
+    ready, scheduled = condition_of(pod, "Ready"), condition_of(pod, "PodScheduled")
+    if ready.get("status") == "True":
         return ""
     if words := silence(pod, nodes) or breakdown(pod, moment):
         return words
-    scheduled = conditions.get("PodScheduled")
-    if at(scheduled, "status") == "False":
-        return f"it has no node: {recite(at(scheduled, 'message'))}"
-    if message := at(conditions.get("Ready"), "message"):
+    if scheduled.get("status") == "False":
+        return f"it has no node: {recite(scheduled.get('message'))}"
+    if message := ready.get("message"):
         return recite(message)
-    containers = objects(at(pod, "status", "containerStatuses"))
-    if containers and all(at(each, "ready") is True for each in containers):
+    statuses = objects(at(pod, "status", "containerStatuses"))
+    if statuses and all(at(each, "ready") is True for each in statuses):
         # Only the controller of nodes takes readiness from a pod whose kubelet last said that all of it is ready.
-        return f"its node is away: kubectl describe node {at(pod, 'spec', 'nodeName')}"
+        return f"its node is away: kubectl describe node {node_name_of(pod)}"
     return "it is starting"
 
 
 def silence(pod: JsonObject, nodes: Iterable[JsonObject]) -> str:
     """Why the pod's node is not ready itself: then what the pod says is old. Empty where the node is, or cannot be read."""
-    place = at(pod, "spec", "nodeName")
-    return next((node_trouble(node) for node in nodes if place and at(node, "metadata", "name") == place), "")
+    place = node_name_of(pod)
+    return next((node_trouble(node) for node in nodes if place and name_of(node) == place), "")
 
 
 def breakdown(pod: JsonObject, moment: datetime) -> str:

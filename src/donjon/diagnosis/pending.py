@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.diagnosis.commands import MAX_NAMES, few
 from donjon.diagnosis.distance import nearest, of_unknown_size, reach
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding
 from donjon.fleet.placement import NodeView, Obstacle, amount_text
-from donjon.formats.json import JsonObject, at
+from donjon.formats.json import JsonObject
 from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
-from donjon.kube.reserved import TERMINAL_PHASES, pod_requests
-
-MAX_NAMES = 3  # nodes or pods that a sentence names; the table has all nodes
+from donjon.kube.objects import is_over, name_of, namespace_of, node_name_of
+from donjon.kube.reserved import pod_requests
 
 _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 """The chart's values that say how many containers of a node may have a device."""
@@ -58,43 +58,43 @@ def _too_large(now: Situation) -> Finding:
         f"put right {_names(unknown)}, of which nobody knows now how much it has" if unknown else "",
         "let it go to a node that has more (the table says what keeps it away)" if beyond else "add a node with more EPC",
     )
-    return _error(
+    return of_placement(
         "DJ132",
-        observation=f"asks for {now.requested} of EPC, and no node {'that it may go to ' if beyond else ''}"
+        f"asks for {now.requested} of EPC, and no node {'that it may go to ' if beyond else ''}"
         f"{'says that it has' if unknown else 'has'} that much: the largest, {largest.name}, has {most}",
-        why="it waits until one does" if unknown else "it stays Pending for ever, whatever else ends",
-        do=", or ".join(filter(None, ways)),
+        "it waits until one does" if unknown else "it stays Pending for ever, whatever else ends",
+        ", or ".join(filter(None, ways)),
     )
 
 
 def _no_epc_free(now: Situation) -> Finding:
     best = max(now.there, key=lambda view: view.epc.free)
     holders = _holders(best.name, EPC, now.pods)
-    return _error(
+    return of_placement(
         "DJ130",
-        observation=f"asks for {now.requested} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
+        f"asks for {now.requested} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
         f"{_amount(best.epc.total)}, on {best.name}",
-        why="EPC cannot be overcommitted, so it waits until enough is given back",
-        do=f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less, or add a node",
+        "EPC cannot be overcommitted, so it waits until enough is given back",
+        f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less, or add a node",
     )
 
 
 def _not_ready(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ134",
-        observation=_could_take(now),
-        why="such a node offers no EPC and no device until that is put right",
-        do=f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
+        _could_take(now),
+        "such a node offers no EPC and no device until that is put right",
+        f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
         "donjon doctor",
     )
 
 
 def _node_down(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ134",
-        observation=_could_take(now),
-        why="no pod is sent to such a node, or started there, whatever it offers",
-        do=f"have an administrator put the node itself right: kubectl describe node {now.there[0].name} has its conditions, the "
+        _could_take(now),
+        "no pod is sent to such a node, or started there, whatever it offers",
+        f"have an administrator put the node itself right: kubectl describe node {now.there[0].name} has its conditions, the "
         "kubelet's log on the node the rest",
     )
 
@@ -108,21 +108,21 @@ def _could_take(now: Situation) -> str:
 def _no_sgx(now: Situation) -> Finding:
     others = tuple(view for view in now.views if Obstacle.NO_SGX not in view.obstacles)
     release = f"change its nodeSelector or affinity, which leaves out {_names(others)}, or " if others else ""
-    return _error(
+    return of_placement(
         "DJ134",
-        observation=f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
-        why=f"nothing {'there' if others else 'in this cluster'} can run an enclave",
-        do=f"{release}add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node "
+        f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
+        f"nothing {'there' if others else 'in this cluster'} can run an enclave",
+        f"{release}add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node "
         f'selector {LABEL_CAPABLE}: "true"',
     )
 
 
 def _devices(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ135",
-        observation=f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
-        why="without the device a container has no way into an enclave, so the scheduler leaves it out",
-        do=_about_devices(now),
+        f"its device is not to be had on {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        "without the device a container has no way into an enclave, so the scheduler leaves it out",
+        _about_devices(now),
     )
 
 
@@ -142,11 +142,11 @@ def _about_devices(now: Situation) -> str:
 
 
 def _held_back(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ133",
-        observation=f"it may not go to {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
-        why="the node's taints or the pod's own selector and affinity forbid it",
-        do=_RELEASES[now.obstacle](now),
+        f"it may not go to {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        "the node's taints or the pod's own selector and affinity forbid it",
+        _RELEASES[now.obstacle](now),
     )
 
 
@@ -170,30 +170,24 @@ _RELEASES: Mapping[Obstacle, Callable[[Situation], str]] = {
 
 
 def _no_aesm(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ136",
-        observation=f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
-        why="it gets its quotes from AESM, so it goes only to nodes where one answers",
-        do="start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process",
+        f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
+        "it gets its quotes from AESM, so it goes only to nodes where one answers",
+        "start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process",
     )
 
 
 def _foreign(now: Situation) -> Finding:
-    return _error(
-        "DJ102",
-        observation=f"asks for EPC under a foreign name: {'; '.join(dict.fromkeys(_words(now)))}",
-        why="nothing translated it when the pod was made, and no node of Donjon's offers that name",
-        do=f"write {EPC}, which needs no translation, or make the pod again once an administrator's donjon status says that the "
-        "policies are in force",
-    )
+    return foreign_name("; ".join(dict.fromkeys(_words(now))))
 
 
 def _other(now: Situation) -> Finding:
-    return _error(
+    return of_placement(
         "DJ138",
-        observation=f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
-        why="the scheduler counts every resource, not only SGX",
-        do="ask for less of it, or make room on that node",
+        f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
+        "the scheduler counts every resource, not only SGX",
+        "ask for less of it, or make room on that node",
     )
 
 
@@ -215,8 +209,20 @@ _WORDS: Mapping[Obstacle, Callable[[Situation], Finding]] = {
 }
 
 
-def _error(code: str, *, observation: str, why: str, do: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, subject="placement", observation=observation, why=why, do=do)
+def of_placement(code: str, observation: str, why: str, do: str) -> Finding:
+    """The finding about what keeps a pod from nodes."""
+    return Finding.error(code, "placement", observation, why, do)
+
+
+def foreign_name(words: str) -> Finding:
+    """That the pod asks for EPC by a name that is another's; the words say who offers none of it."""
+    return of_placement(
+        "DJ102",
+        f"asks for EPC under a foreign name: {words}",
+        "nothing translated it when the pod was made, and no node of Donjon's offers that name",
+        f"write {EPC}, which needs no translation, or make the pod again once an administrator's donjon status says that the "
+        "policies are in force",
+    )
 
 
 def _words(now: Situation) -> list[str]:
@@ -224,20 +230,17 @@ def _words(now: Situation) -> list[str]:
 
 
 def _names(views: Sequence[NodeView]) -> str:
-    names = ", ".join(view.name for view in views[:MAX_NAMES])
-    return f"{names} and {len(views) - MAX_NAMES} more" if len(views) > MAX_NAMES else names
+    return few([view.name for view in views])
 
 
 def _holders(node: str, resource: str, pods: Iterable[JsonObject]) -> str:
     """Who holds most of a resource on a node."""
-    there = [pod for pod in pods if at(pod, "spec", "nodeName") == node and at(pod, "status", "phase") not in TERMINAL_PHASES]
-    holding = sorted(((amount, _full_name(pod)) for pod in there if (amount := pod_requests(pod).get(resource))), reverse=True)
-    holders = ", ".join(f"{name} holds {amount_text(resource, amount)}" for amount, name in holding[:MAX_NAMES])
-    return f"{holders} and {len(holding) - MAX_NAMES} more" if len(holding) > MAX_NAMES else holders
-
-
-def _full_name(pod: JsonObject) -> str:
-    return f"{at(pod, 'metadata', 'namespace')}/{at(pod, 'metadata', 'name')}"
+    there = [pod for pod in pods if node_name_of(pod) == node and not is_over(pod)]
+    holding = sorted(
+        ((amount, f"{namespace_of(pod)}/{name_of(pod)}") for pod in there if (amount := pod_requests(pod).get(resource))),
+        reverse=True,
+    )
+    return few([f"{name} holds {amount_text(resource, amount)}" for amount, name in holding])
 
 
 def _amount(amount: int) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from donjon.diagnosis.commands import describe, node_of, remake, subject_of
+from donjon.diagnosis.commands import MAX_NAMES, describe, node_of, remake, subject_of
 from donjon.diagnosis.distance import out_of_order
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, of_container, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.explanation import ClusterState, Explanation, conclude, unseen
 from donjon.diagnosis.misnomers import host_devices, misnomers
-from donjon.diagnosis.pending import MAX_NAMES, in_the_way
+from donjon.diagnosis.pending import in_the_way, of_placement
 from donjon.diagnosis.running import (
     before_start,
     node_under,
@@ -27,6 +27,7 @@ from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
+from donjon.kube.objects import node_name_of, phase_of
 from donjon.kube.reserved import epc_total, pod_requests
 
 MAX_FINDINGS = 50
@@ -52,12 +53,12 @@ def _whole(pod: JsonObject, around: ClusterState) -> Explanation:
         return _leaving(pod, around)
     if not concerns_sgx(pod):
         return _ordinary(pod, around)
-    phase = str(at(pod, "status", "phase") or "Pending")
+    phase = phase_of(pod)
     return _BY_PHASE.get(phase, _unknown)(pod, around)
 
 
 def _leaving(pod: JsonObject, around: ClusterState) -> Explanation:
-    if not at(pod, "spec", "nodeName") or not out_of_touch(pod, around.nodes):
+    if not node_name_of(pod) or not out_of_touch(pod, around.nodes):
         return conclude(pod, "is being deleted", otherwise="wait, and look at the pod that comes after it")
     node = node_of(pod)
     findings = tuple(
@@ -79,7 +80,7 @@ def concerns_sgx(pod: JsonObject) -> bool:
 
 def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     """One that asks for nothing of SGX, or only by names that are none of it."""
-    phase = str(at(pod, "status", "phase") or "Pending")
+    phase = phase_of(pod)
     trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
     names = misnomers(pod, around.nodes)
     if names:
@@ -181,7 +182,7 @@ def _worst(findings: Iterable[Finding]) -> str:
 
 
 def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
-    if at(pod, "spec", "nodeName"):
+    if node_name_of(pod):
         return _starting(pod, around)
     if around.no_nodes:
         return _unplaced(pod, around)
@@ -243,7 +244,7 @@ def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
 def _unknown(pod: JsonObject, _around: ClusterState) -> Explanation:
     return conclude(
         pod,
-        f"is in phase {recite(at(pod, 'status', 'phase'))} on {node_of(pod)}: its node does not answer",
+        f"is in phase {recite(phase_of(pod))} on {node_of(pod)}: its node does not answer",
         otherwise=f"kubectl describe node {node_of(pod)}",
     )
 
@@ -271,14 +272,12 @@ def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: Cluster
     others = in_the_way(pod, out_of_order(views), around.pods) if words and out_of_order(views) else ()
     names = " or ".join(view.name for view in out_of_order(views)[:MAX_NAMES])
     return (
-        Finding(
-            code="DJ138",
-            severity=Severity.ERROR,
-            subject="placement",
-            observation=f"the scheduler says: {recite(words)}" if words else "no scheduler has said anything yet",
-            why=f"SGX is not in the way: {free} has the EPC, the devices and the right for it; what keeps it from there is not "
+        of_placement(
+            "DJ138",
+            f"the scheduler says: {recite(words)}" if words else "no scheduler has said anything yet",
+            f"SGX is not in the way: {free} has the EPC, the devices and the right for it; what keeps it from there is not "
             "looked at here: the node of its volume, affinity between pods, spreading, priority",
-            do=f"{describe(pod)}{f'; where that keeps it to {names}, {others[0].do}' if others else ''}",
+            f"{describe(pod)}{f'; where that keeps it to {names}, {others[0].do}' if others else ''}",
         ),
         *others,
     )

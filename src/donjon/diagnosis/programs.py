@@ -18,13 +18,14 @@ from donjon.diagnosis.installation import (
     StatusPart,
     unseen,
 )
-from donjon.diagnosis.own_pods import is_here, pod_trouble
+from donjon.diagnosis.own_pods import pod_trouble
 from donjon.diagnosis.rollout import failure, first_breakdown, go_back, is_of_one_version
 from donjon.errors import Malformed
 from donjon.findings import Finding, codes
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, OURS
+from donjon.kube.objects import count, is_here, name_of
 from donjon.pki.serving import parse_authorities
 
 _REPLICAS = {ADMISSION: 2, ATTESTATION: 1}
@@ -76,12 +77,11 @@ def attestation(here: DonjonState) -> StatusPart | None:
 def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
     """How many are ready, and how many there should be."""
     deployment = here.deployments.first(component)
-    ready, desired = at(deployment, "status", "readyReplicas"), at(deployment, "spec", "replicas")
-    return ready if isinstance(ready, int) else 0, desired if isinstance(desired, int) else 0
+    return count(deployment, "status", "readyReplicas"), count(deployment, "spec", "replicas")
 
 
 def _trouble(pod: JsonObject, here: DonjonState) -> str:
-    name = str(at(pod, "metadata", "name"))
+    name = name_of(pod)
     words = pod_trouble(pod, here.moment, here.nodes)
     no = here.readiness.get(name, _YES)
     return f"{name}: {words if no.startswith(_YES) else recite(no)}" if words else ""
@@ -104,7 +104,7 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         observation, do = "its Deployment is gone", bring_back(here.home)
     elif not desired:
         observation = "its Deployment is scaled to 0"
-        do = f"{place} scale deployment {at(deployment, 'metadata', 'name')} --replicas={_REPLICAS[component]}"
+        do = f"{place} scale deployment {name_of(deployment)} --replicas={_REPLICAS[component]}"
     else:
         troubles = (_trouble(pod, here) for pod in here.pods.of(component) if is_here(pod))
         first = next(filter(None, (*troubles, failure(deployment))), "")
@@ -113,7 +113,7 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         stands = not is_of_one_version(deployment) and first_breakdown(here, component)
         do = f"the upgrade stands still: {go_back(here.home)}; to see more: {look}" if stands else look
         if codes.NO_COLLATERAL in codes.codes_in(first):
-            do = _bring_collateral(place, str(at(deployment, "metadata", "name")))
+            do = _bring_collateral(place, name_of(deployment))
     yield report(code, subject, observation, why, do)
 
 
@@ -127,7 +127,7 @@ def _bring_collateral(place: str, name: str) -> str:
 
 def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:
     """What pods that are ready have to say all the same, each text once."""
-    words = {str(at(pod, "metadata", "name")): "" for pod in here.pods.of(component) if is_here(pod)}
+    words = {name_of(pod): "" for pod in here.pods.of(component) if is_here(pod)}
     texts = {here.readiness[name]: name for name in words if here.readiness.get(name, "").startswith(_YES)}
     for text, name in texts.items():
         for mark in sorted(codes.codes_in(text))[:1]:

@@ -1,15 +1,16 @@
 """Whether an upgrade of a workload of ours has come to its end, or stands still, and how it is taken back."""
 
 from donjon.diagnosis.installation import NODE, DonjonState
-from donjon.diagnosis.own_pods import breakdown, is_here
+from donjon.diagnosis.own_pods import breakdown
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_COMPONENT
+from donjon.kube.objects import count, is_here, labels_of, name_of
 
 
 def is_of_one_version(workload: JsonObject | None) -> bool:
     """Whether its controller holds all its pods for its newest version."""
-    if at(workload, "metadata", "labels", LABEL_COMPONENT) == NODE:
+    if labels_of(workload).get(LABEL_COMPONENT) == NODE:
         return workload is not None and is_rolled_out(workload)
     status = at(workload, "status")
     whole = at(status, "updatedReplicas") == at(status, "replicas") and not failure(workload)
@@ -18,14 +19,15 @@ def is_of_one_version(workload: JsonObject | None) -> bool:
 
 def is_rolled_out(daemon_set: JsonObject) -> bool:
     """Whether its controller has seen its newest version, and all its pods are of that."""
-    observation, newest = at(daemon_set, "status", "observedGeneration"), at(daemon_set, "metadata", "generation")
-    return observation == newest and count(daemon_set, "updatedNumberScheduled") >= count(daemon_set, "desiredNumberScheduled")
+    if at(daemon_set, "status", "observedGeneration") != at(daemon_set, "metadata", "generation"):
+        return False
+    return count(daemon_set, "status", "updatedNumberScheduled") >= count(daemon_set, "status", "desiredNumberScheduled")
 
 
 def first_breakdown(here: DonjonState, component: str) -> str:
     """The first pod of a program that waiting does not mend, and why; empty where there is none."""
     broken = ((pod, breakdown(pod, here.moment)) for pod in here.pods.of(component) if is_here(pod))
-    return next((f"{at(pod, 'metadata', 'name')}: {words}" for pod, words in broken if words), "")
+    return next((f"{name_of(pod)}: {words}" for pod, words in broken if words), "")
 
 
 def failure(deployment: JsonObject | None) -> str:
@@ -40,9 +42,3 @@ def failure(deployment: JsonObject | None) -> str:
 def go_back(namespace: str) -> str:
     """How an upgrade that stands still is taken back."""
     return f"helm rollback donjon -n {namespace} goes back to the revision before (helm history donjon -n {namespace} has them)"
-
-
-def count(thing: JsonObject, field: str) -> int:
-    """A number of its status; 0 where there is none."""
-    number = at(thing, "status", field)
-    return number if isinstance(number, int) else 0

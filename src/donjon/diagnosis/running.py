@@ -7,10 +7,11 @@ from fractions import Fraction
 from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import Objection, Obstacle, amount_text, look
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC, EVENT_COMPONENT, EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
-from donjon.kube.reserved import amounts, epc_by_container, requests_by_node
+from donjon.kube.objects import containers_of, name_of
+from donjon.kube.reserved import epc_by_container, epc_offered, requests_by_node
 
 
 def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Finding]:
@@ -18,8 +19,7 @@ def without_device(pod: JsonObject, events: Sequence[JsonObject]) -> Iterator[Fi
     is_reported = any(_is_from_own_agent(event, pod, EVENT_WITHOUT_DEVICE) for event in events)
     wired = {
         at(container, "name")
-        for field in ("initContainers", "containers")
-        for container in objects(at(pod, "spec", field))
+        for container in containers_of(pod)
         if at(container, "resources", "limits", ENCLAVE) not in {None, "0"}
     }
     unwired = sorted(name for name, amount in epc_by_container(pod).items() if amount and name not in wired)
@@ -63,25 +63,14 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
     node = node_under(pod, nodes)
     if node is None:
         if nodes:
-            yield Finding.error(
-                "DJ134",
-                f"node {node_of(pod)}",
-                "it is not in the cluster any more",
-                "nobody knows how the pod is: what is told of it is the last that its node said",
-                f"kubectl get nodes; where the node is gone for good, {remake(pod)}",
-            )
+            do = f"kubectl get nodes; where the node is gone for good, {remake(pod)}"
+            yield replace(silent_node(pod, "it is not in the cluster any more"), do=do)
         return
     trouble = _trouble(pod, node)
     if trouble is None:
         return
     if trouble.obstacle is Obstacle.NODE_DOWN:
-        yield Finding.error(
-            "DJ134",
-            f"node {node_of(pod)}",
-            trouble.words,
-            "nobody knows how the pod is: what is told of it is the last that its node said",
-            f"have the node's administrator look at it: kubectl describe node {node_of(pod)}",
-        )
+        yield silent_node(pod, trouble.words)
     else:
         yield _warning(
             "DJ134",
@@ -90,6 +79,17 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
             why="the pod stays, and its enclaves may be lost or not be made anew",
             do=f"do what the reason says; kubectl describe node {node_of(pod)} has all of it",
         )
+
+
+def silent_node(pod: JsonObject, observation: str) -> Finding:
+    """That its node tells nothing of it any more."""
+    return Finding.error(
+        "DJ134",
+        f"node {node_of(pod)}",
+        observation,
+        "nobody knows how the pod is: what is told of it is the last that its node said",
+        f"have the node's administrator look at it: kubectl describe node {node_of(pod)}",
+    )
 
 
 def before_start(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
@@ -128,7 +128,7 @@ def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[J
     node = node_under(pod, nodes)
     if node is None or _trouble(pod, node) is not None:
         return
-    offered = amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
+    offered = epc_offered(node)
     holding = requests_by_node(pods).get(node_of(pod), {}).get(EPC, Fraction(0))
     if offered and holding > offered:
         yield _warning(
@@ -142,7 +142,7 @@ def over_capacity(pod: JsonObject, nodes: Sequence[JsonObject], pods: Sequence[J
 
 def node_under(pod: JsonObject, nodes: Sequence[JsonObject]) -> JsonObject | None:
     """The node that it was given, where it can be read."""
-    return next((node for node in nodes if at(node, "metadata", "name") == node_of(pod)), None)
+    return next((node for node in nodes if name_of(node) == node_of(pod)), None)
 
 
 def _warning(code: str, pod: JsonObject, *, observation: str, why: str, do: str) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.diagnosis.pending import foreign_name, of_placement
 from donjon.findings import Finding
 from donjon.fleet.placement import MAX_MISFITS, amount_text
 from donjon.formats.json import JsonObject, at
@@ -71,7 +72,7 @@ def _of_sgx(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
             count=no_device - no_epc,
             one=f"has no {device} left or none at all",
             many=f"have no {device} left or none at all",
-            finding=_finding(
+            finding=of_placement(
                 "DJ135",
                 f"its device {device} is not to be had on {_nodes(no_device - no_epc)} with EPC",
                 "all of it is held there, or the node offers none: its agent is away or not ready",
@@ -85,7 +86,7 @@ def _of_sgx(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
             count=no_epc - no_device,
             one="has too little EPC left" if is_told_apart else "has too little EPC left, or none",
             many="have too little EPC left" if is_told_apart else "have too little EPC left, or none",
-            finding=_finding(
+            finding=of_placement(
                 "DJ130",
                 f"asks for {requested} of EPC, and {_nodes(no_epc - no_device)} had less left",
                 "EPC cannot be overcommitted: others hold it, or the node is not so large",
@@ -107,7 +108,7 @@ def _of_others(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
 
 
 def _unready(_pod: JsonObject, _words: str, count: int) -> _Part:
-    finding = _finding(
+    finding = of_placement(
         "DJ134",
         f"{_is(count)} not ready",
         "the kubelet there does not answer, and no pod is sent to it",
@@ -117,7 +118,7 @@ def _unready(_pod: JsonObject, _words: str, count: int) -> _Part:
 
 
 def _cordon(_pod: JsonObject, _words: str, count: int) -> _Part:
-    finding = _finding(
+    finding = of_placement(
         "DJ133",
         f"{_is(count)} cordoned",
         "a cordoned node takes no new pods, whatever is free there",
@@ -133,7 +134,7 @@ def _control_plane(_pod: JsonObject, _words: str, count: int) -> _Part:
 def _taint(_pod: JsonObject, words: str, count: int) -> _Part:
     name = recite(words.partition("{")[2].rstrip("}"))
     taint = f"the taint {name}" if name else "a taint"
-    finding = _finding(
+    finding = of_placement(
         "DJ133",
         f"{taint} that the pod does not tolerate keeps it from {_nodes(count)}",
         "a node is tainted by its administrator for other pods, or by Kubernetes since something is wrong with it",
@@ -146,7 +147,7 @@ def _taint(_pod: JsonObject, words: str, count: int) -> _Part:
 def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
     if selects(pod, "", {LABEL_AESM: AESM_READY}) and not selects(pod, "", {}):
         by_annotation = at(pod, "metadata", "annotations", ANNOTATION_QUOTE_PROVIDER) == AESMD
-        finding = _finding(
+        finding = of_placement(
             "DJ136",
             f"it needs AESM, and none answers on {_nodes(count)}",
             f"Donjon gave the pod the selector {LABEL_AESM}={AESM_READY} for its annotation {ANNOTATION_QUOTE_PROVIDER}: {AESMD}"
@@ -157,7 +158,7 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
         )
         return _Part(count=count, one="has no AESM", many="have no AESM", finding=finding)
     wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})[:MAX_MISFITS]) or "its affinity"
-    finding = _finding(
+    finding = of_placement(
         "DJ133",
         f"{wishes} of the pod leaves out {_nodes(count)}",
         "it goes only to nodes that it selects itself",
@@ -168,19 +169,13 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
 
 def _foreign(_pod: JsonObject, words: str, count: int) -> _Part:
     name = words.removeprefix(_SHORT)
-    finding = _finding(
-        "DJ102",
-        f"asks for EPC under a foreign name: {_nodes(count)} offers no {name}",
-        "nothing translated it when the pod was made, and no node of Donjon's offers that name",
-        f"write {EPC}, which needs no translation, or make the pod again once an administrator's donjon status says that the "
-        "policies are in force",
-    )
+    finding = foreign_name(f"{_nodes(count)} offers no {name}")
     return _Part(count=count, one=f"offers no {name}", many=f"offer no {name}", finding=finding)
 
 
 def _shortage(_pod: JsonObject, words: str, count: int) -> _Part:
     name = recite(words.removeprefix(_SHORT)) if words.startswith(_SHORT) else "room for another pod"
-    finding = _finding(
+    finding = of_placement(
         "DJ138",
         f"{_nodes(count)} had too little {name} left",
         "the scheduler counts every resource, not only SGX",
@@ -191,7 +186,7 @@ def _shortage(_pod: JsonObject, words: str, count: int) -> _Part:
 
 def _else(_pod: JsonObject, words: str, count: int) -> _Part:
     plain = recite(words.removeprefix("node(s) "))
-    finding = _finding(
+    finding = of_placement(
         "DJ138",
         f"the scheduler says of {_nodes(count)}: {plain}",
         "that is none of SGX's",
@@ -214,16 +209,12 @@ _READINGS: Sequence[tuple[Callable[[str], bool], Callable[[JsonObject, str, int]
 
 
 def _no_sgx() -> Finding:
-    return _finding(
+    return of_placement(
         "DJ134",
         "no node that it could go to offers SGX now",
         "nodes with SGX are away or not ready, or there are none",
         "have an administrator run donjon status: it tells which nodes have SGX, and whether their agents work",
     )
-
-
-def _finding(code: str, observation: str, why: str, do: str) -> Finding:
-    return Finding.error(code, "placement", observation, why, do)
 
 
 def _nodes(count: int) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from donjon.admission.policies.guard import GuardExtent
 from donjon.diagnosis.guard import extent
 from donjon.diagnosis.installation import NODE, DonjonState, Row, RowState, StatusPart
-from donjon.diagnosis.own_pods import is_here
 from donjon.diagnosis.rollout import first_breakdown, go_back, is_of_one_version
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_COMPONENT, LABEL_VERSION
+from donjon.kube.objects import is_here, labels_of, name_of
 
 LEAST = (1, 30)
 """Of the API server: the first with ValidatingAdmissionPolicy v1."""
@@ -52,7 +52,7 @@ def _too_old(here: DonjonState) -> Iterator[Finding]:
 
 def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     """A workload's version and image, and how many of its pods are of another."""
-    version, image = at(workload, "metadata", "labels", LABEL_VERSION), _image(at(workload, "spec", "template", "spec"))
+    version, image = labels_of(workload).get(LABEL_VERSION), _image(at(workload, "spec", "template", "spec"))
     others = _others(workload, here)
     strange = ""
     if others:
@@ -60,7 +60,7 @@ def _version_row(workload: JsonObject, here: DonjonState) -> Row:
     elif _is_foreign(workload, here):
         strange = f"; this program is {here.client_version}"
     state = RowState.DOUBTFUL if strange else RowState.WELL
-    return Row(name=str(at(workload, "metadata", "name")), state=state, words=f"{recite(version)}, image {image}{strange}")
+    return Row(name=name_of(workload), state=state, words=f"{recite(version)}, image {image}{strange}")
 
 
 def _mixture(workload: JsonObject, here: DonjonState) -> Iterator[Finding]:
@@ -77,30 +77,30 @@ def _mixture(workload: JsonObject, here: DonjonState) -> Iterator[Finding]:
 
 def _others(workload: JsonObject, here: DonjonState) -> list[JsonObject]:
     """The pods of a workload whose image is not that of its template."""
-    component, image = str(at(workload, "metadata", "labels", LABEL_COMPONENT)), _image(at(workload, "spec", "template", "spec"))
+    component, image = str(labels_of(workload).get(LABEL_COMPONENT)), _image(at(workload, "spec", "template", "spec"))
     return [pod for pod in here.pods.of(component) if is_here(pod) and _image(at(pod, "spec")) != image]
 
 
 def _is_foreign(workload: JsonObject, here: DonjonState) -> bool:
     """Whether the agents are of another version than this program, which compares policies with them."""
-    labels = at(workload, "metadata", "labels")
-    return at(labels, LABEL_COMPONENT) == NODE and at(labels, LABEL_VERSION) != here.client_version
+    labels = labels_of(workload)
+    return labels.get(LABEL_COMPONENT) == NODE and labels.get(LABEL_VERSION) != here.client_version
 
 
 def _to_one_version(workload: JsonObject, others: list[JsonObject], here: DonjonState) -> str:
     """What brings pods of another image to that of the template: as it goes on, stands still, or waits for somebody."""
-    place, pod = f"kubectl -n {here.home}", at(others[0], "metadata", "name")
+    place, pod = f"kubectl -n {here.home}", name_of(others[0])
     if is_of_one_version(workload):
         return (
             f"no upgrade is on its way, so somebody changed the pod, or a webhook of others changes each: {place} delete pod "
             f"{pod} has it made anew"
         )
-    if words := first_breakdown(here, str(at(workload, "metadata", "labels", LABEL_COMPONENT))):
+    if words := first_breakdown(here, str(labels_of(workload).get(LABEL_COMPONENT))):
         return f"the upgrade stands still ({words}): {go_back(here.home)}, or mend what it lacks: donjon explain DJ174"
     if at(workload, "spec", "updateStrategy", "type") == "OnDelete":
         return f"pods stay until somebody deletes them (node.updateStrategy is OnDelete): {place} delete pod {pod}"
     kind = str(at(workload, "kind")).lower()
-    return f"let the upgrade come to its end: {place} rollout status {kind}/{at(workload, 'metadata', 'name')}"
+    return f"let the upgrade come to its end: {place} rollout status {kind}/{name_of(workload)}"
 
 
 def _minor(version: str) -> tuple[int, int] | None:

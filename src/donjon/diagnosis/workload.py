@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from donjon.diagnosis.commands import subject_of
+from donjon.diagnosis.commands import place_of, subject_of
 from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.moments import LONG_AGO, creation, moment_of
 from donjon.diagnosis.pod import explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
+from donjon.kube.objects import count, is_here, is_over, name_of, namespace_of, owners_of, phase_of
 from donjon.kube.quantities import amount
-from donjon.kube.reserved import TERMINAL_PHASES
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
@@ -36,7 +38,6 @@ _AMOUNTS = re.compile(r"requested: (?P<asks>[^ ]{1,1000}), ?used: [^ ]{1,1000}, 
 """k8s.io/apiserver pkg/admission/plugin/resourcequota."""
 
 _WELL = frozenset({"Complete", "SuccessCriteriaMet"})
-_SECONDS = len("2026-11-23T12:00:00")  # of a moment; some have fractions after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +52,13 @@ class Workload:
     @property
     def alive(self) -> int:
         """How many of its pods count: not those that ended, nor those on their way out."""
-        return sum(
-            at(pod, "status", "phase") not in TERMINAL_PHASES and at(pod, "metadata", "deletionTimestamp") is None
-            for pod in self.pods
-        )
+        return sum(is_here(pod) for pod in self.pods)
 
 
 def owned(things: Iterable[JsonObject], owner: JsonObject) -> tuple[JsonObject, ...]:
     """The things that belong to an owner."""
     uid = at(owner, "metadata", "uid")
-    return tuple(
-        thing for thing in things if any(at(each, "uid") == uid for each in objects(at(thing, "metadata", "ownerReferences")))
-    )
+    return tuple(thing for thing in things if any(at(each, "uid") == uid for each in owners_of(thing)))
 
 
 def newest(replica_sets: Sequence[JsonObject]) -> JsonObject | None:
@@ -72,7 +68,7 @@ def newest(replica_sets: Sequence[JsonObject]) -> JsonObject | None:
 
 def latest(jobs: Sequence[JsonObject]) -> JsonObject | None:
     """The Job that a CronJob made last."""
-    return max(jobs, key=_creation_time, default=None)
+    return max(jobs, key=_birth, default=None)
 
 
 def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Explanation | None) -> Explanation:
@@ -86,8 +82,8 @@ def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Expla
         if suspended
         else f"has no Job now; its schedule is {recite(at(cron_job, 'spec', 'schedule'))}"
     )
-    where = f"-n {at(cron_job, 'metadata', 'namespace')}"
-    otherwise = f"to try it at once: kubectl create job {where} --from=cronjob/{at(cron_job, 'metadata', 'name')} NAME"
+    where = f"-n {namespace_of(cron_job)}"
+    otherwise = f"to try it at once: kubectl create job {where} --from=cronjob/{name_of(cron_job)} NAME"
     return Explanation(subject=subject, verdict=verdict, well=True, otherwise=otherwise)
 
 
@@ -116,9 +112,9 @@ def _explanations(workload: Workload, around: ClusterState) -> list[Explanation]
     What failed says nothing any more of a workload that has its pods, save of a Job, which counts it.
     """
     counts = workload.kind == "Job" or workload.alive < desired_count(workload)
-    present = [pod for pod in workload.pods if counts or at(pod, "status", "phase") not in TERMINAL_PHASES]
+    present = [pod for pod in workload.pods if counts or not is_over(pod)]
     pairs = [(pod, explain(pod, around)) for pod in present]
-    pairs.sort(key=lambda each: (each[1].well, at(each[0], "status", "phase") == "Failed", not is_refusal(each[1].findings)))
+    pairs.sort(key=lambda each: (each[1].well, phase_of(each[0]) == "Failed", not is_refusal(each[1].findings)))
     return [explanation for _, explanation in pairs]
 
 
@@ -133,10 +129,8 @@ def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: b
 
 def _job_again(job: JsonObject) -> str:
     """What to do about a Job that failed and has no pod left that could say why: a Job never begins anew."""
-    where = f"-n {at(job, 'metadata', 'namespace')}"
-    name = at(job, "metadata", "name")
     return (
-        f"kubectl describe job {where} {name} has its events of the last hour; its pods took their logs along, so delete it and "
+        f"kubectl describe job {place_of(job)} has its events of the last hour; its pods took their logs along, so delete it and "
         "make it again with restartPolicy: Never, which keeps pods that failed"
     )
 
@@ -146,8 +140,8 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
     refusals = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
     if not refusals or workload.alive >= desired_count(workload) or _terminal_condition(workload):
         return None
-    refusal = max(refusals, key=_moment)
-    if _moment(refusal)[:_SECONDS] < max((_creation_time(pod) for pod in workload.pods), default=""):
+    refusal = max(refusals, key=_last_seen)
+    if _last_seen(refusal) < max(map(_birth, workload.pods), default=LONG_AGO):
         return None  # It has made one since.
     message = _CONTROLLER.sub("", str(at(refusal, "message") or ""), count=1)
     codes = tuple(dict.fromkeys(_CODE.findall(message)))
@@ -169,7 +163,7 @@ def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
         ending = "" if _is_beyond(message) else "end other pods of the namespace, or "
         return (
             f"{own} is right: have an administrator raise the ResourceQuota {quota['name']}, or {ending}"
-            f"ask for less; kubectl describe resourcequota -n {at(workload.thing, 'metadata', 'namespace')} {quota['name']}"
+            f"ask for less; kubectl describe resourcequota -n {namespace_of(workload.thing)} {quota['name']}"
         )
     if NOT_WIRED.intersection(codes):
         return (
@@ -185,11 +179,11 @@ def _change(workload: Workload) -> str:
     own = subject_of(workload.kind, workload.thing)
     if workload.kind != "Job":
         return f"change {own} as the refusal says, and apply it again"
-    makers = [each for each in objects(at(workload.thing, "metadata", "ownerReferences")) if at(each, "kind") == "CronJob"]
+    makers = [each for each in owners_of(workload.thing) if at(each, "kind") == "CronJob"]
     if makers:
-        cron_job = f"cronjob {at(workload.thing, 'metadata', 'namespace')}/{recite(at(makers[0], 'name'))}"
+        cron_job = f"cronjob {namespace_of(workload.thing)}/{recite(at(makers[0], 'name'))}"
         return f"change {cron_job} as the refusal says, and apply it again: its next Job is made by that"
-    where = f"-n {at(workload.thing, 'metadata', 'namespace')} {at(workload.thing, 'metadata', 'name')}"
+    where = place_of(workload.thing)
     return (
         f"a Job's template cannot be changed: kubectl delete job {where}, change what it was made from as the refusal says, and "
         "apply that again"
@@ -212,25 +206,19 @@ def desired_count(workload: Workload) -> int:
     """How many pods there should be now."""
     match workload.kind:
         case "DaemonSet":
-            count = at(workload.thing, "status", "desiredNumberScheduled")
+            return count(workload.thing, "status", "desiredNumberScheduled", default=1)
         case "Job":
             return _at_once(workload.thing)
         case _:
-            count = at(workload.maker, "spec", "replicas")
-    return count if isinstance(count, int) else 1
+            return count(workload.maker, "spec", "replicas", default=1)
 
 
 def _at_once(job: JsonObject) -> int:
     """How many pods of a Job there may be at a time."""
     if at(job, "spec", "suspend") is True:
         return 0
-    parallelism, completions, succeeded = (
-        at(job, "spec", "parallelism"),
-        at(job, "spec", "completions"),
-        at(job, "status", "succeeded"),
-    )
-    most = parallelism if isinstance(parallelism, int) else 1
-    left = completions - (succeeded if isinstance(succeeded, int) else 0) if isinstance(completions, int) else most
+    most, completions = count(job, "spec", "parallelism", default=1), at(job, "spec", "completions")
+    left = completions - count(job, "status", "succeeded") if isinstance(completions, int) else most
     return max(min(most, left), 0)
 
 
@@ -239,7 +227,7 @@ def _nothing_made(workload: Workload, subject: str) -> Explanation:
         suspended = " (it is suspended)" if at(workload.thing, "spec", "suspend") is True else ""
         return Explanation(subject=subject, verdict=f"wants no pods now{suspended}, and has none", well=True)
     plain = workload.kind.lower()
-    where = f"-n {at(workload.thing, 'metadata', 'namespace')} {at(workload.thing, 'metadata', 'name')}"
+    where = place_of(workload.thing)
     return Explanation(
         subject=subject,
         verdict="has no pods, and no event says why: events are kept for an hour, and its controller may not have come to it yet",
@@ -261,10 +249,9 @@ def _revision(replica_set: JsonObject) -> int:
     return int(revision) if isinstance(revision, str) and revision.isdecimal() else 0
 
 
-def _creation_time(pod: JsonObject) -> str:
-    return str(at(pod, "metadata", "creationTimestamp") or "")[:_SECONDS]
+def _birth(thing: JsonObject) -> datetime:
+    return creation(thing) or LONG_AGO
 
 
-def _moment(event: JsonObject) -> str:
-    moments = (at(event, "series", "lastObservedTime"), at(event, "lastTimestamp"), at(event, "eventTime"))
-    return next((str(moment) for moment in moments if moment), "")
+def _last_seen(event: JsonObject) -> datetime:
+    return moment_of(event) or LONG_AGO

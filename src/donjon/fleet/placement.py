@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import starmap
 
 from donjon.findings import codes
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import (
     AESM_READY,
@@ -20,8 +20,9 @@ from donjon.kube.names import (
     NODE_LABELS,
     PROVISION,
 )
+from donjon.kube.objects import condition_of, labels_of, name_of
 from donjon.kube.quantities import readable
-from donjon.kube.reserved import Amounts, amounts, pod_requests, requests_by_node
+from donjon.kube.reserved import Amounts, allocatable, epc_offered, pod_requests, requests_by_node
 from donjon.kube.selection import (
     CORDON,
     SILENCE_TAINTS,
@@ -98,13 +99,13 @@ def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject
     """Every node as the pod sees it, by name; `pods` are all that were given a node, the pod itself left out of the account."""
     own = at(pod, "metadata", "uid")
     holding = requests_by_node(each for each in pods if own is None or at(each, "metadata", "uid") != own)
-    views = (_view(pod, node, holding.get(_name(node), {})) for node in nodes)
+    views = (_view(pod, node, holding.get(name_of(node), {})) for node in nodes)
     return tuple(sorted(views, key=lambda view: view.name))
 
 
 def lacks_aesm(pod: JsonObject, node: JsonObject) -> bool:
     """Whether the pod may not be on the node for no other reason than that no AESM answers there."""
-    labels, name = _labels(node), _name(node)
+    labels, name = labels_of(node), name_of(node)
     return not selects(pod, name, labels) and selects(pod, name, {**labels, LABEL_AESM: AESM_READY})
 
 
@@ -117,21 +118,21 @@ def amount_text(resource: str, amount: Fraction) -> str:
 
 def node_trouble(node: JsonObject) -> str:
     """Why the node itself is not ready, whatever runs on it, as Kubernetes has it; empty where it is."""
-    kubelet = _condition(node, "Ready")
+    kubelet = condition_of(node, "Ready")
     if not kubelet or kubelet.get("status") == "True":
         return ""
     return f"the node itself is not ready: {recite(kubelet.get('message') or 'silent')}"
 
 
 def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
-    there = amounts(at(node, "status", "allocatable"))
+    there = allocatable(node)
     ready, message = _sgx_ready(node, there)
     return NodeView(
-        name=_name(node),
+        name=name_of(node),
         epc=_stock(EPC, there, holding),
         enclave=_stock(ENCLAVE, there, holding),
         provision=_stock(PROVISION, there, holding),
-        aesm=str(at(node, "metadata", "labels", LABEL_AESM) or ""),
+        aesm=str(labels_of(node).get(LABEL_AESM) or ""),
         ready=ready,
         message=message,
         taints=not_tolerated(pod, node),
@@ -141,7 +142,7 @@ def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
 
 def _sgx_ready(node: JsonObject, there: Amounts) -> tuple[str, str]:
     """Status and message of SGXReady, which stays True where kubelet or agent are gone: silent, or no device is offered."""
-    ready = _condition(node, CONDITION_READY)
+    ready = condition_of(node, CONDITION_READY)
     status, message = recite(ready.get("status") or ""), recite(ready.get("message") or "")
     if status == "True" and (_silent(node) or not there.get(ENCLAVE)):
         return "Unknown", f"its agent said last: {message}"
@@ -154,8 +155,8 @@ def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
 
 
 def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
-    sgx = _condition(node, CONDITION_READY)
-    if sgx.get("status") == "False" and not _never_had(node):
+    sgx = condition_of(node, CONDITION_READY)
+    if sgx.get("status") == "False" and not never_had(node):
         yield Objection(
             obstacle=Obstacle.NOT_READY, words=f"not ready for enclaves: {recite(sgx.get('message') or 'no reason given')}"
         )
@@ -164,15 +165,15 @@ def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterato
 
 
 def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
-    if selects(pod, _name(node), _labels(node)):
+    if selects(pod, name_of(node), labels_of(node)):
         return
-    nodes, missing = meant_for(pod), label_absences(pod, _name(node), _labels(node))
-    if nodes is not None and _name(node) not in nodes:
+    nodes, missing = meant_for(pod), label_absences(pod, name_of(node), labels_of(node))
+    if nodes is not None and name_of(node) not in nodes:
         yield Objection(obstacle=Obstacle.ELSEWHERE, words="the pod is meant for another node")
     elif lacks_aesm(pod, node):
         yield Objection(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
     elif not (missing and missing.keys() <= set(NODE_LABELS) and _without_sgx(node)):  # Its agent took them away with the rest.
-        words = "; ".join(misfits(pod, _labels(node))[:MAX_MISFITS])
+        words = "; ".join(misfits(pod, labels_of(node))[:MAX_MISFITS])
         yield Objection(
             obstacle=Obstacle.SELECTION,
             words=f"the pod wants {words}" if words else "the pod's affinity leaves it out",
@@ -198,7 +199,7 @@ def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Ob
 
 
 def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
-    requested, there = pod_requests(pod).get(EPC, Fraction(0)), amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
+    requested, there = pod_requests(pod).get(EPC, Fraction(0)), epc_offered(node)
     free = max(there - holding.get(EPC, Fraction(0)), Fraction(0))
     if not requested or requested <= free:
         return
@@ -211,7 +212,7 @@ def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Object
 
 
 def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
-    there = amounts(at(node, "status", "allocatable"))
+    there = allocatable(node)
     for resource, requested in sorted((pod_requests(pod) | {"pods": Fraction(1)}).items()):
         total, reserved = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
         if resource == EPC or requested <= total - reserved:
@@ -238,14 +239,19 @@ CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], 
 )
 
 
-def _never_had(node: JsonObject) -> bool:
+def never_had(node: JsonObject) -> bool:
     """Whether the agent itself says that the machine has no SGX: that is no trouble, only another kind of node."""
-    return codes.NO_SGX in codes.codes_in(str(_condition(node, CONDITION_READY).get("message") or ""))
+    return codes.NO_SGX in agent_codes(node)
+
+
+def agent_codes(node: JsonObject) -> frozenset[str]:
+    """The codes in what the agent says by SGXReady."""
+    return codes.codes_in(str(condition_of(node, CONDITION_READY).get("message") or ""))
 
 
 def _without_sgx(node: JsonObject) -> bool:
     """Whether the node runs no enclaves now, or never did."""
-    return _plain(node) or _condition(node, CONDITION_READY).get("status") == "False"
+    return _plain(node) or condition_of(node, CONDITION_READY).get("status") == "False"
 
 
 def _silent(node: JsonObject) -> bool:
@@ -254,18 +260,4 @@ def _silent(node: JsonObject) -> bool:
 
 def _plain(node: JsonObject) -> bool:
     """Whether nothing says that this node should offer SGX."""
-    offers = amounts(at(node, "status", "allocatable")).get(EPC, Fraction(0))
-    return not offers and (not _condition(node, CONDITION_READY) or _never_had(node))
-
-
-def _condition(node: JsonObject, kind: str) -> dict[str, Json]:
-    return next((each for each in objects(at(node, "status", "conditions")) if at(each, "type") == kind), {})
-
-
-def _labels(node: JsonObject) -> Mapping[str, Json]:
-    labels = at(node, "metadata", "labels")
-    return labels if isinstance(labels, dict) else {}
-
-
-def _name(node: JsonObject) -> str:
-    return str(at(node, "metadata", "name") or "")
+    return not epc_offered(node) and (not condition_of(node, CONDITION_READY) or never_had(node))

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.formats.json import Json, JsonObject, at, objects
-from donjon.kube.names import EPC_UNITS
+from donjon.kube.names import EPC, EPC_UNITS
+from donjon.kube.objects import CONTAINER_FIELDS, is_over, node_name_of
 from donjon.kube.quantities import MAX, amount
 
 Amounts = Mapping[str, Fraction]
-TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
-"""The phases in which a pod holds nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,16 @@ def amounts(resources: Json) -> dict[str, Fraction]:
     return {name: max(amount(quantity) or Fraction(0), Fraction(0)) for name, quantity in resources.items()}
 
 
+def allocatable(node: JsonObject) -> dict[str, Fraction]:
+    """What a node offers to pods, by resource."""
+    return amounts(at(node, "status", "allocatable"))
+
+
+def epc_offered(node: JsonObject) -> Fraction:
+    """The EPC that a node offers to pods, in bytes; 0 where it offers none."""
+    return allocatable(node).get(EPC, Fraction(0))
+
+
 def pod_requests(pod: JsonObject) -> dict[str, Fraction]:
     """What is set aside for a pod, by resource."""
     starts = [(_requests(container), stays) for container, stays in _starts(pod)]
@@ -60,8 +69,7 @@ def requests_by_node(pods: Iterable[JsonObject]) -> dict[str, dict[str, Fraction
     """What the pods that were given a node hold there, by node; a pod that ended holds nothing."""
     by_node: dict[str, dict[str, Fraction]] = {}
     for pod in pods:
-        node = at(pod, "spec", "nodeName")
-        if isinstance(node, str) and node and at(pod, "status", "phase") not in TERMINAL_PHASES:
+        if (node := node_name_of(pod)) and not is_over(pod):
             by_node[node] = _sum(by_node.get(node, {}), pod_requests(pod) | {"pods": Fraction(1)})
     return by_node
 
@@ -75,7 +83,7 @@ def epc_requests(pod: JsonObject) -> tuple[EpcRequest, ...]:
             init=not stays,
             sidecar=stays and field == "initContainers",
         )
-        for field in ("initContainers", "containers")
+        for field in CONTAINER_FIELDS
         for container in objects(at(pod, "spec", field))
         for stays in (_stays(field, container),)
     )
@@ -96,7 +104,7 @@ def epc_total(pod: JsonObject) -> int:
 
 def _starts(pod: JsonObject) -> Iterable[tuple[JsonObject, bool]]:
     """The containers in the order in which they start, each with whether it stays."""
-    for field in ("initContainers", "containers"):
+    for field in CONTAINER_FIELDS:
         yield from ((container, _stays(field, container)) for container in objects(at(pod, "spec", field)))
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from donjon.findings import Finding, Severity
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.names import CONDITION_READY, EPC
+from donjon.kube.objects import condition_of, labels_of
 from donjon.kube.quantities import same_amount
 from donjon.node.labels import NO_LABELS
 from donjon.node.offer import Advertise
@@ -92,8 +93,7 @@ def epc_is_anothers(node: JsonObject) -> bool:
 
 def stated_condition(node: JsonObject) -> JsonObject:
     """The condition SGXReady as the node object has it; empty where it has none."""
-    conditions = objects(at(node, "status", "conditions"))
-    return next((entry for entry in conditions if entry.get("type") == CONDITION_READY), {})
+    return condition_of(node, CONDITION_READY)
 
 
 def farewell(node: JsonObject, advertised: frozenset[Advertise]) -> Patches:
@@ -134,7 +134,6 @@ def _epc_differs(node: JsonObject, epc: int) -> bool:
 
 
 def _labels(node: JsonObject, desired: dict[str, str | None]) -> JsonObject | None:
-    existing = at(node, "metadata", "labels")
-    labels = existing if isinstance(existing, dict) else {}
+    labels = labels_of(node)
     changed: dict[str, Json] = {name: value for name, value in desired.items() if labels.get(name) != value}
     return {"metadata": {"labels": changed}} if changed else None

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.names import ENCLAVE, PROVISION
+from donjon.kube.objects import containers_of
 from donjon.kube.reserved import epc_by_container, epc_requests
 
 MOST_NAMED = 5  # pods in one finding
@@ -60,8 +61,7 @@ Assigned: TypeAlias = Mapping[ContainerName, frozenset[str]]
 
 def watched_pod(pod: JsonObject) -> WatchedPod:
     """What the agent keeps of a pod as the API server tells it."""
-    containers = (each for field in ("containers", "initContainers") for each in objects(at(pod, "spec", field)))
-    uses = any(at(each, "resources", "limits", name) is not None for each in containers for name in (ENCLAVE, PROVISION))
+    uses = any(at(each, "resources", "limits", name) is not None for each in containers_of(pod) for name in (ENCLAVE, PROVISION))
     return WatchedPod(uid=str(at(pod, "metadata", "uid")), claims=claims(pod), uses_devices=uses)
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
 from donjon.diagnosis.installation import ADMISSION, ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
-from donjon.diagnosis.own_pods import is_here, pod_trouble
+from donjon.diagnosis.own_pods import pod_trouble
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_NAME, OURS
+from donjon.kube.objects import is_here
 
 PROBES_PORTS = {ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
 MAX_PODS = 2  # of each that are asked, those that are not ready before others

@@ -7,7 +7,8 @@ from typing import Protocol, Self, TypeVar
 
 from donjon.adapters.kubeapi.client import KubeApi, PatchType, in_cluster
 from donjon.errors import Malformed, Unavailable
-from donjon.formats.json import JsonObject, at
+from donjon.formats.json import JsonObject
+from donjon.kube.objects import name_of
 from donjon.node.offer import Advertise
 from donjon.node.registration import NOTHING_TO_DO, Patches, farewell
 
@@ -29,7 +30,7 @@ def forget(node_objects: NodeObjects, names: Sequence[str], advertised: frozense
 
     Raises `Malformed` DJ044 for names of no node, and `Unavailable` DJ041 when some node could not be cleaned: the others are.
     """
-    nodes = dict(node_objects.list(lambda node: (str(at(node, "metadata", "name")), farewell(node, advertised))))
+    nodes = dict(node_objects.list(lambda node: (name_of(node), farewell(node, advertised))))
     unknown = sorted(set(names) - set(nodes))
     if unknown:
         raise Malformed("DJ044", f"no node is called {', '.join(unknown)}; kubectl get nodes lists them")
