@@ -15,7 +15,7 @@ from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.kubelet.folder import answers
 from donjon.adapters.linux.host import read_host
-from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
+from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject
@@ -143,12 +143,8 @@ def _print(facts: NodeFacts, readiness: Readiness) -> None:
         table.add_row(Text(line.name), cell, Text(line.source, style="dim"))
     console.print(table)
     console.print()
-    for finding in plain(readiness.findings):
-        sign = str(finding.severity), STYLES[finding.severity]
-        console.print(Text.assemble(sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
-        console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
-        if finding.do:
-            console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
+    for finding in readiness.findings:
+        print_finding(finding)
     console.print()
     simulated = " (SIMULATED: a file stands in for the processor)" if facts.cpu_standin else ""
     verdict = "[green]ready[/]: this machine can run enclaves" if readiness.ready else "[red]not ready[/]: see the errors above"

@@ -14,7 +14,7 @@ from rich.text import Text
 from donjon import __version__
 from donjon.adapters import clock
 from donjon.cli import options
-from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
+from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
 from donjon.diagnosis.installation import RowState, StatusPart
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.formats.json import Json, JsonObject
@@ -102,11 +102,8 @@ def _print(answer: "Status") -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(Text(answer.verdict, style="green" if answer.well else "red"), soft_wrap=True)
     for finding in answer.findings:
-        sign = str(finding.severity), STYLES[finding.severity]
-        console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
-        console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
-        if finding.do:
-            console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
+        say()
+        print_finding(finding)
     if answer.parts:
         console.print()
         console.print(_table(answer.parts))

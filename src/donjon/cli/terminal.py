@@ -20,15 +20,12 @@ _Value = TypeVar("_Value")
 
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
-STYLES: Mapping[Severity, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
-"""How the severity of a finding is shown on a terminal."""
-
 _PAINT: Mapping[Severity, dict[str, Any]] = {
     Severity.ERROR: {"fg": "red"},
     Severity.WARNING: {"fg": "yellow"},
     Severity.INFO: {"dim": True},
 }
-"""The same in a line that is no table's."""
+"""How the severity of a finding is shown on a terminal."""
 
 _BLANKS = re.compile(r"\s{2,}")
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -70,9 +67,25 @@ def say(line: str = "", *, err: bool = False) -> None:
 
 def say_finding(finding: Finding, *, before: str = "", err: bool = False) -> None:
     """Print a finding in one line, what it is about before it; on a terminal its severity has a colour."""
-    severity = click.style(str(finding.severity), **_PAINT[finding.severity])
+    _echo(f"{plain(before)}{_severity(finding)}: {plain(finding).sentence()}", err=err)
+
+
+def print_finding(finding: Finding, *, with_do: bool = True) -> None:
+    """Print a finding in a line for what was found, one for why it matters, and one for what to do."""
+    safe = plain(finding)
+    _echo(f"{_severity(finding)} {safe.code} {safe.subject}: {safe.observation}")
+    _echo(f"      why: {safe.why}")
+    if safe.do and with_do:
+        _echo(f"      do:  {safe.do}")
+
+
+def _severity(finding: Finding) -> str:
+    return click.style(str(finding.severity), **_PAINT[finding.severity])
+
+
+def _echo(line: str, *, err: bool = False) -> None:
     color = False if os.environ.get("NO_COLOR") else None  # As rich does, which prints tables.
-    click.echo(f"{plain(before)}{severity}: {plain(finding).sentence()}", err=err, color=color)  # noqa: TID251 - the one place.
+    click.echo(line, err=err, color=color)  # noqa: TID251 - the one place.
 
 
 def say_json(document: JsonObject) -> None:

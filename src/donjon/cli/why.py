@@ -14,11 +14,11 @@ from rich.text import Text
 
 from donjon.adapters import clock
 from donjon.cli import options
-from donjon.cli.terminal import PIPED_WIDTH, STYLES, plain, say, say_json
+from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
 from donjon.diagnosis.explanation import ClusterState, Explanation
 from donjon.diagnosis.pod import explain
 from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload, latest, newest, owned
-from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Misconfigured, Unavailable
+from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Unavailable
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.quantities import canonical, readable
@@ -57,11 +57,9 @@ def why(*, words: tuple[str, ...], namespace: str | None, kubeconfig: Path | Non
     Only reads, with your own rights in the cluster. Exit code 0 nothing is wrong, 1 it does not run as it should, 2 nothing of
     that name, 3 could not look.
     """
-    try:
-        from donjon.adapters.cluster.client import open_cluster  # noqa: PLC0415 - help needs none of its libraries.
-    except ModuleNotFoundError as error:
-        raise Misconfigured("DJ045", f"donjon why needs {error.name}: install the extra donjon[cluster]") from error
-    cluster = open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
+    cluster = options.work("donjon.adapters.cluster.client", extra="cluster").open_cluster(
+        os.environ, kubeconfig=kubeconfig, context=context
+    )
     explanation = _explanation(cluster, _one(words), namespace or cluster.namespace)
     if form == "json":
         say_json(_document(explanation))
@@ -192,11 +190,8 @@ def _print(explanation: Explanation) -> None:
     if explanation.scheduler and explanation.scheduler not in explanation.verdict:
         console.print(Text(f"\nscheduler: {explanation.scheduler}", style="dim"), soft_wrap=True)
     for finding in explanation.findings:
-        sign = str(finding.severity), STYLES[finding.severity]
-        console.print(Text.assemble("\n", sign, f" {finding.code} {finding.subject}: {finding.observation}"), soft_wrap=True)
-        console.print(Text(f"      why: {finding.why}"), soft_wrap=True)
-        if finding.do and finding.do != explanation.next_step:
-            console.print(Text(f"      do:  {finding.do}"), soft_wrap=True)
+        say()
+        print_finding(finding, with_do=finding.do != explanation.next_step)
     if explanation.next_step:
         console.print(Text.assemble("\n", ("next: ", "bold"), explanation.next_step), soft_wrap=True)
 

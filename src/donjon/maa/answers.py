@@ -78,8 +78,8 @@ def check_certificate_change(answer: Members, certificate: SignerCertificate, ch
 
 
 def mode(answer: Members) -> Mode:
-    """The instance's mode: one that is Isolated has policy management certificates."""
-    return Mode.ISOLATED if _keys(answer) else Mode.AAD
+    """The instance's mode."""
+    return Mode.of(_keys(answer))
 
 
 def certificates(answer: Members) -> tuple[SignerCertificate, ...]:

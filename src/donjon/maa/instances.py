@@ -4,6 +4,7 @@ In mode AAD a policy may be signed, which says whose it is and authorises nothin
 mode Isolated only who holds a policy management certificate may change policies. Source: "Policy signing" of Azure Attestation.
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,11 @@ class Mode(StrEnum):
 
     AAD = "AAD"
     ISOLATED = "Isolated"
+
+    @classmethod
+    def of(cls, certificates: Sized) -> "Mode":
+        """The mode of an instance with these policy management certificates, as the service states them: AAD has none."""
+        return cls.ISOLATED if certificates else cls.AAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

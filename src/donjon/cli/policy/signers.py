@@ -35,7 +35,7 @@ class ChangeToken:
 def show(target: Target, form: str) -> None:
     """Print whose signature counts."""
     holders = _in_force(target)
-    mode = Mode.ISOLATED if holders else Mode.AAD
+    mode = Mode.of(holders)
     if form == "json":
         entries: list[Json] = [_document(each) for each in holders]
         say_json({"server": issuer.address(target.server), "mode": str(mode), "certificates": entries})
