@@ -20,10 +20,10 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError
 from donjon.pki.serving import ServingCertificate
+from donjon.runtime.certificate_watch import CertificateWatch
 from donjon.services.admission.certificates import FilesLoop, PresentedCertificate
 from donjon.services.admission.settings import CertificateFolder
 from donjon.services.attestation.assembly import tell_certificate
-from donjon.services.attestation.certificate_watch import CertificateWatch
 
 HOUR = timedelta(hours=1)
 GOOD, OTHER, SHORT = made(), made(START + DAY), made(lifetime=HOUR)

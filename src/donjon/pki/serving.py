@@ -98,8 +98,8 @@ def issue(names: Sequence[str], fresh: Fresh, moment: datetime, lifetime: timede
 
 def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]) -> ServingCertificate:
     """The certificate that these PEM texts hold; raises `Malformed` DJ146 unless they belong together and are for these names."""
-    parsed_authority = parse_authority(authority)
     leaf, signer = _certificate(certificate), _certificate(authority)
+    signers_authority = _authority_of(authority, signer)
     try:
         leaf.verify_directly_issued_by(signer)
     except (InvalidSignature, ValueError, TypeError) as error:
@@ -111,15 +111,19 @@ def parse(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str]
     return ServingCertificate(
         certificate=certificate,
         key=key,
-        authority=parsed_authority,
+        authority=signers_authority,
         issued_at=leaf.not_valid_before_utc + BACKDATE,
-        ends=min(leaf.not_valid_after_utc, parsed_authority.ends),
+        ends=min(leaf.not_valid_after_utc, signers_authority.ends),
     )
 
 
 def parse_authority(pem: bytes) -> ServingAuthority:
     """The one authority in that PEM text; raises `Malformed` DJ146."""
-    return ServingAuthority(pem=pem.strip() + b"\n", ends=_certificate(pem).not_valid_after_utc)
+    return _authority_of(pem, _certificate(pem))
+
+
+def _authority_of(pem: bytes, certificate: x509.Certificate) -> ServingAuthority:
+    return ServingAuthority(pem=pem.strip() + b"\n", ends=certificate.not_valid_after_utc)
 
 
 def parse_authorities(pem: bytes) -> tuple[ServingAuthority, ...]:

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from donjon.adapters.http import Response
 from donjon.adapters.http.probe import Routes
 from donjon.adapters.metrics import exposition
-from donjon.errors import DonjonError
-from donjon.findings import Finding
 
 Probe = Callable[[], bool]
 Words = Callable[[], str]
@@ -24,15 +22,6 @@ def routes(metrics: exposition.Registry, *, unready: Words, alive: Probe = lambd
         "/healthz": lambda: _OK if alive() else _no("not yet"),
         "/readyz": lambda: _no(words) if (words := unready()) else _yes(caveat()),
     }
-
-
-def serving_caveat(fault: DonjonError | None, finding: Finding | None) -> str:
-    """What is amiss with the serving certificate, for strangers.
-
-    `fault` is why a newer one is not taken, `finding` is of the present one.
-    """
-    new = "" if fault is None else f"serving certificate: the new one is not taken [{fault.code}]; the log has its own words"
-    return "; ".join(filter(None, ("" if finding is None else finding.sentence(), new)))
 
 
 def _yes(caveat: str) -> Response:

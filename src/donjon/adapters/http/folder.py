@@ -1,7 +1,7 @@
 """A serving certificate in a folder, which another program renews, and the authorities of clients in a file."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,19 @@ class ClientAuthorities:
     required: bool
 
 
+def pair(folder: Path) -> tuple[Path, Path]:
+    """Where a folder has the certificate's chain and its key."""
+    return folder / "tls.crt", folder / "tls.key"
+
+
+def contents(paths: Iterable[Path]) -> list[bytes]:
+    """What these files hold; raises `Unavailable` DJ146."""
+    try:
+        return [files.read(path, MAX_FILE) for path in paths]
+    except OSError as error:
+        raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
+
+
 class FolderContexts:
     """The context for the next connection: of tls.crt and tls.key as they are, or as they were while they do not fit together."""
 
@@ -32,7 +45,7 @@ class FolderContexts:
     ) -> None:
         """Raises `Malformed` DJ146 and DJ555, `Unavailable` DJ146; `tell` is told of later trouble, and `None` of new files."""
         self._clients, self._tell = clients, tell
-        self._paths = (folder / "tls.crt", folder / "tls.key", *(() if clients is None else (clients.path,)))
+        self._paths = (*pair(folder), *(() if clients is None else (clients.path,)))
         self._last_stamp: _Stamp | None = self._stamp()
         self._context, self._window = self._load()
         self._fault: DonjonError | None = None
@@ -79,10 +92,7 @@ class FolderContexts:
         return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in stats)
 
     def _load(self) -> tuple[ssl.SSLContext, Window]:
-        try:
-            certificate, key, *authorities = (files.read(path, MAX_FILE) for path in self._paths)
-        except OSError as error:
-            raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
+        certificate, key, *authorities = contents(self._paths)
         window = window_of(certificate)
         if self._clients is None:
             return context(certificate, key), window

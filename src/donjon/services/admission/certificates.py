@@ -13,22 +13,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from donjon.adapters import files
-from donjon.adapters.http.folder import MAX_FILE
+from donjon.adapters.http.folder import contents, pair
 from donjon.adapters.http.tls import context
 from donjon.adapters.keys import fresh
 from donjon.adapters.kubeapi.client import ApiRefusal
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
-from donjon.findings import Finding, codes
+from donjon.findings import codes
 from donjon.formats.json import JsonObject, at, objects
 from donjon.pki.intel import Window
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
-from donjon.pki.serving import ServingAuthority, ServingCertificate, appraise, issue, parse_authorities, window_of
+from donjon.pki.serving import ServingAuthority, ServingCertificate, issue, parse_authorities, window_of
 from donjon.pki.trust import Sightings, sightings, trust
-from donjon.runtime.probes import serving_caveat
-from donjon.runtime.trouble import Caution, Trouble
+from donjon.runtime.certificate_watch import CertificateWatch
+from donjon.runtime.trouble import Trouble
 from donjon.services.admission.secret import as_secret_data, decode, encode, read
 from donjon.services.admission.settings import CertificateFolder, SharedCertificate
 
@@ -44,10 +43,10 @@ class PresentedCertificate:
     """The certificate that new connections are shown, and whether the API server trusts it yet."""
 
     def __init__(self, metrics: AdmissionMetrics, clock: Callable[[], datetime]) -> None:
-        self._metrics, self._clock = metrics, clock
+        self._metrics = metrics
         self._certificate = b""
-        self._window: Window | None = None
-        self._caution = Caution()
+        self.window: Window | None = None
+        self.watch = CertificateWatch(self, clock)
         self._context: ssl.SSLContext | None = None
         self.there = asyncio.Event()
         self.fault: DonjonError | None = None  # why a newer one is not taken
@@ -66,26 +65,18 @@ class PresentedCertificate:
             return
         window = window_of(certificate)
         self._context = context(certificate, key)
-        self._certificate, self._window = certificate, window
+        self._certificate, self.window = certificate, window
         self._metrics.serves(window)
         self.there.set()
         say(LOG, "certificate in use", ends=window.ends.isoformat())
-        self.look()
-
-    def finding(self) -> Finding | None:
-        """What is amiss with its dates now."""
-        return None if self._window is None else appraise(self._window, self._clock())
+        self.watch.look()
 
     def caveat(self) -> str:
-        """The same for strangers, and whether other files wait that cannot be taken; nothing where all is well."""
+        """What is amiss with it, for strangers; nothing where all is well."""
         trouble = (
             "" if self.trouble is None else f"its certificate cannot be looked after [{self.trouble.code}]; the log says why"
         )
-        return "; ".join(filter(None, (trouble, serving_caveat(self.fault, self.finding()))))
-
-    def look(self) -> None:
-        """Tell the log what is amiss with its dates, once."""
-        self._caution.tell("certificate", self.finding())
+        return "; ".join(filter(None, (trouble, self.watch.caveat())))
 
     def report(self, error: DonjonError | None) -> None:
         """Why it cannot be looked after, for whoever asks; nothing where it can."""
@@ -130,7 +121,7 @@ class SharedLoop:
         rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
         pause = AGAIN
         while True:
-            self._presented.look()
+            self._presented.watch.look()
             try:
                 await self.look()
                 self._trouble.clear()
@@ -154,10 +145,11 @@ class SharedLoop:
     async def look(self) -> None:
         """Do what is due; `ApiRefusal.changed` where another replica was first."""
         configuration = await self._api.get(self._configuration)
-        before, self._in_force = self._in_force, _authorities_in_force(configuration)
+        bundle = _ca_bundle_in_force(configuration)
+        before, self._in_force = self._in_force, _authorities(bundle)
         moment = self._clock()
         secret, certificates = await self._read_secret(configuration, before, moment)
-        step = plan(certificates, _ca_bundle_in_force(configuration), moment, self._pace)
+        step = plan(certificates, bundle, moment, self._pace)
         if step is not Step.NOTHING:
             new_serving = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
             certificates = after(step, certificates, new_serving, moment)
@@ -258,15 +250,11 @@ class FilesLoop:
         else:
             self._trouble.clear()
             self._presented.fault = None
-        self._presented.look()
+        self._presented.watch.look()
 
     def look(self) -> None:
         """Present what is there; raises `Malformed` DJ146 for files that do not fit, `Unavailable` where they are missing."""
-        try:
-            certificate, key = (files.read(self._settings.folder / name, MAX_FILE) for name in ("tls.crt", "tls.key"))
-        except OSError as error:
-            raise Unavailable("DJ146", f"{error.filename}: {error.strerror}") from error
-        self._presented.present(certificate, key)
+        self._presented.present(*contents(pair(self._settings.folder)))
         self._presented.trusted = True  # Whom the API server trusts, that other program tells it.
 
 
@@ -279,9 +267,9 @@ def _ca_bundle_in_force(configuration: JsonObject) -> bytes:
         return b""
 
 
-def _authorities_in_force(configuration: JsonObject) -> Authorities:
+def _authorities(bundle: bytes) -> Authorities:
     try:
-        return parse_authorities(_ca_bundle_in_force(configuration))
+        return parse_authorities(bundle)
     except Malformed:
         return ()
 

@@ -35,13 +35,13 @@ from donjon.findings import codes
 from donjon.formats import addresses
 from donjon.maa.requests import MAX_BODY
 from donjon.pki.intel import INTEL
+from donjon.runtime.certificate_watch import CertificateWatch
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
 from donjon.services.attestation import nowhere
 from donjon.services.attestation.assembly import Assembly, CacheParts, contexts
 from donjon.services.attestation.audit_keeper import AuditKeeper
-from donjon.services.attestation.certificate_watch import CertificateWatch
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
 from donjon.services.attestation.judging import Clocks
