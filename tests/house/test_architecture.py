@@ -31,6 +31,16 @@ def test_what_the_map_names_is_there() -> None:
     bases = (ROOT, source, source / "admission", source / "services" / "attestation")
     paths = re.findall(r"`((?:[a-z_]+/)+[a-z_]*(?:\.py)?)`", PAGE)
     assert [path for path in paths if not any((base / path).exists() for base in bases)] == []
-    modules = re.findall(r"`((?:adapters|admission|attestation|collateral|node|policy|services)(?:\.[a-z_]+)+)`", PAGE)
-    places = (source.joinpath(*each.split(".")) for each in modules)
-    assert [str(each) for each in places if not each.is_dir() and not each.with_suffix(".py").exists()] == []
+    names = re.findall(rf"`((?:{'|'.join(ROOMS)})(?:\.[a-z_]+)+)`", PAGE)
+    assert [name for name in names if not is_module(source, name) and not is_function(source, name)] == []
+
+
+def is_module(source: Path, name: str) -> bool:
+    place = source.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").exists()
+
+
+def is_function(source: Path, name: str) -> bool:
+    module, _, function = name.rpartition(".")
+    path = source.joinpath(*module.split(".")).with_suffix(".py")
+    return path.exists() and f"\ndef {function}(" in path.read_text(encoding="utf-8")
