@@ -9,6 +9,7 @@ from donjon.diagnosis.commands import describe, node_of
 from donjon.diagnosis.moments import LONG_AGO, ago, creation, moment, moment_of, stretch
 from donjon.diagnosis.running import silent_node
 from donjon.findings import Finding
+from donjon.findings.codes import UNREADY_NODE
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
@@ -49,7 +50,7 @@ def while_starting(pod: JsonObject, events: Iterable[JsonObject], now: datetime,
         return
     if at(pod, "status", "startTime") is None:
         yield Finding.error(
-            "DJ134",
+            UNREADY_NODE,
             f"node {node_of(pod)}",
             f"its kubelet has not taken the pod up in {stretch(waited)}",
             "one that answers does so within seconds: it is stopped, or cut off",

@@ -1,6 +1,7 @@
 """Names by which a pod means SGX and gets nothing of it: what `donjon check` says of a manifest, of a pod that is there."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from donjon.admission.codes import UNLABELLED
@@ -22,9 +23,22 @@ MAX_MISNOMERS = 50
 _PLACES = ("labels", "annotations")
 
 
-def misnomers(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misnomer:
+    """A name of a pod's that is nobody's, or means nothing where it stands."""
+
+    finding: Finding
+    bars: bool  # no node has what it names, so that it keeps a pod from all of them
+
+
+def misnomers(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Misnomer, ...]:
     """What a pod asks for by nobody's names, and which of its names mean nothing where they stand; `nodes` are all, or none."""
     return tuple(islice(chain(_limits(pod, nodes), _elsewhere(pod)), MAX_MISNOMERS))
+
+
+def misnomer_findings(pod: JsonObject, nodes: Sequence[JsonObject]) -> tuple[Finding, ...]:
+    """What is to be told of them, whatever follows from it."""
+    return tuple(each.finding for each in misnomers(pod, nodes))
 
 
 def host_devices(pod: JsonObject) -> Iterator[Finding]:
@@ -39,14 +53,15 @@ def host_devices(pod: JsonObject) -> Iterator[Finding]:
         )
 
 
-def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
+def _limits(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Misnomer]:
     """The names that no node offers, as far as it can be seen which was meant."""
     on_offer = {name for node in nodes for name, amount in allocatable(node).items() if amount}
     for container in containers_of(pod):
         limits = at(container, "resources", "limits")
         for name in limits if isinstance(limits, dict) else ():
             if name not in on_offer and (likely := intended_resource(name)):
-                yield _nobodys(pod, str(at(container, "name")), name, likely, are_seen=bool(nodes))
+                finding = _nobodys(pod, str(at(container, "name")), name, likely, are_seen=bool(nodes))
+                yield Misnomer(finding=finding, bars=True)
 
 
 def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_seen: bool) -> Finding:
@@ -68,7 +83,7 @@ def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_see
     )
 
 
-def _elsewhere(pod: JsonObject) -> Iterator[Finding]:
+def _elsewhere(pod: JsonObject) -> Iterator[Misnomer]:
     """Names that are nobody's or out of place in its annotations, labels, selectors and tolerations."""
     metadata = {name: at(pod, "metadata", name) for name in _PLACES}
     content: JsonObject = {"metadata": metadata, "spec": at(pod, "spec")}
@@ -79,6 +94,9 @@ def _elsewhere(pod: JsonObject) -> Iterator[Finding]:
         for index, _ in enumerate(objects(at(pod, "spec", field)))
         for kind in ("limits", "requests")
     )
-    findings = (each.finding for each in mentions(thing, (PodTemplate(thing=thing, template="", pod=content),), limits))
-    # What chose its node has done so, with whomever's labels.
-    yield from (each for each in findings if not (each.code == UNLABELLED and node_name_of(pod)))
+    for reason in mentions(thing, (PodTemplate(thing=thing, template="", pod=content),), limits):
+        # What chose its node has done so, with whomever's labels.
+        if not (reason.finding.code == UNLABELLED and node_name_of(pod)):
+            # What stands among labels and annotations keeps no pod from its node.
+            bars = reason.finding.code == MISNAMED and not reason.place.startswith("/metadata/")
+            yield Misnomer(finding=reason.finding, bars=bars)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from donjon.diagnosis.commands import MAX_NAMES, few
 from donjon.diagnosis.distance import nearest, of_unknown_size, reach
 from donjon.findings import Finding
+from donjon.findings.codes import UNREADY_NODE
 from donjon.fleet.placement import NodeView, Obstacle, amount_text
 from donjon.formats.json import JsonObject
 from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
@@ -81,7 +82,7 @@ def _no_epc_free(now: Situation) -> Finding:
 
 def _not_ready(now: Situation) -> Finding:
     return of_placement(
-        "DJ134",
+        UNREADY_NODE,
         _could_take(now),
         "such a node offers no EPC and no device until that is put right",
         f"do what the node's reason says; kubectl describe node {now.there[0].name} has all of it, and on the node itself "
@@ -91,7 +92,7 @@ def _not_ready(now: Situation) -> Finding:
 
 def _node_down(now: Situation) -> Finding:
     return of_placement(
-        "DJ134",
+        UNREADY_NODE,
         _could_take(now),
         "no pod is sent to such a node, or started there, whatever it offers",
         f"have an administrator put the node itself right: kubectl describe node {now.there[0].name} has its conditions, the "
@@ -109,7 +110,7 @@ def _no_sgx(now: Situation) -> Finding:
     others = tuple(view for view in now.views if Obstacle.NO_SGX not in view.obstacles)
     release = f"change its nodeSelector or affinity, which leaves out {_names(others)}, or " if others else ""
     return of_placement(
-        "DJ134",
+        UNREADY_NODE,
         f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
         f"nothing {'there' if others else 'in this cluster'} can run an enclave",
         f"{release}add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node "

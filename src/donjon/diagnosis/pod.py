@@ -9,7 +9,7 @@ from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silen
 from donjon.diagnosis.endings import endings, of_container, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.explanation import ClusterState, Explanation, conclude, unseen
-from donjon.diagnosis.misnomers import host_devices, misnomers
+from donjon.diagnosis.misnomers import host_devices, misnomer_findings, misnomers
 from donjon.diagnosis.pending import in_the_way, of_placement
 from donjon.diagnosis.running import (
     before_start,
@@ -22,12 +22,12 @@ from donjon.diagnosis.running import (
 )
 from donjon.diagnosis.scheduler_words import read_sentence
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.findings.codes import MISNAMED
+from donjon.findings.codes import UNREADY_NODE
 from donjon.fleet.placement import NodeView, amount_text, look
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
-from donjon.kube.objects import node_name_of, phase_of
+from donjon.kube.objects import condition_of, node_name_of, phase_of
 from donjon.kube.reserved import epc_total, pod_requests
 
 MAX_FINDINGS = 50
@@ -82,7 +82,7 @@ def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     """One that asks for nothing of SGX, or only by names that are none of it."""
     phase = phase_of(pod)
     trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
-    names = misnomers(pod, around.nodes)
+    names = misnomer_findings(pod, around.nodes)
     if names:
         words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
         return conclude(pod, words, names, scheduler=recite(_scheduler(pod)))
@@ -133,7 +133,7 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
         (
             *closed_device(pod, node_under(pod, around.nodes)),
             *findings,
-            *misnomers(pod, around.nodes),
+            *misnomer_findings(pod, around.nodes),
             *_of_its_enclave(pod, around),
             *unseen(around.no_nodes),
         ),
@@ -158,7 +158,7 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
         *closed_device(pod, node_under(pod, around.nodes)),
         *of_containers,
         *(each for each in of_events if not (of_node and each.code == of_node[0].code)),
-        *misnomers(pod, around.nodes),
+        *misnomer_findings(pod, around.nodes),
         *_of_its_enclave(pod, around),
         *over_capacity(pod, around.nodes, around.pods),
     )
@@ -178,7 +178,7 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
 def _worst(findings: Iterable[Finding]) -> str:
     """What the first says that is no mere warning."""
     first = next(each for each in findings if each.severity is Severity.ERROR)
-    return f"{first.subject}: {first.observation}" if first.subject.startswith("node ") else first.observation
+    return f"{first.subject}: {first.observation}" if first.code == UNREADY_NODE else first.observation
 
 
 def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
@@ -188,10 +188,9 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
         return _unplaced(pod, around)
     views = look(pod, around.nodes, around.pods)
     names = misnomers(pod, around.nodes)
-    # No node has what is nobody's; what is among the annotations keeps no pod from its node.
-    nobodys = tuple(each for each in names if each.code == MISNAMED and not each.subject.startswith("metadata."))
+    nobodys = tuple(each.finding for each in names if each.bars)
     reasons = nobodys + (in_the_way(pod, views, around.pods) or (() if nobodys else _scheduler_alone(pod, views, around)))
-    findings = (*reasons, *(each for each in names if each not in nobodys))
+    findings = (*reasons, *(each.finding for each in names if not each.bars))
     return Explanation(
         subject=subject_of("pod", pod),
         verdict=f"is Pending: {findings[0].observation}",
@@ -207,7 +206,7 @@ def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
     sentence, asks = _scheduler(pod), _asks(pod)
     reading = read_sentence(pod, sentence)
     says = reading.summary if reading else f"the scheduler says: {recite(sentence) or 'nothing yet'}"
-    findings = (*misnomers(pod, ()), *(reading.findings if reading else ()))
+    findings = (*misnomer_findings(pod, ()), *(reading.findings if reading else ()))
     verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"
     hidden = unseen(around.no_nodes, around.own_pods_only)
     return conclude(pod, verdict, (*findings, *hidden), scheduler=recite(sentence))
@@ -259,8 +258,8 @@ _BY_PHASE: Mapping[str, Callable[[JsonObject, ClusterState], Explanation]] = {
 
 def _scheduler(pod: JsonObject) -> str:
     """The message of the pod's condition PodScheduled; empty where the scheduler has said nothing."""
-    conditions = (each for each in objects(at(pod, "status", "conditions")) if at(each, "type") == "PodScheduled")
-    return next((str(at(each, "message") or at(each, "reason") or "") for each in conditions), "")
+    verdict = condition_of(pod, "PodScheduled")
+    return str(verdict.get("message") or verdict.get("reason") or "")
 
 
 def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: ClusterState) -> tuple[Finding, ...]:

@@ -2,10 +2,10 @@
 
 from donjon.diagnosis.installation import NODE, DonjonState
 from donjon.diagnosis.own_pods import breakdown
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_COMPONENT
-from donjon.kube.objects import count, is_here, labels_of, name_of
+from donjon.kube.objects import condition_of, count, is_here, labels_of, name_of
 
 
 def is_of_one_version(workload: JsonObject | None) -> bool:
@@ -32,11 +32,9 @@ def first_breakdown(here: DonjonState, component: str) -> str:
 
 def failure(deployment: JsonObject | None) -> str:
     """What the Deployment itself says that it cannot do: make a pod, or come to its newest version in time."""
-    wrong = {"ReplicaFailure": "True", "Progressing": "False"}
-    conditions = objects(at(deployment, "status", "conditions"))
-    return next(
-        (recite(at(each, "message")) for each in conditions if wrong.get(str(at(each, "type"))) == at(each, "status")), ""
-    )
+    signs = {"ReplicaFailure": "True", "Progressing": "False"}
+    failures = (each for kind, status in signs.items() if (each := condition_of(deployment, kind)).get("status") == status)
+    return next((recite(each.get("message")) for each in failures), "")
 
 
 def go_back(namespace: str) -> str:

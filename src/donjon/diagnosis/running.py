@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from donjon.diagnosis.commands import node_of, remake
 from donjon.findings import Finding, Severity
+from donjon.findings.codes import UNREADY_NODE
 from donjon.fleet.placement import Objection, Obstacle, amount_text, look
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
@@ -73,7 +74,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
         yield silent_node(pod, trouble.words)
     else:
         yield _warning(
-            "DJ134",
+            UNREADY_NODE,
             pod,
             observation=trouble.words,
             why="the pod stays, and its enclaves may be lost or not be made anew",
@@ -84,7 +85,7 @@ def under(pod: JsonObject, nodes: Sequence[JsonObject]) -> Iterator[Finding]:
 def silent_node(pod: JsonObject, observation: str) -> Finding:
     """That its node tells nothing of it any more."""
     return Finding.error(
-        "DJ134",
+        UNREADY_NODE,
         f"node {node_of(pod)}",
         observation,
         "nobody knows how the pod is: what is told of it is the last that its node said",

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from donjon.diagnosis.pending import foreign_name, of_placement
 from donjon.findings import Finding
+from donjon.findings.codes import UNREADY_NODE
 from donjon.fleet.placement import MAX_MISFITS, amount_text
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
@@ -109,7 +110,7 @@ def _of_others(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
 
 def _unready(_pod: JsonObject, _words: str, count: int) -> _Part:
     finding = of_placement(
-        "DJ134",
+        UNREADY_NODE,
         f"{_is(count)} not ready",
         "the kubelet there does not answer, and no pod is sent to it",
         "have an administrator look at the nodes (kubectl get nodes); no pod should tolerate that",
@@ -210,7 +211,7 @@ _READINGS: Sequence[tuple[Callable[[str], bool], Callable[[JsonObject, str, int]
 
 def _no_sgx() -> Finding:
     return of_placement(
-        "DJ134",
+        UNREADY_NODE,
         "no node that it could go to offers SGX now",
         "nodes with SGX are away or not ready, or there are none",
         "have an administrator run donjon status: it tells which nodes have SGX, and whether their agents work",

@@ -11,9 +11,9 @@ from donjon.diagnosis.moments import LONG_AGO, creation, moment_of
 from donjon.diagnosis.pod import explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
-from donjon.kube.objects import count, is_here, is_over, name_of, namespace_of, owners_of, phase_of
+from donjon.kube.objects import condition_of, count, is_here, is_over, name_of, namespace_of, owners_of, phase_of
 from donjon.kube.quantities import amount
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
@@ -239,9 +239,10 @@ def _nothing_made(workload: Workload, subject: str) -> Explanation:
 
 def _terminal_condition(workload: Workload) -> JsonObject | None:
     """The condition with which a Job is over."""
-    conditions = objects(at(workload.thing, "status", "conditions")) if workload.kind == "Job" else ()
-    over = {"Complete", "Failed"}
-    return next((each for each in conditions if at(each, "type") in over and at(each, "status") == "True"), None)
+    if workload.kind != "Job":
+        return None
+    ends = (condition_of(workload.thing, kind) for kind in ("Complete", "Failed"))
+    return next((each for each in ends if each.get("status") == "True"), None)
 
 
 def _revision(replica_set: JsonObject) -> int:

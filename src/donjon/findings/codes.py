@@ -34,6 +34,7 @@ NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""
 BY_HAND = "DJ105"
 FORBIDDEN_TO_AGENT = "DJ110"
+UNREADY_NODE = "DJ134"
 NO_CERTIFICATE_KEPT = "DJ147"
 MISNAMED = "DJ151"
 UNINSTALL_BEGUN = "DJ180"
