@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from testbed import packages
-from testbed.trouble import Lacking, Trouble
+from testbed.trouble import Lacking
 from tests import runbooks
 from tests.cluster.agents import NAMESPACE
 from tests.cluster.conftest import Cluster, Testbed
@@ -108,7 +108,7 @@ def prometheus(cluster: Cluster, everything: Release, tmp_path: Path, wait_for: 
     del everything
     try:
         packages.install(packages.PROMETHEUS)
-    except (Lacking, Trouble) as error:
+    except Lacking as error:
         pytest.skip(f"needs Prometheus: {error}")
     yaml = YAML(typ="safe")
     settings, rules = yaml.load(FILES / "scrape.yaml"), yaml.load(FILES / "alerts.yaml")
