@@ -8,6 +8,7 @@ import pytest
 from tests.diagnosis import installations
 from tests.diagnosis.installations import WHOLE, own_pod
 from tests.diagnosis.worlds import EPC, around, container, event, node, pod, saying, with_spec, workload
+from tests.labour import least_labour
 
 from donjon.diagnosis.explanation import ClusterState
 from donjon.diagnosis.installation import DonjonState, Sight
@@ -15,10 +16,11 @@ from donjon.diagnosis.pod import MAX_FINDINGS, explain
 from donjon.diagnosis.status import judge
 from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload
 from donjon.findings import Finding
+from donjon.fleet.placement import MAX_RESOURCES, Obstacle, look
 from donjon.formats.json import Json, JsonObject
 from donjon.formats.words import MAX_RECITAL, recite
 
-LONG = "\x1b[2Jwell\n\u202e\u2028error DJ999 " + 300_000 * "x"
+LONG = "\x1b[2Jwell\n\u202e\u2028error DJ999 " + 50_000 * "x"
 WIDE = f"\x1b{9_000 * 'x'}"
 """The same within what is read of a sentence."""
 MOST = 4 * MAX_RECITAL
@@ -82,13 +84,13 @@ def owned(thing: JsonObject) -> JsonObject:
     return thing | {"metadata": metadata | {"ownerReferences": [{"kind": "ReplicaSet", "name": "app", "uid": "1"}]}}
 
 
-AFFINITY: JsonObject = {
-    "nodeAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": {
-            "nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["fast", "large"]}]}]
-        }
-    }
-}
+def requiring(*expressions: Json) -> JsonObject:
+    """A required node affinity of one term."""
+    terms: list[Json] = [{"matchExpressions": list(expressions)}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
+AFFINITY = requiring({"key": "disk", "operator": "In", "values": ["fast", "large"]})
 SENTENCE = "0/4 nodes are available: 1 node(s) had a conflict, 1 Insufficient cpu, 1 node(s) had untolerated taint(s) {a}"
 UNPLACED: JsonObject = {"conditions": [{"type": "PodScheduled", "status": "False", "message": SENTENCE}]}
 NOT_READY: JsonObject = {"type": "Ready", "status": "False", "message": "kubelet stopped"}
@@ -211,7 +213,7 @@ def test_what_is_refusals_event_a_text_is_one_line_that_ends(text: str, short: s
     assert recite(text) == short
 
 
-def test_a_pod_with_thousands_of_troubles_is_refusals_event_by_the_first_of_them() -> None:
+def test_a_pod_with_thousands_of_troubles_is_told_of_by_the_first() -> None:
     many = range(3_000)
     annotations: JsonObject = {f"sgx.intel.com/epk{number}": "1" for number in many}
     containers = [container("1", name=f"app-{number}") for number in many]
@@ -225,3 +227,26 @@ def test_a_pod_with_thousands_of_troubles_is_refusals_event_by_the_first_of_them
     assert_plain(explain(unwired, around(node("a"))))
     devices: list[Json] = [{"name": f"v{number}", "hostPath": {"path": f"/dev/sgx_{number}"}} for number in many]
     assert_plain(explain(pod(phase="Running", on="a", volumes=devices), around(node("a"))))
+
+
+def test_of_thousands_of_resources_some_are_compared_and_all_of_sgx() -> None:
+    limits: JsonObject = {**{f"example.com/r{number}": "1" for number in range(5_000)}, "sgx.intel.com/enclave": "1", EPC: "16Gi"}
+    own = pod(status=UNPLACED) | {"spec": {"containers": [{"name": "app", "resources": {"limits": limits}}]}}
+    (view,) = look(own, (node("a", enclave="0"),), ())
+    assert len(view.against) < MAX_RESOURCES + 5
+    assert {Obstacle.TOO_LARGE, Obstacle.DEVICE, Obstacle.OTHER} <= view.obstacles
+
+
+def test_a_pod_of_thousands_of_containers_is_summed_once_however_many_nodes_there_are() -> None:
+    own = pod() | {"spec": {"containers": [container("1", name=f"app-{number}") for number in range(2_000)]}}
+    nodes = [node(f"n{number}") for number in range(50)]
+    of_one = least_labour(lambda: look(own, nodes[:1], ()), 0)
+    of_all = least_labour(lambda: look(own, nodes, ()), 5 * of_one)
+    assert of_all < 5 * of_one
+
+
+def test_nobody_is_told_to_give_a_node_hundreds_of_labels() -> None:
+    expressions: list[Json] = [{"key": f"disk{number}", "operator": "Exists"} for number in range(500)]
+    answer = explain(pod("1Mi", affinity=requiring(*expressions)), around(node("a")))
+    assert "kubectl label" not in answer.next_step
+    assert_plain(answer)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from donjon.diagnosis.pending import foreign_name, of_placement
 from donjon.findings import Finding
 from donjon.findings.codes import UNREADY_NODE
-from donjon.fleet.placement import MAX_MISFITS, amount_text
+from donjon.fleet.placement import amount_text
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import AESM_READY, AESMD, ANNOTATION_QUOTE_PROVIDER, DEVICES, EPC, FOREIGN_EPC, LABEL_AESM
@@ -158,7 +158,7 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
             "annotation out",
         )
         return _Part(count=count, one="has no AESM", many="have no AESM", finding=finding)
-    wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})[:MAX_MISFITS]) or "its affinity"
+    wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})) or "its affinity"
     finding = of_placement(
         "DJ133",
         f"{wishes} of the pod leaves out {_nodes(count)}",

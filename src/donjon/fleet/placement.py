@@ -19,12 +19,14 @@ from donjon.kube.names import (
     LABEL_AESM,
     NODE_LABELS,
     PROVISION,
+    SGX_RESOURCES,
 )
 from donjon.kube.objects import condition_of, labels_of, name_of
 from donjon.kube.quantities import readable
 from donjon.kube.reserved import Amounts, allocatable, epc_offered, pod_requests, requests_by_node
 from donjon.kube.selection import (
     CORDON,
+    MAX_MISFITS,
     SILENCE_TAINTS,
     STATE_TAINTS,
     for_administrators,
@@ -35,7 +37,8 @@ from donjon.kube.selection import (
     selects,
 )
 
-MAX_MISFITS = 3  # that a sentence names
+MAX_RESOURCES = 100
+"""Of those that have nothing to do with SGX, that are compared: a pod has room for tens of thousands of names."""
 
 
 class Obstacle(Enum):
@@ -99,7 +102,8 @@ def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject
     """Every node as the pod sees it, by name; `pods` are all that were given a node, the pod itself left out of the account."""
     own = at(pod, "metadata", "uid")
     holding = requests_by_node(each for each in pods if own is None or at(each, "metadata", "uid") != own)
-    views = (_view(pod, node, holding.get(name_of(node), {})) for node in nodes)
+    asker = _Asker(pod=pod, requests=_comparable(pod_requests(pod)))
+    views = (_view(asker, node, holding.get(name_of(node), {})) for node in nodes)
     return tuple(sorted(views, key=lambda view: view.name))
 
 
@@ -124,7 +128,21 @@ def node_trouble(node: JsonObject) -> str:
     return f"the node itself is not ready: {recite(kubelet.get('message') or 'silent')}"
 
 
-def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asker:
+    """The pod, and what is compared of what it requests, summed once for all nodes; by name."""
+
+    pod: JsonObject
+    requests: Amounts
+
+
+def _comparable(requests: Amounts) -> Amounts:
+    whole = {**requests, "pods": Fraction(1)}
+    others = [each for each in sorted(whole) if each not in SGX_RESOURCES]
+    return {name: whole[name] for name in sorted((*others[:MAX_RESOURCES], *(whole.keys() & SGX_RESOURCES)))}
+
+
+def _view(asker: _Asker, node: JsonObject, holding: Amounts) -> NodeView:
     there = allocatable(node)
     ready, message = _sgx_ready(node, there)
     return NodeView(
@@ -135,8 +153,8 @@ def _view(pod: JsonObject, node: JsonObject, holding: Amounts) -> NodeView:
         aesm=str(labels_of(node).get(LABEL_AESM) or ""),
         ready=ready,
         message=message,
-        taints=not_tolerated(pod, node),
-        against=tuple(each for check in CHECKS for each in check(pod, node, holding)),
+        taints=not_tolerated(asker.pod, node),
+        against=tuple(each for check in CHECKS for each in check(asker, node, holding)),
     )
 
 
@@ -154,7 +172,7 @@ def _stock(resource: str, there: Amounts, holding: Amounts) -> Stock:
     return Stock(total=int(total), free=max(int(total - reserved), 0))
 
 
-def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
+def _readiness(_asker: _Asker, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
     sgx = condition_of(node, CONDITION_READY)
     if sgx.get("status") == "False" and not never_had(node):
         yield Objection(
@@ -164,7 +182,8 @@ def _readiness(_pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterato
         yield Objection(obstacle=Obstacle.NODE_DOWN, words=words)
 
 
-def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
+def _selection(asker: _Asker, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
+    pod = asker.pod
     if selects(pod, name_of(node), labels_of(node)):
         return
     nodes, missing = meant_for(pod), label_absences(pod, name_of(node), labels_of(node))
@@ -173,7 +192,7 @@ def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator
     elif lacks_aesm(pod, node):
         yield Objection(obstacle=Obstacle.AESM, words="no AESM answers there, and the pod needs it")
     elif not (missing and missing.keys() <= set(NODE_LABELS) and _without_sgx(node)):  # Its agent took them away with the rest.
-        words = "; ".join(misfits(pod, labels_of(node))[:MAX_MISFITS])
+        words = "; ".join(misfits(pod, labels_of(node)))
         yield Objection(
             obstacle=Obstacle.SELECTION,
             words=f"the pod wants {words}" if words else "the pod's affinity leaves it out",
@@ -182,13 +201,13 @@ def _selection(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator
 
 
 def _giving(labels: Mapping[str, str]) -> str:
-    """What `kubectl label` is to be told for these labels; empty where one is not for an administrator to give."""
-    may = all(starmap(for_administrators, labels.items()))
+    """What `kubectl label` is to be told for these labels; empty for many, or where one is not for an administrator to give."""
+    may = len(labels) <= MAX_MISFITS and all(starmap(for_administrators, labels.items()))
     return " ".join(f"{key}={value}" for key, value in labels.items()) if may else ""
 
 
-def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
-    for taint in not_tolerated(pod, node):
+def _taints(asker: _Asker, node: JsonObject, _holding: Amounts) -> Iterator[Objection]:
+    for taint in not_tolerated(asker.pod, node):
         if taint == CORDON:
             yield Objection(obstacle=Obstacle.CORDON, words="it is cordoned: it takes no new pods")
         elif taint.startswith(STATE_TAINTS):
@@ -198,8 +217,8 @@ def _taints(pod: JsonObject, node: JsonObject, _holding: Amounts) -> Iterator[Ob
             yield Objection(obstacle=Obstacle.TAINT, words=f"taint {taint} is not tolerated")
 
 
-def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
-    requested, there = pod_requests(pod).get(EPC, Fraction(0)), epc_offered(node)
+def _epc(asker: _Asker, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
+    requested, there = asker.requests.get(EPC, Fraction(0)), epc_offered(node)
     free = max(there - holding.get(EPC, Fraction(0)), Fraction(0))
     if not requested or requested <= free:
         return
@@ -211,13 +230,13 @@ def _epc(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Object
         yield Objection(obstacle=Obstacle.NO_EPC_FREE, words=f"{amount_text(EPC, free)} of {amount_text(EPC, there)} EPC free")
 
 
-def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
+def _others(asker: _Asker, node: JsonObject, holding: Amounts) -> Iterator[Objection]:
     there = allocatable(node)
-    for resource, requested in sorted((pod_requests(pod) | {"pods": Fraction(1)}).items()):
+    for resource, requested in asker.requests.items():
         total, reserved = there.get(resource, Fraction(0)), holding.get(resource, Fraction(0))
         if resource == EPC or requested <= total - reserved:
             continue
-        if resource in DEVICES and not total and not there.get(EPC) and pod_requests(pod).get(EPC):
+        if resource in DEVICES and not total and not there.get(EPC) and asker.requests.get(EPC):
             continue  # That it offers no EPC says it already.
         left = amount_text(resource, max(total - reserved, Fraction(0)))
         if resource in FOREIGN_EPC and not total:
@@ -230,7 +249,7 @@ def _others(pod: JsonObject, node: JsonObject, holding: Amounts) -> Iterator[Obj
             yield Objection(obstacle=Obstacle.OTHER, words=f"{left} of {amount_text(resource, total)} {resource} free")
 
 
-CHECKS: tuple[Callable[[JsonObject, JsonObject, Amounts], Iterator[Objection]], ...] = (
+CHECKS: tuple[Callable[[_Asker, JsonObject, Amounts], Iterator[Objection]], ...] = (
     _readiness,
     _epc,
     _others,

@@ -4,12 +4,14 @@ Source: k8s.io/component-helpers, `scheduling/corev1` (`toleration.ToleratesTain
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import OURS
 
+MAX_MISFITS = 3  # that are told of one pod and node
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
 CORDONED = "node.kubernetes.io/unschedulable"
 """The taint of a node that `kubectl cordon` took out."""
@@ -33,11 +35,17 @@ _BY_HAND = ("node-role.kubernetes.io", "node-restriction.kubernetes.io")
 
 def not_tolerated(pod: JsonObject, node: JsonObject) -> tuple[str, ...]:
     """The taints of a node that keep the pod away, each as kubectl writes it."""
-    tolerations = objects(at(pod, "spec", "tolerations"))
+    tolerations: dict[Json, list[JsonObject]] = {}  # by their key; without one they stand for every taint
+    for each in objects(at(pod, "spec", "tolerations")):
+        tolerations.setdefault(str(at(each, "key") or ""), []).append(each)
     taints = [taint for taint in objects(at(node, "spec", "taints")) if at(taint, "effect") in _HOLDING_BACK]
     if at(node, "spec", "unschedulable") is True and not any(at(taint, "key") == CORDONED for taint in taints):
         taints.append({"key": CORDONED, "effect": "NoSchedule"})
-    return tuple(_taint_text(taint) for taint in taints if not any(tolerates(each, taint) for each in tolerations))
+    return tuple(
+        _taint_text(taint)
+        for taint in taints
+        if not any(tolerates(each, taint) for key in {"", str(at(taint, "key"))} for each in tolerations.get(key, ()))
+    )
 
 
 def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
@@ -52,30 +60,39 @@ def selects(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> bool:
 
 
 def misfits(pod: JsonObject, labels: Mapping[str, Json]) -> tuple[str, ...]:
-    """What of the pod's selector and required affinity the labels do not fit, each in words."""
+    """The first of what the labels do not fit of the pod's selector and required affinity, each in words."""
+    return tuple(islice(_misfits(pod, labels), MAX_MISFITS))
+
+
+def _misfits(pod: JsonObject, labels: Mapping[str, Json]) -> Iterator[str]:
     selector = at(pod, "spec", "nodeSelector")
-    pairs = selector.items() if isinstance(selector, dict) else ()
-    of_selector = [
-        f"nodeSelector {key}={value}, and it has {_label_text(key, labels)}" for key, value in pairs if labels.get(key) != value
-    ]
+    for key, value in selector.items() if isinstance(selector, dict) else ():
+        if labels.get(key) != value:
+            yield f"nodeSelector {key}={value}, and it has {_label_text(key, labels)}"
     required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     terms = objects(at(required, "nodeSelectorTerms"))
-    expressions = [each for term in terms for each in objects(at(term, "matchExpressions"))]
-    of_affinity = [
-        f"node affinity {_expression_text(each)}, and it has {recite(_label_text(str(at(each, 'key')), labels))}"
-        for each in expressions
-        if not _holds(each, labels)
-    ]
-    return (*of_selector, *(() if any(_term_holds(term, "", labels) for term in terms) else of_affinity))
+    if any(_term_holds(term, "", labels) for term in terms):
+        return
+    for each in (each for term in terms for each in objects(at(term, "matchExpressions"))):
+        if not _holds(each, labels):
+            yield f"node affinity {_expression_text(each)}, and it has {recite(_label_text(str(at(each, 'key')), labels))}"
 
 
 def label_absences(pod: JsonObject, name: str, labels: Mapping[str, Json]) -> dict[str, str]:
     """The labels that a node has not at all, and that would let the pod in; empty where those that it has keep the pod away."""
     selector = at(pod, "spec", "nodeSelector")
-    needs = {key: str(value) for key, value in selector.items() if key not in labels} if isinstance(selector, dict) else {}
+    pairs = selector if isinstance(selector, dict) else {}
+    if any(labels.get(key, value) != value for key, value in pairs.items()):
+        return {}
+    needs = {key: str(value) for key, value in pairs.items() if key not in labels}
     required = at(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    ways = [needs | _absences(term, labels) for term in objects(at(required, "nodeSelectorTerms"))] or [needs]
-    return next((way for way in ways if way and selects(pod, name, {**labels, **way})), {})
+    if required is None:
+        return needs
+    for term in objects(at(required, "nodeSelectorTerms")):
+        way = needs | _absences(term, labels)
+        if way and _term_holds(term, name, {**labels, **way}):
+            return way
+    return {}
 
 
 def for_administrators(label: str, value: str) -> bool:
