@@ -5,6 +5,8 @@ import json
 import pytest
 from tests.admission.checks import checked, pod
 
+from donjon.admission.manifests.astray import MAX_TOGETHER
+
 
 @pytest.mark.parametrize(
     ("amount", "codes"),
@@ -152,3 +154,23 @@ def test_a_pod_that_is_none_is_refused(text: str, words: str, form: str) -> None
     assert done.exit_code == 1
     assert words in done.output
     assert "[DJ120]" in done.output
+
+
+def test_of_thousands_of_names_that_are_none_the_first_are_told_and_a_refusal_is_among_them() -> None:
+    names = {f"sgx.intel.com/epk{number}": "1" for number in range(1_000)}
+    spare = [{"spare": {"sgx.intel.com/epc": "1"}} for _ in range(1_000)]
+    spec = {"containers": [{"name": "app", "image": "a"}], "resources": {"limits": {"sgx.intel.com/epc": "1"}}}
+    thing = {
+        "apiVersion": "example.com/v1",
+        "kind": "Train",
+        "metadata": {"name": "a"},
+        "spec": {"spares": spare, "template": {"metadata": {"annotations": names}, "spec": spec}},
+    }
+    told = json.loads(checked(json.dumps(thing), "-o", "json").stdout)
+    (found,) = told["checked"]
+    codes = [finding["code"] for finding in found["findings"]]
+    assert (codes.count("DJ151"), codes.count("DJ150")) == (MAX_TOGETHER, MAX_TOGETHER)
+    assert found["refused"]
+    assert "for the pod as a whole" in " ".join(finding["found"] for finding in found["findings"])
+    ends = [finding["found"] for finding in found["findings"] if "there is more of this object" in finding["found"]]
+    assert len(ends) == 2

@@ -8,6 +8,8 @@ So this is for `donjon check`, which sees what was written.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
 
 from donjon.admission.codes import MISPLACED, WITHOUT_NUMBER
 from donjon.admission.intent import FIELDS, text
@@ -25,6 +27,8 @@ from donjon.kube.patch import escape
 from donjon.kube.spelling import closest_resource, intended_resource, nobodys
 from donjon.kube.vocabulary import TABLE, is_ours
 
+MAX_TOGETHER = 100
+"""Of one kind of finding about one object: a manifest has room for tens of thousands of names."""
 _FREE = frozenset(
     ("metadata", "status", "annotations", "labels", "matchLabels", "nodeSelector", "overhead", "volumeAttributes", "stringData")
 )
@@ -38,12 +42,22 @@ def astray(thing: Thing, pod_templates: Iterable[PodTemplate]) -> tuple[Reason, 
     """What an object asks of SGX in vain; places are in its document. `pod_templates` are those in it."""
     templates = tuple(pod_templates)
     resource_places = {f"{place}/resources/{kind}" for each in templates for place, _ in _containers(each) for kind in _KINDS}
+    stray = _misplaced_names(thing, templates, resource_places) if _may_ask(thing, templates) else ()
     return (
-        *bounds(thing),
-        *(_misplaced_names(thing, templates, resource_places) if _may_ask(thing, templates) else ()),
-        *mentions(thing, templates, resource_places),
-        *(reason for each in templates for reason in _in_place(each)),
+        *_first(bounds(thing)),
+        *_first(sorted(stray, key=lambda each: each.finding.severity is not Severity.ERROR)),
+        *_first(chain(mentions(thing, templates, resource_places), *map(_in_place, templates))),
     )
+
+
+def _first(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """As many as are told, the last with the word that there are more, which are not even looked for."""
+    first = tuple(islice(reasons, MAX_TOGETHER + 1))
+    if len(first) <= MAX_TOGETHER:
+        return first
+    *rest, last = first[:MAX_TOGETHER]
+    observation = f"{last.finding.observation} (and there is more of this object, of which nothing is told)"
+    return (*rest, replace(last, finding=replace(last.finding, observation=observation)))
 
 
 def names_sgx(template: PodTemplate) -> bool:
