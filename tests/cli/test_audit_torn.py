@@ -140,6 +140,10 @@ STRANGE = {
     ),
     "DJ620": ("a policy in force that is no UTF-8", "INSERT INTO policies VALUES ('a', 'SgxEnclave', CAST(x'ff' AS TEXT))"),
     "DJ620 ": ("a manager's certificate that is a text", "INSERT INTO certificates VALUES ('a', 0, 'x')"),
+    "DJ620  ": (
+        "instances whose names are no text",
+        "INSERT INTO policies VALUES (x'61', 'SgxEnclave', 'x'), ('b', 'SgxEnclave', 'x')",
+    ),
     "DJ627": (
         "a policy's text that is no UTF-8",
         "INSERT INTO policy_texts (instance, hash, since, latest, weight, text) VALUES ('a', 'x', 0, 0, 0, CAST(x'ff' AS TEXT))",
@@ -161,6 +165,17 @@ def test_a_strange_row_is_found_and_hides_nothing(copy: Path, tmp_path: Path, co
     outcome, told = verified(copy, "--heads", str(tmp_path / "log"), "-o", "json")
     codes = {each["code"] for each in json.loads(told)["findings"]}
     assert (outcome, codes >= {code, "DJ602"}) == (1, True), codes
+
+
+@pytest.mark.parametrize("word", [b"\xff", b"\x1b[2J"], ids=["no UTF-8", "steering"])
+def test_a_schema_that_is_none_is_damage_and_told_in_plain_words(copy: Path, word: bytes) -> None:
+    content = copy.read_bytes()
+    name = b"CREATE TABLE audit_heads "
+    place = content.index(name.strip()) + len(name)  # Where the list of columns begins.
+    copy.write_bytes(content[:place] + word + content[place + len(word) :])
+    outcome, told = verified(copy)
+    assert (outcome, "[DJ6" in told) == (1, True)
+    assert told.replace("\n", "").isprintable()
 
 
 def restored(place: Path, copy: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from donjon.adapters.storage import sqlite_file
 from donjon.errors import Misconfigured, Unavailable
+from donjon.formats.words import recite
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql+psycopg"
 FORMS = "sqlite:///PATH or postgresql://USER@HOST/NAME"
@@ -164,7 +165,9 @@ class Database:
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
             is_torn = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_OK) & _PRIMARY == sqlite3.SQLITE_CORRUPT
-            raise (Torn if is_torn else Unavailable)("DJ502", f"database: {self._reason(reason)}") from error
+            raise (Torn if is_torn else Unavailable)("DJ502", f"database: {recite(self._reason(reason))}") from error
+        except UnicodeDecodeError as error:  # Of SQLite's words about a schema that is none; in rows it says so itself.
+            raise Torn("DJ502", "database: its schema is no text") from error
 
     def _reason(self, error: BaseException) -> str:
         file = self._engine.url.database

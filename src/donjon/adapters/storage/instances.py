@@ -83,8 +83,9 @@ def read_all_instances(connection: Connection) -> dict[str, StoredInstance]:
     """What every instance keeps, by its name."""
     older = not inspect(connection).has_table(FORMER_CERTIFICATES.name)
     tables = (INSTANCES, POLICIES, CERTIFICATES, *(() if older else (FORMER_CERTIFICATES,)))
+    # SQLite gives what was put there, a name that is no text too.
     names = {name for table in tables for name in connection.scalars(select(table.c.instance).distinct())}
-    return {name: read_instance(connection, name, older=older) for name in sorted(names)}
+    return {str(name): read_instance(connection, name, older=older) for name in sorted(names, key=str)}
 
 
 def generations(connection: Connection, instances: set[str], *, changing: bool) -> dict[str, int]:
