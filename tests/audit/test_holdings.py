@@ -151,3 +151,8 @@ def test_what_is_told_again_hides_no_later_change() -> None:
 @pytest.mark.parametrize("text", [b"{", b'{"kind":"policy-set"}', b'{"kind":"policy-set","facts":[],"verdict":"allowed"}'])
 def test_a_record_that_is_no_change_changes_nothing(text: bytes) -> None:
     assert holdings.change(chain.start("w").extend(1, text)) is None
+
+
+def test_a_generation_of_thousands_of_digits_is_none() -> None:
+    strange = event(EventKind.POLICY_SET, type="SgxEnclave", token=policies.sha256_base64url(OTHER), generation="9" * 5_000)
+    assert found([strange, was_set(ONE, 1)], Held(policies=SET, generation=1)) == []

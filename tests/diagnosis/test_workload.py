@@ -4,7 +4,7 @@ import pytest
 from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
 
 from donjon.diagnosis.explanation import Explanation
-from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest
+from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest, newest
 from donjon.formats.json import JsonObject
 
 OURS = "container app: asks for sgx.intel.com/provision: not allowed [DJ104]; label it"
@@ -196,3 +196,13 @@ def test_ending_other_pods_is_advised_where_that_can_help(amount: str, *, helps:
     step = told(thing, events=(event("FailedCreate", thing, f"Error creating: {message}"),)).next_step
     assert ("end other pods" in step) is helps
     assert "raise the ResourceQuota small" in step
+
+
+def test_a_revision_of_thousands_of_digits_is_none() -> None:
+    """Whoever may write a ReplicaSet may write its annotations, and of so many digits Python makes no number."""
+    first, second = workload("ReplicaSet", "first"), workload("ReplicaSet", "second")
+    for thing, revision in ((first, "9" * 5_000), (second, "2")):
+        metadata = thing["metadata"]
+        assert isinstance(metadata, dict)
+        metadata["annotations"] = {"deployment.kubernetes.io/revision": revision}
+    assert newest((first, second)) == second

@@ -16,6 +16,7 @@ from donjon.errors import Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats import base64url
 from donjon.formats.json import JsonObject
+from donjon.formats.numbers import whole_number
 
 GENERATION, SINCE = "generation", "since"
 """Facts of a change: the generation that it made; and, where it is told again, its moment."""
@@ -192,7 +193,7 @@ def _content(record: Record) -> JsonObject:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return max(whole_number(text) or 0, 0)
 
 
 def _hash(token: str) -> str:

@@ -12,6 +12,7 @@ from donjon.diagnosis.pod import explain
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at
+from donjon.formats.numbers import whole_number
 from donjon.formats.words import recite
 from donjon.kube.objects import condition_of, count, is_here, is_over, name_of, namespace_of, owners_of, phase_of
 from donjon.kube.quantities import amount
@@ -246,8 +247,7 @@ def _terminal_condition(workload: Workload) -> JsonObject | None:
 
 
 def _revision(replica_set: JsonObject) -> int:
-    revision = at(replica_set, "metadata", "annotations", REVISION)
-    return int(revision) if isinstance(revision, str) and revision.isdecimal() else 0
+    return whole_number(at(replica_set, "metadata", "annotations", REVISION)) or 0
 
 
 def _birth(thing: JsonObject) -> datetime:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.numbers import whole_number
 from donjon.formats.words import recite
 from donjon.kube.names import OURS
 
@@ -169,12 +170,8 @@ def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
     return test is not None and test(labels.get(key), values if isinstance(values, list) else [])
 
 
-def _number(value: Json) -> int | None:
-    return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20 else None  # noqa: PLR2004 - an int64.
-
-
 def _compare(value: Json, values: list[Json], sign: int) -> bool:
-    mine, theirs = _number(value), _number(values[0] if values else None)
+    mine, theirs = whole_number(value), whole_number(values[0] if values else None)
     return mine is not None and theirs is not None and sign * (mine - theirs) > 0
 
 
