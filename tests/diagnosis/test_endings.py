@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.diagnosis.worlds import NOW, around, container, node, pod, saying, with_spec
+from tests.diagnosis.worlds import NOW, around, node, pod, with_spec
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.pod import explain
@@ -118,34 +118,3 @@ def test_a_pod_that_asks_for_nothing_is_told_with_its_end_too() -> None:
     assert not explanation.well
     assert "app ended with exit code 3 33 s ago, restarted 2 times" in explanation.verdict
     assert explanation.next_step == "kubectl logs -n shop app -c app"
-
-
-USER: JsonObject = {"securityContext": {"runAsUser": 1000}}
-CLOSED: JsonObject = {
-    "type": "SGXReady",
-    "status": "True",
-    "message": "this node runs enclaves; /dev/sgx_enclave: mode 0660, owner 0, group 109 [DJ009]",
-}
-
-
-@pytest.mark.parametrize(
-    ("spec", "closed"),
-    [
-        (USER, True),
-        ({"securityContext": {"runAsUser": 1000, "supplementalGroups": [109]}}, False),
-        ({"securityContext": {"runAsUser": 0}}, False),
-        ({}, False),
-        ({"containers": [container("16Mi") | {"securityContext": {"runAsUser": 7}}]}, True),
-        (
-            {"securityContext": {"runAsUser": 1000}, "containers": [container("16Mi") | {"securityContext": {"runAsUser": 0}}]},
-            False,
-        ),
-    ],
-)
-def test_a_user_to_whom_the_device_is_closed_is_warned_of(spec: JsonObject, *, closed: bool) -> None:
-    status: Json = [{"name": "app", "state": {"running": {"startedAt": ago(2)}}}]
-    running = with_spec(pod("16Mi", phase="Running", on="a", status={"containerStatuses": status}), spec)
-    explanation = explain(running, around(saying(node("a"), {"type": "Ready", "status": "True"}, CLOSED)))
-    assert [each.code for each in explanation.findings] == (["DJ161"] if closed else [])
-    assert explanation.well
-    assert [each.code for each in explain(running, around(node("a"))).findings] == []

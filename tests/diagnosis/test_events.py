@@ -202,7 +202,9 @@ def test_where_the_device_is_closed_to_its_user_that_is_the_next_step_of_a_progr
     explanation = explain(ended(phase), around(closed_node()))
     assert codes(explanation)[:2] == ["DJ161", "DJ138"]
     assert "ended with exit code 1" in explanation.verdict
-    assert explanation.next_step.startswith("give the pod securityContext.supplementalGroups")
+    assert explanation.next_step.startswith(
+        "where its log says Permission denied at /dev/sgx_enclave, give the pod securityContext.supplementalGroups: [109], or"
+    )
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Running", "Pending"])

@@ -169,7 +169,8 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
     holding = (
         f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if requested and EPC in pod_requests(pod) else "no EPC of its own"
     )
-    but = f"; but {findings[0].subject}: {findings[0].observation}" if findings else "; no event says otherwise"
+    worse = next((each for each in findings if each.severity is not Severity.INFO), None)
+    but = f"; but {worse.subject}: {worse.observation}" if worse else "; no event says otherwise"
     blind = "; its node could not be looked at" if hidden else ""
     verdict = f"runs on {node_of(pod)} with its device and {holding}{but}{blind}"
     return conclude(pod, verdict, (*findings, *hidden), well=True)
