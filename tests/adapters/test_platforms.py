@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from tests.collateral.machines import PCE_ID, known, registration
 from tests.simulation.intel import MOMENT, world
 
@@ -37,6 +39,21 @@ def test_a_platform_comes_back_as_it_was_kept_and_the_latest_stays(table: Platfo
         assert table.read(each.stored_platform.registration.name) == each.stored_platform
     assert table.all() == [later.stored_platform]
     assert table.read(PlatformName(qe_id="AA" * 16, pce_id=b"\1\0")) is None
+
+
+@pytest.mark.parametrize("change", ["pce_id = 'zz'", "pce_id = x'00'", "fetched = 'x'", "fetched = 1000000000000000000"])
+def test_a_row_that_nobody_of_ours_wrote_is_told(tmp_path: Path, change: str) -> None:
+    """SQLite takes a value of any type into any column."""
+    database = Database(f"sqlite:///{tmp_path}/one.db")
+    database.migrate()
+    table = PlatformTable(database)
+    table.write([known()])
+    with database.changing() as connection:
+        connection.execute(text(f"UPDATE platforms SET {change}"))  # noqa: S608 - the test's own.
+    with pytest.raises(Unavailable, match="platforms: a row that is none") as told:
+        table.all()
+    assert told.value.code == "DJ502"
+    database.close()
 
 
 def test_platforms_are_told_by_family_and_by_age(table: PlatformTable) -> None:

@@ -40,6 +40,19 @@ def test_what_was_written_is_there_after_a_new_start_and_the_latest_stays(empty:
     again.close()
 
 
+@pytest.mark.parametrize("value", ["7", "1.5", "'x'", "CAST(x'61' AS TEXT)"])
+def test_a_document_of_another_type_comes_out_as_bytes_that_prove_nothing(tmp_path: Path, value: str) -> None:
+    database = opened(f"sqlite:///{tmp_path}/one.db")
+    table = CollateralTable(database)
+    table.write({"a": ONE})
+    with database.changing() as connection:
+        connection.execute(text(f"UPDATE documents SET body = {value}, chain = {value}"))  # noqa: S608 - the test's own.
+    for each in (table.all()["a"], table.read("a")):
+        assert each is not None
+        assert (type(each.body), type(each.chain)) == (bytes, bytes)
+    database.close()
+
+
 def closed(bare: Any) -> bool:
     """Whether SQLite's or PostgreSQL's own connection is closed."""
     if not isinstance(bare, sqlite3.Connection):

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.octets import octets
 from donjon.adapters.storage.tables import DOCUMENTS
 from donjon.collateral.plan import Answer
 
@@ -17,14 +18,14 @@ class CollateralTable:
         """Every document by its name; raises `Unavailable` DJ502."""
         with self._database.reading() as connection:
             rows = connection.execute(select(DOCUMENTS.c.name, DOCUMENTS.c.body, DOCUMENTS.c.chain)).all()
-        return {name: Answer(body=body, chain=chain) for name, body, chain in rows}
+        return {str(name): Answer(body=octets(body), chain=octets(chain)) for name, body, chain in rows}
 
     def read(self, name: str) -> Answer | None:
         """The document of that name; raises `Unavailable` DJ502."""
         with self._database.reading() as connection:
             query = select(DOCUMENTS.c.body, DOCUMENTS.c.chain).where(DOCUMENTS.c.name == name)
             row = connection.execute(query).one_or_none()
-        return None if row is None else Answer(body=row.body, chain=row.chain)
+        return None if row is None else Answer(body=octets(row.body), chain=octets(row.chain))
 
     def write(self, documents: dict[str, Answer]) -> None:
         """Keep these, all or none, in place of those of the same name; raises `Unavailable` DJ502."""

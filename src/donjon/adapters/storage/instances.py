@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, inspect, se
 from sqlalchemy.types import NullType
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.octets import octets
 from donjon.adapters.storage.tables import CERTIFICATES, FORMER_CERTIFICATES, INSTANCES, POLICIES
 
 
@@ -117,7 +118,7 @@ def _certificates(connection: Connection, table: Table, instance: str) -> tuple[
     raw = type_coerce(table.c.certificate, NullType())  # SQLite gives what was put there, of whatever type.
     own = select(raw).where(table.c.instance == instance).order_by(table.c.position)
     values: Iterable[object] = connection.scalars(own)
-    return tuple(each if isinstance(each, bytes) else str(each).encode() for each in values)
+    return tuple(map(octets, values))
 
 
 def _set_certificates(connection: Connection, table: Table, instance: str, certificates: tuple[bytes, ...]) -> None:

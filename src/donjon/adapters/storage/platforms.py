@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Row, Table, delete, func, select
 from sqlalchemy.sql import ColumnElement
 
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.octets import octets
 from donjon.adapters.storage.tables import PLATFORMS, REGISTRATIONS
 from donjon.collateral.platforms import KnownPlatform, PlatformName, Registration, StoredPlatform
 from donjon.collateral.selection import Tcb
 from donjon.errors import Unavailable
+from donjon.formats.words import recite
 from donjon.pki import pem
 
 MAX_PLATFORMS, MAX_WAITING = 50_000, 10_000
@@ -153,23 +155,36 @@ def _registration_row(registration: Registration) -> dict[str, object]:
 
 
 def _registration_from_row(row: Row[tuple[object, ...]]) -> Registration:
-    return Registration(
-        name=PlatformName(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
-        tcb=None if row.cpu_svn is None else Tcb(components=row.cpu_svn, pce_svn=row.pce_svn),
-        encrypted_ppid=row.encrypted_ppid,
-        manifest=row.manifest,
-    )
+    """Raises `Unavailable` DJ502 for a row that nobody of ours wrote."""
+    try:
+        return Registration(
+            name=PlatformName(qe_id=row.qe_id, pce_id=bytes.fromhex(row.pce_id)),
+            tcb=None if row.cpu_svn is None else Tcb(components=row.cpu_svn, pce_svn=row.pce_svn),
+            encrypted_ppid=row.encrypted_ppid,
+            manifest=row.manifest,
+        )
+    except (TypeError, ValueError) as error:
+        raise _strange(error) from error
 
 
 def _platform_from_row(row: Row[tuple[object, ...]]) -> StoredPlatform:
-    return StoredPlatform(
-        registration=_registration_from_row(row),
-        certificates=pem.each(row.certificates),
-        chain=row.chain,
-        fetched_at=_EPOCH + row.fetched * _SECOND,
-        unavailable=row.unavailable,
-        whole=row.whole,
-    )
+    """Raises `Unavailable` DJ502 for a row that nobody of ours wrote."""
+    registration = _registration_from_row(row)
+    try:
+        return StoredPlatform(
+            registration=registration,
+            certificates=pem.each(octets(row.certificates)),
+            chain=octets(row.chain),
+            fetched_at=_EPOCH + row.fetched * _SECOND,
+            unavailable=row.unavailable,
+            whole=row.whole,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _strange(error) from error
+
+
+def _strange(error: Exception) -> Unavailable:
+    return Unavailable("DJ502", f"database: platforms: a row that is none: {recite(error)}; restore it, or delete the row")
 
 
 def _seconds(moment: datetime) -> int:
