@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.diagnosis.worlds import NOW, around, node, pod, with_spec
+from tests.diagnosis.worlds import NOW, around, event, node, pod, with_spec
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.pod import explain
@@ -118,3 +118,109 @@ def test_a_pod_that_asks_for_nothing_is_told_with_its_end_too() -> None:
     assert not explanation.well
     assert "app ended with exit code 3 33 s ago, restarted 2 times" in explanation.verdict
     assert explanation.next_step == "kubectl logs -n shop app -c app"
+
+
+FRAME = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+NO_SUCH_COMMAND = 'exec: "/app/enclav": stat /app/enclav: no such file or directory'
+OF_RUNC = f"{FRAME}unable to start container process: error during container init: {NO_SUCH_COMMAND}"
+
+
+@pytest.mark.parametrize("message", [NO_SUCH_COMMAND, OF_RUNC])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(128, "StartError"), (127, "ContainerCannotRun"), (128, "Error")], ids=["containerd", "docker", "CRI-O"]
+)
+@pytest.mark.parametrize("phase", ["Failed", "Pending", "Running"])
+def test_a_program_that_never_ran_is_told_by_the_runtimes_words_and_by_those_alone(
+    phase: str, code: int, reason: str, message: str
+) -> None:
+    end: JsonObject = {"exitCode": code, "reason": reason, "message": message, "finishedAt": ago(9)}
+    statuses: Json = [{"name": "app", "state": {"terminated": end}}]
+    explanation = explain(pod("10Mi", phase=phase, on="a", status={"containerStatuses": statuses}), around(node("a")))
+    (finding,) = explanation.findings
+    assert finding.observation == f"app could not be started 9 s ago: {NO_SUCH_COMMAND}"
+    assert explanation.verdict.endswith(finding.observation)
+    assert "but not as it should" not in explanation.verdict
+    assert explanation.next_step.startswith("mend the container's command or its image, as the message says; ")
+    assert "kubectl logs" not in explanation.next_step
+    assert "EPC" not in explanation.next_step
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"waiting": {"reason": "RunContainerError", "message": OF_RUNC}}, LOOP],
+    ids=["between two starts", "back-off"],
+)
+def test_a_program_that_never_ran_and_is_tried_again_is_told_once(state: JsonObject) -> None:
+    last: JsonObject = {"terminated": {"exitCode": 128, "reason": "StartError", "message": OF_RUNC}}
+    explanation = told(state, last, 2, {"restartPolicy": "Always"})
+    (finding,) = explanation.findings
+    assert NO_SUCH_COMMAND in finding.observation
+    assert FRAME not in finding.observation
+    assert "mend the container's command" in finding.do
+    assert explanation.verdict.startswith("was given to a: app ")
+
+
+def test_a_program_that_ends_with_128_itself_has_a_log() -> None:
+    assert told(over(128)).next_step.startswith("kubectl logs -n shop app -c app")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "step"),
+    [
+        ("ErrImagePull", 'failed to resolve reference "r.example/app:1": not found', "correct the image's name"),
+        ("ImagePullBackOff", 'Back-off pulling image "r.example/app:1"', "correct the image's name"),
+        ("ErrImagePull", "401 Unauthorized", "give the pod imagePullSecrets"),
+        ("CreateContainerConfigError", 'secret "keys" not found', "make the secret keys in namespace shop"),
+        (
+            "CreateContainerConfigError",
+            "couldn't find key pin in Secret shop/keys",
+            "write the key pin into the secret shop/keys",
+        ),
+        ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", "securityContext.runAsUser"),
+        ("CreateContainerError", "no command specified", "mend the container's command or its image"),
+        ("CreateContainerError", "another", "mend what the message names; kubectl describe pod -n shop app"),
+    ],
+)
+def test_what_keeps_a_container_from_its_start_has_a_step_of_its_own(reason: str, message: str, step: str) -> None:
+    explanation = told({"waiting": {"reason": reason, "message": message}})
+    assert len(explanation.findings) == 1
+    assert step in explanation.next_step
+
+
+UNHEALTHY = "Liveness probe failed: HTTP probe failed with statuscode: 500"
+
+
+@pytest.mark.parametrize("code", [137, 143])
+@pytest.mark.parametrize("state", ["over", "loop", "again"])
+def test_a_program_that_its_probe_had_killed_is_told_by_that_probe_first(code: int, state: str) -> None:
+    status: JsonObject = {"name": "app", "restartCount": 2}
+    if state == "over":
+        status |= {"state": over(code)}
+    else:
+        status |= {"state": LOOP if state == "loop" else NEW, "lastState": over(code)}
+    running = pod("16Mi", phase="Running", on="a", status={"containerStatuses": [status]})
+    said = event("Unhealthy", running, UNHEALTHY, ago(60))
+    explanation = explain(running, around(node("a"), events=(said,)))
+    first = explanation.findings[0]
+    assert first.observation.startswith(f"app was killed for its livenessProbe: {UNHEALTHY}; ended with exit code {code}")
+    assert first.do.startswith("correct the livenessProbe, or give the program more time")
+    assert not any("compare its enclave's size" in each.do for each in explanation.findings)
+    assert sum(UNHEALTHY in each.observation for each in explanation.findings) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "seconds"),
+    [
+        (over(137, "OOMKilled"), UNHEALTHY, 60),
+        (over(3), UNHEALTHY, 60),
+        (over(137), "Readiness probe failed: no", 60),
+        (over(137), UNHEALTHY, 1800),
+    ],
+    ids=["out of memory", "its own end", "another probe", "long before"],
+)
+def test_a_program_that_ended_otherwise_is_not_said_to_be_killed_for_a_probe(
+    end: JsonObject, message: str, seconds: float
+) -> None:
+    running = pod("16Mi", phase="Running", on="a", status={"containerStatuses": [{"name": "app", "state": end}]})
+    explanation = explain(running, around(node("a"), events=(event("Unhealthy", running, message, ago(seconds)),)))
+    assert not any("was killed for" in each.observation for each in explanation.findings)

@@ -1,12 +1,16 @@
 """What a pod is called, and the commands with which a person goes on."""
 
+import re
 from collections.abc import Sequence
 
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import ANNOTATION_MIRROR
-from donjon.kube.objects import name_of, namespace_of, node_name_of, owners_of
+from donjon.kube.objects import labels_of, name_of, namespace_of, node_name_of, owners_of
 
+_OF_CRON_JOB = re.compile(r"(?P<maker>.+)-\d{8}")
+"""What a CronJob calls its Jobs: by the minute (k8s.io/kubernetes pkg/controller/cronjob)."""
+_HASH = "pod-template-hash"  # which Deployments write on their pods and ReplicaSets
 MAX_NAMES = 3
 """Nodes or pods that a sentence names; a table or rows have all of them."""
 
@@ -61,3 +65,35 @@ def remake(pod: JsonObject) -> str:
         if owned
         else f"{delete}, and create it again"
     )
+
+
+def change(pod: JsonObject) -> str:
+    """How a pod comes to what was just advised: its maker is changed, and what that does not replace is deleted by hand."""
+    if static(pod):
+        return f"a static pod is changed in its file, on {node_of(pod)}"
+    delete = f"kubectl delete pod {place_of(pod)}"
+    owner = next(iter(owners_of(pod)), None)
+    if owner is None:
+        return f"that needs a new pod: {delete}, change it and create it again"
+    kind, name = recite(at(owner, "kind")), recite(at(owner, "name"))
+    if kind == "Job":
+        maker = _OF_CRON_JOB.fullmatch(name)
+        return change_job(namespace_of(pod), name, maker["maker"] if maker else "", " so")
+    digest = labels_of(pod).get(_HASH)
+    if kind == "ReplicaSet" and isinstance(digest, str) and name.endswith(f"-{digest}"):
+        kind, name = "Deployment", name.removesuffix(f"-{digest}")
+    own = f"{kind.lower()} {namespace_of(pod)}/{name}"
+    if kind in {"Deployment", "DaemonSet"}:
+        return f"change {own} so, and apply it again"
+    return f"change {own} so, apply it again, then {delete}, which it does not replace by itself"
+
+
+def change_job(namespace: str, job: str, cron_job: str, how: str) -> str:
+    """How another Job comes of it: a Job's template is fixed, and a CronJob may wait for the end of the one that it made."""
+    delete = f"kubectl delete job -n {namespace} {job}"
+    if cron_job:
+        return (
+            f"change cronjob {namespace}/{cron_job}{how}, apply it again, then {delete}: the next Job is made by that, and "
+            "may be waiting for the end of this one"
+        )
+    return f"a Job's template cannot be changed: {delete}, change what it was made from{how}, and apply that again"

@@ -4,19 +4,20 @@ A program that ends is told in whatever form the kubelet leaves it: waiting for 
 leave it between two starts), or running again since a moment ago.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from donjon.diagnosis.commands import describe, logs
-from donjon.diagnosis.moments import ago, moment
+from donjon.diagnosis.commands import change, describe, logs
+from donjon.diagnosis.moments import ago, moment, moment_of
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EPC
-from donjon.kube.objects import count, phase_of
+from donjon.kube.objects import count, namespace_of, phase_of
 from donjon.kube.reserved import epc_by_container
 
 OUT_OF_BACK_OFF = timedelta(minutes=10)
@@ -25,6 +26,24 @@ OUT_OF_BACK_OFF = timedelta(minutes=10)
 _PATIENT = frozenset({"ContainerCreating", "PodInitializing"})
 _BACK_OFF = "CrashLoopBackOff"
 _OUT_OF_MEMORY = "OOMKilled"
+_NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of an end without a beginning (containerd internal/cri/server; ContainerCannotRun is cri-dockerd's)."""
+_NO_START = 128
+"""The exit code that a runtime writes for a program that it could not start, with a message of its own."""
+_FRAME = re.compile(
+    r"(?:(?:failed to (?:create|start) [a-z ]+|OCI runtime \w+ failed|runc \w+ failed|unable to start container process"
+    r"|error during container init|container_linux\.go:\d+): )+"
+)
+"""What containerd and runc write before the words of whatever failed."""
+_OF_IMAGES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_DENIAL = re.compile(r"unauthorized|denied|authorization failed|\b40[13]\b", re.IGNORECASE)
+_OF_COMMAND = re.compile(r"\bexec: |no command specified")
+_ABSENT = re.compile(r'\b(?P<kind>configmap|secret) "(?P<name>[-a-z0-9./]+)" not found')
+_KEY = re.compile(r"couldn't find key (?P<key>[-._a-zA-Z0-9]{1,253}) in (?P<kind>ConfigMap|Secret) (?P<name>[-a-z0-9./]+)")
+"""k8s.io/kubernetes pkg/kubelet, of what a container's environment is made from."""
+_OF_PROBE = re.compile(r"(?P<probe>Liveness|Startup) probe (?:failed|errored)")
+"""k8s.io/kubernetes pkg/kubelet/prober: the probes for which the kubelet ends a container."""
+_KILLED = frozenset({137, 143})  # SIGKILL and SIGTERM
 _SIGNALS = 128  # what a shell, and the container runtime, add to a signal's number
 _MEANINGS = {
     126: "its command cannot be executed",
@@ -45,33 +64,67 @@ class _End:
     moment: datetime | None
     restarts: int
     goes_on: bool  # it runs again
+    message: str  # the runtime's, or the program's own
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether the runtime could not start its program at all."""
+        return self.reason in _NEVER_RAN or (self.code == _NO_START and bool(self.message))
 
     def words(self, now: datetime) -> str:
+        if self.never_ran:
+            message = recite(_FRAME.sub("", self.message)) or f"{recite(self.reason)}, without a word why"
+            return f"{self.container} could not be started{ago(self.moment, now)}: {message}"
         restarts = f", restarted {self.restarts} time{'s' * (self.restarts != 1)}" if self.restarts else ""
         runs = ", and runs again" if self.goes_on else ""
         reason = f" ({recite(self.reason)})" if self.reason not in {"", "Error", "Completed"} else ""
         return f"{self.container} ended with exit code {self.code}{reason}{ago(self.moment, now)}{restarts}{runs}"
 
 
-def stuck(pod: JsonObject) -> Iterator[Finding]:
-    """Containers that cannot start, in the kubelet's words; those that ended before are `endings`'."""
+def stuck(pod: JsonObject, now: datetime) -> Iterator[Finding]:
+    """Containers that cannot start, in the kubelet's or the runtime's words; those that ran and ended are `endings`'."""
     for status in _statuses(pod):
         reason, name = at(status, "state", "waiting", "reason"), str(at(status, "name"))
+        message = _FRAME.sub("", str(at(status, "state", "waiting", "message") or ""))
+        end = _end(pod, status, now)
         if isinstance(reason, str) and reason not in _PATIENT and not (reason == _BACK_OFF and _last_end(status)):
-            message = str(at(status, "state", "waiting", "message") or "")
             observation = f"{name} waits: {recite(reason)}{f': {recite(message)}' if message else ''}"
-            do = logs(pod, name, previous=True) if reason == _BACK_OFF else describe(pod)
+            do = logs(pod, name, previous=True) if reason == _BACK_OFF else _mend(pod, reason, message)
             yield of_container(name, observation, "the kubelet tries again by itself, as long as that stands in its way", do)
+        elif end is not None and end.never_ran and not end.goes_on:
+            yield of_container(
+                name,
+                end.words(now),
+                "its program never ran, so it has no log, and neither its device nor its EPC has a part in it",
+                _mend(pod, end.reason, end.message),
+            )
 
 
-def endings(pod: JsonObject, now: datetime) -> Iterator[Finding]:
+def endings(pod: JsonObject, now: datetime, events: Sequence[JsonObject] = ()) -> Iterator[Finding]:
     """Containers whose program ended with an error, or ends again and again though it is to run on."""
     asks = epc_by_container(pod)
     for status in _statuses(pod):
-        if (end := _end(pod, status, now)) is not None:
+        end = _end(pod, status, now)
+        if end is None or end.never_ran:
+            continue
+        look = logs(pod, end.container, previous=end.goes_on or at(status, "state", "terminated") is None)
+        if (refusal := _refusal(pod, end, events)) is not None:
+            yield _by_probe(pod, end, refusal, look, now)
+        else:
             why, do = _reason(end, Fraction(asks.get(end.container, 0)))
-            look = logs(pod, end.container, previous=end.goes_on or at(status, "state", "terminated") is None)
             yield of_container(end.container, end.words(now), why, f"{look}{do}")
+
+
+def refusals(pod: JsonObject, now: datetime, events: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
+    """The events of probes that `endings` tells as the causes of ends."""
+    ends = (_end(pod, status, now) for status in _statuses(pod))
+    return tuple(refusal for end in ends if end is not None and (refusal := _refusal(pod, end, events)) is not None)
+
+
+def never_ran(pod: JsonObject, now: datetime) -> bool:
+    """Whether no program of it has run yet: of all its containers the runtime started none."""
+    ends = [_end(pod, status, now) for status in _statuses(pod)]
+    return bool(ends) and all(end is not None and end.never_ran and not end.goes_on for end in ends)
 
 
 def of_container(name: str, observation: str, why: str, do: str) -> Finding:
@@ -83,6 +136,56 @@ def of_container(name: str, observation: str, why: str, do: str) -> Finding:
         observation=observation,
         why=why,
         do=do,
+    )
+
+
+def _mend(pod: JsonObject, reason: str, message: str) -> str:
+    """What the reader does about a container that cannot start."""
+    if reason in _OF_IMAGES:
+        step = (
+            "the registry asks who wants it: give the pod imagePullSecrets, or correct the image's name"
+            if _DENIAL.search(message)
+            else "correct the image's name; where its registry is private, give the pod imagePullSecrets"
+        )
+    elif absent := _ABSENT.search(message):
+        step = f"make the {absent['kind']} {absent['name'].rpartition('/')[2]} in namespace {namespace_of(pod)}, or take it out"
+        return f"{step} of the pod; the kubelet tries again by itself"
+    elif key := _KEY.search(message):
+        return f"write the key {key['key']} into the {key['kind'].lower()} {key['name']}; the kubelet tries again by itself"
+    elif "runAsNonRoot" in message:
+        step = "give the container securityContext.runAsUser with a number other than 0, or take an image with such a USER"
+    elif reason in _NEVER_RAN or _OF_COMMAND.search(message):
+        step = "mend the container's command or its image, as the message says"
+    else:
+        return f"mend what the message names; {describe(pod)}"
+    return f"{step}; {change(pod)}"
+
+
+def _refusal(pod: JsonObject, end: _End, events: Iterable[JsonObject]) -> JsonObject | None:
+    """The word of the probe for which the kubelet killed it; `None` where no probe said so about that time."""
+    if end.code not in _KILLED or end.reason == _OUT_OF_MEMORY:
+        return None
+    for event in events:
+        about = at(event, "involvedObject", "uid") == at(pod, "metadata", "uid") is not None
+        place = str(at(event, "involvedObject", "fieldPath") or "")
+        is_meant = about and (not place or place.endswith(f"{{{end.container}}}"))
+        if is_meant and at(event, "reason") == "Unhealthy" and _OF_PROBE.match(str(at(event, "message") or "")):
+            when = moment_of(event)
+            if when is None or end.moment is None or end.moment - when < OUT_OF_BACK_OFF:
+                return event
+    return None
+
+
+def _by_probe(pod: JsonObject, end: _End, event: JsonObject, look: str, now: datetime) -> Finding:
+    message = str(at(event, "message") or "")
+    match = _OF_PROBE.match(message)
+    probe = f"{match['probe'].lower()}Probe" if match else "probe"
+    return of_container(
+        end.container,
+        f"{end.container} was killed for its {probe}: {recite(message)}; {end.words(now).removeprefix(f'{end.container} ')}",
+        f"the kubelet ends and restarts a container whose {probe} says no failureThreshold times in a row",
+        f"correct the {probe}, or give the program more time (initialDelaySeconds, failureThreshold); what it did "
+        f"until then: {look}; {change(pod)}",
     )
 
 
@@ -103,6 +206,7 @@ def _end(pod: JsonObject, status: JsonObject, now: datetime) -> _End | None:
         moment=moment(at(last, "finishedAt")),
         restarts=count(status, "restartCount"),
         goes_on=at(state, "running") is not None,
+        message=str(at(last, "message") or ""),
     )
 
 

@@ -36,7 +36,7 @@ def silence(pod: JsonObject, nodes: Iterable[JsonObject]) -> str:
 
 def breakdown(pod: JsonObject, moment: datetime) -> str:
     """What keeps a container of the pod from running, which waiting does not mend; empty where there is nothing."""
-    trouble = next(iter((*stuck(pod), *endings(pod, moment))), None)
+    trouble = next(iter((*stuck(pod, moment), *endings(pod, moment))), None)
     if trouble is None:
         return ""
     images = {at(each, "name"): at(each, "image") for each in objects(at(pod, "spec", "containers"))}

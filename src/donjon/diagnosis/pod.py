@@ -6,7 +6,7 @@ from dataclasses import replace
 from donjon.diagnosis.commands import MAX_NAMES, describe, node_of, remake, subject_of
 from donjon.diagnosis.distance import out_of_order
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
-from donjon.diagnosis.endings import endings, of_container, stuck
+from donjon.diagnosis.endings import endings, never_ran, of_container, refusals, stuck
 from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.explanation import ClusterState, Explanation, conclude, unseen
 from donjon.diagnosis.misnomers import host_devices, misnomer_findings, misnomers
@@ -81,7 +81,7 @@ def concerns_sgx(pod: JsonObject) -> bool:
 def _ordinary(pod: JsonObject, around: ClusterState) -> Explanation:
     """One that asks for nothing of SGX, or only by names that are none of it."""
     phase = phase_of(pod)
-    trouble = next(iter((*stuck(pod), *endings(pod, around.moment))), None)
+    trouble = next(iter((*stuck(pod, around.moment), *_ends(pod, around))), None)
     names = misnomer_findings(pod, around.nodes)
     if names:
         words = f"{_place(pod, phase)}: {names[0].subject} {names[0].observation}{_also(trouble)}"
@@ -126,11 +126,13 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
         )
         return conclude(pod, f"failed: {finding.observation}", (finding,))
     unknown = of_container("", f"failed: {recite(reason)} {recite(message)}".rstrip(), "no container says why", describe(pod))
-    findings = tuple(endings(pod, around.moment)) or (unknown,)
+    unstarted = tuple(stuck(pod, around.moment))
+    findings = tuple(_ends(pod, around)) or (() if unstarted else (unknown,))
     return conclude(
         pod,
-        f"failed on {node_of(pod)}: {findings[0].observation}",
+        f"failed on {node_of(pod)}: {(*unstarted, *findings)[0].observation}",
         (
+            *unstarted,
             *closed_device(pod, node_under(pod, around.nodes)),
             *findings,
             *misnomer_findings(pod, around.nodes),
@@ -138,6 +140,10 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
             *unseen(around.no_nodes),
         ),
     )
+
+
+def _ends(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
+    return endings(pod, around.moment, around.events)
 
 
 def _meaning(message: str) -> str:
@@ -148,15 +154,18 @@ def _meaning(message: str) -> str:
 
 
 def _running(pod: JsonObject, around: ClusterState) -> Explanation:
-    of_containers = (*stuck(pod), *endings(pod, around.moment))
+    unstarted, ends = tuple(stuck(pod, around.moment)), tuple(_ends(pod, around))
     of_node = tuple(under(pod, around.nodes))
-    of_events = while_running(pod, around.events, around.moment, is_explained=bool(of_containers))
+    causes = refusals(pod, around.moment, around.events)
+    others = [event for event in around.events if event not in causes]
+    of_events = while_running(pod, others, around.moment, is_explained=bool(unstarted or ends))
     findings = (
         *without_device(pod, around.events),
         *not_accounted(pod, around.events),
         *of_node,
+        *unstarted,
         *closed_device(pod, node_under(pod, around.nodes)),
-        *of_containers,
+        *ends,
         *(each for each in of_events if not (of_node and each.code == of_node[0].code)),
         *misnomer_findings(pod, around.nodes),
         *_of_its_enclave(pod, around),
@@ -164,7 +173,8 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
     )
     hidden = tuple(unseen(around.no_nodes))
     if is_refusal(findings):
-        return conclude(pod, f"runs on {node_of(pod)}, but not as it should: {_worst(findings)}", (*findings, *hidden))
+        how = "was given to {}" if never_ran(pod, around.moment) else "runs on {}, but not as it should"
+        return conclude(pod, f"{how.format(node_of(pod))}: {_worst(findings)}", (*findings, *hidden))
     requested = epc_total(pod)
     holding = (
         f"{amount_text(EPC, pod_requests(pod)[EPC])} of EPC" if requested and EPC in pod_requests(pod) else "no EPC of its own"
@@ -224,10 +234,10 @@ def _asks(pod: JsonObject) -> str:
 
 def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
     of_node = tuple(before_start(pod, around.nodes))
-    of_containers = (*stuck(pod), *endings(pod, around.moment))
-    of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_node or of_containers))
+    unstarted, ends = tuple(stuck(pod, around.moment)), tuple(_ends(pod, around))
+    of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_node or unstarted or ends))
     closed = closed_device(pod, node_under(pod, around.nodes))
-    findings = (*of_node, *closed, *of_containers, *of_events, *_of_its_enclave(pod, around))
+    findings = (*of_node, *unstarted, *closed, *ends, *of_events, *_of_its_enclave(pod, around))
     message = _worst(findings) if is_refusal(findings) else start_words(pod, around.moment)
     verdict = f"was given to {node_of(pod)}: {message}"
     return conclude(pod, verdict, (*findings, *unseen(around.no_nodes)), otherwise=describe(pod))
