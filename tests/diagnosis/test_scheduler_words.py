@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.diagnosis.worlds import ENCLAVE, EPC, PROVISION, around, container, pod, saying, with_spec
+from tests.diagnosis.worlds import ENCLAVE, EPC, PROVISION, around, container, holding, pod, saying, with_spec
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.pod import explain
 from donjon.diagnosis.scheduler_words import read_sentence
-from donjon.formats.json import JsonObject
+from donjon.formats.json import Json, JsonObject
 
 ORDINARY = f"1 Insufficient {ENCLAVE}, 1 Insufficient {EPC}"
-TAIL = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+TAIL = "preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful."
+IN_VAIN = "preemption: 0/{0} nodes are available: {0} Preemption is not helpful for scheduling."
+PIN = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 CORDON, TAINT = "node(s) were unschedulable", "node(s) had untolerated taint"
 ELSEWHERE = "node(s) didn't match Pod's node affinity/selector"
 
@@ -22,9 +24,14 @@ def sentence(*reasons: str, nodes: int = 2) -> str:
     return f"0/{nodes} nodes are available: {', '.join(reasons)}. no new claims to deallocate, {TAIL}"
 
 
-def told(words: str, asking: JsonObject | None = None) -> Explanation:
+def in_vain(*reasons: str, nodes: int = 2) -> str:
+    """The sentence where the scheduler says of every node that nobody's end would help."""
+    return f"0/{nodes} nodes are available: {', '.join(reasons)}. no new claims to deallocate, {IN_VAIN.format(nodes)}"
+
+
+def told(words: str, asking: JsonObject | None = None, *seen: JsonObject) -> Explanation:
     condition: JsonObject = {"type": "PodScheduled", "status": "False", "message": words}
-    blind = replace(around(), no_nodes="list nodes: 403 forbidden", own_pods_only="list pods: 403 forbidden")
+    blind = replace(around(pods=seen), no_nodes="list nodes: 403 forbidden", own_pods_only="list pods: 403 forbidden")
     return explain(saying(asking or pod("64Mi"), condition), blind)
 
 
@@ -55,6 +62,60 @@ def test_each_reason_is_told_with_its_number_of_nodes_its_code_and_what_to_do(
     assert summary in explanation.verdict
     assert step in explanation.next_step
     assert explanation.scheduler == sentence(*reasons)
+
+
+def test_nodes_that_are_too_small_are_told_from_those_that_others_hold_by_what_is_said_of_preemption() -> None:
+    reasons = (f"1 Insufficient {ENCLAVE}", f"2 Insufficient {EPC}")
+    explanation = told(in_vain(*reasons), pod("9Gi"))
+    assert [each.code for each in explanation.findings] == ["DJ132", "DJ139"]
+    assert explanation.findings[0].observation == "asks for 9Gi of EPC, and 1 node has less than that in all"
+    assert "1 has too little EPC in all" in explanation.verdict
+    assert explanation.next_step.startswith("ask for less, or have an administrator add a node")
+    assert [each.code for each in told(sentence(*reasons), pod("9Gi")).findings] == ["DJ130", "DJ139"]
+
+
+@pytest.mark.parametrize("besides", ["1 Insufficient cpu", "1 Too many pods"])
+def test_where_something_else_is_short_too_nobody_says_that_the_nodes_are_too_small(besides: str) -> None:
+    explanation = told(in_vain(besides, f"1 Insufficient {ENCLAVE}", f"2 Insufficient {EPC}"), pod("9Gi"))
+    assert explanation.findings[0].code == "DJ130"
+    assert "others hold it, or the node is not so large" in explanation.findings[0].why
+
+
+def test_a_device_that_nobodys_end_gives_back_is_not_to_be_waited_for() -> None:
+    explanation = told(in_vain(f"2 Insufficient {ENCLAVE}", f"1 Insufficient {EPC}"))
+    assert explanation.findings[0].why == "the node offers none: its agent is away or not ready"
+    assert "wait" not in explanation.next_step
+
+
+def test_what_holds_epc_is_named_as_far_as_it_can_be_seen() -> None:
+    reasons = (f"1 Insufficient {ENCLAVE}", f"2 Insufficient {EPC}")
+    seen = (
+        holding("8000Mi", "a", "hog2"),
+        pod("1Gi", name="waits"),
+        holding("1Gi", "a", "old") | {"status": {"phase": "Failed"}},
+    )
+    assert told(sentence(*reasons), None, *seen).next_step.startswith(
+        "end what holds it (shop/hog2 holds 7.8Gi, of those you may see), or wait until others end, or ask for less"
+    )
+    assert "hog2" not in told(in_vain(*reasons), None, *seen).next_step
+    devices = told(sentence(f"2 Insufficient {ENCLAVE}", f"1 Insufficient {EPC}"), None, *seen)
+    assert devices.next_step.endswith("or end one (shop/hog2 holds 1, of those you may see)")
+
+
+def test_the_pin_of_a_daemon_sets_pod_is_no_reason_of_its_own() -> None:
+    field: Json = {"key": "metadata.name", "operator": "In", "values": ["plain-1"]}
+    required: Json = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    daemon = with_spec(pod("64Mi"), {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}})
+    explanation = told(sentence(ORDINARY, f"1 {PIN}"), daemon)
+    assert [each.code for each in explanation.findings] == ["DJ134", "DJ139"]
+    assert "of 2 nodes 1 offers no SGX now, 1 is another than its own" in explanation.verdict
+    assert 'a DaemonSet keeps to nodes with SGX by the nodeSelector sgx.intel.com/capable: "true"' in explanation.next_step
+    assert [each.code for each in told(sentence("1 Insufficient cpu", f"1 {PIN}"), daemon).findings] == ["DJ138", "DJ139"]
+    gone = told(sentence(f"2 {PIN}"), daemon)
+    assert [each.code for each in gone.findings] == ["DJ133", "DJ139"]
+    assert told(sentence(f"2 {PIN}")).findings[0].observation == (
+        "the scheduler says of 2 nodes: didn't satisfy plugin(s) [NodeAffinity]"
+    )
 
 
 def test_a_node_whose_device_is_short_comes_before_a_cordon_and_a_cordon_before_a_selector() -> None:

@@ -14,6 +14,8 @@ from donjon.kube.names import ENCLAVE, EPC, LABEL_AESM, LABEL_CAPABLE, PROVISION
 from donjon.kube.objects import is_over, name_of, namespace_of, node_name_of
 from donjon.kube.reserved import pod_requests
 
+KEEPING = f'a DaemonSet keeps to nodes with SGX by the nodeSelector {LABEL_CAPABLE}: "true"'
+"""What its maker does where pods of a DaemonSet are made for other nodes."""
 _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 """The chart's values that say how many containers of a node may have a device."""
 
@@ -113,8 +115,7 @@ def _no_sgx(now: Situation) -> Finding:
         UNREADY_NODE,
         f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
         f"nothing {'there' if others else 'in this cluster'} can run an enclave",
-        f"{release}add a node with SGX, or install Donjon where there is one; a DaemonSet keeps to such nodes with the node "
-        f'selector {LABEL_CAPABLE}: "true"',
+        f"{release}add a node with SGX, or install Donjon where there is one; {KEEPING}",
     )
 
 
@@ -236,7 +237,12 @@ def _names(views: Sequence[NodeView]) -> str:
 
 def _holders(node: str, resource: str, pods: Iterable[JsonObject]) -> str:
     """Who holds most of a resource on a node."""
-    there = [pod for pod in pods if node_name_of(pod) == node and not is_over(pod)]
+    return holders(resource, (pod for pod in pods if node_name_of(pod) == node))
+
+
+def holders(resource: str, pods: Iterable[JsonObject]) -> str:
+    """Who holds most of a resource, of pods that have their nodes."""
+    there = [pod for pod in pods if not is_over(pod)]
     holding = sorted(
         ((amount, f"{namespace_of(pod)}/{name_of(pod)}") for pod in there if (amount := pod_requests(pod).get(resource))),
         reverse=True,

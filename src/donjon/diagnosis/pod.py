@@ -215,7 +215,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
 def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
     """Where the nodes cannot be seen the scheduler's sentence is all that is known of them."""
     sentence, asks = _scheduler(pod), _asks(pod)
-    reading = read_sentence(pod, sentence)
+    reading = read_sentence(pod, sentence, around.pods)
     says = reading.summary if reading else f"the scheduler says: {recite(sentence) or 'nothing yet'}"
     findings = (*misnomer_findings(pod, ()), *(reading.findings if reading else ()))
     verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"

@@ -2,6 +2,7 @@
 
 Source: k8s.io/kubernetes pkg/scheduler/framework, `FitError`, and the reasons of its plugins. Of each node the sentence has what
 one plugin said; NodeResourcesFit says all that is short. Which node is meant it never says.
+Of nodes that are too small, not only full, it says besides that preemption would not help; older versions do not tell them apart.
 """
 
 import re
@@ -9,21 +10,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from donjon.diagnosis.pending import foreign_name, of_placement
+from donjon.diagnosis.pending import KEEPING, foreign_name, holders, of_placement
 from donjon.findings import Finding
 from donjon.findings.codes import UNREADY_NODE
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import AESM_READY, AESMD, ANNOTATION_QUOTE_PROVIDER, DEVICES, EPC, FOREIGN_EPC, LABEL_AESM
+from donjon.kube.objects import node_name_of
 from donjon.kube.reserved import pod_requests
-from donjon.kube.selection import misfits, selects
+from donjon.kube.selection import meant_for, misfits, selects
 
 MAX_SENTENCE = 10_000  # characters that are read
 _SENTENCE = re.compile(r"0/(?P<nodes>\d{1,6}) nodes are available: (?P<reasons>.*?)(?:\. |\.?$)")
 _REASON = re.compile(r"(?P<count>\d{1,6}) (?P<words>.+)")
 _SHORT = "Insufficient "
 _UNREADY = re.compile(r"\{node\.kubernetes\.io/(?:not-ready|unreachable)\b")
+_IN_VAIN = re.compile(r"preemption: 0/(\d{1,6}) nodes are available: \1 Preemption is not helpful for scheduling")
+"""k8s.io/kubernetes pkg/scheduler/framework/preemption: of every node, that nobody's end makes room for the pod there."""
+_PIN = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+"""Of the nodes that a pod leaves out that names its own, as those of a DaemonSet do."""
 _OF_CONTROL_PLANE = "{node-role.kubernetes.io/control-plane"
 
 
@@ -48,54 +54,95 @@ class _Part:
         return f"{self.count} {self.one if self.count == 1 else self.many}"
 
 
-def read_sentence(pod: JsonObject, sentence: str) -> SchedulerReading | None:
-    """The scheduler's sentence about a pod; `None` for one of another form."""
+def read_sentence(pod: JsonObject, sentence: str, pods: Sequence[JsonObject] = ()) -> SchedulerReading | None:
+    """The scheduler's sentence about a pod, with the pods that can be seen; `None` for one of another form."""
     match = _SENTENCE.match(sentence[:MAX_SENTENCE])
     pairs = [_REASON.fullmatch(each) for each in match["reasons"].split(", ")] if match else []
     if match is None or not pairs or None in pairs:
         return None
     counts = {each["words"]: int(each["count"]) for each in pairs if each}
-    parts = [*_of_sgx(pod, counts), *_of_others(pod, counts)]
-    findings = tuple(part.finding for part in parts if part.finding) or (_no_sgx(),)
+    scarcity = _Scarcity(pod=pod, counts=counts, pods=pods, is_in_vain=_in_vain(sentence, counts))
+    parts = [*_of_sgx(scarcity), *_of_others(pod, counts)]
+    findings = tuple(part.finding for part in parts if part.finding) or (_no_sgx(pod, counts),)
     nodes = f"{match['nodes']} node{'s' * (match['nodes'] != '1')}"
     return SchedulerReading(summary=recite(f"of {nodes} {', '.join(part.words() for part in parts)}"), findings=findings)
 
 
-def _of_sgx(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scarcity:
+    """What the words about too little of SGX are made from."""
+
+    pod: JsonObject
+    counts: Mapping[str, int]  # of nodes, by what a plugin said
+    pods: Sequence[JsonObject]  # that can be seen
+    is_in_vain: bool  # no node is large enough, whoever ends
+
+    def holders(self, resource: str) -> str:
+        """Who holds most of a resource, of those that can be seen."""
+        return holders(resource, (each for each in self.pods if node_name_of(each)))
+
+
+def _in_vain(sentence: str, counts: Mapping[str, int]) -> bool:
+    """Whether SGX is what no node has enough of: where something else is short, too, it may be that."""
+    is_sgx_alone = not any(
+        words == "Too many pods" or (words.startswith(_SHORT) and words.removeprefix(_SHORT) not in {EPC, *DEVICES})
+        for words in counts
+    )
+    return is_sgx_alone and _IN_VAIN.search(sentence[:MAX_SENTENCE]) is not None
+
+
+def _of_sgx(now: _Scarcity) -> Iterator[_Part]:
     """Nodes that are short of one thing of SGX have the other; those that are short of both are mostly ordinary ones."""
-    requests = pod_requests(pod)
-    no_epc = counts.get(f"{_SHORT}{EPC}", 0)
-    short = {device: count for device in DEVICES if (count := counts.get(f"{_SHORT}{device}", 0))}
+    no_epc = now.counts.get(f"{_SHORT}{EPC}", 0)
+    short = {device: count for device in DEVICES if (count := now.counts.get(f"{_SHORT}{device}", 0))}
     device, no_device = max(short.items(), key=lambda each: each[1], default=("", 0))
-    is_told_apart = any(each in requests for each in DEVICES)
     if no_device > no_epc:
-        yield _Part(
-            count=no_device - no_epc,
-            one=f"has no {device} left or none at all",
-            many=f"have no {device} left or none at all",
-            finding=of_placement(
-                "DJ135",
-                f"its device {device} is not to be had on {_nodes(no_device - no_epc)} with EPC",
-                "all of it is held there, or the node offers none: its agent is away or not ready",
-                "have an administrator run donjon status, which tells whether each node's agent works; where it does, wait until "
-                "a pod with that device ends",
-            ),
-        )
+        yield _without_device(now, device, no_device - no_epc)
     if no_epc > no_device:
-        requested = amount_text(EPC, requests.get(EPC, Fraction(0)))
-        yield _Part(
-            count=no_epc - no_device,
-            one="has too little EPC left" if is_told_apart else "has too little EPC left, or none",
-            many="have too little EPC left" if is_told_apart else "have too little EPC left, or none",
-            finding=of_placement(
-                "DJ130",
-                f"asks for {requested} of EPC, and {_nodes(no_epc - no_device)} had less left",
-                "EPC cannot be overcommitted: others hold it, or the node is not so large",
-                "wait until others end, or ask for less; who may read nodes sees by donjon why how much each has",
-            ),
-        )
+        yield _without_epc(now, no_epc - no_device)
     if both := min(no_epc, no_device):
         yield _Part(count=both, one="offers no SGX now", many="offer no SGX now")
+
+
+def _without_device(now: _Scarcity, device: str, count: int) -> _Part:
+    away = "the node offers none: its agent is away or not ready"
+    who = now.holders(device)
+    ends = (
+        f"; where it does, wait until a pod with that device ends{f', or end one ({who}, of those you may see)' if who else ''}"
+    )
+    finding = of_placement(
+        "DJ135",
+        f"its device {device} is not to be had on {_nodes(count)} with EPC",
+        away if now.is_in_vain else f"all of it is held there, or {away}",
+        f"have an administrator run donjon status, which tells whether each node's agent works{'' if now.is_in_vain else ends}",
+    )
+    return _Part(
+        count=count, one=f"has no {device} left or none at all", many=f"have no {device} left or none at all", finding=finding
+    )
+
+
+def _without_epc(now: _Scarcity, count: int) -> _Part:
+    requests = pod_requests(now.pod)
+    requested, who = amount_text(EPC, requests.get(EPC, Fraction(0))), now.holders(EPC)
+    or_none = "" if any(each in requests for each in DEVICES) else ", or none"
+    sees = "who may read nodes sees by donjon why how much each has"
+    if now.is_in_vain:
+        finding = of_placement(
+            "DJ132",
+            f"asks for {requested} of EPC, and {_nodes(count)} {'has' if count == 1 else 'have'} less than that in all",
+            "the scheduler says that nobody's end makes room for it there (Preemption is not helpful): it stays Pending for ever",
+            f"ask for less, or have an administrator add a node with more EPC; {sees}",
+        )
+    else:
+        finding = of_placement(
+            "DJ130",
+            f"asks for {requested} of EPC, and {_nodes(count)} had less left",
+            "EPC cannot be overcommitted: others hold it, or the node is not so large",
+            f"{f'end what holds it ({who}, of those you may see), or ' if who else ''}wait until others end, or ask for less; "
+            f"{sees}",
+        )
+    less = f"too little EPC {'in all' if now.is_in_vain else 'left'}{or_none}"
+    return _Part(count=count, one=f"has {less}", many=f"have {less}", finding=finding)
 
 
 def _of_others(pod: JsonObject, counts: Mapping[str, int]) -> Iterator[_Part]:
@@ -126,6 +173,12 @@ def _cordon(_pod: JsonObject, _words: str, count: int) -> _Part:
         "wait until the maintenance is over; then an administrator runs kubectl uncordon NODE",
     )
     return _Part(count=count, one="is cordoned", many="are cordoned", finding=finding)
+
+
+def _pin(pod: JsonObject, words: str, count: int) -> _Part:
+    if meant_for(pod) is None:
+        return _else(pod, words, count)
+    return _Part(count=count, one="is another than its own", many="are others than its own")
 
 
 def _control_plane(_pod: JsonObject, _words: str, count: int) -> _Part:
@@ -200,6 +253,7 @@ _READINGS: Sequence[tuple[Callable[[str], bool], Callable[[JsonObject, str, int]
     (lambda words: _UNREADY.search(words) is not None, _unready),
     (lambda words: words == "node(s) were unschedulable", _cordon),
     (lambda words: _OF_CONTROL_PLANE in words, _control_plane),
+    (lambda words: words == _PIN, _pin),
     (lambda words: words.startswith("node(s) had untolerated taint"), _taint),
     (lambda words: words == "node(s) didn't match Pod's node affinity/selector", _selection),
     (lambda words: words.removeprefix(_SHORT) in FOREIGN_EPC, _foreign),
@@ -209,12 +263,20 @@ _READINGS: Sequence[tuple[Callable[[str], bool], Callable[[JsonObject, str, int]
 """What a plugin's words are read as; the first that applies, and in this order they are told."""
 
 
-def _no_sgx() -> Finding:
+def _no_sgx(pod: JsonObject, counts: Mapping[str, int]) -> Finding:
+    if counts.keys() == {_PIN}:
+        return of_placement(
+            "DJ133",
+            "it may go to one node alone, which the scheduler does not know",
+            "its affinity names the node, as that of every pod of a DaemonSet does, and that node is gone",
+            "wait until its DaemonSet takes it away, or change the affinity that names the node",
+        )
+    way = "" if meant_for(pod) is None else f"{KEEPING}; where its node has SGX, "
     return of_placement(
         UNREADY_NODE,
         "no node that it could go to offers SGX now",
         "nodes with SGX are away or not ready, or there are none",
-        "have an administrator run donjon status: it tells which nodes have SGX, and whether their agents work",
+        f"{way}have an administrator run donjon status: it tells which nodes have SGX, and whether their agents work",
     )
 
 
