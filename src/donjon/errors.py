@@ -3,14 +3,22 @@
 A *no* with reasons is not an error: it is a list of `donjon.findings.Finding`.
 """
 
+import re
+
+_USERINFO = re.compile(r'(:/{1,2})[^/\s"]*@')
+
+
+def hide_passwords(text: str) -> str:
+    """The text, in which no address says any more who calls by it, and with which password: https://…@HOST (RFC 3986, 3.2.1)."""
+    return _USERINFO.sub(r"\1…@", text)
+
 
 class DonjonError(Exception):
-    """A broken promise with a stable code; `donjon explain CODE` prints its page."""
+    """A broken promise with a stable code; `donjon explain CODE` prints its page. Its message bears no password of an address."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, hide_passwords(message)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
@@ -33,7 +41,7 @@ class Misconfigured(DonjonError):
 
     def __init__(self, code: str, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(code, message)
-        self.faults = faults
+        self.faults = tuple(map(hide_passwords, faults))
 
 
 EXIT_YES = 0

@@ -93,3 +93,9 @@ def test_every_program_that_runs_on_has_a_level(command: list[str], written: io.
     assert "--log-level: 'loud', expected debug or info or warning or error" in str(refused.exception)
     assert "DONJON_LOG_LEVEL" in CliRunner().invoke(donjon, [*command, "--help"]).output
     assert lines(written) == []
+
+
+def test_no_line_has_the_password_of_an_address(written: io.StringIO) -> None:
+    say(logging.getLogger("donjon.x"), "asked", where="https://user:hunter2@pccs.example/sgx", caller="a@b.example")
+    (line,) = lines(written)
+    assert (line["where"], line["caller"]) == ("https://…@pccs.example/sgx", "a@b.example")

@@ -209,6 +209,19 @@ def test_heads_of_a_key_that_is_missing_are_told_once_with_its_name(address: str
     assert "chain host-1: none of its heads is proved by the keys given (DJ601 names theirs)" in told
 
 
+def test_keys_in_several_folders_all_count(address: str, log: Path) -> None:
+    other = log.parent / "other.pem"
+    other.write_bytes(pem.encode((signing.self_signed(signing.fresh_key(Algorithm.ES256), "https://x.example", MOMENT, DAY),)))
+    assert run(address, "verify", *beside(log), "--keys", str(other))[0] == 0
+    assert run(address, "verify", "--keys", str(other), *beside(log))[0] == 0
+
+
+def test_an_option_of_which_one_alone_can_count_is_refused_where_it_is_given_twice(address: str) -> None:
+    code, told = run(address, "show", "--kind", "policy-set", "--kind", "policy-reset")
+    assert code == 2
+    assert "--kind is given 2 times, and only one can count; give it once" in told
+
+
 def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, database: Database) -> None:
     with database.changing() as connection:
         for table in (RECORDS, HEADS):

@@ -214,3 +214,16 @@ def test_show_of_what_is_not_there_could_not_look(tmp_path: Path) -> None:
     assert code(show(tmp_path / "absent.json")) == "DJ281"
     (tmp_path / "folder").mkdir()
     assert code(show(tmp_path / "folder")) == "DJ213"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://user:hunter2@127.0.0.1:1", "https://user:hunt@er2@127.0.0.1:1", "https:/user:hunter2@x"]
+)
+def test_no_error_prints_the_password_of_an_address(file: Path, tmp_path: Path, address: str) -> None:
+    done = fetch(file, "--pccs", address, "--to", tmp_path / "bundle.json")
+    assert isinstance(done.exception, DonjonError)
+    assert "hunt" not in str(done.exception)
+    assert "er2" not in str(done.exception)
+    told = verify(file, "--pccs", address).output
+    assert "not verified" in told
+    assert "er2" not in told

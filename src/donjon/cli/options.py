@@ -1,5 +1,6 @@
 """Options that several commands have, and how what they say is read."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import reduce
@@ -15,6 +16,25 @@ from donjon.errors import Misconfigured
 from donjon.formats.durations import duration
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+class StrictCommand(click.Command):
+    """A command whose answer rests on its options: one given twice, of which one alone can count, is refused."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; raises `click.UsageError` for an option that is given several times and taken once."""
+        *_, order = self.make_parser(ctx).parse_args(list(args))
+        for each, count in Counter(order).items():
+            if isinstance(each, click.Option) and count > 1 and not (each.multiple or each.is_flag or each.count):
+                raise click.UsageError(f"{each.opts[0]} is given {count} times, and only one can count; give it once", ctx)
+        return super().parse_args(ctx, args)
+
+
+class StrictGroup(click.Group):
+    """A group of such commands."""
+
+    command_class = StrictCommand
+    group_class = type
 
 
 def moment(text: str) -> datetime:

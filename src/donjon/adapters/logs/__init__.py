@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from donjon.errors import hide_passwords
+
 _ABOUT: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -18,7 +20,7 @@ WHOLE = "donjon.services.attestation.audit_keeper"
 
 
 class JsonLines(logging.Formatter):
-    """time, level, event, and whatever the caller adds as `extra={"fields": …}`."""
+    """time, level, event, and whatever the caller adds as `extra={"fields": …}`; passwords of addresses are hidden."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
@@ -27,7 +29,7 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return hide_passwords(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class _Trickle(logging.Filter):

@@ -10,12 +10,12 @@ import click
 
 from donjon.audit.event import EventKind, EventVerdict
 from donjon.audit.texts import HASH
-from donjon.cli.options import DATABASE, FORM, at, work
+from donjon.cli.options import DATABASE, FORM, StrictGroup, at, work
 
 _VERIFICATION, _RECORDS = "donjon.cli.audit.verification", "donjon.cli.audit.records"
 
 
-@click.group()
+@click.group(cls=StrictGroup)
 def audit() -> None:
     """What the attestation service has decided and changed: its records, shown and verified."""
 
@@ -30,9 +30,10 @@ def audit() -> None:
 )
 @click.option(
     "--keys",
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The certificates of the keys that sign heads: a file, or a folder.",
+    help="The certificates of the keys that sign heads: a file, or a folder; may be repeated.",
 )
 @click.option(
     "--unsigned-before",
@@ -41,7 +42,7 @@ def audit() -> None:
     help="When the service was given its keys: earlier heads may be unsigned; ISO 8601 or Unix seconds.",
 )
 @FORM
-def verify(*, database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> None:
+def verify(*, database: str, heads: tuple[str, ...], keys: tuple[Path, ...], unsigned_before: datetime | None, form: str) -> None:
     """Check that every record is there as it was written, and show which is not.
 
     Without --keys whoever can write to the database can have written its heads, too; without --heads they can have been deleted.

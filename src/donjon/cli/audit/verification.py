@@ -58,9 +58,10 @@ class Audit:
         self.verification = verification
 
 
-def verify(database: str, heads: tuple[str, ...], keys: Path | None, unsigned_before: datetime | None, form: str) -> int:
+def verify(database: str, heads: tuple[str, ...], keys: tuple[Path, ...], unsigned_before: datetime | None, form: str) -> int:
     """Print whether the audit records are whole, and every finding; the exit code."""
-    certificates = Certificates(keys=() if keys is None else public.certificates(keys), unsigned_before=unsigned_before)
+    signers = tuple(each for path in keys for each in public.certificates(path))
+    certificates = Certificates(keys=signers, unsigned_before=unsigned_before)
     files = [statements.read(file) for file in heads]
     heads_elsewhere, foreign = statements.parse_all([each for file in files for each in file.statements], certificates)
     audit = Audit(certificates=certificates, log=tuple(heads_elsewhere) if heads else None, foreign=foreign)

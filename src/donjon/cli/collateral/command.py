@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from donjon.cli.options import AT, DATABASE, FORM, TRUST_ROOT, UPDATE, work
+from donjon.cli.options import AT, DATABASE, FORM, TRUST_ROOT, UPDATE, StrictGroup, work
 
 _SHOW, _CARRY = "donjon.cli.collateral.show", "donjon.cli.collateral.carry"
 
 
-@click.group()
+@click.group(cls=StrictGroup)
 def collateral() -> None:
     """Fetch and show what Intel states about platforms."""
 

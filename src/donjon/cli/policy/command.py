@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from donjon.cli.files import display_name
-from donjon.cli.options import AT, FORM, TRUST_ROOT, work
+from donjon.cli.options import AT, FORM, TRUST_ROOT, StrictGroup, work
 from donjon.cli.policy import online, results
 from donjon.cli.policy.options import STRICT
 from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
@@ -26,7 +26,7 @@ from donjon.policy.story import story
 from donjon.policy.syntax import Part
 
 
-@click.group()
+@click.group(cls=StrictGroup)
 def policy() -> None:
     """Attestation policies in the language of Microsoft Azure Attestation.
 

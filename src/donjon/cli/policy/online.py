@@ -7,11 +7,11 @@ from types import ModuleType
 
 import click
 
-from donjon.cli.options import FORM, work
+from donjon.cli.options import FORM, StrictCommand, StrictGroup, work
 from donjon.cli.policy.options import STRICT, YES, SigningKey, Target, with_signing, with_target
 
 
-@click.command(short_help="Show the policy that is in force at a service.")
+@click.command(cls=StrictCommand, short_help="Show the policy that is in force at a service.")
 @with_target
 @FORM
 def show(*, target: Target, form: str) -> None:
@@ -22,7 +22,7 @@ def show(*, target: Target, form: str) -> None:
     _work().show(target, form)
 
 
-@click.command(short_help="Compare FILE with the policy in force at a service.")
+@click.command(cls=StrictCommand, short_help="Compare FILE with the policy in force at a service.")
 @click.argument("file")
 @with_target
 def diff(*, file: str, target: Target) -> None:
@@ -33,7 +33,7 @@ def diff(*, file: str, target: Target) -> None:
     _work().diff(file, target)
 
 
-@click.command("set", short_help="Have a service judge by FILE.")
+@click.command("set", cls=StrictCommand, short_help="Have a service judge by FILE.")
 @click.argument("file")
 @with_target
 @with_signing
@@ -49,7 +49,7 @@ def set_(*, file: str, target: Target, signing: SigningKey | None, yes: bool, st
     _work().set_policy(file, target, signing, yes=yes, strict=strict)
 
 
-@click.command(short_help="Have a service judge by its default policy again.")
+@click.command(cls=StrictCommand, short_help="Have a service judge by its default policy again.")
 @with_target
 @with_signing
 @YES
@@ -61,7 +61,7 @@ def reset(*, target: Target, signing: SigningKey | None, yes: bool) -> None:
     _work().reset(target, signing, yes=yes)
 
 
-@click.command(short_help="Sign FILE for an instance of mode Isolated.")
+@click.command(cls=StrictCommand, short_help="Sign FILE for an instance of mode Isolated.")
 @click.argument("file")
 @with_signing
 def sign(*, file: str, signing: SigningKey | None) -> None:
@@ -74,7 +74,7 @@ def sign(*, file: str, signing: SigningKey | None) -> None:
     _work().sign(file, signing)
 
 
-@click.group(short_help="Show and change who may sign an instance's policies.")
+@click.group(cls=StrictGroup, short_help="Show and change who may sign an instance's policies.")
 def signers() -> None:
     """Who may sign policies of an instance of mode Isolated: its policy management certificates.
 

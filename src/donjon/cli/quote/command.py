@@ -12,7 +12,7 @@ import click
 from donjon.attestation import gate
 from donjon.attestation.gate import GateRule, ValueForm
 from donjon.cli.identity import with_identity
-from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, with_options, work
+from donjon.cli.options import AT, FORM, TRUST_ROOT, UPDATE, StrictGroup, with_options, work
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -93,7 +93,7 @@ def with_sources(command: F) -> F:
     return with_options(command, options)
 
 
-@click.group()
+@click.group(cls=StrictGroup)
 def quote() -> None:
     """Read and verify quotes of SGX enclaves and TDX trust domains."""
 

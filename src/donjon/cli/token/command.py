@@ -7,7 +7,7 @@ from typing import TypedDict, cast
 import click
 
 from donjon.cli.identity import with_identity
-from donjon.cli.options import AT, AUTHORITY, FORM, work
+from donjon.cli.options import AT, AUTHORITY, FORM, StrictGroup, work
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -32,7 +32,7 @@ class TokenOptions(TypedDict):
     form: str
 
 
-@click.group()
+@click.group(cls=StrictGroup)
 def token() -> None:
     """Tokens of an attestation service, this one or Azure's."""
 
