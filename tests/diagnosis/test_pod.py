@@ -626,6 +626,77 @@ def test_that_no_aesm_answers_is_told_where_the_pod_failed_and_where_it_starts(p
     assert "DJ136" not in codes(explain(there, around(WITH_AESM)))
 
 
+MAKERS: list[tuple[JsonObject | None, JsonObject, str]] = [
+    (None, {}, "that needs a new pod: kubectl delete pod -n shop app, change it and create it again"),
+    (
+        workload("StatefulSet", "db"),
+        {},
+        "change statefulset shop/db so, apply it again, then kubectl delete pod -n shop app, which",
+    ),
+    (workload("ReplicaSet", "web-7d4"), {"pod-template-hash": "7d4"}, "change deployment shop/web so, and apply it again"),
+    (workload("ReplicaSet", "web"), {}, "change replicaset shop/web so, apply it again, then kubectl delete pod -n shop app"),
+    (workload("DaemonSet", "all"), {}, "change daemonset shop/all so, and apply it again"),
+    (
+        workload("Job", "once"),
+        {},
+        "a Job's template cannot be changed: kubectl delete job -n shop once, change what it was made from so",
+    ),
+    (
+        workload("Job", "tick-29401234"),
+        {},
+        "change cronjob shop/tick so, apply it again, then kubectl delete job -n shop tick-29401234",
+    ),
+]
+
+
+@pytest.mark.parametrize(("owner", "labels", "words"), MAKERS, ids=[words.partition(":")[0] for *_, words in MAKERS])
+@pytest.mark.parametrize(
+    "asking",
+    [
+        pod(containers=[container(**{"sgx.intel.com/EPC": "64Mi"})]),
+        with_spec(pod("1Mi"), {"nodeSelector": {"sgx.intel.com/capabel": "true"}}),
+    ],
+)
+def test_what_is_to_be_changed_in_a_pod_is_said_with_how_its_maker_comes_to_it(
+    asking: JsonObject, owner: JsonObject | None, labels: JsonObject, words: str
+) -> None:
+    there = labelled(asking, labels)
+    assert words in explain(belonging(there, owner) if owner else there, around(node("a"))).next_step
+
+
+@pytest.mark.parametrize("blind", [True, False])
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (
+            '0/2 nodes are available: persistentvolumeclaim "data" not found. not found',
+            "make the persistentvolumeclaim data in namespace shop, or take it out of the pod; the scheduler tries again",
+        ),
+        (
+            "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            "kubectl describe persistentvolumeclaim -n",
+        ),
+    ],
+)
+def test_a_claim_that_is_not_there_is_made_by_whoever_asks(words: str, step: str, *, blind: bool) -> None:
+    said: JsonObject = {"type": "PodScheduled", "status": "False", "message": words}
+    there = ClusterState(moment=NOW, nodes=(), pods=(), events=(), no_nodes="403") if blind else around(node("a"))
+    told = explain(saying(pod("1Mi"), said), there)
+    assert codes(told) == (["DJ138", "DJ139"] if blind else ["DJ138"])
+    assert told.next_step.startswith(step)
+
+
+def test_a_container_that_asks_for_none_is_said_to_have_no_device_beside_one_that_asks() -> None:
+    end: JsonObject = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    statuses: Json = [{"name": "app", "state": {"running": {}}}, {"name": "side", "state": end}]
+    both = pod(
+        phase="Running", on="a", containers=[container("1Mi"), container(name="side")], status={"containerStatuses": statuses}
+    )
+    told = explain(both, around(node("a")))
+    assert "it asks for no EPC itself, so it has no device" in told.findings[0].why
+    assert "give it a limit of sgx.intel.com/epc of its own" in told.next_step
+
+
 def test_bytes_that_were_meant_as_mib_are_told_where_the_enclave_fails() -> None:
     told = explain(pod("64", phase="Failed", on="a"), around(node("a")))
     assert "DJ107" in codes(told)
@@ -643,7 +714,7 @@ def test_a_misspelt_label_in_a_selector_comes_before_what_keeps_the_pod_away_and
     there = around(node("a"))
     told = explain(with_spec(pod("1Mi"), {"nodeSelector": {"sgx.intel.com/capabel": "true"}}), there)
     assert codes(told) == ["DJ151", "DJ133"]
-    assert told.next_step == "did you mean sgx.intel.com/capable?"
+    assert told.next_step.startswith("did you mean sgx.intel.com/capable? that needs a new pod: kubectl delete pod -n shop app")
     large = pod("16Gi")
     metadata = large["metadata"]
     assert isinstance(metadata, dict)

@@ -163,7 +163,7 @@ def test_a_foreign_name_is_told_as_foreign() -> None:
     assert f"asks for 10 of {foreign}" in explanation.verdict
 
 
-@pytest.mark.parametrize("words", ["", "pod has unbound immediate PersistentVolumeClaims", "0/2 nodes are available: x. y"])
+@pytest.mark.parametrize("words", ["", "running PreBind plugin: no", "0/2 nodes are available: x. y"])
 def test_a_sentence_of_another_form_is_quoted(words: str) -> None:
     explanation = told(words)
     assert f"the scheduler says: {words or 'nothing yet'}" in explanation.verdict

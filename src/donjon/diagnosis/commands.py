@@ -10,6 +10,8 @@ from donjon.kube.objects import labels_of, name_of, namespace_of, node_name_of, 
 
 _OF_CRON_JOB = re.compile(r"(?P<maker>.+)-\d{8}")
 """What a CronJob calls its Jobs: by the minute (k8s.io/kubernetes pkg/controller/cronjob)."""
+_ABSENT = re.compile(r'\b(?P<kind>configmap|secret|persistentvolumeclaim) "(?P<name>[-a-z0-9./]+)" not found')
+"""k8s.io/kubernetes pkg/volume, pkg/kubelet and pkg/scheduler, of what a pod is made with."""
 _HASH = "pod-template-hash"  # which Deployments write on their pods and ReplicaSets
 MAX_NAMES = 3
 """Nodes or pods that a sentence names; a table or rows have all of them."""
@@ -67,6 +69,17 @@ def remake(pod: JsonObject) -> str:
     )
 
 
+def make_absent(pod: JsonObject, message: str, who: str) -> str:
+    """What is to be made where a message says that something of the pod's is not there; empty where it says no such thing."""
+    absent = _ABSENT.search(message)
+    if absent is None:
+        return ""
+    return (
+        f"make the {absent['kind']} {absent['name'].rpartition('/')[2]} in namespace {namespace_of(pod)}, or take it out of the "
+        f"pod; the {who} tries again by itself"
+    )
+
+
 def change(pod: JsonObject) -> str:
     """How a pod comes to what was just advised: its maker is changed, and what that does not replace is deleted by hand."""
     if static(pod):
@@ -85,15 +98,20 @@ def change(pod: JsonObject) -> str:
     own = f"{kind.lower()} {namespace_of(pod)}/{name}"
     if kind in {"Deployment", "DaemonSet"}:
         return f"change {own} so, and apply it again"
-    return f"change {own} so, apply it again, then {delete}, which it does not replace by itself"
+    return f"change {own} so, apply it again, then {delete}, which it may not replace by itself"
 
 
 def change_job(namespace: str, job: str, cron_job: str, how: str) -> str:
     """How another Job comes of it: a Job's template is fixed, and a CronJob may wait for the end of the one that it made."""
-    delete = f"kubectl delete job -n {namespace} {job}"
+    delete = delete_job(namespace, job)
     if cron_job:
         return (
             f"change cronjob {namespace}/{cron_job}{how}, apply it again, then {delete}: the next Job is made by that, and "
             "may be waiting for the end of this one"
         )
     return f"a Job's template cannot be changed: {delete}, change what it was made from{how}, and apply that again"
+
+
+def delete_job(namespace: str, job: str) -> str:
+    """The command that ends a Job and its pods."""
+    return f"kubectl delete job -n {namespace} {job}"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from donjon.diagnosis.commands import few, node_of
+from donjon.diagnosis.commands import change, few, node_of
 from donjon.findings import Finding, Severity, codes
 from donjon.fleet.placement import agent_codes, amount_text, lacks_aesm
 from donjon.formats.json import JsonObject, at
@@ -143,7 +143,7 @@ def small_epc(pod: JsonObject) -> Iterator[Finding]:
                 subject=f"container {name}",
                 observation=f"asks for {amount_text(EPC, Fraction(amount))} of EPC, less than a page",
                 why=f"{EPC} counts bytes, and no enclave is so small",
-                do=f"did you mean {int(amount)}Mi? write it in whatever makes the pod, and apply it again",
+                do=f"did you mean {int(amount)}Mi? {change(pod)}",
             )
 
 

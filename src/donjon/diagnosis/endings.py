@@ -5,19 +5,19 @@ leave it between two starts), or running again since a moment ago.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from donjon.diagnosis.commands import change, describe, logs
+from donjon.diagnosis.commands import change, describe, logs, make_absent
 from donjon.diagnosis.moments import ago, moment, moment_of
 from donjon.findings import Finding, Severity
 from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EPC
-from donjon.kube.objects import count, namespace_of, phase_of
+from donjon.kube.objects import count, phase_of
 from donjon.kube.reserved import epc_by_container
 
 OUT_OF_BACK_OFF = timedelta(minutes=10)
@@ -38,7 +38,6 @@ _FRAME = re.compile(
 _OF_IMAGES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _DENIAL = re.compile(r"unauthorized|denied|authorization failed|\b40[13]\b", re.IGNORECASE)
 _OF_COMMAND = re.compile(r"\bexec: |no command specified")
-_ABSENT = re.compile(r'\b(?P<kind>configmap|secret) "(?P<name>[-a-z0-9./]+)" not found')
 _KEY = re.compile(r"couldn't find key (?P<key>[-._a-zA-Z0-9]{1,253}) in (?P<kind>ConfigMap|Secret) (?P<name>[-a-z0-9./]+)")
 """k8s.io/kubernetes pkg/kubelet, of what a container's environment is made from."""
 _OF_PROBE = re.compile(r"(?P<probe>Liveness|Startup) probe (?:failed|errored)")
@@ -111,7 +110,7 @@ def endings(pod: JsonObject, now: datetime, events: Sequence[JsonObject] = ()) -
         if (refusal := _refusal(pod, end, events)) is not None:
             yield _by_probe(pod, end, refusal, look, now)
         else:
-            why, do = _reason(end, Fraction(asks.get(end.container, 0)))
+            why, do = _reason(end, asks)
             yield of_container(end.container, end.words(now), why, f"{look}{do}")
 
 
@@ -147,9 +146,8 @@ def _mend(pod: JsonObject, reason: str, message: str) -> str:
             if _DENIAL.search(message)
             else "correct the image's name; where its registry is private, give the pod imagePullSecrets"
         )
-    elif absent := _ABSENT.search(message):
-        step = f"make the {absent['kind']} {absent['name'].rpartition('/')[2]} in namespace {namespace_of(pod)}, or take it out"
-        return f"{step} of the pod; the kubelet tries again by itself"
+    elif absent := make_absent(pod, message, "kubelet"):
+        return absent
     elif key := _KEY.search(message):
         return f"write the key {key['key']} into the {key['kind'].lower()} {key['name']}; the kubelet tries again by itself"
     elif "runAsNonRoot" in message:
@@ -227,7 +225,7 @@ def _is_to_run_on(pod: JsonObject, name: str) -> bool:
     return always and any(at(each, "name") == name for each in objects(at(pod, "spec", "containers")))
 
 
-def _reason(end: _End, epc: Fraction) -> tuple[str, str]:
+def _reason(end: _End, asks: Mapping[str, int]) -> tuple[str, str]:
     """Why it may have ended so, and what to do beside looking into its log."""
     if end.reason == _OUT_OF_MEMORY:
         return (
@@ -237,10 +235,15 @@ def _reason(end: _End, epc: Fraction) -> tuple[str, str]:
     if not end.code:
         return "a container of such a pod is to run on, and is started anew whenever it ends", "; its command should not return"
     meaning = _MEANINGS.get(end.code, "its program says why in its log")
-    if epc:
+    if epc := Fraction(asks.get(end.container, 0)):
         return (
             f"{meaning}; it was given its device, and whether it could open that, the log says",
             f"; compare its enclave's size with the {amount_text(EPC, epc)} of EPC that it asks for: donjon explain DJ138",
+        )
+    if any(asks.values()):
+        return (
+            f"{meaning}; it asks for no EPC itself, so it has no device, whatever the pod's other containers have",
+            f"; if it is to make an enclave, give it a limit of {EPC} of its own",
         )
     return meaning, ""
 

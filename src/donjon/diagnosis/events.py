@@ -1,11 +1,10 @@
 """What Kubernetes' own warnings, and a pod's own conditions, say of one that has its node."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from donjon.diagnosis.commands import describe, node_of
+from donjon.diagnosis.commands import describe, make_absent, node_of
 from donjon.diagnosis.moments import LONG_AGO, ago, creation, moment, moment_of, stretch
 from donjon.diagnosis.running import silent_node
 from donjon.findings import Finding
@@ -13,7 +12,7 @@ from donjon.findings.codes import UNREADY_NODE
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EVENT_NOT_ACCOUNTED, EVENT_WITHOUT_DEVICE
-from donjon.kube.objects import condition_of, namespace_of
+from donjon.kube.objects import condition_of
 
 START = timedelta(seconds=30)
 """After which a pod that has its node and does not start is said not to."""
@@ -26,8 +25,6 @@ NODE_NOT_READY = "NodeNotReady"
 _BEFORE_ITS_NODE = frozenset({"FailedScheduling", "FailedCreate"})
 _OF_AGENTS = frozenset({EVENT_WITHOUT_DEVICE, EVENT_NOT_ACCOUNTED})  # Believed from the node's own agent alone: `running`.
 _OF_ENDINGS = frozenset({"BackOff", "Failed"})  # What the container's own status says with more words.
-_MISSING = re.compile(r'\b(?P<kind>configmap|secret|persistentvolumeclaim) "(?P<name>[-a-z0-9./]+)" not found')
-"""k8s.io/kubernetes pkg/volume, of what a pod is to have mounted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +90,7 @@ def while_running(pod: JsonObject, events: Iterable[JsonObject], now: datetime, 
 
 def _of_pod(pod: JsonObject, warning: _PodWarning, now: datetime, *, hard: bool = True) -> Finding:
     make = Finding.error if hard else Finding.warning
-    absent = _MISSING.search(warning.message)
-    namespace = namespace_of(pod)
-    do = (
-        f"make the {absent['kind']} {absent['name'].rpartition('/')[2]} in namespace {namespace}, or take it out of the pod; the "
-        "kubelet tries again by itself"
-        if absent
-        else describe(pod)
-    )
+    do = make_absent(pod, warning.message, "kubelet") or describe(pod)
     return make("DJ138", "pod", warning.words(now), "its node says so in the pod's own events", do)
 
 

@@ -1,7 +1,7 @@
 """Names by which a pod means SGX and gets nothing of it: what `donjon check` says of a manifest, of a pod that is there."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from donjon.admission.codes import UNLABELLED
@@ -9,6 +9,7 @@ from donjon.admission.intent import read
 from donjon.admission.manifests.mentions import mentions
 from donjon.admission.manifests.workloads import PodTemplate, Thing
 from donjon.admission.rules import HOST_DEVICES
+from donjon.diagnosis.commands import change
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import JsonObject, at, objects
@@ -79,7 +80,7 @@ def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_see
         subject=f"container {container}",
         observation=f"asks for {name}, which is no name of SGX",
         why=why,
-        do=f"did you mean {likely}? write it in whatever makes the pod, and apply it again",
+        do=f"did you mean {likely}? {change(pod)}",
     )
 
 
@@ -99,4 +100,5 @@ def _elsewhere(pod: JsonObject) -> Iterator[Misnomer]:
         if not (reason.finding.code == UNLABELLED and node_name_of(pod)):
             # What stands among labels and annotations keeps no pod from its node.
             bars = reason.finding.code == MISNAMED and not reason.place.startswith("/metadata/")
-            yield Misnomer(finding=reason.finding, bars=bars)
+            finding = replace(reason.finding, do=f"{reason.finding.do} {change(pod)}") if bars else reason.finding
+            yield Misnomer(finding=finding, bars=bars)
