@@ -57,6 +57,14 @@ FRAGMENTS = {
     "a hole for a parameter": holding('image: "{{ image }}"'),
     "a hole of a template's": holding('image: "${IMAGE}"'),
     "a hole of a pipeline's": holding("image: $(params.image)"),
+    "a hole for an amount in a whole pod": pod('{limits: {sgx.intel.com/epc: "${EPC}"}}'),
+    "a hole of Helm's for an amount in a whole pod": pod('{limits: {sgx.intel.com/epc: "{{ .Values.epc }}"}}'),
+    "a hole for what is requested": pod('{requests: {memory: "$(MEMORY)"}}'),
+    "a hole for an amount of a Deployment's": own(
+        "Deployment",
+        "spec: {selector: {matchLabels: {a: b}}, template: {spec: {initContainers: [{name: i, image: i, "
+        'resources: {limits: {sgx.intel.com/epc: "{{ .Values.epc }}"}}}], containers: [{name: a, image: a}]}}}',
+    ),
     "an anchor alone": foreign(f'template: {{spec: {{containers: [{{name: a, image: x, "=(tty)": false, {PROVISION}}}]}}}}'),
     "a patch that deletes": own("Deployment", "spec: {template: {spec: {containers: [{name: a, $patch: delete}]}}}"),
     "a patch in order": own("Pod", f"spec: {{$setElementOrder/containers: [], containers: [{{name: a, {PROVISION}}}]}}", "v1"),
@@ -89,8 +97,22 @@ WRONG = {
     "an image and no selector": own("Deployment", f"spec: {{template: {{{WHOLE}}}}}"),
     "a whole pod": own("Pod", WHOLE, "v1"),
     "a whole template of somebody else's": foreign(f"template: {{{WHOLE}}}"),
-    "an amount with a hole in a whole pod": pod('{limits: {sgx.intel.com/epc: "${EPC}"}}'),
+    "an amount with a wildcard in a whole pod": pod('{limits: {sgx.intel.com/epc: "*"}}'),
 }
+
+
+def test_who_left_a_hole_for_an_amount_is_told_to_fill_it_first() -> None:
+    said = checked(FRAGMENTS["a hole for an amount in a whole pod"]).stdout
+    assert "an amount in it is a hole still to be filled" in said
+    assert "helm template . | donjon check -" in said
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \t\n\n"])
+def test_no_text_at_all_is_unreadable(text: str) -> None:
+    done = checked(text)
+    assert done.exit_code == 2
+    assert "it is empty: no object is in it" in done.stderr
+    assert "[DJ930]" in done.stderr
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -142,7 +164,6 @@ def test_another_list_is_no_manifest(text: str) -> None:
 
 
 STREAMS = {
-    "nothing": "",
     "comments": "# Source: chart/templates/a.yaml\n---\n# nothing\n---\n---\n",
     "an empty list": "apiVersion: v1\nkind: List\nitems: []\n",
     "a list without items": "apiVersion: v1\nkind: List\nitems: null\n",

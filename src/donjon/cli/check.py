@@ -14,9 +14,9 @@ from donjon.admission.manifests.check import (
     SkippedObject,
     as_admitted,
     check_manifests,
-    parse_document,
+    parse_documents,
 )
-from donjon.admission.manifests.documents import MAX_SIZE, read
+from donjon.admission.manifests.documents import MAX_SIZE
 from donjon.admission.nodes import LargestNode
 from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import AdmissionContext, Settings
@@ -111,7 +111,7 @@ def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[
     unreadable: dict[str, Malformed] = {}
     for file in files:
         try:
-            documents += [parse_document(file, node) for node in read(text(file, MAX_SIZE))]
+            documents += parse_documents(file, text(file, MAX_SIZE))
         except Malformed as error:
             unreadable[file] = error
     return tuple(documents), unreadable

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from donjon.admission.codes import TWICE
 from donjon.admission.manifests.api_server import Complaint, complaints, complete
 from donjon.admission.manifests.astray import astray, names_sgx
-from donjon.admission.manifests.documents import Node
+from donjon.admission.manifests.documents import Node, read
 from donjon.admission.manifests.fragments import is_json_patch
 from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import host_sockets
@@ -143,8 +143,14 @@ class ManifestReport:
         return any(finding.severity is not Severity.INFO for findings in lists for _, finding in findings)
 
 
-def parse_document(file: str, node: Node) -> ManifestDocument:
-    """The document of that file with its objects; raises `Malformed` DJ930 for what can be no Kubernetes object."""
+def parse_documents(file: str, text: str) -> tuple[ManifestDocument, ...]:
+    """The documents of that file with their objects; raises `Malformed` DJ930 for no text, or no Kubernetes object."""
+    if not text.strip():
+        raise Malformed("DJ930", "it is empty: no object is in it; where a command was to write it, see why that wrote nothing")
+    return tuple(_parse_document(file, node) for node in read(text))
+
+
+def _parse_document(file: str, node: Node) -> ManifestDocument:
     content = node.json()
     if not (isinstance(content, dict) or is_json_patch(content)):
         raise Malformed("DJ930", f"line {node.line}: expected an object with apiVersion and kind, found {type(content).__name__}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.objects import containers_of
 
 RULES_ABOUT_PODS = ("kyverno.io", "gatekeeper.sh", "openpolicyagent.org", "kubewarden.io")
 """The domains of those whose objects are rules, whatever form these have."""
@@ -22,6 +23,9 @@ _DIRECTIVE = re.compile(r"\$(patch|retainKeys|(setElementOrder|deleteFromPrimiti
 _PATCH = re.compile(r"patch|pattern|overlay|overrid", re.IGNORECASE)
 _HOLE = re.compile(r"[*?!|<>]|\{\{|\$\{|\$\(")
 """What no image, name or amount has: a wildcard or an operator of a pattern, or a hole that a template or a parameter fills."""
+
+_FILLING = re.compile(r"\{\{|\$\{|\$\(")
+"""A hole alone: a wildcard among the amounts of Kubernetes' own kinds is a mistake."""
 
 _SELECTOR = ("spec", "selector")
 _NECESSARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -55,6 +59,11 @@ def is_pattern(place: str, template: JsonObject) -> bool:
     return by_key or _PATCH.search(place) is not None or any(map(_HOLE.search, _words(template)))
 
 
+def has_hole(template: Json) -> bool:
+    """Whether an amount in what stands where a pod does is a hole, so that the pod will never be made as it stands there."""
+    return any(map(_FILLING.search, (word for container in containers_of(template) for word in _amounts(container))))
+
+
 def is_patch(value: Json) -> bool:
     """Whether a key in it is one of a strategic merge patch."""
     return _has_key(value, _DIRECTIVE)
@@ -76,9 +85,15 @@ def _has_key(value: Json, form: re.Pattern[str]) -> bool:
 def _words(template: JsonObject) -> Iterator[str]:
     """The words of its containers that stand fast in a template that pods are made from."""
     for container in objects(at(template, "spec", "containers")):
-        limits, requests = at(container, "resources", "limits"), at(container, "resources", "requests")
-        amounts = [amount for each in (limits, requests) if isinstance(each, dict) for amount in each.values()]
-        yield from (word for word in (container.get("name"), container.get("image"), *amounts) if isinstance(word, str))
+        yield from (word for word in (container.get("name"), container.get("image")) if isinstance(word, str))
+        yield from _amounts(container)
+
+
+def _amounts(container: JsonObject) -> Iterator[str]:
+    """What it has of amounts that are words."""
+    limits, requests = at(container, "resources", "limits"), at(container, "resources", "requests")
+    amounts = (amount for each in (limits, requests) if isinstance(each, dict) for amount in each.values())
+    return (amount for amount in amounts if isinstance(amount, str))
 
 
 def is_part(kind: str, content: JsonObject, way: tuple[str, ...]) -> bool:

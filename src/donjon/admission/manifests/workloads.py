@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from donjon.admission.intent import text
-from donjon.admission.manifests.fragments import is_part, is_patch, is_pattern, is_rule
+from donjon.admission.manifests.fragments import has_hole, is_part, is_patch, is_pattern, is_rule
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.patch import escape
 
@@ -117,11 +117,14 @@ def pods(thing: Thing) -> tuple[PodTemplate, ...]:
 
 def _is_incomplete(thing: Thing) -> bool:
     """Whether what is of Kubernetes' own kind is no whole object."""
-    return is_patch(thing.content.get("spec")) or is_part(thing.kind, thing.content, TEMPLATES[thing.kind])
+    way = TEMPLATES[thing.kind]
+    return is_patch(thing.content.get("spec")) or is_part(thing.kind, thing.content, way) or has_hole(at(thing.content, *way))
 
 
 def why_none(thing: Thing) -> str:
     """Why there is no pod in an object in which one might be looked for; empty where nobody would."""
+    if thing.is_builtin and has_hole(at(thing.content, *TEMPLATES[thing.kind])):
+        return "an amount in it is a hole still to be filled (check what comes of it, as in helm template . | donjon check -)"
     if thing.is_builtin:
         return "a patch or a part of one (check what it is applied to, as in kustomize build . | donjon check -)"
     if thing.rules:
