@@ -90,6 +90,15 @@ def test_the_list_says_that_there_is_no_next_one(tmp_path: Path) -> None:
     assert run("list", str(tmp_path)).stderr == ""
 
 
+def test_a_check_of_the_settings_warns_of_a_key_that_ends_soon_as_the_log_does(tmp_path: Path) -> None:
+    write(tmp_path / "keys", "-1h", "1h", "last.pem")
+    settings = tmp_path / "donjon.toml"
+    settings.write_text(f'unsafe-http = true\n[instances.team-a]\nissuer = "{ISSUER}"\nkeys = "{tmp_path}/keys"\n')
+    said = ["serve", "--check", "--database", f"sqlite:///{tmp_path}/x.db", "--config", str(settings)]
+    done = CliRunner().invoke(attestation, said)
+    assert (done.exit_code, "no next one, and last.pem ends" in done.output, "[DJ541]" in done.output) == (0, True, True)
+
+
 def test_where_none_signs_the_list_says_so(tmp_path: Path) -> None:
     write(tmp_path, "-300d", "-1d", "ended.pem")
     done = run("list", str(tmp_path))

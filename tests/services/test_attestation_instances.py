@@ -21,6 +21,7 @@ from testbed import clock
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
 from tests.attestation import recordings
+from tests.attestation.signers import DECADES, MADE
 from tests.maa import attackers
 from tests.ports import free_port
 from tests.services.attesting import (
@@ -37,6 +38,7 @@ from tests.services.attesting import (
 )
 from tests.simulation.intel import MOMENT, world
 
+from donjon.adapters import clock as clock_of_the_product
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import RECORDS
 from donjon.cli.audit.command import audit
@@ -389,6 +391,17 @@ def test_collateral_that_has_ended_is_used_as_long_as_the_gate_says(
     with serving(tmp_path, made) as service:
         assert service.attest(quoted()).status_code == status
         assert httpx2.get(f"http://127.0.0.1:{probes}/readyz").status_code == ready
+
+
+def test_a_service_of_which_every_key_has_ended_is_not_ready(tmp_path: Path) -> None:
+    probes, now = free_port(), [clock_of_the_product.moment()]
+    made = replace(chosen(tmp_path, instance(tmp_path, "aad"), {"mode": "offline"}), probes=("127.0.0.1", probes))
+    with serving(tmp_path, made, lambda: now[0]):
+        before = httpx2.get(f"http://127.0.0.1:{probes}/readyz")
+        now[0] = MADE + DECADES + timedelta(days=1)
+        after = httpx2.get(f"http://127.0.0.1:{probes}/readyz")
+    assert "[DJ541]" not in before.text
+    assert (after.status_code, "no instance has one that signs now [DJ541]" in after.text) == (503, True)
 
 
 def test_what_the_service_did_is_counted_by_verdict_code_and_status(tmp_path: Path) -> None:

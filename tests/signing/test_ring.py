@@ -58,6 +58,21 @@ def test_without_a_key_that_is_good_nobody_signs(keys: tuple[DatedKey, ...]) -> 
     assert told.value.code == "DJ541"
 
 
+@pytest.mark.parametrize(("keys", "moment"), [((NEXT, key("later", 2 * HOUR)), NEXT.begins), ((key("ended", -HOUR, HOUR),), NOW)])
+def test_where_nobody_signs_both_moments_are_named_and_the_clock_is_to_be_compared_first(
+    keys: tuple[DatedKey, ...], moment: datetime
+) -> None:
+    with pytest.raises(Unavailable) as told:
+        ring.current_key(keys, NOW)
+    message = told.value.message
+    assert f"{keys[0].name}, {'begins' if moment > NOW else 'ended'} {moment:%FT%TZ}" in message
+    assert f"this machine's clock says {NOW:%FT%TZ}; " in message
+    assert "the clock" in message.rpartition("; ")[2]
+    found = ring.appraise(keys, NOW, "/keys")
+    assert found is not None
+    assert found.do.startswith("compare the clock")
+
+
 def test_a_key_that_has_ended_is_published_as_long_as_its_tokens() -> None:
     ended = key("ended", -HOUR, HOUR)
     assert ring.published_keys((ended,), NOW + KEY_RETENTION - HOUR, KEY_RETENTION) == (ended,)

@@ -17,6 +17,8 @@ AHEAD = timedelta(hours=24)  # between the publication of a next key and its fir
 MAX_KEYS = 16
 SOON = timedelta(days=14)  # as the alerts have it
 
+_MAKE = "make one with `donjon attestation keys new`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -43,14 +45,17 @@ def current_key(keys: Iterable[DatedKey], moment: datetime) -> DatedKey:
 
     A key that has been succeeded never signs again, even where its successor has ended.
     """
-    candidates = [each for each in keys if each.begins <= moment]
-    if not candidates:
-        raise Unavailable("DJ541", "signing keys: none has begun; make one with `donjon attestation keys new`")
-    last = max(candidates, key=_order)
+    ordered = sorted(keys, key=_order)
+    if not ordered:
+        raise Unavailable("DJ541", f"signing keys: there is none; {_MAKE}")
+    clock = f"this machine's clock says {moment:%FT%TZ}"
+    if (first := ordered[0]).begins > moment:
+        observation = f"none has begun: the first, {first.name}, begins {first.begins:%FT%TZ}, and {clock}"
+        raise Unavailable("DJ541", f"signing keys: {observation}; compare the clock before you make a key")
+    last = [each for each in ordered if each.begins <= moment][-1]
     if last.ends <= moment:
-        raise Unavailable(
-            "DJ541", f"signing keys: the last, {last.name}, ended {last.ends:%FT%TZ}; make one with `donjon attestation keys new`"
-        )
+        observation = f"the last, {last.name}, ended {last.ends:%FT%TZ}, and {clock}"
+        raise Unavailable("DJ541", f"signing keys: {observation}; where the clock is right, {_MAKE}")
     return last
 
 
@@ -84,7 +89,7 @@ def appraise(keys: Sequence[DatedKey], moment: datetime, place: str) -> Finding 
         observation = (
             f"{last.name} ended {last.ends:%FT%TZ}" if last.begins <= moment else f"none begins before {last.begins:%FT%TZ}"
         )
-        return Finding.error("DJ541", subject, observation, "nothing is signed", do)
+        return Finding.error("DJ541", subject, observation, "nothing is signed", f"compare the clock; where it is right, {do}")
     if last.ends - moment < SOON:
         return Finding.warning(
             "DJ541", subject, f"no next one, and {last.name} ends {last.ends:%FT%TZ}", "then nothing is signed", do

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from donjon.adapters.keys import signing
 from donjon.attestation.token import KEY_RETENTION
-from donjon.errors import DonjonError, Misconfigured
+from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.findings import Finding
 from donjon.signing import ring
 from donjon.signing.ring import MAX_KEYS, DatedKey, Order
@@ -55,6 +55,14 @@ class Ring:
     def signer(self) -> Signer:
         """Who signs now; raises `Unavailable` DJ541."""
         return ring.current_key(self._keys, self._moment()).signer
+
+    def is_good(self) -> bool:
+        """Whether anybody signs now."""
+        try:
+            self.signer()
+        except Unavailable:
+            return False
+        return True
 
     def published(self) -> tuple[Signer, ...]:
         """The keys that relying parties are told: that which signs, the next, and earlier ones until their tokens have ended."""

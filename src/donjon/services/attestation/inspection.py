@@ -37,16 +37,15 @@ def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
     """
     warnings = _date_warnings(contexts(settings))
     if files_alone:
-        asyncio.run(_open_all(_in_files(settings)))
-        return Inspection(aside=_not_in_files(settings), warnings=warnings)
+        ends = asyncio.run(_open_all(_in_files(settings)))
+        return Inspection(aside=_not_in_files(settings), warnings=(*warnings, *ends))
     database = Database(settings.database)
     try:
         version = database.check()
         warnings = (*warnings, *_collateral_warnings(settings, database, version))
     finally:
         database.close()
-    asyncio.run(_open_all(settings))
-    return Inspection(warnings=warnings)
+    return Inspection(warnings=(*warnings, *asyncio.run(_open_all(settings))))
 
 
 def _collateral_warnings(settings: AttestationSettings, database: Database, version: str | None) -> Iterator[Finding]:
@@ -71,9 +70,10 @@ def _collateral_warnings(settings: AttestationSettings, database: Database, vers
 
 
 def _date_warnings(serving: FolderContexts | None) -> tuple[Finding, ...]:
-    finding = None if serving is None else appraise(serving.window, clock.moment())
+    moment = clock.moment()
+    finding = None if serving is None else appraise(serving.window, moment)
     if finding is not None and finding.severity is Severity.ERROR:
-        raise Misconfigured(finding.code, finding.words())
+        raise Misconfigured(finding.code, f"{finding.words()} (this machine's clock says {moment:%FT%TZ})")
     return () if finding is None else (finding,)
 
 
@@ -93,9 +93,10 @@ def _not_in_files(settings: AttestationSettings) -> tuple[str, ...]:
     return ("the database", *reviews, *(str(each) for each in keys if each is not None and not isinstance(each, Path)))
 
 
-async def _open_all(settings: AttestationSettings) -> None:
+async def _open_all(settings: AttestationSettings) -> tuple[Finding, ...]:
+    """Keys and callers, opened; what is amiss with keys that sign now."""
     async with AsyncExitStack() as stack:
         assembly = Assembly(stack, clock.moment)
-        await assembly.rings(settings)
-        await assembly.audit(settings)
+        rings = [*(await assembly.rings(settings)).values(), await assembly.audit(settings)]
         assembly.callers(settings, None)
+        return tuple(finding for ring in rings if ring is not None and (finding := ring.finding()) is not None)

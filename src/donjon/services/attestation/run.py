@@ -62,6 +62,7 @@ NOTHING_TO_JUDGE_BY = (
     f"collateral: none that holds, and nobody to ask for it (mode offline) [{codes.NO_COLLATERAL}]; "
     "donjon collateral import FILE --database URL, and start the service anew"
 )
+NOBODY_SIGNS = f"signing keys: no instance has one that signs now [{codes.NO_KEY}]; the log has its own words"
 
 SIMULATED = "simulated, the trust root is not Intel's"
 
@@ -110,7 +111,8 @@ async def serve(
         server = _server(settings, _application(parts.routes(rates), maa), certificates, error_response)
         metrics.count_connections(lambda: server.connections)
         health, serving = DatabaseHealth(database, writing=bool(settings.instances)), CertificateWatch(certificates, now)
-        answers = _probes(metrics, usable, health, stopped, caveat=partial(_caveat, settings, serving))
+        caveat = partial(_caveat, settings, serving)
+        answers = _probes(metrics, usable, health, stopped, caveat=caveat, signs=partial(_signs, keys))
         probes, watch = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1]), KeyWatch(keys, audit)
         await watch.look()
         _warn(settings, serving, usable=usable())
@@ -228,6 +230,11 @@ def _caveat(settings: AttestationSettings, serving: CertificateWatch) -> str:
     return "; ".join(filter(None, (simulated, serving.caveat())))
 
 
+def _signs(keys: Mapping[str, Ring]) -> bool:
+    """Whether any instance has a key that signs now; where there are no instances, nothing is to be signed."""
+    return not keys or any(ring.is_good() for ring in keys.values())
+
+
 def _probes(
     metrics: AttestationMetrics,
     usable: Callable[[], bool],
@@ -235,6 +242,7 @@ def _probes(
     stopped: asyncio.Event,
     *,
     caveat: Callable[[], str],
+    signs: Callable[[], bool] = lambda: True,
 ) -> Routes:
     def unready() -> str:
         if stopped.is_set():
@@ -242,6 +250,8 @@ def _probes(
         if health.trouble is not None:
             # Strangers may read this: where the database is, and as whom it is opened, stands in the log.
             return f"the database is away [{health.trouble.code}]; the log has its own words"
+        if not signs():
+            return NOBODY_SIGNS
         return "" if usable() else NOTHING_TO_JUDGE_BY
 
     metrics.tells_readiness(lambda: not unready())
