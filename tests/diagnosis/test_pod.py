@@ -163,7 +163,12 @@ def test_no_label_that_a_machine_writes_is_to_be_written_by_hand(key: str, label
     )
     for spec in specs:
         told = explain(with_spec(pod("1Gi"), spec), around(labelled(node("a"), labels)))
-        assert [each.do for each in told.findings if each.code == "DJ133"] == ["change the pod's nodeSelector or affinity"]
+        assert [each.do for each in told.findings if each.code == "DJ133"] == [
+            (
+                "change the pod's nodeSelector or affinity "
+                "(that needs a new pod: kubectl delete pod -n shop app, change it and create it again)"
+            )
+        ]
 
 
 def test_a_daemonsets_pod_is_measured_against_its_own_node_alone() -> None:
@@ -655,13 +660,20 @@ MAKERS: list[tuple[JsonObject | None, JsonObject, str]] = [
     [
         pod(containers=[container(**{"sgx.intel.com/EPC": "64Mi"})]),
         with_spec(pod("1Mi"), {"nodeSelector": {"sgx.intel.com/capabel": "true"}}),
+        pod("16Gi"),
+        pod("8Gi"),
+        with_spec(pod("1Mi"), {"nodeSelector": {"disk": "ssd"}}),
+        with_spec(pod("1Mi"), {"nodeSelector": {"donjon.dev/aesm": "ready"}}),
+        pod(containers=[container("1Mi", cpu="32")]),
+        pod(containers=[container(**{"kubernetes.azure.com/sgx_epc_mem_in_MiB": "10"})]),
     ],
 )
 def test_what_is_to_be_changed_in_a_pod_is_said_with_how_its_maker_comes_to_it(
     asking: JsonObject, owner: JsonObject | None, labels: JsonObject, words: str
 ) -> None:
     there = labelled(asking, labels)
-    assert words in explain(belonging(there, owner) if owner else there, around(node("a"))).next_step
+    there = belonging(there, owner) if owner else there
+    assert words in explain(there, around(node("a"), pods=(holding("1Gi", "a"),))).next_step
 
 
 @pytest.mark.parametrize("blind", [True, False])

@@ -5,7 +5,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.diagnosis.worlds import ENCLAVE, EPC, PROVISION, around, container, holding, pod, saying, with_spec
+from tests.diagnosis.worlds import (
+    ENCLAVE,
+    EPC,
+    PROVISION,
+    around,
+    belonging,
+    container,
+    holding,
+    pod,
+    saying,
+    with_spec,
+    workload,
+)
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.pod import explain
@@ -70,7 +82,7 @@ def test_nodes_that_are_too_small_are_told_from_those_that_others_hold_by_what_i
     assert [each.code for each in explanation.findings] == ["DJ132", "DJ139"]
     assert explanation.findings[0].observation == "asks for 9Gi of EPC, and 1 node has less than that in all"
     assert "1 has too little EPC in all" in explanation.verdict
-    assert explanation.next_step.startswith("ask for less, or have an administrator add a node")
+    assert explanation.next_step.startswith("ask for less (that needs a new pod: kubectl delete pod -n shop app")
     assert [each.code for each in told(sentence(*reasons), pod("9Gi")).findings] == ["DJ130", "DJ139"]
 
 
@@ -174,3 +186,21 @@ def test_a_sentence_of_another_form_is_quoted(words: str) -> None:
 def test_no_sentence_makes_it_fail(words: str) -> None:
     reading = read_sentence(pod("1Mi"), words)
     assert reading is None or reading.findings
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "2 Insufficient sgx.intel.com/epc",
+        "2 Insufficient cpu",
+        "2 node(s) had untolerated taint(s)",
+        "2 node(s) didn't match Pod's node affinity/selector",
+        "2 node(s) had a conflict",
+    ],
+)
+def test_what_is_to_be_changed_is_said_with_how(reason: str) -> None:
+    asking = belonging(pod("1Mi", name="db-0"), workload("StatefulSet", "db"))
+    step = (
+        "change statefulset shop/db so, apply it again, then kubectl delete pod -n shop db-0, which it may not replace by itself"
+    )
+    assert f"({step})" in told(sentence(reason), asking).next_step

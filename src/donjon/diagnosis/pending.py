@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from donjon.diagnosis.commands import MAX_NAMES, few
+from donjon.diagnosis.commands import MAX_NAMES, change, few
 from donjon.diagnosis.distance import nearest, of_unknown_size, reach
 from donjon.findings import Finding
 from donjon.findings.codes import UNREADY_NODE
@@ -24,12 +24,18 @@ _LIMITS = {ENCLAVE: "node.enclaveLimit", PROVISION: "node.provisionLimit"}
 class Situation:
     """What the words about an obstacle are made from."""
 
-    requested: str  # the pod's EPC as a person reads it
+    pod: JsonObject
+    requested: str  # its EPC as a person reads it
     views: tuple[NodeView, ...]  # every node
     within: tuple[NodeView, ...]  # those that the pod may go to as much as to the nearest
     there: tuple[NodeView, ...]  # the nearest nodes where the obstacle stands
     obstacle: Obstacle
     pods: tuple[JsonObject, ...]
+
+    @property
+    def change(self) -> str:
+        """How what is advised comes into the pod."""
+        return change(self.pod)
 
 
 def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonObject]) -> tuple[Finding, ...]:
@@ -45,7 +51,9 @@ def in_the_way(pod: JsonObject, views: Sequence[NodeView], pods: Iterable[JsonOb
         there = tuple(view for view in closest if kind in view.obstacles)
         findings.append(
             _WORDS[kind](
-                Situation(requested=requested, views=tuple(views), within=within, there=there, obstacle=kind, pods=all_pods)
+                Situation(
+                    pod=pod, requested=requested, views=tuple(views), within=within, there=there, obstacle=kind, pods=all_pods
+                )
             )
         )
     return tuple({(finding.code, finding.do): finding for finding in reversed(findings)}.values())[::-1]
@@ -57,7 +65,7 @@ def _too_large(now: Situation) -> Finding:
     beyond = any(view not in now.within and view.epc.total > largest.epc.total for view in now.views)
     unknown = tuple(view for view in now.within if of_unknown_size(view))
     ways = (
-        f"ask for at most {most}",
+        f"ask for at most {most} ({now.change})",
         f"put right {_names(unknown)}, of which nobody knows now how much it has" if unknown else "",
         "let it go to a node that has more (the table says what keeps it away)" if beyond else "add a node with more EPC",
     )
@@ -78,7 +86,7 @@ def _no_epc_free(now: Situation) -> Finding:
         f"asks for {now.requested} of EPC, and the most that is free where it may go is {_amount(best.epc.free)} of "
         f"{_amount(best.epc.total)}, on {best.name}",
         "EPC cannot be overcommitted, so it waits until enough is given back",
-        f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less, or add a node",
+        f"wait, or end what holds EPC there{f' ({holders})' if holders else ''}, or ask for less ({now.change}), or add a node",
     )
 
 
@@ -110,7 +118,7 @@ def _could_take(now: Situation) -> str:
 
 def _no_sgx(now: Situation) -> Finding:
     others = tuple(view for view in now.views if Obstacle.NO_SGX not in view.obstacles)
-    release = f"change its nodeSelector or affinity, which leaves out {_names(others)}, or " if others else ""
+    release = f"change its nodeSelector or affinity, which leaves out {_names(others)} ({now.change}), or " if others else ""
     return of_placement(
         UNREADY_NODE,
         f"no node that it could go to offers SGX (looked at {_names(now.there) or 'none'})",
@@ -156,13 +164,14 @@ def _about_selection(now: Situation) -> str:
     """A label is to be written only where that alone lets the pod in, and never one that tells a node from others."""
     commands = [f"kubectl label node {view.name} {each.labels}" for view in now.there for each in view.against if each.labels]
     label = f", or have an administrator label a node that is meant for it ({commands[0]})" if commands else ""
-    return f"change the pod's nodeSelector or affinity{label}"
+    return f"change the pod's nodeSelector or affinity ({now.change}){label}"
 
 
 _RELEASES: Mapping[Obstacle, Callable[[Situation], str]] = {
-    Obstacle.ELSEWHERE: lambda _: "change the pod's affinity, which names its nodes one by one",
-    Obstacle.TAINT: lambda _: (
-        "give the pod a toleration of that taint, if it is meant for such a node; the taint is its administrator's"
+    Obstacle.ELSEWHERE: lambda now: f"change the pod's affinity, which names its nodes one by one ({now.change})",
+    Obstacle.TAINT: lambda now: (
+        f"give the pod a toleration of that taint, if it is meant for such a node ({now.change}); the taint is its "
+        "administrator's"
     ),
     Obstacle.SELECTION: _about_selection,
     Obstacle.CORDON: lambda now: (
@@ -176,12 +185,12 @@ def _no_aesm(now: Situation) -> Finding:
         "DJ136",
         f"it needs AESM, and none answers on {_names(now.there)} (label {LABEL_AESM})",
         "it gets its quotes from AESM, so it goes only to nodes where one answers",
-        "start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process",
+        f"start AESM there (the node's own service, or a DaemonSet), or let the pod quote in its own process ({now.change})",
     )
 
 
 def _foreign(now: Situation) -> Finding:
-    return foreign_name("; ".join(dict.fromkeys(_words(now))))
+    return foreign_name(now.pod, "; ".join(dict.fromkeys(_words(now))))
 
 
 def _other(now: Situation) -> Finding:
@@ -189,7 +198,7 @@ def _other(now: Situation) -> Finding:
         "DJ138",
         f"SGX is there, something else is not: {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
         "the scheduler counts every resource, not only SGX",
-        "ask for less of it, or make room on that node",
+        f"ask for less of it ({now.change}), or make room on that node",
     )
 
 
@@ -216,14 +225,14 @@ def of_placement(code: str, observation: str, why: str, do: str) -> Finding:
     return Finding.error(code, "placement", observation, why, do)
 
 
-def foreign_name(words: str) -> Finding:
+def foreign_name(pod: JsonObject, words: str) -> Finding:
     """That the pod asks for EPC by a name that is another's; the words say who offers none of it."""
     return of_placement(
         "DJ102",
         f"asks for EPC under a foreign name: {words}",
         "nothing translated it when the pod was made, and no node of Donjon's offers that name",
-        f"write {EPC}, which needs no translation, or make the pod again once an administrator's donjon status says that the "
-        "policies are in force",
+        f"write {EPC}, which needs no translation ({change(pod)}), or make the pod again once an administrator's donjon status "
+        "says that the policies are in force",
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from donjon.diagnosis.commands import MAX_NAMES, describe, make_absent, node_of, remake, subject_of
+from donjon.diagnosis.claims import missing_claims
+from donjon.diagnosis.commands import MAX_NAMES, describe, node_of, remake, subject_of
 from donjon.diagnosis.distance import out_of_order
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, never_ran, of_container, refusals, stuck
@@ -27,15 +28,13 @@ from donjon.fleet.placement import NodeView, amount_text, look
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
-from donjon.kube.objects import condition_of, namespace_of, node_name_of, phase_of
+from donjon.kube.objects import condition_of, node_name_of, phase_of
 from donjon.kube.reserved import epc_total, pod_requests
 
 MAX_FINDINGS = 50
 """That an answer has: whoever made the pod could make as many as an object has room for."""
 BY_KUBELET = ("Evicted", "UnexpectedAdmissionError", "OutOf", "NodeAffinity", "Preempting", "NodeShutdown", "Terminated")
 """How the kubelet's own reasons begin for a pod that it ended or did not take."""
-_UNBOUND = "unbound immediate PersistentVolumeClaims"
-"""k8s.io/kubernetes pkg/scheduler/framework/plugins/volumebinding."""
 _NO_DEVICE = "no healthy devices present"
 """k8s.io/kubernetes pkg/kubelet/cm/devicemanager: its plugin had not come back yet."""
 
@@ -202,7 +201,7 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     views = look(pod, around.nodes, around.pods)
     names = misnomers(pod, around.nodes)
     nobodys = tuple(each.finding for each in names if each.bars)
-    claims = tuple(_claims(pod))
+    claims = tuple(missing_claims(pod, _scheduler(pod)))
     others = in_the_way(pod, views, around.pods) or (() if nobodys or claims else _scheduler_alone(pod, views, around))
     reasons = (*claims, *nobodys, *others)
     findings = (*reasons, *(each.finding for each in names if not each.bars))
@@ -221,7 +220,7 @@ def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
     sentence, asks = _scheduler(pod), _asks(pod)
     reading = read_sentence(pod, sentence, around.pods)
     says = reading.summary if reading else f"the scheduler says: {recite(sentence) or 'nothing yet'}"
-    findings = (*_claims(pod), *misnomer_findings(pod, ()), *(reading.findings if reading else ()))
+    findings = (*missing_claims(pod, _scheduler(pod)), *misnomer_findings(pod, ()), *(reading.findings if reading else ()))
     verdict = f"is Pending: asks for {asks}; {says}" if asks else f"is Pending; {says}"
     hidden = unseen(around.no_nodes, around.own_pods_only)
     return conclude(pod, verdict, (*findings, *hidden), scheduler=recite(sentence))
@@ -275,21 +274,6 @@ def _scheduler(pod: JsonObject) -> str:
     """The message of the pod's condition PodScheduled; empty where the scheduler has said nothing."""
     verdict = condition_of(pod, "PodScheduled")
     return str(verdict.get("message") or verdict.get("reason") or "")
-
-
-def _claims(pod: JsonObject) -> Iterator[Finding]:
-    """The claims without which the scheduler looks at no node at all."""
-    words = _scheduler(pod)
-    do = make_absent(pod, words, "scheduler")
-    if not do and _UNBOUND in words:
-        do = f"kubectl describe persistentvolumeclaim -n {namespace_of(pod)}: the one that is Pending says what it waits for"
-    if do:
-        yield of_placement(
-            "DJ138",
-            f"the scheduler says: {recite(words)}",
-            "the scheduler looks for no node before what the pod is to mount is there",
-            do,
-        )
 
 
 def _scheduler_alone(pod: JsonObject, views: Sequence[NodeView], around: ClusterState) -> tuple[Finding, ...]:

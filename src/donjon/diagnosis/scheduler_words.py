@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from donjon.diagnosis.commands import change, describe
 from donjon.diagnosis.pending import KEEPING, foreign_name, holders, of_placement
 from donjon.findings import Finding
 from donjon.findings.codes import UNREADY_NODE
@@ -131,15 +132,15 @@ def _without_epc(now: _Scarcity, count: int) -> _Part:
             "DJ132",
             f"asks for {requested} of EPC, and {_nodes(count)} {'has' if count == 1 else 'have'} less than that in all",
             "the scheduler says that nobody's end makes room for it there (Preemption is not helpful): it stays Pending for ever",
-            f"ask for less, or have an administrator add a node with more EPC; {sees}",
+            f"ask for less ({change(now.pod)}), or have an administrator add a node with more EPC; {sees}",
         )
     else:
         finding = of_placement(
             "DJ130",
             f"asks for {requested} of EPC, and {_nodes(count)} had less left",
             "EPC cannot be overcommitted: others hold it, or the node is not so large",
-            f"{f'end what holds it ({who}, of those you may see), or ' if who else ''}wait until others end, or ask for less; "
-            f"{sees}",
+            f"{f'end what holds it ({who}, of those you may see), or ' if who else ''}wait until others end, or ask for less "
+            f"({change(now.pod)}); {sees}",
         )
     less = f"too little EPC {'in all' if now.is_in_vain else 'left'}{or_none}"
     return _Part(count=count, one=f"has {less}", many=f"have {less}", finding=finding)
@@ -185,15 +186,15 @@ def _control_plane(_pod: JsonObject, _words: str, count: int) -> _Part:
     return _Part(count=count, one="is the control plane's", many="are the control plane's")
 
 
-def _taint(_pod: JsonObject, words: str, count: int) -> _Part:
+def _taint(pod: JsonObject, words: str, count: int) -> _Part:
     name = recite(words.partition("{")[2].rstrip("}"))
     taint = f"the taint {name}" if name else "a taint"
     finding = of_placement(
         "DJ133",
         f"{taint} that the pod does not tolerate keeps it from {_nodes(count)}",
         "a node is tainted by its administrator for other pods, or by Kubernetes since something is wrong with it",
-        "ask its administrator which taint it is; give the pod a toleration of one of theirs, if it is meant for such nodes, and "
-        "none of node.kubernetes.io",
+        "ask its administrator which taint it is; give the pod a toleration of one of theirs, if it is meant for such nodes "
+        f"({change(pod)}), and none of node.kubernetes.io",
     )
     return _Part(count=count, one=f"has {taint}", many=f"have {taint}", finding=finding)
 
@@ -208,7 +209,7 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
             if by_annotation
             else f"it selects nodes with {LABEL_AESM}={AESM_READY}",
             "have an administrator start AESM on a node with SGX, or let the pod quote in its own process and leave the "
-            "annotation out",
+            f"annotation out ({change(pod)})",
         )
         return _Part(count=count, one="has no AESM", many="have no AESM", finding=finding)
     wishes = "; ".join(each.partition(", and it has")[0] for each in misfits(pod, {})) or "its affinity"
@@ -216,35 +217,39 @@ def _selection(pod: JsonObject, _words: str, count: int) -> _Part:
         "DJ133",
         f"{wishes} of the pod leaves out {_nodes(count)}",
         "it goes only to nodes that it selects itself",
-        "change the pod's nodeSelector or affinity, or have an administrator label the node (kubectl label node NODE KEY=VALUE)",
+        f"change the pod's nodeSelector or affinity ({change(pod)}), or have an administrator label the node (kubectl label node "
+        "NODE KEY=VALUE)",
     )
     return _Part(count=count, one="is left out by the pod's selector", many="are left out by the pod's selector", finding=finding)
 
 
-def _foreign(_pod: JsonObject, words: str, count: int) -> _Part:
+def _foreign(pod: JsonObject, words: str, count: int) -> _Part:
     name = words.removeprefix(_SHORT)
-    finding = foreign_name(f"{_nodes(count)} offers no {name}")
+    finding = foreign_name(pod, f"{_nodes(count)} offers no {name}")
     return _Part(count=count, one=f"offers no {name}", many=f"offer no {name}", finding=finding)
 
 
-def _shortage(_pod: JsonObject, words: str, count: int) -> _Part:
+def _shortage(pod: JsonObject, words: str, count: int) -> _Part:
     name = recite(words.removeprefix(_SHORT)) if words.startswith(_SHORT) else "room for another pod"
     finding = of_placement(
         "DJ138",
         f"{_nodes(count)} had too little {name} left",
         "the scheduler counts every resource, not only SGX",
-        f"ask for less {name}, or have an administrator make room" if words.startswith(_SHORT) else "wait until others end",
+        f"ask for less {name} ({change(pod)}), or have an administrator make room"
+        if words.startswith(_SHORT)
+        else "wait until others end",
     )
     return _Part(count=count, one=f"has too little {name}", many=f"have too little {name}", finding=finding)
 
 
-def _else(_pod: JsonObject, words: str, count: int) -> _Part:
+def _else(pod: JsonObject, words: str, count: int) -> _Part:
     plain = recite(words.removeprefix("node(s) "))
     finding = of_placement(
         "DJ138",
         f"the scheduler says of {_nodes(count)}: {plain}",
         "that is none of SGX's",
-        "kubectl describe pod has the scheduler's own words; change in the pod what they name, or ask an administrator",
+        f"{describe(pod)} has the scheduler's own words; change in the pod what they name ({change(pod)}), or ask an "
+        "administrator",
     )
     return _Part(count=count, one=f"({plain})", many=f"({plain})", finding=finding)
 
