@@ -20,6 +20,7 @@ from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.tables import METADATA
 from donjon.collateral.plan import Answer
 from donjon.errors import Misconfigured, Unavailable
+from donjon.formats.words import MAX_RECITAL
 
 ONE, TWO = Answer(body=b"\0one", chain=b"1"), Answer(body=b"two", chain=b"2")
 
@@ -125,6 +126,17 @@ def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None
         database.migrate()
     with pytest.raises(Unavailable, match=r"of version 9999, ours of .*newer version"):
         database.check()
+
+
+def test_a_version_of_thousands_of_signs_is_told_in_short(tmp_path: Path) -> None:
+    database = opened(f"sqlite:///{tmp_path}/one.db")
+    with database.changing() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{'9' * 5_000}'")  # noqa: S608 - the test's own.
+    for look in (database.check, database.migrate):
+        with pytest.raises(Unavailable, match="newer version") as told:
+            look()
+        assert len(str(told.value)) < 2 * MAX_RECITAL
+    database.close()
 
 
 def test_a_connection_in_use_when_its_database_is_closed_is_closed_afterwards(database: Database) -> None:

@@ -100,7 +100,7 @@ class Database:
         with self.changing() as connection:
             version = _version(connection)
         if version is not None and version > HEAD:
-            raise Unavailable("DJ502", f"database: its tables are of version {version}, ours of {HEAD}; {_NEWER}")
+            raise Unavailable("DJ502", f"database: its tables are of version {recite(version)}, ours of {HEAD}; {_NEWER}")
         return version
 
     @contextmanager
@@ -196,7 +196,7 @@ def _upgrade(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise Unavailable("DJ502", f"database: {error}; {_NEWER}") from error
+        raise Unavailable("DJ502", f"database: {recite(error)}; {_NEWER}") from error
 
 
 def _engine(text: str) -> Engine:
