@@ -28,6 +28,7 @@ from tests.ports import HOST, free_port
 
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh
+from donjon.kube.names import EVENT_REASONS
 from donjon.pki.serving import issue
 
 Wait = Callable[..., Any]
@@ -210,11 +211,25 @@ def filled(command: str, cluster: Cluster) -> str:
     return re.sub(rf"(?<![=\w'])({'|'.join(words)})\b", lambda each: words[each[1]], command)
 
 
+def event(reason: str, node: str) -> dict[str, Any]:
+    """An Event as an agent writes it, so that who looks for such Events finds one."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"runbook-{reason.lower()}", "namespace": "default"},
+        "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": node},
+        "type": "Warning",
+        "reason": reason,
+        "message": "made by a test",
+    }
+
+
 def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
     everything: Release, cluster: Cluster, testbed: Testbed, wait_for: Wait, tmp_path: Path
 ) -> None:
     kinds = [monitor(kind) for kind in ("PodMonitor", "PrometheusRule")]
-    cluster.apply(*kinds)
+    events = [event(reason, cluster.sgx_nodes[0]) for reason in EVENT_REASONS]
+    cluster.apply(*kinds, *events)
     (tmp_path / "deploy").symlink_to(PROJECT / "deploy")
     serving = issue(("donjon-attestation.donjon.svc",), fresh(), clock.moment(), timedelta(days=1))
     (tmp_path / "tls.crt").write_bytes(serving.certificate)
@@ -228,6 +243,7 @@ def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
             done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
             assert done.returncode == 0, f"{command}: {done.stdout} {done.stderr}"
             assert done.stdout + done.stderr, command
+            assert "No resources found" not in done.stderr, command
         rules = cluster.get("prometheusrules", "-n", NAMESPACE)["items"]
         assert len(rules[0]["spec"]["groups"]) == 3
     finally:
@@ -236,5 +252,7 @@ def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
         settings = [word for each in off for word in ("--set", each)]
         everything.run("upgrade", "donjon", str(PROJECT / "deploy" / "chart"), "--reuse-values", *settings)
         cluster.kubectl("delete", "secret", "-n", NAMESPACE, "runbook-tls", check=False)
+        names = [each["metadata"]["name"] for each in events]
+        cluster.kubectl("delete", "events", "-n", "default", "--ignore-not-found", *names, check=False)
         for kind in kinds:
             cluster.kubectl("delete", "customresourcedefinition", kind["metadata"]["name"], check=False)
