@@ -44,7 +44,8 @@ def test_one_table_tells_each_node_with_its_reason_and_the_end_is_the_next_step(
     assert lines[2] == "a 1014Mi of 8Gi 108 of 110 enclave, 110 of 110 provision - True has 8Gi of EPC in all"
     assert lines[3] == "b 4Gi of 4Gi 110 of 110 enclave, 110 of 110 provision - True has 4Gi of EPC in all"
     assert lines[4] == "plain - - - - offers no EPC"
-    assert lines[-1] == "next: ask for at most 8Gi, or add a node with more EPC"
+    way = "that needs a new pod: kubectl delete pod -n shop big, change it and create it again"
+    assert lines[-1] == f"next: ask for at most 8Gi ({way}), or add a node with more EPC"
 
 
 def test_programs_get_json(fake: FakeCluster, tmp_path: Path) -> None:
