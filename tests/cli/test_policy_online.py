@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, insert, update
 from tests import pages
 from tests.adapters import fakepccs
 from tests.adapters.fakepccs import Pccs
@@ -23,6 +24,8 @@ from tests.ports import free_port
 
 from donjon.adapters import clock
 from donjon.adapters.http.tls import context
+from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.tables import INSTANCES, POLICIES
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
@@ -33,7 +36,7 @@ from donjon.policy.forms import hash_of
 from donjon.signing import jws
 
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
-SHOWN = 14
+SHOWN = 15
 POLICY = Path(__file__).parents[2] / "docs" / "examples" / "policies" / "enclave.policy"
 HASH = hash_of(POLICY.read_text(encoding="utf-8"))
 
@@ -148,6 +151,41 @@ def test_a_person_is_asked_whether_it_is_meant(fresh: Here, answer: str, code: i
         os.close(ours)
     assert (done.returncode, "set this policy? [y/N]" in done.stderr) == (code, True), done.stderr
     assert fresh.policy("diff", POLICY).returncode == code
+
+
+def test_a_reset_shows_what_comes_back_and_that_a_former_policy_can_be_had_instead(fresh: Here) -> None:
+    bearer = ("--yes", "--token-file", fresh.token())
+    already = fresh.policy("reset", *bearer)
+    assert already.stdout.splitlines()[0].endswith("the default policy is in force already")
+    assert fresh.policy("set", POLICY, *bearer).returncode == 0
+    done = fresh.policy("reset", *bearer)
+    assert f"+{policies.SGX_DEFAULT}" in done.stdout.splitlines()
+    assert '-    [type=="x-ms-sgx-is-debuggable", value==true] => deny();' in done.stdout.splitlines()
+    assert "the default policy permits whatever the operator's gate lets in" in done.stderr
+    assert "donjon audit policy HASH" in done.stderr
+
+
+def kept(here: Here, token: str) -> None:
+    """As if that had been set while the instance was of another mode."""
+    database = Database(f"sqlite:///{here.folder}/attestation.db")
+    with database.changing() as connection:
+        connection.execute(delete(POLICIES).where(POLICIES.c.instance == "iso"))
+        connection.execute(insert(POLICIES).values(instance="iso", kind="SgxEnclave", token=token))
+        connection.execute(update(INSTANCES).values(generation=INSTANCES.c.generation + 1))
+    database.close()
+
+
+@pytest.mark.parametrize("words", [("set", POLICY), ("reset",)], ids=["set", "reset"])
+def test_a_policy_that_cannot_be_applied_any_more_is_replaced(here: Here, words: tuple[str | Path, ...]) -> None:
+    by = "--yes", "--token-file", here.token(), "--signing-key", here.folder / "owner.pem"
+    assert here.policy("set", POLICY, *by, instance="iso").returncode == 0
+    kept(here, policies.unsecured_token(policies.TDX_DEFAULT))
+    shown = here.policy("show", instance="iso")
+    assert (shown.returncode != 0, "[DJ531]" in shown.stderr) == (True, True)
+    done = here.policy(*words, *by, instance="iso")
+    assert done.returncode == 0, done.stderr
+    assert "what is in force cannot be shown, so nothing is compared" in done.stderr
+    assert here.policy("show", instance="iso").returncode == 0
 
 
 def test_an_isolated_instance_takes_what_its_owner_signs(here: Here) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from tests.cli.online import Here, instances
 from tests.maa import attackers
 from tests.services.attesting import owner
 
+from donjon.adapters import clock
+from donjon.adapters.keys import signing
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.json import JsonObject
 from donjon.formats.strict_json import Members
@@ -77,6 +80,20 @@ def test_a_lost_certificate_is_had_from_the_instance(here: Here) -> None:
     assert (shown["mode"], entry["thumbprint"], entry["pem"]) == ("Isolated", thumbprint("owner"), owner()[1])
 
 
+def test_a_signer_that_has_ended_or_soon_will_is_marked_and_one_that_has_ended_is_not_added(here: Here) -> None:
+    now, by = clock.moment(), ("--yes", "--token-file", here.token(), "--signing-key", here.folder / "owner.pem")
+    for name, ends in (("ended", -timedelta(days=1)), ("ending", timedelta(days=9, hours=1))):
+        begins = now - timedelta(days=30)
+        der = signing.self_signed(attackers.key(name, Algorithm.ES256), f"https://{name}.example", begins, now + ends - begins)
+        (here.folder / f"{name}.crt").write_bytes(pem.encode((der,)))
+    refused = here.policy("signers", "add", here.folder / "ended.crt", *by, instance="iso")
+    assert (refused.returncode, "(ENDED): " in refused.stdout, "[DJ447]" in refused.stderr) == (1, True, True)
+    assert "which ended" in refused.stderr
+    added = here.policy("signers", "add", here.folder / "ending.crt", *by, instance="iso")
+    assert (added.returncode, "(ends in 9 days): " in added.stdout) == (0, True), added.stderr
+    assert here.policy("signers", "remove", here.folder / "ending.crt", *by, instance="iso").returncode == 0
+
+
 def test_an_instance_of_mode_aad_has_no_signers(here: Here) -> None:
     none = here.policy("signers", "show")
     assert (none.returncode, "mode AAD, where policies need no signature" in none.stdout) == (0, True)
@@ -129,7 +146,7 @@ def test_both_names_of_the_member_are_read_and_one_of_them_alone() -> None:
     entry: JsonObject = {"kty": "RSA", "x5c": [*attackers.x5c(heir.der)]}
     for name in (certificates.BODY, certificates.DOCUMENTED):
         made = attackers.token(json.dumps({name: entry}).encode())
-        assert certificates.change(made, attackers.isolated(), attackers.NOW) == heir
+        assert certificates.change(made, attackers.isolated(), attackers.NOW).certificate == heir
     both = attackers.token(json.dumps({certificates.BODY: entry, certificates.DOCUMENTED: entry}).encode())
     with pytest.raises(Malformed, match="DJ446"):
         certificates.in_token(jws.parse(both, "token"))

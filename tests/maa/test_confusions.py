@@ -14,12 +14,14 @@ from tests.maa import attackers
 from tests.maa.attackers import (
     AAD,
     NOW,
+    RSA,
     YEAR,
     body,
     certificate,
     encoded,
     handle,
     isolated,
+    key,
     put_together,
     signed,
     signer,
@@ -27,13 +29,17 @@ from tests.maa.attackers import (
     x5c,
 )
 
+from donjon.adapters.keys import signing
 from donjon.errors import DonjonError, Malformed, Misconfigured, Untrusted
-from donjon.maa import certificates, policies
+from donjon.findings import Severity
+from donjon.maa import certificates, instances, policies
 from donjon.maa.instances import MAX_CERTIFICATES, Mode, Trust
 from donjon.signing import jws, selfsigned, signer_certificate
 from donjon.signing.signer import Algorithm
+from donjon.signing.signer_certificate import SignerCertificate
 
 Making = Callable[[], str]
+DAY = timedelta(days=1)
 
 
 def altered(made: str, part: int, content: str) -> str:
@@ -216,14 +222,15 @@ def certificate_token(by: str = "owner", of: str = "heir", **more: object) -> st
 
 
 def test_a_holder_of_a_trusted_certificate_adds_and_removes_others() -> None:
-    added = certificates.change(certificate_token(), isolated(), NOW)
-    trust = isolated().with_certificate(added)
+    added = certificates.change(certificate_token(), isolated(), NOW).certificate
+    trust = isolated().with_certificate(added, NOW)
     assert trust == isolated("owner", "heir")
     assert certificates.claims_when_changed(added, trust)["x-ms-policycertificates-result"] == "IsPresent"
-    assert trust.with_certificate(added) == trust
-    assert certificates.change(certificate_token(by="heir", of="owner"), trust, NOW) == signer("owner")
-    assert trust.without_certificate(signer("owner")) == isolated("heir")
-    assert isolated().without_certificate(added) == isolated()
+    assert trust.with_certificate(added, NOW) == trust
+    change = certificates.change(certificate_token(by="heir", of="owner"), trust, NOW)
+    assert (change.certificate, change.signer) == (signer("owner"), signer("heir"))
+    assert trust.without_certificate(signer("owner"), NOW) == isolated("heir")
+    assert isolated().without_certificate(added, NOW) == isolated()
     assert certificates.claims_when_changed(added, isolated())["x-ms-policycertificates-result"] == "IsAbsent"
 
 
@@ -246,9 +253,47 @@ def test_nobody_else_changes_the_certificates(make: Making, trust: Callable[[], 
     assert refused.value.code == code
 
 
+def ended(name: str) -> SignerCertificate:
+    """A certificate that was good until yesterday."""
+    return signer_certificate.parse(signing.self_signed(key(name, RSA), f"https://{name}.example", NOW - YEAR, YEAR - DAY))
+
+
+def test_one_that_has_ended_is_not_added_and_does_not_let_the_last_good_one_go() -> None:
+    old = ended("heir")
+    with pytest.raises(Misconfigured, match=f"{old.thumbprint()}, which ended 2026-05-31"):
+        isolated().with_certificate(old, NOW)
+    both = Trust(mode=Mode.ISOLATED, certificates=(signer("owner"), old))
+    with pytest.raises(Misconfigured, match="nobody could change this instance any more; add the next first") as refused:
+        both.without_certificate(signer("owner"), NOW)
+    assert refused.value.code == "DJ447"
+    assert both.without_certificate(old, NOW) == isolated()
+
+
+def test_who_comes_when_all_have_ended_is_told_that_there_is_a_way_out() -> None:
+    alone = Trust(mode=Mode.ISOLATED, certificates=(ended("heir"),))
+    with pytest.raises(Untrusted, match="nobody can sign: donjon explain DJ444 says the way out") as refused:
+        policies.parse_submitted(token(), alone, NOW)
+    assert refused.value.code == "DJ444"
+
+
+@pytest.mark.parametrize(
+    ("later", "severity", "words"),
+    [
+        (DAY, None, ""),
+        (YEAR - 13 * DAY, Severity.WARNING, "ends 2027-06-01"),
+        (YEAR + DAY, Severity.ERROR, "ended 2027-06-01"),
+    ],
+)
+def test_signers_that_have_ended_or_soon_will_are_told_of(later: timedelta, severity: Severity | None, words: str) -> None:
+    finding = instances.appraise(isolated(), NOW + later, "signers")
+    assert (finding and finding.severity) == severity
+    assert words in (finding.observation if finding else "")
+    assert instances.appraise(AAD, NOW + later, "signers") is None
+
+
 def test_the_last_certificate_stays() -> None:
     with pytest.raises(Misconfigured) as refused:
-        isolated().without_certificate(signer("owner"))
+        isolated().without_certificate(signer("owner"), NOW)
     assert refused.value.code == "DJ447"
 
 

@@ -71,10 +71,10 @@ def changed(exchange: Exchange, change: Change) -> JsonObject:
     before = trust(exchange)
     certificate = certificates.change(
         requests.certificate_token(exchange.body.encode(), VERSION, change), before, moment(exchange)
-    )
-    with_it = before.with_certificate(certificate)
+    ).certificate
+    with_it = before.with_certificate(certificate, moment(exchange))
     return certificates.claims_when_changed(
-        certificate, with_it if change is Change.ADD else with_it.without_certificate(certificate)
+        certificate, with_it if change is Change.ADD else with_it.without_certificate(certificate, moment(exchange))
     )
 
 

@@ -17,17 +17,26 @@ from tests.services.attesting import Service, certificate, chosen, isolated, ser
 from tests.services.test_attestation_instances import quoted
 from tests.simulation.intel import world
 
+from donjon.adapters.clock import moment
+from donjon.adapters.keys import signing
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.instances import InstanceTable
 from donjon.adapters.storage.tables import CERTIFICATES, INSTANCES, POLICIES, RECORDS
 from donjon.cli.audit.command import audit
-from donjon.maa import certificates
+from donjon.formats.json import JsonObject
+from donjon.maa import certificates, policies
+from donjon.maa.versions import AttestationType
 from donjon.pki import pem
-from donjon.services.attestation import audit_keeper
+from donjon.services.attestation import audit_keeper, inspection
+from donjon.services.attestation.instance_watch import InstanceWatch
+from donjon.services.attestation.maa.instances import Instance, InstanceIssuer
+from donjon.services.attestation.turns import Turns
 from donjon.signing import signer_certificate
-from donjon.signing.signer import Algorithm
+from donjon.signing.signer import Algorithm, Signer
 
 PATH = "/owned/policies/SgxEnclave"
+DAY = timedelta(days=1)
 FIRST, SECOND, OUTSIDER = "ec", "second-ec", "mallory-ec"
 
 
@@ -106,6 +115,103 @@ def test_a_policy_applies_on_when_who_signed_it_is_no_manager_any_more(tmp_path:
         swap(tmp_path, signed(OUTSIDER))
         assert attested(service) == (500, True), "it was a manager, and signed nothing then"
     assert verified(tmp_path)[0] == 1
+
+
+def events(folder: Path, kind: str) -> list[JsonObject]:
+    """What the audit has of that kind."""
+    shown = CliRunner().invoke(audit, ["show", "--database", f"sqlite:///{folder}/attestation.db", "-o", "json"]).output
+    found = [json.loads(line)["event"] for line in shown.splitlines()]
+    return [each for each in found if each["kind"] == kind]
+
+
+def test_the_record_of_a_change_of_managers_says_who_signed_it_and_what_changes_nothing_has_none(tmp_path: Path) -> None:
+    with simulated(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), world()) as service:
+        assert change(service, "remove", OUTSIDER, FIRST) == 200, "it never was one"
+        assert change(service, "add", FIRST, FIRST) == 200, "it is one already"
+        assert change(service, "add", SECOND, FIRST) == 200
+        assert change(service, "remove", FIRST, SECOND) == 200
+    for kind, manager_name, by in (("added", SECOND, FIRST), ("removed", FIRST, SECOND)):
+        (event,) = events(tmp_path, f"certificate-{kind}")
+        facts = event["facts"]
+        assert isinstance(facts, dict)
+        assert (facts["certificate"], facts["signer"]) == (thumbprint(manager_name), thumbprint(by))
+    assert verified(tmp_path)[0] == 0
+
+
+def thumbprint(name: str) -> str:
+    (der,) = pem.parse(made(name), 1)
+    return signer_certificate.parse(der).thumbprint()
+
+
+def test_the_record_of_a_reset_says_what_is_in_force_then(tmp_path: Path) -> None:
+    with simulated(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), world()) as service:
+        assert service.post(f"{PATH}:reset", signed(FIRST, b"").encode(), "text/plain").status_code == 200
+    (event,) = events(tmp_path, "policy-reset")
+    facts, default = event["facts"], policies.default(AttestationType.SGX_ENCLAVE)
+    assert isinstance(facts, dict)
+    assert default is not None
+    assert facts["policy"] == default.hash
+
+
+class Unasked:
+    """Keys of an instance that signs nothing here."""
+
+    def signer(self) -> Signer:
+        raise AssertionError
+
+    def published(self) -> tuple[Signer, ...]:
+        return ()
+
+
+def look(folder: Path, tables: str) -> list[str]:
+    """What `--check` warns of, but for collateral."""
+    flags = {"unsafe-trust-root": f"{folder}/root.der", "mode": "offline"}
+    warnings = inspection.check(chosen(folder, tables, flags), files_alone=False).warnings
+    return [each.sentence() for each in warnings if each.code != "DJ512"]
+
+
+def test_a_policy_that_does_not_apply_any_more_is_told_of_by_check_and_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with simulated(tmp_path, attesting.instance(tmp_path, "owned"), world()) as service:
+        assert service.put(PATH, policies.unsecured_token(policies.TDX_DEFAULT)).status_code == 200
+    tables = isolated(tmp_path, "owned", first=made(FIRST))
+    (warning,) = look(tmp_path, tables)
+    assert warning.startswith("instance owned: SgxEnclave: the policy that is kept is unsigned;")
+    assert warning.endswith("[DJ531]; donjon policy set FILE --type SgxEnclave, or reset")
+    with simulated(tmp_path, tables, world()) as service:
+        assert clock.wait_until(lambda: "policies in force: not good" in caplog.messages, seconds=10)
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+    assert look(tmp_path, tables) == []
+
+
+def test_who_asks_whether_the_service_is_ready_is_told_how_many_policies_do_not_apply(tmp_path: Path) -> None:
+    """And that it is ready: the other instances are."""
+    with simulated(tmp_path, attesting.instance(tmp_path, "owned"), world()) as service:
+        assert service.put(PATH, policies.unsecured_token(policies.TDX_DEFAULT)).status_code == 200
+    database, turns = Database(f"sqlite:///{tmp_path}/attestation.db"), Turns()
+    flags = {"unsafe-trust-root": f"{tmp_path}/root.der", "mode": "offline"}
+    (settings,) = chosen(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), flags).instances
+    issuer = InstanceIssuer(url=settings.issuer, ring=Unasked())
+    watch = InstanceWatch([Instance(settings, issuer, InstanceTable(database), turns)], moment)
+    assert watch.caveat() == ""
+    asyncio.run(watch.look())
+    assert watch.caveat() == "policies: 1 cannot be applied [DJ531]; the log says which"
+    turns.close()
+    database.close()
+
+
+def test_managers_that_have_ended_are_told_of_by_check_and_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    now = moment()
+    ended = signing.self_signed(attackers.key("old", Algorithm.ES256), "https://old.example", now - 9 * DAY, 8 * DAY)
+    tables = isolated(tmp_path, "owned", first=pem.encode((ended,)))
+    (tmp_path / "root.der").write_bytes(world().root)
+    (warning,) = look(tmp_path, tables)
+    assert f"ended {now - DAY:%F}" in warning
+    assert warning.endswith("nobody can change its policies [DJ444]; donjon explain DJ444 says how")
+    with simulated(tmp_path, tables, world()) as service:
+        assert clock.wait_until(lambda: "policy management certificates: not good" in caplog.messages, seconds=10)
+        assert "donjon explain DJ444 says the way out" in service.put(PATH, signed(FIRST)).text
 
 
 def test_a_manager_who_is_gone_still_has_a_name_in_the_audit_and_the_log(

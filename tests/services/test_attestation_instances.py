@@ -309,6 +309,7 @@ def test_every_decision_and_change_is_audited_by_hashes_and_with_its_trace(servi
         (0, PERMIT),
         (1, ""),
         (0, PERMIT),
+        (0, policies.SGX_DEFAULT),
     ]
     assert "DJ631" in texts[2][2]
     assert "a draft of the caller's" in texts[2][2]

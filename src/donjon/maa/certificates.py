@@ -5,6 +5,7 @@ Source: Azure Attestation REST API, "Policy Certificates"; names of claims as re
 
 import base64
 import json
+from dataclasses import dataclass
 from datetime import datetime
 
 from donjon.errors import Malformed, Misconfigured
@@ -25,8 +26,16 @@ DOCUMENTED = "maa-policyCertificate"
 _SUBJECT = "certificate token"
 
 
-def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
-    """The certificate that a holder of a trusted one wants added or removed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateChange:
+    """Whose certificate is to be added or removed, and who signed that."""
+
+    certificate: SignerCertificate
+    signer: SignerCertificate
+
+
+def change(text: str, trust: Trust, moment: datetime) -> CertificateChange:
+    """The change that a holder of a trusted certificate wants.
 
     Raises `Malformed`, `Untrusted` DJ441 to DJ445, and `Misconfigured` DJ447 for an instance of mode AAD, which has none.
     """
@@ -34,8 +43,10 @@ def change(text: str, trust: Trust, moment: datetime) -> SignerCertificate:
         raise Misconfigured(
             "DJ447", f"{_SUBJECT}: this instance is of mode {trust.mode}, which has no policy management certificates"
         )
-    token, _ = authorise(text, _SUBJECT, trust, moment)
-    return in_token(token)
+    token, signer = authorise(text, _SUBJECT, trust, moment)
+    if signer is None:
+        raise AssertionError("an instance of mode Isolated takes nothing unsigned")
+    return CertificateChange(certificate=in_token(token), signer=signer)
 
 
 def in_token(token: Jws) -> SignerCertificate:

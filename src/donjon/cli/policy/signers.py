@@ -1,6 +1,7 @@
 """What `donjon policy signers` does: shows who may sign an instance's policies, adds and removes them, and signs that."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import click
 
@@ -14,9 +15,10 @@ from donjon.cli.terminal import say, say_json, write
 from donjon.errors import Malformed, Untrusted
 from donjon.formats.json import Json, JsonObject
 from donjon.maa import answers, certificates
-from donjon.maa.instances import Mode
+from donjon.maa.instances import SOON, Mode
 from donjon.maa.requests import Change
 from donjon.pki import pem
+from donjon.pki.intel import Window
 from donjon.signing import jws, signer_certificate
 from donjon.signing.signer_certificate import SignerCertificate
 
@@ -98,7 +100,16 @@ def _in_force(target: Target) -> tuple[SignerCertificate, ...]:
 
 def _line(holder: SignerCertificate) -> str:
     window = holder.window
-    return f"{holder.thumbprint()}  good from {window.begins:%F} to {window.ends:%F}: {holder.name()[:MAX_NAME]}"
+    good = f"good from {window.begins:%F} to {window.ends:%F}{_mark(window, clock.moment())}"
+    return f"{holder.thumbprint()}  {good}: {holder.name()[:MAX_NAME]}"
+
+
+def _mark(window: Window, moment: datetime) -> str:
+    """What is to be seen at once: that it signs nothing now, or soon."""
+    if moment in window:
+        left = window.ends - moment
+        return f" (ends in {left.days} days)" if left < SOON else ""
+    return " (ENDED)" if window.ends < moment else " (not begun)"
 
 
 def _document(holder: SignerCertificate) -> JsonObject:

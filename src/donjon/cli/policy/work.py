@@ -1,6 +1,7 @@
 """What `donjon policy` does with a running service: shows, compares, sets and resets its policies, and signs them."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import unified_diff
 
@@ -12,13 +13,19 @@ from donjon.cli.policy.instance import call, confirm, read_at_most_once, read_si
 from donjon.cli.policy.options import SigningKey, Target
 from donjon.cli.policy.reading import parse_form
 from donjon.cli.terminal import say, say_finding, say_json, write
-from donjon.errors import EXIT_NO, EXIT_YES, Untrusted
+from donjon.errors import EXIT_NO, EXIT_YES, DonjonError, Untrusted
+from donjon.findings import codes
 from donjon.maa import documents, policies
 from donjon.maa.documents import PolicyDocument
 from donjon.policy.advice import advice
 from donjon.policy.forms import MAX_FORM, hash_of, unwrap
 from donjon.signing import jws
 from donjon.signing.signer import Signer
+
+FORMER = (
+    "A former one instead: donjon audit show --kind policy-set has its hash, donjon audit policy HASH its text, "
+    "and donjon policy set puts it back"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,8 @@ def show(target: Target, form: str) -> None:
 def diff(file: str, target: Target) -> None:
     """Print where the file and the policy in force differ, and end with the exit code."""
     policy = _new(file, target, None)
-    sys.exit(EXIT_NO if _print_changes(_in_force(target), policy.text, file, target) else EXIT_YES)
+    before = documents.read(call(target, _asking(target)))
+    sys.exit(EXIT_NO if _print_changes(before.text, policy.text, display_name(file), target) else EXIT_YES)
 
 
 def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bool, strict: bool) -> None:
@@ -59,7 +67,8 @@ def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bo
     if strict and policy.has_warnings:
         say("nothing was changed: the policy has warnings (--strict)", err=True)
         sys.exit(EXIT_NO)
-    if not _print_changes(_in_force(target), policy.text, file, target):
+    before = _in_force(target)
+    if not _print_changes("" if before is None else before.text, policy.text, display_name(file), target):
         say(f"{_place(target)}: the text is the same already")
     elif not yes:
         confirm("set this policy?", file, target)
@@ -75,12 +84,16 @@ def set_policy(file: str, target: Target, signing: SigningKey | None, *, yes: bo
 
 
 def reset(target: Target, signing: SigningKey | None, *, yes: bool) -> None:
-    """Have the default policy in force, when that was said to be meant."""
-    before = _in_force(target)
-    if not yes:
-        for line in before.text.splitlines():
-            say(f"-{line}")
-        confirm("have the default policy instead?", "", target)
+    """Have the default policy in force, when that was said to be meant: that opens more than it closes, so it is shown."""
+    before, default = _in_force(target), policies.DEFAULTS.get(target.kind, policies.NOTHING_PERMITTED)
+    if before is not None and before.text == default:
+        say(f"{_place(target)}: the default policy is in force already")
+    else:
+        _print_changes("" if before is None else before.text, default, "the default policy", target)
+        if target.kind in policies.DEFAULTS:
+            say(f"the default policy permits whatever the operator's gate lets in. {FORMER}", err=True)
+        if not yes:
+            confirm("have the default policy instead?", "", target)
     token = policies.NO_POLICY if signing is None else policies.signed_reset(read_signer(signing))
 
     async def change(server: AttestationServer) -> str:
@@ -116,22 +129,33 @@ def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
     return NewPolicy(text=form.text, token=token, has_warnings=bool(warnings))
 
 
-def _print_changes(before: PolicyDocument, text: str, file: str, target: Target) -> bool:
+def _print_changes(before: str, text: str, name: str, target: Target) -> bool:
     """Print what differs, as `diff -u` does; whether anything does."""
-    names = f"in force, {_place(target)}", display_name(file)
-    lines = list(unified_diff(before.text.splitlines(), text.splitlines(), *names, lineterm=""))
+    names = f"in force, {_place(target)}", name
+    lines = list(unified_diff(before.splitlines(), text.splitlines(), *names, lineterm=""))
     for line in lines:
         say(line)
-    if not lines and before.text != text:
+    if not lines and before != text:
         say("they differ in the ends of their lines alone")
-    return before.text != text
+    return before != text
 
 
-def _in_force(target: Target) -> PolicyDocument:
+def _in_force(target: Target) -> PolicyDocument | None:
+    """The policy that is to be changed; `None`, with a word of it, where the service keeps one that it cannot apply or show."""
+    try:
+        return documents.read(call(target, _asking(target)))
+    except DonjonError as error:
+        if error.code != codes.NOT_APPLICABLE:
+            raise
+        say(f"what is in force cannot be shown, so nothing is compared: {error.message} [{error.code}]", err=True)
+        return None
+
+
+def _asking(target: Target) -> Callable[[AttestationServer], Awaitable[str]]:
     async def ask(server: AttestationServer) -> str:
         return await server.policy(target.kind, target.version, clock.moment())
 
-    return documents.read(call(target, ask))
+    return ask
 
 
 def _place(target: Target) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,12 +14,15 @@ from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.collateral import CollateralTable
 from donjon.adapters.storage.database import HEAD, Database
+from donjon.adapters.storage.instances import InstanceTable, StoredInstance
 from donjon.errors import Misconfigured
 from donjon.findings import Finding, Severity, codes
 from donjon.pki.serving import appraise
 from donjon.services.attestation.assembly import Assembly, contexts
+from donjon.services.attestation.maa.instances import faults, read_state
 from donjon.services.attestation.pccs.document_memory import DocumentMemory
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
+from donjon.services.attestation.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +41,14 @@ def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
     warnings = _date_warnings(contexts(settings))
     if files_alone:
         ends = asyncio.run(_open_all(_in_files(settings)))
-        return Inspection(aside=_not_in_files(settings), warnings=(*warnings, *ends))
+        standing = asyncio.run(_instance_warnings(settings, _nothing_kept))
+        return Inspection(aside=_not_in_files(settings), warnings=(*warnings, *ends, *standing))
     database = Database(settings.database)
     try:
         version = database.check()
         warnings = (*warnings, *_collateral_warnings(settings, database, version))
+        reader = InstanceTable(database).read if version == HEAD else _nothing_kept
+        warnings = (*warnings, *asyncio.run(_instance_warnings(settings, reader)))
     finally:
         database.close()
     return Inspection(warnings=(*warnings, *asyncio.run(_open_all(settings))))
@@ -67,6 +73,20 @@ def _collateral_warnings(settings: AttestationSettings, database: Database, vers
             "no quote can be judged, and the service is not ready",
             "bring it before the service starts: donjon collateral import FILE --database URL",
         )
+
+
+def _nothing_kept(_: str) -> StoredInstance:
+    return StoredInstance(generation=0, policies={}, certificates=())
+
+
+async def _instance_warnings(settings: AttestationSettings, reader: Callable[[str], StoredInstance]) -> tuple[Finding, ...]:
+    """What of the instances does not serve with what they keep: the service starts, and serves the others."""
+    turns, moment = Turns(), clock.moment()
+    try:
+        by_instance = [await faults(read_state(each, reader(each.name), turns), moment) for each in settings.instances]
+    finally:
+        turns.close()
+    return tuple(replace(each, severity=Severity.WARNING) for of_one in by_instance for each in of_one)
 
 
 def _date_warnings(serving: FolderContexts | None) -> tuple[Finding, ...]:

@@ -44,8 +44,10 @@ from donjon.services.attestation.assembly import Assembly, CacheParts, contexts
 from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.database_health import DatabaseHealth
 from donjon.services.attestation.identity import of_refusal, with_request_names
+from donjon.services.attestation.instance_watch import InstanceWatch
 from donjon.services.attestation.judging import Clocks
 from donjon.services.attestation.key_watch import KeyWatch
+from donjon.services.attestation.maa.instances import Instance
 from donjon.services.attestation.maa.routes import Maa, server_refusal
 from donjon.services.attestation.pccs.platform_routes import UPLOAD
 from donjon.services.attestation.pccs.quote_collateral import ReadyCollateral
@@ -101,6 +103,7 @@ async def serve(
         _tell_ends(metrics, keys, audit, certificates)
         rates = Rates(Rate(each_second=settings.rate_limit), clock.monotonic) if settings.rate_limit else None
         maa, collateral = None, ReadyCollateral(parts.cache, settings.anchor)
+        instances: list[Instance] = []
         if keys:
             journal = audit.journal(database)
             stack.callback(journal.close)
@@ -111,7 +114,8 @@ async def serve(
         server = _server(settings, _application(parts.routes(rates), maa), certificates, error_response)
         metrics.count_connections(lambda: server.connections)
         health, serving = DatabaseHealth(database, writing=bool(settings.instances)), CertificateWatch(certificates, now)
-        caveat = partial(_caveat, settings, serving)
+        standing = InstanceWatch(instances, now)
+        caveat = partial(_caveat, settings, serving, standing)
         answers = _probes(metrics, usable, health, stopped, caveat=caveat, signs=partial(_signs, keys))
         probes, watch = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1]), KeyWatch(keys, audit)
         await watch.look()
@@ -124,6 +128,7 @@ async def serve(
             stack,
             *(_refresh(parts), health.look_now_and_then(), audit.drop_now_and_then(database)),
             *(_give_back(), watch.look_now_and_then(), serving.look_now_and_then()),
+            standing.look_now_and_then(),
         )
         await probes.start()
         _tell_port(settings, await server.start(), listens)
@@ -224,10 +229,10 @@ def _warn(settings: AttestationSettings, serving: CertificateWatch, *, usable: b
         say(LOG, "not ready", level=logging.WARNING, code=codes.NO_COLLATERAL, error=NOTHING_TO_JUDGE_BY)
 
 
-def _caveat(settings: AttestationSettings, serving: CertificateWatch) -> str:
+def _caveat(settings: AttestationSettings, serving: CertificateWatch, standing: InstanceWatch) -> str:
     """What whoever reads that we are ready is to know."""
     simulated = "" if settings.anchor == INTEL else SIMULATED
-    return "; ".join(filter(None, (simulated, serving.caveat())))
+    return "; ".join(filter(None, (simulated, serving.caveat(), standing.caveat())))
 
 
 def _signs(keys: Mapping[str, Ring]) -> bool:

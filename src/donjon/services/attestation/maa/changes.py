@@ -31,7 +31,7 @@ _LOG_FACTS = ("policy", "signer", "certificate", "subject")  # of the facts of a
 class JudgedChange:
     """A change that may be made, what the audit is told of it, and the claims of the answer."""
 
-    change: Change
+    change: Change | None  # that there is nothing to change
     facts: dict[str, str]
     answer: JsonObject
     text: str = ""  # of the policy that is set
@@ -49,8 +49,7 @@ class Changes:
 
         def judge(state: InstanceState) -> JudgedChange:
             token = policies.parse_submitted(text, state.trust, self._now())
-            signer = {} if token.signer is None else {"signer": token.signer.thumbprint()}
-            facts = {"policy": token.hash, "token": token.token_hash, **signer}
+            facts = {"policy": token.hash, "token": token.token_hash, **_signed_by(token.signer)}
             return JudgedChange(
                 change=SetPolicy(kind, text), facts=facts, answer=policies.claims_when_set(token), text=token.encoded
             )
@@ -62,8 +61,14 @@ class Changes:
 
         def judge(state: InstanceState) -> JudgedChange:
             signer = policies.reset(text, state.trust, self._now())
-            facts = {} if signer is None else {"signer": signer.thumbprint()}
-            return JudgedChange(change=RemovePolicy(kind), facts=facts, answer=policies.claims_when_reset())
+            after = policies.default(kind)
+            facts = {**_signed_by(signer), **({} if after is None else {"policy": after.hash})}
+            return JudgedChange(
+                change=RemovePolicy(kind),
+                facts=facts,
+                answer=policies.claims_when_reset(),
+                text="" if after is None else after.encoded,
+            )
 
         return await self._make(instance, _matter(EventKind.POLICY_RESET, instance, asker, type=kind), judge)
 
@@ -72,14 +77,16 @@ class Changes:
         adding = change is requests.Change.ADD
 
         def judge(state: InstanceState) -> JudgedChange:
-            before = state.trust
-            certificate = certificates.change(text, before, self._now())
-            after = before.with_certificate(certificate) if adding else before.without_certificate(certificate)
+            before, moment = state.trust, self._now()
+            request = certificates.change(text, before, moment)
+            certificate = request.certificate
+            after = (before.with_certificate if adding else before.without_certificate)(certificate, moment)
             former = state.signed_by(each for each in (*state.former, *before.certificates) if not after.trusts(each))
             replacement = SetCertificates(*(tuple(each.der for each in those) for those in (after.certificates, former)))
+            holding = holdings.facts(replacement.certificates, replacement.former)
             return JudgedChange(
-                change=replacement,
-                facts={**_identity(certificate), **holdings.facts(replacement.certificates, replacement.former)},
+                change=None if after == before else replacement,
+                facts={**_identity(certificate), **_signed_by(request.signer), **holding},
                 answer=certificates.claims_when_changed(certificate, after),
             )
 
@@ -103,6 +110,9 @@ class Changes:
         except DonjonError as error:
             await self._refuse(instance, matter, error, state)
             raise
+        if judged.change is None:
+            say(LOG, f"{matter.kind}: so already", instance=instance.name, caller=matter.asker.caller)
+            return judged.answer
         event = matter.allowed_event({**judged.facts, holdings.GENERATION: str(state.generation + 1)}, judged.text)
         try:
             await self._journal.keep(event, instance=instance.name, generation=state.generation, change=judged.change)
@@ -120,6 +130,10 @@ class Changes:
 
 def _matter(kind: EventKind, instance: Instance, asker: Asker, **facts: str) -> Matter:
     return Matter(kind=kind, instance=instance.name, asker=asker, facts=facts)
+
+
+def _signed_by(signer: SignerCertificate | None) -> dict[str, str]:
+    return {} if signer is None else {"signer": signer.thumbprint()}
 
 
 def _identity(certificate: SignerCertificate) -> dict[str, str]:

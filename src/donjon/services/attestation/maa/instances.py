@@ -7,6 +7,7 @@ by a policy that another process has replaced meanwhile.
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -16,8 +17,10 @@ from donjon.attestation.acceptance import Acceptance
 from donjon.attestation.appraise import PolicyInForce
 from donjon.attestation.token import Authorities, TokenAuthority
 from donjon.errors import DonjonError, Misconfigured
+from donjon.findings import Finding, codes
 from donjon.maa import policies
 from donjon.maa.instances import Mode, Trust
+from donjon.maa.instances import appraise as appraise_signers
 from donjon.maa.policies import PolicyToken
 from donjon.maa.versions import AttestationType
 from donjon.services.attestation.judging import Criteria
@@ -155,27 +158,45 @@ class Instance:
         if reread or self._state is None:
             record = await asyncio.to_thread(self._table.read, self.name)
             if self._state is None or record != self._record:  # What was read already need not be read again.
-                self._state, self._record = self._read(record), record
+                self._state, self._record = read_state(self._settings, record, self.turns), record
         return self._state
 
-    def _read(self, record: StoredInstance) -> InstanceState:
-        return InstanceState(
-            name=self.name,
-            generation=record.generation,
-            trust=self._trust(record),
-            policy_texts=record.policies,
-            gate=self._settings.gate,
-            turns=self.turns,
-            former=self._parse(record.former),
-        )
 
-    def _trust(self, record: StoredInstance) -> Trust:
-        if self._settings.mode is Mode.AAD:
-            return Trust(mode=Mode.AAD)
-        return Trust(mode=Mode.ISOLATED, certificates=self._parse(record.certificates) or self._settings.certificates)
+def read_state(settings: InstanceSettings, record: StoredInstance, turns: Turns) -> InstanceState:
+    """What that record makes of the instance; raises `Misconfigured` DJ531 for a certificate that cannot be read."""
+    return InstanceState(
+        name=settings.name,
+        generation=record.generation,
+        trust=_trust(settings, record),
+        policy_texts=record.policies,
+        gate=settings.gate,
+        turns=turns,
+        former=_parse(record.former, settings.name),
+    )
 
-    def _parse(self, certificates: tuple[bytes, ...]) -> tuple[SignerCertificate, ...]:
+
+async def faults(state: InstanceState, moment: datetime) -> tuple[Finding, ...]:
+    """What of an instance does not serve, or soon will not: policies that cannot be applied, and who may sign others."""
+    subject = f"instance {state.name}"
+    findings = []
+    for name in sorted(state.policy_texts.keys() & set(AttestationType)):
         try:
-            return tuple(map(signer_certificate.parse, certificates))
-        except DonjonError as error:
-            raise Misconfigured("DJ531", f"{self.name}: a certificate that is kept cannot be read: {error}") from error
+            await state.policy(AttestationType(name))
+        except Misconfigured as error:
+            do = f"donjon policy set FILE --type {name}, or reset"
+            findings.append(Finding.error(codes.NOT_APPLICABLE, subject, error.message, "nothing is attested by it", do))
+    holders = appraise_signers(state.trust, moment, f"{subject}: policy management certificates")
+    return tuple(findings) if holders is None else (*findings, holders)
+
+
+def _trust(settings: InstanceSettings, record: StoredInstance) -> Trust:
+    if settings.mode is Mode.AAD:
+        return Trust(mode=Mode.AAD)
+    return Trust(mode=Mode.ISOLATED, certificates=_parse(record.certificates, settings.name) or settings.certificates)
+
+
+def _parse(certificates: tuple[bytes, ...], name: str) -> tuple[SignerCertificate, ...]:
+    try:
+        return tuple(map(signer_certificate.parse, certificates))
+    except DonjonError as error:
+        raise Misconfigured("DJ531", f"{name}: a certificate that is kept cannot be read: {error}") from error

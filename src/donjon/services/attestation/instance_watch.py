@@ -1,0 +1,56 @@
+"""What instances keep and cannot use: told in the log once, and how many policies that are to whoever asks whether we are ready.
+
+One instance's trouble leaves the others ready: it is a caveat, and no cause to send calls elsewhere.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from donjon.errors import DonjonError, Misconfigured
+from donjon.findings import Finding, codes
+from donjon.runtime.trouble import Caution
+from donjon.services.attestation.maa.instances import Instance, faults
+
+LOOK_EVERY = 60.0  # seconds
+
+
+class InstanceWatch:
+    """Looks at all instances, also while nobody calls them."""
+
+    def __init__(self, instances: Sequence[Instance], now: Callable[[], datetime]) -> None:
+        """Signers' certificates are looked at as of `now`."""
+        self._instances, self._now = instances, now
+        self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._cautions: dict[tuple[str, str], Caution] = {}
+
+    def caveat(self) -> str:
+        """How many policies cannot be applied, for strangers; nothing where all can."""
+        number = sum(each.code == codes.NOT_APPLICABLE for findings in self._findings.values() for each in findings)
+        return f"policies: {number} cannot be applied [{codes.NOT_APPLICABLE}]; the log says which" if number else ""
+
+    async def look(self) -> None:
+        """Tell the log what is new; where the database is away, that is told elsewhere."""
+        for each in self._instances:
+            try:
+                findings = await faults(await each.state(reread=True), self._now())
+            except Misconfigured as error:
+                findings = (
+                    Finding.error(error.code, f"instance {each.name}", error.message, "it answers nothing", "see who wrote it"),
+                )
+            except DonjonError:
+                continue
+            self._tell(each.name, findings)
+
+    async def look_now_and_then(self) -> None:
+        """Look now, and once a minute, for as long as the service runs."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _tell(self, name: str, findings: tuple[Finding, ...]) -> None:
+        self._findings[name] = findings
+        now = {each.code: each for each in reversed(findings)}
+        for code in {*now, *(code for instance, code in self._cautions if instance == name)}:
+            subject = "policies in force" if code == codes.NOT_APPLICABLE else "policy management certificates"
+            self._cautions.setdefault((name, code), Caution(name)).tell(subject, now.get(code))
