@@ -180,7 +180,7 @@ def test_a_policy_that_does_not_apply_any_more_is_told_of_by_check_and_log(
     assert warning.startswith("instance owned: SgxEnclave: the policy that is kept is unsigned;")
     assert warning.endswith("[DJ531]; donjon policy set FILE --type SgxEnclave, or reset")
     with simulated(tmp_path, tables, world()) as service:
-        assert clock.wait_until(lambda: "policies in force: not good" in caplog.messages, seconds=10)
+        assert clock.wait_until(lambda: "what an instance keeps, SgxEnclave: not good" in caplog.messages, seconds=10)
         assert service.put(PATH, signed(FIRST)).status_code == 200
     assert look(tmp_path, tables) == []
 
@@ -210,7 +210,9 @@ def test_managers_that_have_ended_are_told_of_by_check_and_log(tmp_path: Path, c
     assert f"ended {now - DAY:%F}" in warning
     assert warning.endswith("nobody can change its policies [DJ444]; donjon explain DJ444 says how")
     with simulated(tmp_path, tables, world()) as service:
-        assert clock.wait_until(lambda: "policy management certificates: not good" in caplog.messages, seconds=10)
+        assert clock.wait_until(
+            lambda: "what an instance keeps, policy management certificates: not good" in caplog.messages, seconds=10
+        )
         assert "donjon explain DJ444 says the way out" in service.put(PATH, signed(FIRST)).text
 
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from donjon import __version__
@@ -19,8 +19,9 @@ from donjon.errors import Misconfigured
 from donjon.findings import Finding, Severity, codes
 from donjon.pki.serving import appraise
 from donjon.services.attestation.assembly import Assembly, contexts
-from donjon.services.attestation.maa.instances import faults, read_state
+from donjon.services.attestation.maa.instances import faults, read_state, unreadable
 from donjon.services.attestation.pccs.document_memory import DocumentMemory
+from donjon.services.attestation.settings.instances import InstanceSettings
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode
 from donjon.services.attestation.turns import Turns
 
@@ -83,10 +84,17 @@ async def _instance_warnings(settings: AttestationSettings, reader: Callable[[st
     """What of the instances does not serve with what they keep: the service starts, and serves the others."""
     turns, moment = Turns(), clock.moment()
     try:
-        by_instance = [await faults(read_state(each, reader(each.name), turns), moment) for each in settings.instances]
+        by_instance = [await _faults(each, reader(each.name), turns, moment) for each in settings.instances]
     finally:
         turns.close()
     return tuple(replace(each, severity=Severity.WARNING) for of_one in by_instance for each in of_one)
+
+
+async def _faults(settings: InstanceSettings, record: StoredInstance, turns: Turns, moment: datetime) -> tuple[Finding, ...]:
+    try:
+        return await faults(read_state(settings, record, turns), moment)
+    except Misconfigured as error:
+        return (unreadable(settings.name, error),)
 
 
 def _date_warnings(serving: FolderContexts | None) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from donjon.errors import DonjonError, Misconfigured
 from donjon.findings import Finding, codes
 from donjon.runtime.trouble import Caution
-from donjon.services.attestation.maa.instances import Instance, faults
+from donjon.services.attestation.maa.instances import Instance, faults, unreadable
 
 LOOK_EVERY = 60.0  # seconds
 
@@ -22,7 +22,7 @@ class InstanceWatch:
         """Signers' certificates are looked at as of `now`."""
         self._instances, self._now = instances, now
         self._findings: dict[str, tuple[Finding, ...]] = {}
-        self._cautions: dict[tuple[str, str], Caution] = {}
+        self._cautions: dict[str, dict[str, Caution]] = {}
 
     def caveat(self) -> str:
         """How many policies cannot be applied, for strangers; nothing where all can."""
@@ -35,9 +35,7 @@ class InstanceWatch:
             try:
                 findings = await faults(await each.state(reread=True), self._now())
             except Misconfigured as error:
-                findings = (
-                    Finding.error(error.code, f"instance {each.name}", error.message, "it answers nothing", "see who wrote it"),
-                )
+                findings = (unreadable(each.name, error),)
             except DonjonError:
                 continue
             self._tell(each.name, findings)
@@ -50,7 +48,8 @@ class InstanceWatch:
 
     def _tell(self, name: str, findings: tuple[Finding, ...]) -> None:
         self._findings[name] = findings
-        now = {each.code: each for each in reversed(findings)}
-        for code in {*now, *(code for instance, code in self._cautions if instance == name)}:
-            subject = "policies in force" if code == codes.NOT_APPLICABLE else "policy management certificates"
-            self._cautions.setdefault((name, code), Caution(name)).tell(subject, now.get(code))
+        by_subject = {each.subject: each for each in findings}
+        cautions = self._cautions.setdefault(name, {})
+        for subject in sorted({*by_subject, *cautions}):
+            what = f"what an instance keeps, {subject.removeprefix(f'instance {name}').lstrip(': ') or 'a certificate'}"
+            cautions.setdefault(subject, Caution(name)).tell(what, by_subject.get(subject))

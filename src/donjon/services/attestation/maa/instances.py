@@ -175,6 +175,11 @@ def read_state(settings: InstanceSettings, record: StoredInstance, turns: Turns)
     )
 
 
+def unreadable(name: str, error: Misconfigured) -> Finding:
+    """What is amiss with an instance of which `read_state` makes nothing."""
+    return Finding.error(error.code, f"instance {name}", error.message, "it answers nothing", "see who wrote to the database")
+
+
 async def faults(state: InstanceState, moment: datetime) -> tuple[Finding, ...]:
     """What of an instance does not serve, or soon will not: policies that cannot be applied, and who may sign others."""
     subject = f"instance {state.name}"
@@ -184,7 +189,10 @@ async def faults(state: InstanceState, moment: datetime) -> tuple[Finding, ...]:
             await state.policy(AttestationType(name))
         except Misconfigured as error:
             do = f"donjon policy set FILE --type {name}, or reset"
-            findings.append(Finding.error(codes.NOT_APPLICABLE, subject, error.message, "nothing is attested by it", do))
+            observation = error.message.removeprefix(f"{name}: ")
+            findings.append(
+                Finding.error(codes.NOT_APPLICABLE, f"{subject}: {name}", observation, "nothing is attested by it", do)
+            )
     holders = appraise_signers(state.trust, moment, f"{subject}: policy management certificates")
     return tuple(findings) if holders is None else (*findings, holders)
 
