@@ -190,6 +190,20 @@ def test_another_mode_is_no_gap_and_a_webhook_that_is_scaled_to_0_is_told_first(
     assert events(cluster, agent.node) == before
 
 
+def test_what_a_failed_upgrade_left_is_told_and_goes_by_the_command_told(
+    cluster: Cluster, release: Release, tmp_path: Path
+) -> None:
+    failure = release.attempt(*release.upgrade_command(MODE, 'image.tag="none"'), "--wait", "--timeout", "3s")
+    assert failure.returncode != 0
+    release.upgrade()
+    code, document = status(cluster, "--wait", HEALED)
+    (finding,) = document["findings"]
+    assert (code, finding["code"], finding["subject"]) == (0, "DJ183", "webhook")
+    do(cluster, finding["do"].partition("take it away: ")[2], tmp_path)
+    heals(cluster)
+    assert "donjon-webhook" not in cluster.kubectl("get", "deployments,services,clusterroles", "-n", NAMESPACE, "-o", "name")
+
+
 def test_an_attestation_service_that_is_not_ready_is_told_with_its_own_words(
     cluster: Cluster, release: Release, wait_for: Wait, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

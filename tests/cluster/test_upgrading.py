@@ -1,5 +1,6 @@
 """docs/upgrading.md on the testbed, command by command."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -18,9 +19,11 @@ def release(cluster: Cluster) -> Iterator[Release]:
 
 def test_the_pages_commands_show_upgrade_and_bring_back(cluster: Cluster, release: Release) -> None:
     before = len(release.run("history", "donjon").splitlines())
+    newest = json.loads(release.run("history", "donjon", "-o", "json"))[-1]["revision"]
     shown = pages.shown("upgrading.md", __file__)
     for command in shown:
-        run(command, kubeconfig=cluster.kubeconfig, ok=(0, DIFFERENT) if "kubectl diff" in command else (0,))
-    assert [command.split()[1] for command in shown] == ["get", "template", "upgrade", "rollback"]
+        revised = command.replace("REVISION", str(newest))
+        run(revised, kubeconfig=cluster.kubeconfig, ok=(0, DIFFERENT) if "kubectl diff" in command else (0,))
+    assert [command.split()[1] for command in shown] == ["get", "template", "upgrade", "history", "rollback"]
     assert len(release.run("history", "donjon").splitlines()) == before + 2
     assert is_wired(cluster)

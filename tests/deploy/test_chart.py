@@ -845,5 +845,8 @@ def test_the_notes_of_an_upgrade_are_short_and_have_what_an_upgrade_and_an_unins
     ):
         assert line in upgrade.splitlines()
         assert line in install.splitlines()
-    assert ("job/sgx-test" in install, "helm rollback donjon -n donjon`. What changed" in upgrade) == (True, True)
+    assert (
+        "job/sgx-test" in install,
+        "helm rollback donjon REVISION -n donjon` (helm history has the revisions). What changed" in upgrade,
+    ) == (True, True)
     assert ("job/sgx-test" in upgrade, "4. " in upgrade, "\n\n\n" in upgrade + install) == (False, False, False)

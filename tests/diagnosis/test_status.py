@@ -277,7 +277,7 @@ def test_an_uninstall_that_did_not_end_is_told_first_with_its_ways_out() -> None
 
 NOT_THERE: Json = {"name": "node", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
 OVER: Json = {"name": "node", "state": {"terminated": {"exitCode": 3, "finishedAt": "2026-11-23T11:59:00Z"}}}
-BACK = "helm rollback donjon -n donjon goes back to the revision before"
+BACK = "helm rollback donjon REVISION -n donjon goes back"
 
 
 def rolling(thing: JsonObject, **status: Json) -> JsonObject:
@@ -369,8 +369,31 @@ def test_a_daemon_set_that_is_gone_is_told_where_its_policies_are_left() -> None
     status = changed(daemon_sets=Sight(), pods=Sight())
     assert errors(status) == ["DJ173"]
     assert "helm get manifest donjon -n donjon" in status.findings[0].do
-    assert "where helm status donjon -n donjon says uninstalling, donjon explain DJ180" in status.findings[0].do
+    assert "see helm status donjon -n donjon: where it says uninstalling, donjon explain DJ180" in status.findings[0].do
+    assert "release: not found (the namespace was deleted), install Donjon again" in status.findings[0].do
     assert part(status, "policies").rows[2].words == "not compared: the DaemonSet donjon-node does not say how they were printed"
+
+
+def test_what_an_uninstall_left_of_a_failed_upgrade_is_told_with_the_command_that_takes_it_away() -> None:
+    webhook, attestation = (workload("Deployment", each) for each in ("admission", "attestation"))
+    gone: dict[str, object] = {
+        **dict.fromkeys(("daemon_sets", "pods", "policies", "bindings", "mutating_policies", "mutating_bindings"), Sight()),
+        "refusing": LET_IN,
+    }
+    left = changed(**gone, deployments=Sight(things=(webhook, attestation)), webhooks=registration(""))
+    assert errors(left) == ["DJ183", "DJ183"]
+    assert left.verdict == "not well: cluster: Donjon is not installed, and donjon-webhook is still there; and 1 more"
+    first, second = (each.do for each in left.findings)
+    assert "kubectl delete --ignore-not-found mutatingwebhookconfigurations donjon && kubectl delete -n donjon" in first
+    assert (first.endswith(" donjon-webhook"), second.endswith(" donjon-attestation")) == (True, True)
+    assert "helm get manifest" not in str(left.findings)
+    assert errors(changed(**gone, deployments=Sight())) == ["DJ178"]
+
+
+def test_a_webhook_that_the_charts_values_do_not_have_is_told_and_all_else_is_well() -> None:
+    status = changed(deployments=Sight(things=(workload("Deployment", "admission"),)), webhooks=registration(""))
+    assert (status.well, [each.code for each in status.findings]) == (True, ["DJ183"])
+    assert part(status, "webhook").rows[0].state is RowState.DOUBTFUL
 
 
 def test_a_node_that_lost_its_device_is_wrong_and_one_that_never_had_one_is_doubtful() -> None:

@@ -10,7 +10,7 @@ from donjon.diagnosis.nodes import names_text, nodes_with_sgx
 from donjon.diagnosis.own_pods import breakdown, pod_trouble, silence
 from donjon.diagnosis.rollout import go_back, is_rolled_out
 from donjon.findings import Finding
-from donjon.findings.codes import UNINSTALL_BEGUN
+from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
 from donjon.formats.json import JsonObject, at
 from donjon.kube.objects import count, is_here, labels_of, name_of, namespace_of, node_name_of
 from donjon.kube.selection import misfits, not_tolerated, selects
@@ -18,6 +18,7 @@ from donjon.kube.selection import misfits, not_tolerated, selects
 NOWHERE = ("kubernetes.io/os", "nowhere")
 """What the DaemonSet selects nodes by while Donjon is being uninstalled (the chart's cleanup.yaml): none."""
 
+_UNMADE = "its DaemonSet has not made one"
 _UNKEPT = "nobody keeps EPC, devices, labels and SGXReady true: they stay as they were last"
 
 
@@ -74,21 +75,21 @@ def _no_daemon_set(here: DonjonState) -> StatusPart:
         "agents",
         f"the DaemonSet {AGENT} is gone",
         _UNKEPT,
-        f"where helm status donjon -n {here.home} says uninstalling, donjon explain {UNINSTALL_BEGUN}; otherwise "
-        f"{bring_back(here.home)}",
+        f"see helm status donjon -n {here.home}: where it says uninstalling, donjon explain {UNINSTALL_BEGUN}; where it says "
+        f"release: not found (the namespace was deleted), install Donjon again with your values, donjon explain {NOT_INSTALLED}; "
+        f"otherwise {bring_back(here.home)}",
     )
     return StatusPart(name="agents", rows=(Row(name=AGENT, state=RowState.WRONG, words="is gone"),), findings=(finding,))
 
 
 def _absent(daemon_set: JsonObject, bare: Sequence[JsonObject]) -> Iterator[Finding]:
     if bare:
-        place = place_of(daemon_set)
         yield Finding.error(
             "DJ173",
             "agents",
             f"no {name_of(daemon_set)} pod on {names_text(bare)}: {_reason(daemon_set, bare[0])}",
             "nobody keeps the node's EPC, devices and SGXReady true: they stay as they were last",
-            f"have an administrator of the cluster bring it back: kubectl describe daemonset {place}",
+            _admit(daemon_set, bare[0]),
         )
 
 
@@ -128,6 +129,17 @@ def _words(pod: JsonObject, here: DonjonState) -> str:
     return f"on {node_of(pod)}: {pod_trouble(pod, here.moment, here.nodes)}"
 
 
+def _admit(daemon_set: JsonObject, node: JsonObject) -> str:
+    """How the node gets its agent."""
+    if _reason(daemon_set, node) == _UNMADE:
+        return f"see why: kubectl describe daemonset {place_of(daemon_set)}"
+    return (
+        "where the chart's values (node.nodeSelector, node.affinity, node.tolerations) are meant so, donjon node forget "
+        f"{name_of(node)}; where they are not, set them by helm upgrade; where somebody changed the DaemonSet, "
+        f"{bring_back(namespace_of(daemon_set))}"
+    )
+
+
 def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
     """Why the DaemonSet has no pod on a node."""
     template: JsonObject = {"spec": at(daemon_set, "spec", "template", "spec")}
@@ -135,7 +147,7 @@ def _reason(daemon_set: JsonObject, node: JsonObject) -> str:
     if not selects(template, name_of(node), labels):
         return f"its DaemonSet wants {'; '.join(misfits(template, labels)) or 'other nodes'}"
     taints = [each for each in not_tolerated(template, node) if not each.startswith("node.kubernetes.io/")]
-    return f"it does not tolerate the taint {', '.join(taints)}" if taints else "its DaemonSet has not made one"
+    return f"it does not tolerate the taint {', '.join(taints)}" if taints else _UNMADE
 
 
 def _manned(here: DonjonState) -> frozenset[str]:

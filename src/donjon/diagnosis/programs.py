@@ -19,6 +19,7 @@ from donjon.diagnosis.installation import (
     unseen,
 )
 from donjon.diagnosis.own_pods import pod_trouble
+from donjon.diagnosis.remains import idle_webhook
 from donjon.diagnosis.rollout import failure, first_breakdown, go_back, is_of_one_version
 from donjon.errors import Malformed
 from donjon.findings import Finding, codes
@@ -36,9 +37,9 @@ _YES = "ok"
 
 
 def webhook(here: DonjonState) -> StatusPart | None:
-    """The webhook's replicas and whom the API server trusts for it; nothing in a cluster where the API server itself wires."""
+    """The webhook's replicas and whom the API server trusts for it; where the API server itself wires, what is left of one."""
     if extent(here) is not GuardExtent.WEBHOOK:
-        return None
+        return idle_webhook(here)
     if hidden := unseen("webhook", here.deployments, here.webhooks):
         return hidden
     ready, desired = _replicas(here, ADMISSION)
@@ -114,6 +115,8 @@ def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -
         do = f"the upgrade stands still: {go_back(here.home)}; to see more: {look}" if stands else look
         if codes.NO_COLLATERAL in codes.codes_in(first):
             do = _bring_collateral(place, name_of(deployment))
+        elif codes.NO_CERTIFICATE_KEPT in codes.codes_in(first):
+            do = bring_back(here.home)
     yield report(code, subject, observation, why, do)
 
 

@@ -39,4 +39,7 @@ def failure(deployment: JsonObject | None) -> str:
 
 def go_back(namespace: str) -> str:
     """How an upgrade that stands still is taken back."""
-    return f"helm rollback donjon -n {namespace} goes back to the revision before (helm history donjon -n {namespace} has them)"
+    return (
+        f"helm rollback donjon REVISION -n {namespace} goes back (helm history donjon -n {namespace} has the revisions: "
+        "take the last that worked, none that failed)"
+    )

@@ -9,9 +9,10 @@ from donjon.diagnosis.guard import guard
 from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
 from donjon.diagnosis.nodes import nodes
 from donjon.diagnosis.programs import attestation, webhook
+from donjon.diagnosis.remains import remains
 from donjon.diagnosis.versions import versions
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.findings.codes import UNINSTALL_BEGUN
+from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
 
 PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (guard, webhook, agents, nodes, attestation, versions)
 
@@ -28,8 +29,10 @@ class Status:
 
 def judge(here: DonjonState) -> Status:
     """The status of an installation."""
-    parts = tuple(part for look in PARTS if (part := look(here)) is not None) if _is_there(here) else ()
-    findings = tuple(finding for part in parts for finding in part.findings) if parts else (_nothing(here),)
+    left = remains(here)
+    is_whole = _is_there(here) and not left
+    parts = tuple(part for look in PARTS if (part := look(here)) is not None) if is_whole else ()
+    findings = tuple(finding for part in parts for finding in part.findings) if parts else left or (_nothing(here),)
     order = list(Severity)
     worst_first = tuple(
         sorted(dict.fromkeys(findings), key=lambda each: (order.index(each.severity), each.code != UNINSTALL_BEGUN))
@@ -57,9 +60,9 @@ def _is_there(here: DonjonState) -> bool:
 
 def _nothing(here: DonjonState) -> Finding:
     return Finding.error(
-        "DJ178",
+        NOT_INSTALLED,
         "cluster",
         f"nothing of Donjon is there (looked for its DaemonSet and its policies; the API server is {here.server_version})",
         "no node offers EPC, and no pod is wired or refused",
-        "have an administrator of the cluster install it: donjon explain DJ178",
+        f"have an administrator of the cluster install it: donjon explain {NOT_INSTALLED}",
     )
