@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -146,6 +147,16 @@ def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
     (server,) = re.findall(r"https?://[^\s\"]+", path.read_text(encoding="utf-8"))
     with pytest.raises(Unavailable, match=f"get pods p1 at {server}: .*refused"):
         open_cluster({}, kubeconfig=path, context=None).get(POD, "p1", "shop")
+
+
+def test_a_server_that_takes_a_connection_and_is_silent_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TIMEOUT", 0.3)
+    config = tmp_path / "config"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"https://127.0.0.1:{server.getsockname()[1]}"
+        config.write_text(f"clusters: [{{name: a, cluster: {{server: '{address}'}}}}]\n{WITH_USER}")
+        with pytest.raises(Unavailable, match=f"list nodes at {address}: no answer within 0.3 s"):
+            open_cluster({}, kubeconfig=config, context=None).list(NODE)
 
 
 def test_a_server_that_drips_its_answer_is_given_up(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

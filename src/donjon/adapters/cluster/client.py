@@ -232,6 +232,8 @@ def _call(what: str, ask: Callable[[threading.Event], T], seconds: float | None 
         return _in_time(what, ask, ALTOGETHER if seconds is None else seconds)
     except ApiError as error:
         raise ClusterRefusal(f"{what}: {error.status.code} {_text(error)}", error.status.code or 0) from error
+    except httpx2.TimeoutException as error:  # Whose own words may be the TLS library's.
+        raise Unavailable("DJ041", f"{what}{_place(error)}: no answer within {TIMEOUT:g} s") from error
     except LIBRARY_ERRORS as error:  # lightkube lets them through.
         raise Unavailable("DJ041", f"{what}{_place(error)}: {_text(error)}") from error
     except ConfigError as error:  # A login program that the kubeconfig names could not log in.

@@ -16,7 +16,7 @@ _WRITTEN_BY_THE_WEBHOOK = "webhooks[0].clientConfig.caBundle"
 _EMPTY: tuple[Json, ...] = (None, "", {}, [])
 
 _CONSEQUENCES: Mapping[str, str] = {
-    DEFAULT_PREFIX: "pods that ask for EPC are not wired, and are refused",
+    DEFAULT_PREFIX: "pods that ask for EPC may not be wired, and are refused then",
     f"{DEFAULT_PREFIX}-refuse": "pods may start that Donjon refuses, without their device or with the provisioning key",
     f"{DEFAULT_PREFIX}-warn": "whoever makes a pod may not be warned",
     f"{DEFAULT_PREFIX}-warn-workloads": "whoever applies a workload may not be warned",
