@@ -4,12 +4,14 @@ The testbed stands in for what a reader brings: a registry, a workload that asks
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from tests import pages
 from tests.admission.checks import FAQ_JOB
 from tests.cluster.agents import EPC, pod
@@ -38,6 +40,20 @@ def reader(cluster: Cluster, folder: Path, namespace: str = "default", **instead
     return terminal
 
 
+LEFT = {"Job", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+"""Kinds of what Helm makes for an uninstall alone."""
+
+
+def what_an_interrupted_uninstall_leaves(release: Release) -> list[dict[str, Any]]:
+    """The hooks of the chart, their Job suspended."""
+    command = release.upgrade_command('cleanup.hooks="always"', 'admission.mode="policies"')
+    rendered = YAML(typ="safe").load_all(release.run("template", *command[2:]))
+    label = ("app.kubernetes.io/component", "cleanup")
+    hooks = [each for each in rendered if each and each["kind"] in LEFT and label in each["metadata"].get("labels", {}).items()]
+    assert {each["kind"] for each in hooks} == LEFT
+    return [each | {"spec": each["spec"] | {"suspend": True}} if each["kind"] == "Job" else each for each in hooks]
+
+
 def test_the_page_on_installing_goes_from_nothing_to_nothing(cluster: Cluster, release: Release, tmp_path: Path) -> None:
     release.uninstall()
     cluster.kubectl("delete", "namespace", "donjon", "--ignore-not-found")
@@ -46,7 +62,17 @@ def test_the_page_on_installing_goes_from_nothing_to_nothing(cluster: Cluster, r
     )
     here = f"donjon.dev/donjon --set image.pullPolicy=Never --set node.hostRoot={cluster.host_root}"
     terminal = reader(cluster, tmp_path, **{"registry.example/donjon": here})
-    said = {command: terminal.run(command) for command in pages.shown("install.md", __file__)}
+    said = {}
+    for command in pages.shown("install.md", __file__):
+        if of_the_webhook := "component=admission" in command:
+            release.run(*release.change_command('admission.mode="webhook"'), "--wait", "--timeout", "90s")
+        if "component=cleanup" in command:
+            cluster.apply(*what_an_interrupted_uninstall_leaves(release))
+        said[command] = terminal.run(command)
+        assert "No resources found" not in said[command], command
+        if of_the_webhook:
+            release.run(*release.change_command('admission.mode="policies"'), "--wait", "--timeout", "90s")
+    assert len(re.findall("donjon-cleanup[^\n]* deleted", said[command])) == len(LEFT), said[command]
     assert said["donjon status --wait 2m"].startswith("well: ")
     assert "looked at" in said["donjon attestation serve --check=text --config donjon.toml"]
     assert "serverside-applied" in next(text for command, text in said.items() if command.startswith("helm get manifest"))
