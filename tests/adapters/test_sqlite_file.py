@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from donjon.adapters.storage import records
 from donjon.adapters.storage.database import Database
 from donjon.errors import Unavailable
 
@@ -99,6 +100,23 @@ def test_a_file_system_that_is_mounted_read_only_is_told(place: Path) -> None:
         assert f": the file system of {place} is read-only; mount it for writing" in told(place / "x.db")
     finally:
         subprocess.run(["umount", place], check=True)
+
+
+def test_who_only_reads_is_told_to_copy_what_is_mounted_read_only(place: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "donjon", place], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"needs to mount a file system: {mounted.stderr.decode(errors='replace').strip()}")
+    try:
+        database = Database(f"sqlite:///{place}/x.db")
+        database.migrate()
+        database.close()
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        with pytest.raises(Unavailable) as refused, records.snapshot_of(f"sqlite:///{place}/x.db") as snapshot:
+            list(snapshot.statements())
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert f"the file system of {place} is read-only; copy it to a folder that you may write" in refused.value.message
+    assert "mount it for writing" not in refused.value.message
 
 
 def test_a_file_that_is_no_database_is_told_by_its_path_alone(place: Path) -> None:

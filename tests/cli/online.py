@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -15,7 +16,7 @@ from tests.adapters.fakeapi import api_server
 from tests.adapters.oidcissuer import FakeIssuer, issuer
 from tests.adapters.test_reviews import GOOD, reviewing
 from tests.cli.calling import call
-from tests.pki.clientcerts import ClientAuthority
+from tests.pki.clientcerts import SERVER, START, ClientAuthority
 from tests.ports import free_port
 from tests.services.attesting import chosen, keys, owner, serving
 
@@ -94,6 +95,12 @@ def instances(folder: Path) -> Iterator[Here]:
     officer = officers.issue(x509.DNSName("officer.example"))
     (folder / "clients.pem").write_bytes(officers.pem)
     (folder / "officer.pem").write_bytes(officer.private + officer.pem)
+    ended = officers.issue(x509.DNSName("officer.example"), window=(START, START + timedelta(days=1)))
+    server = officers.issue(x509.DNSName("officer.example"), usage=SERVER)
+    stranger = ClientAuthority(name="strangers").issue(x509.DNSName("officer.example"))
+    double = ClientAuthority().issue(x509.DNSName("officer.example"))
+    for name, each in {"ended": ended, "server": server, "stranger": stranger, "double": double}.items():
+        (folder / f"{name}.pem").write_bytes(each.private + each.pem)
     for name, content in zip(("owner.key", "owner.crt"), owner(), strict=True):
         (folder / name).write_text(content)
     (folder / "owner.pem").write_text("".join(owner()))

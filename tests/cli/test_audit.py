@@ -229,10 +229,12 @@ def test_where_all_was_deleted_nothing_is_called_whole(address: str, log: Path, 
     code, told = run(address, "verify", "--keys", str(log.parent / "keys"))
     assert code == 1
     assert "error: the database: no audit record at all: " in told
+    assert "a copy without its -wal file" in told
     assert told.endswith("0 chains, 0 records: nothing to verify\n")
     code, told = run(address, "verify", *beside(log))
     assert code == 1
     assert "chain host-1: ends with record 0, and a head states record 3" in told
+    assert "was it made without its -wal file" in told
 
 
 def test_what_was_written_behind_the_last_head_is_told(address: str, log: Path, database: Database) -> None:

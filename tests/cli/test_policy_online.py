@@ -235,6 +235,22 @@ def test_a_service_that_cannot_be_had_is_told_with_what_to_do(here: Here) -> Non
 
 
 @pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("ended.pem", "ended.pem, which ended 2020-01-02T00:00:00Z: have a new one issued, or compare the clocks [DJ580]"),
+        ("server.pem", "it is not for clients (extendedKeyUsage clientAuth); have one issued that is [DJ580]"),
+        ("double.pem", "another authority of the same name has signed it; "),
+        ("stranger.pem", "none of the authorities that it knows (client-ca) has signed it; show another one [DJ580]"),
+    ],
+)
+def test_a_client_certificate_that_the_service_refuses_is_told_as_ones_own(here: Here, file: str, words: str) -> None:
+    done = here.policy("show", "--certificate", here.folder / file)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"the service refuses {here.folder / file}, which " in done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
     ("certificate", "words"),
     [
         (certs.made(lifetime=certs.DAY), "its certificate is not valid now"),

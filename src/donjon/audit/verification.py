@@ -26,6 +26,7 @@ LATE = 2 * EVERY // timedelta(microseconds=1)  # how long a record is stated by 
 QUEUED = EVERY // timedelta(microseconds=1)  # how long a record may wait to be written while a head is made
 
 _DO = "compare with a backup and with the heads in the logs; find out who could write to the database"
+_WAL = "of a copy: was it made without its -wal file (docs/audit.md, Backup and restore)? else "
 _LOSS, _ADDITION = "what was decided there can no longer be shown", "whoever can write to the database may have added it"
 _WHY = dict.fromkeys((codes.NO_HEAD, codes.BEHIND_END, codes.MOMENT_AMISS, codes.HEAD_DUE), _ADDITION)
 
@@ -213,5 +214,10 @@ class _Look:
             return
         why = _WHY.get(code, _LOSS)
         self.findings.append(
-            Finding(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=_DO)
+            Finding(code=code, severity=Severity.ERROR, subject=subject, observation=observation, why=why, do=_do(code))
         )
+
+
+def _do(code: str) -> str:
+    """What to do; first, where the end is missing, whether the file was copied whole."""
+    return f"{_WAL}{_DO}" if code == codes.CUT else _DO

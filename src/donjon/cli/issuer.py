@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from donjon.adapters import clock
 from donjon.adapters.maa.client import AttestationServer
 from donjon.adapters.transport.tls import client_context, show_certificate
 from donjon.attestation.token import check_issuer
 from donjon.cli.files import content, display_name
-from donjon.errors import Malformed
+from donjon.errors import DonjonError, Malformed
+from donjon.pki.serving import MAX_PEM, window_of
 
 MAX_BEARER = 64 << 10  # bytes of a token that says who calls
 
@@ -33,7 +35,8 @@ def call(
     token_file: str | None = None,
 ) -> T:
     """What comes of the use of that issuer; raises `Misconfigured` DJ592 for files that cannot be used."""
-    server = AttestationServer(issuer, _trust(authority, certificate), token=_bearer(token_file))
+    trust = _trust(authority, certificate)
+    server = AttestationServer(issuer, trust, token=_bearer(token_file), shown=_describe(certificate))
 
     async def run() -> T:
         try:
@@ -53,6 +56,20 @@ def _trust(authority: Path | None, certificate: Path | None) -> ssl.SSLContext |
     if certificate is not None:
         show_certificate(context, certificate, code="DJ592")
     return context
+
+
+def _describe(certificate: Path | None) -> str:
+    """The client certificate that is shown, by its file and its dates, for who is told that it is refused."""
+    if certificate is None:
+        return ""
+    moment = clock.moment()
+    try:
+        window = window_of(content(str(certificate), MAX_PEM))
+    except DonjonError:
+        return str(certificate)
+    if moment < window.begins:
+        return f"{certificate}, which begins {window.begins:%FT%TZ} (this machine's clock says {moment:%FT%TZ})"
+    return f"{certificate}, which {'ended' if moment > window.ends else 'is good until'} {window.ends:%FT%TZ}"
 
 
 def _bearer(file: str | None) -> str:

@@ -41,14 +41,27 @@ _HINTS = {
     "not known": "there is no such host: check the address",
 }
 """What can be done, by the first of these in what the library says of the trouble."""
+_ALERTS = {
+    "ALERT_CERTIFICATE_EXPIRED": "have a new one issued, or compare the clocks",
+    "ALERT_UNKNOWN_CA": "none of the authorities that it knows (client-ca) has signed it; show another one",
+    "ALERT_DECRYPT_ERROR": "another authority of the same name has signed it; show one of an authority that it knows (client-ca)",
+    "ALERT_CERTIFICATE_REVOKED": "it was revoked; have a new one issued",
+    "ALERT_UNSUPPORTED_CERTIFICATE": "it is not for clients (extendedKeyUsage clientAuth); have one issued that is",
+    "ALERT_BAD_CERTIFICATE": "show one that was issued for clients by an authority that the service knows (client-ca)",
+    "ALERT_CERTIFICATE_UNKNOWN": "show one that was issued for clients by an authority that the service knows (client-ca)",
+}
+"""Why a service refuses our own certificate, by its alert (RFC 8446, 6.2), and what can be done."""
 
 
 class AttestationServer:
     """One instance at its address, called as one caller."""
 
-    def __init__(self, address: str, trust: ssl.SSLContext | None, *, token: str = "") -> None:
-        """Without `trust` the system's authorities count; `token` says who calls, where that is by a bearer's token."""
-        self.address = address
+    def __init__(self, address: str, trust: ssl.SSLContext | None, *, token: str = "", shown: str = "") -> None:
+        """Without `trust` the system's authorities count.
+
+        `token` says who calls, where that is by a bearer's token; `shown` describes the client certificate that is shown, if any.
+        """
+        self.address, self._shown = address, shown
         self._client = HttpClient(code="DJ580", seconds=SECONDS, trust=trust)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._keys: tuple[ServiceKey, ...] | None = None
@@ -109,7 +122,7 @@ class AttestationServer:
         try:
             async with (
                 asyncio.timeout(ALTOGETHER),
-                _with_hint(where),
+                _with_hint(where, self._shown),
                 self._client.ask(method, where, what=where, query=query, body=content, headers=headers) as answer,
             ):
                 words = await answer.whole(answers.MAX_ANSWER)
@@ -122,10 +135,13 @@ class AttestationServer:
 
 
 @asynccontextmanager
-async def _with_hint(where: str) -> AsyncIterator[None]:
+async def _with_hint(where: str, shown: str) -> AsyncIterator[None]:
     try:
         yield
     except ConnectionTrouble as error:
         reason = error.message.removeprefix(where)
+        alert = next((each for sign, each in _ALERTS.items() if sign in reason), "")
+        if shown and alert:
+            raise Unavailable("DJ580", f"{where}: the service refuses {shown}: {alert}") from error
         hint = next((each for sign, each in _HINTS.items() if sign in reason), "check the address")
         raise Unavailable("DJ580", f"{error.message}; {hint}") from error

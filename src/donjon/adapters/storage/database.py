@@ -71,9 +71,9 @@ class Database:
     def __init__(self, url: str, *, there: bool = False) -> None:
         """Nothing is opened yet; raises `Misconfigured` DJ501 for an address of neither kind.
 
-        A file that is not there is made, unless it is to be `there`: then it raises `Unavailable` DJ502.
+        A file that is not there is made, unless it is to be `there`, to be read: then it raises `Unavailable` DJ502.
         """
-        self._engine = _engine(url)
+        self._engine, self._there = _engine(url), there
         file = self._engine.url.database or ""
         if there and self._engine.dialect.name == SQLITE and not Path(file).exists():
             raise Unavailable("DJ502", f"database: {file}: there is no such file")
@@ -172,7 +172,7 @@ class Database:
     def _reason(self, error: BaseException) -> str:
         file = self._engine.url.database
         if isinstance(error, sqlite3.Error) and file:
-            return sqlite_file.reason(Path(file), error)
+            return sqlite_file.reason(Path(file), error, for_reading=self._there)
         return " ".join(str(error).split())
 
 

@@ -10,12 +10,20 @@ _OF_THE_PLACE = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 )
 
+_OF_WRITING = _OF_THE_PLACE - {sqlite3.SQLITE_IOERR}
+_COPY = "copy it to a folder that you may write, with its -wal file where there is one, and name the copy"
 
-def reason(file: Path, error: sqlite3.Error) -> str:
-    """The file, SQLite's words, and what stands against it at its place, where something does."""
+
+def reason(file: Path, error: sqlite3.Error, *, for_reading: bool = False) -> str:
+    """The file, SQLite's words, and what stands against it at its place, where something does.
+
+    Who wants it `for_reading` alone is told to make a copy: SQLite writes beside a file that it reads.
+    """
     words = " ".join(str(error).split())
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
     cause = obstacle(file, full=code == sqlite3.SQLITE_FULL) if code in _OF_THE_PLACE else ""
+    if for_reading and code in _OF_WRITING:
+        cause = f"{cause.partition(';')[0] or 'its place is not to be written'}; {_COPY}"
     return f"{file}: {words}{cause and ': '}{cause}"
 
 

@@ -109,7 +109,7 @@ class HttpClient:
 def _one_error(code: str, what: str, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
     try:
         yield
-    except httpx2.TransportError as error:
+    except (httpx2.TransportError, ssl.SSLError) as error:  # An alert comes as the latter, once the connection stands.
         raise ConnectionTrouble(code, f"{what}: {_reason(error)}") from error
     except kinds as error:
         raise Unavailable(code, f"{what}: {_reason(error)}") from error

@@ -92,8 +92,8 @@ _NOTHING = Finding.error(
     "DJ619",
     "the database",
     "no audit record at all",
-    "where nothing is, nothing can be whole: it may be another database, or a new one, or all was deleted",
-    "compare with a backup and with the heads in the logs",
+    "where nothing is, nothing can be whole: it may be a copy without its -wal file, another or a new database, or all was deleted",
+    "have SQLite make the copy, as docs/audit.md says; compare with a backup and with the heads in the logs",
 )
 
 
