@@ -92,7 +92,7 @@ _NOTHING = Finding.error(
     "DJ619",
     "the database",
     "no audit record at all",
-    "where nothing is, nothing can be whole: it may be a copy without its -wal file, another or a new database, or all was deleted",
+    "where nothing is, nothing can be whole: it is a copy without its -wal file, another or a new database, or all was deleted",
     "have SQLite make the copy, as docs/audit.md says; compare with a backup and with the heads in the logs",
 )
 
