@@ -222,7 +222,7 @@ def test_a_bundle_holds_what_was_said_and_no_secret(tmp_path: Path) -> None:
     root = written(tmp_path / "host", replace(USUAL, containerd=config))
     bundle = tmp_path / "bundle.json"
     done = start(
-        *("doctor", "--host-root", root, "--plugin-dir", root, "--bundle", bundle),
+        *("doctor", "--host-root", root, "--plugin-dir", root / "kubelet/device-plugins", "--bundle", bundle),
         REGISTRY_PASSWORD=SECRET,
         DONJON_NODE_NAME=f"node-{SECRET}",
     )
@@ -270,6 +270,18 @@ def test_another_device_plugin_is_told_by_its_socket() -> None:
         assert "DJ018" not in doctor(root).stdout, "a socket that nobody listens at is a leftover"
         theirs.listen()
         assert "DJ018 sgx.intel.com/enclave" in doctor(root).stdout
+
+
+def test_a_kubelet_without_its_socket_is_told_where_there_is_a_kubelet_and_sgx() -> None:
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as kubelet:
+        root = written(folder, USUAL)
+        assert doctor(root).returncode == 0, "a laptop has no kubelet"
+        (root / "kubelet/device-plugins").mkdir(parents=True)
+        done = doctor(root)
+        assert done.returncode == 1
+        assert "DJ053 kubelet" in done.stdout
+        kubelet.bind(str(root / "kubelet/device-plugins/kubelet.sock"))
+        assert doctor(root).returncode == 0
 
 
 def test_doctor_in_a_pod_that_may_not_ask_says_what_it_could_not_see(tmp_path: Path) -> None:

@@ -202,6 +202,16 @@ def test_what_the_attestation_service_says_of_itself_is_asked_through_the_api_se
     assert "DJ176 attestation: 0 of 2 are ready; donjon-attestation-a: database: away [DJ502]; see it" in done.stdout
 
 
+def test_an_agent_that_is_not_ready_is_asked_why_and_one_that_is_ready_is_not(fake: FakeCluster, tmp_path: Path) -> None:
+    things = fake.things[PODS]
+    things[:] = [own_pod("node", "a"), own_pod("node", "b", ready=False)]
+    words = "kubelet: no kubelet.sock in /folder: no new pod gets a device [DJ053]; restart the kubelet of this node"
+    fake.answers |= {f"{PODS}/donjon-node-{each}:9808/proxy/readyz": f"{each} says {words}\n".encode() for each in "ab"}
+    done = status(fake, tmp_path)
+    assert f"donjon-node-b: on b: b says {words}" in " ".join(done.stdout.split())
+    assert "a says" not in done.stdout
+
+
 def test_pods_that_drip_their_answers_hold_nobody_up(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three answers of a hundred seconds each: their pods' own states are told in place of them."""
     monkeypatch.setattr(installation, "PATIENCE", 0.3)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE, PROVISION, Agent, condition, offered, pod
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster, Testbed
+from tests.cluster.test_status import status
 
 pytestmark = pytest.mark.usefixtures("donjon_installed")
 
@@ -165,6 +166,26 @@ def test_a_plugin_folder_that_was_deleted_and_made_again_is_found(
     socket = testbed.plugins(agent.node) / "donjon-enclave.sock"
     wait_for(socket.exists, seconds=PROMISED + 2, what="the agent serves in the new folder")
     wait_for(lambda: is_right(cluster, agent.node), seconds=PROMISED + STATUS_LOOP, what="the node is right")
+
+
+def test_an_emptied_plugin_folder_is_told_with_its_mend_and_that_mends_it(
+    agent: Agent, cluster: Cluster, testbed: Testbed, wait_for: Wait
+) -> None:
+    testbed.run_in(agent.node, "sh", "-c", "rm -rf /var/lib/kubelet/device-plugins/*")
+    wait_for(
+        lambda: condition(cluster, agent.node) == "False", seconds=30 + PROMISED, what="the node says that it takes no enclave"
+    )
+    wait_for(lambda: not agent.is_ready(), seconds=60, what="the agent is not ready")
+    assert offered(cluster, agent.node)[EPC] == (str(8 << 30),) * 2, "a kubelet that starts ends pods whose EPC is not offered"
+    assert agent.metrics()["donjon_node_ready{}"] == 0
+    code, document = status(cluster)
+    said = {each["code"]: each["found"] for each in document["findings"]}
+    assert code == 1
+    assert all("no kubelet.sock in /var/lib/kubelet/device-plugins" in said[each] for each in ("DJ174", "DJ179"))
+    assert all("restart the kubelet of this node" in said[each] for each in ("DJ174", "DJ179"))
+    testbed.restart_kubelet(agent.node)
+    wait_for(lambda: is_right(cluster, agent.node), seconds=PROMISED + STATUS_LOOP, what="the node is right")
+    wait_for(lambda: agent.is_ready() and condition(cluster, agent.node) == "True", what="the agent is ready")
 
 
 def test_a_pod_that_runs_without_its_device_is_found_within_ten_seconds(

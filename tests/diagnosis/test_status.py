@@ -208,6 +208,18 @@ def test_an_agent_that_is_not_ready_is_named_with_its_reason() -> None:
     assert "1 of 2 are ready; donjon-node-b: on b: node waits: ErrImagePull: no such image" in status.verdict
 
 
+def test_an_agent_that_is_not_ready_is_told_in_its_own_words() -> None:
+    late = own_pod("node", "b", ready=False)
+    words = "kubelet: no kubelet.sock in /folder: no new pod gets a device [DJ053]; restart the kubelet of this node"
+    status = changed(
+        daemon_sets=Sight(things=(daemon_set(ready=1),)),
+        pods=Sight(things=(own_pod("node", "a"), late)),
+        readiness={"donjon-node-b": words},
+    )
+    assert f"1 of 2 are ready; donjon-node-b: on b: {words}" in status.verdict
+    assert status.findings[0].do.startswith("do what it says; to see more: kubectl logs -n donjon ")
+
+
 def silent(name: str) -> JsonObject:
     """A node with SGX whose kubelet stopped; what its agent said last stands there."""
     words = "Kubelet stopped posting node status."

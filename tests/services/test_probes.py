@@ -4,11 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.services.agent import World, settled, world
+from tests.services.agent import GIB, World, settled, world
 
 from donjon.adapters import clock
 from donjon.adapters.http.probe import ProbeServer
+from donjon.node.registration import stated_condition
 from donjon.runtime.probes import routes
+from donjon.services.node import devices
 from donjon.services.node.state import AgentState
 from donjon.simulation import host
 
@@ -28,7 +30,7 @@ async def served(here: World, story: list[tuple[str, int, str]]) -> None:
     """Ask each path, and expect its status and a piece of its body."""
     alive = lambda: here.state.is_alive(clock.monotonic, 15)  # noqa: E731 - as run.py has it.
     server = ProbeServer(
-        routes(here.metrics.registry, alive=alive, unready=lambda: "" if here.state.is_ready() else "not yet"),
+        routes(here.metrics.registry, alive=alive, unready=here.state.trouble),
         host="127.0.0.1",
         port=0,
     )
@@ -85,6 +87,42 @@ def test_a_node_that_is_not_ready_has_an_agent_that_is(short: Path) -> None:
             )
 
     asyncio.run(run())
+
+
+def test_a_kubelet_whose_socket_is_gone_is_the_one_cause_everywhere_and_takes_no_epc_away(
+    short: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its restart is the mend, and ends running pods whose EPC the node does not offer."""
+    monkeypatch.setattr(devices, "SOCKET_PATIENCE", 1.0)
+
+    async def run() -> None:
+        async with world(short) as here:
+            await settled(here)
+            for each in here.kubelet.plugins.iterdir():
+                each.unlink()
+            await asyncio.sleep(0.5)
+            assert here.condition() == "True", "a kubelet that restarts takes its socket away, too"
+            await here.until(lambda: here.condition() == "False")
+            said = stated_condition(here.node)
+            assert (said["reason"], here.epc()) == ("DJ053", (str(8 * GIB), str(8 * GIB)))
+            assert f"no kubelet.sock in {here.kubelet.plugins}: " in str(said["message"])
+            await served(
+                here,
+                [
+                    ("/readyz", 503, f"kubelet: no kubelet.sock in {here.kubelet.plugins}: "),
+                    ("/readyz", 503, "[DJ053]; restart the kubelet of this node"),
+                    ("/metrics", 200, "donjon_node_ready 0.0"),
+                    ("/metrics", 200, 'donjon_node_readiness_reasons{code="DJ053",severity="error"} 1.0'),
+                ],
+            )
+            await here.new_kubelet()
+            await settled(here)
+            await here.until(here.state.is_ready)
+
+    asyncio.run(run())
+    assert [each.__dict__["fields"]["code"] for each in caplog.records if each.msg == "the kubelet's socket: trying again"] == [
+        "DJ053"
+    ]
 
 
 def test_an_agent_that_has_not_looked_yet_is_neither_alive_nor_ready() -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from donjon import __version__
 from donjon.adapters import clock
-from donjon.adapters.kubelet.folder import answers
+from donjon.adapters.kubelet.folder import answers, identity
 from donjon.adapters.linux.host import read_host
 from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_NO, EXIT_YES, DonjonError, Unavailable
@@ -25,6 +25,7 @@ from donjon.node.readiness import Readiness, assess
 from donjon.node.registration import epc_is_anothers
 from donjon.node.report import FactLine, report
 from donjon.node.rivals import rival_epc, rival_plugin, rival_socket, unasked
+from donjon.node.unheard import no_kubelet_socket
 
 
 @click.command()
@@ -63,7 +64,9 @@ def doctor(*, host_root: Path, plugin_dir: Path, form: str, bundle: Path | None)
     if not _is_folder(host_root):
         raise Unavailable("DJ050", f"host root {host_root}: no folder; name the place where the host's root is mounted")
     facts = derive(read_host(host_root))
-    readiness = Readiness(findings=(*assess(facts).findings, *_rivals(plugin_dir), *_rival_of_epc(os.environ)))
+    readiness = Readiness(
+        findings=(*assess(facts).findings, *_kubelet(facts, plugin_dir), *_rivals(plugin_dir), *_rival_of_epc(os.environ))
+    )
     document = _document(facts, readiness)
     if bundle is not None:
         _write(bundle, document)
@@ -88,6 +91,12 @@ def _exit_code(facts: NodeFacts, readiness: Readiness) -> int:
     if facts.cpu.value is None and facts.enclave is None:
         return EXIT_COULD_NOT_LOOK
     return EXIT_YES if readiness.ready else EXIT_NO
+
+
+def _kubelet(facts: NodeFacts, plugin_dir: Path) -> tuple[Finding, ...]:
+    """Whether plugins can reach the kubelet, where there has been one, and something to offer."""
+    is_gone = facts.has_sgx and _is_folder(plugin_dir) and identity(plugin_dir / "kubelet.sock") is None
+    return (no_kubelet_socket(str(plugin_dir)),) if is_gone else ()
 
 
 def _rivals(plugin_dir: Path) -> list[Finding]:

@@ -7,9 +7,9 @@ from donjon.admission.policies.guard import AGENT
 from donjon.diagnosis.commands import describe, node_of, place_of
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
 from donjon.diagnosis.nodes import names_text, nodes_with_sgx
-from donjon.diagnosis.own_pods import breakdown, pod_trouble, silence
+from donjon.diagnosis.own_pods import breakdown, own_no, own_trouble, pod_trouble, silence
 from donjon.diagnosis.rollout import go_back, is_rolled_out
-from donjon.findings import Finding
+from donjon.findings import Finding, codes
 from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
 from donjon.formats.json import JsonObject, at
 from donjon.kube.objects import count, is_here, labels_of, name_of, namespace_of, node_name_of
@@ -122,11 +122,13 @@ def _way_out(daemon_set: JsonObject, pod: JsonObject | None, here: DonjonState) 
     look = f"kubectl logs {place_of(pod)}, and {describe(pod)}"
     if not is_rolled_out(daemon_set) and breakdown(pod, here.moment):
         return f"the upgrade stands still: {go_back(namespace_of(daemon_set))}; to see more: {look}"
+    if codes.codes_in(own_no(pod, here)):
+        return f"do what it says; to see more: {look}"
     return look
 
 
 def _words(pod: JsonObject, here: DonjonState) -> str:
-    return f"on {node_of(pod)}: {pod_trouble(pod, here.moment, here.nodes)}"
+    return f"on {node_of(pod)}: {own_trouble(pod, here)}"
 
 
 def _admit(daemon_set: JsonObject, node: JsonObject) -> str:

@@ -119,7 +119,7 @@ class DonjonState:
     mutating_policies: Sight
     mutating_bindings: Sight
     webhooks: Sight
-    readiness: Mapping[str, str]  # what pods of the webhook and of attestation say of themselves, by their names
+    readiness: Mapping[str, str]  # what pods of ours say of themselves, by their names
 
 
 def home(policies: Sight, webhooks: Sight) -> str:

@@ -4,10 +4,26 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from donjon.diagnosis.endings import endings, stuck
+from donjon.diagnosis.installation import DonjonState
 from donjon.fleet.placement import node_trouble
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.objects import condition_of, name_of, node_name_of
+
+YES = "ok"
+"""How the text of `/readyz` begins where a program is ready; what it has to say all the same follows."""
+
+
+def own_trouble(pod: JsonObject, here: DonjonState) -> str:
+    """Why a pod of ours is not ready, in its program's own words where it has some; empty where it is."""
+    words = pod_trouble(pod, here.moment, here.nodes)
+    return own_no(pod, here) or words if words else ""
+
+
+def own_no(pod: JsonObject, here: DonjonState) -> str:
+    """Why a pod's program says that it is not ready; empty where it was not asked, or says that it is."""
+    no = here.readiness.get(name_of(pod), YES)
+    return "" if no.startswith(YES) else recite(no)
 
 
 def pod_trouble(pod: JsonObject, moment: datetime, nodes: Iterable[JsonObject]) -> str:

@@ -18,7 +18,7 @@ from donjon.diagnosis.installation import (
     StatusPart,
     unseen,
 )
-from donjon.diagnosis.own_pods import pod_trouble
+from donjon.diagnosis.own_pods import YES, own_trouble
 from donjon.diagnosis.remains import idle_webhook
 from donjon.diagnosis.rollout import failure, first_breakdown, go_back, is_of_one_version
 from donjon.errors import Malformed
@@ -31,9 +31,6 @@ from donjon.pki.serving import parse_authorities
 
 _REPLICAS = {ADMISSION: 2, ATTESTATION: 1}
 """How many the chart makes, unless its values say otherwise."""
-
-_YES = "ok"
-"""How the text of `/readyz` begins where a program is ready; what it has to say all the same follows."""
 
 
 def webhook(here: DonjonState) -> StatusPart | None:
@@ -82,10 +79,8 @@ def _replicas(here: DonjonState, component: str) -> tuple[int, int]:
 
 
 def _trouble(pod: JsonObject, here: DonjonState) -> str:
-    name = name_of(pod)
-    words = pod_trouble(pod, here.moment, here.nodes)
-    no = here.readiness.get(name, _YES)
-    return f"{name}: {words if no.startswith(_YES) else recite(no)}" if words else ""
+    words = own_trouble(pod, here)
+    return f"{name_of(pod)}: {words}" if words else ""
 
 
 def _replica_row(name: str, ready: int, desired: int) -> Row:
@@ -131,10 +126,10 @@ def _bring_collateral(place: str, name: str) -> str:
 def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:
     """What pods that are ready have to say all the same, each text once."""
     words = {name_of(pod): "" for pod in here.pods.of(component) if is_here(pod)}
-    texts = {here.readiness[name]: name for name in words if here.readiness.get(name, "").startswith(_YES)}
+    texts = {here.readiness[name]: name for name in words if here.readiness.get(name, "").startswith(YES)}
     for text, name in texts.items():
         for mark in sorted(codes.codes_in(text))[:1]:
-            caveat = recite(text.removeprefix(f"{_YES}: "))
+            caveat = recite(text.removeprefix(f"{YES}: "))
             do = bring_back(here.home) if mark == codes.NO_CERTIFICATE_KEPT else f"donjon explain {mark}"
             yield Finding.warning(code, subject, f"{name} is ready, and says: {caveat}", "it serves on, but not for ever", do)
 

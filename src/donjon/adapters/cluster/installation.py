@@ -6,15 +6,15 @@ from datetime import datetime
 
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
-from donjon.diagnosis.installation import ADMISSION, ATTESTATION, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
-from donjon.diagnosis.own_pods import pod_trouble
+from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
+from donjon.diagnosis.own_pods import pod_trouble, silence
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_NAME, OURS
 from donjon.kube.objects import is_here
 
-PROBES_PORTS = {ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
+PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
 MAX_PODS = 2  # of each that are asked, those that are not ready before others
 PATIENCE = 2.5  # seconds, for the answer of each
 _OURS = {LABEL_NAME: OURS}
@@ -79,10 +79,12 @@ def _trial(cluster: UserCluster, namespace: str, pod: JsonObject) -> Trial:
 
 
 def _readiness(cluster: UserCluster, pods: Sight, nodes: Sight, moment: datetime) -> Mapping[str, str]:
-    """What pods of the webhook and the attestation service say of themselves, as far as the account may ask them."""
+    """What pods of ours say of themselves, as far as the account may ask them."""
     words = {}
     for component, port in PROBES_PORTS.items():
         answering = [pod for pod in pods.of(component) if is_here(pod) and at(pod, "status", "podIP")]
+        if component == NODE:  # Those that are ready have nothing to say, and there may be hundreds.
+            answering = [pod for pod in answering if pod_trouble(pod, moment, nodes) and not silence(pod, nodes)]
         answering.sort(key=lambda pod: not pod_trouble(pod, moment, nodes))
         for pod in answering[:MAX_PODS]:
             namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))

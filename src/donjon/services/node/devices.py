@@ -15,12 +15,15 @@ from donjon.node.allocation import allocate
 from donjon.node.offer import DeviceOffer
 from donjon.node.plugin import Endpoint, Phase, PluginAction, PluginEvent, SocketIdentity, Surroundings, after_action, look
 from donjon.node.rivals import rival_plugin, rival_socket
+from donjon.node.unheard import no_kubelet_socket
+from donjon.runtime.trouble import Trouble
 from donjon.services.node.settings import NodeSettings
-from donjon.services.node.state import AgentState
+from donjon.services.node.state import DEVICES, KUBELET, AgentState
 
 LOG = logging.getLogger(__name__)
 
 ASK_RIVALS_EVERY = 10.0  # seconds
+SOCKET_PATIENCE = 30.0  # seconds without kubelet.sock, which a kubelet that restarts takes away, too
 RESOURCES = (ENCLAVE, PROVISION)
 _OURS = {ENCLAVE: "donjon-enclave.sock", PROVISION: "donjon-provision.sock"}
 
@@ -37,6 +40,8 @@ class PluginLoop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: dict[str, str] = {}
         self._rivals: dict[str, tuple[SocketIdentity | None, float, bool]] = {}
+        self._socket_seen_at = clock.monotonic()
+        self._unheard = Trouble("the kubelet's socket")
 
     async def look(self) -> None:
         """One look at the folder; raises `Unavailable` DJ033 when it was deleted, which only a new container can mend."""
@@ -46,7 +51,8 @@ class PluginLoop:
         kubelet = identity(self._settings.kubelet_socket)
         offers = {offer.resource: offer for offer in self._state.offer.devices}
         rivals = [resource for resource in offers if await self._has_rival(resource)]
-        self._state.rivals["devices"] = tuple(rival_plugin(resource) for resource in rivals)
+        self._state.around[DEVICES] = tuple(rival_plugin(resource) for resource in rivals)
+        self._look_for_socket(there=kubelet is not None or not offers)
         for resource in RESOURCES:
             offer = None if resource in rivals else offers.get(resource)
             if offer is not None and resource in self._servers:
@@ -68,6 +74,18 @@ class PluginLoop:
             task.cancel()
         for server in self._servers.values():
             await server.close()
+
+    def _look_for_socket(self, *, there: bool) -> None:
+        """Tell that the kubelet's socket is gone, once that lasts."""
+        now = clock.monotonic()
+        if there:
+            self._socket_seen_at = now
+            self._state.around[KUBELET] = ()
+            self._unheard.clear()
+        elif now - self._socket_seen_at >= SOCKET_PATIENCE:
+            finding = no_kubelet_socket(str(self._settings.plugin_folder))
+            self._state.around[KUBELET] = (finding,)
+            self._unheard.report(Unavailable(finding.code, finding.words()))
 
     async def _has_rival(self, resource: str) -> bool:
         """Whether Intel's plugin serves the resource: asked when its socket changes and every some seconds, not at every look."""

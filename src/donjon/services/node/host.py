@@ -30,25 +30,27 @@ class HostLoop:
         self._metrics = metrics
         self._devices: tuple[DeviceNode, ...] = ()
         self._read_at = float("-inf")
-        self._rivals: tuple[Finding, ...] = ()
+        self._around: tuple[Finding, ...] = ()
         self._last_verdict: tuple[tuple[str, str, str], ...] | None = None
 
     async def look(self) -> None:
         """One look: everything is read again when a device changed or some seconds went by."""
         devices = read_devices(self._settings.host_root)
         now = clock.monotonic()
-        rivals = tuple(finding for findings in self._state.rivals.values() for finding in findings)
-        if (devices, rivals) == (self._devices, self._rivals) and now - self._read_at < READ_ALL_EVERY:
+        around = tuple(finding for findings in self._state.around.values() for finding in findings)
+        if (devices, around) == (self._devices, self._around) and now - self._read_at < READ_ALL_EVERY:
             return
-        self._devices, self._rivals, self._read_at = devices, rivals, now
+        self._devices, self._around, self._read_at = devices, around, now
         facts = derive(await asyncio.to_thread(read_host, self._settings.host_root))
         self._take(facts, assess(facts))
 
     def _take(self, facts: NodeFacts, readiness: Readiness) -> None:
         """Make the new facts the state's own, and say what changed."""
         state = self._state
-        readiness = Readiness(findings=(*readiness.findings, *self._rivals))
+        # What stands around the agent takes nothing of the offer away: a kubelet that restarts, which may be the mend, refuses
+        # running pods the EPC that their node does not offer.
         offer = renew(state.offer, facts, readiness, self._settings.offer)
+        readiness = Readiness(findings=(*readiness.findings, *self._around))
         changed = (facts, readiness, offer) != (state.facts, state.readiness, state.offer)
         state.facts, state.readiness, state.offer = facts, readiness, offer
         if not changed:

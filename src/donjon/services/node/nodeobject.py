@@ -18,7 +18,7 @@ from donjon.runtime.patience import Patience
 from donjon.services.node.events import announce, of_node
 from donjon.services.node.leash import is_leashed
 from donjon.services.node.settings import NodeSettings
-from donjon.services.node.state import AgentState
+from donjon.services.node.state import EPC_WRITERS, AgentState
 
 LOG = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class NodeObjectLoop:
             return None
         advertise = self._settings.offer.advertise
         theirs = epc_is_anothers(node)
-        self._state.rivals["epc"] = (rival_epc(),) if theirs and Advertise.EPC in advertise else ()
+        self._state.around[EPC_WRITERS] = (rival_epc(),) if theirs and Advertise.EPC in advertise else ()
         epc = self._state.offer.epc if Advertise.EPC in advertise and not theirs else None
         says = condition(readiness, self._state.gaps) if facts.has_sgx or stated_condition(node) else None
         return Desired(epc=epc, labels=labels(facts) if Advertise.LABELS in advertise else {}, condition=says)

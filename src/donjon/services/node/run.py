@@ -39,7 +39,7 @@ async def _serve(settings: NodeSettings) -> None:
     answers = routes(
         metrics.registry,
         alive=lambda: state.is_alive(clock.monotonic, PATIENCE),
-        unready=lambda: "" if state.is_ready() else "the node was not looked at yet, or is not registered yet; the log says more",
+        unready=state.trouble,
     )
     http = ProbeServer(answers, host=settings.listen_host, port=settings.listen_port)
     say(LOG, "node agent starts", version=__version__, node=settings.node_name)

@@ -9,6 +9,9 @@ from donjon.node.facts import NodeFacts
 from donjon.node.offer import NOTHING, Offer
 from donjon.node.readiness import Readiness
 
+DEVICES, EPC_WRITERS, KUBELET = "devices", "epc", "kubelet"
+"""Who finds what stands around the agent."""
+
 
 @dataclass(slots=True, kw_only=True)
 class AgentState:
@@ -17,7 +20,7 @@ class AgentState:
     facts: NodeFacts | None = None
     readiness: Readiness | None = None
     offer: Offer = NOTHING
-    rivals: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # by who found them: others who advertise the same
+    around: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # by who found them: rivals, a kubelet behind no socket
     gaps: tuple[Finding, ...] = ()  # what is amiss with what the chart put into the API server
     node_is_true: bool = False
     registered: dict[str, bool] = field(default_factory=dict)
@@ -30,7 +33,18 @@ class AgentState:
 
     def is_ready(self) -> bool:
         """Whether the agent does its work: host read, node object right, every offered device registered."""
-        return self.readiness is not None and self.node_is_true and all(self.registered.values())
+        return not self.trouble()
+
+    def trouble(self) -> str:
+        """Why the agent does not do its work, the one cause where it is known; empty where it does."""
+        if self.readiness is None:
+            return "the node was not looked at yet; the log says more"
+        if causes := self.around.get(KUBELET):
+            return causes[0].sentence()
+        if not self.node_is_true:
+            return "the node object does not say yet what it should; the log says more"
+        late = [resource for resource, is_registered in self.registered.items() if not is_registered]
+        return f"{', '.join(late)}: not registered with the kubelet yet; the log says more" if late else ""
 
     def is_alive(self, now: Callable[[], float], patience: float) -> bool:
         """Whether the loop over the host still turns."""
