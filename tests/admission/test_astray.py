@@ -6,6 +6,7 @@ import pytest
 from tests.admission.checks import checked, pod
 
 from donjon.admission.manifests.astray import MAX_TOGETHER
+from donjon.kube.names import FOREIGN_EPC
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,26 @@ def test_an_amount_is_what_kubernetes_takes_it_for(amount: str, codes: list[str]
     assert [finding["code"] for finding in found["findings"]] == codes
     assert found["refused"] is bool({"DJ103", "DJ120"} & {*codes})
     assert codes or bool(found["patch"]) is (amount not in {"0", "00"})
+
+
+@pytest.mark.parametrize("name", FOREIGN_EPC)
+@pytest.mark.parametrize(
+    ("amount", "codes"),
+    [("64", []), ("64Ki", ["DJ122"]), ("0.5Mi", ["DJ122"]), ("1k", []), ("0Ki", []), ("10Mi", ["DJ122"]), ("64Mi", ["DJ103"])],
+)
+def test_a_suffix_under_a_name_that_counts_mib_is_told_once(name: str, amount: str, codes: list[str]) -> None:
+    told = json.loads(checked(pod(f"{{limits: {{{name}: {amount}}}}}"), "-o", "json").stdout)
+    (found,) = told["checked"]
+    assert [finding["code"] for finding in found["findings"]] == codes
+    assert found["refused"] is (codes == ["DJ103"])
+
+
+def test_what_a_suffix_makes_of_mib_is_told_with_the_number_to_write() -> None:
+    said = checked(pod("{limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 64Ki}}")).stdout
+    assert "kubernetes.azure.com/sgx_epc_mem_in_MiB is 64Ki, which is 64Gi of EPC" in said
+    assert "write the number of MiB alone, such as 64" in said
+    said = checked(pod("{limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 64Mi}}")).stdout
+    assert "where a name counts MiB: 10, not 10Mi" in said
 
 
 @pytest.mark.parametrize(

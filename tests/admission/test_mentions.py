@@ -82,6 +82,33 @@ def test_a_name_longer_than_any_is_not_compared() -> None:
     assert spelling.closest_resource(" sgx.intel.com/Epc") == "sgx.intel.com/epc"
 
 
+AZURE = "kubernetes.azure.com/sgx_epc_mem_in_MiB"
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("azure.com/sgx_epc_mem_in_MiB", f"{AZURE}?"),
+        ("azure.com/sgx-epc-mem-in-mib", f"{AZURE}?"),
+        ("azure.kubernetes.com/sgx_epc_mem_in_MiB", f"{AZURE}?"),
+        ("kubernetes.azure.com/sgx_epc_mem", f"{AZURE}, which counts MiB (64)?"),
+        ("aliyun.com/sgx_epc_MiB", "alibabacloud.com/sgx_epc_MiB?"),
+        ("sgx_epc_mem_in_MiB", "sgx.intel.com/sgx_epc_mem_in_MiB?"),
+        ("sgx.intel.com/epc_MiB", "sgx.intel.com/epc, which counts bytes (64Mi)?"),
+        ("azure.com/sgx_epc", "sgx.intel.com/epc?"),
+    ],
+)
+def test_a_near_miss_leads_to_a_name_of_the_same_unit_or_is_told_the_other_unit(name: str, question: str) -> None:
+    assert f"did you mean {question}\n" in checked(pod(f"{{limits: {{{name}: 64}}}}")).stdout
+
+
+def test_names_of_others_are_no_near_misses() -> None:
+    assert [spelling.intended_resource(name) for name in ("example.com/epc", "example.com/mem_in_MiB", "example.com/MiB")] == [
+        ""
+    ] * 3
+    assert spelling.intended_resource(f"{'a' * 10_000}/sgx_epc_MiB") == ""
+
+
 @pytest.mark.parametrize("where", UNKNOWN)
 def test_an_unknown_name_in_a_closed_domain_is_told_wherever_it_stands(where: str) -> None:
     assert codes(UNKNOWN[where]) == [("DJ151", "warning")]

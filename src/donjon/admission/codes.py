@@ -24,5 +24,8 @@ UNCOUNTED, GIVEN_TO_ALL, BOUNDING = "DJ156", "DJ157", "DJ158"
 IN_A_SANDBOX = "DJ159"
 """That of a socket of the host in a virtual machine."""
 
+UNLIKELY = "DJ122"
+"""That of more EPC than was probably meant."""
+
 TWICE = "DJ160"
 """That of a key that stands twice in its object."""

@@ -17,7 +17,7 @@ from donjon.formats.words import recite
 from donjon.kube.names import EPC
 from donjon.kube.objects import CONTAINER_FIELDS, containers_of, node_name_of
 from donjon.kube.reserved import allocatable
-from donjon.kube.spelling import intended_resource
+from donjon.kube.spelling import intended_resource, suggestion
 
 MAX_MISNOMERS = 50
 """That are looked for: each is compared with all names that there are."""
@@ -80,7 +80,7 @@ def _nobodys(pod: JsonObject, container: str, name: str, likely: str, *, are_see
         subject=f"container {container}",
         observation=f"asks for {name}, which is no name of SGX",
         why=why,
-        do=f"did you mean {likely}? {change(pod)}",
+        do=f"{suggestion(name, likely)} {change(pod)}",
     )
 
 

@@ -18,6 +18,7 @@ MAX_EXPONENT = 200  # beyond it every number of MAX_LENGTH digits is zero, too l
 NANO = 10**9
 
 _BINARY = {suffix: 1 << (10 * power) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)}
+BINARY_SUFFIXES = tuple(_BINARY)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"

@@ -5,7 +5,7 @@ import re
 from donjon.findings import Finding
 from donjon.findings.codes import MISNAMED
 from donjon.formats.words import VERY_LIKE, nearest
-from donjon.kube.names import EPC, SGX_RESOURCES
+from donjon.kube.names import EPC, FOREIGN_EPC, SGX_RESOURCES
 from donjon.kube.quantities import MAX_LENGTH
 from donjon.kube.vocabulary import ASK_FOR_EPC, CLOSED, TABLE, Field, Term, is_ours
 
@@ -13,6 +13,9 @@ SGX = "sgx"
 OTHERS = frozenset({"sgx.k8s.io/sgx"})  # SCONE's plugin, which may run beside
 _BY_LETTERS = {name.casefold(): name for name in SGX_RESOURCES}
 _BY_END = {name.partition("/")[2].casefold(): name for name in reversed(SGX_RESOURCES)}
+_IN_MIB = {name: tuple(name.casefold().replace("-", "_").split("/", 1)) for name in FOREIGN_EPC}
+"""Domain and end of the names that count MiB."""
+_MIB = re.compile(r"mi?b(?![a-z])")
 _TABLE_NAMES = {name.casefold(): name for name, each in TABLE.items() if each.places and name.startswith(CLOSED)}
 _SMALL_SGX = re.compile(rf"(?<![a-zA-Z0-9]){SGX}(?![a-zA-Z0-9])")
 _SGX = re.compile(r"(?:.*[^a-z0-9])?sgx(?:[^a-z0-9].*)?", re.DOTALL)
@@ -45,7 +48,25 @@ def intended_resource(name: str) -> str:
     """The resource that a container may have meant by a name that no node of ours offers; empty where it speaks of no SGX."""
     if names_a_resource(name):
         return ""
-    return closest_resource(name) or (EPC if is_ours(name) or name in TABLE or speaks_of_sgx(name) else "")
+    return closest_resource(name) or _of_same_unit(name) or (EPC if is_ours(name) or name in TABLE or speaks_of_sgx(name) else "")
+
+
+def _of_same_unit(name: str) -> str:
+    """A name that counts MiB, where the end of another is like its end: `azure.com/sgx_epc_mem_in_MiB`."""
+    domain, stroke, end = name.casefold().replace("-", "_").rpartition("/")
+    if not stroke or len(name) > MAX_LENGTH:
+        return ""
+    like = {place: known for known, (place, own) in _IN_MIB.items() if nearest(end, (own,), VERY_LIKE)}
+    return like.get(nearest(domain, like, 0), "")
+
+
+def suggestion(name: str, likely: str) -> str:
+    """The question whether that was meant, with its unit where the other name speaks of another or of none."""
+    says_mib = _MIB.search(name.casefold()) is not None
+    counts = ", which counts bytes (64Mi)" if says_mib else ""
+    if likely in FOREIGN_EPC:
+        counts = "" if says_mib else ", which counts MiB (64)"
+    return f"did you mean {likely}{counts}?"
 
 
 def misspelt(subject: str, observation: str, name: str) -> Finding | None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
-from donjon.admission.codes import MISPLACED, WITHOUT_NUMBER
+from donjon.admission.codes import MISPLACED, UNLIKELY, WITHOUT_NUMBER
 from donjon.admission.intent import FIELDS, text
-from donjon.admission.limits import MAX_LIST_LENGTH
+from donjon.admission.limits import LIKELY, MAX_LIST_LENGTH
 from donjon.admission.manifests.api_server import misnamed, says_no_number
 from donjon.admission.manifests.bounds import bounds, is_bound
 from donjon.admission.manifests.mentions import mentions, wrong_place
@@ -22,9 +22,10 @@ from donjon.admission.reasons import Reason
 from donjon.findings import Finding, Severity
 from donjon.findings.codes import MISNAMED
 from donjon.formats.json import Json, JsonObject, at
-from donjon.kube.names import SGX_RESOURCES
+from donjon.kube.names import EPC, FOREIGN_EPC, SGX_RESOURCES
 from donjon.kube.patch import escape
-from donjon.kube.spelling import closest_resource, intended_resource, nobodys
+from donjon.kube.quantities import BINARY_SUFFIXES, amount, canonical
+from donjon.kube.spelling import closest_resource, intended_resource, nobodys, suggestion
 from donjon.kube.vocabulary import TABLE, is_ours
 
 MAX_TOGETHER = 100
@@ -137,7 +138,11 @@ def _in_place(template: PodTemplate) -> Iterator[Reason]:
         subject = f"container {text(container.get('name'))}"
         limits, requests = (at(container, "resources", kind) for kind in _KINDS)
         for name, (kind, quantity) in {**_amounts_of_kind("requests", requests), **_amounts_of_kind("limits", limits)}.items():
-            finding = _misnamed_resource(subject, name) or _without_number(subject, name, quantity)
+            finding = (
+                _misnamed_resource(subject, name)
+                or _without_number(subject, name, quantity)
+                or _with_suffix(subject, name, quantity)
+            )
             if finding is not None:
                 yield Reason(finding=finding, place=f"{place}/resources/{kind}/{escape(name)}")
 
@@ -159,7 +164,7 @@ def _misnamed_resource(container: str, name: str) -> Finding | None:
         container,
         f"asks for {name}, which is no name of SGX",
         _why(name),
-        f"did you mean {near}?",
+        suggestion(name, near),
     )
 
 
@@ -180,4 +185,19 @@ def _without_number(container: str, name: str, quantity: Json) -> Finding | None
         f"{name} is {'null' if quantity is None else f'{quantity!s:.60}'}, which says no number",
         "Kubernetes takes that for 0, so the container asks for nothing and starts without SGX",
         "write the amount, such as 10Mi; a template may have had no value to fill in",
+    )
+
+
+def _with_suffix(container: str, name: str, quantity: Json) -> Finding | None:
+    """What is to be said of `64Ki` under a name that counts MiB; of what no machine has the rules themselves speak."""
+    value = amount(quantity)
+    in_bytes = (value or 0) * FOREIGN_EPC.get(name, 0)
+    if not (0 < in_bytes < LIKELY and isinstance(quantity, str) and quantity.strip().endswith(BINARY_SUFFIXES)):
+        return None
+    return Finding.warning(
+        UNLIKELY,
+        container,
+        f"{name} is {quantity:.60}, which is {canonical(int(in_bytes))} of EPC",
+        "the name counts MiB by itself, and a suffix that is written besides multiplies them",
+        f"write the number of MiB alone, such as 64; with a suffix write {EPC}",
     )
