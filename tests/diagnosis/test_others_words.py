@@ -166,7 +166,7 @@ def test_no_text_in_a_workload_or_its_events_does_either(thing: JsonObject, mess
         for refusals_event in (refusal, *(cast("JsonObject", put(refusal, place, LONG)) for place in places(refusal))):
             made = Workload(kind=str(thing["kind"]), thing=own, maker=own, pods=())
             assert_plain(explain_workload(made, around(node("a"), events=(refusals_event,) if message else ())))
-    assert_plain(explain_cron_job(workload("CronJob", schedule=LONG), None, None))
+    assert_plain(explain_cron_job(workload("CronJob", schedule=LONG), ()))
 
 
 def states() -> Iterator[DonjonState]:

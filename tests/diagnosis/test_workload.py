@@ -1,7 +1,7 @@
 """`donjon why` of workloads: whose words a refusal has, which events count, and which pods."""
 
 import pytest
-from tests.diagnosis.worlds import around, belonging, event, node, pod, workload
+from tests.diagnosis.worlds import around, belonging, event, labelled, node, pod, workload
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest, newest
@@ -53,6 +53,24 @@ def test_a_refusal_is_told_in_the_words_of_whoever_refused(message: str, words: 
         ),
         (f"Error creating: {POD}{POLICY}{OURS}", "change replicaset shop/train as the refusal says, and apply it again; donjon"),
         (f"Error creating: {ANOTHERS_WEBHOOK}", "change replicaset shop/train as the refusal says, and apply it again"),
+        (
+            f"Error creating: {POD}maximum sgx.intel.com/epc usage per Pod is 32Mi. No limit is specified",
+            "replicaset shop/train is right where it is to make no enclave: a LimitRange of namespace shop refuses every pod",
+        ),
+        (
+            f"Error creating: {POD}maximum sgx.intel.com/epc usage per Pod is 32Mi, but limit is 128Mi",
+            "so that a pod of it asks for at most 32Mi, and apply it again; or have an administrator change the LimitRange",
+        ),
+        (
+            f"Error creating: {POD}minimum sgx.intel.com/epc usage per Container is 1Mi, but request is 4Ki",
+            "so that a container of it asks for at least 1Mi",
+        ),
+        (f"Error creating: {POD}minimum cpu usage per Pod is 1. No request is specified", "have a request of cpu"),
+        (f"Error creating: {POD}cpu max limit to request ratio per Container is 2, but", "kubectl describe limitrange -n shop"),
+        (
+            f'Error creating: {POD}error looking up service account shop/robot: serviceaccount "robot" not found',
+            "kubectl create serviceaccount -n shop robot, after which the pods come by themselves",
+        ),
     ],
 )
 def test_the_next_step_is_for_the_one_at_fault(message: str, step: str) -> None:
@@ -63,14 +81,79 @@ def test_the_next_step_is_for_the_one_at_fault(message: str, step: str) -> None:
 def test_a_cron_job_is_told_by_the_job_that_it_made_last() -> None:
     cron = workload("CronJob", "tick", schedule="* * * * *")
     jobs = (created(workload("Job", "old"), "2026-11-23T11:00:00Z"), created(workload("Job", "new"), "2026-11-23T12:00:00Z"))
-    last = latest(jobs)
+    last, _ = latest(jobs)
     assert last is jobs[1]
     refused = told(last, events=(event("FailedCreate", last, OURS),))
-    after = explain_cron_job(cron, last, refused)
+    after = explain_cron_job(cron, ((last, refused),))
     assert (after.subject, after.well) == ("cronjob shop/tick, its last Job: job shop/new", False)
-    none = explain_cron_job(cron, latest(()), None)
+    none = explain_cron_job(cron, ())
     assert (none.verdict, none.well) == ("has no Job now; its schedule is * * * * *", True)
-    assert "is suspended" in explain_cron_job(workload("CronJob", suspend=True), None, None).verdict
+    assert "is suspended" in explain_cron_job(workload("CronJob", suspend=True), ()).verdict
+
+
+def template(epc: str) -> JsonObject:
+    return {"spec": pod(epc)["spec"]}
+
+
+def ticking(epc: str) -> JsonObject:
+    return workload("CronJob", "tick", jobTemplate={"spec": {"template": template(epc)}})
+
+
+def tick(name: str, *pods: JsonObject, epc: str = "1Mi", status: JsonObject | None = None) -> tuple[JsonObject, Explanation]:
+    """A Job of it with its verdict."""
+    made = workload("Job", name, owner=ticking(epc), status=status, template=template(epc))
+    return made, told(made, *pods)
+
+
+WAITS: JsonObject = {"name": "app", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+PULLS = pod("1Mi", name="pulls", on="a", status={"containerStatuses": [WAITS]})
+STARTS = pod("1Mi", name="starts", on="a")
+
+
+def test_of_a_cron_job_whose_last_job_has_not_come_far_the_one_before_is_told() -> None:
+    explanation = explain_cron_job(ticking("1Mi"), (tick("new", STARTS), tick("old", PULLS)))
+    assert "the Job before its last (new, which has not come far): job shop/old" in explanation.subject
+    assert "ErrImagePull" in explanation.verdict
+    for jobs in (
+        (tick("new", PULLS), tick("old", STARTS)),
+        (tick("new", STARTS), tick("old", STARTS)),
+        (tick("new", pod("1Mi", phase="Running", on="a")), tick("old", PULLS)),
+        (tick("new", STARTS), tick("old", PULLS, epc="2Mi")),
+        (tick("new", status={"conditions": [{"type": "Complete", "status": "True"}]}), tick("old", PULLS)),
+    ):
+        assert "its last Job: job shop/new" in explain_cron_job(ticking("1Mi"), jobs).subject
+
+
+@pytest.mark.parametrize(("epc", "step"), [("16Gi", "ask for at most 8Gi"), ("1Mi", "cronjob shop/tick was changed since")])
+def test_a_cron_job_that_was_changed_since_is_told_to_be_waiting_for_the_job_that_is_older(epc: str, step: str) -> None:
+    stuck = tick("old", pod("16Gi", name="large"), epc="16Gi")
+    next_step = explain_cron_job(ticking(epc), (stuck,)).next_step
+    assert next_step.startswith(step)
+    assert "kubectl delete job -n shop old" in next_step or epc == "16Gi"
+
+
+@pytest.mark.parametrize(
+    ("revision", "spec", "status", "changed"),
+    [
+        ("db-2", {}, {}, True),
+        ("db-1", {}, {}, False),
+        ("db-2", {"updateStrategy": {"rollingUpdate": {"partition": 1}}}, {}, False),
+        ("db-2", {}, {"observedGeneration": 1}, False),
+    ],
+    ids=["changed", "as it was", "held back by its partition", "not seen yet by its controller"],
+)
+def test_a_stateful_set_that_was_changed_since_is_told_with_the_pod_that_is_older(
+    revision: str, spec: JsonObject, status: JsonObject, *, changed: bool
+) -> None:
+    thing = workload("StatefulSet", "db", status={"updateRevision": revision, **status}) | {"spec": {"replicas": 1, **spec}}
+    waits = labelled(belonging(pod("16Gi", name="db-0"), thing), {"controller-revision-hash": "db-1"})
+    step = told(thing, waits).next_step
+    older = "statefulset shop/db was changed since, and this pod is older: kubectl delete pod -n shop db-0; StatefulSet"
+    assert step.startswith(
+        older if changed else "ask for at most 8Gi (change statefulset shop/db so, apply it again, then kubectl"
+    )
+    well = labelled(belonging(pod("1Mi", name="db-0", phase="Running", on="a"), thing), {"controller-revision-hash": "db-1"})
+    assert told(thing, well).next_step == ""
 
 
 def created(made: JsonObject, moment: str, **metadata: str) -> JsonObject:
@@ -139,8 +222,40 @@ def test_a_job_that_failed_and_whose_pods_are_gone_has_a_next_step() -> None:
     assert not explanation.well
     assert explanation.verdict == "failed; its pods are gone: Job has reached the specified backoff limit"
     assert explanation.next_step.startswith("kubectl describe job -n shop train")
+    assert "kubectl delete job -n shop train, and make it again with restartPolicy: Never" in explanation.next_step
     over: JsonObject = {"type": "Complete", "status": "True"}
     assert told(workload("Job", status={"conditions": [over]})).next_step == ""
+
+
+BACK_OFF: JsonObject = {"type": "Failed", "status": "True", "message": "Job has reached the specified backoff limit"}
+ENDED = pod(
+    "1Mi",
+    phase="Failed",
+    on="a",
+    status={"containerStatuses": [{"name": "app", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]},
+)
+
+
+def test_a_job_that_has_given_up_is_told_so_and_how_it_is_made_again() -> None:
+    explanation = told(workload("Job", status={"conditions": [BACK_OFF]}), ENDED)
+    assert "app ended with exit code 3; its Job has given up: Job has reached the specified backoff limit" in explanation.verdict
+    assert explanation.next_step.startswith("kubectl logs -n shop app -c app")
+    assert "this Job is not tried again, and a Job's template cannot be changed: kubectl delete job -n shop train" in (
+        explanation.next_step
+    )
+    made = workload("Job", "tick-1", owner=workload("CronJob", "tick"), status={"conditions": [BACK_OFF]})
+    assert "cronjob shop/tick makes the next by its schedule" in told(made, ENDED).next_step
+    assert "given up" not in told(workload("Job"), ENDED).verdict
+
+
+@pytest.mark.parametrize("pods", [(), (ENDED,)])
+def test_a_job_past_its_deadline_is_told_to_have_more_time_and_nothing_that_it_has(pods: tuple[JsonObject, ...]) -> None:
+    late: JsonObject = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active longer"}
+    explanation = told(workload("Job", status={"conditions": [late]}, activeDeadlineSeconds=8), *pods)
+    assert "Job was active longer" in explanation.verdict
+    assert "with more activeDeadlineSeconds (8 now)" in explanation.next_step
+    assert "kubectl logs -n shop -f job/train" in explanation.next_step
+    assert "restartPolicy" not in explanation.next_step
 
 
 LOST = pod(
@@ -185,7 +300,7 @@ def test_a_job_that_is_refused_is_to_be_made_again_and_a_cron_job_to_be_changed(
     assert step.startswith("a Job's template cannot be changed: kubectl delete job -n shop train, change what it was made from")
     made = workload("Job", "tick-1", owner=workload("CronJob", "tick"))
     step = told(made, events=(event("FailedCreate", made, OURS),)).next_step
-    assert step.startswith("change cronjob shop/tick as the refusal says")
+    assert step.startswith("change cronjob shop/tick as the refusal says, apply it again, then kubectl delete job -n shop tick-1")
 
 
 @pytest.mark.parametrize(("amount", "helps"), [("128Mi", False), ("32Mi", True), ("64Mi", True), ("x", True)])

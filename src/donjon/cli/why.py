@@ -114,11 +114,14 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
 def _of_cron_job(cluster: "UserCluster", thing: JsonObject, namespace: str) -> Explanation:
     from donjon.adapters.cluster.client import JOB  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
-    job = latest(owned(cluster.list(JOB, namespace), thing))
-    return explain_cron_job(thing, job, None if job is None else _of_workload(cluster, JOB.kind, job, namespace))
+    around = _around(cluster, namespace)
+    jobs = latest(owned(cluster.list(JOB, namespace), thing))[:2]
+    return explain_cron_job(thing, [(job, _of_workload(cluster, JOB.kind, job, namespace, around)) for job in jobs])
 
 
-def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str) -> Explanation:
+def _of_workload(
+    cluster: "UserCluster", kind: str, thing: JsonObject, namespace: str, around: ClusterState | None = None
+) -> Explanation:
     from donjon.adapters.cluster.client import POD, REPLICA_SET  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
     maker = thing
@@ -126,7 +129,7 @@ def _of_workload(cluster: "UserCluster", kind: str, thing: JsonObject, namespace
         maker = newest(owned(cluster.list(REPLICA_SET, namespace), thing)) or thing
     pods = owned(cluster.list(POD, namespace), maker)
     workload = Workload(kind=kind, thing=thing, maker=maker, pods=pods)
-    return explain_workload(workload, _around(cluster, namespace))
+    return explain_workload(workload, around or _around(cluster, namespace))
 
 
 def _around(cluster: "UserCluster", namespace: str) -> ClusterState:

@@ -7,15 +7,15 @@ from datetime import datetime
 
 from donjon.diagnosis.commands import place_of, subject_of
 from donjon.diagnosis.explanation import ClusterState, Explanation
+from donjon.diagnosis.jobs import is_at_its_beginning, is_older, job_again, of_failure, of_older_job, of_older_pod, past_deadline
 from donjon.diagnosis.moments import LONG_AGO, creation, moment_of
 from donjon.diagnosis.pod import explain
+from donjon.diagnosis.refusal import next_step
 from donjon.findings import Finding, Severity, is_refusal
-from donjon.findings.codes import NOT_WIRED
 from donjon.formats.json import JsonObject, at
 from donjon.formats.numbers import whole_number
 from donjon.formats.words import recite
 from donjon.kube.objects import condition_of, count, is_here, is_over, name_of, namespace_of, owners_of, phase_of
-from donjon.kube.quantities import amount
 
 FAILED_CREATE = "FailedCreate"  # what every controller calls it
 REVISION = "deployment.kubernetes.io/revision"  # counts the ReplicaSets of a Deployment
@@ -33,10 +33,6 @@ _FRAME = re.compile(
 
 Sources: k8s.io/kubernetes pkg/controller, k8s.io/apiserver pkg/admission/plugin.
 """
-
-_QUOTA = re.compile(r"exceeded quota: (?P<name>[-a-z0-9.]+),")
-_AMOUNTS = re.compile(r"requested: (?P<asks>[^ ]{1,1000}), ?used: [^ ]{1,1000}, ?limited: (?P<limits>[^ ]{1,1000})$")
-"""k8s.io/apiserver pkg/admission/plugin/resourcequota."""
 
 _WELL = frozenset({"Complete", "SuccessCriteriaMet"})
 
@@ -67,16 +63,24 @@ def newest(replica_sets: Sequence[JsonObject]) -> JsonObject | None:
     return max(replica_sets, key=_revision, default=None)
 
 
-def latest(jobs: Sequence[JsonObject]) -> JsonObject | None:
-    """The Job that a CronJob made last."""
-    return max(jobs, key=_birth, default=None)
+def latest(jobs: Iterable[JsonObject]) -> list[JsonObject]:
+    """The Jobs of a CronJob, the one that it made last first."""
+    return sorted(jobs, key=_birth, reverse=True)
 
 
-def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Explanation | None) -> Explanation:
-    """The verdict on a CronJob: that of the Job that it made last; both `None` where it has none."""
+def explain_cron_job(cron_job: JsonObject, jobs: Sequence[tuple[JsonObject, Explanation]]) -> Explanation:
+    """The verdict on a CronJob: that of the Job that it made last, or of the one before as long as the last has not come far.
+
+    `jobs` are its Jobs with their verdicts, the last first, as far as they are needed: two are enough.
+    """
     subject = subject_of("CronJob", cron_job)
-    if job is not None and of_job is not None:
-        return replace(of_job, subject=f"{subject}, its last Job: {of_job.subject}")
+    if jobs:
+        (job, of_job), *before = jobs
+        which = "its last Job"
+        if before and is_at_its_beginning(job, of_job) and _says_more(cron_job, *before[0]):
+            (job, of_job), which = before[0], f"the Job before its last ({name_of(job)}, which has not come far)"
+        answer = replace(of_job, subject=f"{subject}, {which}: {of_job.subject}")
+        return answer if of_job.well else of_older_job(cron_job, job, answer)
     suspended = at(cron_job, "spec", "suspend") is True
     verdict = (
         "has no Job: it is suspended"
@@ -88,6 +92,11 @@ def explain_cron_job(cron_job: JsonObject, job: JsonObject | None, of_job: Expla
     return Explanation(subject=subject, verdict=verdict, well=True, otherwise=otherwise)
 
 
+def _says_more(cron_job: JsonObject, job: JsonObject, of_job: Explanation) -> bool:
+    """Whether the Job before is in trouble, and made as the CronJob is now."""
+    return is_refusal(of_job.findings) and not is_older(cron_job, job)
+
+
 def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
     """The verdict on a workload: its refusal where pods are missing, otherwise that of the pod that is worst off."""
     subject = subject_of(workload.kind, workload.thing)
@@ -96,18 +105,20 @@ def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
         verdict = f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
         return Explanation(subject=subject, verdict=verdict, well=False, findings=(refusal,))
     over = _terminal_condition(workload)
-    explanations = _explanations(workload, around)
-    if over is not None and (at(over, "type") in _WELL or not explanations or explanations[0].well):
-        return _over(over, workload, subject, no_pods=not explanations)
-    if not explanations:
+    pairs = _explanations(workload, around)
+    if over is not None and (at(over, "type") in _WELL or past_deadline(over) or not pairs or pairs[0][1].well):
+        return _over(over, workload, subject, no_pods=not pairs)
+    if not pairs:
         return _nothing_made(workload, subject)
-    of_all = (
-        f" ({len(explanations)} pods, {sum(each.well for each in explanations)} of them well)" if len(explanations) > 1 else ""
-    )
-    return replace(explanations[0], subject=f"{subject}{of_all}: {explanations[0].subject}")
+    pod, worst = pairs[0]
+    of_all = f" ({len(pairs)} pods, {sum(each.well for _, each in pairs)} of them well)" if len(pairs) > 1 else ""
+    answer = replace(worst, subject=f"{subject}{of_all}: {worst.subject}")
+    if over is not None:
+        return of_failure(workload.thing, over, answer)
+    return of_older_pod(workload.thing, pod, answer) if workload.kind == "StatefulSet" and not answer.well else answer
 
 
-def _explanations(workload: Workload, around: ClusterState) -> list[Explanation]:
+def _explanations(workload: Workload, around: ClusterState) -> list[tuple[JsonObject, Explanation]]:
     """Of its pods, the one that is worst off first: what is amiss now before what failed and was made again.
 
     What failed says nothing any more of a workload that has its pods, save of a Job, which counts it.
@@ -116,7 +127,7 @@ def _explanations(workload: Workload, around: ClusterState) -> list[Explanation]
     present = [pod for pod in workload.pods if counts or not is_over(pod)]
     pairs = [(pod, explain(pod, around)) for pod in present]
     pairs.sort(key=lambda each: (each[1].well, phase_of(each[0]) == "Failed", not is_refusal(each[1].findings)))
-    return [explanation for _, explanation in pairs]
+    return pairs
 
 
 def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: bool) -> Explanation:
@@ -125,14 +136,8 @@ def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: b
     message = f": {recite(at(condition, 'message'))}" if at(condition, "message") else ""
     pods = "; its pods are gone" if no_pods else ""
     verdict = f"{'ended well' if well else 'failed'}{pods}{message}"
-    return Explanation(subject=subject, verdict=verdict, well=well, otherwise="" if well else _job_again(workload.thing))
-
-
-def _job_again(job: JsonObject) -> str:
-    """What to do about a Job that failed and has no pod left that could say why: a Job never begins anew."""
-    return (
-        f"kubectl describe job {place_of(job)} has its events of the last hour; its pods took their logs along, so delete it and "
-        "make it again with restartPolicy: Never, which keeps pods that failed"
+    return Explanation(
+        subject=subject, verdict=verdict, well=well, otherwise="" if well else job_again(workload.thing, condition)
     )
 
 
@@ -153,53 +158,7 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
         # Another's policy is to be named.
         observation=f"its pods are refused: {recite(_FRAME.sub('', message) if codes else message)}",
         why="the controller tries again and again with the same template, and says so only in its events",
-        do=_next_step(workload, message, codes),
-    )
-
-
-def _next_step(workload: Workload, message: str, codes: Sequence[str]) -> str:
-    """What to do about a refusal, by whoever can."""
-    own = subject_of(workload.kind, workload.thing)
-    if (quota := _QUOTA.search(message)) is not None:
-        ending = "" if _is_beyond(message) else "end other pods of the namespace, or "
-        return (
-            f"{own} is right: have an administrator raise the ResourceQuota {quota['name']}, or {ending}"
-            f"ask for less; kubectl describe resourcequota -n {namespace_of(workload.thing)} {quota['name']}"
-        )
-    if NOT_WIRED.intersection(codes):
-        return (
-            f"where it says that the pod is not wired, {own} is right, and what wires pods is away: have an administrator "
-            "run donjon status, which says what to bring back; else change it as the refusal says; "
-            f"donjon explain {codes[0]} says more"
-        )
-    return f"{_change(workload)}{f'; donjon explain {codes[0]} says more' if codes else ''}"
-
-
-def _change(workload: Workload) -> str:
-    """What is to be changed where a workload is at fault: of a Job the template is fixed, and a CronJob makes its own."""
-    own = subject_of(workload.kind, workload.thing)
-    if workload.kind != "Job":
-        return f"change {own} as the refusal says, and apply it again"
-    makers = [each for each in owners_of(workload.thing) if at(each, "kind") == "CronJob"]
-    if makers:
-        cron_job = f"cronjob {namespace_of(workload.thing)}/{recite(at(makers[0], 'name'))}"
-        return f"change {cron_job} as the refusal says, and apply it again: its next Job is made by that"
-    where = place_of(workload.thing)
-    return (
-        f"a Job's template cannot be changed: kubectl delete job {where}, change what it was made from as the refusal says, and "
-        "apply that again"
-    )
-
-
-def _is_beyond(message: str) -> bool:
-    """Whether what was asked for is more than a quota's whole limit, so that nothing that ends makes room for it."""
-    parts = _AMOUNTS.search(message)
-    if parts is None:
-        return False
-    asks, limits = (dict(each.partition("=")[::2] for each in parts[name].split(",")) for name in ("asks", "limits"))
-    return any(
-        (of := amount(text)) is not None and (most := amount(limits.get(name))) is not None and of > most
-        for name, text in asks.items()
+        do=next_step(workload.kind, workload.thing, message, codes),
     )
 
 
