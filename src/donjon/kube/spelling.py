@@ -56,7 +56,7 @@ def _of_same_unit(name: str) -> str:
     domain, stroke, end = name.casefold().replace("-", "_").rpartition("/")
     if not stroke or len(name) > MAX_LENGTH:
         return ""
-    like = {place: known for known, (place, own) in _IN_MIB.items() if nearest(end, (own,), VERY_LIKE)}
+    like = {place: resource for resource, (place, own) in _IN_MIB.items() if nearest(end, (own,), VERY_LIKE)}
     return like.get(nearest(domain, like, 0), "")
 
 
