@@ -135,7 +135,8 @@ def test_a_program_that_never_ran_is_told_by_the_runtimes_words_and_by_those_alo
 ) -> None:
     end: JsonObject = {"exitCode": code, "reason": reason, "message": message, "finishedAt": ago(9)}
     statuses: Json = [{"name": "app", "state": {"terminated": end}}]
-    explanation = explain(pod("10Mi", phase=phase, on="a", status={"containerStatuses": statuses}), around(node("a")))
+    there = pod("64", phase=phase, on="a", status={"containerStatuses": statuses}, securityContext={"runAsUser": 1000})
+    explanation = explain(there, around(node("a")))
     (finding,) = explanation.findings
     assert finding.observation == f"app could not be started 9 s ago: {NO_SUCH_COMMAND}"
     assert explanation.verdict.endswith(finding.observation)

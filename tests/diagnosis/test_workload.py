@@ -222,7 +222,9 @@ def test_a_job_that_failed_and_whose_pods_are_gone_has_a_next_step() -> None:
     assert not explanation.well
     assert explanation.verdict == "failed; its pods are gone: Job has reached the specified backoff limit"
     assert explanation.next_step.startswith("kubectl describe job -n shop train")
-    assert "kubectl delete job -n shop train, and make it again with restartPolicy: Never" in explanation.next_step
+    assert "kubectl delete job -n shop train, change what it was made from to restartPolicy: Never" in explanation.next_step
+    keeps = workload("Job", status={"conditions": [condition]}, template={"spec": {"restartPolicy": "Never"}})
+    assert "restartPolicy" not in told(keeps).next_step
     over: JsonObject = {"type": "Complete", "status": "True"}
     assert told(workload("Job", status={"conditions": [over]})).next_step == ""
 
@@ -253,7 +255,7 @@ def test_a_job_past_its_deadline_is_told_to_have_more_time_and_nothing_that_it_h
     late: JsonObject = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active longer"}
     explanation = told(workload("Job", status={"conditions": [late]}, activeDeadlineSeconds=8), *pods)
     assert "Job was active longer" in explanation.verdict
-    assert "with more activeDeadlineSeconds (8 now)" in explanation.next_step
+    assert "to more activeDeadlineSeconds (8 now)" in explanation.next_step
     assert "kubectl logs -n shop -f job/train" in explanation.next_step
     assert "restartPolicy" not in explanation.next_step
 

@@ -112,6 +112,11 @@ def change_job(namespace: str, job: str, cron_job: str, how: str) -> str:
     return f"a Job's template cannot be changed: {delete}, change what it was made from{how}, and apply that again"
 
 
+def cron_job_of(job: JsonObject) -> str:
+    """The CronJob that made a Job; empty where none did."""
+    return next((recite(at(each, "name")) for each in owners_of(job) if at(each, "kind") == "CronJob"), "")
+
+
 def delete_job(namespace: str, job: str) -> str:
     """The command that ends a Job and its pods."""
     return f"kubectl delete job -n {namespace} {job}"

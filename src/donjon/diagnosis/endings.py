@@ -17,7 +17,7 @@ from donjon.fleet.placement import amount_text
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.names import EPC
-from donjon.kube.objects import count, phase_of
+from donjon.kube.objects import count, owners_of, phase_of
 from donjon.kube.reserved import epc_by_container
 
 OUT_OF_BACK_OFF = timedelta(minutes=10)
@@ -156,7 +156,8 @@ def _mend(pod: JsonObject, reason: str, message: str) -> str:
         step = "mend the container's command or its image, as the message says"
     else:
         return f"mend what the message names; {describe(pod)}"
-    return f"{step}; {change(pod)}"
+    in_place = "an image alone is changed in place by kubectl apply; else " if reason in _OF_IMAGES and not owners_of(pod) else ""
+    return f"{step}; {in_place}{change(pod)}"
 
 
 def _refusal(pod: JsonObject, end: _End, events: Iterable[JsonObject]) -> JsonObject | None:

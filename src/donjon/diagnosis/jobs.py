@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from donjon.diagnosis.commands import change_job, delete_job, place_of, remake, subject_of
+from donjon.diagnosis.commands import change_job, cron_job_of, delete_job, place_of, remake, subject_of
 from donjon.diagnosis.explanation import Explanation
 from donjon.findings import is_refusal
 from donjon.formats.json import Json, JsonObject, at
 from donjon.formats.words import recite
-from donjon.kube.objects import condition_of, count, labels_of, name_of, namespace_of, owners_of
+from donjon.kube.objects import condition_of, count, labels_of, name_of, namespace_of
 
 _DEADLINE = "DeadlineExceeded"  # batchv1.JobReasonDeadlineExceeded
 _REVISION = "controller-revision-hash"  # which StatefulSets write on their pods
@@ -20,32 +20,34 @@ def past_deadline(condition: JsonObject) -> bool:
 
 def job_again(job: JsonObject, condition: JsonObject) -> str:
     """What to do about a Job that failed and has no pod that says why: a Job never begins anew."""
-    again = f"{delete_job(namespace_of(job), name_of(job))}, and make it again"
     if past_deadline(condition):
         seconds = count(job, "spec", "activeDeadlineSeconds")
-        now = f" ({seconds} now)" if seconds else ""
+        how = f" to more activeDeadlineSeconds{f' ({seconds} now)' if seconds else ''}"
         return (
-            f"its pods were ended with it and took their logs along: {again} with more activeDeadlineSeconds{now}; what it does "
-            f"until then its log says while it runs: kubectl logs -n {namespace_of(job)} -f job/{name_of(job)}"
+            "its pods were ended with it and took their logs along, so see what one does while it runs: kubectl logs -n "
+            f"{namespace_of(job)} -f job/{name_of(job)}; if it only needs more time, {_change(job, how)}"
         )
+    keeps = at(job, "spec", "template", "spec", "restartPolicy") == "Never"
+    how = " so" if keeps else " to restartPolicy: Never, which keeps pods that failed"
     return (
-        f"kubectl describe job {place_of(job)} has its events of the last hour; its pods took their logs along, so {again} with "
-        "restartPolicy: Never, which keeps pods that failed"
+        f"kubectl describe job {place_of(job)} has its events of the last hour; its pods are gone with their logs, so "
+        f"{_change(job, how)}"
     )
+
+
+def _change(job: JsonObject, how: str) -> str:
+    return change_job(namespace_of(job), name_of(job), cron_job_of(job), how)
 
 
 def of_failure(job: JsonObject, condition: JsonObject, answer: Explanation) -> Explanation:
     """The verdict on a pod of a Job that has given up: nothing that is mended brings it back."""
     message = f": {recite(at(condition, 'message'))}" if at(condition, "message") else ""
-    makers = [recite(at(each, "name")) for each in owners_of(job) if at(each, "kind") == "CronJob"]
-    if makers:
-        after = (
-            f"this Job is not tried again; cronjob {namespace_of(job)}/{makers[0]} makes the next by its schedule, as it is then"
-        )
+    if maker := cron_job_of(job):
+        after = f"this Job is not tried again; cronjob {namespace_of(job)}/{maker} makes the next by its schedule, as it is then"
     elif delete_job(namespace_of(job), name_of(job)) in answer.next_step:
         after = ""
     else:
-        after = f"this Job is not tried again, and {change_job(namespace_of(job), name_of(job), '', ' so')}"
+        after = f"this Job is not tried again, and {_change(job, ' so')}"
     verdict = f"{answer.verdict}; its Job has given up{message}"
     return _with_step(replace(answer, verdict=verdict), "; ".join(filter(None, (answer.next_step, after))))
 

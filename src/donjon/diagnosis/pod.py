@@ -134,7 +134,7 @@ def _failed(pod: JsonObject, around: ClusterState) -> Explanation:
         f"failed on {node_of(pod)}: {(*unstarted, *findings)[0].observation}",
         (
             *unstarted,
-            *closed_device(pod, node_under(pod, around.nodes)),
+            *_closed(pod, around),
             *findings,
             *misnomer_findings(pod, around.nodes),
             *_of_its_enclave(pod, around),
@@ -165,7 +165,7 @@ def _running(pod: JsonObject, around: ClusterState) -> Explanation:
         *not_accounted(pod, around.events),
         *of_node,
         *unstarted,
-        *closed_device(pod, node_under(pod, around.nodes)),
+        *_closed(pod, around),
         *ends,
         *(each for each in of_events if not (of_node and each.code == of_node[0].code)),
         *misnomer_findings(pod, around.nodes),
@@ -239,15 +239,22 @@ def _starting(pod: JsonObject, around: ClusterState) -> Explanation:
     of_node = tuple(before_start(pod, around.nodes))
     unstarted, ends = tuple(stuck(pod, around.moment)), tuple(_ends(pod, around))
     of_events = while_starting(pod, around.events, around.moment, is_explained=bool(of_node or unstarted or ends))
-    closed = closed_device(pod, node_under(pod, around.nodes))
-    findings = (*of_node, *unstarted, *closed, *ends, *of_events, *_of_its_enclave(pod, around))
+    findings = (*of_node, *unstarted, *_closed(pod, around), *ends, *of_events, *_of_its_enclave(pod, around))
     message = _worst(findings) if is_refusal(findings) else start_words(pod, around.moment)
     verdict = f"was given to {node_of(pod)}: {message}"
     return conclude(pod, verdict, (*findings, *unseen(around.no_nodes)), otherwise=describe(pod))
 
 
+def _closed(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
+    """Whether its programs, once they ran, found their device closed."""
+    if not never_ran(pod, around.moment):
+        yield from closed_device(pod, node_under(pod, around.nodes))
+
+
 def _of_its_enclave(pod: JsonObject, around: ClusterState) -> Iterator[Finding]:
-    """What pod and node say of why it may make no enclave."""
+    """What pod and node say of why it may make no enclave; nothing where no program of it has run."""
+    if never_ran(pod, around.moment):
+        return
     node = node_under(pod, around.nodes)
     yield from perhaps_closed_device(pod, node)
     yield from silent_aesm(pod, node)

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from donjon.diagnosis.commands import change_job, subject_of
+from donjon.diagnosis.commands import change_job, cron_job_of, subject_of
 from donjon.findings.codes import NOT_WIRED
-from donjon.formats.json import JsonObject, at
-from donjon.formats.words import recite
+from donjon.formats.json import JsonObject
 from donjon.kube.names import DEVICES, EPC
-from donjon.kube.objects import name_of, namespace_of, owners_of
+from donjon.kube.objects import name_of, namespace_of
 from donjon.kube.quantities import amount
 
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[-a-z0-9.]+),")
@@ -73,8 +72,7 @@ def _change(kind: str, workload: JsonObject, how: str) -> str:
     """What is to be changed where a workload is at fault: of a Job the template is fixed, and a CronJob makes its own."""
     if kind != "Job":
         return f"change {subject_of(kind, workload)} {how}, and apply it again"
-    makers = [recite(at(each, "name")) for each in owners_of(workload) if at(each, "kind") == "CronJob"]
-    return change_job(namespace_of(workload), name_of(workload), makers[0] if makers else "", f" {how}")
+    return change_job(namespace_of(workload), name_of(workload), cron_job_of(workload), f" {how}")
 
 
 def _is_beyond(message: str) -> bool:
