@@ -35,7 +35,7 @@ COLLATERAL = PROJECT / "vectors" / "dcap-qvl" / "sgx_quote_collateral.json"
 NAME = f"donjon-attestation.{NAMESPACE}.svc"
 AS_OF_THEN = "donjon token verify"  # which sees by which clock the recorded quote was judged, and refuses that alone
 RESTORE = ("pod/restore", "configmap/restore")
-MANIFESTS = ("attest-in-a-cluster.yaml", "set-policy-in-a-cluster.yaml")
+MANIFESTS = ("attest-in-a-cluster.yaml", "set-policy-in-a-cluster.yaml", "show-policy-in-a-cluster.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,8 @@ class Reader:
             each.wait(30)
         gone = ("--ignore-not-found", "--wait=false")
         self._cluster.kubectl("delete", "job/attest", "job/sgx-test", "configmap/attestation-evidence", *gone)
-        ours = ("job/set-policy", "configmap/policy", "serviceaccount/policy-officer", "pvc/donjon-attestation", *RESTORE)
+        jobs = "job/set-policy", "job/show-policy"
+        ours = (*jobs, "configmap/policy", "serviceaccount/policy-officer", "pvc/donjon-attestation", *RESTORE)
         secrets = ("secret/attestation-tls", "secret/attestation-keys", "secret/audit-keys")
         self._cluster.kubectl("delete", "-n", NAMESPACE, *ours, *secrets, *gone)
 
@@ -151,6 +152,14 @@ def test_the_page_holds_from_its_first_command_to_its_last(reader: Reader) -> No
     assert "donjon/policy-officer" in told("audit show")[0]
     assert "refused attest team" in told("audit show")[0]
     assert "restored: " in told("restore.py")[0]
+    (policy,) = told("show-policy -c policy")
+    assert "authorizationrules" in policy
+    assert "the instance is of mode AAD" in policy
+    assert "none; the instance is of mode AAD" in told("show-policy -c signers")[0]
+    _, again, back = told("logs job/set-policy")
+    assert "svc: in force is hash" in again
+    assert "svc: reset; in force is hash" in back
+    assert "permits whatever the operator's gate lets in" in back
     assert "policy-set" in told("--kind policy-set")[0], "also after the copy was put back"
     assert "  next  " in told("keys list keys")[0]
     assert all(" 0 records" not in text for text in told("audit verify"))
