@@ -128,6 +128,19 @@ def test_who_changes_without_asking_is_warned_all_the_same_and_a_pipeline_can_st
     assert fresh.policy("set", POLICY, "--strict", *by).returncode == 0
 
 
+def test_a_policy_of_a_trust_domain_is_not_set_for_enclaves_unseen(fresh: Here) -> None:
+    (fresh.folder / "td.policy").write_text(
+        f'version=1.2; authorizationrules {{ [type=="tdx_mrtd", value=="{"0" * 96}"] => permit(); }};'
+    )
+    strict = fresh.policy("set", fresh.folder / "td.policy", "--strict", "--yes", "--token-file", fresh.token())
+    assert strict.returncode == 1
+    assert "which no SgxEnclave has" in strict.stderr
+    assert "did you mean --type TdxVm?" in strict.stderr
+    td = ("--type", "TdxVm", "--yes", "--token-file", fresh.token())
+    assert fresh.policy("set", fresh.folder / "td.policy", "--strict", *td).returncode == 0
+    assert fresh.policy("reset", *td).returncode == 0
+
+
 def test_nothing_is_changed_where_nobody_can_be_asked(fresh: Here) -> None:
     done = fresh.policy("set", POLICY, "--token-file", fresh.token())
     assert done.returncode == 2

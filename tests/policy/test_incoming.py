@@ -49,6 +49,24 @@ def test_a_claim_that_the_policy_makes_itself_is_stated() -> None:
     assert found(authorization('=> add(type="x-ms-sgx-mine", value=1);', '[type=="x-ms-sgx-mine"] => permit();')) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "other"),
+    [
+        ("tdx_mrtd", "SgxEnclave", "TdxVm"),
+        ("dbgstat", "OpenEnclave", "TdxVm"),
+        ("x-ms-sgx-mrsigner", "TdxVm", "SgxEnclave"),
+        ("$svn", "TdxVm", "SgxEnclave"),
+    ],
+)
+def test_a_claim_of_another_attestation_type_is_warned_of_where_the_type_is_known(name: str, kind: str, other: str) -> None:
+    policy = parse(authorization(f'[type=="{name}"] => deny();', "=> permit();"))
+    (finding,) = advice(policy, kind)
+    assert (finding.code, finding.do) == ("DJ425", f"did you mean --type {other}?")
+    assert f"which no {kind} has" in finding.observation
+    for known in ("", other, "Tpm"):
+        assert advice(policy, known) == ()
+
+
 @pytest.mark.parametrize("name", sorted(INCOMING))
 def test_what_is_stated_is_not_warned_of(name: str) -> None:
     assert intended(name) is None

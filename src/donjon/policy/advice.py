@@ -7,7 +7,7 @@ from dataclasses import replace
 from donjon.findings import Finding
 from donjon.formats.words import printable
 from donjon.policy.claims import Issuer, ValueType, value_type
-from donjon.policy.incoming import intended
+from donjon.policy.incoming import intended, other_kind
 from donjon.policy.printing import comparison_text
 from donjon.policy.syntax import Comparison, Condition, Liberty, Literal, Operator, Part, Place, Policy, Property, Scalar, Verb
 
@@ -26,13 +26,13 @@ _CLAIM_FORMATS: dict[str, tuple[ValueType, int]] = {
 MAX_WARNINGS = 20  # told at once; the last says how many more there are
 
 
-def advice(policy: Policy) -> tuple[Finding, ...]:
-    """The warnings in the order of the text, of many the first."""
+def advice(policy: Policy, kind: str = "") -> tuple[Finding, ...]:
+    """The warnings in the order of the text, of many the first; `kind` is the attestation type whose policy it is to be."""
     warnings = [
         *(_liberty(liberty) for liberty in policy.liberties),
         *_unheard(policy),
         *_never(policy),
-        *_claims_of_nobody(policy),
+        *_claims_of_nobody(policy, kind),
     ]
     return _first((*_permits_nothing(policy), *(finding for _, finding in sorted(warnings, key=lambda pair: pair[0]))))
 
@@ -78,15 +78,23 @@ def _never(policy: Policy) -> Iterator[tuple[Place, Finding]]:
                         yield comparison.at, Finding.warning("DJ422", str(comparison.at), observation, why, do)
 
 
-def _claims_of_nobody(policy: Policy) -> Iterator[tuple[Place, Finding]]:
-    """Conditions on a type of claim that neither a service nor the policy itself states."""
+def _claims_of_nobody(policy: Policy, kind: str) -> Iterator[tuple[Place, Finding]]:
+    """Conditions on a type of claim that neither a service, of that attestation type, nor the policy itself states."""
     own = set(_own_types(policy))
     for section in policy.sections:
         for comparison in (each for rule in section.rules for condition in rule.conditions for each in condition.comparisons):
             name = _literal_type(comparison)
-            if name and name not in own and (likely := intended(name)) is not None:
+            if not name or name in own:
+                continue
+            why = "the condition never holds, so a deny() behind it never protects, and ![...] always holds"
+            if other := other_kind(name, kind):
+                observation = f"a condition on {name}, which no {kind} has"
+                yield (
+                    comparison.at,
+                    Finding.warning("DJ425", str(comparison.at), observation, why, f"did you mean --type {other}?"),
+                )
+            elif (likely := intended(name)) is not None:
                 observation = f"a condition on {printable(name)}, which nobody states"
-                why = "the condition never holds, so a deny() behind it never protects, and ![...] always holds"
                 do = (
                     f"did you mean {likely}?"
                     if likely

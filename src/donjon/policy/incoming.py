@@ -32,7 +32,18 @@ INCOMING = frozenset(
 CLOSED = ("x-ms-sgx-", "x-donjon-", "tdx_", "$")
 """How names begin that are all in the list."""
 
+_OF_ENCLAVES = ("x-ms-sgx-", "x-donjon-sgx-", "$")
+_OF_DOMAINS = ("tdx_", "attester_tcb_status", "dbgstat", "eat_profile", "intuse")
+_FOREIGN = {"SgxEnclave": ("TdxVm", _OF_DOMAINS), "OpenEnclave": ("TdxVm", _OF_DOMAINS), "TdxVm": ("SgxEnclave", _OF_ENCLAVES)}
+"""By the attestation type: whose claims it never has, and how their names begin."""
+
 _SHORTEST = 6  # letters; what is shorter is like too much
+
+
+def other_kind(claim_type: str, kind: str) -> str:
+    """The attestation type of which that claim is stated, where it never is of this one; else nothing."""
+    other, beginnings = _FOREIGN.get(kind, ("", ()))
+    return other if claim_type in INCOMING and claim_type.startswith(beginnings) else ""
 
 
 def intended(claim_type: str) -> str | None:

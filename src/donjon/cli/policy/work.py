@@ -105,18 +105,21 @@ def reset(target: Target, signing: SigningKey | None, *, yes: bool) -> None:
 
 def sign(file: str, signing: SigningKey) -> None:
     """Print the policy's token, signed."""
-    write(f"{_look(content(file, MAX_FORM), file, read_signer(signing)).token}\n")
+    write(f"{_look(content(file, MAX_FORM), file, read_signer(signing), '').token}\n")
 
 
 def _new(file: str, target: Target, signing: SigningKey | None) -> NewPolicy:
     data = read_at_most_once(file, target, MAX_FORM)
-    return _look(data, file, None if signing is None else read_signer(signing))
+    return _look(data, file, None if signing is None else read_signer(signing), target.kind)
 
 
-def _look(data: bytes, file: str, signer: Signer | None) -> NewPolicy:
-    """The policy with every warning told; faults end the program. A token that is signed already is sent as it is."""
+def _look(data: bytes, file: str, signer: Signer | None, kind: str) -> NewPolicy:
+    """The policy with every warning told, those of that attestation type where it is known; faults end the program.
+
+    A token that is signed already is sent as it is.
+    """
     form = unwrap(data)
-    warnings = advice(parse_form(form, file))
+    warnings = advice(parse_form(form, file), kind)
     for finding in warnings:
         say_finding(finding, before=f"{display_name(file)}: ", err=True)
     if signer is not None:
