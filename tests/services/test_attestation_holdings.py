@@ -216,6 +216,22 @@ def test_managers_that_have_ended_are_told_of_by_check_and_log(tmp_path: Path, c
         assert "donjon explain DJ444 says the way out" in service.put(PATH, signed(FIRST)).text
 
 
+def test_where_all_managers_have_ended_the_settings_name_a_new_one_or_the_instance_gets_a_new_name(tmp_path: Path) -> None:
+    """As the page of DJ444 says: where none was added or removed the first, else the second."""
+    with simulated(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), world()) as service:
+        assert service.put(PATH, signed(FIRST)).status_code == 200
+    with simulated(tmp_path, isolated(tmp_path, "owned", first=made(SECOND)), world()) as service:
+        assert attested(service) == (500, True)
+        assert service.put(PATH, signed(SECOND)).status_code == 200
+        assert attested(service) == (200, False)
+        assert change(service, "add", FIRST, SECOND) == 200
+    again = isolated(tmp_path, "owned", first=made(OUTSIDER)) + isolated(tmp_path, "anew", first=made(OUTSIDER))
+    with simulated(tmp_path, again, world()) as service:
+        assert service.put(PATH, signed(OUTSIDER)).status_code == 400
+        assert service.attest(quoted(), "/anew/attest/SgxEnclave").status_code == 200
+        assert service.put("/anew/policies/SgxEnclave", signed(OUTSIDER)).status_code == 200
+
+
 def test_a_manager_who_is_gone_still_has_a_name_in_the_audit_and_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
