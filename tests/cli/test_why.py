@@ -79,6 +79,24 @@ def test_a_bare_name_finds_the_job_whose_pods_were_never_made(fake: FakeCluster,
     assert "no right to provision [DJ104]" in done.stdout
 
 
+def test_a_cron_job_whose_last_job_has_not_come_far_is_told_by_the_one_before(fake: FakeCluster, tmp_path: Path) -> None:
+    cron = worlds.workload("CronJob", "tick")
+    jobs = [worlds.workload("Job", f"tick-{number}", owner=cron) for number in (2, 1)]
+    for job, minute in zip(jobs, ("01", "00"), strict=True):
+        metadata = job["metadata"]
+        assert isinstance(metadata, dict)
+        metadata["creationTimestamp"] = f"2026-11-23T12:{minute}:00Z"
+    fake.things["/apis/batch/v1/namespaces/shop/cronjobs"] = [cron]
+    fake.things["/apis/batch/v1/namespaces/shop/jobs"] = list(jobs)
+    fake.things[f"{SHOP}/pods"] += [
+        worlds.belonging(worlds.pod("1Mi", name="new", on="a"), jobs[0]),
+        worlds.belonging(worlds.pod("16Gi", name="old"), jobs[1]),
+    ]
+    done = why(fake, tmp_path, "cronjob/tick")
+    assert done.returncode == 1
+    assert "the Job before its last (tick-2, which has not come far): job shop/tick-1: pod shop/old is Pending" in done.stdout
+
+
 def test_a_deployment_is_followed_to_its_pods(fake: FakeCluster, tmp_path: Path) -> None:
     deployment = worlds.workload("Deployment", "web")
     replica_set = worlds.workload("ReplicaSet", "web-1", owner=deployment, replicas=1)
