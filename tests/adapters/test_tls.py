@@ -3,10 +3,12 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from tests.adapters.https import CONTEXT, HOST, SERVING, Client, certificate, trusting
 
+from donjon.adapters.http.folder import FolderContexts
 from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.public import GuardedServer, Message
 from donjon.adapters.http.tls import context
@@ -93,3 +95,13 @@ def test_a_key_that_does_not_fit_makes_no_context(key: bytes) -> None:
     with pytest.raises(Malformed) as refused:
         context(SERVING.certificate, key)
     assert refused.value.code == "DJ146"
+    assert "[SSL" not in refused.value.message or "expected a certificate and its key" in refused.value.message
+
+
+def test_a_folders_key_of_another_certificate_is_told_in_plain_words_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "tls.crt").write_bytes(SERVING.certificate)
+    (tmp_path / "tls.key").write_bytes(certificate(9).key)
+    with pytest.raises(Malformed) as refused:
+        FolderContexts(tmp_path, print)
+    assert str(tmp_path / "tls.key") in refused.value.message
+    assert "the key is not that of the certificate, but another one's" in refused.value.message

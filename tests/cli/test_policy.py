@@ -238,6 +238,15 @@ def test_what_is_too_long_or_no_text_ends_with_2(tmp_path: Path) -> None:
     assert policy("check", long).returncode == 2
     (tmp_path / "binary.policy").write_bytes(b"\x80\x81")
     assert "DJ400" in policy("check", tmp_path / "binary.policy").stderr
+    assert str(tmp_path / "binary.policy") in policy("check", tmp_path / "binary.policy").stderr
+
+
+@pytest.mark.parametrize("content", [b"\x80\x81", b"no toml", b"policy = 'x'\n[[case]]\nname = 1\n"])
+def test_a_faulty_file_of_cases_or_a_binary_policy_is_told_by_its_name(folder: Path, content: bytes) -> None:
+    (folder / CASES).write_bytes(content)
+    done = policy("test", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"donjon: {folder / CASES}: " in done.stderr
 
 
 # The page.

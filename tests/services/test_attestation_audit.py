@@ -82,6 +82,8 @@ def test_a_gate_that_takes_debug_enclaves_is_among_what_weakens_security(
     tables = instance(tmp_path, "aad", gate="allow-debug = true") + instance(tmp_path, "strict")
     with serving(tmp_path, chosen(tmp_path, tables, {"mode": "offline"})):
         pass
+    (told,) = [each.__dict__["fields"] for each in caplog.records if each.message == "audit: not good"]
+    assert told["code"] == "DJ636"
     (line,) = [each.__dict__["fields"] for each in caplog.records if each.message == "settings that weaken security"]
     assert "instances.aad.gate.allow-debug" in line["settings"]
     assert "instances.strict.gate.allow-debug" not in line["settings"]

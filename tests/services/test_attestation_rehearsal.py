@@ -77,7 +77,7 @@ def donjon_audit(*arguments: str) -> str:
 def test_its_settings_are_good(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free_port())
     done = CliRunner().invoke(attestation, ["serve", "--check", "--config", str(tmp_path / "r" / "attestation.toml")])
-    assert done.output == "the settings are good\n"
+    assert done.output == "the settings are good\nsettings that weaken security: unsafe-trust-root\n"
 
 
 def test_a_check_warns_where_nobody_is_asked_for_collateral_and_none_is_there(tmp_path: Path) -> None:
@@ -91,12 +91,13 @@ def test_a_check_warns_where_nobody_is_asked_for_collateral_and_none_is_there(tm
         f"sqlite:///{tmp_path}/new.db",
     ]
     empty = CliRunner().invoke(attestation, said)
-    assert empty.output.startswith("the settings are good\nwarning: ")
+    assert empty.output.startswith("the settings are good\nsettings that weaken security: unsafe-trust-root\nwarning: ")
     assert "the database holds none that has not ended, and in mode offline nobody is asked" in empty.output
     assert "[DJ512]" in empty.output
     assert not (tmp_path / "new.db").exists()
     later = CliRunner().invoke(attestation, [*said[:-2], "--unsafe-clock", "2100-01-01T00:00:00Z"])
     assert "[DJ512]" in later.output
+    assert "settings that weaken security: unsafe-trust-root, unsafe-clock\n" in later.output
     assert (empty.exit_code, later.exit_code) == (0, 0)
 
 
@@ -163,3 +164,15 @@ def test_what_it_makes_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
     rehearse(tmp_path / "r", free_port())
     for secret in (".", "keys/one.pem", "tls/tls.key", "operator.pem"):
         assert (tmp_path / "r" / secret).stat().st_mode & 0o077 == 0
+
+
+def test_a_check_says_that_what_the_database_holds_is_of_another_root(tmp_path: Path) -> None:
+    """Of two rehearsals, each with a make-believe Intel of its own, one has the other's database."""
+    for name in ("one", "other"):
+        rehearse(tmp_path / name, free_port())
+    database = f"sqlite:///{tmp_path}/one/attestation.db"
+    said = ["serve", "--check", "--config", str(tmp_path / "other" / "attestation.toml"), "--database", database]
+    done = CliRunner().invoke(attestation, said)
+    assert (done.exit_code, "[DJ220]" in done.output, "DJ512" in done.output) == (0, True, False)
+    assert "if it is another service's database, give this one its own" in done.output
+    assert "stored collateral not served" not in done.output

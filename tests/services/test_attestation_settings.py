@@ -116,7 +116,8 @@ def test_a_file_that_is_no_toml_is_a_fault() -> None:
 def check(*said: str) -> DonjonError | None:
     """How `--check` ends."""
     done = CliRunner().invoke(attestation, ["serve", "--check", *said])
-    assert isinstance(done.exception, DonjonError) or done.output == "the settings are good\n", done.output
+    weak = "settings that weaken security: unsafe-http\n" if "--unsafe-http=true" in said else ""
+    assert isinstance(done.exception, DonjonError) or done.output == f"the settings are good\n{weak}", done.output
     return done.exception if isinstance(done.exception, DonjonError) else None
 
 
@@ -182,6 +183,11 @@ def test_a_check_of_files_opens_them_and_neither_database_nor_api_server(tmp_pat
         0,
         [
             "the settings are good",
+            (
+                "warning: audit: there are instances, and no audit-keys: its heads are signed by nobody, and what is recorded "
+                "now stays so: whoever can write to the database can write them [DJ636]; "
+                "give audit-keys before the first start (docs/audit.md)"
+            ),
             "not looked at here: the database",
             "not looked at here: the API server's reviews of tokens",
             "not looked at here: kubernetes:donjon/keys",

@@ -36,7 +36,7 @@ def call(
 ) -> T:
     """What comes of the use of that issuer; raises `Misconfigured` DJ592 for files that cannot be used."""
     trust = _trust(authority, certificate)
-    server = AttestationServer(issuer, trust, token=_bearer(token_file), shown=_describe(certificate))
+    server = AttestationServer(issuer, trust, token=_bearer(token_file), own_certificate=_describe(certificate))
 
     async def run() -> T:
         try:

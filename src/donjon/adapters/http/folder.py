@@ -7,7 +7,7 @@ from pathlib import Path
 
 from donjon.adapters import files
 from donjon.adapters.http.tls import Clients, context
-from donjon.errors import DonjonError, Unavailable
+from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.pki.intel import Window
 from donjon.pki.serving import window_of
 
@@ -93,7 +93,8 @@ class FolderContexts:
 
     def _load(self) -> tuple[ssl.SSLContext, Window]:
         certificate, key, *authorities = contents(self._paths)
-        window = window_of(certificate)
-        if self._clients is None:
-            return context(certificate, key), window
-        return context(certificate, key, Clients(authorities=authorities[0], required=self._clients.required)), window
+        clients = None if self._clients is None else Clients(authorities=authorities[0], required=self._clients.required)
+        try:
+            return context(certificate, key, clients), window_of(certificate)
+        except Malformed as error:
+            raise Malformed(error.code, f"{', '.join(map(str, self._paths))}: {error.message}") from error

@@ -36,7 +36,7 @@ def context(certificate: bytes, key: bytes, clients: Clients | None = None) -> s
             file.write(certificate + b"\n" + key)
         server_context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
     except (ssl.SSLError, ValueError) as error:
-        raise Malformed("DJ146", f"certificate: {error}") from error
+        raise Malformed("DJ146", f"certificate: {_words(error)}") from error
     finally:
         os.close(descriptor)
     if clients is not None:
@@ -52,6 +52,17 @@ def _ask(server_context: ssl.SSLContext, clients: Clients) -> None:
         server_context.load_verify_locations(cadata=clients.authorities.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise Malformed("DJ555", f"client authorities: {error}") from error
+
+
+def _words(error: Exception) -> str:
+    """What does not fit, in plain words where the library's are none."""
+    match getattr(error, "reason", None):
+        case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH":
+            return "the key is not that of the certificate, but another one's"
+        case "NO_START_LINE":
+            return "expected a certificate and its key in PEM"
+        case _:
+            return f"{error}; expected a certificate and its key, without a password, in PEM"
 
 
 def _no_password() -> str:

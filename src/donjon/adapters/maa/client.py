@@ -56,12 +56,12 @@ _ALERTS = {
 class AttestationServer:
     """One instance at its address, called as one caller."""
 
-    def __init__(self, address: str, trust: ssl.SSLContext | None, *, token: str = "", shown: str = "") -> None:
+    def __init__(self, address: str, trust: ssl.SSLContext | None, *, token: str = "", own_certificate: str = "") -> None:
         """Without `trust` the system's authorities count.
 
-        `token` says who calls, where that is by a bearer's token; `shown` describes the client certificate that is shown, if any.
+        `token` says who calls, where that is by a bearer's token; `own_certificate` describes the one that we show, if any.
         """
-        self.address, self._shown = address, shown
+        self.address, self._own_certificate = address, own_certificate
         self._client = HttpClient(code="DJ580", seconds=SECONDS, trust=trust)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._keys: tuple[ServiceKey, ...] | None = None
@@ -122,7 +122,7 @@ class AttestationServer:
         try:
             async with (
                 asyncio.timeout(ALTOGETHER),
-                _with_hint(where, self._shown),
+                _with_hint(where, self._own_certificate),
                 self._client.ask(method, where, what=where, query=query, body=content, headers=headers) as answer,
             ):
                 words = await answer.whole(answers.MAX_ANSWER)
@@ -135,13 +135,13 @@ class AttestationServer:
 
 
 @asynccontextmanager
-async def _with_hint(where: str, shown: str) -> AsyncIterator[None]:
+async def _with_hint(where: str, own_certificate: str) -> AsyncIterator[None]:
     try:
         yield
     except ConnectionTrouble as error:
         reason = error.message.removeprefix(where)
         alert = next((each for sign, each in _ALERTS.items() if sign in reason), "")
-        if shown and alert:
-            raise Unavailable("DJ580", f"{where}: the service refuses {shown}: {alert}") from error
+        if own_certificate and alert:
+            raise Unavailable("DJ580", f"{where}: the service refuses {own_certificate}: {alert}") from error
         hint = next((each for sign, each in _HINTS.items() if sign in reason), "check the address")
         raise Unavailable("DJ580", f"{error.message}; {hint}") from error

@@ -62,6 +62,8 @@ def serve(*, check: Extent | None, texts: serving.Sources) -> None:
 
 def _say_good(sentence: str, look: inspection.Inspection) -> None:
     say(sentence)
+    if look.weakening:
+        say(f"settings that weaken security: {', '.join(look.weakening)}")
     for warning in look.warnings:
         say_finding(warning)
     for each in look.aside:

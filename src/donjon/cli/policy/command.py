@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from donjon.cli.files import display_name
+from donjon.cli.files import display_name, within
 from donjon.cli.options import AT, FORM, TRUST_ROOT, StrictGroup, work
 from donjon.cli.policy import online, results
 from donjon.cli.policy.options import STRICT
@@ -149,7 +149,9 @@ def test(folder: Path, *, output: str) -> None:
 
 def _run_cases(file: Path) -> SuiteResult:
     """What came of the cases of a file."""
-    suite = cases_file.parse(text(str(file), cases_file.MAX_SIZE))
+    cases_text = text(str(file), cases_file.MAX_SIZE)
+    with within(str(file)):
+        suite = cases_file.parse(cases_text)
     policy_under_test = read_policy(str(file.parent / suite.policy))
     for finding in advice(policy_under_test):
         say_finding(finding, before=f"{display_name(str(file.parent / suite.policy))}: ", err=True)

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import cast
 
-from donjon.cli.files import content, display_name
+from donjon.cli.files import content, display_name, within
 from donjon.cli.terminal import say
 from donjon.errors import EXIT_MALFORMED, Malformed
 from donjon.policy.claims import Claim, Json, claims
@@ -26,7 +26,9 @@ def read_policy(file: str) -> Policy:
 
 def read_form(file: str) -> Form:
     """The policy's text in a file, whatever is around it; that is told."""
-    form = unwrap(content(file, MAX_FORM))
+    data = content(file, MAX_FORM)
+    with within(file):
+        form = unwrap(data)
     if form.wrappings:
         around = ", in ".join(reversed(form.wrappings))
         say(f"{display_name(file)}: the policy in {around}: lines are those of its text; no signature was checked", err=True)
@@ -65,4 +67,6 @@ def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def text(file: str, bound: int) -> str:
     """What stands in a file; raises `Malformed` as `content` does, and DJ400 for no UTF-8."""
-    return decode(content(file, bound))
+    data = content(file, bound)
+    with within(file):
+        return decode(data)

@@ -221,6 +221,8 @@ def _verdict(outcome: VerifyOutcome) -> str:
     date = f" of {tcb.date:%F}" if tcb.date else ""
     advisories = f", {', '.join(tcb.advisories)}" if tcb.advisories else ""
     summary = f"{verified.quote.tee}, TCB {tcb.status}{date}{advisories}, evaluation {tcb.evaluation_number}"
+    if outside := verified.outside_validity:
+        return f"{word}: {summary}; of its collateral these had ended, the first {_iso(verified.expires)}: {', '.join(outside)}"
     return f"{word}: {summary}; this holds until {_iso(verified.expires)}"
 
 

@@ -17,6 +17,7 @@ from donjon.adapters.storage.database import HEAD, Database
 from donjon.adapters.storage.instances import InstanceTable, StoredInstance
 from donjon.errors import Misconfigured
 from donjon.findings import Finding, Severity, codes
+from donjon.pki.intel import INTEL
 from donjon.pki.serving import appraise
 from donjon.services.attestation.assembly import Assembly, contexts
 from donjon.services.attestation.maa.instances import faults, read_state, unreadable
@@ -31,6 +32,7 @@ class Inspection:
     """What a check of the settings that found them good has to say besides."""
 
     aside: tuple[str, ...] = ()  # what it did not look at
+    weakening: tuple[str, ...] = ()  # settings that weaken security
     warnings: tuple[Finding, ...] = ()
 
 
@@ -39,11 +41,12 @@ def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
 
     Of that only what is in files, where they are alone. A certificate that no client takes now is `Misconfigured` DJ149.
     """
-    warnings = _date_warnings(contexts(settings))
+    warnings = (*_date_warnings(contexts(settings)), *audit_warnings(settings))
+    weakening = weakening_settings(settings)
     if files_alone:
         ends = asyncio.run(_open_all(_in_files(settings)))
         standing = asyncio.run(_instance_warnings(settings, _nothing_kept))
-        return Inspection(aside=_not_in_files(settings), warnings=(*warnings, *ends, *standing))
+        return Inspection(aside=_not_in_files(settings), weakening=weakening, warnings=(*warnings, *ends, *standing))
     database = Database(settings.database)
     try:
         version = database.check()
@@ -52,19 +55,58 @@ def check(settings: AttestationSettings, *, files_alone: bool) -> Inspection:
         warnings = (*warnings, *asyncio.run(_instance_warnings(settings, reader)))
     finally:
         database.close()
-    return Inspection(warnings=(*warnings, *asyncio.run(_open_all(settings))))
+    return Inspection(weakening=weakening, warnings=(*warnings, *asyncio.run(_open_all(settings))))
+
+
+def weakening_settings(settings: AttestationSettings) -> tuple[str, ...]:
+    """The names of those that weaken security, which log and check tell."""
+    unsafe = {
+        "unsafe-http": settings.tls is None,
+        "unsafe-trust-root": settings.anchor != INTEL,
+        "unsafe-clock": settings.moment is not None,
+    }
+    debugging = (f"instances.{each.name}.gate.allow-debug" for each in settings.instances if each.gate.allow_debug)
+    return (*(name for name, is_set in unsafe.items() if is_set), *debugging)
+
+
+def audit_warnings(settings: AttestationSettings) -> tuple[Finding, ...]:
+    """That nobody signs the audit of real platforms; a rehearsal's proves nothing to anybody."""
+    if not settings.instances or settings.audit_keys is not None or settings.anchor != INTEL:
+        return ()
+    return (
+        Finding.warning(
+            "DJ636",
+            "audit",
+            "there are instances, and no audit-keys",
+            "its heads are signed by nobody, and what is recorded now stays so: whoever can write to the database can write them",
+            "give audit-keys before the first start (docs/audit.md)",
+        ),
+    )
 
 
 def _collateral_warnings(settings: AttestationSettings, database: Database, version: str | None) -> Iterator[Finding]:
-    """That nobody fetches collateral and the database holds none; nothing of tables that are yet to be brought up to date."""
-    if settings.mode is not CacheMode.OFFLINE or version not in {None, HEAD}:
+    """That what the database holds is of another root, or that nobody fetches collateral and it holds none.
+
+    Nothing of tables that are yet to be brought up to date.
+    """
+    if version not in {None, HEAD}:
         return
     judging = settings.moment or clock.moment()
     memory = DocumentMemory(
         anchor=settings.anchor, moment=lambda: judging, chance=random.random, metrics=AttestationMetrics(__version__)
     )
-    if version is not None:
-        memory.load(CollateralTable(database).all())
+    unserved = {} if version is None else memory.take(CollateralTable(database).all())
+    if any(error.code == codes.ANOTHER_ROOT for error in unserved.values()):
+        yield Finding.warning(
+            codes.ANOTHER_ROOT,
+            "collateral",
+            f"of what the database holds, {len(unserved)} documents are not proved by the root that these settings trust",
+            "they are not served, and no quote is judged by them",
+            "if it is another service's database, give this one its own; else name the root: unsafe-trust-root",
+        )
+        return
+    if settings.mode is not CacheMode.OFFLINE:
+        return
     staleness = max((each.gate.staleness for each in settings.instances), default=timedelta(0))
     if not memory.not_expired(staleness):
         yield Finding.warning(

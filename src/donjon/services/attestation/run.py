@@ -39,7 +39,7 @@ from donjon.runtime.certificate_watch import CertificateWatch
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.runtime.rates import Rate, Rates
-from donjon.services.attestation import nowhere
+from donjon.services.attestation import inspection, nowhere
 from donjon.services.attestation.assembly import Assembly, CacheParts, contexts
 from donjon.services.attestation.audit_keeper import AuditKeeper
 from donjon.services.attestation.database_health import DatabaseHealth
@@ -217,14 +217,10 @@ def _tell_port(settings: AttestationSettings, port: int, listens: Callable[[int]
 
 def _warn(settings: AttestationSettings, serving: CertificateWatch, *, usable: bool) -> None:
     serving.look()
-    unsafe = {
-        "unsafe-http": settings.tls is None,
-        "unsafe-trust-root": settings.anchor != INTEL,
-        "unsafe-clock": settings.moment is not None,
-    }
-    debugging = [f"instances.{each.name}.gate.allow-debug" for each in settings.instances if each.gate.allow_debug]
-    if weakening := [*(name for name, is_set in unsafe.items() if is_set), *debugging]:
+    if weakening := inspection.weakening_settings(settings):
         say(LOG, "settings that weaken security", level=logging.WARNING, settings=weakening)
+    for finding in inspection.audit_warnings(settings):
+        say(LOG, "audit: not good", level=logging.WARNING, code=finding.code, error=finding.words())
     if not usable:
         say(LOG, "not ready", level=logging.WARNING, code=codes.NO_COLLATERAL, error=NOTHING_TO_JUDGE_BY)
 

@@ -101,8 +101,13 @@ class DocumentMemory:
 
     def load(self, answers: Mapping[str, Answer]) -> None:
         """Keep what is stored, each proved again; a line of the log tells what is not."""
-        for name in sorted(answers, key=lambda name: name != ROOT.name()):  # Under the root's list all others are proved.
-            self._keep_again(name, answers[name])
+        for name, error in self.take(answers).items():
+            _tell_unserved(name, error)
+
+    def take(self, answers: Mapping[str, Answer]) -> dict[str, DonjonError]:
+        """Keep what is stored, each proved again; what is not, by its name, and why."""
+        names = sorted(answers, key=lambda name: name != ROOT.name())  # Under the root's list all others are proved.
+        return {name: error for name in names if (error := self._keep_again(name, answers[name])) is not None}
 
     def keep(self, document: Document) -> None:
         """In the place of the one that was there; a list of the root's may revoke who signed what is here."""
@@ -120,13 +125,19 @@ class DocumentMemory:
         for name, each in tuple(self._documents.items()):
             if name != ROOT.name():
                 del self._documents[name]
-                self._keep_again(name, as_answer(each))
+                if (error := self._keep_again(name, as_answer(each))) is not None:
+                    _tell_unserved(name, error)
 
-    def _keep_again(self, name: str, answer: Answer) -> None:
+    def _keep_again(self, name: str, answer: Answer) -> DonjonError | None:
         try:
             self.keep(self.prove(documents.find_request(name), answer))
         except DonjonError as error:
-            say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
+            return error
+        return None
+
+
+def _tell_unserved(name: str, error: DonjonError) -> None:
+    say(LOG, "stored collateral not served", level=logging.ERROR, document=name, code=error.code, error=error.message)
 
 
 def as_answer(document: Document) -> Answer:
