@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math/big"
@@ -59,7 +60,11 @@ func keys() []jwk {
 		pool.AppendCertsFromPEM(must(os.ReadFile(*authority)))
 	}
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	answer := must(client.Get(*issuer + "/certs"))
+	answer, err := client.Get(*issuer + "/certs")
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		refuse(err.Error() + "; name who signed its certificate by -authority FILE")
+	}
+	must(answer, err)
 	defer answer.Body.Close()
 	var set struct{ Keys []jwk }
 	if err := json.NewDecoder(answer.Body).Decode(&set); err != nil {
@@ -84,6 +89,11 @@ func signed(key jwk, input string, signature []byte) bool {
 
 func main() {
 	flag.Parse()
+	if flag.NArg() != 1 || *issuer == "" || *mrsigner == "" || *product < 0 || *minSvn < 0 {
+		fmt.Fprintln(os.Stderr, "needs -issuer, -mrsigner, -product-id, -min-svn, and then one file with a token")
+		flag.Usage()
+		os.Exit(2)
+	}
 	parts := strings.Split(strings.TrimSpace(string(must(os.ReadFile(flag.Arg(0))))), ".")
 	if len(parts) != 3 {
 		refuse("no token")

@@ -10,19 +10,34 @@ import { get } from "node:https";
 import { parseArgs } from "node:util";
 
 const text = { type: "string" };
-const { values: wanted, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    issuer: text, mrsigner: text, "product-id": text, "min-svn": text, nonce: text, authority: text, simulated: { type: "boolean" },
-  },
-});
+const options = {
+  issuer: text, mrsigner: text, "product-id": text, "min-svn": text, nonce: text, authority: text, simulated: { type: "boolean" },
+};
+
+function asked() {
+  try {
+    const { values, positionals } = parseArgs({ allowPositionals: true, options });
+    const needed = ["issuer", "mrsigner", "product-id", "min-svn"].filter((name) => values[name] === undefined);
+    if (positionals.length === 1 && !needed.length) return [positionals[0], values];
+    console.error(needed.length ? `needs --${needed.join(", --")}` : "needs one file with a token");
+  } catch (error) {
+    console.error(error.message);
+  }
+  console.error("usage: check_token.mjs TOKEN.jwt --issuer URL --mrsigner HEX --product-id N --min-svn N [--nonce TEXT] [--authority FILE] [--simulated]");
+  process.exit(2);
+}
 
 function refuse(reason) {
   console.error(`refused: ${reason}`);
   process.exit(1);
 }
 
-process.on("uncaughtException", (error) => refuse(error.message || error.code));
+const [file, wanted] = asked();
+const unknown = /SELF_SIGNED_CERT|UNABLE_TO_(VERIFY|GET_ISSUER)/;
+process.on("uncaughtException", (error) => {
+  const hint = unknown.test(error.code) ? "; name who signed its certificate by --authority FILE" : "";
+  refuse(`${error.message || error.code}${hint}`);
+});
 
 function fetched(url, ca) {
   return new Promise((resolve, reject) => {
@@ -36,7 +51,7 @@ function fetched(url, ca) {
   });
 }
 
-const parts = readFileSync(positionals[0], "utf8").trim().split(".");
+const parts = readFileSync(file, "utf8").trim().split(".");
 if (parts.length !== 3) refuse("no token");
 const [header, says] = parts.slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url")));
 const ca = wanted.authority && readFileSync(wanted.authority);

@@ -32,7 +32,9 @@ try:
     with urlopen(f"{wanted.issuer}/certs", context=trust, timeout=10) as answer:
         keys = KeySet.import_key_set(json.load(answer))
 except (JoseError, KeyError, OSError, ValueError) as error:
-    sys.exit(f"refused: no keys of {wanted.issuer}: {error}")
+    is_unknown = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    hint = "; name who signed its certificate by --authority FILE" if is_unknown else ""
+    sys.exit(f"refused: no keys of {wanted.issuer}: {error}{hint}")
 try:
     token = jwt.decode(wanted.token.read_text().strip(), keys, algorithms=["RS256", "ES256"])
     rules = {"iss": {"essential": True, "value": wanted.issuer}, "exp": {"essential": True}}

@@ -204,7 +204,9 @@ def test_what_the_issuer_did_not_sign_is_refused_unread(desk: Desk, how: str) ->
         ('{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}', None, "DJ581"),
         ("[]", None, "DJ210"),
         (None, "no.token", "DJ440"),
-        (None, "{}", "DJ211"),
+        (None, "{}", "DJ440"),
+        (None, '{"token": 1}', "DJ440"),
+        (None, "{", "DJ210"),
         (None, "\u00e9", "DJ440"),
     ],
 )
@@ -216,6 +218,16 @@ def test_what_is_no_token_or_no_set_of_keys_is_malformed(desk: Desk, keys: str |
         file.write_text(token, encoding="utf-8")
     done = desk.verify(file, *MEANT)
     assert (done.returncode, f"[{code}]" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_a_request_in_the_place_of_its_token_is_told_as_one(desk: Desk, command: str) -> None:
+    file = desk.file(CLAIMS)
+    file.write_text('{"quote": "AAAA", "runtimeData": {"data": "e30", "dataType": "JSON"}}')
+    done = call("token", "show", file) if command == "show" else desk.verify(file, *MEANT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "this is a request, which a service answers with a token" in done.stderr
+    assert "[DJ440]" in done.stderr
 
 
 def test_a_measurement_that_is_none_is_a_mistake_of_usage(desk: Desk) -> None:

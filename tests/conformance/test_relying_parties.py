@@ -174,6 +174,28 @@ def test_an_issuer_that_gives_no_keys_is_told_in_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_who_names_no_authority_is_told_how_where_the_certificate_is_not_known(
+    program: Program, token: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "token.jwt").write_text(token)
+    done = program(tmp_path / "token.jwt", {name: value for name, value in options.items() if name != "authority"})
+    assert done.returncode == 1
+    assert "; name who signed its certificate by -" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    known = program(tmp_path / "token.jwt", unreachable(options, tmp_path))
+    assert "authority FILE" not in known.stderr
+
+
+@pytest.mark.parametrize("left_out", ["issuer", "mrsigner", "product-id", "min-svn"])
+def test_who_leaves_out_what_is_needed_is_told_the_usage(
+    program: Program, options: dict[str, str], tmp_path: Path, left_out: str
+) -> None:
+    done = program(tmp_path / "token.jwt", {name: value for name, value in options.items() if name != left_out})
+    assert done.returncode == 2
+    assert left_out in done.stderr
+    assert "usage" in done.stderr.lower()
+
+
 def test_a_token_that_is_not_there_is_told_in_one_line(program: Program, options: dict[str, str], tmp_path: Path) -> None:
     done = program(tmp_path / "token.jwt", options)
     assert done.returncode == 1

@@ -33,9 +33,14 @@ def token_text(body: bytes) -> str:
 
 
 def bare_token(content: bytes) -> str:
-    """The token that a file holds, alone or in the JSON of a service's answer; raises `Malformed` DJ210, DJ211 or DJ440."""
+    """The token that a file holds, alone or in the JSON of a service's answer; raises `Malformed` DJ210 or DJ440."""
     if content.lstrip().startswith(b"{"):
-        return token_text(content)
+        members = strict_json.parse(content, _SUBJECT, MAX_ANSWER).content
+        token = members.get("token")
+        if isinstance(token, str):
+            return token
+        what = "a request, which a service answers with a token" if "quote" in members else "JSON without the member token"
+        raise Malformed("DJ440", f"token: this is {what}; expected a JSON web token, or the answer that it came in")
     try:
         return content.decode("ascii").strip()
     except UnicodeDecodeError as error:
