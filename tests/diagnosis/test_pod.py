@@ -624,6 +624,30 @@ def test_labels_of_others_that_chose_a_node_are_nothing_to_tell_once_it_is_chose
     assert "DJ154" in codes(explain(with_spec(pod("1Mi"), selector), around(node("a"))))
 
 
+def test_a_label_that_nobody_writes_is_the_next_step_where_no_node_has_it() -> None:
+    label = "feature.node.kubernetes.io/cpu-security.sgx.enabled"
+    waits = with_spec(pod("1Mi"), {"nodeSelector": {label: "true"}})
+    told = explain(waits, around(node("a"), node("plain", "")))
+    assert codes(told) == ["DJ154", "DJ133"]
+    assert told.verdict.startswith("is Pending: it may not go to a: the pod wants nodeSelector feature.node")
+    assert told.next_step == 'choose nodes by sgx.intel.com/capable: "true"'
+    taken = explain(waits, around(labelled(node("a"), {label: "true"}), pods=(holding("8Gi", "a"),)))
+    assert codes(taken) == ["DJ130", "DJ154"]
+
+
+@pytest.mark.parametrize(
+    ("asking", "spec", "why"),
+    [
+        ({}, {"unschedulable": True}, "a cordoned node takes no new pods"),
+        ({}, {"taints": [{"key": "team", "value": "ml", "effect": "NoSchedule"}]}, "takes only pods that tolerate its taint"),
+        ({"nodeSelector": {"disk": "ssd"}}, {}, "its own selector and affinity choose"),
+    ],
+)
+def test_what_keeps_a_pod_from_a_node_is_told_with_its_own_reason(asking: JsonObject, spec: JsonObject, why: str) -> None:
+    (finding,) = explain(with_spec(pod("1Mi"), asking), around(with_spec(node("a"), spec))).findings
+    assert (finding.code, why in finding.why) == ("DJ133", True)
+
+
 @pytest.mark.parametrize("phase", ["Failed", "Pending"])
 def test_that_no_aesm_answers_is_told_where_the_pod_failed_and_where_it_starts(phase: str) -> None:
     there = pod("1Mi", phase=phase, on="b", nodeSelector={"donjon.dev/aesm": "ready"})

@@ -155,7 +155,7 @@ def _held_back(now: Situation) -> Finding:
     return of_placement(
         "DJ133",
         f"it may not go to {_names(now.there)}: {'; '.join(dict.fromkeys(_words(now)))}",
-        "the node's taints or the pod's own selector and affinity forbid it",
+        _BARS[now.obstacle],
         _RELEASES[now.obstacle](now),
     )
 
@@ -167,6 +167,12 @@ def _about_selection(now: Situation) -> str:
     return f"change the pod's nodeSelector or affinity ({now.change}){label}"
 
 
+_BARS: Mapping[Obstacle, str] = {
+    Obstacle.ELSEWHERE: "it goes only to the nodes that its affinity names",
+    Obstacle.TAINT: "such a node takes only pods that tolerate its taint",
+    Obstacle.SELECTION: "it goes only to nodes that its own selector and affinity choose",
+    Obstacle.CORDON: "a cordoned node takes no new pods, whatever is free there",
+}
 _RELEASES: Mapping[Obstacle, Callable[[Situation], str]] = {
     Obstacle.ELSEWHERE: lambda now: f"change the pod's affinity, which names its nodes one by one ({now.change})",
     Obstacle.TAINT: lambda now: (

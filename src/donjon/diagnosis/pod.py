@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from donjon.admission.codes import UNLABELLED
 from donjon.diagnosis.claims import missing_claims
 from donjon.diagnosis.commands import MAX_NAMES, describe, node_of, remake, subject_of
 from donjon.diagnosis.distance import out_of_order
@@ -24,7 +25,7 @@ from donjon.diagnosis.running import (
 from donjon.diagnosis.scheduler_words import read_sentence
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import UNREADY_NODE
-from donjon.fleet.placement import NodeView, amount_text, look
+from donjon.fleet.placement import NodeView, Obstacle, amount_text, look
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import DEVICES, EPC, FOREIGN_EPC
@@ -204,15 +205,23 @@ def _pending(pod: JsonObject, around: ClusterState) -> Explanation:
     claims = tuple(missing_claims(pod, _scheduler(pod)))
     others = in_the_way(pod, views, around.pods) or (() if nobodys or claims else _scheduler_alone(pod, views, around))
     reasons = (*claims, *nobodys, *others)
-    findings = (*reasons, *(each.finding for each in names if not each.bars))
+    besides = tuple(each.finding for each in names if not each.bars)
+    # A label that nobody writes is what is to be changed, where the pod's own words leave out every node.
+    unwritten = tuple(each for each in besides if each.code == UNLABELLED and _selects_none(views))
+    findings = (*unwritten, *reasons, *(each for each in besides if each not in unwritten))
     return Explanation(
         subject=subject_of("pod", pod),
-        verdict=f"is Pending: {findings[0].observation}",
+        verdict=f"is Pending: {reasons[0].observation}",
         well=False,
         findings=(*findings, *unseen(around.no_nodes, around.own_pods_only)),
         nodes=views,
         scheduler=recite(_scheduler(pod)),
     )
+
+
+def _selects_none(views: Sequence[NodeView]) -> bool:
+    """Whether the pod's own selector or affinity leaves out every node."""
+    return bool(views) and all(Obstacle.SELECTION in view.obstacles for view in views)
 
 
 def _unplaced(pod: JsonObject, around: ClusterState) -> Explanation:
