@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,15 @@ def test_verify_accepts_a_make_believe_quote_under_its_own_root_and_says_so(vali
     assert told["trust_root"] == "unsafe"
     assert told["reasons"] == told["outside_validity"] == []
     assert "a root that is not Intel's" in run("verify", *valid).stderr
+
+
+def test_what_had_ended_of_collateral_that_is_taken_all_the_same_is_named_and_no_moment_that_has_passed(valid: list[str]) -> None:
+    late = [*valid[:-1], (MOMENT + timedelta(days=29)).isoformat(), "--staleness", "30d"]
+    done = run("verify", *late)
+    assert done.exit_code == 0, done.output
+    assert "of its collateral these had ended, the first " in done.stdout
+    assert ", ".join(map(str, verdict(*late, code=0)["outside_validity"])) in done.stdout  # type: ignore[arg-type] # A list.
+    assert "this holds until" not in done.stdout
 
 
 def test_verify_refuses_a_make_believe_quote_under_intels_root(valid: list[str]) -> None:

@@ -233,9 +233,9 @@ def nested(depth: int) -> str:
 
 
 def test_functions_nest_as_deep_as_the_bound_and_no_deeper() -> None:
-    assert parse(nested(MAX_DEPTH - 1)).rules(Part.ISSUANCE) != ()
+    assert parse(nested(MAX_DEPTH)).rules(Part.ISSUANCE) != ()
     with pytest.raises(Fault, match="nested deeper than 16") as refused:
-        parse(nested(MAX_DEPTH))
+        parse(nested(MAX_DEPTH + 1))
     assert refused.value.code == "DJ401"
     with pytest.raises(Fault, match="nested deeper than 16"):
         parse(nested(5000))

@@ -113,6 +113,29 @@ def test_a_file_that_is_no_toml_is_a_fault() -> None:
         read(HTTP, {}, "listen")
 
 
+def test_a_file_that_is_no_toml_is_blamed_alone() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        read({}, {}, "listen")
+    assert len(refused.value.faults) == 1
+
+
+def test_an_instance_with_a_fault_is_an_instance_to_its_callers() -> None:
+    text = """
+[instances.team-a]
+issuer = "https://attest.example/team-a"
+keys = "/nowhere"
+mode = "isolated"
+[[callers]]
+certificate = "dns:officer.example"
+instances = ["team-a"]
+roles = ["policy"]
+"""
+    with pytest.raises(Misconfigured) as refused:
+        read(HTTP, {}, text)
+    assert any("instances.team-a.mode" in fault for fault in refused.value.faults)
+    assert not any("names of instances" in fault for fault in refused.value.faults)
+
+
 def check(*said: str) -> DonjonError | None:
     """How `--check` ends."""
     done = CliRunner().invoke(attestation, ["serve", "--check", *said])

@@ -160,8 +160,6 @@ def _property(name: Tree[Token] | Token) -> Property:
 
 def _expression(tree: Tree[Token] | Token, depth: int) -> Expression:
     assert isinstance(tree, Tree)
-    if depth == 0:
-        raise Fault("DJ401", place(tree), f"functions nested deeper than {MAX_DEPTH}", "several rules that add claims")
     match tree.data:
         case "literal":
             return _literal(tree)
@@ -173,6 +171,8 @@ def _expression(tree: Tree[Token] | Token, depth: int) -> Expression:
 
 
 def _call(tree: Tree[Token], depth: int) -> Call:
+    if depth == 0:
+        raise Fault("DJ401", place(tree), f"functions nested deeper than {MAX_DEPTH}", "several rules that add claims")
     name, *arguments = tree.children
     if name not in tuple(Function):
         raise Fault("DJ405", place(name), f"a function {excerpt(str(name))}", one_of(tuple(Function), str(name)))

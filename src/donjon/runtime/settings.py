@@ -83,6 +83,8 @@ def read(
 ) -> Values:
     """What the settings of that table say, by flags, environment and a TOML text that may have these tables; adds the faults."""
     content = _content(text, faults)
+    if content is None:
+        return Values({}, {})  # What is missing may stand in the file.
     values: dict[str, object] = {}
     for setting in table:
         where, raw = _source(setting, flags, environment, content)
@@ -114,13 +116,13 @@ def _near(name: str, names: Collection[str]) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-def _content(text: str, faults: list[str]) -> dict[str, object]:
-    """What the file says: lists and tables as they are, all else as text."""
+def _content(text: str, faults: list[str]) -> dict[str, object] | None:
+    """What the file says: lists and tables as they are, all else as text; `None` where it is no TOML."""
     try:
         return {name: value if isinstance(value, list | dict) else _word(value) for name, value in tomllib.loads(text).items()}
     except (ValueError, RecursionError) as error:
         faults.append(f"file: no TOML: {error}")
-        return {}
+        return None
 
 
 def _word(value: object) -> str:

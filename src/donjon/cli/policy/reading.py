@@ -54,8 +54,10 @@ def read_claims(file: str) -> tuple[Claim, ...]:
         raise Malformed("DJ408", f"claims: {display_name(file)} is a token, expected claims in JSON; say --token {file}")
     try:
         return claims(cast("Json", json.loads(claims_text, object_pairs_hook=_without_doubles)))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Malformed("DJ408", f"claims: {display_name(file)} is no JSON: {error}") from error
+    except RecursionError as error:
+        raise Malformed("DJ408", f"claims: {display_name(file)} is nested too deeply to be claims") from error
 
 
 def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from donjon.access import tables as access
-from donjon.access.roles import Proof
+from donjon.access.roles import Proof, Role
 from donjon.access.tables import AccessSettings, FileReader
 from donjon.adapters import files
 from donjon.adapters.keys import places
@@ -225,7 +225,7 @@ def read_text_alone(flags: Mapping[str, str | None], environment: Mapping[str, s
     root = Setting(UNSAFE_TRUST_ROOT.name, str, UNSAFE_TRUST_ROOT.default, UNSAFE_TRUST_ROOT.help)
     rows = tuple(root if each is UNSAFE_TRUST_ROOT else each for each in SETTINGS)
     values = settings.read(rows, flags, environment, text, faults, tables=_TABLES)
-    instance_settings, _ = _read_tables(values, pass_by, faults, simulated=bool(values[root]))
+    instance_settings, _ = _read_tables(values, pass_by, faults, simulated=root in values and bool(values[root]))
     settings.refuse(faults)
     places = (values[TLS_DIR], values[CLIENT_CA], values[root], values[AUDIT_KEYS], *(each.keys for each in instance_settings))
     return (*(str(each) for each in places if each), *names, "the database")
@@ -237,7 +237,10 @@ def _read_tables(
     """What the tables say; adds what is wrong with them and between all settings to the faults."""
     faults += _of_tls(values)
     instance_settings = instances.read(values.tables.get("instances", {}), read_file, faults, simulated=simulated)
-    access_settings = access.read(values.tables, {each.name: each.open_roles for each in instance_settings}, read_file, faults)
+    table = values.tables.get("instances")
+    names = table if isinstance(table, dict) else ()  # Also of those that have faults of their own.
+    roles = dict.fromkeys(names, frozenset[Role]()) | {each.name: each.open_roles for each in instance_settings}
+    access_settings = access.read(values.tables, roles, read_file, faults)
     faults += _between(values, instance_settings, access_settings)
     return instance_settings, access_settings
 
