@@ -57,7 +57,9 @@ def read_claims(file: str) -> tuple[Claim, ...]:
     except ValueError as error:
         raise Malformed("DJ408", f"claims: {display_name(file)} is no JSON: {error}") from error
     except RecursionError as error:
-        raise Malformed("DJ408", f"claims: {display_name(file)} is nested too deeply to be claims") from error
+        raise Malformed(
+            "DJ408", f"claims: {display_name(file)} is no JSON: its brackets stand too deeply within one another"
+        ) from error
 
 
 def _without_doubles(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
