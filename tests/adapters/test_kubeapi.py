@@ -292,6 +292,29 @@ def test_a_server_that_is_away_is_unavailable_and_back_when_it_is_back(tmp_path:
     told(story, tmp_path)
 
 
+def test_a_rejection_lasts_from_the_first_to_the_last_answer_that_is_nothing_else(tmp_path: Path) -> None:
+    async def story(server: FakeApi, api: KubeApi) -> None:
+        async def ask(raw: bytes | None) -> float | None:
+            server.answer = lambda _: raw
+            with suppress(Unavailable):
+                await api.get(NODE)
+            return None if api.rejection is None else api.rejection.seconds
+
+        assert await ask(status(401, "Unauthorized")) == 0
+        await asyncio.sleep(0.1)
+        lasted = await ask(status(403, "nodes is forbidden"))
+        assert lasted is not None
+        assert lasted >= 0.1
+        await server.stop()
+        assert await ask(None) == lasted, "a server that is away answers nothing"
+        await server.start()
+        for other in (None, status(403, "no label x [DJ110]"), status(404, "none"), status(500, "broken")):
+            assert await ask(status(401, "Unauthorized")) is not None
+            assert await ask(other) is None
+
+    told(story, tmp_path)
+
+
 async def refuse(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], access: client.ServerAccess, said: str
 ) -> None:

@@ -186,6 +186,14 @@ CASES = (
     Case(
         name="no agent any more, since the DaemonSet is gone", lacks=('component="node"',), fires=("DonjonAgentsAbsent critical",)
     ),
+    Case(
+        name="agents whose account is gone, so that they cannot look after the policies",
+        changes={
+            **{node("donjon_node_rejected", each): changing(0, 20, 1) for each in ("sgx-1", "sgx-2", "plain")},
+            **{node("donjon_node_guard", each, object=REFUSING): gone(1, 20) for each in ("sgx-1", "sgx-2", "plain")},
+        },
+        fires=("DonjonAgentRejected critical",),
+    ),
     # The webhook.
     Case(name="a rolling update of the webhook", changes={webhook("donjon_admission_ready", "a"): changing(1, 20, 0)}),
     Case(

@@ -73,6 +73,7 @@ def agent(name: str, epc: int = 8 << 30) -> World:
         node("donjon_node_containers_without_device", name): always(0),
         node("donjon_node_containers_not_accounted", name): always(0),
         node("donjon_node_pods_too_large", name): always(0),
+        node("donjon_node_rejected", name): always(0),
         node("donjon_node_guard", name, object=REFUSING): always(1),
         node("donjon_node_reassertions_total", name, what="status"): always(1),
         node("donjon_node_registrations_total", name, resource=ENCLAVE): always(has_sgx),

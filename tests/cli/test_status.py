@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.fakecluster import FakeCluster, cluster
 from tests.cli.calling import call
 from tests.diagnosis import worlds
-from tests.diagnosis.installations import OBJECTS, daemon_set, own_pod, workload
+from tests.diagnosis.installations import OBJECTS, WHOLE, daemon_set, own_pod, workload
 
 from donjon import __version__
 from donjon.adapters import clock
@@ -48,6 +48,9 @@ def fake() -> Iterator[FakeCluster]:
         made.things = {
             "/api/v1/nodes": [worlds.node("a"), worlds.node("b"), worlds.node("plain", "")],
             "/apis/apps/v1/namespaces/donjon/daemonsets": [daemon_set()],
+            "/api/v1/namespaces/donjon/serviceaccounts": list(WHOLE.accounts),
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles": list(WHOLE.roles),
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings": list(WHOLE.role_bindings),
             PODS: [own_pod("node", "a"), own_pod("node", "b"), worlds.pod(name="of-others")],
             **{f"{ADMISSION}/{plural}": [each for each in OBJECTS if each["kind"] == kind] for kind, plural in PLURALS.items()},
         }
@@ -86,7 +89,7 @@ def test_nothing_is_made_and_the_requests_are_few(fake: FakeCluster, tmp_path: P
     changes = [path for method, path in fake.asked if method != "GET"]
     assert [path.partition("?")[0] for path in changes] == ["/api/v1/namespaces/shop/pods"] * 2
     assert all("dryRun=All" in path for path in changes)
-    assert len(fake.asked) == 12
+    assert len(fake.asked) == 15
 
 
 def test_what_is_wrong_comes_first_and_the_exit_code_says_so(fake: FakeCluster, tmp_path: Path) -> None:

@@ -213,3 +213,26 @@ def test_an_attestation_service_that_is_not_ready_is_told_with_its_own_words(
         assert worst(cluster) == "DJ176"
         release.upgrade()
     heals(cluster)
+
+
+@pytest.mark.parametrize("taken", ["clusterrole", "serviceaccount"])
+def test_agents_whose_rights_are_gone_are_not_ready_and_the_command_makes_them_so(
+    cluster: Cluster, release: Release, wait_for: Wait, tmp_path: Path, taken: str
+) -> None:
+    """With the account gone its tokens are void, those of the agents that run even when it is there again."""
+    del release
+    agent = Agent(cluster, cluster.sgx_nodes[0])
+    heals(cluster)
+    place = () if taken == "clusterrole" else ("-n", NAMESPACE)
+    cluster.kubectl("delete", taken, "donjon-node", *place)
+    (finding,) = (each for each in status(cluster)[1]["findings"] if each["code"] == "DJ184")
+    assert finding["found"].lower() == f"the {taken} donjon-node is gone"
+    wait_for(lambda: agent.metrics().get("donjon_node_rejected{}") == 1, seconds=120, what="the agent says so", every=EVERY)
+    wait_for(lambda: not agent.is_ready(), seconds=60, what="the agent is not ready", every=EVERY)
+    late = next(each for each in status(cluster)[1]["findings"] if each["code"] == "DJ174")
+    assert "API server: turns the agent's account away: " in late["found"]
+    assert "[DJ041]" in late["found"]
+    for each in finding["do"].partition("bring it back: ")[2].split("; then "):
+        do(cluster, each, tmp_path)
+    wait_for(lambda: agent.metrics().get("donjon_node_rejected{}") == 0, seconds=90, what="the next agent may", every=EVERY)
+    heals(cluster)

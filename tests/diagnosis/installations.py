@@ -56,6 +56,11 @@ def daemon_set(
     return made | {"spec": {"template": template}}
 
 
+def of_agents(kind: str) -> Sight:
+    """What of that kind gives the agents their rights."""
+    return Sight(things=(workload(kind, "node"),))
+
+
 def own_pod(component: str, on: str, *, ready: bool = True, image: str = IMAGE, **status: Json) -> JsonObject:
     conditions: list[Json] = [
         {"type": "Ready", "status": str(ready), "message": "" if ready else "containers with unready status"}
@@ -88,6 +93,9 @@ WHOLE = DonjonState(
     mutating_policies=of_kind("MutatingAdmissionPolicy"),
     mutating_bindings=of_kind("MutatingAdmissionPolicyBinding"),
     webhooks=Sight(),
+    accounts=of_agents("ServiceAccount"),
+    roles=of_agents("ClusterRole"),
+    role_bindings=of_agents("ClusterRoleBinding"),
     readiness={},
 )
 

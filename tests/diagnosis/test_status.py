@@ -32,6 +32,7 @@ from donjon.findings import Severity
 from donjon.formats.json import Json, JsonObject
 from donjon.pki.serving import issue
 
+RIGHTS = {"accounts": "ServiceAccount", "roles": "ClusterRole", "role_bindings": "ClusterRoleBinding"}
 HIDDEN = Sight(problem="list nodes: 403 forbidden")
 
 
@@ -206,6 +207,15 @@ def test_an_agent_that_is_not_ready_is_named_with_its_reason() -> None:
     status = changed(daemon_sets=Sight(things=(daemon_set(ready=1),)), pods=Sight(things=(own_pod("node", "a"), late)))
     assert errors(status) == ["DJ174"]
     assert "1 of 2 are ready; donjon-node-b: on b: node waits: ErrImagePull: no such image" in status.verdict
+
+
+@pytest.mark.parametrize(("field", "kind"), RIGHTS.items())
+def test_what_gives_the_agents_their_rights_is_missed_where_it_can_be_seen(field: str, kind: str) -> None:
+    status = changed(**{field: Sight()})
+    assert errors(status) == ["DJ184"]
+    assert status.verdict == f"not well: agents: the {kind} donjon-node is gone"
+    assert status.findings[0].do.endswith("; then kubectl rollout restart daemonset -n donjon donjon-node")
+    assert changed(**{field: HIDDEN}).well
 
 
 def test_an_agent_that_is_not_ready_is_told_in_its_own_words() -> None:

@@ -14,6 +14,7 @@ PAGES = runbooks.PROJECT / "src" / "donjon" / "findings" / "pages"
 
 STATUS = {
     "DonjonAgentAbsent",
+    "DonjonAgentRejected",
     "DonjonAgentsAbsent",
     "DonjonAttestationDown",
     "DonjonContainerWithoutDevice",

@@ -23,6 +23,7 @@ from donjon.node.registration import stated_condition
 from donjon.services.node.devices import PluginLoop
 from donjon.services.node.host import HostLoop
 from donjon.services.node.nodeobject import NodeObjectLoop
+from donjon.services.node.rights import RightsLook
 from donjon.services.node.run import _look
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
@@ -125,8 +126,9 @@ async def world(
     here = World(folder=folder, api=api, kubelet=kubelet, settings=settings)
     client = KubeApi(api.access(folder))
     plugin = PluginLoop(settings, here.state, here.metrics)
+    rights = RightsLook(settings, here.state, here.metrics, client)
     here.tasks = [
-        asyncio.create_task(_look(HostLoop(settings, here.state, here.metrics), plugin, here.state)),
+        asyncio.create_task(_look(HostLoop(settings, here.state, here.metrics), plugin, rights, here.state)),
         asyncio.create_task(NodeObjectLoop(settings, here.state, here.metrics, client).run()),
         asyncio.create_task(TruthLoop(settings, here.metrics, client).run()),
     ]

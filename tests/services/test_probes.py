@@ -1,16 +1,18 @@
 """What Prometheus and the kubelet's probes are answered."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
+from tests.adapters.fakeapi import status
 from tests.services.agent import GIB, World, settled, world
 
 from donjon.adapters import clock
 from donjon.adapters.http.probe import ProbeServer
 from donjon.node.registration import stated_condition
 from donjon.runtime.probes import routes
-from donjon.services.node import devices
+from donjon.services.node import devices, rights
 from donjon.services.node.state import AgentState
 from donjon.simulation import host
 
@@ -123,6 +125,41 @@ def test_a_kubelet_whose_socket_is_gone_is_the_one_cause_everywhere_and_takes_no
     assert [each.__dict__["fields"]["code"] for each in caplog.records if each.msg == "the kubelet's socket: trying again"] == [
         "DJ053"
     ]
+
+
+def test_an_account_that_is_turned_away_is_the_one_cause_and_a_server_that_is_away_is_not(
+    short: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rights, "REJECTION_PATIENCE", 1.0)
+    caplog.set_level(logging.INFO)
+
+    async def run() -> None:
+        async with world(short) as here:
+            await settled(here)
+            await here.until(here.state.is_ready)
+            await here.api.stop()
+            await asyncio.sleep(2)
+            await served(here, [("/readyz", 200, "ok"), ("/metrics", 200, "donjon_node_rejected 0.0")])
+            here.api.answer = lambda _: status(403, 'nodes is forbidden: clusterrole "donjon-node" not found')
+            await here.api.start()
+            await here.until(lambda: not here.state.is_ready(), within=10)
+            await served(
+                here,
+                [
+                    ("/readyz", 503, "API server: turns the agent's account away: "),
+                    ("/readyz", 503, '403 nodes is forbidden: clusterrole "donjon-node" not found: nobody keeps EPC'),
+                    ("/readyz", 503, "; then kubectl rollout restart daemonset -n donjon donjon-node"),
+                    ("/metrics", 200, "donjon_node_rejected 1.0"),
+                    ("/metrics", 200, "donjon_node_ready 1.0"),
+                ],
+            )
+            here.api.answer = lambda _: None
+            await here.until(here.state.is_ready)
+            await served(here, [("/metrics", 200, "donjon_node_rejected 0.0")])
+
+    asyncio.run(run())
+    said = [each.msg for each in caplog.records if str(each.msg).startswith("the agent's rights")]
+    assert said == ["the agent's rights: not good", "the agent's rights: good again"]
 
 
 def test_an_agent_that_has_not_looked_yet_is_neither_alive_nor_ready() -> None:

@@ -8,6 +8,7 @@ from donjon.diagnosis.commands import describe, node_of, place_of
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
 from donjon.diagnosis.nodes import names_text, nodes_with_sgx
 from donjon.diagnosis.own_pods import breakdown, own_no, own_trouble, pod_trouble, silence
+from donjon.diagnosis.rights import rights
 from donjon.diagnosis.rollout import go_back, is_rolled_out
 from donjon.findings import Finding, codes
 from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
@@ -41,7 +42,7 @@ def agents(here: DonjonState) -> StatusPart:
         *(Row(name=name_of(pod), state=RowState.WRONG, words=_words(pod, here)) for pod in late),
         *(Row(name=name_of(node), state=RowState.WRONG, words=f"no {name} pod: {_reason(daemon_set, node)}") for node in bare),
     )
-    findings = (*_absent(daemon_set, bare), *(() if whole else _late(daemon_set, late, here)))
+    findings = (*rights(here, daemon_set), *_absent(daemon_set, bare), *(() if whole else _late(daemon_set, late, here)))
     return StatusPart(name="agents", rows=rows, findings=findings, summary=f"{ready} of {desired} agents ready")
 
 

@@ -119,6 +119,9 @@ class DonjonState:
     mutating_policies: Sight
     mutating_bindings: Sight
     webhooks: Sight
+    accounts: Sight  # Donjon's in its home; with the next two, what gives the agents their rights
+    roles: Sight
+    role_bindings: Sight
     readiness: Mapping[str, str]  # what pods of ours say of themselves, by their names
 
 

@@ -54,6 +54,7 @@ class Resource:
 
 
 SECRET = Resource(group="", kind="Secret", plural="secrets")
+ACCOUNT = Resource(group="", kind="ServiceAccount", plural="serviceaccounts")
 POD = Resource(group="", kind="Pod", plural="pods")
 EVENT = Resource(group="", kind="Event", plural="events")
 NODE = Resource(group="", kind="Node", plural="nodes", namespaced=False)
@@ -63,6 +64,10 @@ DEPLOYMENT = Resource(group="apps", kind="Deployment", plural="deployments")
 REPLICA_SET = Resource(group="apps", kind="ReplicaSet", plural="replicasets")
 STATEFUL_SET = Resource(group="apps", kind="StatefulSet", plural="statefulsets")
 DAEMON_SET = Resource(group="apps", kind="DaemonSet", plural="daemonsets")
+CLUSTER_ROLE, CLUSTER_ROLE_BINDING = (
+    Resource(group="rbac.authorization.k8s.io", kind=kind, plural=f"{kind.lower()}s", namespaced=False)
+    for kind in ("ClusterRole", "ClusterRoleBinding")
+)
 VALIDATING_POLICY, VALIDATING_BINDING, MUTATING_POLICY, MUTATING_BINDING, MUTATING_WEBHOOK = (
     Resource(group="admissionregistration.k8s.io", kind=kind, plural=plural, namespaced=False)
     for kind, plural in (

@@ -45,6 +45,9 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
         mutating_policies=_sight(lambda: cluster.list(client.MUTATING_POLICY)),
         mutating_bindings=_sight(lambda: cluster.list(client.MUTATING_BINDING)),
         webhooks=webhooks,
+        accounts=_ours(cluster, client.ACCOUNT, place),
+        roles=_ours(cluster, client.CLUSTER_ROLE),
+        role_bindings=_ours(cluster, client.CLUSTER_ROLE_BINDING),
         readiness=_readiness(cluster, pods, nodes, moment),
     )
     sights = (here.nodes, here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
@@ -55,7 +58,7 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
     return here
 
 
-def _ours(cluster: UserCluster, resource: Resource, place: str) -> Sight:
+def _ours(cluster: UserCluster, resource: Resource, place: str = client.EVERYWHERE) -> Sight:
     return _sight(lambda: cluster.list(resource, place, labels=_OURS))
 
 

@@ -17,6 +17,7 @@ from donjon.adapters.kubeapi.stream import Items, Lines, ObjectText
 from donjon.adapters.transport.client import HttpAnswer, HttpClient
 from donjon.adapters.transport.tls import client_context
 from donjon.errors import Misconfigured, Unavailable
+from donjon.findings.codes import codes_in
 from donjon.formats.json import JsonObject, at
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ WATCH_SECONDS = 60
 SHORT = 1.0  # seconds; a watch that ends sooner is a failure, and is tried again with patience
 PAGE = 25  # objects of one page of a list
 MAX_ANSWER = 2 << 20  # bytes of an answer that is one object; the largest Secret there can be is smaller
-HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_GONE = 404, 409, 410
+HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_GONE = 401, 403, 404, 409, 410
 _GONE_EVENT = ObjectText(b'{"type":"ERROR","object":{"code":410}}', large=False)
 
 
@@ -40,6 +41,16 @@ class ApiRefusal(Unavailable):
         self.status = status
         self.missing = status == HTTP_NOT_FOUND
         self.changed = status == HTTP_CONFLICT
+        # What a policy of ours refuses, the server had let through before.
+        self.rejects = status in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN} and not codes_in(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Our account is turned away, and nothing but that was answered for so many seconds up to the last answer, in these words."""
+
+    seconds: float
+    words: str
 
 
 class PatchType(StrEnum):
@@ -92,6 +103,8 @@ class KubeApi:
         self._token = access.token
         trust = client_context(access.authority, code="DJ040", what=f"API server: authority {access.authority}")
         self._client = HttpClient(code="DJ041", seconds=TIMEOUT, trust=trust, server=access.server)
+        self._rejected_since = 0.0
+        self.rejection: Rejection | None = None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -217,8 +230,21 @@ class KubeApi:
         asking = self._client.ask(method, path, what=what, query=query, body=content, headers=headers, silence=silence)
         async with asking as answer:
             if not answer.is_success:
-                raise ApiRefusal(f"{what}: {await _reason(answer)}", answer.status)
+                refusal = ApiRefusal(f"{what}: {await _reason(answer)}", answer.status)
+                self._note(refusal)
+                raise refusal
+            self.rejection = None
             yield answer
+
+    def _note(self, refusal: ApiRefusal) -> None:
+        """Keep since when all that is answered is that our account may not."""
+        if not refusal.rejects:
+            self.rejection = None
+            return
+        now = asyncio.get_running_loop().time()
+        if self.rejection is None:
+            self._rejected_since = now
+        self.rejection = Rejection(seconds=now - self._rejected_since, words=refusal.message)
 
     def _headers(self) -> dict[str, str]:
         try:

@@ -28,6 +28,9 @@ class NodeMetrics(ProgramMetrics):
         self._guard = self._gauge(
             "guard", "1 for each object of Donjon's in the API server that is in force as Donjon printed it, else 0.", "object"
         )
+        self._rejected = self._gauge(
+            "rejected", "1 while the API server answers the agent with nothing but 401 and 403: it guards nothing then."
+        )
         self._registrations = self._counter("registrations", "Registrations with the kubelet.", "resource")
         self._reassertions = self._counter("reassertions", "Patches that put the node object right.", "what")
         self._version = version
@@ -66,6 +69,10 @@ class NodeMetrics(ProgramMetrics):
         self._guard.clear()
         for name, is_whole in whole.items():
             self._guard.labels(name).set(is_whole)
+
+    def tell_rejected(self, *, rejected: bool) -> None:
+        """Whether the API server turns the agent's account away."""
+        self._rejected.set(rejected)
 
     def count_registration(self, resource: str) -> None:
         """Count a registration with the kubelet."""

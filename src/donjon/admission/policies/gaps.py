@@ -8,6 +8,7 @@ writes itself.
 from collections.abc import Iterator, Mapping
 
 from donjon.admission.policies.all import DEFAULT_PREFIX
+from donjon.admission.policies.guard import AGENT
 from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject
 
@@ -43,6 +44,22 @@ def idle_leash(name: str) -> Finding:
     """What to tell of the leash that is there and is not felt."""
     do = "see whether the API server runs with its admission plugin ValidatingAdmissionPolicy, and whether the binding is there"
     return Finding.warning("DJ026", _subject(name), "is there and refuses nothing", _consequence(name), do)
+
+
+def lost_rights(words: str, namespace: str) -> Finding:
+    """What an agent tells whose account the API server turns away in these words; Donjon is in that namespace."""
+    return Finding.error(
+        "DJ041",
+        "API server",
+        f"turns the agent's account away: {words}",
+        "nobody keeps EPC, labels and SGXReady true, nor looks after Donjon's policies",
+        f"{bring_back(namespace)}; then {new_agents(namespace)}",
+    )
+
+
+def new_agents(namespace: str) -> str:
+    """How the agents get tokens of an account that was made anew: those of before are of the old one."""
+    return f"kubectl rollout restart daemonset -n {namespace} {AGENT}"
 
 
 def bring_back(namespace: str, changed: str = "") -> str:

@@ -18,6 +18,7 @@ from donjon.services.node.devices import PluginLoop
 from donjon.services.node.guard import GuardLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
 from donjon.services.node.nodeobject import NodeObjectLoop
+from donjon.services.node.rights import RightsLook
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import AgentState
 from donjon.services.node.truth import TruthLoop
@@ -47,7 +48,7 @@ async def _serve(settings: NodeSettings) -> None:
     await http.start()
     loops = [
         asyncio.create_task(stopped.wait()),
-        asyncio.create_task(_look(host, plugin, state)),
+        asyncio.create_task(_look(host, plugin, RightsLook(settings, state, metrics, api), state)),
         asyncio.create_task(NodeObjectLoop(settings, state, metrics, api).run()),
         asyncio.create_task(beside("the look at pods", TruthLoop(settings, metrics, api).run)),
     ]
@@ -68,9 +69,10 @@ async def _serve(settings: NodeSettings) -> None:
         say(LOG, "node agent stopped", node=settings.node_name)
 
 
-async def _look(host: HostLoop, plugin: PluginLoop, state: AgentState) -> None:
+async def _look(host: HostLoop, plugin: PluginLoop, rights: RightsLook, state: AgentState) -> None:
     while True:
         await host.look()
         await plugin.look()
+        rights.look()
         state.heartbeat = clock.monotonic()
         await asyncio.sleep(LOOK_EVERY)

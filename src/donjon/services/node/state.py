@@ -22,6 +22,7 @@ class AgentState:
     offer: Offer = NOTHING
     around: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # by who found them: rivals, a kubelet behind no socket
     gaps: tuple[Finding, ...] = ()  # what is amiss with what the chart put into the API server
+    rejection: Finding | None = None  # the API server turns our account away
     node_is_true: bool = False
     registered: dict[str, bool] = field(default_factory=dict)
     heartbeat: float = 0.0
@@ -41,6 +42,8 @@ class AgentState:
             return "the node was not looked at yet; the log says more"
         if causes := self.around.get(KUBELET):
             return causes[0].sentence()
+        if self.rejection is not None:
+            return self.rejection.sentence()
         if not self.node_is_true:
             return "the node object does not say yet what it should; the log says more"
         late = [resource for resource, is_registered in self.registered.items() if not is_registered]
