@@ -24,6 +24,7 @@ from tests.alerts.worlds import (
     EXPIRY,
     FAILURES,
     FETCHES,
+    MANAGERS,
     ORDINARY,
     REFUSING,
     REQUESTS,
@@ -303,6 +304,11 @@ CASES = (
         name="signing keys that end tomorrow",
         changes={service(SIGNING, instance_name="team"): always(DAY)},
         fires=("DonjonSigningKeysEnd critical", "DonjonSigningKeysEnd warning"),
+    ),
+    Case(
+        name="policy management certificates that end in thirteen days",
+        changes={service(MANAGERS, instance_name="team"): always(13 * DAY)},
+        fires=("DonjonPolicyCertificatesEnd warning",),
     ),
     Case(
         name="audit keys that end in thirteen days",

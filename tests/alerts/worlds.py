@@ -96,6 +96,7 @@ def replica(name: str) -> World:
 TCB = "/sgx/certification/v4/tcb?fmspc=00606a000000"
 EDITION = f"{TCB}&tcbEvaluationDataNumber=16"
 SIGNING, AUDIT = (f"donjon_attestation_{keys}_keys_expiry_timestamp_seconds" for keys in ("signing", "audit"))
+MANAGERS = "donjon_attestation_policy_certificates_expiry_timestamp_seconds"
 COLLATERAL = "donjon_attestation_collateral_expiry_timestamp_seconds"
 FETCHES, REQUESTS = "donjon_attestation_collateral_fetches_total", "donjon_attestation_requests_total"
 FAILURES = "donjon_attestation_audit_failures_total"
@@ -107,6 +108,7 @@ ATTESTATION: World = {
     service("donjon_attestation_database_up"): always(1),
     service(SIGNING, instance_name="team"): always(700 * DAY),
     service(AUDIT): always(700 * DAY),
+    service(MANAGERS, instance_name="team"): always(700 * DAY),
     service(BEGIN.format("attestation")): always(-200 * DAY),
     service(EXPIRY.format("attestation")): always(165 * DAY),
     service(COLLATERAL, document=TCB): always(9.5 * DAY),

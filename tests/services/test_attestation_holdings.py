@@ -193,10 +193,15 @@ def test_who_asks_whether_the_service_is_ready_is_told_how_many_policies_do_not_
     flags = {"unsafe-trust-root": f"{tmp_path}/root.der", "mode": "offline"}
     (settings,) = chosen(tmp_path, isolated(tmp_path, "owned", first=made(FIRST)), flags).instances
     issuer = InstanceIssuer(url=settings.issuer, ring=Unasked())
-    watch = InstanceWatch([Instance(settings, issuer, InstanceTable(database), turns)], moment)
+    metrics = AttestationMetrics("0")
+    watch = InstanceWatch([Instance(settings, issuer, InstanceTable(database), turns)], moment, metrics)
     assert watch.caveat() == ""
     asyncio.run(watch.look())
     assert watch.caveat() == "policies: 1 cannot be applied [DJ531]; the log says which"
+    (signer,) = settings.certificates
+    labels = {"instance_name": "owned"}
+    ends = metrics.registry.get_sample_value("donjon_attestation_policy_certificates_expiry_timestamp_seconds", labels)
+    assert ends == signer.window.ends.timestamp()
     turns.close()
     database.close()
 

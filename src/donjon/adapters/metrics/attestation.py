@@ -41,6 +41,11 @@ class AttestationMetrics(ProgramMetrics):
         self._keys = self._gauge(
             "signing_keys_expiry_timestamp_seconds", "When an instance's last signing key ends.", "instance_name"
         )
+        self._policy_certificates = self._gauge(
+            "policy_certificates_expiry_timestamp_seconds",
+            "When the last certificate ends that may sign policies of an instance of mode Isolated.",
+            "instance_name",
+        )
         self._audit_keys = self._gauge(
             "audit_keys_expiry_timestamp_seconds", "When the last key that signs the audit ends; 0 where none does."
         )
@@ -75,6 +80,10 @@ class AttestationMetrics(ProgramMetrics):
     def signs_until(self, instance: str, ends: Callable[[], datetime]) -> None:
         """From now on, who reads the figures is told when that instance's last signing key ends."""
         self._keys.labels(instance).set_function(lambda: ends().timestamp())
+
+    def policies_are_signed_until(self, instance: str, ends: datetime) -> None:
+        """Until then somebody may sign the policies of that instance, of mode Isolated."""
+        self._policy_certificates.labels(instance).set(ends.timestamp())
 
     def audit_is_signed_until(self, ends: Callable[[], datetime]) -> None:
         """From now on, who reads the figures is told when the last key that signs the audit ends."""

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.errors import DonjonError, Misconfigured
 from donjon.findings import Finding, codes
 from donjon.runtime.trouble import Caution
@@ -18,9 +19,9 @@ LOOK_EVERY = 60.0  # seconds
 class InstanceWatch:
     """Looks at all instances, also while nobody calls them."""
 
-    def __init__(self, instances: Sequence[Instance], now: Callable[[], datetime]) -> None:
-        """Signers' certificates are looked at as of `now`."""
-        self._instances, self._now = instances, now
+    def __init__(self, instances: Sequence[Instance], now: Callable[[], datetime], metrics: AttestationMetrics) -> None:
+        """Signers' certificates are looked at as of `now`; when their last ends is told to the metrics."""
+        self._instances, self._now, self._metrics = instances, now, metrics
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._cautions: dict[str, dict[str, Caution]] = {}
 
@@ -33,11 +34,15 @@ class InstanceWatch:
         """Tell the log what is new; where the database is away, that is told elsewhere."""
         for each in self._instances:
             try:
-                findings = await faults(await each.state(reread=True), self._now())
+                state = await each.state(reread=True)
+                findings = await faults(state, self._now())
             except Misconfigured as error:
                 findings = (unreadable(each.name, error),)
             except DonjonError:
                 continue
+            else:
+                if signers := state.trust.certificates:
+                    self._metrics.policies_are_signed_until(each.name, max(signer.window.ends for signer in signers))
             self._tell(each.name, findings)
 
     async def look_now_and_then(self) -> None:

@@ -114,7 +114,7 @@ async def serve(
         server = _server(settings, _application(parts.routes(rates), maa), certificates, error_response)
         metrics.count_connections(lambda: server.connections)
         health, serving = DatabaseHealth(database, writing=bool(settings.instances)), CertificateWatch(certificates, now)
-        standing = InstanceWatch(instances, now)
+        standing = InstanceWatch(instances, now, metrics)
         caveat = partial(_caveat, settings, serving, standing)
         answers = _probes(metrics, usable, health, stopped, caveat=caveat, signs=partial(_signs, keys))
         probes, watch = ProbeServer(answers, host=settings.probes[0], port=settings.probes[1]), KeyWatch(keys, audit)
