@@ -1,7 +1,9 @@
 """`donjon why` of workloads: whose words a refusal has, which events count, and which pods."""
 
+from datetime import timedelta
+
 import pytest
-from tests.diagnosis.worlds import around, belonging, event, labelled, node, pod, workload
+from tests.diagnosis.worlds import NOW, around, belonging, event, labelled, node, pod, workload
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.workload import Workload, desired_count, explain_cron_job, explain_workload, latest, newest
@@ -39,8 +41,15 @@ ANOTHERS_WEBHOOK = 'admission webhook "theirs.example" denied the request: no'
 )
 def test_a_refusal_is_told_in_the_words_of_whoever_refused(message: str, words: str) -> None:
     thing = workload("ReplicaSet", replicas=1)
-    (finding,) = told(thing, events=(event("FailedCreate", thing, message),)).findings
+    (finding,) = told(thing, events=(event("FailedCreate", thing, message, moment=""),)).findings
     assert finding.observation == f"its pods are refused: {words}"
+
+
+def test_a_refusal_says_how_long_ago_the_last_was_for_the_next_try_takes_its_time() -> None:
+    thing = workload("ReplicaSet", replicas=1)
+    refusal = event("FailedCreate", thing, OURS) | {"lastTimestamp": (NOW - timedelta(seconds=25)).isoformat()}
+    (finding,) = told(thing, events=(refusal,)).findings
+    assert finding.observation == f"its pods are refused (last 25 s ago): {OURS}"
 
 
 @pytest.mark.parametrize(

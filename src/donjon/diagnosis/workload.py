@@ -8,7 +8,7 @@ from datetime import datetime
 from donjon.diagnosis.commands import place_of, subject_of
 from donjon.diagnosis.explanation import ClusterState, Explanation
 from donjon.diagnosis.jobs import is_at_its_beginning, is_older, job_again, of_failure, of_older_job, of_older_pod, past_deadline
-from donjon.diagnosis.moments import LONG_AGO, creation, moment_of
+from donjon.diagnosis.moments import LONG_AGO, ago, creation, moment_of
 from donjon.diagnosis.pod import explain
 from donjon.diagnosis.refusal import next_step
 from donjon.findings import Finding, Severity, is_refusal
@@ -100,7 +100,7 @@ def _says_more(cron_job: JsonObject, job: JsonObject, of_job: Explanation) -> bo
 def explain_workload(workload: Workload, around: ClusterState) -> Explanation:
     """The verdict on a workload: its refusal where pods are missing, otherwise that of the pod that is worst off."""
     subject = subject_of(workload.kind, workload.thing)
-    refusal = _refusal(workload, around.events)
+    refusal = _refusal(workload, around.events, around.moment)
     if refusal is not None:
         verdict = f"has {workload.alive} of {desired_count(workload)} pods: the others are refused before they are made"
         return Explanation(subject=subject, verdict=verdict, well=False, findings=(refusal,))
@@ -141,7 +141,7 @@ def _over(condition: JsonObject, workload: Workload, subject: str, *, no_pods: b
     )
 
 
-def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None:
+def _refusal(workload: Workload, events: Iterable[JsonObject], now: datetime) -> Finding | None:
     uids = {at(each, "metadata", "uid") for each in (workload.thing, workload.maker)}
     refusals = [event for event in events if at(event, "reason") == FAILED_CREATE and at(event, "involvedObject", "uid") in uids]
     if not refusals or workload.alive >= desired_count(workload) or _terminal_condition(workload):
@@ -151,12 +151,13 @@ def _refusal(workload: Workload, events: Iterable[JsonObject]) -> Finding | None
         return None  # It has made one since.
     message = _CONTROLLER.sub("", str(at(refusal, "message") or ""), count=1)
     codes = tuple(dict.fromkeys(_CODE.findall(message)))
+    words = _FRAME.sub("", message) if codes else message  # Another's policy is to be named.
+    when = ago(moment_of(refusal), now)  # What is mended is tried again only after the controller's back-off.
     return Finding(
         code="DJ131",
         severity=Severity.ERROR,
         subject=subject_of(str(at(workload.maker, "kind")), workload.maker),
-        # Another's policy is to be named.
-        observation=f"its pods are refused: {recite(_FRAME.sub('', message) if codes else message)}",
+        observation=f"its pods are refused{f' (last{when})' if when else ''}: {recite(words)}",
         why="the controller tries again and again with the same template, and says so only in its events",
         do=next_step(workload.kind, workload.thing, message, codes),
     )
