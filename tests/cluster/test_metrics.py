@@ -29,6 +29,7 @@ from tests.ports import HOST, free_port
 from donjon.adapters import clock
 from donjon.adapters.keys import fresh
 from donjon.kube.names import EVENT_REASONS
+from donjon.kube.objects import is_here
 from donjon.pki.serving import issue
 
 Wait = Callable[..., Any]
@@ -200,7 +201,7 @@ def filled(command: str, cluster: Cluster) -> str:
     """The command of a woken person, who has put in which node and which pod it is about."""
     (node, *_) = cluster.sgx_nodes
     here = ("-l", "app.kubernetes.io/component=node", "--field-selector", f"spec.nodeName={node}")
-    (agent,) = cluster.get("pods", "-n", NAMESPACE, *here)["items"]
+    (agent,) = (each for each in cluster.get("pods", "-n", NAMESPACE, *here)["items"] if is_here(each))
     words = {
         "POD": agent["metadata"]["name"],
         "NODE": node,
