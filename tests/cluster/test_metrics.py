@@ -197,18 +197,18 @@ def monitor(kind: str) -> dict[str, Any]:
     }
 
 
+def agent_of(cluster: Cluster, node: str) -> str:
+    here = ("-l", "app.kubernetes.io/component=node", "--field-selector", f"spec.nodeName={node}")
+    (agent,) = (each for each in cluster.get("pods", "-n", NAMESPACE, *here)["items"] if is_here(each))
+    return str(agent["metadata"]["name"])
+
+
 def filled(command: str, cluster: Cluster) -> str:
     """The command of a woken person, who has put in which node and which pod it is about."""
     (node, *_) = cluster.sgx_nodes
-    here = ("-l", "app.kubernetes.io/component=node", "--field-selector", f"spec.nodeName={node}")
-    (agent,) = (each for each in cluster.get("pods", "-n", NAMESPACE, *here)["items"] if is_here(each))
-    words = {
-        "POD": agent["metadata"]["name"],
-        "NODE": node,
-        "NAMESPACE": NAMESPACE,
-        "NAME": "donjon-webhook",
-        "SECRET": "runbook-tls",
-    }
+    words = {"NODE": node, "NAMESPACE": NAMESPACE, "NAME": "donjon-webhook", "SECRET": "runbook-tls"}
+    if re.search(r"\bPOD\b", command):
+        words["POD"] = agent_of(cluster, node)
     return re.sub(rf"(?<![=\w'])({'|'.join(words)})\b", lambda each: words[each[1]], command)
 
 
