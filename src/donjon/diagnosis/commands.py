@@ -12,6 +12,7 @@ _OF_CRON_JOB = re.compile(r"(?P<maker>.+)-\d{8}")
 """What a CronJob calls its Jobs: by the minute (k8s.io/kubernetes pkg/controller/cronjob)."""
 _ABSENT = re.compile(r'\b(?P<kind>configmap|secret|persistentvolumeclaim) "(?P<name>[-a-z0-9./]+)" not found')
 """k8s.io/kubernetes pkg/volume, pkg/kubelet and pkg/scheduler, of what a pod is made with."""
+_NAME = re.compile(r"[a-z0-9][-.a-z0-9]{0,252}")
 _HASH = "pod-template-hash"  # which Deployments write on their pods and ReplicaSets
 MAX_NAMES = 3
 """Nodes or pods that a sentence names; a table or rows have all of them."""
@@ -85,7 +86,8 @@ def change(pod: JsonObject) -> str:
     if static(pod):
         return f"a static pod is changed in its file, on {node_of(pod)}"
     delete = f"kubectl delete pod {place_of(pod)}"
-    owner = next(iter(owners_of(pod)), None)
+    # The API server does not look at an owner's name: only one that can be a thing's becomes part of a command.
+    owner = next((each for each in owners_of(pod) if _NAME.fullmatch(str(at(each, "name")))), None)
     if owner is None:
         return f"that needs a new pod: {delete}, change it and create it again"
     kind, name = recite(at(owner, "kind")), recite(at(owner, "name"))

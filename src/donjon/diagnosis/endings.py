@@ -31,7 +31,7 @@ _NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 _NO_START = 128
 """The exit code that a runtime writes for a program that it could not start, with a message of its own."""
 _FRAME = re.compile(
-    r"(?:(?:failed to (?:create|start) [a-z ]+|OCI runtime \w+ failed|runc \w+ failed|unable to start container process"
+    r"(?:(?:failed to (?:create|start) [a-z ]{1,60}|OCI runtime \w+ failed|runc \w+ failed|unable to start container process"
     r"|error during container init|container_linux\.go:\d+): )+"
 )
 """What containerd and runc write before the words of whatever failed."""
