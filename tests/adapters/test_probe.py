@@ -1,6 +1,7 @@
 """The server of probes and metrics, against those who mean it well and those who do not."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -31,8 +32,11 @@ def served(story: Callable[[int], Awaitable[None]], limits: Limits = LIMITS) -> 
             await story(port)
         finally:
             await server.close()
-            for _ in range(20):  # Turns of the loop, for those who were just let in.
+            if newcomers := [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]:
+                await asyncio.wait(newcomers, timeout=KUBELET)
+            for _ in range(20):  # Turns of the loop, in which they are sent away.
                 await asyncio.sleep(0.01)
+            gc.collect()  # What is left of a story is told as that story's.
 
     asyncio.run(run())
 

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import func, select
 from testbed import clock
 from tests.adapters.postgres import Server
 from tests.services import attesting
@@ -17,6 +19,8 @@ from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
 from donjon.adapters.storage.journal import Journal
+from donjon.adapters.storage.tables import RECORDS
+from donjon.audit import log, statements
 from donjon.audit.event import Event, EventKind, EventVerdict
 from donjon.cli.audit.command import audit
 from donjon.maa import policies
@@ -34,6 +38,18 @@ def heads(caplog: pytest.LogCaptureFixture, folder: Path) -> Path:
     file = folder / "service.log"
     file.write_text("".join(f"{json.dumps({'statement': text})}\n" for text in stated if text))
     return file
+
+
+def stated(caplog: pytest.LogCaptureFixture) -> int:
+    """The number of the last record that a head in the log states."""
+    texts = [each.__dict__["fields"]["statement"] for each in caplog.records if each.message == log.HEAD]
+    return max(statements.parse(text, ()).link.number for text in texts)
+
+
+def newest(address: str) -> int:
+    """The number of the last record that there is."""
+    with closing(Database(address)) as database, database.reading() as connection:
+        return connection.scalar(select(func.max(RECORDS.c.number))) or 0
 
 
 def whole(address: str, log: Path, keys: Path) -> str:
@@ -96,10 +112,13 @@ def test_what_is_old_is_dropped_while_the_service_runs(
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "30"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
-        for _ in range(8):
-            assert service.put(PATH, POLICY).status_code == 200
-            now[0] += timedelta(days=5)
         assert service.put(PATH, POLICY).status_code == 200
+        for _ in range(8):
+            now[0] += timedelta(days=5)
+            number = newest(address)
+            assert service.put(PATH, POLICY).status_code == 200
+            # The head comes shortly after the answer, dated when it is made: no day passes before that.
+            assert clock.wait_until(lambda number=number: stated(caplog) > number, seconds=30)  # type: ignore[misc]
         assert clock.wait_until(lambda: dropped(caplog) == 3, seconds=30)
     assert "audit anchor" in caplog.messages
     assert "records 4 to 11, stated by heads up to 11, ended; records 1 to 3 were dropped" in whole(
