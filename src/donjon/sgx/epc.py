@@ -15,12 +15,16 @@ class EpcSource(StrEnum):
 
 
 class EnclaveFlag(IntFlag):
-    """`flags` of the kernel's `struct sgx_encl` (arch/x86/kernel/cpu/sgx/encl.h, enum sgx_encl_flags)."""
+    """`flags` of the kernel's `struct sgx_encl` (arch/x86/kernel/cpu/sgx/encl.h, enum sgx_encl_flags).
 
-    IOCTL = 1  # one of its ioctls runs
-    DEBUG = 2
-    CREATED = 4
-    INITIALIZED = 8
+    The kernel hands these constants, masks by their definition (`BIT(3)`), to `set_bit` and `test_bit`, which take them for
+    numbers of bits: `SGX_ENCL_INITIALIZED`, 8, is bit 8.
+    """
+
+    IOCTL = 1 << 1  # one of its ioctls runs
+    DEBUG = 1 << 2
+    CREATED = 1 << 4
+    INITIALIZED = 1 << 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
