@@ -13,6 +13,7 @@ AREAS: Mapping[str, str] = {
     "4": "policies, tokens and the attestation protocol",
     "5": "every program's settings; the attestation service: database, cache, instances, keys, callers, platforms",
     "6": "the audit",
+    "7": "EPC in use: the meter, its readings, the metrics of pods, scaling",
     "9": "readings, amounts and files that are not what their format says",
 }
 """By a code's first digit."""

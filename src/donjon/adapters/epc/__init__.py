@@ -1,0 +1,1 @@
+"""Enclave memory in use, as the kernel tells it: by BPF iterators over its own counters, else by the areas that processes map."""

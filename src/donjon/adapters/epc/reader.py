@@ -1,0 +1,136 @@
+"""The meter's reader: two BPF iterators over all processes, loaded once and read again and again.
+
+`epc_vmas` goes over what is mapped, `epc_files` over what is open: an enclave that is built and not mapped yet has EPC, too.
+One pass at a time: the walks keep their state in one place. The process must be in the host's PID namespace to see all.
+"""
+
+import errno
+import os
+import struct
+from pathlib import Path
+
+from donjon.adapters.epc.kernel import (
+    BTF,
+    ENCLAVES,
+    GUESTS,
+    Capability,
+    capabilities,
+    free_pages_address,
+    kernel_number,
+    misc_devices,
+)
+from donjon.adapters.epc.libbpf import BpfObject
+from donjon.adapters.epc.rows import RowCutter, RowSum
+from donjon.errors import Unavailable
+from donjon.node.enclaves import EnclavePass
+
+OBJECT = Path(__file__).with_name("meter.bpf.o")
+ITERATORS = ("epc_vmas", "epc_files")
+MAX_AGAIN = 4096  # times; the kernel asks to be read again after a million areas without a row
+
+_CHUNK = 1 << 18  # bytes
+_CONSTANTS = struct.Struct("<IIQ")  # .rodata: numbers of the enclave device and of the guests', address of the free counter
+_NO_DEVICE = 0xFFFFFFFF
+
+
+class EnclaveReader:
+    """The loaded programs; raises `Unavailable` DJ700 to DJ704 where they cannot be."""
+
+    def __init__(
+        self,
+        *,
+        object_path: Path = OBJECT,
+        enclaves: tuple[int, int] | None = None,
+        guests: tuple[int, int] | None = None,
+        free_at: int | None = None,
+    ) -> None:
+        """The devices are those of /proc/misc where their numbers (major, minor) are not said."""
+        there = misc_devices()
+        numbers = (
+            kernel_number(*enclaves) if enclaves else there.get(ENCLAVES, _NO_DEVICE),
+            kernel_number(*guests) if guests else there.get(GUESTS, _NO_DEVICE),
+        )
+        _check(object_path, numbers)
+        address = free_pages_address() if free_at is None else free_at
+        try:
+            self._object = BpfObject(object_path, _CONSTANTS.pack(*numbers, address), ITERATORS)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def read(self) -> EnclavePass:
+        """One pass; raises `Unavailable` DJ705 for structures of another shape, DJ706 where it is incomplete."""
+        rows = RowSum()
+        for name in ITERATORS:
+            try:
+                self._pass(name, rows)
+            except OSError as error:
+                raise Unavailable("DJ706", f"meter: the pass of {name} failed: {error.strerror}") from error
+        return rows.total()
+
+    def close(self) -> None:
+        """Unload the programs."""
+        self._object.close()
+
+    def _pass(self, name: str, rows: RowSum) -> None:
+        descriptor, cutter, is_over = self._object.open_iterator(name), RowCutter(), False
+        try:
+            while data := _read(descriptor):
+                for row in cutter.feed(data):
+                    is_over = rows.take(row)
+        finally:
+            os.close(descriptor)
+        cutter.end()
+        if not is_over:
+            raise Unavailable("DJ706", f"meter: the pass of {name} was cut short: its last row did not come")
+
+
+def _read(descriptor: int) -> bytes:
+    for _ in range(MAX_AGAIN):
+        try:
+            return os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            continue
+    raise Unavailable("DJ706", f"meter: {MAX_AGAIN} million areas without an enclave; the pass was given up")
+
+
+def _check(object_path: Path, numbers: tuple[int, int]) -> None:
+    """What can be said before the kernel is asked, and better than its error numbers would."""
+    if numbers == (_NO_DEVICE, _NO_DEVICE):
+        raise Unavailable(
+            "DJ700",
+            "meter: this kernel has no SGX driver of its own: /proc/misc names neither sgx_enclave nor sgx_vepc; "
+            "there is nothing to measure, or an out-of-tree driver that the meter does not know",
+        )
+    if not object_path.is_file():
+        raise Unavailable(
+            "DJ701",
+            f"meter: {object_path.name} is not in this installation; the image of Donjon has it, and deploy/bpf/build makes it",
+        )
+    if not os.access(BTF, os.R_OK):
+        raise Unavailable(
+            "DJ702", f"meter: the kernel does not describe its structures: no {BTF}; it must be built with CONFIG_DEBUG_INFO_BTF"
+        )
+
+
+def _refusal(error: OSError) -> Unavailable:
+    """What the kernel's number means here, and what to do."""
+    if error.errno in {errno.EPERM, errno.EACCES}:
+        return Unavailable("DJ703", f"meter: BPF is not allowed: {error.strerror}; {_lacking()}")
+    reasons = {
+        errno.EINVAL: "the kernel is older than 5.12, or in lockdown mode confidentiality (/sys/kernel/security/lockdown)",
+        errno.ENOSYS: "the kernel was built without CONFIG_BPF_SYSCALL",
+        errno.ENOMEM: "the container's memory limit is too low",
+        errno.ESRCH: "the kernel has no iterators over areas: it is older than 5.12, or built without BTF",
+    }
+    reason = reasons.get(error.errno or 0, "see the kernel's log (dmesg)")
+    return Unavailable("DJ704", f"meter: BPF cannot be loaded: {error.strerror}; {reason}")
+
+
+def _lacking() -> str:
+    own = capabilities()
+    if Capability.CAP_SYS_ADMIN in own:
+        return "the process has CAP_SYS_ADMIN, so a security module, seccomp or a user namespace forbids it"
+    lacking = [each.name for each in (Capability.CAP_BPF, Capability.CAP_PERFMON) if each not in own]
+    if lacking:
+        return f"the process lacks {' and '.join(lacking)}; the chart gives them with node.meter.enabled"
+    return "it has CAP_BPF and CAP_PERFMON, so seccomp or a security module forbids it, or the kernel lacks the types of SGX"

@@ -1,0 +1,193 @@
+"""The rows that `meter.bpf.c` writes, and what they say together. Left out: how they are read.
+
+A tenant chooses how many enclaves and holders there are, so what is kept of them is bounded.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+from donjon.errors import Unavailable
+from donjon.node.enclaves import EnclaveHolder, EnclavePass, EnclaveReading, GuestReading
+from donjon.sgx.epc import EnclaveFlag, EpcSource
+
+MAX_ROWS = 1 << 22  # of one pass: 480 MiB, of which nothing is kept but what is below
+MAX_ENCLAVES = 1 << 16  # and guests; each has at least two pages of EPC
+MAX_HOLDERS = 1 << 17  # processes of all enclaves together
+MAX_HOLDERS_OF_ONE = 256  # of more, those that started first
+
+# fmt: off
+_ROW = struct.Struct(
+    "<"
+    "I"    # kind
+    "I"    # how: what could not be read
+    "I"    # tgid, in the first PID namespace
+    "I"    # the leader's pid in its own PID namespace
+    "Q"    # its start, nanoseconds since boot
+    "Q"    # inode of its folder in cgroup v2
+    "Q"    # inode of its folder of the memory controller, cgroup v1
+    "Q"    # the enclave: an address, used as a number
+    "Q"    # base
+    "Q"    # size
+    "Q"    # flags
+    "I"    # page_cnt
+    "I"    # secs_child_cnt
+    "I"    # 1 where the SECS is in EPC
+    "I"    # pages of version arrays
+    "Q"    # pages of a guest
+    "q"    # free pages; -1 unknown
+    "16s"  # the leader's name
+)
+# fmt: on
+
+
+class RowKind(IntEnum):
+    """What a row is about."""
+
+    ENCLAVE = 1
+    GUEST = 2
+    END = 3  # of a pass; without it, it was cut short
+
+
+class RowGap(IntFlag):
+    """What of an enclave could not be read."""
+
+    VERSION_ARRAYS = 1  # more of them than are counted
+    LAYOUT = 2  # this kernel's structures have no such fields
+    COUNTERS = 4
+    GUEST = 8  # more pages than are counted
+
+
+class EnclaveRow(NamedTuple):
+    """One row."""
+
+    kind: int
+    how: int
+    pid: int
+    inner_pid: int
+    started: int
+    cgroup: int
+    memory_cgroup: int
+    enclave: int
+    base: int
+    size: int
+    flags: int
+    existing: int
+    children: int
+    secs: int
+    version_arrays: int
+    guest_pages: int
+    free: int
+    command: bytes
+
+
+class RowCutter:
+    """Cuts what is read into rows, wherever a piece ends."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._count = 0
+
+    def feed(self, data: bytes) -> Iterator[EnclaveRow]:
+        """The rows that end in this piece; raises `Unavailable` DJ706 where there are too many."""
+        data = self._rest + data
+        whole = len(data) - len(data) % _ROW.size
+        self._rest = data[whole:]
+        self._count += whole // _ROW.size
+        if self._count > MAX_ROWS:
+            raise Unavailable(
+                "DJ706", f"meter: more than {MAX_ROWS} rows in one pass: processes cut their enclaves into that many"
+            )
+        return map(EnclaveRow._make, _ROW.iter_unpack(data[:whole]))
+
+    def end(self) -> None:
+        """No more will come; raises `Unavailable` DJ706 where a row is incomplete."""
+        if self._rest:
+            raise Unavailable("DJ706", f"meter: {len(self._rest)} bytes behind the last row, expected rows of {_ROW.size}")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is known so far of one enclave or guest; the last row is the newest."""
+
+    row: EnclaveRow
+    gaps: int = 0
+    holders: set[EnclaveHolder] = field(default_factory=set)
+
+
+class RowSum:
+    """Rows of both iterators, put together: each enclave once, with all who hold it."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[int, _Tally] = {}
+        self._holder_count = 0
+        self._free: int | None = None
+
+    def take(self, row: EnclaveRow) -> bool:
+        """Take a row in; whether it is the last of its pass. Raises `Unavailable` DJ705 or DJ706."""
+        if row.kind == RowKind.END:
+            self._free = row.free if row.free >= 0 else self._free
+            return True
+        if row.how & RowGap.LAYOUT:
+            raise Unavailable(
+                "DJ705",
+                "meter: this kernel's structures of enclaves have other fields than the meter knows "
+                "(struct sgx_encl, of the in-tree driver): tell us its release, uname -r",
+            )
+        if row.how & RowGap.COUNTERS:
+            raise Unavailable("DJ706", "meter: the kernel did not let the counters of an enclave be read")
+        self._add(row)
+        return False
+
+    def total(self) -> EnclavePass:
+        """All of it."""
+        enclaves = {number: _enclave(each) for number, each in self._tallies.items() if each.row.kind == RowKind.ENCLAVE}
+        guests = {number: _guest(each) for number, each in self._tallies.items() if each.row.kind == RowKind.GUEST}
+        return EnclavePass(source=EpcSource.BPF, enclaves=enclaves, guests=guests, free=self._free)
+
+    def _add(self, row: EnclaveRow) -> None:
+        if not (row.existing or row.version_arrays or row.guest_pages):
+            return  # Opened and no more: that is no enclave, and holds nothing.
+        tally = self._tallies.setdefault(row.enclave, _Tally(row))
+        tally.row, tally.gaps = row, tally.gaps | row.how
+        before = len(tally.holders)
+        tally.holders.add(_holder(row))
+        if len(tally.holders) > MAX_HOLDERS_OF_ONE:
+            tally.holders.remove(max(tally.holders))
+        self._holder_count += len(tally.holders) - before
+        if len(self._tallies) > MAX_ENCLAVES or self._holder_count > MAX_HOLDERS:
+            raise Unavailable(
+                "DJ706", f"meter: more than {MAX_ENCLAVES} enclaves, or {MAX_HOLDERS} processes with enclaves, on this node"
+            )
+
+
+def _holder(row: EnclaveRow) -> EnclaveHolder:
+    return EnclaveHolder(
+        started=row.started,
+        pid=row.pid,
+        inner_pid=row.inner_pid,
+        cgroup=row.cgroup,
+        memory_cgroup=row.memory_cgroup,
+        command=row.command.partition(b"\0")[0].decode("utf-8", errors="replace"),
+    )
+
+
+def _enclave(tally: _Tally) -> EnclaveReading:
+    row = tally.row
+    return EnclaveReading(
+        base=row.base,
+        size=row.size,
+        flags=EnclaveFlag(row.flags),
+        existing=row.existing,
+        children=row.children,
+        secs=row.secs,
+        version_arrays=row.version_arrays,
+        holders=tuple(sorted(tally.holders)),
+        is_exact=not tally.gaps,
+    )
+
+
+def _guest(tally: _Tally) -> GuestReading:
+    return GuestReading(pages=tally.row.guest_pages, holders=tuple(sorted(tally.holders)), is_exact=not tally.gaps)

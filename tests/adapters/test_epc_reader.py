@@ -1,0 +1,195 @@
+"""The meter's reader: what rows say together, and the programs loaded into the kernel that runs here."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from donjon.adapters.epc import reader, rows
+from donjon.adapters.epc.kernel import BTF
+from donjon.adapters.epc.reader import EnclaveReader
+from donjon.adapters.epc.rows import EnclaveRow, RowCutter, RowGap, RowKind, RowSum
+from donjon.errors import Unavailable
+from donjon.node.enclaves import EnclavePass
+from donjon.sgx.epc import EnclaveFlag, EpcSource
+
+PROJECT = Path(__file__).parents[2]
+TUN = (10, 200)  # a misc device of which every open file has its own private data, as of the enclave device
+ZERO = (1, 5)
+
+ROW = EnclaveRow(
+    kind=RowKind.ENCLAVE,
+    how=0,
+    pid=70,
+    inner_pid=1,
+    started=5_000,
+    cgroup=42,
+    memory_cgroup=43,
+    enclave=0xFFFF_8880_0000_1000,
+    base=0x7000_0000_0000,
+    size=1 << 30,
+    flags=EnclaveFlag.CREATED | EnclaveFlag.INITIALIZED,
+    existing=513,
+    children=300,
+    secs=1,
+    version_arrays=2,
+    guest_pages=0,
+    free=-1,
+    command=b"loader".ljust(16, b"\0"),
+)
+END = EnclaveRow._make((RowKind.END, *(0 for _ in range(15)), 77, b""))
+
+
+def packed(*each: EnclaveRow) -> bytes:
+    return b"".join(rows._ROW.pack(*row) for row in each)
+
+
+def total(*each: EnclaveRow) -> EnclavePass:
+    tally = RowSum()
+    for row in each:
+        tally.take(row)
+    return tally.total()
+
+
+@pytest.mark.parametrize("step", [1, 7, 119, 120, 121, 1000])
+def test_rows_are_whole_wherever_a_piece_of_them_ends(step: int) -> None:
+    data, cutter = packed(ROW, ROW._replace(pid=71), END), RowCutter()
+    read = [row for start in range(0, len(data), step) for row in cutter.feed(data[start : start + step])]
+    cutter.end()
+    assert read == [ROW, ROW._replace(pid=71), END._replace(command=bytes(16))]
+
+
+def test_a_row_that_is_incomplete_is_told() -> None:
+    cutter = RowCutter()
+    assert list(cutter.feed(packed(ROW)[:-1])) == []
+    with pytest.raises(Unavailable, match="DJ706"):
+        cutter.end()
+
+
+def test_an_enclave_is_one_however_many_hold_it_and_its_newest_figures_count() -> None:
+    measured = total(ROW, ROW._replace(pid=90, started=4_000), ROW._replace(children=301), END)
+    (enclave,) = measured.enclaves.values()
+    assert (enclave.existing, enclave.children, enclave.secs, enclave.version_arrays) == (513, 301, 1, 2)
+    assert [(holder.pid, holder.command) for holder in enclave.holders] == [(90, "loader"), (70, "loader")]
+    assert enclave.flags == EnclaveFlag.CREATED | EnclaveFlag.INITIALIZED
+    assert (measured.source, measured.free) == (EpcSource.BPF, 77)
+    assert enclave.is_exact
+
+
+def test_guests_are_apart_from_enclaves() -> None:
+    guest = ROW._replace(kind=RowKind.GUEST, enclave=1, existing=0, version_arrays=0, guest_pages=256)
+    measured = total(ROW, guest, END)
+    assert [each.pages for each in measured.guests.values()] == [256]
+    assert len(measured.enclaves) == 1
+
+
+def test_who_opened_the_device_and_made_no_enclave_holds_none() -> None:
+    assert total(ROW._replace(existing=0, children=0, secs=0, version_arrays=0), END).enclaves == {}
+
+
+def test_what_was_not_walked_to_its_end_is_not_exact() -> None:
+    (enclave,) = total(ROW._replace(how=RowGap.VERSION_ARRAYS), ROW, END).enclaves.values()
+    assert not enclave.is_exact
+
+
+def test_of_very_many_holders_those_that_started_first_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_HOLDERS_OF_ONE", 3)
+    (enclave,) = total(*(ROW._replace(pid=pid, started=1_000 - pid) for pid in range(10))).enclaves.values()
+    assert [holder.pid for holder in enclave.holders] == [9, 8, 7]
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "each"),
+    [
+        ("MAX_ENCLAVES", 2, tuple(ROW._replace(enclave=number) for number in range(3))),
+        ("MAX_HOLDERS", 2, tuple(ROW._replace(pid=number) for number in range(3))),
+    ],
+)
+def test_more_than_the_meter_keeps_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, each: tuple[EnclaveRow, ...]
+) -> None:
+    monkeypatch.setattr(rows, bound, most)
+    with pytest.raises(Unavailable, match="DJ706"):
+        total(*each)
+
+
+def test_more_rows_than_a_pass_may_have_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ROWS", 2)
+    with pytest.raises(Unavailable, match="DJ706"):
+        list(RowCutter().feed(packed(ROW, ROW, ROW)))
+
+
+@pytest.mark.parametrize(("gap", "code"), [(RowGap.LAYOUT, "DJ705"), (RowGap.COUNTERS, "DJ706")])
+def test_counters_that_could_not_be_read_are_no_zeros(gap: RowGap, code: str) -> None:
+    with pytest.raises(Unavailable, match=code):
+        total(ROW._replace(how=gap))
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled programs, made for these tests from the source of this checkout."""
+    if shutil.which("clang") is None:
+        pytest.skip("no clang here: apt-get install clang llvm libbpf-dev")
+    path = tmp_path_factory.mktemp("bpf") / "meter.bpf.o"
+    subprocess.run([PROJECT / "deploy/bpf/build", path], check=True, capture_output=True, timeout=300)
+    return path
+
+
+@pytest.fixture
+def loadable(programs: Path) -> Path:
+    if os.geteuid() != 0 or not BTF.exists():
+        pytest.skip("loading BPF programs takes root, and a kernel with BTF")
+    return programs
+
+
+@pytest.fixture
+def tun(tmp_path: Path) -> Iterator[Path]:
+    node = tmp_path / "tun"
+    os.mknod(node, 0o20600, os.makedev(*TUN))
+    yield node
+    node.unlink()
+
+
+def test_the_same_source_gives_the_same_bytes(programs: Path, tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "deploy/bpf", tmp_path / "deploy/bpf")
+    target = tmp_path / "src/donjon/adapters/epc"
+    target.mkdir(parents=True)
+    shutil.copy(PROJECT / "src/donjon/adapters/epc/meter.bpf.c", target)
+    subprocess.run([tmp_path / "deploy/bpf/build"], check=True, capture_output=True, timeout=300)
+    assert (target / "meter.bpf.o").read_bytes() == programs.read_bytes()
+    assert str(PROJECT).encode() not in programs.read_bytes()
+
+
+def test_the_kernel_takes_the_programs_and_passes_are_read_again_and_again(loadable: Path) -> None:
+    meter = EnclaveReader(object_path=loadable, enclaves=ZERO, free_at=0)  # Its files have no private data, as no enclave's.
+    assert [meter.read().enclaves for _ in range(3)] == [{}, {}, {}]
+    meter.close()
+
+
+def test_a_kernel_without_the_structures_of_enclaves_is_told_from_one_without_enclaves(loadable: Path, tun: Path) -> None:
+    if b"sgx_encl\0" in BTF.read_bytes():
+        pytest.skip("this kernel has SGX")
+    meter = EnclaveReader(object_path=loadable, enclaves=TUN, free_at=0)
+    with tun.open("r+b", buffering=0), pytest.raises(Unavailable, match="DJ705"):
+        meter.read()
+    meter.close()
+
+
+def test_without_a_driver_there_is_nothing_to_measure(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "misc_devices", dict)
+    with pytest.raises(Unavailable, match="DJ700"):
+        EnclaveReader(object_path=programs)
+
+
+def test_an_installation_without_the_programs_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="DJ701"):
+        EnclaveReader(object_path=tmp_path / "meter.bpf.o", enclaves=ZERO)
+
+
+def test_a_kernel_without_btf_says_so(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BTF", tmp_path / "vmlinux")
+    with pytest.raises(Unavailable, match="DJ702"):
+        EnclaveReader(object_path=programs, enclaves=ZERO)
