@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("donjon.cli.check:check", "Check offline what admission would do to the pods in manifests."),
     "collateral": ("donjon.cli.collateral.command:collateral", "What Intel states about platforms: fetch, show, export, import."),
     "doctor": ("donjon.cli.doctor:doctor", "Check whether this machine can run enclaves, and what to do if not."),
+    "epc": ("donjon.cli.epc.command:epc", "Enclave memory: who holds how much of it, as the nodes' meters count."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: check, explain, test; show, set, sign a service's."),

@@ -30,6 +30,8 @@ LABEL_NAME = "app.kubernetes.io/name"  # OURS on all that is Donjon's
 LABEL_COMPONENT = "app.kubernetes.io/component"  # which of the chart's programs it is
 LABEL_VERSION = "app.kubernetes.io/version"
 OURS = "donjon"
+METER_CONTAINER = "meter"  # of the agent's DaemonSet
+METER_PORT = 9810
 
 LABEL_CAPABLE = "sgx.intel.com/capable"  # "true" on a node with SGX; Intel's label
 LABEL_SGX = "donjon.dev/sgx"  # "1" or "2"
@@ -44,12 +46,19 @@ LABEL_PROVISION = "donjon.dev/provision"
 PROVISION_ALLOWED = "allowed"
 """The namespace label, and its value, that lets the pods of a namespace have the provisioning key."""
 
+LABEL_DEBUG = "donjon.dev/debug-enclaves"
+DEBUG_ALLOWED = "allowed"
+"""The namespace label, and its value, that says that enclaves in debug mode are no mistake there."""
+
 EVENT_WITHOUT_DEVICE = "RunsWithoutDevice"
 EVENT_NOT_ACCOUNTED = "DeviceNotAccounted"
 EVENT_READY = "SGXReady"
 EVENT_NOT_READY = "SGXNotReady"
 EVENT_GUARD_GAP = "GuardGap"
 EVENT_GUARD_WHOLE = "GuardWhole"
+EVENT_OVER_REQUEST = "EPCOverRequest"
+EVENT_WITHOUT_REQUEST = "EPCWithoutRequest"
+EVENT_DEBUG = "DebugEnclave"
 EVENT_REASONS = (
     EVENT_WITHOUT_DEVICE,
     EVENT_NOT_ACCOUNTED,
@@ -57,6 +66,9 @@ EVENT_REASONS = (
     EVENT_NOT_READY,
     EVENT_GUARD_GAP,
     EVENT_GUARD_WHOLE,
+    EVENT_OVER_REQUEST,
+    EVENT_WITHOUT_REQUEST,
+    EVENT_DEBUG,
 )
 """The reasons of all Events that the node agent writes."""
 

@@ -12,11 +12,13 @@ from types import MappingProxyType
 
 from donjon.kube.names import (
     ANNOTATION_QUOTE_PROVIDER,
+    DEBUG_ALLOWED,
     ENCLAVE,
     EPC,
     FOREIGN_EPC,
     LABEL_AESM,
     LABEL_CAPABLE,
+    LABEL_DEBUG,
     LABEL_DRIVER,
     LABEL_EDMM,
     LABEL_PROVISION,
@@ -91,6 +93,11 @@ NAMES = (
         name=LABEL_PROVISION,
         places=frozenset({Field.NAMESPACE_LABEL}),
         becomes=f"{PROVISION_ALLOWED}: pods of that namespace may have the provisioning device",
+    ),
+    Term(
+        name=LABEL_DEBUG,
+        places=frozenset({Field.NAMESPACE_LABEL}),
+        becomes=f"{DEBUG_ALLOWED}: enclaves in debug mode are no mistake in that namespace",
     ),
     Term(
         name="donjon.dev/config",

@@ -158,29 +158,29 @@ class UserCluster:
             raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
         return _call(what, lambda _: cast("JsonObject", dict(json.loads(answer.text))))
 
-    def pod_text(self, namespace: str, pod: str, port: int, path: str, *, seconds: float) -> str:
+    def pod_text(self, namespace: str, pod: str, port: int, path: str, *, seconds: float, most: int = LONGEST_TEXT) -> str:
         """What a pod says at a path, whatever its status, asked through the API server; it may take so many seconds in all.
 
-        The pod's words are no more than `LONGEST_TEXT`, and not to be trusted. An error in JSON is the API server's own.
+        The pod's words are no more than `most` bytes, and not to be trusted. An error in JSON is the API server's own.
         """
         what = f"ask pod {namespace}/{pod}"
         place = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
-        answer = _call(what, lambda over: self._read(place, over), seconds)
+        answer = _call(what, lambda over: self._read(place, over, most), seconds)
         if answer.status >= HTTP_BAD_REQUEST and answer.is_json:
             raise ClusterRefusal(f"{what}: {answer.status} {answer.text}"[:MAX_REASON], answer.status)
         return answer.text
 
-    def _read(self, path: str, over: threading.Event) -> _Answer:
+    def _read(self, path: str, over: threading.Event, most: int = LONGEST_TEXT) -> _Answer:
         """What the server answers there, read no further when nobody waits for it: a pod may drip for hours."""
         parameters = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT))
         with client_adapter.Client(self._config, parameters) as client, client.stream("GET", path, headers=AS_IT_IS) as response:
             body = b""
             for part in response.iter_raw():
                 body += part
-                if len(body) >= LONGEST_TEXT or over.is_set():
+                if len(body) >= most or over.is_set():
                     break
         is_json = response.headers.get("content-type", "").startswith("application/json")
-        return _Answer(status=response.status_code, is_json=is_json, text=body[:LONGEST_TEXT].decode(errors="replace"))
+        return _Answer(status=response.status_code, is_json=is_json, text=body[:most].decode(errors="replace"))
 
     def write(self, resource: Resource, namespace: str, thing: JsonObject) -> None:
         """Make a thing, or replace it where its metadata say of which version."""

@@ -1,0 +1,68 @@
+"""What the meters of a cluster's nodes say, asked through the API server with the user's own rights."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from donjon.adapters.cluster import client
+from donjon.adapters.cluster.client import UserCluster
+from donjon.errors import DonjonError, Unavailable
+from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.words import recite
+from donjon.kube import epc_report
+from donjon.kube.epc_report import EpcReport
+from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, METER_CONTAINER, METER_PORT, OURS
+from donjon.kube.objects import is_here
+
+AT_ONCE = 6  # pods; `client.MAX_BEHIND` questions may be under way
+PATIENCE = 5.0  # seconds, for the answer of each
+_AGENTS = {LABEL_NAME: OURS, LABEL_COMPONENT: "node"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterAnswer:
+    """What the meter of one node said: a report, or why there is none."""
+
+    node: str
+    report: EpcReport | None = None
+    problem: str = ""
+
+
+def read_meters(cluster: UserCluster, nodes: Iterable[str] | None = None) -> tuple[MeterAnswer, ...]:
+    """The answer of each node's meter, in the order of the nodes' names, or of these alone.
+
+    Raises `Unavailable` DJ784 where no meter runs, DJ041 where the API server cannot be asked for the agents' pods.
+    """
+    places = None if nodes is None else frozenset(nodes)
+    pods = [each for each in cluster.list(client.POD, labels=_AGENTS) if is_here(each) and _has_meter(each)]
+    if not pods:
+        raise Unavailable(
+            "DJ784",
+            "no meter of EPC runs in this cluster: have an administrator turn it on, by the chart's value node.meter.enabled",
+        )
+    those = [each for each in pods if places is None or _node(each) in places]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return tuple(sorted(threads.map(lambda pod: _ask(cluster, pod), those), key=lambda answer: answer.node))
+
+
+def _ask(cluster: UserCluster, pod: JsonObject) -> MeterAnswer:
+    node = _node(pod)
+    namespace, name = (str(at(pod, "metadata", field)) for field in ("namespace", "name"))
+    try:
+        text = cluster.pod_text(namespace, name, METER_PORT, "/epc", seconds=PATIENCE, most=epc_report.MAX_BYTES + 1)
+        if not text.startswith("{"):  # The meter says in words why it has no report.
+            return MeterAnswer(node=node, problem=recite(text) or "the meter says nothing")
+        report = epc_report.decode(text.encode(), f"meter of {node}")
+    except DonjonError as error:
+        return MeterAnswer(node=node, problem=recite(error.message))
+    if report.node != node:
+        return MeterAnswer(node=node, problem=recite(f"the meter says that it is of node {report.node}"))
+    return MeterAnswer(node=node, report=report)
+
+
+def _has_meter(pod: JsonObject) -> bool:
+    return any(at(each, "name") == METER_CONTAINER for each in objects(at(pod, "spec", "containers")))
+
+
+def _node(pod: JsonObject) -> str:
+    return str(at(pod, "spec", "nodeName") or "")

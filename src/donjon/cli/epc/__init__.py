@@ -1,0 +1,1 @@
+"""`donjon epc`: who holds how much enclave memory, as the nodes' meters measure it."""
