@@ -81,12 +81,18 @@ MODULES = {
             programs={"sgx_plugin": "sgx_plugin", "sgx_admissionwebhook": "sgx_admissionwebhook"},
         ),
         Module(name="admission", packages=(".",), programs={"admission": "admission"}),
+        Module(
+            name="prometheus-adapter",
+            packages=("sigs.k8s.io/prometheus-adapter/cmd/adapter",),
+            programs={"prometheus-adapter": "adapter"},
+        ),
     )
 }
 CLUSTER = ("kubernetes", "etcd", "containerd", "helm")
 """What a cluster needs.
 
-`peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`, `helm3` for `make helm3`.
+`peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`, `helm3` for `make helm3`,
+`prometheus-adapter` for `tests/cluster/test_prometheus_adapter.py`.
 """
 
 
