@@ -91,6 +91,7 @@ DEVICE_NAMES = ("sgx", "isgx", "gsgx")
 
 ANNOTATION_MIRROR = "kubernetes.io/config.mirror"
 """On a kubelet's account of a static pod, which it runs whatever becomes of that account."""
+ANNOTATION_STATIC = "kubernetes.io/config.hash"  # beside it: what the kubelet itself calls the pod
 NODES = "system:nodes"  # the group of all kubelets
 EVENT_COMPONENT = "donjon-node"  # who the node agent is in its Events; its policy lets it be no other
 

@@ -1,0 +1,77 @@
+"""What the meter keeps of the pods of its node: names, what each container asked for, and the ids that runtimes gave them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.names import ANNOTATION_STATIC
+from donjon.kube.objects import is_over
+from donjon.kube.reserved import epc_by_container
+from donjon.node.cgroups import CgroupPlace
+
+UNNAMED = "(unnamed)"  # a container of a pod that the API server does not name yet; no container can be called so
+_HASH = re.compile("[0-9a-f]{32}")
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantPod:
+    """A pod of the node. One that is too large to be read has no requests and names no containers."""
+
+    uid: str
+    namespace: str
+    name: str
+    static: str = ""  # the name that the kubelet's folders have for it, where that is not the uid
+    requests: Mapping[str, int]  # bytes of EPC by container, those that ask for none left out
+    containers: Mapping[str, str]  # by the id that the runtime gave it
+    is_here: bool = True
+
+    def container(self, place: CgroupPlace) -> str:
+        """The container's name; a pod's only one needs no id."""
+        only = next(iter(self.containers.values()), UNNAMED) if len(set(self.containers.values())) == 1 else UNNAMED
+        return self.containers.get(place.container_id, only)
+
+
+def tenant_pod(pod: JsonObject) -> TenantPod:
+    """What the meter keeps of a pod as the API server tells it."""
+    namespace, name, uid = (str(at(pod, "metadata", field) or "") for field in ("namespace", "name", "uid"))
+    return TenantPod(
+        uid=uid,
+        namespace=namespace,
+        name=name,
+        static=str(at(pod, "metadata", "annotations", ANNOTATION_STATIC) or ""),
+        requests={container: amount for container, amount in epc_by_container(pod).items() if amount},
+        containers=dict(_containers(pod)),
+        is_here=not is_over(pod),
+    )
+
+
+def beyond(pod: JsonObject) -> TenantPod:
+    """What is kept of a pod of which only the names are known, since it is too large."""
+    namespace, name, uid = (str(at(pod, "metadata", field) or "") for field in ("namespace", "name", "uid"))
+    return TenantPod(uid=uid, namespace=namespace, name=name, requests={}, containers={})
+
+
+def by_folder(pods: Iterable[TenantPod]) -> Mapping[str, TenantPod]:
+    """Each pod by what stands for it in the name of its cgroup.
+
+    An annotation says so of a static pod, and anybody's pod may bear it. So it takes no other pod's name, and two with the same
+    have none.
+    """
+    pods = tuple(pods)
+    counts = Counter(pod.static for pod in pods)
+    static = {pod.static: pod for pod in pods if _HASH.fullmatch(pod.static) and counts[pod.static] == 1}
+    return static | {pod.uid: pod for pod in pods}
+
+
+def _containers(pod: JsonObject) -> Iterable[tuple[str, str]]:
+    """Ids and names, also of what each container was before its last restart: its processes may not all be gone."""
+    for field in _STATUSES:
+        for status in objects(at(pod, "status", field)):
+            name = at(status, "name")
+            for where in (("lastState", "terminated", "containerID"), ("containerID",)):
+                container_id = at(status, *where)
+                if isinstance(name, str) and isinstance(container_id, str) and container_id:
+                    yield container_id.rpartition("/")[2], name
