@@ -204,8 +204,13 @@ class FakeApi:
 
     def _list(self, request: Request) -> JsonObject:
         selector = request.query.get("fieldSelector", "")
+        label, _, value = request.query.get("labelSelector", "").partition("=")
         found = [
-            item for path, item in self.objects.items() if path.rpartition("/")[0] == request.path and _selected(item, selector)
+            item
+            for path, item in self.objects.items()
+            if path.rpartition("/")[0] == request.path
+            and _selected(item, selector)
+            and (not label or at(item, "metadata", "labels", label) == value)
         ]
         return {"items": [*found], "metadata": {"resourceVersion": str(self._version)}}
 

@@ -56,6 +56,7 @@ NODE = Program(
         "host-prefix": "/opt/sgx-host/",
         "kubelet-dir": "/data/kubelet",
         "enclave-limit": "7",
+        "meter": "127.0.0.1:9810",
         "provision-limit": "8",
         "epc-reserve": "16Mi",
         "advertise": "epc, labels",
@@ -83,6 +84,7 @@ NODE = Program(
             epc_reserve=16 << 20,
             advertise=frozenset({Advertise.EPC, Advertise.LABELS}),
         ),
+        meter="127.0.0.1:9810",
         chart=ChartValues(
             version="1.2",
             namespace="sgx",

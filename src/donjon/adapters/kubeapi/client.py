@@ -126,9 +126,12 @@ class KubeApi:
         """The object as it is after it was replaced; `ApiRefusal.changed` where it is not any more of the version in the body."""
         return await self._call("PUT", path, body=body)
 
-    async def all(self, path: str, keep: Callable[[JsonObject], T]) -> tuple[T, ...]:
-        """What `keep` makes of all objects of a kind; raises `Unavailable` where one is too large to be read."""
-        return (await self._list(path, "", Conversion(path, keep, None)))[0]
+    async def all(self, path: str, keep: Callable[[JsonObject], T], *, labels: str = "") -> tuple[T, ...]:
+        """What `keep` makes of all objects of a kind, or of those that a label selector finds.
+
+        Raises `Unavailable` where one is too large to be read.
+        """
+        return (await self._list(path, {"labelSelector": labels} if labels else {}, Conversion(path, keep, None)))[0]
 
     async def follow(
         self,
@@ -144,7 +147,7 @@ class KubeApi:
         were.
         """
         loop, conversion = asyncio.get_running_loop(), Conversion(path, keep, beyond)
-        items, version = await self._list(path, selector, conversion)
+        items, version = await self._list(path, {"fieldSelector": selector} if selector else {}, conversion)
         yield Listing(items)
         del items
         while True:
@@ -162,14 +165,12 @@ class KubeApi:
             if loop.time() - began < SHORT:
                 raise Unavailable("DJ041", f"watch {path}: ended at once")
 
-    async def _list(self, path: str, selector: str, conversion: Conversion[T]) -> tuple[tuple[T, ...], str]:
+    async def _list(self, path: str, selectors: Mapping[str, str], conversion: Conversion[T]) -> tuple[tuple[T, ...], str]:
         """What is kept of all objects, read in pages, and the version from which to watch."""
         objects: list[T] = []
         token = ""
         while True:
-            query = (
-                {"limit": str(PAGE)} | ({"fieldSelector": selector} if selector else {}) | ({"continue": token} if token else {})
-            )
+            query = {"limit": str(PAGE), **selectors} | ({"continue": token} if token else {})
             items = Items()
             async with self._answer("GET", path, query=query) as answer, aclosing(answer.pieces()) as pieces:
                 async for data in pieces:

@@ -1,8 +1,10 @@
 """The node agent's metrics, as Prometheus counts them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from donjon.adapters.metrics.program import ProgramMetrics
+from donjon.kube.epc_findings import DEBUG, OVER_REQUEST, WITHOUT_REQUEST
 from donjon.node.offer import Offer
 
 
@@ -30,6 +32,11 @@ class NodeMetrics(ProgramMetrics):
         )
         self._rejected = self._gauge(
             "rejected", "1 while the API server answers the agent with nothing but 401 and 403: it guards nothing then."
+        )
+        self._meter = self._gauge("meter_up", "1 while the node's meter answers with a report, 0 while it does not.")
+        self._evicting = self._gauge("evicting", "1 while the node evicts EPC, and for five minutes after.")
+        self._containers = self._gauge(
+            "epc_containers", "Containers of which there is something to be said, by the meter.", "code"
         )
         self._registrations = self._counter("registrations", "Registrations with the kubelet.", "resource")
         self._reassertions = self._counter("reassertions", "Patches that put the node object right.", "what")
@@ -73,6 +80,18 @@ class NodeMetrics(ProgramMetrics):
     def tell_rejected(self, *, rejected: bool) -> None:
         """Whether the API server turns the agent's account away."""
         self._rejected.set(rejected)
+
+    def tell_meter(self, codes: Iterable[str] | None) -> None:
+        """What is to be said of containers, a code for each; `None` while nothing is known of them."""
+        self._meter.set(codes is not None)
+        self._containers.clear()
+        counts = Counter(codes or ())
+        for code in (OVER_REQUEST, WITHOUT_REQUEST, DEBUG) if codes is not None else ():
+            self._containers.labels(code).set(counts[code])
+
+    def tell_evicting(self, *, evicting: bool) -> None:
+        """Whether the node evicts EPC."""
+        self._evicting.set(evicting)
 
     def count_registration(self, resource: str) -> None:
         """Count a registration with the kubelet."""

@@ -15,6 +15,7 @@ from donjon.runtime.life import stop_signal
 from donjon.runtime.patience import beside
 from donjon.runtime.probes import routes
 from donjon.services.node.devices import PluginLoop
+from donjon.services.node.epc import EpcLoop
 from donjon.services.node.guard import GuardLoop
 from donjon.services.node.host import LOOK_EVERY, HostLoop
 from donjon.services.node.nodeobject import NodeObjectLoop
@@ -55,6 +56,8 @@ async def _serve(settings: NodeSettings) -> None:
     if settings.chart.extent is not GuardExtent.NONE:
         guard = GuardLoop(settings, state, metrics, api)
         loops.append(asyncio.create_task(beside("the look at Donjon's policies", guard.run)))
+    if settings.meter:
+        loops.append(asyncio.create_task(beside("the look at the meter", EpcLoop(settings, state, metrics, api).run)))
     try:
         done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -33,6 +33,7 @@ class NodeSettings:
     listen_port: int
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
+    meter: str = ""  # where the node's meter answers
     chart: ChartValues = field(default_factory=lambda: ChartValues(namespace="donjon"))
     log_level: str = "info"
 
@@ -65,6 +66,12 @@ def _prefix(text: str) -> str:
     if text and not text.startswith("/"):
         raise ValueError("an absolute path, or nothing for /, as on real hardware")
     return text.rstrip("/")
+
+
+def _meter(text: str) -> str:
+    if text:
+        address_and_port(text)
+    return text
 
 
 def _amount(text: str) -> int:
@@ -117,6 +124,7 @@ SETTINGS = (
     LISTEN := Setting(
         "listen", address_and_port, "0.0.0.0:9808", "Where /metrics, /healthz and /readyz are served.", "ADDRESS:PORT"
     ),
+    METER := Setting("meter", _meter, "", "Where the node's meter answers; none by default.", "ADDRESS:PORT"),
     WAIT_FOR_POLICY := Setting(
         "wait-for-policy",
         switch,
@@ -160,6 +168,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
             epc_reserve=values[EPC_RESERVE],
             advertise=values[ADVERTISE],
         ),
+        meter=values[METER],
         chart=ChartValues(version=values[CHART_VERSION], namespace=values[NAMESPACE], extent=values[GUARD], rules=rules(values)),
         log_level=values[LOG_LEVEL],
     )

@@ -9,7 +9,7 @@ from donjon.node.facts import NodeFacts
 from donjon.node.offer import NOTHING, Offer
 from donjon.node.readiness import Readiness
 
-DEVICES, EPC_WRITERS, KUBELET = "devices", "epc", "kubelet"
+DEVICES, EPC_WRITERS, KUBELET, METER = "devices", "epc", "kubelet", "meter"
 """Who finds what stands around the agent."""
 
 

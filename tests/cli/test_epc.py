@@ -1,0 +1,143 @@
+"""`donjon epc top` as a person meets it, against a cluster that is a fake."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.adapters.fakecluster import FakeCluster, cluster
+from tests.cli.calling import call
+from tests.diagnosis.installations import own_pod
+from tests.kube.epc import MIB, container, held, report
+
+from donjon.formats.json import JsonObject, at
+from donjon.kube.epc_report import EpcReport, encode
+from donjon.sgx.epc import EpcSource, EpcUse
+
+PODS = "/api/v1/namespaces/donjon/pods"
+BUSY = report(container(10, held(20, 4, debug=1)), container(0, held(1), pod="quiet", namespace="bank"), node="a")
+CALM = report(container(10, held(3), pod="app-2"), node="b")
+
+
+def agent(node: str) -> JsonObject:
+    """An agent's pod with a meter beside it."""
+    pod = own_pod("node", node)
+    spec = at(pod, "spec")
+    assert isinstance(spec, dict)
+    return {**pod, "spec": {**spec, "containers": [{"name": "node"}, {"name": "meter"}]}}
+
+
+def place(node: str) -> str:
+    return f"{PODS}/{at(agent(node), 'metadata', 'name')}:9810/proxy/epc"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCluster]:
+    with cluster() as made:
+        made.things = {PODS: [agent("a"), agent("b"), own_pod("admission", "a")]}
+        made.answers = {place("a"): encode(BUSY), place("b"): encode(CALM)}
+        yield made
+
+
+def top(fake: FakeCluster, folder: Path, *words: str) -> tuple[int, str, str]:
+    done = call("epc", "top", "--kubeconfig", fake.kubeconfig(folder), *words)
+    return done.returncode, done.stdout, done.stderr
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def test_who_holds_most_stands_first_and_who_asked_for_too_little_is_seen(fake: FakeCluster, tmp_path: Path) -> None:
+    code, out, err = top(fake, tmp_path)
+    assert (code, err) == (0, "")
+    assert rows(out) == [
+        ["node", "EPC", "free", "resident", "evicted", "requested", "guests", "of", "no", "pod", "source"],
+        ["a", "8Gi", "4Gi", "21Mi", "0", "10Mi", "0", "0", "bpf"],
+        ["b", "8Gi", "4Gi", "3Mi", "0", "10Mi", "0", "0", "bpf"],
+        ["namespace", "pod", "node", "requested", "resident", "evicted", "of", "request", "peak", "enclaves"],
+        ["shop", "app-1", "a", "10Mi", "20Mi", "4Mi", "240", "%", "20Mi", "1", "(1", "debug)"],
+        ["shop", "app-2", "b", "10Mi", "3Mi", "0", "30", "%", "3Mi", "1"],
+        ["bank", "quiet", "a", "0", "1Mi", "0", "nothing", "asked", "1Mi", "1"],
+    ]
+
+
+def test_of_one_namespace_and_by_node(fake: FakeCluster, tmp_path: Path) -> None:
+    _, out, _ = top(fake, tmp_path, "-n", "bank", "--by", "container")
+    assert [line[:3] for line in rows(out)[4:]] == [["bank", "quiet", "app"]]
+    _, out, _ = top(fake, tmp_path, "--by", "node")
+    assert len(rows(out)) == 3
+
+
+def test_an_upper_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> None:
+    bound = container(10, EpcUse(resident=64 * MIB, existing=None, evicted=None, enclaves=1), pod="app-3")
+    fake.answers[place("b")] = encode(replace(report(bound, node="b", source=EpcSource.MAPS), use=bound.use))
+    _, out, _ = top(fake, tmp_path)
+    assert "≤ at most: by the sizes of mapped areas" in out
+    assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "640", "%", "64Mi", "1"] in rows(out)
+
+
+def test_for_programs_amounts_are_bytes_and_what_is_unknown_is_null(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.answers[place("b")] = b"no pass yet [DJ700]"
+    code, out, _ = top(fake, tmp_path, "-o", "json")
+    page = json.loads(out)
+    assert code == 0
+    assert [node["name"] for node in page["nodes"]] == ["a"]
+    assert page["unknown"] == [{"node": "b", "why": "no pass yet [DJ700]"}]
+    assert page["rows"][0]["namespace"] == "shop"
+    assert (page["rows"][0]["resident"], page["rows"][0]["request"]) == (20 * MIB, 10 * MIB)
+    assert page["nodes"][0]["unaccounted"] is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"no pass is young enough", "no pass is young enough"),
+        (b"{}", "version: expected a string, found nothing"),
+        (encode(replace(CALM, node="another")), "the meter says that it is of node another"),
+        (encode(CALM)[:-1], "no JSON that is read here"),
+        (b"", "the meter says nothing"),
+        (b"{" + b" " * (5 << 20), "expected at most 4194304"),
+    ],
+)
+def test_a_meter_that_says_no_report_is_named_and_the_others_are_shown(
+    fake: FakeCluster, tmp_path: Path, answer: bytes, words: str
+) -> None:
+    fake.answers[place("b")] = answer
+    code, out, err = top(fake, tmp_path)
+    assert code == 0
+    assert "app-1" in out
+    assert err.startswith("b: unknown: ")
+    assert words in err
+
+
+def test_whoever_may_not_ask_the_pods_reads_why(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.answers = {}
+    fake.forbidden = {place("a"), place("b")}
+    code, out, err = top(fake, tmp_path)
+    assert (code, out) == (3, "")
+    assert "meter of a: ask pod donjon/" in err
+    assert "is forbidden" in err
+    assert "[DJ785]" in err
+
+
+def test_without_a_meter_it_says_how_one_is_turned_on(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.things = {PODS: [own_pod("node", "a")]}
+    code, _, err = top(fake, tmp_path)
+    assert code == 3
+    assert "node.meter.enabled" in err
+
+
+def test_nothing_but_names_and_amounts_reaches_the_terminal(fake: FakeCluster, tmp_path: Path) -> None:
+    evil: EpcReport = replace(CALM, containers=(container(1, held(1), pod="a\x1b[2J"),))
+    fake.answers[place("b")] = encode(evil)
+    _, out, err = top(fake, tmp_path)
+    assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize("words", [("--every", "0.1s"), ("--every", "soon"), ("--every", "5s", "-o", "json"), ("--by", "size")])
+def test_what_cannot_be_meant_is_refused(fake: FakeCluster, tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, _, err = top(fake, tmp_path, *words)
+    assert code == 2
+    assert "Usage:" in err or "expected" in err
