@@ -195,6 +195,43 @@ CASES = (
         },
         fires=("DonjonAgentRejected critical",),
     ),
+    # The meter.
+    Case(
+        name="a node that evicts enclave memory",
+        changes={node("donjon_node_readiness_reasons", "sgx-1", code="DJ783", severity="warning"): changing(0, 20, 1)},
+        fires=("DonjonEpcEvicted warning",),
+    ),
+    Case(
+        name="a node that evicts for a while",
+        changes={node("donjon_node_readiness_reasons", "sgx-1", code="DJ783", severity="warning"): "0x18 1x14 0x60"},
+    ),
+    Case(
+        name="a meter that answers, and there is nothing to say",
+        changes={
+            node("donjon_node_meter_up", "sgx-1", source="bpf"): always(1),
+            **{node("donjon_node_epc_containers", "sgx-1", code=code): always(0) for code in ("DJ780", "DJ781", "DJ782")},
+        },
+    ),
+    *(
+        Case(
+            name=f"containers of which there is to be said {code}",
+            changes={node("donjon_node_epc_containers", "sgx-1", code=code): changing(0, 20, 1)},
+            fires=(alert,),
+        )
+        for code, alert in (
+            ("DJ780", "DonjonEpcOverRequest info"),
+            ("DJ781", "DonjonEpcWithoutRequest warning"),
+            ("DJ782", "DonjonDebugEnclave warning"),
+        )
+    ),
+    Case(
+        name="a meter that does not answer any more",
+        changes={
+            node("donjon_node_meter_up", "sgx-1", source="bpf"): gone(1, 20),
+            node("donjon_node_meter_up", "sgx-1", source=""): f"_x20 {always(0)}",
+        },
+        fires=("DonjonMeterDown warning",),
+    ),
     # The webhook.
     Case(name="a rolling update of the webhook", changes={webhook("donjon_admission_ready", "a"): changing(1, 20, 0)}),
     Case(

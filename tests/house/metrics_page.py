@@ -14,6 +14,7 @@ from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.maa.versions import ATTESTED
 from donjon.node.devices import DriverKind
 from donjon.pki.rotation import Step
+from donjon.sgx.epc import EpcSource
 
 PROGRAMS: Mapping[str, ProgramMetrics] = {
     "The node agent: `donjon node run`, port 9808": NodeMetrics("0"),
@@ -65,6 +66,7 @@ LABELS: Mapping[str, str] = {
     "resource": values((ENCLAVE, PROVISION)),
     "route": "a path that the service has, without what callers fill in",
     "severity": values(Severity),
+    "source": f"{values(EpcSource)}; empty where nobody says",
     "status": "an HTTP status",
     "step": values(each.value for each in Step if each is not Step.NOTHING),
     "type": values(ATTESTED),

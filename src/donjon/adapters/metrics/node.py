@@ -33,8 +33,9 @@ class NodeMetrics(ProgramMetrics):
         self._rejected = self._gauge(
             "rejected", "1 while the API server answers the agent with nothing but 401 and 403: it guards nothing then."
         )
-        self._meter = self._gauge("meter_up", "1 while the node's meter answers with a report, 0 while it does not.")
-        self._evicting = self._gauge("evicting", "1 while the node evicts EPC, and for five minutes after.")
+        self._meter = self._gauge(
+            "meter_up", "1 while the node's meter answers with a report, by its source, else 0 and no source.", "source"
+        )
         self._containers = self._gauge(
             "epc_containers", "Containers of which there is something to be said, by the meter.", "code"
         )
@@ -81,17 +82,19 @@ class NodeMetrics(ProgramMetrics):
         """Whether the API server turns the agent's account away."""
         self._rejected.set(rejected)
 
-    def tell_meter(self, codes: Iterable[str] | None) -> None:
-        """What is to be said of containers, a code for each; `None` while nothing is known of them."""
-        self._meter.set(codes is not None)
-        self._containers.clear()
-        counts = Counter(codes or ())
-        for code in (OVER_REQUEST, WITHOUT_REQUEST, DEBUG) if codes is not None else ():
+    def tell_meter(self, source: str, codes: Iterable[str]) -> None:
+        """Who counts what enclaves hold, and what is to be said of containers, a code for each."""
+        self._meter.clear()
+        self._meter.labels(source).set(1)
+        counts = Counter(codes)
+        for code in (OVER_REQUEST, WITHOUT_REQUEST, DEBUG):
             self._containers.labels(code).set(counts[code])
 
-    def tell_evicting(self, *, evicting: bool) -> None:
-        """Whether the node evicts EPC."""
-        self._evicting.set(evicting)
+    def tell_no_meter(self) -> None:
+        """The node's meter does not answer: nothing is known of containers."""
+        self._meter.clear()
+        self._meter.labels("").set(0)
+        self._containers.clear()
 
     def count_registration(self, resource: str) -> None:
         """Count a registration with the kubelet."""

@@ -55,12 +55,12 @@ class EpcLoop:
             report = await self._meter.read(self._settings.node_name, self._settings.meter)
         except Unavailable as error:
             self._trouble.report(error)
-            self._metrics.tell_meter(None)
+            self._metrics.tell_no_meter()
             self._take_pressure(None)
             return
         self._trouble.clear()
         findings = judge_containers(report, await self._debug_namespaces(report))
-        self._metrics.tell_meter([each.finding.code for each in findings])
+        self._metrics.tell_meter(report.source, [each.finding.code for each in findings])
         self._take_pressure(report)
         await self._tell(findings)
 
@@ -87,7 +87,6 @@ class EpcLoop:
         before = self._state.around.get(METER, ())
         lasts = now < self._evicting_until
         after = (before or ((finding,) if finding is not None else ())) if lasts else ()
-        self._metrics.tell_evicting(evicting=bool(after))
         if before != after:
             self._state.around[METER] = after
             words = [each.sentence() for each in after]
