@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.adapters.metrics.attestation import AttestationMetrics, AuditWork
+from donjon.adapters.metrics.meter import MAX_SERIES, MeterMetrics
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.adapters.metrics.program import MetricFamily, ProgramMetrics
 from donjon.admission.review import ReviewOutcome
@@ -18,6 +19,7 @@ from donjon.sgx.epc import EpcSource
 
 PROGRAMS: Mapping[str, ProgramMetrics] = {
     "The node agent: `donjon node run`, port 9808": NodeMetrics("0"),
+    "The meter: `donjon node meter`, port 9810": MeterMetrics("0"),
     "The webhook: `donjon admission serve`, port 9809": AdmissionMetrics("0"),
     "The attestation service and its cache: `donjon attestation serve`, port 9810": AttestationMetrics("0"),
 }
@@ -38,7 +40,8 @@ over HTTP without TLS.
 _LABELS = """\
 ## Labels
 
-No label has values that a caller can make up: how many series there are is bounded by what stands here.
+No label has values that a caller can make up, but for the names of pods: how many series there are is bounded by what stands
+here.
 
 | label | values |
 |---|---|
@@ -57,16 +60,19 @@ def values(words: Iterable[object]) -> str:
 
 LABELS: Mapping[str, str] = {
     "code": "a code that `donjon explain` has a page for; empty where all went well",
+    "container": f"a container that holds EPC or asks for it; the {MAX_SERIES} of a node that hold most",
     "document": "a document by what it is asked for: those that are held, some for each platform type (FMSPC) that Intel knows",
     "driver": f"{values(DriverKind)}; empty without a driver",
     "health": "`Healthy`, `Unhealthy`",
     "instance_name": "an instance of the service's settings",
+    "namespace": "the namespace of such a container",
     "object": "an object that the chart makes in the API server: a policy, a binding, the webhook's registration",
     "outcome": values(ReviewOutcome),
+    "pod": "the pod of such a container",
     "resource": values((ENCLAVE, PROVISION)),
     "route": "a path that the service has, without what callers fill in",
     "severity": values(Severity),
-    "source": f"{values(EpcSource)}; empty where nobody says",
+    "source": f"{values(EpcSource)}: exact, or an upper bound; empty where nobody says",
     "status": "an HTTP status",
     "step": values(each.value for each in Step if each is not Step.NOTHING),
     "type": values(ATTESTED),

@@ -9,6 +9,7 @@ SERVERS = ("asyncio", "grpclib", "h11", "httptools", "httpx2", "prometheus_clien
 SETTINGS = [
     "donjon.services.admission.settings",
     "donjon.services.attestation.settings.service",
+    "donjon.services.meter.settings",
     "donjon.services.node.settings",
 ]
 

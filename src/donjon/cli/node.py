@@ -1,4 +1,4 @@
-"""`donjon node run`, what the DaemonSet runs, and `donjon node forget`, what the chart's uninstall hook runs."""
+"""What the DaemonSet runs, `donjon node run` and `donjon node meter`; and `donjon node forget`, for the uninstall hook."""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from donjon.cli import options, serving
 from donjon.cli.terminal import say
 from donjon.errors import Misconfigured
 from donjon.node.offer import Advertise
+from donjon.services.meter import settings as meter_settings
+from donjon.services.meter.settings import MeterSettings
 from donjon.services.node import settings as node_settings
 from donjon.services.node.settings import NodeSettings
 
@@ -43,6 +45,22 @@ def run(*, settings: NodeSettings) -> None:
         from donjon.services.node.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
     except ModuleNotFoundError as error:
         raise Misconfigured("DJ045", f"the node agent needs {error.name}: install the extra donjon[node]") from error
+    log_to_stderr(settings.log_level)
+    serve(settings)
+
+
+@node.command()
+@serving.settings(meter_settings.SETTINGS, meter_settings.read)
+def meter(*, settings: MeterSettings) -> None:
+    """Measure who holds how much EPC on one node, until it is stopped: /epc and /metrics say it.
+
+    By the kernel's own counters (BPF), else by the areas that processes map, which is an upper bound. Each setting is taken from
+    its option, else from DONJON_… in the environment, else from the file.
+    """
+    try:
+        from donjon.services.meter.run import run as serve  # noqa: PLC0415 - doctor and help need none of its libraries.
+    except ModuleNotFoundError as error:
+        raise Misconfigured("DJ045", f"the meter needs {error.name}: install the extra donjon[node]") from error
     log_to_stderr(settings.log_level)
     serve(settings)
 
