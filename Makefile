@@ -96,7 +96,7 @@ lock: $(READY) ## Lock the newest versions of every dependency again
 proto: $(READY) ## Generate the gRPC stubs from our .proto files
 	@$(PYTHON) -m venv $(VENV)-proto && $(VENV)-proto/bin/pip install -q --require-hashes -r requirements/proto.txt
 	@cd src && ../$(VENV)-proto/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
-	  --plugin=protoc-gen-grpclib_python=../$(VENV)/bin/protoc-gen-grpclib_python --grpclib_python_out=. donjon/adapters/kubelet/wire/*.proto
+	  --plugin=protoc-gen-grpclib_python=../$(VENV)/bin/protoc-gen-grpclib_python --grpclib_python_out=. donjon/adapters/*/wire/*.proto
 	@rm -rf $(VENV)-proto
 
 clean: ## Remove what the build made (the cluster must be down)

@@ -11,8 +11,8 @@ import pytest
 import donjon
 
 SOURCE = Path(donjon.__file__).parent
-GENERATED = SOURCE / "adapters" / "kubelet" / "wire"
-MODULES = sorted(path for path in SOURCE.rglob("*.py") if GENERATED not in path.parents)
+GENERATED = {SOURCE / "adapters" / name / "wire" for name in ("keda", "kubelet")}
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if GENERATED.isdisjoint(path.parents))
 
 PARTICIPLE = re.compile(
     r"_*(?:accepted|added|allowed|answered|asked|begun|believed|carried|checked|chosen|claimed|counted|dropped|drawn|ended|fetched"

@@ -10,7 +10,7 @@ import donjon
 
 SOURCE = Path(donjon.__file__).parent
 PAGES = SOURCE / "findings" / "pages"
-GENERATED = SOURCE / "adapters" / "kubelet" / "wire"
+GENERATED = {SOURCE / "adapters" / name / "wire" for name in ("keda", "kubelet")}
 WIDEST_LINE = 150
 
 _CODE = re.compile(r"\bDJ\d{3}\b")
@@ -18,7 +18,7 @@ _TITLE = re.compile(r"# (?P<code>DJ\d{3}): \S.*[^.\s]")
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in SOURCE.rglob("*.py") if GENERATED not in path.parents)
+    return sorted(path for path in SOURCE.rglob("*.py") if GENERATED.isdisjoint(path.parents))
 
 
 def pages() -> list[Path]:

@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakSet
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
-from grpclib.protocol import H2Protocol
-from grpclib.server import Server, Stream
+from grpclib.server import Stream
 
 from donjon.adapters.kubelet.channel import call_kubelet
 from donjon.adapters.kubelet.folder import identity
 from donjon.adapters.kubelet.wire import deviceplugin_pb2 as wire
 from donjon.adapters.kubelet.wire.deviceplugin_grpc import DevicePluginBase, RegistrationStub
+from donjon.adapters.transport.grpc import GrpcServer
 from donjon.errors import Malformed, Unavailable
 from donjon.node.allocation import DeviceSpec
 from donjon.node.offer import DeviceOffer
@@ -23,7 +22,6 @@ from donjon.node.plugin import SocketIdentity
 API_VERSION = "v1beta1"
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 MAX_CONTAINERS = 1_000  # Container requests of one Allocate call.
-CLOSING = 1.0  # seconds that a kubelet is given to take the end of its connection
 
 Allocator = Callable[[DeviceOffer, tuple[str, ...]], tuple[DeviceSpec, ...]]
 
@@ -34,13 +32,13 @@ class PluginServer:
     def __init__(self, *, path: Path, offer: DeviceOffer, allocate: Allocator) -> None:
         self._path = path
         self._service = _DevicePlugin(offer, allocate)
-        self._server: _Server | None = None
+        self._server: GrpcServer | None = None
         self._socket_identity: SocketIdentity | None = None
 
     async def bind(self) -> SocketIdentity:
         """Serve at the socket anew and tell its identity; raises `Unavailable` DJ031 where the folder does not let us."""
         await self.close()
-        server = _Server(self._service)
+        server = GrpcServer([self._service])
         try:
             self._path.unlink(missing_ok=True)
             await server.start(path=str(self._path))
@@ -61,10 +59,7 @@ class PluginServer:
         self._socket_identity = None
         if self._server is not None:
             server, self._server = self._server, None
-            server.close()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING):
-                    await server.wait_closed()
+            await server.leave()
 
     @property
     def listening(self) -> bool:
@@ -74,29 +69,6 @@ class PluginServer:
     def offer(self, offer: DeviceOffer) -> None:
         """Tell every kubelet that listens what is offered now."""
         self._service.change(offer)
-
-
-class _Server(Server):
-    """Ends its connections with itself.
-
-    The library leaves them open: the kubelet would take the devices for healthy, and since Python 3.12 `wait_closed` waits for
-    the last of them.
-    """
-
-    def __init__(self, service: DevicePluginBase) -> None:
-        super().__init__([service])
-        self._protocols: WeakSet[H2Protocol] = WeakSet()
-
-    def _protocol_factory(self) -> H2Protocol:
-        protocol = super()._protocol_factory()
-        self._protocols.add(protocol)
-        return protocol
-
-    def close(self) -> None:
-        super().close()
-        for protocol in list(self._protocols):
-            if hasattr(protocol, "connection"):  # It has none before its first turn of the loop.
-                protocol.connection.close()
 
 
 class _DevicePlugin(DevicePluginBase):
