@@ -4,13 +4,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from tests.adapters.fakecluster import FakeCluster, cluster
 from tests.cli.calling import call, start
+from tests.cli.test_epc import agent, place
 from tests.diagnosis import worlds
+from tests.kube.epc import container, held, report
+
+from donjon.formats.json import at
+from donjon.kube.epc_report import PodContainer, encode
 
 SHOP = "/api/v1/namespaces/shop"
 
@@ -46,6 +52,28 @@ def test_one_table_tells_each_node_with_its_reason_and_the_end_is_the_next_step(
     assert lines[4] == "plain - - - - offers no EPC"
     way = "that needs a new pod: kubectl delete pod -n shop big, change it and create it again"
     assert lines[-1] == f"next: ask for at most 8Gi ({way}), or add a node with more EPC"
+
+
+def test_what_its_enclaves_hold_stands_there_where_the_nodes_meter_is_heard(fake: FakeCluster, tmp_path: Path) -> None:
+    (runs, *_) = fake.things[f"{SHOP}/pods"]
+    name = PodContainer(namespace="shop", pod="runs", pod_uid=str(at(runs, "metadata", "uid")), container="app")
+    fake.things["/api/v1/namespaces/donjon/pods"] = [agent("a")]
+    fake.answers[place("a")] = encode(report(replace(container(10, held(20, 4)), name=name), node="a"))
+    done = why(fake, tmp_path, "runs")
+    assert done.returncode == 0
+    words = "20Mi in EPC now of 10Mi that it asked for, 4Mi evicted; the most since its meter began 20Mi; 1 enclave"
+    assert f"EPC of runs/app: {words}\n" in done.stdout
+    assert "warning DJ780 container app: its enclaves are 24Mi of EPC" in done.stdout
+    told = json.loads(why(fake, tmp_path, "runs", "-o", "json").stdout)
+    assert [(each["container"], each["evicted"] >> 20, each["source"]) for each in told["epc"]] == [("app", 4, "bpf")]
+
+
+def test_where_no_meter_is_heard_nothing_is_said_of_it(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.things["/api/v1/namespaces/donjon/pods"] = [agent("a")]
+    fake.answers[place("a")] = b"no pass yet"
+    done = why(fake, tmp_path, "runs")
+    assert "in EPC now" not in done.stdout
+    assert json.loads(why(fake, tmp_path, "runs", "-o", "json").stdout)["epc"] is None
 
 
 def test_programs_get_json(fake: FakeCluster, tmp_path: Path) -> None:

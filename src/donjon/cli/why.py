@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,17 +16,22 @@ from rich.text import Text
 from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
+from donjon.diagnosis.epc import in_use_together
 from donjon.diagnosis.explanation import ClusterState, Explanation
 from donjon.diagnosis.pod import explain
 from donjon.diagnosis.workload import Workload, explain_cron_job, explain_workload, latest, newest, owned
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Unavailable
 from donjon.fleet.placement import NodeView, Stock
 from donjon.formats.json import Json, JsonObject
+from donjon.kube.epc_report import ContainerEpc, EpcReport
+from donjon.kube.objects import node_name_of
 from donjon.kube.quantities import canonical, readable
+from donjon.sgx.epc import EpcSource
 
 if TYPE_CHECKING:
     from donjon.adapters.cluster.client import Resource, UserCluster
 
+MAX_METERS = 8  # of a workload's nodes that are asked
 MAX_NAME_SHOWN = 60  # characters of what was no name
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """What things are called (RFC 1123, as Kubernetes takes it); nothing else goes into an address."""
@@ -101,7 +107,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
         thing = cluster.get(resource, resource_name, namespace)
         if thing is not None:
             if each == "POD":
-                return explain(thing, _around(cluster, namespace))
+                return explain(thing, _around(cluster, namespace, (thing,)))
             return (
                 _of_cron_job(cluster, thing, namespace)
                 if each == "CRON_JOB"
@@ -114,7 +120,7 @@ def _explanation(cluster: "UserCluster", name: str, namespace: str) -> Explanati
 def _of_cron_job(cluster: "UserCluster", thing: JsonObject, namespace: str) -> Explanation:
     from donjon.adapters.cluster.client import JOB  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
-    around = _around(cluster, namespace)
+    around = _around(cluster, namespace, ())
     jobs = latest(owned(cluster.list(JOB, namespace), thing))[:2]
     return explain_cron_job(thing, [(job, _of_workload(cluster, JOB.kind, job, namespace, around)) for job in jobs])
 
@@ -129,10 +135,13 @@ def _of_workload(
         maker = newest(owned(cluster.list(REPLICA_SET, namespace), thing)) or thing
     pods = owned(cluster.list(POD, namespace), maker)
     workload = Workload(kind=kind, thing=thing, maker=maker, pods=pods)
-    return explain_workload(workload, around or _around(cluster, namespace))
+    there = around or _around(cluster, namespace, pods)
+    sources = {each.source for each in there.reports}
+    source = EpcSource.MAPS if EpcSource.MAPS in sources else next(iter(sources), None)
+    return replace(explain_workload(workload, there), epc=in_use_together(pods, there.reports), epc_source=source)
 
 
-def _around(cluster: "UserCluster", namespace: str) -> ClusterState:
+def _around(cluster: "UserCluster", namespace: str, subjects: Sequence[JsonObject]) -> ClusterState:
     """What this account may see of the cluster; that it may not see all of it is told, and is no end."""
     from donjon.adapters.cluster.client import EVENT, NODE, POD  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
 
@@ -149,8 +158,23 @@ def _around(cluster: "UserCluster", namespace: str) -> ClusterState:
         own_pods_only = error.message
         pods = cluster.list(POD, namespace)
     return ClusterState(
-        moment=clock.moment(), nodes=nodes, pods=pods, events=events, no_nodes=no_nodes, own_pods_only=own_pods_only
+        moment=clock.moment(),
+        nodes=nodes,
+        pods=pods,
+        events=events,
+        no_nodes=no_nodes,
+        own_pods_only=own_pods_only,
+        reports=_reports(cluster, pods, subjects),
     )
+
+
+def _reports(cluster: "UserCluster", pods: Sequence[JsonObject], subjects: Sequence[JsonObject]) -> tuple[EpcReport, ...]:
+    """What the meters of the subjects' nodes say, as far as this account may ask them; nothing else needs it."""
+    from donjon.adapters.cluster.meters import ask_meters  # noqa: PLC0415 - loaded when it is needed, since help needs none of it.
+
+    nodes = list(dict.fromkeys(filter(None, map(node_name_of, subjects))))[:MAX_METERS]
+    answers = ask_meters(cluster, pods, nodes) if nodes else ()
+    return tuple(each.report for each in answers if each.report is not None)
 
 
 def _document(explanation: Explanation) -> JsonObject:
@@ -163,7 +187,23 @@ def _document(explanation: Explanation) -> JsonObject:
         "findings": findings,
         "nodes": nodes,
         "scheduler": explanation.scheduler,
+        "epc": None if explanation.epc_source is None else [_epc(each, explanation.epc_source) for each in explanation.epc],
         "next": explanation.next_step,
+    }
+
+
+def _epc(epc: ContainerEpc, source: EpcSource) -> JsonObject:
+    return {
+        "container": epc.name.container,
+        "source": str(source),
+        "request": epc.request,
+        "resident": epc.use.resident,
+        "existing": epc.use.existing,
+        "evicted": epc.use.evicted,
+        "guests": epc.guests,
+        "peak": epc.peak,
+        "enclaves": epc.use.enclaves,
+        "debugEnclaves": epc.use.debug,
     }
 
 
@@ -192,11 +232,25 @@ def _print(explanation: Explanation) -> None:
         console.print(_table(explanation.nodes))
     if explanation.scheduler and explanation.scheduler not in explanation.verdict:
         console.print(Text(f"\nscheduler: {explanation.scheduler}", style="dim"), soft_wrap=True)
+    for each in explanation.epc:
+        words = f"\nEPC of {each.name.pod}/{each.name.container}: {_epc_words(each, explanation.epc_source)}"
+        console.print(Text(words), soft_wrap=True)
     for finding in explanation.findings:
         say()
         print_finding(finding, with_do=finding.do != explanation.next_step)
     if explanation.next_step:
         console.print(Text.assemble("\n", ("next: ", "bold"), explanation.next_step), soft_wrap=True)
+
+
+def _epc_words(epc: ContainerEpc, source: EpcSource | None) -> str:
+    """What it holds, as a person reads it."""
+    most = "at most " if source == EpcSource.MAPS else ""
+    evicted = f", {readable(epc.use.evicted)} evicted" if epc.use.evicted else ""
+    of_request = f" of {readable(epc.request)} that it asked for" if epc.request else ", and it asked for none"
+    return (
+        f"{most}{readable(epc.use.resident + epc.guests)} in EPC now{of_request}{evicted}; the most since its meter began "
+        f"{readable(epc.peak)}; {epc.use.enclaves} enclave{'' if epc.use.enclaves == 1 else 's'}"
+    )
 
 
 def _table(views: tuple[NodeView, ...]) -> Table:

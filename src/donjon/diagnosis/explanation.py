@@ -11,6 +11,8 @@ from donjon.findings import Finding, is_refusal
 from donjon.fleet.placement import NodeView
 from donjon.formats.json import JsonObject
 from donjon.formats.words import recite
+from donjon.kube.epc_report import ContainerEpc, EpcReport
+from donjon.sgx.epc import EpcSource
 
 _USER = re.compile(r'\bUser "([^"]{1,253})"')
 """k8s.io/apiserver pkg/endpoints/handlers/responsewriters: whom a refusal is for."""
@@ -27,6 +29,7 @@ class ClusterState:
     events: tuple[JsonObject, ...]
     no_nodes: str = ""  # why the nodes could not be read
     own_pods_only: str = ""  # why the pods of other namespaces could not be read
+    reports: tuple[EpcReport, ...] = ()  # of those nodes' meters that were heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class Explanation:
     findings: tuple[Finding, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     scheduler: str = ""  # the scheduler's own words
+    epc: tuple[ContainerEpc, ...] = ()  # what its containers hold, where its node's meter was heard
+    epc_source: EpcSource | None = None  # `None` where it was not
     otherwise: str = ""  # the next step where no finding has one
 
     @property

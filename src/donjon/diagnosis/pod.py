@@ -9,6 +9,7 @@ from donjon.diagnosis.commands import MAX_NAMES, describe, node_of, remake, subj
 from donjon.diagnosis.distance import out_of_order
 from donjon.diagnosis.enclave import closed_device, perhaps_closed_device, silent_aesm, small_epc
 from donjon.diagnosis.endings import endings, never_ran, of_container, refusals, stuck
+from donjon.diagnosis.epc import in_use, over_use, report_of
 from donjon.diagnosis.events import start_words, while_running, while_starting
 from donjon.diagnosis.explanation import ClusterState, Explanation, conclude, unseen
 from donjon.diagnosis.misnomers import host_devices, misnomer_findings, misnomers
@@ -42,7 +43,7 @@ _NO_DEVICE = "no healthy devices present"
 
 def explain(pod: JsonObject, around: ClusterState) -> Explanation:
     """The verdict on one pod, with the first `MAX_FINDINGS` of what is to be said of it."""
-    whole = _whole(pod, around)
+    whole = _with_epc(pod, around, _whole(pod, around))
     count = len(whole.findings)
     if count <= MAX_FINDINGS:
         return whole
@@ -57,6 +58,15 @@ def _whole(pod: JsonObject, around: ClusterState) -> Explanation:
         return _ordinary(pod, around)
     phase = phase_of(pod)
     return _BY_PHASE.get(phase, _unknown)(pod, around)
+
+
+def _with_epc(pod: JsonObject, around: ClusterState, whole: Explanation) -> Explanation:
+    """The same with what its enclaves hold, which makes no verdict another."""
+    report = report_of(pod, around.reports)
+    if report is None:
+        return whole
+    epc, warnings = in_use(pod, report), over_use(pod, report)
+    return replace(whole, findings=(*whole.findings, *warnings), epc=epc, epc_source=report.source)
 
 
 def _leaving(pod: JsonObject, around: ClusterState) -> Explanation:

@@ -1,6 +1,6 @@
 """What the meters of a cluster's nodes say, asked through the API server with the user's own rights."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,21 +28,25 @@ class MeterAnswer:
     problem: str = ""
 
 
-def read_meters(cluster: UserCluster, nodes: Iterable[str] | None = None) -> tuple[MeterAnswer, ...]:
-    """The answer of each node's meter, in the order of the nodes' names, or of these alone.
+def read_meters(cluster: UserCluster) -> tuple[MeterAnswer, ...]:
+    """The answer of each node's meter, in the order of the nodes' names.
 
     Raises `Unavailable` DJ784 where no meter runs, DJ041 where the API server cannot be asked for the agents' pods.
     """
-    places = None if nodes is None else frozenset(nodes)
-    pods = [each for each in cluster.list(client.POD, labels=_AGENTS) if is_here(each) and _has_meter(each)]
-    if not pods:
+    answers = ask_meters(cluster, cluster.list(client.POD, labels=_AGENTS))
+    if not answers:
         raise Unavailable(
             "DJ784",
             "no meter of EPC runs in this cluster: have an administrator turn it on, by the chart's value node.meter.enabled",
         )
-    those = [each for each in pods if places is None or _node(each) in places]
+    return answers
+
+
+def ask_meters(cluster: UserCluster, pods: Iterable[JsonObject], nodes: Container[str] | None = None) -> tuple[MeterAnswer, ...]:
+    """The answers of the meters among these pods; with `nodes`, of those on them alone."""
+    meters = [each for each in pods if _is_meter(each) and (nodes is None or _node(each) in nodes)]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return tuple(sorted(threads.map(lambda pod: _ask(cluster, pod), those), key=lambda answer: answer.node))
+        return tuple(sorted(threads.map(lambda pod: _ask(cluster, pod), meters), key=lambda answer: answer.node))
 
 
 def _ask(cluster: UserCluster, pod: JsonObject) -> MeterAnswer:
@@ -60,8 +64,13 @@ def _ask(cluster: UserCluster, pod: JsonObject) -> MeterAnswer:
     return MeterAnswer(node=node, report=report)
 
 
-def _has_meter(pod: JsonObject) -> bool:
-    return any(at(each, "name") == METER_CONTAINER for each in objects(at(pod, "spec", "containers")))
+def _is_meter(pod: JsonObject) -> bool:
+    labels = (at(pod, "metadata", "labels", name) == value for name, value in _AGENTS.items())
+    return (
+        all(labels)
+        and is_here(pod)
+        and any(at(each, "name") == METER_CONTAINER for each in objects(at(pod, "spec", "containers")))
+    )
 
 
 def _node(pod: JsonObject) -> str:
