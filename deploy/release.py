@@ -33,6 +33,7 @@ def main(folder: Path, image: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(OURS):
         old.unlink()
+    _run(Path("deploy", "bpf", "build"), environment=environment)
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", folder, environment=environment)
     version = next(folder.glob("donjon-*.whl")).name.split("-")[1]
     _chart(folder, int(epoch))

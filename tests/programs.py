@@ -12,7 +12,7 @@ from testbed.trouble import Lacking
 
 
 def main() -> None:
-    """Build the programs of a cluster, the API server's policies by themselves, and the product's image."""
+    """Build the programs of a cluster, the API server's policies by themselves, and the product's image, the meter's in it."""
     try:
         ensure(here(), (*CLUSTER, "admission"))
         build_image(here())

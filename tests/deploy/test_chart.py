@@ -18,6 +18,7 @@ from donjon.cli.admission.serve import serve
 from donjon.cli.attestation.command import rehearse
 from donjon.cli.attestation.command import serve as attest
 from donjon.cli.node import forget, run
+from donjon.cli.node import meter as measure
 from donjon.diagnosis.agents import NOWHERE
 from donjon.services.node import settings as node_settings
 
@@ -64,6 +65,8 @@ EVERY_VALUE = [
     ('node.extraArgs=["--more"]', "- --more"),
     ("node.networkPolicy.enabled=false", ""),
     ('node.networkPolicy.metricsFrom=[{"podSelector": {"matchLabels": {"may": "look"}}}]', "may: look"),
+    ("node.meter.enabled=true", "PERFMON"),
+    ('node.meter={"enabled": true, "resources": {"limits": {"memory": "77Mi"}}}', "77Mi"),
     ('node.kubeletDir="/data/kubelet"', "/data/kubelet/pod-resources"),
     ('node.hostRoot="/stand-in"', "--host-prefix=/stand-in"),
     ("metrics.port=9999", "--listen=0.0.0.0:9999"),
@@ -271,6 +274,47 @@ def test_the_agent_has_no_privilege_and_no_capability(helm: Helm) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+METER = "node.meter.enabled=true"
+
+
+def test_the_meter_has_two_capabilities_and_the_agent_beside_it_still_has_none(helm: Helm) -> None:
+    pod = pod_of(helm.template(METER))
+    agent, meter = pod["containers"]
+    assert pod["hostPID"] is True
+    assert not {"hostNetwork", "hostIPC"} & set(pod)
+    without = agent["securityContext"]
+    assert without["capabilities"] == {"drop": ["ALL"]}
+    assert meter["securityContext"] == without | {"capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON"]}}
+    assert "--meter=127.0.0.1:9810" in agent["args"]
+    assert [each["mountPath"] for each in meter["volumeMounts"] if not each["readOnly"]] == []
+
+
+def test_only_who_wants_an_upper_bound_lets_the_meter_read_the_memory_of_others(helm: Helm) -> None:
+    meter = pod_of(helm.template(METER, "node.meter.maps=true"))["containers"][1]
+    assert meter["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SYS_PTRACE"]}
+    assert pod_of(helm.template("node.meter.maps=true")) == pod_of(helm.template())
+
+
+def test_the_meters_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    agent, meter = (each["args"] for each in pod_of(helm.template(METER))["containers"])
+    assert meter[:2] == ["node", "meter"]
+    for command, flags in ((run, agent), (measure, meter)):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {flag.partition("=")[0] for flag in flags[2:]} <= options
+
+
+def test_meters_are_scraped_where_they_are(helm: Helm) -> None:
+    monitors = [f"metrics.{each}.enabled=true" for each in ("service", "podMonitor", "serviceMonitor")]
+    made = helm.template(METER, *monitors)
+    for kind, endpoints in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
+        chosen = named(made, kind, "donjon-node")["spec"][endpoints]
+        assert [each["port"] for each in chosen] == ["metrics", "meter"]
+        assert chosen[0] | {"port": "meter"} == chosen[1]
+    assert [each["port"] for each in named(made, "Service", "donjon-node")["spec"]["ports"]] == [9808, 9810]
+    (rule,) = ingress(made, "donjon-node")
+    assert rule["ports"] == [{"port": "metrics"}, {"port": "meter"}]
 
 
 MONITORS = [f"metrics.{each}.enabled=true" for each in ("service", "podMonitor", "serviceMonitor")]

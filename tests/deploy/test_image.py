@@ -109,5 +109,10 @@ def test_the_image_tells_scanners_its_packages(image: tarfile.TarFile) -> None:
     assert {"libc6", "libssl3"} <= packages or any(name.startswith("libssl3") for name in packages)
 
 
+def test_the_image_has_what_the_meter_loads(image: tarfile.TarFile) -> None:
+    names = {name.rpartition("/")[2] for name in files(image)}
+    assert {"libbpf.so.1", "meter.bpf.o", "meter.bpf.c"} <= names
+
+
 def test_the_image_is_small(image: tarfile.TarFile) -> None:
     assert sum(member.size for member in files(image).values()) < LIMIT

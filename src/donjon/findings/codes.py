@@ -73,7 +73,7 @@ NOT_YET_DROPPED = frozenset({"DJ621", "DJ626"})
 """Old audit records stay, and nothing failed: heads saw too little time pass, or they are of a time without keys."""
 TEXTS_FULL = "DJ630"
 
-NO_METER = frozenset({"DJ700", "DJ701", "DJ702", "DJ703", "DJ704", "DJ705", "DJ709"})
+NO_METER = frozenset({"DJ700", "DJ701", "DJ702", "DJ703", "DJ704", "DJ705", "DJ709", "DJ710"})
 """EPC in use cannot be measured here, or not in that way; trying again does not mend it."""
 
 SYSFS_EPC = "DJ903"

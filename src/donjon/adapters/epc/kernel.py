@@ -1,4 +1,4 @@
-"""What the kernel tells of itself that the meter must know before it reads: its SGX devices, and what this process may do."""
+"""What the kernel tells of itself that the meter must know before it reads: its SGX devices, and what a process may do."""
 
 import os
 import stat
@@ -6,6 +6,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from donjon.adapters.files import read
+from donjon.errors import Unavailable
 
 PROC = Path("/proc")
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -25,6 +26,16 @@ class Capability(IntEnum):
     CAP_SYSLOG = 34
     CAP_PERFMON = 38
     CAP_BPF = 39
+
+
+def require_host(proc: Path = PROC) -> None:
+    """Raise `Unavailable` DJ710 in a PID namespace of a container's own, where nobody else's processes are seen."""
+    if os.getpid() == 1 and not (proc / "2").exists():
+        raise Unavailable(
+            "DJ710",
+            "meter: no process but its own is seen from here: it must run in the host's PID namespace "
+            "(hostPID: true, which the chart sets)",
+        )
 
 
 def misc_devices(proc: Path = PROC) -> dict[str, int]:

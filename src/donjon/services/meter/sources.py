@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from donjon.adapters.epc.kernel import PROC
+from donjon.adapters.epc.kernel import PROC, require_host
 from donjon.adapters.epc.maps import AreaReader
 from donjon.adapters.epc.processes import cgroups_of
 from donjon.adapters.epc.reader import EnclaveReader
@@ -59,6 +59,7 @@ class Source:
         return HolderSurvey(survey=survey, places=self._places)
 
     def _choose(self) -> Reader:
+        require_host(self._proc)
         try:
             return self._exact()
         except Unavailable as error:
