@@ -23,11 +23,13 @@ from donjon.services.node.state import METER, AgentState
 class Node:
     """An agent's look at a meter that says what the test wants, `None` for nothing."""
 
-    def __init__(self, api: FakeApi, folder: Path, address: str) -> None:
+    def __init__(self, api: FakeApi, folder: Path, address: str, *, evict: bool = False) -> None:
         self.api, self.report = api, report()
         self.says: EpcReport | None = self.report
         self.state, self.metrics, self.client = AgentState(), NodeMetrics("test"), KubeApi(api.access(folder))
-        settings = NodeSettings(node_name="sgx-1", host_root=folder, listen_host="127.0.0.1", listen_port=0, meter=address)
+        settings = NodeSettings(
+            node_name="sgx-1", host_root=folder, listen_host="127.0.0.1", listen_port=0, meter=address, evict_over_request=evict
+        )
         self.loop = EpcLoop(settings, self.state, self.metrics, self.client)
 
     async def look(self, says: EpcReport | None) -> None:
@@ -49,12 +51,12 @@ class Node:
         writer.close()
 
 
-def lived(folder: Path, story: Callable[[Node], Awaitable[None]]) -> None:
+def lived(folder: Path, story: Callable[[Node], Awaitable[None]], *, evict: bool = False) -> None:
     async def run() -> None:
         api = FakeApi()
         await api.start()
         port = free_port()
-        node = Node(api, folder, f"127.0.0.1:{port}")
+        node = Node(api, folder, f"127.0.0.1:{port}", evict=evict)
         server = await asyncio.start_server(node.answer, "127.0.0.1", port)
         try:
             await story(node)
@@ -140,3 +142,19 @@ def test_a_node_that_evicts_says_so_in_its_condition_for_some_minutes(tmp_path: 
         assert node.state.around[METER] == ()
 
     lived(tmp_path, story)
+
+
+@pytest.mark.parametrize("evict", [True, False])
+def test_a_pod_is_evicted_only_where_that_is_wanted_and_only_while_the_node_evicts(tmp_path: Path, *, evict: bool) -> None:
+    async def story(node: Node) -> None:
+        node.api.put(
+            "/api/v1/namespaces/shop/pods/app-1",
+            {"metadata": {"name": "app-1", "uid": "uid-app-1"}, "spec": {"nodeName": "sgx-1"}, "status": {"phase": "Running"}},
+        )
+        await node.look(report(container(10, held(20))))
+        assert [each.path for each in node.api.requests if "eviction" in each.path] == []
+        await node.look(report(container(10, held(20)), evicted=5))
+        evictions = [each.path for each in node.api.requests if "eviction" in each.path]
+        assert evictions == (["/api/v1/namespaces/shop/pods/app-1/eviction"] if evict else [])
+
+    lived(tmp_path, story, evict=evict)

@@ -57,6 +57,7 @@ NODE = Program(
         "kubelet-dir": "/data/kubelet",
         "enclave-limit": "7",
         "meter": "127.0.0.1:9810",
+        "evict-over-request": "true",
         "provision-limit": "8",
         "epc-reserve": "16Mi",
         "advertise": "epc, labels",
@@ -85,6 +86,7 @@ NODE = Program(
             advertise=frozenset({Advertise.EPC, Advertise.LABELS}),
         ),
         meter="127.0.0.1:9810",
+        evict_over_request=True,
         chart=ChartValues(
             version="1.2",
             namespace="sgx",

@@ -59,6 +59,7 @@ EVENT_GUARD_WHOLE = "GuardWhole"
 EVENT_OVER_REQUEST = "EPCOverRequest"
 EVENT_WITHOUT_REQUEST = "EPCWithoutRequest"
 EVENT_DEBUG = "DebugEnclave"
+EVENT_EVICTED = "EvictedForEPC"
 EVENT_REASONS = (
     EVENT_WITHOUT_DEVICE,
     EVENT_NOT_ACCOUNTED,
@@ -69,6 +70,7 @@ EVENT_REASONS = (
     EVENT_OVER_REQUEST,
     EVENT_WITHOUT_REQUEST,
     EVENT_DEBUG,
+    EVENT_EVICTED,
 )
 """The reasons of all Events that the node agent writes."""
 

@@ -18,6 +18,7 @@ from donjon.kube.epc_report import EpcReport, PodContainer
 from donjon.kube.names import DEBUG_ALLOWED, LABEL_DEBUG
 from donjon.runtime.trouble import Trouble
 from donjon.services.node.events import announce, event
+from donjon.services.node.eviction import Evictor
 from donjon.services.node.settings import NodeSettings
 from donjon.services.node.state import METER, AgentState
 
@@ -38,6 +39,7 @@ class EpcLoop:
         self._latest: EpcReport | None = None
         self._evicting_until = 0.0
         self._events: dict[tuple[PodContainer, str], float] = {}  # when each was last told, by container and code
+        self._evictor = Evictor(settings.node_name, api) if settings.evict_over_request else None
         self._trouble = Trouble("the node's meter")
 
     async def run(self) -> None:
@@ -61,8 +63,10 @@ class EpcLoop:
         self._trouble.clear()
         findings = judge_containers(report, await self._debug_namespaces(report))
         self._metrics.tell_meter(report.source, [each.finding.code for each in findings])
-        self._take_pressure(report)
+        is_evicting = self._take_pressure(report)
         await self._tell(findings)
+        if is_evicting and self._evictor is not None:
+            await self._evictor.relieve(report)
 
     async def _debug_namespaces(self, report: EpcReport) -> frozenset[str] | None:
         """Which namespaces may have enclaves in debug mode; asked for only where there is one."""
@@ -77,8 +81,8 @@ class EpcLoop:
             return None
         return frozenset(names)
 
-    def _take_pressure(self, report: EpcReport | None) -> None:
-        """That the node evicts stands in its condition for some minutes; the first words stay, so that it is not written anew."""
+    def _take_pressure(self, report: EpcReport | None) -> bool:
+        """Whether the node evicts now; it stands in its condition for some minutes, by its first words: so it is written once."""
         earlier, self._latest = self._latest, report
         finding = evicting(report, earlier) if report is not None and earlier is not None else None
         now = clock.monotonic()
@@ -92,6 +96,7 @@ class EpcLoop:
             words = [each.sentence() for each in after]
             say(LOG, "the node evicts EPC" if after else "the node evicts no EPC any more", findings=words)
             self._state.tell()
+        return finding is not None
 
     async def _tell(self, findings: tuple[ContainerFinding, ...]) -> None:
         now = clock.monotonic()

@@ -34,6 +34,7 @@ class NodeSettings:
     wait_for_policy: bool = False  # offer no EPC before the API server holds our account to its node
     offer: OfferSettings = field(default_factory=OfferSettings)
     meter: str = ""  # where the node's meter answers
+    evict_over_request: bool = False
     chart: ChartValues = field(default_factory=lambda: ChartValues(namespace="donjon"))
     log_level: str = "info"
 
@@ -125,6 +126,13 @@ SETTINGS = (
         "listen", address_and_port, "0.0.0.0:9808", "Where /metrics, /healthz and /readyz are served.", "ADDRESS:PORT"
     ),
     METER := Setting("meter", _meter, "", "Where the node's meter answers; none by default.", "ADDRESS:PORT"),
+    EVICT := Setting(
+        "evict-over-request",
+        switch,
+        "false",
+        "While the node evicts EPC, evict the least important pod that holds more of it than it asked for.",
+        form=SettingForm.SWITCH,
+    ),
     WAIT_FOR_POLICY := Setting(
         "wait-for-policy",
         switch,
@@ -169,6 +177,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
             advertise=values[ADVERTISE],
         ),
         meter=values[METER],
+        evict_over_request=values[EVICT],
         chart=ChartValues(version=values[CHART_VERSION], namespace=values[NAMESPACE], extent=values[GUARD], rules=rules(values)),
         log_level=values[LOG_LEVEL],
     )
