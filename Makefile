@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 test-cluster helm3 lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 meter test-cluster helm3 lock proto bench endurance siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -64,6 +64,9 @@ test-fast: $(READY) ## The tests that need no cluster, as check runs them
 
 test-debian13: $(READY) ## The quick tests on Debian 13, whatever this machine runs on (root; the first time makes its root file system)
 	@$(PY) -m tests.debian
+
+meter: $(READY) ## The meter of EPC beside the truth, in QEMU, on Debian's kernels and on the kernel's own SGX driver (root, the first time)
+	@$(PY) -m tests.kernel
 
 test-cluster: $(READY) ## The tests on a real cluster, of the chart and of the image (root, or DONJON_TEST_KUBECONFIG=…)
 	@$(VENV)/bin/pytest -q tests/cluster tests/deploy

@@ -33,7 +33,8 @@ SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loads
 
 _LONE = ("tests/siege", "tests/endurance")
 _OF_A_CLUSTER = ("tests/cluster", "tests/deploy")
-_ELSEWHERE = tuple(word for folder in (*_LONE, *_OF_A_CLUSTER) for word in ("--ignore", folder))
+_OF_A_KERNEL = "tests/kernel"
+_ELSEWHERE = tuple(word for folder in (*_LONE, *_OF_A_CLUSTER, _OF_A_KERNEL) for word in ("--ignore", folder))
 FAST = (
     Step("tests", (str(BIN / "pytest"), "-q", *SHARED, *_ELSEWHERE, "--durations", "5")),
     Step("tests that need the machine for themselves", (str(BIN / "pytest"), "-q", *_LONE, "--durations", "5")),
@@ -55,6 +56,7 @@ STEPS = (
     Step("types", (str(BIN / "mypy"),)),
     Step("programs that tests build", (str(BIN / "python"), "-m", "tests.programs")),
     *FAST,
+    Step("the meter beside the truth, on Debian's kernels", (str(BIN / "python"), "-m", "tests.kernel", "--quick")),
     Step("the quick tests on Debian 13", (str(BIN / "python"), "-m", "tests.debian")),
     Step("tests on a real cluster", (str(BIN / "pytest"), "-v", *_machines(), *_OF_A_CLUSTER, "--durations", "10")),
 )

@@ -1,0 +1,43 @@
+"""The structures that the meter reads, in every kernel that Debian serves here: the newest of each series and flavour."""
+
+import pytest
+from testbed.trouble import Lacking
+from tests.kernel import kernels
+from tests.kernel.btf import Absent, Types
+
+READ = (
+    ("sgx_encl", ("base",)),
+    ("sgx_encl", ("size",)),
+    ("sgx_encl", ("flags",)),
+    ("sgx_encl", ("page_cnt",)),
+    ("sgx_encl", ("secs_child_cnt",)),
+    ("sgx_encl", ("secs", "epc_page")),
+    ("sgx_encl", ("va_pages", "next")),
+    ("sgx_vepc", ("page_array", "xa_head")),
+    ("xa_node", ("shift",)),
+    ("xa_node", ("count",)),
+    ("xa_node", ("slots",)),
+    ("bpf_iter__task_vma", ("vma",)),
+    ("bpf_iter__task_file", ("file",)),
+)
+"""What `meter.bpf.c` reads of the driver, and the iterators that it is."""
+
+
+def test_every_kernel_that_is_served_has_what_the_meter_reads() -> None:
+    try:
+        served = kernels.served()
+    except Lacking as error:
+        pytest.skip(str(error))
+    lacking = [sentence for name in served for sentence in _lacking(name)]
+    assert not lacking, "\n".join(lacking)
+    assert {name.series for name in served} >= set(kernels.SERIES), served
+
+
+def _lacking(name: kernels.KernelName) -> list[str]:
+    types, found = Types.read(kernels.types_of(name)), []
+    for structure, path in READ:
+        try:
+            types.offset(structure, *path)
+        except Absent as error:
+            found.append(f"{name.release}: {error}; the meter refuses it with DJ705")
+    return found
