@@ -122,6 +122,13 @@ def test_whoever_may_not_ask_the_pods_reads_why(fake: FakeCluster, tmp_path: Pat
     assert "[DJ785]" in err
 
 
+def test_who_may_see_donjons_namespace_alone_sees_the_figures(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.forbidden = {"/api/v1/pods"}
+    code, out, _ = top(fake, tmp_path)
+    assert code == 0
+    assert "app-1" in out
+
+
 def test_without_a_meter_it_says_how_one_is_turned_on(fake: FakeCluster, tmp_path: Path) -> None:
     fake.things = {PODS: [own_pod("node", "a")]}
     code, _, err = top(fake, tmp_path)

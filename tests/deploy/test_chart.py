@@ -66,6 +66,7 @@ EVERY_VALUE = [
     ("node.networkPolicy.enabled=false", ""),
     ('node.networkPolicy.metricsFrom=[{"podSelector": {"matchLabels": {"may": "look"}}}]', "may: look"),
     ("node.meter.enabled=true", "PERFMON"),
+    ('node.meter={"enabled": true, "evict": true}', "--evict-over-request"),
     ('node.meter={"enabled": true, "resources": {"limits": {"memory": "77Mi"}}}', "77Mi"),
     ('node.kubeletDir="/data/kubelet"', "/data/kubelet/pod-resources"),
     ('node.hostRoot="/stand-in"', "--host-prefix=/stand-in"),
@@ -295,6 +296,17 @@ def test_only_who_wants_an_upper_bound_lets_the_meter_read_the_memory_of_others(
     meter = pod_of(helm.template(METER, "node.meter.maps=true"))["containers"][1]
     assert meter["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["BPF", "PERFMON", "SYS_PTRACE"]}
     assert pod_of(helm.template("node.meter.maps=true")) == pod_of(helm.template())
+
+
+def test_the_agents_account_may_evict_only_where_that_is_wanted(helm: Helm) -> None:
+    def rules(*values: str) -> set[tuple[str, str]]:
+        role = named(helm.template(*values), "ClusterRole", "donjon-node")
+        return {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+
+    plain = rules()
+    assert rules("node.meter.evict=true") == plain
+    assert rules(METER) == plain | {("namespaces", "list")}
+    assert rules(METER, "node.meter.evict=true") == plain | {("namespaces", "list"), ("pods/eviction", "create")}
 
 
 def test_the_meters_flags_are_flags_that_it_knows(helm: Helm) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from donjon.adapters.cluster import client
-from donjon.adapters.cluster.client import UserCluster
+from donjon.adapters.cluster.client import ClusterRefusal, UserCluster
 from donjon.errors import DonjonError, Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
@@ -14,6 +14,7 @@ from donjon.kube.epc_report import EpcReport
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, METER_CONTAINER, METER_PORT, OURS
 from donjon.kube.objects import is_here
 
+HOME = "donjon"  # the namespace of the pages' release
 AT_ONCE = 6  # pods; `client.MAX_BEHIND` questions may be under way
 PATIENCE = 5.0  # seconds, for the answer of each
 _AGENTS = {LABEL_NAME: OURS, LABEL_COMPONENT: "node"}
@@ -33,13 +34,23 @@ def read_meters(cluster: UserCluster) -> tuple[MeterAnswer, ...]:
 
     Raises `Unavailable` DJ784 where no meter runs, DJ041 where the API server cannot be asked for the agents' pods.
     """
-    answers = ask_meters(cluster, cluster.list(client.POD, labels=_AGENTS))
+    answers = ask_meters(cluster, _agents(cluster))
     if not answers:
         raise Unavailable(
             "DJ784",
             "no meter of EPC runs in this cluster: have an administrator turn it on, by the chart's value node.meter.enabled",
         )
     return answers
+
+
+def _agents(cluster: UserCluster) -> tuple[JsonObject, ...]:
+    """The agents' pods, wherever they are; where this account may not list those of all namespaces, at the usual place."""
+    try:
+        return cluster.list(client.POD, labels=_AGENTS)
+    except ClusterRefusal as error:
+        if error.unauthorized:
+            raise
+        return cluster.list(client.POD, HOME, labels=_AGENTS)
 
 
 def ask_meters(cluster: UserCluster, pods: Iterable[JsonObject], nodes: Container[str] | None = None) -> tuple[MeterAnswer, ...]:
