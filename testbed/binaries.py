@@ -86,13 +86,18 @@ MODULES = {
             packages=("sigs.k8s.io/prometheus-adapter/cmd/adapter",),
             programs={"prometheus-adapter": "adapter"},
         ),
+        Module(
+            name="metrics-server",
+            packages=("sigs.k8s.io/metrics-server/cmd/metrics-server",),
+            programs={"metrics-server": "metrics-server"},
+        ),
     )
 }
 CLUSTER = ("kubernetes", "etcd", "containerd", "helm")
 """What a cluster needs.
 
 `peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`, `helm3` for `make helm3`,
-`prometheus-adapter` for `tests/cluster/test_prometheus_adapter.py`.
+`prometheus-adapter` and `metrics-server` for the tests of autoscaling.
 """
 
 

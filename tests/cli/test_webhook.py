@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from donjon.cli.admission.command import admission
 from donjon.errors import Misconfigured
+from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate
 from donjon.services.admission import run
-from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
+from donjon.services.admission.settings import AdmissionSettings
 
 
 def told(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> AdmissionSettings:
@@ -26,10 +27,10 @@ def test_the_defaults_are_those_of_the_chart(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.certificate == SharedCertificate(
         namespace="donjon",
         secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
-        configuration="donjon",
         names=("donjon-webhook.donjon.svc",),
         lifetime=timedelta(days=90),
     )
+    assert settings.configuration == "donjon"
     assert (settings.listen, settings.probes, settings.drain) == (("0.0.0.0", 9443), ("0.0.0.0", 9809), 10.0)  # noqa: S104 - these are the defaults.
 
 

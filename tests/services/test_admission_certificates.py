@@ -28,11 +28,14 @@ from donjon.errors import DonjonError
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.pki.rotation import StoredCertificates
 from donjon.pki.serving import issue
-from donjon.services.admission import certificates, run
+from donjon.runtime import certificates
+from donjon.runtime.certificate_secret import as_secret_data
+from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate
+from donjon.runtime.certificates import FilesLoop, PresentedCertificate, SharedLoop
+from donjon.services.admission import run
 from donjon.services.admission.calls import LIMITS, WebhookCalls
-from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
-from donjon.services.admission.secret import as_secret_data
-from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
+from donjon.services.admission.registration import WebhookRegistration
+from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.admission.webhook import Webhook
 
 SECRET = "/api/v1/namespaces/donjon/secrets/donjon-webhook-tls"  # noqa: S105 - the path of a Secret.
@@ -41,7 +44,6 @@ DAY = timedelta(days=1)
 SHARED = SharedCertificate(
     namespace="donjon",
     secret="donjon-webhook-tls",  # noqa: S106 - the name of a Secret.
-    configuration="donjon",
     names=("donjon-webhook.donjon.svc", HOST),
     lifetime=90 * DAY,
 )
@@ -112,7 +114,7 @@ async def world(folder: Path, secret: JsonObject, shared: SharedCertificate) -> 
         for _ in range(2):
             metrics = AdmissionMetrics("test")
             presented = PresentedCertificate(metrics, moment)
-            loop = SharedLoop(shared, presented, api, metrics, moment)
+            loop = SharedLoop(shared, presented, api, WebhookRegistration(api, "donjon"), metrics=metrics, clock=moment)
             application = Webhook(Settings(), metrics, clock.monotonic)
             calls = WebhookCalls(application)
             https = GuardedServer(calls, presented.context, host=HOST, port=0, limits=LIMITS)
@@ -258,7 +260,9 @@ def gone(here: World, replica: int) -> None:
     """A replica is replaced by one that knows nothing yet."""
     old = here.replicas[replica]
     presented = PresentedCertificate(AdmissionMetrics("test"), here.moment)
-    loop = SharedLoop(SHARED, presented, old.loop._api, AdmissionMetrics("test"), here.moment)
+    api = old.loop._api
+    metrics = AdmissionMetrics("test")
+    loop = SharedLoop(SHARED, presented, api, WebhookRegistration(api, "donjon"), metrics=metrics, clock=here.moment)
     here.replicas[replica] = replace(old, loop=loop, presented=presented)
 
 

@@ -30,7 +30,8 @@ from donjon.adapters.kubeapi.client import ApiRefusal
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError
 from donjon.formats.json import JsonObject, at, objects
-from donjon.services.admission.certificates import PresentedCertificate, SharedLoop
+from donjon.runtime.certificates import PresentedCertificate, SharedLoop
+from donjon.services.admission.registration import WebhookRegistration
 
 ROUND = timedelta(seconds=5)
 
@@ -75,7 +76,9 @@ class Pair:
     def replica(self) -> tuple[SharedLoop, PresentedCertificate]:
         metrics = AdmissionMetrics("test")
         presented = PresentedCertificate(metrics, self.moment)
-        return SharedLoop(SHARED, presented, self.server, metrics, self.moment), presented
+        registration = WebhookRegistration(self.server, "donjon")
+        loop = SharedLoop(SHARED, presented, self.server, registration, metrics=metrics, clock=self.moment)
+        return loop, presented
 
     def bundle(self) -> list[x509.Certificate]:
         """Whom the API server trusts."""

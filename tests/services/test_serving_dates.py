@@ -20,9 +20,9 @@ from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.cli.attestation.command import attestation
 from donjon.errors import DonjonError
 from donjon.pki.serving import ServingCertificate
+from donjon.runtime.certificate_settings import CertificateFolder
 from donjon.runtime.certificate_watch import CertificateWatch
-from donjon.services.admission.certificates import FilesLoop, PresentedCertificate
-from donjon.services.admission.settings import CertificateFolder
+from donjon.runtime.certificates import FilesLoop, PresentedCertificate
 from donjon.services.attestation.assembly import tell_certificate
 
 HOUR = timedelta(hours=1)

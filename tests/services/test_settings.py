@@ -19,10 +19,11 @@ from donjon.errors import Misconfigured
 from donjon.node.offer import Advertise, OfferSettings
 from donjon.pki import intel
 from donjon.runtime import settings
+from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate
 from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, count, days, seconds, several, switch
 from donjon.services.admission import run as admission_run
 from donjon.services.admission import settings as admission
-from donjon.services.admission.settings import AdmissionSettings, CertificateFolder, SharedCertificate
+from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.attestation import run as attestation_run
 from donjon.services.attestation.settings import service as attestation
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
@@ -122,10 +123,10 @@ WEBHOOK = Program(
         certificate=SharedCertificate(
             namespace="sgx",
             secret="hook-tls",  # noqa: S106 - the name of a Secret.
-            configuration="sgx-donjon",
             names=("hook.sgx.svc", "10.0.0.1", "hook.example"),
             lifetime=timedelta(seconds=45),
         ),
+        configuration="sgx-donjon",
         drain=2.5,
         rules=Settings(provision_accounts=("a:b", "c:d"), provision_by_annotation=True, refuse_host_devices=True),
         log_level="debug",

@@ -101,6 +101,8 @@ cluster to ask, a guess could leave every pod that asks refused, so it must be s
 {{- if .Values.admission.enabled }}{{ include "donjon.admissionMode" . }}{{ else }}accounts{{ end -}}
 {{- end }}
 
+{{- define "donjon.metricsApiName" -}}donjon-metrics{{- end }}
+
 {{- define "donjon.attestationName" -}}donjon-attestation{{- end }}
 
 {{/* Whether the ports of metrics are open to more than their own node: where the chart has somebody scrape them. */}}

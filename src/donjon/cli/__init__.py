@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("donjon.cli.doctor:doctor", "Check whether this machine can run enclaves, and what to do if not."),
     "epc": ("donjon.cli.epc.command:epc", "Enclave memory: who holds how much of it, as the nodes' meters count."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
+    "metrics": ("donjon.cli.metrics:metrics", "Kubernetes' metrics APIs with EPC in them, for its own autoscaler."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: check, explain, test; show, set, sign a service's."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),

@@ -78,6 +78,9 @@ LABEL_SIMULATED = "donjon.dev/simulated"  # "true" on the pod of a rehearsal in 
 CONDITION_READY = "SGXReady"
 ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 
+ANNOTATION_EPC_SOURCE = "donjon.dev/epc-source"  # on PodMetrics: who says how much EPC it is, `bpf` or `maps`
+ANNOTATION_HANDED_OVER = "donjon.dev/handed-over"  # on the APIService of metrics-server: whose it was, as JSON, to be given back
+
 ANNOTATION_QUOTE_PROVIDER = "sgx.intel.com/quote-provider"  # who makes the pod's quotes; Intel's webhook's
 AESMD = "aesmd"  # its value for the quoting service, and the name of the container that is one
 AESM_VOLUME = "aesmd-socket"  # the volume's name in Intel's webhook

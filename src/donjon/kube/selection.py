@@ -75,7 +75,7 @@ def _misfits(pod: JsonObject, labels: Mapping[str, Json]) -> Iterator[str]:
     if any(_term_holds(term, "", labels) for term in terms):
         return
     for each in (each for term in terms for each in objects(at(term, "matchExpressions"))):
-        if not _holds(each, labels):
+        if not holds(each, labels):
             yield f"node affinity {_expression_text(each)}, and it has {recite(_label_text(str(at(each, 'key')), labels))}"
 
 
@@ -161,10 +161,11 @@ def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool
     if not expressions and not fields:
         return False
     own_fields: Mapping[str, Json] = {"metadata.name": name}
-    return all(_holds(each, labels) for each in expressions) and all(_holds(each, own_fields) for each in fields)
+    return all(holds(each, labels) for each in expressions) and all(holds(each, own_fields) for each in fields)
 
 
-def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
+def holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
+    """Whether labels are as an expression wants them: key, operator and values, as selectors and affinities have it."""
     key, values = str(at(expression, "key")), at(expression, "values")
     test = _OPERATORS.get(str(at(expression, "operator")))
     return test is not None and test(labels.get(key), values if isinstance(values, list) else [])

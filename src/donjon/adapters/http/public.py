@@ -79,6 +79,11 @@ class GuardedServer:
         self._leaving = True
         self._set_headers()
 
+    def renew(self) -> None:
+        """End every connection with the answer that is being made, if any: by whom they were let in is not trusted any more."""
+        for peer in tuple(self._gate.crowd):
+            peer.shutdown()
+
     async def close(self, patience: float) -> None:
         """Stop listening, cut off who asks nothing, and wait that many seconds for who is being answered.
 

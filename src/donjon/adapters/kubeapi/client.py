@@ -126,6 +126,10 @@ class KubeApi:
         """The object as it is after it was replaced; `ApiRefusal.changed` where it is not any more of the version in the body."""
         return await self._call("PUT", path, body=body)
 
+    async def delete(self, path: str) -> None:
+        """Take the object away; raises `ApiRefusal`, `missing` where it is not there."""
+        await self._call("DELETE", path)
+
     async def all(self, path: str, keep: Callable[[JsonObject], T], *, labels: str = "") -> tuple[T, ...]:
         """What `keep` makes of all objects of a kind, or of those that a label selector finds.
 

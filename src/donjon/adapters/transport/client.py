@@ -61,9 +61,15 @@ class HttpAnswer:
 class HttpClient:
     """Calls one server, or several."""
 
-    def __init__(self, *, code: str, seconds: float, trust: ssl.SSLContext | None = None, server: str = "") -> None:
-        """`code` is that of `Unavailable`; without `trust` the system's authorities count; `server` stands before every path."""
+    def __init__(
+        self, *, code: str, seconds: float, trust: ssl.SSLContext | None = None, server: str = "", name: str = ""
+    ) -> None:
+        """`code` is that of `Unavailable`; without `trust` the system's authorities count; `server` stands before every path.
+
+        `name` is for whom its certificate must be, where `server` says an address.
+        """
         self._code, self._seconds, self._trust, self._server = code, seconds, trust, server
+        self._extensions = {"sni_hostname": name} if name else None
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
@@ -100,7 +106,9 @@ class HttpClient:
         with _one_error(self._code, what, LIBRARY_ERRORS):
             async with AsyncExitStack() as stack:
                 with _one_error(self._code, what, ANY_ERROR):
-                    stream = self._client.stream(method, where, params=query, content=body, headers=headers, timeout=timeout)
+                    stream = self._client.stream(
+                        method, where, params=query, content=body, headers=headers, timeout=timeout, extensions=self._extensions
+                    )
                     response = await stack.enter_async_context(stream)
                 yield HttpAnswer(response, self._code, what)
 

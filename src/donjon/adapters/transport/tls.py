@@ -23,6 +23,14 @@ def client_context(authorities: str | Path | None, *, code: str, what: str) -> s
         raise Misconfigured(code, f"{what}: {error}") from error
 
 
+def unsafe_context() -> ssl.SSLContext:
+    """A context that trusts whoever answers: for a server that its cluster's own registration says not to check."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def show_certificate(context: ssl.SSLContext, file: Path, *, code: str) -> None:
     """Have the context show the certificate of a file in PEM that holds its key, too; raises `Misconfigured` with the code."""
     try:

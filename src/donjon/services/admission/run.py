@@ -15,12 +15,14 @@ from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
+from donjon.runtime.certificate_settings import SharedCertificate
+from donjon.runtime.certificates import FilesLoop, PresentedCertificate, SharedLoop
 from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.services.admission.calls import LIMITS, WebhookCalls
-from donjon.services.admission.certificates import FilesLoop, PresentedCertificate, SharedLoop
 from donjon.services.admission.nodes import Nodes
-from donjon.services.admission.settings import AdmissionSettings, SharedCertificate
+from donjon.services.admission.registration import WebhookRegistration
+from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.admission.webhook import Webhook
 
 LOG = logging.getLogger(__name__)
@@ -107,6 +109,7 @@ async def _certificates(
     settings: AdmissionSettings, presented: PresentedCertificate, api: KubeApi | None, metrics: AdmissionMetrics
 ) -> None:
     if isinstance(settings.certificate, SharedCertificate) and api is not None:
-        await SharedLoop(settings.certificate, presented, api, metrics, clock.moment).run()
+        registration = WebhookRegistration(api, settings.configuration)
+        await SharedLoop(settings.certificate, presented, api, registration, metrics=metrics, clock=clock.moment).run()
     elif not isinstance(settings.certificate, SharedCertificate):
         await FilesLoop(settings.certificate, presented).run()

@@ -2,35 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 
 from donjon.admission.settings import Settings
 from donjon.formats.addresses import address_and_port
-from donjon.formats.durations import duration
 from donjon.runtime import settings
+from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate, certificate_lifetime
 from donjon.runtime.choices import CHOICES, rules
 from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, Values, folder, seconds, several
-
-_SHORTEST, _LONGEST = timedelta(seconds=30), timedelta(days=825)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedCertificate:
-    """The certificate that replicas make themselves and share through a Secret."""
-
-    namespace: str
-    secret: str
-    configuration: str  # the MutatingWebhookConfiguration whose caBundle is kept true
-    names: tuple[str, ...]  # host names or addresses by which the API server calls
-    lifetime: timedelta
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFolder:
-    """A certificate that another program renews, such as cert-manager: tls.crt and tls.key in a folder."""
-
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +19,9 @@ class AdmissionSettings:
     probes: tuple[str, int]
     certificate: SharedCertificate | CertificateFolder
     drain: float  # seconds between the signal to stop and turning anyone away
+    configuration: str = "donjon"  # the MutatingWebhookConfiguration whose caBundle is kept true
     rules: Settings = field(default_factory=Settings)
     log_level: str = "info"
-
-
-def _lifetime(text: str) -> timedelta:
-    lifetime = duration(text)
-    if not _SHORTEST <= lifetime <= _LONGEST:
-        raise ValueError("30s to 825d")
-    return lifetime
 
 
 SETTINGS = (
@@ -60,7 +32,7 @@ SETTINGS = (
     CONFIGURATION := Setting("configuration", str, "donjon", "The MutatingWebhookConfiguration that calls the webhook."),
     CERTIFICATE_LIFETIME := Setting(
         "certificate-lifetime",
-        _lifetime,
+        certificate_lifetime,
         "90d",
         "How long a certificate is good; it is renewed after two thirds of that.",
     ),
@@ -97,6 +69,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         listen=values[LISTEN],
         probes=values[PROBES],
         certificate=_certificate(values),
+        configuration=values[CONFIGURATION],
         drain=values[DRAIN],
         rules=rules(values),
         log_level=values[LOG_LEVEL],
@@ -111,7 +84,6 @@ def _certificate(values: Values) -> SharedCertificate | CertificateFolder:
     return SharedCertificate(
         namespace=namespace,
         secret=values[SECRET],
-        configuration=values[CONFIGURATION],
         names=(f"{values[SERVICE]}.{namespace}.svc", *values[NAME]),
         lifetime=values[CERTIFICATE_LIFETIME],
     )

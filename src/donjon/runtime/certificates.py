@@ -1,7 +1,7 @@
-"""The loop over the webhook's certificate: replicas share it through a Secret, and the API server is told whom to trust.
+"""The loop over a serving certificate: replicas share it through a Secret, and the API server is told whom to trust.
 
 The Secret is changed by whoever is first; the others find that it was changed, look again and take what is there. What the API
-server trusts is written after the Secret was read, and only into the configuration that was read before it, so that an older
+server trusts is written after the Secret was read, and only into the registration that was read before it, so that an older
 bundle never replaces a newer one. A new certificate serves only when its authority was in force a look ago; what served
 before stays trusted until the others had time to follow.
 """
@@ -14,22 +14,21 @@ from datetime import datetime
 from typing import Protocol
 
 from donjon.adapters.http.folder import contents, pair
-from donjon.adapters.http.tls import context
+from donjon.adapters.http.tls import Clients, context
 from donjon.adapters.keys import fresh
 from donjon.adapters.kubeapi.client import ApiRefusal
 from donjon.adapters.logs import say
-from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.findings import codes
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import JsonObject
 from donjon.pki.intel import Window
 from donjon.pki.rotation import Pace, Step, StoredCertificates, after, makes_one, plan
 from donjon.pki.serving import ServingAuthority, ServingCertificate, issue, parse_authorities, window_of
 from donjon.pki.trust import Sightings, sightings, trust
+from donjon.runtime.certificate_secret import as_secret_data, read
+from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate
 from donjon.runtime.certificate_watch import CertificateWatch
 from donjon.runtime.trouble import Trouble
-from donjon.services.admission.secret import as_secret_data, decode, encode, read
-from donjon.services.admission.settings import CertificateFolder, SharedCertificate
 
 LOG = logging.getLogger(__name__)
 
@@ -39,12 +38,29 @@ LOOK_EVERY = 5.0  # seconds
 AGAIN = 0.3  # seconds until another look after someone else was first, or after trouble; twice that the next time, and so on
 
 
+class CertificateMetrics(Protocol):
+    """Where it is counted what becomes of the certificate."""
+
+    def serves(self, window: Window) -> None:
+        """The certificate that is served is good for that long."""
+
+    def tells_trouble(self, code: str) -> None:
+        """From now on, the certificate cannot be looked after, by the code of why; without a code it can."""
+
+    def count_step(self, step: str) -> None:
+        """Count a step of renewing the certificate."""
+
+
 class PresentedCertificate:
     """The certificate that new connections are shown, and whether the API server trusts it yet."""
 
-    def __init__(self, metrics: AdmissionMetrics, clock: Callable[[], datetime]) -> None:
-        self._metrics = metrics
-        self._certificate = b""
+    def __init__(
+        self, metrics: CertificateMetrics, clock: Callable[[], datetime], clients: Callable[[], Clients | None] = lambda: None
+    ) -> None:
+        """`clients` says whose certificates are asked for, at each connection."""
+        self._metrics, self._clients = metrics, clients
+        self._certificate = self._key = b""
+        self._context_for: Clients | None = None
         self.window: Window | None = None
         self.watch = CertificateWatch(self, clock)
         self._context: ssl.SSLContext | None = None
@@ -57,6 +73,8 @@ class PresentedCertificate:
         """The context for the next connection; nobody asks before there is one."""
         if self._context is None:
             raise Unavailable("DJ146", "certificate: there is none yet")
+        if (clients := self._clients()) != self._context_for:
+            self._context, self._context_for = context(self._certificate, self._key, clients), clients
         return self._context
 
     def present(self, certificate: bytes, key: bytes) -> None:
@@ -64,8 +82,8 @@ class PresentedCertificate:
         if certificate == self._certificate:
             return
         window = window_of(certificate)
-        self._context = context(certificate, key)
-        self._certificate, self.window = certificate, window
+        self._context, self._context_for = context(certificate, key), None
+        self._certificate, self._key, self.window = certificate, key, window
         self._metrics.serves(window)
         self.there.set()
         say(LOG, "certificate in use", ends=window.ends.isoformat())
@@ -85,13 +103,23 @@ class PresentedCertificate:
 
 
 class SharedObjects(Protocol):
-    """The objects of the API server that replicas share: Secret and registration."""
+    """The objects of the API server that replicas share."""
 
     async def get(self, path: str) -> JsonObject:
         """One object; raises `ApiRefusal`."""
 
     async def replace(self, path: str, body: JsonObject) -> JsonObject:
         """Write it, unless it was changed since it was read; raises `ApiRefusal`."""
+
+
+class TrustRegistration(Protocol):
+    """Where the API server is told whom to trust, when it calls us."""
+
+    async def read(self) -> bytes:
+        """The bundle in force, in PEM; none where several differ in it. Raises `ApiRefusal`."""
+
+    async def tell(self, bundle: bytes) -> None:
+        """Put another in its place, in what was read last, unless that was changed since; raises `ApiRefusal`."""
 
 
 class SharedLoop:
@@ -102,13 +130,15 @@ class SharedLoop:
         settings: SharedCertificate,
         presented: PresentedCertificate,
         api: SharedObjects,
-        metrics: AdmissionMetrics,
+        registration: TrustRegistration,
+        *,
+        metrics: CertificateMetrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings, self._presented, self._api, self._metrics, self._clock = settings, presented, api, metrics, clock
+        self._registration = registration
         self._pace = Pace.of(settings.lifetime)
         self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
-        self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{settings.configuration}"
         self._last_good = StoredCertificates()
         self._serving: ServingCertificate | None = None
         self._in_force: Authorities = ()  # when the last look was over
@@ -117,7 +147,7 @@ class SharedLoop:
         self._rivalry = Trouble("whom the API server trusts")
 
     async def run(self) -> None:
-        """Look again and again, for as long as the webhook runs."""
+        """Look again and again, for as long as the program runs."""
         rest = min(LOOK_EVERY, self._pace.settle.total_seconds() / 3)
         pause = AGAIN
         while True:
@@ -144,11 +174,10 @@ class SharedLoop:
 
     async def look(self) -> None:
         """Do what is due; `ApiRefusal.changed` where another replica was first."""
-        configuration = await self._api.get(self._configuration)
-        bundle = _ca_bundle_in_force(configuration)
+        bundle = await self._registration.read()
         before, self._in_force = self._in_force, _authorities(bundle)
         moment = self._clock()
-        secret, certificates = await self._read_secret(configuration, before, moment)
+        secret, certificates = await self._read_secret(before, moment)
         step = plan(certificates, bundle, moment, self._pace)
         if step is not Step.NOTHING:
             new_serving = issue(self._settings.names, fresh(), moment, self._settings.lifetime) if makes_one(step) else None
@@ -160,18 +189,16 @@ class SharedLoop:
             await self._write(secret, certificates)
             say(LOG, "certificate put back into its Secret", level=logging.WARNING)
         self._last_good = certificates
-        await self._change_over(configuration, certificates, before, moment)
+        await self._change_over(certificates, before, moment)
 
-    async def _read_secret(
-        self, configuration: JsonObject, before: Authorities, moment: datetime
-    ) -> tuple[JsonObject, StoredCertificates]:
+    async def _read_secret(self, before: Authorities, moment: datetime) -> tuple[JsonObject, StoredCertificates]:
         """The Secret, and what it holds; where it holds nothing of use, what we know of it."""
         try:
             secret = await self._api.get(self._secret)
         except ApiRefusal as error:
             if not error.missing:
                 raise
-            await self._keep_trusted(configuration, before, moment)
+            await self._keep_trusted(before, moment)
             raise Unavailable(
                 codes.NO_CERTIFICATE_KEPT, f"Secret {self._settings.secret}: it was deleted; `helm upgrade` puts it back"
             ) from error
@@ -185,9 +212,7 @@ class SharedLoop:
     async def _write(self, secret: JsonObject, certificates: StoredCertificates) -> None:
         await self._api.replace(self._secret, {**secret, "data": as_secret_data(certificates)})
 
-    async def _change_over(
-        self, configuration: JsonObject, certificates: StoredCertificates, before: Authorities, moment: datetime
-    ) -> None:
+    async def _change_over(self, certificates: StoredCertificates, before: Authorities, moment: datetime) -> None:
         """Serve what is shared, as soon as its authority was heard of, and tell whom to trust for it and for what we serve."""
         present = certificates.present
         if present is not None and self._may_serve(present, before, moment):
@@ -195,14 +220,14 @@ class SharedLoop:
             self._serving = present
         needed = (*certificates.authorities, *self._own())
         self._unneeded = sightings(needed, self._in_force, self._unneeded, moment)
-        await self._tell(configuration, before, trust(needed, self._in_force, self._unneeded, moment, self._pace.settle))
+        await self._tell(before, trust(needed, self._in_force, self._unneeded, moment, self._pace.settle))
         self._presented.trusted = self._serving is not None
 
-    async def _keep_trusted(self, configuration: JsonObject, before: Authorities, moment: datetime) -> None:
+    async def _keep_trusted(self, before: Authorities, moment: datetime) -> None:
         """While nothing is shared, see that whoever serves is trusted; who serves nothing has nothing to tell."""
         self._unneeded = {}
         if needed := (*self._last_good.authorities, *self._own()):
-            await self._tell(configuration, before, trust(needed, self._in_force, {}, moment, self._pace.settle))
+            await self._tell(before, trust(needed, self._in_force, {}, moment, self._pace.settle))
 
     def _may_serve(self, certificate: ServingCertificate, before: Authorities, moment: datetime) -> bool:
         """Whether a call may meet this certificate: its authority was in force a look ago, or there is nothing else to serve."""
@@ -211,13 +236,11 @@ class SharedLoop:
     def _own(self) -> Authorities:
         return () if self._serving is None else (self._serving.authority,)
 
-    async def _tell(self, configuration: JsonObject, before: Authorities, authorities: Authorities) -> None:
+    async def _tell(self, before: Authorities, authorities: Authorities) -> None:
         """Tell the API server whom to trust, unless it knows."""
         if self._in_force == authorities:
             return
-        text = encode(b"".join(each.pem for each in authorities))
-        hooks = [_with_ca_bundle(hook, text) for hook in objects(configuration.get("webhooks"))]
-        await self._api.replace(self._configuration, {**configuration, "webhooks": [*hooks]})
+        await self._registration.tell(b"".join(each.pem for each in authorities))
         losses = set(authorities) & set(before) - set(self._in_force)
         self._in_force = authorities
         if losses:
@@ -235,7 +258,7 @@ class FilesLoop:
         self._trouble = Trouble("certificate")
 
     async def run(self) -> None:
-        """Look again and again, for as long as the webhook runs."""
+        """Look again and again, for as long as the program runs."""
         while True:
             self.round()
             await asyncio.sleep(LOOK_EVERY)
@@ -258,22 +281,8 @@ class FilesLoop:
         self._presented.trusted = True  # Whom the API server trusts, that other program tells it.
 
 
-def _ca_bundle_in_force(configuration: JsonObject) -> bytes:
-    """The bundle that the API server has now; none where its webhooks differ in it, or it is nonsense."""
-    bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(configuration.get("webhooks"))]
-    try:
-        return decode(bundles[0]) if bundles and all(each == bundles[0] for each in bundles) else b""
-    except Malformed:
-        return b""
-
-
 def _authorities(bundle: bytes) -> Authorities:
     try:
         return parse_authorities(bundle)
     except Malformed:
         return ()
-
-
-def _with_ca_bundle(hook: JsonObject, bundle: str) -> JsonObject:
-    client = hook.get("clientConfig")
-    return {**hook, "clientConfig": {**(client if isinstance(client, dict) else {}), "caBundle": bundle}}

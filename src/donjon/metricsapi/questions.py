@@ -1,0 +1,132 @@
+"""What a request asks, by its path and query, and the right that it needs.
+
+Source: k8s.io/apiserver `request.RequestInfoFactory`, k8s.io/custom-metrics-apiserver `apiserver/installer`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from urllib.parse import parse_qsl, unquote
+
+from donjon.errors import Malformed
+from donjon.formats.json import JsonObject
+from donjon.metricsapi.discovery import Group
+from donjon.metricsapi.series import EXTERNAL, Series
+
+MAX_PARAMETERS = 32
+ALL = "*"
+_GROUP = 3  # segments of /apis/GROUP/VERSION
+_CUSTOM = ("namespaces", "pods")
+
+
+class Kind(Enum):
+    """What is asked for."""
+
+    RESOURCES = auto()  # the group's own resources
+    NODES = auto()  # metrics-server's, as they are
+    PODS = auto()  # metrics-server's, with EPC
+    CUSTOM = auto()
+    EXTERNAL = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request; `right` is what the API server is asked for, the attributes of a SubjectAccessReview's spec."""
+
+    kind: Kind
+    group: Group
+    path: str
+    right: JsonObject
+    namespace: str = ""
+    name: str = ""  # of the pod or node; `ALL` or nothing stands for all
+    series: Series | None = None
+    parameters: Mapping[str, str]
+
+
+def ask(raw_path: str, query: str) -> Question:
+    """The question; raises `Malformed` DJ725 for what these APIs do not have."""
+    segments = tuple(unquote(each) for each in raw_path.strip("/").split("/"))
+    group = next((each for each in Group if ("apis", each.domain, each.version) == segments[:_GROUP]), None)
+    if group is None:
+        raise _none(raw_path)
+    parameters = _parameters(query)
+    rest = segments[_GROUP:]
+    if not rest:
+        right: JsonObject = {"nonResourceAttributes": {"path": f"/{'/'.join(segments)}", "verb": "get"}}
+        return Question(kind=Kind.RESOURCES, group=group, path=raw_path, right=right, parameters=parameters)
+    match group:
+        case Group.RESOURCE:
+            return _resource(raw_path, rest, parameters)
+        case Group.CUSTOM:
+            return _custom(raw_path, rest, parameters)
+        case Group.EXTERNAL:
+            return _external(raw_path, rest, parameters)
+
+
+def _resource(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
+    match rest:
+        case ("nodes", *names) if len(names) <= 1:
+            kind, namespace = Kind.NODES, ""
+        case ("pods",):
+            kind, namespace, names = Kind.PODS, "", []
+        case ("namespaces", namespace, "pods", *names) if len(names) <= 1:
+            kind = Kind.PODS
+        case _:
+            raise _none(path)
+    name = names[0] if names else ""
+    resource = "nodes" if kind is Kind.NODES else "pods"
+    right = _right(Group.RESOURCE, resource, "get" if name else "list", namespace=namespace, name=name)
+    return Question(
+        kind=kind, group=Group.RESOURCE, path=path, right=right, namespace=namespace, name=name, parameters=parameters
+    )
+
+
+def _custom(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
+    match rest:
+        case ("namespaces", namespace, "pods", name, metric) if metric in set(Series) and name:
+            right = _right(Group.CUSTOM, "pods", "get", namespace=namespace, name=name, subresource=metric)
+            return Question(
+                kind=Kind.CUSTOM,
+                group=Group.CUSTOM,
+                path=path,
+                right=right,
+                namespace=namespace,
+                name=name,
+                series=Series(metric),
+                parameters=parameters,
+            )
+        case _:
+            raise _none(path)
+
+
+def _external(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
+    match rest:
+        case ("namespaces", namespace, metric) if metric in set(EXTERNAL):
+            right = _right(Group.EXTERNAL, metric, "list", namespace=namespace)
+            return Question(
+                kind=Kind.EXTERNAL,
+                group=Group.EXTERNAL,
+                path=path,
+                right=right,
+                namespace=namespace,
+                series=Series(metric),
+                parameters=parameters,
+            )
+        case _:
+            raise _none(path)
+
+
+def _right(group: Group, resource: str, verb: str, **beside: str) -> JsonObject:
+    attributes: JsonObject = {"group": group.domain, "version": group.version, "resource": resource, "verb": verb}
+    return {"resourceAttributes": attributes | {key: each for key, each in beside.items() if each}}
+
+
+def _parameters(query: str) -> Mapping[str, str]:
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=MAX_PARAMETERS))
+    except ValueError as error:
+        raise Malformed("DJ725", f"query: {error}") from error
+
+
+def _none(path: str) -> Malformed:
+    return Malformed("DJ725", f"{path[:200]}: no such resource here")

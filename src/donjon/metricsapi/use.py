@@ -1,0 +1,99 @@
+"""How much EPC a pod holds, by the report of its node's meter; what the report cannot say is unknown.
+
+A report counts for the pods alone that the API server says are on its node, by their uid. Guests' EPC counts as enclaves'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from donjon.kube.epc_report import ContainerEpc, EpcReport
+from donjon.sgx.epc import EpcSource, EpcUse
+
+MAX_AGE = timedelta(seconds=60)  # of a report that counts, and by which clocks may differ
+EARLY = timedelta(seconds=30)
+"""As `--horizontal-pod-autoscaler-initial-readiness-delay`: who is unready since so soon after the start never was ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSite:
+    """What the API server says of a pod: where it is, since when, its labels, and the EPC for which its containers ask."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    address: str  # of the pod; empty before it has one
+    labels: Mapping[str, str]
+    requests: Mapping[str, int]  # bytes, of each container that asks
+    start: datetime | None  # `None` before its node took it
+    runs: bool  # it is in phase Running, not on its way out, and was ready once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUse:
+    """A node's report, by the uid of its pods and the names of their containers."""
+
+    report: EpcReport
+    moment: datetime
+    pods: Mapping[str, Mapping[str, ContainerEpc]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether who is not named in it holds nothing."""
+        return not self.report.left_out and not self.report.unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodUse:
+    """One pod, in bytes; `None` is unknown. `containers` are those that hold enclaves."""
+
+    resident: int
+    evicted: int | None
+    existing: int | None
+    request: int
+    node_evicted: int | None
+    containers: Mapping[str, int]
+    source: EpcSource
+    moment: str
+
+
+def by_pod(report: EpcReport, moment: datetime) -> NodeUse:
+    """The report, ready to be asked; its moment was read already."""
+    pods: dict[str, dict[str, ContainerEpc]] = {}
+    for each in report.containers:
+        pods.setdefault(each.name.pod_uid, {})[each.name.container] = each
+    return NodeUse(report=report, moment=moment, pods=pods)
+
+
+def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
+    """What the pod holds; `None` where nobody knows: no fresh report of its node, or none made after it began."""
+    if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
+        return None
+    containers = node.pods.get(pod.uid)
+    if containers is None and not node.whole:
+        return None
+    ours = [each for each in (containers or {}).values() if (each.name.namespace, each.name.pod) == (pod.namespace, pod.name)]
+    if len(ours) != len(containers or {}):
+        return None
+    return _use(pod, node, ours)
+
+
+def _counts(moment: datetime, start: datetime | None, now: datetime) -> bool:
+    return start is not None and abs(now - moment) <= MAX_AGE and moment >= start
+
+
+def _use(pod: PodSite, node: NodeUse, containers: list[ContainerEpc]) -> PodUse:
+    total = sum((each.use for each in containers), EpcUse())
+    guests = sum(each.guests for each in containers)
+    maps = node.report.source is EpcSource.MAPS
+    return PodUse(
+        resident=total.resident + guests,
+        evicted=None if maps else total.evicted,
+        existing=None if maps or total.existing is None else total.existing + guests,
+        request=sum(pod.requests.values()),
+        node_evicted=None if maps else node.report.use.evicted,
+        containers={each.name.container: each.use.resident + each.guests for each in containers},
+        source=node.report.source,
+        moment=node.report.moment,
+    )

@@ -1,0 +1,104 @@
+"""Asks the meter of each node how much EPC is in use there, every few seconds; a meter that lies or stalls is not believed.
+
+Who is a meter the API server says: the pods of the agent in its own namespace. A report that speaks of another node is dropped.
+"""
+
+import asyncio
+from datetime import datetime
+
+from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
+from donjon.adapters.transport.client import OK, HttpClient
+from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.formats.addresses import join
+from donjon.kube.epc_report import MAX_BYTES, EpcReport, decode
+from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, OURS
+from donjon.metricsapi.use import NodeUse, PodSite, by_pod
+from donjon.runtime.trouble import Trouble
+from donjon.services.metrics.pods import Pods
+
+CODE = "DJ724"
+PORT = 9810
+PATIENCE = 2.0  # seconds for a whole answer
+AT_ONCE = 32
+MAX_NODES = 5000
+MAX_OF_A_NODE = 3
+COMPONENT = "node"
+
+
+class Meters:
+    """What the meters said last, by node."""
+
+    def __init__(self, pods: Pods, namespace: str, every: float, metrics: MetricsApiMetrics) -> None:
+        self._pods, self._namespace, self._every, self._metrics = pods, namespace, every, metrics
+        self._client = HttpClient(code=CODE, seconds=PATIENCE)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._troubles: dict[str, Trouble] = {}
+        self._nodes: dict[str, NodeUse] = {}
+        self.there = asyncio.Event()
+
+    async def run(self) -> None:
+        """Ask all of them again and again."""
+        await self._pods.there.wait()
+        while True:
+            await self.round()
+            self.there.set()
+            await asyncio.sleep(self._every)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def get(self, node: str) -> NodeUse | None:
+        """What the node's meter said last, however old; `None` where it never answered."""
+        return self._nodes.get(node)
+
+    async def round(self) -> None:
+        """Ask each once."""
+        meters: dict[str, list[PodSite]] = {}
+        for pod in self._pods.of(self._namespace).values():
+            if _is_meter(pod):
+                meters.setdefault(pod.node, []).append(pod)
+        asking = list(meters.items())[:MAX_NODES]
+        answers = await asyncio.gather(*(self._ask(node, pods) for node, pods in asking))
+        for node in self._nodes.keys() - meters.keys():
+            del self._nodes[node]
+        self._troubles = {node: each for node, each in self._troubles.items() if node in meters}
+        self._metrics.tells_meters(silent=len(meters) - sum(answers), answers=sum(answers))
+
+    async def _ask(self, node: str, pods: list[PodSite]) -> bool:
+        """Keep what the node's meter answers; what was known before stands as long as it is fresh.
+
+        While one agent replaces another there are two of them, of which one answers.
+        """
+        trouble = self._troubles.setdefault(node, Trouble(f"meter of {node}"))
+        for pod in pods[:MAX_OF_A_NODE]:
+            try:
+                async with self._gate:
+                    report = await self._report(pod)
+                self._nodes[node] = by_pod(report, datetime.fromisoformat(report.moment))
+            except DonjonError as error:
+                last_error = error
+            else:
+                trouble.clear()
+                return True
+        trouble.report(last_error)
+        return False
+
+    async def _report(self, pod: PodSite) -> EpcReport:
+        where, what = f"http://{join(pod.address, PORT)}/epc", f"meter of {pod.node}"
+        try:
+            async with asyncio.timeout(PATIENCE), self._client.ask("GET", where, what=what) as answer:
+                if answer.status != OK:
+                    raise Unavailable(CODE, f"{what}: answers {answer.status} {answer.phrase}")
+                text = await answer.whole(MAX_BYTES)
+        except TimeoutError as error:
+            raise Unavailable(CODE, f"{what}: no whole answer within {PATIENCE:g} s") from error
+        report = await asyncio.to_thread(decode, text, what)
+        if report.node != pod.node:
+            raise Malformed(CODE, f"{what}: its report is of {report.node!r}")
+        return report
+
+
+def _is_meter(pod: PodSite) -> bool:
+    ours = pod.labels.get(LABEL_NAME) == OURS and pod.labels.get(LABEL_COMPONENT) == COMPONENT
+    return ours and bool(pod.address) and bool(pod.node)
