@@ -45,6 +45,7 @@ def objects(layout: Layout) -> list[Any]:
             "--kubelet-preferred-address-types=InternalIP",
             "--kubelet-use-node-status-port",
             "--kubelet-insecure-tls",
+            "--kubelet-request-timeout=5s",
             "--metric-resolution=10s",
         ],
         "ports": [{"name": "https", "containerPort": 10250}],

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.adapters.metrics.attestation import AttestationMetrics, AuditWork
 from donjon.adapters.metrics.meter import MAX_SERIES, MeterMetrics
+from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.adapters.metrics.program import MetricFamily, ProgramMetrics
 from donjon.admission.review import ReviewOutcome
@@ -13,6 +14,8 @@ from donjon.audit.event import EventVerdict
 from donjon.findings import Severity
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.maa.versions import ATTESTED
+from donjon.metricsapi.discovery import Group
+from donjon.metricsapi.questions import Kind
 from donjon.node.devices import DriverKind
 from donjon.pki.rotation import Step
 from donjon.sgx.epc import EpcSource
@@ -21,6 +24,7 @@ PROGRAMS: Mapping[str, ProgramMetrics] = {
     "The node agent: `donjon node run`, port 9808": NodeMetrics("0"),
     "The meter: `donjon node meter`, port 9810": MeterMetrics("0"),
     "The webhook: `donjon admission serve`, port 9809": AdmissionMetrics("0"),
+    "The metrics APIs: `donjon metrics serve`, port 9811": MetricsApiMetrics("0"),
     "The attestation service and its cache: `donjon attestation serve`, port 9810": AttestationMetrics("0"),
 }
 """Each program by its heading."""
@@ -59,12 +63,15 @@ def values(words: Iterable[object]) -> str:
 
 
 LABELS: Mapping[str, str] = {
+    "answer": "`yes`, `no`",
+    "api": values(each.registration for each in Group),
     "code": "a code that `donjon explain` has a page for; empty where all went well",
     "container": f"a container that holds EPC or asks for it; the {MAX_SERIES} of a node that hold most",
     "document": "a document by what it is asked for: those that are held, some for each platform type (FMSPC) that Intel knows",
     "driver": f"{values(DriverKind)}; empty without a driver",
     "health": "`Healthy`, `Unhealthy`",
     "instance_name": "an instance of the service's settings",
+    "kind": f"{values(each.name.lower() for each in Kind)}; `none` for what none of the APIs has",
     "namespace": "the namespace of such a container",
     "object": "an object that the chart makes in the API server: a policy, a binding, the webhook's registration",
     "outcome": values(ReviewOutcome),
@@ -73,6 +80,7 @@ LABELS: Mapping[str, str] = {
     "route": "a path that the service has, without what callers fill in",
     "severity": values(Severity),
     "source": f"{values(EpcSource)}: exact, or an upper bound; empty where nobody says",
+    "state": "`known`, `beyond`",
     "status": "an HTTP status",
     "step": values(each.value for each in Step if each is not Step.NOTHING),
     "type": values(ATTESTED),

@@ -13,7 +13,7 @@ from tests.house import metrics_page
 PROJECT = Path(__file__).parents[2]
 FILES = PROJECT / "deploy" / "chart" / "files"
 RUNBOOKS = PROJECT / "docs" / "runbooks"
-METRIC = re.compile(r"\bdonjon_(?:node|meter|admission|attestation)_\w+")
+METRIC = re.compile(r"\bdonjon_(?:node|meter|metrics|admission|attestation)_\w+")
 PARTS = ("Means", "At stake", "Look", "Mend", "Wake")
 
 

@@ -16,6 +16,8 @@ from donjon.admission.policies.guard import ChartValues, GuardExtent
 from donjon.admission.settings import Settings
 from donjon.cli import donjon
 from donjon.errors import Misconfigured
+from donjon.metricsapi.discovery import Group
+from donjon.metricsapi.registrations import ServicePort
 from donjon.node.offer import Advertise, OfferSettings
 from donjon.pki import intel
 from donjon.runtime import settings
@@ -27,6 +29,9 @@ from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.attestation import run as attestation_run
 from donjon.services.attestation.settings import service as attestation
 from donjon.services.attestation.settings.service import AttestationSettings, CacheMode, ClientCertificates
+from donjon.services.metrics import run as metrics_run
+from donjon.services.metrics import settings as metrics
+from donjon.services.metrics.settings import MetricsSettings
 from donjon.services.node import run as node_run
 from donjon.services.node import settings as node
 from donjon.services.node.settings import NodeSettings
@@ -187,7 +192,44 @@ ATTESTATION = Program(
 ATTESTATION_WITHOUT_TLS = replace(
     ATTESTATION, texts={"unsafe-http": "true"}, whole=attestation.read({"unsafe-http": "true"}, {}, "")
 )
-PROGRAMS = [NODE, WEBHOOK, ATTESTATION]
+METRICS = Program(
+    command=("metrics", "serve"),
+    module=metrics_run,
+    table=metrics.SETTINGS,
+    texts={
+        "namespace": "sgx",
+        "service": "m",
+        "api": "resource,custom",
+        "metrics-server": "monitoring/ms:8443",
+        "reader": "r",
+        "secret": "m-tls",
+        "certificate-lifetime": "45s",
+        "every": "1.5",
+        "listen": "127.0.0.1:1",
+        "probes": "127.0.0.1:2",
+        "drain": "2.5",
+        "log-level": "debug",
+    },
+    whole=MetricsSettings(
+        listen=("127.0.0.1", 1),
+        probes=("127.0.0.1", 2),
+        certificate=SharedCertificate(
+            namespace="sgx",
+            secret="m-tls",  # noqa: S106 - the name of a Secret.
+            names=("m.sgx.svc",),
+            lifetime=timedelta(seconds=45),
+        ),
+        service="m",
+        groups=(Group.RESOURCE, Group.CUSTOM),
+        metrics_server=ServicePort(namespace="monitoring", name="ms", port=8443),
+        reader="r",
+        every=1.5,
+        drain=2.5,
+        log_level="debug",
+    ),
+    least={},
+)
+PROGRAMS = [NODE, WEBHOOK, ATTESTATION, METRICS]
 SAYINGS = [*PROGRAMS, WEBHOOK_WITH_A_FOLDER, ATTESTATION_WITHOUT_TLS]
 
 Told = tuple[Sequence[str], Mapping[str, str], str]

@@ -21,13 +21,13 @@ Selector = tuple[JsonObject, ...]
 
 
 def parse(text: str) -> Selector:
-    """The selector; raises `Malformed` DJ725. An empty text selects everything."""
+    """The selector; raises `Malformed` DJ729. An empty text selects everything."""
     if len(text) > MAX_SELECTOR:
-        raise Malformed("DJ725", f"label selector: {len(text)} characters, expected at most {MAX_SELECTOR}")
+        raise Malformed("DJ729", f"label selector: {len(text)} characters, expected at most {MAX_SELECTOR}")
     try:
         return _parse(text)
     except LarkError as error:
-        raise Malformed("DJ725", f"label selector {text[:80]!r}: {str(error).splitlines()[0][:200]}") from error
+        raise Malformed("DJ729", f"label selector {text[:80]!r}: {str(error).splitlines()[0][:200]}") from error
 
 
 def selected(selector: Selector, labels: Mapping[str, str]) -> bool:

@@ -17,6 +17,7 @@ CONFIGURATION = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-a
 MASTERS = "system:masters"
 """The group that may do everything: the API server's own check of whether a server is there comes as one of it."""
 
+ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED = "system:anonymous", "system:authenticated", "system:unauthenticated"
 MAX_WORDS = 1 << 14  # characters of all that is said of a caller
 
 
@@ -87,10 +88,17 @@ def api_user(proxy: FrontProxy, headers: Iterable[tuple[bytes, bytes]]) -> ApiUs
         raise Untrusted("DJ721", f"request: its headers say more than {MAX_WORDS} characters")
     return ApiUser(
         user=user,
-        groups=tuple(text for name, text in pairs if name in proxy.group),
+        groups=_with_authenticated(user, tuple(text for name, text in pairs if name in proxy.group)),
         extra=tuple((name, tuple(texts)) for name, texts in sorted(extra.items())),
         uid=next((text for name, text in pairs if name in proxy.uid), ""),
     )
+
+
+def _with_authenticated(user: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """With the group of all users, as each server behind the API server adds it (k8s.io/apiserver, `AuthenticatedGroupAdder`)."""
+    if user == ANONYMOUS or AUTHENTICATED in groups or UNAUTHENTICATED in groups:
+        return groups
+    return (*groups, AUTHENTICATED)
 
 
 def _headers(configuration: JsonObject, key: str) -> tuple[str, ...]:

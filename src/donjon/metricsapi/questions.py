@@ -125,7 +125,7 @@ def _parameters(query: str) -> Mapping[str, str]:
     try:
         return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=MAX_PARAMETERS))
     except ValueError as error:
-        raise Malformed("DJ725", f"query: {error}") from error
+        raise Malformed("DJ729", f"query: {error}") from error
 
 
 def _none(path: str) -> Malformed:

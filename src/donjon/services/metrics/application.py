@@ -14,6 +14,7 @@ from donjon.adapters.http.public import Message
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.findings.codes import NO_SUCH_METRICS
 from donjon.formats.json import Json, JsonObject
 from donjon.kube import label_selectors
 from donjon.metricsapi.answers import add_epc, custom, external, status
@@ -78,7 +79,7 @@ class MetricsApi:
             kind = question.kind.name.lower()
             answer = await self._answer(scope, question)
         except DonjonError as error:
-            answer = self._no(error, next(code for family, code in _STATUSES if isinstance(error, family)))
+            answer = self._no(error)
         except Exception:
             LOG.exception("a mistake in Donjon; please report it")
             answer = _status(500, "metrics: it could not answer; its log says more [DJ728]")
@@ -95,7 +96,7 @@ class MetricsApi:
 
     def _question(self, scope: Message) -> Question:
         if scope["method"] not in {"GET", "HEAD"}:
-            raise Malformed("DJ725", f"request: {scope['method'][:20]}, and these APIs are only read")
+            raise Malformed("DJ729", f"request: {scope['method'][:20]}, and these APIs are only read")
         return ask(scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"))
 
     async def _answer(self, scope: Message, question: Question) -> Response:
@@ -148,8 +149,10 @@ class MetricsApi:
             return _json(external(question.series, None, ""))
         return _json(external(question.series, together(question.series, uses), min(moments)))
 
-    def _no(self, error: DonjonError, code: int) -> Response:
+    def _no(self, error: DonjonError) -> Response:
         self._metrics.count_error(error.code)
+        families = (code for family, code in _STATUSES if isinstance(error, family))
+        code = _NOT_FOUND if error.code == NO_SUCH_METRICS else next(families)
         say(LOG, "request turned away", level=logging.DEBUG, code=error.code, error=error.message)
         return _status(code, str(error))
 
@@ -161,10 +164,10 @@ class Knowledge:
         self._pods, self._meters, self._now = pods, meters, now
 
     def pods(self, question: Question) -> list[tuple[PodSite, PodUse | None]]:
-        """The pods that a custom or external metric is asked of; raises `Malformed` DJ725 for a selector that is none."""
+        """The pods that a custom or external metric is asked of; raises `Malformed` DJ729 for a selector that is none."""
         text = question.parameters.get("metricLabelSelector", "") if question.kind is Kind.CUSTOM else ""
         if text:
-            raise Malformed("DJ725", f"metricLabelSelector {text[:80]!r}: our figures have no labels")
+            raise Malformed("DJ729", f"metricLabelSelector {text[:80]!r}: our figures have no labels")
         selector = label_selectors.parse(question.parameters.get("labelSelector", ""))
         pods = self._pods.of(question.namespace)
         ours = list(pods.values()) if question.name in {"", ALL} else [pods[question.name]] if question.name in pods else []

@@ -1,0 +1,70 @@
+"""What is known of a pod's EPC, and what is not."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.metricsapi.world import MIB, NOW, POD, container, node
+
+from donjon.kube.epc_report import PodContainer
+from donjon.metricsapi.use import NodeUse, PodSite, use_of
+from donjon.sgx.epc import EpcSource
+
+
+def test_a_pod_holds_what_its_nodes_meter_says_guests_included() -> None:
+    use = use_of(POD, node(container(guests=MIB)), NOW)
+    assert use is not None
+    assert (use.resident, use.evicted, use.existing, use.node_evicted) == (5 * MIB, 2 * MIB, 7 * MIB, 3 * MIB)
+    assert use.containers == {"app": 5 * MIB}
+
+
+def test_a_pod_without_enclave_holds_nothing_where_the_meter_answered() -> None:
+    use = use_of(POD, node(), NOW)
+    assert use is not None
+    assert use.resident == 0
+
+
+OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="app")
+
+
+@pytest.mark.parametrize(
+    ("pod", "reading"),
+    [
+        (POD, None),
+        (POD, node(container(), age=61)),
+        (POD, node(container(), age=-61)),
+        (POD, node(container(), node="n2")),
+        (POD, node(left_out=1)),
+        (POD, node(unreadable=1)),
+        (POD, node(replace(container(), name=OTHERS))),
+        (replace(POD, runs=False), node(container())),
+        (replace(POD, start=None), node(container())),
+        (replace(POD, start=NOW - timedelta(seconds=1)), node(container())),
+    ],
+    ids=[
+        "no meter answered",
+        "the report is old",
+        "the report is of a time to come",
+        "the report is of another node",
+        "containers were left out",
+        "processes could not be read",
+        "the uid is another pod's",
+        "it never was ready",
+        "its node has not taken it",
+        "it began after the report",
+    ],
+)
+def test_what_nobody_knows_is_unknown_and_not_zero(pod: PodSite, reading: NodeUse | None) -> None:
+    assert use_of(pod, reading, NOW) is None
+
+
+def test_who_is_named_is_known_also_where_others_were_left_out() -> None:
+    use = use_of(POD, node(container(), left_out=3), NOW)
+    assert use is not None
+    assert use.resident == 4 * MIB
+
+
+def test_by_areas_alone_nothing_is_known_of_evictions() -> None:
+    use = use_of(POD, node(container(evicted=None), source=EpcSource.MAPS), NOW)
+    assert use is not None
+    assert (use.resident, use.evicted, use.existing, use.node_evicted) == (4 * MIB, None, None, None)
