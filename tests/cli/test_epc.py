@@ -79,12 +79,12 @@ def test_an_upper_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> N
 
 
 def test_for_programs_amounts_are_bytes_and_what_is_unknown_is_null(fake: FakeCluster, tmp_path: Path) -> None:
-    fake.answers[place("b")] = b"no pass yet [DJ700]"
+    fake.answers[place("b")] = b"no pass yet [DJ703]"
     code, out, _ = top(fake, tmp_path, "-o", "json")
     page = json.loads(out)
     assert code == 0
     assert [node["name"] for node in page["nodes"]] == ["a"]
-    assert page["unknown"] == [{"node": "b", "why": "no pass yet [DJ700]"}]
+    assert page["unknown"] == [{"node": "b", "why": "no pass yet [DJ703]"}]
     assert page["rows"][0]["namespace"] == "shop"
     assert (page["rows"][0]["resident"], page["rows"][0]["request"]) == (20 * MIB, 10 * MIB)
     assert page["nodes"][0]["unaccounted"] is None
@@ -110,6 +110,15 @@ def test_a_meter_that_says_no_report_is_named_and_the_others_are_shown(
     assert "app-1" in out
     assert err.startswith("b: unknown: ")
     assert words in err
+
+
+def test_of_a_node_without_sgx_nothing_is_said(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.answers[place("b")] = b"meter: no pass within the last 60 s [DJ708]: meter: neither sgx_enclave nor sgx_vepc [DJ700]"
+    code, out, err = top(fake, tmp_path)
+    assert (code, err) == (0, "")
+    assert [line[0] for line in rows(out)[:3]] == ["node", "a", "namespace"]
+    fake.answers[place("b")] += b"; and by areas: the process lacks CAP_SYS_PTRACE [DJ709]"
+    assert top(fake, tmp_path)[2].startswith("b: unknown: ")
 
 
 def test_whoever_may_not_ask_the_pods_reads_why(fake: FakeCluster, tmp_path: Path) -> None:

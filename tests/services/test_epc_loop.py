@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.fakeapi import FakeApi
 from tests.kube.epc import container, held, report
+from tests.node.world import NO_DEVICES, cpuid, facts
 from tests.ports import free_port
 
 from donjon.adapters.kubeapi.client import KubeApi
@@ -158,3 +159,14 @@ def test_a_pod_is_evicted_only_where_that_is_wanted_and_only_while_the_node_evic
         assert evictions == (["/api/v1/namespaces/shop/pods/app-1/eviction"] if evict else [])
 
     lived(tmp_path, story, evict=evict)
+
+
+def test_on_a_node_without_sgx_no_meter_is_missed(tmp_path: Path) -> None:
+    async def story(node: Node) -> None:
+        await node.look(None)
+        assert node.metric("meter_up", source="") == 0
+        node.state.facts = facts(devices=NO_DEVICES, cpuid=cpuid(sgx=False))
+        await node.look(None)
+        assert node.metric("meter_up", source="") is None
+
+    lived(tmp_path, story)

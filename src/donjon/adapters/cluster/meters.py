@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, UserCluster
 from donjon.errors import DonjonError, Unavailable
+from donjon.findings import codes
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube import epc_report
@@ -27,6 +28,11 @@ class MeterAnswer:
     node: str
     report: EpcReport | None = None
     problem: str = ""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the node has no SGX, so that there is nothing to be counted."""
+        return codes.codes_in(self.problem) - {codes.METER_STALE} == {codes.NO_DRIVER}
 
 
 def read_meters(cluster: UserCluster) -> tuple[MeterAnswer, ...]:

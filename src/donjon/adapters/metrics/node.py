@@ -92,8 +92,12 @@ class NodeMetrics(ProgramMetrics):
 
     def tell_no_meter(self) -> None:
         """The node's meter does not answer: nothing is known of containers."""
-        self._meter.clear()
+        self.forget_meter()
         self._meter.labels("").set(0)
+
+    def forget_meter(self) -> None:
+        """There is nothing for a meter to count."""
+        self._meter.clear()
         self._containers.clear()
 
     def count_registration(self, resource: str) -> None:

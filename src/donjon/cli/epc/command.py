@@ -101,5 +101,5 @@ def _look(cluster: "UserCluster", group: TallyGroup, namespace: str) -> Page:
         group=group,
         rows=tally(reports, group, namespace),
         reports=reports,
-        problems=tuple((each.node, each.problem) for each in answers if each.report is None),
+        problems=tuple((each.node, each.problem) for each in answers if each.report is None and not each.is_idle),
     )

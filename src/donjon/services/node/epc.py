@@ -52,7 +52,10 @@ class EpcLoop:
             await self._meter.close()
 
     async def look(self) -> None:
-        """One look; what is unknown is told of nobody."""
+        """One look; what is unknown is told of nobody, and a node without SGX has nothing to be counted."""
+        if self._state.facts is not None and not self._state.facts.has_sgx:
+            self._metrics.forget_meter()
+            return
         try:
             report = await self._meter.read(self._settings.node_name, self._settings.meter)
         except Unavailable as error:
