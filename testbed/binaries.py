@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 import re
 import shutil
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed import clock
+from testbed import clock, keda
 from testbed.commands import attempt
 from testbed.trouble import Lacking, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from testbed.layout import Layout
 
@@ -38,6 +39,8 @@ class Module:
     programs: Mapping[str, str]
     """The name under which a program is called, to the file that holds it."""
     flags: tuple[str, ...] = ("-ldflags", "-s -w")
+    copy: Callable[[str, Path, Path], None] | None = None
+    """Given the compiler and the module's folder, makes the folder in which is built, where it is not the module's own."""
 
 
 _CONTAINERD = "github.com/containerd/containerd/v2"
@@ -91,13 +94,19 @@ MODULES = {
             packages=("sigs.k8s.io/metrics-server/cmd/metrics-server",),
             programs={"metrics-server": "metrics-server"},
         ),
+        Module(
+            name="keda",
+            packages=("./cmd/operator", "./cmd/adapter"),
+            programs={"keda-operator": "operator", "keda-adapter": "adapter"},
+            copy=keda.copy,
+        ),
     )
 }
 CLUSTER = ("kubernetes", "etcd", "containerd", "helm")
 """What a cluster needs.
 
 `peers` is built for the benchmarks only, `admission` for `tests/conformance/test_policies.py`, `helm3` for `make helm3`,
-`prometheus-adapter` and `metrics-server` for the tests of autoscaling.
+`prometheus-adapter`, `metrics-server` and `keda` for the tests of autoscaling.
 """
 
 
@@ -133,6 +142,8 @@ def _digest(source: Path, module: Module, version: str) -> str:
     digest = hashlib.sha256(repr((module.packages, module.flags, version)).encode())
     for file in sorted(path for path in source.iterdir() if path.suffix in {".go", ".mod", ".sum"}):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    if module.copy is not None:
+        digest.update(Path(inspect.getfile(module.copy)).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -142,15 +153,20 @@ def _build(go: str, module: Module, source: Path, target: Path) -> None:
     output = part / module.name if module.packages == (".",) else f"{part}/"
     command = [go, "build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", *module.flags]
     command += ["-o", str(output), *module.packages]
+    folder = source if module.copy is None else part.with_suffix(".source")
+    if module.copy is not None:
+        module.copy(go, source, folder)
     print(f"building {module.name} (once; minutes when nothing is cached) …", flush=True)
     with log.open("w", encoding="utf-8") as stream:
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
-        process = subprocess.Popen(command, cwd=source, env=environment, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stream, stderr=stream)
         try:
             _watch(process, module, log)
         finally:
             process.kill()
             process.wait()
+            if folder != source:
+                shutil.rmtree(folder)
     if process.returncode != 0:
         shutil.rmtree(part, ignore_errors=True)
         offline = any(words in log.read_text(errors="replace") for words in _OFFLINE)
