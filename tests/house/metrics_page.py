@@ -65,6 +65,7 @@ def values(words: Iterable[object]) -> str:
 LABELS: Mapping[str, str] = {
     "answer": "`yes`, `no`",
     "api": values(each.registration for each in Group),
+    "call": "`GetMetricSpec`, `GetMetrics`, `IsActive`, `StreamIsActive`",
     "code": "a code that `donjon explain` has a page for; empty where all went well",
     "container": f"a container that holds EPC or asks for it; the {MAX_SERIES} of a node that hold most",
     "document": "a document by what it is asked for: those that are held, some for each platform type (FMSPC) that Intel knows",

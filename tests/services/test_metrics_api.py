@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpclib.client import Channel
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
 from tests.adapters.fakeapi import FakeApi, Request, api_server, http
 from tests.adapters.https import CONTEXT, HOST, Client
 from tests.pki.clientcerts import ClientAuthority, Issued
@@ -20,6 +23,8 @@ from tests.ports import free_port
 from donjon.adapters import clock
 from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.public import GuardedServer, Message
+from donjon.adapters.keda.wire import externalscaler_pb2 as keda
+from donjon.adapters.keda.wire.externalscaler_grpc import ExternalScalerStub
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.formats.json import JsonObject, at
 from donjon.kube.epc_report import ContainerEpc, EpcReport, PodContainer, encode
@@ -78,6 +83,7 @@ class World:
     meter: Upstream
     port: int
     probes: int
+    scaler: int
     rights: list[JsonObject] = field(default_factory=list)
 
     async def ask(
@@ -187,7 +193,7 @@ async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     async with api_server() as api, served(server, CONTEXT) as upstream, served(meter, None) as meter_port:
         monkeypatch.setattr(meters, "PORT", meter_port)
         objects(api, upstream)
-        port = free_port()
+        port, scaler = free_port(), free_port()
         settings = MetricsSettings(
             listen=(HOST, port),
             probes=(HOST, port + 1),
@@ -201,11 +207,12 @@ async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
             groups=tuple(Group),
             metrics_server=ServicePort(namespace="kube-system", name="metrics-server", port=upstream),
             reader="donjon-metrics-reader",
+            scaler=(HOST, scaler),
             every=0.1,
             drain=0,
         )
         kube = KubeApi(api.access(folder))
-        here = World(api=api, kube=kube, server=server, meter=meter, port=port, probes=port + 1)
+        here = World(api=api, kube=kube, server=server, meter=meter, port=port, probes=port + 1, scaler=scaler)
         api.answer = lambda request: answer(here, request)
         stopped = asyncio.Event()
         serving = asyncio.create_task(Replica(settings, kube).serve(stopped))
@@ -438,5 +445,47 @@ def test_metrics_servers_api_is_taken_over_and_given_back(tmp_path: Path, monkey
             "groupPriorityMinimum": 100,
         }
         assert at(back, "metadata", "annotations") == {}
+
+    told(tmp_path, monkeypatch, story)
+
+
+async def by_keda(here: World, metric: str = "sgx_epc_resident_bytes", selector: str = "app=web") -> float:
+    """What KEDA is told that the pods of the namespace hold."""
+    says = {"metric": metric, "target": "1Mi", "selector": selector, "scalerAddress": "donjon-metrics.donjon:9812"}
+    reference = keda.ScaledObjectRef(name="web", namespace="shop", scalerMetadata=says)
+    async with Channel(HOST, here.scaler) as channel:
+        question = keda.GetMetricsRequest(scaledObjectRef=reference, metricName=metric)
+        (value,) = (await ExternalScalerStub(channel).GetMetrics(question)).metricValues
+        return float(value.metricValueFloat)
+
+
+def test_keda_is_told_what_the_meters_say_and_nothing_when_they_say_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(here: World) -> None:
+        assert await by_keda(here) == 4 * MIB
+        assert await by_keda(here, "sgx_epc_utilization") == 0.5
+        here.meter.body = report(6 * MIB)
+
+        async def grown() -> bool:
+            return await by_keda(here) == 6 * MIB
+
+        await until_async(grown)
+        here.meter.body = report(6 * MIB, moment=f"{clock.moment() - timedelta(minutes=5):%FT%TZ}")
+
+        async def silent() -> bool:
+            try:
+                await by_keda(here)
+            except GRPCError as error:
+                return error.status is Status.UNAVAILABLE
+            return False
+
+        await until_async(silent)
+        with pytest.raises(GRPCError, match=r"is not known of web-1.*DJ762"):
+            await by_keda(here)
+        with pytest.raises(GRPCError, match=r"no pod runs.*DJ762"):
+            await by_keda(here, selector="app=none")
+        with pytest.raises(GRPCError, match="DJ761"):
+            await by_keda(here, metric="cpu")
 
     told(tmp_path, monkeypatch, story)

@@ -19,6 +19,7 @@ class MetricsApiMetrics(ProgramMetrics):
             "requests", "Requests, by what was asked for and the status of the answer.", "kind", "status"
         )
         self._errors = self._counter("errors", "Requests that were turned away, by why.", "code")
+        self._calls = self._counter("scaler_calls", "Questions of KEDA, by their name and the code of a no.", "call", "code")
         self._seconds = self._histogram("seconds", "Time to answer one request.", _BUCKETS)
         self._connections = self._gauge("connections", "Open connections.")
         self._meters = self._gauge("meters", "Nodes whose meter was asked in the last round, by whether it answered.", "answer")
@@ -51,6 +52,10 @@ class MetricsApiMetrics(ProgramMetrics):
     def count_error(self, code: str) -> None:
         """Count a request that was turned away."""
         self._errors.labels(code).inc()
+
+    def count_call(self, call: str, code: str) -> None:
+        """Count a question of KEDA, by the code of why it got a no."""
+        self._calls.labels(call, code).inc()
 
     def tells_meters(self, silent: int, answers: int) -> None:
         """How many meters answered in the last round, and how many did not."""

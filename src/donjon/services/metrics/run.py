@@ -11,6 +11,7 @@ from donjon.adapters import clock
 from donjon.adapters.http.probe import ProbeServer, Routes
 from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.http.tls import Clients
+from donjon.adapters.keda.scaler import ScalerServer
 from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
@@ -24,6 +25,7 @@ from donjon.services.metrics.frontproxy import FrontProxyWatch
 from donjon.services.metrics.meters import Meters
 from donjon.services.metrics.pods import Pods
 from donjon.services.metrics.rights import AccessReviews
+from donjon.services.metrics.scaler import EpcScaler
 from donjon.services.metrics.settings import MetricsSettings
 from donjon.services.metrics.upstream import MetricsServer
 
@@ -92,6 +94,8 @@ class Replica:
         self._certificates = SharedLoop(
             settings.certificate, self._presented, api, registration, metrics=metrics, clock=clock.moment
         )
+        answers = EpcScaler(self._pods, self._meters, clock.moment)
+        self._scaler = settings.scaler and ScalerServer(answers, settings.scaler, count=metrics.count_call)
         metrics.count_connections(lambda: self._server.connections)
 
     async def serve(self, stopped: asyncio.Event) -> None:
@@ -115,13 +119,17 @@ class Replica:
                 task.cancel()
             await asyncio.gather(ending, *loops, return_exceptions=True)
             await self._server.close(0)
+            if self._scaler is not None:
+                await self._scaler.close()
             await self._meters.close()
             await self._upstream.close()
             await probes.close()
             say(LOG, "metrics server stopped")
 
     def _loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        return (self._certificates.run(), self._pods.run(), self._meters.run(), self._proxy.run(), self._listen())
+        of_apis = (self._certificates.run(), self._proxy.run(), self._listen()) if self._settings.groups else ()
+        of_keda = (self._listen_to_keda(self._scaler),) if self._scaler else ()
+        return (self._pods.run(), self._meters.run(), *of_apis, *of_keda)
 
     async def _listen(self) -> None:
         """Listen once there is something to show, and to know."""
@@ -130,26 +138,33 @@ class Replica:
         await self._server.start()
         await asyncio.Event().wait()
 
+    async def _listen_to_keda(self, scaler: ScalerServer) -> None:
+        for event in (self._pods.there, self._meters.there):
+            await event.wait()
+        await scaler.start()
+        await asyncio.Event().wait()
+
     def _renew(self) -> None:
         self._server.renew()
 
     def _clients(self) -> Clients:
         return self._proxy.clients
 
+    def _listens(self) -> bool:
+        of_apis = self._server.listening or not self._settings.groups
+        return of_apis and (self._scaler is None or self._scaler.is_listening)
+
     def _probes(self, stopped: asyncio.Event) -> Routes:
-        waits = {
-            "certificate": self._presented.there,
-            "front proxy": self._proxy.there,
-            "pods": self._pods.there,
-            "meters": self._meters.there,
-        }
+        waits = {"pods": self._pods.there, "meters": self._meters.there}
+        if self._settings.groups:
+            waits |= {"certificate": self._presented.there, "front proxy": self._proxy.there}
 
         def unready() -> str:
             if stopped.is_set():
                 return "stopping"
             if missing := [name for name, event in waits.items() if not event.is_set()]:
                 return f"not known yet: {', '.join(missing)}; the log says why"
-            return "" if self._server.listening else "not listening yet"
+            return "" if self._listens() else "not listening yet"
 
         self._metrics.tells_readiness(lambda: not unready())
         return routes(self._metrics.registry, unready=unready, caveat=self._presented.caveat)

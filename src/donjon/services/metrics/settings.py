@@ -26,6 +26,7 @@ class MetricsSettings:
     groups: tuple[Group, ...]
     metrics_server: ServicePort
     reader: str  # the account as which metrics-server is asked, in our namespace
+    scaler: tuple[str, int] | None  # where KEDA asks
     every: float  # seconds between two rounds of the meters
     drain: float  # seconds between the signal to stop and turning anyone away
     log_level: str = "info"
@@ -52,6 +53,10 @@ def _group(text: str) -> Group:
     if text not in _APIS:
         raise ValueError(f"one of {', '.join(_APIS)}")
     return _APIS[text]
+
+
+def _perhaps_address(text: str) -> tuple[str, int] | None:
+    return address_and_port(text) if text else None
 
 
 def _interval(text: str) -> float:
@@ -95,6 +100,13 @@ SETTINGS = (
     PROBES := Setting(
         "probes", address_and_port, "0.0.0.0:9811", "Where /metrics, /healthz and /readyz are served.", "ADDRESS:PORT"
     ),
+    SCALER := Setting(
+        "scaler-listen",
+        _perhaps_address,
+        "",
+        "Where KEDA asks, by its external scaler (gRPC without TLS), such as 0.0.0.0:9812; nowhere where it is empty.",
+        "ADDRESS:PORT",
+    ),
     DRAIN := Setting(
         "drain",
         seconds(600),
@@ -111,8 +123,8 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
     """The settings, from flags, environment and a TOML text; raises `Misconfigured` DJ500 that says every fault."""
     faults: list[str] = []
     values = settings.read(SETTINGS, flags, environment, text, faults)
-    if APIS in values and not values[APIS]:
-        faults.append("api: expected one of them at least")
+    if APIS in values and not values[APIS] and SCALER in values and values[SCALER] is None:
+        faults.append("api: expected one of them at least, or scaler-listen")
     settings.refuse(faults)
     namespace = values[NAMESPACE]
     return MetricsSettings(
@@ -128,6 +140,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         groups=tuple(dict.fromkeys(values[APIS])),
         metrics_server=values[METRICS_SERVER],
         reader=values[READER],
+        scaler=values[SCALER],
         every=values[EVERY],
         drain=values[DRAIN],
         log_level=values[LOG_LEVEL],
