@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.kernel.kernels import Kernel
     from tests.kernel.modules import Truth
 
-SECONDS = 400
+SECONDS = 600
 _MEMORY = "1024"
 _RESULT = re.compile(r"^RESULT (\d+) good, (\d+) bad", re.MULTILINE)
 

@@ -75,10 +75,11 @@ MUTANTS = (
         found_by=Truth.DRIVER,
     ),
     Mutant(
-        name="counts a path to the device",
+        name="misses a guest's only page",
         file=_BPF,
-        old="if (BPF_CORE_READ(f, f_mode) & 0x4000) return 0;",
-        new="",
+        old="if ((h & 3) != 2 || h <= 4096) { r->vepc_pages = 1; return; }",
+        new="if ((h & 3) != 2 || h <= 4096) return;",
+        found_by=Truth.DRIVER,
     ),
     Mutant(
         name="names one holder of each enclave",

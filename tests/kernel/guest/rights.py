@@ -8,6 +8,9 @@ from pathlib import Path
 from tests.kernel.guest.common import Common
 from tests.kernel.guest.comparison import Comparison
 
+from donjon.services.meter.sources import Source
+from donjon.sgx.epc import EpcSource
+
 _READ = """
 import sys
 from donjon.adapters.epc.reader import EnclaveReader
@@ -64,6 +67,10 @@ class Rights:
         done = _read()
         self.check("lockdown=confidentiality refuses it with a code", done.stderr.startswith("DJ7"), done)
         self.at.only("a reader that was loaded before goes on")
+        source = Source(Path("/"))
+        survey = source.read().survey
+        self.check("the meter reads areas instead", survey.source is EpcSource.MAPS and not survey.enclaves, survey)
+        self.check("and says why", source.obstacle is not None and source.obstacle.code == "DJ704", source.obstacle)
         enclave.close()
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from tests.kernel.guest.accounts import Accounts
 from tests.kernel.guest.common import Common
 from tests.kernel.guest.comparison import Comparison
 from tests.kernel.guest.devices import Driver, Standin
@@ -20,7 +21,8 @@ def main(truth: str, words: list[str]) -> None:
     common = Common(comparison)
     own = OfDriver(comparison, device) if isinstance(device, Driver) else OfStandin(comparison, device)
     host = Host(comparison).scenarios() if isinstance(device, Driver) else ()
-    checks.run((*host, *common.scenarios(), *own.scenarios(), *Rights(comparison, common).scenarios()))
+    rest = (Accounts(comparison, common), Rights(comparison, common))
+    checks.run((*host, *common.scenarios(), *own.scenarios(), *(scenario for each in rest for scenario in each.scenarios())))
 
 
 if __name__ == "__main__":
