@@ -63,12 +63,21 @@ class Types:
         """Where a field starts, in bytes; the names lead into structures within structures."""
         here, place = self._structure(structure), 0
         for name in path:
-            member = next((member for member in here["members"] if member["name"] == name), None)
-            if member is None:
+            if (found := self._field(here, name)) is None:
                 raise Absent(f"struct {structure} has no {'.'.join(path)}")
-            place += member["bits_offset"]
+            member, bits = found
+            place += bits
             here = self._behind(member["type_id"])
         return place // 8
+
+    def _field(self, structure: dict[str, Any], name: str) -> tuple[dict[str, Any], int] | None:
+        """The member and its place in bits, be it within unions and structures without a name."""
+        for member in structure["members"]:
+            if member["name"] == name:
+                return member, member["bits_offset"]
+            if member["name"] == "(anon)" and (found := self._field(self._behind(member["type_id"]), name)):
+                return found[0], member["bits_offset"] + found[1]
+        return None
 
     def size(self, structure: str) -> int:
         """How many bytes it has."""

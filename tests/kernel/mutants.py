@@ -93,7 +93,7 @@ MUTANTS = (
         name="asks what a process calls itself inside",
         file=_BPF,
         old="(void *)u + lv * sz + bpf_core_field_offset(struct upid, nr)",
-        new="(void *)u + bpf_core_field_offset(struct upid, nr)",
+        new="(void *)u + 0 * lv * sz + bpf_core_field_offset(struct upid, nr)",
     ),
 )
 

@@ -4,6 +4,7 @@ import pytest
 from testbed.trouble import Lacking
 from tests.kernel import kernels
 from tests.kernel.btf import Absent, Types
+from tests.kernel.kernels import Kernel
 
 READ = (
     ("sgx_encl", ("base",)),
@@ -33,8 +34,22 @@ def test_every_kernel_that_is_served_has_what_the_meter_reads() -> None:
     assert {name.series for name in served} >= set(kernels.SERIES), served
 
 
+def test_a_kernel_without_a_field_gets_a_sentence(kernel: Kernel) -> None:
+    types = Types.read(kernel.types)
+    types.structures["sgx_encl"]["members"] = [
+        member for member in types.structures["sgx_encl"]["members"] if member["name"] != "va_pages"
+    ]
+    assert _sentences(kernel.name, types) == [
+        f"{kernel.name.release}: struct sgx_encl has no va_pages.next; the meter refuses it with DJ705"
+    ]
+
+
 def _lacking(name: kernels.KernelName) -> list[str]:
-    types, found = Types.read(kernels.types_of(name)), []
+    return _sentences(name, Types.read(kernels.types_of(name)))
+
+
+def _sentences(name: kernels.KernelName, types: Types) -> list[str]:
+    found = []
     for structure, path in READ:
         try:
             types.offset(structure, *path)
