@@ -6,6 +6,7 @@ from donjon.admission.policies.gaps import bring_back
 from donjon.admission.policies.guard import AGENT
 from donjon.diagnosis.commands import describe, node_of, place_of
 from donjon.diagnosis.installation import AGENTS_POLICY, NODE, DonjonState, Row, RowState, StatusPart, unseen
+from donjon.diagnosis.meters import is_meter_alone
 from donjon.diagnosis.nodes import names_text, nodes_with_sgx
 from donjon.diagnosis.own_pods import breakdown, own_no, own_trouble, pod_trouble, silence
 from donjon.diagnosis.rights import rights
@@ -33,8 +34,10 @@ def agents(here: DonjonState) -> StatusPart:
     if _is_stopped(daemon_set):
         return _uninstall(daemon_set)
     name = name_of(daemon_set)
-    desired, ready = (count(daemon_set, "status", field) for field in ("desiredNumberScheduled", "numberReady"))
-    late = tuple(pod for pod in here.pods.of(NODE) if is_here(pod) and pod_trouble(pod, here.moment, here.nodes))
+    desired, whole_pods = (count(daemon_set, "status", field) for field in ("desiredNumberScheduled", "numberReady"))
+    unready = [pod for pod in here.pods.of(NODE) if is_here(pod) and pod_trouble(pod, here.moment, here.nodes)]
+    late = tuple(pod for pod in unready if not is_meter_alone(pod))
+    ready = whole_pods + len(unready) - len(late)
     bare = tuple(node for node in nodes_with_sgx(here) if name_of(node) not in _manned(here))
     whole = ready >= desired and is_rolled_out(daemon_set) and not late
     rows = (

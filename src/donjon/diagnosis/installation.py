@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -123,6 +123,7 @@ class DonjonState:
     roles: Sight
     role_bindings: Sight
     readiness: Mapping[str, str]  # what pods of ours say of themselves, by their names
+    meters: Mapping[str, str] = field(default_factory=dict)  # why a meter that was asked has no report, by node
 
 
 def home(policies: Sight, webhooks: Sight) -> str:

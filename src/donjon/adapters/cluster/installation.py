@@ -6,13 +6,15 @@ from datetime import datetime
 
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
+from donjon.adapters.cluster.meters import ask_meters
 from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
 from donjon.diagnosis.own_pods import pod_trouble, silence
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.formats.words import recite
 from donjon.kube.names import LABEL_NAME, OURS
-from donjon.kube.objects import is_here
+from donjon.kube.objects import is_here, name_of
+from donjon.kube.reserved import epc_offered
 
 PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
 MAX_PODS = 2  # of each that are asked, those that are not ready before others
@@ -49,6 +51,7 @@ def read(cluster: UserCluster, namespace: str, *, moment: datetime, client_versi
         roles=_ours(cluster, client.CLUSTER_ROLE),
         role_bindings=_ours(cluster, client.CLUSTER_ROLE_BINDING),
         readiness=_readiness(cluster, pods, nodes, moment),
+        meters=_meters(cluster, pods, nodes),
     )
     sights = (here.nodes, here.daemon_sets, here.deployments, here.policies, here.mutating_policies, here.webhooks)
     if all(each.problem for each in sights) and not (here.wiring.is_telling or here.refusing.is_telling):
@@ -94,3 +97,10 @@ def _readiness(cluster: UserCluster, pods: Sight, nodes: Sight, moment: datetime
             with suppress(Unavailable):  # The pod's own state is told in place of it.
                 words[name] = cluster.pod_text(namespace, name, port, "/readyz", seconds=PATIENCE).strip()
     return words
+
+
+def _meters(cluster: UserCluster, pods: Sight, nodes: Sight) -> Mapping[str, str]:
+    """Why meters have no report, as far as the account may ask them: some are asked, since there may be hundreds."""
+    offering = sorted(name_of(node) for node in nodes if epc_offered(node))
+    answers = ask_meters(cluster, pods, offering[:MAX_PODS])
+    return {each.node: each.problem for each in answers if each.problem and not each.is_refused}

@@ -28,6 +28,7 @@ class MeterAnswer:
     node: str
     report: EpcReport | None = None
     problem: str = ""
+    is_refused: bool = False  # the API server did not let it be asked
 
     @property
     def is_idle(self) -> bool:
@@ -74,6 +75,8 @@ def _ask(cluster: UserCluster, pod: JsonObject) -> MeterAnswer:
         if not text.startswith("{"):  # The meter says in words why it has no report.
             return MeterAnswer(node=node, problem=recite(text) or "the meter says nothing")
         report = epc_report.decode(text.encode(), f"meter of {node}")
+    except ClusterRefusal as error:
+        return MeterAnswer(node=node, problem=recite(error.message), is_refused=True)
     except DonjonError as error:
         return MeterAnswer(node=node, problem=recite(error.message))
     if report.node != node:
