@@ -12,7 +12,7 @@ from tests.diagnosis.installations import own_pod
 from tests.kube.epc import MIB, container, held, report
 
 from donjon.formats.json import JsonObject, at
-from donjon.kube.epc_report import EpcReport, encode
+from donjon.kube.epc_report import encode
 from donjon.sgx.epc import EpcSource, EpcUse
 
 PODS = "/api/v1/namespaces/donjon/pods"
@@ -145,11 +145,11 @@ def test_without_a_meter_it_says_how_one_is_turned_on(fake: FakeCluster, tmp_pat
     assert "node.meter.enabled" in err
 
 
-def test_nothing_but_names_and_amounts_reaches_the_terminal(fake: FakeCluster, tmp_path: Path) -> None:
-    evil: EpcReport = replace(CALM, containers=(container(1, held(1), pod="a\x1b[2J"),))
-    fake.answers[place("b")] = encode(evil)
+def test_what_a_meter_calls_things_cannot_steer_the_terminal(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.answers[place("b")] = encode(replace(CALM, containers=(container(1, held(1), pod="a\x1b[2J"),)))
     _, out, err = top(fake, tmp_path)
     assert "\x1b" not in out + err
+    assert "pod: expected a name" in err
 
 
 @pytest.mark.parametrize("words", [("--every", "0.1s"), ("--every", "soon"), ("--every", "5s", "-o", "json"), ("--by", "size")])

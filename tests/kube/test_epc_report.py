@@ -58,6 +58,8 @@ def test_a_report_reads_back_as_it_was_written(report: EpcReport) -> None:
         ("node", "", "1 to 253 characters"),
         ("node", "n" * 254, "1 to 253 characters"),
         ("node", "a\nb", "1 to 253 characters"),
+        ("node", "../../secrets", "1 to 253 characters"),
+        ("node", "(unnamed)", "1 to 253 characters"),
         ("moment", "yesterday", "expected a date"),
         ("source", "guess", "expected one of bpf, maps"),
         ("total", -1, "expected a number from 0"),
@@ -88,3 +90,17 @@ def test_what_one_does_not_know_the_sum_does_not_know() -> None:
     exact, bound = EpcUse(resident=4096, existing=8192, evicted=4096, enclaves=1), EpcUse(resident=1, existing=None, evicted=None)
     assert exact + exact == EpcUse(resident=8192, existing=16384, evicted=8192, enclaves=2)
     assert exact + bound == EpcUse(resident=4097, existing=None, evicted=None, enclaves=1)
+
+
+@pytest.mark.parametrize("member", ["namespace", "pod", "podUid", "container"])
+def test_a_name_that_is_none_goes_into_no_address(member: str) -> None:
+    body = json.loads(encode(replace(EMPTY, containers=(ContainerEpc(name=NAME, request=0, use=EpcUse()),))))
+    for word in ("..", "a/b", "a?b", "a%2fb", "\x1b[2J", ""):
+        body["containers"][0][member] = word
+        with pytest.raises(Malformed, match=f"{member}: expected"):
+            decode(json.dumps(body).encode(), "meter")
+
+
+def test_a_container_that_has_no_name_yet_reads_back() -> None:
+    nameless = ContainerEpc(name=replace(NAME, container=epc_report.UNNAMED), request=0, use=EpcUse())
+    assert decode(encode(replace(EMPTY, containers=(nameless,))), "meter").containers == (nameless,)

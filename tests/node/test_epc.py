@@ -7,12 +7,12 @@ import pytest
 
 from donjon.formats.json import JsonObject
 from donjon.kube import epc_report
-from donjon.kube.epc_report import EpcReport, PodContainer
+from donjon.kube.epc_report import UNNAMED, EpcReport, PodContainer
 from donjon.node import epc
 from donjon.node.cgroups import CgroupPlace
 from donjon.node.enclaves import AreaReading, EnclaveHolder, EnclavePass, EnclaveReading, GuestReading
 from donjon.node.epc import EpcAccount, NodeMoment, account, renew, use_of
-from donjon.node.tenants import UNNAMED, TenantPod, beyond, tenant_pod
+from donjon.node.tenants import TenantPod, beyond, tenant_pod
 from donjon.sgx.epc import EnclaveFlag, EpcSource, EpcUse
 
 PAGE = 4096

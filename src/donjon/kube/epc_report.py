@@ -4,6 +4,7 @@ The answer crosses the network, so it is read as anybody's: bounded, and refused
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 
 from donjon.errors import Malformed
@@ -18,6 +19,11 @@ MAX_BYTES = 4 << 20  # of the text of a report
 _MOST = (1 << 63) - 1  # bytes, as a quantity of Kubernetes holds
 _VALUES = 64 * MAX_CONTAINERS
 _MAX_NAME = 253  # characters of a name in Kubernetes
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
+"""What things are called (RFC 1123, as Kubernetes takes it); whoever reads a report puts names into addresses."""
+_UID = re.compile(r"[-0-9A-Za-z]+", re.ASCII)
+UNNAMED = "(unnamed)"
+"""A container of a pod that the API server does not name yet; no container can be called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -155,8 +161,8 @@ def _decode_container(members: Members) -> ContainerEpc:
         name=PodContainer(
             namespace=_name(members, "namespace"),
             pod=_name(members, "pod"),
-            pod_uid=_name(members, "podUid"),
-            container=_name(members, "container"),
+            pod_uid=_name(members, "podUid", _UID),
+            container=UNNAMED if members.text("container") == UNNAMED else _name(members, "container"),
         ),
         request=members.number("request", _MOST),
         use=_decode_use(members.member("use")),
@@ -174,9 +180,9 @@ def _number(members: Members, name: str) -> int | None:
     return members.number(name, _MOST) if members.has(name) else None
 
 
-def _name(members: Members, name: str) -> str:
+def _name(members: Members, name: str, pattern: re.Pattern[str] = _NAME) -> str:
     text = members.text(name)
-    if not text or len(text) > _MAX_NAME or not text.isprintable():
+    if len(text) > _MAX_NAME or not pattern.fullmatch(text):
         raise Malformed(
             "DJ211", f"{members.subject}: {name}: expected a name of 1 to {_MAX_NAME} characters, found {text[:40]!r}"
         )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.epc_report import UNNAMED
 from donjon.kube.names import ANNOTATION_STATIC
 from donjon.kube.objects import is_over
 from donjon.kube.reserved import epc_by_container
 from donjon.node.cgroups import CgroupPlace
 
-UNNAMED = "(unnamed)"  # a container of a pod that the API server does not name yet; no container can be called so
 _HASH = re.compile("[0-9a-f]{32}")
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
