@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from donjon.sgx.epc import EnclaveFlag, EpcSource
 PROJECT = Path(__file__).parents[2]
 TUN = (10, 200)  # a misc device of which every open file has its own private data, as of the enclave device
 ZERO = (1, 5)
+
+LOAD = """
+import sys
+from pathlib import Path
+from donjon.adapters.epc.reader import EnclaveReader
+EnclaveReader(object_path=Path(sys.argv[1]), enclaves=(1, 5))
+"""
 
 ROW = EnclaveRow(
     kind=RowKind.ENCLAVE,
@@ -193,3 +201,20 @@ def test_a_kernel_without_btf_says_so(programs: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(reader, "BTF", tmp_path / "vmlinux")
     with pytest.raises(Unavailable, match="DJ702"):
         EnclaveReader(object_path=programs, enclaves=ZERO)
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("-all", "lacks CAP_BPF and CAP_PERFMON"),
+        ("-all,+bpf", "lacks CAP_PERFMON;"),
+        ("-all,+perfmon", "lacks CAP_BPF;"),
+        ("-all,+sys_ptrace,+net_admin", "lacks CAP_BPF and CAP_PERFMON"),
+    ],
+)
+def test_without_one_of_its_two_capabilities_the_meter_is_refused_and_says_which(loadable: Path, own: str, words: str) -> None:
+    # That both are enough is seen on a kernel that has the types of SGX: libbpf asks for more where it does not find them.
+    limited = ["setpriv", "--bounding-set", own, "--inh-caps", "-all", sys.executable, "-c", LOAD, str(loadable)]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60, check=False)
+    assert "DJ703" in done.stderr
+    assert words in done.stderr

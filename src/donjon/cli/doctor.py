@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from donjon import __version__
 from donjon.adapters import clock
+from donjon.adapters.epc.outlook import read_outlook
 from donjon.adapters.kubelet.folder import answers, identity
 from donjon.adapters.linux.host import read_host
 from donjon.cli.terminal import PIPED_WIDTH, plain, print_finding, say, say_json
@@ -21,6 +22,7 @@ from donjon.findings import Finding
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import ENCLAVE, PROVISION
 from donjon.node.facts import NodeFacts, derive
+from donjon.node.metering import metering
 from donjon.node.readiness import Readiness, assess
 from donjon.node.registration import epc_is_anothers
 from donjon.node.report import FactLine, report
@@ -67,13 +69,14 @@ def doctor(*, host_root: Path, plugin_dir: Path, form: str, bundle: Path | None)
     readiness = Readiness(
         findings=(*assess(facts).findings, *_kubelet(facts, plugin_dir), *_rivals(plugin_dir), *_rival_of_epc(os.environ))
     )
-    document = _document(facts, readiness)
+    lines = (*report(facts), metering(read_outlook(), has_device=facts.enclave is not None))
+    document = _document(facts, readiness, lines)
     if bundle is not None:
         _write(bundle, document)
     if form == "json":
         say_json(document)
     else:
-        _print(facts, readiness)
+        _print(facts, readiness, lines)
         if bundle is not None:
             say(f"wrote {bundle}: facts and findings as above, nothing else")
     sys.exit(_exit_code(facts, readiness))
@@ -116,8 +119,8 @@ def _rival_of_epc(environment: Mapping[str, str]) -> tuple[Finding, ...]:
         return (unasked(str(error)),)
 
 
-def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
-    lines: list[Json] = [_fact(line) for line in report(facts)]
+def _document(facts: NodeFacts, readiness: Readiness, lines: Sequence[FactLine]) -> JsonObject:
+    entries: list[Json] = [_fact(line) for line in lines]
     findings: list[Json] = [{**finding.as_dict()} for finding in readiness.findings]
     return {
         "donjon": __version__,
@@ -125,7 +128,7 @@ def _document(facts: NodeFacts, readiness: Readiness) -> JsonObject:
         "ready": readiness.ready,
         "simulated": facts.cpu_standin,
         "findings": findings,
-        "facts": lines,
+        "facts": entries,
         "inPod": "KUBERNETES_SERVICE_HOST" in os.environ,
     }
 
@@ -142,12 +145,12 @@ def _write(path: Path, document: JsonObject) -> None:
         raise Unavailable("DJ051", f"bundle {path}: {error.strerror}") from error
 
 
-def _print(facts: NodeFacts, readiness: Readiness) -> None:
+def _print(facts: NodeFacts, readiness: Readiness, lines: Sequence[FactLine]) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("fact", "value", "read from"):
         table.add_column(heading, overflow="fold")
-    for line in plain(report(facts)):
+    for line in plain(lines):
         cell = Text(line.text) if line.value is not None else Text.assemble(("unknown", "yellow"), f": {line.problem}")
         table.add_row(Text(line.name), cell, Text(line.source, style="dim"))
     console.print(table)
