@@ -17,6 +17,7 @@ from tests.cluster.agents import EPC, Agent, pod
 from tests.cluster.conftest import Cluster
 from tests.cluster.release import Release, installed
 
+from donjon import __version__
 from donjon.kube import epc_report
 from donjon.kube.epc_report import ContainerEpc, EpcReport
 from donjon.sgx.epc import EpcSource
@@ -77,9 +78,9 @@ def meter(cluster: Cluster) -> Meter:
 
 def holder(name: str, node: str) -> dict[str, Any]:
     """A pod that maps the enclave device as a loader does, and touches nothing."""
-    made = pod(name, "/usr/bin/python3", "-c", HOLD, image=demo.IMAGE, limits={EPC: "16Mi"})
+    made = pod(name, "/usr/bin/python3", "-c", HOLD, image=f"{demo.IMAGE}:{__version__}", limits={EPC: "16Mi"})
     made["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
-    made["spec"]["containers"][0]["imagePullPolicy"] = "Never"
+    made["spec"]["containers"][0] |= {"imagePullPolicy": "Never", "securityContext": {"runAsUser": 0}}  # as the device's owner
     return made
 
 
@@ -88,6 +89,7 @@ def test_by_areas_a_pod_is_found_by_what_it_maps(
 ) -> None:
     release.upgrade("node.meter.enabled=true", "node.meter.maps=true")
     cluster.apply(holder("holds", meter.agent.node), namespace=namespace)
+    wait_for(lambda: cluster.kubectl("logs", "holds", "-n", namespace, check=False) == "holds\n", seconds=60, what="it maps it")
     wait_for(lambda: (found := meter.container("holds")) and found.use.resident, seconds=90, what="the pod's areas are found")
     found, report = meter.container("holds"), meter.report()
     assert found is not None
