@@ -97,9 +97,10 @@ def test_by_areas_a_pod_is_found_by_what_it_maps(
     assert (found.use.resident, found.use.existing, found.use.evicted, found.use.enclaves) == (SIZE, None, None, 0)
     assert (found.name.namespace, found.name.container, found.request, found.processes) == (namespace, "app", 16 * MIB, 1)
     assert (report.source, report.node, report.unreadable) == (EpcSource.MAPS, meter.agent.node, 0)
-    _, text = meter.ask("/metrics")
-    sample = f'container="app",namespace="{namespace}",pod="holds",source="maps"}} {float(SIZE)}'
-    assert f"donjon_meter_container_resident_bytes{{{sample}" in text.decode()
+    samples = dict(line.rsplit(" ", 1) for line in meter.ask("/metrics")[1].decode().splitlines() if "pod=" in line)
+    labels = f'{{container="app",namespace="{namespace}",pod="holds",source="maps"}}'
+    assert float(samples[f"donjon_meter_container_resident_bytes{labels}"]) == SIZE
+    assert f"donjon_meter_container_debug_enclaves{labels}" not in samples
     _, ready = meter.ask("/readyz")
     assert ready == b"ok\n"
     cluster.kubectl("delete", "pod", "holds", "-n", namespace, "--wait")

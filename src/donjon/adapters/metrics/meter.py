@@ -7,6 +7,7 @@ from prometheus_client import Gauge
 
 from donjon.adapters.metrics.program import ProgramMetrics
 from donjon.kube.epc_report import ContainerEpc, EpcReport
+from donjon.sgx.epc import EpcSource
 
 MAX_SERIES = 1000  # of each metric of containers
 
@@ -91,6 +92,7 @@ class MeterMetrics(ProgramMetrics):
         self._errors.labels(code).inc()
 
     def _tell_container(self, container: ContainerEpc, source: str) -> None:
+        counts_enclaves = source == EpcSource.BPF  # Areas say nothing of how many there are.
         labels = (container.name.namespace, container.name.pod, container.name.container, source)
         figures = {
             "request_bytes": container.request,
@@ -98,8 +100,8 @@ class MeterMetrics(ProgramMetrics):
             "existing_bytes": container.use.existing,
             "evicted_bytes": container.use.evicted,
             "peak_bytes": container.peak,
-            "enclaves": container.use.enclaves,
-            "debug_enclaves": container.use.debug,
+            "enclaves": container.use.enclaves if counts_enclaves else None,
+            "debug_enclaves": container.use.debug if counts_enclaves else None,
         }
         for name, figure in figures.items():
             _set(self._containers[name], figure, *labels)
