@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from testbed import demo
-from tests.cluster.agents import EPC, Agent, pod
+from tests.cluster.agents import EPC, NAMESPACE, Agent, pod
 from tests.cluster.conftest import Cluster
 from tests.cluster.release import Release, installed
 
@@ -33,6 +33,15 @@ area = mmap.mmap(file, {SIZE}, flags=mmap.MAP_PRIVATE)
 print("holds", flush=True)
 while True:
     time.sleep(60)
+"""
+
+
+MAKE_MAP = """
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+array = struct.pack("<5I", 2, 4, 4, 1, 0).ljust(72, b"\\0")
+descriptor = libc.syscall(321, 0, ctypes.create_string_buffer(array, len(array)), len(array))
+print("made" if descriptor >= 0 else os.strerror(ctypes.get_errno()))
 """
 
 
@@ -120,6 +129,19 @@ def test_without_the_right_to_read_others_nothing_is_measured_and_the_agent_is_a
     assert meter.ask("/readyz")[0] == 200
     assert "donjon_meter_epc_resident_bytes{" not in meter.ask("/metrics")[1].decode()
     wait_for(meter.agent.is_ready, what="the agent's pod is ready")
+
+
+def test_bpf_is_open_to_the_meter_and_closed_to_the_agent_beside_it(
+    cluster: Cluster, release: Release, meter: Meter, wait_for: Wait
+) -> None:
+    release.upgrade("node.meter.enabled=true")
+    wait_for(lambda: meter.ask("/healthz")[0] == 200, seconds=60, what="the meter is there")
+    name = meter.agent.pod()["metadata"]["name"]
+    outcomes = {
+        container: cluster.kubectl("exec", "-n", NAMESPACE, name, "-c", container, "--", "/usr/bin/python3", "-c", MAKE_MAP)
+        for container in ("meter", "node")
+    }
+    assert outcomes == {"meter": "made\n", "node": "Operation not permitted\n"}
 
 
 def test_the_meter_stays_small(release: Release, meter: Meter, wait_for: Wait) -> None:

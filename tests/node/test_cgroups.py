@@ -1,6 +1,8 @@
 """Pod and container of a process, by the paths that kubelets and runtimes make."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from donjon.node.cgroups import CgroupPlace, place
 
@@ -81,3 +83,20 @@ def test_the_unified_hierarchy_goes_before_the_others() -> None:
 @pytest.mark.parametrize("text", ["", "\n", "nonsense", "0:", "0::", ":::::", "0::/" + "a/" * 20_000, "\0\0\n0::\0"])
 def test_what_is_no_account_of_cgroups_is_nobodys(text: str) -> None:
     assert place(text) is None
+
+
+FOLDERS = st.sampled_from(
+    ["kubepods", "burstable", "..", f"pod{UID}", f"pod{ELSE}", ID, f"crio-{OTHER}.scope", f"kubepods-pod{LOW}.slice", "x", ""]
+)
+
+
+@given(st.lists(FOLDERS, max_size=8), st.lists(FOLDERS, max_size=8))
+def test_what_lies_below_a_containers_folder_changes_nothing(above: list[str], below: list[str]) -> None:
+    own = "/".join([*above, "kubepods", f"pod{UID}", ID])
+    assert place(f"0::/{own}/{'/'.join(below)}") == place(f"0::/{own}")
+
+
+@given(st.text(max_size=500))
+def test_no_text_is_an_error(text: str) -> None:
+    place(text)
+    place(f"0::/kubepods/{text}")
