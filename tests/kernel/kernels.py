@@ -38,7 +38,7 @@ TOOLS: Mapping[str, str] = {
     "util-linux": "setpriv",
 }
 SERIES = ("6.1", "6.12")
-"""Those whose driver is built: its sources are a package of their own."""
+"""Those whose driver is built, where apt serves them: Debian 12 does both, Debian 13 the second."""
 _FLAVOUR = "cloud-amd64"
 _IMAGE = re.compile(r"linux-image-(?P<release>(?P<series>\d+\.\d+)\.\d+(?:\+\w+)?(?:-\d+)?-(?P<flavour>(?:cloud-|rt-)?amd64))")
 _NEEDED = re.compile(r"^ *\|?Depends: (linux-(?:headers|kbuild)-\S+)$", re.MULTILINE)
@@ -121,10 +121,14 @@ def newest(series: str) -> KernelName:
     """The newest kernel of a series whose modules can be built."""
     names = [name for name in served() if (name.series, name.flavour) == (series, _FLAVOUR)]
     if not names:
-        raise Lacking(
-            f"apt serves no {_FLAVOUR} kernel of series {series}", why="it left Debian", do="change SERIES in kernels.py"
-        )
+        raise Lacking(f"apt serves no {_FLAVOUR} kernel of series {series}", why="this is another Debian", do="use Debian 12")
     return names[0]
+
+
+def oldest() -> KernelName:
+    """The newest of the oldest series that there is."""
+    names = [name for name in served() if name.flavour == _FLAVOUR and name.series in SERIES]
+    return names[0] if names else newest(SERIES[0])
 
 
 def ensure(name: KernelName) -> Kernel:
