@@ -31,7 +31,8 @@ class Common:
     def scenarios(self) -> tuple[Callable[[], None], ...]:
         """In this order."""
         return (self.nothing, self.built_and_not_mapped, self.flags, self.nothing_in_pagemap, self.shared_by_fork,
-                self.main_thread_ended, self.passed_by_socket, self.processes_in_cgroups, self.many_in_one_pass,
+                self.main_thread_ended, self.passed_by_socket, self.kept_by_a_ring, self.short_lived,
+                self.processes_in_cgroups, self.many_in_one_pass,
                 self.other_devices, self.namespaces)  # fmt: skip
 
     def enclave(self, number: int, pages: int, *, debug: bool = False) -> Enclave:
@@ -147,6 +148,35 @@ class Common:
         other.close()
         child.kill()
         self.gone("passed on, and killed")
+
+    def kept_by_a_ring(self) -> None:
+        enclave = self.enclave(1, 100)
+        ring = memory.ring_with(enclave.descriptor)
+        enclave.close()
+        self.at.hidden("an enclave that a ring of io_uring keeps is nobody's", 100 + 1 + 1)
+        os.close(ring)
+        self.gone("the ring is closed")
+
+    def short_lived(self) -> None:
+        """Processes with enclaves that come and go while they are read: no pass fails, and none makes up a page."""
+
+        def live(child: Child) -> None:
+            child.say()
+            while True:
+                if inner := os.fork():
+                    os.waitpid(inner, 0)
+                else:
+                    enclave = self.enclave(1, 5)
+                    memory.touch(enclave.map(5), range(5))
+                    os._exit(0)
+
+        child = Child(live)
+        reads = [self.at.reader.read() for _ in range(60)]
+        seen = [each for read in reads for each in read.enclaves.values()]
+        self.check("some were seen", seen, len(reads))
+        self.check("none is larger than it can be", all(each.children <= 5 and each.holders for each in seen), seen[:3])
+        child.kill()
+        self.gone("no more come")
 
     def processes_in_cgroups(self) -> None:
         pages: dict[int, int] = {}

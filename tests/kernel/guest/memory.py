@@ -8,7 +8,9 @@ PAGE = 4096
 _SHARED, _PRIVATE, _FIXED, _ANONYMOUS = 1, 2, 0x10, 0x20  # sys/mman.h
 READ, WRITE = 1, 2
 NEW_PID_NAMESPACE = 0x20000000
-_EXIT = 60  # asm/unistd_64.h
+NEW_USER_NAMESPACE = 0x10000000
+_EXIT, _RING_SETUP, _RING_REGISTER = 60, 425, 427  # asm/unistd_64.h
+_RING_FILES = 2  # linux/io_uring.h, IORING_REGISTER_FILES
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -54,6 +56,16 @@ def touch(address: int, pages: range | list[int]) -> None:
 def unshare(flags: int) -> None:
     """Leave namespaces."""
     _done(_libc.unshare(flags), "unshare")
+
+
+def ring_with(descriptor: int) -> int:
+    """A ring of io_uring that keeps this file, whoever closes it."""
+    parameters = (ctypes.c_uint8 * 120)()
+    ring: int = _libc.syscall(_RING_SETUP, 1, parameters)
+    files = (ctypes.c_int * 1)(descriptor)
+    _done(min(ring, 0), "io_uring_setup")
+    _done(_libc.syscall(_RING_REGISTER, ring, _RING_FILES, files, 1), "io_uring_register")
+    return ring
 
 
 def end_this_thread() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.kernel.guest import memory
 from tests.kernel.guest.common import Common
 from tests.kernel.guest.comparison import Comparison
 
@@ -46,6 +47,8 @@ class Rights:
         for names in _TOO_FEW:
             done = _as_nobody(*names)
             self.check(f"{' and '.join(names) or 'no capability'} is refused with a code", done.stderr.startswith("DJ7"), done)
+        done = _read(prepare=lambda: memory.unshare(memory.NEW_USER_NAMESPACE))
+        self.check("root of a user namespace is refused with a code", done.stderr.startswith("DJ703"), done)
         enclave.close()
 
     def hidden_addresses(self) -> None:
@@ -79,5 +82,7 @@ def _as_nobody(*capabilities: str) -> subprocess.CompletedProcess[str]:
     return _read("setpriv", *_NOBODY, f"--inh-caps={names}", f"--ambient-caps={names}", f"--bounding-set={names}")
 
 
-def _read(*before: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run((*before, sys.executable, "-s", "-B", "-c", _READ), capture_output=True, text=True, check=False)
+def _read(*before: str, prepare: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (*before, sys.executable, "-s", "-B", "-c", _READ), capture_output=True, text=True, check=False, preexec_fn=prepare
+    )
