@@ -12,7 +12,7 @@ from donjon.node import epc
 from donjon.node.cgroups import CgroupPlace
 from donjon.node.enclaves import AreaReading, EnclaveHolder, EnclavePass, EnclaveReading, GuestReading
 from donjon.node.epc import EpcAccount, NodeMoment, account, renew, use_of
-from donjon.node.tenants import TenantPod, beyond, tenant_pod
+from donjon.node.tenants import MAX_IDS, TenantPod, beyond, tenant_pod
 from donjon.sgx.epc import EnclaveFlag, EpcSource, EpcUse
 
 PAGE = 4096
@@ -195,6 +195,10 @@ def test_a_report_is_read_as_it_was_written() -> None:
     assert epc_report.decode(epc_report.encode(report), "n1") == report
     unknown = replace(report, total=None, free=None, unaccounted=None, reclaimer_seconds=None)
     assert epc_report.decode(epc_report.encode(unknown), "n1") == unknown
+
+
+def test_of_a_pod_with_thousands_of_containers_no_more_is_kept_than_of_one_that_may_ask() -> None:
+    assert len(pod(containers=tuple(f"c{number}" for number in range(3_000))).containers) == MAX_IDS
 
 
 def test_a_container_that_restarted_is_found_by_the_id_that_it_had() -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.epc_report import UNNAMED
@@ -12,6 +13,7 @@ from donjon.kube.objects import is_over
 from donjon.kube.reserved import epc_by_container
 from donjon.node.cgroups import CgroupPlace
 
+MAX_IDS = 256  # of a pod; one that asks for EPC has a hundred containers at most, each with the id that it had before
 _HASH = re.compile("[0-9a-f]{32}")
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
@@ -43,7 +45,7 @@ def tenant_pod(pod: JsonObject) -> TenantPod:
         name=name,
         static=str(at(pod, "metadata", "annotations", ANNOTATION_STATIC) or ""),
         requests={container: amount for container, amount in epc_by_container(pod).items() if amount},
-        containers=dict(_containers(pod)),
+        containers=dict(islice(_containers(pod), MAX_IDS)),
         is_here=not is_over(pod),
     )
 

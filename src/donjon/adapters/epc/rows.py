@@ -14,8 +14,8 @@ from donjon.node.enclaves import EnclaveHolder, EnclavePass, EnclaveReading, Gue
 from donjon.sgx.epc import EnclaveFlag, EpcSource
 
 MAX_ROWS = 1 << 22  # of one pass: 480 MiB, of which nothing is kept but what is below
-MAX_ENCLAVES = 1 << 16  # and guests; each has at least two pages of EPC
-MAX_HOLDERS = 1 << 17  # processes of all enclaves together
+MAX_ENCLAVES = 1 << 15  # and guests; each has at least two pages of EPC, and takes a kilobyte here
+MAX_HOLDERS = 1 << 16  # processes of all enclaves together
 MAX_HOLDERS_OF_ONE = 256  # of more, those that started first
 
 # fmt: off
