@@ -1,6 +1,9 @@
 """Kubernetes' own autoscaler on EPC: metrics-server's API with EPC in it, by the real aggregation layer."""
 
 import json
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +57,15 @@ class World:
             ours = [each for each in self.pods(namespace) if each["spec"]["nodeName"] == node]
             metrics_server.say(self.cluster, node, metrics_server.report(node, [held(each, amount, evicted) for each in ours]))
 
+    def epc(self, namespace: str) -> dict[str, str]:
+        """The EPC that the metrics API tells, by pod."""
+        return {name: usage[EPC] for name, usage in self.usage(namespace).items() if EPC in usage}
+
+    def scaling(self, namespace: str) -> str:
+        """What the autoscaler says of its condition ScalingActive: `False` where it has no figure."""
+        conditions = self.cluster.get("hpa", "web", "-n", namespace).get("status", {}).get("conditions", [])
+        return next((each["status"] for each in conditions if each["type"] == "ScalingActive"), "")
+
     def replicas(self, namespace: str) -> int:
         return int(self.cluster.get("deployment", "web", "-n", namespace)["spec"]["replicas"])
 
@@ -92,13 +104,14 @@ def world(cluster: Cluster) -> Iterator[World]:
         metrics_server.remove(cluster)
 
 
-def deployment(replicas: int = 1) -> dict[str, Any]:
+def deployment(replicas: int = 1, *, sides: tuple[Any, ...] = (), **more: Any) -> dict[str, Any]:
     container = {
         "name": "app",
         "image": ORDINARY_IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sleep", "100000"],
         "resources": {"limits": {EPC: str(REQUEST), ENCLAVE: "1"}, "requests": {"cpu": "10m"}},
+        **more,
     }
     labels = {"app": "web"}
     return {
@@ -108,7 +121,10 @@ def deployment(replicas: int = 1) -> dict[str, Any]:
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [container, *sides]},
+            },
         },
     }
 
@@ -131,22 +147,182 @@ def autoscaler(*metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 BY_RESOURCE = {"type": "Resource", "resource": {"name": EPC, "target": {"type": "Utilization", "averageUtilization": 50}}}
+BY_CONTAINER = {
+    "type": "ContainerResource",
+    "containerResource": {"name": EPC, "container": "app", "target": {"type": "Utilization", "averageUtilization": 50}},
+}
+BY_PODS = {
+    "type": "Pods",
+    "pods": {"metric": {"name": "sgx_epc_utilization"}, "target": {"type": "AverageValue", "averageValue": "500m"}},
+}
+BY_EXTERNAL = {
+    "type": "External",
+    "external": {
+        "metric": {"name": "sgx_epc_resident_bytes", "selector": {"matchLabels": {"app": "web"}}},
+        "target": {"type": "AverageValue", "averageValue": str(REQUEST // 2)},
+    },
+}
+SIDE = {"name": "side", "image": ORDINARY_IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["/bin/sleep", "100000"]}
+
+
+def steady(
+    world: World, namespace: str, wait_for: Wait, *metrics: dict[str, Any], amount: int = REQUEST // 2, **more: Any
+) -> None:
+    """A Deployment of two pods that its autoscaler leaves at two."""
+    world.cluster.apply(deployment(2, **more), namespace=namespace)
+    wait_for(lambda: len(world.pods(namespace)) == 2, seconds=60, what="two pods run")
+    world.say(namespace, amount)
+    wait_for(lambda: len(world.epc(namespace)) == 2, seconds=90, what="the EPC of both is told")
+    world.cluster.apply(autoscaler(*metrics), namespace=namespace)
+    wait_for(lambda: world.scaling(namespace) == "True", seconds=60, what="the autoscaler has its figure")
+    assert world.replicas(namespace) == 2
 
 
 def test_the_stock_autoscaler_scales_on_epc_up_and_down(world: World, namespace: str, wait_for: Wait) -> None:
     world.cluster.apply(deployment(), autoscaler(BY_RESOURCE), namespace=namespace)
     wait_for(lambda: world.pods(namespace), what="a pod runs")
     world.say(namespace, REQUEST)
-    wait_for(lambda: world.usage(namespace), seconds=60, what="metrics-server knows the pod")
-    wait_for(lambda: EPC in next(iter(world.usage(namespace).values()), {}), what="its EPC is told")
+    wait_for(lambda: world.epc(namespace), seconds=60, what="its EPC is told")
     (usage,) = world.usage(namespace).values()
     assert usage[EPC] == str(REQUEST)
     assert {"cpu", "memory"} < usage.keys()
     wait_for(lambda: world.replicas(namespace) == 2, seconds=60, what="two replicas")
-    for wanted in (4, 5):
-        wait_for(lambda wanted=wanted: len(world.pods(namespace)) >= min(wanted, 5) // 2, seconds=60, what="pods run")
+    for count in (4, 5):
+        wait_for(lambda: len(world.pods(namespace)) == world.replicas(namespace), seconds=60, what="pods run")
         world.say(namespace, REQUEST)
-        wait_for(lambda wanted=wanted: world.replicas(namespace) >= wanted, seconds=90, what=f"{wanted} replicas")
+        wait_for(lambda count=count: world.replicas(namespace) >= count, seconds=90, what=f"{count} replicas")
     wait_for(lambda: len(world.pods(namespace)) == 5, seconds=60, what="five pods run")
     world.say(namespace, MIB // 16)
     wait_for(lambda: world.replicas(namespace) == 1, seconds=120, what="one replica")
+
+
+@pytest.mark.parametrize("metric", [BY_CONTAINER, BY_PODS, BY_EXTERNAL], ids=["ContainerResource", "Pods", "External"])
+def test_other_kinds_of_metric_scale_too_also_beside_a_container_that_asks_for_nothing(
+    world: World, namespace: str, wait_for: Wait, metric: dict[str, Any]
+) -> None:
+    steady(world, namespace, wait_for, metric, sides=(SIDE,))
+    world.say(namespace, REQUEST)
+    wait_for(lambda: world.replicas(namespace) == 4, seconds=90, what="four replicas")
+
+
+def test_utilization_of_a_pod_with_a_container_that_asks_for_nothing_is_refused_in_words(
+    world: World, namespace: str, wait_for: Wait
+) -> None:
+    world.cluster.apply(deployment(1, sides=(SIDE,)), autoscaler(BY_RESOURCE), namespace=namespace)
+    wait_for(lambda: world.pods(namespace), what="a pod runs")
+    world.say(namespace, REQUEST)
+    words = f"missing request for {EPC} in container side"
+    wait_for(lambda: words in world.cluster.kubectl("describe", "hpa", "web", "-n", namespace), seconds=90, what=words)
+    assert world.replicas(namespace) == 1
+
+
+def test_unknown_is_not_zero_whoever_is_away_and_all_goes_on_by_itself(world: World, namespace: str, wait_for: Wait) -> None:
+    steady(world, namespace, wait_for, BY_RESOURCE)
+    by_name = world.cluster.kubectl
+    (node,) = world.nodes
+    ours, theirs = f"deployment/{metrics_server.METER}-{node}", "deployment/metrics-server"
+    for where, name, seconds in (
+        ("kube-system", theirs, 60),
+        (NAMESPACE, "deployment/donjon-metrics", 60),
+        (NAMESPACE, ours, 120),
+    ):
+        count = by_name("get", name, "-n", where, "-o", "jsonpath={.spec.replicas}")
+        by_name("scale", name, "-n", where, "--replicas=0")
+        wait_for(
+            lambda: world.scaling(namespace) == "False", seconds=seconds, what=f"without {name} the autoscaler has no figure"
+        )
+        assert world.replicas(namespace) == 2
+        by_name("scale", name, "-n", where, f"--replicas={count}")
+        by_name("rollout", "status", name, "-n", where, "--timeout=60s")
+        if name == ours:
+            world.say(namespace, REQUEST // 2)
+        wait_for(lambda: world.scaling(namespace) == "True", seconds=90, what=f"with {name} it goes on")
+        assert world.replicas(namespace) == 2
+
+
+def test_a_new_replica_counts_only_once_it_is_ready(world: World, namespace: str, wait_for: Wait) -> None:
+    probe = {"exec": {"command": ["/bin/test", "-e", "/ready"]}, "periodSeconds": 1}
+    world.cluster.apply(deployment(2, readinessProbe=probe), namespace=namespace)
+    wait_for(lambda: len(world.pods(namespace)) == 2, seconds=60, what="two pods run")
+    world.say(namespace, REQUEST)
+    wait_for(lambda: len(world.usage(namespace)) == 2, seconds=60, what="CPU and memory of both are told")
+    assert world.epc(namespace) == {}
+    name = world.pods(namespace)[0]["metadata"]["name"]
+    world.cluster.kubectl("exec", "-n", namespace, name, "--", "/bin/sh", "-c", ": >/ready")
+    wait_for(lambda: world.epc(namespace) == {name: str(REQUEST)}, seconds=30, what="the EPC of who is ready is told")
+
+
+def test_kubectl_top_and_the_autoscaler_of_cpu_go_on_as_before(world: World, namespace: str, wait_for: Wait) -> None:
+    by_cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    world.cluster.apply(deployment(2), autoscaler(by_cpu), namespace=namespace)
+    wait_for(lambda: len(world.pods(namespace)) == 2, seconds=60, what="two pods run")
+    wait_for(lambda: world.scaling(namespace) == "True", seconds=90, what="the autoscaler knows CPU")
+    assert "CPU(cores)" in world.cluster.kubectl("top", "pods", "-n", namespace)
+    assert "MEMORY(bytes)" in world.cluster.kubectl("top", "nodes")
+    assert "WINDOW" in world.cluster.kubectl("get", "podmetrics", "-n", namespace)
+
+
+def test_who_has_no_right_is_refused(world: World, namespace: str) -> None:
+    """By the API server already, for whom they ask; ours asks it again, for whoever could reach it past that."""
+    path = PODS.format(namespace)
+    assert "orbidden" in world.cluster.kubectl("get", "--raw", path, "--as=anna-whom-we-know", check=False)
+    role = ("create", "role", "metrics", "-n", namespace, "--verb=list", "--resource=pods.metrics.k8s.io")
+    world.cluster.kubectl(*role)
+    world.cluster.kubectl("create", "rolebinding", "metrics", "-n", namespace, "--role=metrics", "--user=anna-whom-we-know")
+    assert "PodMetricsList" in world.cluster.kubectl("get", "--raw", path, "--as=anna-whom-we-know")
+    assert "orbidden" in world.cluster.kubectl("get", "--raw", PODS.format("kube-system"), "--as=anna-whom-we-know", check=False)
+
+
+def test_nobody_but_the_api_server_is_answered(world: World) -> None:
+    """Without a client certificate, and with one that the same authority signed for somebody else, the node's kubelet."""
+    pods = world.cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=metrics")["items"]
+    address = pods[0]["status"]["podIP"]
+    assert world.cluster.testbed is not None
+    folder = world.cluster.testbed.layout.certificates
+    for name in (None, world.nodes[0]):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if name is not None:
+            context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+        request = urllib.request.Request(
+            f"https://{address}:9443/apis/metrics.k8s.io/v1beta1/pods",
+            headers={"X-Remote-User": "admin", "X-Remote-Group": "system:masters"},
+        )
+        with pytest.raises(urllib.error.HTTPError) as error, urllib.request.urlopen(request, context=context, timeout=10):  # noqa: S310
+            pass
+        assert error.value.code == 401
+        assert b"[DJ721]" in error.value.read()
+
+
+def test_metrics_server_has_its_api_back_when_ours_is_turned_off_rolled_back_or_uninstalled(world: World, wait_for: Wait) -> None:
+    before = {"insecureSkipTLSVerify": True, "service": {"name": "metrics-server", "namespace": "kube-system", "port": 443}}
+
+    def registration() -> dict[str, Any]:
+        spec: dict[str, Any] = world.cluster.get("apiservice", metrics_server.REGISTRATION)["spec"]
+        return {name: spec[name] for name in ("service", "caBundle", "insecureSkipTLSVerify") if name in spec}
+
+    def is_ours() -> bool:
+        return bool(registration()["service"]["name"] == "donjon-metrics")
+
+    def is_back() -> bool:
+        annotations = world.cluster.get("apiservice", metrics_server.REGISTRATION)["metadata"].get("annotations", {})
+        return registration() == before and "donjon.dev/handed-over" not in annotations
+
+    mode = 'admission.mode="policies"'
+    wait_for(is_ours, what="it is ours")
+    world.release.upgrade(mode)
+    assert is_back(), registration()
+    world.release.upgrade(*ON_AND_QUICK)
+    wait_for(is_ours, seconds=30, what="it is ours again")
+    world.release.run("rollback", "donjon", "--wait", "--timeout", "90s")
+    assert is_back(), registration()
+    world.release.upgrade(*ON_AND_QUICK)
+    wait_for(is_ours, seconds=30, what="it is ours once more")
+    # The uninstall waits for all agents to be gone, and the make-believe meters bear their labels.
+    world.cluster.kubectl("delete", "-n", NAMESPACE, *(f"deployment/{metrics_server.METER}-{each}" for each in world.nodes))
+    wait_for(
+        lambda: f"{metrics_server.METER}-" not in world.cluster.kubectl("get", "pods", "-n", NAMESPACE), what="no meter is left"
+    )
+    world.release.uninstall()
+    assert is_back(), registration()
+    wait_for(lambda: "CPU(cores)" in world.cluster.kubectl("top", "nodes", check=False), seconds=90, what="kubectl top works")

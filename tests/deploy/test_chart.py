@@ -17,11 +17,14 @@ from donjon.cli.admission.command import policies
 from donjon.cli.admission.serve import serve
 from donjon.cli.attestation.command import rehearse
 from donjon.cli.attestation.command import serve as attest
+from donjon.cli.metrics import give_back as release_metrics
+from donjon.cli.metrics import serve as serve_metrics
 from donjon.cli.node import forget, run
 from donjon.cli.node import meter as measure
 from donjon.diagnosis.agents import NOWHERE
 from donjon.services.node import settings as node_settings
 
+METRICS_API = tuple(f"metricsApi.{name}=true" for name in ("enabled", "resource", "custom", "external"))
 ALWAYS = 'cleanup.hooks="always"'
 ATTESTATION = 'attestation={"enabled": true, "tls": {"secretName": "served"}%s}'
 WEBHOOK = 'admission.mode="webhook"'
@@ -428,7 +431,8 @@ def test_hooks_stay_out_where_no_helm_would_run_them(helm: Helm) -> None:
 
 
 def test_an_uninstall_stops_the_agents_then_cleans_and_leaves_no_hook_behind(helm: Helm) -> None:
-    hooks = [each for each in helm.template(ALWAYS) if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+    made = [each for each in helm.template(ALWAYS) if each["metadata"]["name"] != "donjon-metrics-release"]
+    hooks = [each for each in made if "helm.sh/hook" in each["metadata"].get("annotations", {})]
     notes = {each["kind"]: each["metadata"]["annotations"] for each in hooks}
     assert {note["helm.sh/hook"] for note in notes.values()} == {"pre-delete"}
     policies = {kind: note["helm.sh/hook-delete-policy"] for kind, note in notes.items()}
@@ -801,6 +805,71 @@ def test_the_webhooks_flags_are_flags_that_it_knows(helm: Helm) -> None:
     assert arguments[:2] == ["admission", "serve"]
     known = {option for parameter in serve.params for option in parameter.opts}
     assert {flag.partition("=")[0] for flag in arguments[2:]} <= known
+
+
+def test_the_metrics_servers_flags_are_flags_that_it_knows(helm: Helm) -> None:
+    made = helm.template(*METRICS_API)
+    for kind, name, command, words in (
+        ("Deployment", "donjon-metrics", serve_metrics, ["metrics", "serve"]),
+        ("Job", "donjon-metrics-release", release_metrics, ["metrics", "release"]),
+    ):
+        arguments = pod_of(made if kind == "Deployment" else helm.template(*METRICS_API, ALWAYS), kind, name)["containers"][0][
+            "args"
+        ]
+        assert arguments[:2] == words
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {flag.partition("=")[0] for flag in arguments[2:]} <= known
+
+
+def test_the_metrics_servers_account_may_do_this_and_nothing_else(helm: Helm) -> None:
+    made = helm.template(*METRICS_API)
+    roles = {
+        (each["kind"], each["metadata"]["name"], each["metadata"].get("namespace", "")): [
+            (group, resource, name, verb)
+            for rule in each["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for name in rule.get("resourceNames", ["*"])
+            for verb in rule["verbs"]
+        ]
+        for each in made
+        if each["kind"] in {"Role", "ClusterRole"} and each["metadata"]["name"].startswith("donjon-metrics")
+    }
+    registrations = ("v1beta1.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io")
+    assert roles == {
+        ("Role", "donjon-metrics", "donjon"): [
+            ("", "secrets", "donjon-metrics-tls", "get"),
+            ("", "secrets", "donjon-metrics-tls", "update"),
+            ("", "serviceaccounts/token", "donjon-metrics-reader", "create"),
+            ("discovery.k8s.io", "endpointslices", "*", "list"),
+        ],
+        ("ClusterRole", "donjon-metrics", ""): [
+            ("", "pods", "*", "list"),
+            ("", "pods", "*", "watch"),
+            ("authorization.k8s.io", "subjectaccessreviews", "*", "create"),
+        ],
+        ("ClusterRole", "donjon-metrics-registration", ""): [
+            ("apiregistration.k8s.io", "apiservices", name, verb) for name in registrations for verb in ("get", "update")
+        ],
+        ("ClusterRole", "donjon-metrics-reader", ""): [
+            ("metrics.k8s.io", resource, "*", verb) for resource in ("nodes", "pods") for verb in ("get", "list")
+        ],
+        ("Role", "donjon-metrics-address", "kube-system"): [("", "services", "metrics-server", "get")],
+    }
+
+
+def test_metrics_servers_api_is_given_back_whenever_it_is_to_be_ours_no_more(helm: Helm) -> None:
+    def events(*settings: str) -> set[str]:
+        hooks = [each for each in helm.template(*settings, ALWAYS) if each["metadata"]["name"] == "donjon-metrics-release"]
+        return {each["metadata"]["annotations"]["helm.sh/hook"] for each in hooks}
+
+    assert events(*METRICS_API) == {"pre-delete"}
+    assert events() == events("metricsApi.enabled=true", "metricsApi.custom=true") == {"pre-rollback"}
+    assert events("node.enabled=false") == set()
+
+
+def test_a_metrics_server_with_nothing_to_serve_is_refused(helm: Helm) -> None:
+    assert "there is nothing to serve" in helm.refusal("metricsApi.enabled=true")
 
 
 def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:

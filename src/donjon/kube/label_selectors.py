@@ -1,23 +1,32 @@
-"""Label selectors as they stand in a query, such as `app=web,tier in (a, b),!canary`, as the expressions that `selection` knows.
+"""Label selectors as they stand in a query, such as `app=web,tier in (a, b),!canary`, with the operators of `selection`.
 
 Source: k8s.io/apimachinery, `pkg/labels/selector.go`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 from lark import Lark, Transformer
 from lark.exceptions import LarkError
 
 from donjon.errors import Malformed
-from donjon.formats.json import Json, JsonObject
-from donjon.kube.selection import holds
+from donjon.formats.json import Json
+from donjon.kube.selection import OPERATORS
 
 MAX_SELECTOR = 4096  # characters
 
-Selector = tuple[JsonObject, ...]
-"""Expressions that all must hold: key, operator and values."""
+
+class Requirement(NamedTuple):
+    """What one label is to be; a tuple, since thousands of pods are asked."""
+
+    key: str
+    test: Callable[[Json, list[Json]], bool]
+    values: list[Json]
+
+
+Selector = tuple[Requirement, ...]
+"""Requirements that all must hold."""
 
 
 def parse(text: str) -> Selector:
@@ -32,13 +41,13 @@ def parse(text: str) -> Selector:
 
 def selected(selector: Selector, labels: Mapping[str, str]) -> bool:
     """Whether labels are as the selector wants them."""
-    return all(holds(each, cast("Mapping[str, Json]", labels)) for each in selector)
+    return all(test(labels.get(key), values) for key, test, values in selector)
 
 
 @lru_cache(maxsize=256)  # Autoscalers ask the same again and again.
 def _parse(text: str) -> Selector:
     tree = _grammar().parse(text)
-    return tuple(each for each in _Expressions().transform(tree).children if each is not None)
+    return tuple(each for each in _Requirements().transform(tree).children if each is not None)
 
 
 @lru_cache(maxsize=1)
@@ -46,36 +55,36 @@ def _grammar() -> Lark:
     return Lark.open_from_package("donjon.kube", "label_selectors.lark", ("",), parser="lalr", maybe_placeholders=True)
 
 
-class _Expressions(Transformer[Any, Any]):
-    """Each requirement as an expression."""
+class _Requirements(Transformer[Any, Any]):
+    """Each requirement by its operator."""
 
     def values(self, words: list[str | None]) -> list[Json]:
         return [str(each or "") for each in words]
 
-    def exists(self, words: list[str]) -> JsonObject:
-        return {"key": str(words[0]), "operator": "Exists"}
+    def exists(self, words: list[str]) -> Requirement:
+        return _requirement(words[0], "Exists")
 
-    def absent(self, words: list[str]) -> JsonObject:
-        return {"key": str(words[0]), "operator": "DoesNotExist"}
+    def absent(self, words: list[str]) -> Requirement:
+        return _requirement(words[0], "DoesNotExist")
 
-    def equal(self, words: list[str | None]) -> JsonObject:
-        return _expression(words, "In")
+    def equal(self, words: list[str | None]) -> Requirement:
+        return _requirement(words[0], "In", words[1] or "")
 
-    def unequal(self, words: list[str | None]) -> JsonObject:
-        return _expression(words, "NotIn")
+    def unequal(self, words: list[str | None]) -> Requirement:
+        return _requirement(words[0], "NotIn", words[1] or "")
 
-    def greater(self, words: list[str | None]) -> JsonObject:
-        return _expression(words, "Gt")
+    def greater(self, words: list[str]) -> Requirement:
+        return _requirement(words[0], "Gt", words[1])
 
-    def less(self, words: list[str | None]) -> JsonObject:
-        return _expression(words, "Lt")
+    def less(self, words: list[str]) -> Requirement:
+        return _requirement(words[0], "Lt", words[1])
 
-    def within(self, words: list[Any]) -> JsonObject:
-        return {"key": str(words[0]), "operator": "In", "values": words[1]}
+    def within(self, words: list[Any]) -> Requirement:
+        return _requirement(words[0], "In", *words[1])
 
-    def without(self, words: list[Any]) -> JsonObject:
-        return {"key": str(words[0]), "operator": "NotIn", "values": words[1]}
+    def without(self, words: list[Any]) -> Requirement:
+        return _requirement(words[0], "NotIn", *words[1])
 
 
-def _expression(words: list[str | None], operator: str) -> JsonObject:
-    return {"key": str(words[0]), "operator": operator, "values": [str(words[1] or "")]}
+def _requirement(key: str | None, operator: str, *values: str) -> Requirement:
+    return Requirement(str(key), OPERATORS[operator], [str(each) for each in values])

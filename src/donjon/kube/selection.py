@@ -75,7 +75,7 @@ def _misfits(pod: JsonObject, labels: Mapping[str, Json]) -> Iterator[str]:
     if any(_term_holds(term, "", labels) for term in terms):
         return
     for each in (each for term in terms for each in objects(at(term, "matchExpressions"))):
-        if not holds(each, labels):
+        if not _holds(each, labels):
             yield f"node affinity {_expression_text(each)}, and it has {recite(_label_text(str(at(each, 'key')), labels))}"
 
 
@@ -161,13 +161,12 @@ def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool
     if not expressions and not fields:
         return False
     own_fields: Mapping[str, Json] = {"metadata.name": name}
-    return all(holds(each, labels) for each in expressions) and all(holds(each, own_fields) for each in fields)
+    return all(_holds(each, labels) for each in expressions) and all(_holds(each, own_fields) for each in fields)
 
 
-def holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
-    """Whether labels are as an expression wants them: key, operator and values, as selectors and affinities have it."""
+def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
     key, values = str(at(expression, "key")), at(expression, "values")
-    test = _OPERATORS.get(str(at(expression, "operator")))
+    test = OPERATORS.get(str(at(expression, "operator")))
     return test is not None and test(labels.get(key), values if isinstance(values, list) else [])
 
 
@@ -176,7 +175,7 @@ def _compare(value: Json, values: list[Json], sign: int) -> bool:
     return mine is not None and theirs is not None and sign * (mine - theirs) > 0
 
 
-_OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
+OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
     "In": lambda value, values: value is not None and value in values,
     "NotIn": lambda value, values: value is None or value not in values,
     "Exists": lambda value, _: value is not None,
@@ -184,3 +183,4 @@ _OPERATORS: Mapping[str, Callable[[Json, list[Json]], bool]] = {
     "Gt": lambda value, values: _compare(value, values, 1),
     "Lt": lambda value, values: _compare(value, values, -1),
 }
+"""What an expression of a selector or an affinity says by its operator, of the value that a label has and the values it names."""
