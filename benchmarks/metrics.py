@@ -144,6 +144,7 @@ def _serve(access: ServerAccess, upstream: int, meter: int, port: int, empty: in
         groups=tuple(Group),
         metrics_server=ServicePort(namespace="kube-system", name="metrics-server", port=upstream),
         reader="donjon-metrics-reader",
+        scaler=None,
         every=10,
         drain=0,
     )
