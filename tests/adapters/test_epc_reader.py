@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from donjon.adapters.epc import reader, rows
-from donjon.adapters.epc.kernel import BTF
+from donjon.adapters.epc.kernel import BTF, require_host
 from donjon.adapters.epc.reader import EnclaveReader
 from donjon.adapters.epc.rows import EnclaveRow, RowCutter, RowGap, RowKind, RowSum
 from donjon.errors import Unavailable
@@ -218,3 +218,13 @@ def test_without_one_of_its_two_capabilities_the_meter_is_refused_and_says_which
     done = subprocess.run(limited, capture_output=True, text=True, timeout=60, check=False)
     assert "DJ703" in done.stderr
     assert words in done.stderr
+
+
+def test_in_a_containers_own_pid_namespace_nothing_is_measured() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("making a PID namespace takes root")
+    code = "from donjon.adapters.epc.kernel import require_host; require_host()"
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+    done = subprocess.run(alone, capture_output=True, text=True, timeout=60, check=False)
+    assert "DJ710" in done.stderr
+    require_host()

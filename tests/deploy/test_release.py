@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from donjon import __version__
 
 BUILT_FROM = (
     "src",
+    "deploy/bpf",
     "deploy/chart",
     "deploy/release.py",
     "deploy/images/build",
@@ -45,7 +47,7 @@ def copied(where: Path, *, seed: int) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.bpf.o"))
         else:
             shutil.copy(source, target)
     (where / "testbed" / "bin").mkdir(parents=True)
@@ -80,6 +82,13 @@ def test_a_release_is_the_same_from_another_folder_with_other_dates_and_another_
     one, other = releases
     assert set(one) == PACKED
     assert [name for name in PACKED if one[name] != other[name]] == []
+
+
+def test_the_wheel_has_what_the_meter_loads(releases: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path) -> None:
+    wheel = tmp_path / "donjon.whl"
+    wheel.write_bytes(next(content for name, content in releases[0].items() if name.endswith(".whl")))
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("donjon/adapters/epc/meter.bpf.o").startswith(b"\x7fELF")
 
 
 def test_the_checksums_are_those_of_everything_else(releases: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path) -> None:
