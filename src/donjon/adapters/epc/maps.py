@@ -22,12 +22,13 @@ from donjon.sgx.epc import EpcSource
 MAX_PROCESS = 16 << 20  # bytes of one process's areas: as many as the kernel lets it have, with long names
 MAX_PASS = 256 << 20  # bytes of all of them together
 
-_LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ ([0-9a-f]+):([0-9a-f]+) ([1-9]\d*) +(/[^\n]*)$", re.MULTILINE)
+_FILE = re.compile(rb" ([0-9a-f]+:[0-9a-f]+ [1-9]\d*) +/")
+_LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ ([0-9a-f]+:[0-9a-f]+ [1-9]\d*) +(/[^\n]*)$", re.MULTILINE)
 _NO_ACCESS = b"---"  # an address range that is only set aside
 _NEW_LINE, _ESCAPED_NEW_LINE = b"\n", rb"\012"
 
-Inode = tuple[int, int, int]
-"""Major and minor number of its file system, and its own."""
+Verdicts = dict[bytes, bool]
+"""Whether a file is the device, by its file system's number and its own, as a line of /proc/PID/maps has them."""
 
 
 class AreaReader:
@@ -48,7 +49,7 @@ class AreaReader:
     def read(self) -> EnclavePass:
         """One pass; processes that cannot be read, or have more areas than are read, are counted."""
         areas: list[AreaReading] = []
-        verdicts: dict[Inode, bool] = {}
+        verdicts: Verdicts = {}
         unreadable, left = 0, MAX_PASS
         for pid in pids(self._proc):
             try:
@@ -59,7 +60,7 @@ class AreaReader:
                 unreadable += 1
                 continue
             left -= len(text)
-            size = sum(size for inode, path, size in _mappings(text) if self._is_device(holder.pid, inode, path, verdicts))
+            size = self._device_bytes(holder.pid, text, verdicts)
             areas += [AreaReading(size=size, holder=holder)] if size else []
         return EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={}, areas=tuple(areas), unreadable=unreadable)
 
@@ -73,24 +74,29 @@ class AreaReader:
             raise ValueError(f"more than {bound} bytes of areas")
         return holder, text
 
-    def _is_device(self, pid: int, inode: Inode, path: bytes, verdicts: dict[Inode, bool]) -> bool:
+    def _device_bytes(self, pid: int, text: bytes, verdicts: Verdicts) -> int:
+        """How much of the device a process maps; most map nothing but files that others map, too, and are through at once."""
+        if not any(verdicts.get(file, True) for file in set(_FILE.findall(text))):
+            return 0
+        return sum(size for file, path, size in _mappings(text) if self._is_device(pid, file, path, verdicts))
+
+    def _is_device(self, pid: int, file: bytes, path: bytes, verdicts: Verdicts) -> bool:
         """Whether the mapped file is the device; what stands at its path must be the same file."""
-        if inode in verdicts:
-            return verdicts[inode]
+        if file in verdicts:
+            return verdicts[file]
         try:
             status = (self._proc / str(pid) / "root" / os.fsdecode(path).lstrip("/")).lstat()
         except (OSError, ValueError):
             return False
-        if (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino) != inode:
+        if b"%02x:%02x %d" % (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino) != file:
             return False
         number = os.major(status.st_rdev), os.minor(status.st_rdev)
-        verdicts[inode] = stat.S_ISCHR(status.st_mode) and number in self._devices
-        return verdicts[inode]
+        verdicts[file] = stat.S_ISCHR(status.st_mode) and number in self._devices
+        return verdicts[file]
 
 
-def _mappings(text: bytes) -> Iterator[tuple[Inode, bytes, int]]:
+def _mappings(text: bytes) -> Iterator[tuple[bytes, bytes, int]]:
     """Of each area of a file that may be accessed: which file, at which path, and how large the area is."""
-    for start, end, access, major, minor, inode, path in _LINE.findall(text):
+    for start, end, access, file, path in _LINE.findall(text):
         if not access.startswith(_NO_ACCESS):
-            number = int(major, 16), int(minor, 16), int(inode)
-            yield number, path.replace(_ESCAPED_NEW_LINE, _NEW_LINE), int(end, 16) - int(start, 16)
+            yield file, path.replace(_ESCAPED_NEW_LINE, _NEW_LINE), int(end, 16) - int(start, 16)
