@@ -116,6 +116,15 @@ def test_a_trigger_that_cannot_be_answered_is_refused_in_words_on_every_way() ->
     run(story)
 
 
+def test_keda_is_told_that_no_target_changes_by_itself() -> None:
+    async def story(told: Told) -> None:
+        with pytest.raises(GRPCError) as caught:
+            await told.stub.StreamMetricSpec(reference())
+        assert caught.value.status is Status.UNIMPLEMENTED
+
+    run(story)
+
+
 def test_a_mistake_of_ours_ends_one_call_and_not_the_server() -> None:
     async def story(told: Told) -> None:
         question = wire.GetMetricsRequest(scaledObjectRef=reference(), metricName="mistake")

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from testbed import packages
 from testbed.trouble import Lacking, Trouble
+from tests import pages
 from tests.alerts.worlds import World, series
 
 RULES = Path(__file__).parents[2] / "deploy" / "chart" / "files" / "prometheus-adapter.yaml"
@@ -71,14 +73,32 @@ def test_every_rule_has_its_own_name_and_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", SAID)
 def test_each_pod_is_said_to_hold_what_it_holds(name: str, tmp_path: Path) -> None:
+    check(tmp_path, PODS, query(rules()[name]), {series("", pod=pod): value for pod, value in SAID[name].items()})
+
+
+def test_the_pages_query_for_keda_is_the_sum_over_the_pods_and_nothing_while_none_is_scraped(tmp_path: Path) -> None:
+    text = next(each for each in pages.examples("autoscaling.md", "yaml") if "type: prometheus" in each)
+    (trigger,) = YAML(typ="safe").load(text)["triggers"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+    two = {
+        **holds("vault-1", "one", (10, 9, 12, 3)),
+        **holds("vault-2", "two", (10, 2, 2, 0)),
+        **holds("a", "one", (10, 9, 12, 3)),
+    }
+    check(tmp_path, two, trigger["metadata"]["query"], {"{}": 14 * MIB})
+    check(tmp_path, node_evicted("one", 0), trigger["metadata"]["query"], {})
+
+
+def check(folder: Path, world: World, expression: str, samples: Mapping[str, float]) -> None:
+    """What Prometheus answers in that world, in promtool's words."""
     try:
         packages.install(packages.PROMETHEUS)
     except (Lacking, Trouble) as error:
         pytest.skip(f"needs promtool: {error}")
-    expected = [{"labels": series("", pod=pod), "value": value} for pod, value in SAID[name].items()]
-    tried = {"expr": query(rules()[name]), "eval_time": "10m", "exp_samples": expected}
-    world = [{"series": each, "values": values} for each, values in PODS.items()]
-    file = tmp_path / "tests.yaml"
-    file.write_text(json.dumps({"tests": [{"interval": "2m", "input_series": world, "promql_expr_test": [tried]}]}))
+    expected = [{"labels": labels, "value": value} for labels, value in samples.items()]
+    tried = {"expr": expression, "eval_time": "10m", "exp_samples": expected}
+    listed = [{"series": each, "values": values} for each, values in world.items()]
+    file = folder / "tests.yaml"
+    file.write_text(json.dumps({"tests": [{"interval": "2m", "input_series": listed, "promql_expr_test": [tried]}]}))
     done = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -53,7 +53,7 @@ def test_what_programs_answer_is_what_the_page_says() -> None:
         }
 
 
-@pytest.mark.parametrize("file", ["alerts.yaml", "dashboard.json"])
+@pytest.mark.parametrize("file", ["alerts.yaml", "dashboard.json", "prometheus-adapter.yaml"])
 def test_alerts_and_dashboard_ask_for_metrics_that_exist(file: str) -> None:
     assert asked(file) <= series()
 

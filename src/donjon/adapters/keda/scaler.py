@@ -125,6 +125,14 @@ class _ExternalScaler(ExternalScalerBase):
             reply = wire.GetMetricsResponse(metricValues=[wire.MetricValue(metricName=name, metricValueFloat=amount)])
         await stream.send_message(reply)
 
+    async def StreamMetricSpec(self, stream: Stream[wire.ScaledObjectRef, wire.GetMetricSpecResponse]) -> None:
+        """Optional: a target changes with its ScaledObject alone, and KEDA then asks anew.
+
+        The library's own no to a call that is not there has no content type, so that KEDA would try again for ever.
+        """
+        del stream
+        raise GRPCError(Status.UNIMPLEMENTED, "targets do not change by themselves")
+
     @contextmanager
     def _outcome(self, call: str) -> Iterator[None]:
         """Every no as gRPC says it, and counted."""

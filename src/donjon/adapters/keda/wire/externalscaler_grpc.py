@@ -30,6 +30,10 @@ class ExternalScalerBase(abc.ABC):
     async def GetMetrics(self, stream: 'grpclib.server.Stream[donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsRequest, donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def StreamMetricSpec(self, stream: 'grpclib.server.Stream[donjon.adapters.keda.wire.externalscaler_pb2.ScaledObjectRef, donjon.adapters.keda.wire.externalscaler_pb2.GetMetricSpecResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/externalscaler.ExternalScaler/IsActive': grpclib.const.Handler(
@@ -55,6 +59,12 @@ class ExternalScalerBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsRequest,
                 donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsResponse,
+            ),
+            '/externalscaler.ExternalScaler/StreamMetricSpec': grpclib.const.Handler(
+                self.StreamMetricSpec,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                donjon.adapters.keda.wire.externalscaler_pb2.ScaledObjectRef,
+                donjon.adapters.keda.wire.externalscaler_pb2.GetMetricSpecResponse,
             ),
         }
 
@@ -85,4 +95,10 @@ class ExternalScalerStub:
             '/externalscaler.ExternalScaler/GetMetrics',
             donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsRequest,
             donjon.adapters.keda.wire.externalscaler_pb2.GetMetricsResponse,
+        )
+        self.StreamMetricSpec = grpclib.client.UnaryStreamMethod(
+            channel,
+            '/externalscaler.ExternalScaler/StreamMetricSpec',
+            donjon.adapters.keda.wire.externalscaler_pb2.ScaledObjectRef,
+            donjon.adapters.keda.wire.externalscaler_pb2.GetMetricSpecResponse,
         )
