@@ -36,6 +36,7 @@ class Checks:
     def run(self, scenarios: Iterable[Callable[[], None]]) -> None:
         """All of them; one that breaks off is a failure, and leaves nothing behind for the next."""
         for scenario in scenarios:
+            began = time.monotonic()
             try:
                 scenario()
             except Failed:
@@ -48,6 +49,7 @@ class Checks:
             finally:
                 Child.end_all()
                 _close_all()
+                print(f"     {scenario.__name__} took {time.monotonic() - began:.1f} s", flush=True)
         print(f"RESULT {self.good} good, {self.bad} bad", flush=True)
 
 
