@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from testbed import demo
 from tests.cluster import metrics_server
 from tests.cluster.agents import ENCLAVE, EPC, NAMESPACE
 from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 from tests.cluster.release import Release, installed
+
+from donjon import __version__
 
 Wait = Callable[..., Any]
 
@@ -46,6 +49,11 @@ class World:
             for container in each["containers"]
             if container["name"] == "app"
         }
+
+    def known(self, namespace: str) -> list[Any]:
+        """The pods whose EPC the metrics API tells."""
+        items: list[Any] = self.raw(PODS.format(namespace))["items"]
+        return [each for each in items if "donjon.dev/epc-source" in each["metadata"].get("annotations", {})]
 
     def pods(self, namespace: str) -> list[Any]:
         items: list[Any] = self.cluster.get("pods", "-n", namespace, "-l", "app=web")["items"]
@@ -146,6 +154,16 @@ def autoscaler(*metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+HOLD = f"""
+import mmap, os, time
+file = os.open("/dev/sgx_enclave", os.O_RDWR)
+area = mmap.mmap(file, {REQUEST}, flags=mmap.MAP_PRIVATE)
+while not os.path.exists("/less"):
+    time.sleep(0.2)
+area.close()
+while True:
+    time.sleep(60)
+"""
 BY_RESOURCE = {"type": "Resource", "resource": {"name": EPC, "target": {"type": "Utilization", "averageUtilization": 50}}}
 BY_CONTAINER = {
     "type": "ContainerResource",
@@ -292,6 +310,32 @@ def test_nobody_but_the_api_server_is_answered(world: World) -> None:
             pass
         assert error.value.code == 401
         assert b"[DJ721]" in error.value.read()
+
+
+def test_with_the_nodes_own_meter_pods_that_map_enclave_memory_are_scaled(world: World, namespace: str, wait_for: Wait) -> None:
+    """One to five and back, by what the meter of the chart finds mapped: the testbed's kernel counts no enclaves, so by areas."""
+    (node,) = world.nodes
+    kubectl = world.cluster.kubectl
+    kubectl("scale", f"deployment/{metrics_server.METER}-{node}", "-n", NAMESPACE, "--replicas=0")
+    world.release.upgrade(*ON_AND_QUICK, "node.meter.enabled=true", "node.meter.maps=true")
+    try:
+        own: dict[str, Any] = {
+            "command": ["/usr/bin/python3", "-c", HOLD],
+            "image": f"{demo.IMAGE}:{__version__}",
+            "imagePullPolicy": "Never",
+        }
+        made = deployment(1, securityContext={"runAsUser": 0}, **own)  # as the device's owner
+        world.cluster.apply(made, autoscaler(BY_RESOURCE), namespace=namespace)
+        wait_for(lambda: world.replicas(namespace) == 5, seconds=240, what="five replicas", every=1)
+        (source,) = {each["metadata"]["annotations"]["donjon.dev/epc-source"] for each in world.known(namespace)}
+        assert source == "maps"
+        wait_for(lambda: len(world.pods(namespace)) == 5, seconds=60, what="five pods run")
+        for each in world.pods(namespace):
+            kubectl("exec", "-n", namespace, each["metadata"]["name"], "--", "/usr/bin/python3", "-c", "open('/less', 'w')")
+        wait_for(lambda: world.replicas(namespace) == 1, seconds=240, what="one replica", every=1)
+    finally:
+        world.release.upgrade(*ON_AND_QUICK, "node.meter.enabled=false")
+        kubectl("scale", f"deployment/{metrics_server.METER}-{node}", "-n", NAMESPACE, "--replicas=1")
 
 
 def test_metrics_server_has_its_api_back_when_ours_is_turned_off_rolled_back_or_uninstalled(world: World, wait_for: Wait) -> None:
