@@ -104,6 +104,7 @@ def world(cluster: Cluster) -> Iterator[World]:
         release.upgrade(*ON_AND_QUICK)
         for name in (f"deployment/{metrics_server.METER}-{each}" for each in nodes):
             cluster.kubectl("-n", NAMESPACE, "rollout", "status", name, "--timeout=60s")
+        cluster.kubectl("-n", "kube-system", "rollout", "status", "deployment/metrics-server", "--timeout=90s")
         yield World(cluster=cluster, release=release, nodes=nodes)
         cluster.kubectl("-n", NAMESPACE, "delete", "deployment", "-l", metrics_server.METER, check=False)
         for each in nodes:
