@@ -55,13 +55,13 @@ def enclave(children: int = 255) -> EnclaveReading:
 class FakeReader:
     """Reads what the test says: passes, or why there is none."""
 
-    outcome: EnclavePass | Unavailable = field(
+    outcome: EnclavePass | Unavailable | OSError = field(
         default_factory=lambda: EnclavePass(source=EpcSource.BPF, enclaves={1: enclave()}, guests={})
     )
     closed: bool = False
 
     def read(self) -> EnclavePass:
-        if isinstance(self.outcome, Unavailable):
+        if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
 
@@ -213,6 +213,17 @@ def test_an_old_figure_is_never_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert b"DJ706" in answer.body
             assert here.metric("epc_resident_bytes") is None
             assert here.metrics.registry.get_sample_value("donjon_meter_errors_total", {"code": "DJ706"}) == 2
+
+    asyncio.run(story())
+
+
+def test_a_proc_that_cannot_be_read_ends_no_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            await until(here.state.is_listed.is_set)
+            here.reader.outcome = PermissionError(13, "Permission denied", "/proc")
+            await here.meter.look()
+            assert b"DJ706" in here.ask("/epc").body
 
     asyncio.run(story())
 

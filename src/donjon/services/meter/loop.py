@@ -60,6 +60,9 @@ class MeterLoop:
         except Unavailable as error:
             self._fail(error)
             return
+        except OSError as error:  # Of /proc, which is the host's; no reason to end.
+            self._fail(Unavailable("DJ706", f"meter: {error}"))
+            return
         self._trouble.clear()
         self._tell(self._account(reading), clock.monotonic() - began)
 
