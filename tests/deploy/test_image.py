@@ -12,8 +12,11 @@ from tests.deploy.conftest import PROJECT
 
 CONTAINERFILE = PROJECT / "deploy" / "images" / "Containerfile"
 ARCHIVE = PROJECT / "deploy" / "images" / "build-out" / "donjon.tar"
-LIMIT = 140 << 20
-"""Bytes, unpacked: 92 MiB without what the attestation service adds, of which SQLAlchemy is the greatest part."""
+LIMIT = 142 << 20
+"""Bytes, unpacked: 92 MiB without what the attestation service adds, of which SQLAlchemy is the greatest part.
+
+libbpf for the meter, and what it links to, are 1.2 MiB of them.
+"""
 
 
 def steps() -> Iterator[tuple[str, str]]:
