@@ -14,7 +14,7 @@ from testbed.trouble import Lacking
 def main() -> None:
     """Build the programs of a cluster, the API server's policies by themselves, and the product's image, the meter's in it."""
     try:
-        ensure(here(), (*CLUSTER, "admission"))
+        ensure(here(), (*CLUSTER, "admission", "metrics-server", "prometheus-adapter", "keda"))
         build_image(here())
     except Lacking as error:
         sys.stdout.write(f"SKIPPED [1] tests/programs: {' '.join(str(error).split())}\n")

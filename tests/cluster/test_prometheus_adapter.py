@@ -77,7 +77,9 @@ class Scaled:
 
     def autoscaler(self, metric: str, average: str) -> None:
         """The page's own, with that target; it waits not five minutes before it takes pods away."""
-        hpa = YAML(typ="safe").load(next(each for each in pages.examples("autoscaling.md", "yaml") if "type: Pods" in each))
+        hpa = YAML(typ="safe").load(
+            next(each for each in pages.examples("autoscaling.md", "yaml") if "kind:" in each and "type: Pods" in each)
+        )
         hpa["spec"]["metrics"][0]["pods"] = {
             "metric": {"name": metric},
             "target": {"type": "AverageValue", "averageValue": average},
