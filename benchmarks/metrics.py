@@ -33,7 +33,7 @@ from tests.cluster.release import Release
 from tests.ports import free_port
 from tests.services.test_metrics_api import PROXY, Upstream, metrics_of, objects, pod, report, served
 
-from benchmarks.processes import pause
+from benchmarks.processes import pause, processor_time
 from donjon.adapters.http.public import GuardedServer
 from donjon.adapters.kubeapi.client import KubeApi, ServerAccess
 from donjon.adapters.logs import log_to_stderr
@@ -86,7 +86,8 @@ async def _beside_nothing() -> None:
             process.start()
             try:
                 await _until_there(ports[0])
-                _print(await _measure(*ports))
+                figures = await _measure(*ports)
+                _print(figures, await _labour(process.pid or 0, *ports))
             finally:
                 process.terminate()
                 process.join()
@@ -200,11 +201,29 @@ async def _measure(port: int, empty: int) -> dict[str, tuple[list[float], list[f
     return figures
 
 
-def _print(figures: dict[str, tuple[list[float], list[float]]]) -> None:
+async def _labour(process: int, port: int, empty: int) -> dict[str, tuple[float, float]]:
+    """Milliseconds of processor time that the server takes for one question: ours, and the empty handler's."""
+    figures = {}
+    for what, path in ASKED.items():
+        each = []
+        for where in (port, empty):
+            client = await _connected(where)
+            before = processor_time(process)
+            for _ in range(QUESTIONS):
+                await _ask(client, path)
+            each.append((processor_time(process) - before) / QUESTIONS * 1000)
+            client.close()
+        figures[what] = (each[0], each[1])
+    return figures
+
+
+def _print(figures: dict[str, tuple[list[float], list[float]]], labour: dict[str, tuple[float, float]]) -> None:
     print(f"{'a question, ms':40}{'p50':>8}{'p99':>8}{'empty p50':>11}{'p99':>8}{'ratio of p99':>14}")
     for what, (ours, nothing) in figures.items():
         ratio = _p99(ours) / _p99(nothing)
         print(f"{what:40}{median(ours):8.2f}{_p99(ours):8.2f}{median(nothing):11.2f}{_p99(nothing):8.2f}{ratio:14.2f}")
+    for what, (our_labour, its_labour) in labour.items():
+        print(f"{what}: processor time, ms: {our_labour:.2f}, empty {its_labour:.2f}, ratio {our_labour / its_labour:.1f}")
     for what, (ours, nothing) in figures.items():
         ratio = _p99(ours) / _p99(nothing)
         print(f"goal: {what}, p99 of an empty handler's: at most {GOAL_EMPTY}: {ratio:.2f}: {_verdict(ratio, GOAL_EMPTY)}")

@@ -1,9 +1,11 @@
 """Label selectors as they stand in a query."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from donjon.errors import Malformed
-from donjon.kube.label_selectors import MAX_SELECTOR, parse, selected
+from donjon.kube.label_selectors import MAX_SELECTOR, choose, parse, selected
 
 LABELS = {"app": "web", "tier": "front", "donjon.dev/x": "", "build": "7"}
 
@@ -31,6 +33,7 @@ LABELS = {"app": "web", "tier": "front", "donjon.dev/x": "", "build": "7"}
 )
 def test_a_selector_chooses_as_kubernetes_does(text: str, holds: bool) -> None:  # noqa: FBT001 - a table.
     assert selected(parse(text), LABELS) is holds
+    assert bool(choose(parse(text), [SimpleNamespace(labels=LABELS)])) is holds
 
 
 @pytest.mark.parametrize("text", ["a=b=c", "a in", "a in b", "(", "-a", "a,", "a b", "a" * (MAX_SELECTOR + 1), "a\x00"])

@@ -3,9 +3,9 @@
 Source: k8s.io/apimachinery, `pkg/labels/selector.go`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lark import Lark, Transformer
 from lark.exceptions import LarkError
@@ -15,6 +15,17 @@ from donjon.formats.json import Json
 from donjon.kube.selection import OPERATORS
 
 MAX_SELECTOR = 4096  # characters
+
+
+class Labels(Protocol):
+    """A thing with labels."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+
+
+T = TypeVar("T", bound=Labels)
 
 
 class Requirement(NamedTuple):
@@ -37,6 +48,14 @@ def parse(text: str) -> Selector:
         return _parse(text)
     except LarkError as error:
         raise Malformed("DJ729", f"label selector {text[:80]!r}: {str(error).splitlines()[0][:200]}") from error
+
+
+def choose(selector: Selector, things: Iterable[T]) -> list[T]:
+    """Those whose labels are as the selector wants them; one requirement after the other, since there are thousands of things."""
+    left = list(things)
+    for key, test, values in selector:
+        left = [each for each in left if test(each.labels.get(key), values)]
+    return left
 
 
 def selected(selector: Selector, labels: Mapping[str, str]) -> bool:

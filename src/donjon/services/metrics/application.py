@@ -172,9 +172,7 @@ class Knowledge:
         pods = self._pods.of(question.namespace)
         ours = list(pods.values()) if question.name in {"", ALL} else [pods[question.name]] if question.name in pods else []
         now = self._now()
-        return [
-            (pod, use_of(pod, self._meters.get(pod.node), now)) for pod in ours if label_selectors.selected(selector, pod.labels)
-        ]
+        return [(pod, use_of(pod, self._meters.get(pod.node), now)) for pod in label_selectors.choose(selector, ours)]
 
     def with_epc(self, text: bytes) -> Response:
         """metrics-server's answer about pods with their EPC; raises `Unavailable` DJ720 for one that is none."""
