@@ -44,6 +44,10 @@ def test_each_container_gets_its_epc_and_keeps_what_it_had() -> None:
     assert item["metadata"]["annotations"] == {"donjon.dev/epc-source": "bpf"}
 
 
+def test_a_container_that_is_not_named_gets_no_zero_where_others_were_left_out() -> None:
+    assert epc(plus_epc({"items": [metrics("app", "side")]}, node(container(), left_out=1))) == [[str(4 * MIB), None]]
+
+
 def test_one_pod_is_answered_as_a_list_is() -> None:
     assert epc(plus_epc(metrics("app"), node(container()))) == [[str(4 * MIB)]]
 

@@ -64,6 +64,12 @@ def test_who_is_named_is_known_also_where_others_were_left_out() -> None:
     assert use.resident == 4 * MIB
 
 
+def test_who_asked_and_is_not_named_is_unknown_where_others_were_left_out() -> None:
+    two = replace(POD, requests={"app": MIB, "other": MIB})
+    assert use_of(two, node(container(), left_out=3), NOW) is None
+    assert use_of(two, node(container()), NOW) is not None
+
+
 def test_by_areas_alone_nothing_is_known_of_evictions() -> None:
     use = use_of(POD, node(container(evicted=None), source=EpcSource.MAPS), NOW)
     assert use is not None

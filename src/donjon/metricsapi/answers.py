@@ -33,7 +33,7 @@ def _add(metrics: JsonObject, use: PodUse) -> None:
         return
     for name, container in containers.items():
         usage = container.get("usage")
-        if isinstance(usage, dict):
+        if isinstance(usage, dict) and (use.whole or name in use.containers):
             usage[EPC] = str(use.containers.get(name, 0))
     metadata = metrics.get("metadata")
     if isinstance(metadata, dict):

@@ -54,6 +54,7 @@ class PodUse:
     request: int
     node_evicted: int | None
     containers: Mapping[str, int]
+    whole: bool  # whether other containers of it hold nothing
     source: EpcSource
     moment: str
 
@@ -71,7 +72,7 @@ def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
         return None
     containers = node.pods.get(pod.uid)
-    if containers is None and not node.whole:
+    if not node.whole and (not containers or pod.requests.keys() - containers.keys()):
         return None
     ours = [each for each in (containers or {}).values() if (each.name.namespace, each.name.pod) == (pod.namespace, pod.name)]
     if len(ours) != len(containers or {}):
@@ -94,6 +95,7 @@ def _use(pod: PodSite, node: NodeUse, containers: list[ContainerEpc]) -> PodUse:
         request=sum(pod.requests.values()),
         node_evicted=None if maps else node.report.use.evicted,
         containers={each.name.container: each.use.resident + each.guests for each in containers},
+        whole=node.whole,
         source=node.report.source,
         moment=node.report.moment,
     )
