@@ -75,7 +75,7 @@ def test_an_upper_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> N
     fake.answers[place("b")] = encode(replace(report(bound, node="b", source=EpcSource.MAPS), use=bound.use))
     _, out, _ = top(fake, tmp_path)
     assert "≤ at most: by the sizes of mapped areas" in out
-    assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "640", "%", "64Mi", "1"] in rows(out)
+    assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "640", "%", "64Mi", "?"] in rows(out)
 
 
 def test_for_programs_amounts_are_bytes_and_what_is_unknown_is_null(fake: FakeCluster, tmp_path: Path) -> None:

@@ -202,8 +202,8 @@ def _epc(epc: ContainerEpc, source: EpcSource) -> JsonObject:
         "evicted": epc.use.evicted,
         "guests": epc.guests,
         "peak": epc.peak,
-        "enclaves": epc.use.enclaves,
-        "debugEnclaves": epc.use.debug,
+        "enclaves": None if source == EpcSource.MAPS else epc.use.enclaves,
+        "debugEnclaves": None if source == EpcSource.MAPS else epc.use.debug,
     }
 
 
@@ -247,9 +247,10 @@ def _epc_words(epc: ContainerEpc, source: EpcSource | None) -> str:
     most = "at most " if source == EpcSource.MAPS else ""
     evicted = f", {readable(epc.use.evicted)} evicted" if epc.use.evicted else ""
     of_request = f" of {readable(epc.request)} that it asked for" if epc.request else ", and it asked for none"
+    count = f"; {epc.use.enclaves} enclave{'' if epc.use.enclaves == 1 else 's'}" if source != EpcSource.MAPS else ""
     return (
         f"{most}{readable(epc.use.resident + epc.guests)} in EPC now{of_request}{evicted}; the most since its meter began "
-        f"{readable(epc.peak)}; {epc.use.enclaves} enclave{'' if epc.use.enclaves == 1 else 's'}"
+        f"{readable(epc.peak)}{count}"
     )
 
 

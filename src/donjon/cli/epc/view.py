@@ -95,6 +95,8 @@ def _share(row: TallyRow) -> Text:
 
 
 def _enclaves(use: EpcUse) -> str:
+    if use.existing is None:  # By areas nobody knows.
+        return "?"
     kinds = ((use.debug, "debug"), (use.building, "not initialised"))
     words = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
     return f"{use.enclaves} ({words})" if words else str(use.enclaves)
@@ -145,7 +147,7 @@ def _use_document(use: EpcUse) -> JsonObject:
         "resident": use.resident,
         "existing": use.existing,
         "evicted": use.evicted,
-        "enclaves": use.enclaves,
-        "debugEnclaves": use.debug,
-        "enclavesNotInitialised": use.building,
+        "enclaves": None if use.existing is None else use.enclaves,
+        "debugEnclaves": None if use.existing is None else use.debug,
+        "enclavesNotInitialised": None if use.existing is None else use.building,
     }

@@ -24,7 +24,8 @@ from donjon.services.node.state import METER, AgentState
 
 LOG = logging.getLogger(__name__)
 
-ASK_EVERY = 15.0  # seconds, as often as the meter counts
+FIRST = 10.0  # seconds until the first question: the meter beside us starts with us
+ASK_EVERY = 15.0  # as often as the meter counts
 PRESSURE_LASTS = 300.0  # seconds after the last eviction, so that a condition does not come and go
 TELL_AGAIN = 3000.0  # seconds; the API server forgets an Event after an hour
 MAX_EVENTS = 20  # of one look; those left are told at the next ones
@@ -45,6 +46,7 @@ class EpcLoop:
     async def run(self) -> None:
         """Ask again and again, as long as the agent runs."""
         try:
+            await asyncio.sleep(FIRST)
             while True:
                 await self.look()
                 await asyncio.sleep(ASK_EVERY)
