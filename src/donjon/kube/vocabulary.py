@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from donjon.kube.names import (
+    ANNOTATION_EPC_SOURCE,
+    ANNOTATION_HANDED_OVER,
     ANNOTATION_QUOTE_PROVIDER,
     DEBUG_ALLOWED,
     ENCLAVE,
@@ -68,6 +70,7 @@ def _nobodys(name: str, becomes: str, instead: str = ASK_FOR_EPC) -> Term:
     return Term(name=name, becomes=becomes, instead=instead)
 
 
+_LEAVE_OUT = "leave it out of a manifest"
 _NFD = "a label of Node Feature Discovery, which Donjon does not write"
 
 NAMES = (
@@ -109,6 +112,9 @@ NAMES = (
         places=frozenset({Field.POD_LABEL}),
         becomes="the chart's own: the pod of a rehearsal, a root of trust of its own",
     ),
+    _nobodys(ANNOTATION_EPC_SOURCE, "Donjon writes it on PodMetrics: who says how much EPC it is", _LEAVE_OUT),
+    _nobodys(ANNOTATION_HANDED_OVER, "Donjon writes it on metrics-server's APIService: what that said before", _LEAVE_OUT),
+    _nobodys("donjon.dev/epc", "with /v1 behind it, the version of a meter's report", _LEAVE_OUT),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),
     _nobodys(
         "sgx.intel.com/qe",
