@@ -36,8 +36,27 @@ def test_a_selector_chooses_as_kubernetes_does(text: str, holds: bool) -> None: 
     assert bool(choose(parse(text), [SimpleNamespace(labels=LABELS)])) is holds
 
 
-@pytest.mark.parametrize("text", ["a=b=c", "a in", "a in b", "(", "-a", "a,", "a b", "a" * (MAX_SELECTOR + 1), "a\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",".join(["!a"] * 65),
+        f"a in ({','.join('b' * 65)})",
+        "a=b=c",
+        "a in",
+        "a in b",
+        "(",
+        "-a",
+        "a,",
+        "a b",
+        "a" * (MAX_SELECTOR + 1),
+        "a\x00",
+    ],
+)
 def test_what_is_no_selector_is_refused(text: str) -> None:
     with pytest.raises(Malformed) as error:
         parse(text)
     assert error.value.code == "DJ729"
+
+
+def test_as_many_requirements_as_a_selector_may_have_are_read() -> None:
+    assert selected(parse(",".join(["!a"] * 64)), LABELS)

@@ -66,6 +66,21 @@ def test_what_the_apis_have_not_is_refused(path: str) -> None:
     assert error.value.code == "DJ725"
 
 
+@pytest.mark.parametrize(
+    "name", [".", "..", "%2e", "a%2F..%2Fb", "..%2F..%2Fbank%2Fpods", "a%00", "%F0%9F%98%80", "a" * 254, "*", "A"]
+)
+def test_what_is_no_name_is_refused_before_anybody_is_asked_for_a_right(name: str) -> None:
+    everywhere = (f"{RESOURCE}/nodes/{name}", f"{RESOURCE}/namespaces/shop/pods/{name}", f"{RESOURCE}/namespaces/{name}/pods")
+    for path in (*everywhere, f"{RESOURCE}/namespaces//pods", f"{EXTERNAL.removesuffix('shop')}/sgx_epc_resident_bytes"):
+        with pytest.raises(Malformed) as error:
+            ask(path, "")
+        assert error.value.code == "DJ725"
+
+
+def test_what_is_asked_of_others_is_the_path_for_which_the_right_is() -> None:
+    assert ask(f"//{RESOURCE}/namespaces/shop/pods//"[1:], "").path == f"{RESOURCE}/namespaces/shop/pods"
+
+
 @pytest.mark.parametrize("query", ["a", "&".join(f"a{number}=1" for number in range(40))])
 def test_a_query_that_is_none_is_refused(query: str) -> None:
     with pytest.raises(Malformed) as error:

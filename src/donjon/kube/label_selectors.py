@@ -15,6 +15,7 @@ from donjon.formats.json import Json
 from donjon.kube.selection import OPERATORS
 
 MAX_SELECTOR = 4096  # characters
+MAX_PARTS = 64  # requirements and their values; each may be tried on thousands of pods
 
 
 class Labels(Protocol):
@@ -44,6 +45,8 @@ def parse(text: str) -> Selector:
     """The selector; raises `Malformed` DJ729. An empty text selects everything."""
     if len(text) > MAX_SELECTOR:
         raise Malformed("DJ729", f"label selector: {len(text)} characters, expected at most {MAX_SELECTOR}")
+    if text.count(",") >= MAX_PARTS:
+        raise Malformed("DJ729", f"label selector: {text.count(',') + 1} requirements and values, expected at most {MAX_PARTS}")
     try:
         return _parse(text)
     except LarkError as error:

@@ -3,6 +3,7 @@
 Source: k8s.io/apiserver `request.RequestInfoFactory`, k8s.io/custom-metrics-apiserver `apiserver/installer`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,7 +17,9 @@ from donjon.metricsapi.series import EXTERNAL, Series
 MAX_PARAMETERS = 32
 ALL = "*"
 _GROUP = 3  # segments of /apis/GROUP/VERSION
-_CUSTOM = ("namespaces", "pods")
+_NAME = re.compile(r"[a-z0-9][-a-z0-9.]{0,252}", re.ASCII)
+"""Of a namespace, pod or node. What is none is refused: `.` or an encoded slash would be one path to who is asked for the right,
+and another to who answers."""
 
 
 class Kind(Enum):
@@ -50,17 +53,15 @@ def ask(raw_path: str, query: str) -> Question:
     if group is None:
         raise _none(raw_path)
     parameters = _parameters(query)
-    rest = segments[_GROUP:]
+    rest, path = segments[_GROUP:], f"/{'/'.join(segments)}"
     if not rest:
-        right: JsonObject = {"nonResourceAttributes": {"path": f"/{'/'.join(segments)}", "verb": "get"}}
-        return Question(kind=Kind.RESOURCES, group=group, path=raw_path, right=right, parameters=parameters)
-    match group:
-        case Group.RESOURCE:
-            return _resource(raw_path, rest, parameters)
-        case Group.CUSTOM:
-            return _custom(raw_path, rest, parameters)
-        case Group.EXTERNAL:
-            return _external(raw_path, rest, parameters)
+        right: JsonObject = {"nonResourceAttributes": {"path": path, "verb": "get"}}
+        return Question(kind=Kind.RESOURCES, group=group, path=path, right=right, parameters=parameters)
+    question = _OF_GROUP[group](path, rest, parameters)
+    names = [each for each in (question.namespace, question.name) if each]
+    if not all(_NAME.fullmatch(each) or (each == ALL and group is Group.CUSTOM) for each in names):
+        raise _none(raw_path)
+    return question
 
 
 def _resource(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
@@ -69,7 +70,7 @@ def _resource(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -
             kind, namespace = Kind.NODES, ""
         case ("pods",):
             kind, namespace, names = Kind.PODS, "", []
-        case ("namespaces", namespace, "pods", *names) if len(names) <= 1:
+        case ("namespaces", namespace, "pods", *names) if namespace and len(names) <= 1:
             kind = Kind.PODS
         case _:
             raise _none(path)
@@ -83,7 +84,7 @@ def _resource(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -
 
 def _custom(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
     match rest:
-        case ("namespaces", namespace, "pods", name, metric) if metric in set(Series) and name:
+        case ("namespaces", namespace, "pods", name, metric) if metric in set(Series) and namespace and name:
             right = _right(Group.CUSTOM, "pods", "get", namespace=namespace, name=name, subresource=metric)
             return Question(
                 kind=Kind.CUSTOM,
@@ -101,7 +102,7 @@ def _custom(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> 
 
 def _external(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -> Question:
     match rest:
-        case ("namespaces", namespace, metric) if metric in set(EXTERNAL):
+        case ("namespaces", namespace, metric) if metric in set(EXTERNAL) and namespace:
             right = _right(Group.EXTERNAL, metric, "list", namespace=namespace)
             return Question(
                 kind=Kind.EXTERNAL,
@@ -130,3 +131,6 @@ def _parameters(query: str) -> Mapping[str, str]:
 
 def _none(path: str) -> Malformed:
     return Malformed("DJ725", f"{path[:200]}: no such resource here")
+
+
+_OF_GROUP = {Group.RESOURCE: _resource, Group.CUSTOM: _custom, Group.EXTERNAL: _external}
