@@ -7,8 +7,8 @@ import pytest
 from tests.metricsapi.world import MIB, NOW, POD, container, node
 
 from donjon.kube.epc_report import PodContainer
-from donjon.metricsapi.use import NodeUse, PodSite, use_of
-from donjon.sgx.epc import EpcSource
+from donjon.metricsapi.use import MOST, NodeUse, PodSite, use_of
+from donjon.sgx.epc import EpcSource, EpcUse
 
 
 def test_a_pod_holds_what_its_nodes_meter_says_guests_included() -> None:
@@ -36,6 +36,12 @@ OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="ap
         (POD, node(container(), node="n2")),
         (POD, node(left_out=1)),
         (POD, node(unreadable=1)),
+        (POD, node(container(), unreadable=1)),
+        (POD, node(container(resident=MOST + 1))),
+        (POD, node(container(), container("b", resident=MOST))),
+        (POD, node(container(guests=MOST))),
+        (POD, node(container(evicted=MOST))),
+        (POD, node(container(), use=EpcUse(existing=0, evicted=MOST + 1))),
         (POD, node(replace(container(), name=OTHERS))),
         (replace(POD, runs=False), node(container())),
         (replace(POD, start=None), node(container())),
@@ -48,6 +54,12 @@ OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="ap
         "the report is of another node",
         "containers were left out",
         "processes could not be read",
+        "one of its processes may be what could not be read",
+        "a container holds more than there can be",
+        "all containers together hold more than there can be",
+        "a guest holds more than there can be",
+        "more exists than there can be",
+        "more is evicted on the node than there can be",
         "the uid is another pod's",
         "it never was ready",
         "its node has not taken it",

@@ -65,6 +65,11 @@ def test_a_container_that_makes_folders_with_others_names_stays_itself(below: st
     assert place(f"0::/kubepods/burstable/pod{UID}/{ID}/{below}\n") == IN_CONTAINER
 
 
+@pytest.mark.parametrize("end", ["\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_folder_whose_name_looks_like_a_line_of_its_own_changes_nothing(end: str) -> None:
+    assert place(f"0::/kubepods/pod{UID}/{ID}/x{end}0::/kubepods/burstable/pod{ELSE}/{OTHER}\n") == IN_CONTAINER
+
+
 def test_in_hybrid_mode_the_hierarchy_that_knows_the_pod_counts() -> None:
     lines = (
         f"12:pids:/kubepods/pod{UID}/{ID}",

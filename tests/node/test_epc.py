@@ -148,6 +148,14 @@ def test_areas_are_an_upper_bound_and_say_nothing_of_evictions() -> None:
     assert (report.use.existing, report.system.existing, report.unreadable) == (None, None, 3)
 
 
+def test_areas_of_any_size_make_a_report_that_can_be_read() -> None:
+    areas = tuple(AreaReading(size=1 << 62, holder=holder(pid)) for pid in (2, 3, 4, 5, 6, 7))
+    reading = EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={}, areas=areas)
+    report = accounted(reading, dict.fromkeys((2, 3, 4), IN_APP), pod()).report
+    assert epc_report.decode(epc_report.encode(report), "r") == report
+    assert held(report) == {("p", "app"): ((1 << 63) - 1) // PAGE}
+
+
 def test_the_sandbox_of_a_pod_with_one_container_is_that_containers_and_of_more_nobodys() -> None:
     sandbox = {2: CgroupPlace(pod_uid=UID)}
     assert held(accounted(survey(enclave(2)), sandbox, pod()).report) == {("p", "app"): 12}

@@ -16,7 +16,7 @@ VERSION = "donjon.dev/epc/v1"
 MAX_CONTAINERS = 4096  # in one report; a kubelet runs some hundreds of pods
 MAX_BYTES = 4 << 20  # of the text of a report
 
-_MOST = (1 << 63) - 1  # bytes, as a quantity of Kubernetes holds
+MOST = (1 << 63) - 1  # bytes, as a quantity of Kubernetes holds
 _VALUES = 64 * MAX_CONTAINERS
 _MAX_NAME = 253  # characters of a name in Kubernetes
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
@@ -109,13 +109,13 @@ def decode(text: bytes, subject: str) -> EpcReport:
         total=_number(members, "total"),
         free=_number(members, "free"),
         use=_decode_use(members.member("use")),
-        guests=members.number("guests", _MOST),
+        guests=members.number("guests", MOST),
         unaccounted=_number(members, "unaccounted"),
         system=_decode_use(members.member("system")),
-        system_guests=members.number("systemGuests", _MOST),
+        system_guests=members.number("systemGuests", MOST),
         reclaimer_seconds=None if milliseconds is None else milliseconds / 1000,
-        unreadable=members.number("unreadable", _MOST),
-        left_out=members.number("leftOut", _MOST),
+        unreadable=members.number("unreadable", MOST),
+        left_out=members.number("leftOut", MOST),
         containers=tuple(map(_decode_container, containers)),
     )
 
@@ -133,12 +133,12 @@ def _encode_use(use: EpcUse) -> JsonObject:
 
 def _decode_use(members: Members) -> EpcUse:
     return EpcUse(
-        resident=members.number("resident", _MOST),
+        resident=members.number("resident", MOST),
         existing=_number(members, "existing"),
         evicted=_number(members, "evicted"),
-        enclaves=members.number("enclaves", _MOST),
-        debug=members.number("debug", _MOST),
-        building=members.number("building", _MOST),
+        enclaves=members.number("enclaves", MOST),
+        debug=members.number("debug", MOST),
+        building=members.number("building", MOST),
     )
 
 
@@ -164,11 +164,11 @@ def _decode_container(members: Members) -> ContainerEpc:
             pod_uid=_name(members, "podUid", _UID),
             container=UNNAMED if members.text("container") == UNNAMED else _name(members, "container"),
         ),
-        request=members.number("request", _MOST),
+        request=members.number("request", MOST),
         use=_decode_use(members.member("use")),
-        guests=members.number("guests", _MOST),
-        peak=members.number("peak", _MOST),
-        processes=members.number("processes", _MOST),
+        guests=members.number("guests", MOST),
+        peak=members.number("peak", MOST),
+        processes=members.number("processes", MOST),
     )
 
 
@@ -177,7 +177,7 @@ def _optional(name: str, value: int | None) -> JsonObject:
 
 
 def _number(members: Members, name: str) -> int | None:
-    return members.number(name, _MOST) if members.has(name) else None
+    return members.number(name, MOST) if members.has(name) else None
 
 
 def _name(members: Members, name: str, pattern: re.Pattern[str] = _NAME) -> str:

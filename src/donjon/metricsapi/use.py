@@ -11,6 +11,8 @@ from donjon.kube.epc_report import ContainerEpc, EpcReport
 from donjon.sgx.epc import EpcSource, EpcUse
 
 MAX_AGE = timedelta(seconds=60)  # of a report that counts, and by which clocks may differ
+MOST = 1 << 46
+"""Bytes of a pod that are believed: autoscalers count thousandths in an int64, and what is too much for it becomes 0 or less."""
 EARLY = timedelta(seconds=30)
 """As `--horizontal-pod-autoscaler-initial-readiness-delay`: who is unready since so soon after the start never was ready."""
 
@@ -72,12 +74,15 @@ def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
         return None
     containers = node.pods.get(pod.uid)
+    if node.report.unreadable:
+        return None  # What could not be read may be any pod's, also of one that is named with 0, since it asked.
     if not node.whole and (not containers or pod.requests.keys() - containers.keys()):
         return None
     ours = [each for each in (containers or {}).values() if (each.name.namespace, each.name.pod) == (pod.namespace, pod.name)]
     if len(ours) != len(containers or {}):
         return None
-    return _use(pod, node, ours)
+    use = _use(pod, node, ours)
+    return use if max(use.resident, use.evicted or 0, use.existing or 0, use.node_evicted or 0) <= MOST else None
 
 
 def _counts(moment: datetime, start: datetime | None, now: datetime) -> bool:

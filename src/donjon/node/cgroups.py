@@ -33,7 +33,8 @@ def place(text: str) -> CgroupPlace | None:
 
     The unified hierarchy goes first, then that of memory, by which kubelets of cgroup v1 account, then the others.
     """
-    lines = [line.split(":", 2) for line in text.splitlines()]
+    # A container may give its folders any name but one with a line break, and Python knows more of these than the kernel.
+    lines = [line.split(":", 2) for line in text.split("\n")]
     paths = sorted((_rank(parts[0], parts[1]), parts[2]) for parts in lines if len(parts) == 3)  # noqa: PLR2004 - cgroups(7).
     return next((there for _, path in paths if (there := _place(path)) is not None), None)
 

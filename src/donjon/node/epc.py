@@ -6,9 +6,9 @@ first among those in pods; one that no pod holds is the host's.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from donjon.kube.epc_report import MAX_CONTAINERS, ContainerEpc, EpcReport, PodContainer
+from donjon.kube.epc_report import MAX_CONTAINERS, MOST, ContainerEpc, EpcReport, PodContainer
 from donjon.kube.names import EPC_PAGE
 from donjon.node.cgroups import CgroupPlace
 from donjon.node.enclaves import EnclaveHolder, EnclavePass, EnclaveReading
@@ -76,10 +76,10 @@ def account(
         source=survey.source,
         total=moment.total,
         free=None if survey.free is None else survey.free * EPC_PAGE,
-        use=whole.use,
+        use=_within(whole.use),
         guests=whole.guests,
         unaccounted=_unaccounted(moment.total, survey.free, whole),
-        system=host.use,
+        system=_within(host.use),
         system_guests=host.guests,
         reclaimer_seconds=moment.reclaimer_seconds,
         unreadable=survey.unreadable,
@@ -153,8 +153,14 @@ def _name(pod: TenantPod, container: str) -> PodContainer:
 
 
 def _container(name: PodContainer, request: int, entry: _Sum, peak: int) -> ContainerEpc:
-    peak = max(peak, entry.use.resident + entry.guests)
-    return ContainerEpc(name=name, request=request, use=entry.use, guests=entry.guests, peak=peak, processes=len(entry.holders))
+    use = _within(entry.use)
+    peak = max(peak, min(use.resident + entry.guests, MOST))
+    return ContainerEpc(name=name, request=request, use=use, guests=entry.guests, peak=peak, processes=len(entry.holders))
+
+
+def _within(use: EpcUse) -> EpcUse:
+    """No more than a report holds: the areas of many forks come to any sum, and nobody reads a report that is none."""
+    return replace(use, resident=min(use.resident, MOST))
 
 
 def _unaccounted(total: int | None, free: int | None, whole: _Sum) -> int | None:
