@@ -108,8 +108,13 @@ def served() -> list[KernelName]:
 
 
 def _served() -> list[KernelName]:
+    return newest_of(attempt("apt-cache", "pkgnames", "linux-image-").stdout.split())
+
+
+def newest_of(names: list[str]) -> list[KernelName]:
+    """Of the packages with these names, the newest image of each series and flavour."""
     newest: dict[tuple[str, str], KernelName] = {}
-    for package in attempt("apt-cache", "pkgnames", "linux-image-").stdout.split():
+    for package in names:
         if match := _IMAGE.fullmatch(package):
             name = KernelName(**match.groupdict())
             key = name.series, name.flavour

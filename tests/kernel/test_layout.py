@@ -24,6 +24,17 @@ READ = (
 """What `meter.bpf.c` reads of the driver, and the iterators that it is."""
 
 
+def test_the_newest_kernel_is_so_by_its_numbers_and_a_metapackage_is_none() -> None:
+    names = ["linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-57-cloud-amd64", "linux-image-6.1.0-57-cloud-amd64-dbg",
+             "linux-image-6.12-cloud-amd64", "linux-image-6.12.9+deb13-amd64", "linux-image-6.12.107+deb13-amd64",
+             "linux-image-6.12.107+deb13-amd64-unsigned", "linux-image-cloud-amd64"]  # fmt: skip
+    found = [(name.series, name.flavour, name.image) for name in kernels.newest_of(names)]
+    assert found == [
+        ("6.1", "cloud-amd64", "linux-image-6.1.0-57-cloud-amd64"),
+        ("6.12", "amd64", "linux-image-6.12.107+deb13-amd64"),
+    ]
+
+
 def test_every_kernel_that_is_served_has_what_the_meter_reads() -> None:
     try:
         served = kernels.served()

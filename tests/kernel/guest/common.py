@@ -17,6 +17,7 @@ from tests.kernel.guest.harness import Child, eventually
 from donjon.sgx.epc import EnclaveFlag
 
 MANY = 700
+STRETCHES, MOST_PASSES = 20, 1000
 _CGROUPS = "/sys/fs/cgroup"
 _OTHERS = ("cpu_dma_latency", "snapshot", "fuse", "vga_arbiter", "hpet", "mcelog", "udmabuf", "loop-control", "autofs",
            "sgx_provision", "tun", "net/tun", "rtc0", "null")  # fmt: skip
@@ -272,6 +273,34 @@ def _say_late(child: Child) -> None:
     time.sleep(0.3)
     child.say()
     time.sleep(60)
+
+
+def grow(comparison: Comparison, mapped: Callable[[], int], pages: int, slack: int) -> None:
+    """A child touches page after page, a stretch for each word; while it does, passes are made.
+
+    The truth before a pass is at most what it says, and that is at most the truth after it, but for pages in work.
+    """
+
+    def live(child: Child) -> None:
+        where = mapped()
+        child.say()
+        for first in range(0, pages, pages // STRETCHES):
+            child.wait()
+            memory.touch(where, range(first, min(first + pages // STRETCHES, pages)))
+        while child.wait():
+            continue  # Words that came too late.
+
+    child = Child(live)
+    device, outside, passes, after = comparison.device, [], 0, 0
+    while after < pages and passes < MOST_PASSES:
+        child.say()
+        before, read, after = device.truth().used, device.told(comparison.reader.read()).used, device.truth().used
+        passes += 1
+        outside += [] if before - slack <= read <= after + slack else [(before, read, after)]
+    enough = after >= pages and passes >= STRETCHES
+    comparison.check("an enclave that grows all the while", enough and not outside, (passes, after, outside[:3]))
+    child.kill()
+    comparison.check("what grew is gone", eventually(lambda: not device.truth().enclaves))
 
 
 def scattered(seed: int, most: int, count: int) -> list[int]:

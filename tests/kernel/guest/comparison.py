@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from tests.kernel.guest.devices import Device, Said
-from tests.kernel.guest.harness import Checks
+from tests.kernel.guest.harness import Checks, eventually
 
 from donjon.adapters.epc.reader import EnclaveReader
 from donjon.node.enclaves import EnclavePass, EnclaveReading, GuestReading
@@ -29,10 +29,15 @@ class Comparison:
     def _at_rest(self) -> tuple[Said, EnclavePass]:
         """The truth, and a pass during which it did not change: ksgxd works by itself."""
         for _ in range(_TIMES):
+            rests = eventually(self.device.rests)
             truth, read = self.device.truth(), self.reader.read()
-            if self.device.truth() == truth:
+            if rests and self.device.rests() and self.device.truth() == truth:
                 break
         return truth, read
+
+    def settle(self) -> bool:
+        """Wait until nothing is left of a scenario: an enclave that was mapped is given back a while after its process."""
+        return eventually(lambda: self.device.truth().used == 0)
 
     def only(self, name: str) -> EnclaveReading:
         """The same, of the one enclave that there is."""

@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tests.kernel.guest import memory
@@ -64,6 +65,9 @@ class Device(Protocol):
     def free_at(self) -> int:
         """Where the kernel keeps its counter of free pages."""
 
+    def rests(self) -> bool:
+        """Whether nothing goes on by itself, which keeps enclaves that no process has any more."""
+
     def truth(self) -> Said:
         """What there is now."""
 
@@ -93,6 +97,9 @@ class Standin:
 
     def free_at(self) -> int:
         return _symbols("sgx_nr_free_pages")[0]
+
+    def rests(self) -> bool:
+        return True
 
     def create(self, number: int, pages: int = 1 << 16, *, debug: bool = False) -> Enclave:
         enclave = Enclave(os.open(ENCLAVE, os.O_RDWR | os.O_CLOEXEC), (number + 1) * ROOM, pages * PAGE)
@@ -166,7 +173,11 @@ class Driver:
         return _symbols("sgx_nr_free_pages")[1]  # The first is that of the kernel's image, which found no SGX.
 
     def __init__(self) -> None:
+        self._reclaimer = next(stat for stat in Path("/proc").glob("[0-9]*/stat") if "(ksgxd)" in stat.read_text())
         self._sources, self._text = memory.anonymous(self._MOST), memory.anonymous(1)
+
+    def rests(self) -> bool:
+        return self._reclaimer.read_text().split()[2] == "S"
 
     def create(self, number: int, pages: int = 1 << 16, *, debug: bool = False) -> Enclave:
         enclave = Enclave(os.open(ENCLAVE, os.O_RDWR | os.O_CLOEXEC), (number + 1) * ROOM, pages * PAGE)

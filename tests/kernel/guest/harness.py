@@ -33,24 +33,26 @@ class Checks:
         if self._stops:
             raise Failed
 
-    def run(self, scenarios: Iterable[Callable[[], None]]) -> None:
+    def run(self, scenarios: Iterable[Callable[[], None]], settle: Callable[[], bool]) -> None:
         """All of them; one that breaks off is a failure, and leaves nothing behind for the next."""
-        for scenario in scenarios:
-            began = time.monotonic()
-            try:
-                scenario()
-            except Failed:
-                break
-            except BaseException:
-                self.bad += 1
-                print(f"FAIL {scenario.__name__}: {' / '.join(traceback.format_exc().splitlines()[-5:])}", flush=True)
-                if self._stops:
-                    break
-            finally:
+        try:
+            for scenario in scenarios:
+                began = time.monotonic()
+                self._try(scenario)
                 Child.end_all()
                 _close_all()
-                print(f"     {scenario.__name__} took {time.monotonic() - began:.1f} s", flush=True)
+                self.check(f"{scenario.__name__} leaves nothing, after {time.monotonic() - began:.1f} s", settle())
+        except Failed:
+            pass
         print(f"RESULT {self.good} good, {self.bad} bad", flush=True)
+
+    def _try(self, scenario: Callable[[], None]) -> None:
+        try:
+            scenario()
+        except Failed:
+            raise
+        except BaseException:
+            self.check(scenario.__name__, holds=False, said=" / ".join(traceback.format_exc().splitlines()[-5:]))
 
 
 def eventually(holds: Callable[[], object]) -> bool:

@@ -60,6 +60,8 @@ class Host:
         codes = {finding["code"] for finding in said.get("findings", ())}
         self.check("donjon doctor finds this host ready", done.returncode == 0, (done, said))
         self.check("and finds nothing else", codes == _FOUND, said)
+        sources = [fact["value"] for fact in said.get("facts", ()) if fact["name"] == "epc metering"]
+        self.check("and says that the meter reads the kernel's counters", sources == ["bpf"], said)
 
     def _devices(self, facts: NodeFacts) -> None:
         for path, node in ((ENCLAVE, facts.enclave), (PROVISION, facts.provision), (GUEST, facts.virtual_epc)):

@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable
 
 from tests.kernel.guest import memory
+from tests.kernel.guest.common import grow
 from tests.kernel.guest.comparison import Comparison, holders
 from tests.kernel.guest.devices import GUEST, PROVISION, Driver, Enclave
-from tests.kernel.guest.harness import Child, eventually
+from tests.kernel.guest.harness import Child
 
 from donjon.node.enclaves import EnclaveReading
 from donjon.sgx.epc import EnclaveFlag
@@ -130,22 +131,4 @@ class OfDriver:
         os.close(guest)
 
     def growing(self) -> None:
-        """The truth before a pass is at most what it says, and that is at most the truth after it, but for a page in work."""
-
-        def live(child: Child) -> None:
-            where = self._initialised(2, 10).map(_GROWN)
-            child.say()
-            child.wait()
-            for page in range(_GROWN):
-                memory.touch(where, [page])
-
-        child = Child(live)
-        child.say()
-        outside, passes, after = [], 0, 0
-        while after < _GROWN and passes < 400:
-            before, read, after = self.device.truth().used, self.device.told(self.at.reader.read()).used, self.device.truth().used
-            passes += 1
-            outside += [] if before - 2 <= read <= after + 2 else [(before, read, after)]
-        self.check("an enclave that grows all the while", passes > 3 and not outside, f"{passes} passes, outside: {outside[:3]}")
-        child.kill()
-        self.check("what grew is gone", eventually(lambda: not self.device.truth().enclaves))
+        grow(self.at, lambda: self._initialised(2, 10).map(_GROWN), _GROWN, slack=2)

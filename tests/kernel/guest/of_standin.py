@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable
 
 from tests.kernel.guest import memory
-from tests.kernel.guest.common import scattered
+from tests.kernel.guest.common import grow, scattered
 from tests.kernel.guest.comparison import Comparison
 from tests.kernel.guest.devices import GUEST, Standin
-from tests.kernel.guest.harness import Child, eventually
+from tests.kernel.guest.harness import Child
 
 _GUEST_PAGES = 1 << 20
 _GROWN = 1 << 14
@@ -111,25 +111,7 @@ class OfStandin:
         self.at.same("a guest's EPC, closed")
 
     def growing(self) -> None:
-        """The truth before a pass is at most what it says, and that is at most the truth after it."""
-
-        def live(child: Child) -> None:
-            where = self.device.create(2).map(_GROWN)
-            child.say()
-            child.wait()
-            for page in range(_GROWN):
-                memory.touch(where, [page])
-
-        child = Child(live)
-        child.say()
-        outside, passes, after = [], 0, 0
-        while after < _GROWN and passes < 400:
-            before, read, after = self.device.truth().used, self.device.told(self.at.reader.read()).used, self.device.truth().used
-            passes += 1
-            outside += [] if before <= read <= after else [(before, read, after)]
-        self.check("an enclave that grows all the while", passes > 10 and not outside, f"{passes} passes, outside: {outside[:3]}")
-        child.kill()
-        self.check("what grew is gone", eventually(lambda: not self.device.truth().enclaves))
+        grow(self.at, lambda: self.device.create(2).map(_GROWN), _GROWN, slack=0)
 
     def churn(self) -> None:
         def live(child: Child) -> None:

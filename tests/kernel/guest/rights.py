@@ -9,6 +9,8 @@ from tests.kernel.guest import memory
 from tests.kernel.guest.common import Common
 from tests.kernel.guest.comparison import Comparison
 
+from donjon.adapters.epc.outlook import read_outlook
+from donjon.node.metering import metering
 from donjon.services.meter.sources import Source
 from donjon.sgx.epc import EpcSource
 
@@ -69,9 +71,11 @@ class Rights:
         _LOCKDOWN.write_text("integrity")
         done = _read()
         self.check("lockdown=integrity allows it", done.stdout == "children 77\n", done)
+        self.check("as doctor says", metering(read_outlook(), has_device=True).value == EpcSource.BPF)
         _LOCKDOWN.write_text("confidentiality")
         done = _read()
         self.check("lockdown=confidentiality refuses it with a code", done.stderr.startswith("DJ7"), done)
+        self.check("as doctor says, too", metering(read_outlook(), has_device=True).value == EpcSource.MAPS)
         self.at.only("a reader that was loaded before goes on")
         source = Source(Path("/"))
         survey = source.read().survey

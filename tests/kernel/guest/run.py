@@ -22,7 +22,8 @@ def main(truth: str, words: list[str]) -> None:
     own = OfDriver(comparison, device) if isinstance(device, Driver) else OfStandin(comparison, device)
     host = Host(comparison).scenarios() if isinstance(device, Driver) else ()
     rest = (Accounts(comparison, common), Rights(comparison, common))
-    checks.run((*host, *common.scenarios(), *own.scenarios(), *(scenario for each in rest for scenario in each.scenarios())))
+    scenarios = (*host, *common.scenarios(), *own.scenarios(), *(scenario for each in rest for scenario in each.scenarios()))
+    checks.run(scenarios, comparison.settle)
 
 
 if __name__ == "__main__":
