@@ -74,9 +74,10 @@ class EnclaveReader:
     def _pass(self, name: str, rows: RowSum) -> None:
         descriptor, cutter, is_over = self._object.open_iterator(name), RowCutter(), False
         try:
-            while data := _read(descriptor):
+            # Behind the last row, the kernel would go on with processes that began meanwhile, and without a last row.
+            while not is_over and (data := _read(descriptor)):
                 for row in cutter.feed(data):
-                    is_over = rows.take(row)
+                    is_over = rows.take(row) or is_over
         finally:
             os.close(descriptor)
         cutter.end()
