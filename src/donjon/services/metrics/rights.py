@@ -4,6 +4,7 @@ Source: Kubernetes API, SubjectAccessReview in authorization.k8s.io/v1.
 """
 
 import asyncio
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class AccessReviews:
 
     def __init__(self, api: KubeApi, seconds: Callable[[], float]) -> None:
         self._api, self._seconds = api, seconds
-        self._cache: OrderedDict[str, tuple[float, bool]] = OrderedDict()  # in the order in which they end
+        self._cache: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()  # in the order in which they end
         self._asking = asyncio.Semaphore(AT_ONCE)
 
     async def may(self, user: ApiUser, right: JsonObject) -> bool:
@@ -32,7 +33,7 @@ class AccessReviews:
         if MASTERS in user.groups:
             return True
         spec = user.attributes | right
-        key = json.dumps(spec, sort_keys=True)
+        key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).digest()  # What is said of a user may be long.
         if (past := self._past(key)) is not None:
             return past
         async with self._asking:
@@ -42,7 +43,7 @@ class AccessReviews:
         self._keep(key, yes=yes)
         return yes
 
-    def _past(self, key: str) -> bool | None:
+    def _past(self, key: bytes) -> bool | None:
         until, yes = self._cache.get(key, (0.0, False))
         return yes if until > self._seconds() else None
 
@@ -54,7 +55,7 @@ class AccessReviews:
             raise Unavailable("DJ723", f"access review: {error.message}") from error
         return at(answer, "status", "allowed") is True and at(answer, "status", "denied") is not True
 
-    def _keep(self, key: str, *, yes: bool) -> None:
+    def _keep(self, key: bytes, *, yes: bool) -> None:
         self._cache.pop(key, None)
         self._cache[key] = (self._seconds() + CACHE_SECONDS, yes)
         if len(self._cache) > MAX_CACHE:
