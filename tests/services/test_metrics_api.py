@@ -367,7 +367,7 @@ def test_metrics_servers_error_is_handed_on_as_it_is(
     told(tmp_path, monkeypatch, story)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", b'{"items":[[]' + b",[]" * 1_500_000 + b"]}"])
 def test_an_answer_of_metrics_server_that_is_none_is_an_error_and_no_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:

@@ -16,6 +16,7 @@ from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
 from donjon.findings.codes import NO_SUCH_METRICS
 from donjon.formats.json import Json, JsonObject
+from donjon.formats.strict_json import check_values
 from donjon.kube import label_selectors
 from donjon.metricsapi.answers import add_epc, custom, external, status
 from donjon.metricsapi.discovery import Group, resources
@@ -41,7 +42,8 @@ LIMITS = Limits(
 )
 JSON = "application/json"
 PASS_ON = ("labelSelector", "fieldSelector")
-AT_ONCE = 16  # questions to metrics-server
+AT_ONCE = 4  # questions to metrics-server, whose whole answers are held
+MAX_VALUES = 3_000_000  # in an answer of metrics-server; of a pod there are some forty
 LARGE = 256 << 10  # bytes; more is read beside the loop, which has others to answer
 
 _OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
@@ -68,7 +70,7 @@ class MetricsApi:
         """Without `server`, the API of resources is not served."""
         self._proxy, self._rights, self._server, self._knowledge = proxy, rights, server, knowledge
         self._metrics, self._seconds = metrics, seconds
-        self._asking = asyncio.Semaphore(AT_ONCE)
+        self._asking, self._reading = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
     async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         """Answer one request."""
@@ -124,14 +126,15 @@ class MetricsApi:
         plain = "as=" not in accept
         async with self._asking:
             answer = await self._server.ask(question.path, parameters, JSON if plain else accept)
-        if question.kind is Kind.PODS and answer.status == _OK and plain:
-            return await self._with_epc(answer)
+            if question.kind is Kind.PODS and answer.status == _OK and plain:
+                return await self._with_epc(answer)
         return Response(status=answer.status, body=answer.body, content_type=answer.content_type or JSON)
 
     async def _with_epc(self, answer: UpstreamAnswer) -> Response:
         if len(answer.body) <= LARGE:
             return self._knowledge.with_epc(answer.body)
-        return await asyncio.to_thread(self._knowledge.with_epc, answer.body)
+        async with self._reading:  # One alone takes ten times its length of memory.
+            return await asyncio.to_thread(self._knowledge.with_epc, answer.body)
 
     def _custom(self, question: Question) -> Response:
         assert question.series is not None
@@ -177,7 +180,10 @@ class Knowledge:
     def with_epc(self, text: bytes) -> Response:
         """metrics-server's answer about pods with their EPC; raises `Unavailable` DJ720 for one that is none."""
         try:
+            check_values(text, "metrics-server: its answer", MAX_VALUES)
             value = cast("Json", json.loads(text))
+        except Malformed as error:
+            raise Unavailable("DJ720", error.message) from error
         except (ValueError, RecursionError) as error:
             raise Unavailable("DJ720", "metrics-server: its answer is no JSON") from error
         if not isinstance(value, dict):

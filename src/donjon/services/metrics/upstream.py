@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 CODE = "DJ720"
 PATIENCE = 8.0  # seconds for a whole answer; an autoscaler waits longer
-MAX_ANSWER = 64 << 20  # bytes: 50,000 pods of some containers
+MAX_ANSWER = 32 << 20  # bytes: 50,000 pods of some containers
 TOKEN_SECONDS = 3600
 RENEW_AFTER = 1800.0  # seconds
 PLACE_SECONDS = 30.0  # after which its address is looked up again
