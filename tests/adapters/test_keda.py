@@ -1,6 +1,7 @@
 """KEDA's external scaler over real sockets: what is answered, what is refused and how, and what is not said at all."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,9 +28,12 @@ class FakeAnswers:
 
     number: float | None = 1.5
     asked: list[ScaleTrigger] = field(default_factory=list)
+    turn: int = 0  # of the event loop
+    turns: list[int] = field(default_factory=list)  # in which it was asked
 
     def target(self, trigger: ScaleTrigger) -> tuple[str, float]:
         self.asked.append(trigger)
+        self.turns.append(self.turn)
         if "target" not in trigger.metadata:
             raise Malformed("DJ761", "trigger of web/vault: target is missing")
         return NAME, 0.8
@@ -214,6 +218,60 @@ def test_hundreds_of_triggers_are_pushed_over_one_connection_and_others_are_stil
                 assert await stream.recv_message() is not None
                 stack.push_async_callback(stream.cancel)
             assert (await told.stub.IsActive(reference())).result
+
+    run(story)
+
+
+def test_many_who_ask_at_once_are_told_one_in_each_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaler_module, "LOOK", 0.05)
+
+    async def count(answers: FakeAnswers) -> None:
+        while True:
+            answers.turn += 1
+            await asyncio.sleep(0)
+
+    async def story(told: Told) -> None:
+        counting = asyncio.create_task(count(told.answers))
+        async with AsyncExitStack() as stack:
+            for _ in range(60):
+                stream = await stack.enter_async_context(told.stub.StreamIsActive.open())
+                await stream.send_message(reference(), end=True)
+                stack.push_async_callback(stream.cancel)
+            await asyncio.gather(*(told.stub.IsActive(reference()) for _ in range(60)))
+            await asyncio.sleep(0.5)
+        counting.cancel()
+        assert len(told.answers.turns) > 180
+        assert max(Counter(told.answers.turns).values()) <= 2  # One who asks, and one who is told.
+
+    run(story)
+
+
+def test_triggers_beyond_the_limit_are_not_pushed_until_another_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaler_module, "STREAMS", 1)
+    monkeypatch.setattr(scaler_module, "LOOK", 0.01)
+
+    async def push(told: Told) -> wire.IsActiveResponse | None:
+        async with told.stub.StreamIsActive.open() as stream:
+            await stream.send_message(reference(), end=True)
+            reply: wire.IsActiveResponse | None = await stream.recv_message()
+            await stream.cancel()
+            return reply
+
+    async def story(told: Told) -> None:
+        async with told.stub.StreamIsActive.open() as stream:
+            await stream.send_message(reference(), end=True)
+            assert await stream.recv_message() is not None
+            with pytest.raises(GRPCError) as caught:
+                await push(told)
+            assert caught.value.status is Status.RESOURCE_EXHAUSTED
+            await stream.cancel()
+        while True:
+            try:
+                assert await push(told) is not None
+            except GRPCError:
+                await asyncio.sleep(0.01)
+            else:
+                return
 
     run(story)
 

@@ -5,8 +5,8 @@ A number that is not known is UNAVAILABLE, never 0: KEDA then leaves the Deploym
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -26,6 +26,7 @@ MAX_REQUEST = 1 << 16  # bytes
 PATIENCE = 10.0  # seconds for a whole request
 CONNECTIONS = 64  # KEDA's operator has one, whatever it asks about
 CALLS = 4096  # at a time in a connection: one for each trigger that is pushed
+STREAMS = 4096  # of all connections together; each is looked at again and again
 LOOK = 2.0  # seconds between two looks at whether a trigger became active
 MAX_REASON = 400  # characters
 _PREFIX = 5  # gRPC: one byte for compression, four for the length
@@ -84,21 +85,35 @@ class ScalerServer:
 class _ExternalScaler(ExternalScalerBase):
     def __init__(self, answers: Answers, count: Callable[[str, str], None]) -> None:
         self._answers, self._count = answers, count
+        self._asking, self._looking = asyncio.Lock(), asyncio.Lock()
+        self._streams = 0
 
     async def IsActive(self, stream: Stream[wire.ScaledObjectRef, wire.IsActiveResponse]) -> None:
         with self._outcome("IsActive"):
             trigger = _object(await _request(stream, wire.ScaledObjectRef))
-            reply = wire.IsActiveResponse(result=self._answers.is_active(trigger))
+            async with _turn(self._asking):
+                reply = wire.IsActiveResponse(result=self._answers.is_active(trigger))
         await stream.send_message(reply)
 
     async def StreamIsActive(self, stream: Stream[wire.ScaledObjectRef, wire.IsActiveResponse]) -> None:
         """Says it at once, and again when it changes; while it is not known, nothing is said."""
         with self._outcome("StreamIsActive"):
+            if self._streams >= STREAMS:
+                raise GRPCError(Status.RESOURCE_EXHAUSTED, f"request: {STREAMS} triggers are pushed already [DJ763]")
             trigger = _object(await _request(stream, wire.ScaledObjectRef))
-            self._answers.target(trigger)
+            async with _turn(self._looking):
+                self._answers.target(trigger)
+        self._streams += 1
+        try:
+            await self._push(stream, trigger)
+        finally:
+            self._streams -= 1
+
+    async def _push(self, stream: Stream[wire.ScaledObjectRef, wire.IsActiveResponse], trigger: ScaleTrigger) -> None:
         last: bool | None = None
         while True:
-            is_active = self._activity(trigger)
+            async with _turn(self._looking):
+                is_active = self._activity(trigger)
             if is_active is not None and is_active != last:
                 last = is_active
                 if not await _send(stream, wire.IsActiveResponse(result=is_active)):
@@ -113,7 +128,9 @@ class _ExternalScaler(ExternalScalerBase):
 
     async def GetMetricSpec(self, stream: Stream[wire.ScaledObjectRef, wire.GetMetricSpecResponse]) -> None:
         with self._outcome("GetMetricSpec"):
-            name, target = self._answers.target(_object(await _request(stream, wire.ScaledObjectRef)))
+            trigger = _object(await _request(stream, wire.ScaledObjectRef))
+            async with _turn(self._asking):
+                name, target = self._answers.target(trigger)
             reply = wire.GetMetricSpecResponse(metricSpecs=[wire.MetricSpec(metricName=name, targetSizeFloat=target)])
         await stream.send_message(reply)
 
@@ -121,7 +138,8 @@ class _ExternalScaler(ExternalScalerBase):
         with self._outcome("GetMetrics"):
             request = await _request(stream, wire.GetMetricsRequest)
             name = request.metricName
-            amount = self._answers.amount(_object(request.scaledObjectRef), name)
+            async with _turn(self._asking):
+                amount = self._answers.amount(_object(request.scaledObjectRef), name)
             reply = wire.GetMetricsResponse(metricValues=[wire.MetricValue(metricName=name, metricValueFloat=amount)])
         await stream.send_message(reply)
 
@@ -150,6 +168,14 @@ class _ExternalScaler(ExternalScalerBase):
             self._count(call, "DJ763")
             raise GRPCError(Status.INTERNAL, "scaler: it could not answer; its log says more [DJ763]") from error
         self._count(call, "")
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock) -> AsyncIterator[None]:
+    """One at a time, and everybody else of the process in between: thousands may ask at once, each about thousands of pods."""
+    async with lock:
+        await asyncio.sleep(0)
+        yield
 
 
 def _object(trigger: wire.ScaledObjectRef) -> ScaleTrigger:

@@ -51,7 +51,7 @@ class EpcScaler:
 
     def _total(self, read: EpcTrigger) -> Fraction:
         now = self._now()
-        pods = [each for each in self._pods.of(read.namespace).values() if label_selectors.selected(read.selector, each.labels)]
+        pods = label_selectors.choose(read.selector, self._pods.of(read.namespace).values())
         return total(read, ((each, use_of(each, self._meters.get(each.node), now)) for each in pods))
 
 
