@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,32 @@ def test_more_rows_than_a_pass_may_have_are_not_read(monkeypatch: pytest.MonkeyP
 def test_counters_that_could_not_be_read_are_no_zeros(gap: RowGap, code: str) -> None:
     with pytest.raises(Unavailable, match=code):
         total(ROW._replace(how=gap))
+
+
+class ReadsOf(EnclaveReader):
+    """A reader whose iterators give these pieces, one a read."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+        self._object = self  # type: ignore[assignment]  # It is asked for nothing but iterators.
+
+    def open_iterator(self, _: str) -> int:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for piece in self._pieces:
+            ours.send(piece)
+        ours.close()
+        return theirs.detach()
+
+
+def test_a_pass_ends_at_its_last_row_however_many_processes_begin_meanwhile() -> None:
+    """Linux 6.1 goes on with them where it is read again, and writes no last row a second time."""
+    younger = ROW._replace(pid=71, enclave=ROW.enclave + 1)
+    assert len(ReadsOf(packed(ROW, END), packed(younger)).read().enclaves) == 1
+
+
+def test_a_pass_without_its_last_row_is_none() -> None:
+    with pytest.raises(Unavailable, match="its last row did not come"):
+        ReadsOf(packed(ROW)).read()
 
 
 @pytest.fixture(scope="module")
