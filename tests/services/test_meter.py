@@ -294,6 +294,17 @@ def test_metrics_have_no_more_series_than_so_many(monkeypatch: pytest.MonkeyPatc
     asyncio.run(story())
 
 
+def test_metrics_are_written_once_a_second_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment, metrics = [100.0], MeterMetrics("test")
+    monkeypatch.setattr("donjon.services.meter.run.clock.monotonic", lambda: moment[0])
+    ask = _routes(MeterState(), metrics)["/metrics"]
+    first = ask()
+    metrics.count_error("DJ706")
+    assert ask() is first
+    moment[0] += 1.0
+    assert b'donjon_meter_errors_total{code="DJ706"} 1.0' in ask().body
+
+
 def test_settings_that_are_wrong_are_all_told() -> None:
     with pytest.raises(Misconfigured) as caught:
         read({"every": "0", "listen": "nowhere"}, {}, "")

@@ -24,6 +24,19 @@ def routes(metrics: exposition.Registry, *, unready: Words, alive: Probe = lambd
     }
 
 
+def once_in(route: Callable[[], Response], seconds: float, clock: Callable[[], float]) -> Callable[[], Response]:
+    """The route, whose answer is made anew after so many seconds: anybody in the cluster may ask, as often as they like."""
+    until, answer = float("-inf"), _OK
+
+    def keep() -> Response:
+        nonlocal until, answer
+        if clock() >= until:
+            answer, until = route(), clock() + seconds
+        return answer
+
+    return keep
+
+
 def _yes(caveat: str) -> Response:
     return Response(status=200, body=f"ok: {caveat}\n".encode()) if caveat else _OK
 

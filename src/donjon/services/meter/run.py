@@ -11,7 +11,7 @@ from donjon.adapters.kubeapi.client import KubeApi, in_cluster
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.meter import MeterMetrics
 from donjon.runtime.life import stop_signal
-from donjon.runtime.probes import routes
+from donjon.runtime.probes import once_in, routes
 from donjon.services.meter.loop import MeterLoop
 from donjon.services.meter.pods import PodsLoop
 from donjon.services.meter.settings import MeterSettings
@@ -60,4 +60,8 @@ def _routes(state: MeterState, metrics: MeterMetrics) -> Routes:
         unready=lambda: state.unready(clock.monotonic()),
         caveat=lambda: state.caveat(clock.monotonic()),
     )
-    return {**probes, "/epc": lambda: state.answer(clock.monotonic())}
+    return {
+        **probes,
+        "/metrics": once_in(probes["/metrics"], 1.0, clock.monotonic),
+        "/epc": lambda: state.answer(clock.monotonic()),
+    }
