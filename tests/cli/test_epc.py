@@ -25,7 +25,7 @@ def agent(node: str) -> JsonObject:
     pod = own_pod("node", node)
     spec = at(pod, "spec")
     assert isinstance(spec, dict)
-    return {**pod, "spec": {**spec, "containers": [{"name": "node"}, {"name": "meter"}]}}
+    return {**pod, "spec": {**spec, "hostPID": True, "containers": [{"name": "node"}, {"name": "meter"}]}}
 
 
 def place(node: str) -> str:
@@ -61,6 +61,39 @@ def test_who_holds_most_stands_first_and_who_asked_for_too_little_is_seen(fake: 
         ["shop", "app-2", "b", "10Mi", "3Mi", "0", "30", "%", "3Mi", "1"],
         ["bank", "quiet", "a", "0", "1Mi", "0", "nothing", "asked", "1Mi", "1"],
     ]
+
+
+def forged(namespace: str, **spec: object) -> JsonObject:
+    """A pod of somebody else that calls itself the agent of node a."""
+    pod = agent("a")
+    metadata, own = at(pod, "metadata"), at(pod, "spec")
+    assert isinstance(metadata, dict)
+    assert isinstance(own, dict)
+    changed: JsonObject = json.loads(json.dumps({"metadata": {**metadata, "namespace": namespace}, "spec": {**own, **spec}}))
+    return {**pod, **changed}
+
+
+def test_a_pod_of_another_namespace_that_calls_itself_an_agent_is_not_asked(fake: FakeCluster, tmp_path: Path) -> None:
+    _, truth, _ = top(fake, tmp_path)
+    fake.things["/api/v1/namespaces/shop/pods"] = [forged("shop")]
+    fake.answers[place("a").replace("/donjon/", "/shop/")] = encode(replace(BUSY, containers=()))
+    assert top(fake, tmp_path) == (0, truth, "")
+
+
+def test_where_nobody_knows_which_agents_are_the_releases_none_is_believed(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.things = {f"/api/v1/namespaces/{each}/pods": [forged(each)] for each in ("shop", "sgx")}
+    fake.answers = {place("a").replace("/donjon/", f"/{each}/"): encode(BUSY) for each in ("shop", "sgx")}
+    _, out, err = top(fake, tmp_path)
+    assert "app-1" not in out
+    assert "pods of several namespaces say that they are its meter: sgx, shop" in " ".join((out + err).split())
+
+
+def test_a_pod_that_sees_no_others_processes_is_no_meter(fake: FakeCluster, tmp_path: Path) -> None:
+    fake.things = {"/api/v1/namespaces/shop/pods": [forged("shop", hostPID=False)]}
+    fake.answers = {place("a").replace("/donjon/", "/shop/"): encode(BUSY)}
+    code, _, err = top(fake, tmp_path)
+    assert code != 0
+    assert "DJ784" in err
 
 
 def test_of_one_namespace_and_by_node(fake: FakeCluster, tmp_path: Path) -> None:

@@ -62,9 +62,20 @@ def _agents(cluster: UserCluster) -> tuple[JsonObject, ...]:
 
 def ask_meters(cluster: UserCluster, pods: Iterable[JsonObject], nodes: Container[str] | None = None) -> tuple[MeterAnswer, ...]:
     """The answers of the meters among these pods; with `nodes`, of those on them alone."""
-    meters = [each for each in pods if _is_meter(each) and (nodes is None or _node(each) in nodes)]
+    meters = _of_the_release(each for each in pods if _is_meter(each))
+    namespaces = sorted({_namespace(each) for each in meters})
+    meters = [each for each in meters if nodes is None or _node(each) in nodes]
+    if len(namespaces) > 1:
+        problem = f"none is believed: pods of several namespaces say that they are its meter: {', '.join(namespaces[:5])}"
+        return tuple(MeterAnswer(node=node, problem=problem) for node in sorted(set(map(_node, meters))))
     with ThreadPoolExecutor(AT_ONCE) as threads:
         return tuple(sorted(threads.map(lambda pod: _ask(cluster, pod), meters), key=lambda answer: answer.node))
+
+
+def _of_the_release(meters: Iterable[JsonObject]) -> list[JsonObject]:
+    """Anybody may give a pod of theirs an agent's labels, but not in the namespace of the release."""
+    meters = list(meters)
+    return [each for each in meters if _namespace(each) == HOME] or meters
 
 
 def _ask(cluster: UserCluster, pod: JsonObject) -> MeterAnswer:
@@ -89,8 +100,13 @@ def _is_meter(pod: JsonObject) -> bool:
     return (
         all(labels)
         and is_here(pod)
+        and at(pod, "spec", "hostPID") is True  # Nobody else sees who holds enclaves, and few may make such a pod.
         and any(at(each, "name") == METER_CONTAINER for each in objects(at(pod, "spec", "containers")))
     )
+
+
+def _namespace(pod: JsonObject) -> str:
+    return str(at(pod, "metadata", "namespace") or "")
 
 
 def _node(pod: JsonObject) -> str:
