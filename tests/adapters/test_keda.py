@@ -291,6 +291,12 @@ def test_connections_beyond_the_limit_are_ended_and_the_first_is_answered(monkey
     run(story)
 
 
+def test_all_calls_that_may_be_open_fit_into_half_of_the_memory_limit_and_pushes_leave_room_for_questions() -> None:
+    an_open_call = 22 << 10  # bytes, as measured
+    assert scaler_module.CONNECTIONS * scaler_module.CALLS * an_open_call <= (384 << 20) // 2
+    assert scaler_module.STREAMS < scaler_module.CALLS
+
+
 def test_a_server_that_closes_ends_its_streams_so_that_keda_asks_another() -> None:
     async def whole() -> None:
         port = free_port()

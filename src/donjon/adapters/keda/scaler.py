@@ -24,9 +24,9 @@ LOG = logging.getLogger(__name__)
 
 MAX_REQUEST = 1 << 16  # bytes
 PATIENCE = 10.0  # seconds for a whole request
-CONNECTIONS = 64  # KEDA's operator has one, whatever it asks about
-CALLS = 4096  # at a time in a connection: one for each trigger that is pushed
-STREAMS = 4096  # of all connections together; each is looked at again and again
+CONNECTIONS = 8  # KEDA's operator has one, whatever it asks about
+CALLS = 1024  # at a time in a connection: one for each trigger that is pushed; each takes 22 KB
+STREAMS = 1000  # of all connections together; each is looked at again and again, and leaves a connection room for questions
 LOOK = 2.0  # seconds between two looks at whether a trigger became active
 MAX_REASON = 400  # characters
 _PREFIX = 5  # gRPC: one byte for compression, four for the length
