@@ -38,6 +38,7 @@ from tests.alerts.worlds import (
     gone,
     node,
     rising,
+    scaler,
     series,
     service,
     webhook,
@@ -101,7 +102,12 @@ CASES = (
     Case(
         name="Donjon is not seen at all",
         lacks=("component",),
-        fires=("DonjonAgentsAbsent critical", "DonjonAttestationDown critical", "DonjonWebhookDown critical"),
+        fires=(
+            "DonjonAgentsAbsent critical",
+            "DonjonAttestationDown critical",
+            "DonjonMetricsDown critical",
+            "DonjonWebhookDown critical",
+        ),
     ),
     # Nodes.
     Case(
@@ -223,6 +229,20 @@ CASES = (
             ("DJ781", "DonjonEpcWithoutRequest warning"),
             ("DJ782", "DonjonDebugEnclave warning"),
         )
+    ),
+    Case(name="no metrics server", lacks=('component="metrics"',), fires=("DonjonMetricsDown critical",)),
+    Case(
+        name="a metrics server that is not ready",
+        changes={scaler("donjon_metrics_ready", "m"): changing(1, 20, 0)},
+        fires=("DonjonMetricsDown critical",),
+    ),
+    Case(
+        name="a metrics server whose certificate was not renewed",
+        changes={
+            scaler(BEGIN.format("metrics"), "m"): always(-80 * DAY),
+            scaler(EXPIRY.format("metrics"), "m"): always(10 * DAY),
+        },
+        fires=("DonjonMetricsCertificateEnds warning",),
     ),
     Case(
         name="a meter that does not answer any more",

@@ -117,7 +117,28 @@ ATTESTATION: World = {
     service(FAILURES, work="head"): always(0),
     service(FAILURES, work="retention"): always(0),
 }
-ORDINARY: World = {**agent("sgx-1"), **agent("sgx-2"), **agent("plain", epc=0), **replica("a"), **replica("b"), **ATTESTATION}
+
+
+def scaler(metric: str, name: str, **labels: str) -> str:
+    """A series of that replica of the metrics server."""
+    return series(metric, node="sgx-1", instance=f"{name}:9811", pod=f"metrics-{name}", component="metrics", **labels)
+
+
+METRICS: World = {
+    scaler("up", "m"): always(1),
+    scaler("donjon_metrics_ready", "m"): always(1),
+    scaler(BEGIN.format("metrics"), "m"): always(-58 * DAY),
+    scaler(EXPIRY.format("metrics"), "m"): always(32 * DAY),
+}
+ORDINARY: World = {
+    **agent("sgx-1"),
+    **agent("sgx-2"),
+    **agent("plain", epc=0),
+    **replica("a"),
+    **replica("b"),
+    **ATTESTATION,
+    **METRICS,
+}
 
 
 def without(world: World, *parts: str) -> World:

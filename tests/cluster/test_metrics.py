@@ -36,7 +36,8 @@ Wait = Callable[..., Any]
 
 PROJECT = Path(__file__).parents[2]
 FILES = PROJECT / "deploy" / "chart" / "files"
-REPLICAS = {"admission": 2, "attestation": 1}
+REPLICAS = {"admission": 2, "attestation": 1, "metrics": 2}
+METERS = ("node.meter.enabled=true", "node.meter.maps=true", "metricsApi.enabled=true", "metricsApi.external=true")
 
 
 def told_of_pods(cluster: Cluster) -> list[dict[str, Any]]:
@@ -96,10 +97,10 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def everything(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """Agents, the webhook and the attestation service."""
+    """Agents with meters, the webhook, the attestation service and the metrics server."""
     for release in installed(cluster):
         with prepared(cluster, "nobody") as (_, _, config), on_a_volume(cluster, tmp_path_factory) as more:
-            release.upgrade('admission.mode="webhook"', values(config, **more))
+            release.upgrade('admission.mode="webhook"', values(config, **more), *METERS)
             yield release
             release.upgrade()
 
@@ -140,7 +141,7 @@ def test_every_program_is_scraped_all_is_well_and_what_breaks_is_told(
     prometheus: Prometheus, cluster: Cluster, testbed: Testbed, wait_for: Wait
 ) -> None:
     (broken, *_) = cluster.sgx_nodes
-    expected = len(cluster.node_names) + sum(REPLICAS.values())
+    expected = 2 * len(cluster.node_names) + sum(REPLICAS.values())  # An agent has a meter beside it.
 
     def all_up() -> list[tuple[str, str]]:
         prometheus.discover()
@@ -148,7 +149,7 @@ def test_every_program_is_scraped_all_is_well_and_what_breaks_is_told(
         return found if len(found) == expected else []
 
     found = wait_for(all_up, seconds=30, every=1, what="every target is up")
-    assert [node for component, node in found if component == "node"] == cluster.node_names
+    assert sorted(node for component, node in found if component == "node") == sorted(2 * cluster.node_names)
     assert {component for component, _ in found} == {"node", *REPLICAS}
     shipped = YAML(typ="safe").load(FILES / "alerts.yaml")["groups"]
     loaded = prometheus.ask("rules")["groups"]
@@ -246,7 +247,7 @@ def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
             assert done.stdout + done.stderr, command
             assert "No resources found" not in done.stderr, command
         rules = cluster.get("prometheusrules", "-n", NAMESPACE)["items"]
-        assert len(rules[0]["spec"]["groups"]) == 3
+        assert len(rules[0]["spec"]["groups"]) == 4
     finally:
         # Helm upgrades nothing of whose kinds the API server has never heard.
         off = ("metrics.podMonitor.enabled=false", "metrics.prometheusRule.enabled=false")
