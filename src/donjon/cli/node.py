@@ -52,7 +52,9 @@ def run(*, settings: NodeSettings) -> None:
 @node.command()
 @serving.settings(meter_settings.SETTINGS, meter_settings.read)
 def meter(*, settings: MeterSettings) -> None:
-    """Measure who holds how much EPC on one node, until it is stopped: /epc and /metrics say it.
+    """Measure who holds how much EPC on one node.
+
+    Until it is stopped; /epc and /metrics say it.
 
     By the kernel's own counters (BPF), else by the areas that processes map, which is an upper bound. Each setting is taken from
     its option, else from DONJON_… in the environment, else from the file.

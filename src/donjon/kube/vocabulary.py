@@ -114,7 +114,6 @@ NAMES = (
     ),
     _nobodys(ANNOTATION_EPC_SOURCE, "Donjon writes it on PodMetrics: who says how much EPC it is", _LEAVE_OUT),
     _nobodys(ANNOTATION_HANDED_OVER, "Donjon writes it on metrics-server's APIService: what that said before", _LEAVE_OUT),
-    _nobodys("donjon.dev/epc", "with /v1 behind it, the version of a meter's report", _LEAVE_OUT),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),
     _nobodys(
         "sgx.intel.com/qe",
