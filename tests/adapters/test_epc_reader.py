@@ -127,8 +127,9 @@ def test_more_than_the_meter_keeps_is_no_pass(
 
 def test_more_rows_than_a_pass_may_have_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROWS", 2)
-    with pytest.raises(Unavailable, match="DJ706"):
-        list(RowCutter().feed(packed(ROW, ROW, ROW)))
+    with pytest.raises(Unavailable, match="the last row is of process 4711") as error:
+        list(RowCutter().feed(packed(ROW, ROW, ROW._replace(pid=4711)) + b"half a row"))
+    assert error.value.code == "DJ706"
 
 
 @pytest.mark.parametrize(("gap", "code"), [(RowGap.LAYOUT, "DJ705"), (RowGap.COUNTERS, "DJ706")])

@@ -97,8 +97,11 @@ class RowCutter:
         self._rest = data[whole:]
         self._count += whole // _ROW.size
         if self._count > MAX_ROWS:
+            last = EnclaveRow._make(_ROW.unpack_from(data, whole - _ROW.size))
             raise Unavailable(
-                "DJ706", f"meter: more than {MAX_ROWS} rows in one pass: processes cut their enclaves into that many"
+                "DJ706",
+                f"meter: more than {MAX_ROWS} rows in one pass: processes cut their enclaves into that many, or have them open "
+                f"so often; the last row is of process {last.pid}",
             )
         return map(EnclaveRow._make, _ROW.iter_unpack(data[:whole]))
 
