@@ -101,6 +101,17 @@ def test_a_pod_that_is_gone_or_another_by_now_is_left_alone(tmp_path: Path) -> N
     lived(tmp_path, story)
 
 
+def test_pods_that_cannot_be_evicted_shield_nobody_who_can(tmp_path: Path) -> None:
+    async def story(node: Node) -> None:
+        shields = [f"going-{number}" for number in range(30)]
+        for name in shields:
+            node.put(name, 2_000_000_000)
+        await node.evictor.relieve(report(*(container(0, held(99), pod=name) for name in shields), *SHORT.containers))
+        assert node.evictions == [("other", "uid-other")]
+
+    lived(tmp_path, story)
+
+
 def test_while_the_api_server_is_away_nobody_is_ended(tmp_path: Path) -> None:
     async def story(node: Node) -> None:
         await node.api.stop()

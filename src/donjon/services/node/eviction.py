@@ -16,7 +16,8 @@ from donjon.services.node.events import announce, event
 LOG = logging.getLogger(__name__)
 
 REST = 120.0  # seconds between two pods: the first one's EPC comes free when its processes have ended
-MAX_CANDIDATES = 20  # whose priorities are read
+MAX_CANDIDATES = 20  # that are compared
+MAX_READ = 256  # pods that are looked up for that; a tenant may have many that cannot be evicted, such as those on their way out
 
 
 class Evictor:
@@ -39,8 +40,10 @@ class Evictor:
             say(LOG, "no pod was evicted", level=logging.WARNING, code=error.code, error=error.message)
 
     async def _evictable(self, report: EpcReport) -> list[EvictionCandidate]:
-        pods = []
-        for each in candidates(report)[:MAX_CANDIDATES]:
+        pods: list[EvictionCandidate] = []
+        for each in candidates(report)[:MAX_READ]:
+            if len(pods) >= MAX_CANDIDATES:
+                break
             try:
                 pod = await self._api.get(_path(each))
             except ApiRefusal as error:
