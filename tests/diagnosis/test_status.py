@@ -263,14 +263,14 @@ def test_an_agent_with_a_trouble_of_its_own_is_told_beside_a_node_that_is_away()
     assert "donjon-node-a: on a: node waits: ErrImagePull" in status.verdict
 
 
-@pytest.mark.parametrize("component", ["admission", "attestation"])
+@pytest.mark.parametrize("component", ["admission", "attestation", "metrics"])
 def test_a_replica_on_a_node_that_is_away_is_not_starting(component: str) -> None:
     pod = own_pod(component, "b", ready=False, conditions=[{"type": "Ready", "status": "False"}])
     deployment = workload("Deployment", component, readyReplicas=0)
     world: dict[str, object] = {"deployments": Sight(things=(deployment,)), "pods": Sight(things=(*WHOLE.pods, pod))}
     nodes = Sight(things=(worlds.node("a"), silent("b")))
     tell: Callable[..., Status] = with_webhook if component == "admission" else changed
-    codes = {"admission": "DJ175", "attestation": "DJ176"}
+    codes = {"admission": "DJ175", "attestation": "DJ176", "metrics": "DJ789"}
     (finding,) = [each for each in tell(**world, nodes=nodes).findings if each.code == codes[component]]
     assert finding.observation == f"0 of 2 are ready; donjon-{component}-b: {AWAY}"
 
@@ -320,7 +320,7 @@ def test_an_upgrade_of_the_agents_that_stands_still_is_taken_back(trouble: Json)
 
 
 @pytest.mark.parametrize("trouble", [NOT_THERE, OVER])
-@pytest.mark.parametrize(("component", "code"), [("admission", "DJ175"), ("attestation", "DJ176")])
+@pytest.mark.parametrize(("component", "code"), [("admission", "DJ175"), ("attestation", "DJ176"), ("metrics", "DJ789")])
 def test_an_upgrade_of_replicas_that_stands_still_is_taken_back_though_those_of_before_serve(
     component: str, code: str, trouble: Json
 ) -> None:
@@ -582,6 +582,19 @@ def test_while_certificates_change_over_the_last_authority_to_end_counts() -> No
 
 def test_the_end_of_the_webhooks_authority_is_shown() -> None:
     assert "ends at 2027-02-21 12:00 UTC" in part(with_webhook(), "webhook").rows[1].words
+
+
+def test_a_metrics_server_is_told_where_it_is_with_its_own_words() -> None:
+    pods = (*WHOLE.pods, own_pod("metrics", "a", ready=False), own_pod("metrics", "b", ready=False))
+    none = changed(
+        deployments=Sight(things=(workload("Deployment", "metrics", readyReplicas=0),)),
+        pods=Sight(things=pods),
+        readiness={"donjon-metrics-a": "not known yet: front proxy; the log says why"},
+    )
+    assert errors(none) == ["DJ789"]
+    assert "0 of 2 are ready; donjon-metrics-a: not known yet: front proxy" in none.verdict
+    well = changed(deployments=Sight(things=(workload("Deployment", "metrics", readyReplicas=2),)))
+    assert "2 of 2 metrics servers ready" in well.verdict
 
 
 def test_an_attestation_service_that_is_not_ready_is_told_in_its_own_words() -> None:

@@ -1,4 +1,4 @@
-"""The webhook and the attestation service: how many replicas are ready, why others are not, and what they say besides."""
+"""The webhook, the attestation service, the metrics server: how many replicas are ready, why others are not, and what else."""
 
 import base64
 import binascii
@@ -12,6 +12,7 @@ from donjon.diagnosis.guard import extent
 from donjon.diagnosis.installation import (
     ADMISSION,
     ATTESTATION,
+    METRICS,
     DonjonState,
     Row,
     RowState,
@@ -29,7 +30,7 @@ from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, OURS
 from donjon.kube.objects import count, is_here, name_of
 from donjon.pki.serving import parse_authorities
 
-_REPLICAS = {ADMISSION: 2, ATTESTATION: 1}
+_REPLICAS = {ADMISSION: 2, ATTESTATION: 1, METRICS: 2}
 """How many the chart makes, unless its values say otherwise."""
 
 
@@ -70,6 +71,20 @@ def attestation(here: DonjonState) -> StatusPart | None:
     findings = (*few, *_caveats(here, "DJ176", ATTESTATION, "attestation"))
     row = _replica_row("donjon-attestation", ready, desired)
     return StatusPart(name="attestation", rows=(row,), findings=findings, summary=f"{ready} of {desired} of attestation ready")
+
+
+def metrics_server(here: DonjonState) -> StatusPart | None:
+    """The metrics server; nothing where it is not installed, or where Deployments cannot be seen."""
+    if here.deployments.problem or not here.deployments.of(METRICS):
+        return None
+    ready, desired = _replicas(here, METRICS)
+    why = "autoscalers on EPC hold what they have; where metrics-server's API leads there, those on CPU and memory do, too"
+    few = _few(here, "DJ789", METRICS, "metrics server", why)
+    findings = (*few, *_caveats(here, "DJ789", METRICS, "metrics server"))
+    row = _replica_row("donjon-metrics", ready, desired)
+    return StatusPart(
+        name="metrics server", rows=(row,), findings=findings, summary=f"{ready} of {desired} metrics servers ready"
+    )
 
 
 def _replicas(here: DonjonState, component: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ Helm compares a new revision with the last that it deployed, so that what a fail
 """
 
 from donjon.admission.policies.all import DEFAULT_PREFIX
-from donjon.diagnosis.installation import ADMISSION, AGENTS_POLICY, ATTESTATION, DonjonState, Row, RowState, StatusPart
+from donjon.diagnosis.installation import ADMISSION, AGENTS_POLICY, ATTESTATION, METRICS, DonjonState, Row, RowState, StatusPart
 from donjon.findings import Finding
 from donjon.findings.codes import LEFT_BEHIND
 
@@ -15,11 +15,11 @@ _KINDS = ",".join(
     )
 )
 """Of what the chart makes under a program's name."""
-_NAMES = {ADMISSION: "donjon-webhook", ATTESTATION: "donjon-attestation"}
+_NAMES = {ADMISSION: "donjon-webhook", ATTESTATION: "donjon-attestation", METRICS: "donjon-metrics"}
 
 
 def remains(here: DonjonState) -> tuple[Finding, ...]:
-    """What an uninstall has left of the webhook and the attestation service; nothing where anything else of Donjon is there."""
+    """What an uninstall has left of programs beside the agents; nothing where anything else of Donjon is there."""
     others = (here.daemon_sets, here.policies, here.mutating_policies)
     if any(each.problem for each in others) or here.daemon_sets.things:
         return ()

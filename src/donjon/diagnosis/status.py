@@ -9,13 +9,22 @@ from donjon.diagnosis.guard import guard
 from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
 from donjon.diagnosis.meters import meters
 from donjon.diagnosis.nodes import nodes
-from donjon.diagnosis.programs import attestation, webhook
+from donjon.diagnosis.programs import attestation, metrics_server, webhook
 from donjon.diagnosis.remains import remains
 from donjon.diagnosis.versions import versions
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
 
-PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (guard, webhook, agents, meters, nodes, attestation, versions)
+PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (
+    guard,
+    webhook,
+    agents,
+    meters,
+    nodes,
+    attestation,
+    metrics_server,
+    versions,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

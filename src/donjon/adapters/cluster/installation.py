@@ -7,7 +7,18 @@ from datetime import datetime
 from donjon.adapters.cluster import client
 from donjon.adapters.cluster.client import ClusterRefusal, Resource, UserCluster
 from donjon.adapters.cluster.meters import ask_meters
-from donjon.diagnosis.installation import ADMISSION, ATTESTATION, NODE, TO_REFUSE, TO_WIRE, DonjonState, Sight, Trial, home
+from donjon.diagnosis.installation import (
+    ADMISSION,
+    ATTESTATION,
+    METRICS,
+    NODE,
+    TO_REFUSE,
+    TO_WIRE,
+    DonjonState,
+    Sight,
+    Trial,
+    home,
+)
 from donjon.diagnosis.own_pods import pod_trouble, silence
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
@@ -16,7 +27,7 @@ from donjon.kube.names import LABEL_NAME, OURS
 from donjon.kube.objects import is_here, name_of
 from donjon.kube.reserved import epc_offered
 
-PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ATTESTATION: 9810}  # in the chart
+PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ATTESTATION: 9810, METRICS: 9811}  # in the chart
 MAX_PODS = 2  # of each that are asked, those that are not ready before others
 PATIENCE = 2.5  # seconds, for the answer of each
 _OURS = {LABEL_NAME: OURS}
