@@ -191,7 +191,7 @@ async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(frontproxy, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(apiservices, "SETTLE", 0.01)
     async with api_server() as api, served(server, CONTEXT) as upstream, served(meter, None) as meter_port:
-        monkeypatch.setattr(meters, "PORT", meter_port)
+        monkeypatch.setattr(meters, "METER_PORT", meter_port)
         objects(api, upstream)
         port, scaler = free_port(), free_port()
         settings = MetricsSettings(

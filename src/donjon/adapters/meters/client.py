@@ -43,7 +43,7 @@ class MeterClient:
             text = await answer.whole(epc_report.MAX_BYTES)
             if answer.status != OK:
                 raise Unavailable(CODE, f"{what}: {answer.status} {recite(text.decode('utf-8', 'replace'))}")
-        return epc_report.decode(text, what)
+        return await asyncio.to_thread(epc_report.decode, text, what)
 
     async def close(self) -> None:
         """Close the connections."""

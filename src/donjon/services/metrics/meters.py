@@ -6,19 +6,15 @@ Who is a meter the API server says: the pods of the agent in its own namespace. 
 import asyncio
 from datetime import datetime
 
+from donjon.adapters.meters.client import MeterClient
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
-from donjon.adapters.transport.client import OK, HttpClient
-from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.errors import DonjonError
 from donjon.formats.addresses import join
-from donjon.kube.epc_report import MAX_BYTES, EpcReport, decode
-from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, OURS
+from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, METER_PORT, OURS
 from donjon.metricsapi.use import NodeUse, PodSite, by_pod
 from donjon.runtime.trouble import Trouble
 from donjon.services.metrics.pods import Pods
 
-CODE = "DJ724"
-PORT = 9810
-PATIENCE = 2.0  # seconds for a whole answer
 AT_ONCE = 32
 MAX_NODES = 5000
 MAX_OF_A_NODE = 3
@@ -30,7 +26,7 @@ class Meters:
 
     def __init__(self, pods: Pods, namespace: str, every: float, metrics: MetricsApiMetrics) -> None:
         self._pods, self._namespace, self._every, self._metrics = pods, namespace, every, metrics
-        self._client = HttpClient(code=CODE, seconds=PATIENCE)
+        self._client = MeterClient()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._troubles: dict[str, Trouble] = {}
         self._nodes: dict[str, NodeUse] = {}
@@ -74,7 +70,7 @@ class Meters:
         for pod in pods[:MAX_OF_A_NODE]:
             try:
                 async with self._gate:
-                    report = await self._report(pod)
+                    report = await self._client.read(pod.node, join(pod.address, METER_PORT))
                 self._nodes[node] = by_pod(report, datetime.fromisoformat(report.moment))
             except DonjonError as error:
                 last_error = error
@@ -83,20 +79,6 @@ class Meters:
                 return True
         trouble.report(last_error)
         return False
-
-    async def _report(self, pod: PodSite) -> EpcReport:
-        where, what = f"http://{join(pod.address, PORT)}/epc", f"meter of {pod.node}"
-        try:
-            async with asyncio.timeout(PATIENCE), self._client.ask("GET", where, what=what) as answer:
-                if answer.status != OK:
-                    raise Unavailable(CODE, f"{what}: answers {answer.status} {answer.phrase}")
-                text = await answer.whole(MAX_BYTES)
-        except TimeoutError as error:
-            raise Unavailable(CODE, f"{what}: no whole answer within {PATIENCE:g} s") from error
-        report = await asyncio.to_thread(decode, text, what)
-        if report.node != pod.node:
-            raise Malformed(CODE, f"{what}: its report is of {report.node!r}")
-        return report
 
 
 def _is_meter(pod: PodSite) -> bool:
