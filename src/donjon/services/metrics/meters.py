@@ -4,7 +4,9 @@ Who is a meter the API server says: the pods of the agent in its own namespace. 
 """
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 from donjon.adapters.meters.client import MeterClient
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
@@ -17,6 +19,7 @@ from donjon.services.metrics.pods import Pods
 
 AT_ONCE = 32
 MAX_NODES = 5000
+MAX_SILENT = 256  # that are asked in one round, of those that did not answer: each costs its patience, and the others wait
 MAX_OF_A_NODE = 3
 COMPONENT = "node"
 
@@ -30,6 +33,7 @@ class Meters:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._troubles: dict[str, Trouble] = {}
         self._nodes: dict[str, NodeUse] = {}
+        self._silent: dict[str, None] = {}  # nodes whose meter did not answer; who was asked last is last
         self.there = asyncio.Event()
 
     async def run(self) -> None:
@@ -54,14 +58,20 @@ class Meters:
         for pod in self._pods.of(self._namespace).values():
             if _is_meter(pod):
                 meters.setdefault(pod.node, []).append(pod)
-        asking = list(meters.items())[:MAX_NODES]
-        answers = await asyncio.gather(*(self._ask(node, pods) for node, pods in asking))
-        for node in self._nodes.keys() - meters.keys():
-            del self._nodes[node]
-        self._troubles = {node: each for node, each in self._troubles.items() if node in meters}
-        self._metrics.tells_meters(silent=len(meters) - sum(answers), answers=sum(answers))
+        due = self._due(meters)
+        await asyncio.gather(*(self._ask(node, meters[node]) for node in due))
+        for known in (self._nodes, self._silent, self._troubles):
+            for node in known.keys() - meters.keys():
+                known.pop(node)
+        self._metrics.tells_meters(silent=len(self._silent), answers=len(meters) - len(self._silent))
 
-    async def _ask(self, node: str, pods: list[PodSite]) -> bool:
+    def _due(self, meters: Iterable[str]) -> list[str]:
+        """Who is asked in this round: all but those that were silent, and as many of these as leave a round short."""
+        nodes = dict.fromkeys(islice(meters, MAX_NODES))
+        turn = set(islice((node for node in self._silent if node in nodes), MAX_SILENT))
+        return [node for node in nodes if node not in self._silent or node in turn]
+
+    async def _ask(self, node: str, pods: list[PodSite]) -> None:
         """Keep what the node's meter answers; what was known before stands as long as it is fresh.
 
         While one agent replaces another there are two of them, of which one answers.
@@ -76,9 +86,11 @@ class Meters:
                 last_error = error
             else:
                 trouble.clear()
-                return True
+                self._silent.pop(node, None)
+                return
         trouble.report(last_error)
-        return False
+        self._silent.pop(node, None)
+        self._silent[node] = None
 
 
 def _is_meter(pod: PodSite) -> bool:
