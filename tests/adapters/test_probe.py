@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -32,8 +34,6 @@ def served(story: Callable[[int], Awaitable[None]], limits: Limits = LIMITS) -> 
             await story(port)
         finally:
             await server.close()
-            if newcomers := [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]:
-                await asyncio.wait(newcomers, timeout=KUBELET)
             for _ in range(20):  # Turns of the loop, in which they are sent away.
                 await asyncio.sleep(0.01)
             gc.collect()  # What is left of a story is told as that story's.
@@ -106,6 +106,27 @@ def test_whoever_connects_again_and_again_cannot_keep_a_probe_out(addresses: int
             await crowd.wait()
 
     served(story)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_is_being_let_in_while_the_server_closes_is_sent_away_and_no_socket_is_left(turns: int) -> None:
+    crowd = [socket.socket() for _ in range(64)]
+
+    async def story(port: int) -> None:
+        for each in crowd:
+            each.connect((HOST, port))
+        for _ in range(turns):  # Of the loop, each of which lets in some.
+            await asyncio.sleep(0)
+
+    try:
+        served(story)
+        for each in crowd:
+            each.settimeout(KUBELET)
+            with suppress(ConnectionResetError):
+                assert each.recv(1) == b""
+    finally:
+        for each in crowd:
+            each.close()
 
 
 def test_answers_that_nobody_takes_have_one_bound() -> None:

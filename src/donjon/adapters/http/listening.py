@@ -27,6 +27,19 @@ async def listen(protocol: Callable[[], asyncio.BaseProtocol], host: str, port: 
     return server
 
 
+async def stop_listening(server: asyncio.Server) -> None:
+    """Listen no more; whoever was let in by then has a connection.
+
+    asyncio lets each in by a task of its own, and one that begins only after the server was closed fails and leaves its socket
+    open. So nobody more is let in first, and those tasks have their turn.
+    """
+    loop = asyncio.get_running_loop()
+    for each in server.sockets:
+        loop.remove_reader(each.fileno())
+    await asyncio.sleep(0)
+    server.close()
+
+
 def port_of(server: asyncio.Server) -> int:
     """The port at which it listens."""
     port: int = server.sockets[0].getsockname()[1]

@@ -14,7 +14,7 @@ import h11
 from donjon.adapters.http import Response
 from donjon.adapters.http.crowd import ByteBudget, ConnectionWorth, Crowd, site
 from donjon.adapters.http.limits import Limits
-from donjon.adapters.http.listening import address_of, listen
+from donjon.adapters.http.listening import address_of, listen, stop_listening
 
 _TIME = 5.0  # seconds
 LIMITS = Limits(
@@ -57,7 +57,7 @@ class ProbeServer:
     async def close(self) -> None:
         """Stop listening, and drop who is still there."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         self._crowd.close()
         for each in self._crowd:
             each.cut_off()

@@ -12,7 +12,7 @@ from donjon.adapters.http.connection import CLIENT_CERTIFICATE, Application, Gua
 from donjon.adapters.http.crowd import ConnectionWorth
 from donjon.adapters.http.gate import SECOND, ErrorResponse, Gate, Headers, plain
 from donjon.adapters.http.limits import Limits
-from donjon.adapters.http.listening import listen, port_of
+from donjon.adapters.http.listening import listen, port_of, stop_listening
 from donjon.adapters.http.tls import Contexts
 from donjon.adapters.http.tlsprotocol import TlsProtocol
 
@@ -91,7 +91,7 @@ class GuardedServer:
         """
         if self._server is None or self._dating is None:
             return
-        self._server.close()
+        await stop_listening(self._server)
         self._dating.cancel()
         for peer in self._gate.crowd:
             if not (self._leaving and peer.worth is ConnectionWorth.NEW):
