@@ -81,14 +81,17 @@ class AreaReader:
         return sum(size for file, path, size in _mappings(text) if self._is_device(pid, file, path, verdicts))
 
     def _is_device(self, pid: int, file: bytes, path: bytes, verdicts: Verdicts) -> bool:
-        """Whether the mapped file is the device; what stands at its path must be the same file."""
+        """Whether the mapped file is the device; what stands at its path must be the same file, by its number.
+
+        Not by its file system's: where layers are laid over one another, a line of maps has that of the layer.
+        """
         if file in verdicts:
             return verdicts[file]
         try:
             status = (self._proc / str(pid) / "root" / os.fsdecode(path).lstrip("/")).lstat()
         except (OSError, ValueError):
             return False
-        if b"%02x:%02x %d" % (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino) != file:
+        if b"%d" % status.st_ino != file.rpartition(b" ")[2]:
             return False
         number = os.major(status.st_rdev), os.minor(status.st_rdev)
         verdicts[file] = stat.S_ISCHR(status.st_mode) and number in self._devices
