@@ -130,7 +130,7 @@ def _say(request: Request) -> bytes | None:
 
 
 def _serve(access: ServerAccess, upstream: int, meter: int, port: int, empty: int) -> None:
-    meters.PORT = meter
+    meters.METER_PORT = meter  # type: ignore[attr-defined] # Where that module has it from another.
     log_to_stderr("warning")
     settings = MetricsSettings(
         listen=(HOST, port),

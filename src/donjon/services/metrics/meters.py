@@ -60,9 +60,9 @@ class Meters:
                 meters.setdefault(pod.node, []).append(pod)
         due = self._due(meters)
         await asyncio.gather(*(self._ask(node, meters[node]) for node in due))
-        for known in (self._nodes, self._silent, self._troubles):
-            for node in known.keys() - meters.keys():
-                known.pop(node)
+        for table in (self._nodes, self._silent, self._troubles):
+            for node in table.keys() - meters.keys():
+                table.pop(node)
         self._metrics.tells_meters(silent=len(self._silent), answers=len(meters) - len(self._silent))
 
     def _due(self, meters: Iterable[str]) -> list[str]:
