@@ -339,7 +339,9 @@ def test_with_the_nodes_own_meter_pods_that_map_enclave_memory_are_scaled(world:
         kubectl("scale", f"deployment/{metrics_server.METER}-{node}", "-n", NAMESPACE, "--replicas=1")
 
 
-def test_metrics_server_has_its_api_back_when_ours_is_turned_off_rolled_back_or_uninstalled(world: World, wait_for: Wait) -> None:
+def test_metrics_server_has_its_api_back_when_ours_is_off_or_uninstalled_and_by_an_upgrade_after_a_rollback(
+    world: World, wait_for: Wait
+) -> None:
     before = {"insecureSkipTLSVerify": True, "service": {"name": "metrics-server", "namespace": "kube-system", "port": 443}}
 
     def registration() -> dict[str, Any]:
@@ -360,6 +362,8 @@ def test_metrics_server_has_its_api_back_when_ours_is_turned_off_rolled_back_or_
     world.release.upgrade(*ON_AND_QUICK)
     wait_for(is_ours, seconds=30, what="it is ours again")
     world.release.run("rollback", "donjon", "--wait", "--timeout", "90s")
+    assert is_ours(), "a rollback runs no Job"
+    world.release.run(*world.release.change_command(), "--wait", "--timeout", "90s")
     assert is_back(), registration()
     world.release.upgrade(*ON_AND_QUICK)
     wait_for(is_ours, seconds=30, what="it is ours once more")
