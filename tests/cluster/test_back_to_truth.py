@@ -163,6 +163,8 @@ def test_a_plugin_folder_that_was_deleted_and_made_again_is_found(
     testbed.stop_kubelet(agent.node)
     testbed.run_in(agent.node, "rm", "-rf", "/var/lib/kubelet/device-plugins")
     testbed.start_kubelet(agent.node)
+    # What is promised begins when the kubelet is back, which takes long where many start at once.
+    wait_for((testbed.plugins(agent.node) / "kubelet.sock").exists, seconds=30, what="the kubelet is back")
     socket = testbed.plugins(agent.node) / "donjon-enclave.sock"
     wait_for(socket.exists, seconds=PROMISED + 2, what="the agent serves in the new folder")
     wait_for(lambda: is_right(cluster, agent.node), seconds=PROMISED + STATUS_LOOP, what="the node is right")
