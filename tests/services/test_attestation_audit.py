@@ -5,6 +5,7 @@ import json
 import logging
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.services.attesting import chosen, instance, serving
 from donjon.adapters.metrics import exposition
 from donjon.adapters.metrics.attestation import AttestationMetrics
 from donjon.adapters.storage.database import Database
+from donjon.adapters.storage.heads import Witness
 from donjon.adapters.storage.journal import Journal
 from donjon.adapters.storage.tables import RECORDS
 from donjon.audit import log, statements
@@ -107,14 +109,14 @@ def test_a_gate_that_takes_debug_enclaves_is_among_what_weakens_security(
 
 @pytest.mark.usefixtures("often")
 def test_what_is_old_is_dropped_while_the_service_runs(
-    address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture
+    address: str, tmp_path: Path, keys: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(audit_keeper, "Witness", partial(Witness, every=timedelta(0)))  # Each record has a head at once.
     flags = {"mode": "offline", "database": address, "audit-keys": str(keys), "audit-days": "30"}
     now = [datetime(2026, 3, 1, tzinfo=UTC)]
     with serving(tmp_path, chosen(tmp_path, instance(tmp_path, "aad"), flags), lambda: now[0]) as service:
-        assert service.put(PATH, POLICY).status_code == 200
-        for _ in range(8):
-            now[0] += timedelta(days=5)
+        for days in (0, *[5] * 8):
+            now[0] += timedelta(days=days)
             number = newest(address)
             assert service.put(PATH, POLICY).status_code == 200
             # The head comes shortly after the answer, dated when it is made: no day passes before that.
