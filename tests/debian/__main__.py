@@ -22,6 +22,7 @@ LEFT_OUT: Mapping[str, str] = {
     "tests/deploy": "they need the testbed's Helm, and the image has a Python of its own",
     "tests/alerts": "promtool is Go's, and brings nothing of the machine with it",
     "tests/kernel": "its guests have a kernel of their own, and the machine's Python has tests of its own",
+    "tests/adapters/test_epc_reader.py": "its programs are the kernel's, which is the same, and a compiler makes them",
     "tests/siege": "it has a memory and a time of its own",
     "tests/debian": "they are about this step",
     "tests/conformance/test_foreign_clients.py": "clients in other languages meet the same bytes",
