@@ -171,6 +171,18 @@ def test_who_may_see_donjons_namespace_alone_sees_the_figures(fake: FakeCluster,
     assert "app-1" in out
 
 
+def test_where_no_meter_has_figures_a_few_say_why_and_none_that_has_nothing_to_count(fake: FakeCluster, tmp_path: Path) -> None:
+    nodes = "abcdef"
+    fake.things = {PODS: [agent(node) for node in nodes]}
+    fake.answers = {place(node): b"meter: the kernel is locked down [DJ704]" for node in nodes}
+    fake.answers[place("a")] = b"meter: no pass within the last 60 s [DJ708]: meter: no driver [DJ700]"
+    code, _, err = top(fake, tmp_path)
+    assert code == 3
+    assert "meter of a:" not in err
+    assert err.count("is locked down") == 3
+    assert "; and 2 more [DJ785]" in err
+
+
 def test_without_a_meter_it_says_how_one_is_turned_on(fake: FakeCluster, tmp_path: Path) -> None:
     fake.things = {PODS: [own_pod("node", "a")]}
     code, _, err = top(fake, tmp_path)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from donjon.adapters.cluster.meters import MeterAnswer
 
 
+MOST_NAMED = 3  # nodes in one error
+
+
 def _every(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
     if text is None:
         return None
@@ -96,10 +99,17 @@ def _look(cluster: "UserCluster", group: TallyGroup, namespace: str) -> Page:
     answers: tuple[MeterAnswer, ...] = meters.read_meters(cluster)
     reports = tuple(each.report for each in answers if each.report is not None)
     if not reports:
-        raise Unavailable("DJ785", "; ".join(f"meter of {each.node}: {each.problem}" for each in answers))
+        raise Unavailable("DJ785", _reasons(answers))
     return Page(
         group=group,
         rows=tally(reports, group, namespace),
         reports=reports,
         problems=tuple((each.node, each.problem) for each in answers if each.report is None and not each.is_idle),
     )
+
+
+def _reasons(answers: "tuple[MeterAnswer, ...]") -> str:
+    """Why none has a report, by a few of them: nodes without SGX have none to give, and are named where there are no others."""
+    silent = [each for each in answers if not each.is_idle] or list(answers)
+    words = "; ".join(f"meter of {each.node}: {each.problem}" for each in silent[:MOST_NAMED])
+    return f"{words}; and {len(silent) - MOST_NAMED} more" if len(silent) > MOST_NAMED else words
