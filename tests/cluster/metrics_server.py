@@ -50,7 +50,7 @@ def objects(layout: Layout) -> list[Any]:
         ],
         "ports": [{"name": "https", "containerPort": 10250}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "https", "scheme": "HTTPS"}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "program", "mountPath": "/program"}],  # noqa: S108
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "program", "mountPath": "/program"}],  # noqa: S108 - in a container.
     }
     pod = {
         "serviceAccountName": "metrics-server",

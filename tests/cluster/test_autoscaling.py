@@ -307,7 +307,7 @@ def test_nobody_but_the_api_server_is_answered(world: World) -> None:
             f"https://{address}:9443/apis/metrics.k8s.io/v1beta1/pods",
             headers={"X-Remote-User": "admin", "X-Remote-Group": "system:masters"},
         )
-        with pytest.raises(urllib.error.HTTPError) as error, urllib.request.urlopen(request, context=context, timeout=10):  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError) as error, urllib.request.urlopen(request, context=context, timeout=10):  # noqa: S310 - of HTTPS.
             pass
         assert error.value.code == 401
         assert b"[DJ721]" in error.value.read()

@@ -19,7 +19,7 @@ def test_what_is_given_back_is_what_was_there(whose: JsonObject) -> None:
     assert leads_to(ours, OURS)
     assert not leads_to(before, OURS)
     assert bundle_of(ours) == b"PEM of ours"
-    assert "insecureSkipTLSVerify" not in ours["spec"]  # type: ignore[operator]
+    assert "insecureSkipTLSVerify" not in ours["spec"]  # type: ignore[operator] # An object.
     assert before_of(ours) == whose
     assert give_back(lead(ours, OURS, b"another")) == before
 

@@ -120,7 +120,7 @@ def test_what_is_old_is_dropped_while_the_service_runs(
             number = newest(address)
             assert service.put(PATH, POLICY).status_code == 200
             # The head comes shortly after the answer, dated when it is made: no day passes before that.
-            assert clock.wait_until(lambda number=number: stated(caplog) > number, seconds=30)  # type: ignore[misc]
+            assert clock.wait_until(lambda number=number: stated(caplog) > number, seconds=30)  # type: ignore[misc] # A default of a lambda.
         assert clock.wait_until(lambda: dropped(caplog) == 3, seconds=30)
     assert "audit anchor" in caplog.messages
     assert "records 4 to 11, stated by heads up to 11, ended; records 1 to 3 were dropped" in whole(

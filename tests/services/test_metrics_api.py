@@ -321,7 +321,7 @@ def test_when_the_api_server_has_another_authority_the_old_one_counts_no_more(
 ) -> None:
     async def story(here: World) -> None:
         configuration = here.api.objects[CONFIGURATION]
-        data = {**configuration["data"], "requestheader-client-ca-file": OTHERS.pem.decode()}  # type: ignore[dict-item]
+        data = {**configuration["data"], "requestheader-client-ca-file": OTHERS.pem.decode()}  # type: ignore[dict-item] # An object.
         here.api.put(CONFIGURATION, {**configuration, "data": data})
         new = OTHERS.issue(common=("front-proxy",))
 

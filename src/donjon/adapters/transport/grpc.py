@@ -77,7 +77,7 @@ class _BoundedProtocol(H2Protocol):
             self.end()
         elif self._calls != CALLS:
             # The library has no other way to say it.
-            self.connection._connection.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._calls})  # noqa: SLF001
+            self.connection._connection.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._calls})  # noqa: SLF001 - as said above.
             self.connection.flush()
 
     def connection_lost(self, exc: BaseException | None) -> None:
