@@ -17,6 +17,7 @@ from donjon.admission.codes import (
     ELSEWHERE,
     EVENT_RULE,
     GIVEN_TO_ALL,
+    IDLE_SCALING,
     IN_A_SANDBOX,
     MISPLACED,
     UNCOUNTED,
@@ -41,7 +42,7 @@ OFFLINE = {CORE_RULE: Severity.ERROR, MISPLACED: Severity.ERROR} | dict.fromkeys
 """What `donjon check` alone says, since the API server has spoken, or dropped it, before any policy is asked."""
 
 OF_PODS = sorted({rule.code for rule in RULES} | {*OFFLINE, BEYOND_NODES.code})
-OF_OTHERS = [UNCOUNTED, GIVEN_TO_ALL, BOUNDING]
+OF_OTHERS = [UNCOUNTED, GIVEN_TO_ALL, BOUNDING, IDLE_SCALING]
 """Those of objects that make no pods."""
 
 UNWIRED = "DJ102"
@@ -119,15 +120,15 @@ def test_an_example_mended_is_admitted_without_a_word(code: str, tmp_path: Path)
     assert (codes(checked), checked["refused"]) == ([], False)
 
 
-def told_of_another(text: str) -> list[tuple[str, str]]:
-    """What `donjon check` says of the one object without pods in a text: codes and severities."""
+def warnings_of_another(text: str) -> list[str]:
+    """The codes of what `donjon check` warns of in the one object without pods in a text."""
     done = CliRunner().invoke(check, ["-", "--output", "json"], input=text)
     (passed_over,) = json.loads(done.stdout)["notLookedAt"]
     assert done.exit_code == 0
-    return [(each["code"], each["severity"]) for each in passed_over["findings"]]
+    return [each["code"] for each in passed_over["findings"] if each["severity"] == Severity.WARNING]
 
 
 @pytest.mark.parametrize("code", OF_OTHERS)
 def test_an_example_without_pods_has_its_code_and_mended_no_warning(code: str) -> None:
-    assert told_of_another(example(code, "wrong")) == [(code, Severity.WARNING)]
-    assert Severity.WARNING not in {severity for _, severity in told_of_another(example(code, "right"))}
+    assert warnings_of_another(example(code, "wrong")) == [code]
+    assert warnings_of_another(example(code, "right")) == []

@@ -29,3 +29,6 @@ UNLIKELY = "DJ122"
 
 TWICE = "DJ160"
 """That of a key that stands twice in its object."""
+
+IDLE_SCALING = "DJ162"
+"""That of an autoscaler on EPC that would do nothing."""

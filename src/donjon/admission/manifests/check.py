@@ -10,6 +10,7 @@ from donjon.admission.manifests.documents import Node, read
 from donjon.admission.manifests.fragments import is_json_patch
 from donjon.admission.manifests.plugins import rivals
 from donjon.admission.manifests.sandboxes import host_sockets
+from donjon.admission.manifests.scaling import ScaleTarget, idle_scaling, is_autoscaler
 from donjon.admission.manifests.workloads import PodTemplate, Thing, namespaces, pods, things, why_none
 from donjon.admission.reasons import Reason
 from donjon.admission.settings import AdmissionContext, Settings
@@ -180,7 +181,24 @@ def check_manifests(
                 for pod_template in templates
             ]
             skipped += [] if templates else [SkippedObject(document=document, thing=thing, astray=reasons)]
-    return ManifestReport(documents=documents, pods=tuple(reports), skipped=tuple(skipped))
+    pods_by_target = {_target(each, around.namespace): each.verdict.admitted for each in reports}
+    return ManifestReport(
+        documents=documents,
+        pods=tuple(reports),
+        skipped=tuple(_with_scaling(each, around.namespace, pods_by_target) for each in skipped),
+    )
+
+
+def _target(report: PodReport, namespace: str) -> ScaleTarget:
+    thing = report.pod_template.thing
+    return ScaleTarget(thing.kind, thing.namespace or namespace, thing.name)
+
+
+def _with_scaling(each: SkippedObject, namespace: str, pods_by_target: Mapping[ScaleTarget, Json]) -> SkippedObject:
+    if not is_autoscaler(each.thing):
+        return each
+    reasons = idle_scaling(each.thing, each.thing.namespace or namespace, pods_by_target)
+    return replace(each, astray=(*each.astray, *reasons))
 
 
 def _check_pod(
