@@ -99,6 +99,18 @@ def test_objects_are_got_patched_and_created(tmp_path: Path) -> None:
     told(story, tmp_path)
 
 
+def test_the_api_server_is_asked_itself_whatever_proxy_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+
+    async def story(_: FakeApi, api: KubeApi) -> None:
+        assert name(await api.get(NODE)) == "sgx-1"
+
+    told(story, tmp_path)
+
+
 def test_the_token_is_read_anew_for_every_call_since_it_is_renewed(tmp_path: Path) -> None:
     async def story(server: FakeApi, api: KubeApi) -> None:
         await api.get(NODE)

@@ -80,3 +80,14 @@ def test_a_meter_that_is_away_is_the_same_error() -> None:
             await client.read("sgx-1", "127.0.0.1:1")
 
     told(b"", story)
+
+
+def test_a_proxy_that_the_environment_names_is_not_asked_in_a_meters_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there for calls out of the cluster, and could answer anything."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+
+    async def story(client: MeterClient, address: str) -> None:
+        assert await client.read("sgx-1", address) == REPORT
+
+    told(answer(encode(REPORT)), story)

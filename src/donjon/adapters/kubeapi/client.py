@@ -102,7 +102,7 @@ class KubeApi:
     def __init__(self, access: ServerAccess) -> None:
         self._token = access.token
         trust = client_context(access.authority, code="DJ040", what=f"API server: authority {access.authority}")
-        self._client = HttpClient(code="DJ041", seconds=TIMEOUT, trust=trust, server=access.server)
+        self._client = HttpClient(code="DJ041", seconds=TIMEOUT, trust=trust, server=access.server, direct=True)
         self._rejected_since = 0.0
         self.rejection: Rejection | None = None
 

@@ -18,7 +18,7 @@ class MeterClient:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         # Nobody is trusted: a meter speaks without TLS.
-        self._http = HttpClient(code=CODE, seconds=patience, trust=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._http = HttpClient(code=CODE, seconds=patience, trust=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), direct=True)
         self._patience = patience
 
     async def read(self, node: str, address: str) -> EpcReport:

@@ -62,13 +62,21 @@ class HttpClient:
     """Calls one server, or several."""
 
     def __init__(
-        self, *, code: str, seconds: float, trust: ssl.SSLContext | None = None, server: str = "", name: str = ""
+        self,
+        *,
+        code: str,
+        seconds: float,
+        trust: ssl.SSLContext | None = None,
+        server: str = "",
+        name: str = "",
+        direct: bool = False,
     ) -> None:
         """`code` is that of `Unavailable`; without `trust` the system's authorities count; `server` stands before every path.
 
-        `name` is for whom its certificate must be, where `server` says an address.
+        `name` is for whom its certificate must be, where `server` says an address. `direct` is for who is in the cluster: a proxy
+        that the environment names, such as HTTP_PROXY, is for calls out of it, and could answer anything in place of a pod.
         """
-        self._code, self._seconds, self._trust, self._server = code, seconds, trust, server
+        self._code, self._seconds, self._trust, self._server, self._direct = code, seconds, trust, server, direct
         self._extensions = {"sni_hostname": name} if name else None
 
     @cached_property
@@ -79,6 +87,7 @@ class HttpClient:
             verify=True if self._trust is None else self._trust,
             headers=AS_IT_IS,
             timeout=self._seconds,
+            trust_env=not self._direct,
         )
 
     async def close(self) -> None:

@@ -129,7 +129,12 @@ class MetricsServer:
 
     def _new_client(self, way: _Way) -> HttpClient:
         return HttpClient(
-            code=CODE, seconds=PATIENCE, trust=_context(way), server=f"https://{way.address}", name=self._service.host
+            code=CODE,
+            seconds=PATIENCE,
+            trust=_context(way),
+            server=f"https://{way.address}",
+            name=self._service.host,
+            direct=True,
         )
 
 
