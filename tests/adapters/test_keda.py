@@ -276,6 +276,29 @@ def test_triggers_beyond_the_limit_are_not_pushed_until_another_ends(monkeypatch
     run(story)
 
 
+def test_who_calls_while_there_is_room_and_asks_later_takes_no_second_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaler_module, "STREAMS", 2)
+
+    async def push(told: Told, later: asyncio.Event) -> None:
+        async with told.stub.StreamIsActive.open() as stream:
+            await stream.send_request()
+            await later.wait()
+            await stream.send_message(reference(), end=True)
+            assert await stream.recv_message() is not None
+            await stream.cancel()
+
+    async def story(told: Told) -> None:
+        later = asyncio.Event()
+        pushes = [asyncio.create_task(push(told, later)) for _ in range(4)]
+        await asyncio.sleep(0.2)
+        later.set()
+        outcomes = await asyncio.gather(*pushes, return_exceptions=True)
+        assert sum(each is not None for each in outcomes) == 2, outcomes
+        assert told.counted.count(("StreamIsActive", "DJ763")) == 2
+
+    run(story)
+
+
 def test_connections_beyond_the_limit_are_ended_and_the_first_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaler_module, "CONNECTIONS", 2)
 

@@ -6,7 +6,7 @@ A number that is not known is UNAVAILABLE, never 0: KEDA then leaves the Deploym
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -97,15 +97,22 @@ class _ExternalScaler(ExternalScalerBase):
 
     async def StreamIsActive(self, stream: Stream[wire.ScaledObjectRef, wire.IsActiveResponse]) -> None:
         """Says it at once, and again when it changes; while it is not known, nothing is said."""
-        with self._outcome("StreamIsActive"):
-            if self._streams >= STREAMS:
-                raise GRPCError(Status.RESOURCE_EXHAUSTED, f"request: {STREAMS} triggers are pushed already [DJ763]")
-            trigger = _object(await _request(stream, wire.ScaledObjectRef))
-            async with _turn(self._looking):
-                self._answers.target(trigger)
+        with ExitStack() as place:
+            with self._outcome("StreamIsActive"):
+                place.enter_context(self._place())
+                trigger = _object(await _request(stream, wire.ScaledObjectRef))
+                async with _turn(self._looking):
+                    self._answers.target(trigger)
+            await self._push(stream, trigger)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places, taken before anything is waited for: thousands may call at once, and say later what they ask."""
+        if self._streams >= STREAMS:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, f"request: {STREAMS} triggers are pushed already [DJ763]")
         self._streams += 1
         try:
-            await self._push(stream, trigger)
+            yield
         finally:
             self._streams -= 1
 
