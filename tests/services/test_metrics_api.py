@@ -308,6 +308,20 @@ def test_who_may_not_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     told(tmp_path, monkeypatch, story)
 
 
+def test_a_user_of_many_groups_is_answered_as_metrics_server_answers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory may put a person into hundreds, and the API server names each in a header of its own."""
+    groups = "\r\n".join(f"X-Remote-Group: {number:036}" for number in range(300))
+
+    async def story(here: World) -> None:
+        status, _ = await here.ask(PODS, {"X-Remote-User": f"anna\r\n{groups}"})
+        assert status == 200
+        assert 301 in {len(each["groups"]) for each in here.rights if isinstance(each["groups"], list)}
+
+    told(tmp_path, monkeypatch, story)
+
+
 def test_a_certificate_of_another_authority_ends_in_the_handshake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(here: World) -> None:
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
@@ -367,7 +381,18 @@ def test_metrics_servers_error_is_handed_on_as_it_is(
     told(tmp_path, monkeypatch, story)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", b'{"items":[[]' + b",[]" * 1_500_000 + b"]}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"[" * 100_000,
+        b"\xff",
+        b'{"items":[[]' + b",[]" * 1_500_000 + b"]}",
+        '{"items":[{"name":"\u0122"}]}'.encode("utf-16-le"),  # Of which every second byte is none of the text's.
+    ],
+)
 def test_an_answer_of_metrics_server_that_is_none_is_an_error_and_no_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:

@@ -18,7 +18,7 @@ MASTERS = "system:masters"
 """The group that may do everything: the API server's own check of whether a server is there comes as one of it."""
 
 ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED = "system:anonymous", "system:authenticated", "system:unauthenticated"
-MAX_WORDS = 1 << 14  # characters of all that is said of a caller
+MAX_WORDS = 1 << 16  # characters of all that is said of a caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ LOG = logging.getLogger(__name__)
 LIMITS = Limits(
     connections=512,
     of_a_site=256,  # The API servers are few addresses, or one where they are masked.
+    head=64 << 10,
+    headers=512,  # The API server says each group of a user in a header of its own, and a directory may say hundreds.
     body=1,  # Nothing that is asked has one.
     answers=256 << 20,
     answers_of_a_site=192 << 20,  # Two whole answers about 50,000 pods, or thousands of the usual.
@@ -181,7 +183,7 @@ class Knowledge:
         """metrics-server's answer about pods with their EPC; raises `Unavailable` DJ720 for one that is none."""
         try:
             check_values(text, "metrics-server: its answer", MAX_VALUES)
-            value = cast("Json", json.loads(text))
+            value = cast("Json", json.loads(text.decode()))  # In UTF-16, which the library would take, others were counted.
         except Malformed as error:
             raise Unavailable("DJ720", error.message) from error
         except (ValueError, RecursionError) as error:
