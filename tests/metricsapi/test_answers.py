@@ -9,7 +9,7 @@ import pytest
 from tests.metricsapi.world import MIB, NOW, POD, container, node
 
 from donjon.formats.json import JsonObject
-from donjon.metricsapi.answers import add_epc, custom, external
+from donjon.metricsapi.answers import add_epc, as_json, custom, external
 from donjon.metricsapi.series import Series, quantity, together, value
 from donjon.metricsapi.use import NodeUse, PodUse, use_of
 
@@ -46,6 +46,36 @@ def test_each_container_gets_its_epc_and_keeps_what_it_had() -> None:
 
 def test_a_container_that_is_not_named_gets_no_zero_where_others_were_left_out() -> None:
     assert epc(plus_epc({"items": [metrics("app", "side")]}, node(container(), left_out=1))) == [[str(4 * MIB), None]]
+
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/vnd.kubernetes.protobuf, */*", "application/json"),
+        ("application/vnd.kubernetes.protobuf,application/json", "application/json"),
+        ("application/yaml", "application/json"),
+        (f"{TABLE},application/json", f"{TABLE},application/json"),
+        (f"{TABLE},application/vnd.kubernetes.protobuf", f"{TABLE},application/json"),
+        (f"application/json, {TABLE}", f"application/json,{TABLE}"),
+        ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json", "application/json"),
+        (TABLE, TABLE),
+        ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", "application/json"),
+    ],
+)
+def test_what_is_asked_for_is_asked_for_as_json(accept: str, form: str) -> None:
+    assert as_json(accept) == form
+
+
+def test_a_table_and_a_list_of_names_are_left_as_they_are() -> None:
+    names: JsonObject = {"kind": "PartialObjectMetadataList", "items": [{"metadata": {"name": "web-1", "namespace": "shop"}}]}
+    table: JsonObject = {"kind": "Table", "rows": [{"cells": ["web-1"], "object": {"metadata": {"name": "web-1"}}}]}
+    for answer in (names, table):
+        assert plus_epc(answer, node()) == answer
 
 
 def test_one_pod_is_answered_as_a_list_is() -> None:

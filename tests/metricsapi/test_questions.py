@@ -55,7 +55,15 @@ def test_a_group_lists_its_resources_to_who_may_see_the_path(group: Group) -> No
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/apis", "/openapi/v2", "/apis/metrics.k8s.io", "/apis/metrics.k8s.io/v1", f"{RESOURCE}/secrets"),
+        *(
+            "/",
+            "/apis",
+            "/openapi/v3/apis/apps/v1",
+            "/openapi/v2/",
+            "/apis/metrics.k8s.io",
+            "/apis/metrics.k8s.io/v1",
+            f"{RESOURCE}/secrets",
+        ),
         *(f"{RESOURCE}/namespaces/shop/pods/a/b", f"{RESOURCE}/namespaces/shop/nodes", f"{CUSTOM}/*/cpu", f"{CUSTOM}/a"),
         *(f"{EXTERNAL}/sgx_epc_node_evicted_bytes", f"{RESOURCE}/../../api/v1/secrets", f"{RESOURCE}%2Fpods"),
     ],
@@ -79,6 +87,23 @@ def test_what_is_no_name_is_refused_before_anybody_is_asked_for_a_right(name: st
 
 def test_what_is_asked_of_others_is_the_path_for_which_the_right_is() -> None:
     assert ask(f"//{RESOURCE}/namespaces/shop/pods//"[1:], "").path == f"{RESOURCE}/namespaces/shop/pods"
+
+
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/metrics.k8s.io/v1beta1"])
+def test_the_schema_is_for_who_may_see_its_path(path: str) -> None:
+    question = ask(path, "hash=AB")
+    assert (question.kind, question.path, question.parameters) == (Kind.SCHEMA, path, {})
+    assert question.right == {"nonResourceAttributes": {"path": path, "verb": "get"}}
+
+
+@pytest.mark.parametrize("path", [f"{RESOURCE}/pods", f"{RESOURCE}/nodes", f"{CUSTOM}/*/sgx_epc_utilization"])
+def test_a_list_cannot_be_watched(path: str) -> None:
+    for query in ("watch=true", "watch=1&resourceVersion=0", "limit=1&watch=TRUE"):
+        with pytest.raises(Malformed) as error:
+            ask(path, query)
+        assert error.value.code == "DJ724"
+    for query in ("watch=false", "watch=0", "watch=", "watch=False"):
+        assert ask(path, query).path == path
 
 
 @pytest.mark.parametrize("query", ["a", "&".join(f"a{number}=1" for number in range(40))])

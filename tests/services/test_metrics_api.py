@@ -87,16 +87,22 @@ class World:
     rights: list[JsonObject] = field(default_factory=list)
 
     async def ask(
-        self, path: str, headers: dict[str, str] | None = None, certificate: Issued | None = PROXY, method: str = "GET"
+        self,
+        path: str,
+        headers: dict[str, str] | None = None,
+        certificate: Issued | None = PROXY,
+        method: str = "GET",
+        body: str = "",
     ) -> tuple[int, JsonObject]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         client = await Client.connected(self.port, context if certificate is None else certificate.shown_by(context))
         lines = "".join(f"{name}: {value}\r\n" for name, value in (ANNA if headers is None else headers).items())
-        await client.say(f"{method} {path} HTTP/1.1\r\nHost: m\r\n{lines}\r\n".encode())
-        status, body, _ = await client.answer()
+        lines += f"Content-Length: {len(body)}\r\n" if body else ""
+        await client.say(f"{method} {path} HTTP/1.1\r\nHost: m\r\n{lines}\r\n{body}".encode())
+        status, said, _ = await client.answer()
         client.close()
-        answer: JsonObject = json.loads(body)
+        answer: JsonObject = json.loads(said)
         return status, answer
 
     async def epc(self) -> list[str | None]:
@@ -282,6 +288,42 @@ def test_metrics_servers_answer_gets_the_epc_of_each_container(tmp_path: Path, m
     told(tmp_path, monkeypatch, story)
 
 
+@pytest.mark.parametrize("method", ["DELETE", "POST", "PUT", "PATCH", "OPTIONS"])
+def test_who_means_to_change_something_or_to_watch_hears_405(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    async def story(here: World) -> None:
+        body = '{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Background"}'
+        for answer in (await here.ask(PODS, method=method, body=body), await here.ask(f"{PODS}?watch=true")):
+            assert (answer[0], answer[1]["reason"]) == (405, "MethodNotAllowed")
+            assert "[DJ724]" in str(answer[1]["message"])
+        assert (await here.ask(PODS, body=body))[0] == 200  # Some clients send one with everything.
+
+    told(tmp_path, monkeypatch, story)
+
+
+def test_epc_is_in_the_list_that_metrics_server_has_in_place_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(here: World) -> None:
+        table = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io"
+        status, answer = await here.ask(PODS, ANNA | {"Accept": f"{table},application/vnd.kubernetes.protobuf"})
+        assert (status, here.server.requests[-1][2]["accept"]) == (200, "application/json")
+        assert str(4 * MIB) in json.dumps(answer)
+
+    told(tmp_path, monkeypatch, story)
+
+
+def test_the_schema_is_metrics_servers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(here: World) -> None:
+        here.server.body = b'{"swagger":"2.0"}'
+        kind = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+        aggregator = {"X-Remote-User": "system:aggregator", "X-Remote-Group": "system:masters", "Accept": kind}
+        assert await here.ask("/openapi/v2", aggregator) == (200, {"swagger": "2.0"})
+        assert (here.server.requests[-1][0], here.server.requests[-1][2]["accept"]) == ("/openapi/v2", kind)
+        assert (await here.ask("/openapi/v2", {"X-Remote-User": "eve"}))[0] == 403
+
+    told(tmp_path, monkeypatch, story)
+
+
 Refusal = tuple[Issued | None, dict[str, str], int, str]
 
 
@@ -459,7 +501,7 @@ def test_custom_and_external_metrics_tell_of_pods_by_their_labels(tmp_path: Path
         assert (await here.ask(custom.replace("%2A", "web-1")))[0] == 200
         assert (await here.ask(custom.replace("%2A", "web-2")))[0] == 404
         assert (await here.ask("/apis"))[0] == 404
-        assert (await here.ask(external, method="DELETE"))[0] == 400
+        assert (await here.ask(external, method="DELETE"))[0] == 405
 
     told(tmp_path, monkeypatch, story)
 

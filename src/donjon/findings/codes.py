@@ -77,6 +77,7 @@ NO_METER = frozenset({"DJ700", "DJ701", "DJ702", "DJ703", "DJ704", "DJ705", "DJ7
 """EPC in use cannot be measured here, or not in that way; trying again does not mend it."""
 NO_DRIVER = "DJ700"
 METER_STALE = "DJ708"
+ONLY_READ = "DJ724"
 NO_SUCH_METRICS = "DJ725"
 
 SYSFS_EPC = "DJ903"

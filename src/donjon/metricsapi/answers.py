@@ -14,13 +14,28 @@ Lookup = Callable[[str, str], PodUse | None]
 """What the pod of that namespace and name holds; `None` where it is unknown."""
 
 
+JSON = "application/json"
+_FORM = "as="  # Kubernetes API Concepts, "Alternate representations of resources"
+
+
+def as_json(accept: str) -> str:
+    """The forms that are asked for, in their order, as JSON: in another one nothing could be added.
+
+    Every client of these APIs reads JSON, whatever it would have liked better; who asks for a table alone has its table.
+    """
+    forms = [part.strip() for part in accept.split(",")]
+    ours = (form if _FORM in form else JSON for form in forms if _FORM not in form or form.startswith(f"{JSON};"))
+    return ",".join(dict.fromkeys(ours)) or JSON
+
+
 def add_epc(answer: JsonObject, lookup: Lookup) -> JsonObject:
     """PodMetrics, or a list of them, of metrics-server, with the EPC of each container of which it is known.
 
-    Nothing else changes. No pod is added, nor a container: one without CPU and memory would stop who scales on these.
+    Nothing else changes. No pod is added, nor a container: one without CPU and memory would stop who scales on these. What has no
+    containers is another form of it, a table or names alone.
     """
     for each in objects(answer.get("items")) or (answer,):
-        use = lookup(namespace_of(each), name_of(each))
+        use = None if each.get("containers") is None else lookup(namespace_of(each), name_of(each))
         if use is not None:
             _add(each, use)
     return answer

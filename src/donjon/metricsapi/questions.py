@@ -1,6 +1,7 @@
 """What a request asks, by its path and query, and the right that it needs.
 
-Source: k8s.io/apiserver `request.RequestInfoFactory`, k8s.io/custom-metrics-apiserver `apiserver/installer`.
+Source: k8s.io/apiserver `request.RequestInfoFactory`, k8s.io/custom-metrics-apiserver `apiserver/installer`; for the schema,
+k8s.io/kube-aggregator `pkg/controllers/openapi` and `openapiv3`.
 """
 
 import re
@@ -10,6 +11,7 @@ from enum import Enum, auto
 from urllib.parse import parse_qsl, unquote
 
 from donjon.errors import Malformed
+from donjon.findings.codes import ONLY_READ
 from donjon.formats.json import JsonObject
 from donjon.metricsapi.discovery import Group
 from donjon.metricsapi.series import EXTERNAL, Series
@@ -17,6 +19,8 @@ from donjon.metricsapi.series import EXTERNAL, Series
 MAX_PARAMETERS = 32
 ALL = "*"
 _GROUP = 3  # segments of /apis/GROUP/VERSION
+_SCHEMAS = frozenset({"/openapi/v2", "/openapi/v3", f"/openapi/v3/apis/{Group.RESOURCE.value}"})
+_NOT_WATCHED = frozenset({"", "0", "false"})  # as the API server reads the parameter `watch`
 _NAME = re.compile(r"[a-z0-9][-a-z0-9.]{0,252}", re.ASCII)
 """Of a namespace, pod or node. What is none is refused: `.` or an encoded slash would be one path to who is asked for the right,
 and another to who answers."""
@@ -30,6 +34,7 @@ class Kind(Enum):
     PODS = auto()  # metrics-server's, with EPC
     CUSTOM = auto()
     EXTERNAL = auto()
+    SCHEMA = auto()  # metrics-server's OpenAPI, as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,9 @@ class Question:
 
 
 def ask(raw_path: str, query: str) -> Question:
-    """The question; raises `Malformed` DJ725 for what these APIs do not have."""
+    """The question; raises `Malformed` DJ725 for what these APIs do not have, DJ724 for a watch."""
+    if raw_path in _SCHEMAS:
+        return Question(kind=Kind.SCHEMA, group=Group.RESOURCE, path=raw_path, right=_path_right(raw_path), parameters={})
     segments = tuple(unquote(each) for each in raw_path.strip("/").split("/"))
     group = next((each for each in Group if ("apis", each.domain, each.version) == segments[:_GROUP]), None)
     if group is None:
@@ -55,12 +62,13 @@ def ask(raw_path: str, query: str) -> Question:
     parameters = _parameters(query)
     rest, path = segments[_GROUP:], f"/{'/'.join(segments)}"
     if not rest:
-        right: JsonObject = {"nonResourceAttributes": {"path": path, "verb": "get"}}
-        return Question(kind=Kind.RESOURCES, group=group, path=path, right=right, parameters=parameters)
+        return Question(kind=Kind.RESOURCES, group=group, path=path, right=_path_right(path), parameters=parameters)
     question = _OF_GROUP[group](path, rest, parameters)
     names = [each for each in (question.namespace, question.name) if each]
     if not all(_NAME.fullmatch(each) or (each == ALL and group is Group.CUSTOM) for each in names):
         raise _none(raw_path)
+    if parameters.get("watch", "").lower() not in _NOT_WATCHED:
+        raise Malformed(ONLY_READ, f"{path[:200]}: it cannot be watched")
     return question
 
 
@@ -120,6 +128,10 @@ def _external(path: str, rest: tuple[str, ...], parameters: Mapping[str, str]) -
 def _right(group: Group, resource: str, verb: str, **beside: str) -> JsonObject:
     attributes: JsonObject = {"group": group.domain, "version": group.version, "resource": resource, "verb": verb}
     return {"resourceAttributes": attributes | {key: each for key, each in beside.items() if each}}
+
+
+def _path_right(path: str) -> JsonObject:
+    return {"nonResourceAttributes": {"path": path, "verb": "get"}}
 
 
 def _parameters(query: str) -> Mapping[str, str]:

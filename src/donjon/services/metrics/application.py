@@ -14,11 +14,11 @@ from donjon.adapters.http.public import Message
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
-from donjon.findings.codes import NO_SUCH_METRICS
+from donjon.findings.codes import NO_SUCH_METRICS, ONLY_READ
 from donjon.formats.json import Json, JsonObject
 from donjon.formats.strict_json import check_values
 from donjon.kube import label_selectors
-from donjon.metricsapi.answers import add_epc, custom, external, status
+from donjon.metricsapi.answers import JSON, add_epc, as_json, custom, external, status
 from donjon.metricsapi.discovery import Group, resources
 from donjon.metricsapi.questions import ALL, Kind, Question, ask
 from donjon.metricsapi.series import together
@@ -36,21 +36,21 @@ LIMITS = Limits(
     of_a_site=256,  # The API servers are few addresses, or one where they are masked.
     head=64 << 10,
     headers=512,  # The API server says each group of a user in a header of its own, and a directory may say hundreds.
-    body=1,  # Nothing that is asked has one.
+    body=4096,  # Nobody reads it: who deletes sends one, and is to hear 405 of it.
     answers=256 << 20,
     answers_of_a_site=192 << 20,  # Two whole answers about 50,000 pods, or thousands of the usual.
     idle=150.0,
     answer=30.0,
 )
-JSON = "application/json"
 PASS_ON = ("labelSelector", "fieldSelector")
 AT_ONCE = 4  # questions to metrics-server, whose whole answers are held
 MAX_VALUES = 3_000_000  # in an answer of metrics-server; of a pod there are some forty
 LARGE = 256 << 10  # bytes; more is read beside the loop, which has others to answer
 
-_OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
+_OK, _FORBIDDEN = 200, 403
 _REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed"}
 _REASONS |= {500: "InternalError", 503: "ServiceUnavailable"}
+_CODES = {NO_SUCH_METRICS: 404, ONLY_READ: 405}
 _STATUSES: tuple[tuple[type[DonjonError], int], ...] = ((Untrusted, 401), (Malformed, 400), (DonjonError, 503))
 
 Send = Callable[[Message], Awaitable[None]]
@@ -100,7 +100,7 @@ class MetricsApi:
 
     def _question(self, scope: Message) -> Question:
         if scope["method"] not in {"GET", "HEAD"}:
-            raise Malformed("DJ729", f"request: {scope['method'][:20]}, and these APIs are only read")
+            raise Malformed(ONLY_READ, f"request: {scope['method'][:20]}, and these APIs are only read")
         return ask(scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"))
 
     async def _answer(self, scope: Message, question: Question) -> Response:
@@ -113,7 +113,7 @@ class MetricsApi:
         match question.kind:
             case Kind.RESOURCES:
                 return _json(resources(question.group))
-            case Kind.NODES | Kind.PODS:
+            case Kind.NODES | Kind.PODS | Kind.SCHEMA:
                 return await self._of_resources(question, _accept(scope))
             case Kind.CUSTOM:
                 return self._custom(question)
@@ -121,14 +121,14 @@ class MetricsApi:
                 return self._external(question)
 
     async def _of_resources(self, question: Question, accept: str) -> Response:
-        """metrics-server's answer, with EPC where it is of pods; its errors, and its tables, as they are."""
+        """metrics-server's answer, with EPC where it is of pods; its errors, its tables and its schema as they are."""
         if self._server is None:
             raise Malformed("DJ725", f"{Group.RESOURCE.domain}: it is not served here")
         parameters = {name: question.parameters[name] for name in PASS_ON if name in question.parameters}
-        plain = "as=" not in accept
         async with self._asking:
-            answer = await self._server.ask(question.path, parameters, JSON if plain else accept)
-            if question.kind is Kind.PODS and answer.status == _OK and plain:
+            form = accept or JSON if question.kind is Kind.SCHEMA else as_json(accept)
+            answer = await self._server.ask(question.path, parameters, form)
+            if question.kind is Kind.PODS and answer.status == _OK:
                 return await self._with_epc(answer)
         return Response(status=answer.status, body=answer.body, content_type=answer.content_type or JSON)
 
@@ -142,7 +142,7 @@ class MetricsApi:
         assert question.series is not None
         pods = self._knowledge.pods(question)
         if question.name != ALL and not pods:
-            return _status(_NOT_FOUND, f"pod {question.name[:253]!r} is not known, or does not run [DJ725]")
+            return _status(_CODES[NO_SUCH_METRICS], f"pod {question.name[:253]!r} is not known, or does not run [DJ725]")
         return _json(custom(question.series, pods))
 
     def _external(self, question: Question) -> Response:
@@ -157,9 +157,9 @@ class MetricsApi:
     def _no(self, error: DonjonError) -> Response:
         self._metrics.count_error(error.code)
         families = (code for family, code in _STATUSES if isinstance(error, family))
-        code = _NOT_FOUND if error.code == NO_SUCH_METRICS else next(families)
+        code = _CODES.get(error.code)
         say(LOG, "request turned away", level=logging.DEBUG, code=error.code, error=error.message)
-        return _status(code, str(error))
+        return _status(next(families) if code is None else code, str(error))
 
 
 class Knowledge:
@@ -208,7 +208,7 @@ def _words(question: Question) -> str:
 
 
 def _accept(scope: Message) -> str:
-    return next((value.decode("latin-1")[:1000] for name, value in scope["headers"] if name == b"accept"), JSON)
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")[:1000]
 
 
 def _status(code: int, message: str) -> Response:
