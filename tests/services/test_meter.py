@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +181,31 @@ def test_a_pod_is_named_as_soon_as_the_api_server_names_it(tmp_path: Path, monke
             await here.meter.look()
             assert [each.name.pod for each in here.report().containers] == ["app"]
             assert here.metrics.registry.get_sample_value("donjon_meter_unknown_pods") == 0
+
+    asyncio.run(story())
+
+
+def test_who_has_ended_before_its_cgroups_were_read_counts_for_the_pod_whose_cgroup_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            monkeypatch.setattr(sources, "cgroups_of", lambda *_: None)
+            container = tmp_path / f"h/sys/fs/cgroup/kubepods/pod{UID}/{ID}"
+            container.mkdir(parents=True)
+            (tmp_path / "h/sys/fs/cgroup/cgroup.controllers").touch()
+            one, two, three = (replace(OWN, started=each) for each in (1, 2, 3))
+            holders = (
+                replace(one, cgroup=container.stat().st_ino),
+                replace(two, cgroup=container.parent.stat().st_ino),
+                replace(three, cgroup=1),
+            )
+            enclaves = {each: replace(enclave(), holders=(holder,)) for each, holder in enumerate(holders)}
+            here.reader.outcome = EnclavePass(source=EpcSource.BPF, enclaves=enclaves, guests={})
+            here.api.put("/api/v1/pods/app", pod())
+            await until(lambda: UID in here.state.pods)
+            await here.meter.look()
+            assert (here.container("resident_bytes"), here.report().system.resident) == (2 * 257 * PAGE, 257 * PAGE)
 
     asyncio.run(story())
 

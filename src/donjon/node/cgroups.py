@@ -36,15 +36,15 @@ def place(text: str) -> CgroupPlace | None:
     # A container may give its folders any name but one with a line break, and Python knows more of these than the kernel.
     lines = [line.split(":", 2) for line in text.split("\n")]
     paths = sorted((_rank(parts[0], parts[1]), parts[2]) for parts in lines if len(parts) == 3)  # noqa: PLR2004 - cgroups(7).
-    return next((there for _, path in paths if (there := _place(path)) is not None), None)
+    return next((there for _, path in paths if (there := place_of_path(path)) is not None), None)
 
 
 def _rank(hierarchy: str, controllers: str) -> int:
     return 0 if hierarchy == _UNIFIED else 1 if _MEMORY in controllers.split(",") else 2
 
 
-def _place(path: str) -> CgroupPlace | None:
-    """The outermost pod of a path, and the container right below it."""
+def place_of_path(path: str) -> CgroupPlace | None:
+    """The same by the path of one cgroup: its outermost pod, and the container right below it."""
     parts = path.strip("/").replace(_JOINT, "/").split("/")
     for index, part in enumerate(parts):
         uid = _pod_of(parts[index - 1] if index else "", part)

@@ -11,6 +11,7 @@ from tests.kernel.guest.devices import GUEST, Driver
 from tests.kernel.guest.harness import Child
 from tests.kernel.guest.memory import PAGE
 
+from donjon.adapters.epc.kernel import PROC
 from donjon.adapters.epc.maps import AreaReader
 from donjon.adapters.epc.processes import find_reclaimer, processor_seconds
 from donjon.kube.epc_report import ContainerEpc, EpcReport
@@ -18,6 +19,7 @@ from donjon.node.epc import NodeMoment, account
 from donjon.node.tenants import TenantPod
 from donjon.services.meter.sources import Source
 
+_EMPTY_PROC = Path("/nowhere")
 _CGROUPS = Path("/sys/fs/cgroup")
 _ONE, _OTHER = "0b1c2d3e-1111-4222-8333-444455556666", "9f8e7d6c-1111-4222-8333-444455556666"
 _FIRST, _SECOND = "a" * 64, "b" * 64
@@ -55,6 +57,10 @@ class Accounts:
                    (302 * PAGE, 1, 400 * PAGE, 1), first)  # fmt: skip
         self.check("a pod by cgroupfs' names, and its guest", (second.guests, second.use.resident) == (20 * PAGE, 0), second)
         self.check("a container that asked and holds nothing", (idle.use.resident, idle.request) == (0, PAGE), idle)
+        nobody = self._report(_EMPTY_PROC)
+        self.check(
+            "pods by the cgroups' numbers alone, as if their processes had ended", nobody.containers == report.containers, nobody
+        )
         own.close()
 
     def areas(self) -> None:
@@ -91,8 +97,8 @@ class Accounts:
         memory.map_at(os.open(GUEST, os.O_RDWR), 1 << 40, pages)
         memory.touch(1 << 40, range(pages))
 
-    def _report(self) -> EpcReport:
-        source = Source(Path("/"), lambda: self.at.reader)
+    def _report(self, proc: Path = PROC) -> EpcReport:
+        source = Source(Path("/"), lambda: self.at.reader, proc)
         reading = source.read()
         moment = NodeMoment(node="guest", moment="2026-11-30T00:00:00Z", total=self._all(), reclaimer_seconds=None)
         return account(reading.survey, reading.places, _PODS, moment, {}).report

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from donjon.adapters.epc.folders import CgroupFolders
 from donjon.adapters.epc.kernel import PROC, require_host
 from donjon.adapters.epc.maps import AreaReader
 from donjon.adapters.epc.processes import cgroups_of
 from donjon.adapters.epc.reader import EnclaveReader
 from donjon.errors import Unavailable
 from donjon.findings import codes
-from donjon.node.cgroups import CgroupPlace, place
+from donjon.node.cgroups import CgroupPlace, place, place_of_path
 from donjon.node.enclaves import EnclaveHolder, EnclavePass
 
 
@@ -39,6 +40,7 @@ class Source:
     def __init__(self, host_root: Path, exact: Callable[[], Reader] = EnclaveReader, proc: Path = PROC) -> None:
         self._host_root, self._exact, self._proc = host_root, exact, proc
         self._reader: Reader | None = None
+        self._folders = CgroupFolders(host_root)
         self._places: dict[EnclaveHolder, CgroupPlace | None] = {}
         self.obstacle: Unavailable | None = None
         """Why it is not the kernel's counters that are read."""
@@ -55,7 +57,7 @@ class Source:
             self._reader.close()
             self._reader = self._bound(error)
             survey = self._reader.read()
-        self._places = {holder: self._place(holder) for holder in _holders(survey)}
+        self._places = self._locate(_holders(survey))
         return HolderSurvey(survey=survey, places=self._places)
 
     def _choose(self) -> Reader:
@@ -75,10 +77,22 @@ class Source:
                 raise obstacle from error
             raise Unavailable(obstacle.code, f"{obstacle.message}; and by areas: {error}") from error
 
-    def _place(self, holder: EnclaveHolder) -> CgroupPlace | None:
-        """Where it is; of one that ended since, where it was at the last pass."""
-        text = cgroups_of(holder, self._proc)
-        return self._places.get(holder) if text is None else place(text)
+    def _locate(self, holders: set[EnclaveHolder]) -> dict[EnclaveHolder, CgroupPlace | None]:
+        """Where each is; of one that ended since, where it was at the last pass, or where its cgroup is."""
+        texts = {holder: cgroups_of(holder, self._proc) for holder in holders}
+        places = {holder: place(text) for holder, text in texts.items() if text is not None}
+        for holder in holders - places.keys() & self._places.keys():
+            places[holder] = self._places[holder]
+        return places | self._locate_folders(holders - places.keys())
+
+    def _locate_folders(self, holders: set[EnclaveHolder]) -> dict[EnclaveHolder, CgroupPlace | None]:
+        if not holders:
+            return {}
+        unified = self._folders.unified({holder.cgroup for holder in holders})
+        memory = self._folders.memory({holder.memory_cgroup for holder in holders if holder.cgroup not in unified})
+        return {
+            holder: place_of_path(unified.get(holder.cgroup) or memory.get(holder.memory_cgroup) or "/") for holder in holders
+        }
 
 
 def _holders(survey: EnclavePass) -> set[EnclaveHolder]:
