@@ -12,7 +12,7 @@ from tests.admission.checks import FAQ_JOB
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SHIPPED = ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore", ".pre-commit-hooks.yaml")
+SHIPPED = ("src", "pyproject.toml", "README.md", "LICENSE", "LICENSE-MIT", "CHANGELOG.md", ".gitignore", ".pre-commit-hooks.yaml")
 NO_REGISTRY = ("Failed to fetch", "error sending request", "NewConnectionError", "dns error")
 NODE_NAMED_BY_HAND = FAQ_JOB.replace("restartPolicy: Never", "nodeName: sgx-1\n      restartPolicy: Never")
 

@@ -73,7 +73,7 @@ def test_the_image_says_what_it_is(image: tarfile.TarFile) -> None:
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
     (entry,) = read(image, "index.json")["manifests"]
     assert set(entry["annotations"].values()) == {f"donjon.dev/donjon:{labels['version']}"}
-    assert labels["licenses"] == "Apache-2.0"
+    assert labels["licenses"] == "Apache-2.0 AND (MIT OR GPL-2.0-only)"
     assert labels["source"]
     assert labels["revision"]
     assert config["User"] == "65532:65532"

@@ -27,7 +27,7 @@ BUILT_FROM = (
     "deploy/images/layout.py",
     "deploy/images/Containerfile",
 )
-BESIDE = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore", "requirements/image.txt")
+BESIDE = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-MIT", "CHANGELOG.md", ".gitignore", "requirements/image.txt")
 IMAGE = PROJECT / "deploy" / "images" / "build-out" / "donjon.tar"
 PACKED = {
     "SHA256SUMS",
