@@ -103,6 +103,14 @@ def test_the_target_is_what_each_pod_may_have() -> None:
     assert scaler(TWO, *REPORTS).target(trigger(metric="sgx_epc_resident_bytes", target="8Mi"))[1] == 8 * MIB
 
 
+def test_a_word_may_be_of_the_environment_of_the_pods() -> None:
+    told = {key: text for key, text in SAYS.items() if key != "target"} | {"targetFromEnv": "500m", "tlsCertFile": "/ca.pem"}
+    assert parse_trigger("web", "vault", told) == parse_trigger("web", "vault", SAYS | {"target": "500m"})
+    assert parse_trigger("web", "vault", told | {"target": "1"}) == parse_trigger("web", "vault", SAYS | {"target": "1"})
+    with pytest.raises(Malformed, match="'listFromEnv' is unknown"):
+        parse_trigger("web", "vault", told | {"listFromEnv": "x"})
+
+
 def test_it_is_active_above_its_activation() -> None:
     assert scaler(TWO, *REPORTS).is_active(trigger())
     assert scaler(TWO, *REPORTS).is_active(trigger(activation="1399m"))

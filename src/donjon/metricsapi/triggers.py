@@ -15,9 +15,10 @@ from donjon.metricsapi.series import Series, value
 from donjon.metricsapi.use import PodSite, PodUse
 
 MAX_WORDS = 1 << 14  # characters of all that a trigger says
-OF_KEDA = frozenset({"scalerAddress", "enableTLS", "unsafeSsl", "caCert", "tlsClientCert", "tlsClientKey"})
-"""What KEDA itself reads of a trigger's metadata, and hands on."""
+OF_KEDA = frozenset({"scalerAddress", "enableTLS", "unsafeSsl", "caCert", "tlsClientCert", "tlsClientKey", "tlsCertFile"})
+"""What KEDA itself reads of a trigger's metadata, or did once, and hands on."""
 OF_OURS = ("metric", "target", "selector", "activation")
+FROM_ENVIRONMENT = "FromEnv"  # behind a word: KEDA puts what that variable of the pods says in place of its name
 
 MAX_NAMES = 3  # of pods, in a message
 _SMALLEST = Fraction(1, 1000)  # KEDA counts in thousandths
@@ -40,6 +41,7 @@ def parse_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Epc
     subject = f"trigger of {namespace[:63]}/{name[:63]}"
     if sum(len(key) + len(text) for key, text in metadata.items()) > MAX_WORDS:
         raise Malformed("DJ761", f"{subject}: expected at most {MAX_WORDS} characters of metadata")
+    metadata = _plain(metadata)
     if strange := sorted(metadata.keys() - OF_KEDA - {*OF_OURS}):
         raise Malformed("DJ761", f"{subject}: {strange[0][:60]!r} is unknown, expected {', '.join(OF_OURS)}")
     target = _amount(subject, "target", metadata.get("target", ""))
@@ -65,6 +67,13 @@ def total(trigger: EpcTrigger, pods: Iterable[tuple[PodSite, PodUse | None]]) ->
         names = ", ".join(dark[:MAX_NAMES]) + (f" and {len(dark) - MAX_NAMES} more" if len(dark) > MAX_NAMES else "")
         raise Unavailable("DJ762", f"{trigger.subject}: {trigger.series} is not known of {names}")
     return sum((number for number in numbers.values() if number is not None), Fraction(0))
+
+
+def _plain(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """The words without that suffix; who says one both ways means the plain one, as with KEDA's own triggers."""
+    of_environment = {f"{word}{FROM_ENVIRONMENT}": word for word in OF_OURS}
+    beneath = {word: metadata[key] for key, word in of_environment.items() if key in metadata}
+    return beneath | {key: text for key, text in metadata.items() if key not in of_environment}
 
 
 def _series(subject: str, text: str) -> Series:
