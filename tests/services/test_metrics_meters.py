@@ -24,6 +24,7 @@ class Nodes:
         self.names = [f"n{number:04}" for number in range(count)]
         self.silent = set(self.names[:silent])
         self.asked: list[str] = []
+        self.words = "no whole answer within 2 s"
 
     def of(self, namespace: str) -> Mapping[str, PodSite]:
         start = datetime(2026, 11, 30, tzinfo=UTC)
@@ -46,7 +47,7 @@ class Nodes:
         self.asked.append(node)
         await asyncio.sleep(0)
         if node in self.silent:
-            raise Unavailable("DJ786", f"meter of {node}: no whole answer within 2 s")
+            raise Unavailable("DJ786", f"meter of {node}: {self.words}")
         return report(node=node)
 
     async def close(self) -> None:
@@ -70,6 +71,11 @@ def rounds(nodes: Nodes, count: int) -> tuple[Meters, list[list[str]], MetricsAp
     return meters, asked, metrics
 
 
+def counts(metrics: MetricsApiMetrics) -> list[float | None]:
+    answers = ("yes", "no", "idle")
+    return [metrics.registry.get_sample_value("donjon_metrics_meters", {"answer": word}) for word in answers]
+
+
 def test_who_does_not_answer_costs_a_round_little_and_is_asked_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SILENT", 3)
     nodes = Nodes(10, silent=7)
@@ -81,8 +87,23 @@ def test_who_does_not_answer_costs_a_round_little_and_is_asked_in_turn(monkeypat
     assert {node for each in asked[1:] for node in each} == set(nodes.names), "each of the others has its turn"
     assert meters.get(nodes.names[9]) is not None
     assert meters.get(nodes.names[0]) is None
-    counts = [metrics.registry.get_sample_value("donjon_metrics_meters", {"answer": word}) for word in ("yes", "no")]
-    assert counts == [3, 7]
+    assert counts(metrics) == [3, 7, 0]
+
+
+def test_a_node_without_sgx_is_no_trouble_and_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "MAX_SILENT", 1)
+    nodes = Nodes(4, silent=3)
+    nodes.words = "503 meter: no pass within the last 60 s [DJ708]: meter: neither sgx_enclave nor sgx_vepc [DJ700]"
+    meters, asked, metrics = rounds(nodes, 2)
+    assert counts(metrics) == [1, 0, 3]
+    assert len(asked[1]) == 2
+    assert not caplog.records
+    nodes.words = f"{nodes.words}; and by areas: the process lacks CAP_SYS_PTRACE [DJ709]"
+    asyncio.run(meters.round())
+    assert counts(metrics) == [1, 1, 2]
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
 
 
 def test_who_answers_again_is_asked_in_every_round(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,11 @@ SYSFS_EPC = "DJ903"
 _BRACKETED = re.compile(r"\[(DJ[0-9]{3})\]")
 
 
+def says_no_sgx(text: str) -> bool:
+    """Whether a meter's words are that its node has no SGX, so that there is nothing to be counted."""
+    return codes_in(text) - {METER_STALE} == {NO_DRIVER}
+
+
 def codes_in(text: str) -> frozenset[str]:
     """The codes of the sentences in a text of ours, as somebody else hands it on: each stands in brackets."""
     return frozenset(_BRACKETED.findall(text))

@@ -22,7 +22,7 @@ class MetricsApiMetrics(ProgramMetrics):
         self._calls = self._counter("scaler_calls", "Questions of KEDA, by their name and the code of a no.", "call", "code")
         self._seconds = self._histogram("seconds", "Time to answer one request.", _BUCKETS)
         self._connections = self._gauge("connections", "Open connections.")
-        self._meters = self._gauge("meters", "Nodes whose meter was asked in the last round, by whether it answered.", "answer")
+        self._meters = self._gauge("meters", "Nodes, by whether their meter answered last; idle: without SGX.", "answer")
         self._pods = self._gauge("pods", "Pods that run and are known, and those beyond the bound, which are not.", "state")
         self._owned = self._gauge("registered", "1 while the API of that name leads to us.", "api")
         self._begin = self._gauge(
@@ -57,10 +57,11 @@ class MetricsApiMetrics(ProgramMetrics):
         """Count a question of KEDA, by the code of why it got a no."""
         self._calls.labels(call, code).inc()
 
-    def tells_meters(self, silent: int, answers: int) -> None:
-        """How many meters answered in the last round, and how many did not."""
+    def tells_meters(self, silent: int, answers: int, idle: int) -> None:
+        """How many meters answered in the last round, how many did not, and how many have no SGX to measure."""
         self._meters.labels("yes").set(answers)
         self._meters.labels("no").set(silent)
+        self._meters.labels("idle").set(idle)
 
     def tells_pods(self, count: int, beyond: int) -> None:
         """How many pods are known, and how many are too many to be."""

@@ -11,6 +11,7 @@ from itertools import islice
 from donjon.adapters.meters.client import MeterClient
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import DonjonError
+from donjon.findings import codes
 from donjon.formats.addresses import join
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, METER_PORT, OURS
 from donjon.metricsapi.use import NodeUse, PodSite, by_pod
@@ -33,7 +34,8 @@ class Meters:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._troubles: dict[str, Trouble] = {}
         self._nodes: dict[str, NodeUse] = {}
-        self._silent: dict[str, None] = {}  # nodes whose meter did not answer; who was asked last is last
+        self._silent: dict[str, None] = {}  # nodes whose meter has no figures; who was asked last is last
+        self._idle: set[str] = set()  # of these, those without SGX
         self.there = asyncio.Event()
 
     async def run(self) -> None:
@@ -63,7 +65,9 @@ class Meters:
         for table in (self._nodes, self._silent, self._troubles):
             for node in table.keys() - meters.keys():
                 table.pop(node)
-        self._metrics.tells_meters(silent=len(self._silent), answers=len(meters) - len(self._silent))
+        self._idle &= self._silent.keys()
+        silent, idle = len(self._silent), len(self._idle)
+        self._metrics.tells_meters(silent=silent - idle, answers=len(meters) - silent, idle=idle)
 
     def _due(self, meters: Iterable[str]) -> list[str]:
         """Who is asked in this round: all but those that were silent, and as many of these as leave a round short."""
@@ -88,9 +92,13 @@ class Meters:
                 trouble.clear()
                 self._silent.pop(node, None)
                 return
-        trouble.report(last_error)
         self._silent.pop(node, None)
         self._silent[node] = None
+        if codes.says_no_sgx(last_error.message):
+            self._idle.add(node)
+        else:
+            self._idle.discard(node)
+            trouble.report(last_error)
 
 
 def _is_meter(pod: PodSite) -> bool:
