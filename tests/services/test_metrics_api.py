@@ -26,6 +26,7 @@ from donjon.adapters.http.public import GuardedServer, Message
 from donjon.adapters.keda.wire import externalscaler_pb2 as keda
 from donjon.adapters.keda.wire.externalscaler_grpc import ExternalScalerStub
 from donjon.adapters.kubeapi.client import KubeApi
+from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at
 from donjon.kube.epc_report import ContainerEpc, EpcReport, PodContainer, encode
 from donjon.metricsapi.discovery import Group
@@ -190,6 +191,26 @@ async def served(application: Upstream, context: ssl.SSLContext | None) -> Async
         await server.close(0.1)
 
 
+def metrics_settings(port: int, upstream: int, scaler: int) -> MetricsSettings:
+    return MetricsSettings(
+        listen=(HOST, port),
+        probes=(HOST, port + 1),
+        certificate=SharedCertificate(
+            namespace="donjon",
+            secret="donjon-metrics-tls",  # noqa: S106 - the name of a Secret.
+            names=("donjon-metrics.donjon.svc",),
+            lifetime=timedelta(days=90),
+        ),
+        service="donjon-metrics",
+        groups=tuple(Group),
+        metrics_server=ServicePort(namespace="kube-system", name="metrics-server", port=upstream),
+        reader="donjon-metrics-reader",
+        scaler=(HOST, scaler),
+        every=0.1,
+        drain=0,
+    )
+
+
 @asynccontextmanager
 async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     server, meter = Upstream(body=metrics_of("web-1")), Upstream(body=report(4 * MIB))
@@ -200,23 +221,7 @@ async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         monkeypatch.setattr(meters, "METER_PORT", meter_port)
         objects(api, upstream)
         port, scaler = free_port(), free_port()
-        settings = MetricsSettings(
-            listen=(HOST, port),
-            probes=(HOST, port + 1),
-            certificate=SharedCertificate(
-                namespace="donjon",
-                secret="donjon-metrics-tls",  # noqa: S106 - the name of a Secret.
-                names=("donjon-metrics.donjon.svc",),
-                lifetime=timedelta(days=90),
-            ),
-            service="donjon-metrics",
-            groups=tuple(Group),
-            metrics_server=ServicePort(namespace="kube-system", name="metrics-server", port=upstream),
-            reader="donjon-metrics-reader",
-            scaler=(HOST, scaler),
-            every=0.1,
-            drain=0,
-        )
+        settings = metrics_settings(port, upstream, scaler)
         kube = KubeApi(api.access(folder))
         here = World(api=api, kube=kube, server=server, meter=meter, port=port, probes=port + 1, scaler=scaler)
         api.answer = lambda request: answer(here, request)
@@ -564,3 +569,15 @@ def test_keda_is_told_what_the_meters_say_and_nothing_when_they_say_nothing(
             await by_keda(here, metric="cpu")
 
     told(tmp_path, monkeypatch, story)
+
+
+def test_a_replica_that_waits_for_an_api_names_the_code_of_why(tmp_path: Path) -> None:
+    async def story() -> bytes:
+        kube = KubeApi(FakeApi().access(tmp_path))
+        replica = Replica(metrics_settings(1, 2, 3), kube)
+        replica._presented.report(Unavailable("DJ726", "APIService v1beta1.metrics.k8s.io: there is none"))
+        answer = replica._probes(asyncio.Event())["/readyz"]()
+        await kube.close()
+        return answer.body
+
+    assert asyncio.run(story()) == b"not known yet: pods, meters, certificate [DJ726], front proxy; the log says why\n"

@@ -154,6 +154,10 @@ class Replica:
         of_apis = self._server.listening or not self._settings.groups
         return of_apis and (self._scaler is None or self._scaler.is_listening)
 
+    def _thing(self, name: str) -> str:
+        trouble = self._presented.trouble if name == "certificate" else None
+        return name if trouble is None else f"{name} [{trouble.code}]"
+
     def _probes(self, stopped: asyncio.Event) -> Routes:
         waits = {"pods": self._pods.there, "meters": self._meters.there}
         if self._settings.groups:
@@ -163,7 +167,7 @@ class Replica:
             if stopped.is_set():
                 return "stopping"
             if missing := [name for name, event in waits.items() if not event.is_set()]:
-                return f"not known yet: {', '.join(missing)}; the log says why"
+                return f"not known yet: {', '.join(map(self._thing, missing))}; the log says why"
             return "" if self._listens() else "not listening yet"
 
         self._metrics.tells_readiness(lambda: not unready())
