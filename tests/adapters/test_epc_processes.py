@@ -108,6 +108,7 @@ def test_a_process_with_more_areas_than_are_read_is_counted_and_not_guessed(
     monkeypatch.setattr(maps, "MAX_PROCESS", 100)
     reading = AreaReader(host, own_proc).read()
     assert (reading.areas, reading.unreadable) == ((), 1)
+    assert reading.obstacle == f"process {os.getpid()}: more than 100 bytes of areas"
     assert mapping.area[:1] == b"\0"
 
 

@@ -108,7 +108,41 @@ def test_an_upper_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> N
     fake.answers[place("b")] = encode(replace(report(bound, node="b", source=EpcSource.MAPS), use=bound.use))
     _, out, _ = top(fake, tmp_path)
     assert "≤ at most: by the sizes of mapped areas" in out
-    assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "640", "%", "64Mi", "?"] in rows(out)
+    assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "≤", "640", "%", "≤", "64Mi", "?"] in rows(out)
+    assert ["b", "8Gi", "4Gi", "≤", "64Mi", "?", "10Mi", "≤", "0", "≤", "0", "maps"] in rows(out)
+
+
+def test_a_process_that_could_not_be_read_is_told_since_autoscalers_then_have_no_figure(
+    fake: FakeCluster, tmp_path: Path
+) -> None:
+    assert "could not be read" not in top(fake, tmp_path)[1]
+    fake.answers[place("b")] = encode(replace(CALM, unreadable=1))
+    _, out, _ = top(fake, tmp_path, "--by", "node")
+    assert rows(out)[-1][:7] == ["b:", "1", "process", "could", "not", "be", "read,"]
+    assert "autoscalers take no figure of the node's pods [DJ709]" in " ".join(out.split())
+
+
+def test_where_a_namespace_holds_nothing_it_is_named(fake: FakeCluster, tmp_path: Path) -> None:
+    assert "no pod of namespace calm holds or asked for EPC" in top(fake, tmp_path, "-n", "calm")[1]
+
+
+def test_with_every_it_goes_on_until_it_is_interrupted(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        fake.answers[place("a")] = fake.answers[place("b")] = b"no pass yet [DJ703]"
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("donjon.adapters.clock.pause", pause)
+    code, out, err = top(fake, tmp_path, "--every", "5s")
+    assert (code, err, pauses) == (0, "", [5.0, 5.0])
+    before, after = out.split("meter of a: no pass yet")
+    assert "app-1" in before
+    assert "[DJ785]" in after
 
 
 def test_for_programs_amounts_are_bytes_and_what_is_unknown_is_null(fake: FakeCluster, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from tests.adapters.fakecluster import FakeCluster, cluster
 from tests.cli.calling import call
 from tests.diagnosis import worlds
 from tests.diagnosis.installations import OBJECTS, WHOLE, daemon_set, own_pod, workload
+from tests.kube.epc import report
 
 from donjon import __version__
 from donjon.adapters import clock
 from donjon.adapters.cluster import installation
 from donjon.cli import status as command
 from donjon.formats.json import JsonObject, at, objects
+from donjon.kube.epc_report import encode
 from donjon.kube.names import ENCLAVE, EPC
+from donjon.sgx.epc import EpcSource
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {
@@ -246,3 +250,24 @@ def test_its_help_needs_no_library_of_a_cluster() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_a_meter_that_could_not_read_every_process_is_worth_a_look(fake: FakeCluster, tmp_path: Path) -> None:
+    def with_meter(spec: object) -> JsonObject:
+        assert isinstance(spec, dict)
+        return spec | {"hostPID": True, "containers": [{"name": "node"}, {"name": "meter"}]}
+
+    agents = [own_pod("node", node) for node in "ab"]
+    daemons = daemon_set()
+    spec = at(daemons, "spec")
+    assert isinstance(spec, dict)
+    template: JsonObject = {"template": {"spec": with_meter(at(daemons, "spec", "template", "spec"))}}
+    fake.things["/apis/apps/v1/namespaces/donjon/daemonsets"] = [daemons | {"spec": spec | template}]
+    fake.things[PODS] = [each | {"spec": with_meter(each["spec"])} for each in agents]
+    names = {node: at(pod, "metadata", "name") for node, pod in zip("ab", agents, strict=True)}
+    for node, unreadable in (("a", 0), ("b", 3)):
+        answer = encode(replace(report(node=node, source=EpcSource.MAPS), unreadable=unreadable))
+        fake.answers[f"{PODS}/{names[node]}:9810/proxy/epc"] = answer
+    done = call("status", "--kubeconfig", fake.kubeconfig(tmp_path))
+    assert "1 of 2 meters count" in done.stdout
+    assert "warning DJ788 meters: b: 3 processes could not be read, so it may be more" in done.stdout

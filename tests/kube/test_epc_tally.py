@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.kube.epc import MIB, container, held, report
 
 from donjon.kube.epc_tally import TallyGroup, tally
-from donjon.sgx.epc import EpcUse
+from donjon.sgx.epc import EpcSource, EpcUse
 
 HERE = report(
     container(10, held(5, 1)), container(10, held(7), name="side"), container(1, held(1), namespace="bank", pod="b"), node="n1"
@@ -36,6 +36,13 @@ def test_a_row_says_where_and_its_peak_only_where_it_is_one() -> None:
     assert (shop.nodes, shop.peak, shop.containers) == (("n1", "n2"), None, 3)
     (alone,) = tally((THERE,), TallyGroup.NAMESPACE)
     assert (alone.nodes, alone.peak) == (("n2",), 12 * MIB)
+
+
+def test_of_a_node_where_nobody_holds_any_no_more_is_known_than_its_source_knows() -> None:
+    (row,) = tally((report(node="n4", source=EpcSource.MAPS),), TallyGroup.NODE)
+    assert (row.use.resident, row.use.existing, row.use.evicted) == (0, None, None)
+    (row,) = tally((EMPTY,), TallyGroup.NODE)
+    assert (row.use.resident, row.use.existing, row.use.evicted) == (0, 0, 0)
 
 
 def test_what_one_part_does_not_know_the_row_does_not_know() -> None:

@@ -222,6 +222,25 @@ def test_before_pods_are_named_there_is_no_report(tmp_path: Path, monkeypatch: p
     asyncio.run(story())
 
 
+def test_processes_that_cannot_be_read_are_told_with_the_first_of_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            await until(here.state.is_listed.is_set)
+            bound = EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={}, unreadable=2, obstacle="process 7: forbidden")
+            for here.reader.outcome in (bound, bound, EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={})):
+                await here.meter.look()
+
+    asyncio.run(story())
+    lines = [each.getMessage() for each in caplog.records if "cannot be read" in each.getMessage()]
+    assert lines == ["processes that cannot be read: trying again", "processes that cannot be read: works again"]
+    (warning,) = (each.__dict__["fields"] for each in caplog.records if each.levelname == "WARNING")
+    assert warning["error"] == "meter: 2 processes could not be read: process 7: forbidden"
+
+
 def test_an_old_figure_is_never_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         async with world(tmp_path, monkeypatch) as here:

@@ -44,6 +44,14 @@ def amount(container: ContainerEpc) -> int:
     return (use.resident if use.existing is None else use.existing) + container.guests
 
 
+def gap(report: EpcReport) -> str:
+    """Why a report does not tell all, in words; nothing where it does."""
+    if not report.unreadable:
+        return ""
+    many = "1 process" if report.unreadable == 1 else f"{report.unreadable} processes"
+    return f"{many} could not be read, so it may be more, and autoscalers take no figure of the node's pods [DJ709]"
+
+
 def _over_request(container: ContainerEpc) -> Iterator[ContainerFinding]:
     need, request = amount(container), container.request
     if request and need > request + SLACK:

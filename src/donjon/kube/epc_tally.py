@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 
 from donjon.kube.epc_report import ContainerEpc, EpcReport
-from donjon.sgx.epc import EpcUse
+from donjon.sgx.epc import NOTHING, EpcUse
 
 
 class TallyGroup(StrEnum):
@@ -48,23 +48,25 @@ _NAMES: Mapping[TallyGroup, Callable[[str, ContainerEpc], tuple[str, ...]]] = {
 def tally(reports: Iterable[EpcReport], group: TallyGroup, namespace: str = "") -> tuple[TallyRow, ...]:
     """The rows, who holds most first; of one namespace where it is named. A node without containers has its row all the same."""
     members: dict[tuple[str, ...], list[tuple[str, ContainerEpc]]] = {}
+    idle: dict[tuple[str, ...], EpcUse] = {}
     for report in reports:
         if group is TallyGroup.NODE:
             members.setdefault((report.node,), [])
+            idle[(report.node,)] = NOTHING[report.source]
         for each in report.containers:
             if not namespace or each.name.namespace == namespace:
                 members.setdefault(_NAMES[group](report.node, each), []).append((report.node, each))
-    rows = (_row(name, pairs) for name, pairs in members.items())
+    rows = (_row(name, pairs, idle.get(name, EpcUse())) for name, pairs in members.items())
     return tuple(sorted(rows, key=lambda row: (-row.resident, -row.request, row.name)))
 
 
-def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]]) -> TallyRow:
+def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]], nothing: EpcUse) -> TallyRow:
     containers = [each for _, each in pairs]
     return TallyRow(
         name=name,
         nodes=tuple(sorted({node for node, _ in pairs})) or name,
         request=sum(each.request for each in containers),
-        use=reduce(add, (each.use for each in containers), EpcUse()),
+        use=reduce(add, (each.use for each in containers), nothing),
         guests=sum(each.guests for each in containers),
         peak=containers[0].peak if len(containers) == 1 else None,
         containers=len(containers),

@@ -64,3 +64,4 @@ class EnclavePass:
     areas: tuple[AreaReading, ...] = ()  # by maps alone
     free: int | None = None  # EPC pages that the kernel has to give out; `None` where it is not told
     unreadable: int = 0  # processes that could not be read, by maps
+    obstacle: str = ""  # why the first of them could not

@@ -13,11 +13,10 @@ from donjon.kube.names import EPC_PAGE
 from donjon.node.cgroups import CgroupPlace
 from donjon.node.enclaves import EnclaveHolder, EnclavePass, EnclaveReading
 from donjon.node.tenants import TenantPod, by_folder
-from donjon.sgx.epc import EnclaveFlag, EpcSource, EpcUse
+from donjon.sgx.epc import NOTHING, EnclaveFlag, EpcUse
 
 _WRAPPED = 1 << 31  # a counter of the kernel, taken below zero, is up here; as pages it were 8 TiB
 
-_NOTHING = {EpcSource.BPF: EpcUse(), EpcSource.MAPS: EpcUse(existing=None, evicted=None)}
 
 Places = Mapping[EnclaveHolder, CgroupPlace | None]
 """Where holders are; `None`, or no entry, for one of the host, and for one that is gone."""
@@ -57,7 +56,7 @@ def account(
     folders = by_folder(pods)
     strangers: set[str] = set()
     owner_of = _owner(places, folders, strangers)
-    nothing = _NOTHING[survey.source]
+    nothing = NOTHING[survey.source]
     sums: defaultdict[PodContainer | None, _Sum] = defaultdict(lambda: _Sum(nothing))
     for use, guests, holders in _amounts(survey):
         entry = sums[owner_of(holders)]
@@ -125,7 +124,7 @@ def _amounts(survey: EnclavePass) -> Iterable[tuple[EpcUse, int, tuple[EnclaveHo
 
 
 def _whole(survey: EnclavePass) -> _Sum:
-    whole = _Sum(_NOTHING[survey.source])
+    whole = _Sum(NOTHING[survey.source])
     for use, guests, _ in _amounts(survey):
         whole.use, whole.guests = whole.use + use, whole.guests + guests
     return whole

@@ -35,7 +35,7 @@ def metering(outlook: KernelOutlook, *, has_device: bool) -> FactLine:
 
 def _line(source: EpcSource | None, reason: str, reading: Reading[frozenset[str]] | Reading[bool] | Reading[str]) -> FactLine:
     name = "none" if source is None else source.value
-    bound = ", so an upper bound by areas, with CAP_SYS_PTRACE" if source is EpcSource.MAPS else ""
+    bound = ", so an upper bound by areas, with CAP_SYS_PTRACE (chart: node.meter.maps)" if source is EpcSource.MAPS else ""
     return FactLine(name="epc metering", value=name, text=f"{name}: {reason}{bound}", source=reading.source)
 
 

@@ -54,5 +54,9 @@ class EpcUse:
         )
 
 
+NOTHING = {EpcSource.BPF: EpcUse(), EpcSource.MAPS: EpcUse(existing=None, evicted=None)}
+"""What is held where nothing is, by who says so."""
+
+
 def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other

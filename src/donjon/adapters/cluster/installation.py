@@ -111,7 +111,7 @@ def _readiness(cluster: UserCluster, pods: Sight, nodes: Sight, moment: datetime
 
 
 def _meters(cluster: UserCluster, pods: Sight, nodes: Sight) -> Mapping[str, str]:
-    """Why meters have no report, as far as the account may ask them: some are asked, since there may be hundreds."""
+    """Why meters have no report, or none that tells all, as far as the account may ask: of some, since there may be hundreds."""
     offering = sorted(name_of(node) for node in nodes if epc_offered(node))
     answers = ask_meters(cluster, pods, offering[:MAX_PODS])
-    return {each.node: each.problem for each in answers if each.problem and not each.is_refused}
+    return {each.node: words for each in answers if (words := each.words) and not each.is_refused}

@@ -11,6 +11,7 @@ from donjon.findings import codes
 from donjon.formats.json import JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube import epc_report
+from donjon.kube.epc_findings import gap
 from donjon.kube.epc_report import EpcReport
 from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, METER_CONTAINER, METER_PORT, OURS
 from donjon.kube.objects import is_here
@@ -31,9 +32,14 @@ class MeterAnswer:
     is_refused: bool = False  # the API server did not let it be asked
 
     @property
+    def words(self) -> str:
+        """Why there is no report, or why it does not tell all; nothing where it does."""
+        return self.problem or ("" if self.report is None else gap(self.report))
+
+    @property
     def is_idle(self) -> bool:
         """Whether the node has no SGX, so that there is nothing to be counted."""
-        return codes.codes_in(self.problem) - {codes.METER_STALE} == {codes.NO_DRIVER}
+        return codes.says_no_sgx(self.problem)
 
 
 def read_meters(cluster: UserCluster) -> tuple[MeterAnswer, ...]:

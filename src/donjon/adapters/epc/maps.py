@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from donjon.adapters.epc.kernel import PROC, Capability, capabilities, device_number
@@ -50,19 +51,20 @@ class AreaReader:
         """One pass; processes that cannot be read, or have more areas than are read, are counted."""
         areas: list[AreaReading] = []
         verdicts: Verdicts = {}
-        unreadable, left = 0, MAX_PASS
+        unreadable, obstacle, left = 0, "", MAX_PASS
         for pid in pids(self._proc):
             try:
                 holder, text = self._areas_of(pid, min(MAX_PROCESS, left))
             except (FileNotFoundError, ProcessLookupError):
                 continue  # It ended meanwhile.
-            except (OSError, ValueError):
-                unreadable += 1
+            except (OSError, ValueError) as error:
+                unreadable, obstacle = unreadable + 1, obstacle or f"process {pid}: {error}"
                 continue
             left -= len(text)
             size = self._device_bytes(holder.pid, text, verdicts)
             areas += [AreaReading(size=size, holder=holder)] if size else []
-        return EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={}, areas=tuple(areas), unreadable=unreadable)
+        survey = EnclavePass(source=EpcSource.MAPS, enclaves={}, guests={}, areas=tuple(areas))
+        return replace(survey, unreadable=unreadable, obstacle=obstacle)
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from donjon.adapters import clock
@@ -68,7 +69,8 @@ def top(
     cluster = cluster_client.open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
     group = TallyGroup(by)
     if every is not None:
-        _go_on(cluster, group, namespace or "", every.total_seconds())
+        with suppress(KeyboardInterrupt):
+            _go_on(cluster, group, namespace or "", every.total_seconds())
         return
     page = _look(cluster, group, namespace or "")
     if form == "json":
@@ -84,13 +86,19 @@ def _console() -> Console:
 
 
 def _go_on(cluster: "UserCluster", group: TallyGroup, namespace: str, pause: float) -> None:
-    """New figures again and again; what cannot be read once is said in their place."""
-    with Live(console=_console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+    """New figures again and again, on a terminal in place of the last; what cannot be read once is said in their place."""
+    console = _console()
+    with Live(console=console, auto_refresh=False, screen=True) if console.is_terminal else nullcontext() as live:
         while True:
             try:
-                live.update(render(plain(_look(cluster, group, namespace))), refresh=True)
+                picture: RenderableType = render(plain(_look(cluster, group, namespace)))
             except Unavailable as error:
-                live.update(plain(str(error)), refresh=True)
+                picture = plain(str(error))
+            if live is not None:
+                live.update(picture, refresh=True)
+            else:
+                console.print(picture, end="\n\n")
+                sys.stdout.flush()
             clock.pause(pause)
 
 
@@ -102,6 +110,7 @@ def _look(cluster: "UserCluster", group: TallyGroup, namespace: str) -> Page:
         raise Unavailable("DJ785", _reasons(answers))
     return Page(
         group=group,
+        namespace=namespace,
         rows=tally(reports, group, namespace),
         reports=reports,
         problems=tuple((each.node, each.problem) for each in answers if each.report is None and not each.is_idle),

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from donjon.formats.json import Json, JsonObject
+from donjon.kube.epc_findings import gap
 from donjon.kube.epc_report import EpcReport
 from donjon.kube.epc_tally import TallyGroup, TallyRow
 from donjon.kube.quantities import readable
@@ -20,6 +21,7 @@ class Page:
     """All that one look brought."""
 
     group: TallyGroup
+    namespace: str  # of which it is alone; empty for all
     rows: tuple[TallyRow, ...]
     reports: tuple[EpcReport, ...]
     problems: tuple[tuple[str, str], ...]  # a node, and why nothing is known of it
@@ -28,11 +30,13 @@ class Page:
 def render(page: Page) -> RenderableType:
     """The page for people: a line for each node, and the rows."""
     bounds = {each.node for each in page.reports if each.source == EpcSource.MAPS}
-    parts: list[RenderableType] = [_node_table(page.reports), Text()]
+    parts: list[RenderableType] = [_node_table(page.reports)]
     if page.group != TallyGroup.NODE:
-        parts += [_table(page.group, page.rows, bounds)] if page.rows else [Text("no pod holds or asked for EPC")]
+        whose = f"no pod of namespace {page.namespace}" if page.namespace else "no pod"
+        parts += [Text(), _table(page.group, page.rows, bounds) if page.rows else Text(f"{whose} holds or asked for EPC")]
     if bounds:
         parts.append(Text(f"\n≤ {_BOUND}", style="dim"))
+    parts += [Text(f"{each.node}: {words}", style="yellow") for each in page.reports if (words := gap(each))]
     return Group(*parts)
 
 
@@ -47,8 +51,8 @@ def _node_table(reports: tuple[EpcReport, ...]) -> Table:
             f"{mark}{_amount(each.use.resident)}",
             _amount(each.use.evicted),
             _amount(sum(container.request for container in each.containers)),
-            _amount(each.guests),
-            _amount(each.system.resident + each.system_guests),
+            f"{mark}{_amount(each.guests)}",
+            f"{mark}{_amount(each.system.resident + each.system_guests)}",
             str(each.source),
         )
     return table
@@ -67,8 +71,8 @@ def _table(group: TallyGroup, rows: tuple[TallyRow, ...], bounds: set[str]) -> T
             _amount(row.request),
             f"{mark}{_amount(row.resident)}",
             _amount(row.use.evicted),
-            _share(row),
-            _amount(row.peak),
+            _share(row, mark),
+            f"{'' if row.peak is None else mark}{_amount(row.peak)}",
             _enclaves(row.use),
         )
     return table
@@ -85,13 +89,16 @@ def _amount(number: int | None) -> str:
     return "?" if number is None else readable(number) if number else "0"
 
 
-def _share(row: TallyRow) -> Text:
-    """All that was made, in EPC or not, as a part of what was asked for: more than all of it is asked for too little."""
+def _share(row: TallyRow, mark: str) -> Text:
+    """All that was made, in EPC or not, as a part of what was asked for: more than all of it is asked for too little.
+
+    By an upper bound nobody is said to hold too much.
+    """
     if not row.request:
         return Text("nothing asked" if row.use.enclaves else "-", style="yellow" if row.use.enclaves else "")
     need = (row.use.resident if row.use.existing is None else row.use.existing) + row.guests
     percent = 100 * need / row.request
-    return Text(f"{percent:.0f} %", style="red" if percent > 100 else "")  # noqa: PLR2004 - all of it.
+    return Text(f"{mark}{percent:.0f} %", style="red" if percent > 100 and not mark else "")  # noqa: PLR2004 - all of it.
 
 
 def _enclaves(use: EpcUse) -> str:

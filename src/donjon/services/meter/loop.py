@@ -10,7 +10,9 @@ from donjon.adapters.linux.host import read_host
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.meter import MeterMetrics
 from donjon.errors import Unavailable
+from donjon.formats.words import recite
 from donjon.kube.epc_report import PodContainer, encode
+from donjon.node.enclaves import EnclavePass
 from donjon.node.epc import EpcAccount, NodeMoment, account, renew
 from donjon.node.facts import derive
 from donjon.runtime.trouble import Trouble
@@ -33,7 +35,7 @@ class MeterLoop:
     def __init__(self, settings: MeterSettings, state: MeterState, metrics: MeterMetrics, source: Source) -> None:
         self._settings, self._state, self._metrics, self._source = settings, state, metrics, source
         self._thread = PassThread()
-        self._trouble = Trouble("the meter's pass")
+        self._trouble, self._gap = Trouble("the meter's pass"), Trouble("processes that cannot be read")
         self._peaks: dict[PodContainer, int] = {}
         self._host_at = float("-inf")
         self._total: int | None = None
@@ -64,6 +66,7 @@ class MeterLoop:
             self._fail(Unavailable("DJ706", f"meter: {error}"))
             return
         self._trouble.clear()
+        self._warn(reading.survey)
         self._tell(self._account(reading), clock.monotonic() - began)
 
     def _read(self) -> HolderSurvey:
@@ -91,6 +94,14 @@ class MeterLoop:
             self._source_told = report.source
             why = "" if self._source.obstacle is None else str(self._source.obstacle)
             say(LOG, "EPC is measured", source=report.source.value, obstacle=why)
+
+    def _warn(self, survey: EnclavePass) -> None:
+        """Say what keeps autoscalers from taking this node's figures."""
+        if survey.unreadable:
+            words = f"meter: {survey.unreadable} processes could not be read: {recite(survey.obstacle)}"
+            self._gap.report(Unavailable("DJ709", words))
+        else:
+            self._gap.clear()
 
     def _fail(self, error: Unavailable) -> None:
         self._state.trouble = error
