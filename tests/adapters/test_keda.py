@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from grpclib.client import Channel
+from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from tests.ports import HOST, free_port
@@ -125,6 +125,18 @@ def test_keda_is_told_that_no_target_changes_by_itself() -> None:
         with pytest.raises(GRPCError) as caught:
             await told.stub.StreamMetricSpec(reference())
         assert caught.value.status is Status.UNIMPLEMENTED
+
+    run(story)
+
+
+@pytest.mark.parametrize("call", ["/grpc.health.v1.Health/Check", "/externalscaler.ExternalScaler/GetMore", "/"])
+def test_a_call_that_is_not_there_is_answered_so_that_every_client_understands(call: str) -> None:
+    async def story(told: Told) -> None:
+        async with Channel(HOST, told.port) as channel:
+            with pytest.raises(GRPCError, match="no such call here") as caught:
+                await UnaryUnaryMethod(channel, call, wire.ScaledObjectRef, wire.IsActiveResponse)(reference())
+        assert caught.value.status is Status.UNIMPLEMENTED
+        assert (await told.stub.IsActive(reference())).result is True
 
     run(story)
 

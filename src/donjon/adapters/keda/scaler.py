@@ -151,10 +151,7 @@ class _ExternalScaler(ExternalScalerBase):
         await stream.send_message(reply)
 
     async def StreamMetricSpec(self, stream: Stream[wire.ScaledObjectRef, wire.GetMetricSpecResponse]) -> None:
-        """Optional: a target changes with its ScaledObject alone, and KEDA then asks anew.
-
-        The library's own no to a call that is not there has no content type, so that KEDA would try again for ever.
-        """
+        """Optional: a target changes with its ScaledObject alone, and KEDA then asks anew."""
         del stream
         raise GRPCError(Status.UNIMPLEMENTED, "targets do not change by themselves")
 

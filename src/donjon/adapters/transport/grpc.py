@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from grpclib.config import Configuration
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError
 from grpclib.protocol import H2Protocol
-from grpclib.server import Server
+from grpclib.server import Server, Stream
 from h2.settings import SettingCodes
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class GrpcServer(Server):
     ) -> None:
         """Without `connections` it takes as many as come; `calls` may run at a time in each of them."""
         super().__init__(handlers, config=config)
+        self._mapping = _Calls(self._mapping)
         self._most, self._calls = connections, calls
         self._protocols: WeakSet[_BoundedProtocol] = WeakSet()
 
@@ -61,6 +64,26 @@ class GrpcServer(Server):
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
                 await self.wait_closed()
+
+
+class _Calls(dict[str, Handler]):
+    """Ours, and any other name for a call that is not there.
+
+    The library's own no to such a call has no content type: clients in Go call it malformed, and who looks whether a server has
+    health or reflection cannot tell that it has not.
+    """
+
+    def get(self, name: str, default: Any = None) -> Handler:
+        del default
+        return super().get(name, _NONE)
+
+
+async def _refuse(stream: Stream[Any, Any]) -> None:
+    del stream
+    raise GRPCError(Status.UNIMPLEMENTED, "no such call here")
+
+
+_NONE = Handler(_refuse, Cardinality.UNARY_UNARY, None, None)  # Nothing is read or written.
 
 
 class _BoundedProtocol(H2Protocol):
