@@ -145,6 +145,15 @@ def test_with_every_it_goes_on_until_it_is_interrupted(
     assert "[DJ785]" in after
 
 
+def test_a_lower_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> None:
+    part = replace(container(10, held(20), pod="app-3"), at_least=True)
+    fake.answers[place("b")] = encode(report(part, node="b"))
+    _, out, _ = top(fake, tmp_path)
+    assert "≥ at least: of such a container more is there than the meter counts" in out
+    assert [line for line in rows(out) if "app-3" in line and "≥" in line]
+    assert [line for line in rows(out) if line[:1] == ["b"] and "≥" in line]
+
+
 def test_for_programs_amounts_are_bytes_and_what_is_unknown_is_null(fake: FakeCluster, tmp_path: Path) -> None:
     fake.answers[place("b")] = b"no pass yet [DJ703]"
     code, out, _ = top(fake, tmp_path, "-o", "json")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from donjon.adapters.epc import rows as epc_rows
 from donjon.adapters.http import limits, probe
 from donjon.adapters.kubeapi import stream
 from donjon.adapters.kubelet import channel
@@ -90,6 +91,9 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ),
     ("limits.md", "more than 64 TCBs of one machine", platform_memory.MAX_TCBS, 64),
     ("limits.md", "at most 256 such things", single_flight.MAX_UNDER_WAY, 256),
+    ("limits.md", "One container: 4,096 enclaves", epc_rows.MAX_ENCLAVES_OF_ONE, 4096),
+    ("limits.md", "One node: 32,768 enclaves", epc_rows.MAX_ENCLAVES, 32_768),
+    ("limits.md", "Of more than 65,536 holders", epc_rows.MAX_HOLDERS, 65_536),
     ("limits.md", "more than 65,536 addresses", rates.MAX_KNOWN, 65_536),
     (
         "limits.md",

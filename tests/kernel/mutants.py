@@ -55,6 +55,12 @@ MUTANTS = (
         new="bpf_seq_write(m->seq, &r, sizeof r);",
     ),
     Mutant(
+        name="writes any number of rows of one container",
+        file=_BPF,
+        old="#define ROWS_OF_ONE (1u << 16)",
+        new="#define ROWS_OF_ONE (1u << 30)",
+    ),
+    Mutant(
         name="takes any misc device for enclaves",
         file=_BPF,
         old="if (d == dev_encl) return K_ENCL;",
@@ -84,8 +90,8 @@ MUTANTS = (
     Mutant(
         name="names one holder of each enclave",
         file=_ROWS,
-        old="tally.holders.add(_holder(row))",
-        new="tally.holders = {_holder(row)}",
+        old="self._holder_count += tally.hold(holder, room)",
+        new="tally.holders = {holder}",
         found_by=Truth.DRIVER,
     ),
     Mutant(name="reads the flags as masks", file=_ROWS, old="EnclaveFlag(row.flags)", new="EnclaveFlag(row.flags >> 1)"),

@@ -24,6 +24,7 @@ containers = st.builds(
     guests=amounts,
     peak=amounts,
     processes=amounts,
+    at_least=st.booleans(),
 )
 reports = st.builds(
     EpcReport,

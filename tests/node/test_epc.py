@@ -230,3 +230,16 @@ def test_a_container_that_restarted_is_found_by_the_id_that_it_had() -> None:
         "side",
         UNNAMED,
     ]
+
+
+def test_a_container_that_has_too_much_is_at_least_what_was_counted_and_everybody_else_is_whole() -> None:
+    reading = replace(survey(enclave(1), enclave(2)), partly=((holder(1), holder(3)),))
+    outcome = accounted(reading, {1: IN_APP, 2: CgroupPlace(pod_uid=OTHER_UID)}, pod(), pod(OTHER_UID, "q")).report
+    assert {each.name.pod: (each.use.enclaves, each.at_least) for each in outcome.containers} == {"p": (1, True), "q": (1, False)}
+    assert outcome.unreadable == 0
+
+
+def test_where_nobody_knows_whose_it_is_what_was_not_counted_may_be_anybodys() -> None:
+    reading = replace(survey(enclave(2)), partly=((holder(1),),))
+    outcome = accounted(reading, {2: IN_APP}, pod()).report
+    assert (outcome.unreadable, [each.at_least for each in outcome.containers]) == (1, [False])

@@ -46,6 +46,7 @@ class ContainerEpc:
     guests: int = 0  # bytes that virtual machines of it hold
     peak: int = 0  # the most of `use.resident` with `guests`
     processes: int = 0  # that hold enclaves
+    at_least: bool = False  # it has more enclaves, or cuts them into more areas, than are counted of one container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +154,7 @@ def _encode_container(epc: ContainerEpc) -> JsonObject:
         "guests": epc.guests,
         "peak": epc.peak,
         "processes": epc.processes,
+        **({"atLeast": 1} if epc.at_least else {}),
     }
 
 
@@ -169,6 +171,7 @@ def _decode_container(members: Members) -> ContainerEpc:
         guests=members.number("guests", MOST),
         peak=members.number("peak", MOST),
         processes=members.number("processes", MOST),
+        at_least=_number(members, "atLeast") is not None,
     )
 
 

@@ -30,6 +30,7 @@ class TallyRow:
     guests: int
     peak: int | None  # `None` for several containers, whose peaks need not have been at one moment
     containers: int
+    at_least: bool  # not all was counted of one of them
 
     @property
     def resident(self) -> int:
@@ -70,4 +71,5 @@ def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]], nothing: 
         guests=sum(each.guests for each in containers),
         peak=containers[0].peak if len(containers) == 1 else None,
         containers=len(containers),
+        at_least=any(each.at_least for each in containers),
     )

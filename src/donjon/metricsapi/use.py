@@ -79,7 +79,7 @@ def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     if not node.whole and (not containers or pod.requests.keys() - containers.keys()):
         return None
     ours = [each for each in (containers or {}).values() if (each.name.namespace, each.name.pod) == (pod.namespace, pod.name)]
-    if len(ours) != len(containers or {}):
+    if len(ours) != len(containers or {}) or any(each.at_least for each in ours):
         return None
     use = _use(pod, node, ours)
     return use if max(use.resident, use.evicted or 0, use.existing or 0, use.node_evicted or 0) <= MOST else None

@@ -65,3 +65,5 @@ class EnclavePass:
     free: int | None = None  # EPC pages that the kernel has to give out; `None` where it is not told
     unreadable: int = 0  # processes that could not be read, by maps
     obstacle: str = ""  # why the first of them could not
+    partly: tuple[tuple[EnclaveHolder, ...], ...] = ()
+    """Containers of which not all was counted, since it was too much, each by some of its processes; by BPF."""

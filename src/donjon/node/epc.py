@@ -47,6 +47,7 @@ class _Sum:
     use: EpcUse
     guests: int = 0
     holders: set[EnclaveHolder] = field(default_factory=set)
+    at_least: bool = False
 
 
 def account(
@@ -62,6 +63,9 @@ def account(
         entry = sums[owner_of(holders)]
         entry.use, entry.guests = entry.use + use, entry.guests + guests
         entry.holders.update(holders)
+    partly = [owner_of(holders) for holders in survey.partly]
+    for owner in partly:
+        sums[owner].at_least = True
     host, whole = sums.pop(None, _Sum(nothing)), _whole(survey)
     requests = {_name(pod, name): epc for pod in folders.values() if pod.is_here for name, epc in pod.requests.items()}
     containers = [
@@ -81,7 +85,7 @@ def account(
         system=_within(host.use),
         system_guests=host.guests,
         reclaimer_seconds=moment.reclaimer_seconds,
-        unreadable=survey.unreadable,
+        unreadable=survey.unreadable + partly.count(None),  # Which may be anybody's: whose they are was not to be found out.
         containers=tuple(sorted(containers[:MAX_CONTAINERS], key=lambda each: each.name)),
         left_out=max(len(containers) - MAX_CONTAINERS, 0),
     )
@@ -154,7 +158,15 @@ def _name(pod: TenantPod, container: str) -> PodContainer:
 def _container(name: PodContainer, request: int, entry: _Sum, peak: int) -> ContainerEpc:
     use = _within(entry.use)
     peak = max(peak, min(use.resident + entry.guests, MOST))
-    return ContainerEpc(name=name, request=request, use=use, guests=entry.guests, peak=peak, processes=len(entry.holders))
+    return ContainerEpc(
+        name=name,
+        request=request,
+        use=use,
+        guests=entry.guests,
+        peak=peak,
+        processes=len(entry.holders),
+        at_least=entry.at_least,
+    )
 
 
 def _within(use: EpcUse) -> EpcUse:

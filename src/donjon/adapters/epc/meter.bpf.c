@@ -42,7 +42,7 @@ struct xa_node { unsigned char shift, count; void *slots[64]; };
 enum cgroup_subsys_id { memory_cgrp_id = 4242 };
 
 enum { K_ENCL = 1, K_VEPC = 2, K_END = 3 };
-enum { F_VA_CUT = 1, F_NO_LAYOUT = 2, F_UNREAD = 4, F_GUEST_CUT = 8 };
+enum { F_VA_CUT = 1, F_NO_LAYOUT = 2, F_UNREAD = 4, F_GUEST_CUT = 8, F_MORE = 16 };
 
 struct row {                             /* 120 bytes, little-endian, no holes */
 	__u32 kind, how;                 /* K_*, F_* */
@@ -85,6 +85,21 @@ static __always_inline long step(void)
 	return 0;
 }
 static long step_cb(__u32 i, void *c) { return step(); }
+
+/* How many rows a container may have in one pass: a tenant chooses how many areas and descriptors its enclaves have.
+ * The row behind them says F_MORE in place of an enclave, and then there are none.  By cgroup: processes are cheap. */
+#define ROWS_OF_ONE (1u << 16)
+struct told { __u64 session; __u32 rows; };
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, __u64); __type(value, struct told); } containers SEC(".maps");
+
+static __always_inline struct told *told_of(struct row *r, __u64 session)
+{
+	__u64 key = r->memcg > 1 ? r->memcg : r->cgroup2;       /* 1 is the root, for all where there is no such hierarchy */
+	struct told new = { .session = session }, *t = bpf_map_lookup_elem(&containers, &key);
+	if (t && t->session == session) return t;
+	bpf_map_update_elem(&containers, &key, &new, BPF_ANY);
+	return bpf_map_lookup_elem(&containers, &key);
+}
 
 /* one group's remembered answer, so an enclave cut into many VMAs is walked, and told, once */
 static __u64 last_session, last_encl, last_mm; static __u32 last_tgid;
@@ -143,8 +158,9 @@ static __always_inline void fill_task(struct row *r, struct task_struct *t)
 static __always_inline void fill_encl(struct row *r, struct sgx_encl *e)
 {
 	if (!bpf_core_field_exists(e->secs_child_cnt)) { r->how |= F_NO_LAYOUT; return; }
-	if (bpf_core_read(&r->child, 4, &e->secs_child_cnt)) { r->how |= F_UNREAD; return; }
+	/* In this order: of one that grows meanwhile more is then in EPC than exists, and not less, which were an eviction. */
 	r->page_cnt = BPF_CORE_READ(e, page_cnt);
+	if (bpf_core_read(&r->child, 4, &e->secs_child_cnt)) { r->how |= F_UNREAD; return; }
 	r->base = BPF_CORE_READ(e, base); r->size = BPF_CORE_READ(e, size); r->flags = BPF_CORE_READ(e, flags);
 	r->secs = BPF_CORE_READ(e, secs.epc_page) != 0;
 	w.head = __builtin_preserve_access_index(&e->va_pages); w.pos = 0; w.n = w.done = 0;
@@ -190,10 +206,16 @@ static __always_inline int emit(struct bpf_iter_meta *m, struct task_struct *tas
 	if (last_encl == (__u64)p && last_tgid == tgid && last_mm == (__u64)mm) return 0;
 	struct row r = { .kind = kind, .encl = (__u64)p, .nr_free = -1 };
 	fill_task(&r, task);
-	if (kind == K_ENCL) fill_encl(&r, p); else fill_vepc(&r, p);
+	struct told *t = told_of(&r, m->session_id);
+	if (t && t->rows > ROWS_OF_ONE) return 0;
+	if (t && t->rows == ROWS_OF_ONE) r.how = F_MORE;
+	else if (kind == K_ENCL) fill_encl(&r, p); else fill_vepc(&r, p);
 	last_encl = r.encl; last_tgid = r.tgid; last_mm = (__u64)mm;
+	/* opened and no more is no enclave, and costs a tenant nothing: no row */
+	if (!r.how && !r.page_cnt && !r.va && !r.vepc_pages) return 0;
 	/* a row that did not fit is dropped and this program is run again for the same VMA: don't remember it */
 	if (bpf_seq_write(m->seq, &r, sizeof r)) last_encl = 0;
+	if (last_encl && t) t->rows++;
 	return 0;
 }
 

@@ -1,12 +1,15 @@
 """The rows that `meter.bpf.c` writes, and what they say together. Left out: how they are read.
 
-A tenant chooses how many enclaves and holders there are, so what is kept of them is bounded.
+A tenant chooses how many enclaves and holders there are, so what is kept of them is bounded: for each container, so that one that
+has too many is known in part, and all others whole.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from donjon.errors import Unavailable
@@ -15,8 +18,10 @@ from donjon.sgx.epc import EnclaveFlag, EpcSource
 
 MAX_ROWS = 1 << 22  # of one pass: 480 MiB, of which nothing is kept but what is below
 MAX_ENCLAVES = 1 << 15  # and guests; each has at least two pages of EPC, and takes a kilobyte here
-MAX_HOLDERS = 1 << 16  # processes of all enclaves together
+MAX_ENCLAVES_OF_ONE = 1 << 12  # of one container; what it has beyond is not counted, and the container is told
+MAX_HOLDERS = 1 << 16  # processes of all enclaves together; beyond, each enclave's first is enough
 MAX_HOLDERS_OF_ONE = 256  # of more, those that started first
+MAX_UNREAD = 16  # processes of one container that are named where not all was counted: one tells whose it is
 
 # fmt: off
 _ROW = struct.Struct(
@@ -58,6 +63,7 @@ class RowGap(IntFlag):
     LAYOUT = 2  # this kernel's structures have no such fields
     COUNTERS = 4
     GUEST = 8  # more pages than are counted
+    MORE = 16  # the container has more rows than are written
 
 
 class EnclaveRow(NamedTuple):
@@ -118,6 +124,18 @@ class _Tally:
     row: EnclaveRow
     gaps: int = 0
     holders: set[EnclaveHolder] = field(default_factory=set)
+    latest: list[tuple[int, int, EnclaveHolder]] = field(default_factory=list)  # a heap of them; who started last is first
+
+    def hold(self, holder: EnclaveHolder, most: int) -> int:
+        """Take a holder in; by how many there are more. Of more than so many, those stay that started first."""
+        if holder in self.holders:
+            return 0
+        self.holders.add(holder)
+        heappush(self.latest, (-holder.started, -holder.pid, holder))
+        if len(self.holders) <= most:
+            return 1
+        self.holders.remove(heappop(self.latest)[2])
+        return 0
 
 
 class RowSum:
@@ -125,6 +143,8 @@ class RowSum:
 
     def __init__(self) -> None:
         self._tallies: dict[int, _Tally] = {}
+        self._counts: Counter[int] = Counter()  # of enclaves, by container
+        self._unread: dict[int, set[EnclaveHolder]] = {}  # by container
         self._holder_count = 0
         self._free: int | None = None
 
@@ -141,29 +161,52 @@ class RowSum:
             )
         if row.how & RowGap.COUNTERS:
             raise Unavailable("DJ706", "meter: the kernel did not let the counters of an enclave be read")
-        self._add(row)
+        if row.how & RowGap.MORE:
+            self.leave_out(_holder(row))
+        else:
+            self._add(row)
         return False
+
+    def leave_out(self, holder: EnclaveHolder) -> None:
+        """Keep that not all was counted of what this process holds."""
+        some = self._unread.setdefault(_container(holder), set())
+        if len(some) < MAX_UNREAD:
+            some.add(holder)
 
     def total(self) -> EnclavePass:
         """All of it."""
         enclaves = {number: _enclave(each) for number, each in self._tallies.items() if each.row.kind == RowKind.ENCLAVE}
         guests = {number: _guest(each) for number, each in self._tallies.items() if each.row.kind == RowKind.GUEST}
-        return EnclavePass(source=EpcSource.BPF, enclaves=enclaves, guests=guests, free=self._free)
+        partly = tuple(tuple(sorted(each)) for each in self._unread.values())
+        return EnclavePass(source=EpcSource.BPF, enclaves=enclaves, guests=guests, free=self._free, partly=partly)
 
     def _add(self, row: EnclaveRow) -> None:
         if not (row.existing or row.version_arrays or row.guest_pages):
             return  # Opened and no more: that is no enclave, and holds nothing.
-        tally = self._tallies.setdefault(row.enclave, _Tally(row))
+        holder = _holder(row)
+        tally = self._tallies.get(row.enclave) or self._first(row, holder)
+        if tally is None:
+            self.leave_out(holder)
+            return
         tally.row, tally.gaps = row, tally.gaps | row.how
-        before = len(tally.holders)
-        tally.holders.add(_holder(row))
-        if len(tally.holders) > MAX_HOLDERS_OF_ONE:
-            tally.holders.remove(max(tally.holders))
-        self._holder_count += len(tally.holders) - before
-        if len(self._tallies) > MAX_ENCLAVES or self._holder_count > MAX_HOLDERS:
-            raise Unavailable(
-                "DJ706", f"meter: more than {MAX_ENCLAVES} enclaves, or {MAX_HOLDERS} processes with enclaves, on this node"
-            )
+        room = MAX_HOLDERS_OF_ONE if self._holder_count < MAX_HOLDERS else max(len(tally.holders), 1)
+        self._holder_count += tally.hold(holder, room)
+
+    def _first(self, row: EnclaveRow, holder: EnclaveHolder) -> _Tally | None:
+        """A tally of an enclave that was not seen before; `None` where its container has too many."""
+        container = _container(holder)
+        if self._counts[container] >= MAX_ENCLAVES_OF_ONE:
+            return None
+        if len(self._tallies) >= MAX_ENCLAVES:
+            raise Unavailable("DJ706", f"meter: more than {MAX_ENCLAVES} enclaves on this node")
+        self._counts[container] += 1
+        self._tallies[row.enclave] = _Tally(row)
+        return self._tallies[row.enclave]
+
+
+def _container(holder: EnclaveHolder) -> int:
+    """What stands for its container, as `meter.bpf.c` has it: a container may make folders below its own in cgroup v2."""
+    return holder.memory_cgroup if holder.memory_cgroup > 1 else holder.cgroup
 
 
 def _holder(row: EnclaveRow) -> EnclaveHolder:

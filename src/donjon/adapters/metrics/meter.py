@@ -43,6 +43,7 @@ class MeterMetrics(ProgramMetrics):
             "reclaimer_seconds", "Processor time of ksgxd since boot; it runs when EPC is short.", "source"
         )
         self._unreadable = self._gauge("unreadable_processes", "Processes that could not be read.", "source")
+        self._in_part = self._gauge("containers_in_part", "Containers that have more enclaves than are counted of one.", "source")
         self._left_out = self._gauge("containers_left_out", "Containers with EPC that have no series of their own.", "source")
         self._containers = {
             name: self._gauge(f"container_{name}", text, *_CONTAINER)
@@ -78,13 +79,21 @@ class MeterMetrics(ProgramMetrics):
             _set(self._node[name], figure, source)
         _set(self._reclaimer, report.reclaimer_seconds, source)
         _set(self._unreadable, report.unreadable, source)
+        _set(self._in_part, sum(each.at_least for each in report.containers), source)
         _set(self._left_out, report.left_out + max(len(report.containers) - MAX_SERIES, 0), source)
         for container in _largest(report.containers):
             self._tell_container(container, source)
 
     def forget(self) -> None:
         """There is no figure that is young enough."""
-        for gauge in (*self._node.values(), *self._containers.values(), self._reclaimer, self._unreadable, self._left_out):
+        for gauge in (
+            *self._node.values(),
+            *self._containers.values(),
+            self._reclaimer,
+            self._unreadable,
+            self._in_part,
+            self._left_out,
+        ):
             gauge.clear()
 
     def count_error(self, code: str) -> None:

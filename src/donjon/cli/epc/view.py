@@ -13,6 +13,7 @@ from donjon.kube.epc_tally import TallyGroup, TallyRow
 from donjon.kube.quantities import readable
 from donjon.sgx.epc import EpcSource, EpcUse
 
+_PART = "at least: of such a container more is there than the meter counts"
 _BOUND = "at most: by the sizes of mapped areas, since the kernel's own count cannot be read there (donjon doctor says why)"
 
 
@@ -34,6 +35,8 @@ def render(page: Page) -> RenderableType:
     if page.group != TallyGroup.NODE:
         whose = f"no pod of namespace {page.namespace}" if page.namespace else "no pod"
         parts += [Text(), _table(page.group, page.rows, bounds) if page.rows else Text(f"{whose} holds or asked for EPC")]
+    if any(each.at_least for report in page.reports for each in report.containers):
+        parts.append(Text(f"\n≥ {_PART}", style="dim"))
     if bounds:
         parts.append(Text(f"\n≤ {_BOUND}", style="dim"))
     parts += [Text(f"{each.node}: {words}", style="yellow") for each in page.reports if (words := gap(each))]
@@ -43,7 +46,7 @@ def render(page: Page) -> RenderableType:
 def _node_table(reports: tuple[EpcReport, ...]) -> Table:
     table = _frame("node", "EPC", "free", "resident", "evicted", "requested", "guests", "of no pod", "source")
     for each in sorted(reports, key=lambda report: report.node):
-        mark = "≤ " if each.source == EpcSource.MAPS else ""
+        mark = "≤ " if each.source == EpcSource.MAPS else "≥ " if any(one.at_least for one in each.containers) else ""
         table.add_row(
             Text(each.node),
             _amount(each.total),
@@ -63,7 +66,7 @@ def _table(group: TallyGroup, rows: tuple[TallyRow, ...], bounds: set[str]) -> T
     heads = names.get(group, ("namespace", "pod", "container"))
     table = _frame(*heads, "node", "requested", "resident", "evicted", "of request", "peak", "enclaves")
     for row in rows:
-        mark = "≤ " if bounds & set(row.nodes) else ""
+        mark = "≤ " if bounds & set(row.nodes) else "≥ " if row.at_least else ""
         node = row.nodes[0] if len(row.nodes) == 1 else f"{len(row.nodes)} nodes"
         table.add_row(
             *map(Text, row.name),
@@ -128,6 +131,7 @@ def _row_document(group: TallyGroup, row: TallyRow) -> JsonObject:
         "guests": row.guests,
         "peak": row.peak,
         "containers": row.containers,
+        "atLeast": row.at_least,
     }
 
 

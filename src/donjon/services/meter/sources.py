@@ -97,4 +97,5 @@ class Source:
 
 def _holders(survey: EnclavePass) -> set[EnclaveHolder]:
     groups = [each.holders for each in survey.enclaves.values()] + [each.holders for each in survey.guests.values()]
+    groups += survey.partly
     return {holder for holders in groups for holder in holders} | {area.holder for area in survey.areas}
