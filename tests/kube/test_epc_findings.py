@@ -1,12 +1,14 @@
 """What is said of a node's report, and what is not: nothing by a bound, nothing by a guess."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.kube.epc import MIB, container, held, report
 
 from donjon.kube.epc_findings import evicting, judge_containers
 from donjon.kube.epc_report import ContainerEpc
+from donjon.kube.names import EPC_PAGE
 from donjon.sgx.epc import EpcSource, EpcUse
 
 
@@ -74,6 +76,23 @@ def test_a_node_evicts_while_pages_leave_or_the_kernels_thread_works(
 ) -> None:
     earlier, later = (report(evicted=pages, reclaimer=seconds) for pages, seconds in zip(evicted, work, strict=True))
     assert (evicting(later, earlier) is not None) is is_evicting
+
+
+@pytest.mark.parametrize(("pages", "is_evicting"), [(1, False), (6, False), (7, True), (16, True)])
+def test_pages_that_are_just_being_added_are_no_evictions(pages: int, *, is_evicting: bool) -> None:
+    """The driver counts a page that it adds as one that exists, and only when it is in EPC among those that are."""
+    earlier = report(*[container(10, held(1))] * 3)
+    later = replace(earlier, use=replace(earlier.use, evicted=pages * EPC_PAGE))
+    assert (evicting(later, earlier) is not None) is is_evicting
+
+
+@pytest.mark.parametrize("partial", [{"unreadable": 1}, {"containers": (replace(container(10, held(1)), at_least=True),)}])
+def test_where_somebody_is_counted_in_part_the_kernels_thread_alone_tells_evictions(partial: dict[str, Any]) -> None:
+    """Who has too many enclaves to be counted could have others counted at each pass, and call it an eviction."""
+    earlier, later = report(), report(evicted=50)
+    assert evicting(later, earlier) is not None
+    assert evicting(replace(later, **partial), earlier) is evicting(later, replace(earlier, **partial)) is None
+    assert evicting(replace(later, reclaimer_seconds=1.0, **partial), earlier) is not None
 
 
 def test_where_evictions_cannot_be_counted_the_kernels_thread_alone_says_it() -> None:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from donjon.findings import Finding
 from donjon.kube.epc_report import ContainerEpc, EpcReport, PodContainer
-from donjon.kube.names import DEBUG_ALLOWED, EPC, EVENT_DEBUG, EVENT_OVER_REQUEST, EVENT_WITHOUT_REQUEST, LABEL_DEBUG
+from donjon.kube.names import DEBUG_ALLOWED, EPC, EPC_PAGE, EVENT_DEBUG, EVENT_OVER_REQUEST, EVENT_WITHOUT_REQUEST, LABEL_DEBUG
 from donjon.kube.quantities import readable
 from donjon.sgx.epc import EpcSource
 
 OVER_REQUEST, WITHOUT_REQUEST, DEBUG, EVICTING = "DJ780", "DJ781", "DJ782", "DJ783"
+IN_WORK = (
+    2 * EPC_PAGE
+)  # bytes of one enclave: pages that the driver makes or takes away at the moment, and counts in one place alone
 SLACK = 1 << 20  # bytes beyond the request of which nothing is said: SECS and version arrays, which nobody counts beforehand
 
 
@@ -94,10 +97,14 @@ def _debug(container: ContainerEpc, debug_namespaces: Collection[str] | None) ->
 
 
 def evicting(report: EpcReport, earlier: EpcReport) -> Finding | None:
-    """That the node evicts pages between these two reports, the later one first; `None` where it does not, or nobody knows."""
+    """That the node evicts pages between these two reports, the later one first; `None` where it does not, or nobody knows.
+
+    A page that is being added exists before it is in EPC. So who builds enclaves all the while looks as if some of theirs were
+    evicted, a page of each; the kernel evicts sixteen at a time.
+    """
     work = _difference(report.reclaimer_seconds, earlier.reclaimer_seconds)
-    growth = _difference(report.use.evicted, earlier.use.evicted)
-    if work <= 0 and growth <= 0:
+    growth = 0.0 if _is_partial(report) or _is_partial(earlier) else _difference(report.use.evicted, earlier.use.evicted)
+    if work <= 0 and growth <= IN_WORK * report.use.enclaves:
         return None
     evicted = f"{readable(report.use.evicted)} are evicted now" if report.use.evicted is not None else "how much is unknown"
     by = f", the kernel's ksgxd worked for {work:.2f} s" if work > 0 else ""
@@ -108,6 +115,11 @@ def evicting(report: EpcReport, earlier: EpcReport) -> Finding | None:
         "every enclave on the node gets slow, since evicted pages are decrypted anew when they are touched",
         "see who holds more than it asked for: donjon epc top; move some of them to another node, or ask for less at once",
     )
+
+
+def _is_partial(report: EpcReport) -> bool:
+    """Whether somebody is counted in part: which part may change, and with it what is evicted of it."""
+    return bool(report.unreadable) or any(each.at_least for each in report.containers)
 
 
 def _difference(value: float | None, earlier: float | None) -> float:
