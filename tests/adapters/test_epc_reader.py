@@ -110,19 +110,41 @@ def test_of_very_many_holders_those_that_started_first_are_kept(monkeypatch: pyt
     assert [holder.pid for holder in enclave.holders] == [9, 8, 7]
 
 
-@pytest.mark.parametrize(
-    ("bound", "most", "each"),
-    [
-        ("MAX_ENCLAVES", 2, tuple(ROW._replace(enclave=number) for number in range(3))),
-        ("MAX_HOLDERS", 2, tuple(ROW._replace(pid=number) for number in range(3))),
-    ],
-)
-def test_more_than_the_meter_keeps_is_no_pass(
-    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, each: tuple[EnclaveRow, ...]
-) -> None:
-    monkeypatch.setattr(rows, bound, most)
+def test_more_enclaves_than_the_meter_keeps_are_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ENCLAVES", 2)
     with pytest.raises(Unavailable, match="DJ706"):
-        total(*each)
+        total(*(ROW._replace(enclave=number) for number in range(3)))
+
+
+def test_of_a_container_with_too_many_enclaves_some_are_counted_and_of_others_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ENCLAVES_OF_ONE", 3)
+    hostile = [ROW._replace(enclave=number, pid=100 + number, cgroup=number) for number in range(10)]
+    others = [ROW._replace(enclave=50 + number, pid=number, memory_cgroup=77) for number in range(3)]
+    measured = total(*hostile[:8], *others, *hostile[2:], END)
+    assert sorted(measured.enclaves) == [0, 1, 2, 50, 51, 52]
+    ((*some,),) = measured.partly
+    assert {each.pid for each in some} == {103, 104, 105, 106, 107, 108, 109}
+
+
+def test_where_there_is_no_memory_controller_containers_are_told_apart_by_cgroup_v2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ENCLAVES_OF_ONE", 1)
+    for root in (0, 1):
+        assert total(*(ROW._replace(enclave=each, cgroup=each, memory_cgroup=root) for each in range(1, 5)), END).partly == ()
+
+
+def test_a_container_that_has_more_rows_than_are_written_is_told() -> None:
+    marker = ROW._replace(pid=71, enclave=9, how=RowGap.MORE, existing=0, children=0, secs=0, version_arrays=0)
+    measured = total(ROW, marker, ROW._replace(memory_cgroup=77, enclave=10), END)
+    assert len(measured.enclaves) == 2
+    assert [[each.pid for each in some] for some in measured.partly] == [[71]]
+
+
+def test_processes_that_share_many_enclaves_leave_each_its_first_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """257 enclaves in 256 processes were more than the pass kept, and cost 2 MiB of EPC."""
+    monkeypatch.setattr(rows, "MAX_HOLDERS", 4)
+    shared = [ROW._replace(enclave=each, pid=pid, started=1_000 - pid) for pid in range(4) for each in range(3)]
+    measured = total(*shared, ROW._replace(enclave=99, pid=50), END)
+    assert [[holder.pid for holder in each.holders] for each in measured.enclaves.values()] == [[3, 2], [3], [3], [50]]
 
 
 def test_more_rows_than_a_pass_may_have_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,15 +161,26 @@ def test_counters_that_could_not_be_read_are_no_zeros(gap: RowGap, code: str) ->
 
 
 class ReadsOf(EnclaveReader):
-    """A reader whose iterators give these pieces, one a read."""
+    """A reader whose iterators give these pieces, one a read; over this process alone, others."""
 
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces = pieces
+    def __init__(self, *pieces: bytes, own: tuple[bytes, ...] = ()) -> None:
+        self._pieces, self._own = pieces, own
+        self._apart = 0
         self._object = self  # type: ignore[assignment]  # It is asked for nothing but iterators.
+        self.asked: list[tuple[str, int]] = []
 
-    def open_iterator(self, _: str) -> int:
+    def open_iterator(self, name: str) -> int:
+        return self._giving(self._pieces if name == reader.AREAS or len(self._pieces) > reader.MAX_LONG[name] else (packed(END),))
+
+    def open_iterator_over(self, name: str, thread: int) -> int:
+        is_ours = thread == os.getpid()
+        self.asked += [(name, thread)] if is_ours else []
+        return self._giving(self._own if is_ours else (packed(END),))
+
+    @staticmethod
+    def _giving(pieces: tuple[bytes, ...]) -> int:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for piece in self._pieces:
+        for piece in pieces:
             ours.send(piece)
         ours.close()
         return theirs.detach()
@@ -157,6 +190,31 @@ def test_a_pass_ends_at_its_last_row_however_many_processes_begin_meanwhile() ->
     """Linux 6.1 goes on with them where it is read again, and writes no last row a second time."""
     younger = ROW._replace(pid=71, enclave=ROW.enclave + 1)
     assert len(ReadsOf(packed(ROW, END), packed(younger)).read().enclaves) == 1
+
+
+ENDLESS = (packed(ROW),) * reader.MAX_LONG[reader.AREAS]
+
+
+def test_where_all_together_are_too_many_areas_one_process_after_the_other_is_read() -> None:
+    meter = ReadsOf(*ENDLESS, own=(packed(ROW, ROW._replace(enclave=1), END),))
+    measured = meter.read()
+    assert (len(measured.enclaves), measured.partly) == (2, ())
+    assert meter.asked == [("epc_vmas", os.getpid())]
+    for _ in range(reader.APART):
+        meter.read()
+    meter._pieces = (packed(ROW, END),)
+    assert len(meter.read().enclaves) == 1
+
+
+def test_descriptors_without_end_are_no_pass() -> None:
+    with pytest.raises(Unavailable, match="more than 40 million descriptors"):
+        ReadsOf(*(packed(ROW),) * 60, own=(packed(END),)).read()
+
+
+def test_a_process_that_has_too_many_areas_alone_is_told_and_keeps_nobodys_figures() -> None:
+    measured = ReadsOf(*ENDLESS, own=(packed(ROW),) * reader.MAX_LONG_OF_ONE).read()
+    assert len(measured.enclaves) == 1
+    assert [[each.pid for each in some] for some in measured.partly] == [[os.getpid()]]
 
 
 def test_a_pass_without_its_last_row_is_none() -> None:
@@ -202,6 +260,38 @@ def test_the_same_source_gives_the_same_bytes(programs: Path, tmp_path: Path) ->
 def test_the_kernel_takes_the_programs_and_passes_are_read_again_and_again(loadable: Path) -> None:
     meter = EnclaveReader(object_path=loadable, enclaves=ZERO, free_at=0)  # Its files have no private data, as no enclave's.
     assert [meter.read().enclaves for _ in range(3)] == [{}, {}, {}]
+    meter.close()
+
+
+HOG = """
+import ctypes, mmap, threading, time
+libc = ctypes.CDLL(None)
+memory = mmap.mmap(-1, 60_000 * mmap.PAGESIZE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+for page in range(0, 60_000, 2):
+    libc.mprotect(ctypes.c_void_p(start + page * mmap.PAGESIZE), mmap.PAGESIZE, mmap.PROT_READ)
+def live():
+    libc.unshare(0x400)  # CLONE_FILES, for which nobody needs a right
+    time.sleep(60)
+for _ in range(25):
+    threading.Thread(target=live, daemon=True).start()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_threads_that_come_to_millions_of_areas_do_not_keep_the_kernel_from_the_others(
+    loadable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(reader.MAX_LONG, reader.AREAS, 1)
+    meter = EnclaveReader(object_path=loadable, enclaves=ZERO, free_at=0)
+    with subprocess.Popen([sys.executable, "-c", HOG], stdout=subprocess.PIPE) as hog:
+        assert hog.stdout is not None
+        assert hog.stdout.readline() == b"ready\n"
+        assert meter.read().partly == ()
+        assert meter._apart == reader.APART
+        assert meter.read().partly == ()
+        hog.kill()
     meter.close()
 
 

@@ -17,6 +17,7 @@ from tests.kernel.guest.harness import Child, eventually
 from donjon.sgx.epc import EnclaveFlag
 
 MANY = 700
+ROWS = 70_000  # more than meter.bpf.c writes of one container (ROWS_OF_ONE)
 STRETCHES, MOST_PASSES = 20, 1000
 _CGROUPS = "/sys/fs/cgroup"
 _OTHERS = ("cpu_dma_latency", "snapshot", "fuse", "vga_arbiter", "hpet", "mcelog", "udmabuf", "loop-control", "autofs",
@@ -33,7 +34,7 @@ class Common:
         """In this order."""
         return (self.nothing, self.built_and_not_mapped, self.flags, self.nothing_in_pagemap, self.shared_by_fork,
                 self.main_thread_ended, self.passed_by_socket, self.kept_by_a_ring, self.short_lived,
-                self.processes_in_cgroups, self.many_in_one_pass,
+                self.processes_in_cgroups, self.many_in_one_pass, self.too_many_rows, self.one_process_at_a_time,
                 self.other_devices, self.namespaces)  # fmt: skip
 
     def enclave(self, number: int, pages: int, *, debug: bool = False) -> Enclave:
@@ -222,6 +223,63 @@ class Common:
         for enclave in enclaves[::2]:
             memory.unmap(enclave.base, 3)
         self.gone(f"all {MANY} are gone")
+
+    def too_many_rows(self) -> None:
+        """Two enclaves in turn, a row for each descriptor: a cgroup has them up to a bound, and all others have theirs."""
+        folder = f"{_CGROUPS}/rows"
+        os.makedirs(folder, exist_ok=True)
+
+        def live(child: Child) -> None:
+            with open(f"{folder}/cgroup.procs", "w") as file:
+                file.write("0")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 17, 1 << 17))
+            enclaves = [self.enclave(number, 3) for number in range(2)]
+            for _ in range(ROWS // 2):
+                for enclave in enclaves:
+                    os.dup(enclave.descriptor)
+            child.say()
+            time.sleep(60)
+
+        own = self.enclave(5, 7)
+        child = Child(live)
+        read = self.at.same(f"{ROWS} descriptors of two enclaves in turn")
+        self.check("who has them is told", [[each.pid for each in some] for some in read.partly] == [[child.pid]], read.partly)
+        child.kill()
+        own.close()
+        self.check("nobody has too many any more", self.at.same("who had them is killed").partly == ())
+
+    def one_process_at_a_time(self) -> None:
+        """As processes are read where all together have too many areas: what is found is the same."""
+
+        def with_descriptors_of_its_own(child: Child) -> None:
+            def live() -> None:
+                memory.unshare(memory.OWN_DESCRIPTORS)
+                self.enclave(2, 20)
+                child.say()
+                time.sleep(60)
+
+            threading.Thread(target=live).start()
+            time.sleep(60)
+
+        def without_its_first_thread(child: Child) -> None:
+            memory.touch(self.enclave(3, 30).map(30), range(30))
+            threading.Thread(target=lambda: _say_late(child)).start()
+            memory.end_this_thread()
+
+        self.at.reader._apart = 1 << 10
+        enclave = self.enclave(1, 10)
+        enclave.map(10)
+        enclave.close()
+        children = [Child(with_descriptors_of_its_own), Child(without_its_first_thread)]
+        read = self.at.same("one process at a time")
+        pids = {holder.pid for each in read.enclaves.values() for holder in each.holders}
+        self.check("each by its process", pids == {os.getpid(), *(child.pid for child in children)}, read.enclaves)
+        self.check("none has too much", read.partly == (), read.partly)
+        for child in children:
+            child.kill()
+        memory.unmap(enclave.base, 10)
+        self.gone("all three")
+        self.at.reader._apart = 0
 
     def other_devices(self) -> None:
         opened = []

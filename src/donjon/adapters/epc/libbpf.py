@@ -29,6 +29,18 @@ _SIGNATURES: Mapping[str, tuple[type | None, tuple[type, ...]]] = {
 }
 
 
+class _LinkInfo(ctypes.Structure):
+    """`union bpf_iter_link_info`, of which its member `task` is used (include/uapi/linux/bpf.h)."""
+
+    _fields_ = (("tid", ctypes.c_uint32), ("pid", ctypes.c_uint32), ("pid_fd", ctypes.c_uint32), ("rest", ctypes.c_uint32))
+
+
+class _AttachOptions(ctypes.Structure):
+    """`struct bpf_iter_attach_opts` (libbpf.h)."""
+
+    _fields_ = (("size", ctypes.c_size_t), ("link_info", ctypes.POINTER(_LinkInfo)), ("link_info_length", ctypes.c_uint32))
+
+
 class BpfObject:
     """A loaded object with its iterators. Each failure is an `OSError` with libbpf's number and what was tried."""
 
@@ -53,6 +65,21 @@ class BpfObject:
         self._require(descriptor >= 0, f"open {name}")
         return descriptor
 
+    def open_iterator_over(self, name: str, thread: int) -> int:
+        """A descriptor from which one pass of that iterator over one thread is read; kernels before 6.1 refuse it.
+
+        Over one process it would be too little: before 6.7 they leave a thread out that has descriptors of its own.
+        """
+        info = _LinkInfo(thread)
+        options = _AttachOptions(ctypes.sizeof(_AttachOptions), ctypes.pointer(info), ctypes.sizeof(info))
+        link = self._attach(name, ctypes.byref(options))
+        try:
+            descriptor: int = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
+            self._require(descriptor >= 0, f"open {name}")
+        finally:
+            self._library.bpf_link__destroy(link)
+        return descriptor
+
     def close(self) -> None:
         """Give back what the kernel keeps of it."""
         for link in self._links.values():
@@ -67,10 +94,10 @@ class BpfObject:
         self._require(data, "find .rodata")
         self._require(self._library.bpf_map__set_initial_value(data, constants, len(constants)) == 0, "configure")
 
-    def _attach(self, name: str) -> int:
+    def _attach(self, name: str, options: object = None) -> int:
         program = self._library.bpf_object__find_program_by_name(self._object, name.encode())
         self._require(program, f"find {name}")
-        link: int | None = self._library.bpf_program__attach_iter(program, None)
+        link: int | None = self._library.bpf_program__attach_iter(program, options)
         self._require(link, f"attach {name}")
         return link or 0
 

@@ -17,6 +17,7 @@ TICKS = os.sysconf("SC_CLK_TCK")  # a second
 NANOSECONDS = 1_000_000_000
 
 RECLAIMER = "ksgxd"
+_ZOMBIE = "Z"
 _KERNEL_THREAD = 0x0020_0000  # PF_KTHREAD, include/linux/sched.h
 _MAX_STAT, _MAX_CGROUP = 4096, 1 << 16
 
@@ -25,6 +26,7 @@ class ProcessStat(NamedTuple):
     """Of /proc/PID/stat, what is needed."""
 
     command: str
+    state: str
     flags: int
     ticks: int  # of processor time
     started: int  # ticks since boot
@@ -42,7 +44,7 @@ def stat_of(pid: int, proc: Path = PROC) -> ProcessStat:
     head, _, rest = text.rpartition(")")  # A command may hold any character, brackets too.
     fields = rest.split()
     try:
-        return ProcessStat(head.partition("(")[2], int(fields[6]), int(fields[11]) + int(fields[12]), int(fields[19]))
+        return ProcessStat(head.partition("(")[2], fields[0], int(fields[6]), int(fields[11]) + int(fields[12]), int(fields[19]))
     except IndexError as error:
         raise ValueError(f"{len(fields)} fields") from error
 
@@ -51,6 +53,14 @@ def holder_of(pid: int, proc: Path = PROC) -> EnclaveHolder:
     """The process as one that may hold enclaves; raises `OSError` or `ValueError` where it is gone."""
     stat = stat_of(pid, proc)
     return EnclaveHolder(started=stat.started * NANOSECONDS // TICKS, pid=pid, command=stat.command)
+
+
+def speaker_of(pid: int, proc: Path = PROC) -> int:
+    """A thread that has the process's memory: the first, unless that ended before others. Raises `OSError` or `ValueError`."""
+    if stat_of(pid, proc).state != _ZOMBIE:
+        return pid
+    with os.scandir(proc / str(pid) / "task") as threads:
+        return next((int(each.name) for each in threads if each.name != str(pid)), pid)
 
 
 def cgroups_of(holder: EnclaveHolder, proc: Path = PROC) -> str | None:

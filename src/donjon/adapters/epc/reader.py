@@ -7,6 +7,7 @@ One pass at a time: the walks keep their state in one place. The process must be
 import errno
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from donjon.adapters.epc.kernel import (
@@ -20,13 +21,19 @@ from donjon.adapters.epc.kernel import (
     misc_devices,
 )
 from donjon.adapters.epc.libbpf import BpfObject
+from donjon.adapters.epc.processes import holder_of, pids, speaker_of
 from donjon.adapters.epc.rows import RowCutter, RowSum
 from donjon.errors import Unavailable
 from donjon.node.enclaves import EnclavePass
 
 OBJECT = Path(__file__).with_name("meter.bpf.o")
 ITERATORS = ("epc_vmas", "epc_files")
-MAX_AGAIN = 4096  # times; the kernel asks to be read again after a million areas without a row
+AREAS, DESCRIPTORS = "epc_vmas", "epc_files"
+MAX_LONG = {AREAS: 4, DESCRIPTORS: 40}
+"""Readings of all processes that bring few rows: each is a million areas, or of descriptors, over which the kernel is faster."""
+MAX_LONG_OF_ONE = 2  # of the areas of one process
+APART = 20  # passes until all are gone over at once again
+SHORT = 1 << 14  # bytes; the kernel writes twice that before it stops
 
 _CHUNK = 1 << 18  # bytes
 _CONSTANTS = struct.Struct("<IIQ")  # .rodata: numbers of the enclave device and of the guests', address of the free counter
@@ -53,6 +60,7 @@ class EnclaveReader:
         _check(object_path, numbers)
         address = free_pages_address() if free_at is None else free_at
         try:
+            self._apart = 0
             self._object = BpfObject(object_path, _CONSTANTS.pack(*numbers, address), ITERATORS)
         except OSError as error:
             raise _refusal(error) from error
@@ -64,7 +72,8 @@ class EnclaveReader:
             try:
                 self._pass(name, rows)
             except OSError as error:
-                raise Unavailable("DJ706", f"meter: the pass of {name} failed: {error.strerror}") from error
+                hint = "; to read too many areas one process at a time takes Linux 6.1" if error.errno == errno.EINVAL else ""
+                raise Unavailable("DJ706", f"meter: the pass of {name} failed: {error.strerror}{hint}") from error
         return rows.total()
 
     def close(self) -> None:
@@ -72,26 +81,54 @@ class EnclaveReader:
         self._object.close()
 
     def _pass(self, name: str, rows: RowSum) -> None:
-        descriptor, cutter, is_over = self._object.open_iterator(name), RowCutter(), False
-        try:
-            # Behind the last row, the kernel would go on with processes that began meanwhile, and without a last row.
-            while not is_over and (data := _read(descriptor)):
-                for row in cutter.feed(data):
-                    is_over = rows.take(row) or is_over
-        finally:
-            os.close(descriptor)
-        cutter.end()
-        if not is_over:
-            raise Unavailable("DJ706", f"meter: the pass of {name} was cut short: its last row did not come")
+        """Over all at once; where that are too many areas, over one process after the other, and so for some passes more."""
+        if self._apart > 0 and name == AREAS:
+            self._apart -= 1
+            self._pass_apart(name, rows)
+        elif not _drain(self._object.open_iterator(name), name, rows, MAX_LONG[name]):
+            if name != AREAS:
+                raise Unavailable("DJ706", f"meter: more than {MAX_LONG[name]} million descriptors; the pass was given up")
+            self._apart = APART
+            self._pass_apart(name, rows)
+
+    def _pass_apart(self, name: str, rows: RowSum) -> None:
+        """The kernel goes over a thread that has descriptors of its own as if it had memory of its own, too, so that a few
+        hundred come to any number of areas. Here it is one thread of each process.
+        """
+        for pid in pids():
+            with suppress(ProcessLookupError, FileNotFoundError, ValueError):  # It ended meanwhile.
+                if not _drain(self._object.open_iterator_over(name, speaker_of(pid)), name, rows, MAX_LONG_OF_ONE):
+                    rows.leave_out(holder_of(pid))
 
 
-def _read(descriptor: int) -> bytes:
-    for _ in range(MAX_AGAIN):
-        try:
-            return os.read(descriptor, _CHUNK)
-        except BlockingIOError:
-            continue
-    raise Unavailable("DJ706", f"meter: {MAX_AGAIN} million areas without an enclave; the pass was given up")
+def _drain(descriptor: int, name: str, rows: RowSum, most: int) -> bool:
+    """Take in all rows up to the last; whether it came before so many long readings had been made."""
+    cutter, is_over = RowCutter(), False
+    try:
+        # Behind the last row, the kernel would go on with processes that began meanwhile, and without a last row.
+        while not is_over:
+            data = _read(descriptor)
+            if data == b"":
+                break
+            for row in cutter.feed(data or b""):
+                is_over = rows.take(row) or is_over
+            most -= len(data or b"") < SHORT
+            if most <= 0 and not is_over:
+                return False
+    finally:
+        os.close(descriptor)
+    cutter.end()
+    if not is_over:
+        raise Unavailable("DJ706", f"meter: the pass of {name} was cut short: its last row did not come")
+    return True
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What is there; `None` after a million areas or descriptors without a row."""
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return None
 
 
 def _check(object_path: Path, numbers: tuple[int, int]) -> None:
