@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.adapters.fakeapi import FakeApi
@@ -154,6 +155,30 @@ def test_a_pass_is_answered_as_a_report_and_as_metrics(tmp_path: Path, monkeypat
             assert here.ask("/readyz").status == 200
 
     asyncio.run(story())
+
+
+def test_a_report_is_made_and_written_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of tens of thousands of enclaves that takes seconds, in which probes and autoscalers ask."""
+    places: set[bool] = set()
+
+    def noted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object) -> object:
+            places.add(threading.current_thread() is threading.main_thread())
+            return work(*arguments)
+
+        return call
+
+    for name in ("account", "encode"):
+        monkeypatch.setattr(loop, name, noted(getattr(loop, name)))
+
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            await until(here.state.is_listed.is_set)
+            await here.meter.look()
+            assert here.report().use.enclaves == 1
+
+    asyncio.run(story())
+    assert places == {False}
 
 
 def test_the_peak_of_a_container_outlives_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

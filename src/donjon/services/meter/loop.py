@@ -58,7 +58,7 @@ class MeterLoop:
         try:
             if not self._state.is_listed.is_set():
                 raise UNLISTED
-            reading = await self._thread.run(self._read, PASS_SECONDS)
+            survey, outcome, text = await self._thread.run(self._count, PASS_SECONDS)
         except Unavailable as error:
             self._fail(error)
             return
@@ -66,8 +66,14 @@ class MeterLoop:
             self._fail(Unavailable("DJ706", f"meter: {error}"))
             return
         self._trouble.clear()
-        self._warn(reading.survey)
-        self._tell(self._account(reading), clock.monotonic() - began)
+        self._warn(survey)
+        self._tell(outcome, text, clock.monotonic() - began)
+
+    def _count(self) -> tuple[EnclavePass, EpcAccount, bytes]:
+        """The report, and as it is written: all beside the loop, which has probes and others to answer meanwhile."""
+        reading = self._read()
+        outcome = self._account(reading)
+        return reading.survey, outcome, encode(outcome.report)
 
     def _read(self) -> HolderSurvey:
         if clock.monotonic() - self._host_at >= HOST_EVERY:
@@ -77,18 +83,19 @@ class MeterLoop:
         return self._source.read()
 
     def _account(self, reading: HolderSurvey) -> EpcAccount:
+        pods = tuple(self._state.pods.values())  # In one step, since the loop goes on with them.
         moment = NodeMoment(
             node=self._settings.node_name,
             moment=clock.now(),
             total=self._total,
             reclaimer_seconds=None if self._reclaimer is None else processor_seconds(self._reclaimer),
         )
-        return account(reading.survey, reading.places, self._state.pods.values(), moment, self._peaks)
+        return account(reading.survey, reading.places, pods, moment, self._peaks)
 
-    def _tell(self, outcome: EpcAccount, seconds: float) -> None:
+    def _tell(self, outcome: EpcAccount, text: bytes, seconds: float) -> None:
         report = outcome.report
         self._peaks = renew(self._peaks, report, self._state.pods.values())
-        self._state.text, self._state.read_at, self._state.trouble = encode(report), clock.monotonic(), None
+        self._state.text, self._state.read_at, self._state.trouble = text, clock.monotonic(), None
         self._metrics.tell(report, len(outcome.strangers), seconds)
         if self._source_told != report.source:
             self._source_told = report.source
