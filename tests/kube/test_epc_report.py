@@ -42,6 +42,7 @@ reports = st.builds(
     unreadable=amounts,
     containers=st.lists(containers, max_size=4).map(tuple),
     left_out=amounts,
+    strangers=st.lists(st.uuids().map(str), max_size=3).map(tuple),
 )
 EMPTY = EpcReport(node="sgx-1", moment="2026-11-30T02:39:23Z", source=EpcSource.BPF, total=None, free=None, use=EpcUse())
 NAME = PodContainer(namespace="tenant", pod="p", pod_uid="u", container="c")
@@ -68,6 +69,10 @@ def test_a_report_reads_back_as_it_was_written(report: EpcReport) -> None:
         ("guests", True, "expected a number from 0"),
         ("use", [], "expected an object"),
         ("containers", {"a": 1}, "expected a list"),
+        ("strangers", "a", "expected a list"),
+        ("strangers", ["a\nb"], "uids of pods"),
+        ("strangers", ["a" * 254], "uids of pods"),
+        ("strangers", ["a"] * 4097, "uids of pods"),
         ("containers", [1], "expected objects"),
     ],
 )

@@ -24,6 +24,12 @@ def test_a_pod_without_enclave_holds_nothing_where_the_meter_answered() -> None:
     assert use.resident == 0
 
 
+def test_a_pod_is_known_whatever_other_pods_the_meter_does_not_know_yet() -> None:
+    use = use_of(POD, node(strangers=("0c5a7c4e-9d6e-4a57-8f5e-2f3a1b2c3d4e",)), NOW)
+    assert use is not None
+    assert use.whole
+
+
 OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="app")
 
 
@@ -36,6 +42,9 @@ OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="ap
         (POD, node(container(), node="n2")),
         (POD, node(left_out=1)),
         (POD, node(unreadable=1)),
+        (POD, node(strangers=(POD.uid,))),
+        (POD, node(container(), strangers=(POD.uid,))),
+        (POD, node(strangers=("ab" * 16,))),
         (POD, node(container(), unreadable=1)),
         (POD, node(container(resident=MOST + 1))),
         (POD, node(container(), container("b", resident=MOST))),
@@ -55,6 +64,9 @@ OTHERS = PodContainer(namespace="shop", pod="web-2", pod_uid="u1", container="ap
         "the report is of another node",
         "containers were left out",
         "processes could not be read",
+        "the meter does not know yet whose its EPC is",
+        "nor whose a part of it is",
+        "a static pod's EPC may be its",
         "one of its processes may be what could not be read",
         "a container holds more than there can be",
         "all containers together hold more than there can be",

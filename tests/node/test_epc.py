@@ -91,6 +91,7 @@ def test_an_enclave_of_the_host_and_one_that_a_pod_got_from_it_are_told_apart() 
 def test_a_pod_that_the_api_server_does_not_name_yet_is_told_and_its_epc_is_not_lost() -> None:
     outcome = accounted(survey(enclave(2)), {2: IN_APP})
     assert outcome.strangers == {UID}
+    assert outcome.report.strangers == (UID,)
     assert outcome.report.system.resident == outcome.report.use.resident == 12 * PAGE
 
 

@@ -67,6 +67,8 @@ class EpcReport:
     unreadable: int = 0  # processes that could not be read
     containers: tuple[ContainerEpc, ...] = ()
     left_out: int = 0  # containers beyond MAX_CONTAINERS
+    strangers: tuple[str, ...] = ()
+    """Pods with EPC that the API server did not name to the meter yet, by what their cgroups are called: mostly their uid."""
 
 
 def encode(report: EpcReport) -> bytes:
@@ -86,6 +88,7 @@ def encode(report: EpcReport) -> bytes:
         "unreadable": report.unreadable,
         "leftOut": report.left_out,
         "containers": [_encode_container(each) for each in report.containers],
+        **({"strangers": [*report.strangers]} if report.strangers else {}),
     }
     if report.reclaimer_seconds is not None:
         body["reclaimerMilliseconds"] = round(report.reclaimer_seconds * 1000)
@@ -118,7 +121,15 @@ def decode(text: bytes, subject: str) -> EpcReport:
         unreadable=members.number("unreadable", MOST),
         left_out=members.number("leftOut", MOST),
         containers=tuple(map(_decode_container, containers)),
+        strangers=_strangers(members),
     )
+
+
+def _strangers(members: Members) -> tuple[str, ...]:
+    texts = members.texts("strangers")
+    if len(texts) > MAX_CONTAINERS or not all(len(each) <= _MAX_NAME and _UID.fullmatch(each) for each in texts):
+        raise Malformed("DJ211", f"{members.subject}: strangers: expected at most {MAX_CONTAINERS} uids of pods")
+    return texts
 
 
 def _encode_use(use: EpcUse) -> JsonObject:

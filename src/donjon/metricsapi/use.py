@@ -3,6 +3,7 @@
 A report counts for the pods alone that the API server says are on its node, by their uid. Guests' EPC counts as enclaves'.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,10 @@ MOST = 1 << 46
 """Bytes of a pod that are believed: autoscalers count thousandths in an int64, and what is too much for it becomes 0 or less."""
 EARLY = timedelta(seconds=30)
 """As `--horizontal-pod-autoscaler-initial-readiness-delay`: who is unready since so soon after the start never was ready."""
+
+
+_HASH = re.compile("[0-9a-f]{32}")
+"""What the cgroup of a static pod is called in place of its uid: which pod's it is cannot be told by that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class NodeUse:
     @property
     def whole(self) -> bool:
         """Whether who is not named in it holds nothing."""
-        return not self.report.left_out and not self.report.unreadable
+        return not (self.report.left_out or self.report.unreadable or any(map(_HASH.fullmatch, self.report.strangers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,8 @@ def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
         return None
     containers = node.pods.get(pod.uid)
+    if pod.uid in node.report.strangers:
+        return None  # It holds EPC, and the meter did not know whose it is: its watch of pods is behind, or away.
     if node.report.unreadable:
         return None  # What could not be read may be any pod's, also of one that is named with 0, since it asked.
     if not node.whole and (not containers or pod.requests.keys() - containers.keys()):

@@ -87,7 +87,8 @@ def account(
         reclaimer_seconds=moment.reclaimer_seconds,
         unreadable=survey.unreadable + partly.count(None),  # Which may be anybody's: whose they are was not to be found out.
         containers=tuple(sorted(containers[:MAX_CONTAINERS], key=lambda each: each.name)),
-        left_out=max(len(containers) - MAX_CONTAINERS, 0),
+        left_out=max(len(containers) - MAX_CONTAINERS, 0) + max(len(strangers) - MAX_CONTAINERS, 0),
+        strangers=tuple(sorted(strangers)[:MAX_CONTAINERS]),
     )
     return EpcAccount(report=report, strangers=frozenset(strangers))
 
