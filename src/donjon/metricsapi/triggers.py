@@ -10,7 +10,7 @@ from fractions import Fraction
 from donjon.errors import Malformed, Unavailable
 from donjon.kube import label_selectors
 from donjon.kube.label_selectors import Selector
-from donjon.kube.quantities import MAX, exact
+from donjon.kube.quantities import MAX, NANO, exact
 from donjon.metricsapi.series import Series, value
 from donjon.metricsapi.use import PodSite, PodUse
 
@@ -66,7 +66,12 @@ def total(trigger: EpcTrigger, pods: Iterable[tuple[PodSite, PodUse | None]]) ->
     if dark := sorted(name for name, number in numbers.items() if number is None):
         names = ", ".join(dark[:MAX_NAMES]) + (f" and {len(dark) - MAX_NAMES} more" if len(dark) > MAX_NAMES else "")
         raise Unavailable("DJ762", f"{trigger.subject}: {trigger.series} is not known of {names}")
-    return sum((number for number in numbers.values() if number is not None), Fraction(0))
+    return sum((_rounded(number) for number in numbers.values() if number is not None), Fraction(0))
+
+
+def _rounded(number: Fraction) -> Fraction:
+    """To the nearest billionth: exact fractions of thousands of different requests come to thousands of digits."""
+    return Fraction(round(number * NANO), NANO)
 
 
 def _plain(metadata: Mapping[str, str]) -> Mapping[str, str]:
