@@ -83,6 +83,10 @@ def test_each_thing_is_told_once_on_its_pod_and_again_when_the_server_has_forgot
         await node.look(report(container(10, held(5))))
         assert node.metric("epc_containers", code="DJ780") == 0
         await node.look(says)
+        assert len(node.reasons()) == 2, "what comes and goes is told once in a while"
+        monkeypatch.setattr(loop, "NEW_AFTER", 0.0)
+        await node.look(report(container(10, held(5))))
+        await node.look(says)
         assert node.reasons()[2:] == ["app-1 EPCOverRequest", "quiet EPCWithoutRequest"], "it was over, and is new"
         monkeypatch.setattr(loop, "TELL_AGAIN", 0.0)
         await node.look(says)
@@ -98,6 +102,16 @@ def test_so_many_events_in_one_look_and_the_others_in_the_next(tmp_path: Path) -
         assert len(node.api.events) == loop.MAX_EVENTS
         await node.look(says)
         assert sorted(node.reasons()) == sorted(f"p{number} EPCOverRequest" for number in range(25))
+
+    lived(tmp_path, story)
+
+
+def test_who_makes_many_containers_keeps_no_other_namespace_waiting(tmp_path: Path) -> None:
+    async def story(node: Node) -> None:
+        many = [container(10, held(20), namespace="a", pod=f"p{number}") for number in range(loop.MAX_EVENTS + 5)]
+        await node.look(report(*many, container(0, held(1), namespace="bank", pod="quiet")))
+        assert "quiet EPCWithoutRequest" in node.reasons()
+        assert len(node.api.events) == loop.MAX_EVENTS
 
     lived(tmp_path, story)
 

@@ -4,7 +4,8 @@ The kernel holds nobody to an amount of EPC. So these are warnings, by the kerne
 upper bound is known.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from donjon.findings import Finding
@@ -39,6 +40,16 @@ def judge_containers(report: EpcReport, debug_namespaces: Collection[str] | None
         lambda each: _debug(each, debug_namespaces),
     )
     return tuple(finding for each in report.containers for check in checks for finding in check(each))
+
+
+def in_turn(findings: Iterable[ContainerFinding]) -> list[ContainerFinding]:
+    """The first of each namespace, then the second of each: who makes containers by the hundred keeps nobody else's waiting."""
+    ranks: Counter[str] = Counter()
+    places: list[tuple[int, ContainerFinding]] = []
+    for each in findings:
+        places.append((ranks[each.name.namespace], each))
+        ranks[each.name.namespace] += 1
+    return [each for _, each in sorted(places, key=lambda place: place[0])]
 
 
 def amount(container: ContainerEpc) -> int:

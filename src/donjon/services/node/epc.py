@@ -13,7 +13,7 @@ from donjon.adapters.meters.client import MeterClient
 from donjon.adapters.metrics.node import NodeMetrics
 from donjon.errors import Unavailable
 from donjon.formats.json import at
-from donjon.kube.epc_findings import ContainerFinding, evicting, judge_containers
+from donjon.kube.epc_findings import ContainerFinding, evicting, in_turn, judge_containers
 from donjon.kube.epc_report import EpcReport, PodContainer
 from donjon.kube.names import DEBUG_ALLOWED, LABEL_DEBUG
 from donjon.runtime.trouble import Trouble
@@ -28,6 +28,9 @@ FIRST = 10.0  # seconds until the first question: the meter beside us starts wit
 ASK_EVERY = 15.0  # as often as the meter counts
 PRESSURE_LASTS = 300.0  # seconds after the last eviction, so that a condition does not come and go
 TELL_AGAIN = 3000.0  # seconds; the API server forgets an Event after an hour
+NEW_AFTER = (
+    300.0  # seconds after which what was over is new when it is true again; a tenant can have it come and go at every look
+)
 MAX_EVENTS = 20  # of one look; those left are told at the next ones
 
 
@@ -106,9 +109,10 @@ class EpcLoop:
     async def _tell(self, findings: tuple[ContainerFinding, ...]) -> None:
         now = clock.monotonic()
         keys = {(each.name, each.finding.code) for each in findings}
-        self._events = {key: moment for key, moment in self._events.items() if key in keys}
-        due = [each for each in findings if now - self._events.get((each.name, each.finding.code), -TELL_AGAIN) >= TELL_AGAIN]
-        for each in due[:MAX_EVENTS]:
+        lasts = {True: TELL_AGAIN, False: NEW_AFTER}
+        self._events = {key: moment for key, moment in self._events.items() if now - moment < lasts[key in keys]}
+        due = [each for each in findings if (each.name, each.finding.code) not in self._events]
+        for each in in_turn(due)[:MAX_EVENTS]:
             self._events[each.name, each.finding.code] = now
             await self._announce(each)
 
