@@ -292,6 +292,21 @@ def test_who_has_no_right_is_refused(world: World, namespace: str) -> None:
     assert "orbidden" in world.cluster.kubectl("get", "--raw", PODS.format("kube-system"), "--as=anna-whom-we-know", check=False)
 
 
+def test_kubectl_is_answered_as_metrics_server_answers_it(world: World, namespace: str, wait_for: Wait) -> None:
+    kubectl = world.cluster.kubectl
+    world.cluster.apply(deployment(), namespace=namespace)
+    wait_for(lambda: world.pods(namespace), what="a pod runs")
+    world.say(namespace, MIB)
+    wait_for(lambda: world.epc(namespace), seconds=60, what="its EPC is told")
+    for words in (("top", "pods", "--containers"), ("get", "podmetrics", "-o", "wide"), ("describe", "podmetrics")):
+        assert "web-" in kubectl(*words, "-n", namespace)
+    assert f'{EPC}: "{MIB}"' in kubectl("get", "podmetrics", "-n", namespace, "-o", "yaml")
+    for words in (("get", "podmetrics", "--watch"), ("delete", "podmetrics", "web")):
+        assert "(MethodNotAllowed)" in kubectl(*words, "-n", namespace, check=False)
+    explained = ("explain", "podmetrics.containers")
+    wait_for(lambda: "ContainerMetrics" in kubectl(*explained, check=False), seconds=180, what="the schema is told", every=2)
+
+
 def test_nobody_but_the_api_server_is_answered(world: World) -> None:
     """Without a client certificate, and with one that the same authority signed for somebody else, the node's kubelet."""
     pods = world.cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=metrics")["items"]
