@@ -63,7 +63,18 @@ def _agents(cluster: UserCluster) -> tuple[JsonObject, ...]:
     except ClusterRefusal as error:
         if error.unauthorized:
             raise
+        return _agents_at_home(cluster)
+
+
+def _agents_at_home(cluster: UserCluster) -> tuple[JsonObject, ...]:
+    try:
         return cluster.list(client.POD, HOME, labels=_AGENTS)
+    except ClusterRefusal as error:
+        if error.unauthorized:
+            raise
+        raise Unavailable(
+            "DJ785", f"{recite(error.message)}; the Role donjon-epc in namespace {HOME} gives that right"
+        ) from error
 
 
 def ask_meters(cluster: UserCluster, pods: Iterable[JsonObject], nodes: Container[str] | None = None) -> tuple[MeterAnswer, ...]:
