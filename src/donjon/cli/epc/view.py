@@ -44,7 +44,7 @@ def render(page: Page) -> RenderableType:
 
 
 def _node_table(reports: tuple[EpcReport, ...]) -> Table:
-    table = _frame("node", "EPC", "free", "resident", "evicted", "requested", "guests", "of no pod", "source")
+    table = _frame("node", "EPC", "free", "resident", "evicted", "of EPC", "requested", "guests", "of no pod", "source")
     for each in sorted(reports, key=lambda report: report.node):
         mark = "≤ " if each.source == EpcSource.MAPS else "≥ " if any(one.at_least for one in each.containers) else ""
         table.add_row(
@@ -53,12 +53,22 @@ def _node_table(reports: tuple[EpcReport, ...]) -> Table:
             _amount(each.free),
             f"{mark}{_amount(each.use.resident)}",
             _amount(each.use.evicted),
+            _fullness(each, mark),
             _amount(sum(container.request for container in each.containers)),
             f"{mark}{_amount(each.guests)}",
             f"{mark}{_amount(each.system.resident + each.system_guests)}",
             str(each.source),
         )
     return table
+
+
+def _fullness(report: EpcReport, mark: str) -> Text:
+    """All that was made on the node, in EPC or not, as a part of its EPC: over all of it, it is overcommitted."""
+    if not report.total:
+        return Text("?")
+    use = report.use
+    percent = 100 * ((use.resident if use.existing is None else use.existing) + report.guests) / report.total
+    return Text(f"{mark}{percent:.0f} %", style="red" if percent > 100 and not mark else "")  # noqa: PLR2004 - all of it.
 
 
 def _table(group: TallyGroup, rows: tuple[TallyRow, ...], bounds: set[str]) -> Table:
