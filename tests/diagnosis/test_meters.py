@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.diagnosis.installations import WHOLE, changed, daemon_set, own_pod
+from tests.diagnosis.installations import WHOLE, changed, daemon_set, own_pod, workload
 from tests.diagnosis.test_status import part
 
 from donjon.diagnosis.installation import RowState, Sight
@@ -67,6 +67,15 @@ def test_a_meter_that_says_why_it_has_no_figures_is_quoted() -> None:
     status = installed(agent("a"), agent("b"), meters={"a": words})
     assert [each.observation for each in status.findings] == [f"a: {words}"]
     assert part(status, "meters").rows[1].words == words
+
+
+def test_a_metrics_server_without_meters_is_worth_a_look() -> None:
+    server = Sight(things=(workload("Deployment", "metrics", readyReplicas=2),))
+    assert installed(agent("a"), agent("b"), deployments=server).findings == ()
+    status = changed(deployments=server)
+    assert status.well
+    assert [(each.code, each.observation) for each in status.findings] == [("DJ784", "no agent has a meter that it could ask")]
+    assert status.findings[0].do.endswith("node.meter.enabled=true")
 
 
 def test_on_a_node_without_sgx_no_meter_is_missed() -> None:

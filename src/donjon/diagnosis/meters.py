@@ -1,6 +1,6 @@
 """The meters: on how many nodes with SGX what enclaves hold is counted, and why it is not on others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from donjon.diagnosis.commands import few
 from donjon.diagnosis.installation import NODE, DonjonState, Row, RowState, StatusPart
@@ -26,6 +26,19 @@ def meters(here: DonjonState) -> StatusPart | None:
     )
     findings = (_finding(troubles, here.home),) if troubles else ()
     return StatusPart(name="meters", rows=rows, findings=findings, summary=f"{well} of {len(pods)} meters count")
+
+
+def meterless(here: DonjonState) -> Iterator[Finding]:
+    """A metrics server without meters knows nobody's EPC."""
+    daemon_set = here.daemon_sets.first(NODE)
+    if daemon_set is not None and not _has_meter(at(daemon_set, "spec", "template", "spec")):
+        yield Finding.warning(
+            "DJ784",
+            "metrics server",
+            "no agent has a meter that it could ask",
+            "nobody's EPC is known to it, so autoscalers on EPC hold",
+            "turn the meter on, by the chart's value node.meter.enabled=true",
+        )
 
 
 def is_meter_alone(pod: JsonObject) -> bool:

@@ -19,6 +19,7 @@ from donjon.diagnosis.installation import (
     StatusPart,
     unseen,
 )
+from donjon.diagnosis.meters import meterless
 from donjon.diagnosis.own_pods import YES, own_trouble
 from donjon.diagnosis.remains import idle_webhook
 from donjon.diagnosis.rollout import failure, first_breakdown, go_back, is_of_one_version
@@ -80,7 +81,7 @@ def metrics_server(here: DonjonState) -> StatusPart | None:
     ready, desired = _replicas(here, METRICS)
     why = "autoscalers on EPC hold what they have; where metrics-server's API leads there, those on CPU and memory do, too"
     few = _few(here, "DJ789", METRICS, "metrics server", why)
-    findings = (*few, *_caveats(here, "DJ789", METRICS, "metrics server"))
+    findings = (*few, *_caveats(here, "DJ789", METRICS, "metrics server"), *meterless(here))
     row = _replica_row("donjon-metrics", ready, desired)
     return StatusPart(
         name="metrics server", rows=(row,), findings=findings, summary=f"{ready} of {desired} metrics servers ready"
