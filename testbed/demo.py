@@ -138,6 +138,7 @@ The hardware is a stand-in; the cluster is real. Next:
   {program} exec -n donjon $({program} get pods -n donjon -o name {agent}) -- donjon doctor
   {program} apply -f testbed/examples/provision.yaml   # refused, and told why
   docs/attestation-in-a-cluster.md                      # the rest of it; pods have no name server here: it says what to write
+  docs/metering.md, docs/autoscaling.md                 # who holds how much EPC, and autoscaling on it, on this cluster too
   make cluster-down                                     # takes all of it away"""
     )
 

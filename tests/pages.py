@@ -25,6 +25,7 @@ _OFFLINE, _ON_A_CLUSTER = "cli/test_page_commands.py", "cluster/test_page_comman
 RUN_BY: Mapping[str, Mapping[str, str]] = {
     "attestation-in-a-cluster.md": {WHOLE: "cluster/test_attestation_page.py"},
     "attestation-service.md": {WHOLE: "services/test_attestation_rehearsal.py", "$ curl ": "conformance/test_relying_parties.py"},
+    "autoscaling.md": {WHOLE: _ON_A_CLUSTER},
     "audit.md": {WHOLE: _OFFLINE, "## Backup and restore": "services/test_backup.py"},
     "callers-and-keys.md": {WHOLE: _OFFLINE},
     "checking-manifests.md": {WHOLE: _ON_A_CLUSTER},
@@ -35,6 +36,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
         "$ make image": "cluster/test_readme.py",
         "$ make release": "cluster/test_readme.py",
     },
+    "metering.md": {WHOLE: _ON_A_CLUSTER},
     "monitoring.md": {WHOLE: "cluster/test_metrics.py"},
     "policies.md": {WHOLE: "cli/test_policy.py", "## Set it at a service": "cli/test_policy_online.py"},
     "quotas.md": {WHOLE: _ON_A_CLUSTER},

@@ -22,6 +22,7 @@ from tests.pages import PROJECT, Terminal
 Wait = Callable[..., Any]
 
 NO = 1
+COULD_NOT_LOOK = 3
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +146,30 @@ def test_the_page_on_checking_manifests_takes_them_from_files_helm_kustomize_and
     for said in (file, helm, kustomize, nodes):
         assert "1 with pods looked at: 1 admitted, 0 refused\n" in said
     assert "DaemonSet donjon-aesmd: admitted" in chart
+
+
+def test_the_pages_on_metering_and_autoscaling_go_from_no_meter_to_three_pods(
+    cluster: Cluster, release: Release, namespace: str, tmp_path: Path, wait_for: Wait
+) -> None:
+    release.upgrade('admission.mode="policies"')
+    (tmp_path / "testbed").mkdir()
+    (tmp_path / "testbed" / "examples").symlink_to(PROJECT / "testbed" / "examples")
+    typed = {" --every 5s": "", "-n shop": f"-n {namespace}", "--watch": "-o jsonpath={.status.currentReplicas}"}
+    terminal = reader(cluster, tmp_path, namespace, **typed)
+    on, status, by, role, maps, _, holder, rollout, top, why = pages.shown("metering.md", __file__)
+    api, _, autoscaler, watch, gone = pages.shown("autoscaling.md", __file__)
+    try:
+        terminal.run(on)
+        assert "0 of " in terminal.run(status)
+        assert "node.meter.maps" in terminal.run(by, ok=(COULD_NOT_LOOK,))
+        for command in (role, maps, status, holder, rollout):
+            terminal.run(command)
+        wait_for(lambda: "≤ 9Mi" in terminal.run(top), seconds=60, what="the meter has seen what the pod maps")
+        assert "at most 9Mi in EPC now of 10Mi" in terminal.run(why)
+        for command in (api, status, autoscaler):
+            terminal.run(command)
+        wait_for(lambda: terminal.run(watch).endswith("3"), seconds=180, what="there are three of them")
+        terminal.run(gone)
+    finally:
+        cluster.kubectl("delete", "rolebinding", "donjon-epc", "-n", "donjon", "--ignore-not-found")
+        release.upgrade()

@@ -65,6 +65,13 @@ def test_the_chart_installs_by_the_commands_of_the_readme(cluster: Cluster, test
             kubeconfig=cluster.kubeconfig,
         )
         run("donjon status --wait 2m", kubeconfig=cluster.kubeconfig)
+        run(
+            "helm upgrade donjon deploy/chart --namespace donjon --reuse-values --set node.meter.enabled=true",
+            kubeconfig=cluster.kubeconfig,
+        )
+        run("donjon status --wait 2m", kubeconfig=cluster.kubeconfig)
+        said = run("donjon epc top", kubeconfig=cluster.kubeconfig, ok=(3,))
+        assert "this kernel has no SGX driver of its own" in said
     finally:
         run("make up")
 

@@ -938,7 +938,10 @@ def test_chart_and_program_have_one_version() -> None:
     assert Path(CHART / "values.schema.json").is_file()
 
 
-@pytest.mark.parametrize("manifest", sorted((PROJECT / "docs" / "examples").glob("*.yaml")), ids=lambda manifest: manifest.stem)
+EXAMPLES = (*sorted((PROJECT / "docs" / "examples").glob("*.yaml")), PROJECT / "testbed" / "examples" / "holder.yaml")
+
+
+@pytest.mark.parametrize("manifest", EXAMPLES, ids=lambda manifest: manifest.stem)
 def test_what_the_examples_run_is_of_the_charts_version(manifest: Path) -> None:
     images = re.findall(r"image: (\S+)", manifest.read_text(encoding="utf-8"))
     assert set(images) == {f"donjon.dev/donjon:{load(CHART / 'Chart.yaml')['appVersion']}"}
