@@ -594,7 +594,7 @@ def test_a_metrics_server_is_told_where_it_is_with_its_own_words() -> None:
     assert errors(none) == ["DJ789"]
     assert "0 of 2 are ready; donjon-metrics-a: not known yet: front proxy" in none.verdict
     well = changed(deployments=Sight(things=(workload("Deployment", "metrics", readyReplicas=2),)))
-    assert "2 of 2 metrics servers ready" in well.verdict
+    assert "2 of 2 of donjon-metrics ready" in well.verdict
 
 
 def test_an_attestation_service_that_is_not_ready_is_told_in_its_own_words() -> None:

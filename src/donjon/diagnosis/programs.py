@@ -84,7 +84,7 @@ def metrics_server(here: DonjonState) -> StatusPart | None:
     findings = (*few, *_caveats(here, "DJ789", METRICS, "metrics server"), *meterless(here))
     row = _replica_row("donjon-metrics", ready, desired)
     return StatusPart(
-        name="metrics server", rows=(row,), findings=findings, summary=f"{ready} of {desired} metrics servers ready"
+        name="metrics server", rows=(row,), findings=findings, summary=f"{ready} of {desired} of donjon-metrics ready"
     )
 
 
