@@ -85,6 +85,7 @@ class World:
     port: int
     probes: int
     scaler: int
+    upstream: int
     rights: list[JsonObject] = field(default_factory=list)
 
     async def ask(
@@ -154,7 +155,8 @@ def objects(api: FakeApi, port: int) -> None:
     }
     api.put(CONFIGURATION, {"metadata": {"name": "extension-apiserver-authentication"}, "data": data})
     api.put(SECRET, {"metadata": {"name": "donjon-metrics-tls"}})
-    spec: JsonObject = {"service": {"namespace": "kube-system", "name": "metrics-server"}, "insecureSkipTLSVerify": True}
+    there: JsonObject = {"namespace": "kube-system", "name": "metrics-server", "port": port}
+    spec: JsonObject = {"service": there, "insecureSkipTLSVerify": True}
     api.put(REGISTRATION, {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": spec | {"groupPriorityMinimum": 100}})
     for name in ("v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io"):
         own: JsonObject = {"service": {"namespace": "donjon", "name": "donjon-metrics", "port": 443}}
@@ -223,7 +225,7 @@ async def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         port, scaler = free_port(), free_port()
         settings = metrics_settings(port, upstream, scaler)
         kube = KubeApi(api.access(folder))
-        here = World(api=api, kube=kube, server=server, meter=meter, port=port, probes=port + 1, scaler=scaler)
+        here = World(api=api, kube=kube, server=server, meter=meter, port=port, probes=port + 1, scaler=scaler, upstream=upstream)
         api.answer = lambda request: answer(here, request)
         stopped = asyncio.Event()
         serving = asyncio.create_task(Replica(settings, kube).serve(stopped))
@@ -520,13 +522,48 @@ def test_metrics_servers_api_is_taken_over_and_given_back(tmp_path: Path, monkey
         assert here.api.asked("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/donjon-metrics-registration")
         back = here.api.objects[REGISTRATION]
         assert at(back, "spec") == {
-            "service": {"namespace": "kube-system", "name": "metrics-server"},
+            "service": {"namespace": "kube-system", "name": "metrics-server", "port": here.upstream},
             "insecureSkipTLSVerify": True,
             "groupPriorityMinimum": 100,
         }
         assert at(back, "metadata", "annotations") == {}
 
     told(tmp_path, monkeypatch, story)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"namespace": "kube-system", "name": "rke2-metrics-server", "port": 443},
+        {"namespace": "monitoring", "name": "metrics-server"},
+        {"namespace": "kube-system", "name": "metrics-server", "port": 4443},
+        None,
+    ],
+)
+def test_an_api_whose_server_would_not_be_asked_behind_us_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, service: JsonObject | None
+) -> None:
+    """CPU and memory would be lost to everybody: kubectl top, and the autoscalers there are."""
+
+    async def story() -> None:
+        async with api_server() as api:
+            objects(api, 443)
+            api.put(REGISTRATION, {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": {"service": service}})
+            kube, settings = KubeApi(api.access(tmp_path)), metrics_settings(free_port(), 443, free_port())
+            stopped = asyncio.Event()
+            serving = asyncio.create_task(Replica(settings, kube).serve(stopped))
+            expected = "expected metrics-server's Service, kube-system/metrics-server:443"
+            await until(lambda: any(expected in str(vars(record)) for record in caplog.records))
+            stopped.set()
+            await asyncio.wait_for(serving, 10)
+            await kube.close()
+            assert at(api.objects[REGISTRATION], "spec", "service") == service
+            assert not api.asked("PUT", REGISTRATION)
+            assert at(api.objects[f"{APIS}/v1beta2.custom.metrics.k8s.io"], "spec", "caBundle")
+
+    monkeypatch.setattr(certificates, "LOOK_EVERY", 0.1)
+    caplog.set_level("INFO")
+    asyncio.run(story())
 
 
 async def by_keda(here: World, metric: str = "sgx_epc_resident_bytes", selector: str = "app=web") -> float:

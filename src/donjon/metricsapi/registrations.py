@@ -33,6 +33,14 @@ class ServicePort:
         return f"{self.name}.{self.namespace}.svc"
 
 
+def service_of(registration: JsonObject) -> ServicePort:
+    """Where it leads; to nobody's Service where it says none."""
+    reference = at(registration, "spec", "service")
+    namespace, name, port = (at(reference, field) for field in ("namespace", "name", "port"))
+    where = {"port": port} if isinstance(port, int) else {}
+    return ServicePort(namespace=str(namespace or ""), name=str(name or ""), **where)
+
+
 def leads_to(registration: JsonObject, service: ServicePort) -> bool:
     """Whether it leads to that Service."""
     reference = at(registration, "spec", "service")

@@ -10,7 +10,7 @@ from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.metricsapi.discovery import Group
-from donjon.metricsapi.registrations import ServicePort, before_of, bundle_of, give_back, lead, leads_to, take_over
+from donjon.metricsapi.registrations import ServicePort, before_of, bundle_of, give_back, lead, leads_to, service_of, take_over
 
 LOG = logging.getLogger(__name__)
 
@@ -33,8 +33,11 @@ class ApiServices(Protocol):
 class MetricsRegistration:
     """The APIServices of the groups that we serve."""
 
-    def __init__(self, api: ApiServices, ours: ServicePort, groups: tuple[Group, ...], metrics: MetricsApiMetrics) -> None:
-        self._api, self._ours, self._groups, self._metrics = api, ours, groups, metrics
+    def __init__(
+        self, api: ApiServices, ours: ServicePort, theirs: ServicePort, groups: tuple[Group, ...], metrics: MetricsApiMetrics
+    ) -> None:
+        """`theirs` is the Service that is asked behind us: no API is taken over that leads to another."""
+        self._api, self._ours, self._theirs, self._groups, self._metrics = api, ours, theirs, groups, metrics
         self._registrations: dict[Group, JsonObject] = {}
 
     async def read(self) -> bytes:
@@ -46,11 +49,13 @@ class MetricsRegistration:
         return bundles.pop() if len(bundles) == 1 and all(map(self._is_ours, self._groups)) else b""
 
     async def tell(self, bundle: bytes) -> None:
-        """Have all of them lead here, with that bundle; metrics-server's own only once somebody here answers."""
-        for group, registration in self._registrations.items():
+        """Have all of them lead here, with that bundle; metrics-server's own last, and only once somebody here answers."""
+        for group in sorted(self._registrations, key=lambda each: each is Group.RESOURCE):
+            registration = self._registrations[group]
             if self._is_ours(group):
                 next_one = lead(registration, self._ours, bundle)
             elif group is Group.RESOURCE:
+                self._check_is_theirs(registration)
                 await self._check_answers()
                 next_one = take_over(registration, self._ours, bundle)
                 before = at(registration, "spec", "service")
@@ -80,6 +85,14 @@ class MetricsRegistration:
                 raise Unavailable("DJ726", f"APIService {group.registration}: there is none; {hint}") from error
             raise
 
+    def _check_is_theirs(self, registration: JsonObject) -> None:
+        """Raises `Unavailable` DJ726 where nobody would answer behind us who did before."""
+        there = service_of(registration)
+        if there != self._theirs:
+            what = f"it leads to {_name(there)}, expected metrics-server's Service, {_name(self._theirs)}"
+            hint = "say which one it is (metricsApi.metricsServer)"
+            raise Unavailable("DJ726", f"APIService {Group.RESOURCE.registration}: {what}; {hint}")
+
     async def _check_answers(self) -> None:
         """Raises `Unavailable` DJ726 while no replica of ours is ready to answer."""
         selector = f"kubernetes.io%2Fservice-name%3D{self._ours.name}"
@@ -88,6 +101,10 @@ class MetricsRegistration:
         ends = [each for part in parts for each in objects(part.get("endpoints"))]
         if not any(at(each, "conditions", "ready") is True for each in ends):
             raise Unavailable("DJ726", f"Service {self._ours.name}: no replica is ready, so nothing is taken over yet")
+
+
+def _name(service: ServicePort) -> str:
+    return f"{service.namespace}/{service.name}:{service.port}"
 
 
 class Release(ApiServices, Protocol):

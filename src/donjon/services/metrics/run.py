@@ -67,7 +67,7 @@ class Replica:
         self._settings = settings
         self._metrics = metrics = MetricsApiMetrics(__version__)
         self._presented = PresentedCertificate(metrics, clock.moment, self._clients)
-        registration = MetricsRegistration(api, settings.own, settings.groups, metrics)
+        registration = MetricsRegistration(api, settings.own, settings.metrics_server, settings.groups, metrics)
         self._pods = Pods(api, metrics)
         self._meters = Meters(self._pods, settings.namespace, settings.every, metrics=metrics)
         self._proxy = FrontProxyWatch(api, clock.moment, self._renew)
