@@ -309,6 +309,26 @@ def test_who_means_to_change_something_or_to_watch_hears_405(
     told(tmp_path, monkeypatch, story)
 
 
+def test_what_stands_in_a_body_that_nobody_reads_is_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server sends the requests of all users over one connection, and says in headers of ours who asks."""
+
+    async def story(here: World) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = await Client.connected(here.port, PROXY.shown_by(context))
+        body = f"GET {PODS} HTTP/1.1\r\nHost: m\r\nX-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n\r\n"
+        for length, framed in (
+            (f"Content-Length: {len(body)}", body),
+            ("Transfer-Encoding: chunked", f"{len(body):x}\r\n{body}\r\n0\r\n\r\n"),
+        ):
+            await client.say(f"DELETE {PODS} HTTP/1.1\r\nHost: m\r\nX-Remote-User: anna\r\n{length}\r\n\r\n{framed}".encode())
+            await client.say(f"GET {PODS} HTTP/1.1\r\nHost: m\r\nX-Remote-User: eve\r\n\r\n".encode())
+            assert [(await client.answer())[0], (await client.answer())[0]] == [405, 403]
+        client.close()
+
+    told(tmp_path, monkeypatch, story)
+
+
 def test_epc_is_in_the_list_that_metrics_server_has_in_place_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(here: World) -> None:
         table = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io"
