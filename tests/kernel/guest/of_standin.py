@@ -2,6 +2,8 @@
 
 import os
 import random
+import resource
+import time
 from collections.abc import Callable
 
 from tests.kernel.guest import memory
@@ -11,6 +13,7 @@ from tests.kernel.guest.devices import GUEST, Standin
 from tests.kernel.guest.harness import Child
 
 _GUEST_PAGES = 1 << 20
+_TURNS, _ARRAYS = 10_000, 1500
 _GROWN = 1 << 14
 
 
@@ -25,6 +28,7 @@ class OfStandin:
         return (
             self.evicted_and_loaded,
             self.version_arrays,
+            self.version_arrays_without_end,
             self.random_walk,
             self.many_areas,
             self.guest,
@@ -59,6 +63,33 @@ class OfStandin:
             self.device.remove(enclave.descriptor, 600, 1)
         read = self.at.only("a page added and removed 20 times at the edge of 512")
         self.check("a version array each time", (read.existing, read.version_arrays) == (512, 21), read)
+
+    def version_arrays_without_end(self) -> None:
+        """A list of them as long as EPC is large is walked once in a pass, however many rows its enclave has."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 17, 1 << 17))
+        enclaves = [self.device.create(number) for number in range(2)]
+        for enclave in enclaves:
+            self.device.add(enclave, 0, 511)
+        opened = [os.dup(each.descriptor) for _ in range(_TURNS) for each in enclaves]
+        self.at.same("two enclaves in turn")
+        short = self._seconds()
+        for enclave in enclaves:
+            for _ in range(_ARRAYS):
+                self.device.add(enclave, 600, 1)
+                self.device.remove(enclave.descriptor, 600, 1)
+        read = self.at.same("the same with very many version arrays")
+        self.check("as many as that", all(each.version_arrays > _ARRAYS for each in read.enclaves.values()), read.enclaves)
+        seconds = self._seconds()
+        self.check("a pass takes no longer by them", seconds < 3 * short + 0.5, (seconds, short))
+        for descriptor in opened:
+            os.close(descriptor)
+        for enclave in enclaves:
+            enclave.close()
+
+    def _seconds(self) -> float:
+        began = time.monotonic()
+        self.at.reader.read()
+        return time.monotonic() - began
 
     def random_walk(self) -> None:
         chance = random.Random(5)  # noqa: S311 - nothing secret.

@@ -101,6 +101,25 @@ static __always_inline struct told *told_of(struct row *r, __u64 session)
 	return bpf_map_lookup_elem(&containers, &key);
 }
 
+/* What was counted page by page, so that an enclave or guest that has many rows is walked once in a pass: a tenant may have a list
+ * of version arrays as long as EPC is large, and descriptors of two such enclaves in turn. */
+struct walk { __u64 session, pages; __u32 how; };
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, __u64); __type(value, struct walk); } walks SEC(".maps");
+
+static __always_inline struct walk *walk_of(struct row *r, __u64 session)
+{
+	__u64 key = r->encl;
+	struct walk *k = bpf_map_lookup_elem(&walks, &key);
+	return k && k->session == session ? k : 0;
+}
+
+static __always_inline void keep_walk(struct row *r, __u64 session, __u64 pages)
+{
+	__u64 key = r->encl;
+	struct walk new = { .session = session, .pages = pages, .how = r->how };
+	bpf_map_update_elem(&walks, &key, &new, BPF_ANY);
+}
+
 /* one group's remembered answer, so an enclave cut into many VMAs is walked, and told, once */
 static __u64 last_session, last_encl, last_mm; static __u32 last_tgid;
 
@@ -155,7 +174,7 @@ static __always_inline void fill_task(struct row *r, struct task_struct *t)
 	bpf_probe_read_kernel_str(r->comm, sizeof r->comm, __builtin_preserve_access_index(&l->comm));
 }
 
-static __always_inline void fill_encl(struct row *r, struct sgx_encl *e)
+static __always_inline void fill_encl(struct row *r, struct sgx_encl *e, __u64 session)
 {
 	if (!bpf_core_field_exists(e->secs_child_cnt)) { r->how |= F_NO_LAYOUT; return; }
 	/* In this order: of one that grows meanwhile more is then in EPC than exists, and not less, which were an eviction. */
@@ -163,6 +182,8 @@ static __always_inline void fill_encl(struct row *r, struct sgx_encl *e)
 	if (bpf_core_read(&r->child, 4, &e->secs_child_cnt)) { r->how |= F_UNREAD; return; }
 	r->base = BPF_CORE_READ(e, base); r->size = BPF_CORE_READ(e, size); r->flags = BPF_CORE_READ(e, flags);
 	r->secs = BPF_CORE_READ(e, secs.epc_page) != 0;
+	struct walk *k = walk_of(r, session);
+	if (k) { r->va = k->pages; r->how |= k->how; return; }
 	w.head = __builtin_preserve_access_index(&e->va_pages); w.pos = 0; w.n = w.done = 0;
 	bpf_probe_read_kernel(&w.pos, sizeof w.pos, &w.head->next);
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop))
@@ -171,18 +192,22 @@ static __always_inline void fill_encl(struct row *r, struct sgx_encl *e)
 		for (__u32 i = 0; i < VA_MAX_OLD; i++) if (step()) break;
 	r->va = w.n;
 	if (!w.done) r->how |= F_VA_CUT;
+	keep_walk(r, session, r->va);
 }
 
-static __always_inline void fill_vepc(struct row *r, struct sgx_vepc *v)
+static __always_inline void fill_vepc(struct row *r, struct sgx_vepc *v, __u64 session)
 {
 	if (!bpf_core_field_exists(v->page_array)) { r->how |= F_NO_LAYOUT; return; }
 	__u64 h = (__u64)BPF_CORE_READ(v, page_array.xa_head);
 	if (!h) return;
 	if ((h & 3) != 2 || h <= 4096) { r->vepc_pages = 1; return; }
+	struct walk *k = walk_of(r, session);
+	if (k) { r->vepc_pages = k->pages; r->how |= k->how; return; }
 	x.depth = 0; x.n = 0; x.done = 0; x.node[0] = h - 2; x.idx[0] = 0;
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) bpf_loop(1 << 20, xstep_cb, 0, 0);
 	r->vepc_pages = x.n;
 	if (!x.done) r->how |= F_GUEST_CUT;
+	keep_walk(r, session, r->vepc_pages);
 }
 
 static __always_inline __u32 kind_of(struct file *f)
@@ -209,7 +234,7 @@ static __always_inline int emit(struct bpf_iter_meta *m, struct task_struct *tas
 	struct told *t = told_of(&r, m->session_id);
 	if (t && t->rows > ROWS_OF_ONE) return 0;
 	if (t && t->rows == ROWS_OF_ONE) r.how = F_MORE;
-	else if (kind == K_ENCL) fill_encl(&r, p); else fill_vepc(&r, p);
+	else if (kind == K_ENCL) fill_encl(&r, p, m->session_id); else fill_vepc(&r, p, m->session_id);
 	last_encl = r.encl; last_tgid = r.tgid; last_mm = (__u64)mm;
 	/* opened and no more is no enclave, and costs a tenant nothing: no row */
 	if (!r.how && !r.page_cnt && !r.va && !r.vepc_pages) return 0;
