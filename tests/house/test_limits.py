@@ -93,7 +93,7 @@ BOUNDS: list[tuple[str, str, object, object]] = [
     ("limits.md", "at most 256 such things", single_flight.MAX_UNDER_WAY, 256),
     ("limits.md", "One container: 4,096 enclaves", epc_rows.MAX_ENCLAVES_OF_ONE, 4096),
     ("limits.md", "One node: 32,768 enclaves", epc_rows.MAX_ENCLAVES, 32_768),
-    ("limits.md", "Of more than 65,536 holders", epc_rows.MAX_HOLDERS, 65_536),
+    ("limits.md", "Of more than 32,768 holders", epc_rows.MAX_HOLDERS, 32_768),
     ("limits.md", "more than 65,536 addresses", rates.MAX_KNOWN, 65_536),
     (
         "limits.md",

@@ -19,7 +19,7 @@ from donjon.sgx.epc import EnclaveFlag, EpcSource
 MAX_ROWS = 1 << 22  # of one pass: 480 MiB, of which nothing is kept but what is below
 MAX_ENCLAVES = 1 << 15  # and guests; each has at least two pages of EPC, and takes a kilobyte here
 MAX_ENCLAVES_OF_ONE = 1 << 12  # of one container; what it has beyond is not counted, and the container is told
-MAX_HOLDERS = 1 << 16  # processes of all enclaves together; beyond, each enclave's first is enough
+MAX_HOLDERS = 1 << 15  # processes of all enclaves together; beyond, each enclave's first is enough
 MAX_HOLDERS_OF_ONE = 256  # of more, those that started first
 MAX_UNREAD = 16  # processes of one container that are named where not all was counted: one tells whose it is
 
