@@ -391,3 +391,20 @@ def test_the_loop_reads_again_and_again(tmp_path: Path, monkeypatch: pytest.Monk
             await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(story())
+
+
+def test_a_container_of_which_not_all_is_counted_is_named_in_the_log_and_in_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            here.api.put("/api/v1/pods/app", pod())
+            await until(lambda: UID in here.state.pods)
+            here.reader.outcome = EnclavePass(source=EpcSource.BPF, enclaves={1: enclave()}, guests={}, partly=((OWN,),))
+            await here.meter.look()
+            assert [each.at_least for each in here.report().containers] == [True]
+            assert here.metric("containers_in_part") == 1
+
+    asyncio.run(story())
+    (warning,) = (each.__dict__["fields"] for each in caplog.records if each.levelname == "WARNING")
+    assert warning["error"] == "meter: of ns/app more enclaves are there than are counted of one container"

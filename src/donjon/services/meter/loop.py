@@ -11,7 +11,7 @@ from donjon.adapters.logs import say
 from donjon.adapters.metrics.meter import MeterMetrics
 from donjon.errors import Unavailable
 from donjon.formats.words import recite
-from donjon.kube.epc_report import PodContainer, encode
+from donjon.kube.epc_report import EpcReport, PodContainer, encode
 from donjon.node.enclaves import EnclavePass
 from donjon.node.epc import EpcAccount, NodeMoment, account, renew
 from donjon.node.facts import derive
@@ -25,6 +25,7 @@ LOG = logging.getLogger(__name__)
 
 PASS_SECONDS = 10.0  # a pass over very many processes takes half a second
 LISTING = 10.0  # seconds in which the API server mostly names the pods
+MOST_NAMED = 3  # pods in one line
 HOST_EVERY = 60.0  # seconds; how much EPC there is changes at a boot
 UNLISTED = Unavailable("DJ041", "meter: the API server has not named this node's pods yet")
 
@@ -66,7 +67,7 @@ class MeterLoop:
             self._fail(Unavailable("DJ706", f"meter: {error}"))
             return
         self._trouble.clear()
-        self._warn(survey)
+        self._warn(survey, outcome.report)
         self._tell(outcome, text, clock.monotonic() - began)
 
     def _count(self) -> tuple[EnclavePass, EpcAccount, bytes]:
@@ -102,11 +103,15 @@ class MeterLoop:
             why = "" if self._source.obstacle is None else str(self._source.obstacle)
             say(LOG, "EPC is measured", source=report.source.value, obstacle=why)
 
-    def _warn(self, survey: EnclavePass) -> None:
-        """Say what keeps autoscalers from taking this node's figures."""
+    def _warn(self, survey: EnclavePass, report: EpcReport) -> None:
+        """Say what keeps autoscalers from taking this node's figures, or a pod's."""
         if survey.unreadable:
             words = f"meter: {survey.unreadable} processes could not be read: {recite(survey.obstacle)}"
             self._gap.report(Unavailable("DJ709", words))
+        elif survey.partly:
+            names = [f"{each.name.namespace}/{each.name.pod}" for each in report.containers if each.at_least]
+            whose = ", ".join(names[:MOST_NAMED]) or "processes that ended"
+            self._gap.report(Unavailable("DJ706", f"meter: of {whose} more enclaves are there than are counted of one container"))
         else:
             self._gap.clear()
 
