@@ -244,3 +244,23 @@ def test_where_nobody_knows_whose_it_is_what_was_not_counted_may_be_anybodys() -
     reading = replace(survey(enclave(2)), partly=((holder(1),),))
     outcome = accounted(reading, {2: IN_APP}, pod()).report
     assert (outcome.unreadable, [each.at_least for each in outcome.containers]) == (1, [False])
+
+
+@pytest.mark.parametrize(("state", "requests"), [("running", 72), ("terminated", 64), ("waiting", 64)])
+def test_an_init_container_asks_for_epc_as_long_as_it_runs(state: str, requests: int) -> None:
+    """With it counted for ever, who adds init containers could hold as much more than the scheduler set aside."""
+
+    def asking(name: str, pages: int, **more: str) -> JsonObject:
+        return {"name": name, "resources": {"limits": {"sgx.intel.com/epc": str(pages * PAGE)}}, **more}
+
+    kept = tenant_pod(
+        {
+            "metadata": {"namespace": "ns", "name": "p", "uid": UID},
+            "spec": {
+                "initContainers": [asking("seal", 8), asking("proxy", 2, restartPolicy="Always")],
+                "containers": [asking("app", 62)],
+            },
+            "status": {"initContainerStatuses": [{"name": "seal", "state": {state: {}}}]},
+        }
+    )
+    assert sum(kept.requests.values()) == requests * PAGE

@@ -10,12 +10,13 @@ from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.epc_report import UNNAMED
 from donjon.kube.names import ANNOTATION_STATIC
 from donjon.kube.objects import is_over
-from donjon.kube.reserved import epc_by_container
+from donjon.kube.reserved import epc_requests
 from donjon.node.cgroups import CgroupPlace
 
 MAX_IDS = 256  # of a pod; one that asks for EPC has a hundred containers at most, each with the id that it had before
 _HASH = re.compile("[0-9a-f]{32}")
-_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_INIT = "initContainerStatuses"
+_STATUSES = ("containerStatuses", _INIT, "ephemeralContainerStatuses")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def tenant_pod(pod: JsonObject) -> TenantPod:
         namespace=namespace,
         name=name,
         static=str(at(pod, "metadata", "annotations", ANNOTATION_STATIC) or ""),
-        requests={container: amount for container, amount in epc_by_container(pod).items() if amount},
+        requests=dict(_requests(pod)),
         containers=dict(islice(_containers(pod), MAX_IDS)),
         is_here=not is_over(pod),
     )
@@ -66,6 +67,14 @@ def by_folder(pods: Iterable[TenantPod]) -> Mapping[str, TenantPod]:
     counts = Counter(pod.static for pod in pods)
     static = {pod.static: pod for pod in pods if _HASH.fullmatch(pod.static) and counts[pod.static] == 1}
     return static | {pod.uid: pod for pod in pods}
+
+
+def _requests(pod: JsonObject) -> Iterable[tuple[str, int]]:
+    """Those of an init container as long as it runs: it asks for what the containers after it have, and not for more."""
+    running = {at(each, "name") for each in objects(at(pod, "status", _INIT)) if at(each, "state", "running") is not None}
+    for request in epc_requests(pod):
+        if request.epc and (not request.init or request.container in running):
+            yield request.container, request.epc
 
 
 def _containers(pod: JsonObject) -> Iterable[tuple[str, str]]:

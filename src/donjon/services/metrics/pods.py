@@ -8,9 +8,8 @@ from donjon.adapters.kubeapi.client import KubeApi, Listing
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
 from donjon.errors import DonjonError
 from donjon.formats.json import Json, JsonObject, at
-from donjon.kube.names import EPC
-from donjon.kube.objects import condition_of, containers_of, labels_of, name_of, node_name_of, phase_of
-from donjon.kube.quantities import amount
+from donjon.kube.objects import condition_of, labels_of, name_of, node_name_of, phase_of
+from donjon.kube.reserved import epc_requests
 from donjon.metricsapi.use import EARLY, PodSite
 from donjon.runtime.trouble import Trouble
 
@@ -104,10 +103,10 @@ def _beyond(pod: JsonObject) -> PodSite:
 
 
 def _requests(pod: JsonObject) -> Iterator[tuple[str, int]]:
-    for container in containers_of(pod):
-        number = amount(at(container, "resources", "requests", EPC))
-        if number:
-            yield str(at(container, "name")), int(number)
+    """Of those that stay: an init container asks for what the containers after it have, and not for more."""
+    for request in epc_requests(pod):
+        if request.epc and not request.init:
+            yield request.container, request.epc
 
 
 def _was_ready(pod: JsonObject) -> bool:
