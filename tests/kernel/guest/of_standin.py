@@ -13,7 +13,7 @@ from tests.kernel.guest.devices import GUEST, Standin
 from tests.kernel.guest.harness import Child
 
 _GUEST_PAGES = 1 << 20
-_TURNS, _ARRAYS = 10_000, 1500
+_TURNS, _ARRAYS = 2000, 20_000
 _GROWN = 1 << 14
 
 
