@@ -7,12 +7,17 @@ from donjon.formats.json import JsonObject
 from donjon.kube.epc_eviction import EvictionCandidate, candidates, order, priority_of
 from donjon.sgx.epc import EpcSource
 
-CANDIDATE = EvictionCandidate(namespace="shop", pod="p", uid="u", excess=MIB)
+CANDIDATE = EvictionCandidate(namespace="shop", pod="p", uid="u", need=12 * MIB, excess=MIB)
 POD: JsonObject = {
     "metadata": {"uid": "u", "name": "p"},
     "spec": {"nodeName": "sgx-1", "priority": 7},
     "status": {"phase": "Running"},
 }
+
+
+def spec(mebibytes: int) -> JsonObject:
+    asks: JsonObject = {"name": "c", "resources": {"limits": {"sgx.intel.com/epc": f"{mebibytes}Mi"}}}
+    return {"nodeName": "sgx-1", "containers": [asks]}
 
 
 def test_a_pod_counts_as_a_whole_and_only_where_it_holds_too_much() -> None:
@@ -45,6 +50,8 @@ def test_by_an_upper_bound_nobody_is_ended() -> None:
         ({"metadata": {"uid": "u", "deletionTimestamp": "2026-11-30T03:00:00Z"}}, None),
         ({"metadata": {"uid": "u", "annotations": {"kubernetes.io/config.mirror": "x"}}}, None),
         ({"status": {"phase": "Succeeded"}}, None),
+        ({"spec": spec(10)}, 0),
+        ({"spec": spec(11)}, None),  # A MiB beyond is for SECS and version arrays.
     ],
 )
 def test_only_the_pod_that_was_meant_is_ended_and_none_of_the_system(change: JsonObject, priority: int | None) -> None:
@@ -53,7 +60,7 @@ def test_only_the_pod_that_was_meant_is_ended_and_none_of_the_system(change: Jso
 
 def test_the_least_important_goes_first_and_then_the_one_with_most_beyond() -> None:
     pods = [
-        EvictionCandidate(namespace="shop", pod=name, uid=name, excess=excess, priority=priority)
+        EvictionCandidate(namespace="shop", pod=name, uid=name, need=excess, excess=excess, priority=priority)
         for name, excess, priority in (("a", 9, 0), ("b", 1, -1), ("c", 10, 0), ("d", 99, 5))
     ]
     assert [each.pod for each in order(pods)] == ["b", "c", "a", "d"]

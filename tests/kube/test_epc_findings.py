@@ -7,7 +7,7 @@ import pytest
 from tests.kube.epc import MIB, container, held, report
 
 from donjon.kube.epc_findings import evicting, judge_containers
-from donjon.kube.epc_report import ContainerEpc
+from donjon.kube.epc_report import UNNAMED, ContainerEpc
 from donjon.kube.names import EPC_PAGE
 from donjon.sgx.epc import EpcSource, EpcUse
 
@@ -47,6 +47,12 @@ def test_debug_enclaves_are_no_mistake_where_the_namespace_allows_them_nor_where
     assert codes(each, debug=frozenset({"shop"})) == []
     assert codes(each, debug=None) == []
     assert codes(each, debug=frozenset({"other"})) == ["DJ782"]
+
+
+def test_of_a_container_that_nobody_names_yet_it_is_not_known_what_it_asked_for() -> None:
+    """A pod's enclaves may be there before its kubelet has told the ids of its containers."""
+    assert codes(container(0, held(5), name=UNNAMED)) == []
+    assert codes(container(0, held(5, debug=1), name=UNNAMED)) == ["DJ782"]
 
 
 def test_a_sentence_says_what_to_ask_for() -> None:

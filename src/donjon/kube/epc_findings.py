@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from donjon.findings import Finding
-from donjon.kube.epc_report import ContainerEpc, EpcReport, PodContainer
+from donjon.kube.epc_report import UNNAMED, ContainerEpc, EpcReport, PodContainer
 from donjon.kube.names import DEBUG_ALLOWED, EPC, EPC_PAGE, EVENT_DEBUG, EVENT_OVER_REQUEST, EVENT_WITHOUT_REQUEST, LABEL_DEBUG
 from donjon.kube.quantities import readable
 from donjon.sgx.epc import EpcSource
@@ -81,7 +81,8 @@ def _over_request(container: ContainerEpc) -> Iterator[ContainerFinding]:
 
 
 def _without_request(container: ContainerEpc) -> Iterator[ContainerFinding]:
-    if not container.request and (container.use.enclaves or container.guests):
+    """Nothing of one that the API server does not name yet, as in the first second of a pod: what it asked for is not known."""
+    if container.name.container != UNNAMED and not container.request and (container.use.enclaves or container.guests):
         finding = Finding.warning(
             WITHOUT_REQUEST,
             f"container {container.name.container}",
