@@ -89,10 +89,18 @@ def test_what_is_asked_of_others_is_the_path_for_which_the_right_is() -> None:
     assert ask(f"//{RESOURCE}/namespaces/shop/pods//"[1:], "").path == f"{RESOURCE}/namespaces/shop/pods"
 
 
-@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/metrics.k8s.io/v1beta1"])
-def test_the_schema_is_for_who_may_see_its_path(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/openapi/v2", Kind.SCHEMA),
+        ("/openapi/v3", Kind.SCHEMAS),
+        ("/openapi/v3/apis/metrics.k8s.io", Kind.SCHEMA),
+        ("/openapi/v3/apis/metrics.k8s.io/v1beta1", Kind.SCHEMA),
+    ],
+)
+def test_the_schema_is_for_who_may_see_its_path(path: str, kind: Kind) -> None:
     question = ask(path, "hash=AB")
-    assert (question.kind, question.path, question.parameters) == (Kind.SCHEMA, path, {})
+    assert (question.kind, question.path, question.parameters) == (kind, path, {})
     assert question.right == {"nonResourceAttributes": {"path": path, "verb": "get"}}
 
 

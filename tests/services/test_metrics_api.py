@@ -347,6 +347,11 @@ def test_the_schema_is_metrics_servers_own(tmp_path: Path, monkeypatch: pytest.M
         assert await here.ask("/openapi/v2", aggregator) == (200, {"swagger": "2.0"})
         assert (here.server.requests[-1][0], here.server.requests[-1][2]["accept"]) == ("/openapi/v2", kind)
         assert (await here.ask("/openapi/v2", {"X-Remote-User": "eve"}))[0] == 403
+        listed = {f"apis/metrics.k8s.io{end}": {"serverRelativeURL": f"/openapi/v3/x{end}"} for end in ("", "/v1beta1")}
+        here.server.body = json.dumps({"paths": listed | {"version": {}, "apis": {}, "apis/apps/v1": {}}}).encode()
+        assert await here.ask("/openapi/v3", aggregator) == (200, {"paths": listed})
+        here.server.body = b"[]"
+        assert (await here.ask("/openapi/v3", aggregator))[0] == 503
 
     told(tmp_path, monkeypatch, story)
 

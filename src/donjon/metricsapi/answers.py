@@ -59,6 +59,16 @@ def _add(metrics: JsonObject, use: PodUse) -> None:
         }
 
 
+def own_schemas(answer: JsonObject) -> JsonObject:
+    """metrics-server's list of OpenAPI documents without those of paths that every API server has.
+
+    The aggregator (k8s.io/kube-aggregator `openapiv3`) takes all that a server lists for that server's, `version` and `apis` too.
+    """
+    paths = answer.get("paths")
+    ours = (f"apis/{Group.RESOURCE.domain}", f"apis/{Group.RESOURCE.value}")
+    return {"paths": {key: paths[key] for key in ours if key in paths} if isinstance(paths, dict) else {}}
+
+
 def custom(series: Series, pods: Iterable[tuple[PodSite, PodUse | None]]) -> JsonObject:
     """The MetricValueList of these pods; whose figure is unknown is not in it."""
     items: list[Json] = []

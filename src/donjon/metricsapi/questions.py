@@ -19,7 +19,8 @@ from donjon.metricsapi.series import EXTERNAL, Series
 MAX_PARAMETERS = 32
 ALL = "*"
 _GROUP = 3  # segments of /apis/GROUP/VERSION
-_SCHEMAS = frozenset({"/openapi/v2", "/openapi/v3", f"/openapi/v3/apis/{Group.RESOURCE.value}"})
+_SCHEMAS = "/openapi/v3"
+_OF_SCHEMAS = ("/openapi/v2", f"{_SCHEMAS}/apis/{Group.RESOURCE.domain}", f"{_SCHEMAS}/apis/{Group.RESOURCE.value}")
 _NOT_WATCHED = frozenset({"", "0", "false"})  # as the API server reads the parameter `watch`
 _NAME = re.compile(r"[a-z0-9][-a-z0-9.]{0,252}", re.ASCII)
 """Of a namespace, pod or node. What is none is refused: `.` or an encoded slash would be one path to who is asked for the right,
@@ -35,6 +36,7 @@ class Kind(Enum):
     CUSTOM = auto()
     EXTERNAL = auto()
     SCHEMA = auto()  # metrics-server's OpenAPI, as it is
+    SCHEMAS = auto()  # which documents of it there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,9 @@ class Question:
 
 def ask(raw_path: str, query: str) -> Question:
     """The question; raises `Malformed` DJ725 for what these APIs do not have, DJ724 for a watch."""
-    if raw_path in _SCHEMAS:
-        return Question(kind=Kind.SCHEMA, group=Group.RESOURCE, path=raw_path, right=_path_right(raw_path), parameters={})
+    if raw_path in {_SCHEMAS, *_OF_SCHEMAS}:
+        kind = Kind.SCHEMAS if raw_path == _SCHEMAS else Kind.SCHEMA
+        return Question(kind=kind, group=Group.RESOURCE, path=raw_path, right=_path_right(raw_path), parameters={})
     segments = tuple(unquote(each) for each in raw_path.strip("/").split("/"))
     group = next((each for each in Group if ("apis", each.domain, each.version) == segments[:_GROUP]), None)
     if group is None:

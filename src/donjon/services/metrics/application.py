@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import cast
 
 from donjon.adapters.http import Response
 from donjon.adapters.http.gate import REASONS
@@ -13,12 +12,11 @@ from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.public import Message
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.metricsapi import MetricsApiMetrics
-from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
+from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.findings.codes import NO_SUCH_METRICS, ONLY_READ
-from donjon.formats.json import Json, JsonObject
-from donjon.formats.strict_json import check_values
+from donjon.formats.json import JsonObject
 from donjon.kube import label_selectors
-from donjon.metricsapi.answers import JSON, add_epc, as_json, custom, external, status
+from donjon.metricsapi.answers import JSON, add_epc, as_json, custom, external, own_schemas, status
 from donjon.metricsapi.discovery import Group, resources
 from donjon.metricsapi.questions import ALL, Kind, Question, ask
 from donjon.metricsapi.series import together
@@ -27,7 +25,7 @@ from donjon.services.metrics.frontproxy import FrontProxyWatch
 from donjon.services.metrics.meters import Meters
 from donjon.services.metrics.pods import Pods
 from donjon.services.metrics.rights import AccessReviews
-from donjon.services.metrics.upstream import MetricsServer, UpstreamAnswer
+from donjon.services.metrics.upstream import MetricsServer, UpstreamAnswer, parse
 
 LOG = logging.getLogger(__name__)
 
@@ -44,7 +42,6 @@ LIMITS = Limits(
 )
 PASS_ON = ("labelSelector", "fieldSelector")
 AT_ONCE = 4  # questions to metrics-server, whose whole answers are held
-MAX_VALUES = 3_000_000  # in an answer of metrics-server; of a pod there are some forty
 LARGE = 256 << 10  # bytes; more is read beside the loop, which has others to answer
 
 _OK, _FORBIDDEN = 200, 403
@@ -113,7 +110,7 @@ class MetricsApi:
         match question.kind:
             case Kind.RESOURCES:
                 return _json(resources(question.group))
-            case Kind.NODES | Kind.PODS | Kind.SCHEMA:
+            case Kind.NODES | Kind.PODS | Kind.SCHEMA | Kind.SCHEMAS:
                 return await self._of_resources(question, _accept(scope))
             case Kind.CUSTOM:
                 return self._custom(question)
@@ -130,6 +127,8 @@ class MetricsApi:
             answer = await self._server.ask(question.path, parameters, form)
             if question.kind is Kind.PODS and answer.status == _OK:
                 return await self._with_epc(answer)
+            if question.kind is Kind.SCHEMAS and answer.status == _OK:
+                return _json(own_schemas(parse(answer.body)))
         return Response(status=answer.status, body=answer.body, content_type=answer.content_type or JSON)
 
     async def _with_epc(self, answer: UpstreamAnswer) -> Response:
@@ -181,15 +180,7 @@ class Knowledge:
 
     def with_epc(self, text: bytes) -> Response:
         """metrics-server's answer about pods with their EPC; raises `Unavailable` DJ720 for one that is none."""
-        try:
-            check_values(text, "metrics-server: its answer", MAX_VALUES)
-            value = cast("Json", json.loads(text.decode()))  # In UTF-16, which the library would take, others were counted.
-        except Malformed as error:
-            raise Unavailable("DJ720", error.message) from error
-        except (ValueError, RecursionError) as error:
-            raise Unavailable("DJ720", "metrics-server: its answer is no JSON") from error
-        if not isinstance(value, dict):
-            raise Unavailable("DJ720", "metrics-server: its answer is no object")
+        value = parse(text)
         now = self._now()
 
         def lookup(namespace: str, name: str) -> PodUse | None:

@@ -5,18 +5,21 @@ is not checked, and whoever stands in its place would then have that token.
 """
 
 import asyncio
+import json
 import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.adapters.logs import say
 from donjon.adapters.transport.client import HttpClient
 from donjon.adapters.transport.tls import client_context, unsafe_context
-from donjon.errors import Misconfigured, Unavailable
+from donjon.errors import Malformed, Misconfigured, Unavailable
 from donjon.formats.addresses import join
-from donjon.formats.json import JsonObject, at, objects
+from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.strict_json import check_values
 from donjon.metricsapi.registrations import ServicePort
 from donjon.runtime.certificate_secret import decode
 
@@ -25,6 +28,7 @@ LOG = logging.getLogger(__name__)
 CODE = "DJ720"
 PATIENCE = 8.0  # seconds for a whole answer; an autoscaler waits longer
 MAX_ANSWER = 32 << 20  # bytes: 50,000 pods of some containers
+MAX_VALUES = 3_000_000  # in an answer; of a pod there are some forty
 TOKEN_SECONDS = 3600
 RENEW_AFTER = 1800.0  # seconds
 PLACE_SECONDS = 30.0  # after which its address is looked up again
@@ -37,6 +41,20 @@ class UpstreamAnswer:
     status: int
     content_type: str
     body: bytes
+
+
+def parse(body: bytes) -> JsonObject:
+    """An answer of it as a value; raises `Unavailable` DJ720 for one that is none."""
+    try:
+        check_values(body, "metrics-server: its answer", MAX_VALUES)
+        value = cast("Json", json.loads(body.decode()))  # In UTF-16, which the library would take, others were counted.
+    except Malformed as error:
+        raise Unavailable(CODE, error.message) from error
+    except (ValueError, RecursionError) as error:
+        raise Unavailable(CODE, "metrics-server: its answer is no JSON") from error
+    if not isinstance(value, dict):
+        raise Unavailable(CODE, "metrics-server: its answer is no object")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
