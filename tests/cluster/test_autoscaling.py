@@ -303,8 +303,15 @@ def test_kubectl_is_answered_as_metrics_server_answers_it(world: World, namespac
     assert f'{EPC}: "{MIB}"' in kubectl("get", "podmetrics", "-n", namespace, "-o", "yaml")
     for words in (("get", "podmetrics", "--watch"), ("delete", "podmetrics", "web")):
         assert "(MethodNotAllowed)" in kubectl(*words, "-n", namespace, check=False)
-    explained = ("explain", "podmetrics.containers")
-    wait_for(lambda: "ContainerMetrics" in kubectl(*explained, check=False), seconds=180, what="the schema is told", every=2)
+
+    def schemas_are_told() -> bool:
+        listed = world.raw("/openapi/v3")["paths"]
+        names = ("apis", "version", "apis/metrics.k8s.io/v1beta1")
+        places = (listed.get(name, {}).get("serverRelativeURL", "/openapi/v3/none") for name in names)
+        return all('"openapi"' in kubectl("get", "--raw", place, check=False) for place in places)
+
+    wait_for(schemas_are_told, seconds=180, what="ours is told beside the API server's own", every=2)
+    assert "ContainerMetrics" in kubectl("explain", "podmetrics.containers")
 
 
 def test_nobody_but_the_api_server_is_answered(world: World) -> None:
