@@ -404,6 +404,8 @@ def test_a_container_of_which_not_all_is_counted_is_named_in_the_log_and_in_the_
             await here.meter.look()
             assert [each.at_least for each in here.report().containers] == [True]
             assert here.metric("containers_in_part") == 1
+            assert (here.container("resident_bytes"), here.container("evicted_bytes")) == (None, None)
+            assert here.container("request_bytes") == MIB
 
     asyncio.run(story())
     (warning,) = (each.__dict__["fields"] for each in caplog.records if each.levelname == "WARNING")

@@ -103,13 +103,14 @@ class MeterMetrics(ProgramMetrics):
     def _tell_container(self, container: ContainerEpc, source: str) -> None:
         counts_enclaves = source == EpcSource.BPF  # Areas say nothing of how many there are.
         labels = (container.name.namespace, container.name.pod, container.name.container, source)
+        whole = not container.at_least  # Of whom a part is known, there is no figure that anybody should scale by.
         figures = {
             "request_bytes": container.request,
-            "resident_bytes": container.use.resident + container.guests,
-            "existing_bytes": container.use.existing,
-            "evicted_bytes": container.use.evicted,
+            "resident_bytes": container.use.resident + container.guests if whole else None,
+            "existing_bytes": container.use.existing if whole else None,
+            "evicted_bytes": container.use.evicted if whole else None,
             "peak_bytes": container.peak,
-            "enclaves": container.use.enclaves if counts_enclaves else None,
+            "enclaves": container.use.enclaves if counts_enclaves and whole else None,
             "debug_enclaves": container.use.debug if counts_enclaves else None,
         }
         for name, figure in figures.items():
