@@ -44,11 +44,8 @@ class NodeUse:
     report: EpcReport
     moment: datetime
     pods: Mapping[str, Mapping[str, ContainerEpc]]
-
-    @property
-    def whole(self) -> bool:
-        """Whether who is not named in it holds nothing."""
-        return not (self.report.left_out or self.report.unreadable or any(map(_HASH.fullmatch, self.report.strangers)))
+    strangers: frozenset[str]  # uids of pods that hold EPC, and that the meter does not know yet
+    whole: bool  # whether who is not named in it, and is no stranger, holds nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,9 @@ def by_pod(report: EpcReport, moment: datetime) -> NodeUse:
     pods: dict[str, dict[str, ContainerEpc]] = {}
     for each in report.containers:
         pods.setdefault(each.name.pod_uid, {})[each.name.container] = each
-    return NodeUse(report=report, moment=moment, pods=pods)
+    strangers = frozenset(report.strangers)
+    whole = not (report.left_out or report.unreadable or any(map(_HASH.fullmatch, strangers)))
+    return NodeUse(report=report, moment=moment, pods=pods, strangers=strangers, whole=whole)
 
 
 def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
@@ -79,7 +78,7 @@ def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
         return None
     containers = node.pods.get(pod.uid)
-    if pod.uid in node.report.strangers:
+    if pod.uid in node.strangers:
         return None  # It holds EPC, and the meter did not know whose it is: its watch of pods is behind, or away.
     if node.report.unreadable:
         return None  # What could not be read may be any pod's, also of one that is named with 0, since it asked.
