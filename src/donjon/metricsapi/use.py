@@ -4,11 +4,13 @@ A report counts for the pods alone that the API server says are on its node, by 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from donjon.kube import label_selectors
 from donjon.kube.epc_report import ContainerEpc, EpcReport
+from donjon.kube.label_selectors import Selector
 from donjon.sgx.epc import EpcSource, EpcUse
 
 MAX_AGE = timedelta(seconds=60)  # of a report that counts, and by which clocks may differ
@@ -35,6 +37,7 @@ class PodSite:
     requests: Mapping[str, int]  # bytes, of each container that asks
     start: datetime | None  # `None` before its node took it
     runs: bool  # it is in phase Running, not on its way out, and was ready once
+    has_labels: bool = True  # else a selector cannot tell whether it is meant, and what it holds is unknown to all who select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +76,23 @@ def by_pod(report: EpcReport, moment: datetime) -> NodeUse:
     return NodeUse(report=report, moment=moment, pods=pods, strangers=strangers, whole=whole)
 
 
+def choose(selector: Selector, pods: Iterable[PodSite]) -> list[PodSite]:
+    """Those that the selector means, and those of which nobody knows whether it does: a sum without them might be too low."""
+    clear: list[PodSite] = []
+    doubtful: list[PodSite] = []
+    for each in pods:
+        (clear if each.has_labels else doubtful).append(each)
+    return label_selectors.choose(selector, clear) + doubtful
+
+
 def use_of(pod: PodSite, node: NodeUse | None, now: datetime) -> PodUse | None:
     """What the pod holds; `None` where nobody knows: no fresh report of its node, or none made after it began."""
-    if node is None or node.report.node != pod.node or not pod.runs or not _counts(node.moment, pod.start, now):
+    if (
+        node is None
+        or node.report.node != pod.node
+        or not (pod.runs and pod.has_labels)
+        or not _counts(node.moment, pod.start, now)
+    ):
         return None
     containers = node.pods.get(pod.uid)
     if pod.uid in node.strangers:

@@ -20,7 +20,7 @@ from donjon.metricsapi.answers import JSON, add_epc, as_json, custom, external, 
 from donjon.metricsapi.discovery import Group, resources
 from donjon.metricsapi.questions import ALL, Kind, Question, ask
 from donjon.metricsapi.series import together
-from donjon.metricsapi.use import PodSite, PodUse, use_of
+from donjon.metricsapi.use import PodSite, PodUse, choose, use_of
 from donjon.services.metrics.frontproxy import FrontProxyWatch
 from donjon.services.metrics.meters import Meters
 from donjon.services.metrics.pods import Pods
@@ -176,7 +176,7 @@ class Knowledge:
         pods = self._pods.of(question.namespace)
         ours = list(pods.values()) if question.name in {"", ALL} else [pods[question.name]] if question.name in pods else []
         now = self._now()
-        return [(pod, use_of(pod, self._meters.get(pod.node), now)) for pod in label_selectors.choose(selector, ours)]
+        return [(pod, use_of(pod, self._meters.get(pod.node), now)) for pod in choose(selector, ours)]
 
     def with_epc(self, text: bytes) -> Response:
         """metrics-server's answer about pods with their EPC; raises `Unavailable` DJ720 for one that is none."""

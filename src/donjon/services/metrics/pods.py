@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from donjon.adapters.kubeapi.client import KubeApi, Listing
@@ -91,15 +92,17 @@ def place(pod: JsonObject) -> PodSite:
         labels=labels if fits else {},
         requests=dict(_requests(pod)),
         start=_moment(at(pod, "status", "startTime")),
-        runs=fits and phase_of(pod) == "Running" and at(pod, "metadata", "deletionTimestamp") is None and _was_ready(pod),
+        runs=phase_of(pod) == "Running" and at(pod, "metadata", "deletionTimestamp") is None and _was_ready(pod),
+        has_labels=fits,
     )
 
 
 def _beyond(pod: JsonObject) -> PodSite:
-    """A pod that is too large to be read is unknown."""
+    """A pod that is too large to be read is unknown, but for that it runs: no other is followed."""
     metadata = at(pod, "metadata")
     names: JsonObject = metadata if isinstance(metadata, dict) else {}
-    return place({"metadata": {key: names.get(key) for key in ("name", "namespace", "uid")}})
+    site = place({"metadata": {key: names.get(key) for key in ("name", "namespace", "uid")}})
+    return replace(site, runs=True, has_labels=False)
 
 
 def _requests(pod: JsonObject) -> Iterator[tuple[str, int]]:

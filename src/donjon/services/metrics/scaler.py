@@ -7,9 +7,8 @@ from typing import Protocol
 
 from donjon.adapters.keda.scaler import ScaleTrigger
 from donjon.errors import Malformed
-from donjon.kube import label_selectors
 from donjon.metricsapi.triggers import EpcTrigger, parse_trigger, total
-from donjon.metricsapi.use import NodeUse, PodSite, use_of
+from donjon.metricsapi.use import NodeUse, PodSite, choose, use_of
 
 
 class KnownPods(Protocol):
@@ -51,7 +50,7 @@ class EpcScaler:
 
     def _total(self, read: EpcTrigger) -> Fraction:
         now = self._now()
-        pods = label_selectors.choose(read.selector, self._pods.of(read.namespace).values())
+        pods = choose(read.selector, self._pods.of(read.namespace).values())
         return total(read, ((each, use_of(each, self._meters.get(each.node), now)) for each in pods))
 
 
