@@ -597,6 +597,18 @@ def test_a_metrics_server_is_told_where_it_is_with_its_own_words() -> None:
     assert "2 of 2 of donjon-metrics ready" in well.verdict
 
 
+def test_that_metrics_server_gives_no_answer_is_worth_a_look() -> None:
+    status = changed(
+        deployments=Sight(things=(workload("Deployment", "metrics", readyReplicas=2),)),
+        pods=Sight(things=(*WHOLE.pods, own_pod("metrics", "a"))),
+        readiness={"donjon-metrics-a": "ok: metrics-server gave no answer when it was last asked [DJ720]; the log says why"},
+    )
+    assert status.well
+    (finding,) = (each for each in status.findings if each.code == "DJ789")
+    assert "metrics-server gave no answer" in finding.observation
+    assert (finding.why.partition(" ")[0], finding.do) == ("kubectl", "donjon explain DJ720")
+
+
 def test_an_attestation_service_that_is_not_ready_is_told_in_its_own_words() -> None:
     deployment = workload("Deployment", "attestation", readyReplicas=0)
     pods = (*WHOLE.pods, own_pod("attestation", "a", ready=False))

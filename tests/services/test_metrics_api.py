@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from donjon.metricsapi.discovery import Group
 from donjon.metricsapi.registrations import ServicePort
 from donjon.runtime import certificates
 from donjon.runtime.certificate_settings import SharedCertificate
-from donjon.services.metrics import apiservices, frontproxy, meters
+from donjon.services.metrics import apiservices, frontproxy, meters, upstream
 from donjon.services.metrics.apiservices import release
 from donjon.services.metrics.run import Replica
 from donjon.services.metrics.settings import MetricsSettings
@@ -477,6 +478,33 @@ def test_an_answer_of_metrics_server_that_is_none_is_an_error_and_no_zero(
         assert "[DJ720]" in str(said["message"])
 
     told(tmp_path, monkeypatch, story)
+
+
+def test_that_metrics_server_does_not_answer_is_logged_and_told_by_a_replica_that_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(upstream, "PATIENCE", 0.2)
+
+    def ready(here: World) -> bytes:
+        with urllib.request.urlopen(f"http://{HOST}:{here.probes}/readyz", timeout=5) as answer:
+            text: bytes = answer.read()
+        return text
+
+    async def story(here: World) -> None:
+        assert await asyncio.to_thread(ready, here) == b"ok\n"
+        here.server.rest = 0.5
+        for path in (PODS, PODS.replace("shop", "bank")):
+            assert (await here.ask(path))[0] == 503
+        words = b"ok: metrics-server gave no answer when it was last asked [DJ720]; the log says why\n"
+        assert await asyncio.to_thread(ready, here) == words
+        here.server.rest = 0
+        assert (await here.ask(PODS))[0] == 200
+        assert await asyncio.to_thread(ready, here) == b"ok\n"
+
+    told(tmp_path, monkeypatch, story)
+    lines = [each.getMessage() for each in caplog.records if each.getMessage().startswith("metrics-server: ")]
+    assert lines == ["metrics-server: trying again", "metrics-server: works again"]
 
 
 @pytest.mark.parametrize(

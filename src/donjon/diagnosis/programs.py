@@ -31,6 +31,7 @@ from donjon.kube.names import LABEL_COMPONENT, LABEL_NAME, OURS
 from donjon.kube.objects import count, is_here, name_of
 from donjon.pki.serving import parse_authorities
 
+_WHY = {codes.METRICS_SERVER_SILENT: "kubectl top and autoscalers of CPU, memory and EPC get an error: they hold what they have"}
 _REPLICAS = {ADMISSION: 2, ATTESTATION: 1, METRICS: 2}
 """How many the chart makes, unless its values say otherwise."""
 
@@ -147,7 +148,8 @@ def _caveats(here: DonjonState, code: str, component: str, subject: str) -> Iter
         for mark in sorted(codes.codes_in(text))[:1]:
             caveat = recite(text.removeprefix(f"{YES}: "))
             do = bring_back(here.home) if mark == codes.NO_CERTIFICATE_KEPT else f"donjon explain {mark}"
-            yield Finding.warning(code, subject, f"{name} is ready, and says: {caveat}", "it serves on, but not for ever", do)
+            why = _WHY.get(mark, "it serves on, but not for ever")
+            yield Finding.warning(code, subject, f"{name} is ready, and says: {caveat}", why, do)
 
 
 def _standstill(here: DonjonState, code: str, component: str, subject: str) -> Iterator[Finding]:

@@ -154,6 +154,9 @@ class Replica:
         of_apis = self._server.listening or not self._settings.groups
         return of_apis and (self._scaler is None or self._scaler.is_listening)
 
+    def _caveat(self) -> str:
+        return "; ".join(filter(None, (self._presented.caveat(), self._upstream.caveat())))
+
     def _thing(self, name: str) -> str:
         trouble = self._presented.trouble if name == "certificate" else None
         return name if trouble is None else f"{name} [{trouble.code}]"
@@ -171,4 +174,4 @@ class Replica:
             return "" if self._listens() else "not listening yet"
 
         self._metrics.tells_readiness(lambda: not unready())
-        return routes(self._metrics.registry, unready=unready, caveat=self._presented.caveat)
+        return routes(self._metrics.registry, unready=unready, caveat=self._caveat)

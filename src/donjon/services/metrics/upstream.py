@@ -22,6 +22,7 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.strict_json import check_values
 from donjon.metricsapi.registrations import ServicePort
 from donjon.runtime.certificate_secret import decode
+from donjon.runtime.trouble import Trouble
 
 LOG = logging.getLogger(__name__)
 
@@ -85,11 +86,17 @@ class MetricsServer:
         self._way: _Way | None = None
         self._client: HttpClient | None = None
         self._changing = asyncio.Lock()
+        self._trouble = Trouble("metrics-server")
+        self._is_silent = False
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
+
+    def caveat(self) -> str:
+        """Why its answers are none at the moment; nothing where the last was one, or nobody asked."""
+        return f"metrics-server gave no answer when it was last asked [{CODE}]; the log says why" if self._is_silent else ""
 
     async def ask(self, path: str, parameters: Mapping[str, str], accept: str) -> UpstreamAnswer:
         """What it answers, whatever it is; raises `Unavailable` DJ720 where it does not."""
@@ -100,17 +107,19 @@ class MetricsServer:
                 headers = {"Authorization": f"Bearer {token}", "Accept": accept}
                 async with client.ask("GET", path, what=what, query=parameters or None, headers=headers) as answer:
                     body = await answer.whole(MAX_ANSWER)
+                    self._trouble.clear()
+                    self._is_silent = False
                     return UpstreamAnswer(status=answer.status, content_type=answer.header("content-type"), body=body)
         except TimeoutError as error:
-            self._forget()
-            raise Unavailable(CODE, f"{what}: no whole answer within {PATIENCE:g} s") from error
+            raise self._fault(what, f"{what}: no whole answer within {PATIENCE:g} s") from error
         except Unavailable as error:
-            self._forget()
-            raise Unavailable(CODE, error.message) from error
+            raise self._fault(what, error.message) from error
 
-    def _forget(self) -> None:
-        """It may be elsewhere by now."""
-        self._address_from = -PLACE_SECONDS
+    def _fault(self, what: str, words: str) -> Unavailable:
+        """Tell it, in words that are the same for every question; it may be elsewhere by now."""
+        self._address_from, self._is_silent = -PLACE_SECONDS, True
+        self._trouble.report(Unavailable(CODE, words.replace(what, "metrics-server")))
+        return Unavailable(CODE, words)
 
     async def _ready(self) -> tuple[HttpClient, str]:
         """A client that goes the way to it, and a token that is good."""
