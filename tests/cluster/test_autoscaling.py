@@ -314,6 +314,31 @@ def test_kubectl_is_answered_as_metrics_server_answers_it(world: World, namespac
     assert "ContainerMetrics" in kubectl("explain", "podmetrics.containers")
 
 
+def test_custom_metrics_of_another_server_are_still_asked_of_that_one(world: World, wait_for: Wait) -> None:
+    """As prometheus-adapter's chart registers it: an autoscaler asks the version that comes first, for every metric."""
+
+    def first() -> str:
+        return str(world.raw("/apis/custom.metrics.k8s.io")["preferredVersion"]["version"])
+
+    assert first() == "v1beta2"
+    spec = {
+        "group": "custom.metrics.k8s.io",
+        "version": "v1beta1",
+        "insecureSkipTLSVerify": True,
+        "service": {"name": "metrics-server", "namespace": "kube-system"},
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+    }
+    name = "v1beta1.custom.metrics.k8s.io"
+    world.cluster.apply(
+        {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": name}, "spec": spec}
+    )
+    try:
+        wait_for(lambda: first() == "v1beta1", what="the other server's comes first")
+    finally:
+        world.cluster.kubectl("delete", "apiservice", name)
+
+
 def test_nobody_but_the_api_server_is_answered(world: World) -> None:
     """Without a client certificate, and with one that the same authority signed for somebody else, the node's kubelet."""
     pods = world.cluster.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=metrics")["items"]

@@ -18,6 +18,13 @@ def test_the_scaler_alone_serves_no_api_and_may_touch_none(helm: Helm) -> None:
     assert {each["name"]: each["port"] for each in ports}["scaler"] == 9812
 
 
+def test_another_servers_version_of_custom_metrics_stays_the_one_that_autoscalers_ask(helm: Helm) -> None:
+    objects = helm.template(*ALONE, "metricsApi.custom=true", "metricsApi.external=true")
+    apis = [each["spec"] for each in objects if each["kind"] == "APIService"]
+    assert {each["group"] for each in apis} == {"custom.metrics.k8s.io", "external.metrics.k8s.io"}
+    assert {each["versionPriority"] for each in apis} == {1}
+
+
 def test_a_rule_for_apiservices_always_names_them(helm: Helm) -> None:
     objects = helm.template(*ALONE, "metricsApi.custom=true")
     rules = [rule for each in objects if each["kind"] == "ClusterRole" for rule in each.get("rules") or ()]
