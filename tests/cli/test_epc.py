@@ -53,9 +53,9 @@ def test_who_holds_most_stands_first_and_who_asked_for_too_little_is_seen(fake: 
     code, out, err = top(fake, tmp_path)
     assert (code, err) == (0, "")
     assert rows(out) == [
-        ["node", "EPC", "free", "resident", "evicted", "of", "EPC", "requested", "guests", "of", "no", "pod", "source"],
-        ["a", "8Gi", "4Gi", "21Mi", "0", "0", "%", "10Mi", "0", "0", "bpf"],
-        ["b", "8Gi", "4Gi", "3Mi", "0", "0", "%", "10Mi", "0", "0", "bpf"],
+        ["node", "EPC", "free", "resident", "peak", "evicted", "of", "EPC", "requested", "guests", "of", "no", "pod", "source"],
+        ["a", "8Gi", "4Gi", "21Mi", "0", "0", "0", "%", "10Mi", "0", "0", "bpf"],
+        ["b", "8Gi", "4Gi", "3Mi", "0", "0", "0", "%", "10Mi", "0", "0", "bpf"],
         ["namespace", "pod", "node", "requested", "resident", "evicted", "of", "request", "peak", "enclaves"],
         ["shop", "app-1", "a", "10Mi", "20Mi", "4Mi", "240", "%", "20Mi", "1", "(1", "debug)"],
         ["shop", "app-2", "b", "10Mi", "3Mi", "0", "30", "%", "3Mi", "1"],
@@ -109,13 +109,13 @@ def test_an_upper_bound_is_marked_as_one(fake: FakeCluster, tmp_path: Path) -> N
     _, out, _ = top(fake, tmp_path)
     assert "≤ at most: by the sizes of mapped areas" in out
     assert ["shop", "app-3", "b", "10Mi", "≤", "64Mi", "?", "≤", "640", "%", "≤", "64Mi", "?"] in rows(out)
-    assert ["b", "8Gi", "4Gi", "≤", "64Mi", "?", "≤", "1", "%", "10Mi", "≤", "0", "≤", "0", "maps"] in rows(out)
+    assert ["b", "8Gi", "4Gi", "≤", "64Mi", "≤", "0", "?", "≤", "1", "%", "10Mi", "≤", "0", "≤", "0", "maps"] in rows(out)
 
 
 def test_a_node_whose_enclaves_are_larger_than_its_epc_is_seen(fake: FakeCluster, tmp_path: Path) -> None:
     fake.answers[place("b")] = encode(replace(CALM, use=held(8 << 10, 4 << 10)))
     _, out, _ = top(fake, tmp_path, "--by", "node")
-    assert ["b", "8Gi", "4Gi", "8Gi", "4Gi", "150", "%", "10Mi", "0", "0", "bpf"] in rows(out)
+    assert ["b", "8Gi", "4Gi", "8Gi", "0", "4Gi", "150", "%", "10Mi", "0", "0", "bpf"] in rows(out)
 
 
 def test_a_process_that_could_not_be_read_is_told_since_autoscalers_then_have_no_figure(

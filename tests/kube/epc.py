@@ -19,7 +19,13 @@ def container(
     """A container that asked for so many MiB."""
     key = PodContainer(namespace=namespace, pod=pod, pod_uid=f"uid-{pod}", container=name)
     return ContainerEpc(
-        name=key, request=request * MIB, use=use, guests=guests * MIB, peak=use.resident + guests * MIB, processes=1
+        name=key,
+        request=request * MIB,
+        use=use,
+        guests=guests * MIB,
+        peak=use.resident + guests * MIB,
+        pod_peak=use.resident + guests * MIB,
+        processes=1,
     )
 
 

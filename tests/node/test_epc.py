@@ -7,11 +7,11 @@ import pytest
 
 from donjon.formats.json import JsonObject
 from donjon.kube import epc_report
-from donjon.kube.epc_report import UNNAMED, EpcReport, PodContainer
+from donjon.kube.epc_report import UNNAMED, EpcReport
 from donjon.node import epc
 from donjon.node.cgroups import CgroupPlace
 from donjon.node.enclaves import AreaReading, EnclaveHolder, EnclavePass, EnclaveReading, GuestReading
-from donjon.node.epc import EpcAccount, NodeMoment, account, renew, use_of
+from donjon.node.epc import EpcAccount, NodeMoment, Peaks, account, renew, use_of
 from donjon.node.tenants import MAX_IDS, TenantPod, beyond, tenant_pod
 from donjon.sgx.epc import EnclaveFlag, EpcSource, EpcUse
 
@@ -61,10 +61,10 @@ def accounted(
     reading: EnclavePass,
     places: Mapping[int, CgroupPlace],
     *pods: TenantPod,
-    peaks: Mapping[PodContainer, int] | None = None,
+    peaks: Peaks | None = None,
 ) -> EpcAccount:
     there = {holder(pid): place for pid, place in places.items()}
-    return account(reading, there, pods, MOMENT, peaks or {})
+    return account(reading, there, pods, MOMENT, peaks or Peaks())
 
 
 def held(report: EpcReport) -> dict[tuple[str, str], int]:
@@ -97,7 +97,7 @@ def test_a_pod_that_the_api_server_does_not_name_yet_is_told_and_its_epc_is_not_
 
 def test_what_exists_is_what_is_in_epc_and_what_was_evicted() -> None:
     use = use_of(enclave(1, children=3, existing=11))
-    assert use == EpcUse(resident=5 * PAGE, existing=12 * PAGE, evicted=7 * PAGE, enclaves=1)
+    assert use == EpcUse(resident=5 * PAGE, control=2 * PAGE, existing=12 * PAGE, evicted=7 * PAGE, enclaves=1)
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,24 @@ def test_a_pod_that_says_it_is_another_takes_nothing_of_it() -> None:
 
 def test_the_most_that_a_container_held_stays_while_its_pod_is_there() -> None:
     first = accounted(survey(enclave(2, children=50, existing=51)), {2: IN_APP}, pod()).report
-    peaks = renew({}, first, [pod()])
+    peaks = renew(Peaks(), first, [pod()])
     later = accounted(survey(enclave(2)), {2: IN_APP}, pod(), peaks=peaks).report
     assert [each.peak for each in later.containers] == [52 * PAGE]
-    assert renew(peaks, accounted(survey(), {}).report, []) == {}
+    assert (later.peak, later.use.resident) == (52 * PAGE, 12 * PAGE)
+    gone = renew(peaks, accounted(survey(), {}, peaks=peaks).report, [])
+    assert gone == Peaks(node=52 * PAGE)
+
+
+def test_the_most_of_a_pod_is_that_of_one_moment_and_no_sum_of_its_containers() -> None:
+    side = replace(IN_APP, container_id="side-id")
+    both = replace(pod(), containers={"app-id": "app", "side-id": "side"})
+    first = accounted(survey(enclave(2, children=50, existing=51)), {2: IN_APP}, both).report
+    peaks = renew(Peaks(), first, [both])
+    later = accounted(survey(enclave(3, children=40, existing=41)), {3: side}, both, peaks=peaks).report
+    assert {each.name.container: (each.peak, each.pod_peak) for each in later.containers} == {
+        "app": (52 * PAGE, 52 * PAGE),
+        "side": (42 * PAGE, 52 * PAGE),
+    }
 
 
 def test_a_pod_that_is_too_large_to_be_read_has_its_enclaves_under_its_name() -> None:

@@ -1,6 +1,7 @@
 """The meter as it runs: a fake reader and a fake API server around it, and this machine's processes as holders."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -310,6 +311,23 @@ def test_where_epc_cannot_be_measured_the_pod_is_ready_and_says_so(tmp_path: Pat
             assert (answer.status, here.ask("/epc").status) == (200, 503)
             assert b"DJ705" in answer.body
             assert b"another shape" in answer.body
+
+    asyncio.run(story())
+
+
+def test_a_node_without_sgx_is_said_once_and_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path, monkeypatch) as here:
+            here.reader.outcome = Unavailable("DJ700", "meter: neither sgx_enclave nor sgx_vepc")
+            await until(here.state.is_listed.is_set)
+            assert "no pass yet [DJ708]" in here.ask("/epc").body.decode()
+            with caplog.at_level(logging.INFO):
+                for _ in range(3):
+                    await here.meter.look()
+            assert [each.levelno for each in caplog.records if "nothing to measure" in each.message] == [logging.INFO]
+            assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
     asyncio.run(story())
 

@@ -45,6 +45,7 @@ class ContainerEpc:
     use: EpcUse
     guests: int = 0  # bytes that virtual machines of it hold
     peak: int = 0  # the most of `use.resident` with `guests`
+    pod_peak: int = 0  # the same of all containers of its pod together, which is less than the sum of their peaks
     processes: int = 0  # that hold enclaves
     at_least: bool = False  # it has more enclaves, or cuts them into more areas, than are counted of one container
 
@@ -60,6 +61,7 @@ class EpcReport:
     free: int | None
     use: EpcUse  # of all enclaves of the node, each once
     guests: int = 0
+    peak: int = 0  # the most of both together, since the meter began
     unaccounted: int | None = None  # neither free nor held by anybody that was seen
     system: EpcUse = field(default_factory=EpcUse)  # of it, what no pod holds: quoting enclaves and other programs of the host
     system_guests: int = 0
@@ -82,6 +84,7 @@ def encode(report: EpcReport) -> bytes:
         **_optional("free", report.free),
         "use": _encode_use(report.use),
         "guests": report.guests,
+        "peak": report.peak,
         **_optional("unaccounted", report.unaccounted),
         "system": _encode_use(report.system),
         "systemGuests": report.system_guests,
@@ -114,6 +117,7 @@ def decode(text: bytes, subject: str) -> EpcReport:
         free=_number(members, "free"),
         use=_decode_use(members.member("use")),
         guests=members.number("guests", MOST),
+        peak=_number(members, "peak") or 0,
         unaccounted=_number(members, "unaccounted"),
         system=_decode_use(members.member("system")),
         system_guests=members.number("systemGuests", MOST),
@@ -135,6 +139,7 @@ def _strangers(members: Members) -> tuple[str, ...]:
 def _encode_use(use: EpcUse) -> JsonObject:
     return {
         "resident": use.resident,
+        **_optional("control", use.control),
         **_optional("existing", use.existing),
         **_optional("evicted", use.evicted),
         "enclaves": use.enclaves,
@@ -146,6 +151,7 @@ def _encode_use(use: EpcUse) -> JsonObject:
 def _decode_use(members: Members) -> EpcUse:
     return EpcUse(
         resident=members.number("resident", MOST),
+        control=_number(members, "control"),
         existing=_number(members, "existing"),
         evicted=_number(members, "evicted"),
         enclaves=members.number("enclaves", MOST),
@@ -164,6 +170,7 @@ def _encode_container(epc: ContainerEpc) -> JsonObject:
         "use": _encode_use(epc.use),
         "guests": epc.guests,
         "peak": epc.peak,
+        "podPeak": epc.pod_peak,
         "processes": epc.processes,
         **({"atLeast": 1} if epc.at_least else {}),
     }
@@ -181,6 +188,7 @@ def _decode_container(members: Members) -> ContainerEpc:
         use=_decode_use(members.member("use")),
         guests=members.number("guests", MOST),
         peak=members.number("peak", MOST),
+        pod_peak=_number(members, "podPeak") or 0,
         processes=members.number("processes", MOST),
         at_least=_number(members, "atLeast") is not None,
     )

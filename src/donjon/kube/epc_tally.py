@@ -1,6 +1,6 @@
 """Reports of nodes, added up as people ask: by node, namespace, pod or container."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
@@ -28,7 +28,7 @@ class TallyRow:
     request: int
     use: EpcUse
     guests: int
-    peak: int | None  # `None` for several containers, whose peaks need not have been at one moment
+    peak: int | None  # `None` for pods of several nodes, or several pods, whose peaks need not have been at one moment
     containers: int
     at_least: bool  # not all was counted of one of them
 
@@ -50,18 +50,19 @@ def tally(reports: Iterable[EpcReport], group: TallyGroup, namespace: str = "") 
     """The rows, who holds most first; of one namespace where it is named. A node without containers has its row all the same."""
     members: dict[tuple[str, ...], list[tuple[str, ContainerEpc]]] = {}
     idle: dict[tuple[str, ...], EpcUse] = {}
+    peaks: dict[tuple[str, ...], int] = {}
     for report in reports:
         if group is TallyGroup.NODE:
             members.setdefault((report.node,), [])
-            idle[(report.node,)] = NOTHING[report.source]
+            idle[(report.node,)], peaks[(report.node,)] = NOTHING[report.source], report.peak
         for each in report.containers:
             if not namespace or each.name.namespace == namespace:
                 members.setdefault(_NAMES[group](report.node, each), []).append((report.node, each))
-    rows = (_row(name, pairs, idle.get(name, EpcUse())) for name, pairs in members.items())
+    rows = (_row(name, pairs, idle.get(name, EpcUse()), peaks.get(name)) for name, pairs in members.items())
     return tuple(sorted(rows, key=lambda row: (-row.resident, -row.request, row.name)))
 
 
-def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]], nothing: EpcUse) -> TallyRow:
+def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]], nothing: EpcUse, peak: int | None) -> TallyRow:
     containers = [each for _, each in pairs]
     return TallyRow(
         name=name,
@@ -69,7 +70,13 @@ def _row(name: tuple[str, ...], pairs: list[tuple[str, ContainerEpc]], nothing: 
         request=sum(each.request for each in containers),
         use=reduce(add, (each.use for each in containers), nothing),
         guests=sum(each.guests for each in containers),
-        peak=containers[0].peak if len(containers) == 1 else None,
+        peak=_peak(containers) if peak is None else peak,
         containers=len(containers),
         at_least=any(each.at_least for each in containers),
     )
+
+
+def _peak(containers: Sequence[ContainerEpc]) -> int | None:
+    if len(containers) == 1:
+        return containers[0].peak
+    return containers[0].pod_peak if len({each.name.pod_uid for each in containers}) == 1 else None

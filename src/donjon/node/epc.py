@@ -33,6 +33,15 @@ class NodeMoment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Peaks:
+    """The most that was resident at one moment, in bytes, since the meter began."""
+
+    containers: Mapping[PodContainer, int] = field(default_factory=dict)
+    pods: Mapping[str, int] = field(default_factory=dict)  # by uid
+    node: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpcAccount:
     """A report, and the pods that hold EPC and that the API server does not name: they count for the system meanwhile."""
 
@@ -50,9 +59,7 @@ class _Sum:
     at_least: bool = False
 
 
-def account(
-    survey: EnclavePass, places: Places, pods: Iterable[TenantPod], moment: NodeMoment, peaks: Mapping[PodContainer, int]
-) -> EpcAccount:
+def account(survey: EnclavePass, places: Places, pods: Iterable[TenantPod], moment: NodeMoment, peaks: Peaks) -> EpcAccount:
     """Who holds how much; `peaks` are those up to now."""
     folders = by_folder(pods)
     strangers: set[str] = set()
@@ -68,8 +75,9 @@ def account(
         sums[owner].at_least = True
     host, whole = sums.pop(None, _Sum(nothing)), _whole(survey)
     requests = {_name(pod, name): epc for pod in folders.values() if pod.is_here for name, epc in pod.requests.items()}
+    by_pod = _by_pod(sums)
     containers = [
-        _container(name, requests.get(name, 0), sums.get(name, _Sum(nothing)), peaks.get(name, 0))
+        _container(name, requests.get(name, 0), sums.get(name, _Sum(nothing)), peaks, by_pod.get(name.pod_uid, 0))
         for name in {*requests, *(name for name in sums if name is not None)}
     ]
     containers.sort(key=lambda each: (-each.use.resident - each.guests, -each.request, each.name))
@@ -81,6 +89,7 @@ def account(
         free=None if survey.free is None else survey.free * EPC_PAGE,
         use=_within(whole.use),
         guests=whole.guests,
+        peak=max(peaks.node, min(whole.use.resident + whole.guests, MOST)),
         unaccounted=_unaccounted(moment.total, survey.free, whole),
         system=_within(host.use),
         system_guests=host.guests,
@@ -93,11 +102,16 @@ def account(
     return EpcAccount(report=report, strangers=frozenset(strangers))
 
 
-def renew(peaks: Mapping[PodContainer, int], report: EpcReport, pods: Iterable[TenantPod]) -> dict[PodContainer, int]:
+def renew(peaks: Peaks, report: EpcReport, pods: Iterable[TenantPod]) -> Peaks:
     """The peaks with that report's; those of pods that are no more are forgotten."""
     uids = {pod.uid for pod in pods}
-    before = {name: peak for name, peak in peaks.items() if name.pod_uid in uids}
-    return before | {each.name: each.peak for each in report.containers if each.peak}
+    containers = {name: peak for name, peak in peaks.containers.items() if name.pod_uid in uids}
+    by_uid = {uid: peak for uid, peak in peaks.pods.items() if uid in uids}
+    return Peaks(
+        containers=containers | {each.name: each.peak for each in report.containers if each.peak},
+        pods=by_uid | {each.name.pod_uid: each.pod_peak for each in report.containers if each.pod_peak},
+        node=report.peak,
+    )
 
 
 def use_of(enclave: EnclaveReading) -> EpcUse:
@@ -106,6 +120,7 @@ def use_of(enclave: EnclaveReading) -> EpcUse:
     existing = max(_counter(enclave.existing), own)  # A page is counted here before there while the driver works.
     return EpcUse(
         resident=(own + enclave.version_arrays) * EPC_PAGE,
+        control=(enclave.secs + enclave.version_arrays) * EPC_PAGE,
         existing=(existing + enclave.version_arrays) * EPC_PAGE,
         evicted=(existing - own) * EPC_PAGE,
         enclaves=1,
@@ -125,7 +140,7 @@ def _amounts(survey: EnclavePass) -> Iterable[tuple[EpcUse, int, tuple[EnclaveHo
     for guest in survey.guests.values():
         yield EpcUse(), guest.pages * EPC_PAGE, guest.holders
     for area in survey.areas:
-        yield EpcUse(resident=area.size, existing=None, evicted=None), 0, (area.holder,)
+        yield EpcUse(resident=area.size, control=None, existing=None, evicted=None), 0, (area.holder,)
 
 
 def _whole(survey: EnclavePass) -> _Sum:
@@ -156,15 +171,24 @@ def _name(pod: TenantPod, container: str) -> PodContainer:
     return PodContainer(namespace=pod.namespace, pod=pod.name, pod_uid=pod.uid, container=container)
 
 
-def _container(name: PodContainer, request: int, entry: _Sum, peak: int) -> ContainerEpc:
+def _by_pod(sums: Mapping[PodContainer | None, _Sum]) -> dict[str, int]:
+    """What each pod holds, by its uid."""
+    by_pod: defaultdict[str, int] = defaultdict(int)
+    for name, entry in sums.items():
+        if name is not None:
+            by_pod[name.pod_uid] += entry.use.resident + entry.guests
+    return by_pod
+
+
+def _container(name: PodContainer, request: int, entry: _Sum, peaks: Peaks, of_pod: int) -> ContainerEpc:
     use = _within(entry.use)
-    peak = max(peak, min(use.resident + entry.guests, MOST))
     return ContainerEpc(
         name=name,
         request=request,
         use=use,
         guests=entry.guests,
-        peak=peak,
+        peak=max(peaks.containers.get(name, 0), min(use.resident + entry.guests, MOST)),
+        pod_peak=max(peaks.pods.get(name.pod_uid, 0), min(of_pod, MOST)),
         processes=len(entry.holders),
         at_least=entry.at_least,
     )

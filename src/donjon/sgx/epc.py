@@ -29,13 +29,15 @@ class EnclaveFlag(IntFlag):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpcUse:
-    """What one or more enclaves hold, in bytes; `existing` and `evicted` are `None` where the source does not know them.
+    """What one or more enclaves hold, in bytes; `None` is what the source does not know.
 
     `resident` is what is in EPC now: pages of the enclave, its SECS, and the version arrays (VA) that the kernel keeps for it.
     `existing` is that and what was evicted (Intel SDM, volume 3D: EWB), which comes back when it is touched.
+    `control` is what of `resident` is SECS and version arrays: no page of it is the enclave's own.
     """
 
     resident: int = 0
+    control: int | None = 0
     existing: int | None = 0
     evicted: int | None = 0
     enclaves: int = 0
@@ -46,6 +48,7 @@ class EpcUse:
         """Both together; what one of them does not know, both do not know."""
         return EpcUse(
             resident=self.resident + other.resident,
+            control=_sum(self.control, other.control),
             existing=_sum(self.existing, other.existing),
             evicted=_sum(self.evicted, other.evicted),
             enclaves=self.enclaves + other.enclaves,
@@ -54,7 +57,7 @@ class EpcUse:
         )
 
 
-NOTHING = {EpcSource.BPF: EpcUse(), EpcSource.MAPS: EpcUse(existing=None, evicted=None)}
+NOTHING = {EpcSource.BPF: EpcUse(), EpcSource.MAPS: EpcUse(control=None, existing=None, evicted=None)}
 """What is held where nothing is, by who says so."""
 
 

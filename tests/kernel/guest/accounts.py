@@ -15,7 +15,7 @@ from donjon.adapters.epc.kernel import PROC
 from donjon.adapters.epc.maps import AreaReader
 from donjon.adapters.epc.processes import find_reclaimer, processor_seconds
 from donjon.kube.epc_report import ContainerEpc, EpcReport
-from donjon.node.epc import NodeMoment, account
+from donjon.node.epc import NodeMoment, Peaks, account
 from donjon.node.tenants import TenantPod
 from donjon.services.meter.sources import Source
 
@@ -101,7 +101,7 @@ class Accounts:
         source = Source(Path("/"), lambda: self.at.reader, proc)
         reading = source.read()
         moment = NodeMoment(node="guest", moment="2026-11-30T00:00:00Z", total=self._all(), reclaimer_seconds=None)
-        return account(reading.survey, reading.places, _PODS, moment, {}).report
+        return account(reading.survey, reading.places, _PODS, moment, Peaks()).report
 
     def _all(self) -> int:
         return self.device.pages * PAGE

@@ -32,6 +32,8 @@ class MeterMetrics(ProgramMetrics):
                 ("total_bytes", "EPC of the node."),
                 ("free_bytes", "EPC that the kernel has to give out, where it may be read."),
                 ("resident_bytes", "EPC that enclaves hold, each counted once: pages, SECS and version arrays."),
+                ("control_bytes", "SECS and version arrays of enclaves, a part of what is resident."),
+                ("peak_bytes", "The most EPC that enclaves and virtual machines held since the meter began."),
                 ("existing_bytes", "What enclaves hold in EPC, and what of it was evicted."),
                 ("evicted_bytes", "What was evicted from EPC and comes back when it is touched."),
                 ("guests_bytes", "EPC that virtual machines hold; the enclaves in it are not seen."),
@@ -50,6 +52,7 @@ class MeterMetrics(ProgramMetrics):
             for name, text in (
                 ("request_bytes", "EPC that the container asked for."),
                 ("resident_bytes", "EPC that the container's enclaves and virtual machines hold."),
+                ("control_bytes", "SECS and version arrays of its enclaves, a part of what is resident."),
                 ("existing_bytes", "What its enclaves hold in EPC, and what of it was evicted."),
                 ("evicted_bytes", "What of its enclaves was evicted from EPC."),
                 ("peak_bytes", "The most EPC that it held since the meter began."),
@@ -69,6 +72,8 @@ class MeterMetrics(ProgramMetrics):
             "total_bytes": report.total,
             "free_bytes": report.free,
             "resident_bytes": report.use.resident,
+            "control_bytes": report.use.control,
+            "peak_bytes": report.peak,
             "existing_bytes": report.use.existing,
             "evicted_bytes": report.use.evicted,
             "guests_bytes": report.guests,
@@ -107,6 +112,7 @@ class MeterMetrics(ProgramMetrics):
         figures = {
             "request_bytes": container.request,
             "resident_bytes": container.use.resident + container.guests if whole else None,
+            "control_bytes": container.use.control if whole else None,
             "existing_bytes": container.use.existing if whole else None,
             "evicted_bytes": container.use.evicted if whole else None,
             "peak_bytes": container.peak,

@@ -44,7 +44,7 @@ def render(page: Page) -> RenderableType:
 
 
 def _node_table(reports: tuple[EpcReport, ...]) -> Table:
-    table = _frame("node", "EPC", "free", "resident", "evicted", "of EPC", "requested", "guests", "of no pod", "source")
+    table = _frame("node", "EPC", "free", "resident", "peak", "evicted", "of EPC", "requested", "guests", "of no pod", "source")
     for each in sorted(reports, key=lambda report: report.node):
         mark = "≤ " if each.source == EpcSource.MAPS else "≥ " if any(one.at_least for one in each.containers) else ""
         table.add_row(
@@ -52,6 +52,7 @@ def _node_table(reports: tuple[EpcReport, ...]) -> Table:
             _amount(each.total),
             _amount(each.free),
             f"{mark}{_amount(each.use.resident)}",
+            f"{mark}{_amount(each.peak)}",
             _amount(each.use.evicted),
             _fullness(each, mark),
             _amount(sum(container.request for container in each.containers)),
@@ -154,6 +155,7 @@ def _node_document(report: EpcReport) -> JsonObject:
         "free": report.free,
         **_use_document(report.use),
         "guests": report.guests,
+        "peak": report.peak,
         "unaccounted": report.unaccounted,
         "system": _use_document(report.system),
         "systemGuests": report.system_guests,
@@ -166,6 +168,7 @@ def _node_document(report: EpcReport) -> JsonObject:
 def _use_document(use: EpcUse) -> JsonObject:
     return {
         "resident": use.resident,
+        "control": use.control,
         "existing": use.existing,
         "evicted": use.evicted,
         "enclaves": None if use.existing is None else use.enclaves,

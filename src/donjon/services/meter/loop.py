@@ -10,10 +10,11 @@ from donjon.adapters.linux.host import read_host
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.meter import MeterMetrics
 from donjon.errors import Unavailable
+from donjon.findings import codes
 from donjon.formats.words import recite
-from donjon.kube.epc_report import EpcReport, PodContainer, encode
+from donjon.kube.epc_report import EpcReport, encode
 from donjon.node.enclaves import EnclavePass
-from donjon.node.epc import EpcAccount, NodeMoment, account, renew
+from donjon.node.epc import EpcAccount, NodeMoment, Peaks, account, renew
 from donjon.node.facts import derive
 from donjon.runtime.trouble import Trouble
 from donjon.services.meter.passes import PassThread
@@ -37,11 +38,12 @@ class MeterLoop:
         self._settings, self._state, self._metrics, self._source = settings, state, metrics, source
         self._thread = PassThread()
         self._trouble, self._gap = Trouble("the meter's pass"), Trouble("processes that cannot be read")
-        self._peaks: dict[PodContainer, int] = {}
+        self._peaks = Peaks()
         self._host_at = float("-inf")
         self._total: int | None = None
         self._reclaimer: int | None = None
         self._source_told = ""
+        self._is_idle = False
 
     async def run(self) -> None:
         """Look again and again, as long as the meter runs."""
@@ -118,6 +120,10 @@ class MeterLoop:
     def _fail(self, error: Unavailable) -> None:
         self._state.trouble = error
         self._metrics.count_error(error.code)
-        self._trouble.report(error)
+        if error.code != codes.NO_DRIVER:
+            self._trouble.report(error)
+        elif not self._is_idle:  # A node without SGX is no trouble.
+            self._is_idle = True
+            say(LOG, "nothing to measure here", code=error.code, error=error.message)
         if not self._state.is_fresh(clock.monotonic()):
             self._metrics.forget()

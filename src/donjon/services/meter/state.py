@@ -36,7 +36,8 @@ class MeterState:
     def why(self) -> str:
         """Why there is no report, as a sentence with its code."""
         cause = "the first pass has not ended yet" if self.trouble is None else str(self.trouble)
-        return f"meter: no pass within the last {FRESH:g} s [DJ708]: {cause}"
+        since = "yet" if self.read_at == float("-inf") else f"within the last {FRESH:g} s"
+        return f"meter: no pass {since} [DJ708]: {cause}"
 
     def unready(self, now: float) -> str:
         """Why the meter does not do its work; empty where it does, and where this node has nothing for it to do."""
