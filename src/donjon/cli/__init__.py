@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: check, explain, test; show, set, sign a service's."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
+    "sku": ("donjon.cli.sku.command:sku", "Machines with SGX: which there are, and which and how many to take."),
     "status": ("donjon.cli.status:status", "Say whether Donjon works in the cluster, what is wrong first, and what to do."),
     "token": ("donjon.cli.token.command:token", "Tokens of an attestation service: show one, verify one as a relying party."),
     "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),

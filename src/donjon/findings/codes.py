@@ -14,6 +14,7 @@ AREAS: Mapping[str, str] = {
     "5": "every program's settings; the attestation service: database, cache, instances, keys, callers, platforms",
     "6": "the audit",
     "7": "EPC in use: the meter, its readings, the metrics of pods, scaling",
+    "8": "machines in number: the catalogue, pools, placement",
     "9": "readings, amounts and files that are not what their format says",
 }
 """By a code's first digit."""

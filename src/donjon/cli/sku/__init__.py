@@ -1,0 +1,1 @@
+"""`donjon sku`: machines with SGX, which there are and which to take."""

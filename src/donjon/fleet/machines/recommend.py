@@ -1,0 +1,224 @@
+"""Which machines a demand takes, and how many: each size is ruled out by something or proposed, and both are said.
+
+What no source says of a size rules it out where it is asked for: a machine is not bought on a guess.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from donjon.findings import Finding, Severity
+from donjon.fleet.machines.catalogue import Catalogue, Sku, age_warnings
+from donjon.fleet.machines.packing import Packing, PodGroup, beside, obstacle, pack, room
+from donjon.kube.names import EPC
+from donjon.kube.quantities import readable
+from donjon.kube.reserved import Amounts
+
+HOURS = 730  # of a month
+SOON = 12  # months before its end in which a size is warned of
+METAL = "metal"
+FEATURES: Mapping[str, str] = {
+    "accelerated_networking": "accelerated networking (SR-IOV)",
+    "edmm": "enclaves that grow and shrink (EDMM, SGX2)",
+    "kss": "key separation and sharing (KSS)",
+    "spot": "spot machines",
+    "premium_storage": "premium storage",
+    "ephemeral_os_disk": "an operating system disk on the machine itself",
+}
+"""What may be asked of a machine, by the fact that says whether it has it."""
+
+_NAMES = {EPC: "EPC", "memory": "memory beside EPC", "cpu": "processors", "pods": "pods"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What is asked for."""
+
+    groups: tuple[PodGroup, ...]
+    features: frozenset[str] = frozenset()
+    region: str = ""  # any
+    provider: str = ""  # any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """A size that is ruled out, and by what."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A size that would do."""
+
+    machine: Sku
+    count: int
+    left: Amounts  # on all of them together
+    monthly_cost: Decimal | None  # US dollars; `None` where no price is known
+    region: str  # whose price it is
+    warnings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """The sizes that would do, the cheapest first, and why the others do not."""
+
+    proposals: tuple[Proposal, ...]
+    ruled_out: tuple[Ruling, ...]
+    warnings: tuple[Finding, ...]
+
+
+def recommend(catalogue: Catalogue, demand: Demand, today: date) -> Recommendation:
+    """Look at every size."""
+    proposals: list[Proposal] = []
+    ruled_out: list[Ruling] = []
+    for machine in catalogue.machines.values():
+        if not machine.has_sgx or machine.provider == METAL:
+            continue  # Of metal one chooses memory and processors oneself.
+        outcome = _judge(machine, demand, today)
+        if isinstance(outcome, Ruling):
+            ruled_out.append(outcome)
+        else:
+            proposals.append(outcome)
+    return Recommendation(
+        proposals=tuple(sorted(proposals, key=_order)),
+        ruled_out=tuple(ruled_out),
+        warnings=(*age_warnings(catalogue, today), *(() if proposals else ways_out(demand))),
+    )
+
+
+def _order(proposal: Proposal) -> tuple[bool, Decimal, int, str]:
+    cost = proposal.monthly_cost
+    return (cost is None, cost or Decimal(0), proposal.count, proposal.machine.name)
+
+
+def _judge(machine: Sku, demand: Demand, today: date) -> Ruling | Proposal:
+    why = _unfit(machine, demand, today)
+    if why:
+        return Ruling(name=machine.name, why=why)
+    try:
+        offer = beside(demand.groups, room(machine))
+    except KeyError:
+        return Ruling(name=machine.name, why="nobody says how many processors, how much memory or EPC it has")
+    for each in demand.groups:
+        if lacking := obstacle(each, offer):
+            return Ruling(name=machine.name, why=_too_small(each, lacking, offer))
+    return _propose(machine, demand, pack(demand.groups, offer), today)
+
+
+def _unfit(machine: Sku, demand: Demand, today: date) -> str:
+    """Why the size is out of the question, whatever its amounts; empty where it is not."""
+    if demand.provider and machine.provider != demand.provider:
+        return f"of {machine.provider}"
+    if machine.ends is not None and machine.ends <= today:
+        return f"was taken away on {machine.ends} ({machine.facts['ends'].statements[0].source.title})"
+    if demand.region and demand.region not in machine.regions:
+        return f"not offered in {demand.region}"
+    for feature in sorted(demand.features):
+        if not machine.has(feature):
+            return _lacking(machine, feature)
+    return ""
+
+
+def _lacking(machine: Sku, feature: str) -> str:
+    if feature not in machine.facts:
+        return f"nobody says whether it has {FEATURES[feature]}"
+    return f"has no {FEATURES[feature]} ({machine.facts[feature].statements[0].source.title})"
+
+
+def _too_small(group: PodGroup, lacking: str, offer: Amounts) -> str:
+    amount, there = group.requests.get(lacking, Fraction(1)), max(offer.get(lacking, Fraction(0)), Fraction(0))
+    return f"{_text(lacking, there)} of {_NAMES[lacking]}, and {group.name} asks for {_text(lacking, amount)} a pod"
+
+
+def _text(name: str, amount: Fraction) -> str:
+    return readable(int(amount)) if name in {EPC, "memory"} else f"{float(amount):g}"
+
+
+def _propose(machine: Sku, demand: Demand, packing: Packing, today: date) -> Proposal:
+    region = demand.region or _cheapest_region(machine)
+    price = machine.prices.get(region)
+    return Proposal(
+        machine=machine,
+        count=packing.count,
+        left=packing.left,
+        monthly_cost=None if price is None else price.hour * HOURS * packing.count,
+        region=region if price is not None else "",
+        warnings=(*_lifecycle(machine, today), *_disputes(machine, demand), *_alone(machine, demand, packing)),
+    )
+
+
+def _cheapest_region(machine: Sku) -> str:
+    return min(machine.prices, key=lambda region: (machine.prices[region].hour, region), default="")
+
+
+def _lifecycle(machine: Sku, today: date) -> Iterable[Finding]:
+    closed, ends = machine.closed_to_new, machine.ends
+    if closed is not None and closed <= today:
+        yield Finding.warning(
+            "DJ810",
+            machine.name,
+            f"is closed to new subscriptions since {closed}",
+            "who has none yet gets no quota for it",
+            "ask for the quota before you build on it: az vm list-usage; else see the ways out (donjon explain DJ812)",
+        )
+    if ends is not None:
+        months = months_between(today, ends)
+        words = machine.value("successor")
+        yield Finding(
+            code="DJ811",
+            severity=Severity.WARNING if months <= SOON else Severity.INFO,
+            subject=machine.name,
+            observation=f"ends on {ends}, in {months} months",
+            why="on that day its machines are stopped",
+            do=f"plan the move; its maker points to {words}" if words else "plan the move",
+        )
+
+
+def months_between(today: date, day: date) -> int:
+    """Whole months until a day."""
+    months = (day.year - today.year) * 12 + day.month - today.month
+    return months - 1 if day.day < today.day else months
+
+
+def _disputes(machine: Sku, demand: Demand) -> Iterable[Finding]:
+    for feature in sorted(demand.features):
+        fact = machine.facts[feature]
+        if fact.is_disputed:
+            sayings = "; ".join(f"{each.value}: {each.source.title} ({each.source.date})" for each in fact.statements)
+            yield Finding.warning(
+                "DJ813",
+                machine.name,
+                f"sources differ on {FEATURES[feature]}",
+                sayings,
+                "try one before you build on it",
+            )
+
+
+def _alone(machine: Sku, demand: Demand, packing: Packing) -> Iterable[Finding]:
+    if packing.count == 1 and sum(each.replicas for each in demand.groups if not each.on_each_node) > 1:
+        yield Finding.info(
+            "DJ814",
+            machine.name,
+            "holds all pods on one machine",
+            "while it is drained or fails none of them runs",
+            "take a smaller size of which there are two or more, where that matters",
+        )
+
+
+def ways_out(demand: Demand) -> tuple[Finding, ...]:
+    """What remains where no size does."""
+    largest = max((each.requests.get(EPC, Fraction(0)) for each in demand.groups), default=Fraction(0))
+    return (
+        Finding.warning(
+            "DJ812",
+            "machines",
+            "no size of a cloud in the catalogue would do",
+            f"one pod asks for {readable(int(largest))} of EPC, and each size is ruled out by what stands beside it",
+            "bare metal of your own (donjon sku list --provider metal), or a virtual machine under TDX or SEV-SNP, which "
+            "protects the whole guest in place of an enclave: donjon explain DJ812",
+        ),
+    )

@@ -1,0 +1,27 @@
+"""How many pods an object makes that has a template of them, and how far its autoscaler may go."""
+
+from donjon.formats.json import Json, JsonObject, at
+
+DAEMON_SET = "DaemonSet"
+MAX_REPLICAS = 1_000_000
+"""More pods of one object than any cluster has; what says more is counted as that."""
+
+_WHERE = {
+    "Job": ("spec", "parallelism"),
+    "CronJob": ("spec", "jobTemplate", "spec", "parallelism"),
+}
+_REPLICAS = ("spec", "replicas")
+
+
+def replicas_of(thing: JsonObject) -> int:
+    """Its pods at a time; 1 where it does not say, as Kubernetes has it (of a DaemonSet that is one a node)."""
+    return _count(at(thing, *_WHERE.get(str(thing.get("kind")), _REPLICAS)))
+
+
+def most_replicas(autoscaler: JsonObject) -> int:
+    """To how many pods a HorizontalPodAutoscaler goes."""
+    return _count(at(autoscaler, "spec", "maxReplicas"))
+
+
+def _count(number: Json) -> int:
+    return min(max(number, 0), MAX_REPLICAS) if isinstance(number, int) and not isinstance(number, bool) else 1
