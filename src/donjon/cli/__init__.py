@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "metrics": ("donjon.cli.metrics:metrics", "Kubernetes' metrics APIs with EPC in them, for its own autoscaler."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: check, explain, test; show, set, sign a service's."),
+    "pool": ("donjon.cli.pool.command:pool", "Pools of machines with SGX: planned, judged, written down for a tool."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),
     "sku": ("donjon.cli.sku.command:sku", "Machines with SGX: which there are, and which and how many to take."),
     "status": ("donjon.cli.status:status", "Say whether Donjon works in the cluster, what is wrong first, and what to do."),

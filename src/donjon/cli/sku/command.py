@@ -17,15 +17,15 @@ from donjon.cli.sku import view
 from donjon.cli.sku.demand import pod_groups
 from donjon.cli.terminal import PIPED_WIDTH, plain, say, say_finding, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
-from donjon.fleet.machines.catalogue import Catalogue, Sku, age_warnings, parse
+from donjon.fleet.machines.catalogue import METAL, Catalogue, Sku, age_warnings, parse
 from donjon.fleet.machines.packing import PodGroup
-from donjon.fleet.machines.recommend import FEATURES, METAL, Demand, recommend
+from donjon.fleet.machines.recommend import FEATURES, Demand, recommend
 from donjon.formats.words import nearest
 from donjon.kube import quantities
 from donjon.kube.names import EPC
 from donjon.kube.replicas import MAX_REPLICAS
 
-PROVIDERS = ("azure", "alibaba", METAL)
+PROVIDERS = ("azure", "alibaba", "ibm", METAL)
 LONGEST_NAME = 100  # characters of a name that is looked up
 
 
@@ -67,15 +67,24 @@ def sku() -> None:
 @sku.command("list")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Of this one alone.")
 @click.option("--region", metavar="REGION", help="What is offered there, with that region's price.")
+@click.option(
+    "--protection",
+    type=click.Choice(["sgx", "tdx", "snp"]),
+    default="sgx",
+    show_default=True,
+    help="With enclaves, or with whole virtual machines that are protected (TDX, SEV-SNP).",
+)
 @options.FORM
-def list_(*, provider: str | None, region: str | None, form: str) -> None:
+def list_(*, provider: str | None, region: str | None, protection: str, form: str) -> None:
     """List sizes and classes of machines with their EPC. Exit code 0, 2 for a region that is none."""
     machines = catalogue()
     place = _region(machines, region)
     rows = tuple(
         each
         for each in machines.machines.values()
-        if (provider is None or each.provider == provider) and (not place or place in each.regions)
+        if each.protection == protection
+        and (provider is None or each.provider == provider)
+        and (not place or place in each.regions)
     )
     if form == "json":
         say_json({"machines": [view.machine_as_json(each, place) for each in rows], "checked": machines.day.isoformat()})

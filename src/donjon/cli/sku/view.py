@@ -8,7 +8,7 @@ from rich.text import Text
 from donjon.cli.terminal import plain, say, say_finding
 from donjon.fleet.machines.catalogue import Sku
 from donjon.fleet.machines.packing import PodGroup
-from donjon.fleet.machines.recommend import FEATURES, HOURS, Demand, Proposal, Recommendation
+from donjon.fleet.machines.recommend import FEATURES, HOURS, SOCKETS, Demand, Proposal, Recommendation
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import EPC
 from donjon.kube.quantities import readable
@@ -35,8 +35,9 @@ def table(machines: Iterable[Sku], region: str) -> Table:
 
 
 def _sizes(machine: Sku) -> tuple[str, str, str]:
-    memory, epc = machine.memory, machine.epc
-    return (readable(memory) if memory else "", readable(epc) if epc else machine.value("epc_settings"), machine.value("sgx"))
+    memory, epc, most = machine.memory, machine.epc, machine.value("epc_max_socket")
+    of_metal = f"{most} a socket at most" if most else ""
+    return (readable(memory) if memory else "", readable(epc) if epc else of_metal, machine.value("sgx"))
 
 
 def _price(machine: Sku, region: str) -> str:
@@ -108,6 +109,10 @@ def recommendation_as_json(outcome: Recommendation) -> JsonObject:
     return {
         **proposal,
         "warnings": warnings,
+        "metal": [
+            {"name": each.machine.name, "count": each.count, "sockets": SOCKETS, "epc_of_a_socket": each.setting}
+            for each in outcome.metal
+        ],
         "alternatives": [_proposal_as_json(each) for each in outcome.proposals[1:]],
         "ruled_out": [{"name": each.name, "why": each.why} for each in outcome.ruled_out],
     }
@@ -131,18 +136,38 @@ def say_recommendation(demand: Demand, outcome: Recommendation) -> None:
     if wishes:
         say(f"with: {', '.join(wishes)}")
     say()
-    if outcome.ruled_out:
-        say("ruled out:")
-    for ruling in outcome.ruled_out[:RULINGS_SHOWN]:
-        say(f"  {ruling.name}: {ruling.why}")
-    if outcome.ruled_out:
-        say()
+    _say_rulings(outcome)
     for index, proposal in enumerate(outcome.proposals[: OTHERS_SHOWN + 1]):
         say(f"{'take' if index == 0 else 'or'} {_sentence(proposal)}")
         for finding in proposal.warnings if index == 0 else ():
             say_finding(plain(finding), before="  ")
+    _say_metal(outcome)
     for finding in outcome.warnings:
         say_finding(finding)
+
+
+def _say_rulings(outcome: Recommendation) -> None:
+    if outcome.ruled_out:
+        say("ruled out:")
+        for ruling in outcome.ruled_out[:RULINGS_SHOWN]:
+            say(f"  {ruling.name}: {ruling.why}")
+        if len(outcome.ruled_out) > RULINGS_SHOWN:
+            say(f"  and {len(outcome.ruled_out) - RULINGS_SHOWN} more (--output json has all)")
+        say()
+
+
+def _say_metal(outcome: Recommendation) -> None:
+    by_need: dict[tuple[int, int], list[str]] = {}
+    for metal in outcome.metal:
+        by_need.setdefault((metal.count, metal.setting), []).append(metal.machine.name)
+    for (count, setting), names in by_need.items():
+        say(f"or metal of your own: {_metal(count, setting)}: {', '.join(names)}")
+
+
+def _metal(count: int, setting: int) -> str:
+    return (
+        f"{count} server{'s' * (count != 1)} of {SOCKETS} sockets with {readable(setting)} of EPC set for each, of one of these"
+    )
 
 
 def _words(group: PodGroup) -> str:

@@ -15,13 +15,17 @@ from donjon.findings import Finding
 from donjon.kube import quantities
 
 MAX_AGE = timedelta(days=365)
-YES, NO = "yes", "no"
+YES, NO, NONE = "yes", "no", "none"
+METAL = "metal"
+SEVERAL = frozenset({"note", "kubernetes"})
+"""Facts of which several may be true together."""
 
 _CODE = "DJ801"
 _FACTS = ("subject", "fact", "value", "source", "checked")
 _PRICES = ("machine", "region", "usd_per_hour", "source", "checked")
 _SOURCES = ("key", "title", "place", "date")
-_AMOUNTS = frozenset({"memory", "epc"})
+_AMOUNTS = frozenset({"memory", "epc", "epc_max_socket"})
+_OF_SGX = ("sgx", "epc", "epc_max_socket", "epc_settings")
 _DATES = frozenset({"closed_to_new", "ends"})
 _NUMBERS = frozenset({"cpus"})
 
@@ -49,6 +53,7 @@ class FactStatement:
 class Fact:
     """Everything that sources say of one thing; the first counts."""
 
+    name: str
     statements: tuple[FactStatement, ...]
 
     @property
@@ -59,7 +64,7 @@ class Fact:
     @property
     def is_disputed(self) -> bool:
         """Whether another source says something else."""
-        return len({each.value for each in self.statements}) > 1
+        return self.name not in SEVERAL and len({each.value for each in self.statements}) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,12 @@ class Sku:
     @property
     def has_sgx(self) -> bool:
         """Whether it is one for enclaves, and no way out to another kind of protection."""
-        return bool(self.value("sgx"))
+        return self.value("sgx") != NONE and self.epc != 0 and any(map(self.value, _OF_SGX))
+
+    @property
+    def protection(self) -> str:
+        """`sgx`, or the way out that it is: `tdx`, `snp`; empty where nobody says."""
+        return "sgx" if self.has_sgx else self.value("tee")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +163,15 @@ def parse(facts: str, prices: str, sources: str) -> Catalogue:
     by_machine = _prices(prices, by_key)
     if unknown := by_machine.keys() - statements.keys():
         raise Malformed(_CODE, f"prices.csv: {min(unknown)} is no machine of facts.csv")
-    subjects = {name: {fact: Fact(statements=tuple(each)) for fact, each in facts.items()} for name, facts in statements.items()}
+    subjects = {
+        name: {fact: Fact(name=fact, statements=tuple(each)) for fact, each in facts.items()}
+        for name, facts in statements.items()
+    }
     series = {facts["series"].value for facts in subjects.values() if "series" in facts}
     machines = {
         name: Sku(name=name, facts=_of_series(subjects, facts) | facts, prices=by_machine.get(name, {}))
         for name, facts in subjects.items()
-        if name not in series
+        if name not in series or facts["provider"].value == METAL  # A class of processors is one that can be bought.
     }
     days = [each.day for facts in statements.values() for several in facts.values() for each in several]
     return Catalogue(machines=machines, day=max(days))

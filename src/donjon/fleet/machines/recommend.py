@@ -3,6 +3,7 @@
 What no source says of a size rules it out where it is asked for: a machine is not bought on a guess.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,15 +11,16 @@ from decimal import Decimal
 from fractions import Fraction
 
 from donjon.findings import Finding, Severity
-from donjon.fleet.machines.catalogue import Catalogue, Sku, age_warnings
-from donjon.fleet.machines.packing import Packing, PodGroup, beside, obstacle, pack, room
+from donjon.fleet.machines.catalogue import METAL, Catalogue, Sku, age_warnings
+from donjon.fleet.machines.packing import KERNEL_SHARE, Packing, PodGroup, beside, obstacle, pack, room
+from donjon.kube import quantities
 from donjon.kube.names import EPC
 from donjon.kube.quantities import readable
 from donjon.kube.reserved import Amounts
 
 HOURS = 730  # of a month
+SOCKETS = 2  # of a server that is proposed
 SOON = 12  # months before its end in which a size is warned of
-METAL = "metal"
 FEATURES: Mapping[str, str] = {
     "accelerated_networking": "accelerated networking (SR-IOV)",
     "edmm": "enclaves that grow and shrink (EDMM, SGX2)",
@@ -63,10 +65,20 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetalProposal:
+    """Machines of one's own that have the EPC; memory and processors are chosen when they are bought."""
+
+    machine: Sku
+    count: int
+    setting: int  # bytes of EPC a socket, to be set in the firmware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """The sizes that would do, the cheapest first, and why the others do not."""
+    """The sizes that would do, the cheapest first of those that anybody may have, and why the others do not."""
 
     proposals: tuple[Proposal, ...]
+    metal: tuple[MetalProposal, ...]  # beside the clouds
     ruled_out: tuple[Ruling, ...]
     warnings: tuple[Finding, ...]
 
@@ -84,15 +96,37 @@ def recommend(catalogue: Catalogue, demand: Demand, today: date) -> Recommendati
         else:
             proposals.append(outcome)
     return Recommendation(
-        proposals=tuple(sorted(proposals, key=_order)),
+        proposals=tuple(sorted(proposals, key=lambda each: _order(each, today))),
+        metal=tuple(metal(catalogue, demand)),
         ruled_out=tuple(ruled_out),
         warnings=(*age_warnings(catalogue, today), *(() if proposals else ways_out(demand))),
     )
 
 
-def _order(proposal: Proposal) -> tuple[bool, Decimal, int, str]:
-    cost = proposal.monthly_cost
-    return (cost is None, cost or Decimal(0), proposal.count, proposal.machine.name)
+def _order(proposal: Proposal, today: date) -> tuple[bool, bool, Decimal, int, str]:
+    """What anybody may have goes first; without a price the fewest processors, by which machines are priced."""
+    cost, closed, cpus = proposal.monthly_cost, proposal.machine.closed_to_new, proposal.machine.cpus or 0
+    return (
+        closed is not None and closed <= today,
+        cost is None,
+        cost or Decimal(0),
+        proposal.count * cpus,
+        proposal.machine.name,
+    )
+
+
+def metal(catalogue: Catalogue, demand: Demand) -> Iterable[MetalProposal]:
+    """Each class of processors whose sockets can be given the EPC, with the smallest setting that does."""
+    total = sum((each.requests.get(EPC, Fraction(0)) * each.replicas for each in demand.groups), Fraction(0))
+    for machine in catalogue.machines.values():
+        settings = sorted(map(quantities.parse, machine.value("epc_settings").split()))
+        most = machine.value("epc_max_socket")
+        usable = [each for each in settings if most and each <= quantities.parse(most)]
+        if machine.provider != METAL or "series" in machine.facts or not usable or not total:
+            continue  # A model of a series may be given less than the series says.
+        count = math.ceil(total / (SOCKETS * usable[-1] * KERNEL_SHARE))
+        setting = next(each for each in usable if SOCKETS * each * KERNEL_SHARE * count >= total)
+        yield MetalProposal(machine=machine, count=count, setting=setting)
 
 
 def _judge(machine: Sku, demand: Demand, today: date) -> Ruling | Proposal:
@@ -147,7 +181,7 @@ def _propose(machine: Sku, demand: Demand, packing: Packing, today: date) -> Pro
         left=packing.left,
         monthly_cost=None if price is None else price.hour * HOURS * packing.count,
         region=region if price is not None else "",
-        warnings=(*_lifecycle(machine, today), *_disputes(machine, demand), *_alone(machine, demand, packing)),
+        warnings=(*lifecycle(machine, today), *_disputes(machine, demand), *_alone(machine, demand, packing)),
     )
 
 
@@ -155,7 +189,8 @@ def _cheapest_region(machine: Sku) -> str:
     return min(machine.prices, key=lambda region: (machine.prices[region].hour, region), default="")
 
 
-def _lifecycle(machine: Sku, today: date) -> Iterable[Finding]:
+def lifecycle(machine: Sku, today: date) -> Iterable[Finding]:
+    """That a size is closed to new subscriptions, and that it ends, as far as it does."""
     closed, ends = machine.closed_to_new, machine.ends
     if closed is not None and closed <= today:
         yield Finding.warning(

@@ -1,0 +1,306 @@
+"""What speaks against a plan: of the FAQ, of AKS, of Kubernetes, and of two who would do the same thing.
+
+Sources: the FAQ (F2, F4, F6, F8, F10, F18, F19); AKS' pages on system pools, overlay networking, spot pools, labels, autoscaler.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from donjon.findings import Finding
+from donjon.fleet.machines.catalogue import Catalogue, Sku
+from donjon.fleet.machines.recommend import lifecycle
+from donjon.fleet.pools.plan import Cloud, FleetPlan, NodeTaint, PlanFault, Pool, PoolMode
+from donjon.fleet.pools.reading import MAX_NODES
+from donjon.formats.words import nearest
+
+MAX_IN_A_POOL = 1000  # nodes, of AKS
+NETWORKS = frozenset({"azure", "overlay", "kubenet", "none"})
+OS_SKUS = frozenset({"Ubuntu", "Ubuntu2204", "Ubuntu2404", "AzureLinux", "AzureLinux3"})
+
+_POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+_NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_KEY = re.compile(r"(?:[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([-\w]{0,61}[A-Za-z0-9])?", re.ASCII)
+_GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]", re.ASCII)
+_VERSION = re.compile(r"1\.\d{2}(\.\d{1,2})?")
+_ZONES = frozenset("123")
+_SYSTEM_CORES, _SYSTEM_MEMORY = 2, 4 << 30
+_RESERVED_DOMAINS = ("kubernetes.azure.com", "kubernetes.io", "k8s.io")
+_CONFIDENTIAL = re.compile(r"Standard_[DE]C", re.ASCII)
+_V2 = re.compile(r"Standard_DC\d+s?_v2", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A pool where it stands."""
+
+    plan: FleetPlan
+    pool: Pool
+    place: str
+    sku: Sku | None  # none of the catalogue, or metal of one's own
+
+    @property
+    def managed(self) -> bool:
+        return self.plan.cluster.cloud is Cloud.AZURE
+
+    def fault(self, field: str, code: str, observation: str, why: str, do: str, *, mild: bool = False) -> PlanFault:
+        make = Finding.warning if mild else Finding.error
+        return PlanFault(place=f"{self.place}/{field}", finding=make(code, f"pool {self.pool.name}", observation, why, do))
+
+
+def judge(plan: FleetPlan, catalogue: Catalogue, today: date) -> tuple[PlanFault, ...]:
+    """Everything that speaks against the plan, in the order of its file; warnings too."""
+    return (*_cluster(plan), *_together(plan, catalogue), *_pools(plan, catalogue, today))
+
+
+def _pools(plan: FleetPlan, catalogue: Catalogue, today: date) -> Iterator[PlanFault]:
+    for index, pool in enumerate(plan.pools):
+        case = _Case(plan=plan, pool=pool, place=f"/pools/{index}", sku=catalogue.machines.get(pool.size))
+        for rule in RULES:
+            yield from rule(case)
+        yield from _size(case, catalogue)
+        if case.sku is not None:
+            yield from (PlanFault(place=f"{case.place}/size", finding=each) for each in lifecycle(case.sku, today))
+
+
+def _cluster(plan: FleetPlan) -> Iterator[PlanFault]:
+    cluster, subject = plan.cluster, f"cluster {plan.cluster.name}"
+    if cluster.confcom and cluster.donjon:
+        words = "two device plugins and two webhooks for the same names take EPC and devices from each other"
+        yield PlanFault(
+            place="/cluster/confcom",
+            finding=Finding.error("DJ833", subject, "has both confcom and Donjon", words, "leave one of them out"),
+        )
+    if cluster.version and not _VERSION.fullmatch(cluster.version):
+        do = 'write one such as "1.36", in quotation marks'
+        yield PlanFault(
+            place="/cluster/version",
+            finding=Finding.error("DJ820", subject, "has a version that is none", "no tool takes it", do),
+        )
+    if cluster.cloud is Cloud.AZURE:
+        yield from _azure_cluster(plan)
+    elif cluster.confcom:
+        yield PlanFault(
+            place="/cluster/confcom",
+            finding=Finding.error("DJ833", subject, "has confcom outside AKS", "it is an add-on of AKS", "leave it out"),
+        )
+
+
+def _azure_cluster(plan: FleetPlan) -> Iterator[PlanFault]:
+    cluster, subject = plan.cluster, f"cluster {plan.cluster.name}"
+    for field, pattern in (("name", _CLUSTER_NAME), ("resource_group", _GROUP_NAME)):
+        text = getattr(cluster, field)
+        if not pattern.fullmatch(text):
+            observation = (
+                f"has no {field.replace('_', ' ')}" if not text else f"has a {field.replace('_', ' ')} that Azure refuses"
+            )
+            yield PlanFault(
+                place=f"/cluster/{field}",
+                finding=Finding.error("DJ820", subject, observation, "nothing can be made without", "write it"),
+            )
+    if not cluster.region:
+        yield PlanFault(
+            place="/cluster/region",
+            finding=Finding.error(
+                "DJ823", subject, "has no region", "sizes are offered by region", "write it: region: westeurope"
+            ),
+        )
+    if cluster.network and cluster.network not in NETWORKS:
+        do = f"write one of {', '.join(sorted(NETWORKS))}"
+        yield PlanFault(
+            place="/cluster/network",
+            finding=Finding.error("DJ820", subject, "has a network that is none of AKS", "it decides which sizes go", do),
+        )
+    if not any(pool.mode is PoolMode.SYSTEM for pool in plan.pools):
+        why = "AKS runs its own pods on one, and a cluster needs one; where it has one already this plan only adds to it"
+        yield PlanFault(place="/pools", finding=Finding.info("DJ826", subject, "has no system pool in this plan", why))
+
+
+def _together(plan: FleetPlan, catalogue: Catalogue) -> Iterator[PlanFault]:
+    subject, first = f"cluster {plan.cluster.name}", dict[str, int]()
+    for index, pool in enumerate(plan.pools):
+        if first.setdefault(pool.name, index) != index:
+            do = "give each its own"
+            yield PlanFault(
+                place=f"/pools/{index}/name",
+                finding=Finding.error("DJ821", f"pool {pool.name}", "has another's name", "one would be the other", do),
+            )
+    if sum(pool.most for pool in plan.pools) > MAX_NODES:
+        yield PlanFault(
+            place="/pools",
+            finding=Finding.error(
+                "DJ832", subject, f"may grow beyond {MAX_NODES} nodes", "no cluster takes more", "bound its pools"
+            ),
+        )
+    yield from _quotas(plan, catalogue)
+
+
+def _quotas(plan: FleetPlan, catalogue: Catalogue) -> Iterator[PlanFault]:
+    if plan.cluster.cloud is not Cloud.AZURE:
+        return
+    subject = f"cluster {plan.cluster.name}"
+    cores = sum((sku.cpus or 0) * pool.most for pool in plan.pools if (sku := catalogue.machines.get(pool.size)) and sku.has_sgx)
+    if plan.cluster.quota is None and cores:
+        do = f"look: az vm list-usage --location {plan.cluster.region or 'REGION'} --output table, and write it here as quota"
+        yield PlanFault(
+            place="/cluster",
+            finding=Finding.info(
+                "DJ827", subject, f"needs {cores} cores of its SGX sizes", "a new subscription has none of them", do
+            ),
+        )
+    elif plan.cluster.quota is not None and cores > plan.cluster.quota:
+        observation = f"needs {cores} cores of its SGX sizes at the most, and has {plan.cluster.quota}"
+        do = "have the quota of the family raised, or take fewer or smaller machines"
+        yield PlanFault(
+            place="/cluster/quota",
+            finding=Finding.error("DJ827", subject, observation, "the last machines would not be made", do),
+        )
+
+
+def _name(case: _Case) -> Iterator[PlanFault]:
+    pattern = _POOL_NAME if case.managed else _NODE_NAME
+    if not pattern.fullmatch(case.pool.name):
+        of_azure = "1 to 12 lower-case letters and digits, a letter first, such as sgx1"
+        do = f"write {of_azure if case.managed else 'lower-case letters, digits and dashes'}"
+        yield case.fault("name", "DJ821", "has a name that is refused", "its nodes are named after it", do)
+
+
+def _size(case: _Case, catalogue: Catalogue) -> Iterator[PlanFault]:
+    pool, region = case.pool, case.plan.cluster.region
+    if case.sku is None:
+        near = nearest(pool.size, catalogue.machines)
+        do = f"did you mean {near}?" if near else "donjon sku list names those that have it"
+        if case.managed and (_CONFIDENTIAL.match(pool.size) or pool.taint is NodeTaint.SGX_ONLY):
+            observation = f"has size {pool.size}, which is in no catalogue of sizes with SGX"
+            yield case.fault("size", "DJ822", observation, "no enclave would start there", do)
+    elif not case.sku.has_sgx:
+        yield case.fault("size", "DJ822", f"has size {pool.size}, which has no SGX", "no enclave starts there", "donjon sku list")
+    elif case.managed and case.sku.provider != case.plan.cluster.cloud:
+        yield case.fault(
+            "size", "DJ822", f"has size {pool.size}, of {case.sku.provider}", "AKS has none of it", "donjon sku list"
+        )
+    elif case.managed and region and region not in case.sku.regions:
+        others = ", ".join(sorted(case.sku.regions)[:5])
+        yield case.fault("size", "DJ823", f"{pool.size} is not offered in {region}", "it would not be made", f"take {others} …")
+
+
+def _windows(case: _Case) -> Iterator[PlanFault]:
+    if case.pool.os_type != "Linux":
+        why = "no SGX device reaches a Windows container (FAQ: no Windows nodes or containers)"
+        yield case.fault("os_type", "DJ824", f"is for {case.pool.os_type}", why, "write os_type: Linux, or leave it out")
+
+
+def _image(case: _Case) -> Iterator[PlanFault]:
+    sku = case.pool.os_sku
+    if case.managed and sku not in OS_SKUS:
+        old = "is past its end" if "18" in sku or "20" in sku else "is no image of AKS for these sizes"
+        why = f"{old}; SGX sizes take generation 2 images alone, of Ubuntu 22.04 and later or Azure Linux"
+        yield case.fault("os_sku", "DJ825", f"has the image {sku}", why, f"write one of {', '.join(sorted(OS_SKUS))}")
+
+
+def _system(case: _Case) -> Iterator[PlanFault]:
+    if not case.managed or case.pool.mode is not PoolMode.SYSTEM:
+        return
+    if case.pool.may_be_empty:
+        yield case.fault("mode", "DJ826", "is a system pool that may be empty", "AKS refuses that", "let it have 1 node or more")
+    if case.pool.spot:
+        yield case.fault("spot", "DJ826", "is a system pool of spot machines", "AKS refuses that", "make it a user pool")
+    small = case.sku is not None and ((case.sku.cpus or 0) < _SYSTEM_CORES or (case.sku.memory or 0) < _SYSTEM_MEMORY)
+    if small:
+        yield case.fault("size", "DJ826", "is too small for a system pool", "AKS wants 2 cores and 4 GiB", "take a larger size")
+    if case.sku is not None and case.sku.has_sgx:
+        why = "AKS' own pods take room from enclaves, and their trouble is then your enclaves'"
+        yield case.fault(
+            "mode", "DJ826", "is a system pool with SGX", why, "make a small pool of another size for system pods", mild=True
+        )
+
+
+def _zones(case: _Case) -> Iterator[PlanFault]:
+    if wrong := [zone for zone in case.pool.zones if zone not in _ZONES]:
+        yield case.fault("zones", "DJ828", f"has zone {wrong[0]}", "a region has zones 1 to 3", 'write "1", "2" or "3"')
+    elif case.pool.zones and _V2.fullmatch(case.pool.size):
+        yield case.fault("zones", "DJ828", "asks for zones", "DCsv2 knows availability sets alone", "leave them out")
+    elif len(set(case.pool.zones)) != len(case.pool.zones):
+        yield case.fault("zones", "DJ828", "names a zone twice", "it would be made twice", "name each once")
+
+
+def _spot(case: _Case) -> Iterator[PlanFault]:
+    if not case.pool.spot:
+        return
+    if case.sku is not None and case.sku.has("spot") is False:
+        yield case.fault("spot", "DJ829", "asks for spot machines", f"{case.pool.size} has none", "leave spot out")
+    else:
+        why = "its nodes have a taint of their own, which pods must tolerate, and are taken away at 30 seconds' notice"
+        do = "keep node.tolerations of Donjon's chart as they are, which tolerate it; let enclaves seal what they must keep"
+        yield case.fault("spot", "DJ829", "is of spot machines", why, do, mild=True)
+
+
+def _overlay(case: _Case) -> Iterator[PlanFault]:
+    if case.plan.cluster.network == "overlay" and _V2.fullmatch(case.pool.size):
+        why = "Azure CNI overlay takes no DCsv2"
+        yield case.fault("size", "DJ830", "is of DCsv2 in an overlay network", why, "take DCsv3 or DCdsv3, or another network")
+
+
+def _labels(case: _Case) -> Iterator[PlanFault]:
+    for key, text in case.pool.labels.items():
+        domain = key.partition("/")[0] if "/" in key else ""
+        if domain and any(domain == each or domain.endswith(f".{each}") for each in _RESERVED_DOMAINS):
+            yield case.fault("labels", "DJ831", f"has the label {key}", "that domain is Kubernetes' or AKS' own", "take another")
+        elif not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(text):
+            yield case.fault("labels", "DJ831", f"has the label {key}={text}", "Kubernetes refuses it", "mend name or value")
+
+
+def _bounds(case: _Case) -> Iterator[PlanFault]:
+    pool, scale = case.pool, case.pool.scale
+    if scale is not None and scale.least > scale.most:
+        yield case.fault("scale", "DJ832", f"has min {scale.least} over max {scale.most}", "AKS refuses that", "turn them round")
+    elif scale is not None and not scale.least <= pool.count <= scale.most:
+        why = "the autoscaler moves between its bounds alone"
+        yield case.fault(
+            "count", "DJ832", f"begins with {pool.count} nodes, outside of its bounds", why, "let it begin within them"
+        )
+    if case.managed and pool.most > MAX_IN_A_POOL:
+        yield case.fault(
+            "count", "DJ832", f"may have {pool.most} nodes", f"AKS takes {MAX_IN_A_POOL}", "make several pools of it"
+        )
+
+
+def _driver(case: _Case) -> Iterator[PlanFault]:
+    if not case.pool.driver:
+        return
+    if case.managed:
+        why = "AKS takes no driver and no script of one's own on its nodes (FAQ), and their kernel has the driver already"
+        yield case.fault(
+            "driver", "DJ834", "brings a driver or script", why, "leave it out, or plan nodes of your own: cloud: metal"
+        )
+
+
+def _features(case: _Case) -> Iterator[PlanFault]:
+    for feature, words in _FEATURES.items():
+        if not getattr(case.pool, feature) or case.sku is None or case.sku.has(feature):
+            continue
+        says = "is said by nobody to have it" if case.sku.has(feature) is None else "has none"
+        yield case.fault(feature, "DJ835", f"asks for {words}", f"{case.pool.size} {says}", "leave it out, or take another size")
+
+
+_FEATURES: Mapping[str, str] = {
+    "accelerated_networking": "accelerated networking",
+    "ephemeral_os_disk": "an ephemeral disk for its system",
+}
+RULES: tuple[Callable[[_Case], Iterator[PlanFault]], ...] = (
+    _name,
+    _windows,
+    _image,
+    _system,
+    _zones,
+    _spot,
+    _overlay,
+    _labels,
+    _bounds,
+    _driver,
+    _features,
+)
+"""Each says what it finds of one pool."""

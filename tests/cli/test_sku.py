@@ -1,0 +1,140 @@
+"""`donjon sku` as its user calls it, on the catalogue that is shipped."""
+
+import json
+from datetime import date
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.admission.checks import FAQ_JOB
+
+from donjon.cli.sku.command import catalogue, sku
+from donjon.fleet.machines.catalogue import METAL
+
+MIB, GIB = 1 << 20, 1 << 30
+AZURE = {
+    "DC1s_v2": 28 * MIB,
+    "DC2s_v2": 56 * MIB,
+    "DC4s_v2": 112 * MIB,
+    "DC8_v2": 168 * MIB,
+    **{f"DC{cores}{d}s_v3": cores * 4 * GIB for cores in (1, 2, 4, 8, 16) for d in ("", "d")},
+    **{f"DC{cores}{d}s_v3": epc * GIB for cores, epc in ((24, 128), (32, 192), (48, 256)) for d in ("", "d")},
+}
+"""EPC as Microsoft prints it; two sizes were read by CPUID and were exact."""
+
+
+def called(*arguments: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(sku, arguments, input=text)
+
+
+def test_the_faqs_sizes_are_there_with_their_epc() -> None:
+    """F8: DCSv2 or DCSv3."""
+    machines = catalogue().machines
+    for name, epc in AZURE.items():
+        assert machines[f"Standard_{name}"].epc == epc
+
+
+def test_each_statement_has_a_source_and_no_day_is_of_the_future() -> None:
+    for machine in catalogue().machines.values():
+        for fact in machine.facts.values():
+            for each in fact.statements:
+                assert each.source.title
+                assert each.day <= catalogue().day <= date(2026, 11, 30)
+
+
+def test_accelerated_networking_is_of_v3_and_not_of_v2_and_the_contradiction_is_shown() -> None:
+    """F2: DCSv3 nodes have it, DCSv2 nodes do not."""
+    machines = catalogue().machines
+    assert machines["Standard_DC4s_v3"].has("accelerated_networking") is True
+    assert machines["Standard_DC4s_v2"].has("accelerated_networking") is False
+    shown = called("show", "DC4s_v3").stdout
+    assert "sources differ" in shown
+
+
+def test_all_azure_sizes_are_of_generation_2() -> None:
+    """F10: generation 2 virtual machines."""
+    assert {catalogue().machines[f"Standard_{name}"].has("generation2") for name in AZURE} == {True}
+
+
+def test_a_list_is_of_one_provider_and_one_region() -> None:
+    told = json.loads(called("list", "--provider", "azure", "--region", "westeurope", "-o", "json").stdout)
+    assert {each["provider"] for each in told["machines"]} == {"azure"}
+    assert all(list(each["prices"]) == ["westeurope"] for each in told["machines"])
+    assert {each["name"] for each in told["machines"]} == {f"Standard_{name}" for name in AZURE}
+
+
+def test_ways_out_are_listed_where_they_are_asked_for() -> None:
+    names = called("list", "--protection", "tdx").stdout
+    assert "Standard_DC4es_v6" in names
+    assert "Standard_DC4s_v3" not in names
+
+
+def test_metal_is_listed_by_what_a_socket_may_have() -> None:
+    assert "xeon-scalable-3" in called("list", "--provider", METAL).stdout
+
+
+@pytest.mark.parametrize("name", ["Standard_DC4s_v3", "dc4s_v3", "STANDARD_DC4S_V3"])
+def test_a_size_is_found_by_its_short_name_too(name: str) -> None:
+    told = json.loads(called("show", name, "-o", "json").stdout)
+    assert (told["name"], told["epc"], told["ends"]) == ("Standard_DC4s_v3", 16 * GIB, "2029-10-31")
+    assert told["facts"]["accelerated_networking"]["disputed"] is True
+
+
+def test_an_unknown_size_is_refused_with_the_nearest() -> None:
+    done = called("show", "Standard_DC4s_v33")
+    assert done.exception is not None
+    assert "DJ803" in str(done.exception)
+    assert "did you mean Standard_DC4s_v3?" in str(done.exception)
+
+
+def test_the_issues_own_question_is_answered_with_count_cost_and_reasons() -> None:
+    words = "--epc 20Gi --replicas 6 --memory 8Gi --accelerated-networking --region westeurope"
+    told = json.loads(called("recommend", *words.split(), "-o", "json").stdout)
+    assert (told["name"], told["count"]) == ("Standard_DC24s_v3", 1)
+    assert told["monthly_cost"] == round(2.76 * 730, 2)
+    ruled_out = {each["name"]: each["why"] for each in told["ruled_out"]}
+    assert ruled_out["Standard_DC4s_v3"].startswith("16Gi of EPC")
+    assert "taken away" in ruled_out["Standard_DC4s_v2"]
+    assert {"DJ810", "DJ811", "DJ813", "DJ814"} <= {each["code"] for each in told["warnings"]}
+    assert told["metal"]
+
+
+def test_manifests_are_added_up_and_an_autoscaler_counts_at_its_most() -> None:
+    autoscaler = (
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\n"
+        "spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: vault}}\n"
+    )
+    template = "{spec: {containers: [{name: a, image: i, resources: {limits: {sgx.intel.com/sgx_epc_mem_in_MiB: 3000}}}]}}"
+    deployment = (
+        f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: vault}}\nspec: {{replicas: 2, template: {template}}}\n"
+    )
+    shown = called("recommend", "-", "--provider", "azure", text=f"{deployment}---\n{autoscaler}---\n{FAQ_JOB}").stdout
+    assert "Deployment vault: 9 pods, each with 2.9Gi of EPC" in shown
+    assert "Job sgx-test: 1 pod, each with 10Mi of EPC" in shown
+
+
+def test_where_no_size_does_the_exit_code_is_1_and_the_ways_out_are_said() -> None:
+    done = called("recommend", "--epc", "2Ti", "-o", "json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["name"], told["count"]) == (1, None, 0)
+    assert "DJ812" in {each["code"] for each in told["warnings"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--epc 20Gi file.yaml",
+        "--epc twenty",
+        "--epc -1",
+        "--epc 1Gi --replicas 0",
+        "--epc 1Gi --replicas 1000001",
+        "--epc 1Gi --region atlantis",
+        "--epc 99999999999999999999",
+    ],
+)
+def test_impossible_questions_are_usage_errors(words: str) -> None:
+    assert called("recommend", *words.split()).exit_code == 2
+
+
+def test_a_region_that_is_nearly_one_is_named() -> None:
+    assert "did you mean westeurope?" in called("list", "--region", "westeuropa").output
