@@ -34,7 +34,10 @@ _AZURE: Mapping[str, Printer] = {
     "azapi": terraform.azapi,
     "capz": lambda plan, skus: manifest(kubernetes.capz(plan, skus)),
 }
-_METAL: Mapping[str, Printer] = {"kubeadm": lambda plan, _: manifest(kubernetes.kubeadm(plan))}
+_METAL: Mapping[str, Printer] = {
+    "kubeadm": lambda plan, _: manifest(kubernetes.kubeadm(plan)),
+    "capm3": lambda plan, _: manifest(kubernetes.capm3(plan)),
+}
 _BOTH: Mapping[str, Printer] = {"values": lambda plan, _: manifest((kubernetes.chart_values(plan),))}
 PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {Cloud.AZURE: {**_AZURE, **_BOTH}, Cloud.METAL: {**_METAL, **_BOTH}}
 FORMS = ("text", "json", *_AZURE, *_METAL, *_BOTH)

@@ -1,7 +1,6 @@
 """A plan's pools for tools whose language is Kubernetes': Cluster API on Azure and on metal, kubeadm, and Donjon's own chart.
 
-Sources: Cluster API provider Azure, `AzureManagedMachinePool` (infrastructure.cluster.x-k8s.io/v1beta1), `MachinePool`; kubeadm
-configuration v1beta4, `JoinConfiguration`.
+Sources: the CRDs of Cluster API (v1beta2) and of its providers Azure (v1beta1) and Metal3 (v1beta2); kubeadm's v1beta4.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,14 @@ from donjon.fleet.machines.catalogue import Sku
 from donjon.fleet.pools.forms.template import tags, taints
 from donjon.fleet.pools.plan import FleetPlan, Pool
 from donjon.formats.json import Json, JsonObject
-from donjon.kube.names import EPC
+from donjon.kube.names import LABEL_CAPABLE
+
+CORE, INFRASTRUCTURE, BOOTSTRAP = (f"{group}cluster.x-k8s.io" for group in ("", "infrastructure.", "bootstrap."))
+IMAGE = "http://IMAGE-SERVER/node.raw"
+"""Of a node's system; it is the user's own, and to be filled in."""
+
+IN_TREE_MUTATION = (1, 36)
+"""The version of Kubernetes from which on the API server itself wires pods."""
 
 _DEFAULT = "default"
 
@@ -21,23 +27,21 @@ def capz(plan: FleetPlan, skus: Mapping[str, Sku]) -> tuple[JsonObject, ...]:
 
 
 def _capz(plan: FleetPlan, pool: Pool, sku: Sku | None) -> tuple[JsonObject, JsonObject]:
-    metadata: JsonObject = {"name": pool.name, "namespace": _DEFAULT}
-    reference: JsonObject = {"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "AzureManagedMachinePool", "name": pool.name}
-    template: JsonObject = {"bootstrap": {"dataSecretName": ""}, "clusterName": plan.cluster.name, "infrastructureRef": reference}
+    template: JsonObject = {
+        "bootstrap": {"dataSecretName": ""},
+        "clusterName": plan.cluster.name,
+        "infrastructureRef": _reference(INFRASTRUCTURE, "AzureManagedMachinePool", pool),
+    }
     version: JsonObject = {"version": f"v{plan.cluster.version}"} if plan.cluster.version else {}
     machines: JsonObject = {
-        "apiVersion": "cluster.x-k8s.io/v1beta2",
-        "kind": "MachinePool",
-        "metadata": metadata,
-        "spec": {"clusterName": plan.cluster.name, "replicas": pool.count, "template": {"spec": template | version}},
+        "clusterName": plan.cluster.name,
+        "replicas": pool.count,
+        "template": {"spec": template | version},
     }
-    kind: JsonObject = {
-        "apiVersion": "infrastructure.cluster.x-k8s.io/v1beta1",
-        "kind": "AzureManagedMachinePool",
-        "metadata": metadata,
-        "spec": _managed(pool, sku),
-    }
-    return machines, kind
+    return (
+        _object(f"{CORE}/v1beta2", "MachinePool", pool, machines),
+        _object(f"{INFRASTRUCTURE}/v1beta1", "AzureManagedMachinePool", pool, _managed(pool, sku)),
+    )
 
 
 def _managed(pool: Pool, sku: Sku | None) -> JsonObject:
@@ -51,7 +55,7 @@ def _managed(pool: Pool, sku: Sku | None) -> JsonObject:
     if pool.scale is not None:
         spec["scaling"] = {"minSize": pool.scale.least, "maxSize": pool.scale.most}
     if pool.spot:
-        spec |= {"scaleSetPriority": "Spot", "spotVMOptions": {"evictionPolicy": "Delete", "maxPrice": "-1"}}
+        spec |= {"scaleSetPriority": "Spot", "spotMaxPrice": "-1"}
     if pool.ephemeral_os_disk:
         spec["osDiskType"] = "Ephemeral"
     several: dict[str, Json] = {
@@ -69,31 +73,89 @@ def _taint(text: str) -> JsonObject:
     return {"key": key, "value": value, "effect": effect}
 
 
+def capm3(plan: FleetPlan) -> tuple[JsonObject, ...]:
+    """A MachineDeployment of hosts labelled as having SGX for each pool, with their template and how they join."""
+    return tuple(each for pool in plan.pools for each in _capm3(plan, pool))
+
+
+def _capm3(plan: FleetPlan, pool: Pool) -> tuple[JsonObject, ...]:
+    labels: JsonObject = {"cluster.x-k8s.io/deployment-name": pool.name}
+    machine: JsonObject = {
+        "clusterName": plan.cluster.name,
+        "bootstrap": {"configRef": _reference(BOOTSTRAP, "KubeadmConfigTemplate", pool)},
+        "infrastructureRef": _reference(INFRASTRUCTURE, "Metal3MachineTemplate", pool),
+    }
+    version: JsonObject = {"version": f"v{plan.cluster.version}"} if plan.cluster.version else {}
+    deployment: JsonObject = {
+        "clusterName": plan.cluster.name,
+        "replicas": pool.count,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": machine | version},
+    }
+    hosts: JsonObject = {
+        "hostSelector": {"matchLabels": {LABEL_CAPABLE: "true", **pool.labels}},
+        "image": {"url": IMAGE, "checksum": f"{IMAGE}.sha256sum", "checksumType": "sha256", "diskFormat": "raw"},
+    }
+    return (
+        _object(f"{CORE}/v1beta2", "MachineDeployment", pool, deployment) | _annotations(pool),
+        _object(f"{INFRASTRUCTURE}/v1beta2", "Metal3MachineTemplate", pool, {"template": {"spec": hosts}}),
+        _object(
+            f"{BOOTSTRAP}/v1beta2",
+            "KubeadmConfigTemplate",
+            pool,
+            {"template": {"spec": {"joinConfiguration": {"nodeRegistration": _registration(pool)}}}},
+        ),
+    )
+
+
+def _object(version: str, kind: str, pool: Pool, spec: JsonObject) -> JsonObject:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": pool.name, "namespace": _DEFAULT}, "spec": spec}
+
+
+def _annotations(pool: Pool) -> JsonObject:
+    """Bounds for the cluster autoscaler, which reads them there."""
+    if pool.scale is None:
+        return {}
+    size = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-"
+    bounds: JsonObject = {f"{size}min-size": str(pool.scale.least), f"{size}max-size": str(pool.scale.most)}
+    return {"metadata": {"name": pool.name, "namespace": _DEFAULT, "annotations": bounds}}
+
+
+def _reference(group: str, kind: str, pool: Pool) -> JsonObject:
+    return {"apiGroup": group, "kind": kind, "name": pool.name}
+
+
 def kubeadm(plan: FleetPlan) -> tuple[JsonObject, ...]:
     """How a node of each pool joins; token, authority and address are the cluster's own, and to be filled in."""
     return tuple(_join(pool) for pool in plan.pools)
 
 
 def _join(pool: Pool) -> JsonObject:
-    labels = ",".join(f"{name}={text}" for name, text in {"donjon.dev/pool": pool.name, **pool.labels}.items())
     discovery: JsonObject = {
         "apiServerEndpoint": "API-SERVER:6443",
         "token": "abcdef.0123456789abcdef",
         "caCertHashes": [f"sha256:{'0' * 64}"],
     }
-    registration: JsonObject = {
-        "kubeletExtraArgs": [{"name": "node-labels", "value": labels}, {"name": "max-pods", "value": str(pool.max_pods)}],
-        "taints": [_taint(each) for each in taints(pool)],
-    }
     return {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {"bootstrapToken": discovery},
-        "nodeRegistration": registration,
+        "nodeRegistration": _registration(pool),
     }
 
 
+def _registration(pool: Pool) -> JsonObject:
+    arguments: list[Json] = [{"name": "max-pods", "value": str(pool.max_pods)}]
+    if pool.labels:
+        labels = ",".join(f"{name}={text}" for name, text in pool.labels.items())
+        arguments.append({"name": "node-labels", "value": labels})
+    several: JsonObject = {"taints": [_taint(each) for each in taints(pool)]} if taints(pool) else {}
+    return {"kubeletExtraArgs": arguments} | several
+
+
 def chart_values(plan: FleetPlan) -> JsonObject:
-    """What Donjon's chart is to be told of these pools; its defaults do for the rest."""
-    del plan
-    return {"node": {"meter": {"enabled": True}, "tolerations": [{"key": EPC, "operator": "Exists"}, {"operator": "Exists"}]}}
+    """What Donjon's chart is to be told of the cluster; its defaults do for the rest, taints of any kind included."""
+    values: JsonObject = {"node": {"meter": {"enabled": True}}}
+    if plan.cluster.version and tuple(map(int, plan.cluster.version.split(".")[:2])) < IN_TREE_MUTATION:
+        values["admission"] = {"mode": "webhook"}
+    return values

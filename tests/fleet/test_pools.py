@@ -1,0 +1,190 @@
+"""A plan of pools: what speaks against it, all at once and each with its line in the file."""
+
+from datetime import date
+
+import pytest
+from tests.fleet.tables import FACTS, PRICES, SOURCES
+
+from donjon.findings import Severity
+from donjon.fleet.machines.catalogue import parse
+from donjon.fleet.pools.reading import read_plan
+from donjon.fleet.pools.rules import judge
+from donjon.formats.json import JsonObject
+
+CATALOGUE = parse(FACTS, PRICES, SOURCES)
+TODAY = date(2026, 11, 30)
+CLUSTER: JsonObject = {"cloud": "azure", "name": "vaults", "resource_group": "vaults", "region": "westeurope", "quota": 100}
+SYSTEM: JsonObject = {"name": "system", "size": "Standard_D4ds_v5", "count": 1, "mode": "System"}
+POOL: JsonObject = {"name": "sgx1", "size": "Standard_DC4s_v3", "count": 2}
+OF_THE_SIZE = {"DJ810", "DJ811"}
+"""That DCsv3 is closed to new subscriptions and ends is said of every plan with it."""
+
+
+def plan(cluster: JsonObject | None = None, *pools: JsonObject) -> JsonObject:
+    return {"cluster": CLUSTER | (cluster or {}), "pools": [SYSTEM, *(POOL | each for each in pools or ({},))]}
+
+
+def faults(value: JsonObject) -> list[tuple[str, str, Severity]]:
+    """Of a plan that can be read: place, code and weight, without what is said of the size in any case."""
+    read, wrong = read_plan(value)
+    assert not wrong
+    assert read is not None
+    every = judge(read, CATALOGUE, TODAY)
+    return [(each.place, each.finding.code, each.finding.severity) for each in every if each.finding.code not in OF_THE_SIZE]
+
+
+def codes(value: JsonObject) -> list[str]:
+    return [code for _, code, _ in faults(value)]
+
+
+def test_nothing_speaks_against_a_sound_plan_but_that_its_size_ends() -> None:
+    assert codes(plan()) == []
+    read, _ = read_plan(plan())
+    assert read is not None
+    assert {each.finding.code for each in judge(read, CATALOGUE, TODAY)} == OF_THE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("faq", "pool", "code", "field"),
+    [
+        ("F2: DCSv2 has no accelerated networking", {"accelerated_networking": True, "size": "Standard_DC8_v2"}, "DJ835", "a"),
+        ("F4: no post-install scripts or custom drivers", {"driver": "install.sh"}, "DJ834", "driver"),
+        ("F6: no Windows nodes or containers", {"os_type": "Windows"}, "DJ824", "os_type"),
+        ("F8: DCSv2 or DCSv3", {"size": "Standard_DC4es_v6"}, "DJ822", "size"),
+        ("F10: Ubuntu 18.04 (its time is over)", {"os_sku": "Ubuntu1804"}, "DJ825", "os_sku"),
+        ("F19: the driver cannot be changed", {"driver": "dcap 1.41"}, "DJ834", "driver"),
+    ],
+    ids=lambda each: each[:3] if isinstance(each, str) and each[:1] == "F" else "",
+)
+def test_what_the_faq_says_is_held(faq: str, pool: JsonObject, code: str, field: str) -> None:
+    del faq
+    assert (code, Severity.ERROR) in [(each, weight) for place, each, weight in faults(plan({}, pool)) if f"/{field}" in place]
+
+
+@pytest.mark.parametrize(
+    ("pool", "code"),
+    [
+        ({"name": "acc_second"}, "DJ821"),  # Microsoft's own sample
+        ({"name": "1sgx"}, "DJ821"),
+        ({"name": "abcdefghijklm"}, "DJ821"),
+        ({"name": "system"}, "DJ821"),  # another's
+        ({"size": "ecs.g7t.large"}, "DJ822"),
+        ({"size": "Standard_D4ds_v5", "taint": "sgx-only"}, "DJ822"),
+        ({"mode": "System", "scale": {"min": 0, "max": 3}}, "DJ826"),
+        ({"mode": "System", "spot": True}, "DJ826"),
+        ({"mode": "System"}, "DJ826"),
+        ({"zones": ["4"]}, "DJ828"),
+        ({"zones": ["1", "1"]}, "DJ828"),
+        ({"size": "Standard_DC8_v2", "zones": ["1"]}, "DJ828"),
+        ({"spot": True}, "DJ829"),
+        ({"labels": {"kubernetes.azure.com/sgx": "1"}}, "DJ831"),
+        ({"labels": {"-": "1"}}, "DJ831"),
+        ({"labels": {"team": "of ours"}}, "DJ831"),
+        ({"scale": {"min": 3, "max": 2}}, "DJ832"),
+        ({"scale": {"min": 3, "max": 5}}, "DJ832"),
+        ({"count": 1001}, "DJ832"),
+        ({"ephemeral_os_disk": True}, "DJ835"),
+    ],
+)
+def test_a_pool_that_would_be_refused_is_told(pool: JsonObject, code: str) -> None:
+    assert code in codes(plan({}, pool))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "code"),
+    [
+        ({"confcom": True}, "DJ833"),
+        ({"name": ""}, "DJ820"),
+        ({"region": "eastus2"}, "DJ823"),
+        ({"quota": 7}, "DJ827"),
+        ({"network": "flannel"}, "DJ820"),
+        ({"version": "latest"}, "DJ820"),
+        ({"resource_group": "a/b"}, "DJ820"),
+    ],
+)
+def test_a_cluster_that_would_be_refused_is_told(cluster: JsonObject, code: str) -> None:
+    value = plan(cluster)
+    read, wrong = read_plan(value)
+    found = wrong if read is None else judge(read, CATALOGUE, TODAY)
+    assert code in {each.finding.code for each in found}
+
+
+def test_confcom_alone_is_no_fault() -> None:
+    assert "DJ833" not in codes(plan({"confcom": True, "donjon": False}))
+    assert "DJ833" in codes({"cluster": {"cloud": "metal", "name": "m", "confcom": True, "donjon": False}, "pools": [POOL]})
+
+
+def test_an_overlay_network_takes_no_dcsv2() -> None:
+    old: JsonObject = {"size": "Standard_DC8_v2"}
+    assert "DJ830" in codes(plan({"network": "overlay"}, old))
+    assert "DJ830" not in codes(plan({"network": "azure"}, old))
+    assert "DJ830" not in codes(plan({"network": "overlay"}))
+
+
+def test_metal_takes_what_aks_does_not() -> None:
+    value: JsonObject = {
+        "cluster": {"cloud": "metal", "name": "own"},
+        "pools": [POOL | {"name": "rack-1", "size": "metal-3", "driver": "dcap", "zones": ["1"]}],
+    }
+    assert codes(value) == []
+
+
+def test_a_plan_without_a_quota_is_told_how_many_cores_it_needs() -> None:
+    value: JsonObject = {
+        "cluster": {name: each for name, each in CLUSTER.items() if name != "quota"},
+        "pools": [SYSTEM, POOL | {"scale": {"min": 0, "max": 5}}],
+    }
+    read, _ = read_plan(value)
+    assert read is not None
+    words = [each.finding.observation for each in judge(read, CATALOGUE, TODAY) if each.finding.code == "DJ827"]
+    assert words == ["needs 20 cores of its SGX sizes"]
+
+
+def test_every_fault_of_a_file_is_said_at_once_with_its_place() -> None:
+    value: JsonObject = {
+        "cluster": {"cloud": "aws", "name": 7, "regoin": "x"},
+        "pools": [{"size": "s", "count": -1, "zones": "1", "spot": "yes", "scale": {"min": 1}, "mode": "user"}],
+        "extra": 1,
+    }
+    read, wrong = read_plan(value)
+    assert read is None
+    assert [each.place for each in wrong] == [
+        "/extra",
+        "/cluster/cloud",
+        "/cluster/name",
+        "/cluster/regoin",
+        "/pools/0/count",
+        "/pools/0/zones",
+        "/pools/0/spot",
+        "/pools/0/scale",
+        "/pools/0/mode",
+        "/pools/0/name",
+    ]
+    assert "did you mean region?" in next(each.finding.do for each in wrong if each.place == "/cluster/regoin")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        [],
+        "plan",
+        {},
+        {"cluster": None, "pools": None},
+        {"cluster": {}, "pools": [None]},
+        {"cluster": {}, "pools": []},
+        {"cluster": CLUSTER, "pools": [POOL] * 101},
+        {"cluster": CLUSTER, "pools": [POOL | {"count": True}]},
+        {"cluster": CLUSTER, "pools": [POOL | {"count": 10**30}]},
+        {"cluster": CLUSTER, "pools": [POOL | {"name": "a\nb"}]},
+        {"cluster": CLUSTER, "pools": [POOL | {"name": "x" * 300}]},
+        {"cluster": CLUSTER, "pools": [POOL | {"labels": {"a": 7}}]},
+        {"cluster": CLUSTER, "pools": [POOL | {"labels": {f"k{each}": "" for each in range(51)}}]},
+    ],
+    ids=str,
+)
+def test_what_is_no_plan_is_refused(value: object) -> None:
+    read, wrong = read_plan(value)  # type: ignore[arg-type] # A file may hold anything.
+    assert read is None
+    assert {each.finding.code for each in wrong} == {"DJ820"}
