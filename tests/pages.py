@@ -37,6 +37,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
         "$ make release": "cluster/test_readme.py",
     },
     "metering.md": {WHOLE: _ON_A_CLUSTER},
+    "machines.md": {WHOLE: "cli/test_pool.py"},
     "monitoring.md": {WHOLE: "cluster/test_metrics.py"},
     "policies.md": {WHOLE: "cli/test_policy.py", "## Set it at a service": "cli/test_policy_online.py"},
     "quotas.md": {WHOLE: _ON_A_CLUSTER},

@@ -70,12 +70,12 @@ def plan_(file: str, *, form: str) -> None:
     plan, faults = read_plan(document.json())
     if plan is not None:
         faults = judge(plan, machines, clock.moment().date())
-    refused = plan is None or any(each.finding.severity is Severity.ERROR for each in faults)
+    is_refused = plan is None or any(each.finding.severity is Severity.ERROR for each in faults)
     if form == "json":
-        say_json({"refused": refused, "findings": [_as_json(document, each) for each in faults]})
+        say_json({"refused": is_refused, "findings": [_as_json(document, each) for each in faults]})
     else:
         _say(file, document, faults, err=form != "text")
-    if refused or plan is None:
+    if is_refused or plan is None:
         sys.exit(EXIT_NO)
     if form not in {"text", "json"}:
         write(_printer(plan, form)(plan, machines.machines))
