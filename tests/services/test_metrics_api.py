@@ -619,6 +619,34 @@ def test_an_api_whose_server_would_not_be_asked_behind_us_is_not_taken_over(
     asyncio.run(story())
 
 
+def test_the_other_apis_are_served_where_metrics_server_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And its own is taken over as soon as it is."""
+
+    async def story() -> None:
+        async with api_server() as api:
+            objects(api, 443)
+            theirs = api.objects.pop(REGISTRATION)
+            kube, settings = KubeApi(api.access(tmp_path)), metrics_settings(free_port(), 443, free_port())
+            stopped, replica = asyncio.Event(), Replica(settings, kube)
+            serving = asyncio.create_task(replica.serve(stopped))
+            await until(lambda: replica._presented.trusted)
+            assert at(api.objects[f"{APIS}/v1beta2.custom.metrics.k8s.io"], "spec", "caBundle")
+            assert "is metrics-server installed? [DJ726]" in replica._caveat()
+            assert "there is none" in str([vars(each) for each in caplog.records])
+            api.put(REGISTRATION, theirs)
+            await until(lambda: bool(at(api.objects[REGISTRATION], "spec", "caBundle")))
+            assert "DJ726" not in replica._caveat()
+            stopped.set()
+            await asyncio.wait_for(serving, 10)
+            await kube.close()
+
+    monkeypatch.setattr(certificates, "LOOK_EVERY", 0.1)
+    caplog.set_level("INFO")
+    asyncio.run(story())
+
+
 async def by_keda(here: World, metric: str = "sgx_epc_resident_bytes", selector: str = "app=web") -> float:
     """What KEDA is told that the pods of the namespace hold."""
     says = {"metric": metric, "target": "1Mi", "selector": selector, "scalerAddress": "donjon-metrics.donjon:9812"}

@@ -11,6 +11,7 @@ from donjon.errors import Unavailable
 from donjon.formats.json import JsonObject, at, objects
 from donjon.metricsapi.discovery import Group
 from donjon.metricsapi.registrations import ServicePort, before_of, bundle_of, give_back, lead, leads_to, service_of, take_over
+from donjon.runtime.trouble import Trouble
 
 LOG = logging.getLogger(__name__)
 
@@ -39,14 +40,18 @@ class MetricsRegistration:
         """`theirs` is the Service that is asked behind us: no API is taken over that leads to another."""
         self._api, self._ours, self._theirs, self._groups, self._metrics = api, ours, theirs, groups, metrics
         self._registrations: dict[Group, JsonObject] = {}
+        self._trouble = Trouble("metrics-server's API")
+        self.absence: Unavailable | None = None
+        """Why metrics-server's API does not lead here, though it is to: there is none."""
 
     async def read(self) -> bytes:
         """The bundle that the API server has now for all of them; none where they differ in it, or one leads elsewhere."""
-        self._registrations = {group: await self._get(group) for group in self._groups}
+        there = {group: await self._get(group) for group in self._groups}
+        self._registrations = {group: registration for group, registration in there.items() if registration is not None}
         for group in self._groups:
             self._metrics.tells_registration(group.registration, ours=self._is_ours(group))
         bundles = {bundle_of(each) for each in self._registrations.values()}
-        return bundles.pop() if len(bundles) == 1 and all(map(self._is_ours, self._groups)) else b""
+        return bundles.pop() if len(bundles) == 1 and all(map(self._is_ours, self._registrations)) else b""
 
     async def tell(self, bundle: bytes) -> None:
         """Have all of them lead here, with that bundle; metrics-server's own last, and only once somebody here answers."""
@@ -76,14 +81,24 @@ class MetricsRegistration:
     def _is_ours(self, group: Group) -> bool:
         return leads_to(self._registrations.get(group, {}), self._ours)
 
-    async def _get(self, group: Group) -> JsonObject:
+    async def _get(self, group: Group) -> JsonObject | None:
+        """The APIService; `None` for metrics-server's where it has none, which keeps the other APIs from nothing."""
         try:
-            return await self._api.get(f"{PATH}/{group.registration}")
+            registration = await self._api.get(f"{PATH}/{group.registration}")
         except ApiRefusal as error:
-            if error.missing:
-                hint = "is metrics-server installed?" if group is Group.RESOURCE else "the chart makes it"
-                raise Unavailable("DJ726", f"APIService {group.registration}: there is none; {hint}") from error
-            raise
+            if not error.missing:
+                raise
+            hint = "is metrics-server installed?" if group is Group.RESOURCE else "the chart makes it"
+            absence = Unavailable("DJ726", f"APIService {group.registration}: there is none; {hint}")
+            if group is not Group.RESOURCE or len(self._groups) == 1:
+                raise absence from error
+            self.absence = absence
+            self._trouble.report(absence)
+            return None
+        if group is Group.RESOURCE:
+            self.absence = None
+            self._trouble.clear()
+        return registration
 
     def _check_is_theirs(self, registration: JsonObject) -> None:
         """Raises `Unavailable` DJ726 where nobody would answer behind us who did before."""

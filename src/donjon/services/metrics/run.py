@@ -67,7 +67,9 @@ class Replica:
         self._settings = settings
         self._metrics = metrics = MetricsApiMetrics(__version__)
         self._presented = PresentedCertificate(metrics, clock.moment, self._clients)
-        registration = MetricsRegistration(api, settings.own, settings.metrics_server, settings.groups, metrics)
+        self._registration = registration = MetricsRegistration(
+            api, settings.own, settings.metrics_server, settings.groups, metrics
+        )
         self._pods = Pods(api, metrics)
         self._meters = Meters(self._pods, settings.namespace, settings.every, metrics=metrics)
         self._proxy = FrontProxyWatch(api, clock.moment, self._renew)
@@ -155,7 +157,8 @@ class Replica:
         return of_apis and (self._scaler is None or self._scaler.is_listening)
 
     def _caveat(self) -> str:
-        return "; ".join(filter(None, (self._presented.caveat(), self._upstream.caveat())))
+        absence = "" if self._registration.absence is None else str(self._registration.absence)
+        return "; ".join(filter(None, (self._presented.caveat(), self._upstream.caveat(), absence)))
 
     def _thing(self, name: str) -> str:
         trouble = self._presented.trouble if name == "certificate" else None
