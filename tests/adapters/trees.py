@@ -1,5 +1,6 @@
 """Trees of files that stand in for hosts."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,3 +25,9 @@ def written_without_devices(root: Path, described: host.Host) -> Path:
         host.write_host(root, described)
     host.remove_devices(root)
     return root
+
+
+def entry_number(folder: Path) -> int:
+    """A folder's number as its parent lists it: on layered file systems another one than `stat` says, on cgroups' the same."""
+    with os.scandir(folder.parent) as entries:
+        return next(entry.inode() for entry in entries if entry.name == folder.name)

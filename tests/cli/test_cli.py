@@ -321,7 +321,7 @@ def completed(command: str) -> str:
 
 def test_the_shell_completes_as_the_page_says() -> None:
     bash, zsh, fish = COMPLETION
-    words = 'COMP_WORDS=(donjon po) COMP_CWORD=1; _donjon_completion donjon; echo "${COMPREPLY[@]}"'
+    words = 'COMP_WORDS=(donjon pol) COMP_CWORD=1; _donjon_completion donjon; echo "${COMPREPLY[@]}"'
     registered, reply = completed(f"{bash}; complete -p donjon; {words}").splitlines()
     assert (registered.split()[-1], reply) == ("donjon", "policy")
     assert completed(zsh.removeprefix('eval "$(').removesuffix(')"')).startswith("#compdef donjon")

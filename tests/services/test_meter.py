@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.adapters.fakeapi import FakeApi
-from tests.adapters.trees import written
+from tests.adapters.trees import entry_number, written
 
 from donjon.adapters import clock
 from donjon.adapters.epc.processes import holder_of
@@ -222,8 +222,8 @@ def test_who_has_ended_before_its_cgroups_were_read_counts_for_the_pod_whose_cgr
             (tmp_path / "h/sys/fs/cgroup/cgroup.controllers").touch()
             one, two, three = (replace(OWN, started=each) for each in (1, 2, 3))
             holders = (
-                replace(one, cgroup=container.stat().st_ino),
-                replace(two, cgroup=container.parent.stat().st_ino),
+                replace(one, cgroup=entry_number(container)),
+                replace(two, cgroup=entry_number(container.parent)),
                 replace(three, cgroup=1),
             )
             enclaves = {each: replace(enclave(), holders=(holder,)) for each, holder in enumerate(holders)}
