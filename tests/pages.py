@@ -53,6 +53,7 @@ NOT_RUN: Mapping[str, str] = {
     "$ PCKIDRetrievalTool": "Intel's, for a machine with SGX; its request is in tests/collateral/test_upload.py",
     "$ pccsadmin.py": "Intel's; its requests are in tests/services/test_attestation_platforms.py",
     "$ az": "Azure's, with an account there; what it prints is in tests/policy/test_forms.py",
+    "$ donjon pool apply": "with an account at Azure; its calls are in tests/cli/test_pool_apply.py",
 }
 """How a command begins that no test runs, and why."""
 

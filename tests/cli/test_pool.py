@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from tests import pages
 from tests.pages import Terminal
 
-from donjon.cli.pool.command import FORMS, pool
+from donjon.cli.pool.command import pool
+from donjon.cli.pool.plan import FORMS
 from donjon.formats.json import JsonObject
 
 PLAN = next(block for block in re.findall(r"```yaml\n(.*?)```", pages.text("machines.md"), re.DOTALL) if "cluster:" in block)

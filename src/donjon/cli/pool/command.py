@@ -1,107 +1,16 @@
-"""`donjon pool plan`: a plan judged, and written down for a tool."""
-
-import json
-import sys
-from collections.abc import Callable, Iterable, Mapping
+"""`donjon pool`: plan, apply."""
 
 import click
 
-from donjon.adapters import clock
-from donjon.admission.manifests.documents import Node, read
-from donjon.admission.policies.printing import manifest
 from donjon.cli import options
-from donjon.cli.files import display_name, text, within
-from donjon.cli.sku.command import catalogue
-from donjon.cli.terminal import say, say_finding, say_json, write
-from donjon.errors import EXIT_NO, Malformed
-from donjon.findings import Severity
-from donjon.fleet.machines.catalogue import Sku
-from donjon.fleet.pools.forms import arm, az, bicep, kubernetes, terraform
-from donjon.fleet.pools.plan import Cloud, FleetPlan, PlanFault
-from donjon.fleet.pools.reading import read_plan
-from donjon.fleet.pools.rules import judge
-from donjon.formats.json import JsonObject
-
-MAX_SIZE = 1 << 20
-
-Printer = Callable[[FleetPlan, Mapping[str, Sku]], str]
-
-_AZURE: Mapping[str, Printer] = {
-    "az": lambda plan, skus: "".join(f"{line}\n" for line in az.commands(plan, skus)),
-    "arm": lambda plan, skus: json.dumps(arm.template(plan, skus), indent=2) + "\n",
-    "bicep": bicep.text,
-    "terraform": terraform.azurerm,
-    "azapi": terraform.azapi,
-    "capz": lambda plan, skus: manifest(kubernetes.capz(plan, skus)),
-}
-_METAL: Mapping[str, Printer] = {
-    "kubeadm": lambda plan, _: manifest(kubernetes.kubeadm(plan)),
-    "capm3": lambda plan, _: manifest(kubernetes.capm3(plan)),
-}
-_BOTH: Mapping[str, Printer] = {"values": lambda plan, _: manifest((kubernetes.chart_values(plan),))}
-PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {Cloud.AZURE: {**_AZURE, **_BOTH}, Cloud.METAL: {**_METAL, **_BOTH}}
-FORMS = ("text", "json", *_AZURE, *_METAL, *_BOTH)
+from donjon.cli.pool.apply import apply
+from donjon.cli.pool.plan import plan_
 
 
 @click.group(cls=options.StrictGroup)
 def pool() -> None:
-    """Pools of machines with SGX: planned, judged, and written down for the tool that makes them."""
+    """Pools of machines with SGX: planned, judged, and made."""
 
 
-@pool.command("plan")
-@click.argument("file")
-@click.option(
-    "--output",
-    "-o",
-    "form",
-    type=click.Choice(FORMS),
-    default="text",
-    show_default=True,
-    help="What speaks against the plan, for people or programs; or the plan for the tool of that name.",
-)
-def plan_(file: str, *, form: str) -> None:
-    """Judge a plan of pools, every fault at once, and write it down for a tool; - reads standard input.
-
-    Exit code 0 nothing speaks against it, 1 something does and nothing is written, 2 unreadable.
-    """
-    machines = catalogue()
-    with within(file):
-        document = _document(text(file, MAX_SIZE))
-    plan, faults = read_plan(document.json())
-    if plan is not None:
-        faults = judge(plan, machines, clock.moment().date())
-    is_refused = plan is None or any(each.finding.severity is Severity.ERROR for each in faults)
-    if form == "json":
-        say_json({"refused": is_refused, "findings": [_as_json(document, each) for each in faults]})
-    else:
-        _say(file, document, faults, err=form != "text")
-    if is_refused or plan is None:
-        sys.exit(EXIT_NO)
-    if form not in {"text", "json"}:
-        write(_printer(plan, form)(plan, machines.machines))
-    elif form == "text":
-        forms = ", ".join(PRINTERS[plan.cluster.cloud])
-        say(f"{display_name(file)}: {len(plan.pools)} pools, nothing speaks against them; write them down with --output {forms}")
-
-
-def _document(content: str) -> Node:
-    documents = read(content)
-    if len(documents) != 1:
-        raise Malformed("DJ930", f"{len(documents)} documents, expected one plan")
-    return documents[0]
-
-
-def _printer(plan: FleetPlan, form: str) -> Printer:
-    printers = PRINTERS[plan.cluster.cloud]
-    if form not in printers:
-        raise click.BadParameter(f"{form} makes no pools of {plan.cluster.cloud}; take one of {', '.join(printers)}")
-    return printers[form]
-
-
-def _say(file: str, document: Node, faults: Iterable[PlanFault], *, err: bool) -> None:
-    for each in faults:
-        say_finding(each.finding, before=f"{display_name(file)}:{document.line_of(each.place)}: ", err=err)
-
-
-def _as_json(document: Node, fault: PlanFault) -> JsonObject:
-    return {"line": document.line_of(fault.place), "place": fault.place, **fault.finding.as_dict()}
+pool.add_command(plan_)
+pool.add_command(apply)

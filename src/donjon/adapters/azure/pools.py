@@ -1,0 +1,160 @@
+"""The pools of one cluster of AKS: read, and made or changed. Nothing here deletes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.core.polling import LROPoller
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.containerservice import ContainerServiceClient
+from azure.mgmt.containerservice.models import AgentPool
+
+from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.formats.json import Json, JsonObject, at
+from donjon.formats.words import recite
+
+PATIENCE = 45 * 60.0  # seconds for one pool
+LOOK_EVERY = 10.0  # seconds, where Azure does not say how often
+STEP = 30.0  # seconds for one answer
+TRIES = 6  # of one question that is turned away for a while (429, 503), with the pauses that Azure asks for
+BACKOFF = 0.8  # seconds, doubled with each of them, where Azure does not say how long
+MAX_WORDS = 500  # of an error of Azure's
+
+
+class AksPools:
+    """Asks Resource Manager as who is signed in here."""
+
+    def __init__(
+        self,
+        subscription: str,
+        group: str,
+        cluster: str,
+        seconds: Callable[[], float],
+        pause: Callable[[float], None],
+        *,
+        endpoint: str,
+        credential: TokenCredential | None = None,
+    ) -> None:
+        """Without a credential, whatever `azure-identity` finds: the environment, a workload identity, `az login`."""
+        self._group, self._cluster, self._seconds, self._pause = group, cluster, seconds, pause
+        self._client = ContainerServiceClient(
+            credential or DefaultAzureCredential(exclude_interactive_browser_credential=True),
+            subscription,
+            endpoint,
+            credential_scopes=[f"{endpoint.rstrip('/')}/.default"],
+            polling_interval=LOOK_EVERY,
+            retry_total=TRIES,
+            retry_status=TRIES,
+            retry_backoff_factor=BACKOFF,
+            connection_timeout=STEP,
+            read_timeout=STEP,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def read(self, pool: str) -> tuple[JsonObject, str] | None:
+        """A pool's properties and its version (etag); `None` where there is none. Raises `Unavailable`, `Malformed`."""
+        with _one_error(f"pool {pool}"):
+            try:
+                there = self._client.agent_pools.get(self._group, self._cluster, pool)
+            except ResourceNotFoundError as error:
+                if _code(error) in {"ResourceNotFound", "AgentPoolNotFound", "NotFound"}:
+                    self._require_cluster()
+                    return None
+                raise
+            return _properties(there, pool)
+
+    def put(self, pool: str, properties: JsonObject, version: str, progress: Callable[[str], None]) -> None:
+        """Make it, or change it where it still is as it was read; returns once it is so. Raises `Unavailable`, `Malformed`."""
+        with _one_error(f"pool {pool}"):
+            condition = MatchConditions.IfNotModified if version else MatchConditions.IfMissing
+            poller = self._client.agent_pools.begin_create_or_update(
+                self._group,
+                self._cluster,
+                pool,
+                AgentPool({"properties": properties}),
+                etag=version or None,
+                match_condition=condition if version else None,
+            )
+            self._follow(poller, pool, progress)
+
+    def wait(self, pool: str, progress: Callable[[str], None]) -> None:
+        """Until nobody changes it any more; raises `Unavailable` where that takes too long."""
+        until = self._seconds() + PATIENCE
+        while self._seconds() < until:
+            there = self.read(pool)
+            state = str(at(there[0], "provisioningState")) if there else "gone"
+            progress(state)
+            if state in {"Succeeded", "Failed", "Canceled", "gone"}:
+                return
+            self._pause(LOOK_EVERY)
+        raise _too_long(pool)
+
+    def _follow(self, poller: LROPoller[AgentPool], pool: str, progress: Callable[[str], None]) -> None:
+        until = self._seconds() + PATIENCE
+        while not poller.done():
+            progress(str(poller.status()))
+            if self._seconds() > until:
+                raise _too_long(pool)
+            poller.wait(LOOK_EVERY)
+        poller.result()
+
+    def _require_cluster(self) -> None:
+        """Raises `Unavailable` DJ843 where it is the cluster that is not there."""
+        try:
+            self._client.managed_clusters.get(self._group, self._cluster)
+        except ResourceNotFoundError as error:
+            where = f"cluster {recite(self._cluster)} of resource group {recite(self._group)}"
+            raise Unavailable("DJ843", f"{where}: there is none in this subscription") from error
+
+
+def _too_long(pool: str) -> Unavailable:
+    return Unavailable(
+        "DJ846",
+        f"pool {pool}: Azure was not done within {PATIENCE / 60:g} minutes; it may be still: apply again later, which waits",
+    )
+
+
+def _properties(there: AgentPool, pool: str) -> tuple[JsonObject, str]:
+    whole: Json = there.as_dict()
+    properties = at(whole, "properties")
+    if not isinstance(properties, dict) or at(whole, "name") not in (None, pool):
+        raise Malformed("DJ845", f"pool {pool}: Azure's answer is of another, or of none")
+    return properties, str(at(properties, "eTag") or at(whole, "eTag") or "")
+
+
+@contextmanager
+def _one_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DonjonError:
+        raise
+    except ClientAuthenticationError as error:
+        raise Unavailable("DJ840", f"{what}: nobody is signed in to Azure, or not long enough: {_words(error)}") from error
+    except ResourceModifiedError as error:
+        raise Unavailable("DJ844", f"{what}: somebody else changed it since it was read; apply again") from error
+    except HttpResponseError as error:
+        code = "DJ844" if error.status_code == 409 else "DJ847"  # noqa: PLR2004 - Conflict.
+        raise Unavailable(code, f"{what}: Azure says {error.status_code} {_code(error)}: {_words(error)}") from error
+    except AzureError as error:
+        raise Unavailable("DJ846", f"{what}: Azure was not reached, or said no whole answer: {_words(error)}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # What the SDK makes of answers that are none.
+        raise Malformed("DJ845", f"{what}: Azure's answer cannot be read: {_words(error)}") from error
+
+
+def _code(error: HttpResponseError) -> str:
+    return recite(error.error.code if error.error is not None and error.error.code else "")
+
+
+def _words(error: Exception) -> str:
+    return recite(str(getattr(error, "message", None) or error))[:MAX_WORDS]

@@ -1,0 +1,164 @@
+"""`donjon pool apply`: the pools of a plan made or changed in Azure, what separates them shown first; a dry run unless told."""
+
+import sys
+from collections.abc import Mapping
+from typing import Protocol
+
+import click
+
+from donjon.adapters import clock
+from donjon.cli import options
+from donjon.cli.pool.plan import read_sound
+from donjon.cli.sku.command import catalogue
+from donjon.cli.terminal import say, say_finding, say_json
+from donjon.errors import EXIT_NO, DonjonError, Misconfigured, Unavailable
+from donjon.fleet.machines.catalogue import Sku
+from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare
+from donjon.fleet.pools.forms.arm import properties
+from donjon.fleet.pools.plan import Cloud, FleetPlan
+from donjon.formats.json import JsonObject
+
+_WORDS = {
+    PoolStep.NOTHING: "is as planned",
+    PoolStep.MAKE: "is not there: to be made",
+    PoolStep.CHANGE: "differs: to be changed",
+    PoolStep.WAIT: "is being changed already: to be waited for",
+    PoolStep.REFUSE: "differs in what cannot be changed",
+}
+
+
+class Pools(Protocol):
+    """The pools of one cluster."""
+
+    def read(self, pool: str) -> tuple[JsonObject, str] | None:
+        """Properties and version; `None` where there is none."""
+
+    def put(self, pool: str, properties: JsonObject, version: str, progress: "Progress") -> None:
+        """Make or change it."""
+
+    def wait(self, pool: str, progress: "Progress") -> None:
+        """Until nobody changes it any more."""
+
+
+class Progress(Protocol):
+    """Is told how far a pool is."""
+
+    def __call__(self, state: str) -> None:
+        """Azure's word for it."""
+
+
+@click.command("apply", cls=options.StrictCommand)
+@click.argument("file")
+@click.option("--yes", is_flag=True, help="Do it. Without, nothing is changed and what would be done is said.")
+@click.option(
+    "--subscription",
+    envvar="AZURE_SUBSCRIPTION_ID",
+    metavar="ID",
+    help="The subscription. Also AZURE_SUBSCRIPTION_ID in the environment.",
+)
+@click.option(
+    "--endpoint",
+    default="https://management.azure.com",
+    show_default=True,
+    metavar="URL",
+    help="Azure's Resource Manager; of another cloud, such as https://management.chinacloudapi.cn, its own.",
+)
+@options.FORM
+def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form: str) -> None:
+    """Make or change the pools of a plan in Azure, as who is signed in there (az login); nothing is ever deleted.
+
+    What is there is read first and compared. A run that was cut off is gone on with by the next. Exit code 0 the pools are as
+    planned, or would be, 1 something cannot be done, 2 unreadable, 3 Azure was not reached or refused.
+    """
+    machines = catalogue()
+    plan = read_sound(file, machines)
+    if plan.cluster.cloud is not Cloud.AZURE:
+        raise click.UsageError("pools of metal are made by kubeadm or Cluster API: donjon pool plan FILE --output kubeadm")
+    if not subscription:
+        raise Misconfigured("DJ848", "no subscription is named: --subscription, or AZURE_SUBSCRIPTION_ID in the environment")
+    azure = options.work("donjon.adapters.azure.pools", extra="azure")
+    group, cluster = plan.cluster.resource_group, plan.cluster.name
+    pools = azure.AksPools(subscription, group, cluster, clock.monotonic, clock.pause, endpoint=endpoint)
+    try:
+        drifts = tuple(_compare(pools, plan, machines.machines))
+        _show(drifts, form)
+        if any(each.step is PoolStep.REFUSE for each in drifts):
+            sys.exit(EXIT_NO)
+        if yes:
+            _do(pools, plan, drifts, machines.machines, form)
+        elif form != "json":
+            say("nothing was changed; --yes does it" if _is_due(drifts) else "nothing to do")
+    finally:
+        pools.close()
+
+
+def _compare(pools: Pools, plan: FleetPlan, skus: Mapping[str, Sku]) -> list[PoolDrift]:
+    drifts = []
+    for pool in plan.pools:
+        there = pools.read(pool.name)
+        drifts.append(compare(pool.name, properties(pool, skus.get(pool.size), plan.cluster.version), there and there[0]))
+    return drifts
+
+
+def _is_due(drifts: tuple[PoolDrift, ...]) -> bool:
+    return any(each.step not in {PoolStep.NOTHING, PoolStep.REFUSE} for each in drifts)
+
+
+def _show(drifts: tuple[PoolDrift, ...], form: str) -> None:
+    if form == "json":
+        say_json({"pools": [_as_json(each) for each in drifts]})
+        return
+    for each in drifts:
+        say(f"{each.pool}: {_WORDS[each.step]}{f' ({each.state})' if each.state else ''}")
+        for drift in each.drifts if each.step is not PoolStep.NOTHING else ():
+            say(f"  {drift.name}: {drift.there} → {drift.plan}")
+        for finding in each.findings:
+            say_finding(finding, before="  ")
+
+
+def _as_json(drift: PoolDrift) -> JsonObject:
+    return {
+        "name": drift.pool,
+        "step": str(drift.step),
+        "state": drift.state or None,
+        "drifts": [{"property": each.name, "there": each.there, "plan": each.plan} for each in drift.drifts],
+        "findings": [dict(each.as_dict()) for each in drift.findings],
+    }
+
+
+def _do(pools: Pools, plan: FleetPlan, drifts: tuple[PoolDrift, ...], skus: Mapping[str, Sku], form: str) -> None:
+    """One pool after the other: one that fails keeps those behind it from nothing, and is said at the end."""
+    failures: list[tuple[str, DonjonError]] = []
+    for pool, drift in zip(plan.pools, drifts, strict=True):
+        if drift.step is PoolStep.NOTHING:
+            continue
+        try:
+            _bring(pools, pool.name, properties(pool, skus.get(pool.size), plan.cluster.version), form)
+        except DonjonError as error:
+            failures.append((pool.name, error))
+            say(f"{pool.name}: {error}", err=True)
+    if failures:
+        raise failures[0][1]
+
+
+def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
+    """Have a pool as planned: wait for whoever changes it, then put it unless it is so already."""
+    last = ""
+
+    def progress(state: str) -> None:
+        nonlocal last
+        if state != last and form != "json":
+            say(f"{name}: {state}")
+        last = state
+
+    there = pools.read(name)
+    drift = compare(name, wish, there and there[0])
+    if drift.step is PoolStep.WAIT:
+        pools.wait(name, progress)
+        there = pools.read(name)
+        drift = compare(name, wish, there and there[0])
+    if drift.step in {PoolStep.REFUSE, PoolStep.WAIT}:
+        raise Unavailable("DJ844", f"pool {name}: somebody else changes it meanwhile; apply again later")
+    if drift.step is not PoolStep.NOTHING:
+        pools.put(name, wish, there[1] if there else "", progress)
+    progress("as planned")
