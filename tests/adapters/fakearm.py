@@ -72,6 +72,8 @@ class FakeArm:
             return ok({"name": name, "properties": self.pools[name]})
         if name in self.pools and headers.get("if-match", "").strip('"') not in ("", self.pools[name]["eTag"]):
             return error(412, "PreconditionFailed", "the etag is another")
+        if name in self.pools and headers.get("if-none-match") == "*":
+            return error(412, "PreconditionFailed", "there is one of that name")
         made = name not in self.pools
         self.put_there(name, **{**json.loads(body)["properties"], "provisioningState": "Creating" if made else "Updating"})
         self._left[name] = self.looks

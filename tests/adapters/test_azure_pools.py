@@ -64,7 +64,7 @@ def test_a_pool_is_made_and_waited_for(arm: Arm) -> None:
     _, pools, _ = arm
     states: list[str] = []
     assert pools.read("sgx1") is None
-    pools.put("sgx1", WISH, "", states.append)
+    pools.put("sgx1", WISH, None, states.append)
     there = pools.read("sgx1")
     assert there is not None
     assert {name: there[0][name] for name in WISH} == WISH
@@ -80,6 +80,14 @@ def test_a_change_is_made_to_what_was_read_and_to_nothing_newer(arm: Arm) -> Non
     fake.put_there("sgx1", **WISH, nodeLabels={"by": "somebody else"})
     assert refusal(pools.put, "sgx1", WISH | {"count": 3}, there[1], print).startswith("DJ844")
     assert fake.pools["sgx1"]["count"] == 2
+
+
+def test_a_pool_that_somebody_made_meanwhile_is_not_written_over(arm: Arm) -> None:
+    fake, pools, _ = arm
+    assert pools.read("sgx1") is None
+    fake.put_there("sgx1", **WISH | {"count": 9})
+    assert refusal(pools.put, "sgx1", WISH, None, print).startswith("DJ844")
+    assert fake.pools["sgx1"]["count"] == 9
 
 
 def test_throttling_is_waited_out_as_long_as_azure_says(arm: Arm) -> None:
@@ -142,7 +150,7 @@ def test_a_session_that_ends_under_way_is_told(arm: Arm) -> None:
 def test_an_operation_that_fails_is_told_in_azures_words(arm: Arm) -> None:
     fake, pools, _ = arm
     fake.fate = "Failed"
-    told = refusal(pools.put, "sgx1", WISH, "", print)
+    told = refusal(pools.put, "sgx1", WISH, None, print)
     assert told.startswith("DJ847")
     assert "no cores are left" in told
 
@@ -151,7 +159,7 @@ def test_an_operation_without_end_is_left_and_said(arm: Arm, monkeypatch: pytest
     fake, pools, _ = arm
     fake.looks = 10**6
     monkeypatch.setattr(module, "PATIENCE", 0.3)
-    assert refusal(pools.put, "sgx1", WISH, "", lambda _: None).startswith("DJ846")
+    assert refusal(pools.put, "sgx1", WISH, None, lambda _: None).startswith("DJ846")
 
 
 def test_a_pool_that_somebody_changes_is_waited_for(arm: Arm) -> None:

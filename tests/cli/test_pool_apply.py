@@ -91,7 +91,7 @@ def test_a_run_that_was_cut_off_is_gone_on_with(azure: Azure) -> None:
             azure.arm.pools["sgx1"]["provisioningState"] = "Succeeded"
         return original(method, path, headers, body)
 
-    azure.arm.answer = answer  # type: ignore[method-assign]
+    azure.arm.answer = answer  # type: ignore[method-assign] # Azure, for this test.
     done = azure.apply("--yes")
     assert done.exit_code == 0, done.output
     assert "is being changed already" in done.stdout
@@ -106,7 +106,7 @@ def test_one_pool_that_fails_keeps_those_behind_it_from_nothing(azure: Azure) ->
             return error(400, "QuotaExceeded", "no cores left")
         return original(method, path, headers, body)
 
-    azure.arm.answer = answer  # type: ignore[method-assign]
+    azure.arm.answer = answer  # type: ignore[method-assign] # Azure, for this test.
     done = azure.apply("--yes")
     assert "no cores left" in str(done.exception)
     assert "sgx1" in azure.arm.pools

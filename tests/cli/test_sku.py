@@ -39,6 +39,8 @@ def test_each_statement_has_a_source_and_no_day_is_of_the_future() -> None:
         for fact in machine.facts.values():
             for each in fact.statements:
                 assert each.source.title
+                assert each.source.place
+                assert not each.source.place.startswith("/")
                 assert each.day <= whole.day <= date(2026, 11, 30)
 
 

@@ -22,6 +22,10 @@ Places = Mapping[EnclaveHolder, CgroupPlace | None]
 """Where holders are; `None`, or no entry, for one of the host, and for one that is gone."""
 
 
+Owner = Callable[[tuple[EnclaveHolder, ...]], PodContainer | None]
+"""Whose something is that these processes hold; `None` for the host."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeMoment:
     """What the report says beside the pass; `None` is unknown."""
@@ -65,14 +69,8 @@ def account(survey: EnclavePass, places: Places, pods: Iterable[TenantPod], mome
     strangers: set[str] = set()
     owner_of = _owner(places, folders, strangers)
     nothing = NOTHING[survey.source]
-    sums: defaultdict[PodContainer | None, _Sum] = defaultdict(lambda: _Sum(nothing))
-    for use, guests, holders in _amounts(survey):
-        entry = sums[owner_of(holders)]
-        entry.use, entry.guests = entry.use + use, entry.guests + guests
-        entry.holders.update(holders)
     partly = [owner_of(holders) for holders in survey.partly]
-    for owner in partly:
-        sums[owner].at_least = True
+    sums = _sums(survey, owner_of, partly)
     host, whole = sums.pop(None, _Sum(nothing)), _whole(survey)
     requests = {_name(pod, name): epc for pod in folders.values() if pod.is_here for name, epc in pod.requests.items()}
     by_pod = _by_pod(sums)
@@ -100,6 +98,18 @@ def account(survey: EnclavePass, places: Places, pods: Iterable[TenantPod], mome
         strangers=tuple(sorted(strangers)[:MAX_CONTAINERS]),
     )
     return EpcAccount(report=report, strangers=frozenset(strangers))
+
+
+def _sums(survey: EnclavePass, owner_of: Owner, partly: Iterable[PodContainer | None]) -> dict[PodContainer | None, _Sum]:
+    """What each owner holds; of those `partly` counted it is known that there is more."""
+    sums: defaultdict[PodContainer | None, _Sum] = defaultdict(lambda: _Sum(NOTHING[survey.source]))
+    for use, guests, holders in _amounts(survey):
+        entry = sums[owner_of(holders)]
+        entry.use, entry.guests = entry.use + use, entry.guests + guests
+        entry.holders.update(holders)
+    for owner in partly:
+        sums[owner].at_least = True
+    return dict(sums)
 
 
 def renew(peaks: Peaks, report: EpcReport, pods: Iterable[TenantPod]) -> Peaks:
@@ -150,9 +160,7 @@ def _whole(survey: EnclavePass) -> _Sum:
     return whole
 
 
-def _owner(
-    places: Places, folders: Mapping[str, TenantPod], strangers: set[str]
-) -> Callable[[tuple[EnclaveHolder, ...]], PodContainer | None]:
+def _owner(places: Places, folders: Mapping[str, TenantPod], strangers: set[str]) -> Owner:
     def owner(holders: tuple[EnclaveHolder, ...]) -> PodContainer | None:
         first = min((holder for holder in holders if places.get(holder) is not None), default=None)
         there = None if first is None else places[first]

@@ -26,6 +26,7 @@ LOOK_EVERY = 10.0  # seconds, where Azure does not say how often
 STEP = 30.0  # seconds for one answer
 TRIES = 6  # of one question that is turned away for a while (429, 503), with the pauses that Azure asks for
 BACKOFF = 0.8  # seconds, doubled with each of them, where Azure does not say how long
+_CONFLICTS = frozenset({409, 412})  # of who changes it at the same time
 MAX_WORDS = 500  # of an error of Azure's
 
 
@@ -74,17 +75,20 @@ class AksPools:
                 raise
             return _properties(there, pool)
 
-    def put(self, pool: str, properties: JsonObject, version: str, progress: Callable[[str], None]) -> None:
-        """Make it, or change it where it still is as it was read; returns once it is so. Raises `Unavailable`, `Malformed`."""
+    def put(self, pool: str, properties: JsonObject, version: str | None, progress: Callable[[str], None]) -> None:
+        """Make it where there still is none (`None`), or change it where it still is as it was read; returns once it is so.
+
+        Where Azure said no version (an empty one), it is changed whatever it is. Raises `Unavailable`, `Malformed`.
+        """
         with _one_error(f"pool {pool}"):
-            condition = MatchConditions.IfNotModified if version else MatchConditions.IfMissing
+            condition = MatchConditions.IfMissing if version is None else MatchConditions.IfNotModified if version else None
             poller = self._client.agent_pools.begin_create_or_update(
                 self._group,
                 self._cluster,
                 pool,
                 AgentPool({"properties": properties}),
                 etag=version or None,
-                match_condition=condition if version else None,
+                match_condition=condition,
             )
             self._follow(poller, pool, progress)
 
@@ -144,7 +148,7 @@ def _one_error(what: str) -> Iterator[None]:
     except ResourceModifiedError as error:
         raise Unavailable("DJ844", f"{what}: somebody else changed it since it was read; apply again") from error
     except HttpResponseError as error:
-        code = "DJ844" if error.status_code == 409 else "DJ847"  # noqa: PLR2004 - Conflict.
+        code = "DJ844" if error.status_code in _CONFLICTS else "DJ847"
         raise Unavailable(code, f"{what}: Azure says {error.status_code} {_code(error)}: {_words(error)}") from error
     except AzureError as error:
         raise Unavailable("DJ846", f"{what}: Azure was not reached, or said no whole answer: {_words(error)}") from error

@@ -12,6 +12,28 @@ from donjon.sgx.epc import EpcSource
 MAX_SERIES = 1000  # of each metric of containers
 
 _CONTAINER = ("namespace", "pod", "container", "source")
+_OF_NODES = (
+    ("total_bytes", "EPC of the node."),
+    ("free_bytes", "EPC that the kernel has to give out, where it may be read."),
+    ("resident_bytes", "EPC that enclaves hold, each counted once: pages, SECS and version arrays."),
+    ("control_bytes", "SECS and version arrays of enclaves, a part of what is resident."),
+    ("peak_bytes", "The most EPC that enclaves and virtual machines held since the meter began."),
+    ("existing_bytes", "What enclaves hold in EPC, and what of it was evicted."),
+    ("evicted_bytes", "What was evicted from EPC and comes back when it is touched."),
+    ("guests_bytes", "EPC that virtual machines hold; the enclaves in it are not seen."),
+    ("system_bytes", "EPC that no pod holds: enclaves and virtual machines of the host."),
+    ("unaccounted_bytes", "EPC that is neither free nor held by a process that was seen."),
+)
+_OF_CONTAINERS = (
+    ("request_bytes", "EPC that the container asked for."),
+    ("resident_bytes", "EPC that the container's enclaves and virtual machines hold."),
+    ("control_bytes", "SECS and version arrays of its enclaves, a part of what is resident."),
+    ("existing_bytes", "What its enclaves hold in EPC, and what of it was evicted."),
+    ("evicted_bytes", "What of its enclaves was evicted from EPC."),
+    ("peak_bytes", "The most EPC that it held since the meter began."),
+    ("enclaves", "Its enclaves."),
+    ("debug_enclaves", "Its enclaves in debug mode: whoever runs their host reads their memory."),
+)
 
 
 class MeterMetrics(ProgramMetrics):
@@ -26,40 +48,14 @@ class MeterMetrics(ProgramMetrics):
         self._strangers = self._gauge(
             "unknown_pods", "Pods with EPC that the API server does not name; they count for the system."
         )
-        self._node = {
-            name: self._gauge(f"epc_{name}", text, "source")
-            for name, text in (
-                ("total_bytes", "EPC of the node."),
-                ("free_bytes", "EPC that the kernel has to give out, where it may be read."),
-                ("resident_bytes", "EPC that enclaves hold, each counted once: pages, SECS and version arrays."),
-                ("control_bytes", "SECS and version arrays of enclaves, a part of what is resident."),
-                ("peak_bytes", "The most EPC that enclaves and virtual machines held since the meter began."),
-                ("existing_bytes", "What enclaves hold in EPC, and what of it was evicted."),
-                ("evicted_bytes", "What was evicted from EPC and comes back when it is touched."),
-                ("guests_bytes", "EPC that virtual machines hold; the enclaves in it are not seen."),
-                ("system_bytes", "EPC that no pod holds: enclaves and virtual machines of the host."),
-                ("unaccounted_bytes", "EPC that is neither free nor held by a process that was seen."),
-            )
-        }
+        self._node = {name: self._gauge(f"epc_{name}", text, "source") for name, text in _OF_NODES}
         self._reclaimer = self._gauge(
             "reclaimer_seconds", "Processor time of ksgxd since boot; it runs when EPC is short.", "source"
         )
         self._unreadable = self._gauge("unreadable_processes", "Processes that could not be read.", "source")
         self._in_part = self._gauge("containers_in_part", "Containers that have more enclaves than are counted of one.", "source")
         self._left_out = self._gauge("containers_left_out", "Containers with EPC that have no series of their own.", "source")
-        self._containers = {
-            name: self._gauge(f"container_{name}", text, *_CONTAINER)
-            for name, text in (
-                ("request_bytes", "EPC that the container asked for."),
-                ("resident_bytes", "EPC that the container's enclaves and virtual machines hold."),
-                ("control_bytes", "SECS and version arrays of its enclaves, a part of what is resident."),
-                ("existing_bytes", "What its enclaves hold in EPC, and what of it was evicted."),
-                ("evicted_bytes", "What of its enclaves was evicted from EPC."),
-                ("peak_bytes", "The most EPC that it held since the meter began."),
-                ("enclaves", "Its enclaves."),
-                ("debug_enclaves", "Its enclaves in debug mode: whoever runs their host reads their memory."),
-            )
-        }
+        self._containers = {name: self._gauge(f"container_{name}", text, *_CONTAINER) for name, text in _OF_CONTAINERS}
 
     def tell(self, report: EpcReport, strangers: int, seconds: float) -> None:
         """What the last pass found, and how long it took."""

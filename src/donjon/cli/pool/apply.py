@@ -33,7 +33,7 @@ class Pools(Protocol):
     def read(self, pool: str) -> tuple[JsonObject, str] | None:
         """Properties and version; `None` where there is none."""
 
-    def put(self, pool: str, properties: JsonObject, version: str, progress: "Progress") -> None:
+    def put(self, pool: str, properties: JsonObject, version: str | None, progress: "Progress") -> None:
         """Make or change it."""
 
     def wait(self, pool: str, progress: "Progress") -> None:
@@ -160,5 +160,5 @@ def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
     if drift.step in {PoolStep.REFUSE, PoolStep.WAIT}:
         raise Unavailable("DJ844", f"pool {name}: somebody else changes it meanwhile; apply again later")
     if drift.step is not PoolStep.NOTHING:
-        pools.put(name, wish, there[1] if there else "", progress)
+        pools.put(name, wish, there[1] if there else None, progress)
     progress("as planned")

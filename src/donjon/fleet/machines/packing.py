@@ -3,6 +3,7 @@
 Source of the reservations: Azure, AKS node resource reservations (Kubernetes 1.29 and later).
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ MAX_PODS = 110  # of a node, the kubelet's default
 EVICTION = 100 << 20  # bytes of memory that the kubelet keeps free
 
 _MB = 10**6
+_PARTS = 1000
 _CPU_STEPS = ((1, 60), (2, 100), (4, 140), (8, 180), (16, 260), (32, 420), (64, 740))  # cores, thousandths of a processor
 _AZURE = "azure"
 KERNEL_SHARE = Fraction(31, 32)
@@ -33,9 +35,9 @@ class PodGroup:
 
 @dataclass(frozen=True, slots=True)
 class _Bins:
-    """Machines that are filled alike."""
+    """Machines that are filled alike; whole thousandths, which are reckoned with ten times as fast as fractions."""
 
-    free: Amounts
+    free: Mapping[str, int]
     count: int
 
 
@@ -92,37 +94,44 @@ def beside(groups: Iterable[PodGroup], offer: Amounts) -> Amounts:
 def pack(groups: Iterable[PodGroup], offer: Amounts) -> Packing:
     """The machines that all of them need; `offer` is beside those on each, and every other pod must fit in it (`obstacle`)."""
     bins: list[_Bins] = []
+    room_of_one = {name: math.floor(amount * _PARTS) for name, amount in offer.items()}
     for each in sorted((one for one in groups if not one.on_each_node), key=lambda one: -_share(_whole(one), offer)):
-        bins = _place(each, bins, offer)
-    left = {name: sum((one.free[name] * one.count for one in bins), Fraction(0)) for name in offer}
+        request = {name: math.ceil(amount * _PARTS) for name, amount in _whole(each).items()}
+        bins = _place(request, each.replicas, bins, room_of_one)
+    left = {name: Fraction(sum(one.free[name] * one.count for one in bins), _PARTS) for name in offer}
     return Packing(count=sum(one.count for one in bins), left=left)
 
 
-def _place(group: PodGroup, bins: list[_Bins], offer: Amounts) -> list[_Bins]:
-    request, rest = _whole(group), group.replicas
+def _place(request: Mapping[str, int], rest: int, bins: list[_Bins], room_of_one: Mapping[str, int]) -> list[_Bins]:
     after: list[_Bins] = []
     for one in bins:
-        filled, rest = _fill(one, request, rest)
-        after += filled
+        parts, rest = _fill(one, request, rest)
+        after += parts
     if rest:
-        filled, _ = _fill(_Bins(offer, rest), request, rest)
-        after += [one for one in filled if one.free is not offer]
+        parts, _ = _fill(_Bins(room_of_one, rest), request, rest)
+        after += [one for one in parts if one.free is not room_of_one]
     return after
 
 
-def _fill(bins: _Bins, request: Amounts, rest: int) -> tuple[list[_Bins], int]:
+def _fill(bins: _Bins, request: Mapping[str, int], rest: int) -> tuple[list[_Bins], int]:
     """Those bins with as many pods as go in, and how many are left over."""
-    each = min((int(bins.free.get(name, Fraction(0)) / amount) for name, amount in request.items()), default=0)
-    if each == 0 or rest == 0:
+    if rest == 0:
+        return [bins], rest
+    each = min((bins.free.get(name, 0) // amount for name, amount in request.items()), default=0)
+    if each <= 0:
         return [bins], rest
     full = min(bins.count, rest // each)
     tail = min(rest - full * each, each) if full < bins.count else 0
     parts = (
-        _Bins(_without(bins.free, request, each), full),
-        _Bins(_without(bins.free, request, tail), 1 if tail else 0),
+        _Bins(_less(bins.free, request, each), full),
+        _Bins(_less(bins.free, request, tail), 1 if tail else 0),
         _Bins(bins.free, bins.count - full - (1 if tail else 0)),
     )
     return [part for part in parts if part.count], rest - full * each - tail
+
+
+def _less(free: Mapping[str, int], request: Mapping[str, int], times: int) -> dict[str, int]:
+    return {name: amount - request.get(name, 0) * times for name, amount in free.items()}
 
 
 def _whole(group: PodGroup) -> Amounts:
