@@ -1,6 +1,9 @@
 """`donjon pool apply` as its user calls it, against the stand-in for Resource Manager."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +143,20 @@ def test_for_programs_there_is_one_document(azure: Azure) -> None:
 def test_without_a_subscription_it_is_said() -> None:
     done = CliRunner().invoke(pool, ["apply", "-"], input=PLAN)
     assert "DJ848" in str(done.exception)
+
+
+def test_who_is_not_signed_in_gets_one_line(tmp_path: Path) -> None:
+    plan = tmp_path / "fleet.yaml"
+    plan.write_text(PLAN)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "donjon", "pool", "apply", str(plan), "--subscription", "s"],
+        env=clean | {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("donjon: pool system: nobody is signed in to Azure, or not long enough (az login)")
+    assert line.endswith("[DJ840] (donjon explain DJ840)")

@@ -1,5 +1,6 @@
 """The pools of one cluster of AKS: read, and made or changed. Nothing here deletes."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,8 @@ TRIES = 6  # of one question that is turned away for a while (429, 503), with th
 BACKOFF = 0.8  # seconds, doubled with each of them, where Azure does not say how long
 _CONFLICTS = frozenset({409, 412})  # of who changes it at the same time
 MAX_WORDS = 500  # of an error of Azure's
+
+logging.getLogger("azure").addHandler(logging.NullHandler())  # Its warnings are in our errors: not on the terminal twice.
 
 
 class AksPools:
@@ -144,7 +147,9 @@ def _one_error(what: str) -> Iterator[None]:
     except DonjonError:
         raise
     except ClientAuthenticationError as error:
-        raise Unavailable("DJ840", f"{what}: nobody is signed in to Azure, or not long enough: {_words(error)}") from error
+        raise Unavailable(
+            "DJ840", f"{what}: nobody is signed in to Azure, or not long enough (az login): {_words(error)}"
+        ) from error
     except ResourceModifiedError as error:
         raise Unavailable("DJ844", f"{what}: somebody else changed it since it was read; apply again") from error
     except HttpResponseError as error:
