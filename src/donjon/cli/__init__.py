@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "metrics": ("donjon.cli.metrics:metrics", "Kubernetes' metrics APIs with EPC in them, for its own autoscaler."),
     "node": ("donjon.cli.node:node", "The node agent, and what it leaves behind."),
+    "plan": (
+        "donjon.cli.plan.command:plan",
+        "Where pods would go, who stays Pending and why, what to buy, what would move.",
+    ),
     "policy": ("donjon.cli.policy.command:policy", "Attestation policies: check, explain, test; show, set, sign a service's."),
     "pool": ("donjon.cli.pool.command:pool", "Pools of machines with SGX: planned, judged, written down for a tool."),
     "quote": ("donjon.cli.quote.command:quote", "Read and verify quotes of SGX enclaves and TDX trust domains."),

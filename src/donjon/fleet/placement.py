@@ -101,7 +101,11 @@ class NodeView:
 def look(pod: JsonObject, nodes: Iterable[JsonObject], pods: Iterable[JsonObject]) -> tuple[NodeView, ...]:
     """Every node as the pod sees it, by name; `pods` are all that were given a node, the pod itself left out of the account."""
     own = at(pod, "metadata", "uid")
-    holding = requests_by_node(each for each in pods if own is None or at(each, "metadata", "uid") != own)
+    return look_at(pod, nodes, requests_by_node(each for each in pods if own is None or at(each, "metadata", "uid") != own))
+
+
+def look_at(pod: JsonObject, nodes: Iterable[JsonObject], holding: Mapping[str, Amounts]) -> tuple[NodeView, ...]:
+    """The same, where what others hold on each node is summed already."""
     asker = _Asker(pod=pod, requests=_comparable(pod_requests(pod)))
     views = (_view(asker, node, holding.get(name_of(node), {})) for node in nodes)
     return tuple(sorted(views, key=lambda view: view.name))

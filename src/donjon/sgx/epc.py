@@ -44,6 +44,11 @@ class EpcUse:
     debug: int = 0  # of these enclaves, those in debug mode: whoever runs their host reads their memory
     building: int = 0  # of these enclaves, those that are not initialised yet
 
+    @property
+    def need(self) -> int:
+        """What they would hold if EPC were large enough; where that is not known, what is resident."""
+        return self.resident if self.existing is None else self.existing
+
     def __add__(self, other: "EpcUse") -> "EpcUse":
         """Both together; what one of them does not know, both do not know."""
         return EpcUse(

@@ -67,8 +67,7 @@ def _fullness(report: EpcReport, mark: str) -> Text:
     """All that was made on the node, in EPC or not, as a part of its EPC: over all of it, it is overcommitted."""
     if not report.total:
         return Text("?")
-    use = report.use
-    percent = 100 * ((use.resident if use.existing is None else use.existing) + report.guests) / report.total
+    percent = 100 * (report.use.need + report.guests) / report.total
     return Text(f"{mark}{percent:.0f} %", style="red" if percent > 100 and not mark else "")  # noqa: PLR2004 - all of it.
 
 
@@ -110,8 +109,7 @@ def _share(row: TallyRow, mark: str) -> Text:
     """
     if not row.request:
         return Text("nothing asked" if row.use.enclaves else "-", style="yellow" if row.use.enclaves else "")
-    need = (row.use.resident if row.use.existing is None else row.use.existing) + row.guests
-    percent = 100 * need / row.request
+    percent = 100 * (row.use.need + row.guests) / row.request
     return Text(f"{mark}{percent:.0f} %", style="red" if percent > 100 and not mark else "")  # noqa: PLR2004 - all of it.
 
 

@@ -1,0 +1,162 @@
+"""A cluster as the scheduler keeps it in mind while it places one pod after the other. Mutable: each placement changes it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from donjon.fleet.scheduling.shapes import CPU, MEMORY, PodKind, PodSelector, PodShape, whole
+from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.objects import labels_of, name_of
+from donjon.kube.reserved import Amounts, allocatable
+
+ADVICE = "PreferNoSchedule"
+
+
+@dataclass(slots=True)
+class BoardNode:
+    """One node, and what is free on it."""
+
+    name: str
+    node: JsonObject
+    labels: Mapping[str, Json]
+    capacity: Mapping[str, int]
+    free: dict[str, int]
+    guard: str = ""  # what of it keeps pods away: taints, and that it is cordoned
+    advice: tuple[JsonObject, ...] = ()  # taints that only advise
+    score_cpu: int = 0
+    score_memory: int = 0
+    ports: set[tuple[str, str, int]] = field(default_factory=set)
+    kinds: Counter[PodKind] = field(default_factory=Counter)
+    cpus: int = 0  # thousandths of processors that it has
+    memory: int = 0
+    cpu_use: int = 0  # that pods request
+    memory_use: int = 0
+    evenness: int = 100  # of both, as parts of what there is
+    version: int = 0  # of what is on it; a score of before is none of now
+
+    def has_room(self, shape: PodShape) -> bool:
+        """Whether all that the pod requests is free, ports too."""
+        free = self.free
+        for name, amount in shape.requests.items():
+            if free.get(name, 0) < amount:
+                return False
+        return not (shape.ports and any(_clash(one, other) for one in shape.ports for other in self.ports))
+
+    @property
+    def holding(self) -> Amounts:
+        """What pods hold of it, in Kubernetes' own units."""
+        amounts = {name: self.capacity.get(name, 0) - amount for name, amount in self.free.items()}
+        return {name: Fraction(amount, 1000 if name == CPU else 1) for name, amount in amounts.items() if amount}
+
+    def score(self, shape: PodShape) -> int:
+        """How well it would do: emptier first, and with processors and memory in balance (two of the scheduler's scores)."""
+        cpus, memory, parts, least = self.cpus, self.memory, 0, 0
+        if cpus:
+            parts, least = 1, _least(self.score_cpu + shape.score_cpu, cpus)
+        if memory:
+            parts, least = parts + 1, least + _least(self.score_memory + shape.score_memory, memory)
+        least = least // parts if parts else 0
+        if parts < 2 or not (shape.cpu or shape.memory):  # noqa: PLR2004 - both.
+            return least
+        after = _even((self.cpu_use + shape.cpu) / cpus, (self.memory_use + shape.memory) / memory)
+        return least + 50 + (50 + after - self.evenness) // 2
+
+    def put(self, shape: PodShape, count: int = 1) -> None:
+        """Have the pod on it; with -1, no more."""
+        for name, amount in shape.requests.items():
+            self.free[name] = self.free.get(name, 0) - amount * count
+        self.score_cpu += shape.score_cpu * count
+        self.score_memory += shape.score_memory * count
+        self.cpu_use += shape.cpu * count
+        self.memory_use += shape.memory * count
+        if self.cpus and self.memory:
+            self.evenness = _even(self.cpu_use / self.cpus, self.memory_use / self.memory)
+        self.ports.update(shape.ports)
+        self.kinds[shape.kind] += count
+        self.version += 1
+
+
+def _least(use: int, capacity: int) -> int:
+    return (capacity - use) * 100 // capacity if use <= capacity else 0
+
+
+def _even(first: float, second: float) -> int:
+    return int((1 - abs(min(first, 1) - min(second, 1)) / 2) * 100)
+
+
+def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
+    anywhere = "0.0.0.0"  # noqa: S104 - compared, not listened at.
+    return one[0] == other[0] and one[2] == other[2] and (one[1] == other[1] or anywhere in {one[1], other[1]})
+
+
+class Board:
+    """All nodes, and who among the pods on them keeps others away."""
+
+    def __init__(self, nodes: Iterable[JsonObject]) -> None:
+        self.nodes = [_board_node(each) for each in nodes]
+        self.by_name = {each.name: each for each in self.nodes}
+        self._keepers: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with anti-affinity, by node
+        self._friends: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with affinity, by node
+        self._counts: dict[tuple[PodSelector, str, frozenset[str] | None], dict[str, int]] = {}  # pods by domain of a label
+
+    def put(self, shape: PodShape, node: BoardNode, count: int = 1) -> None:
+        """Have a pod on a node."""
+        node.put(shape, count)
+        if shape.anti_affinity:
+            self._keepers[shape][node.name] += count
+        if shape.affinity:
+            self._friends[shape][node.name] += count
+        for (selector, key, among), domains in self._counts.items():
+            domain = node.labels.get(key)
+            if isinstance(domain, str) and (among is None or node.name in among) and selector.holds(shape.kind):
+                domains[domain] = domains.get(domain, 0) + count
+
+    def count(self, selector: PodSelector, key: str, among: frozenset[str] | None = None) -> Mapping[str, int]:
+        """How many pods a selector chooses in each domain of a label, on these nodes or on all."""
+        if (selector, key, among) not in self._counts:
+            domains: dict[str, int] = {}
+            for node in self.nodes:
+                domain = node.labels.get(key)
+                if isinstance(domain, str) and (among is None or node.name in among):
+                    number = sum(count for kind, count in node.kinds.items() if selector.holds(kind))
+                    domains[domain] = domains.get(domain, 0) + number
+            self._counts[selector, key, among] = domains
+        return self._counts[selector, key, among]
+
+    def closed_domains(self, shape: PodShape) -> Iterator[tuple[str, str]]:
+        """Labels and domains in which a pod runs that wants none of this kind beside it."""
+        for keeper, names in self._keepers.items():
+            for term in keeper.anti_affinity:
+                if term.selector.holds(shape.kind):
+                    for name, number in names.items():
+                        domain = self.by_name[name].labels.get(term.key)
+                        if number > 0 and isinstance(domain, str):
+                            yield term.key, domain
+
+    def draw(self, shape: PodShape) -> Counter[tuple[str, str]]:
+        """Labels and domains to which pods draw others that they wanted beside them, by how many do."""
+        domains: Counter[tuple[str, str]] = Counter()
+        for friend, names in self._friends.items():
+            for term in friend.affinity:
+                if term.selector.holds(shape.kind):
+                    for name, number in names.items():
+                        domain = self.by_name[name].labels.get(term.key)
+                        if isinstance(domain, str):
+                            domains[term.key, domain] += number
+        return domains
+
+
+def _board_node(node: JsonObject) -> BoardNode:
+    capacity = whole(allocatable(node))
+    return BoardNode(
+        name=name_of(node),
+        node=node,
+        labels=labels_of(node),
+        capacity=capacity,
+        free=dict(capacity),
+        guard=f"{at(node, 'spec', 'unschedulable')} {at(node, 'spec', 'taints')}",
+        advice=tuple(each for each in objects(at(node, "spec", "taints")) if at(each, "effect") == ADVICE),
+        cpus=capacity.get(CPU, 0),
+        memory=capacity.get(MEMORY, 0),
+    )

@@ -1,0 +1,107 @@
+"""`donjon plan` as its user calls it, on what kubectl printed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.admission.checks import FAQ_JOB
+from tests.fleet.scheduling import MIB, node, pod
+
+from donjon.cli.plan.command import plan
+
+OLD: Any = {"node.kubernetes.io/instance-type": "Standard_DC4s_v2", "topology.kubernetes.io/region": "westeurope"}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> tuple[str, ...]:
+    """Two nodes, of which one is of a size that ended, with a pod on it; one pod waits."""
+    nodes = [node("old", 112, **OLD), node("new", 112)]
+    pods = [pod("there", 64, at="old"), pod("waits", 32)]
+    for name, things in (("nodes", nodes), ("pods", pods)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"kind": "List", "items": things}))
+    return ("--nodes", str(tmp_path / "nodes.json"), "--pods", str(tmp_path / "pods.json"))
+
+
+def called(*arguments: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(plan, arguments, input=text)
+
+
+def document(*arguments: str, text: str | None = None) -> Any:
+    return json.loads(called(*arguments, "--output", "json", text=text).stdout)
+
+
+def test_a_pod_that_waits_and_has_room_is_said_to_fit(cluster: tuple[str, ...]) -> None:
+    result = called(*cluster)
+    assert result.exit_code == 0
+    assert "1 pod: 1 fit" in result.stdout
+
+
+def test_a_series_is_retired_with_all_its_sizes_and_its_pods_move(cluster: tuple[str, ...]) -> None:
+    whole = document(*cluster, "--retire", "DCsv2")
+    assert whole["retired"] == ["old"]
+    assert {each["name"]: each["fits"] for each in whole["workloads"]} == {"default/pod/there": 1, "default/pod/waits": 1}
+    assert whole["nodes"] == [{"name": "new", "epc": 112 * MIB, "before": 0, "after": 96 * MIB, "use": None}]
+
+
+def test_who_has_no_room_is_told_why_and_what_to_buy(cluster: tuple[str, ...], tmp_path: Path) -> None:
+    large = tmp_path / "large.yaml"
+    large.write_text(FAQ_JOB.replace("10", "500"))
+    result = called(*cluster, str(large))
+    assert result.exit_code == 1
+    assert "stay Pending" in result.stdout
+    assert "2 nodes: too little EPC free: at most" in result.stdout
+    assert "to buy: 1 × " in result.stdout
+
+
+def test_a_manifest_from_standard_input_is_planned_as_admission_would_let_it_in(cluster: tuple[str, ...]) -> None:
+    whole = document(*cluster, "-", text=FAQ_JOB)
+    assert [each["fits"] for each in whole["workloads"] if "job" in each["name"]] == [1]
+
+
+def test_a_name_that_nobody_has_is_refused_and_not_ignored(cluster: tuple[str, ...]) -> None:
+    result = called(*cluster, "--retire", "DCsv9")
+    assert "DJ850" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "no JSON"),
+        ('{"items": [', "no JSON"),
+        ("[" * 200000, "no JSON"),
+        ("{}", "no list of Kubernetes"),
+        ('{"items": [7]}', "no list of Kubernetes"),
+        (json.dumps({"items": [node("a"), node("a")]}), "2 times"),
+        (json.dumps({"items": [{"metadata": {}}]}), "no name"),
+    ],
+)
+def test_a_file_that_is_no_list_of_nodes_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "nodes.json"
+    file.write_text(content)
+    result = called("--nodes", str(file))
+    assert "DJ930" in str(result.exception)
+    assert words in str(result.exception)
+
+
+def test_a_workload_that_is_in_two_files_is_refused_and_not_counted_once(cluster: tuple[str, ...], tmp_path: Path) -> None:
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text(FAQ_JOB)
+    result = called(*cluster, str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml"))
+    assert "2 times" in str(result.exception)
+
+
+def test_more_pods_than_are_placed_at_a_time_are_refused_and_not_left_out(cluster: tuple[str, ...]) -> None:
+    template: Any = {"metadata": {"labels": {"app": "a"}}, "spec": pod("p", 1)["spec"]}
+    spec = {"replicas": 100_001, "selector": {"matchLabels": {"app": "a"}}, "template": template}
+    many = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    assert "more than 100000 pods" in str(called(*cluster, "-", text=json.dumps(many)).exception)
+
+
+def test_a_hostile_name_steers_no_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "nodes.json"
+    file.write_text(json.dumps({"items": [node("a\x1b[2Jb\nfit", 64)]}))
+    result = called("--nodes", str(file))
+    assert "\x1b" not in result.stdout
+    assert "␛[2J" in result.stdout
