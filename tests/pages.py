@@ -40,6 +40,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "machines.md": {WHOLE: "cli/test_pool.py"},
     "monitoring.md": {WHOLE: "cluster/test_metrics.py"},
     "planning.md": {WHOLE: "cluster/test_scheduling.py"},
+    "prepare.md": {WHOLE: "debian/test_prepare.py"},
     "policies.md": {WHOLE: "cli/test_policy.py", "## Set it at a service": "cli/test_policy_online.py"},
     "quotas.md": {WHOLE: _ON_A_CLUSTER},
     "relying-parties.md": {WHOLE: "conformance/test_relying_parties.py"},

@@ -12,6 +12,11 @@ from donjon.sgx.cpuid import EpcSection
 
 T = TypeVar("T")
 
+VIRTUAL_LINE = "machine: virtual"
+SECTIONS_LINE = "epc sections"
+OWNERSHIP_LINE = "container runtime: device ownership"
+"""Names of facts that others than people go by."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactLine:
@@ -37,6 +42,7 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     yield _line("cpu: key separation (kss)", cpu, None if cpu.value is None else cpu.value.kss)
     kernel_flags: Json = None if flags.value is None else [flag for flag in ("sgx", "sgx_lc") if flag in flags.value]
     yield _line("kernel: cpu flags", flags, kernel_flags, "none of sgx, sgx_lc" if not kernel_flags else "")
+    yield _line(VIRTUAL_LINE, flags, None if flags.value is None else facts.virtual)
     yield _line("kernel: release", facts.kernel, facts.kernel.value)
     sgx_option = facts.kernel_has_sgx
     yield _line("kernel: built with SGX", sgx_option, sgx_option.value)
@@ -55,10 +61,10 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
         "epc by NUMA node", facts.numa_epc, _numa(facts), ", ".join(f"node {n}: {_bytes(a)}" for n, a in _numa_items(facts))
     )
     sections = facts.sections
-    yield _line("epc sections", sections, None if sections.value is None else [_section(each) for each in sections.value])
+    yield _line(SECTIONS_LINE, sections, None if sections.value is None else [_section(each) for each in sections.value])
     yield _line("/dev mounted noexec", facts.dev_noexec, facts.dev_noexec.value)
     yield _line("aesm", facts.aesm, None if facts.aesm.value is None else str(facts.aesm.value))
-    yield _line("container runtime: device ownership", facts.device_ownership, facts.device_ownership.value)
+    yield _line(OWNERSHIP_LINE, facts.device_ownership, facts.device_ownership.value)
 
 
 def _line(name: str, reading: Reading[T], value: Json, text: str = "") -> FactLine:

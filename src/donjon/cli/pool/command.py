@@ -1,10 +1,11 @@
-"""`donjon pool`: plan, apply."""
+"""`donjon pool`: plan, apply, prepare."""
 
 import click
 
 from donjon.cli import options
 from donjon.cli.pool.apply import apply
 from donjon.cli.pool.plan import plan_
+from donjon.cli.pool.prepare import prepare_
 
 
 @click.group(cls=options.StrictGroup)
@@ -14,3 +15,4 @@ def pool() -> None:
 
 pool.add_command(plan_)
 pool.add_command(apply)
+pool.add_command(prepare_)

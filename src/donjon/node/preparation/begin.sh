@@ -1,0 +1,267 @@
+set -eu
+LC_ALL=C
+export LC_ALL
+
+checking=no restarting=yes only='' changes=0 due=0 finished=no
+
+usage() {
+  finished=yes
+  cat <<USAGE
+usage: $0 [--check] [--no-restart] [--only STEP]
+
+Prepares this machine for enclaves, step by step. Each says what it will do before it does it, and does nothing where nothing is to be done.
+
+  --check       change nothing; exit code 1 where a step would change something
+  --no-restart  restart no service; say which ones are to be restarted
+  --only STEP   this step alone, by its name
+
+Exit code 0 prepared, or nothing to do, 1 something would be done, 2 wrongly called, 3 a step failed.
+USAGE
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --check) checking=yes ;;
+    --no-restart) restarting=no ;;
+    --only) [ $# -gt 1 ] || { usage >&2; exit 2; }; only=$2; shift ;;
+    --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+say() { printf '%s\n' "$*"; }
+fail() { finished=yes; printf 'failed: %s\n' "$*" >&2; exit 3; }
+
+if [ "$checking" = no ] && [ "$(id -u)" -ne 0 ]; then
+  fail 'changing this machine needs root; --check does not'
+fi
+
+# step NAME KIND THEN WHAT WHY ARGUMENTS…: unless is_KIND ARGUMENTS says that it is so already, do_KIND ARGUMENTS, then THEN.
+step() {
+  name=$1 kind=$2 then=$3 what=$4 why=$5
+  shift 5
+  [ -z "$only" ] || [ "$only" = "$name" ] || return 0
+  if "is_$kind" "$@"; then
+    say "ok      $name: $what"
+    return 0
+  fi
+  if [ "$checking" = yes ]; then
+    say "would   $name: $what"
+    say "        $why"
+    due=$((due + 1))
+    return 0
+  fi
+  say "doing   $name: $what"
+  say "        $why"
+  # Not in a condition: there the shell would go on after a command that fails.
+  "do_$kind" "$@"
+  "is_$kind" "$@" || fail "$name: done, and yet it is not so"
+  changes=$((changes + 1))
+  "then_$then"
+}
+
+look() { [ -n "$only" ] || { say "look    $1"; say "        $2"; }; }
+
+trap '[ "$finished" = yes ] || { printf "failed: step %s\n" "${name:-none yet}" >&2; exit 3; }' EXIT
+
+# --- what a step's kind means: is_KIND says whether it is so, do_KIND makes it so -------------------------------------------------
+
+is_group() { getent group "$1" >/dev/null; }
+do_group() { groupadd --system "$1"; }
+
+# Of a user that is not there nothing is to be done.
+is_member() {
+  id "$1" >/dev/null 2>&1 || return 0
+  case " $(id -nG "$1") " in *" $2 "*) ;; *) return 1 ;; esac
+}
+do_member() { usermod --append --groups "$2" "$1"; }
+
+is_file() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(cat "$1"; echo .)" = "$2." ]; }
+do_file() {
+  mkdir -p "$(dirname "$1")"
+  write "$1" "$2"
+}
+
+is_settings() { is_file "$1" "$2"; }
+do_settings() {
+  if [ -f "$1" ] && [ ! -e "$1.before-donjon" ]; then
+    cp -p "$1" "$1.before-donjon"
+    say "        what was there is kept as $1.before-donjon"
+  fi
+  do_file "$1" "$2"
+}
+
+# A file that is there whole or not at all, for all to read.
+write() {
+  fresh=$(mktemp "$(dirname "$1")/.donjon.XXXXXX")
+  printf '%s' "$2" >"$fresh"
+  chmod 0644 "$fresh"
+  mv -f "$fresh" "$1"
+}
+
+# A device that is not there is its driver's business; one that more may open than this group stays as it is.
+is_device() {
+  [ -c "$1" ] || return 0
+  case $(stat -L -c %a "$1") in
+    *[67]) return 0 ;;
+    *[67]?) [ "$(stat -L -c %G "$1")" = "$2" ] ;;
+    *) return 1 ;;
+  esac
+}
+do_device() {
+  chgrp "$2" "$1"
+  chmod 0660 "$1"
+}
+
+is_executable() {
+  awk -v place="$1" '$2 == place { options = "," $4 "," } END { exit options ~ /,noexec,/ }' /proc/mounts
+}
+do_executable() { mount -o remount,exec "$1"; }
+
+is_without_option() { ! grep -Eqs "^GRUB_CMDLINE_LINUX.*[\"' ]$1([\"' ]|\$)" /etc/default/grub /etc/default/grub.d/*.cfg; }
+do_without_option() {
+  for file in /etc/default/grub /etc/default/grub.d/*.cfg; do
+    [ -f "$file" ] || continue
+    sed -E "/^GRUB_CMDLINE_LINUX/s/(^|[\"' ])$1([\"' ]|\$)/\\1\\2/g" "$file" >"$file.donjon-part"
+    cat "$file.donjon-part" >"$file"
+    rm -f "$file.donjon-part"
+  done
+}
+
+is_packages() {
+  for package in "$@"; do
+    dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || return 1
+  done
+}
+do_packages() {
+  command -v apt-get >/dev/null || fail "packages are installed by apt-get, which is not here: install $*"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -qq -o Dpkg::Options::=--force-confold "$@"
+}
+
+# source URI SUITE FINGERPRINT: the key is fetched from where the source is, and taken if it is the one with that fingerprint.
+KEY=/etc/apt/keyrings/donjon-intel-sgx.asc
+LIST=/etc/apt/sources.list.d/donjon-intel-sgx.sources
+entry() {
+  suite=$2
+  if [ -z "$suite" ]; then
+    suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  fi
+  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: amd64\nSigned-By: %s\n' "$1" "$suite" "$KEY"
+}
+is_source() { [ -s "$KEY" ] && is_file "$LIST" "$(entry "$1" "$2")
+"; }
+do_source() {
+  command -v gpg >/dev/null || do_packages gpg
+  place=$(mktemp -d)
+  /usr/lib/apt/apt-helper -qq download-file "$1/intel-sgx-deb.key" "$place/key"
+  mkdir -m 700 "$place/gpg"
+  keys=$(gpg --homedir "$place/gpg" --batch --no-options --quiet --with-colons --show-keys "$place/key" |
+    awk -F: '$1 == "pub" { key = 1 } $1 == "fpr" && key { print $10; key = 0 }')
+  if [ "$keys" != "$3" ]; then
+    rm -rf "$place"
+    fail "the key at $1/intel-sgx-deb.key has the fingerprint $keys, expected $3: nothing was taken from there"
+  fi
+  do_file "$KEY" "$(cat "$place/key")
+"
+  rm -rf "$place"
+  do_file "$LIST" "$(entry "$1" "$2")
+"
+}
+
+# containerd: which table has the option depends on the version of the file (docs/cri/config.md of containerd).
+table() {
+  case $(sed -n 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p' "$1" | head -n 1) in
+    3 | 4) echo io.containerd.cri.v1.runtime ;;
+    2) echo io.containerd.grpc.v1.cri ;;
+    *) echo cri ;;
+  esac
+}
+# The file with the option set, on standard output; its code says whether it was set already.
+OWNERSHIP='
+  function heading(line) { sub(/#.*/, "", line); gsub(/["\047 \t]/, "", line); return line }
+  /^[ \t]*\[/ {
+    if (inside && !seen) { print option; seen = 1 }
+    inside = heading($0) == "[plugins." table "]"
+  }
+  inside && /^[ \t]*device_ownership_from_security_context[ \t]*=/ {
+    seen = 1
+    if ($0 ~ /=[ \t]*true/) already = 1
+    else sub(/=[ \t]*[a-z]+/, "= true")
+  }
+  { print }
+  END {
+    if (inside && !seen) { print option; seen = 1 }
+    if (!seen) printf "\n[plugins.\"%s\"]\n%s\n", table, option
+    exit !already
+  }'
+ownership() {
+  awk -v table="$(table "$1")" -v option='    device_ownership_from_security_context = true' "$OWNERSHIP" "$1"
+}
+is_containerd() { [ -f "$1" ] && ownership "$1" >/dev/null; }
+do_containerd() {
+  if [ ! -e "$1" ]; then
+    do_file "$1" 'version = 2
+'
+  fi
+  if grep -Eqs '^[[:space:]]*disabled_plugins[[:space:]]*=.*cri' "$1"; then
+    fail "$1: the plugin that serves kubelets is off (disabled_plugins), as in Docker's package; take it out of there first"
+  fi
+  set_in=$(ownership "$1") || true
+  [ -e "$1.before-donjon" ] || cp -p "$1" "$1.before-donjon"
+  was=$(cat "$1"; echo .)
+  write "$1" "$set_in
+"
+  if command -v containerd >/dev/null && ! containerd --config "$1" config dump >/dev/null 2>"$1.donjon-said"; then
+    write "$1" "${was%.}"
+    told=$(head -n 1 "$1.donjon-said")
+    rm -f "$1.donjon-said"
+    fail "$1: containerd does not take it with the option set, so it is as it was: $told"
+  fi
+  rm -f "$1.donjon-said"
+}
+
+# driver NAME VERSION: its source in /usr/src/NAME-VERSION, built and kept for each kernel by dkms.
+is_driver() { command -v dkms >/dev/null && dkms status -m "$1" -v "$2" -k "$(uname -r)" | grep -q installed; }
+do_driver() {
+  [ -f "/usr/src/$1-$2/dkms.conf" ] || fail "/usr/src/$1-$2/dkms.conf is not there: put the driver's source in that folder first"
+  is_packages dkms "linux-headers-$(uname -r)" || do_packages dkms "linux-headers-$(uname -r)"
+  dkms install -m "$1" -v "$2" -k "$(uname -r)"
+}
+
+# --- what follows a change --------------------------------------------------------------------------------------------------------
+
+restart() {
+  if [ "$restarting" = no ] || [ ! -d /run/systemd/system ]; then
+    say "        not restarted: $*; what was changed counts from its next start"
+  else
+    systemctl try-restart "$@"
+  fi
+}
+then_nothing() { :; }
+then_udev() {
+  if [ -S /run/udev/control ]; then
+    udevadm control --reload
+    udevadm trigger --action=change --subsystem-match=misc
+    udevadm settle --timeout=30
+  else
+    say '        udev does not run here: its rules count from its next start'
+  fi
+}
+then_containerd() { restart containerd.service; }
+then_crio() { restart crio.service; }
+then_k3s() { restart k3s.service k3s-agent.service; }
+then_aesm() { restart aesmd.service; }
+then_authorities() { update-ca-certificates >/dev/null; restart aesmd.service; }
+then_grub() {
+  if command -v update-grub >/dev/null; then update-grub; else say '        update-grub is not here: write the boot loader anew by its own tool'; fi
+  say '        it counts from the next start of the machine'
+}
+then_enable() {
+  if command -v systemctl >/dev/null; then systemctl enable donjon-dev-exec.service; fi
+}
+then_load() { modprobe intel_sgx || say '        the module cannot be loaded here; dmesg says why'; }
+
+# --- the steps --------------------------------------------------------------------------------------------------------------------
+
