@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OF_A_NODE = ("ca-certificates", "containerd", "systemd", "udev")
-_OF_THE_TESTS = ("ansible-core", "apt-utils", "gpg")
+_OF_THE_TESTS = ("ansible-core", "apt-utils", "gpg", "gpg-agent", "python3-apt")
 _MIRRORS = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian")
 
 

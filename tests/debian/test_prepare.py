@@ -1,5 +1,6 @@
 """`donjon pool prepare`, run for real: its script and its role in root file systems of Debian and Ubuntu, twice each."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from tests import pages
 from tests.cli.calling import call
 from tests.debian import bare
 from tests.debian.bare import DEBIAN, UBUNTU, Bare
-from tests.debian.nodes import StandInNode, held
+from tests.debian.nodes import HERE, StandInNode, held
 from tests.debian.root import able
 from tests.pages import Terminal
 
@@ -130,3 +131,100 @@ def test_the_page_runs_as_it_stands(debian: StandInNode, tmp_path: Path) -> None
     assert [each.splitlines()[-1] for each in (due, done_, again)] == ["6 to do", "6 done", "0 to do"]
     assert [each[:2] for each in (due, done_, again, check, playing)] == ["1 ", "0 ", "0 ", "0 ", "0 "]
     assert "changed=0" in playing
+
+
+PACKAGES = ("--packages", "file:/srv/archive", "--aesm", "--registration", "--fingerprint")
+
+
+def archive(node: StandInNode) -> str:
+    """An archive on the node that stands in for Intel's; the fingerprint of the key that signs it."""
+    (codename,) = re.findall(r"^VERSION_CODENAME=(\w+)$", node.read("/etc/os-release"), re.MULTILINE)
+    node.write("/root/archive", (HERE / "archive").read_text(encoding="utf-8"))
+    done = node.run("sh", "/root/archive", codename)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_packages_come_from_the_source_that_is_named_by_the_key_that_is_meant(node: StandInNode, tmp_path: Path) -> None:
+    script(node, tmp_path, *PACKAGES, archive(node))
+    first = node.run("sh", "/root/prepare.sh")
+    assert first.returncode == 0, first.stderr
+    assert node.run("dpkg-query", "-W", "sgx-aesm-service", "sgx-ra-service").returncode == 0
+    assert {"sgx", "sgx_prv"} <= set(node.run("id", "-nG", "aesmd").stdout.split())
+    assert json.loads(node.read("/etc/sgx_default_qcnl.conf"))["pccs_url"].startswith(CACHE)
+    assert "localhost" in node.read("/etc/sgx_default_qcnl.conf.before-donjon")
+    assert node.run("sh", "/root/prepare.sh").stdout.splitlines()[-1] == "0 done"
+
+
+def test_a_key_that_is_another_is_not_taken_and_the_next_call_goes_on_from_there(debian: StandInNode, tmp_path: Path) -> None:
+    fingerprint = archive(debian)
+    script(debian, tmp_path, *PACKAGES, fingerprint[::-1])
+    done = debian.run("sh", "/root/prepare.sh")
+    assert done.returncode == 3
+    assert f"has the fingerprint {fingerprint}, expected {fingerprint[::-1]}" in done.stderr
+    assert list((debian.root / "etc/apt/keyrings").iterdir()) == []
+    assert list((debian.root / "etc/apt/sources.list.d").iterdir()) == []
+    assert debian.run("dpkg-query", "-W", "sgx-aesm-service").returncode == 1
+    script(debian, tmp_path, *PACKAGES, fingerprint)
+    on = debian.run("sh", "/root/prepare.sh")
+    assert on.returncode == 0
+    assert "ok      rules: " in on.stdout
+    assert "doing   source: " in on.stdout
+
+
+def test_the_role_installs_them_too(debian: StandInNode, tmp_path: Path) -> None:
+    role(debian, tmp_path, *PACKAGES, archive(debian))
+    assert play(debian, "--check")["failed"] == 0
+    assert debian.run("dpkg-query", "-W", "sgx-aesm-service").returncode == 1
+    play(debian)
+    assert {"sgx", "sgx_prv"} <= set(debian.run("id", "-nG", "aesmd").stdout.split())
+    assert json.loads(debian.read("/etc/sgx_default_qcnl.conf"))["pccs_url"].startswith(CACHE)
+    assert play(debian)["changed"] == 0
+
+
+def test_what_is_printed_is_good_shell_and_good_rules(debian: StandInNode, tmp_path: Path) -> None:
+    script(debian, tmp_path, *PACKAGES, "0" * 40)
+    # What a node's os-release holds, it need not read; and awk's program is not the shell's.
+    done = debian.run("shellcheck", "--severity=style", "--exclude=SC1091,SC2016", "/root/prepare.sh")
+    assert done.stdout == ""
+    for name in ("sgx", "sgx_prv", "rules"):
+        assert debian.run("sh", "/root/prepare.sh", "--only", name).returncode == 0
+    verified = debian.run("udevadm", "verify", "/etc/udev/rules.d/60-donjon-sgx.rules")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_dev_without_exec_has_it_afterwards_and_at_each_start(debian: StandInNode, tmp_path: Path) -> None:
+    facts_ = json.loads(facts(debian, tmp_path).read_text())
+    facts_["findings"] += [{"code": "DJ010"}]
+    (tmp_path / "noexec.json").write_text(json.dumps(facts_))
+    debian.write("/root/prepare.sh", call("pool", "prepare", "--facts", tmp_path / "noexec.json", "--output", "script").stdout)
+    look = "mount -t tmpfs -o noexec donjon /dev && cd /root && sh prepare.sh --check --only dev-exec; echo $?;"
+    done = debian.run("sh", "-c", f"{look} sh prepare.sh --only dev-exec && sh prepare.sh --check --only dev-exec; echo $?")
+    codes = [line for line in done.stdout.splitlines() if line.isdecimal()]
+    assert codes == ["1", "0"], done.stdout + done.stderr
+    assert debian.run("sh", "/root/prepare.sh", "--only", "dev-exec-unit").returncode == 0
+    assert (debian.root / "etc/systemd/system/multi-user.target.wants/donjon-dev-exec.service").is_symlink()
+    assert debian.run("systemd-analyze", "verify", "/etc/systemd/system/donjon-dev-exec.service").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('GRUB_CMDLINE_LINUX="nosgx"', 'GRUB_CMDLINE_LINUX=""'),
+        ('GRUB_CMDLINE_LINUX_DEFAULT="quiet nosgx splash"', 'GRUB_CMDLINE_LINUX_DEFAULT="quiet  splash"'),
+        ("GRUB_CMDLINE_LINUX='nosgx quiet'", "GRUB_CMDLINE_LINUX=' quiet'"),
+    ],
+)
+def test_nosgx_is_taken_out_of_the_boot_loaders_words_and_nothing_else(
+    line: str, expected: str, debian: StandInNode, tmp_path: Path
+) -> None:
+    facts_ = json.loads(facts(debian, tmp_path).read_text())
+    facts_["findings"] += [{"code": "DJ035"}]
+    (tmp_path / "nosgx.json").write_text(json.dumps(facts_))
+    debian.write("/root/prepare.sh", call("pool", "prepare", "--facts", tmp_path / "nosgx.json", "--output", "script").stdout)
+    others = '# nosgx keeps SGX off\nGRUB_DISTRIBUTOR="nosgx"\nGRUB_CMDLINE_XEN="nosgx-like xnosgx"\n'
+    debian.write("/etc/default/grub", f"{others}{line}\n")
+    assert debian.run("sh", "/root/prepare.sh", "--check", "--only", "nosgx").returncode == 1
+    assert debian.run("sh", "/root/prepare.sh", "--only", "nosgx").returncode == 0
+    assert debian.read("/etc/default/grub") == f"{others}{expected}\n"
+    assert debian.run("sh", "/root/prepare.sh", "--check", "--only", "nosgx").returncode == 0

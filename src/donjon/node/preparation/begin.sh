@@ -155,8 +155,11 @@ is_source() { [ -s "$KEY" ] && is_file "$LIST" "$(entry "$1" "$2")
 do_source() {
   command -v gpg >/dev/null || do_packages gpg
   place=$(mktemp -d)
-  /usr/lib/apt/apt-helper -qq download-file "$1/intel-sgx-deb.key" "$place/key"
-  mkdir -m 700 "$place/gpg"
+  mkdir -m 700 "$place/gpg" "$place/apt"
+  chmod 711 "$place"
+  chown _apt "$place/apt" 2>/dev/null || true # apt's own user fetches it, and changes nothing once it is here
+  /usr/lib/apt/apt-helper -qq download-file "$1/intel-sgx-deb.key" "$place/apt/key"
+  cp "$place/apt/key" "$place/key"
   keys=$(gpg --homedir "$place/gpg" --batch --no-options --quiet --with-colons --show-keys "$place/key" |
     awk -F: '$1 == "pub" { key = 1 } $1 == "fpr" && key { print $10; key = 0 }')
   if [ "$keys" != "$3" ]; then
