@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert "closed to new" in shown
     assert "take 1 × Standard_DC24s_v3" in issue
     assert "Pod v: 1 pod, each with 1Gi of EPC" in manifest
-    assert "2 pools, nothing speaks against them" in judged
+    assert "2 pools, nothing speaks against that" in judged
     assert az.count("az aks nodepool add") == 2
     assert "parent: cluster" in bicep
     assert 'resource "azurerm_kubernetes_cluster_node_pool" "sgx1"' in terraform
@@ -94,3 +95,54 @@ def test_a_hostile_name_reaches_no_terminal_as_it_is() -> None:
     done = called(PLAN.replace("sgx1", '"\\e[2J$(reboot)"'))
     assert done.exit_code == 1
     assert "\x1b" not in done.stdout
+
+
+WHOLE = "cluster: {cloud: azure, name: v, resource_group: g, region: westeurope, %s}\npools: [{name: w, size: %s, count: 1}]\n"
+
+
+def test_a_key_that_stands_twice_is_refused_in_a_plan_without_sgx_too() -> None:
+    done = called(WHOLE % ("name: other", "Standard_D2s_v5"))
+    assert "DJ930" in str(done.exception)
+    assert "name is there twice" in str(done.exception)
+
+
+@pytest.mark.parametrize("size", ["[concat('a')]", "--debug", "Standard_D2'; reboot", "${file('x')}", "$(reboot)", "a b"])
+@pytest.mark.parametrize("form", ["az", "arm", "bicep", "terraform", "azapi", "capz"])
+def test_a_size_is_no_door_into_another_language(size: str, form: str) -> None:
+    """In a template of Resource Manager a text that begins with a bracket is an expression; in a shell a dash is an option."""
+    done = called(WHOLE % ("version: '1.36'", json.dumps(size)), form)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "DJ822" in done.stderr
+
+
+def test_a_group_whose_name_begins_with_a_dash_is_no_option() -> None:
+    text = (WHOLE % ("version: '1.36'", "Standard_D2s_v5")).replace("resource_group: g", "resource_group: --debug")
+    assert "--resource-group=--debug --cluster-name" in called(text, "az").stdout
+
+
+@pytest.mark.parametrize("region", ["$(reboot)", "west europe", "[x]", "١"])
+def test_a_hostile_region_is_in_no_command_that_people_are_told_to_type(region: str) -> None:
+    text = (WHOLE % ("version: '1.36'", "Standard_DC4s_v3")).replace("westeurope", json.dumps(region))
+    done = called(text)
+    assert "DJ823" in done.stdout
+    assert f"--location {region}" not in done.stdout
+
+
+@pytest.mark.parametrize("version", ["1.٣٦", "1.36.٩", "v1.36", "1.3"])
+def test_a_version_of_other_digits_is_none(version: str) -> None:
+    assert "DJ820" in called(WHOLE % (f"version: '{version}'", "Standard_D2s_v5")).stdout
+    assert "DJ820" in called(METAL.replace("1.36", version)).stdout
+
+
+def test_metal_with_a_name_or_size_that_nobody_knows_is_told() -> None:
+    assert "DJ820" in called(METAL.replace("name: own", "name: own/../x")).stdout
+    unknown = called(METAL.replace("xeon-scalable-3", "xeon-scalable-33"))
+    assert unknown.exit_code == 0
+    assert "did you mean xeon-scalable-3" in unknown.stdout
+
+
+def test_that_the_catalogue_is_old_is_said_of_every_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("donjon.adapters.clock.moment", lambda: datetime(2028, 1, 1, tzinfo=UTC))
+    assert "DJ802" in called(PLAN).stdout
+    assert "DJ802" in called(PLAN, "az").stderr
+    assert "DJ802" in called(PLAN, "json").stdout

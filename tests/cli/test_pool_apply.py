@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.adapters.fakearm import Answer, FakeArm, error, serving
+from tests.adapters.fakearm import Answer, FakeArm, error, ok, serving
 from tests.adapters.test_azure_pools import Credential
 
 from donjon.adapters.azure import pools as module
 from donjon.cli.pool.command import pool
+from donjon.errors import DonjonError
 
 PLAN = """\
 cluster: {cloud: azure, name: vaults, resource_group: group, region: westeurope, quota: 100}
@@ -160,3 +162,101 @@ def test_who_is_not_signed_in_gets_one_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("donjon: pool system: nobody is signed in to Azure, or not long enough (az login)")
     assert line.endswith("[DJ840] (donjon explain DJ840)")
+
+
+def test_what_azure_makes_otherwise_than_the_plan_says_is_told(azure: Azure) -> None:
+    original = azure.arm.answer
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        told = original(method, path, headers, body)
+        if "operations/sgx1" in path:
+            azure.arm.pools["sgx1"]["count"] = 0
+        return told
+
+    azure.arm.answer = answer  # type: ignore[method-assign] # Azure, for this test.
+    done = azure.apply("--yes")
+    assert "DJ849" in str(done.exception)
+    assert "count is 0" in str(done.exception)
+
+
+def test_what_azure_says_it_made_and_did_not_is_told(azure: Azure) -> None:
+    original = azure.arm.answer
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if method == "PUT":
+            return ok({"name": "sgx1", "properties": {"provisioningState": "Succeeded"}})
+        return original(method, path, headers, body)
+
+    azure.arm.answer = answer  # type: ignore[method-assign] # Azure, for this test.
+    assert "DJ849 pool system: Azure says it is done, and has no such pool" in str(done_with_code(azure.apply("--yes")))
+
+
+def done_with_code(done: Result) -> str:
+    assert isinstance(done.exception, DonjonError)
+    return f"{done.exception.code} {done.exception.message}"
+
+
+def test_a_change_takes_nothing_away_that_others_set(azure: Azure) -> None:
+    wish = {"vmSize": "Standard_DC4s_v3", "count": 7, "osType": "Linux", "osSKU": "Ubuntu", "maxPods": 110, "mode": "User"}
+    azure.arm.put_there(
+        "sgx1", **wish, tags={"owner": "x"}, vnetSubnetID="/subnet", enableAutoScaling=True, minCount=1, maxCount=9
+    )
+    scaled = PLAN.replace("count: 2", "count: 2, scale: {min: 1, max: 9}")
+    assert azure.apply("--yes", plan=scaled).exit_code == 0
+    there = azure.arm.pools["sgx1"]
+    assert there["nodeLabels"] == {"team": "vault"}
+    assert (there["tags"], there["vnetSubnetID"], there["count"]) == ({"owner": "x"}, "/subnet", 7)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--endpoint", ""),
+        ("--endpoint", "http://management.azure.com"),
+        ("--endpoint", "management.azure.com"),
+        ("--endpoint", "https://[::1"),
+        ("--endpoint", "https://user:word@management.azure.com"),
+        ("--endpoint", "https://management.azure.com/x"),
+        ("--subscription", "../../x"),
+        ("--subscription", "\x1b[2J"),
+    ],
+)
+def test_an_address_or_a_subscription_that_is_none_is_a_usage_error(words: tuple[str, str]) -> None:
+    rest = ("--subscription", "s") if words[0] == "--endpoint" else ()
+    done = CliRunner().invoke(pool, ["apply", "-", *words, *rest], input=PLAN)
+    assert (done.exit_code, "\x1b" in done.output) == (2, False)
+
+
+def test_that_the_catalogue_is_old_is_said_here_too(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("donjon.adapters.clock.moment", lambda: datetime(2028, 1, 1, tzinfo=UTC))
+    assert "DJ802" in azure.apply().stderr
+
+
+BLOCKS = """\
+cluster:
+  cloud: azure
+  name: vaults
+  resource_group: group
+  region: westeurope
+  quota: 100
+pools:
+- name: system
+  size: Standard_D4ds_v5
+  count: 1
+  mode: System
+- name: sgx1
+  size: Standard_DC4s_v3
+  count: 12
+"""
+
+
+@pytest.mark.parametrize("cut", range(8, len(BLOCKS), 17))
+def test_a_plan_that_was_cut_off_while_it_was_written_is_refused_or_made_whole_by_the_next(azure: Azure, cut: int) -> None:
+    """Of YAML that ends too soon nobody can always see it; so nothing of it is ever in the way of the whole."""
+    first = azure.apply("--yes", plan=BLOCKS[:cut])
+    if first.exit_code != 0:
+        assert azure.arm.puts() == []
+    assert azure.apply("--yes", plan=BLOCKS).exit_code == 0
+    assert {name: each["count"] for name, each in azure.arm.pools.items()} == {"system": 1, "sgx1": 12}
+    assert azure.apply("--yes", plan=BLOCKS[: BLOCKS.index("- name: sgx1")]).exit_code == 0
+    assert set(azure.arm.pools) == {"system", "sgx1"}, "nothing is deleted because a plan says no more of it"

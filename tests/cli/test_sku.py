@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from tests.admission.checks import FAQ_JOB
 
 from donjon.cli.sku.command import catalogue, sku
+from donjon.errors import Malformed
 from donjon.fleet.machines.catalogue import METAL
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -134,11 +135,55 @@ def test_where_no_size_does_the_exit_code_is_1_and_the_ways_out_are_said() -> No
         "--epc 1Gi --replicas 1000001",
         "--epc 1Gi --region atlantis",
         "--epc 99999999999999999999",
+        "--epc 100m",
+        "--epc 20",
+        "--memory 1e-9",
+        f"--epc {'9' * 100_000}",
     ],
 )
 def test_impossible_questions_are_usage_errors(words: str) -> None:
-    assert called("recommend", *words.split()).exit_code == 2
+    done = called("recommend", *words.split())
+    assert done.exit_code == 2
+    assert len(done.output) < 1000
 
 
 def test_a_region_that_is_nearly_one_is_named() -> None:
     assert "did you mean westeurope?" in called("list", "--region", "westeuropa").output
+
+
+POD = "{apiVersion: v1, kind: Pod, metadata: {name: v}, spec: {containers: [{name: a, image: i, resources: {limits: {%s}}}]}}"
+DEPLOYMENT = (
+    "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, "
+    "spec: {replicas: %s, template: {spec: {containers: [{name: a, image: i}]}}}}"
+)
+AUTOSCALER = (
+    "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h}, "
+    "spec: {maxReplicas: %s, scaleTargetRef: {kind: Deployment, name: d}}}"
+)
+
+
+@pytest.mark.parametrize("amount", ["-1", ".nan", "1e400", "[1]", '"１Gi"', "9" * 30, "100Ti", "100m", "{a: b}"])
+@pytest.mark.parametrize("name", ["sgx.intel.com/epc", "kubernetes.azure.com/sgx_epc_mem_in_MiB"])
+def test_impossible_amounts_of_manifests_are_refused_and_not_counted_as_nothing(amount: str, name: str) -> None:
+    done = called("recommend", "-", text=POD % f"{name}: {amount}")
+    assert isinstance(done.exception, Malformed)
+    assert done.exception.code in {"DJ103", "DJ120"}
+    assert "standard input:1" in done.exception.message
+
+
+@pytest.mark.parametrize("number", ["-5", ".nan", "1e400", "2.5", '"7"', "true", "[1]", "1000001", "9" * 20])
+def test_impossible_numbers_of_pods_are_refused(number: str) -> None:
+    for text in (DEPLOYMENT % number, f"{DEPLOYMENT % 1}\n---\n{AUTOSCALER % number}"):
+        done = called("recommend", "-", text=text)
+        assert isinstance(done.exception, Malformed)
+        assert "expected a whole number" in done.exception.message
+    assert called("recommend", "-", text=DEPLOYMENT % "null").exit_code == 0
+
+
+def test_more_workloads_than_can_be_reckoned_with_in_a_minute_are_refused() -> None:
+    done = called("recommend", "-", text="\n---\n".join([DEPLOYMENT % 1] * 1001))
+    assert "DJ931" in str(done.exception)
+
+
+def test_nobody_is_told_of_a_provider_that_was_not_asked_for() -> None:
+    assert "Standard_" not in called("recommend", "--epc", "1Gi", "--provider", "alibaba").stdout

@@ -2,8 +2,8 @@
 
 import pytest
 
-from donjon.fleet.pools.drift import PoolStep, compare
-from donjon.formats.json import JsonObject
+from donjon.fleet.pools.drift import PoolStep, compare, overlay
+from donjon.formats.json import Json, JsonObject
 
 WISH: JsonObject = {
     "type": "VirtualMachineScaleSets",
@@ -79,3 +79,34 @@ def test_one_that_is_being_deleted_is_refused() -> None:
 
 def test_one_that_failed_is_put_again() -> None:
     assert compare("sgx1", WISH, THERE | {"provisioningState": "Failed"}).step is PoolStep.CHANGE
+
+
+def test_what_is_put_keeps_what_the_plan_says_nothing_of() -> None:
+    """A put takes away what it leaves out: a subnet, the tags of others, what the next release of Azure brings."""
+    there = THERE | {"vnetSubnetID": "/subnets/one", "nodeLabels": {"by": "hand"}, "eTag": "v7", "count": 3}
+    put = overlay(WISH, there)
+    assert put["vnetSubnetID"] == "/subnets/one"
+    assert put["nodeLabels"] == {"by": "hand"}
+    assert put["tags"] == {"one": "1", "another": "2"}
+    assert put["count"] == 2
+    assert put["orchestratorVersion"] == "1.36.3", "no upgrade that nobody asked for"
+    assert not {"eTag", "provisioningState"} & put.keys()
+
+
+@pytest.mark.parametrize(("now", "put"), [(4, 4), (9, 5), (0, 1), (None, 2), ("many", 2)])
+def test_a_change_leaves_the_autoscaler_its_number_of_nodes(now: Json, put: int) -> None:
+    """The plan's number is one to begin with: to put it again would take nodes away with all that runs there."""
+    wish = WISH | {"enableAutoScaling": True, "minCount": 1, "maxCount": 5}
+    there = THERE | {"enableAutoScaling": True, "minCount": 1, "maxCount": 9, "count": now, "mode": "System"}
+    assert overlay(wish, there)["count"] == put
+
+
+def test_autoscaling_that_the_plan_has_not_is_turned_off_with_its_bounds() -> None:
+    put = overlay(WISH, THERE | {"enableAutoScaling": True, "minCount": 1, "maxCount": 9})
+    assert put["enableAutoScaling"] is False
+    assert not {"minCount", "maxCount"} & put.keys()
+
+
+@pytest.mark.parametrize("state", ["Starting", "Stopping", "UpgradingNodeImageVersion", "x"])
+def test_a_state_that_no_page_lists_is_waited_for(state: str) -> None:
+    assert compare("sgx1", WISH, THERE | {"provisioningState": state, "count": 9}).step is PoolStep.WAIT

@@ -45,23 +45,6 @@ def test_nothing_speaks_against_a_sound_plan_but_that_its_size_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faq", "pool", "code", "field"),
-    [
-        ("F2: DCSv2 has no accelerated networking", {"accelerated_networking": True, "size": "Standard_DC8_v2"}, "DJ835", "a"),
-        ("F4: no post-install scripts or custom drivers", {"driver": "install.sh"}, "DJ834", "driver"),
-        ("F6: no Windows nodes or containers", {"os_type": "Windows"}, "DJ824", "os_type"),
-        ("F8: DCSv2 or DCSv3", {"size": "Standard_DC4es_v6"}, "DJ822", "size"),
-        ("F10: Ubuntu 18.04 (its time is over)", {"os_sku": "Ubuntu1804"}, "DJ825", "os_sku"),
-        ("F19: the driver cannot be changed", {"driver": "dcap 1.41"}, "DJ834", "driver"),
-    ],
-    ids=lambda each: each[:3] if isinstance(each, str) and each[:1] == "F" else "",
-)
-def test_what_the_faq_says_is_held(faq: str, pool: JsonObject, code: str, field: str) -> None:
-    del faq
-    assert (code, Severity.ERROR) in [(each, weight) for place, each, weight in faults(plan({}, pool)) if f"/{field}" in place]
-
-
-@pytest.mark.parametrize(
     ("pool", "code"),
     [
         ({"name": "acc_second"}, "DJ821"),  # Microsoft's own sample
@@ -78,7 +61,11 @@ def test_what_the_faq_says_is_held(faq: str, pool: JsonObject, code: str, field:
         ({"size": "Standard_DC8_v2", "zones": ["1"]}, "DJ828"),
         ({"spot": True}, "DJ829"),
         ({"labels": {"kubernetes.azure.com/sgx": "1"}}, "DJ831"),
+        ({"labels": {"sgx.intel.com/capable": "false"}}, "DJ831"),
+        ({"labels": {"donjon.dev/own": "x"}}, "DJ831"),
+        ({"labels": {"a..b/c": "1"}}, "DJ831"),
         ({"labels": {"-": "1"}}, "DJ831"),
+        ({"mode": "System", "taint": "sgx-only"}, "DJ826"),
         ({"labels": {"team": "of ours"}}, "DJ831"),
         ({"scale": {"min": 3, "max": 2}}, "DJ832"),
         ({"scale": {"min": 3, "max": 5}}, "DJ832"),

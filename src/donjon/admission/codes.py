@@ -6,6 +6,9 @@ AGENT_RULE = "DJ110"
 CLEANUP_RULE, EVENT_RULE = "DJ118", "DJ119"
 """The codes under which the policies about the cleanup's account and the agent's Events refuse."""
 
+TOO_MUCH = "DJ103"
+"""That of more EPC than any machine has."""
+
 DEVICE_CLASS_RULE = "DJ121"
 """The code under which device classes that claim our names are refused."""
 

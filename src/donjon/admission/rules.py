@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from donjon.admission import predicates
+from donjon.admission.codes import TOO_MUCH
 from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.predicates import limit_pointer
 from donjon.admission.rule import AdmissionRule, Scope
@@ -49,7 +50,7 @@ RULES = (
         variable="foreign",
     ),
     AdmissionRule(
-        code="DJ103",
+        code=TOO_MUCH,
         severity=Severity.ERROR,
         subject="container {containers}",
         observation="asks for {counted}",

@@ -1,6 +1,7 @@
 """How many pods an object makes that has a template of them, and how far its autoscaler may go."""
 
 from donjon.formats.json import Json, JsonObject, at
+from donjon.formats.words import excerpt
 
 DAEMON_SET = "DaemonSet"
 MAX_REPLICAS = 1_000_000
@@ -16,6 +17,16 @@ _REPLICAS = ("spec", "replicas")
 def replicas_of(thing: JsonObject) -> int:
     """Its pods at a time; 1 where it does not say, as Kubernetes has it (of a DaemonSet that is one a node)."""
     return _count(at(thing, *_WHERE.get(str(thing.get("kind")), _REPLICAS)))
+
+
+def impossible_count(thing: JsonObject) -> str:
+    """What is wrong with how many pods an object says that it makes, or its autoscaler at the most; empty where nothing is."""
+    is_autoscaler = thing.get("kind") == "HorizontalPodAutoscaler"
+    where = ("spec", "maxReplicas") if is_autoscaler else _WHERE.get(str(thing.get("kind")), _REPLICAS)
+    number = at(thing, *where)
+    if number is None or (isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= MAX_REPLICAS):
+        return ""
+    return f"{'.'.join(where)} is {excerpt(str(number))}, expected a whole number from 0 to {MAX_REPLICAS}"
 
 
 def most_replicas(autoscaler: JsonObject) -> int:

@@ -2,33 +2,43 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from http import HTTPStatus
+from threading import Thread
+from typing import TypeVar
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
+    DecodeError,
     HttpResponseError,
     ResourceModifiedError,
     ResourceNotFoundError,
+    TooManyRedirectsError,
 )
 from azure.core.polling import LROPoller
 from azure.identity import DefaultAzureCredential
 from azure.mgmt.containerservice import ContainerServiceClient
 from azure.mgmt.containerservice.models import AgentPool
 
+from donjon.adapters.azure.transport import BoundedTransport
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.formats.json import Json, JsonObject, at
 from donjon.formats.words import recite
 
 PATIENCE = 45 * 60.0  # seconds for one pool
 LOOK_EVERY = 10.0  # seconds, where Azure does not say how often
-STEP = 30.0  # seconds for one answer
+STEP = 30.0  # seconds without a word of an answer
+WHOLE = 20 * 60.0  # seconds for one answer, with all that is tried and waited for meanwhile
 TRIES = 6  # of one question that is turned away for a while (429, 503), with the pauses that Azure asks for
 BACKOFF = 0.8  # seconds, doubled with each of them, where Azure does not say how long
 _CONFLICTS = frozenset({409, 412})  # of who changes it at the same time
 MAX_WORDS = 500  # of an error of Azure's
+
+T = TypeVar("T")
 
 logging.getLogger("azure").addHandler(logging.NullHandler())  # Its warnings are in our errors: not on the terminal twice.
 
@@ -55,6 +65,7 @@ class AksPools:
             endpoint,
             credential_scopes=[f"{endpoint.rstrip('/')}/.default"],
             polling_interval=LOOK_EVERY,
+            transport=BoundedTransport(endpoint, pause),
             retry_total=TRIES,
             retry_status=TRIES,
             retry_backoff_factor=BACKOFF,
@@ -70,7 +81,7 @@ class AksPools:
         """A pool's properties and its version (etag); `None` where there is none. Raises `Unavailable`, `Malformed`."""
         with _one_error(f"pool {pool}"):
             try:
-                there = self._client.agent_pools.get(self._group, self._cluster, pool)
+                there = _in_time(lambda: self._client.agent_pools.get(self._group, self._cluster, pool))
             except ResourceNotFoundError as error:
                 if _code(error) in {"ResourceNotFound", "AgentPoolNotFound", "NotFound"}:
                     self._require_cluster()
@@ -85,13 +96,15 @@ class AksPools:
         """
         with _one_error(f"pool {pool}"):
             condition = MatchConditions.IfMissing if version is None else MatchConditions.IfNotModified if version else None
-            poller = self._client.agent_pools.begin_create_or_update(
-                self._group,
-                self._cluster,
-                pool,
-                AgentPool({"properties": properties}),
-                etag=version or None,
-                match_condition=condition,
+            poller = _in_time(
+                lambda: self._client.agent_pools.begin_create_or_update(
+                    self._group,
+                    self._cluster,
+                    pool,
+                    AgentPool({"properties": properties}),
+                    etag=version or None,
+                    match_condition=condition,
+                )
             )
             self._follow(poller, pool, progress)
 
@@ -119,10 +132,27 @@ class AksPools:
     def _require_cluster(self) -> None:
         """Raises `Unavailable` DJ843 where it is the cluster that is not there."""
         try:
-            self._client.managed_clusters.get(self._group, self._cluster)
+            _in_time(lambda: self._client.managed_clusters.get(self._group, self._cluster))
         except ResourceNotFoundError as error:
             where = f"cluster {recite(self._cluster)} of resource group {recite(self._group)}"
             raise Unavailable("DJ843", f"{where}: there is none in this subscription") from error
+
+
+def _in_time(ask: Callable[[], T]) -> T:
+    """Its answer, whole; raises `Unavailable` DJ846 where that takes too long, be it by a byte now and then."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(ask())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for.
+            future.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    try:
+        return future.result(WHOLE)
+    except TimeoutError as error:
+        raise Unavailable("DJ846", f"Azure gave no whole answer within {WHOLE:g} seconds; apply again later") from error
 
 
 def _too_long(pool: str) -> Unavailable:
@@ -137,6 +167,8 @@ def _properties(there: AgentPool, pool: str) -> tuple[JsonObject, str]:
     properties = at(whole, "properties")
     if not isinstance(properties, dict) or at(whole, "name") not in (None, pool):
         raise Malformed("DJ845", f"pool {pool}: Azure's answer is of another, or of none")
+    if not isinstance(at(properties, "provisioningState"), str | None):
+        raise Malformed("DJ845", f"pool {pool}: Azure's answer has a state that is no word")
     return properties, str(at(properties, "eTag") or at(whole, "eTag") or "")
 
 
@@ -147,18 +179,31 @@ def _one_error(what: str) -> Iterator[None]:
     except DonjonError:
         raise
     except ClientAuthenticationError as error:
-        raise Unavailable(
-            "DJ840", f"{what}: nobody is signed in to Azure, or not long enough (az login): {_words(error)}"
-        ) from error
+        raise _not_signed_in(what, error) from error
     except ResourceModifiedError as error:
         raise Unavailable("DJ844", f"{what}: somebody else changed it since it was read; apply again") from error
+    except (DecodeError, TooManyRedirectsError) as error:
+        raise Malformed("DJ845", f"{what}: Azure's answer cannot be read: {_words(error)}") from error
     except HttpResponseError as error:
+        if error.status_code == HTTPStatus.UNAUTHORIZED:  # Of a long-running operation.
+            raise _not_signed_in(what, error) from error
         code = "DJ844" if error.status_code in _CONFLICTS else "DJ847"
         raise Unavailable(code, f"{what}: Azure says {error.status_code} {_code(error)}: {_words(error)}") from error
     except AzureError as error:
         raise Unavailable("DJ846", f"{what}: Azure was not reached, or said no whole answer: {_words(error)}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # What the SDK makes of answers that are none.
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # What the SDK makes of answers that are none.
         raise Malformed("DJ845", f"{what}: Azure's answer cannot be read: {_words(error)}") from error
+
+
+def _not_signed_in(what: str, error: AzureError) -> Unavailable:
+    return Unavailable("DJ840", f"{what}: nobody is signed in to Azure, or not long enough (az login): {_words(error)}")
 
 
 def _code(error: HttpResponseError) -> str:

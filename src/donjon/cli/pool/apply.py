@@ -1,5 +1,6 @@
 """`donjon pool apply`: the pools of a plan made or changed in Azure, what separates them shown first; a dry run unless told."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Protocol
@@ -13,11 +14,13 @@ from donjon.cli.sku.command import catalogue
 from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, DonjonError, Misconfigured, Unavailable
 from donjon.fleet.machines.catalogue import Sku
-from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare
+from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare, overlay
 from donjon.fleet.pools.forms.arm import properties
 from donjon.fleet.pools.plan import Cloud, FleetPlan
 from donjon.formats.json import JsonObject
 
+_ENDPOINT = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
+_SUBSCRIPTION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _WORDS = {
     PoolStep.NOTHING: "is as planned",
     PoolStep.MAKE: "is not there: to be made",
@@ -74,6 +77,10 @@ def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form
     plan = read_sound(file, machines)
     if plan.cluster.cloud is not Cloud.AZURE:
         raise click.UsageError("pools of metal are made by kubeadm or Cluster API: donjon pool plan FILE --output kubeadm")
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise click.BadParameter("expected an address such as https://management.azure.com", param_hint="--endpoint")
+    if subscription and not _SUBSCRIPTION.fullmatch(subscription):
+        raise click.BadParameter("expected a subscription's ID; az account list has them", param_hint="--subscription")
     if not subscription:
         raise Misconfigured("DJ848", "no subscription is named: --subscription, or AZURE_SUBSCRIPTION_ID in the environment")
     azure = options.work("donjon.adapters.azure.pools", extra="azure")
@@ -160,5 +167,16 @@ def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
     if drift.step in {PoolStep.REFUSE, PoolStep.WAIT}:
         raise Unavailable("DJ844", f"pool {name}: somebody else changes it meanwhile; apply again later")
     if drift.step is not PoolStep.NOTHING:
-        pools.put(name, wish, there[1] if there else None, progress)
+        pools.put(name, overlay(wish, there and there[0]), there[1] if there else None, progress)
+        _require_planned(pools, name, wish)
     progress("as planned")
+
+
+def _require_planned(pools: Pools, name: str, wish: JsonObject) -> None:
+    """Raises `Unavailable` DJ849 where Azure says that it is done, and it is not."""
+    there = pools.read(name)
+    drift = compare(name, wish, there and there[0])
+    if drift.step is PoolStep.NOTHING:
+        return
+    words = ", ".join(f"{each.name} is {each.there}" for each in drift.drifts) or drift.state
+    raise Unavailable("DJ849", f"pool {name}: Azure says it is done, and {f'has {words}' if there else 'has no such pool'}")

@@ -21,8 +21,11 @@ from donjon.fleet.pools.plan import Cloud, FleetPlan, PlanFault
 from donjon.fleet.pools.reading import read_plan
 from donjon.fleet.pools.rules import judge
 from donjon.formats.json import JsonObject
+from donjon.formats.words import excerpt
 
 MAX_SIZE = 1 << 20
+OLD_CATALOGUE = "DJ802"
+"""Is said at every use."""
 
 Printer = Callable[[FleetPlan, Mapping[str, Sku]], str]
 
@@ -72,7 +75,8 @@ def plan_(file: str, *, form: str) -> None:
         write(_printer(plan, form)(plan, machines.machines))
     elif form == "text":
         forms = ", ".join(PRINTERS[plan.cluster.cloud])
-        say(f"{display_name(file)}: {len(plan.pools)} pools, nothing speaks against them; write them down with --output {forms}")
+        pools = f"{len(plan.pools)} pool{'s' * (len(plan.pools) != 1)}"
+        say(f"{display_name(file)}: {pools}, nothing speaks against that; write it down with --output {forms}")
 
 
 def read_sound(file: str, machines: Catalogue) -> FleetPlan:
@@ -81,6 +85,7 @@ def read_sound(file: str, machines: Catalogue) -> FleetPlan:
     if plan is None or any(each.finding.severity is Severity.ERROR for each in faults):
         _say(file, document, faults, err=True)
         sys.exit(EXIT_NO)
+    _say(file, document, (each for each in faults if each.finding.code == OLD_CATALOGUE), err=True)
     return plan
 
 
@@ -95,6 +100,8 @@ def _document(content: str) -> Node:
     documents = read(content)
     if len(documents) != 1:
         raise Malformed("DJ930", f"{len(documents)} documents, expected one plan")
+    for line, key in documents[0].twice:
+        raise Malformed("DJ930", f"line {line}: {excerpt(key)} is there twice")
     return documents[0]
 
 

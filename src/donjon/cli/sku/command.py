@@ -20,12 +20,14 @@ from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.fleet.machines.catalogue import METAL, Catalogue, Sku, age_warnings, parse
 from donjon.fleet.machines.packing import PodGroup
 from donjon.fleet.machines.recommend import FEATURES, Demand, recommend
-from donjon.formats.words import nearest
+from donjon.formats.words import excerpt, nearest
 from donjon.kube import quantities
 from donjon.kube.names import EPC
 from donjon.kube.replicas import MAX_REPLICAS
 
 PROVIDERS = ("azure", "alibaba", "ibm", METAL)
+MAX_GROUPS = 1_000  # objects with pods at a time
+SMALLEST = 4096  # bytes of a page, of which memory and EPC are made
 LONGEST_NAME = 100  # characters of a name that is looked up
 
 
@@ -47,7 +49,14 @@ def _quantity(_: click.Context, __: click.Parameter, value: str | None) -> Fract
     except Malformed as error:
         raise click.BadParameter(error.message) from error
     if not 0 <= amount <= quantities.MAX:
-        raise click.BadParameter(f"{value}: expected no less than 0, and what an int64 holds")
+        raise click.BadParameter(f"{excerpt(value)}: expected no less than 0, and what an int64 holds")
+    return amount
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:
+    amount = _quantity(context, parameter, value)
+    if amount is not None and (amount.denominator != 1 or 0 < amount < SMALLEST):
+        raise click.BadParameter(f"{excerpt(value or '')}: expected whole bytes, {SMALLEST} or more; did you mean Mi or Gi?")
     return amount
 
 
@@ -121,8 +130,8 @@ def _machine(machines: Catalogue, name: str) -> Sku:
 
 @sku.command("recommend")
 @click.argument("manifests", nargs=-1, metavar="[FILE…]")
-@click.option("--epc", callback=_quantity, metavar="QUANTITY", help="EPC of one pod, such as 20Gi.")
-@click.option("--memory", callback=_quantity, metavar="QUANTITY", help="Ordinary memory of one pod, beside EPC.")
+@click.option("--epc", callback=_bytes, metavar="QUANTITY", help="EPC of one pod, such as 20Gi.")
+@click.option("--memory", callback=_bytes, metavar="QUANTITY", help="Ordinary memory of one pod, beside EPC.")
 @click.option("--cpu", callback=_quantity, metavar="QUANTITY", help="Processors of one pod, such as 2 or 500m.")
 @click.option("--replicas", type=click.IntRange(1, MAX_REPLICAS), help="How many such pods; 1 where it is not given.")
 @click.option("--region", metavar="REGION", help="Offered there.")
@@ -184,6 +193,8 @@ def _of_manifests(names: tuple[str, ...]) -> tuple[PodGroup, ...]:
         raise Malformed(
             "DJ930", "no pod and no template of pods is in it: expected a Pod, Deployment, StatefulSet, DaemonSet or Job"
         )
+    if len(groups) > MAX_GROUPS:
+        raise Malformed("DJ931", f"{len(groups)} objects with pods: ask for {MAX_GROUPS} at a time, the largest first")
     return groups
 
 

@@ -15,6 +15,9 @@ from donjon.kube.reserved import Amounts
 MAX_PODS = 110  # of a node, the kubelet's default
 EVICTION = 100 << 20  # bytes of memory that the kubelet keeps free
 
+MAX_OPEN = 50
+"""Machines filled alike that stay open, the emptiest: without that the time would grow with the square of different pods."""
+
 _MB = 10**6
 _PARTS = 1000
 _CPU_STEPS = ((1, 60), (2, 100), (4, 140), (8, 180), (16, 260), (32, 420), (64, 740))  # cores, thousandths of a processor
@@ -93,13 +96,18 @@ def beside(groups: Iterable[PodGroup], offer: Amounts) -> Amounts:
 
 def pack(groups: Iterable[PodGroup], offer: Amounts) -> Packing:
     """The machines that all of them need; `offer` is beside those on each, and every other pod must fit in it (`obstacle`)."""
+    closed: list[_Bins] = []
     bins: list[_Bins] = []
     room_of_one = {name: math.floor(amount * _PARTS) for name, amount in offer.items()}
     for each in sorted((one for one in groups if not one.on_each_node), key=lambda one: -_share(_whole(one), offer)):
         request = {name: math.ceil(amount * _PARTS) for name, amount in _whole(each).items()}
         bins = _place(request, each.replicas, bins, room_of_one)
-    left = {name: Fraction(sum(one.free[name] * one.count for one in bins), _PARTS) for name in offer}
-    return Packing(count=sum(one.count for one in bins), left=left)
+        if len(bins) > 2 * MAX_OPEN:
+            bins.sort(key=lambda one: _least_share(one.free, room_of_one))
+            closed, bins = [*closed, *bins[:-MAX_OPEN]], bins[-MAX_OPEN:]
+    every = [*closed, *bins]
+    left = {name: Fraction(sum(one.free[name] * one.count for one in every), _PARTS) for name in offer}
+    return Packing(count=sum(one.count for one in every), left=left)
 
 
 def _place(request: Mapping[str, int], rest: int, bins: list[_Bins], room_of_one: Mapping[str, int]) -> list[_Bins]:
@@ -140,6 +148,11 @@ def _whole(group: PodGroup) -> Amounts:
 
 def _share(request: Amounts, offer: Amounts) -> Fraction:
     return max((amount / offer[name] for name, amount in request.items() if offer.get(name)), default=Fraction(0))
+
+
+def _least_share(free: Mapping[str, int], room_of_one: Mapping[str, int]) -> float:
+    """Of what a machine has most used up, how much is left."""
+    return min((free[name] / whole for name, whole in room_of_one.items() if whole), default=0)
 
 
 def _without(free: Amounts, request: Mapping[str, Fraction], times: int) -> Amounts:

@@ -88,8 +88,8 @@ def recommend(catalogue: Catalogue, demand: Demand, today: date) -> Recommendati
     proposals: list[Proposal] = []
     ruled_out: list[Ruling] = []
     for machine in catalogue.machines.values():
-        if not machine.has_sgx or machine.provider == METAL:
-            continue  # Of metal one chooses memory and processors oneself.
+        if not machine.has_sgx or machine.provider == METAL or demand.provider not in {"", machine.provider}:
+            continue  # Of metal one chooses memory and processors oneself; of other providers nobody asked.
         outcome = _judge(machine, demand, today)
         if isinstance(outcome, Ruling):
             ruled_out.append(outcome)
@@ -145,8 +145,6 @@ def _judge(machine: Sku, demand: Demand, today: date) -> Ruling | Proposal:
 
 def _unfit(machine: Sku, demand: Demand, today: date) -> str:
     """Why the size is out of the question, whatever its amounts; empty where it is not."""
-    if demand.provider and machine.provider != demand.provider:
-        return f"of {machine.provider}"
     if machine.ends is not None and machine.ends <= today:
         return f"was taken away on {machine.ends} ({machine.facts['ends'].statements[0].source.title})"
     if demand.region and demand.region not in machine.regions:

@@ -15,7 +15,9 @@ NETWORKS = frozenset({"azure", "overlay", "kubenet", "none"})
 
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([-\w]{0,61}[A-Za-z0-9])?", re.ASCII)
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]", re.ASCII)
-_VERSION = re.compile(r"1\.\d{2}(\.\d{1,2})?")
+_VERSION = re.compile(r"1\.[0-9]{2}(\.[0-9]{1,2})?")
+_REGION = re.compile(r"[a-z][a-z0-9]{0,49}")
+_METAL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def of_cluster(plan: FleetPlan) -> Iterator[PlanFault]:
@@ -35,7 +37,14 @@ def of_cluster(plan: FleetPlan) -> Iterator[PlanFault]:
         )
     if cluster.cloud is Cloud.AZURE:
         yield from _azure_cluster(plan)
-    elif cluster.confcom:
+        return
+    if not _METAL_NAME.fullmatch(cluster.name):
+        do = "write lower-case letters, digits and dashes"
+        yield PlanFault(
+            place="/cluster/name",
+            finding=Finding.error("DJ820", subject, "has a name that Kubernetes refuses", "its pools name it", do),
+        )
+    if cluster.confcom:
         yield PlanFault(
             place="/cluster/confcom",
             finding=Finding.error("DJ833", subject, "has confcom outside AKS", "it is an add-on of AKS", "leave it out"),
@@ -54,12 +63,12 @@ def _azure_cluster(plan: FleetPlan) -> Iterator[PlanFault]:
                 place=f"/cluster/{field}",
                 finding=Finding.error("DJ820", subject, observation, "nothing can be made without", "write it"),
             )
-    if not cluster.region:
+    if not _REGION.fullmatch(cluster.region):
+        observation = "has a region that is no name of one" if cluster.region else "has no region"
+        do = "write it as Azure does: region: westeurope"
         yield PlanFault(
             place="/cluster/region",
-            finding=Finding.error(
-                "DJ823", subject, "has no region", "sizes are offered by region", "write it: region: westeurope"
-            ),
+            finding=Finding.error("DJ823", subject, observation, "sizes are offered by region", do),
         )
     if cluster.network and cluster.network not in NETWORKS:
         do = f"write one of {', '.join(sorted(NETWORKS))}"
@@ -98,7 +107,8 @@ def _quotas(plan: FleetPlan, catalogue: Catalogue) -> Iterator[PlanFault]:
     subject = f"cluster {plan.cluster.name}"
     cores = sum((sku.cpus or 0) * pool.most for pool in plan.pools if (sku := catalogue.machines.get(pool.size)) and sku.has_sgx)
     if plan.cluster.quota is None and cores:
-        do = f"look: az vm list-usage --location {plan.cluster.region or 'REGION'} --output table, and write it here as quota"
+        region = plan.cluster.region if _REGION.fullmatch(plan.cluster.region) else "REGION"
+        do = f"look: az vm list-usage --location {region} --output table, and write it here as quota"
         yield PlanFault(
             place="/cluster",
             finding=Finding.info(

@@ -25,7 +25,10 @@ UNCHANGEABLE = frozenset(
 )
 """What AKS sets when it makes a pool, and never after."""
 
-_UNDER_WAY = frozenset({"Creating", "Updating", "Scaling", "Upgrading", "Migrating"})
+_OVER = frozenset({"", "Succeeded", "Failed", "Canceled"})
+"""States in which nobody changes it; there are more others than any page lists."""
+_READ_ONLY = frozenset({"provisioningState", "eTag", "currentOrchestratorVersion"})
+_BOUNDS = ("minCount", "maxCount")  # of the autoscaler
 _LEAVING = frozenset({"Deleting"})
 _SETS = frozenset({"nodeTaints", "availabilityZones"})  # the order in which they are written says nothing
 _MAY_GROW = "tags"  # others write theirs besides
@@ -72,13 +75,42 @@ def compare(pool: str, plan: JsonObject, there: JsonObject | None) -> PoolDrift:
     drifts = tuple(_drifts(plan, there))
     if state in _LEAVING:
         return PoolDrift(pool=pool, step=PoolStep.REFUSE, drifts=drifts, state=state, findings=(_leaving(pool),))
-    if state in _UNDER_WAY:
+    if state not in _OVER:
         return PoolDrift(pool=pool, step=PoolStep.WAIT, drifts=drifts, state=state)
     if fixed := [each for each in drifts if each.name in UNCHANGEABLE]:
         return PoolDrift(pool=pool, step=PoolStep.REFUSE, drifts=drifts, state=state, findings=(_fixed(pool, fixed),))
     done = state in {"", "Succeeded"}
     step = PoolStep.CHANGE if drifts or not done else PoolStep.NOTHING  # What failed is put again.
     return PoolDrift(pool=pool, step=step, drifts=drifts, state=state)
+
+
+def overlay(plan: JsonObject, there: JsonObject | None) -> JsonObject:
+    """What is to be put: the plan, and of what is there all that the plan says nothing of, for a put takes the rest away."""
+    if there is None:
+        return plan
+    whole = {name: value for name, value in there.items() if name not in _READ_ONLY}
+    whole |= {name: value for name, value in plan.items() if not _equal(name, there.get(name), value)}
+    whole |= {name: value for name, value in _DEFAULTS.items() if name in there and name not in plan}
+    tags = at(there, _MAY_GROW)
+    if isinstance(tags, dict):
+        whole[_MAY_GROW] = tags | _object(at(plan, _MAY_GROW))
+    if plan.get(_SCALES):
+        whole[_COUNT] = _within(there.get(_COUNT), plan)
+    else:
+        whole = {name: value for name, value in whole.items() if name not in _BOUNDS}
+    return whole
+
+
+def _within(count: Json, plan: JsonObject) -> Json:
+    """How many nodes there are, as near as the autoscaler's bounds are; the plan's number is one to begin with."""
+    least, most = (plan.get(name) for name in _BOUNDS)
+    if not (isinstance(count, int) and isinstance(least, int) and isinstance(most, int)):
+        return plan.get(_COUNT)
+    return min(max(count, least), most)
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _drifts(plan: JsonObject, there: JsonObject) -> list[PropertyDrift]:

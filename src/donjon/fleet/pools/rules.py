@@ -9,22 +9,26 @@ from dataclasses import dataclass
 from datetime import date
 
 from donjon.findings import Finding
-from donjon.fleet.machines.catalogue import Catalogue, Sku
+from donjon.fleet.machines.catalogue import Catalogue, Sku, age_warnings
 from donjon.fleet.machines.recommend import lifecycle
 from donjon.fleet.pools.cluster_rules import of_all_pools, of_cluster
 from donjon.fleet.pools.plan import Cloud, FleetPlan, NodeTaint, PlanFault, Pool, PoolMode
 from donjon.formats.words import nearest
+from donjon.kube.names import NODE_LABELS
 
 MAX_IN_A_POOL = 1000  # nodes, of AKS
 OS_SKUS = frozenset({"Ubuntu", "Ubuntu2204", "Ubuntu2404", "AzureLinux", "AzureLinux3"})
 
 _POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 _NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_KEY = re.compile(r"(?:[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?", re.ASCII)
+_PART = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # of a DNS name
+_LABEL_KEY = re.compile(rf"(?:(?=.{{1,253}}/){_PART}(\.{_PART})*/)?[A-Za-z0-9]([-\w.]{{0,61}}[A-Za-z0-9])?", re.ASCII)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _ZONES = frozenset("123")
 _SYSTEM_CORES, _SYSTEM_MEMORY = 2, 4 << 30
 _RESERVED_DOMAINS = ("kubernetes.azure.com", "kubernetes.io", "k8s.io")
+_OUR_DOMAINS = frozenset(label.partition("/")[0] for label in NODE_LABELS)
+_SIZE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
 _CONFIDENTIAL = re.compile(r"Standard_[DE]C", re.ASCII)
 _V2 = re.compile(r"Standard_DC\d+s?_v2", re.ASCII)
 
@@ -49,7 +53,8 @@ class _Case:
 
 def judge(plan: FleetPlan, catalogue: Catalogue, today: date) -> tuple[PlanFault, ...]:
     """Everything that speaks against the plan, in the order of its file; warnings too."""
-    return (*of_cluster(plan), *of_all_pools(plan, catalogue), *_pools(plan, catalogue, today))
+    age = (PlanFault(place="", finding=each) for each in age_warnings(catalogue, today))
+    return (*age, *of_cluster(plan), *of_all_pools(plan, catalogue), *_pools(plan, catalogue, today))
 
 
 def _pools(plan: FleetPlan, catalogue: Catalogue, today: date) -> Iterator[PlanFault]:
@@ -74,10 +79,7 @@ def _size(case: _Case, catalogue: Catalogue) -> Iterator[PlanFault]:
     pool, region = case.pool, case.plan.cluster.region
     if case.sku is None:
         near = nearest(pool.size, catalogue.machines)
-        do = f"did you mean {near}?" if near else "donjon sku list names those that have it"
-        if case.managed and (_CONFIDENTIAL.match(pool.size) or pool.taint is NodeTaint.SGX_ONLY):
-            observation = f"has size {pool.size}, which is in no catalogue of sizes with SGX"
-            yield case.fault("size", "DJ822", observation, "no enclave would start there", do)
+        yield from _unknown_size(case, f"did you mean {near}?" if near else "donjon sku list names those that have it")
     elif not case.sku.has_sgx:
         yield case.fault("size", "DJ822", f"has size {pool.size}, which has no SGX", "no enclave starts there", "donjon sku list")
     elif case.managed and case.sku.provider != case.plan.cluster.cloud:
@@ -87,6 +89,19 @@ def _size(case: _Case, catalogue: Catalogue) -> Iterator[PlanFault]:
     elif case.managed and region and region not in case.sku.regions:
         others = ", ".join(sorted(case.sku.regions)[:5])
         yield case.fault("size", "DJ823", f"{pool.size} is not offered in {region}", "it would not be made", f"take {others} …")
+
+
+def _unknown_size(case: _Case, do: str) -> Iterator[PlanFault]:
+    """Of a managed cluster it may be any that has no SGX."""
+    pool = case.pool
+    if not case.managed:
+        why = "nobody here can say whether its nodes have EPC, or how much"
+        yield case.fault("size", "DJ822", f"has size {pool.size}, which is in no catalogue", why, do, mild=True)
+    elif not _SIZE_NAME.fullmatch(pool.size):
+        yield case.fault("size", "DJ822", f"has size {pool.size}", "no size is called that", do)
+    elif _CONFIDENTIAL.match(pool.size) or pool.taint is NodeTaint.SGX_ONLY:
+        observation = f"has size {pool.size}, which is in no catalogue of sizes with SGX"
+        yield case.fault("size", "DJ822", observation, "no enclave would start there", do)
 
 
 def _windows(case: _Case) -> Iterator[PlanFault]:
@@ -108,6 +123,9 @@ def _system(case: _Case) -> Iterator[PlanFault]:
         return
     if case.pool.may_be_empty:
         yield case.fault("mode", "DJ826", "is a system pool that may be empty", "AKS refuses that", "let it have 1 node or more")
+    if case.pool.taint is NodeTaint.SGX_ONLY:
+        why = "AKS' own pods ask for no EPC, and would find no place there"
+        yield case.fault("taint", "DJ826", "is a system pool for pods alone that ask for EPC", why, "make it a user pool")
     if case.pool.spot:
         yield case.fault("spot", "DJ826", "is a system pool of spot machines", "AKS refuses that", "make it a user pool")
     small = case.sku is not None and ((case.sku.cpus or 0) < _SYSTEM_CORES or (case.sku.memory or 0) < _SYSTEM_MEMORY)
@@ -149,7 +167,10 @@ def _overlay(case: _Case) -> Iterator[PlanFault]:
 def _labels(case: _Case) -> Iterator[PlanFault]:
     for key, text in case.pool.labels.items():
         domain = key.partition("/")[0] if "/" in key else ""
-        if domain and any(domain == each or domain.endswith(f".{each}") for each in _RESERVED_DOMAINS):
+        if domain in _OUR_DOMAINS:
+            why = "Donjon's agents write that domain's themselves, by what a node has"
+            yield case.fault("labels", "DJ831", f"has the label {key}", why, "leave it out")
+        elif domain and any(domain == each or domain.endswith(f".{each}") for each in _RESERVED_DOMAINS):
             yield case.fault("labels", "DJ831", f"has the label {key}", "that domain is Kubernetes' or AKS' own", "take another")
         elif not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(text):
             yield case.fault("labels", "DJ831", f"has the label {key}={text}", "Kubernetes refuses it", "mend name or value")

@@ -14,7 +14,9 @@ from donjon.fleet.pools.plan import FleetPlan, Pool
 def commands(plan: FleetPlan, skus: Mapping[str, Sku]) -> tuple[str, ...]:
     """A line for each pool."""
     cluster = plan.cluster
-    around = ["--resource-group", cluster.resource_group, "--cluster-name", cluster.name]
+    group = cluster.resource_group  # Its name may begin with a dash.
+    words = [f"--resource-group={group}"] if group.startswith("-") else ["--resource-group", group]
+    around = [*words, "--cluster-name", cluster.name]
     version = ["--kubernetes-version", cluster.version] if cluster.version else []
     return tuple(
         shlex.join(["az", "aks", "nodepool", "add", *around, *_options(pool, skus.get(pool.size)), *version])
