@@ -20,6 +20,8 @@ PROGRAMS = PROJECT / "testbed" / "bin"
 WHOLE = ""
 SECONDS = 240  # for the slowest command, an install that waits
 
+WHERE = ("aks", "metal", "alibaba")
+_FROM_NOTHING = "cluster/test_from_nothing.py"
 _OFFLINE, _ON_A_CLUSTER = "cli/test_page_commands.py", "cluster/test_page_commands.py"
 
 RUN_BY: Mapping[str, Mapping[str, str]] = {
@@ -36,6 +38,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
         "$ make image": "cluster/test_readme.py",
         "$ make release": "cluster/test_readme.py",
     },
+    **{f"from-nothing-on-{where}.md": {WHOLE: _FROM_NOTHING, "$ make image": "cluster/test_readme.py"} for where in WHERE},
     "metering.md": {WHOLE: _ON_A_CLUSTER},
     "machines.md": {WHOLE: "cli/test_pool.py"},
     "monitoring.md": {WHOLE: "cluster/test_metrics.py"},
@@ -55,6 +58,10 @@ NOT_RUN: Mapping[str, str] = {
     "$ PCKIDRetrievalTool": "Intel's, for a machine with SGX; its request is in tests/collateral/test_upload.py",
     "$ pccsadmin.py": "Intel's; its requests are in tests/services/test_attestation_platforms.py",
     "$ az": "Azure's, with an account there; what it prints is in tests/policy/test_forms.py",
+    "$ aliyun": "Alibaba's, with an account there; what it is given is in tests/fleet/test_forms.py",
+    "$ scp": "with machines of the reader's; what runs on them is in tests/debian/test_prepare.py",
+    "$ ssh": "as above",
+    "$ skopeo": "with a registry of the reader's; tried by hand (docs/install.md)",
     "$ donjon pool apply": "with an account at Azure; its calls are in tests/cli/test_pool_apply.py",
 }
 """How a command begins that no test runs, and why."""
@@ -70,6 +77,22 @@ def commands(markdown: str) -> list[str]:
     blocks = re.findall(r"^ *```console\n(.*?)^ *```", markdown, re.MULTILINE | re.DOTALL)
     lines = re.findall(r"^ *\$ (.+)$", "\n".join(blocks).replace("\\\n", " "), re.MULTILINE)
     return [" ".join(line.partition("  # ")[0].split()) for line in lines]
+
+
+def answers(markdown: str) -> list[tuple[str, list[str]]]:
+    """Every command of its console blocks, and the lines that the page shows as its answer; … is anything."""
+    found: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"^ *```console\n(.*?)^ *```", markdown, re.MULTILINE | re.DOTALL):
+        for each in re.split(r"^ *\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+            command, *lines = each.splitlines()
+            found += [(typed, [line for line in lines if line.strip("…")]) for typed in commands(f"```console\n$ {command}\n```")]
+    return found
+
+
+def is_shown(line: str, answer: str) -> bool:
+    """Whether an answer has the line that a page shows of it."""
+    pattern = ".*".join(map(re.escape, line.split("…")))
+    return re.search(f"^{pattern}$", answer, re.MULTILINE) is not None
 
 
 def sections(page: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,10 @@ PLAN = next(block for block in re.findall(r"```yaml\n(.*?)```", pages.text("mach
 METAL = """\
 cluster: {cloud: metal, name: own, version: "1.36"}
 pools: [{name: rack-1, size: xeon-scalable-3, count: 3, taint: sgx-only, labels: {rack: "1"}}]
+"""
+ALIBABA = """\
+cluster: {cloud: alibaba, name: own, region: cn-beijing}
+pools: [{name: sgx, size: ecs.g7t.xlarge, count: 2, taint: sgx-only, labels: {team: vault}}]
 """
 OF_METAL = {"kubeadm", "capm3", "values"}
 OF_NONE = {"text", "json"}
@@ -48,7 +53,7 @@ def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert 'resource "azurerm_kubernetes_cluster_node_pool" "sgx1"' in terraform
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form not in OF_NONE | {"kubeadm", "capm3"}])
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in OF_NONE | {"kubeadm", "capm3", "ack"}])
 def test_a_sound_plan_is_written_down_for_each_tool(form: str) -> None:
     done = called(PLAN, form)
     assert done.exit_code == 0
@@ -146,3 +151,34 @@ def test_that_the_catalogue_is_old_is_said_of_every_plan(monkeypatch: pytest.Mon
     assert "DJ802" in called(PLAN).stdout
     assert "DJ802" in called(PLAN, "az").stderr
     assert "DJ802" in called(PLAN, "json").stdout
+
+
+def test_a_plan_for_alibaba_is_written_down_for_its_command_line() -> None:
+    words = shlex.split(called(ALIBABA, "ack").stdout)
+    assert words[:6] == ["aliyun", "cs", "POST", "/clusters/CLUSTER-ID/nodepools", "--region", "cn-beijing"]
+    assert json.loads(words[-1])["scaling_group"]["instance_types"] == ["ecs.g7t.xlarge"]
+    assert called(ALIBABA, "az").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("was", "wrong", "code"),
+    [
+        ("ecs.g7t.xlarge", "Standard_DC4s_v3", "DJ822"),
+        ("ecs.g7t.xlarge", "ecs.g7.large", "DJ822"),  # none with SGX, for pods alone that ask for it
+        ("ecs.g7t.xlarge", "'$(reboot)'", "DJ822"),
+        ("cn-beijing", "'$(reboot)'", "DJ823"),
+        (", region: cn-beijing", "", "DJ823"),
+        ("count: 2", "count: 2, zones: ['1']", "DJ828"),
+        ("name: own", "name: own, confcom: true", "DJ833"),
+        ("count: 2", "count: 2, os_type: Windows", "DJ824"),
+    ],
+)
+def test_a_plan_for_alibaba_with_a_fault_is_refused(was: str, wrong: str, code: str) -> None:
+    done = called(ALIBABA.replace(was, wrong), "ack")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert code in done.stderr
+
+
+def test_a_size_of_alibaba_of_whose_regions_nobody_speaks_is_warned_of() -> None:
+    done = called(ALIBABA.replace("cn-beijing", "ap-southeast-1"))
+    assert (done.exit_code, "DJ823" in done.stdout) == (0, True)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from jsonschema import Draft202012Validator
 from tests.fleet.tables import FACTS, PRICES, SOURCES
 
 from donjon.fleet.machines.catalogue import parse
-from donjon.fleet.pools.forms import arm, az, bicep, kubernetes, terraform
+from donjon.fleet.pools.forms import ack, arm, az, bicep, kubernetes, terraform
 from donjon.fleet.pools.plan import Cloud, ClusterPlan, FleetPlan, NodeTaint, Pool, PoolMode, PoolScale
+from donjon.formats.json import at
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "pools"
 SKUS = parse(FACTS, PRICES, SOURCES).machines
@@ -193,6 +195,14 @@ def test_cluster_apis_own_schemas_take_what_is_written_for_it(plan: FleetPlan) -
         Draft202012Validator(schema["schema"]).validate(each)
 
 
+def test_cluster_api_is_told_a_version_of_three_numbers() -> None:
+    """Its webhook refuses others, and its schema does not tell."""
+    for version, written in (("1.36", "v1.36.0"), ("1.36.3", "v1.36.3")):
+        plan = replace(PLAN, cluster=replace(PLAN.cluster, version=version))
+        objects = (*kubernetes.capz(plan, SKUS), *kubernetes.capm3(plan))
+        assert {at(each, "spec", "template", "spec", "version") for each in objects} == {written, None}
+
+
 def test_a_schema_refuses_what_it_does_not_know() -> None:
     machines, _ = kubernetes.capz(PLAN, SKUS)[:2]
     spec = machines["spec"]
@@ -205,3 +215,12 @@ def test_the_charts_values_name_the_webhook_where_the_api_server_wires_no_pods()
     old = FleetPlan(cluster=ClusterPlan(cloud=Cloud.METAL, name="m", version="1.35"), pools=POOLS)
     assert kubernetes.chart_values(old)["admission"] == {"mode": "webhook"}
     assert "admission" not in kubernetes.chart_values(PLAN)
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool.name)
+def test_alibabas_own_model_knows_every_member_of_a_request(pool: Pool) -> None:
+    schema = json.loads((VECTORS / "CreateClusterNodePoolRequest.json").read_text())
+    request = ack.body(pool, SKUS["ecs.g7t.large"])
+    Draft202012Validator(schema).validate(request)
+    assert at(request, "tee_config", "tee_enable") is True
+    assert list(Draft202012Validator(schema).iter_errors({**request, "tee": True}))

@@ -9,7 +9,7 @@ import click
 
 from donjon.adapters import clock
 from donjon.cli import options
-from donjon.cli.pool.plan import read_sound
+from donjon.cli.pool.plan import PRINTERS, read_sound
 from donjon.cli.sku.command import catalogue
 from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, DonjonError, Misconfigured, Unavailable
@@ -76,7 +76,8 @@ def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form
     machines = catalogue()
     plan = read_sound(file, machines)
     if plan.cluster.cloud is not Cloud.AZURE:
-        raise click.UsageError("pools of metal are made by kubeadm or Cluster API: donjon pool plan FILE --output kubeadm")
+        form = next(iter(PRINTERS[plan.cluster.cloud]))
+        raise click.UsageError(f"pools of {plan.cluster.cloud} are made by other tools: donjon pool plan FILE --output {form}")
     if not _ENDPOINT.fullmatch(endpoint):
         raise click.BadParameter("expected an address such as https://management.azure.com", param_hint="--endpoint")
     if subscription and not _SUBSCRIPTION.fullmatch(subscription):

@@ -16,7 +16,7 @@ from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_NO, Malformed
 from donjon.findings import Severity
 from donjon.fleet.machines.catalogue import Catalogue, Sku
-from donjon.fleet.pools.forms import arm, az, bicep, kubernetes, terraform
+from donjon.fleet.pools.forms import ack, arm, az, bicep, kubernetes, terraform
 from donjon.fleet.pools.plan import Cloud, FleetPlan, PlanFault
 from donjon.fleet.pools.reading import read_plan
 from donjon.fleet.pools.rules import judge
@@ -37,13 +37,18 @@ _AZURE: Mapping[str, Printer] = {
     "azapi": terraform.azapi,
     "capz": lambda plan, skus: manifest(kubernetes.capz(plan, skus)),
 }
+_ALIBABA: Mapping[str, Printer] = {"ack": lambda plan, skus: "".join(f"{line}\n" for line in ack.commands(plan, skus))}
 _METAL: Mapping[str, Printer] = {
     "kubeadm": lambda plan, _: manifest(kubernetes.kubeadm(plan)),
     "capm3": lambda plan, _: manifest(kubernetes.capm3(plan)),
 }
-_BOTH: Mapping[str, Printer] = {"values": lambda plan, _: manifest((kubernetes.chart_values(plan),))}
-PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {Cloud.AZURE: {**_AZURE, **_BOTH}, Cloud.METAL: {**_METAL, **_BOTH}}
-FORMS = ("text", "json", *_AZURE, *_METAL, *_BOTH)
+_ALL: Mapping[str, Printer] = {"values": lambda plan, _: manifest((kubernetes.chart_values(plan),))}
+PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {
+    Cloud.AZURE: {**_AZURE, **_ALL},
+    Cloud.ALIBABA: {**_ALIBABA, **_ALL},
+    Cloud.METAL: {**_METAL, **_ALL},
+}
+FORMS = ("text", "json", *_AZURE, *_ALIBABA, *_METAL, *_ALL)
 
 
 @click.command("plan", cls=options.StrictCommand)

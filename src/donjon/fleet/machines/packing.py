@@ -12,6 +12,7 @@ from donjon.fleet.machines.catalogue import Sku
 from donjon.kube.names import EPC
 from donjon.kube.reserved import Amounts
 
+LEAST_CPUS = 2  # of a machine that AKS takes for a node; AKS, restricted VM sizes
 MAX_PODS = 110  # of a node, the kubelet's default
 EVICTION = 100 << 20  # bytes of memory that the kubelet keeps free
 
@@ -21,7 +22,7 @@ MAX_OPEN = 50
 _MB = 10**6
 _PARTS = 1000
 _CPU_STEPS = ((1, 60), (2, 100), (4, 140), (8, 180), (16, 260), (32, 420), (64, 740))  # cores, thousandths of a processor
-_AZURE = "azure"
+AZURE = "azure"
 KERNEL_SHARE = Fraction(31, 32)
 """Of the EPC that a maker prints, the least that a kernel was seen to have (23808 of 24576 MiB, Alibaba); Azure's is exact."""
 
@@ -59,7 +60,7 @@ def room(machine: Sku) -> Amounts:
         raise KeyError(machine.name)
     ordinary = memory - epc
     reserved, cores, part = EVICTION, 0, KERNEL_SHARE
-    if machine.provider == _AZURE:
+    if machine.provider == AZURE:
         reserved += min(20 * _MB * MAX_PODS + 50 * _MB, ordinary // 4)
         cores, part = _reserved_cpu(cpus), Fraction(1)
     return {

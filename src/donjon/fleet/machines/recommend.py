@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from donjon.findings import Finding, Severity
 from donjon.fleet.machines.catalogue import METAL, Catalogue, Sku, age_warnings
-from donjon.fleet.machines.packing import KERNEL_SHARE, Packing, PodGroup, beside, obstacle, pack, room
+from donjon.fleet.machines.packing import AZURE, KERNEL_SHARE, LEAST_CPUS, Packing, PodGroup, beside, obstacle, pack, room
 from donjon.kube import quantities
 from donjon.kube.names import EPC
 from donjon.kube.quantities import readable
@@ -149,6 +149,8 @@ def _unfit(machine: Sku, demand: Demand, today: date) -> str:
         return f"was taken away on {machine.ends} ({machine.facts['ends'].statements[0].source.title})"
     if demand.region and demand.region not in machine.regions:
         return f"not offered in {demand.region}"
+    if machine.provider == AZURE and (machine.cpus or LEAST_CPUS) < LEAST_CPUS:
+        return f"AKS takes no machine of fewer than {LEAST_CPUS} processors"
     for feature in sorted(demand.features):
         if not machine.has(feature):
             return _lacking(machine, feature)

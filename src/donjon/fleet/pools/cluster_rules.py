@@ -17,6 +17,7 @@ _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([-\w]{0,61}[A-Za-z0-9])?", re.ASCII)
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]", re.ASCII)
 _VERSION = re.compile(r"1\.[0-9]{2}(\.[0-9]{1,2})?")
 _REGION = re.compile(r"[a-z][a-z0-9]{0,49}")
+_ALIBABA_REGION = re.compile(r"[a-z]{2}-[a-z0-9-]{1,30}")
 _METAL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -43,6 +44,12 @@ def of_cluster(plan: FleetPlan) -> Iterator[PlanFault]:
         yield PlanFault(
             place="/cluster/name",
             finding=Finding.error("DJ820", subject, "has a name that Kubernetes refuses", "its pools name it", do),
+        )
+    if cluster.cloud is Cloud.ALIBABA and not _ALIBABA_REGION.fullmatch(cluster.region):
+        observation = "has a region that is no name of one" if cluster.region else "has no region"
+        yield PlanFault(
+            place="/cluster/region",
+            finding=Finding.error("DJ823", subject, observation, "its pools are made there", "write it: region: cn-beijing"),
         )
     if cluster.confcom:
         yield PlanFault(

@@ -11,6 +11,7 @@ class Cloud(StrEnum):
     """Who makes the machines."""
 
     AZURE = "azure"  # AKS: managed
+    ALIBABA = "alibaba"  # ACK: managed
     METAL = "metal"  # one's own, joined by kubeadm
 
 

@@ -10,6 +10,7 @@ from datetime import date
 
 from donjon.findings import Finding
 from donjon.fleet.machines.catalogue import Catalogue, Sku, age_warnings
+from donjon.fleet.machines.packing import LEAST_CPUS
 from donjon.fleet.machines.recommend import lifecycle
 from donjon.fleet.pools.cluster_rules import of_all_pools, of_cluster
 from donjon.fleet.pools.plan import Cloud, FleetPlan, NodeTaint, PlanFault, Pool, PoolMode
@@ -29,7 +30,12 @@ _SYSTEM_CORES, _SYSTEM_MEMORY = 2, 4 << 30
 _RESERVED_DOMAINS = ("kubernetes.azure.com", "kubernetes.io", "k8s.io")
 _OUR_DOMAINS = frozenset(label.partition("/")[0] for label in NODE_LABELS)
 _SIZE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+_ALIBABA_SIZE = re.compile(r"ecs\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}")
+_ASK_ALIBABA = (
+    "look before you build on it: aliyun ecs DescribeAvailableResource --DestinationResource InstanceType --InstanceType …"
+)
 _CONFIDENTIAL = re.compile(r"Standard_[DE]C", re.ASCII)
+_SERVICES = {Cloud.AZURE: "AKS", Cloud.ALIBABA: "ACK"}
 _V2 = re.compile(r"Standard_DC\d+s?_v2", re.ASCII)
 
 
@@ -44,7 +50,13 @@ class _Case:
 
     @property
     def managed(self) -> bool:
+        """By AKS, whose rules most of these are."""
         return self.plan.cluster.cloud is Cloud.AZURE
+
+    @property
+    def service(self) -> str:
+        """Who makes the machines; empty of one's own."""
+        return _SERVICES.get(self.plan.cluster.cloud, "")
 
     def fault(self, field: str, code: str, observation: str, why: str, do: str, *, mild: bool = False) -> PlanFault:
         make = Finding.warning if mild else Finding.error
@@ -82,22 +94,28 @@ def _size(case: _Case, catalogue: Catalogue) -> Iterator[PlanFault]:
         yield from _unknown_size(case, f"did you mean {near}?" if near else "donjon sku list names those that have it")
     elif not case.sku.has_sgx:
         yield case.fault("size", "DJ822", f"has size {pool.size}, which has no SGX", "no enclave starts there", "donjon sku list")
-    elif case.managed and case.sku.provider != case.plan.cluster.cloud:
+    elif case.service and case.sku.provider != case.plan.cluster.cloud:
         yield case.fault(
-            "size", "DJ822", f"has size {pool.size}, of {case.sku.provider}", "AKS has none of it", "donjon sku list"
+            "size", "DJ822", f"has size {pool.size}, of {case.sku.provider}", f"{case.service} has none of it", "donjon sku list"
         )
+    elif case.service and region not in case.sku.regions and not case.managed:
+        why = "no list of its regions is published; the catalogue has those that somebody named"
+        yield case.fault("size", "DJ823", f"{pool.size} is said by nobody to be in {region}", why, _ASK_ALIBABA, mild=True)
     elif case.managed and region and region not in case.sku.regions:
         others = ", ".join(sorted(case.sku.regions)[:5])
         yield case.fault("size", "DJ823", f"{pool.size} is not offered in {region}", "it would not be made", f"take {others} …")
+    elif case.managed and (case.sku.cpus or LEAST_CPUS) < LEAST_CPUS:
+        do = f"take a size of {LEAST_CPUS} processors or more"
+        yield case.fault("size", "DJ822", f"has size {pool.size}, of one processor", "AKS takes none of them", do)
 
 
 def _unknown_size(case: _Case, do: str) -> Iterator[PlanFault]:
     """Of a managed cluster it may be any that has no SGX."""
     pool = case.pool
-    if not case.managed:
+    if not case.service:
         why = "nobody here can say whether its nodes have EPC, or how much"
         yield case.fault("size", "DJ822", f"has size {pool.size}, which is in no catalogue", why, do, mild=True)
-    elif not _SIZE_NAME.fullmatch(pool.size):
+    elif not (_SIZE_NAME if case.managed else _ALIBABA_SIZE).fullmatch(pool.size):
         yield case.fault("size", "DJ822", f"has size {pool.size}", "no size is called that", do)
     elif _CONFIDENTIAL.match(pool.size) or pool.taint is NodeTaint.SGX_ONLY:
         observation = f"has size {pool.size}, which is in no catalogue of sizes with SGX"
@@ -139,7 +157,10 @@ def _system(case: _Case) -> Iterator[PlanFault]:
 
 
 def _zones(case: _Case) -> Iterator[PlanFault]:
-    if wrong := [zone for zone in case.pool.zones if zone not in _ZONES]:
+    if case.plan.cluster.cloud is Cloud.ALIBABA:
+        if case.pool.zones:
+            yield case.fault("zones", "DJ828", "names zones", "on ACK a pool's vSwitches say its zones", "leave them out")
+    elif wrong := [zone for zone in case.pool.zones if zone not in _ZONES]:
         yield case.fault("zones", "DJ828", f"has zone {wrong[0]}", "a region has zones 1 to 3", 'write "1", "2" or "3"')
     elif case.pool.zones and _V2.fullmatch(case.pool.size):
         yield case.fault("zones", "DJ828", "asks for zones", "DCsv2 knows availability sets alone", "leave them out")

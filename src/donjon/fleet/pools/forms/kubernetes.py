@@ -32,7 +32,7 @@ def _capz(plan: FleetPlan, pool: Pool, sku: Sku | None) -> tuple[JsonObject, Jso
         "clusterName": plan.cluster.name,
         "infrastructureRef": _reference(INFRASTRUCTURE, "AzureManagedMachinePool", pool),
     }
-    version: JsonObject = {"version": f"v{plan.cluster.version}"} if plan.cluster.version else {}
+    version = _version(plan)
     machines: JsonObject = {
         "clusterName": plan.cluster.name,
         "replicas": pool.count,
@@ -42,6 +42,12 @@ def _capz(plan: FleetPlan, pool: Pool, sku: Sku | None) -> tuple[JsonObject, Jso
         _object(f"{CORE}/v1beta2", "MachinePool", pool, machines),
         _object(f"{INFRASTRUCTURE}/v1beta1", "AzureManagedMachinePool", pool, _managed(pool, sku)),
     )
+
+
+def _version(plan: FleetPlan) -> JsonObject:
+    """Cluster API takes versions of three numbers alone; where a plan says two, the first release of those."""
+    version = plan.cluster.version
+    return {"version": f"v{version}{'.0' * (version.count('.') == 1)}"} if version else {}
 
 
 def _managed(pool: Pool, sku: Sku | None) -> JsonObject:
@@ -85,7 +91,7 @@ def _capm3(plan: FleetPlan, pool: Pool) -> tuple[JsonObject, ...]:
         "bootstrap": {"configRef": _reference(BOOTSTRAP, "KubeadmConfigTemplate", pool)},
         "infrastructureRef": _reference(INFRASTRUCTURE, "Metal3MachineTemplate", pool),
     }
-    version: JsonObject = {"version": f"v{plan.cluster.version}"} if plan.cluster.version else {}
+    version = _version(plan)
     deployment: JsonObject = {
         "clusterName": plan.cluster.name,
         "replicas": pool.count,
