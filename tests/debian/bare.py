@@ -34,7 +34,9 @@ class Bare:
     keys_of: str = ""  # the suite whose root file system has the keys of this one's archive
 
 
-DEBIAN = Bare(suite="trixie", name="Debian 13", packages=(*_OF_A_NODE, *_OF_THE_TESTS, "shellcheck", "ubuntu-keyring"))
+DEBIAN = Bare(
+    suite="trixie", name="Debian 13", packages=(*_OF_A_NODE, *_OF_THE_TESTS, "ansible-lint", "shellcheck", "ubuntu-keyring")
+)
 UBUNTU = Bare(suite="noble", name="Ubuntu 24.04", options=("--components=main,universe",), keys_of="trixie")
 
 
@@ -51,7 +53,7 @@ def ensure(bare: Bare) -> Path:
 
 def _make(bare: Bare, target: Path, options: Sequence[str]) -> None:
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    print(f"making a bare root file system of {bare.name} (once; a minute; half a GB in {target.parent}) …", flush=True)
+    print(f"making a bare root file system of {bare.name} (once; a minute; up to 0.8 GB in {target.parent}) …", flush=True)
     words = ("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(bare.packages)}", *options)
     # Without a mirror, mmdebstrap knows the public one of the suite.
     mirror = sorted(set(attempt(*_MIRRORS).stdout.split()))[:1] if not bare.keys_of else []

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -193,11 +194,130 @@ def test_what_is_printed_is_good_shell_and_good_rules(debian: StandInNode, tmp_p
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+def test_the_role_is_good_ansible(debian: StandInNode, tmp_path: Path) -> None:
+    """But for how its YAML is indented, and for try-restart, which no module does."""
+    role(debian, tmp_path, *PACKAGES, "0" * 40)
+    lint = "ansible-lint --offline --nocolor --profile production --skip-list yaml,command-instead-of-module prepare.yml"
+    done = debian.run("sh", "-c", f"cd /root/playbook && {lint}")
+    assert done.returncode == 0, done.stdout
+
+
+def with_findings(node: StandInNode, folder: Path, *codes: str, options: tuple[str, ...] = ()) -> None:
+    """The script for a node of which doctor says that, too."""
+    document = json.loads(facts(node, folder).read_text())
+    document["findings"] += [{"code": code} for code in codes]
+    (folder / "more.json").write_text(json.dumps(document))
+    done = call("pool", "prepare", "--facts", folder / "more.json", "--output", "script", *options)
+    assert done.returncode == 0, done.stderr
+    node.write("/root/prepare.sh", done.stdout)
+
+
+def instead(node: StandInNode, program: str, text: str) -> None:
+    """A program of the node's does that from now on."""
+    node.write(f"/usr/local/sbin/{program}", f"#!/bin/sh\n{text}\n")
+    (node.root / f"usr/local/sbin/{program}").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [("exit 9", "failed: step sgx_prv"), ("exit 0", "failed: sgx_prv: done, and yet it is not so")],
+)
+def test_a_step_that_fails_or_does_nothing_ends_the_script_by_its_name(
+    does: str, words: str, debian: StandInNode, tmp_path: Path
+) -> None:
+    script(debian, tmp_path)
+    instead(debian, "groupadd", does)
+    done = debian.run("sh", "/root/prepare.sh")
+    assert (done.returncode, done.stderr) == (3, f"{words}\n")
+    assert not (debian.root / "etc/udev/rules.d/60-donjon-sgx.rules").exists()
+
+
+def test_who_is_not_root_can_look_and_change_nothing(debian: StandInNode, tmp_path: Path) -> None:
+    script(debian, tmp_path)
+    shutil.copy(debian.root / "root/prepare.sh", debian.root / "srv/prepare.sh")
+    as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "/srv/prepare.sh")
+    assert debian.run(*as_nobody, "--check").returncode == 1
+    done = debian.run(*as_nobody)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "needs root" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["--chekc", "--only", "now"])
+def test_a_word_that_it_does_not_know_changes_nothing(word: str, debian: StandInNode, tmp_path: Path) -> None:
+    script(debian, tmp_path)
+    done = debian.run("sh", "/root/prepare.sh", word)
+    assert done.returncode == 2
+    assert "usage: " in done.stderr
+    assert debian.findings() >= {"DJ009"}
+
+
+def test_a_runtime_is_restarted_once_and_only_where_it_was_changed(debian: StandInNode, tmp_path: Path) -> None:
+    """By a systemctl that writes down what it is told: no systemd runs in there."""
+    script(debian, tmp_path)
+    instead(debian, "systemctl", 'echo "$*" >>/root/told')
+    (debian.root / "run/systemd/system").mkdir(parents=True)
+    assert debian.run("sh", "/root/prepare.sh").returncode == 0
+    assert debian.read("/root/told").splitlines() == ["try-restart containerd.service", "try-restart aesmd.service"]
+    assert debian.run("sh", "/root/prepare.sh").returncode == 0
+    (debian.root / "etc/containerd/config.toml").unlink()
+    done = debian.run("sh", "/root/prepare.sh", "--no-restart")
+    assert "not restarted: containerd.service" in done.stdout
+    assert len(debian.read("/root/told").splitlines()) == 2
+
+
+def test_a_device_that_more_may_open_and_a_link_stay_as_they_are(debian: StandInNode, tmp_path: Path) -> None:
+    (debian.root / "dev/sgx_enclave").chmod(0o666)
+    (debian.root / "dev/sgx").mkdir()
+    (debian.root / "dev/sgx/provision").symlink_to("../sgx_provision")
+    script(debian, tmp_path)
+    assert debian.run("sh", "/root/prepare.sh").returncode == 0
+    assert stat.S_IMODE((debian.root / "dev/sgx_enclave").stat().st_mode) == 0o666
+    (line,) = [each for each in debian.read("/etc/group").splitlines() if each.startswith("sgx_prv:")]
+    status = (debian.root / "dev/sgx_provision").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, int(line.split(":")[2]))
+    assert (debian.root / "dev/sgx/provision").is_symlink()
+
+
+def test_files_are_for_all_to_read_and_a_link_in_their_place_is_not_followed(debian: StandInNode, tmp_path: Path) -> None:
+    debian.write("/root/other", "another's")
+    (debian.root / "etc/sgx_default_qcnl.conf").symlink_to("/root/other")
+    script(debian, tmp_path)
+    assert debian.run("sh", "-c", "umask 077; sh /root/prepare.sh").returncode == 0
+    assert debian.read("/root/other") == "another's"
+    for path in ("etc/sgx_default_qcnl.conf", "etc/udev/rules.d/60-donjon-sgx.rules"):
+        assert stat.S_IMODE((debian.root / path).lstat().st_mode) == 0o644
+
+
+def test_cri_o_has_a_file_of_its_own(debian: StandInNode, tmp_path: Path) -> None:
+    (debian.root / "etc/containerd/config.toml").unlink()
+    debian.write("/etc/crio/crio.conf.d/10-crio.conf", '[crio.runtime]\ndefault_runtime = "runc"\n')
+    script(debian, tmp_path)
+    assert "DJ009" in debian.findings()
+    assert debian.run("sh", "/root/prepare.sh").returncode == 0
+    assert "DJ009" not in debian.findings()
+    assert debian.run("sh", "/root/prepare.sh").stdout.splitlines()[-1] == "0 done"
+
+
+def test_a_driver_is_built_by_dkms_from_where_its_source_is(debian: StandInNode, tmp_path: Path) -> None:
+    """By a dkms that builds nothing, which comes from the archive as the kernel's headers do."""
+    fingerprint = archive(debian)
+    options = ("--driver", "sgx/1.41", "--packages", "file:/srv/archive", "--fingerprint", fingerprint)
+    with_findings(debian, tmp_path, "DJ036", options=options)
+    assert debian.run("sh", "/root/prepare.sh", "--only", "source").returncode == 0
+    without = debian.run("sh", "/root/prepare.sh")
+    assert without.returncode == 3
+    assert "put the driver's source in that folder first" in without.stderr
+    debian.write("/usr/src/sgx-1.41/dkms.conf", 'PACKAGE_NAME="sgx"\nPACKAGE_VERSION="1.41"\n')
+    done = debian.run("sh", "/root/prepare.sh")
+    assert done.returncode == 0, done.stderr
+    release = debian.run("uname", "-r").stdout.strip()
+    assert debian.read("/var/lib/dkms-stand-in") == f"install -m sgx -v 1.41 -k {release}\n"
+    assert debian.read("/etc/modules-load.d/donjon-sgx.conf").splitlines()[-1] == "intel_sgx"
+    assert debian.run("sh", "/root/prepare.sh").stdout.splitlines()[-1] == "0 done"
+
+
 def test_a_dev_without_exec_has_it_afterwards_and_at_each_start(debian: StandInNode, tmp_path: Path) -> None:
-    facts_ = json.loads(facts(debian, tmp_path).read_text())
-    facts_["findings"] += [{"code": "DJ010"}]
-    (tmp_path / "noexec.json").write_text(json.dumps(facts_))
-    debian.write("/root/prepare.sh", call("pool", "prepare", "--facts", tmp_path / "noexec.json", "--output", "script").stdout)
+    with_findings(debian, tmp_path, "DJ010")
     look = "mount -t tmpfs -o noexec donjon /dev && cd /root && sh prepare.sh --check --only dev-exec; echo $?;"
     done = debian.run("sh", "-c", f"{look} sh prepare.sh --only dev-exec && sh prepare.sh --check --only dev-exec; echo $?")
     codes = [line for line in done.stdout.splitlines() if line.isdecimal()]
@@ -218,10 +338,7 @@ def test_a_dev_without_exec_has_it_afterwards_and_at_each_start(debian: StandInN
 def test_nosgx_is_taken_out_of_the_boot_loaders_words_and_nothing_else(
     line: str, expected: str, debian: StandInNode, tmp_path: Path
 ) -> None:
-    facts_ = json.loads(facts(debian, tmp_path).read_text())
-    facts_["findings"] += [{"code": "DJ035"}]
-    (tmp_path / "nosgx.json").write_text(json.dumps(facts_))
-    debian.write("/root/prepare.sh", call("pool", "prepare", "--facts", tmp_path / "nosgx.json", "--output", "script").stdout)
+    with_findings(debian, tmp_path, "DJ035")
     others = '# nosgx keeps SGX off\nGRUB_DISTRIBUTOR="nosgx"\nGRUB_CMDLINE_XEN="nosgx-like xnosgx"\n'
     debian.write("/etc/default/grub", f"{others}{line}\n")
     assert debian.run("sh", "/root/prepare.sh", "--check", "--only", "nosgx").returncode == 1
