@@ -29,7 +29,9 @@ def role(preparation: NodePreparation) -> Mapping[str, Json]:
     folder = f"roles/{ROLE}"
     tasks = [task for step in preparation.steps for task in _tasks(step)]
     return {
-        "prepare.yml": [{"name": "Prepare nodes for Intel SGX", "hosts": "all", "become": True, "roles": [ROLE]}],
+        "prepare.yml": [
+            {"name": "Prepare nodes for Intel SGX", "hosts": "all", "become": True, "gather_subset": ["!all"], "roles": [ROLE]}
+        ],
         f"{folder}/defaults/main.yml": {_RESTART: True},
         f"{folder}/meta/main.yml": _META,
         f"{folder}/tasks/main.yml": [*tasks, *map(_look, preparation.looks)],
