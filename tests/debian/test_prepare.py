@@ -19,6 +19,7 @@ from tests.debian.nodes import HERE, StandInNode, held
 from tests.debian.root import able
 from tests.pages import Terminal
 
+from donjon.node.preparation import texts
 from donjon.simulation.host import host, write_host
 
 INVENTORY = "localhost ansible_connection=local\n"
@@ -148,12 +149,13 @@ def archive(node: StandInNode) -> str:
 
 def test_packages_come_from_the_source_that_is_named_by_the_key_that_is_meant(node: StandInNode, tmp_path: Path) -> None:
     script(node, tmp_path, *PACKAGES, archive(node))
+    node.write("/etc/sgx_default_qcnl.conf", "somebody's, from before the package came")
     first = node.run("sh", "/root/prepare.sh")
     assert first.returncode == 0, first.stderr
     assert node.run("dpkg-query", "-W", "sgx-aesm-service", "sgx-ra-service").returncode == 0
     assert {"sgx", "sgx_prv"} <= set(node.run("id", "-nG", "aesmd").stdout.split())
     assert json.loads(node.read("/etc/sgx_default_qcnl.conf"))["pccs_url"].startswith(CACHE)
-    assert "localhost" in node.read("/etc/sgx_default_qcnl.conf.before-donjon")
+    assert node.read("/etc/sgx_default_qcnl.conf.before-donjon") == "somebody's, from before the package came"
     assert node.run("sh", "/root/prepare.sh").stdout.splitlines()[-1] == "0 done"
 
 
@@ -267,6 +269,7 @@ def test_a_runtime_is_restarted_once_and_only_where_it_was_changed(debian: Stand
 
 def test_a_device_that_more_may_open_and_a_link_stay_as_they_are(debian: StandInNode, tmp_path: Path) -> None:
     (debian.root / "dev/sgx_enclave").chmod(0o666)
+    (debian.root / "dev/sgx_provision").chmod(0o660)  # The group's, and that is root's.
     (debian.root / "dev/sgx").mkdir()
     (debian.root / "dev/sgx/provision").symlink_to("../sgx_provision")
     script(debian, tmp_path)
@@ -279,13 +282,16 @@ def test_a_device_that_more_may_open_and_a_link_stay_as_they_are(debian: StandIn
 
 
 def test_files_are_for_all_to_read_and_a_link_in_their_place_is_not_followed(debian: StandInNode, tmp_path: Path) -> None:
-    debian.write("/root/other", "another's")
-    (debian.root / "etc/sgx_default_qcnl.conf").symlink_to("/root/other")
+    debian.write("/root/settings", "another's")
+    debian.write("/root/rules", texts.RULES_TEXT)
+    (debian.root / "etc/sgx_default_qcnl.conf").symlink_to("/root/settings")
+    (debian.root / "etc/udev/rules.d/60-donjon-sgx.rules").symlink_to("/root/rules")
     script(debian, tmp_path)
     assert debian.run("sh", "-c", "umask 077; sh /root/prepare.sh").returncode == 0
-    assert debian.read("/root/other") == "another's"
+    assert debian.read("/root/settings") == "another's"
     for path in ("etc/sgx_default_qcnl.conf", "etc/udev/rules.d/60-donjon-sgx.rules"):
-        assert stat.S_IMODE((debian.root / path).lstat().st_mode) == 0o644
+        status = (debian.root / path).lstat()
+        assert (stat.S_ISREG(status.st_mode), stat.S_IMODE(status.st_mode)) == (True, 0o644)
 
 
 def test_cri_o_has_a_file_of_its_own(debian: StandInNode, tmp_path: Path) -> None:
