@@ -260,3 +260,23 @@ def test_a_plan_that_was_cut_off_while_it_was_written_is_refused_or_made_whole_b
     assert {name: each["count"] for name, each in azure.arm.pools.items()} == {"system": 1, "sgx1": 12}
     assert azure.apply("--yes", plan=BLOCKS[: BLOCKS.index("- name: sgx1")]).exit_code == 0
     assert set(azure.arm.pools) == {"system", "sgx1"}, "nothing is deleted because a plan says no more of it"
+
+
+@pytest.mark.parametrize(("count", "code"), [(2, 0), (9, 1)])
+def test_a_pool_that_was_made_although_its_answer_was_lost_is_waited_for_and_anothers_is_not(
+    azure: Azure, count: int, code: int
+) -> None:
+    """Where no answer comes the library asks again, and is told that there is one of that name: our own, or another's."""
+    original = azure.arm.answer
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if method == "PUT" and "sgx1" in path:
+            original(method, path, headers, body)
+            azure.arm.pools["sgx1"] |= {"provisioningState": "Succeeded", "count": count}
+            return error(412, "PreconditionFailed", "there is one of that name")
+        return original(method, path, headers, body)
+
+    azure.arm.answer = answer  # type: ignore[method-assign] # Azure, for this test.
+    done = azure.apply("--yes")
+    assert (done.exit_code, "DJ844" in str(done.exception)) == (code, code == 1)
+    assert len([path for path in azure.arm.puts() if "sgx1" in path]) == 1

@@ -2,7 +2,8 @@
 
 import pytest
 
-from donjon.fleet.pools.drift import PoolStep, compare, overlay
+from donjon.fleet.pools.drift import PoolStep, compare
+from donjon.fleet.pools.overlay import overlay
 from donjon.formats.json import Json, JsonObject
 
 WISH: JsonObject = {
@@ -110,3 +111,16 @@ def test_autoscaling_that_the_plan_has_not_is_turned_off_with_its_bounds() -> No
 @pytest.mark.parametrize("state", ["Starting", "Stopping", "UpgradingNodeImageVersion", "x"])
 def test_a_state_that_no_page_lists_is_waited_for(state: str) -> None:
     assert compare("sgx1", WISH, THERE | {"provisioningState": state, "count": 9}).step is PoolStep.WAIT
+
+
+def test_what_aks_adds_to_a_pool_of_spot_machines_is_no_drift_and_stays() -> None:
+    """AKS labels and taints such nodes itself, and shows both among those of the plan."""
+    wish = WISH | {"nodeLabels": {"team": "vault"}, "scaleSetPriority": "Spot"}
+    label, taint = {"kubernetes.azure.com/scalesetpriority": "spot"}, "kubernetes.azure.com/scalesetpriority=spot:NoSchedule"
+    there = THERE | wish | {"nodeLabels": {"team": "vault", **label}, "nodeTaints": [taint, "c=d:NoSchedule", "a=b:NoSchedule"]}
+    assert compare("sgx1", wish, there).step is PoolStep.NOTHING
+    other = there | {"nodeLabels": {"team": "others", **label}, "nodeTaints": [taint]}
+    assert [each.name for each in compare("sgx1", wish, other).drifts] == ["nodeLabels", "nodeTaints"]
+    put = overlay(wish, other)
+    assert put["nodeLabels"] == {"team": "vault", **label}
+    assert put["nodeTaints"] == [taint, "a=b:NoSchedule", "c=d:NoSchedule"]

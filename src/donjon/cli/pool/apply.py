@@ -14,11 +14,14 @@ from donjon.cli.sku.command import catalogue
 from donjon.cli.terminal import say, say_finding, say_json
 from donjon.errors import EXIT_NO, DonjonError, Misconfigured, Unavailable
 from donjon.fleet.machines.catalogue import Sku
-from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare, overlay
+from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare
 from donjon.fleet.pools.forms.arm import properties
+from donjon.fleet.pools.overlay import overlay
 from donjon.fleet.pools.plan import Cloud, FleetPlan
 from donjon.formats.json import JsonObject
 
+ELSEWHERE = "DJ844"
+"""Somebody else changes it."""
 _ENDPOINT = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _WORDS = {
@@ -166,11 +169,27 @@ def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
         there = pools.read(name)
         drift = compare(name, wish, there and there[0])
     if drift.step in {PoolStep.REFUSE, PoolStep.WAIT}:
-        raise Unavailable("DJ844", f"pool {name}: somebody else changes it meanwhile; apply again later")
+        raise Unavailable(ELSEWHERE, f"pool {name}: somebody else changes it meanwhile; apply again later")
     if drift.step is not PoolStep.NOTHING:
-        pools.put(name, overlay(wish, there and there[0]), there[1] if there else None, progress)
+        _put(pools, name, wish, there, progress)
         _require_planned(pools, name, wish)
     progress("as planned")
+
+
+def _put(pools: Pools, name: str, wish: JsonObject, there: tuple[JsonObject, str] | None, progress: Progress) -> None:
+    """Put it once. Where an answer is lost the library asks again, and is told that somebody else was first: that may be we."""
+    try:
+        pools.put(name, overlay(wish, there and there[0]), there[1] if there else None, progress)
+    except Unavailable as error:
+        if error.code != ELSEWHERE or not _is_coming(pools, name, wish):
+            raise
+        pools.wait(name, progress)
+
+
+def _is_coming(pools: Pools, name: str, wish: JsonObject) -> bool:
+    """Whether what is there, ready or not, is what the plan says: then it was we, or one who wants the same."""
+    there = pools.read(name)
+    return there is not None and not compare(name, wish, there[0]).drifts
 
 
 def _require_planned(pools: Pools, name: str, wish: JsonObject) -> None:

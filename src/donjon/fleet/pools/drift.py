@@ -3,11 +3,11 @@
 Source: Azure, AKS: which properties of an agent pool may be changed (agentPools, create or update).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from donjon.findings import Finding
+from donjon.fleet.pools.properties import COUNT, DEFAULTS, SCALES, is_same
 from donjon.formats.json import Json, JsonObject, at
 from donjon.formats.words import recite
 
@@ -27,14 +27,7 @@ UNCHANGEABLE = frozenset(
 
 _OVER = frozenset({"", "Succeeded", "Failed", "Canceled"})
 """States in which nobody changes it; there are more others than any page lists."""
-_READ_ONLY = frozenset({"provisioningState", "eTag", "currentOrchestratorVersion"})
-_BOUNDS = ("minCount", "maxCount")  # of the autoscaler
 _LEAVING = frozenset({"Deleting"})
-_SETS = frozenset({"nodeTaints", "availabilityZones"})  # the order in which they are written says nothing
-_MAY_GROW = "tags"  # others write theirs besides
-_COUNT, _SCALES = "count", "enableAutoScaling"
-_DEFAULTS: Mapping[str, Json] = {"scaleSetPriority": "Regular", "enableAutoScaling": False, "osDiskType": "Managed"}
-"""What a pool has of which the plan says nothing."""
 
 
 class PoolStep(StrEnum):
@@ -84,51 +77,14 @@ def compare(pool: str, plan: JsonObject, there: JsonObject | None) -> PoolDrift:
     return PoolDrift(pool=pool, step=step, drifts=drifts, state=state)
 
 
-def overlay(plan: JsonObject, there: JsonObject | None) -> JsonObject:
-    """What is to be put: the plan, and of what is there all that the plan says nothing of, for a put takes the rest away."""
-    if there is None:
-        return plan
-    whole = {name: value for name, value in there.items() if name not in _READ_ONLY}
-    whole |= {name: value for name, value in plan.items() if not _equal(name, there.get(name), value)}
-    whole |= {name: value for name, value in _DEFAULTS.items() if name in there and name not in plan}
-    tags = at(there, _MAY_GROW)
-    if isinstance(tags, dict):
-        whole[_MAY_GROW] = tags | _object(at(plan, _MAY_GROW))
-    if plan.get(_SCALES):
-        whole[_COUNT] = _within(there.get(_COUNT), plan)
-    else:
-        whole = {name: value for name, value in whole.items() if name not in _BOUNDS}
-    return whole
-
-
-def _within(count: Json, plan: JsonObject) -> Json:
-    """How many nodes there are, as near as the autoscaler's bounds are; the plan's number is one to begin with."""
-    least, most = (plan.get(name) for name in _BOUNDS)
-    if not (isinstance(count, int) and isinstance(least, int) and isinstance(most, int)):
-        return plan.get(_COUNT)
-    return min(max(count, least), most)
-
-
-def _object(value: Json) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
 def _drifts(plan: JsonObject, there: JsonObject) -> list[PropertyDrift]:
-    names = {*plan, *(name for name in _DEFAULTS if name in there)}
-    if plan.get(_SCALES):
-        names.discard(_COUNT)  # That number is the autoscaler's.
-    pairs = ((name, there.get(name), plan.get(name, _DEFAULTS.get(name))) for name in sorted(names))
-    return [PropertyDrift(name=name, there=_text(old), plan=_text(new)) for name, old, new in pairs if not _equal(name, old, new)]
-
-
-def _equal(name: str, there: Json, plan: Json) -> bool:
-    if name == _MAY_GROW and isinstance(there, dict) and isinstance(plan, dict):
-        return all(there.get(key) == value for key, value in plan.items())
-    if name in _SETS and isinstance(there, list) and isinstance(plan, list):
-        return sorted(map(str, there)) == sorted(map(str, plan))
-    if name == "orchestratorVersion" and isinstance(there, str) and isinstance(plan, str):
-        return there == plan or there.startswith(f"{plan}.")  # A plan may say no patch version.
-    return there == plan
+    names = {*plan, *(name for name in DEFAULTS if name in there)}
+    if plan.get(SCALES):
+        names.discard(COUNT)  # That number is the autoscaler's.
+    pairs = ((name, there.get(name), plan.get(name, DEFAULTS.get(name))) for name in sorted(names))
+    return [
+        PropertyDrift(name=name, there=_text(old), plan=_text(new)) for name, old, new in pairs if not is_same(name, old, new)
+    ]
 
 
 def _text(value: Json) -> str:
