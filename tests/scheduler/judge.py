@@ -6,11 +6,12 @@ from typing import Any
 
 from testbed import clock
 from tests.scheduler.plane import Plane
-from tests.scheduler.worlds import world
+from tests.scheduler.worlds import replica_set, world
 
 from donjon.fleet.scheduling.outlook import Prospect, outlook
+from donjon.fleet.scheduling.queue import moving, waiting
 
-NODES, PODS = "/api/v1/nodes", "/api/v1/namespaces/default/pods"
+NODES, PODS, OWNERS = "/api/v1/nodes", "/api/v1/namespaces/default/pods", "/apis/apps/v1/namespaces/default/replicasets"
 AT_ONCE = 10
 SEEN_WITHIN = 0.5  # seconds, for the scheduler to know of nodes
 SETTLED_WITHIN = 60.0  # seconds, for the scheduler to have looked at each pod
@@ -35,15 +36,28 @@ def judge(plane: Plane, numbers: Sequence[int]) -> Verdicts:
     verdicts = Verdicts()
     for start in range(0, len(numbers), AT_ONCE):
         worlds = {f"w{number}": world(number) for number in numbers[start : start + AT_ONCE]}
+        for number in numbers[start : start + AT_ONCE]:
+            _own(plane.create(OWNERS, replica_set(number)), worlds[f"w{number}"][1])
         fill(plane, *([each for pair in worlds.values() for each in pair[index]] for index in (0, 1)))
         pods, nodes = settled(plane), plane.call("GET", NODES)["items"]
         for name in worlds:
-            _compare(
-                verdicts, *([each for each in things if each["metadata"]["labels"]["world"] == name] for things in (pods, nodes))
-            )
-        for path in (PODS, NODES):
+            _compare(verdicts, [each for each in pods if each["metadata"]["labels"]["world"] == name], nodes)
+        for path in (PODS, NODES, OWNERS):
             plane.call("DELETE", path, {"gracePeriodSeconds": 0, "kind": "DeleteOptions", "apiVersion": "v1"})
     return verdicts
+
+
+def _own(owner: dict[str, Any], pods: Iterable[dict[str, Any]]) -> None:
+    reference = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "controller": True,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    for pod in pods:
+        if pod["metadata"]["labels"]["app"] == "x":
+            pod["metadata"]["ownerReferences"] = [reference]
 
 
 def fill(plane: Plane, nodes: Iterable[dict[str, Any]], pods: Iterable[dict[str, Any]]) -> None:
@@ -81,7 +95,8 @@ def _is_looked_at(pod: dict[str, Any]) -> bool:
 
 
 def _compare(verdicts: Verdicts, pods: list[dict[str, Any]], nodes: list[dict[str, Any]]) -> None:
-    queue = [{**each, "spec": {name: value for name, value in each["spec"].items() if name != "nodeName"}} for each in pods]
+    queue: list[Any] = [*moving(pods, nodes), *waiting(pods)]
+    queue.sort(key=lambda each: each["metadata"]["name"])  # As they were made.
     real = {f"default/{each['metadata']['name']}": bool(each["spec"].get("nodeName")) for each in pods}
     verdicts.pods += len(pods)
     for each in outlook(nodes, [], queue).pods:

@@ -17,6 +17,19 @@ def world(number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return nodes, pods
 
 
+def replica_set(number: int) -> dict[str, Any]:
+    """The owner of the pods of an application: it makes the scheduler spread them, where it can."""
+    labels = {"app": "x", "world": f"w{number}"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": f"w{number}", "namespace": "default"},
+        "spec": spec,
+    }
+
+
 def _node(lot: random.Random, name: str, mark: dict[str, str]) -> dict[str, Any]:
     sgx = lot.random() < 0.7
     amounts = {"cpu": f"{lot.choice((1, 2, 4))}", "memory": f"{lot.choice((2, 4, 8))}Gi", "pods": f"{lot.choice((5, 10, 110))}"}
@@ -37,6 +50,7 @@ def _node(lot: random.Random, name: str, mark: dict[str, str]) -> dict[str, Any]
     status = {
         "capacity": amounts,
         "allocatable": amounts,
+        "images": [{"names": [f"registry.example/{mark['world']}:latest", "other"], "sizeBytes": 300 * MI}][: lot.choice((0, 1))],
         "conditions": [ready | {"lastHeartbeatTime": moment, "lastTransitionTime": moment}],
     }
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}
@@ -46,10 +60,10 @@ def _pod(lot: random.Random, name: str, mark: dict[str, str]) -> dict[str, Any]:
     labels = {"app": lot.choice(("x", "y", "z")), **mark}
     spec: dict[str, Any] = {
         "nodeSelector": dict(mark),
-        "containers": [_container(lot, index) for index in range(lot.randint(1, 2))],
+        "containers": [_container(lot, index, mark) for index in range(lot.randint(1, 2))],
     }
     if lot.random() < 0.3:
-        spec["initContainers"] = [_container(lot, 9) | ({"restartPolicy": "Always"} if lot.random() < 0.5 else {})]
+        spec["initContainers"] = [_container(lot, 9, mark) | ({"restartPolicy": "Always"} if lot.random() < 0.5 else {})]
     if lot.random() < 0.4:
         spec["tolerations"] = [
             lot.choice(({"operator": "Exists"}, {"key": EPC, "operator": "Exists"}, {"key": "own", "value": "true"}))
@@ -58,21 +72,33 @@ def _pod(lot: random.Random, name: str, mark: dict[str, str]) -> dict[str, Any]:
         spec["nodeSelector"][TIER] = lot.choice(("a", "b", "c"))
     if lot.random() < 0.2:
         spec["topologySpreadConstraints"] = [_spread(lot, mark)]
-    affinity: dict[str, Any] = {}
-    for field in ("podAffinity", "podAntiAffinity"):
-        if lot.random() < 0.12:
-            affinity[field] = {"requiredDuringSchedulingIgnoredDuringExecution": [_term(lot, mark)]}
-    if lot.random() < 0.15:
-        operator = lot.choice(("In", "NotIn", "Exists", "DoesNotExist"))
-        values = {"values": [lot.choice(("a", "b"))]} if operator in {"In", "NotIn"} else {}
-        terms = [{"matchExpressions": [{"key": lot.choice((TIER, ZONE)), "operator": operator, **values}]}]
-        affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    affinity = _affinity(lot, mark)
     if affinity:
         spec["affinity"] = affinity
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default", "labels": labels}, "spec": spec}
 
 
-def _container(lot: random.Random, index: int) -> dict[str, Any]:
+def _affinity(lot: random.Random, mark: dict[str, str]) -> dict[str, Any]:
+    affinity: dict[str, Any] = {}
+    for field in ("podAffinity", "podAntiAffinity"):
+        if lot.random() < 0.12:
+            affinity[field] = {"requiredDuringSchedulingIgnoredDuringExecution": [_term(lot, mark)]}
+        if lot.random() < 0.1:
+            wish = {"weight": lot.choice((1, 50, 100)), "podAffinityTerm": _term(lot, mark)}
+            affinity.setdefault(field, {})["preferredDuringSchedulingIgnoredDuringExecution"] = [wish]
+    if lot.random() < 0.15:
+        operator = lot.choice(("In", "NotIn", "Exists", "DoesNotExist"))
+        values = {"values": [lot.choice(("a", "b"))]} if operator in {"In", "NotIn"} else {}
+        terms = [{"matchExpressions": [{"key": lot.choice((TIER, ZONE)), "operator": operator, **values}]}]
+        affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    if lot.random() < 0.1:
+        term = {"matchExpressions": [{"key": TIER, "operator": "In", "values": [lot.choice(("a", "b"))]}]}
+        wish = {"weight": lot.choice((1, 100)), "preference": term}
+        affinity.setdefault("nodeAffinity", {})["preferredDuringSchedulingIgnoredDuringExecution"] = [wish]
+    return affinity
+
+
+def _container(lot: random.Random, index: int, mark: dict[str, str]) -> dict[str, Any]:
     requests: dict[str, str] = {}
     if lot.random() < 0.7:
         requests["cpu"] = lot.choice(("50m", "100m", "500m", "1"))
@@ -84,7 +110,7 @@ def _container(lot: random.Random, index: int) -> dict[str, Any]:
         limits[ENCLAVE] = "1"
     container: dict[str, Any] = {
         "name": f"c{index}",
-        "image": "i",
+        "image": lot.choice(("i", f"registry.example/{mark['world']}")),
         "resources": {"requests": {**requests, **limits}, "limits": limits},
     }
     if index == 0 and lot.random() < 0.08:
@@ -96,10 +122,10 @@ def _spread(lot: random.Random, mark: dict[str, str]) -> dict[str, Any]:
     constraint: dict[str, Any] = {
         "maxSkew": lot.choice((1, 2)),
         "topologyKey": lot.choice((ZONE, HOST)),
-        "whenUnsatisfiable": "DoNotSchedule",
+        "whenUnsatisfiable": lot.choice(("DoNotSchedule", "DoNotSchedule", "ScheduleAnyway")),
         "labelSelector": {"matchLabels": {"app": lot.choice(("x", "y")), **mark}},
     }
-    if lot.random() < 0.2:
+    if lot.random() < 0.2 and constraint["whenUnsatisfiable"] == "DoNotSchedule":
         constraint["minDomains"] = 2
     if lot.random() < 0.2:
         constraint["nodeTaintsPolicy"] = "Honor"

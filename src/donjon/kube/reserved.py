@@ -7,6 +7,7 @@ Nothing here raises: a pod may be of a newer API, or nonsense. What is no quanti
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import EPC, EPC_UNITS
@@ -56,9 +57,9 @@ def epc_offered(node: JsonObject) -> Fraction:
     return allocatable(node).get(EPC, Fraction(0))
 
 
-def pod_requests(pod: JsonObject) -> dict[str, Fraction]:
-    """What is set aside for a pod, by resource."""
-    starts = [(_requests(container), stays) for container, stays in _starts(pod)]
+def pod_requests(pod: JsonObject, least: Amounts = MappingProxyType({})) -> dict[str, Fraction]:
+    """What is set aside for a pod, by resource; a container that says nothing of one counts for `least` of it."""
+    starts = [({**least, **_requests(container)}, stays) for container, stays in _starts(pod)]
     names = dict.fromkeys(name for own, _ in starts for name in own)
     summed = {name: peak((own.get(name, Fraction(0)), stays) for own, stays in starts) for name in names}
     whole = summed | amounts(at(pod, "spec", "resources", "requests"))  # A pod's own requests go first.

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from donjon.fleet.scheduling.shapes import CPU, MEMORY, PodKind, PodSelector, PodShape, whole
+from donjon.fleet.scheduling.constraints import PodKind, PodSelector
+from donjon.fleet.scheduling.shapes import CPU, MEMORY, PodShape, image_name, whole
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.objects import labels_of, name_of
 from donjon.kube.reserved import Amounts, allocatable
 
 ADVICE = "PreferNoSchedule"
+MAX_IMAGES = 100  # of a node, and names of an image; a kubelet tells of 50
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class BoardNode:
     free: dict[str, int]
     guard: str = ""  # what of it keeps pods away: taints, and that it is cordoned
     advice: tuple[JsonObject, ...] = ()  # taints that only advise
+    images: Mapping[str, int] = field(default_factory=dict)  # bytes of those that it has
     score_cpu: int = 0
     score_memory: int = 0
     ports: set[tuple[str, str, int]] = field(default_factory=set)
@@ -98,6 +101,7 @@ class Board:
         self.by_name = {each.name: each for each in self.nodes}
         self._keepers: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with anti-affinity, by node
         self._friends: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with affinity, by node
+        self.image_nodes = Counter(image for each in self.nodes for image in each.images)
         self._counts: dict[tuple[PodSelector, str, frozenset[str] | None], dict[str, int]] = {}  # pods by domain of a label
 
     def put(self, shape: PodShape, node: BoardNode, count: int = 1) -> None:
@@ -105,7 +109,7 @@ class Board:
         node.put(shape, count)
         if shape.anti_affinity:
             self._keepers[shape][node.name] += count
-        if shape.affinity:
+        if shape.affinity or shape.preferences:
             self._friends[shape][node.name] += count
         for (selector, key, among), domains in self._counts.items():
             domain = node.labels.get(key)
@@ -135,15 +139,15 @@ class Board:
                             yield term.key, domain
 
     def draw(self, shape: PodShape) -> Counter[tuple[str, str]]:
-        """Labels and domains to which pods draw others that they wanted beside them, by how many do."""
+        """Labels and domains to which pods draw others that they want beside them, by how much; below 0, keep them away."""
         domains: Counter[tuple[str, str]] = Counter()
         for friend, names in self._friends.items():
-            for term in friend.affinity:
+            for term, weight in (*((each, 1) for each in friend.affinity), *friend.preferences):
                 if term.selector.holds(shape.kind):
                     for name, number in names.items():
                         domain = self.by_name[name].labels.get(term.key)
                         if isinstance(domain, str):
-                            domains[term.key, domain] += number
+                            domains[term.key, domain] += number * weight
         return domains
 
 
@@ -157,6 +161,14 @@ def _board_node(node: JsonObject) -> BoardNode:
         free=dict(capacity),
         guard=f"{at(node, 'spec', 'unschedulable')} {at(node, 'spec', 'taints')}",
         advice=tuple(each for each in objects(at(node, "spec", "taints")) if at(each, "effect") == ADVICE),
+        images=dict(_images(node)),
         cpus=capacity.get(CPU, 0),
         memory=capacity.get(MEMORY, 0),
     )
+
+
+def _images(node: JsonObject) -> Iterator[tuple[str, int]]:
+    for image in objects(at(node, "status", "images"))[:MAX_IMAGES]:
+        names, size = image.get("names"), image.get("sizeBytes")
+        if isinstance(names, list) and isinstance(size, int):
+            yield from ((image_name(str(name)), size) for name in names[:MAX_IMAGES])

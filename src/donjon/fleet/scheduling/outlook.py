@@ -12,7 +12,7 @@ from donjon.fleet.scheduling.schedule import Scheduler, Scheduling
 from donjon.formats.json import JsonObject
 from donjon.kube.reserved import Amounts
 
-TRIES = 64
+TRIES = 16
 PLACEMENTS = 100_000
 """Of all tries together, about: in a cluster with very many pods there are fewer of them."""
 

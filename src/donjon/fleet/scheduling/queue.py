@@ -9,6 +9,8 @@ from donjon.kube.objects import is_here, labels_of, name_of, namespace_of, node_
 POOL_LABELS = ("kubernetes.azure.com/agentpool", "agentpool", "karpenter.sh/nodepool", "node.kubernetes.io/instance-type")
 """Labels by whose value nodes may be named together, beside their own names."""
 
+BOUND_LABELS = frozenset({"topology.kubernetes.io/zone", "topology.kubernetes.io/region"})
+"""Labels that a pod is given with its node, of that node (admission plugin PodTopologyLabels): it does not move with them."""
 _OF_EACH_NODE = "DaemonSet"
 
 
@@ -59,4 +61,6 @@ def _stays(pod: JsonObject) -> bool:
 def _free(pod: JsonObject) -> JsonObject:
     spec = at(pod, "spec")
     fields = {name: each for name, each in spec.items() if name != "nodeName"} if isinstance(spec, dict) else {}
-    return {"metadata": {"name": name_of(pod), "namespace": namespace_of(pod), "labels": {**labels_of(pod)}}, "spec": fields}
+    labels = {name: value for name, value in labels_of(pod).items() if name not in BOUND_LABELS}
+    metadata: JsonObject = {"name": name_of(pod), "namespace": namespace_of(pod), "labels": labels}
+    return {"metadata": {**metadata, "ownerReferences": [*owners_of(pod)]}, "spec": fields}

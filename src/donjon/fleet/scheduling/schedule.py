@@ -1,24 +1,29 @@
 """Pods put on nodes one after the other, as the scheduler would: important ones first, each where it does best.
 
-Where several nodes do equally well the scheduler takes any of them, so a schedule is one of many. Left out: pods that push others
-out of the way (preemption), wishes that are no conditions, and images that are there already.
+Where several nodes do equally well the scheduler takes any of them, so a schedule is one of many. Pods that push others out of
+the way (preemption) are left out.
 """
 
+import hashlib
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from donjon.fleet.scheduling.board import ADVICE, Board, BoardNode
-from donjon.fleet.scheduling.shapes import PodShape, ShapeTable, SpreadConstraint
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.fleet.scheduling.board import Board, BoardNode
+from donjon.fleet.scheduling.constraints import SpreadConstraint
+from donjon.fleet.scheduling.preferences import Draws, preference, reach, taint_scores
+from donjon.fleet.scheduling.shapes import PodShape, ShapeTable
+from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.objects import is_over, name_of, namespace_of, node_name_of
 from donjon.kube.reserved import Amounts
-from donjon.kube.selection import not_tolerated, selects, tolerates
+from donjon.kube.selection import not_tolerated, selects
 
 HOSTNAME = "metadata.name"
-TAINTS, AROUND = 3, 2
-"""By how much the scheduler weighs taints that only advise, and other pods' wishes."""
 
+SOMETIMES = 3
+"""When the scheduler tries a pod again nobody can say: only when the queue is through, always, or by chance in so many parts."""
+SMALL, WHIMS = 100, 200
+"""Of more nodes the scheduler scores a part, and what pods prefer is not looked at; it is drawn by lot in some schedules."""
 LOOKS = 4
 """Nodes whose score is reckoned anew for one pod. The scheduler, too, looks at a part of a large cluster only."""
 
@@ -46,7 +51,7 @@ class _Lots:
     """Numbers in no order that matters, the same for one seed: an inner state of 64 bits (Knuth's MMIX)."""
 
     def __init__(self, seed: int) -> None:
-        self._state = seed
+        self._state = int.from_bytes(hashlib.blake2b(seed.to_bytes(8, "big"), digest_size=8).digest(), "big")
 
     def draw(self) -> int:
         self._state = (self._state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
@@ -58,8 +63,10 @@ class Scheduler:
 
     def __init__(self, nodes: Iterable[JsonObject], pods: Iterable[JsonObject], seed: int = 0) -> None:
         """`pods` are those that have a node; who has none is for `place`."""
-        self._eager = bool(seed % 2)  # When it tries a pod again nobody can say.
         self._board, self._shapes, self._lots = Board(nodes), ShapeTable(), _Lots(seed)
+        self._eagerness = seed % (SOMETIMES + 1)
+        self._is_small = len(self._board.nodes) <= SMALL
+        self._whims = 0 if self._is_small else WHIMS * (seed // (SOMETIMES + 1) % 2)
         self._seekers: dict[PodShape, _Seeker] = {}
         for pod in pods:
             node = self._board.by_name.get(node_name_of(pod))
@@ -81,7 +88,7 @@ class Scheduler:
                 unread[name] = shape.unread
             elif not self._try(name, shape, nodes):
                 waiting.append((name, shape))
-            elif self._eager:
+            elif self._lots.draw() % SOMETIMES < self._eagerness:
                 waiting = self._again(waiting, nodes)
         return Scheduling(nodes=nodes, pending=tuple(name for name, _ in self._again(waiting, nodes)), unread=unread)
 
@@ -102,23 +109,16 @@ class Scheduler:
     def _find(self, shape: PodShape) -> BoardNode | None:
         seeker = self._seekers.get(shape) or self._seeker(shape)
         draws = self._board.draw(shape)
-        if shape.looks_around or draws or any(True for _ in self._board.closed_domains(shape)):
+        prefers = self._is_small and bool(shape.has_preferences or draws)
+        if prefers or shape.looks_around or any(True for _ in self._board.closed_domains(shape)):
             fit = [each for each in self._open(shape, seeker) if each.has_room(shape)]
-            return self._choose(shape, seeker, fit, draws)
+            return self._choose(shape, fit, draws)
         return self._best(shape, seeker)
 
-    def _choose(
-        self, shape: PodShape, seeker: _Seeker, nodes: list[BoardNode], draws: Mapping[tuple[str, str], int]
-    ) -> BoardNode | None:
-        """The best of these, where other pods have a word in it."""
-        friends = [sum(draws.get((key, str(node.labels.get(key))), 0) for key in {key for key, _ in draws}) for node in nodes]
-        least, most = min(friends, default=0), max(friends, default=0)
-        scores = [
-            node.score(shape)
-            + TAINTS * seeker.taint_scores.get(node.name, 0)
-            + AROUND * (100 * (number - least) // (most - least) if most > least else 0)
-            for node, number in zip(nodes, friends, strict=True)
-        ]
+    def _choose(self, shape: PodShape, nodes: list[BoardNode], draws: Draws) -> BoardNode | None:
+        """The best of these, by all that the scheduler scores."""
+        gains = preference(shape, self._board, nodes, draws)
+        scores = (node.score(shape) + gain + self._whim() for node, gain in zip(nodes, gains, strict=True))
         pairs = zip(scores, nodes, strict=True)
         return max(pairs, key=lambda pair: (pair[0], self._lots.draw()), default=(0, None))[1]
 
@@ -139,7 +139,8 @@ class Scheduler:
 
     def _seeker(self, shape: PodShape) -> _Seeker:
         fit = self._fit(shape)
-        seeker = _Seeker(fit, _taint_scores(shape, fit))
+        gains = taint_scores(shape, fit)
+        seeker = _Seeker(fit, {node.name: gain for node, gain in zip(fit, gains, strict=True) if gain})
         seeker.heap = [
             (-self._score(shape, seeker, node), self._lots.draw(), index, node.version)
             for index, node in enumerate(fit)
@@ -149,9 +150,11 @@ class Scheduler:
         self._seekers[shape] = seeker
         return seeker
 
-    @staticmethod
-    def _score(shape: PodShape, seeker: _Seeker, node: BoardNode) -> int:
-        return node.score(shape) + TAINTS * seeker.taint_scores.get(node.name, 0)
+    def _score(self, shape: PodShape, seeker: _Seeker, node: BoardNode) -> int:
+        return node.score(shape) + seeker.taint_scores.get(node.name, 0) + self._whim()
+
+    def _whim(self) -> int:
+        return self._lots.draw() % self._whims if self._whims else 0
 
     def _fit(self, shape: PodShape) -> list[BoardNode]:
         """The nodes that the pod's own words and their taints let it go to; those that look the same to it are asked once."""
@@ -192,7 +195,8 @@ class Scheduler:
     def _spread(self, shape: PodShape, seeker: _Seeker, nodes: list[BoardNode]) -> list[BoardNode]:
         for constraint in shape.spread:
             if constraint not in seeker.among:
-                seeker.among[constraint] = self._reach(shape, constraint)
+                keys = {each.key for each in shape.spread}
+                seeker.among[constraint] = reach(shape, self._board, constraint, keys)
             counts = self._board.count(constraint.selector, constraint.key, seeker.among[constraint])
             least = min(counts.values(), default=0) if len(counts) >= constraint.min_domains else 0
             most = least + constraint.max_skew - (1 if constraint.selector.holds(shape.kind) else 0)
@@ -203,29 +207,7 @@ class Scheduler:
             ]
         return nodes
 
-    def _reach(self, shape: PodShape, constraint: SpreadConstraint) -> frozenset[str]:
-        """The nodes whose pods count for a constraint: those with every constraint's label that the pod may go to."""
-        keys = {each.key for each in shape.spread}
-        nodes = [each for each in self._board.nodes if keys <= each.labels.keys()]
-        if constraint.honors_affinity:
-            nodes = [each for each in nodes if selects(shape.pod, each.name, each.labels)]
-        if constraint.honors_taints:
-            nodes = [each for each in nodes if not not_tolerated(shape.pod, each.node)]
-        return frozenset(each.name for each in nodes)
-
 
 def _priority(pod: JsonObject) -> int:
     number = at(pod, "spec", "priority")
     return number if isinstance(number, int) and not isinstance(number, bool) else 0
-
-
-def _taint_scores(shape: PodShape, nodes: Iterable[BoardNode]) -> dict[str, int]:
-    """How few of a node's taints advise against the pod, 100 for none; nothing where none does."""
-    tolerations = [each for each in objects(at(shape.pod, "spec", "tolerations")) if at(each, "effect") in (None, "", ADVICE)]
-    counts = {node.name: _advice(tolerations, node) if node.advice else 0 for node in nodes}
-    most = max(counts.values(), default=0)
-    return {name: 100 - 100 * count // most for name, count in counts.items()} if most else {}
-
-
-def _advice(tolerations: list[JsonObject], node: BoardNode) -> int:
-    return sum(not any(tolerates(one, taint) for one in tolerations) for taint in node.advice)

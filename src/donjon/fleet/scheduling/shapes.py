@@ -5,69 +5,22 @@ Source: k8s.io/kubernetes `pkg/scheduler/framework/types.go`, `pkg/scheduler/uti
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.fleet.scheduling import constraints
+from donjon.fleet.scheduling.constraints import REQUIRED, AffinityTerm, PodKind, SpreadConstraint
+from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.objects import containers_of, labels_of, namespace_of
 from donjon.kube.reserved import Amounts, pod_requests
-from donjon.kube.selection import OPERATORS
-
-MAX_CONSTRAINTS = 32  # of one pod, of each kind
 
 CPU, MEMORY, PODS = "cpu", "memory", "pods"
-LEAST_CPU, LEAST_MEMORY = 100, 200 << 20
-"""What a container without a request counts for in scores: thousandths of a processor, bytes."""
+LEAST: Amounts = {CPU: Fraction(1, 10), MEMORY: Fraction(200 << 20)}
+"""What a container without a request counts for in scores: a tenth of a processor, 200 MiB."""
 
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _NOT_READ = ("resourceClaims", "schedulingGates", "schedulingGroup", "workloadRef")
 """Fields of a pod's spec that decide where it goes, and whose sense lies in other objects, or in time."""
-
-
-class PodKind(NamedTuple):
-    """Pods that no selector can tell apart."""
-
-    namespace: str
-    labels: frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class PodSelector:
-    """Which pods a constraint is about."""
-
-    namespaces: frozenset[str]
-    every_namespace: bool
-    requirements: tuple[tuple[str, str, tuple[str, ...]], ...]  # label, operator, values
-    nothing: bool = False  # a selector that is not there selects none
-
-    def holds(self, kind: PodKind) -> bool:
-        """Whether it is about pods of that kind."""
-        if self.nothing or not (self.every_namespace or kind.namespace in self.namespaces):
-            return False
-        labels = dict(kind.labels)
-        return all(OPERATORS[operator](labels.get(key), [*values]) for key, operator, values in self.requirements)
-
-
-@dataclass(frozen=True, slots=True)
-class SpreadConstraint:
-    """How unevenly pods may lie in the domains of a label."""
-
-    key: str
-    selector: PodSelector
-    max_skew: int
-    min_domains: int
-    honors_affinity: bool
-    honors_taints: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AffinityTerm:
-    """With which pods, or without which, in one domain of a label."""
-
-    key: str
-    selector: PodSelector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +38,11 @@ class PodShape:
     spread: tuple[SpreadConstraint, ...]
     affinity: tuple[AffinityTerm, ...]
     anti_affinity: tuple[AffinityTerm, ...]
+    soft_spread: tuple[SpreadConstraint, ...]  # that only wishes
+    is_spread_by_default: bool
+    preferences: tuple[tuple[AffinityTerm, int], ...]  # and their weights; below 0, to be away from such pods
+    node_preferences: tuple[tuple[JsonObject, int], ...]  # each as a pod that requires it
+    images: tuple[str, ...]
     unread: str  # what decides and is not looked at; empty where nothing is
     wishes: frozenset[str]  # labels of nodes that the pod's own words name
 
@@ -92,6 +50,11 @@ class PodShape:
     def looks_around(self) -> bool:
         """Whether other pods decide where it may go."""
         return bool(self.spread or self.affinity or self.anti_affinity)
+
+    @property
+    def has_preferences(self) -> bool:
+        """Whether anything beside room makes it prefer a node."""
+        return bool(self.soft_spread or self.preferences or self.node_preferences or self.images)
 
 
 class ShapeTable:
@@ -103,7 +66,7 @@ class ShapeTable:
     def of(self, pod: JsonObject) -> PodShape:
         """The pod's shape."""
         spec = at(pod, "spec")
-        text = json.dumps([namespace_of(pod), labels_of(pod), spec], sort_keys=True)
+        text = json.dumps([namespace_of(pod), labels_of(pod), spec, constraints.is_spread_by_default(pod)], sort_keys=True)
         if text not in self._shapes:
             self._shapes[text] = shape_of(pod)
         return self._shapes[text]
@@ -111,43 +74,35 @@ class ShapeTable:
 
 def shape_of(pod: JsonObject) -> PodShape:
     """What the scheduler reads of a pod."""
-    requests = pod_requests(pod)
-    affinity, anti_affinity = (_terms(pod, field) for field in ("podAffinity", "podAntiAffinity"))
-    spread = tuple(_spread(pod))
-    amounts = whole(requests)
+    affinity, anti_affinity = (constraints.terms(pod, field) for field in ("podAffinity", "podAntiAffinity"))
+    spread, soft_spread = (tuple(constraints.spread(pod, when)) for when in ("DoNotSchedule", "ScheduleAnyway"))
+    is_default = not at(pod, "spec", "topologySpreadConstraints") and constraints.is_spread_by_default(pod)
+    amounts, scores = whole(pod_requests(pod)), whole(pod_requests(pod, LEAST))
     return PodShape(
         pod=pod,
-        kind=kind_of(pod),
+        kind=constraints.kind_of(pod),
         requests={**amounts, PODS: 1},
         cpu=amounts.get(CPU, 0),
         memory=amounts.get(MEMORY, 0),
-        score_cpu=_score(pod, CPU, LEAST_CPU, requests),
-        score_memory=_score(pod, MEMORY, LEAST_MEMORY, requests),
+        score_cpu=scores.get(CPU, 0),
+        score_memory=scores.get(MEMORY, 0),
         ports=frozenset(_ports(pod)),
         spread=spread,
         affinity=affinity,
         anti_affinity=anti_affinity,
+        soft_spread=tuple(constraints.default_spread(pod)) if is_default else soft_spread,
+        is_spread_by_default=is_default,
+        preferences=tuple(constraints.preferences(pod)),
+        node_preferences=tuple(constraints.node_preferences(pod)),
+        images=tuple(image_name(str(each.get("image") or "")) for each in containers_of(pod)),
         unread=_unread(pod),
         wishes=frozenset(_wishes(pod)),
     )
 
 
-def kind_of(pod: JsonObject) -> PodKind:
-    """Namespace and labels of a pod."""
-    return PodKind(namespace_of(pod), frozenset((key, str(value)) for key, value in labels_of(pod).items()))
-
-
 def whole(amounts: Amounts) -> dict[str, int]:
     """Amounts as the scheduler counts them: thousandths of processors, whole numbers of all else, each rounded up."""
     return {name: math.ceil(amount * 1000 if name == CPU else amount) for name, amount in amounts.items() if amount > 0}
-
-
-def _score(pod: JsonObject, name: str, least: int, requests: Amounts) -> int:
-    """What it counts for in scores: containers that ask for nothing count for a little."""
-    silent = [each for each in objects(at(pod, "spec", "containers")) if at(each, "resources", "requests", name) is None]
-    silent = [each for each in silent if at(each, "resources", "limits", name) is None]
-    amount = requests.get(name, Fraction(0)) * (1000 if name == CPU else 1)
-    return math.ceil(amount) + least * len(silent)
 
 
 def _ports(pod: JsonObject) -> Iterator[tuple[str, str, int]]:
@@ -156,47 +111,6 @@ def _ports(pod: JsonObject) -> Iterator[tuple[str, str, int]]:
             number = port.get("hostPort")
             if isinstance(number, int) and number > 0:
                 yield str(port.get("protocol") or "TCP"), str(port.get("hostIP") or "0.0.0.0"), number  # noqa: S104 - any address.
-
-
-def _terms(pod: JsonObject, field: str) -> tuple[AffinityTerm, ...]:
-    terms = objects(at(pod, "spec", "affinity", field, _REQUIRED))[:MAX_CONSTRAINTS]
-    return tuple(AffinityTerm(str(each.get("topologyKey") or ""), _selector(pod, each)) for each in terms)
-
-
-def _selector(pod: JsonObject, term: JsonObject) -> PodSelector:
-    names = frozenset(map(str, _list(term.get("namespaces"))))
-    everywhere = term.get("namespaceSelector") == {}
-    own = frozenset() if names or everywhere else frozenset({namespace_of(pod)})
-    return _label_selector(pod, term, names | own, every_namespace=everywhere)
-
-
-def _label_selector(pod: JsonObject, term: JsonObject, namespaces: frozenset[str], *, every_namespace: bool) -> PodSelector:
-    selector, labels = term.get("labelSelector"), labels_of(pod)
-    if not isinstance(selector, dict):
-        return PodSelector(namespaces, every_namespace, (), nothing=True)
-    pairs = at(selector, "matchLabels")
-    requirements: list[tuple[str, str, tuple[str, ...]]] = []
-    requirements += [(key, "In", (str(value),)) for key, value in (pairs.items() if isinstance(pairs, dict) else ())]
-    for each in objects(selector.get("matchExpressions")):
-        operator = str(each.get("operator"))
-        if operator in OPERATORS:
-            requirements.append((str(each.get("key")), operator, tuple(map(str, _list(each.get("values"))))))
-    for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")):
-        requirements += [(str(key), operator, (str(labels[str(key)]),)) for key in _list(term.get(field)) if str(key) in labels]
-    return PodSelector(namespaces, every_namespace, tuple(requirements))
-
-
-def _spread(pod: JsonObject) -> Iterator[SpreadConstraint]:
-    for each in objects(at(pod, "spec", "topologySpreadConstraints"))[:MAX_CONSTRAINTS]:
-        if each.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule":
-            yield SpreadConstraint(
-                key=str(each.get("topologyKey") or ""),
-                selector=_label_selector(pod, each, frozenset({namespace_of(pod)}), every_namespace=False),
-                max_skew=_number(each.get("maxSkew"), 1),
-                min_domains=_number(each.get("minDomains"), 1),
-                honors_affinity=each.get("nodeAffinityPolicy", "Honor") == "Honor",
-                honors_taints=each.get("nodeTaintsPolicy", "Ignore") == "Honor",
-            )
 
 
 def _unread(pod: JsonObject) -> str:
@@ -210,7 +124,7 @@ def _unread(pod: JsonObject) -> str:
     if any("persistentVolumeClaim" in each or "ephemeral" in each for each in objects(fields.get("volumes"))):
         return "volumes that are claimed"
     for field in ("podAffinity", "podAntiAffinity"):
-        for each in objects(at(pod, "spec", "affinity", field, _REQUIRED)):
+        for each in objects(at(pod, "spec", "affinity", field, REQUIRED)):
             if each.get("namespaceSelector") not in (None, {}):
                 return "namespaceSelector"
     return ""
@@ -219,15 +133,12 @@ def _unread(pod: JsonObject) -> str:
 def _wishes(pod: JsonObject) -> Iterator[str]:
     selector = at(pod, "spec", "nodeSelector")
     yield from map(str, selector if isinstance(selector, dict) else ())
-    for term in objects(at(pod, "spec", "affinity", "nodeAffinity", _REQUIRED, "nodeSelectorTerms")):
+    for term in objects(at(pod, "spec", "affinity", "nodeAffinity", REQUIRED, "nodeSelectorTerms")):
         yield from (str(each.get("key")) for each in objects(term.get("matchExpressions")))
         if objects(term.get("matchFields")):
             yield "metadata.name"
 
 
-def _list(value: Json) -> Iterable[Json]:
-    return value if isinstance(value, list) else ()
-
-
-def _number(value: Json, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+def image_name(image: str) -> str:
+    """As nodes name what they have: with a tag."""
+    return image if image.rfind(":") > image.rfind("/") else f"{image}:latest"
