@@ -10,6 +10,7 @@ from tests.admission.checks import FAQ_JOB
 from tests.fleet.scheduling import MIB, node, pod
 
 from donjon.cli.plan.command import plan
+from donjon.errors import Malformed
 
 OLD: Any = {"node.kubernetes.io/instance-type": "Standard_DC4s_v2", "topology.kubernetes.io/region": "westeurope"}
 
@@ -96,7 +97,8 @@ def test_more_pods_than_are_placed_at_a_time_are_refused_and_not_left_out(cluste
     template: Any = {"metadata": {"labels": {"app": "a"}}, "spec": pod("p", 1)["spec"]}
     spec = {"replicas": 100_001, "selector": {"matchLabels": {"app": "a"}}, "template": template}
     many = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
-    assert "more than 100000 pods" in str(called(*cluster, "-", text=json.dumps(many)).exception)
+    text = json.dumps(many).replace('"requests"', '"limits"')  # As one writes it; a pod that is made has both.
+    assert "more than 100000 pods" in str(called(*cluster, "-", text=text).exception)
 
 
 def test_a_hostile_name_steers_no_terminal(tmp_path: Path) -> None:
@@ -105,3 +107,19 @@ def test_a_hostile_name_steers_no_terminal(tmp_path: Path) -> None:
     result = called("--nodes", str(file))
     assert "\x1b" not in result.stdout
     assert "␛[2J" in result.stdout
+
+
+@pytest.mark.parametrize("amount", ["-1", ".nan", "1e400", "100m"])
+def test_an_impossible_amount_is_refused_and_not_planned_as_nothing(cluster: tuple[str, ...], amount: str) -> None:
+    limits = f"{{limits: {{sgx.intel.com/epc: {amount}}}}}"
+    spec = f"{{containers: [{{name: a, image: i, resources: {limits}}}]}}"
+    text = f"{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {spec}}}"
+    done = called(*cluster, "-", text=text)
+    assert isinstance(done.exception, Malformed)
+    assert done.exception.code in {"DJ103", "DJ120"}
+
+
+@pytest.mark.parametrize("number", ["-5", '"7"', "1e400", "1000001"])
+def test_an_impossible_number_of_pods_is_refused(cluster: tuple[str, ...], number: str) -> None:
+    done = called(*cluster, "-", text=FAQ_JOB.replace("spec:\n", f"spec:\n  parallelism: {number}\n", 1))
+    assert "expected a whole number" in str(done.exception)

@@ -26,7 +26,7 @@ def impossible_count(thing: JsonObject) -> str:
     number = at(thing, *where)
     if number is None or (isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= MAX_REPLICAS):
         return ""
-    return f"{'.'.join(where)} is {excerpt(str(number))}, expected a whole number from 0 to {MAX_REPLICAS}"
+    return f"{'.'.join(where)} is {excerpt(repr(number))}, expected a whole number from 0 to {MAX_REPLICAS}"
 
 
 def most_replicas(autoscaler: JsonObject) -> int:

@@ -9,11 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from donjon.admission.manifests.check import ManifestDocument, check_manifests, parse_documents
-from donjon.admission.manifests.documents import MAX_SIZE
-from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli import options
 from donjon.cli.files import text, within
+from donjon.cli.manifests import NAMESPACE, documents_of, pods_of
 from donjon.errors import Malformed, Unavailable
 from donjon.fleet.scheduling.queue import copies
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_LIST = 512 << 20  # bytes of what kubectl printed: 100,000 pods
 MAX_PODS = 100_000  # that are placed at a time
-_NAMESPACE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +86,11 @@ def _unique(things: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
 
 def of_manifests(names: Iterable[str], nodes: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
     """The pods that manifests would make, as admission would let them in; raises `Malformed`."""
-    documents: list[ManifestDocument] = []
-    for name in names:
-        with within(name):
-            documents += parse_documents(name, text(name, MAX_SIZE))
     pods: list[JsonObject] = []
-    for report in check_manifests(tuple(documents), {}, AdmissionContext(namespace=_NAMESPACE), Settings()).pods:
+    for report in pods_of(documents_of(names)):
         thing = report.pod_template.thing
         of_each_node = nodes if thing.kind == DAEMON_SET else ()
-        name, namespace = f"{thing.kind.lower()}/{thing.name}", thing.namespace or _NAMESPACE
+        name, namespace = f"{thing.kind.lower()}/{thing.name}", thing.namespace or NAMESPACE
         ours = copies(report.verdict.admitted, name, namespace, replicas_of(thing.content), of_each_node)
         pods += islice(ours, MAX_PODS + 1)
         if len(pods) > MAX_PODS:

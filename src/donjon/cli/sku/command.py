@@ -9,10 +9,8 @@ import click
 from rich.console import Console
 
 from donjon.adapters import clock
-from donjon.admission.manifests.check import ManifestDocument, parse_documents
-from donjon.admission.manifests.documents import MAX_SIZE
 from donjon.cli import options
-from donjon.cli.files import text, within
+from donjon.cli.manifests import documents_of
 from donjon.cli.sku import view
 from donjon.cli.sku.demand import pod_groups
 from donjon.cli.terminal import PIPED_WIDTH, plain, say, say_finding, say_json
@@ -184,11 +182,7 @@ def _alike(amounts: dict[str, Fraction | None], replicas: int) -> PodGroup:
 
 
 def _of_manifests(names: tuple[str, ...]) -> tuple[PodGroup, ...]:
-    documents: list[ManifestDocument] = []
-    for name in names:
-        with within(name):
-            documents += parse_documents(name, text(name, MAX_SIZE))
-    groups = pod_groups(tuple(documents))
+    groups = pod_groups(documents_of(names))
     if not groups:
         raise Malformed(
             "DJ930", "no pod and no template of pods is in it: expected a Pod, Deployment, StatefulSet, DaemonSet or Job"
