@@ -42,8 +42,8 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "metering.md": {WHOLE: _ON_A_CLUSTER},
     "machines.md": {WHOLE: "cli/test_pool.py"},
     "monitoring.md": {WHOLE: "cluster/test_metrics.py"},
-    "planning.md": {WHOLE: "cluster/test_scheduling.py"},
     "prepare.md": {WHOLE: "debian/test_prepare.py"},
+    "planning.md": {WHOLE: "cluster/test_scheduling.py", "## Watching": "cluster/test_pool_watch.py"},
     "policies.md": {WHOLE: "cli/test_policy.py", "## Set it at a service": "cli/test_policy_online.py"},
     "quotas.md": {WHOLE: _ON_A_CLUSTER},
     "relying-parties.md": {WHOLE: "conformance/test_relying_parties.py"},
@@ -62,6 +62,7 @@ NOT_RUN: Mapping[str, str] = {
     "$ scp": "with machines of the reader's; what runs on them is in tests/debian/test_prepare.py",
     "$ ssh": "as above",
     "$ skopeo": "with a registry of the reader's; tried by hand (docs/install.md)",
+    "$ donjon plan --watch pools.yaml --apply": "with an account at Azure; its calls are in tests/cli/test_plan_watch.py",
     "$ donjon pool apply": "with an account at Azure; its calls are in tests/cli/test_pool_apply.py",
 }
 """How a command begins that no test runs, and why."""

@@ -90,7 +90,15 @@ def _echo(line: str, *, err: bool = False) -> None:
 
 def say_json(document: JsonObject) -> None:
     """Print a document for programs; what JSON leaves as it is and a terminal would act on is escaped."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    _echo_json(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say_json_line(document: JsonObject) -> None:
+    """Print a document in one line, for programs that read one after the other."""
+    _echo_json(json.dumps(document, ensure_ascii=False))
+
+
+def _echo_json(text: str) -> None:
     click.echo(_STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # noqa: TID251 - the one place.
 
 

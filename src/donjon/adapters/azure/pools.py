@@ -108,6 +108,24 @@ class AksPools:
             )
             self._follow(poller, pool, progress)
 
+    def resize(self, pool: str, before: int, after: int) -> None:
+        """Have another number of nodes asked for, where it has that before, is scaled by nobody else and nobody changes it.
+
+        Returns once Azure took it, not once it is so. Raises `Unavailable`, `Malformed`.
+        """
+        with _one_error(f"pool {pool}"):
+            properties, version = _properties(self._client.agent_pools.get(self._group, self._cluster, pool), pool)
+            _require_resizable(pool, properties, version, before)
+            self._client.agent_pools.begin_create_or_update(
+                self._group,
+                self._cluster,
+                pool,
+                AgentPool({"properties": {**properties, "count": after}}),  # What is read-only the SDK leaves out.
+                etag=version,
+                match_condition=MatchConditions.IfNotModified,
+                polling=False,
+            )
+
     def wait(self, pool: str, progress: Callable[[str], None]) -> None:
         """Until nobody changes it any more; raises `Unavailable` where that takes too long."""
         until = self._seconds() + PATIENCE
@@ -153,6 +171,16 @@ def _in_time(ask: Callable[[], T]) -> T:
         return future.result(WHOLE)
     except TimeoutError as error:
         raise Unavailable("DJ846", f"Azure gave no whole answer within {WHOLE:g} seconds; apply again later") from error
+
+
+def _require_resizable(pool: str, properties: JsonObject, version: str, before: int) -> None:
+    count = properties.get("count")
+    if properties.get("enableAutoScaling"):
+        raise Unavailable("DJ854", f"pool {pool}: AKS' own autoscaler says how many nodes it has")
+    if not version:
+        raise Unavailable("DJ854", f"pool {pool}: Azure says no version of it, so that two could change it at the same time")
+    if count != before:
+        raise Unavailable("DJ844", f"pool {pool}: has {recite(str(count))} nodes, expected {before}: somebody else changed it")
 
 
 def _too_long(pool: str) -> Unavailable:

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
 import click
 
 from donjon.adapters import clock
 from donjon.cli import options
+from donjon.cli.plan.scaling import WatchOptions, scale, watch_options
 from donjon.cli.plan.sources import MAX_PODS, ClusterPicture, of_cluster, of_files, of_manifests
 from donjon.cli.plan.view import document, show
 from donjon.cli.sku.command import catalogue
@@ -37,6 +39,7 @@ PROVIDERS: Mapping[str, str] = {"azure": "azure", "ibm": "ibm"}
 )
 @click.option("--nodes", "nodes_file", metavar="FILE", help="What kubectl get nodes -o json printed, in place of the cluster.")
 @click.option("--pods", "pods_file", metavar="FILE", help="What kubectl get pods -A -o json printed, beside --nodes.")
+@watch_options
 @options.KUBECONFIG
 @options.CONTEXT
 @options.FORM
@@ -49,12 +52,23 @@ def plan(
     kubeconfig: Path | None,
     context: str | None,
     form: str,
+    **order: Unpack[WatchOptions],
 ) -> None:
     """Say where pods would go: those that wait, those of manifests, and those of nodes that retire.
 
     As the scheduler sees it, tried several times where it has a choice; what to buy where there is no room. Exit code 0 all of
     them fit, 1 some do not or may not, 2 unreadable, 3 could not look.
+
+    With --watch, say how many nodes the pools of a plan should have, with a reason a step; with --once exit code 0 as they are, 1
+    others.
     """
+    if order["watch"]:
+        if manifests or names or nodes_file or pods_file:
+            raise click.UsageError("--watch looks at the cluster: it goes with no manifests, --retire, --nodes or --pods")
+        scale(order, kubeconfig, context, as_json=form == "json")
+        return
+    if order["apply"] or order["once"]:
+        raise click.UsageError("--apply and --once go with --watch FILE")
     if pods_file and not nodes_file:
         raise click.UsageError("--pods goes with --nodes")
     picture = of_files(nodes_file, pods_file) if nodes_file else of_cluster(kubeconfig, context)

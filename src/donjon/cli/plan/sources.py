@@ -56,6 +56,18 @@ def _use(cluster: "UserCluster") -> tuple[Mapping[str, int], str]:
     return {each.node: each.use.need + each.guests for each in reports}, ""
 
 
+class ClusterReader:
+    """Reads the user's own cluster again and again; raises `Unavailable`, `Misconfigured`."""
+
+    def __init__(self, kubeconfig: Path | None, context: str | None) -> None:
+        self._client = options.work("donjon.adapters.cluster.client", extra="cluster")
+        self._cluster: UserCluster = self._client.open_cluster(os.environ, kubeconfig=kubeconfig, context=context)
+
+    def read(self) -> ClusterPicture:
+        """Nodes and pods as they are now: nodes first, so that no pod of a node of the picture is missed."""
+        return ClusterPicture(nodes=self._cluster.list(self._client.NODE), pods=self._cluster.list(self._client.POD))
+
+
 def of_files(nodes: str, pods: str | None) -> ClusterPicture:
     """What `kubectl get nodes -o json` and `kubectl get pods -A -o json` printed; raises `Malformed` DJ930."""
     return ClusterPicture(nodes=_items(nodes), pods=() if pods is None else _items(pods))

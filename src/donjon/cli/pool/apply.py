@@ -17,7 +17,7 @@ from donjon.fleet.machines.catalogue import Sku
 from donjon.fleet.pools.drift import PoolDrift, PoolStep, compare
 from donjon.fleet.pools.forms.arm import properties
 from donjon.fleet.pools.overlay import overlay
-from donjon.fleet.pools.plan import Cloud, FleetPlan
+from donjon.fleet.pools.plan import Cloud, FleetPlan, Pool, Scaler
 from donjon.formats.json import JsonObject
 
 ELSEWHERE = "DJ844"
@@ -31,6 +31,21 @@ _WORDS = {
     PoolStep.WAIT: "is being changed already: to be waited for",
     PoolStep.REFUSE: "differs in what cannot be changed",
 }
+
+
+SUBSCRIPTION = click.option(
+    "--subscription",
+    envvar="AZURE_SUBSCRIPTION_ID",
+    metavar="ID",
+    help="The subscription. Also AZURE_SUBSCRIPTION_ID in the environment.",
+)
+ENDPOINT = click.option(
+    "--endpoint",
+    default="https://management.azure.com",
+    show_default=True,
+    metavar="URL",
+    help="Azure's Resource Manager; of another cloud, such as https://management.chinacloudapi.cn, its own.",
+)
 
 
 class Pools(Protocol):
@@ -56,19 +71,8 @@ class Progress(Protocol):
 @click.command("apply", cls=options.StrictCommand)
 @click.argument("file")
 @click.option("--yes", is_flag=True, help="Do it. Without, nothing is changed and what would be done is said.")
-@click.option(
-    "--subscription",
-    envvar="AZURE_SUBSCRIPTION_ID",
-    metavar="ID",
-    help="The subscription. Also AZURE_SUBSCRIPTION_ID in the environment.",
-)
-@click.option(
-    "--endpoint",
-    default="https://management.azure.com",
-    show_default=True,
-    metavar="URL",
-    help="Azure's Resource Manager; of another cloud, such as https://management.chinacloudapi.cn, its own.",
-)
+@SUBSCRIPTION
+@ENDPOINT
 @options.FORM
 def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form: str) -> None:
     """Make or change the pools of a plan in Azure, as who is signed in there (az login); nothing is ever deleted.
@@ -107,8 +111,15 @@ def _compare(pools: Pools, plan: FleetPlan, skus: Mapping[str, Sku]) -> list[Poo
     drifts = []
     for pool in plan.pools:
         there = pools.read(pool.name)
-        drifts.append(compare(pool.name, properties(pool, skus.get(pool.size), plan.cluster.version), there and there[0]))
+        wish = properties(pool, skus.get(pool.size), plan.cluster.version)
+        drifts.append(compare(pool.name, _wish(pool, wish, there), there and there[0]))
     return drifts
+
+
+def _wish(pool: Pool, wish: JsonObject, there: tuple[JsonObject, str] | None) -> JsonObject:
+    """What the plan says of a pool, with as many nodes as it has where their number is for `donjon plan --watch` to say."""
+    scales = pool.scale is not None and pool.scale.by is Scaler.DONJON and there is not None and "count" in there[0]
+    return wish | {"count": there[0]["count"]} if scales and there is not None else wish
 
 
 def _is_due(drifts: tuple[PoolDrift, ...]) -> bool:
@@ -144,7 +155,7 @@ def _do(pools: Pools, plan: FleetPlan, drifts: tuple[PoolDrift, ...], skus: Mapp
         if drift.step is PoolStep.NOTHING:
             continue
         try:
-            _bring(pools, pool.name, properties(pool, skus.get(pool.size), plan.cluster.version), form)
+            _bring(pools, pool, properties(pool, skus.get(pool.size), plan.cluster.version), form)
         except DonjonError as error:
             failures.append((pool.name, error))
             say(f"{pool.name}: {error}", err=True)
@@ -152,9 +163,9 @@ def _do(pools: Pools, plan: FleetPlan, drifts: tuple[PoolDrift, ...], skus: Mapp
         raise failures[0][1]
 
 
-def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
+def _bring(pools: Pools, pool: Pool, plan: JsonObject, form: str) -> None:
     """Have a pool as planned: wait for whoever changes it, then put it unless it is so already."""
-    last = ""
+    last, name = "", pool.name
 
     def progress(state: str) -> None:
         nonlocal last
@@ -163,10 +174,12 @@ def _bring(pools: Pools, name: str, wish: JsonObject, form: str) -> None:
         last = state
 
     there = pools.read(name)
+    wish = _wish(pool, plan, there)
     drift = compare(name, wish, there and there[0])
     if drift.step is PoolStep.WAIT:
         pools.wait(name, progress)
         there = pools.read(name)
+        wish = _wish(pool, plan, there)
         drift = compare(name, wish, there and there[0])
     if drift.step in {PoolStep.REFUSE, PoolStep.WAIT}:
         raise Unavailable(ELSEWHERE, f"pool {name}: somebody else changes it meanwhile; apply again later")

@@ -29,12 +29,20 @@ class NodeTaint(StrEnum):
     NONE = "none"
 
 
+class Scaler(StrEnum):
+    """Who says how many nodes a pool has."""
+
+    AUTOSCALER = "autoscaler"  # the cluster's own
+    DONJON = "donjon"  # donjon plan --watch --apply
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolScale:
-    """Between how many nodes the cluster autoscaler moves."""
+    """Between how many nodes a pool moves."""
 
     least: int
     most: int
+    by: Scaler = Scaler.AUTOSCALER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +71,13 @@ class Pool:
         return max(self.count, self.scale.most) if self.scale else self.count
 
     @property
+    def autoscaler(self) -> PoolScale | None:
+        """What the cluster autoscaler is to be told; nothing where it has no say."""
+        return self.scale if self.scale and self.scale.by is Scaler.AUTOSCALER else None
+
+    @property
     def may_be_empty(self) -> bool:
-        """Whether the autoscaler may have to make its first node."""
+        """Whether its first node may have to be made while pods wait."""
         return (self.scale is not None and self.scale.least == 0) or self.count == 0
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from donjon.findings import Finding
-from donjon.fleet.pools.plan import Cloud, ClusterPlan, FleetPlan, NodeTaint, PlanFault, Pool, PoolMode, PoolScale
+from donjon.fleet.pools.plan import Cloud, ClusterPlan, FleetPlan, NodeTaint, PlanFault, Pool, PoolMode, PoolScale, Scaler
 from donjon.formats.json import Json, JsonObject
 from donjon.formats.words import nearest, recite
 
@@ -15,7 +15,7 @@ MAX_NODES = 5000  # of a cluster
 MAX_TEXT = 253  # characters of a name, a label, a path
 MAX_LABELS = 50
 
-T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
 Reader = Callable[[Json], Any]
 """Gives the value of a field; raises `ValueError` that says what was expected."""
 
@@ -125,8 +125,8 @@ def _flag(value: Json) -> bool:
     return value
 
 
-def _one_of(kind: type[StrEnum]) -> Reader:
-    def read(value: Json) -> StrEnum:
+def _one_of(kind: type[W]) -> Callable[[Json], W]:
+    def read(value: Json) -> W:
         try:
             return kind(str(value))
         except ValueError as error:
@@ -136,10 +136,10 @@ def _one_of(kind: type[StrEnum]) -> Reader:
 
 
 def _scale(value: Json) -> PoolScale:
-    if not isinstance(value, dict) or value.keys() != {"min", "max"}:
-        raise ValueError("an object with min and max")
-    bound = _whole(0, MAX_NODES)
-    return PoolScale(least=bound(value["min"]), most=bound(value["max"]))
+    if not isinstance(value, dict) or value.keys() - {"by"} != {"min", "max"}:
+        raise ValueError("an object with min and max, and by where that is not the autoscaler")
+    bound, by = _whole(0, MAX_NODES), _one_of(Scaler)
+    return PoolScale(least=bound(value["min"]), most=bound(value["max"]), by=by(value.get("by", Scaler.AUTOSCALER)))
 
 
 _CLUSTER = {

@@ -48,9 +48,11 @@ class Outlook:
     after: Mapping[str, Amounts]  # the same, once the first schedule is carried out
 
 
-def outlook(nodes: Sequence[JsonObject], pods: Sequence[JsonObject], queue: Sequence[JsonObject]) -> Outlook:
+def outlook(
+    nodes: Sequence[JsonObject], pods: Sequence[JsonObject], queue: Sequence[JsonObject], most_tries: int = TRIES
+) -> Outlook:
     """What becomes of the queue; `pods` are those that have a node."""
-    tries = max(1, min(TRIES, PLACEMENTS // max(len(queue), 1)))
+    tries = max(1, min(most_tries, PLACEMENTS // max(len(queue), 1)))
     scheduler = Scheduler(nodes, pods)
     before, first = scheduler.holding, scheduler.place(queue)
     schedules = [first, *(Scheduler(nodes, pods, seed).place(queue) for seed in range(1, tries))]

@@ -11,7 +11,7 @@ POOL_LABELS = ("kubernetes.azure.com/agentpool", "agentpool", "karpenter.sh/node
 
 BOUND_LABELS = frozenset({"topology.kubernetes.io/zone", "topology.kubernetes.io/region"})
 """Labels that a pod is given with its node, of that node (admission plugin PodTopologyLabels): it does not move with them."""
-_OF_EACH_NODE = "DaemonSet"
+OF_EACH_NODE = "DaemonSet"
 
 
 def waiting(pods: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
@@ -49,13 +49,14 @@ def retire(nodes: Iterable[JsonObject], words: Iterable[str], series: Iterable[s
 def moving(pods: Iterable[JsonObject], nodes: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
     """The pods on those nodes that somebody would make anew elsewhere: not those of a DaemonSet, nor a node's own."""
     names = {name_of(each) for each in nodes}
-    return tuple(_free(each) for each in pods if node_name_of(each) in names and is_here(each) and not _stays(each))
+    return tuple(_free(each) for each in pods if node_name_of(each) in names and is_here(each) and not of_each_node(each))
 
 
-def _stays(pod: JsonObject) -> bool:
+def of_each_node(pod: JsonObject) -> bool:
+    """Whether it is a DaemonSet's, or a node's own: it comes and goes with its node."""
     annotations = at(pod, "metadata", "annotations")
     static = isinstance(annotations, dict) and ANNOTATION_STATIC in annotations
-    return static or any(each.get("kind") == _OF_EACH_NODE for each in owners_of(pod))
+    return static or any(each.get("kind") == OF_EACH_NODE for each in owners_of(pod))
 
 
 def _free(pod: JsonObject) -> JsonObject:

@@ -26,8 +26,8 @@ def properties(pool: Pool, sku: Sku | None, version: str = "") -> JsonObject:
         "osSKU": pool.os_sku,
         "maxPods": pool.max_pods,
     }
-    if pool.scale is not None:
-        whole |= {"enableAutoScaling": True, "minCount": pool.scale.least, "maxCount": pool.scale.most}
+    if pool.autoscaler is not None:
+        whole |= {"enableAutoScaling": True, "minCount": pool.autoscaler.least, "maxCount": pool.autoscaler.most}
     if pool.spot:
         whole |= {"scaleSetPriority": "Spot", "scaleSetEvictionPolicy": "Delete", "spotMaxPrice": -1}
     several: dict[str, Json] = {

@@ -27,8 +27,14 @@ def commands(plan: FleetPlan, skus: Mapping[str, Sku]) -> tuple[str, ...]:
 def _options(pool: Pool, sku: Sku | None) -> list[str]:
     words = ["--name", pool.name, "--node-vm-size", pool.size, "--node-count", str(pool.count), "--mode", str(pool.mode)]
     words += ["--os-type", pool.os_type, "--os-sku", pool.os_sku, "--max-pods", str(pool.max_pods)]
-    if pool.scale is not None:
-        words += ["--enable-cluster-autoscaler", "--min-count", str(pool.scale.least), "--max-count", str(pool.scale.most)]
+    if pool.autoscaler is not None:
+        words += [
+            "--enable-cluster-autoscaler",
+            "--min-count",
+            str(pool.autoscaler.least),
+            "--max-count",
+            str(pool.autoscaler.most),
+        ]
     if pool.zones:
         words += ["--zones", *pool.zones]
     if pool.spot:

@@ -58,8 +58,8 @@ def _managed(pool: Pool, sku: Sku | None) -> JsonObject:
         "osType": pool.os_type,
         "maxPods": pool.max_pods,
     }
-    if pool.scale is not None:
-        spec["scaling"] = {"minSize": pool.scale.least, "maxSize": pool.scale.most}
+    if pool.autoscaler is not None:
+        spec["scaling"] = {"minSize": pool.autoscaler.least, "maxSize": pool.autoscaler.most}
     if pool.spot:
         spec |= {"scaleSetPriority": "Spot", "spotMaxPrice": "-1"}
     if pool.ephemeral_os_disk:
@@ -120,10 +120,10 @@ def _object(version: str, kind: str, pool: Pool, spec: JsonObject) -> JsonObject
 
 def _annotations(pool: Pool) -> JsonObject:
     """Bounds for the cluster autoscaler, which reads them there."""
-    if pool.scale is None:
+    if pool.autoscaler is None:
         return {}
     size = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-"
-    bounds: JsonObject = {f"{size}min-size": str(pool.scale.least), f"{size}max-size": str(pool.scale.most)}
+    bounds: JsonObject = {f"{size}min-size": str(pool.autoscaler.least), f"{size}max-size": str(pool.autoscaler.most)}
     return {"metadata": {"name": pool.name, "namespace": _DEFAULT, "annotations": bounds}}
 
 

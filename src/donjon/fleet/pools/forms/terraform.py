@@ -51,8 +51,8 @@ def _arguments(plan: FleetPlan, pool: Pool, skus: Mapping[str, Sku]) -> JsonObje
         "max_pods": pool.max_pods,
         "node_count": pool.count,
     }
-    if pool.scale is not None:
-        whole |= {"auto_scaling_enabled": True, "min_count": pool.scale.least, "max_count": pool.scale.most}
+    if pool.autoscaler is not None:
+        whole |= {"auto_scaling_enabled": True, "min_count": pool.autoscaler.least, "max_count": pool.autoscaler.most}
     if pool.spot:
         whole |= {"priority": "Spot", "eviction_policy": "Delete", "spot_max_price": -1}
     if pool.ephemeral_os_disk:

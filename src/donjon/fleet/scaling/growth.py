@@ -1,0 +1,92 @@
+"""Which pools grow by how many nodes, so that pods that wait for EPC fit: most pods first, then least money or EPC left over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from donjon.fleet.scaling.templates import NodeTemplate
+from donjon.fleet.scaling.world import ScalingWorld
+from donjon.fleet.scheduling.outlook import TRIES, Prospect
+
+FEW_TRIES = 4
+"""Schedules that are tried while a number is searched; the one that is proposed is tried as often as all are."""
+MORE = 2  # nodes beyond that number that may be added, where all tries together ask for them
+MOST_AT_ONCE = 100  # nodes of one step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRoom:
+    """A pool that may grow."""
+
+    name: str
+    template: NodeTemplate
+    room: int
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolGrowth:
+    """By how many nodes a pool is to grow, and for whom."""
+
+    pool: PoolRoom
+    count: int
+    pods: tuple[str, ...]
+    left: int  # bytes of EPC of these nodes that none of these pods asks for
+
+
+def grow(world: ScalingWorld, pools: Sequence[PoolRoom], needs: dict[str, int]) -> tuple[PoolGrowth, ...]:
+    """The steps; `needs` are the pods that have no room, with the EPC that each asks for."""
+    growths: list[PoolGrowth] = []
+    while needs:
+        options = [each for pool in pools if (each := _option(world, pool, needs)) is not None]
+        if not options:
+            break
+        best = _best(options)
+        growths.append(best)
+        world = world.with_nodes(best.pool.name, best.pool.template, best.count)
+        needs = {name: epc for name, epc in needs.items() if name not in best.pods}
+        pools = [each for each in pools if each.name != best.pool.name]
+    return tuple(growths)
+
+
+def _best(options: Sequence[PoolGrowth]) -> PoolGrowth:
+    by_cost = all(each.pool.cost is not None for each in options)
+
+    def rank(option: PoolGrowth) -> tuple[int, Decimal, int]:
+        cost = option.pool.cost if by_cost and option.pool.cost is not None else Decimal(0)
+        return -len(option.pods), cost * option.count, option.left
+
+    return min(options, key=rank)
+
+
+def _option(world: ScalingWorld, pool: PoolRoom, needs: dict[str, int]) -> PoolGrowth | None:
+    """The fewest nodes that do as much as all it may have would."""
+    most = min(pool.room, len(needs), MOST_AT_ONCE)
+    if most < 1:
+        return None
+    target = _fit(world, pool, most, needs, FEW_TRIES)
+    if not target:
+        return None
+    count = _fewest(world, pool, most, needs, len(target))
+    for number in range(count, min(count + MORE, most) + 1):
+        fit = _fit(world, pool, number, needs, TRIES)
+        if len(fit) >= len(target):
+            break
+    left = number * pool.template.epc - sum(needs[name] for name in fit)
+    return PoolGrowth(pool=pool, count=number, pods=fit, left=max(left, 0)) if fit else None
+
+
+def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int], target: int) -> int:
+    least = 1
+    while least < most:
+        middle = (least + most) // 2
+        if len(_fit(world, pool, middle, needs, FEW_TRIES)) >= target:
+            most = middle
+        else:
+            least = middle + 1
+    return least
+
+
+def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> tuple[str, ...]:
+    pods = world.with_nodes(pool.name, pool.template, number).outlook(tries).pods
+    return tuple(each.name for each in pods if each.name in needs and each.prospect is Prospect.FITS)

@@ -1,0 +1,180 @@
+"""`donjon plan --watch` beside Kubernetes' own scheduler: it proposes, the test makes the nodes, the scheduler has the word."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import pytest
+from tests import pages
+from tests.pages import Terminal
+from tests.scheduler.judge import NODES, PODS, fill, settled
+from tests.scheduler.plane import Plane, plane
+from tests.scheduler.worlds import world
+
+from donjon.fleet.pools.plan import PoolScale
+from donjon.fleet.scaling.look import decide
+from donjon.fleet.scaling.record import ScalePool, ScalingRules, ScalingVerb
+from donjon.fleet.scaling.templates import after_node
+from donjon.fleet.scaling.world import ScalingScene
+from donjon.kube.objects import name_of, node_name_of
+
+EPC, ENCLAVE, POOL = "sgx.intel.com/epc", "sgx.intel.com/enclave", "agentpool"
+MI = 1 << 20
+ANSWER_WITHIN, QUIET = 30.0, 3.0
+PLAN = {
+    "cluster": {"cloud": "azure", "name": "vaults", "resource_group": "g", "region": "westeurope", "quota": 40},
+    "pools": [{"name": "sgx1", "size": "Standard_DC4s_v3", "count": 1, "scale": {"min": 0, "max": 8}}],
+}
+WORLDS = range(700, 725)
+FALSE_PROMISES = 1 / 50
+"""Of pods for whom a pool grew: in which order the scheduler tries those that wait, once there is room, is its own."""
+
+
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with plane(tmp_path_factory.mktemp("plane")) as here:
+        yield here
+
+
+@pytest.fixture
+def empty(control_plane: Plane) -> Iterator[Plane]:
+    yield control_plane
+    for path in (PODS, NODES):
+        control_plane.call("DELETE", path, {"gracePeriodSeconds": 0, "kind": "DeleteOptions", "apiVersion": "v1"})
+
+
+def node(name: str, *, ready: bool = True, epc: bool = True) -> dict[str, Any]:
+    amounts = {"cpu": "4", "memory": "16Gi", "pods": "110"}
+    amounts |= {EPC: str(128 * MI), ENCLAVE: "110"} if epc else {}
+    labels = {"kubernetes.io/hostname": name, POOL: "sgx1"}
+    moment = "2026-11-28T20:00:00Z"
+    state = {"type": "Ready", "status": "True" if ready else "False", "reason": "x", "message": "x"}
+    status = {
+        "capacity": amounts,
+        "allocatable": amounts,
+        "conditions": [state | {"lastHeartbeatTime": moment, "lastTransitionTime": moment}],
+    }
+    taints = [] if ready else [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+    return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}, "status": status}
+
+
+def pod(name: str) -> dict[str, Any]:
+    resources = {"limits": {EPC: "100Mi", ENCLAVE: "1"}}
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]},
+    }
+
+
+class Watch:
+    """The command, and the lines that it prints."""
+
+    def __init__(self, folder: Path, plane: Plane) -> None:
+        (folder / "pools.yaml").write_text(json.dumps(PLAN))
+        words = [sys.executable, "-m", "donjon", "plan", "--watch", "pools.yaml", "--every", "1s", "--output", "json"]
+        environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
+        self.program = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+        self.lines: Queue[str] = Queue()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        assert self.program.stdout is not None
+        with self.program.stdout as lines:
+            for line in lines:
+                self.lines.put(line)
+
+    def next(self, seconds: float = ANSWER_WITHIN) -> Any:
+        return json.loads(self.lines.get(timeout=seconds))
+
+    def steps(self, seconds: float = QUIET) -> list[Any]:
+        """Those that still come, until it is quiet, without holds."""
+        lines: list[Any] = []
+        try:
+            while True:
+                lines.append(self.next(seconds))
+        except Empty:
+            return [each for each in lines if each["step"] != "hold"]
+
+    def end(self) -> int:
+        self.program.send_signal(signal.SIGINT)
+        code = self.program.wait(30)
+        self.thread.join()
+        return code
+
+
+def test_what_it_proposes_is_what_the_scheduler_needed(empty: Plane, tmp_path: Path) -> None:
+    fill(empty, [node("n1")], [pod(f"p{index}") for index in range(5)])
+    settled(empty)
+    watch = Watch(tmp_path, empty)
+    try:
+        step = watch.next()
+        assert (step["step"], step["pool"], step["before"], step["after"]) == ("grow", "sgx1", 1, 5)
+        assert len(step["pods"]) == 4
+        fill(empty, [node(f"n{index}", ready=False, epc=False) for index in range(2, 6)], [])
+        assert watch.steps() == []
+        for index in range(2, 6):
+            whole = node(f"n{index}")
+            path = f"{NODES}/n{index}"
+            empty.call("PATCH", path, {"spec": {"taints": None}}, "application/merge-patch+json")
+            empty.call("PATCH", f"{path}/status", {"status": whole["status"]}, "application/merge-patch+json")
+        assert all(node_name_of(each) for each in settled(empty))
+        assert watch.steps() == []
+    finally:
+        assert watch.end() == 0
+
+
+def test_whom_a_pool_grows_for_the_scheduler_gives_a_node(empty: Plane) -> None:
+    """Random clusters: their nodes with EPC are a pool, which grows as proposed; whom it grew for must then have a node."""
+    promises, grown, broken = 0, 0, list[str]()
+    for number in WORLDS:
+        nodes, pods = world(number)
+        fill(empty, nodes, pods)
+        settled(empty)
+        everything = ScalingScene(pools=(), nodes=_all(empty, NODES), pods=_all(empty, PODS))
+        own = tuple(each for each in everything.nodes if each["status"]["allocatable"].get(EPC))  # type: ignore[call-overload,index,union-attr] # As Kubernetes writes it.
+        pool = ScalePool(name="sgx1", scale=PoolScale(least=0, most=40), nodes=own, template=after_node(own, ()))
+        scene = ScalingScene(pools=(pool,), nodes=everything.nodes, pods=everything.pods)
+        decision = decide(scene, {}, datetime(2026, 11, 30, 10, tzinfo=UTC), ScalingRules())
+        steps = [each for each in decision.steps if each.verb is ScalingVerb.GROW]
+        for step in steps:
+            assert pool.template is not None
+            names = [f"w{number}-new-{index}" for index in range(step.after - step.before)]
+            new: list[Any] = [pool.template.as_node(name) for name in names]
+            for each in new:
+                each["status"]["capacity"] = each["status"]["allocatable"]
+            fill(empty, new, [])
+            happy = {f"default/{name_of(each)}" for each in settled(empty) if node_name_of(each)}
+            broken += sorted(set(step.pods) - happy)
+            promises, grown = promises + len(step.pods), grown + 1
+        for path in (PODS, NODES):
+            empty.call("DELETE", path, {"gracePeriodSeconds": 0, "kind": "DeleteOptions", "apiVersion": "v1"})
+    assert grown >= 5
+    assert promises >= 50
+    assert len(broken) <= promises * FALSE_PROMISES, broken
+
+
+def _all(plane: Plane, path: str) -> tuple[Any, ...]:
+    return tuple(plane.call("GET", path)["items"])
+
+
+def test_the_page_on_watching_runs_as_it_stands(empty: Plane, tmp_path: Path) -> None:
+    (tmp_path / "pools.yaml").write_text(json.dumps(PLAN))
+    fill(empty, [node("n1")], [pod("a"), pod("b")])
+    settled(empty)
+    reader = Terminal(
+        folder=tmp_path, environment={"KUBECONFIG": str(empty.kubeconfig)}, instead={"plan --watch": "plan --watch"}
+    )
+    once, on = pages.shown("planning.md", __file__)
+    line = reader.run(once, ok=(1,))
+    assert " grow sgx1 1 → 2: 1 pod (default/" in line
+    whole = reader.run(f"timeout --signal=INT 8 {on}", ok=(124, 0))
+    assert "grow sgx1 1 → 2" in whole
