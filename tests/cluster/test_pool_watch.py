@@ -177,4 +177,5 @@ def test_the_page_on_watching_runs_as_it_stands(empty: Plane, tmp_path: Path) ->
     line = reader.run(once, ok=(1,))
     assert " grow sgx1 1 → 2: 1 pod (default/" in line
     whole = reader.run(f"timeout --signal=INT 8 {on}", ok=(124, 0))
-    assert "grow sgx1 1 → 2" in whole
+    first = json.loads(whole.splitlines()[0])
+    assert (first["step"], first["pool"], first["before"], first["after"]) == ("grow", "sgx1", 1, 2)

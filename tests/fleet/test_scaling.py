@@ -28,7 +28,7 @@ def test_a_pool_grows_by_the_fewest_nodes_on_which_all_fit() -> None:
     reason = cloud.steps[0][1].reason
     assert reason == (
         "5 pods (default/p2, default/p3, default/p4 and 2 more) ask for 250Mi of EPC and have no room;"
-        " on 3 nodes more, with 128Mi each, they fit, 134Mi of it left over"
+        " with 3 nodes more, of 128Mi each, they fit, 134Mi of it left over"
     )
 
 

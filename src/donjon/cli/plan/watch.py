@@ -19,7 +19,6 @@ from donjon.fleet.scheduling.queue import waiting
 from donjon.formats.json import JsonObject
 from donjon.formats.words import recite
 
-
 CONFLICT = "DJ844"
 """Somebody else is at it: that is over sooner than other refusals."""
 

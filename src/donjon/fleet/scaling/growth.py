@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from zlib import crc32
 
 from donjon.fleet.scaling.templates import NodeTemplate
 from donjon.fleet.scaling.world import ScalingWorld
-from donjon.fleet.scheduling.outlook import TRIES, Prospect
+from donjon.fleet.scheduling.outlook import PLACEMENTS, TRIES
+from donjon.fleet.scheduling.schedule import Scheduler
+from donjon.formats.json import JsonObject
+from donjon.kube.objects import name_of, namespace_of
 
 FEW_TRIES = 4
 """Schedules that are tried while a number is searched; the one that is proposed is tried as often as all are."""
@@ -88,5 +92,13 @@ def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int
 
 
 def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> tuple[str, ...]:
-    pods = world.with_nodes(pool.name, pool.template, number).outlook(tries).pods
-    return tuple(each.name for each in pods if each.name in needs and each.prospect is Prospect.FITS)
+    """Who of them gets a node in the worst of several schedules; in which order the scheduler tries them is its own."""
+    larger = world.with_nodes(pool.name, pool.template, number)
+    tries = max(1, min(tries, PLACEMENTS // max(len(world.queue), 1)))
+    schedules = (Scheduler(larger.nodes, larger.pods, seed).place(_order(world.queue, seed)).nodes for seed in range(tries))
+    return min((tuple(name for name in needs if name in nodes) for nodes in schedules), key=len)
+
+
+def _order(queue: Sequence[JsonObject], seed: int) -> Sequence[JsonObject]:
+    """As it stands first, then in an order that has nothing to do with it, the same for one seed."""
+    return sorted(queue, key=lambda pod: crc32(f"{seed} {namespace_of(pod)}/{name_of(pod)}".encode())) if seed else queue

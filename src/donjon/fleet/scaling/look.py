@@ -28,13 +28,13 @@ from donjon.kube.reserved import pod_requests
 
 
 @dataclass(slots=True)
-class _Look:
+class _ScalingLook:
     """What one look knows; records change as steps are decided."""
 
     pools: Sequence[ScalePool]
     records: dict[str, PoolRecord]
     world: ScalingWorld
-    now: Outlook
+    outlook: Outlook
     rules: ScalingRules
     moment: datetime
     steps: list[ScalingStep] = field(default_factory=list)
@@ -53,9 +53,9 @@ def decide(scene: ScalingScene, records: Mapping[str, PoolRecord], moment: datet
     memory = {each.name: observe(each, records.get(each.name), moment, rules) for each in scene.pools}
     memory = memory if _asks(scene.pods) else {name: _withdraw(each) for name, each in memory.items()}
     world = world_of(scene, memory, moment, rules)
-    look = _Look(scene.pools, memory, world, world.outlook(), rules, moment)
+    look = _ScalingLook(scene.pools, memory, world, world.outlook(), rules, moment)
     _grow(look, _needs(look))
-    if not any(each.verb is ScalingVerb.GROW for each in look.steps) and not reasons.unread(world, look.now):
+    if not any(each.verb is ScalingVerb.GROW for each in look.steps) and not reasons.unread(world, look.outlook):
         _shrink(look, scene.pods)
     return ScalingDecision(steps=tuple(look.steps), records=look.records)
 
@@ -69,35 +69,35 @@ def _withdraw(record: PoolRecord) -> PoolRecord:
     return replace(record, size=record.there) if record.size > record.there else record
 
 
-def _needs(look: _Look) -> dict[str, int]:
+def _needs(look: _ScalingLook) -> dict[str, int]:
     """The pods that ask for EPC and have no room, with how much."""
     amounts = {f"{namespace_of(each)}/{name_of(each)}": int(pod_requests(each).get(EPC, 0)) for each in look.world.queue}
-    lacking = (each for each in look.now.pods if each.prospect in {Prospect.PENDING, Prospect.MAY_FIT})
+    lacking = (each for each in look.outlook.pods if each.prospect in {Prospect.PENDING, Prospect.MAY_FIT})
     return {each.name: amounts[each.name] for each in lacking if amounts[each.name]}
 
 
-def _grow(look: _Look, needs: dict[str, int]) -> None:
+def _grow(look: _ScalingLook, needs: dict[str, int]) -> None:
     blocks = {each.name: _block(look, each) for each in look.pools}
     rooms = [_room(look, each) for each in look.pools if not blocks[each.name] and each.template is not None]
     for growth in grow(look.world, [each for each in rooms if each is not None], needs):
         pool = next(each for each in look.pools if each.name == growth.pool.name)
         _take(look, pool, _base(look, pool) + growth.count, growth.pods, reasons.of_growth(growth, needs))
         needs = {name: epc for name, epc in needs.items() if name not in growth.pods}
-    look.steps += reasons.comers(look.world, look.now, look.pools, _waits(look))
-    look.steps += reasons.losers(look.world, look.now, [(each, blocks[each.name]) for each in look.pools], needs)
+    look.steps += reasons.comers(look.world, look.outlook, look.pools, _waits(look))
+    look.steps += reasons.losers(look.world, look.outlook, [(each, blocks[each.name]) for each in look.pools], needs)
 
 
-def _base(look: _Look, pool: ScalePool) -> int:
+def _base(look: _ScalingLook, pool: ScalePool) -> int:
     return max(look.records[pool.name].size, pool.there)
 
 
-def _room(look: _Look, pool: ScalePool) -> PoolRoom | None:
+def _room(look: _ScalingLook, pool: ScalePool) -> PoolRoom | None:
     if pool.template is None or not pool.template.epc:
         return None
     return PoolRoom(name=pool.name, template=pool.template, room=pool.scale.most - _base(look, pool), cost=pool.cost)
 
 
-def _block(look: _Look, pool: ScalePool) -> str:
+def _block(look: _ScalingLook, pool: ScalePool) -> str:
     """Why a pool may not grow now; empty where it may."""
     record, rules = look.records[pool.name], look.rules
     if pool.trouble:
@@ -113,12 +113,12 @@ def _block(look: _Look, pool: ScalePool) -> str:
     return ""
 
 
-def _waits(look: _Look) -> dict[str, str]:
+def _waits(look: _ScalingLook) -> dict[str, str]:
     """Until when nodes that come are waited for, by pool."""
     return {each.name: reasons.clock(look.records[each.name].since + look.rules.patience) for each in look.pools}
 
 
-def _take(look: _Look, pool: ScalePool, size: int, pods: tuple[str, ...], reason: str) -> None:
+def _take(look: _ScalingLook, pool: ScalePool, size: int, pods: tuple[str, ...], reason: str) -> None:
     """A step; after it, every pool's time of having a node to spare begins anew."""
     record, verb = look.records[pool.name], ScalingVerb.GROW if size > pool.there else ScalingVerb.SHRINK
     step = ScalingStep(verb=verb, pool=pool.name, before=_base(look, pool), after=size, pods=pods, reason=reason)
@@ -128,13 +128,13 @@ def _take(look: _Look, pool: ScalePool, size: int, pods: tuple[str, ...], reason
     look.records = {name: replace(each, spare=None) for name, each in {**look.records, pool.name: record}.items()}
 
 
-def _shrink(look: _Look, pods: Sequence[JsonObject]) -> None:
+def _shrink(look: _ScalingLook, pods: Sequence[JsonObject]) -> None:
     """At most one node of one pool, once it could have gone for long enough."""
     if not look.rules.shrinks:
         return
     for pool in look.pools:
         record = look.records[pool.name]
-        spare = _is_settled(look, pool) and is_spare(look.world, pool, look.now, 1)
+        spare = _is_settled(look, pool) and is_spare(look.world, pool, look.outlook, 1)
         since = (record.spare or look.moment) if spare else None
         look.records[pool.name] = replace(record, spare=since)
     for pool in look.pools:
@@ -142,14 +142,14 @@ def _shrink(look: _Look, pods: Sequence[JsonObject]) -> None:
             return
 
 
-def _is_settled(look: _Look, pool: ScalePool) -> bool:
+def _is_settled(look: _ScalingLook, pool: ScalePool) -> bool:
     """Whether it has all its nodes and no more, and more of them than it must, and no pool waits for nodes."""
     record = look.records[pool.name]
     still = record.size == pool.there == len(pool.nodes) and not unfinished(pool, look.moment, look.rules)
     return still and pool.there > pool.scale.least and not pool.trouble and not look.world.coming
 
 
-def _try_to_shrink(look: _Look, pool: ScalePool, pods: Sequence[JsonObject]) -> bool:
+def _try_to_shrink(look: _ScalingLook, pool: ScalePool, pods: Sequence[JsonObject]) -> bool:
     record = look.records[pool.name]
     if record.spare is None:
         return False
@@ -163,7 +163,7 @@ def _try_to_shrink(look: _Look, pool: ScalePool, pods: Sequence[JsonObject]) -> 
         words = f"a node could go since {reasons.clock(record.spare)}; if it still can, it is to go at {reasons.clock(due)}"
         look.steps.append(reasons.hold(pool, words))
         return False
-    if not is_spare(look.world, pool, look.now):
+    if not is_spare(look.world, pool, look.outlook):
         look.records[pool.name] = replace(record, spare=None)
         return False
     _take(look, pool, pool.there - 1, (), reasons.of_shrinking(pool, record.spare))

@@ -33,13 +33,14 @@ def hold(pool: ScalePool | None, words: str, pods: tuple[str, ...] = ()) -> Scal
 
 def of_growth(growth: PoolGrowth, needs: Mapping[str, int]) -> str:
     """For whom, how much they ask for, and what is left over."""
-    number, nodes = len(growth.pods), growth.count
+    number = len(growth.pods)
     epc = amount_text(EPC, Fraction(sum(needs[name] for name in growth.pods)))
     each = amount_text(EPC, Fraction(growth.pool.template.epc))
     left = f", {amount_text(EPC, Fraction(growth.left))} of it left over" if growth.left else ""
+    many, nodes = number != 1, f"{growth.count} node{'s' * (growth.count != 1)}"
     return (
-        f"{number} pod{'s' * (number != 1)} ({_names(growth.pods)}) ask{'s' * (number == 1)} for {epc} of EPC and"
-        f" {'have' if number != 1 else 'has'} no room; on {nodes} node{'s' * (nodes != 1)} more, with {each} each, they fit{left}"
+        f"{number} pod{'s' * many} ({_names(growth.pods)}) ask{'s' * (not many)} for {epc} of EPC and {'have' if many else 'has'}"
+        f" no room; with {nodes} more, of {each} each, {'they fit' if many else 'it fits'}{left}"
     )
 
 

@@ -94,8 +94,8 @@ def refuse(record: PoolRecord, step: ScalingStep, words: str, pause_until: datet
 def is_young(node: JsonObject, moment: datetime, rules: ScalingRules) -> bool:
     """Whether a node that is not whole may still become so."""
     try:
-        made = datetime.fromisoformat(str(at(node, "metadata", "creationTimestamp")))
-        return moment - made <= rules.patience
+        birth = datetime.fromisoformat(str(at(node, "metadata", "creationTimestamp")))
+        return moment - birth <= rules.patience
     except (ValueError, TypeError):  # No moment, or one without its zone.
         return False
 
