@@ -114,16 +114,21 @@ class AksPools:
         Returns once Azure took it, not once it is so. Raises `Unavailable`, `Malformed`.
         """
         with _one_error(f"pool {pool}"):
-            properties, version = _properties(self._client.agent_pools.get(self._group, self._cluster, pool), pool)
-            _require_resizable(pool, properties, version, before)
-            self._client.agent_pools.begin_create_or_update(
-                self._group,
-                self._cluster,
-                pool,
-                AgentPool({"properties": {**properties, "count": after}}),  # What is read-only the SDK leaves out.
-                etag=version,
-                match_condition=MatchConditions.IfNotModified,
-                polling=False,
+            there = self.read(pool)
+            version = _resizable_version(pool, there, before)
+            wish = AgentPool(
+                {"properties": {**(there[0] if there else {}), "count": after}}
+            )  # The SDK leaves out what is read-only.
+            _in_time(
+                lambda: self._client.agent_pools.begin_create_or_update(
+                    self._group,
+                    self._cluster,
+                    pool,
+                    wish,
+                    etag=version,
+                    match_condition=MatchConditions.IfNotModified,
+                    polling=False,
+                )
             )
 
     def wait(self, pool: str, progress: Callable[[str], None]) -> None:
@@ -173,14 +178,17 @@ def _in_time(ask: Callable[[], T]) -> T:
         raise Unavailable("DJ846", f"Azure gave no whole answer within {WHOLE:g} seconds; apply again later") from error
 
 
-def _require_resizable(pool: str, properties: JsonObject, version: str, before: int) -> None:
-    count = properties.get("count")
+def _resizable_version(pool: str, there: tuple[JsonObject, str] | None, before: int) -> str:
+    """The version of a pool whose number of nodes may be changed by us; raises `Unavailable` where it may not."""
+    properties, version = there or ({}, "")
     if properties.get("enableAutoScaling"):
         raise Unavailable("DJ854", f"pool {pool}: AKS' own autoscaler says how many nodes it has")
+    if properties.get("count") != before:
+        words = f"has {recite(str(properties.get('count')))} nodes, expected {before}"
+        raise Unavailable("DJ844", f"pool {pool}: {words}: somebody else changed it")
     if not version:
         raise Unavailable("DJ854", f"pool {pool}: Azure says no version of it, so that two could change it at the same time")
-    if count != before:
-        raise Unavailable("DJ844", f"pool {pool}: has {recite(str(count))} nodes, expected {before}: somebody else changed it")
+    return version
 
 
 def _too_long(pool: str) -> Unavailable:

@@ -13,11 +13,11 @@ from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.plan.sources import ClusterReader
 from donjon.cli.plan.watch import PoolWatch, watch
-from donjon.cli.pool.apply import ENDPOINT, SUBSCRIPTION
+from donjon.cli.pool.apply import ENDPOINT, SUBSCRIPTION, open_pools
 from donjon.cli.pool.plan import read_sound
 from donjon.cli.sku.command import catalogue
 from donjon.errors import EXIT_NO, EXIT_YES, Misconfigured, Unavailable
-from donjon.fleet.pools.plan import Cloud, FleetPlan, Scaler
+from donjon.fleet.pools.plan import Cloud, FleetPlan, PoolScale, Scaler
 from donjon.fleet.scaling.membership import CloudPool, watched_pools
 from donjon.fleet.scaling.record import ScalingRules, ScalingVerb
 from donjon.formats.json import at
@@ -106,22 +106,16 @@ def _once(here: PoolWatch) -> None:
 
 
 def _azure(plan: FleetPlan, order: WatchOptions) -> "AksPools | None":
-    """Where a subscription is named, Azure is asked how many nodes it makes; where it is to be changed, it must be."""
-    if order["apply"]:
-        if plan.cluster.cloud is not Cloud.AZURE or not any(_is_ours(each.scale) for each in plan.pools):
-            raise Misconfigured("DJ853", "--apply changes pools of AKS with scale: {by: donjon}, and the plan has none")
-        if not order["subscription"]:
-            raise Misconfigured("DJ848", "no subscription is named: --subscription, or AZURE_SUBSCRIPTION_ID in the environment")
-    if plan.cluster.cloud is not Cloud.AZURE or not order["subscription"]:
+    """Where a subscription is named, Azure is asked how many nodes it makes; where it is to be changed, one must be."""
+    if order["apply"] and not (plan.cluster.cloud is Cloud.AZURE and any(_is_ours(each.scale) for each in plan.pools)):
+        raise Misconfigured("DJ853", "--apply changes pools of AKS with scale: {by: donjon}, and the plan has none")
+    if not order["apply"] and (plan.cluster.cloud is not Cloud.AZURE or not order["subscription"]):
         return None
-    module = options.work("donjon.adapters.azure.pools", extra="azure")
-    where = (order["subscription"], plan.cluster.resource_group, plan.cluster.name)
-    pools: AksPools = module.AksPools(*where, clock.monotonic, clock.pause, endpoint=order["endpoint"])
-    return pools
+    return open_pools(plan, order["subscription"], order["endpoint"])
 
 
-def _is_ours(scale: object) -> bool:
-    return getattr(scale, "by", None) is Scaler.DONJON
+def _is_ours(scale: PoolScale | None) -> bool:
+    return scale is not None and scale.by is Scaler.DONJON
 
 
 class AzureSizes:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -19,6 +19,9 @@ from donjon.fleet.pools.forms.arm import properties
 from donjon.fleet.pools.overlay import overlay
 from donjon.fleet.pools.plan import Cloud, FleetPlan, Pool, Scaler
 from donjon.formats.json import JsonObject
+
+if TYPE_CHECKING:
+    from donjon.adapters.azure.pools import AksPools
 
 ELSEWHERE = "DJ844"
 """Somebody else changes it."""
@@ -85,15 +88,7 @@ def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form
     if plan.cluster.cloud is not Cloud.AZURE:
         form = next(iter(PRINTERS[plan.cluster.cloud]))
         raise click.UsageError(f"pools of {plan.cluster.cloud} are made by other tools: donjon pool plan FILE --output {form}")
-    if not _ENDPOINT.fullmatch(endpoint):
-        raise click.BadParameter("expected an address such as https://management.azure.com", param_hint="--endpoint")
-    if subscription and not _SUBSCRIPTION.fullmatch(subscription):
-        raise click.BadParameter("expected a subscription's ID; az account list has them", param_hint="--subscription")
-    if not subscription:
-        raise Misconfigured("DJ848", "no subscription is named: --subscription, or AZURE_SUBSCRIPTION_ID in the environment")
-    azure = options.work("donjon.adapters.azure.pools", extra="azure")
-    group, cluster = plan.cluster.resource_group, plan.cluster.name
-    pools = azure.AksPools(subscription, group, cluster, clock.monotonic, clock.pause, endpoint=endpoint)
+    pools = open_pools(plan, subscription, endpoint)
     try:
         drifts = tuple(_compare(pools, plan, machines.machines))
         _show(drifts, form)
@@ -105,6 +100,20 @@ def apply(file: str, *, yes: bool, subscription: str | None, endpoint: str, form
             say("nothing was changed; --yes does it" if _is_due(drifts) else "nothing to do")
     finally:
         pools.close()
+
+
+def open_pools(plan: FleetPlan, subscription: str | None, endpoint: str) -> "AksPools":
+    """The pools of the plan's cluster; raises `Misconfigured`, `click.BadParameter`."""
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise click.BadParameter("expected an address such as https://management.azure.com", param_hint="--endpoint")
+    if subscription and not _SUBSCRIPTION.fullmatch(subscription):
+        raise click.BadParameter("expected a subscription's ID; az account list has them", param_hint="--subscription")
+    if not subscription:
+        raise Misconfigured("DJ848", "no subscription is named: --subscription, or AZURE_SUBSCRIPTION_ID in the environment")
+    azure = options.work("donjon.adapters.azure.pools", extra="azure")
+    where = (subscription, plan.cluster.resource_group, plan.cluster.name)
+    pools: AksPools = azure.AksPools(*where, clock.monotonic, clock.pause, endpoint=endpoint)
+    return pools
 
 
 def _compare(pools: Pools, plan: FleetPlan, skus: Mapping[str, Sku]) -> list[PoolDrift]:
