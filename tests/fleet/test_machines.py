@@ -59,6 +59,11 @@ def test_where_sources_differ_the_first_counts_and_all_are_there() -> None:
         (FACTS + "x,note,y,page,2026-01-01,z\n", PRICES, SOURCES, "expected 5 values"),
         (FACTS, PRICES + "x,eu,1,api,2026-01-01\n", SOURCES, "x is no machine"),
         (FACTS, PRICES + "ecs.g7t.large,eu,free,api,2026-01-01\n", SOURCES, "'free' is no price"),
+        (FACTS, PRICES + "ecs.g7t.large,eu,NaN,api,2026-01-01\n", SOURCES, "'NaN' is no price"),
+        (FACTS, PRICES + "ecs.g7t.large,eu,-1,api,2026-01-01\n", SOURCES, "'-1' is no price"),
+        (FACTS, PRICES + "ecs.g7t.large,eu,1e400,api,2026-01-01\n", SOURCES, "'1e400' is no price"),
+        (FACTS + "ecs.g7t.huge,cpus,-2,page,2026-11-30\n", PRICES, SOURCES, "'-2' is no cpus"),
+        (FACTS + "ecs.g7t.huge,epc,-2Gi,page,2026-11-30\n", PRICES, SOURCES, "'-2Gi' is no epc"),
         (FACTS, PRICES, "", "sources.csv: expected the columns"),
     ],
 )

@@ -15,6 +15,7 @@ from donjon.findings import Finding
 from donjon.kube import quantities
 
 MAX_AGE = timedelta(days=365)
+MAX_HOUR, MAX_CPUS = 10_000, 10_000  # beyond what anybody has
 YES, NO, NONE = "yes", "no", "none"
 METAL = "metal"
 SEVERAL = frozenset({"note", "kubernetes"})
@@ -200,13 +201,20 @@ def _of_series(subjects: Mapping[str, Mapping[str, Fact]], facts: Mapping[str, F
 def _prices(text: str, sources: Mapping[str, FactSource]) -> dict[str, dict[str, Price]]:
     by_machine: dict[str, dict[str, Price]] = {}
     for line, row in _rows("prices", text, _PRICES):
-        try:
-            hour = Decimal(row["usd_per_hour"])
-        except InvalidOperation as error:
-            raise Malformed(_CODE, f"prices.csv, line {line}: {row['usd_per_hour']!r} is no price") from error
+        hour = _hour(row["usd_per_hour"], line)
         price = Price(hour=hour, source=_source(sources, row, "prices", line), day=_day(row, "prices", line))
         by_machine.setdefault(row["machine"], {})[row["region"]] = price
     return by_machine
+
+
+def _hour(text: str, line: int) -> Decimal:
+    try:
+        hour = Decimal(text)
+    except InvalidOperation as error:
+        raise Malformed(_CODE, f"prices.csv, line {line}: {text!r} is no price") from error
+    if not hour.is_finite() or not 0 <= hour <= MAX_HOUR:
+        raise Malformed(_CODE, f"prices.csv, line {line}: {text!r} is no price of an hour, expected 0 to {MAX_HOUR}")
+    return hour
 
 
 def _rows(table: str, text: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -236,11 +244,17 @@ def _check_value(line: int, row: Mapping[str, str]) -> None:
     """Raises `Malformed` where a value is not of its fact's kind, so that nobody stumbles over it later."""
     fact, value = row["fact"], row["value"]
     try:
-        if fact in _AMOUNTS:
-            quantities.parse(value)
-        elif fact in _DATES:
-            date.fromisoformat(value)
-        elif fact in _NUMBERS:
-            int(value)
+        possible = _is_possible(fact, value)
     except (ValueError, Malformed) as error:
         raise Malformed(_CODE, f"facts.csv, line {line}: {value!r} is no {fact}") from error
+    if not possible:
+        raise Malformed(_CODE, f"facts.csv, line {line}: {value!r} is no {fact}")
+
+
+def _is_possible(fact: str, value: str) -> bool:
+    """Raises `ValueError` or `Malformed` where it is not even of its kind."""
+    if fact in _AMOUNTS:
+        return quantities.parse(value) >= 0
+    if fact in _DATES:
+        return date.fromisoformat(value) > date.min
+    return fact not in _NUMBERS or 0 < int(value) <= MAX_CPUS
