@@ -18,6 +18,7 @@ from tests.debian.bare import DEBIAN, UBUNTU, Bare
 from tests.debian.nodes import HERE, StandInNode, held
 from tests.debian.root import able
 from tests.pages import Terminal
+from tests.pki.certs import made
 
 from donjon.node.preparation import texts
 from donjon.simulation.host import host, write_host
@@ -57,15 +58,18 @@ def machine(release: Bare, folder: Path) -> Iterator[StandInNode]:
         yield node
 
 
-def facts(node: StandInNode, folder: Path) -> Path:
-    """What doctor says of it, as somebody would carry it to a machine where donjon is."""
+def facts(node: StandInNode, folder: Path, *codes: str) -> Path:
+    """What doctor says of it, and these findings, too, as somebody would carry it to a machine where donjon is."""
+    document = node.doctor()
+    document["findings"] += [{"code": code} for code in codes]
     file = folder / "facts.json"
-    file.write_text(call("doctor", "--host-root", node.root, "--output", "json").stdout, encoding="utf-8")
+    file.write_text(json.dumps(document), encoding="utf-8")
     return file
 
 
-def script(node: StandInNode, folder: Path, *options: str) -> None:
-    done = call("pool", "prepare", "--facts", facts(node, folder), "--output", "script", "--cache", CACHE, *options)
+def script(node: StandInNode, folder: Path, *options: str | Path, codes: tuple[str, ...] = ()) -> None:
+    file = facts(node, folder, *codes)
+    done = call("pool", "prepare", "--facts", file, "--output", "script", "--cache", CACHE, *options)
     assert done.returncode == 0, done.stderr
     node.write("/root/prepare.sh", done.stdout)
 
@@ -85,13 +89,12 @@ def test_the_script_ends_what_doctor_says_and_the_second_time_there_is_nothing_t
     assert (after.returncode, after.stdout.splitlines()[-1]) == (0, "0 to do")
 
 
-def role(node: StandInNode, folder: Path, *options: str) -> None:
-    made = folder / "playbook"
-    done = call(
-        "pool", "prepare", "--facts", facts(node, folder), "--output", "ansible", "--to", made, "--cache", CACHE, *options
-    )
+def role(node: StandInNode, folder: Path, *options: str | Path, codes: tuple[str, ...] = ()) -> None:
+    to = folder / "playbook"
+    file = facts(node, folder, *codes)
+    done = call("pool", "prepare", "--facts", file, "--output", "ansible", "--to", to, "--cache", CACHE, *options)
     assert done.returncode == 0, done.stderr
-    shutil.copytree(made, node.root / "root/playbook")
+    shutil.copytree(to, node.root / "root/playbook")
     node.write("/root/nodes.ini", INVENTORY)
 
 
@@ -204,16 +207,6 @@ def test_the_role_is_good_ansible(debian: StandInNode, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def with_findings(node: StandInNode, folder: Path, *codes: str, options: tuple[str, ...] = ()) -> None:
-    """The script for a node of which doctor says that, too."""
-    document = json.loads(facts(node, folder).read_text())
-    document["findings"] += [{"code": code} for code in codes]
-    (folder / "more.json").write_text(json.dumps(document))
-    done = call("pool", "prepare", "--facts", folder / "more.json", "--output", "script", *options)
-    assert done.returncode == 0, done.stderr
-    node.write("/root/prepare.sh", done.stdout)
-
-
 def instead(node: StandInNode, program: str, text: str) -> None:
     """A program of the node's does that from now on."""
     node.write(f"/usr/local/sbin/{program}", f"#!/bin/sh\n{text}\n")
@@ -294,6 +287,24 @@ def test_files_are_for_all_to_read_and_a_link_in_their_place_is_not_followed(deb
         assert (stat.S_ISREG(status.st_mode), stat.S_IMODE(status.st_mode)) == (True, 0o644)
 
 
+def authority(folder: Path) -> Path:
+    """A certificate to be trusted, as an operator has it."""
+    file = folder / "authority.pem"
+    file.write_bytes(made().authority.pem)
+    return file
+
+
+def test_who_signed_the_certificate_of_the_cache_is_trusted_afterwards(node: StandInNode, tmp_path: Path) -> None:
+    script(node, tmp_path, "--authority", authority(tmp_path))
+    assert node.run("sh", "/root/prepare.sh").returncode == 0
+    assert trusted(node) in node.read("/etc/ssl/certs/ca-certificates.crt")
+    assert node.run("sh", "/root/prepare.sh").stdout.splitlines()[-1] == "0 done"
+
+
+def trusted(node: StandInNode) -> str:
+    return node.read("/usr/local/share/ca-certificates/donjon-cache.crt").strip()
+
+
 def test_cri_o_has_a_file_of_its_own(debian: StandInNode, tmp_path: Path) -> None:
     (debian.root / "etc/containerd/config.toml").unlink()
     debian.write("/etc/crio/crio.conf.d/10-crio.conf", '[crio.runtime]\ndefault_runtime = "runc"\n')
@@ -308,7 +319,7 @@ def test_a_driver_is_built_by_dkms_from_where_its_source_is(debian: StandInNode,
     """By a dkms that builds nothing, which comes from the archive as the kernel's headers do."""
     fingerprint = archive(debian)
     options = ("--driver", "sgx/1.41", "--packages", "file:/srv/archive", "--fingerprint", fingerprint)
-    with_findings(debian, tmp_path, "DJ036", options=options)
+    script(debian, tmp_path, *options, codes=("DJ036",))
     assert debian.run("sh", "/root/prepare.sh", "--only", "source").returncode == 0
     without = debian.run("sh", "/root/prepare.sh")
     assert without.returncode == 3
@@ -323,7 +334,7 @@ def test_a_driver_is_built_by_dkms_from_where_its_source_is(debian: StandInNode,
 
 
 def test_a_dev_without_exec_has_it_afterwards_and_at_each_start(debian: StandInNode, tmp_path: Path) -> None:
-    with_findings(debian, tmp_path, "DJ010")
+    script(debian, tmp_path, codes=("DJ010",))
     look = "mount -t tmpfs -o noexec donjon /dev && cd /root && sh prepare.sh --check --only dev-exec; echo $?;"
     done = debian.run("sh", "-c", f"{look} sh prepare.sh --only dev-exec && sh prepare.sh --check --only dev-exec; echo $?")
     codes = [line for line in done.stdout.splitlines() if line.isdecimal()]
@@ -344,7 +355,7 @@ def test_a_dev_without_exec_has_it_afterwards_and_at_each_start(debian: StandInN
 def test_nosgx_is_taken_out_of_the_boot_loaders_words_and_nothing_else(
     line: str, expected: str, debian: StandInNode, tmp_path: Path
 ) -> None:
-    with_findings(debian, tmp_path, "DJ035")
+    script(debian, tmp_path, codes=("DJ035",))
     others = '# nosgx keeps SGX off\nGRUB_DISTRIBUTOR="nosgx"\nGRUB_CMDLINE_XEN="nosgx-like xnosgx"\n'
     debian.write("/etc/default/grub", f"{others}{line}\n")
     assert debian.run("sh", "/root/prepare.sh", "--check", "--only", "nosgx").returncode == 1

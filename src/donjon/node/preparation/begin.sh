@@ -246,7 +246,7 @@ then_nothing() { :; }
 then_udev() {
   if [ -S /run/udev/control ]; then
     udevadm control --reload
-    udevadm trigger --action=change --subsystem-match=misc
+    udevadm trigger --action=change --subsystem-match=misc --sysname-match='sgx_*' --sysname-match=enclave --sysname-match=provision
     udevadm settle --timeout=30
   else
     say '        udev does not run here: its rules count from its next start'

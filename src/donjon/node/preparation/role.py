@@ -133,26 +133,26 @@ def _restart(then: Then, *services: str) -> list[JsonObject]:
     ]
 
 
-def _command(then: Then, name: str, command: str, when: str) -> JsonObject:
-    return {
-        "name": name,
-        "listen": f"{ROLE} {then}",
-        "ansible.builtin.command": {"cmd": command},
-        "changed_when": True,
-        "when": [when],
-    }
+def _command(then: Then, name: str, command: str, where: str) -> JsonObject:
+    """Where there is such a file, without which the command means nothing."""
+    module: JsonObject = {"cmd": command, "removes": where}
+    return {"name": name, "listen": f"{ROLE} {then}", "ansible.builtin.command": module, "changed_when": True}
 
+
+_UDEV, _ENABLE, _UPDATE = "/run/udev/control", "/usr/bin/systemctl", "/usr/sbin/update-ca-certificates"
+_TRIGGER = "udevadm trigger --action=change --subsystem-match=misc --sysname-match=sgx_*"
+_TRIGGER += " --sysname-match=enclave --sysname-match=provision"  # as the DCAP driver up to 1.36 calls them
 
 _HANDLERS: Mapping[Then, list[JsonObject]] = {
     Then.UDEV: [
-        _command(Then.UDEV, "Have udev read its rules", "udevadm control --reload", _SYSTEMD),
-        _command(Then.UDEV, "Have udev apply them", "udevadm trigger --action=change --subsystem-match=misc", _SYSTEMD),
+        _command(Then.UDEV, "Have udev read its rules", "udevadm control --reload", _UDEV),
+        _command(Then.UDEV, "Have udev apply them", _TRIGGER, _UDEV),
     ],
     Then.AUTHORITIES: [
-        _command(Then.AUTHORITIES, "Take up the authority", "update-ca-certificates", "true"),
+        _command(Then.AUTHORITIES, "Take up the authority", "update-ca-certificates", _UPDATE),
         *_restart(Then.AUTHORITIES, "aesmd.service"),
     ],
-    Then.ENABLE: [_command(Then.ENABLE, "Enable the unit", "systemctl enable donjon-dev-exec.service", "true")],
+    Then.ENABLE: [_command(Then.ENABLE, "Enable the unit", "systemctl enable donjon-dev-exec.service", _ENABLE)],
     Then.CRIO: _restart(Then.CRIO, "crio.service"),
     Then.K3S: _restart(Then.K3S, "k3s.service", "k3s-agent.service"),
     Then.AESM: _restart(Then.AESM, "aesmd.service"),
