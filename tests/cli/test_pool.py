@@ -182,3 +182,11 @@ def test_a_plan_for_alibaba_with_a_fault_is_refused(was: str, wrong: str, code: 
 def test_a_size_of_alibaba_of_whose_regions_nobody_speaks_is_warned_of() -> None:
     done = called(ALIBABA.replace("cn-beijing", "ap-southeast-1"))
     assert (done.exit_code, "DJ823" in done.stdout) == (0, True)
+
+
+def test_each_pool_has_its_document_for_kubeadm_which_takes_one_a_file() -> None:
+    two = METAL.replace("pools: [", "pools: [{name: rack-2, size: xeon-scalable-3, count: 1}, ")
+    first, second = called(two, "kubeadm").stdout.removeprefix("---\n").split("---\n")
+    for name, text in (("rack-2", first), ("rack-1", second)):
+        assert text.startswith(f"# pool {name}: a file of its own\n")
+        assert YAML(typ="safe").load(text)["kind"] == "JoinConfiguration"

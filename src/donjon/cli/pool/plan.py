@@ -39,7 +39,7 @@ _AZURE: Mapping[str, Printer] = {
 }
 _ALIBABA: Mapping[str, Printer] = {"ack": lambda plan, skus: "".join(f"{line}\n" for line in ack.commands(plan, skus))}
 _METAL: Mapping[str, Printer] = {
-    "kubeadm": lambda plan, _: manifest(kubernetes.kubeadm(plan)),
+    "kubeadm": lambda plan, _: _joins(plan),
     "capm3": lambda plan, _: manifest(kubernetes.capm3(plan)),
 }
 _ALL: Mapping[str, Printer] = {"values": lambda plan, _: manifest((kubernetes.chart_values(plan),))}
@@ -49,6 +49,14 @@ PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {
     Cloud.METAL: {**_METAL, **_ALL},
 }
 FORMS = ("text", "json", *_AZURE, *_ALIBABA, *_METAL, *_ALL)
+
+
+def _joins(plan: FleetPlan) -> str:
+    """A document for each pool, under its name: kubeadm takes no file with two of them."""
+    documents = zip(plan.pools, kubernetes.kubeadm(plan), strict=True)
+    return "".join(
+        manifest((each,)).replace("---\n", f"---\n# pool {pool.name}: a file of its own\n", 1) for pool, each in documents
+    )
 
 
 @click.command("plan", cls=options.StrictCommand)
