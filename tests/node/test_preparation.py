@@ -36,12 +36,18 @@ WORST = frozenset(value for name, value in vars(codes).items() if name.isupper()
 def host(
     *found: str,
     virtual: bool | None = False,
+    old: bool | None = True,
     sections: int | None = 1,
     ownership: bool | None = False,
     runtime: str = "containerd",
 ) -> HostOutline:
     return HostOutline(
-        codes=frozenset(found), virtual=virtual, sections=sections, ownership=ownership, runtimes=(NodeRuntime(runtime),)
+        codes=frozenset(found),
+        virtual=virtual,
+        old=old,
+        sections=sections,
+        ownership=ownership,
+        runtimes=(NodeRuntime(runtime),),
     )
 
 
@@ -71,6 +77,8 @@ DEVICES = {"sgx", "sgx_prv", "rules", "enclave", "provision", "dcap-enclave", "d
         (host(codes.DRIVERLESS, ownership=True), NodeWishes(), set()),
         (host(codes.DRIVERLESS, ownership=True), NodeWishes(driver=wishes.driver("sgx/1.41")), {"driver", "module"}),
         (host(ownership=True), NodeWishes(driver=wishes.driver("sgx/1.41")), set()),
+        (host(codes.DRIVERLESS, ownership=True, old=None), NodeWishes(driver=wishes.driver("sgx/1.41")), {"driver", "module"}),
+        (host(codes.DRIVERLESS, ownership=True, old=False), NodeWishes(driver=wishes.driver("sgx/1.41")), set()),
         (host(ownership=True), NodeWishes(aesm=True), {"aesm"}),
         (host(ownership=True), NodeWishes(registration=True), {"registration"}),
         (host(ownership=True), NodeWishes(cache="https://a/sgx/certification/v4/"), {"cache"}),
@@ -99,6 +107,7 @@ def looked_at(of: HostOutline, wish: NodeWishes | None = None) -> str:
         (host(codes.NO_EPC), "PRMRR; of each socket a power of two"),
         (host(codes.NO_EPC, virtual=True), "have whoever runs the hypervisor"),
         (host(codes.DRIVERLESS), "--driver sgx/1.41"),
+        (host(codes.DRIVERLESS, old=False), "as distributions' own are"),
         (host(sections=2), "this machine has several sockets"),
         (host(sections=None), "where this machine has several sockets"),
         (host(runtime="rke2"), "as its own pages say"),
@@ -116,6 +125,7 @@ def test_what_no_program_does_is_said_to_a_person(of: HostOutline, words: str) -
         (host(virtual=True, sections=2), "several sockets"),
         (host(virtual=True), "firmware"),
         (host(), "hypervisor"),
+        (host(codes.DRIVERLESS, old=False), "--driver"),
         (host(ownership=True, runtime="rke2"), "RKE2"),
     ],
 )
@@ -124,7 +134,7 @@ def test_nobody_is_sent_to_look_at_what_is_not_his(of: HostOutline, words: str) 
 
 
 def test_who_has_named_no_runtime_where_none_was_seen_is_asked_for_it() -> None:
-    of = HostOutline(codes=frozenset(), virtual=False, sections=1, ownership=None, runtimes=())
+    of = HostOutline(codes=frozenset(), virtual=False, old=False, sections=1, ownership=None, runtimes=())
     assert "name it: --runtime" in looked_at(of)
     assert set(steps(of)) == DEVICES
 

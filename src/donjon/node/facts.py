@@ -62,8 +62,7 @@ class NodeFacts:
     @property
     def kernel_version(self) -> tuple[int, int] | None:
         """The first two numbers of the kernel's release, where it has them."""
-        release = _RELEASE.match(self.kernel.value or "")
-        return None if release is None else (int(release[1]), int(release[2]))
+        return kernel_numbers(self.kernel.value or "")
 
     @property
     def virtual(self) -> bool:
@@ -74,6 +73,12 @@ class NodeFacts:
     def virtual_epc(self) -> DeviceNode | None:
         """The device from which KVM guests get EPC."""
         return _choose(self.devices, DeviceRole.VIRTUAL_EPC)
+
+
+def kernel_numbers(release: str) -> tuple[int, int] | None:
+    """The first two numbers of a kernel's release, where it has them."""
+    numbers = _RELEASE.match(release)
+    return None if numbers is None else (int(numbers[1]), int(numbers[2]))
 
 
 def derive(readings: HostReadings) -> NodeFacts:
@@ -180,7 +185,7 @@ def _edmm(cpu: Reading[SgxCpu], kernel: Reading[str]) -> Reading[bool]:
     source = f"{cpu.source}, {kernel.source}"
     if cpu.value is None or kernel.value is None:
         return Reading[bool].unknown(cpu.problem or kernel.problem, source=source)
-    release = _RELEASE.match(kernel.value)
-    if release is None:
+    numbers = kernel_numbers(kernel.value)
+    if numbers is None:
         return Reading[bool].unknown(f"kernel release {kernel.value[:40]!r} has no number", source=source)
-    return Reading.of(cpu.value.sgx2 and (int(release[1]), int(release[2])) >= EDMM_KERNEL, source=source)
+    return Reading.of(cpu.value.sgx2 and numbers >= EDMM_KERNEL, source=source)

@@ -13,6 +13,7 @@ from donjon.sgx.cpuid import EpcSection
 T = TypeVar("T")
 
 VIRTUAL_LINE = "machine: virtual"
+KERNEL_LINE = "kernel: release"
 SECTIONS_LINE = "epc sections"
 OWNERSHIP_LINE = "container runtime: device ownership"
 """Names of facts that others than people go by."""
@@ -43,7 +44,7 @@ def _lines(facts: NodeFacts) -> Iterator[FactLine]:
     kernel_flags: Json = None if flags.value is None else [flag for flag in ("sgx", "sgx_lc") if flag in flags.value]
     yield _line("kernel: cpu flags", flags, kernel_flags, "none of sgx, sgx_lc" if not kernel_flags else "")
     yield _line(VIRTUAL_LINE, flags, None if flags.value is None else facts.virtual)
-    yield _line("kernel: release", facts.kernel, facts.kernel.value)
+    yield _line(KERNEL_LINE, facts.kernel, facts.kernel.value)
     sgx_option = facts.kernel_has_sgx
     yield _line("kernel: built with SGX", sgx_option, sgx_option.value)
     options = facts.kernel_options

@@ -63,13 +63,17 @@ def looks(host: HostOutline, wishes: NodeWishes) -> Iterator[PersonalLook]:
 
 
 def _driver(host: HostOutline, wishes: NodeWishes) -> Iterator[PersonalLook]:
-    if codes.DRIVERLESS in host.codes and wishes.driver is None:
-        yield PersonalLook(
-            what="this kernel has no SGX driver",
-            do="take a kernel of Linux 5.11 or later with CONFIG_X86_SGX=y; for an older one, put the source of Intel's DCAP "
-            "driver into /usr/src/sgx-1.41 and name it: --driver sgx/1.41",
-            codes=(codes.DRIVERLESS,),
-        )
+    if codes.DRIVERLESS not in host.codes or (wishes.driver is not None and host.old is not False):
+        return
+    older = "" if host.old is False else _OLDER
+    yield PersonalLook(
+        what="this kernel has no SGX driver",
+        do=f"take a kernel of Linux 5.11 or later with CONFIG_X86_SGX=y, as distributions' own are{older}",
+        codes=(codes.DRIVERLESS,),
+    )
+
+
+_OLDER = "; for an older one, put the source of Intel's DCAP driver into /usr/src/sgx-1.41 and name it: --driver sgx/1.41"
 
 
 def _runtime(host: HostOutline, wishes: NodeWishes) -> Iterator[PersonalLook]:

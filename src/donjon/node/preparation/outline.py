@@ -9,7 +9,8 @@ from donjon.errors import Malformed
 from donjon.findings import Finding
 from donjon.formats import strict_json
 from donjon.formats.json import Json
-from donjon.node.report import OWNERSHIP_LINE, SECTIONS_LINE, VIRTUAL_LINE, FactLine
+from donjon.node.facts import IN_TREE_KERNEL, kernel_numbers
+from donjon.node.report import KERNEL_LINE, OWNERSHIP_LINE, SECTIONS_LINE, VIRTUAL_LINE, FactLine
 
 MAX_FACTS = 1 << 20  # bytes
 
@@ -46,6 +47,7 @@ class HostOutline:
 
     codes: frozenset[str]  # of doctor's findings
     virtual: bool | None
+    old: bool | None  # whether its kernel is from before the one that brought a driver
     sections: int | None  # of EPC: one a socket on machines that are not virtual
     ownership: bool | None  # whether devices are handed over to the user of a container
     runtimes: tuple[NodeRuntime, ...]  # whose configuration was read
@@ -73,9 +75,12 @@ def _outline(lines: Mapping[str, tuple[Json, str]], codes: frozenset[str]) -> Ho
     ownership, source = lines.get(OWNERSHIP_LINE, (None, ""))
     sections, _ = lines.get(SECTIONS_LINE, (None, ""))
     virtual, _ = lines.get(VIRTUAL_LINE, (None, ""))
+    kernel, _ = lines.get(KERNEL_LINE, (None, ""))
+    release = kernel_numbers(kernel) if isinstance(kernel, str) else None
     return HostOutline(
         codes=codes,
         virtual=virtual if isinstance(virtual, bool) else None,
+        old=None if release is None else release < IN_TREE_KERNEL,
         sections=len(sections) if isinstance(sections, list) else None,
         ownership=ownership if isinstance(ownership, bool) else None,
         runtimes=tuple(dict.fromkeys(runtime for part, runtime in _RUNTIMES.items() if part in source)),

@@ -43,8 +43,8 @@ def _boot(host: HostOutline, _: NodeWishes) -> Iterator[NodeStep]:
 
 
 def _driver(host: HostOutline, wishes: NodeWishes) -> Iterator[NodeStep]:
-    if wishes.driver is None or codes.DRIVERLESS not in host.codes:
-        return
+    if wishes.driver is None or codes.DRIVERLESS not in host.codes or host.old is False:
+        return  # The out-of-tree driver is for old kernels alone.
     yield NodeStep(
         name="driver",
         what=f"build the driver in /usr/src/{wishes.driver.module}-{wishes.driver.version} for this kernel, and each later one",
