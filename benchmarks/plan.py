@@ -23,7 +23,7 @@ from donjon.formats.json import JsonObject
 
 MIB, GIB = 1 << 20, 1 << 30
 SIZES = ((1250, 25_000), (2500, 50_000), (5000, 100_000))
-KINDS = 200  # of pods that differ
+KINDS = 1000  # workloads
 REAL_NODES, REAL_PODS = 500, 3000
 GOAL_SECONDS, GOAL_MIB = 10, 1024
 
@@ -42,21 +42,44 @@ def node(number: int) -> JsonObject:
 
 
 def pod(number: int) -> JsonObject:
-    """One of KINDS, of which every second asks for EPC."""
+    """One of KINDS, as a cluster has it: every second asks for EPC, a third has a say about those around it."""
     kind = number % KINDS
     requests: JsonObject = {"cpu": f"{100 + 50 * (kind % 5)}m", "memory": f"{128 * (1 + kind % 4)}Mi"}
     if kind % 2:
         requests |= {"sgx.intel.com/epc": str((16 + kind % 7 * 16) * MIB), "sgx.intel.com/enclave": "1"}
     limits = {name: each for name, each in requests.items() if "/" in name}
-    container: JsonObject = {"name": "c", "image": "i", "resources": {"requests": requests, "limits": limits}}
-    owner: JsonObject = {"kind": "ReplicaSet", "name": f"a{kind}"}
-    metadata: JsonObject = {
-        "name": f"p{number}",
-        "namespace": "default",
-        "labels": {"app": f"a{kind}"},
-        "ownerReferences": [owner],
+    container: JsonObject = {
+        "name": "c",
+        "image": f"registry.example/i{kind}:1",
+        "resources": {"requests": requests, "limits": limits},
     }
-    return {"metadata": metadata, "spec": {"containers": [container]}}
+    labels: JsonObject = {"app": f"a{kind}", "pod-template-hash": f"{kind:08x}"}
+    token: JsonObject = {"name": f"kube-api-access-{number:05x}", "projected": {"sources": []}}
+    return {
+        "metadata": {
+            "name": f"a{kind}-{number}",
+            "namespace": f"n{kind % 50}",
+            "labels": labels,
+            "ownerReferences": [_owner(kind)],
+        },
+        "spec": {"containers": [container], "volumes": [token], **_constraint(kind, labels)},
+    }
+
+
+def _owner(kind: int) -> JsonObject:
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"a{kind}", "uid": f"{kind}"}
+
+
+def _constraint(kind: int, labels: JsonObject) -> JsonObject:
+    chosen: JsonObject = {"labelSelector": {"matchLabels": {"app": labels["app"]}}}
+    if kind % 6 == 0:
+        return {
+            "topologySpreadConstraints": [{**chosen, "maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule"}]
+        }
+    if kind % 6 == 1:
+        required: JsonObject = {"requiredDuringSchedulingIgnoredDuringExecution": [{**chosen, "topologyKey": HOST}]}
+        return {"affinity": {"podAntiAffinity": required}}
+    return {}
 
 
 def main() -> None:

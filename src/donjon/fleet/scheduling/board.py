@@ -1,11 +1,11 @@
 """A cluster as the scheduler keeps it in mind while it places one pod after the other. Mutable: each placement changes it."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from donjon.fleet.scheduling.constraints import PodKind, PodSelector
+from donjon.fleet.scheduling.neighbours import Neighbours
 from donjon.fleet.scheduling.shapes import CPU, MEMORY, PodShape, image_name, whole
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.objects import labels_of, name_of
@@ -30,13 +30,11 @@ class BoardNode:
     score_cpu: int = 0
     score_memory: int = 0
     ports: set[tuple[str, str, int]] = field(default_factory=set)
-    kinds: Counter[PodKind] = field(default_factory=Counter)
     cpus: int = 0  # thousandths of processors that it has
     memory: int = 0
     cpu_use: int = 0  # that pods request
     memory_use: int = 0
     evenness: int = 100  # of both, as parts of what there is
-    version: int = 0  # of what is on it; a score of before is none of now
 
     def has_room(self, shape: PodShape) -> bool:
         """Whether all that the pod requests is free, ports too."""
@@ -65,19 +63,17 @@ class BoardNode:
         after = _even((self.cpu_use + shape.cpu) / cpus, (self.memory_use + shape.memory) / memory)
         return least + 50 + (50 + after - self.evenness) // 2
 
-    def put(self, shape: PodShape, count: int = 1) -> None:
-        """Have the pod on it; with -1, no more."""
+    def put(self, shape: PodShape) -> None:
+        """Have the pod on it."""
         for name, amount in shape.requests.items():
-            self.free[name] = self.free.get(name, 0) - amount * count
-        self.score_cpu += shape.score_cpu * count
-        self.score_memory += shape.score_memory * count
-        self.cpu_use += shape.cpu * count
-        self.memory_use += shape.memory * count
+            self.free[name] = self.free.get(name, 0) - amount
+        self.score_cpu += shape.score_cpu
+        self.score_memory += shape.score_memory
+        self.cpu_use += shape.cpu
+        self.memory_use += shape.memory
         if self.cpus and self.memory:
             self.evenness = _even(self.cpu_use / self.cpus, self.memory_use / self.memory)
         self.ports.update(shape.ports)
-        self.kinds[shape.kind] += count
-        self.version += 1
 
 
 def _least(use: int, capacity: int) -> int:
@@ -94,61 +90,20 @@ def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
 
 
 class Board:
-    """All nodes, and who among the pods on them keeps others away."""
+    """All nodes, and the pods on them."""
 
     def __init__(self, nodes: Iterable[JsonObject]) -> None:
         self.nodes = [_board_node(each) for each in nodes]
         self.by_name = {each.name: each for each in self.nodes}
-        self._keepers: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with anti-affinity, by node
-        self._friends: dict[PodShape, Counter[str]] = defaultdict(Counter)  # shapes with affinity, by node
         self.image_nodes = Counter(image for each in self.nodes for image in each.images)
-        self._counts: dict[tuple[PodSelector, str, frozenset[str] | None], dict[str, int]] = {}  # pods by domain of a label
+        self.neighbours = Neighbours({each.name: each.labels for each in self.nodes})
+        self.moves = 0  # pods that were put anywhere
 
-    def put(self, shape: PodShape, node: BoardNode, count: int = 1) -> None:
+    def put(self, shape: PodShape, node: BoardNode) -> None:
         """Have a pod on a node."""
-        node.put(shape, count)
-        if shape.anti_affinity:
-            self._keepers[shape][node.name] += count
-        if shape.affinity or shape.preferences:
-            self._friends[shape][node.name] += count
-        for (selector, key, among), domains in self._counts.items():
-            domain = node.labels.get(key)
-            if isinstance(domain, str) and (among is None or node.name in among) and selector.holds(shape.kind):
-                domains[domain] = domains.get(domain, 0) + count
-
-    def count(self, selector: PodSelector, key: str, among: frozenset[str] | None = None) -> Mapping[str, int]:
-        """How many pods a selector chooses in each domain of a label, on these nodes or on all."""
-        if (selector, key, among) not in self._counts:
-            domains: dict[str, int] = {}
-            for node in self.nodes:
-                domain = node.labels.get(key)
-                if isinstance(domain, str) and (among is None or node.name in among):
-                    number = sum(count for kind, count in node.kinds.items() if selector.holds(kind))
-                    domains[domain] = domains.get(domain, 0) + number
-            self._counts[selector, key, among] = domains
-        return self._counts[selector, key, among]
-
-    def closed_domains(self, shape: PodShape) -> Iterator[tuple[str, str]]:
-        """Labels and domains in which a pod runs that wants none of this kind beside it."""
-        for keeper, names in self._keepers.items():
-            for term in keeper.anti_affinity:
-                if term.selector.holds(shape.kind):
-                    for name, number in names.items():
-                        domain = self.by_name[name].labels.get(term.key)
-                        if number > 0 and isinstance(domain, str):
-                            yield term.key, domain
-
-    def draw(self, shape: PodShape) -> Counter[tuple[str, str]]:
-        """Labels and domains to which pods draw others that they want beside them, by how much; below 0, keep them away."""
-        domains: Counter[tuple[str, str]] = Counter()
-        for friend, names in self._friends.items():
-            for term, weight in (*((each, 1) for each in friend.affinity), *friend.preferences):
-                if term.selector.holds(shape.kind):
-                    for name, number in names.items():
-                        domain = self.by_name[name].labels.get(term.key)
-                        if isinstance(domain, str):
-                            domains[term.key, domain] += number * weight
-        return domains
+        node.put(shape)
+        self.neighbours.put(shape, node.name)
+        self.moves += 1
 
 
 def _board_node(node: JsonObject) -> BoardNode:

@@ -5,11 +5,12 @@ imagelocality, tainttoleration, each `Score` and `NormalizeScore`; weights of `a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from donjon.fleet.scheduling.board import ADVICE, Board, BoardNode
 from donjon.fleet.scheduling.constraints import HOSTNAME_LABEL, SpreadConstraint
+from donjon.fleet.scheduling.neighbours import DomainCount
 from donjon.fleet.scheduling.shapes import PodShape
 from donjon.formats.json import JsonObject, at, objects
 from donjon.kube.selection import not_tolerated, selects, tolerates
@@ -18,8 +19,8 @@ AROUND, SPREAD, OWN, TAINTS = 2, 2, 2, 3
 """By how much the scheduler weighs pods around, even spreading, the pod's own preferred nodes, and taints that only advise."""
 LEAST_IMAGE, MOST_IMAGE = 23 << 20, 1000 << 20  # bytes of an image, that count
 
-Draws = Mapping[tuple[str, str], int]
-"""By label and domain, how much the pods there draw a pod to them; below 0, keep it away."""
+Draws = Sequence[tuple[DomainCount, int]]
+"""Pods that draw the pod to them, by domain, and how much each; below 0, keep it away."""
 
 
 def preference(shape: PodShape, board: Board, nodes: Sequence[BoardNode], draws: Draws) -> list[int]:
@@ -37,13 +38,9 @@ def preference(shape: PodShape, board: Board, nodes: Sequence[BoardNode], draws:
 
 
 def _around(shape: PodShape, board: Board, nodes: Sequence[BoardNode], draws: Draws) -> list[int]:
-    counts = [(term.key, weight, board.count(term.selector, term.key)) for term, weight in shape.preferences]
-    keys = {key for key, _ in draws}
-    scores = [
-        sum(draws.get((key, str(node.labels.get(key))), 0) for key in keys)
-        + sum(weight * domains.get(str(node.labels.get(key)), 0) for key, weight, domains in counts)
-        for node in nodes
-    ]
+    own = [(board.neighbours.count(term.selector, term.key), weight) for term, weight in shape.preferences]
+    pairs = [(count.key, count.domains, weight) for count, weight in (*draws, *own)]
+    scores = [sum(weight * domains.get(str(node.labels.get(key)), 0) for key, domains, weight in pairs) for node in nodes]
     least, most = min(scores), max(scores)
     return [AROUND * (100 * (score - least) // (most - least) if most > least else 0) for score in scores]
 
@@ -57,7 +54,8 @@ def _spread(shape: PodShape, board: Board, nodes: Sequence[BoardNode]) -> list[i
     scored = [node for node, leave in zip(nodes, ignored, strict=True) if not leave]
     sums = [0.0] * len(nodes)
     for constraint in shape.soft_spread:
-        counts = board.count(constraint.selector, constraint.key, _reach(shape, board, constraint, keys))
+        among = _reach(shape, board, constraint, keys)
+        counts = board.neighbours.count(constraint.selector, constraint.key, among).domains
         size = len(scored) if constraint.key == HOSTNAME_LABEL else len({node.labels.get(constraint.key) for node in scored})
         for index, node in enumerate(nodes):
             if constraint.key in node.labels:

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 from donjon.fleet.scheduling import constraints
 from donjon.fleet.scheduling.constraints import REQUIRED, AffinityTerm, PodKind, SpreadConstraint
-from donjon.formats.json import JsonObject, at, objects
-from donjon.kube.objects import containers_of, labels_of, namespace_of
+from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.kube.objects import CONTAINER_FIELDS, containers_of, labels_of, namespace_of
 from donjon.kube.reserved import Amounts, pod_requests
 
 CPU, MEMORY, PODS = "cpu", "memory", "pods"
@@ -28,6 +28,7 @@ class PodShape:
     """Everything of a pod by which the scheduler tells it from others."""
 
     pod: JsonObject
+    stance: str  # the same for pods that say the same of nodes, whatever they say of each other
     kind: PodKind
     requests: Mapping[str, int]  # thousandths of processors, bytes, numbers; 1 of `pods`
     cpu: int  # of these, for what is reckoned with each node
@@ -62,17 +63,40 @@ class ShapeTable:
 
     def __init__(self) -> None:
         self._shapes: dict[str, PodShape] = {}
+        self._stances: dict[str, str] = {}
 
     def of(self, pod: JsonObject) -> PodShape:
         """The pod's shape."""
-        spec = at(pod, "spec")
-        text = json.dumps([namespace_of(pod), labels_of(pod), spec, constraints.is_spread_by_default(pod)], sort_keys=True)
+        stance = json.dumps(_stance(pod), sort_keys=True)
+        around = [namespace_of(pod), labels_of(pod), constraints.is_spread_by_default(pod), _around(pod)]
+        text = stance + json.dumps(around, sort_keys=True)
         if text not in self._shapes:
-            self._shapes[text] = shape_of(pod)
+            self._shapes[text] = shape_of(pod, self._stances.setdefault(stance, stance))
         return self._shapes[text]
 
 
-def shape_of(pod: JsonObject) -> PodShape:
+_STANCE = ("nodeName", "nodeSelector", "tolerations", "overhead", "resources", "schedulerName", *_NOT_READ)
+_AROUND = ("podAffinity", "podAntiAffinity")
+
+
+def _stance(pod: JsonObject) -> Json:
+    """What it says of nodes alone, and nothing that another pod of its owner says otherwise, such as a token's volume."""
+    spec = at(pod, "spec")
+    fields: JsonObject = {name: at(spec, name) for name in _STANCE}
+    containers = [list(map(_essence, objects(at(spec, field)))) for field in CONTAINER_FIELDS]
+    return [fields, at(spec, "affinity", "nodeAffinity"), _unread(pod), *containers]
+
+
+def _around(pod: JsonObject) -> Json:
+    affinity = at(pod, "spec", "affinity")
+    return [*(at(affinity, field) for field in _AROUND), at(pod, "spec", "topologySpreadConstraints")]
+
+
+def _essence(container: JsonObject) -> Json:
+    return [container.get(name) for name in ("image", "resources", "ports", "restartPolicy")]
+
+
+def shape_of(pod: JsonObject, stance: str) -> PodShape:
     """What the scheduler reads of a pod."""
     affinity, anti_affinity = (constraints.terms(pod, field) for field in ("podAffinity", "podAntiAffinity"))
     spread, soft_spread = (tuple(constraints.spread(pod, when)) for when in ("DoNotSchedule", "ScheduleAnyway"))
@@ -80,6 +104,7 @@ def shape_of(pod: JsonObject) -> PodShape:
     amounts, scores = whole(pod_requests(pod)), whole(pod_requests(pod, LEAST))
     return PodShape(
         pod=pod,
+        stance=stance,
         kind=constraints.kind_of(pod),
         requests={**amounts, PODS: 1},
         cpu=amounts.get(CPU, 0),

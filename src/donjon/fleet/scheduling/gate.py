@@ -1,0 +1,46 @@
+"""Whether the pods around let a pod go to a node."""
+
+from dataclasses import dataclass
+
+from donjon.fleet.scheduling.constraints import PodKind, SpreadConstraint
+from donjon.fleet.scheduling.neighbours import DomainCount, Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """No more pods than so many may be in the domain already."""
+
+    count: DomainCount
+    most: int
+    is_label_needed: bool = False  # a node without it is closed, else open
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """All that must hold of a node."""
+
+    bars: tuple[Bar, ...]
+    friends: tuple[DomainCount, ...]  # of each of these one at least is to be there
+    is_first: bool  # of pods that want each other: it goes anywhere
+
+    def is_open(self, labels: Labels) -> bool:
+        """Whether a node with these labels is open."""
+        for bar in self.bars:
+            domain = labels.get(bar.count.key)
+            if domain is None:
+                if bar.is_label_needed:
+                    return False
+            elif bar.count.domains.get(str(domain), 0) > bar.most:
+                return False
+        for friend in self.friends:
+            domain = labels.get(friend.key)
+            if domain is None or not (self.is_first or friend.domains.get(str(domain), 0)):
+                return False
+        return True
+
+
+def most(constraint: SpreadConstraint, count: DomainCount, kind: PodKind) -> int:
+    """How many pods a domain may have for one more of that kind to go there."""
+    filled = len(count.domains) == count.total and count.total >= constraint.min_domains
+    least = min(count.domains.values(), default=0) if filled else 0
+    return least + constraint.max_skew - (1 if constraint.selector.holds(kind) else 0)
