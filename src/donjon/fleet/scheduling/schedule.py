@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from donjon.fleet.scheduling.board import Board, BoardNode
-from donjon.fleet.scheduling.gate import Bar, Gate, most
 from donjon.fleet.scheduling.neighbours import DomainCount
+from donjon.fleet.scheduling.openness import Bar, Openness, most
 from donjon.fleet.scheduling.preferences import preference, reach
-from donjon.fleet.scheduling.seeking import NodeViews, Seeker
+from donjon.fleet.scheduling.seeking import NodeSets, Seeker
 from donjon.fleet.scheduling.shapes import PodShape, ShapeTable
 from donjon.formats.json import JsonObject, at
 from donjon.kube.objects import is_over, name_of, namespace_of, node_name_of
@@ -59,7 +59,7 @@ class Scheduler:
         self._eagerness = seed % (SOMETIMES + 1)
         self._is_small = len(self._board.nodes) <= SMALL
         self._whims = 0 if self._is_small else WHIMS * (seed // (SOMETIMES + 1) % 2)
-        self._views, self._seekers = NodeViews(self._board), dict[str, Seeker]()  # by stance
+        self._sets, self._seekers = NodeSets(self._board), dict[str, Seeker]()  # by stance
         self._vain: dict[PodShape, int] = {}  # of shapes that got no node, after how many moves
         for pod in pods:
             node = self._board.by_name.get(node_name_of(pod))
@@ -112,17 +112,17 @@ class Scheduler:
 
     def _find(self, shape: PodShape) -> BoardNode | None:
         seeker, relations = self._seeker(shape), self._board.neighbours.relations(shape.kind)
-        gate = self._gate(shape, seeker, relations.closers)
+        openness = self._openness(shape, seeker, relations.closers)
         if self._is_small:
-            nodes = [each for each in seeker.rest if each.has_room(shape) and gate.is_open(each.labels)]
+            nodes = [each for each in seeker.rest if each.has_room(shape) and openness.is_open(each.labels)]
             gains = preference(shape, self._board, nodes, relations.drawers)
         else:
-            nodes = self._sample(shape, seeker, gate)
+            nodes = self._sample(shape, seeker, openness)
             gains = [seeker.taint_scores.get(each.name, 0) + self._whim() for each in nodes]
         scores = ((node.score(shape) + gain, self._lots.draw()) for node, gain in zip(nodes, gains, strict=True))
         return max(zip(scores, nodes, strict=True), key=lambda pair: pair[0], default=(0, None))[1]
 
-    def _sample(self, shape: PodShape, seeker: Seeker, gate: Gate) -> list[BoardNode]:
+    def _sample(self, shape: PodShape, seeker: Seeker, openness: Openness) -> list[BoardNode]:
         """The first that are open to it, from where the last search ended; who has no room never will have."""
         rest, nodes, looks = seeker.rest, list[BoardNode](), 0
         while looks < len(rest) and len(nodes) < ENOUGH:
@@ -133,20 +133,20 @@ class Scheduler:
                 rest.pop()
                 continue
             looks += 1
-            if gate.is_open(node.labels):
+            if openness.is_open(node.labels):
                 nodes.append(node)
         return nodes
 
     def _seeker(self, shape: PodShape) -> Seeker:
         seeker = self._seekers.get(shape.stance)
         if seeker is None:
-            seeker = self._seekers[shape.stance] = self._views.seeker(shape, self._lots.draw())
+            seeker = self._seekers[shape.stance] = self._sets.seeker(shape, self._lots.draw())
         return seeker
 
     def _whim(self) -> int:
         return self._lots.draw() % self._whims if self._whims else 0
 
-    def _gate(self, shape: PodShape, seeker: Seeker, closers: Iterable[DomainCount]) -> Gate:
+    def _openness(self, shape: PodShape, seeker: Seeker, closers: Iterable[DomainCount]) -> Openness:
         """What the pods around have to say."""
         neighbours = self._board.neighbours
         bars = [Bar(each, most=0) for each in closers]
@@ -158,7 +158,7 @@ class Scheduler:
             bars.append(Bar(count, most=most(constraint, count, shape.kind), is_label_needed=True))
         friends = tuple(neighbours.count(term.selector, term.key) for term in shape.affinity)
         is_first = not any(each.domains for each in friends) and all(each.selector.holds(shape.kind) for each in shape.affinity)
-        return Gate(tuple(bars), friends, is_first=is_first)
+        return Openness(tuple(bars), friends, is_first=is_first)
 
 
 def _priority(pod: JsonObject) -> int:

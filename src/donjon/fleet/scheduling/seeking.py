@@ -17,7 +17,7 @@ _WORDS = ("nodeName", "nodeSelector", "tolerations")
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeSet:
     """The nodes that pods with some words may go to."""
 
     nodes: list[BoardNode]
@@ -34,22 +34,24 @@ class Seeker:
     among: dict[SpreadConstraint, frozenset[str]] = field(default_factory=dict)  # nodes whose pods count
 
 
-class NodeViews:
+class NodeSets:
     """The nodes of a board as pods see them."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._views: dict[str, NodeView] = {}
+        self._sets: dict[str, NodeSet] = {}
 
     def seeker(self, shape: PodShape, lot: int) -> Seeker:
         """Where pods of that stance may go; the lot says where the search begins."""
         words = _words(shape.pod)
-        if words not in self._views:
+        if words not in self._sets:
             nodes = self._open(shape)
             pairs = zip(nodes, taint_scores(shape, nodes), strict=True)
-            self._views[words] = NodeView(nodes, {node.name: score for node, score in pairs if score})
-        view = self._views[words]
-        return Seeker(rest=list(view.nodes), turn=lot % len(view.nodes) if view.nodes else 0, taint_scores=view.taint_scores)
+            self._sets[words] = NodeSet(nodes, {node.name: score for node, score in pairs if score})
+        node_set = self._sets[words]
+        return Seeker(
+            rest=list(node_set.nodes), turn=lot % len(node_set.nodes) if node_set.nodes else 0, taint_scores=node_set.taint_scores
+        )
 
     def _open(self, shape: PodShape) -> list[BoardNode]:
         """Nodes that look the same to the pod are asked once; of a pod that names them, no others."""

@@ -16,7 +16,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Openness:
     """All that must hold of a node."""
 
     bars: tuple[Bar, ...]
