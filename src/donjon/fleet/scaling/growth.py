@@ -7,8 +7,9 @@ from zlib import crc32
 
 from donjon.fleet.scaling.templates import NodeTemplate
 from donjon.fleet.scaling.world import ScalingWorld
-from donjon.fleet.scheduling.outlook import PLACEMENTS, TRIES
+from donjon.fleet.scheduling.outlook import TRIES, tries_of
 from donjon.fleet.scheduling.schedule import Scheduler
+from donjon.fleet.scheduling.shapes import ShapeTable
 from donjon.formats.json import JsonObject
 from donjon.kube.objects import name_of, namespace_of
 
@@ -94,8 +95,8 @@ def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int
 def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> tuple[str, ...]:
     """Who of them gets a node in the worst of several schedules; in which order the scheduler tries them is its own."""
     larger = world.with_nodes(pool.name, pool.template, number)
-    tries = max(1, min(tries, PLACEMENTS // max(len(world.queue), 1)))
-    schedules = (Scheduler(larger.nodes, larger.pods, seed).place(_order(world.queue, seed)).nodes for seed in range(tries))
+    seeds, shapes = range(tries_of(len(world.pods), len(world.queue), tries)), ShapeTable()
+    schedules = (Scheduler(larger.nodes, larger.pods, seed, shapes).place(_order(world.queue, seed)).nodes for seed in seeds)
     return min((tuple(name for name in needs if name in nodes) for nodes in schedules), key=len)
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from donjon.fleet.scheduling.schedule import Scheduler, Scheduling
+from donjon.fleet.scheduling.shapes import ShapeTable
 from donjon.formats.json import JsonObject
 from donjon.kube.reserved import Amounts
 
 TRIES = 16
 PLACEMENTS = 100_000
 """Of all tries together, about: in a cluster with very many pods there are fewer of them."""
+STAY = 10
+"""So many pods that stay where they are cost what one does that is placed."""
 
 
 class Prospect(StrEnum):
@@ -52,13 +55,18 @@ def outlook(
     nodes: Sequence[JsonObject], pods: Sequence[JsonObject], queue: Sequence[JsonObject], most_tries: int = TRIES
 ) -> Outlook:
     """What becomes of the queue; `pods` are those that have a node."""
-    tries = max(1, min(most_tries, PLACEMENTS // max(len(queue), 1)))
-    scheduler = Scheduler(nodes, pods)
+    tries, shapes = tries_of(len(pods), len(queue), most_tries), ShapeTable()
+    scheduler = Scheduler(nodes, pods, shapes=shapes)
     before, first = scheduler.holding, scheduler.place(queue)
-    schedules = [first, *(Scheduler(nodes, pods, seed).place(queue) for seed in range(1, tries))]
+    schedules = [first, *(Scheduler(nodes, pods, seed, shapes).place(queue) for seed in range(1, tries))]
     names = (*first.nodes, *first.pending, *first.unread)
     outlooks = tuple(_pod(name, schedules, first.unread) for name in names)
     return Outlook(pods=outlooks, tries=tries, first=first, before=before, after=scheduler.holding)
+
+
+def tries_of(pods: int, queue: int, most: int) -> int:
+    """How many schedules so many pods with a node and without are worth."""
+    return max(1, min(most, PLACEMENTS // max(queue + pods // STAY, 1)))
 
 
 def _pod(name: str, schedules: Iterable[Scheduling], unread: Mapping[str, str]) -> PodOutlook:

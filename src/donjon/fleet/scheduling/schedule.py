@@ -53,9 +53,11 @@ class _Lots:
 class Scheduler:
     """Places pods on a board. With one seed it does the same each time; another may choose otherwise among equals."""
 
-    def __init__(self, nodes: Iterable[JsonObject], pods: Iterable[JsonObject], seed: int = 0) -> None:
-        """`pods` are those that have a node; who has none is for `place`."""
-        self._board, self._shapes, self._lots = Board(nodes), ShapeTable(), _Lots(seed)
+    def __init__(
+        self, nodes: Iterable[JsonObject], pods: Iterable[JsonObject], seed: int = 0, shapes: ShapeTable | None = None
+    ) -> None:
+        """`pods` are those that have a node; who has none is for `place`. Several schedules of the same pods share `shapes`."""
+        self._board, self._shapes, self._lots = Board(nodes), shapes or ShapeTable(), _Lots(seed)
         self._eagerness = seed % (SOMETIMES + 1)
         self._is_small = len(self._board.nodes) <= SMALL
         self._whims = 0 if self._is_small else WHIMS * (seed // (SOMETIMES + 1) % 2)

@@ -59,14 +59,20 @@ class PodShape:
 
 
 class ShapeTable:
-    """The shapes of pods, one for those that are alike."""
+    """The shapes of pods, one for those that are alike. Pods that it was shown it keeps, and knows again."""
 
     def __init__(self) -> None:
         self._shapes: dict[str, PodShape] = {}
         self._stances: dict[str, str] = {}
+        self._pods: dict[int, tuple[JsonObject, PodShape]] = {}  # by identity, which lasts as long as the pod is kept
 
     def of(self, pod: JsonObject) -> PodShape:
         """The pod's shape."""
+        if id(pod) not in self._pods:
+            self._pods[id(pod)] = (pod, self._read(pod))
+        return self._pods[id(pod)][1]
+
+    def _read(self, pod: JsonObject) -> PodShape:
         stance = json.dumps(_stance(pod), sort_keys=True)
         around = [namespace_of(pod), labels_of(pod), constraints.is_spread_by_default(pod), _around(pod)]
         text = stance + json.dumps(around, sort_keys=True)
