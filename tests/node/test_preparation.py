@@ -17,7 +17,7 @@ from donjon.node.preparation.outline import HostOutline, NodeRuntime, parse
 from donjon.node.preparation.planning import prepare
 from donjon.node.preparation.role import ROLE, role
 from donjon.node.preparation.script import _KINDS, ShellParts, script
-from donjon.node.preparation.steps import NodeChange, NodePreparation, NodeStep
+from donjon.node.preparation.steps import NodeChange, NodeFile, NodePreparation, NodeStep
 from donjon.node.preparation.wishes import NodeWishes
 
 PARTS = ShellParts(begin="", end="")
@@ -146,6 +146,13 @@ def test_a_finding_that_a_step_ends_is_no_look_of_the_same_name_and_no_finding_i
     said = {code for each in preparation.looks for code in each.codes}
     assert ended & said == {codes.NOSGX}
     assert ended | said >= {f"DJ0{number:02}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 34, 35, 36, 37, 38)}
+
+
+def test_a_file_that_is_not_anothers_has_our_name_in_its_own() -> None:
+    files = [each.change for each in whole().steps if isinstance(each.change, NodeFile)]
+    assert len(files) > 4
+    assert [each.path for each in files if not each.keep and "donjon" not in each.path] == []
+    assert [each.path for each in files if each.keep] == [texts.SETTINGS]
 
 
 def test_every_kind_of_change_has_its_functions() -> None:

@@ -2,7 +2,7 @@ set -eu
 LC_ALL=C
 export LC_ALL
 
-checking=no restarting=yes only='' changes=0 due=0 finished=no
+checking=no restarting=yes only='' changes=0 due=0 finished=no known=no follows=''
 
 usage() {
   finished=yes
@@ -42,6 +42,7 @@ step() {
   name=$1 kind=$2 then=$3 what=$4 why=$5
   shift 5
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
+  known=yes
   if "is_$kind" "$@"; then
     say "ok      $name: $what"
     return 0
@@ -58,12 +59,14 @@ step() {
   "do_$kind" "$@"
   "is_$kind" "$@" || fail "$name: done, and yet it is not so"
   changes=$((changes + 1))
+  follows=', which is done; what is to follow it failed, and is yours to do: the next call will not'
   "then_$then"
+  follows=''
 }
 
 look() { [ -n "$only" ] || { say "look    $1"; say "        $2"; }; }
 
-trap '[ "$finished" = yes ] || { printf "failed: step %s\n" "${name:-none yet}" >&2; exit 3; }' EXIT
+trap '[ "$finished" = yes ] || { printf "failed: step %s%s\n" "${name:-none yet}" "$follows" >&2; exit 3; }' EXIT
 
 # --- what a step's kind means: is_KIND says whether it is so, do_KIND makes it so -------------------------------------------------
 
@@ -124,7 +127,10 @@ do_without_option() {
   for file in /etc/default/grub /etc/default/grub.d/*.cfg; do
     [ -f "$file" ] || continue
     sed -E "/^GRUB_CMDLINE_LINUX/s/(^|[\"' ])$1([\"' ]|\$)/\\1\\2/g" "$file" >"$file.donjon-part"
-    cat "$file.donjon-part" >"$file"
+    if ! cmp -s "$file" "$file.donjon-part"; then
+      [ -e "$file.before-donjon" ] || cp -p "$file" "$file.before-donjon"
+      cat "$file.donjon-part" >"$file"
+    fi
     rm -f "$file.donjon-part"
   done
 }
