@@ -6,21 +6,19 @@ from pathlib import Path
 
 import pytest
 from testbed.trouble import Lacking
-from tests.debian.bare import DEBIAN
 from tests.debian.nodes import BootedNode, StandInNode, booted
-from tests.debian.test_prepare import authority, machine, role, script, trusted
+from tests.debian.preparing import authority, role, script, trusted
 
 SERVICES = {"containerd": "/usr/bin/containerd", "aesmd": "/bin/sleep infinity"}
 """containerd itself, and one that stands in for AESM."""
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[StandInNode]:
-    with machine(DEBIAN, tmp_path) as node:
-        for name, program in SERVICES.items():
-            text = f"[Unit]\nDefaultDependencies=no\n[Service]\nExecStart={program}\n"
-            node.write(f"/etc/systemd/system/{name}.service", text)
-        yield node
+def node(debian: StandInNode) -> StandInNode:
+    for name, program in SERVICES.items():
+        text = f"[Unit]\nDefaultDependencies=no\n[Service]\nExecStart={program}\n"
+        debian.write(f"/etc/systemd/system/{name}.service", text)
+    return debian
 
 
 @pytest.fixture
