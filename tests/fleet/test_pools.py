@@ -111,9 +111,30 @@ def test_an_overlay_network_takes_no_dcsv2() -> None:
 def test_metal_takes_what_aks_does_not() -> None:
     value: JsonObject = {
         "cluster": {"cloud": "metal", "name": "own"},
-        "pools": [POOL | {"name": "rack-1", "size": "metal-3", "driver": "dcap", "zones": ["1"]}],
+        "pools": [POOL | {"name": "rack-1", "size": "metal-3", "driver": "dcap"}],
     }
     assert codes(value) == []
+
+
+@pytest.mark.parametrize(
+    ("cloud", "size", "wish"),
+    [
+        *(("metal", "metal-3", {"zones": [zone]}) for zone in ("1", "9")),
+        ("metal", "metal-3", {"spot": True}),
+        ("metal", "metal-3", {"mode": "System"}),
+        ("metal", "metal-3", {"os_sku": "Ubuntu2404"}),
+        ("metal", "metal-3", {"accelerated_networking": True}),
+        ("alibaba", "ecs.g7t.large", {"ephemeral_os_disk": True}),
+        ("alibaba", "ecs.g7t.large", {"max_pods": 30}),
+        ("alibaba", "ecs.g7t.large", {"driver": "dcap"}),
+    ],
+)
+def test_a_wish_that_no_tool_is_told_is_not_lost_without_a_word(cloud: str, size: str, wish: JsonObject) -> None:
+    cluster: JsonObject = {"cloud": cloud, "name": "own", "region": "cn-beijing"}
+    (field,) = wish
+    assert faults({"cluster": cluster, "pools": [POOL | {"size": size} | wish]}) == [
+        (f"/pools/0/{field}", "DJ836", Severity.WARNING)
+    ]
 
 
 def test_a_plan_without_a_quota_is_told_how_many_cores_it_needs() -> None:

@@ -36,6 +36,8 @@ _ASK_ALIBABA = (
 )
 _CONFIDENTIAL = re.compile(r"Standard_[DE]C", re.ASCII)
 _SERVICES = {Cloud.AZURE: "AKS", Cloud.ALIBABA: "ACK"}
+_OF_AKS = ("mode", "os_sku", "ephemeral_os_disk", "accelerated_networking")
+_UNHEARD = {Cloud.METAL: (*_OF_AKS, "zones", "spot"), Cloud.ALIBABA: (*_OF_AKS, "max_pods", "driver")}
 _V2 = re.compile(r"Standard_DC\d+s?_v2", re.ASCII)
 
 
@@ -157,6 +159,8 @@ def _system(case: _Case) -> Iterator[PlanFault]:
 
 
 def _zones(case: _Case) -> Iterator[PlanFault]:
+    if case.plan.cluster.cloud is Cloud.METAL:
+        return
     if case.plan.cluster.cloud is Cloud.ALIBABA:
         if case.pool.zones:
             yield case.fault("zones", "DJ828", "names zones", "on ACK a pool's vSwitches say its zones", "leave them out")
@@ -168,8 +172,17 @@ def _zones(case: _Case) -> Iterator[PlanFault]:
         yield case.fault("zones", "DJ828", "names a zone twice", "it would be made twice", "name each once")
 
 
+def _unheard(case: _Case) -> Iterator[PlanFault]:
+    """A wish that no tool of that cloud is told would be lost without a word."""
+    default = Pool(name=case.pool.name, size=case.pool.size, count=case.pool.count)
+    for field in _UNHEARD.get(case.plan.cluster.cloud, ()):
+        if getattr(case.pool, field) != getattr(default, field):
+            why = f"no tool that makes pools of {case.plan.cluster.cloud} is told of it by donjon"
+            yield case.fault(field, "DJ836", f"says {field}", why, "leave it out, and say it to that tool", mild=True)
+
+
 def _spot(case: _Case) -> Iterator[PlanFault]:
-    if not case.pool.spot:
+    if not case.pool.spot or case.plan.cluster.cloud is Cloud.METAL:
         return
     if case.sku is not None and case.sku.has("spot") is False:
         yield case.fault("spot", "DJ829", "asks for spot machines", f"{case.pool.size} has none", "leave spot out")
@@ -224,7 +237,7 @@ def _driver(case: _Case) -> Iterator[PlanFault]:
 
 def _features(case: _Case) -> Iterator[PlanFault]:
     for feature, words in _FEATURES.items():
-        if not getattr(case.pool, feature) or case.sku is None or case.sku.has(feature):
+        if not case.managed or not getattr(case.pool, feature) or case.sku is None or case.sku.has(feature):
             continue
         says = "is said by nobody to have it" if case.sku.has(feature) is None else "has none"
         yield case.fault(feature, "DJ835", f"asks for {words}", f"{case.pool.size} {says}", "leave it out, or take another size")
@@ -240,6 +253,7 @@ RULES: tuple[Callable[[_Case], Iterator[PlanFault]], ...] = (
     _image,
     _system,
     _zones,
+    _unheard,
     _spot,
     _overlay,
     _labels,
