@@ -280,3 +280,29 @@ def test_a_pool_that_was_made_although_its_answer_was_lost_is_waited_for_and_ano
     done = azure.apply("--yes")
     assert (done.exit_code, "DJ844" in str(done.exception)) == (code, code == 1)
     assert len([path for path in azure.arm.puts() if "sgx1" in path]) == 1
+
+
+def test_how_many_nodes_a_pool_has_that_donjon_scales_is_left_as_it_is(azure: Azure) -> None:
+    plan = PLAN.replace("count: 2, labels", "count: 2, scale: {min: 0, max: 5, by: donjon}, labels")
+    azure.apply("--yes", plan=plan)
+    assert azure.arm.pools["sgx1"]["count"] == 2
+    assert not azure.arm.pools["sgx1"].get("enableAutoScaling")
+    azure.arm.put_there("sgx1", **{**azure.arm.pools["sgx1"], "count": 4})
+    count = len(azure.arm.puts())
+    done = azure.apply("--yes", plan=plan)
+    assert done.exit_code == 0
+    assert len(azure.arm.puts()) == count
+    azure.apply("--yes", plan=plan.replace("team: vault", "team: other"))
+    assert azure.arm.pools["sgx1"]["nodeLabels"]["team"] == "other"
+    assert azure.arm.pools["sgx1"]["count"] == 4
+
+
+def test_a_pool_that_is_given_to_donjon_loses_its_autoscaler_and_keeps_its_nodes(azure: Azure) -> None:
+    theirs = PLAN.replace("count: 2, labels", "count: 2, scale: {min: 0, max: 5}, labels")
+    azure.apply("--yes", plan=theirs)
+    assert azure.arm.pools["sgx1"].get("enableAutoScaling")
+    azure.arm.put_there("sgx1", **{**azure.arm.pools["sgx1"], "count": 4})
+    done = azure.apply("--yes", plan=theirs.replace("max: 5", "max: 5, by: donjon"))
+    assert done.exit_code == 0, done.output
+    assert not azure.arm.pools["sgx1"].get("enableAutoScaling")
+    assert azure.arm.pools["sgx1"]["count"] == 4

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from tests.fleet.scheduling import EPC, node
@@ -45,6 +46,7 @@ class Cloud:
     records: dict[str, PoolRecord] = field(default_factory=dict)
     steps: list[tuple[datetime, ScalingStep]] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
+    costs: dict[str, Decimal] = field(default_factory=dict)
     made: int = 0
 
     def add(self, pool: str, number: int = 1, moment: datetime | None = None) -> None:
@@ -66,7 +68,7 @@ class Cloud:
         registers, ready, offers = self.stages
         if age < registers:
             return None
-        thing: dict[str, Any] = {**machine.node, "status": {"allocatable": dict(machine.node["status"]["allocatable"])}}
+        thing: dict[str, Any] = {**machine.node, "status": {**machine.node["status"]}}
         if age < ready:
             thing["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
             thing["spec"] = {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}
@@ -89,6 +91,7 @@ class Cloud:
                 scale=PoolScale(least=least, most=most),
                 nodes=self.nodes(name),
                 template=after_node(self.nodes(name), self.pods) or self._model(name, epc),
+                cost=self.costs.get(name),
                 size=self.size(name) if self.tells_size else None,
             )
             for name, (least, most, epc) in self.pools.items()

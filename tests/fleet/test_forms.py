@@ -16,7 +16,7 @@ from tests.fleet.tables import FACTS, PRICES, SOURCES
 
 from donjon.fleet.machines.catalogue import parse
 from donjon.fleet.pools.forms import ack, arm, az, bicep, kubernetes, terraform
-from donjon.fleet.pools.plan import Cloud, ClusterPlan, FleetPlan, NodeTaint, Pool, PoolMode, PoolScale
+from donjon.fleet.pools.plan import Cloud, ClusterPlan, FleetPlan, NodeTaint, Pool, PoolMode, PoolScale, Scaler
 from donjon.formats.json import at
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "pools"
@@ -224,3 +224,21 @@ def test_alibabas_own_model_knows_every_member_of_a_request(pool: Pool) -> None:
     Draft202012Validator(schema).validate(request)
     assert at(request, "tee_config", "tee_enable") is True
     assert list(Draft202012Validator(schema).iter_errors({**request, "tee": True}))
+
+
+def test_a_pool_that_donjon_scales_is_given_to_no_autoscaler() -> None:
+    """No tool is told its bounds, so that nobody but the watch says how many nodes it has."""
+    pool = Pool(name="ours", size="Standard_DC4s_v3", count=3, scale=PoolScale(least=0, most=4711, by=Scaler.DONJON))
+    plan = replace(PLAN, pools=(pool,))
+    texts = (
+        "\n".join(az.commands(plan, SKUS)),
+        json.dumps(arm.template(plan, SKUS)),
+        bicep.text(plan, SKUS),
+        terraform.azurerm(plan, SKUS),
+        terraform.azapi(plan, SKUS),
+        json.dumps([*kubernetes.capz(plan, SKUS), *kubernetes.capm3(plan)]),
+    )
+    for text in texts:
+        assert "4711" not in text
+        assert "ours" in text
+    assert "4711" in json.dumps(arm.template(replace(plan, pools=(replace(pool, scale=PoolScale(least=0, most=4711)),)), SKUS))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -204,3 +205,101 @@ def test_one_step_at_a_time_makes_no_node_go_before_its_time() -> None:
     moments = [moment for moment, step in cloud.steps if step.verb is ScalingVerb.SHRINK]
     assert len(moments) == 4
     assert all(later - earlier >= timedelta(minutes=10) for earlier, later in pairwise(moments))
+
+
+def test_others_that_wait_take_room_on_new_nodes_and_are_reckoned_with() -> None:
+    """They ask for no EPC, and nothing keeps them from nodes that have some."""
+    cloud = Cloud({"sgx1": (0, 9, 128)})
+    cloud.add("sgx1")
+    cloud.pods = [*(made(pod(f"other{index}", cpu="4"), "other") for index in range(4)), made(pod("p", 100, cpu="3"))]
+    cloud.go_on(5 * MINUTE)
+    assert "p" not in cloud.pending()
+    assert verbs(cloud) == [("grow", "sgx1", 1, 5)]
+
+
+def test_who_gets_a_node_where_pods_are_tried_in_another_order_is_not_left_to_luck() -> None:
+    """Two nodes would do for 70 + 30 and 60 + 40, and not where 60 and 30 come first."""
+    cloud = Cloud({"sgx1": (0, 9, 100)})
+    cloud.pods = [made(pod(f"p{epc}", epc)) for epc in (70, 60, 40, 30)]
+    cloud.look()
+    assert verbs(cloud) == [("grow", "sgx1", 0, 3)]
+
+
+def test_very_many_pods_are_grown_for_in_several_steps() -> None:
+    cloud = Cloud({"sgx1": (0, 300, 128)})
+    cloud.pods = [made(pod(f"p{index}", 100)) for index in range(130)]
+    cloud.go_on(MINUTE, every=60)
+    assert verbs(cloud) == [("grow", "sgx1", 0, 100)]
+    assert cloud.holds == ["sgx1: default/replicaset/web, 30 pods: would fit on a new node, and it grows for others first"]
+    cloud.go_on(2 * MINUTE, every=60)
+    assert cloud.pending() == []
+    assert verbs(cloud) == [("grow", "sgx1", 0, 100), ("grow", "sgx1", 100, 130)]
+
+
+def test_a_shrink_that_nobody_carried_out_is_withdrawn_when_it_would_not_do_any_more() -> None:
+    cloud = Cloud({"sgx1": (0, 9, 128)}, rules=ScalingRules(acts=False), tells_size=False)
+    cloud.add("sgx1", 2)
+    cloud.pods = [made(pod("a", 100, at="sgx1-1"))]
+    cloud.go_on(30 * MINUTE, 60, acts=False)
+    assert verbs(cloud) == [("shrink", "sgx1", 2, 1)]
+    cloud.pods.append(made(pod("b", 100, at="sgx1-2")))
+    cloud.go_on(MINUTE, 60, acts=False)
+    assert cloud.holds == ["sgx1: the size of 1 that was proposed would not do any more"]
+    cloud.pods.pop()
+    cloud.go_on(30 * MINUTE, 60, acts=False)
+    assert verbs(cloud) == [("shrink", "sgx1", 2, 1)] * 2
+
+
+def test_who_has_room_and_waits_all_the_same_makes_no_pool_grow_and_is_told() -> None:
+    """What keeps it is not looked at: a plugin of the scheduler's, or a scheduler that does not run."""
+    cloud = Cloud({"sgx1": (0, 9, 128)})
+    cloud.add("sgx1")
+    waits: Any = made(pod("p", 100))
+    waits["metadata"]["creationTimestamp"] = "2026-11-30T09:55:00Z"
+    cloud.pods = [waits]
+    cloud.look()
+    assert cloud.holds == []
+    cloud.moment += timedelta(minutes=10)
+    cloud.look()
+    assert cloud.steps == []
+    assert cloud.holds == [": default/p: has room on sgx1-1, as far as is looked at, and waits: kubectl describe pod says why"]
+
+
+def test_the_cheaper_pool_grows_where_both_prices_are_known() -> None:
+    cloud = Cloud({"tight": (0, 9, 128), "cheap": (0, 9, 512)}, costs={"tight": Decimal(5), "cheap": Decimal(2)})
+    cloud.pods = [made(pod("p", 100))]
+    cloud.look()
+    assert verbs(cloud) == [("grow", "cheap", 0, 1)]
+
+
+def test_nodes_that_come_one_by_one_are_not_asked_for_again() -> None:
+    """Nobody says how many are asked for: it is remembered."""
+    cloud = Cloud({"sgx1": (0, 9, 128)}, tells_size=False, rules=ScalingRules(acts=False))
+    cloud.add("sgx1")
+    cloud.pods = [made(pod(f"p{index}", 100)) for index in range(4)]
+    cloud.go_on(MINUTE, acts=False)
+    for _ in range(3):
+        cloud.add("sgx1")
+        cloud.go_on(2 * MINUTE, acts=False)
+    assert verbs(cloud) == [("grow", "sgx1", 1, 4)]
+    assert cloud.pending() == []
+
+
+def test_nodes_that_never_offer_epc_make_their_pool_grow_once_and_not_again() -> None:
+    """No agent runs on them: one more would help nobody. Another pool is asked."""
+    cloud = Cloud({"sgx1": (0, 9, 128), "sgx2": (0, 9, 256)}, stages=(0, 30, 10**6))
+    cloud.pods = [made(pod("p", 100))]
+    cloud.go_on(180 * MINUTE, every=180)
+    assert verbs(cloud) == [("grow", "sgx1", 0, 1), ("grow", "sgx2", 0, 1)]
+    assert "its newest node sgx1-1 offers no EPC" in " ".join(cloud.holds)
+
+
+def test_a_node_that_broke_down_keeps_its_pool_from_nothing() -> None:
+    cloud = Cloud({"sgx1": (0, 9, 128)})
+    cloud.add("sgx1", 2)
+    cloud.machines[1].node["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    cloud.machines[1].node["spec"]["taints"] = [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]
+    cloud.pods = [made(pod("a", 100, at="sgx1-1")), made(pod("p", 100))]
+    cloud.moment += timedelta(days=1)
+    cloud.go_on(5 * MINUTE)
+    assert verbs(cloud) == [("grow", "sgx1", 2, 3)]

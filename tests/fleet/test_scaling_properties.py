@@ -18,7 +18,7 @@ POOLS = st.fixed_dictionaries(
         "sgx2": st.tuples(st.integers(0, 1), st.integers(1, 4), st.sampled_from((64, 128, 512))),
     }
 )
-STAGES = st.sampled_from(((0, 0, 0), (60, 90, 120), (120, 180, 300), (60, 60, 500)))
+STAGES = st.sampled_from(((0, 0, 0), (60, 90, 120), (120, 180, 300), (60, 60, 500), (60, 90, 10**6), (10**6, 10**6, 10**6)))
 AMOUNTS = st.lists(st.sampled_from((0, 10, 30, 60, 64, 100, 128, 300, 900)), max_size=12)
 LOADS = st.lists(st.tuples(AMOUNTS, st.integers(1, 12)), min_size=1, max_size=4)
 
@@ -30,7 +30,7 @@ def cloud_of(pools: dict[str, tuple[int, int, int]], stages: tuple[int, int, int
     return cloud
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(pools=POOLS, stages=STAGES, loads=LOADS, tells=st.booleans())
 def test_no_step_leaves_bounds_nor_makes_anybody_wait(
     pools: dict[str, tuple[int, int, int]],
@@ -60,7 +60,7 @@ def _round(cloud: Cloud) -> None:
     cloud.moment += timedelta(seconds=EVERY)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(pools=POOLS, stages=STAGES, amounts=AMOUNTS, tells=st.booleans())
 def test_under_a_load_that_stays_steps_end_and_none_undoes_another(
     pools: dict[str, tuple[int, int, int]],

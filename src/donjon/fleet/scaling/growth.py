@@ -9,7 +9,6 @@ from donjon.fleet.scaling.templates import NodeTemplate
 from donjon.fleet.scaling.world import ScalingWorld
 from donjon.fleet.scheduling.outlook import TRIES, tries_of
 from donjon.fleet.scheduling.schedule import Scheduler
-from donjon.fleet.scheduling.shapes import ShapeTable
 from donjon.formats.json import JsonObject
 from donjon.kube.objects import name_of, namespace_of
 
@@ -66,7 +65,7 @@ def _best(options: Sequence[PoolGrowth]) -> PoolGrowth:
 
 def _option(world: ScalingWorld, pool: PoolRoom, needs: dict[str, int]) -> PoolGrowth | None:
     """The fewest nodes that do as much as all it may have would."""
-    most = min(pool.room, len(needs), MOST_AT_ONCE)
+    most = min(pool.room, len(world.queue), MOST_AT_ONCE)  # Others that wait take room there, too.
     if most < 1:
         return None
     target = _fit(world, pool, most, needs, FEW_TRIES)
@@ -95,8 +94,10 @@ def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int
 def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> tuple[str, ...]:
     """Who of them gets a node in the worst of several schedules; in which order the scheduler tries them is its own."""
     larger = world.with_nodes(pool.name, pool.template, number)
-    seeds, shapes = range(tries_of(len(world.pods), len(world.queue), tries)), ShapeTable()
-    schedules = (Scheduler(larger.nodes, larger.pods, seed, shapes).place(_order(world.queue, seed)).nodes for seed in seeds)
+    seeds = range(tries_of(len(world.pods), len(world.queue), tries))
+    schedules = (
+        Scheduler(larger.nodes, larger.pods, seed, larger.shapes).place(_order(world.queue, seed)).nodes for seed in seeds
+    )
     return min((tuple(name for name in needs if name in nodes) for nodes in schedules), key=len)
 
 

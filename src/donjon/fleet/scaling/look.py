@@ -13,6 +13,7 @@ from donjon.fleet.scaling.record import (
     ScalingStep,
     ScalingVerb,
     absent,
+    barren,
     is_late,
     observe,
     unfinished,
@@ -25,6 +26,8 @@ from donjon.formats.json import JsonObject
 from donjon.kube.names import EPC
 from donjon.kube.objects import name_of, namespace_of
 from donjon.kube.reserved import pod_requests
+
+GROWS_FIRST = "it grows for others first"
 
 
 @dataclass(slots=True)
@@ -83,7 +86,9 @@ def _grow(look: _ScalingLook, needs: dict[str, int]) -> None:
         pool = next(each for each in look.pools if each.name == growth.pool.name)
         _take(look, pool, _base(look, pool) + growth.count, growth.pods, reasons.of_growth(growth, needs))
         needs = {name: epc for name, epc in needs.items() if name not in growth.pods}
+        blocks[pool.name] = GROWS_FIRST
     look.steps += reasons.comers(look.world, look.outlook, look.pools, _waits(look))
+    look.steps += reasons.stayers(look.world, look.outlook, look.moment - look.rules.patience)
     look.steps += reasons.losers(look.world, look.outlook, [(each, blocks[each.name]) for each in look.pools], needs)
 
 
@@ -108,6 +113,8 @@ def _block(look: _ScalingLook, pool: ScalePool) -> str:
         return f"it is at its max of {pool.scale.most}"
     if is_late(pool, record, look.moment, rules):
         return f"{absent(pool, record)} nodes that it was to have by {reasons.clock(record.since + rules.patience)} are not there"
+    if name := barren(pool, look.moment, rules):
+        return f"its newest node {name} offers no EPC, and another might not, either: donjon status says why"
     if record.growth is not None and look.moment < record.growth + rules.grow_pause:
         return f"it grew at {reasons.clock(record.growth)}, and rests until {reasons.clock(record.growth + rules.grow_pause)}"
     return ""
@@ -133,6 +140,7 @@ def _shrink(look: _ScalingLook, pods: Sequence[JsonObject]) -> None:
     if not look.rules.shrinks:
         return
     for pool in look.pools:
+        _withdraw_shrinking(look, pool)
         record = look.records[pool.name]
         spare = _is_settled(look, pool) and is_spare(look.world, pool, look.outlook, 1)
         since = (record.spare or look.moment) if spare else None
@@ -142,11 +150,23 @@ def _shrink(look: _ScalingLook, pods: Sequence[JsonObject]) -> None:
             return
 
 
+def _withdraw_shrinking(look: _ScalingLook, pool: ScalePool) -> None:
+    """A node less was proposed, nobody did it, and it would not do any more."""
+    record = look.records[pool.name]
+    if record.size < pool.there and not look.rules.acts and not is_spare(look.world, pool, look.outlook, 1):
+        look.records[pool.name] = replace(record, size=pool.there, since=look.moment)
+        look.steps.append(reasons.hold(pool, f"the size of {record.size} that was proposed would not do any more"))
+
+
 def _is_settled(look: _ScalingLook, pool: ScalePool) -> bool:
-    """Whether it has all its nodes and no more, and more of them than it must, and no pool waits for nodes."""
+    """Whether it has all its nodes and no more, each as it should be, and more than it must; and no pool waits for nodes.
+
+    One whose newest node came to nothing is left for somebody to look at: without it, it would grow by another like it.
+    """
     record = look.records[pool.name]
     still = record.size == pool.there == len(pool.nodes) and not unfinished(pool, look.moment, look.rules)
-    return still and pool.there > pool.scale.least and not pool.trouble and not look.world.coming
+    free = pool.there > pool.scale.least and not pool.trouble and not look.world.coming
+    return still and free and not barren(pool, look.moment, look.rules)
 
 
 def _try_to_shrink(look: _ScalingLook, pool: ScalePool, pods: Sequence[JsonObject]) -> bool:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from donjon.fleet.placement import amount_text, look_at
 from donjon.fleet.scaling.growth import PoolGrowth
-from donjon.fleet.scaling.record import ScalePool, ScalingStep, ScalingVerb
+from donjon.fleet.scaling.record import ScalePool, ScalingStep, ScalingVerb, is_older
 from donjon.fleet.scaling.world import ScalingWorld
 from donjon.fleet.scheduling.outlook import Outlook, PodOutlook, Prospect
 from donjon.fleet.scheduling.report import owner_of
@@ -62,6 +62,16 @@ def comers(world: ScalingWorld, now: Outlook, pools: Sequence[ScalePool], waits:
         if names:
             nodes = f"{number} node{'s' * (number != 1)} that come{'s' * (number == 1)}, waited for until {waits[pool.name]}"
             yield hold(pool, f"{_names(names)}: room on {nodes}", names)
+
+
+def stayers(world: ScalingWorld, now: Outlook, before: datetime) -> Iterator[ScalingStep]:
+    """Who has room on a node that is there, and waits since then or longer."""
+    asks = _askers(world)
+    for each in now.pods:
+        is_here = each.prospect is Prospect.FITS and each.node not in world.coming
+        if is_here and each.name in asks and is_older(asks[each.name], before):
+            words = f"{each.name}: has room on {each.node}, as far as is looked at, and waits: kubectl describe pod says why"
+            yield hold(None, words, (each.name,))
 
 
 def losers(

@@ -10,6 +10,7 @@ from donjon.fleet.pools.plan import PoolScale
 from donjon.fleet.scaling.templates import NodeTemplate, is_whole
 from donjon.formats.json import JsonObject, at
 from donjon.kube.objects import name_of
+from donjon.kube.reserved import epc_offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +94,22 @@ def refuse(record: PoolRecord, step: ScalingStep, words: str, pause_until: datet
 
 def is_young(node: JsonObject, moment: datetime, rules: ScalingRules) -> bool:
     """Whether a node that is not whole may still become so."""
+    birth = _birth(node)
+    return birth is not None and moment - birth <= rules.patience
+
+
+def is_older(thing: JsonObject, moment: datetime) -> bool:
+    """Whether it was there before; a thing that does not say since when was not."""
+    birth = _birth(thing)
+    return birth is not None and birth < moment
+
+
+def _birth(thing: JsonObject) -> datetime | None:
     try:
-        birth = datetime.fromisoformat(str(at(node, "metadata", "creationTimestamp")))
-        return moment - birth <= rules.patience
-    except (ValueError, TypeError):  # No moment, or one without its zone.
-        return False
+        birth = datetime.fromisoformat(str(at(thing, "metadata", "creationTimestamp")))
+    except ValueError:
+        return None
+    return birth if birth.tzinfo is not None else None
 
 
 def absent(pool: ScalePool, record: PoolRecord) -> int:
@@ -113,3 +125,12 @@ def is_late(pool: ScalePool, record: PoolRecord, moment: datetime, rules: Scalin
 def unfinished(pool: ScalePool, moment: datetime, rules: ScalingRules) -> tuple[str, ...]:
     """The names of its nodes that are there, and still become what they are to be."""
     return tuple(name_of(each) for each in pool.nodes if not is_whole(each, pool.template) and is_young(each, moment, rules))
+
+
+def barren(pool: ScalePool, moment: datetime, rules: ScalingRules) -> str:
+    """The name of its newest node where that should offer EPC by now and offers none: another like it would not, either."""
+    births = [(birth, each) for each in pool.nodes if (birth := _birth(each)) is not None]
+    newest = max(births, key=lambda pair: pair[0], default=None)
+    if newest is None or pool.template is None or not pool.template.epc:
+        return ""
+    return "" if epc_offered(newest[1]) or is_young(newest[1], moment, rules) else name_of(newest[1])

@@ -34,7 +34,8 @@ def _can_go(world: ScalingWorld, node: JsonObject, fit: Iterable[str]) -> bool:
     name = name_of(node)
     leaving = moving(world.pods, (node,))
     rest = [each for each in world.pods if node_name_of(each) != name]
-    after = outlook([each for each in world.nodes if name_of(each) != name], rest, (*leaving, *world.queue), TRIES)
+    nodes, queue = [each for each in world.nodes if name_of(each) != name], (*leaving, *world.queue)
+    after = outlook(nodes, rest, queue, most_tries=TRIES, shapes=world.shapes)
     lucky = {each.name for each in after.pods if each.prospect is Prospect.FITS}
     return lucky.issuperset((*fit, *(f"{namespace_of(each)}/{name_of(each)}" for each in leaving)))
 

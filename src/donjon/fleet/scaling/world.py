@@ -1,7 +1,7 @@
 """The cluster as it will be once the nodes that come are there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from donjon.fleet.scaling.record import PoolRecord, ScalePool, ScalingRules, absent, is_late, unfinished
@@ -9,6 +9,7 @@ from donjon.fleet.scaling.templates import NodeTemplate
 from donjon.fleet.scheduling.outlook import TRIES, Outlook, outlook
 from donjon.fleet.scheduling.queue import waiting
 from donjon.fleet.scheduling.report import live
+from donjon.fleet.scheduling.shapes import ShapeTable
 from donjon.formats.json import JsonObject
 from donjon.kube.objects import labels_of, name_of, node_name_of
 
@@ -21,6 +22,7 @@ class ScalingWorld:
     pods: tuple[JsonObject, ...]
     queue: tuple[JsonObject, ...]
     coming: Mapping[str, str]  # nodes that are not there or not whole, each with its pool
+    shapes: ShapeTable = field(default_factory=ShapeTable)
 
     def with_nodes(self, pool: str, template: NodeTemplate, number: int) -> "ScalingWorld":
         """The same with more nodes of a pool."""
@@ -31,7 +33,7 @@ class ScalingWorld:
 
     def outlook(self, tries: int = TRIES) -> Outlook:
         """What becomes of the queue."""
-        return outlook(self.nodes, self.pods, self.queue, tries)
+        return outlook(self.nodes, self.pods, self.queue, most_tries=tries, shapes=self.shapes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

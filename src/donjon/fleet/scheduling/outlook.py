@@ -52,10 +52,15 @@ class Outlook:
 
 
 def outlook(
-    nodes: Sequence[JsonObject], pods: Sequence[JsonObject], queue: Sequence[JsonObject], most_tries: int = TRIES
+    nodes: Sequence[JsonObject],
+    pods: Sequence[JsonObject],
+    queue: Sequence[JsonObject],
+    *,
+    most_tries: int = TRIES,
+    shapes: ShapeTable | None = None,
 ) -> Outlook:
     """What becomes of the queue; `pods` are those that have a node."""
-    tries, shapes = tries_of(len(pods), len(queue), most_tries), ShapeTable()
+    tries, shapes = tries_of(len(pods), len(queue), most_tries), shapes or ShapeTable()
     scheduler = Scheduler(nodes, pods, shapes=shapes)
     before, first = scheduler.holding, scheduler.place(queue)
     schedules = [first, *(Scheduler(nodes, pods, seed, shapes).place(queue) for seed in range(1, tries))]

@@ -33,10 +33,10 @@ def body(pool: Pool, sku: Sku | None) -> JsonObject:
         "system_disk_size": DISK,
     }
     scale: JsonObject = {"enable": False}
-    if pool.scale is None:
+    if pool.autoscaler is None:
         machines["desired_size"] = pool.count
     else:
-        scale = {"enable": True, "min_instances": pool.scale.least, "max_instances": pool.scale.most, "type": "cpu"}
+        scale = {"enable": True, "min_instances": pool.autoscaler.least, "max_instances": pool.autoscaler.most, "type": "cpu"}
     if pool.spot:
         machines["spot_strategy"] = "SpotAsPriceGo"
     return {
