@@ -303,3 +303,13 @@ def test_a_node_that_broke_down_keeps_its_pool_from_nothing() -> None:
     cloud.moment += timedelta(days=1)
     cloud.go_on(5 * MINUTE)
     assert verbs(cloud) == [("grow", "sgx1", 2, 3)]
+
+
+def test_a_pool_at_its_max_for_which_somebody_waits_does_not_shrink_only_to_grow_again() -> None:
+    """All others would fit on a node less, and then the pool could grow for who waits, and so on."""
+    cloud = Cloud({"sgx1": (0, 3, 128)})
+    cloud.add("sgx1", 3)
+    cloud.pods = [*(made(pod(f"p{index}", 40, at=f"sgx1-{index}")) for index in (1, 2, 3)), made(pod("whole", 128), "whole")]
+    cloud.go_on(60 * MINUTE, every=120)
+    assert verbs(cloud) == []
+    assert cloud.holds == ["sgx1: default/whole: would fit on a new node, and it is at its max of 3"]

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.fleet.scaling import Cloud, made
 from tests.fleet.scheduling import pod
@@ -10,6 +10,8 @@ from tests.fleet.scheduling import pod
 from donjon.fleet.scaling.record import ScalingVerb
 
 EVERY = 60
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A case takes seconds, and to make it smaller takes minutes."""
 SETTLED = 3 * 60 * 60  # seconds, after which nothing may move any more: a node less each ten minutes, of at most nine
 
 POOLS = st.fixed_dictionaries(
@@ -18,7 +20,9 @@ POOLS = st.fixed_dictionaries(
         "sgx2": st.tuples(st.integers(0, 1), st.integers(1, 4), st.sampled_from((64, 128, 512))),
     }
 )
-STAGES = st.sampled_from(((0, 0, 0), (60, 90, 120), (120, 180, 300), (60, 60, 500), (60, 90, 10**6), (10**6, 10**6, 10**6)))
+STAGES = ((0, 0, 0), (60, 90, 120), (120, 180, 300), (60, 60, 500))
+"""Seconds until a node registers, is ready, and offers EPC."""
+NEVER = ((60, 90, 10**6), (10**6, 10**6, 10**6))
 AMOUNTS = st.lists(st.sampled_from((0, 10, 30, 60, 64, 100, 128, 300, 900)), max_size=12)
 LOADS = st.lists(st.tuples(AMOUNTS, st.integers(1, 12)), min_size=1, max_size=4)
 
@@ -30,8 +34,8 @@ def cloud_of(pools: dict[str, tuple[int, int, int]], stages: tuple[int, int, int
     return cloud
 
 
-@settings(max_examples=25, deadline=None)
-@given(pools=POOLS, stages=STAGES, loads=LOADS, tells=st.booleans())
+@settings(max_examples=25, deadline=None, phases=PHASES)
+@given(pools=POOLS, stages=st.sampled_from(STAGES + NEVER), loads=LOADS, tells=st.booleans())
 def test_no_step_leaves_bounds_nor_makes_anybody_wait(
     pools: dict[str, tuple[int, int, int]],
     stages: tuple[int, int, int],
@@ -60,8 +64,8 @@ def _round(cloud: Cloud) -> None:
     cloud.moment += timedelta(seconds=EVERY)
 
 
-@settings(max_examples=15, deadline=None)
-@given(pools=POOLS, stages=STAGES, amounts=AMOUNTS, tells=st.booleans())
+@settings(max_examples=15, deadline=None, phases=PHASES)
+@given(pools=POOLS, stages=st.sampled_from(STAGES), amounts=AMOUNTS, tells=st.booleans())
 def test_under_a_load_that_stays_steps_end_and_none_undoes_another(
     pools: dict[str, tuple[int, int, int]],
     stages: tuple[int, int, int],
@@ -77,7 +81,8 @@ def test_under_a_load_that_stays_steps_end_and_none_undoes_another(
     for name in cloud.pools:
         verbs = [step.verb for _, step in cloud.steps if step.pool == name]
         assert verbs == sorted(verbs, key=lambda verb: verb is ScalingVerb.SHRINK), "it grew again after it shrank"
-        assert verbs.count(ScalingVerb.GROW) <= 1, "it grew twice for the same pods"
+        names = [each for _, step in cloud.steps if step.pool == name for each in step.pods]
+        assert len(names) == len(set(names)), "it grew twice for the same pods"
     for _ in range(6):
         _round(cloud)
         cloud.moment += timedelta(seconds=540)

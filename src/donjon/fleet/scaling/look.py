@@ -139,10 +139,11 @@ def _shrink(look: _ScalingLook, pods: Sequence[JsonObject]) -> None:
     """At most one node of one pool, once it could have gone for long enough."""
     if not look.rules.shrinks:
         return
+    busy = {each.pool for each in look.steps}  # Somebody waits for these, who would have the node that goes made again.
     for pool in look.pools:
         _withdraw_shrinking(look, pool)
         record = look.records[pool.name]
-        spare = _is_settled(look, pool) and is_spare(look.world, pool, look.outlook, 1)
+        spare = pool.name not in busy and _is_settled(look, pool) and is_spare(look.world, pool, look.outlook, 1)
         since = (record.spare or look.moment) if spare else None
         look.records[pool.name] = replace(record, spare=since)
     for pool in look.pools:
