@@ -41,7 +41,7 @@ def test_a_pod_that_waits_and_has_room_is_said_to_fit(cluster: tuple[str, ...]) 
 
 def test_a_series_is_retired_with_all_its_sizes_and_its_pods_move(cluster: tuple[str, ...]) -> None:
     whole = document(*cluster, "--retire", "DCsv2")
-    assert whole["retired"] == ["old"]
+    assert (whole["retired"], whole["moved"]) == (["old"], 1)
     assert {each["name"]: each["fits"] for each in whole["workloads"]} == {"default/pod/there": 1, "default/pod/waits": 1}
     assert whole["nodes"] == [{"name": "new", "epc": 112 * MIB, "before": 0, "after": 96 * MIB, "use": None}]
 
@@ -56,6 +56,21 @@ def test_who_has_no_room_is_told_why_and_what_to_buy(cluster: tuple[str, ...], t
     assert "to buy: 1 × " in result.stdout
 
 
+def test_people_are_told_where_pods_would_go_and_what_a_retirement_moves(cluster: tuple[str, ...]) -> None:
+    shown = called(*cluster, "--retire", "old").stdout
+    assert "without 1 node: old; to move: 1 pod\n" in shown
+    assert "default/pod/there: 1 fit\n  for example 1 on new\n" in shown
+
+
+def test_programs_are_told_of_a_purchase_what_people_are(cluster: tuple[str, ...], tmp_path: Path) -> None:
+    large = tmp_path / "large.yaml"
+    large.write_text(FAQ_JOB.replace("10", "500"))
+    whole = document(*cluster, str(large))
+    assert {"name", "count", "monthly_cost", "region", "left"} == whole["buy"].keys()
+    assert "DJ810" in {each["code"] for each in whole["warnings"]}
+    assert {each["sockets"] for each in whole["metal"]} == {2}
+
+
 def test_a_manifest_from_standard_input_is_planned_as_admission_would_let_it_in(cluster: tuple[str, ...]) -> None:
     whole = document(*cluster, "-", text=FAQ_JOB)
     assert [each["fits"] for each in whole["workloads"] if "job" in each["name"]] == [1]
@@ -64,6 +79,13 @@ def test_a_manifest_from_standard_input_is_planned_as_admission_would_let_it_in(
 def test_a_name_that_nobody_has_is_refused_and_not_ignored(cluster: tuple[str, ...]) -> None:
     result = called(*cluster, "--retire", "DCsv9")
     assert "DJ850" in str(result.exception)
+    assert "did you mean DCsv2?" in str(result.exception)
+
+
+def test_one_name_of_several_that_nobody_has_is_refused_too(cluster: tuple[str, ...]) -> None:
+    result = called(*cluster, "--retire", "old", "--retire", "gone")
+    assert "no node is called gone" in str(result.exception)
+    assert "there are DCsv2, Standard_DC4s_v2" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,25 @@ def test_ways_out_are_listed_where_they_are_asked_for() -> None:
     assert "Standard_DC4s_v3" not in names
 
 
+def test_a_list_fits_a_terminal_of_80_columns_with_every_name_whole() -> None:
+    machines = catalogue().machines
+    lines = called("list").stdout.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert {each.name for each in machines.values() if each.protection == "sgx"} <= set(names)
+    assert max(len(line.rstrip()) for line in lines[:-3]) <= 80  # The last ones are sentences.
+
+
+def test_sizes_that_the_same_rules_out_stand_in_one_line() -> None:
+    lines = called("recommend", "--epc", "20Gi", "--region", "westeurope").stdout.splitlines()
+    assert sum("not offered in westeurope" in line for line in lines) == 1
+    assert len(lines) < 24
+
+
+def test_the_prices_of_all_regions_are_one_line_of_what_is_known() -> None:
+    lines = called("show", "DC4ds_v3").stdout.splitlines()
+    assert sum("USD" in line for line in lines) == 1
+
+
 def test_metal_is_listed_by_what_a_socket_may_have() -> None:
     assert "xeon-scalable-3" in called("list", "--provider", METAL).stdout
 

@@ -11,7 +11,7 @@ from donjon.errors import Malformed
 from donjon.findings import Severity
 from donjon.fleet.machines.catalogue import age_warnings, parse
 from donjon.fleet.machines.packing import PodGroup
-from donjon.fleet.machines.recommend import Demand, Recommendation, months_between, recommend
+from donjon.fleet.machines.recommend import Demand, Recommendation, lifecycle, months_between, recommend
 from donjon.kube.names import EPC
 
 GIB = 1 << 30
@@ -120,6 +120,13 @@ def test_what_is_closed_what_ends_and_what_sources_dispute_is_warned_of() -> Non
     assert "in 35 months" in by_code["DJ811"].observation
     assert "sizes with TDX" in by_code["DJ811"].do
     assert "yes: An API" in by_code["DJ813"].why
+
+
+def test_a_size_that_ended_is_an_error_in_a_plan_and_not_one_that_ends_in_so_many_months_less_than_none() -> None:
+    machine = next(each for each in parse(FACTS, PRICES, SOURCES).machines.values() if each.ends is not None)
+    found = [*lifecycle(machine, date(2031, 1, 1))]
+    assert [(each.code, each.severity) for each in found] == [("DJ811", Severity.ERROR)]
+    assert found[0].observation == f"ended on {machine.ends}"
 
 
 def test_an_end_within_a_year_is_a_warning() -> None:

@@ -11,21 +11,23 @@ from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.plan.scaling import WatchOptions, scale, watch_options
 from donjon.cli.plan.sources import MAX_PODS, ClusterPicture, of_cluster, of_files, of_manifests
-from donjon.cli.plan.view import document, show
+from donjon.cli.plan.view import NodeAbsence, document, show
 from donjon.cli.sku.command import catalogue
 from donjon.cli.terminal import say, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.fleet.machines.catalogue import Catalogue
 from donjon.fleet.machines.recommend import Demand, Recommendation, recommend
 from donjon.fleet.scheduling.outlook import Prospect, outlook
-from donjon.fleet.scheduling.queue import moving, retire, waiting
+from donjon.fleet.scheduling.queue import POOL_LABELS, moving, retire, waiting
 from donjon.fleet.scheduling.report import PlanReport, live, report
 from donjon.formats.json import JsonObject, at
+from donjon.formats.words import nearest, recite
 from donjon.kube.objects import labels_of, name_of
 
 REGION = "topology.kubernetes.io/region"
 PROVIDERS: Mapping[str, str] = {"azure": "azure", "ibm": "ibm"}
 """Whose machines the catalogue has, by the scheme of spec.providerID."""
+LONGEST_NAME, MOST_NAMES, MOST_SHOWN = 253, 1_000, 8
 
 
 @click.command(cls=options.StrictCommand)
@@ -74,18 +76,29 @@ def plan(
     picture = of_files(nodes_file, pods_file) if nodes_file else of_cluster(kubeconfig, context)
     machines = catalogue()
     leaving = retire(picture.nodes, names, _series(machines, names))
-    if names and not leaving:
-        raise Malformed("DJ850", f"no node is called {', '.join(names)}, nor its pool, its size or the series of that")
+    for name in names:
+        if not retire(picture.nodes, (name,), _series(machines, (name,))):
+            raise Malformed("DJ850", _unknown(machines, picture, name[:LONGEST_NAME]))
     outcome = _plan(picture, manifests, leaving)
     advice = _advice(machines, picture, outcome)
+    absence = NodeAbsence(nodes=tuple(map(name_of, leaving)), moved=len(moving(picture.pods, leaving)))
     if form == "json":
-        say_json(document(outcome, leaving, advice))
+        say_json(document(outcome, absence, advice))
     else:
-        show(outcome, leaving, advice)
+        show(outcome, absence, advice)
     if picture.silence:
         say(f"measured use is not known: {picture.silence}", err=True)
     well = all(each.prospects.keys() <= {Prospect.FITS} for each in outcome.workloads)
     sys.exit(EXIT_YES if well else EXIT_NO)
+
+
+def _unknown(machines: Catalogue, picture: ClusterPicture, name: str) -> str:
+    own = {str(label) for each in picture.nodes for key in POOL_LABELS if (label := labels_of(each).get(key))}
+    series = {machines.machines[each].value("series") for each in own if each in machines.machines}
+    there = sorted(filter(None, own | series))
+    near = nearest(name, there[:MOST_NAMES])
+    hint = f"; did you mean {near}?" if near else f"; there are {', '.join(there[:MOST_SHOWN])}" if there else ""
+    return recite(f"no node is called {name}, nor its pool, its size or the series of that{hint}")
 
 
 def _series(machines: Catalogue, words: tuple[str, ...]) -> tuple[str, ...]:

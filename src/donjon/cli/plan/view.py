@@ -3,17 +3,18 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from donjon.cli.sku.view import metal_as_json, proposal_as_json, warnings_as_json
 from donjon.cli.terminal import PIPED_WIDTH, plain, say, say_finding
 from donjon.fleet.machines.recommend import Recommendation
 from donjon.fleet.scheduling.outlook import Prospect
 from donjon.fleet.scheduling.report import NodeEpc, PlanReport, WorkloadOutlook
 from donjon.formats.json import JsonObject
-from donjon.kube.objects import name_of
 from donjon.kube.quantities import readable
 
 WORKLOADS_SHOWN, NODES_SHOWN, NAMES_SHOWN = 40, 20, 10
@@ -25,11 +26,18 @@ _WORDS: Mapping[Prospect, str] = {
 }
 
 
-def show(outcome: PlanReport, leaving: tuple[JsonObject, ...], advice: Recommendation | None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAbsence:
+    """Nodes that the plan does without, and how many of their pods look for another."""
+
+    nodes: tuple[str, ...]
+    moved: int
+
+
+def show(outcome: PlanReport, absence: NodeAbsence, advice: Recommendation | None) -> None:
     """For people: who has no room first, then what to buy, then the fullest nodes."""
-    if leaving:
-        rest = " …" if len(leaving) > NAMES_SHOWN else ""
-        say(f"without {len(leaving)} node{'s' * (len(leaving) != 1)}: {', '.join(map(name_of, leaving[:NAMES_SHOWN]))}{rest}")
+    if absence.nodes:
+        _say_absence(absence)
     say(_headline(outcome))
     _say_workloads(sorted(outcome.workloads, key=lambda each: each.prospects.keys() <= {Prospect.FITS}))
     if outcome.short:
@@ -40,6 +48,12 @@ def show(outcome: PlanReport, leaving: tuple[JsonObject, ...], advice: Recommend
         _console().print(_table(outcome.nodes))
         if len(outcome.nodes) > NODES_SHOWN:
             say(f"and {len(outcome.nodes) - NODES_SHOWN} nodes less full; --output json has all")
+
+
+def _say_absence(absence: NodeAbsence) -> None:
+    count, rest = len(absence.nodes), " …" if len(absence.nodes) > NAMES_SHOWN else ""
+    pods = f"{absence.moved} pod{'s' * (absence.moved != 1)}"
+    say(f"without {count} node{'s' * (count != 1)}: {', '.join(absence.nodes[:NAMES_SHOWN])}{rest}; to move: {pods}")
 
 
 def _headline(outcome: PlanReport) -> str:
@@ -60,10 +74,19 @@ def _numbers(prospects: Mapping[Prospect, int]) -> str:
 def _say_workloads(workloads: list[WorkloadOutlook]) -> None:
     for each in workloads[:WORKLOADS_SHOWN]:
         say(f"{each.name}: {_numbers(each.prospects)}{f': {each.unread} is not looked at' if each.unread else ''}")
+        if each.nodes:
+            say(f"  {_places(each.nodes)}")
         for why in each.why:
             say(f"  {why}")
     if len(workloads) > WORKLOADS_SHOWN:
         say(f"and {len(workloads) - WORKLOADS_SHOWN} workloads more; --output json has all")
+
+
+def _places(nodes: Mapping[str, int]) -> str:
+    """Where they go in one schedule: others may do as well."""
+    most = sorted(nodes.items(), key=lambda each: (-each[1], each[0]))
+    rest = f" and {len(most) - NAMES_SHOWN} nodes more" if len(most) > NAMES_SHOWN else ""
+    return f"for example {', '.join(f'{count} on {name}' for name, count in most[:NAMES_SHOWN])}{rest}"
 
 
 def _say_purchase(advice: Recommendation | None) -> None:
@@ -109,11 +132,12 @@ def _share(part: int, total: int) -> Text:
     return Text(f"{100 * part / total:.0f} %", style="red" if part > total else "")
 
 
-def document(outcome: PlanReport, leaving: tuple[JsonObject, ...], advice: Recommendation | None) -> JsonObject:
+def document(outcome: PlanReport, absence: NodeAbsence, advice: Recommendation | None) -> JsonObject:
     """For programs: everything."""
     first = advice.proposals[0] if advice is not None and advice.proposals else None
     return {
-        "retired": [name_of(each) for each in leaving],
+        "retired": [*absence.nodes],
+        "moved": absence.moved,
         "tries": outcome.tries,
         "workloads": [
             {
@@ -129,8 +153,9 @@ def document(outcome: PlanReport, leaving: tuple[JsonObject, ...], advice: Recom
             {"name": each.name, "epc": each.total, "before": each.before, "after": each.after, "use": each.use}
             for each in outcome.nodes
         ],
-        "buy": None if first is None else {"name": first.machine.name, "count": first.count},
-        "warnings": [] if advice is None else [dict(each.as_dict()) for each in advice.warnings],
+        "buy": None if first is None else proposal_as_json(first),
+        "metal": [] if advice is None else metal_as_json(advice),
+        "warnings": [] if advice is None else warnings_as_json(advice),
     }
 
 

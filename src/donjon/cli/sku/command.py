@@ -6,14 +6,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import click
-from rich.console import Console
 
 from donjon.adapters import clock
 from donjon.cli import options
 from donjon.cli.manifests import documents_of
-from donjon.cli.sku import view
+from donjon.cli.sku import tables, view
 from donjon.cli.sku.demand import pod_groups
-from donjon.cli.terminal import PIPED_WIDTH, plain, say, say_finding, say_json
+from donjon.cli.terminal import plain, say, say_finding, say_json
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.fleet.machines.catalogue import METAL, Catalogue, Sku, age_warnings, parse
 from donjon.fleet.machines.packing import PodGroup
@@ -96,8 +95,9 @@ def list_(*, provider: str | None, region: str | None, protection: str, form: st
     if form == "json":
         say_json({"machines": [view.machine_as_json(each, place) for each in rows], "checked": machines.day.isoformat()})
     else:
-        _console().print(view.table(rows, place))
-        say(view.PRICE_NOTE)
+        tables.console().print(tables.table(rows, place))
+        for note in tables.NOTES:
+            say(note)
     _say_age(machines)
 
 
@@ -105,13 +105,16 @@ def list_(*, provider: str | None, region: str | None, protection: str, form: st
 @click.argument("name")
 @options.FORM
 def show(name: str, *, form: str) -> None:
-    """Say all that is known of a machine, who says so and since when, and where sources differ."""
+    """Say all that is known of a machine, who says so and since when, and where sources differ.
+
+    Exit code 0, 2 for a name that no machine has.
+    """
     machines = catalogue()
     machine = _machine(machines, name)
     if form == "json":
         say_json(view.all_as_json(machine))
     else:
-        _console().print(view.facts_table(plain(machine.name), machine))
+        tables.console().print(tables.facts_table(plain(machine.name), machine))
     _say_age(machines)
 
 
@@ -195,7 +198,3 @@ def _of_manifests(names: tuple[str, ...]) -> tuple[PodGroup, ...]:
 def _say_age(machines: Catalogue) -> None:
     for each in age_warnings(machines, clock.moment().date()):
         say_finding(each, err=True)
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)

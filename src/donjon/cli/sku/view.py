@@ -1,9 +1,7 @@
-"""How machines and recommendations are shown: tables and sentences for people, documents for programs."""
+"""How machines and recommendations are shown: sentences for people, documents for programs."""
 
-from collections.abc import Iterable
-
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Sequence
+from itertools import islice
 
 from donjon.cli.terminal import plain, say, say_finding
 from donjon.fleet.machines.catalogue import Sku
@@ -14,55 +12,9 @@ from donjon.kube.names import EPC
 from donjon.kube.quantities import readable
 from donjon.kube.reserved import Amounts
 
-PRICE_NOTE = "prices: US dollars an hour, Linux, without reservation; the cheapest region's where none is named"
 OTHERS_SHOWN = 4
 """Sizes that would do, too, of which people are told."""
-RULINGS_SHOWN = 40
-
-_COLUMNS = ("name", "provider", "processors", "memory", "EPC", "SGX", "price", "new ones", "ends")
-
-
-def table(machines: Iterable[Sku], region: str) -> Table:
-    """A line for each machine."""
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _COLUMNS:
-        rows.add_column(column, justify="right" if column in {"processors", "memory", "EPC", "price"} else "left")
-    for each in machines:
-        rows.add_row(
-            *map(Text, (each.name, each.provider, each.value("cpus"), *_sizes(each), _price(each, region), *_life(each)))
-        )
-    return rows
-
-
-def _sizes(machine: Sku) -> tuple[str, str, str]:
-    memory, epc, most = machine.memory, machine.epc, machine.value("epc_max_socket")
-    of_metal = f"{most} a socket at most" if most else ""
-    return (readable(memory) if memory else "", readable(epc) if epc else of_metal, machine.value("sgx"))
-
-
-def _price(machine: Sku, region: str) -> str:
-    prices = [each.hour for place, each in machine.prices.items() if not region or place == region]
-    return f"{min(prices):.3f}" if prices else ""
-
-
-def _life(machine: Sku) -> tuple[str, str]:
-    closed = machine.closed_to_new
-    return (f"until {closed}" if closed else "", machine.value("ends"))
-
-
-def facts_table(title: str, machine: Sku) -> Table:
-    """Every statement about a machine; where they differ, the one that counts is first."""
-    rows = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("fact", "value", "source", "of", "looked up"):
-        rows.add_column(column, overflow="fold")
-    for name, fact in sorted(machine.facts.items()):
-        for index, each in enumerate(fact.statements):
-            label = name.replace("_", " ") if index == 0 else "  sources differ" if each.value != fact.value else ""
-            rows.add_row(*map(Text, (label, each.value, each.source.title, each.source.date, each.day.isoformat())))
-    for region, price in sorted(machine.prices.items()):
-        cells = (f"price, {region}", f"{price.hour} USD/h", price.source.title, price.source.date, price.day.isoformat())
-        rows.add_row(*map(Text, cells))
-    return rows
+REASONS_SHOWN, NAMES_SHOWN = 20, 4
 
 
 def machine_as_json(machine: Sku, region: str) -> JsonObject:
@@ -104,27 +56,38 @@ def all_as_json(machine: Sku) -> JsonObject:
 def recommendation_as_json(outcome: Recommendation) -> JsonObject:
     """The first proposal, with what else would do, and why the others do not; `name` is null where none does."""
     first = outcome.proposals[0] if outcome.proposals else None
-    proposal = _proposal_as_json(first) if first else {"name": None, "count": 0, "monthly_cost": None, "left": {}}
-    warnings: list[Json] = [dict(each.as_dict()) for each in (*(first.warnings if first else ()), *outcome.warnings)]
+    nothing: JsonObject = {"name": None, "count": 0, "monthly_cost": None, "region": None, "left": {}}
     return {
-        **proposal,
-        "warnings": warnings,
-        "metal": [
-            {"name": each.machine.name, "count": each.count, "sockets": SOCKETS, "epc_of_a_socket": each.setting}
-            for each in outcome.metal
-        ],
-        "alternatives": [_proposal_as_json(each) for each in outcome.proposals[1:]],
+        **(proposal_as_json(first) if first else nothing),
+        "warnings": warnings_as_json(outcome),
+        "metal": metal_as_json(outcome),
+        "alternatives": [proposal_as_json(each) for each in outcome.proposals[1:]],
         "ruled_out": [{"name": each.name, "why": each.why} for each in outcome.ruled_out],
     }
 
 
-def _proposal_as_json(proposal: Proposal) -> JsonObject:
+def warnings_as_json(outcome: Recommendation) -> list[Json]:
+    """What is to be said of the first proposal, and of all."""
+    first = outcome.proposals[0].warnings if outcome.proposals else ()
+    return [dict(each.as_dict()) for each in (*first, *outcome.warnings)]
+
+
+def metal_as_json(outcome: Recommendation) -> list[Json]:
+    """Servers of one's own that would do."""
+    return [
+        {"name": each.machine.name, "count": each.count, "sockets": SOCKETS, "epc_of_a_socket": each.setting}
+        for each in outcome.metal
+    ]
+
+
+def proposal_as_json(proposal: Proposal) -> JsonObject:
+    """A size, how many of it, and what that costs and leaves over: bytes, pods and processors."""
     return {
         "name": proposal.machine.name,
         "count": proposal.count,
         "monthly_cost": None if proposal.monthly_cost is None else round(float(proposal.monthly_cost), 2),
         "region": proposal.region or None,
-        "left": {name: float(amount) for name, amount in proposal.left.items()},
+        "left": {name: float(each) if name == "cpu" else int(each) for name, each in proposal.left.items()},
     }
 
 
@@ -147,13 +110,21 @@ def say_recommendation(demand: Demand, outcome: Recommendation) -> None:
 
 
 def _say_rulings(outcome: Recommendation) -> None:
-    if outcome.ruled_out:
-        say("ruled out:")
-        for ruling in outcome.ruled_out[:RULINGS_SHOWN]:
-            say(f"  {ruling.name}: {ruling.why}")
-        if len(outcome.ruled_out) > RULINGS_SHOWN:
-            say(f"  and {len(outcome.ruled_out) - RULINGS_SHOWN} more (--output json has all)")
+    by_reason: dict[str, list[str]] = {}
+    for ruling in outcome.ruled_out:
+        by_reason.setdefault(ruling.why, []).append(ruling.name)
+    if by_reason:
+        say(f"ruled out, {len(outcome.ruled_out)} sizes:")
+        for why, names in islice(by_reason.items(), REASONS_SHOWN):
+            say(f"  {why}: {_some(names)}")
+        if len(by_reason) > REASONS_SHOWN:
+            say(f"  and for {len(by_reason) - REASONS_SHOWN} reasons more (--output json has all)")
         say()
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{', '.join(names[:NAMES_SHOWN])}{rest}"
 
 
 def _say_metal(outcome: Recommendation) -> None:

@@ -192,6 +192,15 @@ def _cheapest_region(machine: Sku) -> str:
 def lifecycle(machine: Sku, today: date) -> Iterable[Finding]:
     """That a size is closed to new subscriptions, and that it ends, as far as it does."""
     closed, ends = machine.closed_to_new, machine.ends
+    if ends is not None and ends <= today:
+        yield Finding.error(
+            "DJ811",
+            machine.name,
+            f"ended on {ends}",
+            "its machines were stopped on that day, and none is made any more",
+            f"take another size: donjon sku recommend; its maker points to {machine.value('successor') or 'none'}",
+        )
+        return
     if closed is not None and closed <= today:
         yield Finding.warning(
             "DJ810",
