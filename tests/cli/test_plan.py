@@ -96,6 +96,10 @@ def test_one_name_of_several_that_nobody_has_is_refused_too(cluster: tuple[str, 
         ("[" * 200000, "no JSON"),
         ("{}", "no list of Kubernetes"),
         ('{"items": [7]}', "no list of Kubernetes"),
+        (json.dumps({"items": [node("a"), 7]}), "no list of Kubernetes"),
+        ("apiVersion: v1\nitems: []\n", "expected what kubectl get … -o json prints"),
+        (json.dumps({"kind": "List", "items": [node("a"), {"kind": "Pod"} | pod("p")]}), "a Pod is in it, expected Nodes alone"),
+        (json.dumps({"kind": "PodList", "items": [pod("p")]}), "a Pod is in it, expected Nodes alone"),
         (json.dumps({"items": [node("a"), node("a")]}), "2 times"),
         (json.dumps({"items": [{"metadata": {}}]}), "no name"),
     ],
@@ -106,6 +110,55 @@ def test_a_file_that_is_no_list_of_nodes_is_refused(tmp_path: Path, content: str
     result = called("--nodes", str(file))
     assert "DJ930" in str(result.exception)
     assert words in str(result.exception)
+
+
+def test_nodes_in_place_of_pods_are_refused_and_not_planned_as_pods(cluster: tuple[str, ...]) -> None:
+    nodes = Path(cluster[1])
+    nodes.write_text(json.dumps({"kind": "List", "items": [{"kind": "Node"} | node("a")]}))
+    assert "a Node is in it, expected Pods alone" in str(called("--nodes", cluster[1], "--pods", cluster[1]).exception)
+
+
+def test_a_cluster_without_pods_or_nodes_is_one_too(cluster: tuple[str, ...], tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text(json.dumps({"apiVersion": "v1", "items": [], "kind": "List", "metadata": {"resourceVersion": ""}}))
+    assert called("--nodes", cluster[1], "--pods", str(nothing)).exit_code == 0
+    result = called("--nodes", str(nothing), "-", text=FAQ_JOB)
+    assert "1 stay Pending" in result.stdout
+    assert "there is no node" in result.stdout
+
+
+def test_the_one_node_that_was_asked_for_by_name_is_read_like_a_list_of_it(tmp_path: Path) -> None:
+    one = tmp_path / "one.json"
+    one.write_text(json.dumps({"apiVersion": "v1", "kind": "Node"} | node("one", 64)))
+    assert document("--nodes", str(one), "-", text=FAQ_JOB)["nodes"][0]["name"] == "one"
+
+
+def test_a_daemonset_is_one_workload_whatever_its_nodes_are_called(tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.json"
+    nodes.write_text(json.dumps({"kind": "List", "items": [node("aks-sgx-0", 64), node("metal-b", 64)]}))
+    text = FAQ_JOB.replace("batch/v1", "apps/v1").replace("kind: Job", "kind: DaemonSet").replace("Never", "Always")
+    text = text.replace("  backoffLimit: 0\n", "").replace("spec:\n", "spec:\n  selector: {matchLabels: {app: sgx-test}}\n", 1)
+    (name,) = (
+        each["name"] for each in document("--nodes", str(nodes), "-", text=text)["workloads"] if "daemonset" in each["name"]
+    )
+    assert name == "default/daemonset/sgx-test"
+
+
+def test_jobs_that_are_still_to_get_their_names_are_told_apart(cluster: tuple[str, ...]) -> None:
+    text = FAQ_JOB.replace("  name: sgx-test\n", "  generateName: sgx-test-\n", 1)
+    jobs = [each for each in document(*cluster, "-", text=f"{text}\n---\n{text}")["workloads"] if "job" in each["name"]]
+    assert [each["fits"] for each in jobs] == [1, 1]
+
+
+def test_each_template_of_anothers_kind_is_counted_as_often_as_it_says(cluster: tuple[str, ...]) -> None:
+    template: Any = {"spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {"sgx.intel.com/epc": "1Mi"}}}]}}
+    roles = {"Master": {"replicas": 1, "template": template}, "Worker": {"replicas": 3, "template": template}}
+    job: Any = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {"name": "j"}, "spec": {"roles": roles}}
+    jobs = {each["name"]: each["fits"] for each in document(*cluster, "-", text=json.dumps(job))["workloads"]}
+    assert jobs["default/pytorchjob/j/spec.roles.Master.template"] == 1
+    assert jobs["default/pytorchjob/j/spec.roles.Worker.template"] == 3
+    roles["Worker"]["replicas"] = -3
+    assert "spec.roles.Worker.replicas is -3" in str(called(*cluster, "-", text=json.dumps(job)).exception)
 
 
 def test_a_workload_that_is_in_two_files_is_refused_and_not_counted_once(cluster: tuple[str, ...], tmp_path: Path) -> None:

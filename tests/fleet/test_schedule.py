@@ -139,11 +139,11 @@ def test_who_waits_who_moves_and_what_templates_make() -> None:
     (free,) = moving(pods, [node("a")])
     assert free["spec"] == pod("r")["spec"]
     assert [each["metadata"] for each in copies(pod("t"), "job/t", "ns", 2)] == [
-        {"namespace": "ns", "labels": {}, "name": "job/t-0"},
-        {"namespace": "ns", "labels": {}, "name": "job/t-1"},
+        {"namespace": "ns", "labels": {}, "name": "job/t/0"},
+        {"namespace": "ns", "labels": {}, "name": "job/t/1"},
     ]
     of_each = list(copies(pod("t"), "daemonset/t", "ns", 1, [node("a"), node("b")]))
-    assert placed([node("a"), node("b")], [], of_each) == {"t-a": "a", "t-b": "b"}
+    assert placed([node("a"), node("b")], [], of_each) == {"a": "a", "b": "b"}
 
 
 def test_nodes_are_retired_by_name_pool_size_or_series() -> None:

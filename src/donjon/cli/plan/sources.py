@@ -9,15 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from donjon.admission.manifests.check import PodReport
+from donjon.admission.manifests.workloads import PodTemplate
 from donjon.cli import options
 from donjon.cli.files import text, within
-from donjon.cli.manifests import NAMESPACE, documents_of, pods_of
+from donjon.cli.manifests import NAMESPACE, count_of, documents_of, pods_of
 from donjon.errors import Malformed, Unavailable
 from donjon.fleet.scheduling.queue import copies
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.formats.words import recite
 from donjon.kube.objects import name_of, namespace_of
-from donjon.kube.replicas import DAEMON_SET, replicas_of
+from donjon.kube.replicas import DAEMON_SET
 
 if TYPE_CHECKING:
     from donjon.adapters.cluster.client import UserCluster
@@ -70,19 +72,28 @@ class ClusterReader:
 
 def of_files(nodes: str, pods: str | None) -> ClusterPicture:
     """What `kubectl get nodes -o json` and `kubectl get pods -A -o json` printed; raises `Malformed` DJ930."""
-    return ClusterPicture(nodes=_items(nodes), pods=() if pods is None else _items(pods))
+    return ClusterPicture(nodes=_items(nodes, "Node"), pods=() if pods is None else _items(pods, "Pod"))
 
 
-def _items(file: str) -> tuple[JsonObject, ...]:
+def _items(file: str, kind: str) -> tuple[JsonObject, ...]:
     with within(file):
         try:
             whole = cast("Json", json.loads(text(file, MAX_LIST)))
         except (ValueError, RecursionError) as error:
-            raise Malformed("DJ930", f"no JSON: {error}") from error
-        items = objects(at(whole, "items"))
-        if not items:
-            raise Malformed("DJ930", "no list of Kubernetes in it, expected what kubectl get … -o json prints")
-        return _unique(items)
+            raise Malformed("DJ930", f"no JSON, expected what kubectl get … -o json prints: {error}") from error
+        return _unique(_of_kind(whole, kind))
+
+
+def _of_kind(whole: Json, kind: str) -> tuple[JsonObject, ...]:
+    """What the list has, or the one thing that kubectl printed; an API server's own lists do not say what each thing is."""
+    items = [whole] if at(whole, "kind") == kind else at(whole, "items")
+    if not isinstance(items, list) or len(objects(items)) < len(items):
+        raise Malformed("DJ930", "no list of Kubernetes in it, expected what kubectl get … -o json prints")
+    of_list = str(at(whole, "kind") or "").removesuffix("List")
+    strange = next((other for each in items if (other := str(at(each, "kind") or of_list or kind)) != kind), "")
+    if strange:
+        raise Malformed("DJ930", f"a {recite(strange)} is in it, expected {kind}s alone: one kubectl get for each of both files")
+    return objects(items)
 
 
 def _unique(things: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
@@ -99,12 +110,25 @@ def _unique(things: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
 def of_manifests(names: Iterable[str], nodes: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
     """The pods that manifests would make, as admission would let them in; raises `Malformed`."""
     pods: list[JsonObject] = []
-    for report in pods_of(documents_of(names)):
+    reports = pods_of(documents_of(names))
+    templates = Counter(id(each.pod_template.thing) for each in reports)
+    for index, report in enumerate(reports):
         thing = report.pod_template.thing
-        of_each_node = nodes if thing.kind == DAEMON_SET else ()
-        name, namespace = f"{thing.kind.lower()}/{thing.name}", thing.namespace or NAMESPACE
-        ours = copies(report.verdict.admitted, name, namespace, replicas_of(thing.content), of_each_node)
-        pods += islice(ours, MAX_PODS + 1)
+        several = templates[id(thing)] > 1
+        pods += islice(_copies(report, _name(report.pod_template, index, several=several), nodes), MAX_PODS + 1)
         if len(pods) > MAX_PODS:
             raise Malformed("DJ931", f"the manifests make more than {MAX_PODS} pods")
     return _unique(tuple(pods))
+
+
+def _copies(report: PodReport, name: str, nodes: tuple[JsonObject, ...]) -> Iterable[JsonObject]:
+    thing = report.pod_template.thing
+    namespace, of_each_node = thing.namespace or NAMESPACE, nodes if thing.kind == DAEMON_SET else ()
+    return copies(report.verdict.admitted, name, namespace, count_of(report.pod_template), of_each_node)
+
+
+def _name(template: PodTemplate, index: int, *, several: bool) -> str:
+    """Kind and name; where it has none yet (`generateName`) a number, where it has several templates the place of this one."""
+    thing = template.thing
+    number = "" if at(thing.content, "metadata", "name") else index
+    return f"{thing.kind.lower()}/{thing.name}{number}{f'/{template.where}' if several else ''}"

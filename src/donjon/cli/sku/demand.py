@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from donjon.admission.manifests.check import ManifestDocument, PodReport
 from donjon.admission.manifests.scaling import ScaleTarget, is_autoscaler
-from donjon.cli.manifests import NAMESPACE, pods_of
+from donjon.cli.manifests import NAMESPACE, count_of, pods_of
 from donjon.fleet.machines.packing import PodGroup
 from donjon.formats.json import at
 from donjon.kube.names import EPC
-from donjon.kube.replicas import DAEMON_SET, most_replicas, replicas_of
+from donjon.kube.replicas import DAEMON_SET, most_replicas
 from donjon.kube.reserved import pod_requests
 
 RESOURCES = (EPC, "memory", "cpu")
@@ -30,7 +30,7 @@ def _workload(report: PodReport, most: Mapping[ScaleTarget, int]) -> PodGroup:
     target = ScaleTarget(thing.kind, thing.namespace or NAMESPACE, thing.name)
     return PodGroup(
         name=f"{thing.kind} {thing.name}",
-        replicas=max(replicas_of(thing.content), most.get(target, 0)),
+        replicas=max(count_of(report.pod_template), most.get(target, 0)),
         requests={name: requests[name] for name in RESOURCES if name in requests},
         on_each_node=thing.kind == DAEMON_SET,
     )

@@ -28,9 +28,9 @@ def copies(pod: JsonObject, name: str, namespace: str, number: int, nodes: Itera
     names = [name_of(each) for each in nodes]
     if not names:
         for index in range(number):
-            yield {"metadata": {**metadata, "name": f"{name}-{index}"}, "spec": own}
+            yield {"metadata": {**metadata, "name": f"{name}/{index}"}, "spec": own}
     for node in names:
-        yield {"metadata": {**metadata, "name": f"{name}-{node}"}, "spec": {**own, "affinity": _bound_to(node)}}
+        yield {"metadata": {**metadata, "name": f"{name}/{node}"}, "spec": {**own, "affinity": _bound_to(node)}}
 
 
 def _bound_to(node: str) -> JsonObject:

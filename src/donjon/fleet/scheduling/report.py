@@ -72,12 +72,12 @@ def report(nodes: Sequence[JsonObject], queue: Sequence[JsonObject], outlook: Ou
 
 
 def owner_of(pod: JsonObject) -> str:
-    """Who makes the pod, as namespace/kind/name; of a template its own name without the number behind it."""
+    """Who makes the pod, as namespace/kind/name; of a template its own name without the number, or the node, behind it."""
     owner = next(iter(owners_of(pod)), None)
     if owner is not None:
         return f"{namespace_of(pod)}/{str(owner.get('kind')).lower()}/{owner.get('name')}"
     name = name_of(pod)
-    return f"{namespace_of(pod)}/{name.rpartition('-')[0] if '/' in name else f'pod/{name}'}"
+    return f"{namespace_of(pod)}/{name.rpartition('/')[0] if '/' in name else f'pod/{name}'}"
 
 
 def _workload(
