@@ -53,6 +53,16 @@ def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert 'resource "azurerm_kubernetes_cluster_node_pool" "sgx1"' in terraform
 
 
+def test_a_field_that_is_none_hides_no_fault_of_another_kind() -> None:
+    wrong = PLAN.replace("taint:", "tiant:").replace("Standard_DC4ds_v3", "Standard_DC4ds_v33").replace("max: 5", "max: -5")
+    done = called(wrong)
+    assert done.exit_code == 1
+    assert "did you mean taint?" in done.output
+    assert "did you mean Standard_DC4ds_v3?" in done.output
+    assert "write as min and as max a whole number from 0 to 5000" in done.output
+    assert called(wrong, "terraform").stdout == ""
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form not in OF_NONE | {"kubeadm", "capm3", "ack"}])
 def test_a_sound_plan_is_written_down_for_each_tool(form: str) -> None:
     done = called(PLAN, form)

@@ -166,6 +166,11 @@ def test_impossible_questions_are_usage_errors(words: str) -> None:
     assert len(done.output) < 1000
 
 
+@pytest.mark.parametrize(("words", "meant"), [("20GB", "20Gi"), ("20gb", "20Gi"), ("512 MiB", "512Mi")])
+def test_an_amount_in_other_words_is_refused_with_the_one_that_was_meant(words: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in called("recommend", "--epc", words).output
+
+
 def test_a_region_that_is_nearly_one_is_named() -> None:
     assert "did you mean westeurope?" in called("list", "--region", "westeuropa").output
 

@@ -117,6 +117,7 @@ def test_terraform_has_arguments_that_the_provider_knows(plan: FleetPlan) -> Non
     assert pools.keys() == {"plain", "full", "system"}
     kinds = {"string": str, "int": int, "bool": bool, "map": dict, "list": list}
     for pool in pools.values():
+        pool.pop("lifecycle", None)  # Terraform's own, of every resource.
         assert pool.keys() <= published["arguments"].keys()
         assert set(published["required"]) <= pool.keys()
         for name, value in pool.items():
@@ -124,6 +125,12 @@ def test_terraform_has_arguments_that_the_provider_knows(plan: FleetPlan) -> Non
             if name in published["values"]:
                 assert str(value).strip('"') in published["values"][name]
     assert pools["full"]["max_count"] == 5
+
+
+def test_terraform_sets_no_number_of_nodes_back_that_an_autoscaler_moves() -> None:
+    pools = arguments(terraform.azurerm(PLAN, SKUS), "azurerm_kubernetes_cluster_node_pool")
+    assert "node_count" in str(pools["full"]["lifecycle"][0]["ignore_changes"])
+    assert "lifecycle" not in pools["plain"]
 
 
 def test_azapi_has_the_templates_own_body() -> None:

@@ -27,6 +27,7 @@ _QUANTITY = re.compile(
 _LONG = re.compile(
     r"(?P<sign>[+-]?)0*(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?(?P<suffix>(?:[eE][+-]?[0-9]{1,19}|[a-zA-Z]{0,2}))"
 )
+_LIKE = re.compile(r"(?P<number>[0-9]+) ?(?P<prefix>[kmgt])i?b?", re.IGNORECASE | re.ASCII)
 _DIGITS = 50  # that are kept of a long quantity, on each side of its point
 
 
@@ -120,3 +121,9 @@ def _round_up(value: Fraction) -> Fraction:
 
 def _excerpt(text: str) -> str:
     return repr(text if len(text) <= MAX_LENGTH else f"{text[:40]}…")
+
+
+def hint(text: str) -> str:
+    """What somebody meant who wrote 20GB, 20gb or 20 GiB, as the end of a message; empty for what is like no quantity."""
+    match = _LIKE.fullmatch(text[:MAX_LENGTH])
+    return f"; did you mean {match['number']}{match['prefix'].upper()}i?" if match else ""

@@ -106,7 +106,11 @@ def _read(file: str, machines: Catalogue) -> tuple[Node, FleetPlan | None, tuple
     with within(file):
         document = _document(text(file, MAX_SIZE))
     plan, faults = read_plan(document.json())
-    return document, plan, faults if plan is None else judge(plan, machines, clock.moment().date())
+    if plan is None:
+        return document, None, faults
+    wrong = {each.place for each in faults}
+    judged = (each for each in judge(plan, machines, clock.moment().date()) if each.place not in wrong)
+    return document, plan, (*faults, *judged)
 
 
 def _document(content: str) -> Node:

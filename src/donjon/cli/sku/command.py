@@ -44,7 +44,7 @@ def _quantity(_: click.Context, __: click.Parameter, value: str | None) -> Fract
     try:
         amount = quantities.exact(value)
     except Malformed as error:
-        raise click.BadParameter(error.message) from error
+        raise click.BadParameter(error.message + quantities.hint(value)) from error
     if not 0 <= amount <= quantities.MAX:
         raise click.BadParameter(f"{excerpt(value)}: expected no less than 0, and what an int64 holds")
     return amount

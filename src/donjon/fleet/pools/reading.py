@@ -37,14 +37,20 @@ class _Faults:
 
 
 def read_plan(value: Json) -> tuple[FleetPlan | None, tuple[PlanFault, ...]]:
-    """The plan, or what is wrong with the file."""
+    """The plan and what is wrong with its file. With faults it is there to be judged alone, where enough of it can be read."""
     faults = _Faults()
     top = _read(value, "", {"cluster": _Field(_object, required=True), "pools": _Field(_list, required=True)}, faults)
     cluster = _read(top.get("cluster", {}), "/cluster", _CLUSTER, faults) if "cluster" in top else {}
     pools = [_read(each, f"/pools/{index}", _POOL, faults) for index, each in enumerate(top.get("pools", ()))]
-    if faults.faults:
+    parts = ((cluster, _CLUSTER), *((each, _POOL) for each in pools))
+    if not pools or not all(_has_required(values, fields) for values, fields in parts):
         return None, tuple(faults.faults)
-    return FleetPlan(cluster=ClusterPlan(**cluster), pools=tuple(Pool(**each) for each in pools)), ()
+    plan = FleetPlan(cluster=ClusterPlan(**cluster), pools=tuple(Pool(**each) for each in pools))
+    return plan, tuple(faults.faults)
+
+
+def _has_required(values: Mapping[str, Any], fields: Mapping[str, _Field]) -> bool:
+    return all(name in values for name, each in fields.items() if each.required)
 
 
 def _read(value: Json, place: str, fields: Mapping[str, _Field], faults: _Faults) -> dict[str, Any]:
@@ -110,10 +116,10 @@ def _label_value(value: Json) -> str:
     return _text(value)
 
 
-def _whole(least: int, most: int) -> Reader:
+def _whole(least: int, most: int, before: str = "") -> Reader:
     def read(value: Json) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
+            raise ValueError(f"{before}a whole number from {least} to {most}")
         return value
 
     return read
@@ -138,7 +144,7 @@ def _one_of(kind: type[W]) -> Callable[[Json], W]:
 def _scale(value: Json) -> PoolScale:
     if not isinstance(value, dict) or value.keys() - {"by"} != {"min", "max"}:
         raise ValueError("an object with min and max, and by where that is not the autoscaler")
-    bound, by = _whole(0, MAX_NODES), _one_of(Scaler)
+    bound, by = _whole(0, MAX_NODES, "as min and as max "), _one_of(Scaler)
     return PoolScale(least=bound(value["min"]), most=bound(value["max"]), by=by(value.get("by", Scaler.AUTOSCALER)))
 
 

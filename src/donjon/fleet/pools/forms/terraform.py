@@ -20,7 +20,9 @@ def azurerm(plan: FleetPlan, skus: Mapping[str, Sku]) -> str:
     for pool in plan.pools:
         arguments = "".join(f"  {name} = {literal(value, 1)}\n" for name, value in _arguments(plan, pool, skus).items())
         identity = "  kubernetes_cluster_id = data.azurerm_kubernetes_cluster.cluster.id\n"
-        blocks.append(f'resource "azurerm_kubernetes_cluster_node_pool" "{pool.name}" {{\n{identity}{arguments}}}\n')
+        blocks.append(
+            f'resource "azurerm_kubernetes_cluster_node_pool" "{pool.name}" {{\n{identity}{arguments}{_lifecycle(pool)}}}\n'
+        )
     return "\n".join(blocks)
 
 
@@ -32,6 +34,11 @@ def azapi(plan: FleetPlan, skus: Mapping[str, Sku]) -> str:
         head = f'resource "azapi_resource" "{pool.name}" {{\n  type = "{KIND}@{VERSION}"\n  name = {literal(pool.name)}\n'
         blocks.append(f"{head}  parent_id = data.azurerm_kubernetes_cluster.cluster.id\n  body = {body}\n}}\n")
     return "\n".join(blocks)
+
+
+def _lifecycle(pool: Pool) -> str:
+    """Terraform leaves a number of nodes alone that somebody else moves: else each apply would take nodes away."""
+    return "" if pool.scale is None else "\n  lifecycle {\n    ignore_changes = [node_count]\n  }\n"
 
 
 def _cluster(plan: FleetPlan) -> str:
