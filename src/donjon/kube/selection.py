@@ -14,6 +14,11 @@ from donjon.kube.names import OURS
 
 MAX_MISFITS = 3  # that are told of one pod and node
 _HOLDING_BACK = frozenset({"NoSchedule", "NoExecute"})
+UNKNOWN_VALUE = "?"
+"""Of a label that a node will have and whose value is not known: no selector is said to hold of it.
+No label can have this value, nor one that begins like it: such a value is like no other, and nobody can name it.
+"""
+
 CORDONED = "node.kubernetes.io/unschedulable"
 """The taint of a node that `kubectl cordon` took out."""
 CORDON = f"{CORDONED}:NoSchedule"
@@ -167,7 +172,10 @@ def _term_holds(term: JsonObject, name: str, labels: Mapping[str, Json]) -> bool
 def _holds(expression: JsonObject, labels: Mapping[str, Json]) -> bool:
     key, values = str(at(expression, "key")), at(expression, "values")
     test = OPERATORS.get(str(at(expression, "operator")))
-    return test is not None and test(labels.get(key), values if isinstance(values, list) else [])
+    value, names = labels.get(key), values if isinstance(values, list) else []
+    if value == UNKNOWN_VALUE or (str(value).startswith(UNKNOWN_VALUE) and value in names):
+        return False
+    return test is not None and test(value, names)
 
 
 def _compare(value: Json, values: list[Json], sign: int) -> bool:

@@ -110,8 +110,8 @@ def _against(pod: JsonObject, pool: ScalePool) -> str:
     """What speaks against the pod on a new node that has nobody else; empty where nothing does."""
     if pool.template is None:
         return NO_TEMPLATE
-    node = pool.template.as_node(pool.name)
-    views = look_at(pod, (node,), requests_by_node(pool.template.pods_of((pool.name,))))
+    node = pool.template.as_node(f"{pool.name}+new")
+    views = look_at(pod, (node,), requests_by_node(pool.template.pods_of((name_of(node),))))
     return next((each.words for view in views for each in view.against), "")
 
 

@@ -16,10 +16,12 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.names import LABEL_CAPABLE, LABEL_EDMM, LABEL_SGX
 from donjon.kube.objects import is_over, labels_of, name_of, namespace_of, node_name_of, owners_of
 from donjon.kube.reserved import epc_offered
-from donjon.kube.selection import CORDONED, STATE_TAINTS, not_tolerated
+from donjon.kube.selection import CORDONED, STATE_TAINTS, UNKNOWN_VALUE, not_tolerated
 
 HOSTNAME, SIZE = "kubernetes.io/hostname", "node.kubernetes.io/instance-type"
 ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
+PLACES = (*ZONES, "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+NEW = "+"  # No name of Kubernetes has a plus sign.
 LINUX: JsonObject = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 SPOT = "kubernetes.azure.com/scalesetpriority"  # AKS' label of spot nodes, and their taint
 
@@ -39,11 +41,11 @@ class NodeTemplate:
     def nodes(self, prefix: str, number: int) -> Iterator[JsonObject]:
         """So many of them."""
         for index in range(1, number + 1):
-            yield self.as_node(f"{prefix}+{index}")  # No name of Kubernetes has a plus sign.
+            yield self.as_node(f"{prefix}{NEW}{index}")
 
     def as_node(self, name: str, labels: JsonObject | None = None) -> JsonObject:
         """One of that name, with more labels."""
-        own: JsonObject = {**labels_of(self.node), **(labels or {}), HOSTNAME: name}
+        own: JsonObject = {**labels_of(self.node), **(labels or {}), HOSTNAME: f"{UNKNOWN_VALUE}{name}" if NEW in name else name}
         return {**self.node, "metadata": {"name": name, "labels": own}}
 
     def pods_of(self, names: Iterable[str]) -> Iterator[JsonObject]:
@@ -69,8 +71,8 @@ def after_node(nodes: Sequence[JsonObject], pods: Iterable[JsonObject]) -> NodeT
         return None
     model = min(models, key=epc_offered)
     several = {str(labels_of(each).get(ZONES[0])) for each in nodes}
-    hidden = {HOSTNAME, *(ZONES if len(several) > 1 else ())}
-    labels: JsonObject = {key: value for key, value in labels_of(model).items() if key not in hidden}
+    hidden = ZONES if len(several) > 1 else ()
+    labels: JsonObject = {key: UNKNOWN_VALUE if key in hidden else value for key, value in labels_of(model).items()}
     own = tuple(each for each in pods if node_name_of(each) == name_of(model) and of_each_node(each) and not is_over(each))
     return NodeTemplate(node=_node(labels, _kept_taints(model), at(model, "status", "allocatable")), pods=own)
 
@@ -97,7 +99,7 @@ def _kept_taints(node: JsonObject) -> list[Json]:
 
 
 def _labels(pool: Pool, sku: Sku) -> JsonObject:
-    labels: JsonObject = {**LINUX, SIZE: pool.size, LABEL_CAPABLE: "true", **pool.labels}
+    labels: JsonObject = {**LINUX, SIZE: pool.size, **dict.fromkeys(PLACES, UNKNOWN_VALUE), LABEL_CAPABLE: "true", **pool.labels}
     labels |= dict.fromkeys(("agentpool", "kubernetes.azure.com/agentpool"), pool.name)
     if sku.value("sgx").isdigit():
         labels[LABEL_SGX] = sku.value("sgx")

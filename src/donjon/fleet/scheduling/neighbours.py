@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from donjon.fleet.scheduling.constraints import AffinityTerm, PodKind, PodSelector
 from donjon.fleet.scheduling.shapes import PodShape
 from donjon.formats.json import Json
+from donjon.kube.selection import UNKNOWN_VALUE
 
 MAX_WORK = 20_000_000  # selectors held against kinds, some tens of seconds
 ANYWHERE = ""
@@ -105,7 +106,8 @@ class Neighbours:
         name = (selector, key, among)
         if name not in self._matches:
             labels = self._nodes.values() if among is None else (self._nodes[each] for each in among)
-            count = DomainCount(key, among, total=len({each.get(key) for each in labels if key in each}))
+            domains = {each.get(key) for each in labels if key in each}
+            count = DomainCount(key, among, total=len(domains - {UNKNOWN_VALUE}))
             self._matches[name] = count
             for kind in self._follow(_Follower(selector, count)):
                 for node, number in self._places[kind.namespace][kind].items():

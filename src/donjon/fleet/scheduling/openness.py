@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from donjon.fleet.scheduling.constraints import PodKind, SpreadConstraint
 from donjon.fleet.scheduling.neighbours import DomainCount, Labels
+from donjon.kube.selection import UNKNOWN_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,11 @@ class Bar:
     count: DomainCount
     most: int
     is_label_needed: bool = False  # a node without it is closed, else open
+
+    @property
+    def is_closed_somewhere(self) -> bool:
+        """Whether there are too many in some domain: a node of which nobody knows its own may be in that one."""
+        return any(number > self.most for number in self.count.domains.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,14 @@ class Openness:
         """Whether a node with these labels is open."""
         for bar in self.bars:
             domain = labels.get(bar.count.key)
-            if domain is None:
-                if bar.is_label_needed:
+            if domain is None or domain == UNKNOWN_VALUE:
+                if bar.is_label_needed or (domain and bar.is_closed_somewhere):
                     return False
             elif bar.count.domains.get(str(domain), 0) > bar.most:
                 return False
         for friend in self.friends:
             domain = labels.get(friend.key)
-            if domain is None or not (self.is_first or friend.domains.get(str(domain), 0)):
+            if domain is None or domain == UNKNOWN_VALUE or not (self.is_first or friend.domains.get(str(domain), 0)):
                 return False
         return True
 
