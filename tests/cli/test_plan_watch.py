@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.adapters.fakearm import Answer, FakeArm, error, serving
+from tests.adapters.fakearm import Answer, FakeArm, error, ok, serving
 from tests.adapters.test_azure_pools import Credential
 from tests.fleet.scaling import made
 from tests.fleet.scheduling import node, pod
@@ -244,6 +244,12 @@ def test_what_is_away_for_a_while_is_said_once(azure: tuple[FakeArm, AksPools], 
     world.arm.queue = [lambda: error(403, "AuthorizationFailed", "you may not")] * 3
     world.look(3)
     assert capsys.readouterr().out.count("not looked: pool sgx1: Azure says 403") == 1
+    world.arm.queue = [lambda: ok({"name": "another", "properties": {}})] * 2
+    world.look(3)
+    assert [line[21:50] for line in capsys.readouterr().out.splitlines()[:2]] == [
+        "not looked: pool sgx1: Azure'",
+        "reached again",
+    ]
 
 
 def test_each_line_for_programs_is_a_document(azure: tuple[FakeArm, AksPools], capsys: pytest.CaptureFixture[str]) -> None:

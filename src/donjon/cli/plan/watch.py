@@ -8,7 +8,7 @@ from typing import Protocol
 
 from donjon.cli.plan.sources import MAX_PODS, ClusterPicture
 from donjon.cli.terminal import say, say_json_line
-from donjon.errors import DonjonError, Malformed, Unavailable
+from donjon.errors import DonjonError, Malformed
 from donjon.fleet.machines.catalogue import Sku
 from donjon.fleet.pools.plan import Pool, Scaler
 from donjon.fleet.scaling.look import decide
@@ -46,13 +46,13 @@ class PoolWatch:
     as_json: bool
     records: Mapping[str, PoolRecord] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
-    trouble: Unavailable | None = None  # why the last look was none
+    trouble: DonjonError | None = None  # why the last look was none
 
     def look(self, moment: datetime) -> tuple[ScalingStep, ...]:
-        """One look; what cannot be read is said once, and nothing is proposed. Raises `Malformed`."""
+        """One look; what cannot be read is said once, and nothing is proposed."""
         try:
             scene = self._scene()
-        except Unavailable as error:
+        except DonjonError as error:  # Of any kind: a proxy's page in place of an answer, a login program that fails for a while.
             self._say_trouble(error, moment)
             return ()
         if self.trouble is not None:
@@ -121,7 +121,7 @@ class PoolWatch:
             where = f" {step.pool}" if step.pool else ""
             say(f"{moment:%Y-%m-%dT%H:%M:%SZ} {step.verb}{where}{change}: {step.reason}")
 
-    def _say_trouble(self, error: Unavailable, moment: datetime) -> None:
+    def _say_trouble(self, error: DonjonError, moment: datetime) -> None:
         if str(error) != str(self.trouble):
             self._say_words(f"not looked: {error}", moment)
         self.trouble = error
