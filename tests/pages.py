@@ -62,7 +62,7 @@ NOT_RUN: Mapping[str, str] = {
     "$ scp": "with machines of the reader's; what runs on them is in tests/debian/test_prepare.py",
     "$ ssh": "as above",
     "$ skopeo": "with a registry of the reader's; tried by hand (docs/install.md)",
-    "$ donjon plan --watch pools.yaml --apply": "with an account at Azure; its calls are in tests/cli/test_plan_watch.py",
+    "$ donjon plan --watch pools.yaml --apply": "with a cloud of the reader's; see tests/cluster/test_pool_watch.py",
     "$ donjon pool apply": "with an account at Azure; its calls are in tests/cli/test_pool_apply.py",
 }
 """How a command begins that no test runs, and why."""

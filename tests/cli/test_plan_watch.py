@@ -17,7 +17,7 @@ from donjon.adapters import clock
 from donjon.adapters.azure import pools as module
 from donjon.adapters.azure.pools import AksPools
 from donjon.cli.plan.command import plan
-from donjon.cli.plan.scaling import AzureSizes
+from donjon.cli.plan.sizes import AzureSizes
 from donjon.cli.plan.sources import ClusterPicture
 from donjon.cli.plan.watch import PoolWatch, watch
 from donjon.cli.sku.command import catalogue
@@ -278,6 +278,7 @@ cluster: {cloud: azure, name: vaults, resource_group: group, region: westeurope,
 pools:
   - {name: sgx1, size: Standard_DC4s_v3, count: 1, scale: {min: 1, max: 3}}
 """
+METAL_POOL = "pools: [{name: a, size: b, count: 1, labels: {a: b}, scale: {min: 1, max: 3, by: donjon}}]"
 
 
 def called(*arguments: str, text: str = PLAN) -> Result:
@@ -293,6 +294,7 @@ def called(*arguments: str, text: str = PLAN) -> Result:
         ((), PLAN.replace(", scale: {min: 1, max: 3}", ""), "DJ851"),
         ((), PLAN.replace("Standard_DC4s_v3", "Standard_D4ds_v5"), "DJ851"),
         ((), "cluster: {cloud: metal, name: v}\npools: [{name: a, size: b, count: 1, scale: {min: 1, max: 3}}]", "DJ852"),
+        (("--apply",), "cluster: {cloud: metal, name: v}\n" + METAL_POOL, "DJ853"),
         (("--every", "0s"), PLAN, "one second or more"),
         ((), PLAN.replace("max: 3", "max: 3, by: somebody"), "one of autoscaler, donjon"),
     ],

@@ -7,19 +7,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 import pytest
+from testbed import clock
 from tests import pages
 from tests.pages import Terminal
 from tests.scheduler.judge import NODES, PODS, fill, settled
 from tests.scheduler.plane import Plane, plane
 from tests.scheduler.worlds import world
 
-from donjon.fleet.pools.plan import PoolScale
+from donjon.adapters.cluster.client import open_cluster
+from donjon.adapters.cluster.machines import MachineDeployments
+from donjon.errors import Unavailable
+from donjon.fleet.pools.forms import kubernetes
+from donjon.fleet.pools.plan import FleetPlan, PoolScale
+from donjon.fleet.pools.reading import read_plan
 from donjon.fleet.scaling.look import decide
 from donjon.fleet.scaling.record import ScalePool, ScalingRules, ScalingVerb
 from donjon.fleet.scaling.templates import after_node
@@ -77,9 +84,9 @@ def pod(name: str) -> dict[str, Any]:
 class Watch:
     """The command, and the lines that it prints."""
 
-    def __init__(self, folder: Path, plane: Plane) -> None:
-        (folder / "pools.yaml").write_text(json.dumps(PLAN))
-        words = [sys.executable, "-m", "donjon", "plan", "--watch", "pools.yaml", "--every", "1s", "--output", "json"]
+    def __init__(self, folder: Path, plane: Plane, plan: Any = PLAN, *more: str) -> None:
+        (folder / "pools.yaml").write_text(json.dumps(plan))
+        words = [sys.executable, "-m", "donjon", "plan", "--watch", "pools.yaml", "--every", "1s", "--output", "json", *more]
         environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
         self.program = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
         self.lines: Queue[str] = Queue()
@@ -179,3 +186,96 @@ def test_the_page_on_watching_runs_as_it_stands(empty: Plane, tmp_path: Path) ->
     whole = reader.run(f"timeout --signal=INT 8 {on}", ok=(124, 0))
     first = json.loads(whole.splitlines()[0])
     assert (first["step"], first["pool"], first["before"], first["after"]) == ("grow", "sgx1", 1, 2)
+
+
+GROUP = "cluster.x-k8s.io"
+MACHINES = f"/apis/{GROUP}/v1beta2/namespaces/default/machinedeployments"
+SCHEMA = json.loads((pages.PROJECT / "vectors" / "pools" / "MachineDeployment.json").read_text())["schema"]
+METAL = {
+    "cluster": {"cloud": "metal", "name": "vaults"},
+    "pools": [
+        {"name": "sgx1", "size": "xeon", "count": 1, "labels": {POOL: "sgx1"}, "scale": {"min": 0, "max": 8, "by": "donjon"}}
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def kind(control_plane: Plane) -> None:
+    """Cluster API's own kind, with its own schema."""
+    names = {"kind": "MachineDeployment", "plural": "machinedeployments", "singular": "machinedeployment", "listKind": "Machines"}
+    version = {"name": "v1beta2", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object", **SCHEMA}}}
+    spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]}
+    metadata = {"name": f"machinedeployments.{GROUP}"}
+    whole = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}
+    control_plane.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", whole)
+    assert clock.wait_until(lambda: _is_served(control_plane), seconds=30, every=0.2)
+
+
+@pytest.fixture
+def management(empty: Plane, kind: None) -> Iterator[Plane]:  # noqa: ARG001 - it must be there.
+    """A cluster with one MachineDeployment; here it is the cluster of the pods, too."""
+    (thing,) = (each for each in kubernetes.capm3(_plan()) if each["kind"] == "MachineDeployment")
+    empty.create(MACHINES, thing)
+    yield empty
+    empty.call("DELETE", f"{MACHINES}/sgx1")
+
+
+def _plan() -> FleetPlan:
+    plan, faults = read_plan(METAL)  # type: ignore[arg-type] # It is JSON.
+    assert plan is not None, faults
+    return plan
+
+
+def _is_served(plane: Plane) -> bool:
+    try:
+        plane.call("GET", MACHINES)
+    except AssertionError:
+        return False
+    return True
+
+
+def _controller(plane: Plane, folder: Path) -> Watch:
+    more = ("--apply", "--management-kubeconfig", str(plane.kubeconfig))
+    return Watch(folder, plane, METAL, *more)
+
+
+def test_a_machine_deployment_of_cluster_api_is_raised_once_by_two_who_look_again_and_again(
+    management: Plane, tmp_path: Path
+) -> None:
+    fill(management, [node("n1")], [pod(f"p{index}") for index in range(4)])
+    settled(management)
+    controllers = [_controller(management, tmp_path) for _ in range(2)]
+    steps = [each for one in controllers for each in one.steps(10 * QUIET / 3)]
+    assert [one.end() for one in controllers] == [0, 0]
+    assert [each["reason"] for each in steps].count("sgx1: 4 nodes asked for") == 1
+    thing = management.call("GET", f"{MACHINES}/sgx1")
+    assert thing["spec"]["replicas"] == 4
+    assert thing["metadata"]["generation"] == 2
+    assert thing["spec"]["clusterName"] == "vaults"
+
+
+def test_a_machine_deployment_that_somebody_changes_at_that_moment_is_left_alone(management: Plane) -> None:
+    machines = MachineDeployments(open_cluster({}, kubeconfig=management.kubeconfig, context=None))
+    read = machines.read
+
+    def read_and_lose(name: str) -> Any:
+        thing = read(name)
+        management.call("PATCH", f"{MACHINES}/sgx1", {"spec": {"replicas": 3}}, "application/merge-patch+json")
+        return thing
+
+    machines.read = read_and_lose  # type: ignore[method-assign] # Somebody, for this test.
+    with closing(machines), pytest.raises(Unavailable, match="somebody else changed it since it was read"):
+        machines.resize("sgx1", 1, 2)
+    assert management.call("GET", f"{MACHINES}/sgx1")["spec"]["replicas"] == 3
+
+
+def test_a_machine_deployment_that_the_cluster_autoscaler_has_is_left_alone(management: Plane, tmp_path: Path) -> None:
+    bounds = {"cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size": "0"}
+    management.call("PATCH", f"{MACHINES}/sgx1", {"metadata": {"annotations": bounds}}, "application/merge-patch+json")
+    fill(management, [node("n1")], [pod(f"p{index}") for index in range(4)])
+    settled(management)
+    controller = _controller(management, tmp_path)
+    assert "the cluster autoscaler says how many nodes it has" in controller.next()["reason"]
+    assert controller.steps() == []
+    assert controller.end() == 0
+    assert management.call("GET", f"{MACHINES}/sgx1")["spec"]["replicas"] == 1

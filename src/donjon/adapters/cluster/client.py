@@ -51,6 +51,7 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool = True
+    version: str = "v1"
 
 
 SECRET = Resource(group="", kind="Secret", plural="secrets")
@@ -109,6 +110,10 @@ class UserCluster:
             raise Misconfigured(
                 "DJ040", f"kubeconfig {config.fname or ''}: context {config.context_name}: {_text(error)}"
             ) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
     def get(self, resource: Resource, name: str, namespace: str) -> JsonObject | None:
         """A thing; `None` where there is none of that name."""
@@ -283,7 +288,7 @@ def _in_time(what: str, ask: Callable[[threading.Event], T], seconds: float) -> 
 @cache  # lightkube lets a class of a kind be made once.
 def _class(resource: Resource) -> Any:
     create = create_namespaced_resource if resource.namespaced else create_global_resource
-    return create(resource.group, "v1", resource.kind, resource.plural)
+    return create(resource.group, resource.version, resource.kind, resource.plural)
 
 
 def _text(error: Exception) -> str:
