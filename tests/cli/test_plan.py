@@ -71,6 +71,13 @@ def test_programs_are_told_of_a_purchase_what_people_are(cluster: tuple[str, ...
     assert {each["sockets"] for each in whole["metal"]} == {2}
 
 
+@pytest.mark.parametrize("words", ["--every 5s", "--once", "--apply", "--no-shrink", "--shrink-after 5m", "--patience 1m"])
+def test_what_is_for_a_watch_alone_is_refused_without_one_and_not_ignored(cluster: tuple[str, ...], words: str) -> None:
+    done = called(*cluster, *words.split())
+    assert done.exit_code == 2
+    assert "for --watch FILE alone" in done.output
+
+
 def test_a_manifest_from_standard_input_is_planned_as_admission_would_let_it_in(cluster: tuple[str, ...]) -> None:
     whole = document(*cluster, "-", text=FAQ_JOB)
     assert [each["fits"] for each in whole["workloads"] if "job" in each["name"]] == [1]

@@ -62,6 +62,12 @@ def test_a_role_needs_a_folder(facts: Path) -> None:
     assert "--to" in done.stderr
 
 
+def test_a_folder_for_what_is_only_told_is_refused_and_not_ignored(facts: Path, tmp_path: Path) -> None:
+    done = call("pool", "prepare", "--facts", facts, "--to", tmp_path / "to")
+    assert done.returncode == 2
+    assert "--output script" in done.stderr
+
+
 def test_where_nothing_can_be_written_it_says_so(facts: Path, tmp_path: Path) -> None:
     (tmp_path / "to").write_text("")
     done = call("pool", "prepare", "--facts", facts, "--output", "script", "--to", tmp_path / "to")

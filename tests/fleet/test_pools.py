@@ -96,6 +96,12 @@ def test_a_cluster_that_would_be_refused_is_told(cluster: JsonObject, code: str)
     assert code in {each.finding.code for each in found}
 
 
+def test_a_region_that_is_nearly_one_of_the_size_is_named() -> None:
+    read, _ = read_plan(plan({"region": "westeurop"}))
+    assert read is not None
+    assert "did you mean westeurope?" in {each.finding.do for each in judge(read, CATALOGUE, TODAY)}
+
+
 def test_confcom_alone_is_no_fault() -> None:
     assert "DJ833" not in codes(plan({"confcom": True, "donjon": False}))
     assert "DJ833" in codes({"cluster": {"cloud": "metal", "name": "m", "confcom": True, "donjon": False}, "pools": [POOL]})

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 
 from donjon.attestation import gate
 from donjon.errors import Misconfigured
@@ -35,6 +36,13 @@ class StrictGroup(click.Group):
 
     command_class = StrictCommand
     group_class = type
+
+
+def on_command_line(*names: str) -> tuple[str, ...]:
+    """Which of these parameters stand on the command line, as they are written there."""
+    context = click.get_current_context()
+    there = (each for each in names if context.get_parameter_source(each) is ParameterSource.COMMANDLINE)
+    return tuple(f"--{each.replace('_', '-')}" for each in there)
 
 
 def moment(text: str) -> datetime:

@@ -9,7 +9,7 @@ import click
 
 from donjon.adapters import clock
 from donjon.cli import options
-from donjon.cli.plan.scaling import WatchOptions, scale, watch_options
+from donjon.cli.plan.scaling import OF_WATCH, WatchOptions, scale, watch_options
 from donjon.cli.plan.sources import MAX_PODS, ClusterPicture, of_cluster, of_files, of_manifests
 from donjon.cli.plan.view import NodeAbsence, document, show
 from donjon.cli.sku.command import catalogue
@@ -69,8 +69,8 @@ def plan(
             raise click.UsageError("--watch looks at the cluster: it goes with no manifests, --retire, --nodes or --pods")
         scale(order, kubeconfig, context, as_json=form == "json")
         return
-    if order["apply"] or order["once"]:
-        raise click.UsageError("--apply and --once go with --watch FILE")
+    if idle := options.on_command_line(*OF_WATCH):
+        raise click.UsageError(f"{', '.join(idle)}: for --watch FILE alone")
     if pods_file and not nodes_file:
         raise click.UsageError("--pods goes with --nodes")
     picture = of_files(nodes_file, pods_file) if nodes_file else of_cluster(kubeconfig, context)

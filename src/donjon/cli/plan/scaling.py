@@ -69,6 +69,9 @@ OPTIONS = (
     ENDPOINT,
 )
 
+OF_WATCH = ("apply", "once", "every", "patience", "shrink_after", "shrink")
+"""Of these, what says nothing to a plan that is made once."""
+
 
 def watch_options(command: F) -> F:
     """The command with the options of --watch."""

@@ -1,6 +1,7 @@
 """`donjon pool prepare`: a node of one's own made ready for enclaves, by a script or a role of Ansible."""
 
 import sys
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,6 +29,12 @@ from donjon.node.report import report
 from donjon.pki import pem
 
 _RUNTIMES = [str(each) for each in NodeRuntime if each is not NodeRuntime.OTHER]
+
+NEXT: Mapping[str, str] = {
+    "script": "next: bring {} to the node, and run there as root: sh prepare.sh --check, then the same without --check",
+    "ansible": "next: ansible-playbook -i INVENTORY {}/prepare.yml --check, then the same without --check",
+}
+"""What is to be done with what was written."""
 
 
 @click.command("prepare", cls=options.StrictCommand)
@@ -92,6 +99,8 @@ def prepare_(
 
     Exit code 0 written, 1 the machine has no SGX, 2 unreadable.
     """
+    if to is not None and form in {"text", "json"}:
+        raise click.UsageError("--to goes with --output script or --output ansible")
     if form == "ansible" and to is None:
         raise click.UsageError("a role is several files: name a folder with --to")
     wishes = NodeWishes(
@@ -143,6 +152,7 @@ def _tell(preparation: NodePreparation, form: str, to: Path | None) -> None:
             write(texts[SCRIPT])
         else:
             _write(to, texts)
+            say(NEXT[form].format(to))
 
 
 def _script(preparation: NodePreparation) -> str:

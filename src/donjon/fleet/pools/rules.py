@@ -104,8 +104,9 @@ def _size(case: _Case, catalogue: Catalogue) -> Iterator[PlanFault]:
         why = "no list of its regions is published; the catalogue has those that somebody named"
         yield case.fault("size", "DJ823", f"{pool.size} is said by nobody to be in {region}", why, _ASK_ALIBABA, mild=True)
     elif case.managed and region and region not in case.sku.regions:
-        others = ", ".join(sorted(case.sku.regions)[:5])
-        yield case.fault("size", "DJ823", f"{pool.size} is not offered in {region}", "it would not be made", f"take {others} …")
+        near, others = nearest(region, case.sku.regions), ", ".join(sorted(case.sku.regions)[:5])
+        do = f"did you mean {near}?" if near else f"take {others} …"
+        yield case.fault("size", "DJ823", f"{pool.size} is not offered in {region}", "it would not be made", do)
     elif case.managed and (case.sku.cpus or LEAST_CPUS) < LEAST_CPUS:
         do = f"take a size of {LEAST_CPUS} processors or more"
         yield case.fault("size", "DJ822", f"has size {pool.size}, of one processor", "AKS takes none of them", do)

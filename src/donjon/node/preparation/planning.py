@@ -146,6 +146,7 @@ _OWNERSHIP = {
 
 
 def _packages(_: HostOutline, wishes: NodeWishes) -> Iterator[NodeStep]:
+    condition = "" if wishes.source else ", which apt must know already (else: --packages)"
     if wishes.source is not None:
         yield NodeStep(
             name="source",
@@ -156,7 +157,7 @@ def _packages(_: HostOutline, wishes: NodeWishes) -> Iterator[NodeStep]:
     if wishes.aesm:
         yield NodeStep(
             name="aesm",
-            what=f"install {', '.join(texts.AESM)}",
+            what=f"install {', '.join(texts.AESM)}{condition}",
             why="AESM makes quotes for pods that ask for them out of process",
             change=Packages(names=texts.AESM),
             ends=(codes.NO_AESM,),
@@ -164,7 +165,7 @@ def _packages(_: HostOutline, wishes: NodeWishes) -> Iterator[NodeStep]:
     if wishes.registration:
         yield NodeStep(
             name="registration",
-            what=f"install {', '.join(texts.REGISTRATION)}",
+            what=f"install {', '.join(texts.REGISTRATION)}{condition}",
             why="a machine of several sockets has no certificate for its quotes until Intel knows it",
             change=Packages(names=texts.REGISTRATION),
         )
