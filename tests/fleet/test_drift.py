@@ -17,12 +17,15 @@ WISH: JsonObject = {
     "nodeTaints": ["a=b:NoSchedule", "c=d:NoSchedule"],
     "tags": {"one": "1"},
     "orchestratorVersion": "1.36",
+    "vnetSubnetID": "/subscriptions/0/resourceGroups/net/subnets/sgx",
+    "osDiskSizeGB": 128,
 }
 THERE: JsonObject = WISH | {
     "provisioningState": "Succeeded",
     "nodeTaints": ["c=d:NoSchedule", "a=b:NoSchedule"],
     "tags": {"one": "1", "another": "2"},
     "orchestratorVersion": "1.36.3",
+    "vnetSubnetID": "/subscriptions/0/resourcegroups/NET/subnets/sgx",
     "scaleSetPriority": "Regular",
     "osDiskType": "Managed",
     "powerState": {"code": "Running"},
@@ -54,7 +57,15 @@ def test_what_may_be_changed_is_to_be(there: JsonObject, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "there", [{"vmSize": "Standard_DC8s_v3"}, {"maxPods": 30}, {"availabilityZones": ["1"]}, {"scaleSetPriority": "Spot"}]
+    "there",
+    [
+        {"vmSize": "Standard_DC8s_v3"},
+        {"maxPods": 30},
+        {"osDiskSizeGB": 64},
+        {"vnetSubnetID": "/a/other"},
+        {"availabilityZones": ["1"]},
+        {"scaleSetPriority": "Spot"},
+    ],
 )
 def test_what_azure_never_changes_is_refused_with_a_way(there: JsonObject) -> None:
     wish = WISH if "availabilityZones" not in there else WISH | {"availabilityZones": ["2"]}
@@ -85,7 +96,7 @@ def test_one_that_failed_is_put_again() -> None:
 def test_what_is_put_keeps_what_the_plan_says_nothing_of() -> None:
     """A put takes away what it leaves out: a subnet, the tags of others, what the next release of Azure brings."""
     there = THERE | {"vnetSubnetID": "/subnets/one", "nodeLabels": {"by": "hand"}, "eTag": "v7", "count": 3}
-    put = overlay(WISH, there)
+    put = overlay({name: value for name, value in WISH.items() if name != "vnetSubnetID"}, there)
     assert put["vnetSubnetID"] == "/subnets/one"
     assert put["nodeLabels"] == {"by": "hand"}
     assert put["tags"] == {"one": "1", "another": "2"}

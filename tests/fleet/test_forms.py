@@ -23,6 +23,8 @@ VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "pools"
 SKUS = parse(FACTS, PRICES, SOURCES).machines
 GIB = 1 << 30
 
+SUBNET = "/subscriptions/0/resourceGroups/group/providers/Microsoft.Network/virtualNetworks/net/subnets/sgx"
+
 POOLS = (
     Pool(name="plain", size="Standard_DC4s_v3", count=2),
     Pool(
@@ -36,6 +38,10 @@ POOLS = (
         labels={"team": "vault", "example.com/tier": "1"},
         ephemeral_os_disk=True,
         max_pods=60,
+        subnet=SUBNET,
+        os_disk=128,
+        tags={"cost centre": "7"},
+        os_sku="AzureLinux",
     ),
     Pool(name="system", size="Standard_D4ds_v5", count=1, mode=PoolMode.SYSTEM),
 )
@@ -71,6 +77,7 @@ def test_a_pool_that_may_be_empty_says_what_its_first_node_will_have() -> None:
     tags = arm.properties(POOLS[1], SKUS["Standard_DC4s_v3"])["tags"]
     prefix = "k8s.io_cluster-autoscaler_node-template"
     assert tags == {
+        "cost centre": "7",
         f"{prefix}_resources_sgx.intel.com_epc": str(16 * GIB),
         f"{prefix}_resources_sgx.intel.com_enclave": "110",
         f"{prefix}_resources_sgx.intel.com_provision": "110",
@@ -91,6 +98,10 @@ def test_commands_say_the_same_as_the_template() -> None:
     assert full[full.index("--zones") + 1 : full.index("--zones") + 3] == ["1", "2"]
     assert system[system.index("--mode") + 1] == "System"
     assert "--priority" not in plain
+    assert full[full.index("--vnet-subnet-id") + 1] == SUBNET
+    assert full[full.index("--node-osdisk-size") + 1] == "128"
+    assert full[full.index("--tags") + 1] == "cost centre=7"
+    assert not {"--vnet-subnet-id", "--node-osdisk-size", "--tags"} & set(plain)
 
 
 @pytest.mark.parametrize("name", ["x'; rm -rf /", "$(reboot)", "a b", "`id`"])
@@ -125,12 +136,30 @@ def test_terraform_has_arguments_that_the_provider_knows(plan: FleetPlan) -> Non
             if name in published["values"]:
                 assert str(value).strip('"') in published["values"][name]
     assert pools["full"]["max_count"] == 5
+    assert bare(pools["full"]["vnet_subnet_id"]) == SUBNET
+    assert pools["full"]["os_disk_size_gb"] == 128
+    assert bare(pools["full"]["tags"])["cost centre"] == "7"
 
 
-def test_terraform_sets_no_number_of_nodes_back_that_an_autoscaler_moves() -> None:
-    pools = arguments(terraform.azurerm(PLAN, SKUS), "azurerm_kubernetes_cluster_node_pool")
-    assert "node_count" in str(pools["full"]["lifecycle"][0]["ignore_changes"])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [(terraform.azurerm(PLAN, SKUS), "node_count"), (terraform.azapi(PLAN, SKUS), "${body.properties.count}")],
+)
+def test_terraform_does_not_set_back_a_number_of_nodes_that_another_moves(text: str, count: str) -> None:
+    resources = [named for block in hcl2.loads(text)["resource"] for named in block.values()]
+    pools = {name.strip('"'): pool for named in resources for name, pool in named.items()}
+    assert [each["ignore_changes"] for each in pools["full"]["lifecycle"]] == [[count]]
     assert "lifecycle" not in pools["plain"]
+
+
+def test_cluster_api_is_told_subnet_disk_tags_and_image() -> None:
+    (spec,) = (
+        at(each, "spec")
+        for each in kubernetes.capz(PLAN, SKUS)
+        if at(each, "metadata", "name") == "full" and each["kind"] == "AzureManagedMachinePool"
+    )
+    assert (at(spec, "subnetName"), at(spec, "osDiskSizeGB"), at(spec, "additionalTags", "cost centre")) == ("sgx", 128, "7")
+    assert at(spec, "asoManagedClustersAgentPoolPatches") == ['{"spec": {"osSKU": "AzureLinux"}}']
 
 
 def test_azapi_has_the_templates_own_body() -> None:

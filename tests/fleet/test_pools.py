@@ -129,6 +129,9 @@ def test_metal_takes_what_aks_does_not() -> None:
         ("metal", "metal-3", {"spot": True}),
         ("metal", "metal-3", {"mode": "System"}),
         ("metal", "metal-3", {"os_sku": "Ubuntu2404"}),
+        ("metal", "metal-3", {"os_disk": 128}),
+        ("metal", "metal-3", {"tags": {"team": "vault"}}),
+        ("alibaba", "ecs.g7t.large", {"tags": {"team": "vault"}}),
         ("metal", "metal-3", {"accelerated_networking": True}),
         ("alibaba", "ecs.g7t.large", {"ephemeral_os_disk": True}),
         ("alibaba", "ecs.g7t.large", {"max_pods": 30}),
@@ -141,6 +144,23 @@ def test_a_wish_that_no_tool_is_told_is_not_lost_without_a_word(cloud: str, size
     assert faults({"cluster": cluster, "pools": [POOL | {"size": size} | wish]}) == [
         (f"/pools/0/{field}", "DJ836", Severity.WARNING)
     ]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"subnet": "sgx"},
+        {"subnet": "/subscriptions/0/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/net"},
+        {"subnet": "/subscriptions/0/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n/subnets/" + "s" * 1024},
+        {"os_disk": 29},
+        {"os_disk": 2049},
+        {"tags": {"team/one": "vault"}},
+    ],
+)
+def test_what_azure_takes_as_no_subnet_disk_or_tag_is_refused(wish: JsonObject) -> None:
+    _, wrong = read_plan(plan(None, wish))
+    (field,) = wish
+    assert [each.place for each in wrong] == [f"/pools/1/{field}"]
 
 
 def test_a_plan_without_a_quota_is_told_how_many_cores_it_needs() -> None:

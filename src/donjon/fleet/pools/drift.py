@@ -21,6 +21,8 @@ UNCHANGEABLE = frozenset(
         "spotMaxPrice",
         "maxPods",
         "osDiskType",
+        "osDiskSizeGB",
+        "vnetSubnetID",
     )
 )
 """What AKS sets when it makes a pool, and never after."""

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from donjon.findings import Finding
 
+UBUNTU = "Ubuntu"
+"""The image that AKS takes where nobody names one."""
+
 
 class Cloud(StrEnum):
     """Who makes the machines."""
@@ -55,11 +58,14 @@ class Pool:
     scale: PoolScale | None = None
     mode: PoolMode = PoolMode.USER
     os_type: str = "Linux"
-    os_sku: str = "Ubuntu"
+    os_sku: str = UBUNTU
     zones: tuple[str, ...] = ()
     spot: bool = False
     taint: NodeTaint = NodeTaint.NONE
     labels: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)  # of Azure, for people and bills
+    subnet: str = ""  # its resource ID; of a network of one's own
+    os_disk: int = 0  # GB; 0 as its cloud has it
     max_pods: int = 110
     accelerated_networking: bool = False
     ephemeral_os_disk: bool = False

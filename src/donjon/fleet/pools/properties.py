@@ -10,6 +10,7 @@ from donjon.formats.json import Json
 TAGS, TAINTS, LABELS = "tags", "nodeTaints", "nodeLabels"
 COUNT, SCALES, BOUNDS = "count", "enableAutoScaling", ("minCount", "maxCount")
 VERSION = "orchestratorVersion"
+SUBNET = "vnetSubnetID"  # Azure writes its own names in it in one case or another
 DEFAULTS: Mapping[str, Json] = {"scaleSetPriority": "Regular", SCALES: False, "osDiskType": "Managed"}
 """What a pool has of which the plan says nothing."""
 
@@ -26,6 +27,8 @@ def is_same(name: str, there: Json, plan: Json) -> bool:
             return {key: value for key, value in there.items() if not is_of_aks(key)} == plan
         case list(), list() if name in _SETS:
             return sorted(str(each) for each in there if not is_of_aks(each)) == sorted(map(str, plan))
+        case str(), str() if name == SUBNET:
+            return there.casefold() == plan.casefold()
         case str(), str() if name == VERSION:
             return there == plan or there.startswith(f"{plan}.")
         case _:

@@ -1,5 +1,6 @@
 """A plan as a file has it, read into values: every field that is wrong, missing or unknown is said at once."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,13 @@ MAX_POOLS = 100  # of a cluster; AKS takes as many
 MAX_NODES = 5000  # of a cluster
 MAX_TEXT = 253  # characters of a name, a label, a path
 MAX_LABELS = 50
+MAX_RESOURCE_ID = 1024  # characters
+MIN_DISK, MAX_DISK = 30, 2048  # GB of a node's system, of AKS
+
+_NOT_IN_TAGS = frozenset("<>%&\\?/")
+_SUBNET = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+", re.IGNORECASE
+)
 
 W = TypeVar("W", bound=StrEnum)
 Reader = Callable[[Json], Any]
@@ -110,6 +118,26 @@ def _labels(value: Json) -> dict[str, str]:
     return {_text(name): _label_value(each) for name, each in value.items()}
 
 
+def _tags(value: Json) -> dict[str, str]:
+    tags = _labels(value)
+    if wrong := [name for name in tags if set(name) & _NOT_IN_TAGS]:
+        raise ValueError(f"names of tags without {' '.join(sorted(_NOT_IN_TAGS))}, in place of {recite(wrong[0])}")
+    return tags
+
+
+def _subnet(value: Json) -> str:
+    text = _long_text(value)
+    if not _SUBNET.fullmatch(text):
+        raise ValueError("its resource ID, as az network vnet subnet show --query id prints it: /subscriptions/…/subnets/…")
+    return text
+
+
+def _long_text(value: Json) -> str:
+    if not isinstance(value, str) or len(value) > MAX_RESOURCE_ID or not value.isprintable():
+        raise ValueError(f"a text of up to {MAX_RESOURCE_ID} characters")
+    return value
+
+
 def _label_value(value: Json) -> str:
     if value == "":
         return ""
@@ -171,6 +199,9 @@ _POOL = {
     "spot": _Field(_flag),
     "taint": _Field(_one_of(NodeTaint)),
     "labels": _Field(_labels),
+    "tags": _Field(_tags),
+    "subnet": _Field(_subnet),
+    "os_disk": _Field(_whole(MIN_DISK, MAX_DISK)),
     "max_pods": _Field(_whole(10, 250)),
     "accelerated_networking": _Field(_flag),
     "ephemeral_os_disk": _Field(_flag),

@@ -36,8 +36,8 @@ _ASK_ALIBABA = (
 )
 _CONFIDENTIAL = re.compile(r"Standard_[DE]C", re.ASCII)
 _SERVICES = {Cloud.AZURE: "AKS", Cloud.ALIBABA: "ACK"}
-_OF_AKS = ("mode", "os_sku", "ephemeral_os_disk", "accelerated_networking")
-_UNHEARD = {Cloud.METAL: (*_OF_AKS, "zones", "spot"), Cloud.ALIBABA: (*_OF_AKS, "max_pods", "driver")}
+_OF_AKS = ("mode", "os_sku", "ephemeral_os_disk", "accelerated_networking", "subnet", "tags")
+_UNHEARD = {Cloud.METAL: (*_OF_AKS, "os_disk", "zones", "spot"), Cloud.ALIBABA: (*_OF_AKS, "max_pods", "driver")}
 _V2 = re.compile(r"Standard_DC\d+s?_v2", re.ASCII)
 
 

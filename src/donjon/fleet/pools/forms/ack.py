@@ -30,7 +30,7 @@ def body(pool: Pool, sku: Sku | None) -> JsonObject:
         "instance_types": [pool.size],
         "vswitch_ids": [VSWITCH],
         "system_disk_category": "cloud_essd",
-        "system_disk_size": DISK,
+        "system_disk_size": pool.os_disk or DISK,
     }
     scale: JsonObject = {"enable": False}
     if pool.autoscaler is None:

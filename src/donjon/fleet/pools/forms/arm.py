@@ -35,6 +35,8 @@ def properties(pool: Pool, sku: Sku | None, version: str = "") -> JsonObject:
         "nodeTaints": [*taints(pool)],
         "nodeLabels": {**pool.labels},
         "tags": {**tags(pool, sku)},
+        "vnetSubnetID": pool.subnet,
+        "osDiskSizeGB": pool.os_disk,
         "osDiskType": "Ephemeral" if pool.ephemeral_os_disk else "",
         "orchestratorVersion": version,
     }

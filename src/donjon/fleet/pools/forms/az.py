@@ -39,6 +39,8 @@ def _options(pool: Pool, sku: Sku | None) -> list[str]:
         words += ["--zones", *pool.zones]
     if pool.spot:
         words += ["--priority", "Spot", "--eviction-policy", "Delete", "--spot-max-price", "-1"]
+    words += ["--vnet-subnet-id", pool.subnet] if pool.subnet else []
+    words += ["--node-osdisk-size", str(pool.os_disk)] if pool.os_disk else []
     if pool.ephemeral_os_disk:
         words += ["--node-osdisk-type", "Ephemeral"]
     for option, pairs in (("--labels", pool.labels), ("--tags", tags(pool, sku))):

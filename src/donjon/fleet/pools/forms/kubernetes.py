@@ -3,11 +3,12 @@
 Sources: the CRDs of Cluster API (v1beta2) and of its providers Azure (v1beta1) and Metal3 (v1beta2); kubeadm's v1beta4.
 """
 
+import json
 from collections.abc import Mapping
 
 from donjon.fleet.machines.catalogue import Sku
 from donjon.fleet.pools.forms.template import tags, taints
-from donjon.fleet.pools.plan import FleetPlan, Pool
+from donjon.fleet.pools.plan import UBUNTU, FleetPlan, Pool
 from donjon.formats.json import Json, JsonObject
 from donjon.kube.names import LABEL_CAPABLE
 
@@ -62,9 +63,13 @@ def _managed(pool: Pool, sku: Sku | None) -> JsonObject:
         spec["scaling"] = {"minSize": pool.autoscaler.least, "maxSize": pool.autoscaler.most}
     if pool.spot:
         spec |= {"scaleSetPriority": "Spot", "spotMaxPrice": "-1"}
+    if pool.os_sku != UBUNTU:  # The CRD has no field for it.
+        spec["asoManagedClustersAgentPoolPatches"] = [json.dumps({"spec": {"osSKU": pool.os_sku}})]
     if pool.ephemeral_os_disk:
         spec["osDiskType"] = "Ephemeral"
     several: dict[str, Json] = {
+        "subnetName": pool.subnet.rpartition("/")[2],
+        "osDiskSizeGB": pool.os_disk,
         "availabilityZones": [*pool.zones],
         "taints": [_taint(each) for each in taints(pool)],
         "nodeLabels": {**pool.labels},

@@ -30,9 +30,11 @@ def taints(pool: Pool) -> tuple[str, ...]:
 
 
 def tags(pool: Pool, sku: Sku | None) -> Mapping[str, str]:
-    """Of a pool that may be empty: what its first node would have."""
-    if not pool.may_be_empty:
-        return {}
+    """The plan's own, and of a pool that may be empty what its first node would have."""
+    return {**pool.tags, **(_first_node(pool, sku) if pool.may_be_empty else {})}
+
+
+def _first_node(pool: Pool, sku: Sku | None) -> Mapping[str, str]:
     resources = {f"{_TAG}_resources_{_flat(name)}": str(number) for name, number in node_resources(sku).items()}
     labels = {f"{_TAG}_label_{_flat(name)}": text for name, text in {LABEL_CAPABLE: "true", **pool.labels}.items()}
     effects = {f"{_TAG}_taint_{_flat(EPC)}": "true:NoSchedule" for _ in taints(pool)}

@@ -20,9 +20,8 @@ def azurerm(plan: FleetPlan, skus: Mapping[str, Sku]) -> str:
     for pool in plan.pools:
         arguments = "".join(f"  {name} = {literal(value, 1)}\n" for name, value in _arguments(plan, pool, skus).items())
         identity = "  kubernetes_cluster_id = data.azurerm_kubernetes_cluster.cluster.id\n"
-        blocks.append(
-            f'resource "azurerm_kubernetes_cluster_node_pool" "{pool.name}" {{\n{identity}{arguments}{_lifecycle(pool)}}}\n'
-        )
+        body = f"{identity}{arguments}{_lifecycle(pool, 'node_count')}"
+        blocks.append(f'resource "azurerm_kubernetes_cluster_node_pool" "{pool.name}" {{\n{body}}}\n')
     return "\n".join(blocks)
 
 
@@ -32,13 +31,14 @@ def azapi(plan: FleetPlan, skus: Mapping[str, Sku]) -> str:
     for pool in plan.pools:
         body = literal({"properties": properties(pool, skus.get(pool.size), plan.cluster.version)}, 1)
         head = f'resource "azapi_resource" "{pool.name}" {{\n  type = "{KIND}@{VERSION}"\n  name = {literal(pool.name)}\n'
-        blocks.append(f"{head}  parent_id = data.azurerm_kubernetes_cluster.cluster.id\n  body = {body}\n}}\n")
+        rest = f"  parent_id = data.azurerm_kubernetes_cluster.cluster.id\n  body = {body}\n"
+        blocks.append(f"{head}{rest}{_lifecycle(pool, 'body.properties.count')}}}\n")
     return "\n".join(blocks)
 
 
-def _lifecycle(pool: Pool) -> str:
-    """Terraform leaves a number of nodes alone that somebody else moves: else each apply would take nodes away."""
-    return "" if pool.scale is None else "\n  lifecycle {\n    ignore_changes = [node_count]\n  }\n"
+def _lifecycle(pool: Pool, count: str) -> str:
+    """A number of nodes that somebody else moves is not set back by the next `terraform apply`."""
+    return f"  lifecycle {{\n    ignore_changes = [{count}]\n  }}\n" if pool.scale else ""
 
 
 def _cluster(plan: FleetPlan) -> str:
@@ -65,6 +65,8 @@ def _arguments(plan: FleetPlan, pool: Pool, skus: Mapping[str, Sku]) -> JsonObje
     if pool.ephemeral_os_disk:
         whole |= {"os_disk_type": "Ephemeral"}
     several: dict[str, Json] = {
+        "vnet_subnet_id": pool.subnet,
+        "os_disk_size_gb": pool.os_disk,
         "zones": [*pool.zones],
         "node_taints": [*taints(pool)],
         "node_labels": {**pool.labels},
