@@ -87,6 +87,11 @@ def test_sizes_that_the_same_rules_out_stand_in_one_line() -> None:
     assert len(lines) < 24
 
 
+def test_metal_is_not_recommended_without_saying_that_models_differ() -> None:
+    shown = called("recommend", "--epc", "20Gi", "--replicas", "6").stdout
+    assert shown.index("or metal of your own: 1 server of 2 sockets") < shown.index("not every model")
+
+
 def test_the_prices_of_all_regions_are_one_line_of_what_is_known() -> None:
     lines = called("show", "DC4ds_v3").stdout.splitlines()
     assert sum("USD" in line for line in lines) == 1

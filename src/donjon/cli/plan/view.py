@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from donjon.cli.sku.view import metal_as_json, proposal_as_json, warnings_as_json
+from donjon.cli.sku.view import metal_as_json, proposal_as_json, servers, warnings_as_json
 from donjon.cli.terminal import PIPED_WIDTH, plain, say, say_finding
 from donjon.fleet.machines.recommend import Recommendation
 from donjon.fleet.scheduling.outlook import Prospect
@@ -96,7 +96,7 @@ def _say_purchase(advice: Recommendation | None) -> None:
         cost = "" if proposal.monthly_cost is None else f", {proposal.monthly_cost:.0f} USD a month in {proposal.region}"
         say(f"to buy: {proposal.count} × {proposal.machine.name}{cost}; donjon sku recommend reasons aloud")
     for metal in advice.metal[:1]:
-        say(f"or of one's own: {metal.count} × {metal.machine.name}, {readable(metal.setting)} of EPC a socket")
+        say(f"or of one's own: {servers(metal.count, metal.setting)}, such as {metal.machine.name}")
     for finding in (*(advice.proposals[0].warnings if advice.proposals else ()), *advice.warnings):
         say_finding(plain(finding))
 

@@ -132,13 +132,14 @@ def _say_metal(outcome: Recommendation) -> None:
     for metal in outcome.metal:
         by_need.setdefault((metal.count, metal.setting), []).append(metal.machine.name)
     for (count, setting), names in by_need.items():
-        say(f"or metal of your own: {_metal(count, setting)}: {', '.join(names)}")
+        say(f"or metal of your own: {servers(count, setting)}, of one of these: {', '.join(names)}")
+    if outcome.metal:
+        say("  not every model may be given as much EPC: ask for its SGX capacity; donjon sku show NAME has what is known")
 
 
-def _metal(count: int, setting: int) -> str:
-    return (
-        f"{count} server{'s' * (count != 1)} of {SOCKETS} sockets with {readable(setting)} of EPC set for each, of one of these"
-    )
+def servers(count: int, setting: int) -> str:
+    """So many, and what their firmware is to be told."""
+    return f"{count} server{'s' * (count != 1)} of {SOCKETS} sockets with {readable(setting)} of EPC set for each"
 
 
 def _words(group: PodGroup) -> str:
