@@ -25,7 +25,7 @@ def test_more_constraints_than_are_looked_at_make_pods_unknown_and_never_fitting
 
 def test_constraints_of_one_namespace_cost_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand pods in a thousand namespaces: each is held against itself alone."""
-    monkeypatch.setattr(neighbours, "MAX_WORK", 5000)
+    monkeypatch.setattr(neighbours, "MAX_WORK", 15_000)
     queue = [apart("p", "a", f"n{each}") for each in range(1000)]
     nodes = [node(f"n{each}", 1024) for each in range(SMALL + 1)]
     assert len(Scheduler(nodes, [], 0).place(queue).nodes) == 1000

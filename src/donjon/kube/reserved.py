@@ -60,8 +60,11 @@ def epc_offered(node: JsonObject) -> Fraction:
 def pod_requests(pod: JsonObject, least: Amounts = MappingProxyType({})) -> dict[str, Fraction]:
     """What is set aside for a pod, by resource; a container that says nothing of one counts for `least` of it."""
     starts = [({**least, **_requests(container)}, stays) for container, stays in _starts(pod)]
-    names = dict.fromkeys(name for own, _ in starts for name in own)
-    summed = {name: peak((own.get(name, Fraction(0)), stays) for own, stays in starts) for name in names}
+    by_name: dict[str, list[tuple[Fraction, bool]]] = {}  # of each resource the containers alone that request some
+    for own, stays in starts:
+        for name, number in own.items():
+            by_name.setdefault(name, []).append((number, stays))
+    summed = {name: peak(each) for name, each in by_name.items()}
     whole = summed | amounts(at(pod, "spec", "resources", "requests"))  # A pod's own requests go first.
     return {name: total for name, total in _sum(whole, amounts(at(pod, "spec", "overhead"))).items() if total > 0}
 

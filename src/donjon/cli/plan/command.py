@@ -112,7 +112,7 @@ def _plan(picture: ClusterPicture, manifests: tuple[str, ...], leaving: tuple[Js
     queue = (*moving(picture.pods, leaving), *waiting(picture.pods), *of_manifests(manifests, nodes))
     if len(queue) > MAX_PODS:
         raise Malformed("DJ931", f"{len(queue)} pods would have to be placed, and {MAX_PODS} are at a time")
-    return report(nodes, queue, outlook(nodes, pods, queue), picture.use)
+    return report(nodes, queue, outlook(nodes, pods, queue, rivals=True), picture.use)
 
 
 def _advice(machines: Catalogue, picture: ClusterPicture, outcome: PlanReport) -> Recommendation | None:

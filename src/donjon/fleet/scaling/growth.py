@@ -7,7 +7,7 @@ from zlib import crc32
 
 from donjon.fleet.scaling.templates import NodeTemplate
 from donjon.fleet.scaling.world import ScalingWorld
-from donjon.fleet.scheduling.outlook import TRIES, tries_of
+from donjon.fleet.scheduling.outlook import TRIES, affordable, tries_of
 from donjon.fleet.scheduling.schedule import Scheduler
 from donjon.formats.json import JsonObject
 from donjon.kube.objects import name_of, namespace_of
@@ -95,10 +95,14 @@ def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int]
     """Who of them gets a node in the worst of several schedules; in which order the scheduler tries them is its own."""
     larger = world.with_nodes(pool.name, pool.template, number)
     seeds = range(tries_of(len(world.pods), len(world.queue), tries))
-    schedules = (
-        Scheduler(larger.nodes, larger.pods, seed, larger.shapes).place(_order(world.queue, seed)).nodes for seed in seeds
-    )
-    return min((tuple(name for name in needs if name in nodes) for nodes in schedules), key=len)
+    fits: list[tuple[str, ...]] = []
+    for seed in seeds:
+        scheduler = Scheduler(larger.nodes, larger.pods, seed, larger.shapes)
+        nodes = scheduler.place(_order(world.queue, seed), wary=seed % 2 > 0 or len(seeds) == 1).nodes
+        fits.append(tuple(name for name in needs if name in nodes))
+        if len(fits) >= affordable(scheduler.work):
+            break
+    return min(fits, key=len)
 
 
 def _order(queue: Sequence[JsonObject], seed: int) -> Sequence[JsonObject]:

@@ -1,7 +1,7 @@
 """What a pod says of the pods around it: where it may not be without them, or with them, and where it would rather be."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from donjon.formats.json import Json, JsonObject, at, objects
@@ -9,6 +9,7 @@ from donjon.kube.objects import labels_of, namespace_of, owners_of
 from donjon.kube.selection import OPERATORS
 
 MAX_CONSTRAINTS = 32  # of one pod, of each kind
+NAME_LABEL = "kubernetes.io/metadata.name"  # of every namespace, its own name; the API server sees to it
 HOSTNAME_LABEL, ZONE_LABEL = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 REQUIRED, PREFERRED = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
 _SPREAD_KINDS = frozenset({"Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"})
@@ -29,6 +30,8 @@ class PodSelector:
     every_namespace: bool
     requirements: tuple[tuple[str, str, tuple[str, ...]], ...]  # label, operator, values
     nothing: bool = False  # a selector that is not there selects none
+    is_unsure: bool = False  # it may be about fewer namespaces than all, and which is for other objects to say
+    words: int = 0  # that are compared
 
     def holds(self, kind: PodKind) -> bool:
         """Whether it is about pods of that kind."""
@@ -58,6 +61,10 @@ class AffinityTerm:
     selector: PodSelector
 
 
+ANYBODY = PodSelector(frozenset(), every_namespace=True, requirements=(), is_unsure=True)
+"""Of terms that are not looked at: whom they are about is not known."""
+
+
 def kind_of(pod: JsonObject) -> PodKind:
     """Namespace and labels of a pod."""
     return PodKind(namespace_of(pod), frozenset((key, str(value)) for key, value in labels_of(pod).items()))
@@ -65,8 +72,24 @@ def kind_of(pod: JsonObject) -> PodKind:
 
 def terms(pod: JsonObject, field: str) -> tuple[AffinityTerm, ...]:
     """What must hold of podAffinity or podAntiAffinity."""
-    terms = objects(at(pod, "spec", "affinity", field, REQUIRED))[:MAX_CONSTRAINTS]
-    return tuple(_term(pod, each) for each in terms)
+    whole = objects(at(pod, "spec", "affinity", field, REQUIRED))
+    terms = tuple(_term(pod, each) for each in whole[:MAX_CONSTRAINTS])
+    return (
+        *terms,
+        *(AffinityTerm(key, ANYBODY) for key in sorted({str(each.get("topologyKey")) for each in whole[MAX_CONSTRAINTS:]})),
+    )
+
+
+def unread_terms(pod: JsonObject) -> str:
+    """What of a pod's words about pods around it decides and is not looked at; empty where nothing is."""
+    for field in ("podAffinity", "podAntiAffinity"):
+        whole = objects(at(pod, "spec", "affinity", field, REQUIRED))
+        if len(whole) > MAX_CONSTRAINTS:
+            return f"more than {MAX_CONSTRAINTS} terms of {field}"
+        if any(_namespaces(each.get("namespaceSelector")) is None for each in whole):
+            return "namespaceSelector"
+    count = len(objects(at(pod, "spec", "topologySpreadConstraints")))
+    return "" if count <= MAX_CONSTRAINTS else f"more than {MAX_CONSTRAINTS} topologySpreadConstraints"
 
 
 def _term(pod: JsonObject, term: JsonObject) -> AffinityTerm:
@@ -74,10 +97,21 @@ def _term(pod: JsonObject, term: JsonObject) -> AffinityTerm:
 
 
 def _selector(pod: JsonObject, term: JsonObject) -> PodSelector:
-    names = frozenset(map(str, _list(term.get("namespaces"))))
-    everywhere = term.get("namespaceSelector") == {}
-    own = frozenset() if names or everywhere else frozenset({namespace_of(pod)})
-    return _label_selector(pod, term, names | own, every_namespace=everywhere)
+    names, places = frozenset(map(str, _list(term.get("namespaces")))), term.get("namespaceSelector")
+    more = _namespaces(places)
+    own = frozenset() if names or places is not None else frozenset({namespace_of(pod)})
+    selector = _label_selector(pod, term, names | own | (more or frozenset()), every_namespace=places == {} or more is None)
+    return replace(selector, is_unsure=more is None)
+
+
+def _namespaces(selector: Json) -> frozenset[str] | None:
+    """The namespaces that a selector names by the label that each has of its own name; `None` where it says more than that."""
+    if selector is None or selector == {}:
+        return frozenset()
+    labels = at(selector, "matchLabels")
+    if isinstance(labels, dict) and labels.keys() == {NAME_LABEL} and not at(selector, "matchExpressions"):
+        return frozenset({str(labels[NAME_LABEL])})
+    return None
 
 
 def _label_selector(pod: JsonObject, term: JsonObject, namespaces: frozenset[str], *, every_namespace: bool) -> PodSelector:
@@ -93,7 +127,8 @@ def _label_selector(pod: JsonObject, term: JsonObject, namespaces: frozenset[str
             requirements.append((str(each.get("key")), operator, tuple(map(str, _list(each.get("values"))))))
     for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")):
         requirements += [(str(key), operator, (str(labels[str(key)]),)) for key in _list(term.get(field)) if str(key) in labels]
-    return PodSelector(namespaces, every_namespace, tuple(requirements))
+    words = sum(1 + len(values) for _, _, values in requirements)
+    return PodSelector(namespaces, every_namespace, tuple(requirements), words=words)
 
 
 def preferences(pod: JsonObject) -> Iterator[tuple[AffinityTerm, int]]:

@@ -13,7 +13,7 @@ from donjon.fleet.scheduling.shapes import PodShape
 from donjon.formats.json import Json
 from donjon.kube.selection import UNKNOWN_VALUE
 
-MAX_WORK = 20_000_000  # selectors held against kinds, some tens of seconds
+MAX_WORK = 8_000_000  # words of selectors held against kinds: some seconds
 ANYWHERE = ""
 """In place of a namespace: a selector that is about all."""
 
@@ -43,6 +43,7 @@ class Relations:
     matches: list[DomainCount] = field(default_factory=list)  # in which they are counted
     closers: list[DomainCount] = field(default_factory=list)  # pods that want none of them beside them
     drawers: list[tuple[DomainCount, int]] = field(default_factory=list)  # pods that like them beside them, or not, and how much
+    doubts: list[DomainCount] = field(default_factory=list)  # pods that may want none of them beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class _Follower:
     def join(self, relations: Relations) -> None:
         if self.weight is None:
             relations.matches.append(self.count)
+        elif self.selector.is_unsure:
+            relations.doubts += () if self.weight else (self.count,)
         elif self.weight:
             relations.drawers.append((self.count, self.weight))
         else:
@@ -75,6 +78,11 @@ class Neighbours:
         self._terms: dict[tuple[AffinityTerm, int], DomainCount] = {}
         self._own: dict[PodShape, tuple[DomainCount, ...]] = {}
         self._work = 0
+
+    @property
+    def work(self) -> int:
+        """How much there was to look at."""
+        return self._work
 
     @property
     def is_overrun(self) -> bool:
@@ -141,7 +149,7 @@ class Neighbours:
         return [kind for place in places for kind in self._places[place]]
 
     def _holds(self, selector: PodSelector, kind: PodKind) -> bool:
-        self._work += 1
+        self._work += 1 + selector.words + len(kind.labels) // 8
         return not self.is_overrun and selector.holds(kind)
 
 

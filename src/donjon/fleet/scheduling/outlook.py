@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from donjon.fleet.scheduling.neighbours import MAX_WORK
 from donjon.fleet.scheduling.schedule import Scheduler, Scheduling
 from donjon.fleet.scheduling.shapes import ShapeTable
 from donjon.formats.json import JsonObject
@@ -58,20 +59,34 @@ def outlook(
     *,
     most_tries: int = TRIES,
     shapes: ShapeTable | None = None,
+    rivals: bool = False,
 ) -> Outlook:
-    """What becomes of the queue; `pods` are those that have a node."""
+    """What becomes of the queue; `pods` are those that have a node.
+
+    In every second schedule pods keep away from those that may want it. With `rivals`, pods of which nothing can be said take
+    room there, too.
+    """
     tries, shapes = tries_of(len(pods), len(queue), most_tries), shapes or ShapeTable()
     scheduler = Scheduler(nodes, pods, shapes=shapes)
-    before, first = scheduler.holding, scheduler.place(queue)
-    schedules = [first, *(Scheduler(nodes, pods, seed, shapes).place(queue) for seed in range(1, tries))]
+    before, first = scheduler.holding, scheduler.place(queue, wary=tries == 1, rivals=rivals and tries == 1)
+    seeds = range(1, min(tries, affordable(scheduler.work)))
+    schedules = [first]
+    for seed in seeds:
+        doubtful = seed % 2 > 0
+        schedules.append(Scheduler(nodes, pods, seed, shapes).place(queue, wary=doubtful, rivals=rivals and doubtful))
     names = (*first.nodes, *first.pending, *first.unread)
     outlooks = tuple(_pod(name, schedules, first.unread) for name in names)
-    return Outlook(pods=outlooks, tries=tries, first=first, before=before, after=scheduler.holding)
+    return Outlook(pods=outlooks, tries=len(schedules), first=first, before=before, after=scheduler.holding)
 
 
 def tries_of(pods: int, queue: int, most: int) -> int:
     """How many schedules so many pods with a node and without are worth."""
     return max(1, min(most, PLACEMENTS // max(queue + pods // STAY, 1)))
+
+
+def affordable(work: int) -> int:
+    """How many schedules are tried where one takes so much work, one of them a wary one: pods may say very much of each other."""
+    return max(2, MAX_WORK // max(work, 1))
 
 
 def _pod(name: str, schedules: Iterable[Scheduling], unread: Mapping[str, str]) -> PodOutlook:

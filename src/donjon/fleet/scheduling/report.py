@@ -1,5 +1,6 @@
 """What a plan comes to: how many pods of each workload fit, how much EPC is both of each node, and who has no room."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from donjon.fleet.machines.packing import PodGroup
 from donjon.fleet.placement import Obstacle, amount_text, look_at
 from donjon.fleet.scheduling.outlook import Outlook, PodOutlook, Prospect
 from donjon.fleet.scheduling.shapes import PODS
-from donjon.formats.json import JsonObject
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import EPC
 from donjon.kube.objects import is_over, name_of, namespace_of, node_name_of, owners_of
 from donjon.kube.reserved import Amounts, allocatable, epc_offered, pod_requests
@@ -145,11 +146,21 @@ def _short(
 ) -> Iterable[PodGroup]:
     """Pods with EPC that got no node in any schedule and would get one if there were more machines, by what they request."""
     for name, pods in groups.items():
-        lacking = [each for each in pods if each.prospect is Prospect.PENDING]
-        requests = pod_requests(by_name[lacking[0].name]) if lacking else {}
-        if EPC in requests and _is_helped(by_name[lacking[0].name], nodes[:MOST_NODES]):
-            amounts = {resource: requests[resource] for resource in RESOURCES if resource in requests}
-            yield PodGroup(name=name, replicas=len(lacking), requests=amounts)
+        for pod, number in _alike([by_name[each.name] for each in pods if each.prospect is Prospect.PENDING]):
+            requests = pod_requests(pod)
+            if EPC in requests and _is_helped(pod, nodes[:MOST_NODES]):
+                amounts = {resource: requests[resource] for resource in RESOURCES if resource in requests}
+                yield PodGroup(name=name, replicas=number, requests=amounts)
+
+
+def _alike(pods: Iterable[JsonObject]) -> Iterable[tuple[JsonObject, int]]:
+    """One of those that ask for the same, and how many they are: who says to have the same owner need not."""
+    groups: defaultdict[str, list[JsonObject]] = defaultdict(list)
+    for pod in pods:
+        spec = at(pod, "spec")
+        fields = {key: each for key, each in spec.items() if key != "volumes"} if isinstance(spec, dict) else {}
+        groups[json.dumps(fields, sort_keys=True)].append(pod)
+    return ((each[0], len(each)) for each in groups.values())
 
 
 def _is_helped(pod: JsonObject, nodes: Sequence[JsonObject]) -> bool:

@@ -28,6 +28,7 @@ NEVER = -1
 ENOUGH = 16
 """Nodes among which one is chosen in a large cluster. The scheduler itself takes a hundred and more."""
 OVERRUN = "there are more constraints among pods than are looked at, and what decides beside them"
+NOT_YET = frozenset({"schedulingGates", OVERRUN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Scheduler:
         self._is_small = len(self._board.nodes) <= SMALL
         self._whims = 0 if self._is_small else WHIMS * (seed // (SOMETIMES + 1) % 2)
         self._sets, self._seekers = NodeSets(self._board), dict[str, Seeker]()  # by stance
+        self._is_wary = False
         self._vain: dict[PodShape, int] = {}  # of shapes that got no node, after how many moves
         for pod in pods:
             node = self._board.by_name.get(node_name_of(pod))
@@ -69,20 +71,32 @@ class Scheduler:
                 self._board.put(self._shapes.of(pod), node)
 
     @property
+    def work(self) -> int:
+        """How much was looked at of what pods say of each other."""
+        return self._board.neighbours.work
+
+    @property
     def holding(self) -> Mapping[str, Amounts]:
         """What pods hold on each node now."""
         return {node.name: node.holding for node in self._board.nodes}
 
-    def place(self, queue: Iterable[JsonObject]) -> Scheduling:
-        """Put each pod of the queue where it goes, the most important first, then as they stand."""
+    def place(self, queue: Iterable[JsonObject], *, wary: bool = False, rivals: bool = False) -> Scheduling:
+        """Put each pod of the queue where it goes, the most important first, then as they stand.
+
+        Whoever is wary goes to no node where a pod may want to be apart from it, and it cannot be said whether it does. With
+        `rivals`, those of whom nothing can be said take room, too.
+        """
+        self._is_wary = wary
         nodes, pending, unread = dict[str, str](), list[str](), dict[str, str]()
         hopeful: list[tuple[str, PodShape]] = []  # whom pods that come later may open a node to
         pods = sorted(queue, key=lambda each: -_priority(each))
         eagerness = self._eagerness if len(pods) <= EAGER else 0
         for pod in pods:
             name, shape = f"{namespace_of(pod)}/{name_of(pod)}", self._shapes.of(pod)
-            if shape.unread or self._board.neighbours.is_overrun:
-                unread[name] = shape.unread or OVERRUN
+            if why := self._unread(shape):
+                unread[name] = why
+                if rivals and why not in NOT_YET:
+                    self._try(name, shape, {})
             elif self._try(name, shape, nodes):
                 hopeful = self._again(hopeful, nodes) if self._lots.draw() % SOMETIMES < eagerness else hopeful
             elif shape.affinity or shape.spread:
@@ -91,6 +105,11 @@ class Scheduler:
                 pending.append(name)
         rest = self._again(hopeful, nodes)
         return Scheduling(nodes=nodes, pending=(*pending, *(name for name, _ in rest)), unread=unread)
+
+    def _unread(self, shape: PodShape) -> str:
+        if shape.unread:
+            return shape.unread
+        return OVERRUN if self._board.neighbours.is_overrun else ""
 
     def _again(self, hopeful: list[tuple[str, PodShape]], nodes: dict[str, str]) -> list[tuple[str, PodShape]]:
         """Who waits still, when all were tried again: one may have found nobody beside whom it wants to be."""
@@ -114,7 +133,7 @@ class Scheduler:
 
     def _find(self, shape: PodShape) -> BoardNode | None:
         seeker, relations = self._seeker(shape), self._board.neighbours.relations(shape.kind)
-        openness = self._openness(shape, seeker, relations.closers)
+        openness = self._openness(shape, seeker, (*relations.closers, *(relations.doubts if self._is_wary else ())))
         if self._is_small:
             nodes = [each for each in seeker.rest if each.has_room(shape) and openness.is_open(each.labels)]
             gains = preference(shape, self._board, nodes, relations.drawers)

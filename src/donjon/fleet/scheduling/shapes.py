@@ -154,11 +154,7 @@ def _unread(pod: JsonObject) -> str:
             return name
     if any("persistentVolumeClaim" in each or "ephemeral" in each for each in objects(fields.get("volumes"))):
         return "volumes that are claimed"
-    for field in ("podAffinity", "podAntiAffinity"):
-        for each in objects(at(pod, "spec", "affinity", field, REQUIRED)):
-            if each.get("namespaceSelector") not in (None, {}):
-                return "namespaceSelector"
-    return ""
+    return constraints.unread_terms(pod)
 
 
 def _wishes(pod: JsonObject) -> Iterator[str]:
