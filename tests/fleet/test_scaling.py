@@ -313,3 +313,10 @@ def test_a_pool_at_its_max_for_which_somebody_waits_does_not_shrink_only_to_grow
     cloud.go_on(60 * MINUTE, every=120)
     assert verbs(cloud) == []
     assert cloud.holds == ["sgx1: default/whole: would fit on a new node, and it is at its max of 3"]
+
+
+def test_one_pool_that_takes_all_grows_before_two_that_take_some() -> None:
+    cloud = Cloud({"small": (0, 9, 128), "large": (0, 9, 1024)})
+    cloud.pods = [made(pod("huge", 900)), made(pod("p", 100))]
+    cloud.look()
+    assert verbs(cloud) == [("grow", "large", 0, 1)]
