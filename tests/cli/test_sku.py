@@ -148,6 +148,13 @@ def test_where_no_size_does_the_exit_code_is_1_and_the_ways_out_are_said() -> No
     assert "DJ812" in {each["code"] for each in told["warnings"]}
 
 
+def test_where_one_cloud_alone_was_asked_that_is_said_and_the_others_are_pointed_to() -> None:
+    shown = called("recommend", "--epc", "20Gi", "--memory", "900Gi", "--provider", "azure").stdout
+    assert "would do, of azure" in shown
+    assert "ask again without --provider and --region" in shown
+    assert "ask again" not in called("recommend", "--epc", "2Ti").stdout
+
+
 @pytest.mark.parametrize(
     "words",
     [

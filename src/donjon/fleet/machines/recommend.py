@@ -254,15 +254,17 @@ def _alone(machine: Sku, demand: Demand, packing: Packing) -> Iterable[Finding]:
 
 
 def ways_out(demand: Demand) -> tuple[Finding, ...]:
-    """What remains where no size does."""
+    """What remains where no size does; first of all to ask for less narrow a thing."""
     largest = max((each.requests.get(EPC, Fraction(0)) for each in demand.groups), default=Fraction(0))
+    bounds = (*(f"of {demand.provider}" for _ in demand.provider[:1]), *(f"in {demand.region}" for _ in demand.region[:1]))
+    wider = "ask again without --provider and --region; or else " if bounds else ""
     return (
         Finding.warning(
             "DJ812",
             "machines",
-            "no size of a cloud in the catalogue would do",
+            f"no size of a cloud in the catalogue would do{''.join(f', {each}' for each in bounds)}",
             f"one pod asks for {readable(int(largest))} of EPC, and each size is ruled out by what stands beside it",
-            "bare metal of your own (donjon sku list --provider metal), or a virtual machine under TDX or SEV-SNP, which "
+            f"{wider}bare metal of your own (donjon sku list --provider metal), or a virtual machine under TDX or SEV-SNP, which "
             "protects the whole guest in place of an enclave: donjon explain DJ812",
         ),
     )
