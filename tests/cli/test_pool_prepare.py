@@ -1,6 +1,7 @@
 """`donjon pool prepare` as its user calls it."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def test_a_folder_for_what_is_only_told_is_refused_and_not_ignored(facts: Path, 
     done = call("pool", "prepare", "--facts", facts, "--to", tmp_path / "to")
     assert done.returncode == 2
     assert "--output script" in done.stderr
+
+
+def test_a_role_is_laid_out_as_ansibles_linter_asks(facts: Path, tmp_path: Path) -> None:
+    assert call("pool", "prepare", "--facts", facts, "--aesm", "--output", "ansible", "--to", tmp_path / "to").returncode == 0
+    texts = [each.read_text(encoding="utf-8") for each in (tmp_path / "to").rglob("*.yml")]
+    assert texts
+    for text in texts:
+        assert re.match(r"---\n\S", text)
+        assert not re.search(r"^( *)[\w.]+:\n\1- ", text, re.MULTILINE)
 
 
 def test_where_nothing_can_be_written_it_says_so(facts: Path, tmp_path: Path) -> None:

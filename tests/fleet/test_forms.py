@@ -247,10 +247,11 @@ def test_a_schema_refuses_what_it_does_not_know() -> None:
     assert list(Draft202012Validator(published("MachinePool")["schema"]).iter_errors(wrong))
 
 
-def test_the_charts_values_name_the_webhook_where_the_api_server_wires_no_pods() -> None:
+def test_the_charts_values_name_what_wires_pods_for_who_renders_the_chart_without_a_cluster() -> None:
     old = FleetPlan(cluster=ClusterPlan(cloud=Cloud.METAL, name="m", version="1.35"), pools=POOLS)
     assert kubernetes.chart_values(old)["admission"] == {"mode": "webhook"}
-    assert "admission" not in kubernetes.chart_values(PLAN)
+    assert kubernetes.chart_values(PLAN)["admission"] == {"mode": "policies"}
+    assert "admission" not in kubernetes.chart_values(BARE)
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool.name)

@@ -48,9 +48,11 @@ _LABELS = re.compile(r"^( +)labels:\n(?:\1 +.*\n)+", re.MULTILINE)
 _WRITTEN_BY = "{{- /* Printed by `donjon admission policies --helm`; tests/admission keeps it so. */ -}}\n"
 
 
-def manifest(objects: Iterable[Json]) -> str:
-    """The objects as a YAML stream."""
+def manifest(objects: Iterable[Json], *, inset: bool = False) -> str:
+    """The objects as a YAML stream; with `inset`, entries of a list stand further in than its name."""
     writer = YAML()
+    if inset:
+        writer.indent(mapping=2, sequence=4, offset=2)
     writer.width = 1 << 16  # Lines are laid out in the expressions, not by the writer.
     writer.explicit_start = True
     stream = StringIO()

@@ -1,5 +1,6 @@
 """`donjon pool prepare`: a node of one's own made ready for enclaves, by a script or a role of Ansible."""
 
+import re
 import sys
 from collections.abc import Mapping
 from importlib.resources import files
@@ -15,7 +16,7 @@ from donjon.cli.files import content, within
 from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_NO, Unavailable
 from donjon.findings import Finding, codes
-from donjon.formats.json import JsonObject
+from donjon.formats.json import Json, JsonObject
 from donjon.node.facts import derive
 from donjon.node.preparation import wishes as wanting
 from donjon.node.preparation.outline import MAX_FACTS, HostOutline, NodeRuntime, outline, parse
@@ -161,8 +162,14 @@ def _script(preparation: NodePreparation) -> str:
     return script(preparation, ShellParts(begin=begin, end=end), __version__)
 
 
+def _yaml(document: Json) -> str:
+    """As ansible-lint asks for it: entries of a list stand further in than its name, those of the file's own list do not."""
+    text = manifest((document,), inset=True)
+    return re.sub(r"^  ", "", text, flags=re.MULTILINE) if isinstance(document, list) else text
+
+
 def _role(preparation: NodePreparation) -> dict[str, str]:
-    texts = {place: manifest((document,)) for place, document in role(preparation).items()}
+    texts = {place: _yaml(document) for place, document in role(preparation).items()}
     return {**texts, f"roles/{ROLE}/files/{SCRIPT}": _script(preparation)}
 
 

@@ -167,6 +167,7 @@ def _registration(pool: Pool) -> JsonObject:
 def chart_values(plan: FleetPlan) -> JsonObject:
     """What Donjon's chart is to be told of the cluster; its defaults do for the rest, taints of any kind included."""
     values: JsonObject = {"node": {"meter": {"enabled": True}}}
-    if plan.cluster.version and tuple(map(int, plan.cluster.version.split(".")[:2])) < IN_TREE_MUTATION:
-        values["admission"] = {"mode": "webhook"}
+    if plan.cluster.version:  # Who renders the chart without a cluster (Argo CD, helm template) must say the mode.
+        wires_pods = tuple(map(int, plan.cluster.version.split(".")[:2])) >= IN_TREE_MUTATION
+        values["admission"] = {"mode": "policies" if wires_pods else "webhook"}
     return values
