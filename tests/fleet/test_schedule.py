@@ -146,6 +146,26 @@ def test_who_waits_who_moves_and_what_templates_make() -> None:
     assert placed([node("a"), node("b")], [], of_each) == {"a": "a", "b": "b"}
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "alibabacloud.com/nodepool-id",
+        "ibm-cloud.kubernetes.io/worker-pool-name",
+        "eks.amazonaws.com/nodegroup",
+        "beta.kubernetes.io/instance-type",
+    ],
+)
+def test_nodes_are_retired_by_what_each_cloud_calls_their_pool(label: str) -> None:
+    labels: Any = {label: "np1"}
+    nodes = [node("a", **labels), node("b")]
+    assert [each["metadata"] for each in retire(nodes, ["np1"])] == [nodes[0]["metadata"]]
+
+
+@pytest.mark.parametrize("word", ["None", ""])
+def test_a_node_without_a_pool_has_none_of_any_name(word: str) -> None:
+    assert retire([node("a")], [word]) == ()
+
+
 def test_nodes_are_retired_by_name_pool_size_or_series() -> None:
     labels: Any = {"node.kubernetes.io/instance-type": "Standard_DC4s_v2", "agentpool": "old"}
     nodes = [node("a", **labels), node("b")]

@@ -6,7 +6,18 @@ from donjon.formats.json import JsonObject, at
 from donjon.kube.names import ANNOTATION_STATIC
 from donjon.kube.objects import is_here, labels_of, name_of, namespace_of, node_name_of, owners_of
 
-POOL_LABELS = ("kubernetes.azure.com/agentpool", "agentpool", "karpenter.sh/nodepool", "node.kubernetes.io/instance-type")
+POOL_LABELS = (
+    "kubernetes.azure.com/agentpool",
+    "agentpool",
+    "karpenter.sh/nodepool",
+    "alibabacloud.com/nodepool-id",
+    "ibm-cloud.kubernetes.io/worker-pool-name",
+    "eks.amazonaws.com/nodegroup",
+    "cloud.google.com/gke-nodepool",
+    "doks.digitalocean.com/node-pool",
+    "node.kubernetes.io/instance-type",
+    "beta.kubernetes.io/instance-type",
+)
 """Labels by whose value nodes may be named together, beside their own names."""
 
 BOUND_LABELS = frozenset({"topology.kubernetes.io/zone", "topology.kubernetes.io/region"})
@@ -41,8 +52,8 @@ def _bound_to(node: str) -> JsonObject:
 
 def retire(nodes: Iterable[JsonObject], words: Iterable[str], series: Iterable[str] = ()) -> tuple[JsonObject, ...]:
     """The nodes that such a word names: their own name, their pool's or their size's; `series` are sizes, too."""
-    names = {*words, *series}
-    own_names = ((each, {name_of(each), *(str(labels_of(each).get(key)) for key in POOL_LABELS)}) for each in nodes)
+    names = {*words, *series} - {""}
+    own_names = ((each, {name_of(each), *(str(labels_of(each).get(key, "")) for key in POOL_LABELS)}) for each in nodes)
     return tuple(each for each, own in own_names if own & names)
 
 
