@@ -89,10 +89,22 @@ do_file() {
 is_settings() { is_file "$1" "$2"; }
 do_settings() {
   if [ -f "$1" ] && [ ! -e "$1.before-donjon" ]; then
-    cp -p "$1" "$1.before-donjon"
+    keep "$1"
     say "        what was there is kept as $1.before-donjon"
   fi
   do_file "$1" "$2"
+}
+
+# What is there beside it, whole or not at all: a part would be taken for the whole the next time.
+keep() {
+  [ ! -e "$1.before-donjon" ] || return 0
+  like "$1"
+  mv -f "$fresh" "$1.before-donjon"
+}
+# A copy under another name, with its owner and mode: some files have passwords in them.
+like() {
+  fresh=$(mktemp "$(dirname "$1")/.donjon.XXXXXX")
+  cp -p "$1" "$fresh"
 }
 
 # A file that is there whole or not at all, for all to read.
@@ -126,12 +138,15 @@ is_without_option() { ! grep -Eqs "^GRUB_CMDLINE_LINUX.*[\"' ]$1([\"' ]|\$)" /et
 do_without_option() {
   for file in /etc/default/grub /etc/default/grub.d/*.cfg; do
     [ -f "$file" ] || continue
-    sed -E "/^GRUB_CMDLINE_LINUX/s/(^|[\"' ])$1([\"' ]|\$)/\\1\\2/g" "$file" >"$file.donjon-part"
-    if ! cmp -s "$file" "$file.donjon-part"; then
-      [ -e "$file.before-donjon" ] || cp -p "$file" "$file.before-donjon"
-      cat "$file.donjon-part" >"$file"
+    like "$file"
+    sed -E "/^GRUB_CMDLINE_LINUX/s/(^|[\"' ])$1([\"' ]|\$)/\\1\\2/g" "$file" >"$fresh"
+    if cmp -s "$file" "$fresh"; then
+      rm -f "$fresh"
+    else
+      changed=$fresh
+      keep "$file"
+      mv -f "$changed" "$file"
     fi
-    rm -f "$file.donjon-part"
   done
 }
 
@@ -181,7 +196,7 @@ do_source() {
 
 # containerd: which table has the option depends on the version of the file (docs/cri/config.md of containerd).
 table() {
-  case $(sed -n 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p' "$1" | head -n 1) in
+  case $(sed -n -e '/^[[:space:]]*\[/q' -e 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p' "$1" | head -n 1) in
     3 | 4) echo io.containerd.cri.v1.runtime ;;
     2) echo io.containerd.grpc.v1.cri ;;
     *) echo cri ;;
@@ -189,14 +204,14 @@ table() {
 }
 # The file with the option set, on standard output; its code says whether it was set already.
 OWNERSHIP='
-  function heading(line) { sub(/#.*/, "", line); gsub(/["\047 \t]/, "", line); return line }
+  function heading(line) { sub(/#.*/, "", line); gsub(/["\047 \t\r]/, "", line); return line }
   /^[ \t]*\[/ {
     if (inside && !seen) { print option; seen = 1 }
     inside = heading($0) == "[plugins." table "]"
   }
   inside && /^[ \t]*device_ownership_from_security_context[ \t]*=/ {
     seen = 1
-    if ($0 ~ /=[ \t]*true/) already = 1
+    if ($0 ~ /^[^=]*=[ \t]*true/) already = 1
     else sub(/=[ \t]*[a-z]+/, "= true")
   }
   { print }
@@ -214,21 +229,32 @@ do_containerd() {
     do_file "$1" 'version = 2
 '
   fi
-  if grep -Eqs '^[[:space:]]*disabled_plugins[[:space:]]*=.*cri' "$1"; then
+  if sed 's/^[[:space:]]*#.*//' "$1" | tr '\n' ' ' | grep -Eq 'disabled_plugins[[:space:]]*=[[:space:]]*\[[^]]*cri'; then
     fail "$1: the plugin that serves kubelets is off (disabled_plugins), as in Docker's package; take it out of there first"
   fi
   set_in=$(ownership "$1") || true
-  [ -e "$1.before-donjon" ] || cp -p "$1" "$1.before-donjon"
-  was=$(cat "$1"; echo .)
-  write "$1" "$set_in
-"
-  if command -v containerd >/dev/null && ! containerd --config "$1" config dump >/dev/null 2>"$1.donjon-said"; then
-    write "$1" "${was%.}"
-    told=$(head -n 1 "$1.donjon-said")
-    rm -f "$1.donjon-said"
-    fail "$1: containerd does not take it with the option set, so it is as it was: $told"
+  keep "$1"
+  like "$1"
+  printf '%s\n' "$set_in" >"$fresh"
+  if ! refused=$(refusal "$1" "$fresh"); then
+    rm -f "$fresh"
+    fail "$1: $refused, so it is as it was"
   fi
-  rm -f "$1.donjon-said"
+  mv -f "$fresh" "$1"
+}
+# Why the second file, made of the first, is not to be containerd's, asked before it is.
+refusal() {
+  if ! command -v containerd >/dev/null; then
+    grep -Eq "\"\"\"|'''|^[[:space:]]*[\"']?plugins[\"']?[[:space:]]*[.=]|^[[:space:]]*[\"'][^\"']*[\"'][[:space:]]*[.=]" "$1" || return 0
+    echo 'it is written in a form that is not followed here, and there is no containerd to ask'
+  elif ! told=$(containerd --config "$2" config dump 2>&1 >/dev/null); then
+    printf 'containerd does not take it with the option set: %s' "$(printf '%s\n' "$told" | head -n 1)"
+  elif [ "$(table "$2")" != cri ] && containerd --config "$2" config dump 2>/dev/null | grep -q 'device_ownership_from_security_context = false'; then
+    echo 'containerd reads the option as false all the same, from a file that it imports or in a form that is not followed here'
+  else
+    return 0
+  fi
+  return 1
 }
 
 # driver NAME VERSION: its source in /usr/src/NAME-VERSION, built and kept for each kernel by dkms.
