@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from tests.fleet.scheduling import EPC, HOST, MIB, node, pod, required
 
+from donjon.fleet.scheduling import preferences
 from donjon.fleet.scheduling.outlook import Prospect, outlook
 from donjon.fleet.scheduling.report import report
 from donjon.fleet.scheduling.schedule import Scheduler
 from donjon.formats.json import JsonObject
 from donjon.kube import reserved
 from donjon.kube.reserved import pod_requests
+from donjon.kube.selection import tolerates
 
 EVERYBODY: JsonObject = {"topologyKey": HOST, "labelSelector": {}}
 EVERYWHERE: JsonObject = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
@@ -127,3 +129,45 @@ def test_a_pod_of_many_containers_is_summed_in_time_that_grows_with_them_alone(m
     containers: Any = [{"name": f"c{n}", "resources": {"requests": {f"x.io/{n}": "1"}}} for n in range(300)]
     assert len(pod_requests({"spec": {"containers": containers}})) == 300
     assert sum(looks) == 300
+
+
+def test_more_words_about_nodes_than_are_looked_at_are_said_of_that_pod_alone() -> None:
+    """A pod has room for tens of thousands, and each node is asked about each."""
+    values = [f"v{each}" for each in range(6000)]
+    term: JsonObject = {"matchExpressions": [{"key": "x", "operator": "NotIn", "values": [*values]}]}
+    required_terms: JsonObject = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    queue = [pod("p", 1, affinity={"nodeAffinity": required_terms}), pod("q", 1)]
+    prospects = {each.name: each.prospect for each in outlook([node("a", 64)], [], queue).pods}
+    assert prospects == {"default/p": Prospect.UNKNOWN, "default/q": Prospect.FITS}
+
+
+def test_tolerations_of_other_taints_are_not_held_against_each_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[JsonObject] = []
+
+    def count(toleration: JsonObject, taint: JsonObject) -> bool:
+        looks.append(toleration)
+        return tolerates(toleration, taint)
+
+    monkeypatch.setattr(preferences, "tolerates", count)
+    nodes = [node(f"n{each}", 64, taints=[{"key": "t", "effect": "PreferNoSchedule"}]) for each in range(9)]
+    words: Any = [{"key": f"k{each}", "operator": "Exists"} for each in range(1000)]
+    assert Scheduler(nodes, []).place([pod("p", 1, tolerations=[*words, {"key": "t", "operator": "Exists"}])]).nodes
+    assert {each["key"] for each in looks} == {"t"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "number"),
+    [
+        ("", "", 0),
+        ("", "10.0.0.1", 0),
+        ("10.0.0.1", "", 0),
+        ("10.0.0.1", "10.0.0.2", 1),
+        ("10.0.0.1", "10.0.0.1", 0),
+    ],
+)
+def test_ports_of_the_host_are_taken_by_address(one: str, other: str, number: int) -> None:
+    def with_port(name: str, address: str, **where: Any) -> JsonObject:
+        return pod(name, containers=[{"name": "c", "ports": [{"hostPort": 80, "hostIP": address}]}], **where)
+
+    placed = Scheduler([node("a", 64)], [with_port("r", one, at="a")]).place([with_port("p", other)])
+    assert len(placed.nodes) == number

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 from donjon.fleet.scheduling.neighbours import Neighbours
 from donjon.fleet.scheduling.shapes import CPU, MEMORY, PodShape, image_name, whole
@@ -11,6 +13,8 @@ from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.objects import labels_of, name_of
 from donjon.kube.reserved import Amounts, allocatable
 
+HostPort: TypeAlias = tuple[str, str, int]  # protocol, address, number
+EVERYWHERE, SOMEWHERE = "0.0.0.0", ""  # noqa: S104 - addresses that are compared, not listened at.
 ADVICE = "PreferNoSchedule"
 MAX_IMAGES = 100  # of a node, and names of an image; a kubelet tells of 50
 
@@ -29,7 +33,7 @@ class BoardNode:
     images: Mapping[str, int] = field(default_factory=dict)  # bytes of those that it has
     score_cpu: int = 0
     score_memory: int = 0
-    ports: set[tuple[str, str, int]] = field(default_factory=set)
+    ports: set[HostPort] = field(default_factory=set)
     cpus: int = 0  # thousandths of processors that it has
     memory: int = 0
     cpu_use: int = 0  # that pods request
@@ -42,7 +46,7 @@ class BoardNode:
         for name, amount in shape.requests.items():
             if free.get(name, 0) < amount:
                 return False
-        return not (shape.ports and any(_clash(one, other) for one in shape.ports for other in self.ports))
+        return not any(_is_taken(each, self.ports) for each in shape.ports)
 
     @property
     def holding(self) -> Amounts:
@@ -73,7 +77,7 @@ class BoardNode:
         self.memory_use += shape.memory
         if self.cpus and self.memory:
             self.evenness = _even(self.cpu_use / self.cpus, self.memory_use / self.memory)
-        self.ports.update(shape.ports)
+        self.ports.update(shape.ports, ((protocol, SOMEWHERE, number) for protocol, _, number in shape.ports))
 
 
 def _least(use: int, capacity: int) -> int:
@@ -84,9 +88,11 @@ def _even(first: float, second: float) -> int:
     return int((1 - abs(min(first, 1) - min(second, 1)) / 2) * 100)
 
 
-def _clash(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
-    anywhere = "0.0.0.0"  # noqa: S104 - compared, not listened at.
-    return one[0] == other[0] and one[2] == other[2] and (one[1] == other[1] or anywhere in {one[1], other[1]})
+def _is_taken(port: HostPort, ports: AbstractSet[HostPort]) -> bool:
+    protocol, address, number = port
+    if address == EVERYWHERE:
+        return (protocol, SOMEWHERE, number) in ports
+    return port in ports or (protocol, EVERYWHERE, number) in ports
 
 
 class Board:

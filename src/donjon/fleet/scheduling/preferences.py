@@ -5,7 +5,8 @@ imagelocality, tainttoleration, each `Score` and `NormalizeScore`; weights of `a
 """
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from donjon.fleet.scheduling.board import ADVICE, Board, BoardNode
@@ -101,14 +102,22 @@ def _own(shape: PodShape, nodes: Sequence[BoardNode]) -> list[int]:
 
 def taint_scores(shape: PodShape, nodes: Sequence[BoardNode]) -> list[int]:
     """How few of a node's taints advise against the pod; where none does, nothing."""
-    tolerations = [each for each in objects(at(shape.pod, "spec", "tolerations")) if at(each, "effect") in (None, "", ADVICE)]
+    if not any(node.advice for node in nodes):
+        return [0] * len(nodes)
+    tolerations: defaultdict[str, list[JsonObject]] = defaultdict(list)  # by their key; without one they stand for every taint
+    for each in objects(at(shape.pod, "spec", "tolerations")):
+        if at(each, "effect") in (None, "", ADVICE):
+            tolerations[str(at(each, "key") or "")].append(each)
     counts = [_advice(tolerations, node) if node.advice else 0 for node in nodes]
     most = max(counts, default=0)
     return [TAINTS * (100 - 100 * count // most) if most else 0 for count in counts]
 
 
-def _advice(tolerations: list[JsonObject], node: BoardNode) -> int:
-    return sum(not any(tolerates(one, taint) for one in tolerations) for taint in node.advice)
+def _advice(tolerations: Mapping[str, Sequence[JsonObject]], node: BoardNode) -> int:
+    return sum(
+        not any(tolerates(one, taint) for key in ("", str(at(taint, "key"))) for one in tolerations.get(key, ()))
+        for taint in node.advice
+    )
 
 
 def _images(shape: PodShape, board: Board, nodes: Sequence[BoardNode]) -> list[int]:

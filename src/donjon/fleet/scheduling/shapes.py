@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from donjon.fleet.scheduling import constraints
-from donjon.fleet.scheduling.constraints import REQUIRED, AffinityTerm, PodKind, SpreadConstraint
+from donjon.fleet.scheduling.constraints import PREFERRED, REQUIRED, AffinityTerm, PodKind, SpreadConstraint
 from donjon.formats.json import Json, JsonObject, at, objects
 from donjon.kube.objects import CONTAINER_FIELDS, containers_of, labels_of, namespace_of
 from donjon.kube.reserved import Amounts, pod_requests
@@ -19,6 +19,8 @@ CPU, MEMORY, PODS = "cpu", "memory", "pods"
 LEAST: Amounts = {CPU: Fraction(1, 10), MEMORY: Fraction(200 << 20)}
 """What a container without a request counts for in scores: a tenth of a processor, 200 MiB."""
 
+MAX_WORDS = 5000
+"""Of what one pod says of nodes: each of them may be held against each of it."""
 _NOT_READ = ("resourceClaims", "schedulingGates", "schedulingGroup", "workloadRef")
 """Fields of a pod's spec that decide where it goes, and whose sense lies in other objects, or in time."""
 
@@ -154,7 +156,17 @@ def _unread(pod: JsonObject) -> str:
             return name
     if any("persistentVolumeClaim" in each or "ephemeral" in each for each in objects(fields.get("volumes"))):
         return "volumes that are claimed"
+    if _affinity_words(pod) > MAX_WORDS:
+        return f"a nodeAffinity of more than {MAX_WORDS} expressions and values"
     return constraints.unread_terms(pod)
+
+
+def _affinity_words(pod: JsonObject) -> int:
+    affinity = at(pod, "spec", "affinity", "nodeAffinity")
+    preferences = [at(each, "preference") for each in objects(at(affinity, PREFERRED))]
+    terms = [*objects(at(affinity, REQUIRED, "nodeSelectorTerms")), *preferences]
+    values = (at(each, "values") for term in terms for each in objects(at(term, "matchExpressions")))
+    return len(terms) + sum(1 + (len(each) if isinstance(each, list) else 0) for each in values)
 
 
 def _wishes(pod: JsonObject) -> Iterator[str]:
