@@ -317,6 +317,22 @@ def test_a_pool_at_its_max_for_which_somebody_waits_does_not_shrink_only_to_grow
 
 def test_one_pool_that_takes_all_grows_before_two_that_take_some() -> None:
     cloud = Cloud({"small": (0, 9, 128), "large": (0, 9, 1024)})
-    cloud.pods = [made(pod("huge", 900)), made(pod("p", 100))]
+    cloud.pods = [made(pod("huge", 800)), made(pod("p", 120))]
     cloud.look()
     assert verbs(cloud) == [("grow", "large", 0, 1)]
+
+
+def test_a_pool_of_which_one_node_could_go_and_another_could_not_stays_as_it_is() -> None:
+    """Its cloud chooses, and it may choose the other."""
+    cloud = Cloud({"sgx1": (0, 9, 128)})
+    cloud.add("sgx1", 2)
+    cloud.pods = [made(pod("a", 100, at="sgx1-1")), made(pod("b", 10, at="sgx1-2", nodeSelector={HOST: "sgx1-2"}))]
+    cloud.go_on(60 * MINUTE, every=120)
+    assert verbs(cloud) == []
+
+
+def test_no_pool_shrinks_below_its_bounds() -> None:
+    cloud = Cloud({"sgx1": (2, 9, 128)})
+    cloud.add("sgx1", 3)
+    cloud.go_on(90 * MINUTE, every=120)
+    assert verbs(cloud) == [("shrink", "sgx1", 3, 2)]
