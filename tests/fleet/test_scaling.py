@@ -336,3 +336,12 @@ def test_no_pool_shrinks_below_its_bounds() -> None:
     cloud.add("sgx1", 3)
     cloud.go_on(90 * MINUTE, every=120)
     assert verbs(cloud) == [("shrink", "sgx1", 3, 2)]
+
+
+def test_nodes_that_still_come_are_no_room_for_pods_of_a_node_that_goes() -> None:
+    cloud = Cloud({"large": (0, 3, 512), "small": (0, 3, 128)}, stages=(0, 3600, 3600))
+    cloud.rules = replace(cloud.rules, shrink_after=timedelta(minutes=1))
+    cloud.add("small")
+    cloud.pods = [made(pod("p", 10, at="small-1")), made(pod("huge", 400))]
+    cloud.go_on(9 * MINUTE)
+    assert verbs(cloud) == [("grow", "large", 0, 1)]

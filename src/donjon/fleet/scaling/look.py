@@ -160,14 +160,10 @@ def _withdraw_shrinking(look: _ScalingLook, pool: ScalePool) -> None:
 
 
 def _is_settled(look: _ScalingLook, pool: ScalePool) -> bool:
-    """Whether it has all its nodes and no more, each as it should be, and more than it must; and no pool waits for nodes.
-
-    One whose newest node came to nothing is left for somebody to look at: without it, it would grow by another like it.
-    """
+    """Whether it has all its nodes and no more, and more of them than it must; and no pool waits for nodes."""
     record = look.records[pool.name]
     still = record.size == pool.there == len(pool.nodes) and not unfinished(pool, look.moment, look.rules)
-    free = pool.there > pool.scale.least and not pool.trouble and not look.world.coming
-    return still and free and not barren(pool, look.moment, look.rules)
+    return still and pool.there > pool.scale.least and not pool.trouble and not look.world.coming
 
 
 def _try_to_shrink(look: _ScalingLook, pool: ScalePool, pods: Sequence[JsonObject]) -> bool:
