@@ -1,5 +1,6 @@
 """Pods that could not be on any new node make no pool grow, whatever they say of what nobody knows of it yet."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,3 +52,15 @@ def test_a_pod_that_wants_its_zone_for_itself_gets_one_node_of_an_unknown_zone_n
     cloud.pods = [*full, *(made(pod(f"p{each}", 100, labels={"app": "a"}, affinity=affinity)) for each in range(9))]
     cloud.look()
     assert verbs(cloud) == [("grow", "sgx1", 2, 3)]
+
+
+def test_a_clock_that_is_set_back_is_not_waited_for() -> None:
+    cloud = Cloud({"sgx1": (0, 20, 128)})
+    cloud.pods = [made(pod("p0", 100))]
+    cloud.go_on(120)
+    cloud.moment -= timedelta(days=365)
+    for each in cloud.machines:
+        each.made -= timedelta(days=366)
+    cloud.pods.append(made(pod("p1", 100)))
+    cloud.go_on(120)
+    assert verbs(cloud) == [("grow", "sgx1", 0, 1), ("grow", "sgx1", 1, 2)]

@@ -79,12 +79,24 @@ def observe(pool: ScalePool, record: PoolRecord | None, moment: datetime, rules:
     """What is remembered after one look more. A step stays open while the pool moves towards it, or does not move at all."""
     if record is None:
         return PoolRecord(size=pool.there, there=pool.there, since=moment)
+    record = _before(record, moment, rules)
     if pool.there == record.there:
         is_stale = rules.acts and record.size != pool.there and moment - record.since > rules.patience
         return replace(record, size=pool.there, since=moment) if is_stale else record
     on_its_way = record.there < pool.there < record.size or record.size < pool.there < record.there
     size = record.size if on_its_way else pool.there
     return replace(record, size=size, there=pool.there, since=record.since if size == record.size else moment)
+
+
+def _before(record: PoolRecord, moment: datetime, rules: ScalingRules) -> PoolRecord:
+    """The same with no time after now: a clock that was set back is not waited for."""
+    return replace(
+        record,
+        since=min(record.since, moment),
+        growth=record.growth and min(record.growth, moment),
+        spare=record.spare and min(record.spare, moment),
+        pause_until=record.pause_until and min(record.pause_until, moment + rules.patience),
+    )
 
 
 def refuse(record: PoolRecord, step: ScalingStep, words: str, pause_until: datetime) -> PoolRecord:
