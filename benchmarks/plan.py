@@ -126,6 +126,7 @@ def _beside(control_plane: Plane, rate: float) -> None:
     pods: list[Any] = [pod(each) for each in range(REAL_PODS)]
     for each in pods:
         del each["metadata"]["ownerReferences"]
+        each["metadata"]["namespace"] = "default"
     fill(control_plane, nodes, pods)
     start = time.perf_counter()  # noqa: TID251 - this is what is measured.
     control_plane.resume_scheduler()

@@ -45,6 +45,16 @@ class Openness:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class OwnConstraints:
+    """What a pod itself says of those around it, with what is counted for each."""
+
+    apart: tuple[DomainCount, ...]
+    spread: tuple[tuple[SpreadConstraint, DomainCount], ...]
+    friends: tuple[DomainCount, ...]
+    is_own_friend: bool  # it is one of those that it wants beside it
+
+
 def most(constraint: SpreadConstraint, count: DomainCount, kind: PodKind) -> int:
     """How many pods a domain may have for one more of that kind to go there."""
     filled = len(count.domains) == count.total and count.total >= constraint.min_domains

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from donjon.fleet.scheduling.board import Board, BoardNode
 from donjon.fleet.scheduling.neighbours import DomainCount
-from donjon.fleet.scheduling.openness import Bar, Openness, most
+from donjon.fleet.scheduling.openness import Bar, Openness, OwnConstraints, most
 from donjon.fleet.scheduling.preferences import preference, reach
 from donjon.fleet.scheduling.seeking import NodeSets, Seeker
 from donjon.fleet.scheduling.shapes import PodShape, ShapeTable
@@ -25,7 +25,7 @@ SMALL, WHIMS = 100, 200
 EAGER = 2000  # pods of a queue in which those that wait are tried again before its end
 ROUNDS = 10
 NEVER = -1
-ENOUGH = 16
+ENOUGH = 8
 """Nodes among which one is chosen in a large cluster. The scheduler itself takes a hundred and more."""
 OVERRUN = "there are more constraints among pods than are looked at, and what decides beside them"
 NOT_YET = frozenset({"schedulingGates", OVERRUN})
@@ -64,6 +64,7 @@ class Scheduler:
         self._whims = 0 if self._is_small else WHIMS * (seed // (SOMETIMES + 1) % 2)
         self._sets, self._seekers = NodeSets(self._board), dict[str, Seeker]()  # by stance
         self._is_wary = False
+        self._constraints: dict[PodShape, OwnConstraints] = {}
         self._vain: dict[PodShape, int] = {}  # of shapes that got no node, after how many moves
         for pod in pods:
             node = self._board.by_name.get(node_name_of(pod))
@@ -145,7 +146,7 @@ class Scheduler:
 
     def _sample(self, shape: PodShape, seeker: Seeker, openness: Openness) -> list[BoardNode]:
         """The first that are open to it, from where the last search ended; who has no room never will have."""
-        rest, nodes, looks = seeker.rest, list[BoardNode](), 0
+        rest, nodes, looks, is_bound = seeker.rest, list[BoardNode](), 0, bool(openness.bars or openness.friends)
         while looks < len(rest) and len(nodes) < ENOUGH:
             seeker.turn = (seeker.turn + 1) % len(rest)
             node = rest[seeker.turn]
@@ -154,7 +155,7 @@ class Scheduler:
                 rest.pop()
                 continue
             looks += 1
-            if openness.is_open(node.labels):
+            if not is_bound or openness.is_open(node.labels):
                 nodes.append(node)
         return nodes
 
@@ -169,17 +170,25 @@ class Scheduler:
 
     def _openness(self, shape: PodShape, seeker: Seeker, closers: Iterable[DomainCount]) -> Openness:
         """What the pods around have to say."""
+        if shape not in self._constraints:
+            self._constraints[shape] = self._count(shape, seeker)
+        own = self._constraints[shape]
+        bars = [Bar(each, most=0) for each in (*closers, *own.apart)]
+        bars += [Bar(count, most=most(each, count, shape.kind), is_label_needed=True) for each, count in own.spread]
+        return Openness(tuple(bars), own.friends, is_first=own.is_own_friend and not any(each.domains for each in own.friends))
+
+    def _count(self, shape: PodShape, seeker: Seeker) -> OwnConstraints:
         neighbours = self._board.neighbours
-        bars = [Bar(each, most=0) for each in closers]
-        bars += [Bar(neighbours.count(term.selector, term.key), most=0) for term in shape.anti_affinity]
+        keys = {each.key for each in shape.spread}
         for constraint in shape.spread:
             if constraint not in seeker.among:
-                seeker.among[constraint] = reach(shape, self._board, constraint, {each.key for each in shape.spread})
-            count = neighbours.count(constraint.selector, constraint.key, seeker.among[constraint])
-            bars.append(Bar(count, most=most(constraint, count, shape.kind), is_label_needed=True))
-        friends = tuple(neighbours.count(term.selector, term.key) for term in shape.affinity)
-        is_first = not any(each.domains for each in friends) and all(each.selector.holds(shape.kind) for each in shape.affinity)
-        return Openness(tuple(bars), friends, is_first=is_first)
+                seeker.among[constraint] = reach(shape, self._board, constraint, keys)
+        return OwnConstraints(
+            apart=tuple(neighbours.count(term.selector, term.key) for term in shape.anti_affinity),
+            spread=tuple((each, neighbours.count(each.selector, each.key, seeker.among[each])) for each in shape.spread),
+            friends=tuple(neighbours.count(term.selector, term.key) for term in shape.affinity),
+            is_own_friend=all(each.selector.holds(shape.kind) for each in shape.affinity),
+        )
 
 
 def _priority(pod: JsonObject) -> int:

@@ -90,7 +90,7 @@ _AROUND = ("podAffinity", "podAntiAffinity")
 def _stance(pod: JsonObject) -> Json:
     """What it says of nodes alone, and nothing that another pod of its owner says otherwise, such as a token's volume."""
     spec = at(pod, "spec")
-    fields: JsonObject = {name: at(spec, name) for name in _STANCE}
+    fields = [spec.get(name) for name in _STANCE] if isinstance(spec, dict) else []
     containers = [list(map(_essence, objects(at(spec, field)))) for field in CONTAINER_FIELDS]
     return [fields, at(spec, "affinity", "nodeAffinity"), _unread(pod), *containers]
 
