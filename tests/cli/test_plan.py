@@ -205,3 +205,14 @@ def test_an_impossible_amount_is_refused_and_not_planned_as_nothing(cluster: tup
 def test_an_impossible_number_of_pods_is_refused(cluster: tuple[str, ...], number: str) -> None:
     done = called(*cluster, "-", text=FAQ_JOB.replace("spec:\n", f"spec:\n  parallelism: {number}\n", 1))
     assert "expected a whole number" in str(done.exception)
+
+
+def test_an_owner_with_a_name_of_a_megabyte_does_not_fill_the_terminal(tmp_path: Path) -> None:
+    """The API server holds an owner's name to no length."""
+    waits: Any = pod("p", 1)
+    waits["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "x" * 1_000_000}]
+    (tmp_path / "n.json").write_text(json.dumps({"kind": "NodeList", "items": [node("a", 64)]}), encoding="utf-8")
+    (tmp_path / "p.json").write_text(json.dumps({"kind": "PodList", "items": [waits]}), encoding="utf-8")
+    outcome = CliRunner().invoke(plan, ["--nodes", str(tmp_path / "n.json"), "--pods", str(tmp_path / "p.json")])
+    assert outcome.exit_code == 0, outcome.output
+    assert len(outcome.output) < 5_000

@@ -15,6 +15,7 @@ from donjon.fleet.machines.recommend import Recommendation
 from donjon.fleet.scheduling.outlook import Prospect
 from donjon.fleet.scheduling.report import NodeEpc, PlanReport, WorkloadOutlook
 from donjon.formats.json import JsonObject
+from donjon.formats.words import recite
 from donjon.kube.quantities import readable
 
 WORKLOADS_SHOWN, NODES_SHOWN, NAMES_SHOWN = 40, 20, 10
@@ -73,7 +74,7 @@ def _numbers(prospects: Mapping[Prospect, int]) -> str:
 
 def _say_workloads(workloads: list[WorkloadOutlook]) -> None:
     for each in workloads[:WORKLOADS_SHOWN]:
-        say(f"{each.name}: {_numbers(each.prospects)}{f': {each.unread} is not looked at' if each.unread else ''}")
+        say(f"{recite(each.name)}: {_numbers(each.prospects)}{f': {each.unread} is not looked at' if each.unread else ''}")
         if each.nodes:
             say(f"  {_places(each.nodes)}")
         for why in each.why:

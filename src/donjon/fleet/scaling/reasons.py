@@ -11,6 +11,7 @@ from donjon.fleet.scaling.world import ScalingWorld
 from donjon.fleet.scheduling.outlook import Outlook, PodOutlook, Prospect
 from donjon.fleet.scheduling.report import owner_of
 from donjon.formats.json import JsonObject
+from donjon.formats.words import recite
 from donjon.kube.names import EPC
 from donjon.kube.objects import name_of, namespace_of
 from donjon.kube.reserved import pod_requests, requests_by_node
@@ -123,7 +124,7 @@ def _by_owner(names: Iterable[str], by_name: Mapping[str, JsonObject]) -> dict[s
 
 
 def _many(owner: str, names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{owner}, {len(names)} pods"
+    return names[0] if len(names) == 1 else f"{recite(owner)}, {len(names)} pods"
 
 
 def _names(names: Sequence[str]) -> str:
