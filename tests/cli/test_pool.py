@@ -41,8 +41,9 @@ def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     )
     reader = Terminal(folder=tmp_path, environment={}, instead={})
     answers = [reader.run(command) for command in pages.shown("machines.md", __file__)]
-    assert len(answers) == 8
-    listed, shown, issue, manifest, judged, az, bicep, terraform = answers
+    assert len(answers) == 9
+    listed, shown, issue, manifest, judged, _, az, bicep, terraform = answers
+    assert YAML(typ="safe").load((tmp_path / "sgx1.yaml").read_text())["pools"][0]["scale"] == {"min": 0, "max": 5}
     assert "Standard_DC4ds_v3" in listed
     assert "closed to new" in shown
     assert "take 1 × Standard_DC24s_v3" in issue
@@ -51,6 +52,33 @@ def test_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert az.count("az aks nodepool add") == 2
     assert "parent: cluster" in bicep
     assert 'resource "azurerm_kubernetes_cluster_node_pool" "sgx1"' in terraform
+
+
+FLAGS = "--cloud azure --cluster v --resource-group v --region westeurope --version 1.36 --pool sgx1 --size Standard_DC4s_v3"
+
+
+def test_a_plan_of_options_is_the_same_as_its_file(tmp_path: Path) -> None:
+    options = [*FLAGS.split(), "--count", "2", "--min", "0", "--max", "5", "--taint", "sgx-only"]
+    (tmp_path / "plan.yaml").write_text(CliRunner().invoke(pool, ["plan", *options, "--output", "plan"]).stdout)
+    for form in ("az", "terraform", "arm"):
+        by_options = CliRunner().invoke(pool, ["plan", *options, "--output", form])
+        assert by_options.exit_code == 0
+        assert by_options.stdout == CliRunner().invoke(pool, ["plan", str(tmp_path / "plan.yaml"), "--output", form]).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [("--count 9999", "--count: error"), ("--count 1 --min 6 --max 5", "--min: error"), ("", "--count: error")],
+)
+def test_a_fault_of_an_option_is_said_by_its_name(options: str, where: str) -> None:
+    done = CliRunner().invoke(pool, ["plan", *FLAGS.split(), *options.split()])
+    assert done.exit_code == 1
+    assert where in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["plan.yaml", "--cloud", "azure"]])
+def test_a_plan_is_a_file_or_options_and_never_both(arguments: list[str]) -> None:
+    assert CliRunner().invoke(pool, ["plan", *arguments]).exit_code == 2
 
 
 def test_a_field_that_is_none_hides_no_fault_of_another_kind() -> None:

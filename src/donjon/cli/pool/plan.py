@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
 
 import click
 
@@ -11,6 +13,7 @@ from donjon.admission.manifests.documents import Node, read
 from donjon.admission.policies.printing import manifest
 from donjon.cli import options
 from donjon.cli.files import display_name, text, within
+from donjon.cli.pool import flags
 from donjon.cli.sku.command import catalogue
 from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_NO, Malformed
@@ -48,7 +51,7 @@ PRINTERS: Mapping[Cloud, Mapping[str, Printer]] = {
     Cloud.ALIBABA: {**_ALIBABA, **_ALL},
     Cloud.METAL: {**_METAL, **_ALL},
 }
-FORMS = ("text", "json", *_AZURE, *_ALIBABA, *_METAL, *_ALL)
+FORMS = ("text", "json", "plan", *_AZURE, *_ALIBABA, *_METAL, *_ALL)
 
 
 def _joins(plan: FleetPlan) -> str:
@@ -60,7 +63,8 @@ def _joins(plan: FleetPlan) -> str:
 
 
 @click.command("plan", cls=options.StrictCommand)
-@click.argument("file")
+@click.argument("file", required=False)
+@flags.of_a_plan
 @click.option(
     "--output",
     "-o",
@@ -70,41 +74,64 @@ def _joins(plan: FleetPlan) -> str:
     show_default=True,
     help="What speaks against the plan, for people or programs; or the plan for the tool of that name.",
 )
-def plan_(file: str, *, form: str) -> None:
+def plan_(file: str | None, *, form: str, **fields: str | int | None) -> None:
     """Judge a plan of pools, every fault at once, and write it down for a tool; - reads standard input.
 
-    Exit code 0 nothing speaks against it, 1 something does and nothing is written, 2 unreadable.
+    A plan of one pool may be given by options in place of FILE; --output plan makes a file of it. Exit code 0 nothing speaks
+    against it, 1 something does and nothing is written, 2 unreadable.
     """
-    machines = catalogue()
-    document, plan, faults = _read(file, machines)
+    source, machines = _source(file, fields), catalogue()
+    document, plan, faults = _judge(source, machines)
     is_refused = plan is None or any(each.finding.severity is Severity.ERROR for each in faults)
     if form == "json":
         say_json({"refused": is_refused, "findings": [_as_json(document, each) for each in faults]})
     else:
-        _say(file, document, faults, err=form != "text")
+        _say(source, document, faults, err=form != "text")
     if is_refused or plan is None:
         sys.exit(EXIT_NO)
-    if form not in {"text", "json"}:
+    if form == "plan":
+        write(manifest((cast("JsonObject", document.json()),)).removeprefix("---\n"))
+    elif form not in {"text", "json"}:
         write(_printer(plan, form)(plan, machines.machines))
     elif form == "text":
         forms = ", ".join(PRINTERS[plan.cluster.cloud])
         pools = f"{len(plan.pools)} pool{'s' * (len(plan.pools) != 1)}"
-        say(f"{display_name(file)}: {pools}, nothing speaks against that; write it down with --output {forms}")
+        say(f"{source.name}: {pools}, nothing speaks against that; write it down with --output {forms}")
 
 
 def read_sound(file: str, machines: Catalogue) -> FleetPlan:
     """The plan of a file against which nothing speaks; else says what does, and ends with 1."""
-    document, plan, faults = _read(file, machines)
+    source = _source(file, {})
+    document, plan, faults = _judge(source, machines)
     if plan is None or any(each.finding.severity is Severity.ERROR for each in faults):
-        _say(file, document, faults, err=True)
+        _say(source, document, faults, err=True)
         sys.exit(EXIT_NO)
-    _say(file, document, (each for each in faults if each.finding.code == OLD_CATALOGUE), err=True)
+    _say(source, document, (each for each in faults if each.finding.code == OLD_CATALOGUE), err=True)
     return plan
 
 
-def _read(file: str, machines: Catalogue) -> tuple[Node, FleetPlan | None, tuple[PlanFault, ...]]:
+@dataclass(frozen=True, slots=True)
+class PlanSource:
+    """Where a plan stands: a file, or options."""
+
+    name: str
+    content: str
+    is_file: bool
+
+
+def _source(file: str | None, fields: Mapping[str, str | int | None]) -> PlanSource:
+    values = {name: value for name, value in fields.items() if value is not None}
+    if (file is None) is not bool(values):
+        raise click.UsageError("name a FILE with a plan, or give the plan of one pool by options (--cloud, --cluster, --pool …)")
+    if file is None:
+        return PlanSource("options", json.dumps(flags.document(values)), is_file=False)
     with within(file):
-        document = _document(text(file, MAX_SIZE))
+        return PlanSource(display_name(file), text(file, MAX_SIZE), is_file=True)
+
+
+def _judge(source: PlanSource, machines: Catalogue) -> tuple[Node, FleetPlan | None, tuple[PlanFault, ...]]:
+    with within(source.name):
+        document = _document(source.content)
     plan, faults = read_plan(document.json())
     if plan is None:
         return document, None, faults
@@ -129,9 +156,10 @@ def _printer(plan: FleetPlan, form: str) -> Printer:
     return printers[form]
 
 
-def _say(file: str, document: Node, faults: Iterable[PlanFault], *, err: bool) -> None:
+def _say(source: PlanSource, document: Node, faults: Iterable[PlanFault], *, err: bool) -> None:
     for each in faults:
-        say_finding(each.finding, before=f"{display_name(file)}:{document.line_of(each.place)}: ", err=err)
+        where = f"{source.name}:{document.line_of(each.place)}" if source.is_file else flags.option_of(each.place)
+        say_finding(each.finding, before=f"{where}: ", err=err)
 
 
 def _as_json(document: Node, fault: PlanFault) -> JsonObject:
