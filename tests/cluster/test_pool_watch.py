@@ -43,7 +43,7 @@ PLAN = {
 }
 WORLDS = range(700, 740)
 FALSE_PROMISES = 1 / 10
-"""Of pods for whom a pool grew: 5 of 69 were left for the next step. The scheduler's order is its own, and so is a node's zone."""
+"""Of pods for whom a pool grew: 5 of 69 were left for the next step. The scheduler's order is its own, and a zone its cloud's."""
 
 
 @pytest.fixture(scope="module")
