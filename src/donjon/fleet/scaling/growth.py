@@ -12,10 +12,12 @@ from donjon.fleet.scheduling.schedule import Scheduler
 from donjon.formats.json import JsonObject
 from donjon.kube.objects import name_of, namespace_of
 
+PodNames = frozenset[str]
 FEW_TRIES = 4
 """Schedules that are tried while a number is searched; the one that is proposed is tried as often as all are."""
 MORE = 2  # nodes beyond that number that may be added, where all tries together ask for them
 MOST_AT_ONCE = 100  # nodes of one step
+MOST_ZONES = 3  # in which new nodes are tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,46 +65,75 @@ def _best(options: Sequence[PoolGrowth]) -> PoolGrowth:
     return min(options, key=rank)
 
 
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """What a growth is to reach: that the same pods fit, or, where there is no room for all of them, as many.
+
+    Others may take what new nodes have, so it is these pods that must have room, and not some.
+    """
+
+    names: PodNames
+    number: int
+
+    def is_reached(self, fits: Sequence[PodNames]) -> bool:
+        """Whether these schedules do."""
+        if len(self.names) == self.number:
+            return all(self.names <= each for each in fits)
+        return min(map(len, fits)) >= self.number
+
+    def pods(self, fits: Sequence[PodNames]) -> PodNames:
+        """For whom it is."""
+        return frozenset.intersection(*fits) if len(self.names) == self.number else min(fits, key=len)
+
+
 def _option(world: ScalingWorld, pool: PoolRoom, needs: dict[str, int]) -> PoolGrowth | None:
     """The fewest nodes that do as much as all it may have would."""
     most = min(pool.room, len(world.queue), MOST_AT_ONCE)  # Others that wait take room there, too.
     if most < 1:
         return None
-    target = _fit(world, pool, most, needs, FEW_TRIES)
-    if not target:
+    fits = _fits(world, pool, most, needs, FEW_TRIES)
+    goal = _Goal(frozenset.intersection(*fits), min(map(len, fits)))
+    if not goal.number:
         return None
-    count = _fewest(world, pool, most, needs, len(target))
+    count = _fewest(world, pool, most, needs, goal)
     for number in range(count, min(count + MORE, most) + 1):
-        fit = _fit(world, pool, number, needs, TRIES)
-        if len(fit) >= len(target):
+        fits = _fits(world, pool, number, needs, TRIES)
+        if goal.is_reached(fits):
             break
-    left = number * pool.template.epc - sum(needs[name] for name in fit)
-    return PoolGrowth(pool=pool, count=number, pods=fit, left=max(left, 0)) if fit else None
+    names = goal.pods(fits)
+    pods = tuple(name for name in needs if name in names)
+    left = number * pool.template.epc - sum(needs[name] for name in pods)
+    return PoolGrowth(pool=pool, count=number, pods=pods, left=max(left, 0)) if pods else None
 
 
-def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int], target: int) -> int:
+def _fewest(world: ScalingWorld, pool: PoolRoom, most: int, needs: dict[str, int], goal: _Goal) -> int:
     least = 1
     while least < most:
         middle = (least + most) // 2
-        if len(_fit(world, pool, middle, needs, FEW_TRIES)) >= target:
+        if goal.is_reached(_fits(world, pool, middle, needs, FEW_TRIES)):
             most = middle
         else:
             least = middle + 1
     return least
 
 
-def _fit(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> tuple[str, ...]:
-    """Who of them gets a node in the worst of several schedules; in which order the scheduler tries them is its own."""
-    larger = world.with_nodes(pool.name, pool.template, number)
+def _fits(world: ScalingWorld, pool: PoolRoom, number: int, needs: dict[str, int], tries: int) -> list[PodNames]:
+    """Who of them gets a node, in each of several schedules.
+
+    In which order the scheduler tries them is its own, and in which zones new nodes come is their cloud's.
+    """
+    turns = (None, *range(len(pool.template.zones[:MOST_ZONES])))
+    larger = [world.with_nodes(pool.name, pool.template, number, turn) for turn in turns]
     seeds = range(tries_of(len(world.pods), len(world.queue), tries))
-    fits: list[tuple[str, ...]] = []
+    fits: list[PodNames] = []
     for seed in seeds:
-        scheduler = Scheduler(larger.nodes, larger.pods, seed, larger.shapes)
-        nodes = scheduler.place(_order(world.queue, seed), wary=seed % 2 > 0 or len(seeds) == 1).nodes
-        fits.append(tuple(name for name in needs if name in nodes))
+        here = larger[seed % len(larger)]
+        scheduler = Scheduler(here.nodes, here.pods, seed, here.shapes)
+        nodes = scheduler.place(_order(world.queue, seed // len(larger)), wary=seed % 2 > 0 or len(seeds) == 1).nodes
+        fits.append(frozenset(needs.keys() & nodes.keys()))
         if len(fits) >= affordable(scheduler.work):
             break
-    return min(fits, key=len)
+    return fits
 
 
 def _order(queue: Sequence[JsonObject], seed: int) -> Sequence[JsonObject]:

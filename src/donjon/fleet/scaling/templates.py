@@ -32,16 +32,18 @@ class NodeTemplate:
 
     node: JsonObject
     pods: tuple[JsonObject, ...] = ()
+    zones: tuple[str, ...] = ()  # those that its pool has, where a new node may come to any of them
 
     @property
     def epc(self) -> int:
         """Bytes."""
         return int(epc_offered(self.node))
 
-    def nodes(self, prefix: str, number: int) -> Iterator[JsonObject]:
-        """So many of them."""
+    def nodes(self, prefix: str, number: int, turn: int | None = None) -> Iterator[JsonObject]:
+        """So many of them; with `turn`, each in one of the zones that it may come to, at another turn in another."""
         for index in range(1, number + 1):
-            yield self.as_node(f"{prefix}{NEW}{index}")
+            zone = self.zones[(index + turn) % len(self.zones)] if turn is not None and self.zones else ""
+            yield self.as_node(f"{prefix}{NEW}{index}", dict.fromkeys(ZONES, zone) if zone else None)
 
     def as_node(self, name: str, labels: JsonObject | None = None) -> JsonObject:
         """One of that name, with more labels."""
@@ -74,7 +76,8 @@ def after_node(nodes: Sequence[JsonObject], pods: Iterable[JsonObject]) -> NodeT
     hidden = ZONES if len(several) > 1 else ()
     labels: JsonObject = {key: UNKNOWN_VALUE if key in hidden else value for key, value in labels_of(model).items()}
     own = tuple(each for each in pods if node_name_of(each) == name_of(model) and of_each_node(each) and not is_over(each))
-    return NodeTemplate(node=_node(labels, _kept_taints(model), at(model, "status", "allocatable")), pods=own)
+    zones = tuple(sorted(several - {"None"})) if hidden else ()
+    return NodeTemplate(node=_node(labels, _kept_taints(model), at(model, "status", "allocatable")), pods=own, zones=zones)
 
 
 def of_size(pool: Pool, sku: Sku, pods: Iterable[JsonObject]) -> NodeTemplate | None:

@@ -24,9 +24,9 @@ class ScalingWorld:
     coming: Mapping[str, str]  # nodes that are not there or not whole, each with its pool
     shapes: ShapeTable = field(default_factory=ShapeTable)
 
-    def with_nodes(self, pool: str, template: NodeTemplate, number: int) -> "ScalingWorld":
-        """The same with more nodes of a pool."""
-        nodes = tuple(template.nodes(f"{pool}+new", number))
+    def with_nodes(self, pool: str, template: NodeTemplate, number: int, turn: int | None = None) -> "ScalingWorld":
+        """The same with more nodes of a pool, in zones that nobody knows, or as they may come at that turn."""
+        nodes = tuple(template.nodes(f"{pool}+new", number, turn))
         pods = template.pods_of(map(name_of, nodes))
         coming = {**self.coming, **dict.fromkeys(map(name_of, nodes), pool)}
         return replace(self, nodes=(*self.nodes, *nodes), pods=(*self.pods, *pods), coming=coming)
