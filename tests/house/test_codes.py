@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,3 +45,14 @@ def test_nothing_is_compared_with_a_bare_code(path: Path) -> None:
 def test_every_number_is_of_an_area() -> None:
     pages = {path.stem for path in (SOURCE / "findings" / "pages").iterdir()}
     assert {page[2] for page in pages} == set(codes.AREAS)
+
+
+def names_given_twice(source: str) -> list[str]:
+    """Names that are assigned more than once at the top: the second would be compared in the place of the first."""
+    targets = [each for statement in ast.parse(source).body for each in getattr(statement, "targets", ())]
+    return [name for name, count in Counter(each.id for each in targets if isinstance(each, ast.Name)).items() if count > 1]
+
+
+def test_no_name_of_a_code_is_given_twice() -> None:
+    assert names_given_twice(NAMES.read_text(encoding="utf-8")) == []
+    assert names_given_twice('A = "DJ001"\nB = "DJ002"\nA = "DJ003"\n') == ["A"]
