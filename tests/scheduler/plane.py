@@ -101,6 +101,7 @@ def plane(folder: Path) -> Iterator[Plane]:
             f"--bind-address={HOST}",
             f"--secure-port={port}",
             f"--cert-dir={folder / 'certificates'}",
+            f"--advertise-address={HOST}",
             "--endpoint-reconciler-type=none",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--authorization-mode=RBAC",
