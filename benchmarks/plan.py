@@ -122,7 +122,7 @@ def _beside(control_plane: Plane, rate: float) -> None:
     """The real scheduler's pods a second: all are made while it is stopped, then it is let go."""
     control_plane.pause_scheduler()
     ready: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True"}]}
-    nodes: list[Any] = [{**each, "status": {**each["status"], **ready}} for each in map(node, range(REAL_NODES))]  # type: ignore[dict-item]
+    nodes: list[Any] = [{**each, "status": {**each["status"], **ready}} for each in map(node, range(REAL_NODES))]  # type: ignore[dict-item] # `node` writes an object there.
     pods: list[Any] = [pod(each) for each in range(REAL_PODS)]
     for each in pods:
         del each["metadata"]["ownerReferences"]

@@ -84,6 +84,16 @@ def test_in_a_large_cluster_chance_stands_in_for_preferences() -> None:
     assert len(goes(nodes, [], pod("p", affinity=wish))) > 1
 
 
+def test_in_half_of_the_schedules_of_a_large_cluster_the_emptier_node_is_not_always_taken() -> None:
+    """Two nodes of many are open, and one of them is emptier: what is not looked at may draw the pod to the other."""
+    nodes = [*alike(*(f"n{each}" for each in range(SMALL))), node("a", 64, tier="x"), node("b", 64, tier="x")]
+    one = pod("p", 1, nodeSelector={"tier": "x"})
+    places = [Scheduler(nodes, [pod("r", at="b", cpu="1")], seed).place([one]).nodes["default/p"] for seed in range(32)]
+    steady = {at for seed, at in enumerate(places) if not seed // 4 % 2}
+    assert steady == {"a"}
+    assert set(places) == {"a", "b"}
+
+
 def test_a_pod_moves_without_the_labels_of_its_zone() -> None:
     (free,) = moving([pod("p", at="a", labels={**WEB, ZONE: "za"})], alike("a"))
     metadata = free["metadata"]

@@ -74,6 +74,10 @@ def plan(
     if pods_file and not nodes_file:
         raise click.UsageError("--pods goes with --nodes")
     picture = of_files(nodes_file, pods_file) if nodes_file else of_cluster(kubeconfig, context)
+    _answer(picture, manifests, names, as_json=form == "json")
+
+
+def _answer(picture: ClusterPicture, manifests: tuple[str, ...], names: tuple[str, ...], *, as_json: bool) -> None:
     machines = catalogue()
     leaving = retire(picture.nodes, names, _series(machines, names))
     for name in names:
@@ -82,7 +86,7 @@ def plan(
     outcome = _plan(picture, manifests, leaving)
     advice = _advice(machines, picture, outcome)
     absence = NodeAbsence(nodes=tuple(map(name_of, leaving)), moved=len(moving(picture.pods, leaving)))
-    if form == "json":
+    if as_json:
         say_json(document(outcome, absence, advice))
     else:
         show(outcome, absence, advice)

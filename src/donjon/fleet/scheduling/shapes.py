@@ -49,16 +49,6 @@ class PodShape:
     unread: str  # what decides and is not looked at; empty where nothing is
     wishes: frozenset[str]  # labels of nodes that the pod's own words name
 
-    @property
-    def looks_around(self) -> bool:
-        """Whether other pods decide where it may go."""
-        return bool(self.spread or self.affinity or self.anti_affinity)
-
-    @property
-    def has_preferences(self) -> bool:
-        """Whether anything beside room makes it prefer a node."""
-        return bool(self.soft_spread or self.preferences or self.node_preferences or self.images)
-
 
 class ShapeTable:
     """The shapes of pods, one for those that are alike. Pods that it was shown it keeps, and knows again."""
