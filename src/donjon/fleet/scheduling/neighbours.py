@@ -74,6 +74,7 @@ class Neighbours:
         self._places: defaultdict[str, dict[PodKind, Counter[str]]] = defaultdict(dict)  # kinds by namespace, each by node
         self._relations: dict[PodKind, Relations] = {}
         self._followers: defaultdict[str, list[_Follower]] = defaultdict(list)  # by namespace
+        self._totals: dict[tuple[str, frozenset[str] | None], int] = {}
         self._matches: dict[tuple[PodSelector, str, frozenset[str] | None], DomainCount] = {}
         self._terms: dict[tuple[AffinityTerm, int], DomainCount] = {}
         self._own: dict[PodShape, tuple[DomainCount, ...]] = {}
@@ -113,14 +114,18 @@ class Neighbours:
         """How many pods a selector chooses in each domain of a label, on these nodes or on all."""
         name = (selector, key, among)
         if name not in self._matches:
-            labels = self._nodes.values() if among is None else (self._nodes[each] for each in among)
-            domains = {each.get(key) for each in labels if key in each}
-            count = DomainCount(key, among, total=len(domains - {UNKNOWN_VALUE}))
-            self._matches[name] = count
+            count = self._matches[name] = DomainCount(key, among, total=self._total(key, among))
             for kind in self._follow(_Follower(selector, count)):
                 for node, number in self._places[kind.namespace][kind].items():
                     count.add(node, self._nodes[node], number)
         return self._matches[name]
+
+    def _total(self, key: str, among: frozenset[str] | None) -> int:
+        """The domains that these nodes have, counted once for all selectors."""
+        if (key, among) not in self._totals:
+            labels = self._nodes.values() if among is None else (self._nodes[each] for each in among)
+            self._totals[key, among] = len({each.get(key) for each in labels if key in each} - {UNKNOWN_VALUE})
+        return self._totals[key, among]
 
     def _terms_of(self, shape: PodShape) -> tuple[DomainCount, ...]:
         if shape not in self._own:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from donjon.fleet.scheduling.board import Board, BoardNode
 from donjon.fleet.scheduling.neighbours import DomainCount
 from donjon.fleet.scheduling.openness import Bar, Openness, OwnConstraints, most
-from donjon.fleet.scheduling.preferences import preference, reach
+from donjon.fleet.scheduling.preferences import preference
 from donjon.fleet.scheduling.seeking import NodeSets, Seeker
 from donjon.fleet.scheduling.shapes import PodShape, ShapeTable
 from donjon.formats.json import JsonObject, at
@@ -179,13 +179,11 @@ class Scheduler:
 
     def _count(self, shape: PodShape, seeker: Seeker) -> OwnConstraints:
         neighbours = self._board.neighbours
-        keys = {each.key for each in shape.spread}
-        for constraint in shape.spread:
-            if constraint not in seeker.among:
-                seeker.among[constraint] = reach(shape, self._board, constraint, keys)
+        keys = frozenset(each.key for each in shape.spread)
+        among = {each: seeker.reach(shape, self._board, each, keys) for each in shape.spread}
         return OwnConstraints(
             apart=tuple(neighbours.count(term.selector, term.key) for term in shape.anti_affinity),
-            spread=tuple((each, neighbours.count(each.selector, each.key, seeker.among[each])) for each in shape.spread),
+            spread=tuple((each, neighbours.count(each.selector, each.key, among[each])) for each in shape.spread),
             friends=tuple(neighbours.count(term.selector, term.key) for term in shape.affinity),
             is_own_friend=all(each.selector.holds(shape.kind) for each in shape.affinity),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from donjon.fleet.scheduling.board import Board, BoardNode
 from donjon.fleet.scheduling.constraints import SpreadConstraint
-from donjon.fleet.scheduling.preferences import taint_scores
+from donjon.fleet.scheduling.preferences import reach, taint_scores
 from donjon.fleet.scheduling.shapes import PodShape
 from donjon.formats.json import Json, JsonObject, at
 from donjon.kube.objects import node_name_of
@@ -31,7 +31,14 @@ class Seeker:
     rest: list[BoardNode]  # less those that were seen to have no room
     turn: int  # index of `rest`, at which the last search ended
     taint_scores: Mapping[str, int]
-    among: dict[SpreadConstraint, frozenset[str]] = field(default_factory=dict)  # nodes whose pods count
+    among: dict[tuple[frozenset[str], bool, bool], frozenset[str]] = field(default_factory=dict)  # nodes whose pods count
+
+    def reach(self, shape: PodShape, board: Board, constraint: SpreadConstraint, keys: frozenset[str]) -> frozenset[str]:
+        """The nodes whose pods count for a constraint: worked out once for all that say the same of nodes."""
+        words = (keys, constraint.honors_affinity, constraint.honors_taints)
+        if words not in self.among:
+            self.among[words] = reach(shape, board, constraint, keys)
+        return self.among[words]
 
 
 class NodeSets:
