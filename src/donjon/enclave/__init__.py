@@ -1,4 +1,4 @@
-"""An enclave's identity, before it runs: find its SIGSTRUCT in a file, check it, say what is wrong with it, measure, size and sign it.
+"""An enclave's identity, before it runs: find its SIGSTRUCT, check it, measure, size and sign it.
 
 Law: bytes in, values out. Nothing of a file is believed that its signature or a measurement does not bear out.
 """

@@ -1,0 +1,34 @@
+"""How pages come into an enclave: what loaders of several SDKs do alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from donjon.enclave.measurement import PAGE
+
+READ, WRITE, EXECUTE = 1, 2, 4
+TCS, REGULAR = 0x100, 0x200
+"""SECINFO.FLAGS (Intel SDM, volume 3D, "SECINFO")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, where it goes, and whether its content is measured."""
+
+    offset: int
+    flags: int
+    content: bytes = bytes(PAGE)
+    extend: bool = True
+
+
+def pages_of(data: bytes, address: int, size: int, flags: int) -> Iterator[Page]:
+    """The pages of bytes that go to an address, and of zeros behind them up to `size`; the first may begin within a page."""
+    offset = 0
+    while offset < len(data):
+        start = (address + offset) % PAGE
+        part = data[offset : offset + PAGE - start]
+        yield Page(address + offset - start, flags, (bytes(start) + part).ljust(PAGE, b"\0"))
+        offset += PAGE - start
+    if size > offset:
+        start = (address + offset) % PAGE
+        for page in range(-(-(size - offset + start) // PAGE)):
+            yield Page(address + offset - start + page * PAGE, flags)
