@@ -1,0 +1,70 @@
+"""An enclave of Intel's SDK: what its author's tool measured is worked out again from its file."""
+
+import struct
+
+import pytest
+from tests.enclave.vectors import SDK_FILE
+
+from donjon.enclave.elf import read_elf
+from donjon.enclave.intel_sdk import measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.signature import signature_faults
+from donjon.errors import Malformed
+
+PROGRAM = read_elf(SDK_FILE)
+AT = 555229 - 64
+"""Where the metadata begin: at an odd place, behind a name of 13 bytes."""
+
+
+def spoilt(place: int, value: bytes) -> bytes:
+    return SDK_FILE[: AT + place] + value + SDK_FILE[AT + place + len(value) :]
+
+
+def test_its_signature_is_where_its_note_says_and_true() -> None:
+    enclave = read_sdk_enclave(SDK_FILE, PROGRAM)
+    assert enclave is not None
+    assert enclave.offset == 555229
+    assert list(signature_faults(enclave.sigstruct)) == []
+    assert enclave.sigstruct.mr_signer.hex().startswith("d412a4f0")
+    assert (enclave.threads, enclave.metadata.enclave_size) == (1, 4 << 20)
+
+
+def test_its_measurement_is_that_of_its_signature() -> None:
+    enclave = read_sdk_enclave(SDK_FILE, PROGRAM)
+    assert enclave is not None
+    assert measure_sdk_enclave(SDK_FILE, PROGRAM, enclave) == enclave.sigstruct.mr_enclave
+
+
+def test_one_byte_of_its_code_makes_another_measurement() -> None:
+    text = PROGRAM.sections[".text"][0]
+    other = SDK_FILE[:text] + bytes([SDK_FILE[text] ^ 1]) + SDK_FILE[text + 1 :]
+    enclave = read_sdk_enclave(other, PROGRAM)
+    assert enclave is not None
+    assert measure_sdk_enclave(other, PROGRAM, enclave) != enclave.sigstruct.mr_enclave
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, b"\0"),  # magic
+        (16, struct.pack("<I", 1 << 30)),  # size
+        (16, struct.pack("<I", 100)),
+        (1884, struct.pack("<I", 33)),  # the layout's size
+        (1880, struct.pack("<I", 1 << 31)),  # its place
+        (1884, struct.pack("<I", 0xFFFFFFE0)),
+    ],
+)
+def test_metadata_that_lie_are_refused(place: int, value: bytes) -> None:
+    with pytest.raises(Malformed, match="sgxmeta"):
+        read_sdk_enclave(spoilt(place, value), PROGRAM)
+
+
+def test_an_entry_of_more_pages_than_an_enclave_has_is_refused() -> None:
+    layout = struct.unpack_from("<I", SDK_FILE, AT + 1880)[0]
+    with pytest.raises(Malformed, match="pages"):
+        read_sdk_enclave(spoilt(layout + 4, struct.pack("<I", 0xFFFFFFFF)), PROGRAM)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\x7fELF" + bytes(200), SDK_FILE[:1000], SDK_FILE[:400000]])
+def test_a_file_that_is_no_program_is_refused(content: bytes) -> None:
+    with pytest.raises(Malformed, match="ELF"):
+        read_elf(content)
