@@ -6,12 +6,14 @@ Where the enclave is loaded, and its attributes, are not in it.
 
 import hashlib
 import struct
+from collections.abc import Iterable
 
 PAGE, CHUNK = 4096, 256
 CHUNKS = PAGE // CHUNK
 _ECREATE = struct.Struct("<8sIQ44x")
 _EADD = struct.Struct("<8sQQ40x")
 _EEXTENDS = struct.Struct("<" + "8sQ48x256s" * CHUNKS)
+_EEXTEND = struct.Struct("<8sQ48x")
 _ZEROS = bytes(PAGE)
 
 
@@ -30,6 +32,12 @@ class Measurement:
             for start in range(0, PAGE, CHUNK):
                 parts += (b"EEXTEND", offset + start, page[start : start + CHUNK])
             self._hash.update(_EEXTENDS.pack(*parts))
+
+    def add_chunks(self, offset: int, flags: int, chunks: Iterable[tuple[int, bytes]]) -> None:
+        """Add a page of which these chunks count, each with its place."""
+        self._hash.update(_EADD.pack(b"EADD", offset, flags))
+        for place, chunk in chunks:
+            self._hash.update(_EEXTEND.pack(b"EEXTEND", place) + chunk)
 
     @property
     def mr_enclave(self) -> bytes:

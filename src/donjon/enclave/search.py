@@ -1,0 +1,97 @@
+"""Every SIGSTRUCT of a file: where its SDK puts it, or anywhere by its header. Nothing is taken for one that is not signed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from donjon.enclave.elf import ElfProgram, read_elf
+from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.sgxs import SgxsEnclave, is_sgxs, read_sgxs
+from donjon.enclave.signature import signature_faults
+from donjon.errors import Malformed
+from donjon.sgx.sigstruct import HEADER, HEADER2, HEADER2_AT, SigStruct
+
+MAX_ENCLAVES = 64  # of one file
+MAX_HEADERS = 10_000  # that look like one
+_ELF = b"\x7fELF"
+
+
+class EnclaveFamily(StrEnum):
+    """What made an enclave, as far as its file tells."""
+
+    INTEL_SDK = "Intel SDK"
+    EDP = "Fortanix EDP"
+    SIGNATURE = "signature alone"  # of Gramine, or EDP: the enclave is another file
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundEnclave:
+    """One enclave."""
+
+    family: EnclaveFamily
+    sigstruct: SigStruct | None  # `None` where the file has none, as a stream of EDP
+    offset: int  # of the SIGSTRUCT in the file
+    size: int | None = None  # bytes of its addresses
+    threads: int | None = None
+    measurement: bytes | None = None  # worked out of the file; `None` where that cannot be
+    unmeasured: str = ""  # why not
+
+
+def enclaves(content: bytes) -> tuple[FoundEnclave, ...]:
+    """All enclaves of a file, the one in its SDK's place first; raises `Malformed` where what says to be an enclave is broken."""
+    if is_sgxs(content):
+        return (_of_stream(read_sgxs(content)),)
+    first = tuple(_of_program(content))
+    places = {each.offset for each in first}
+    return (*first, *(each for each in _anywhere(content) if each.offset not in places))[:MAX_ENCLAVES]
+
+
+def _of_stream(stream: SgxsEnclave) -> FoundEnclave:
+    return FoundEnclave(
+        family=EnclaveFamily.EDP,
+        sigstruct=None,
+        offset=0,
+        size=stream.size,
+        threads=stream.threads,
+        measurement=stream.mr_enclave,
+    )
+
+
+def _of_program(content: bytes) -> Iterator[FoundEnclave]:
+    if not content.startswith(_ELF):
+        return
+    program = read_elf(content)
+    enclave = read_sdk_enclave(content, program)
+    if enclave is not None:
+        yield _of_sdk(content, program, enclave)
+
+
+def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> FoundEnclave:
+    why = "its code is changed while it is loaded (DT_TEXTREL)" if program.rewrites_code else ""
+    return FoundEnclave(
+        family=EnclaveFamily.INTEL_SDK,
+        sigstruct=enclave.sigstruct,
+        offset=enclave.offset,
+        size=enclave.metadata.enclave_size,
+        threads=enclave.threads,
+        measurement=None if why else measure_sdk_enclave(content, program, enclave),
+        unmeasured=why,
+    )
+
+
+def _anywhere(content: bytes) -> Iterator[FoundEnclave]:
+    family = EnclaveFamily.SIGNATURE if len(content) == SigStruct.SIZE else EnclaveFamily.UNKNOWN
+    place = -1
+    for _ in range(MAX_HEADERS):
+        place = content.find(HEADER, place + 1)
+        if place < 0:
+            return
+        raw = content[place : place + SigStruct.SIZE]
+        if raw[HEADER2_AT : HEADER2_AT + len(HEADER2)] != HEADER2 or len(raw) < SigStruct.SIZE:
+            continue
+        sigstruct = SigStruct(raw)
+        if family is EnclaveFamily.SIGNATURE or not any(signature_faults(sigstruct)):
+            why = "the enclave itself is not in this file" if family is EnclaveFamily.SIGNATURE else "its load order is not known"
+            yield FoundEnclave(family=family, sigstruct=sigstruct, offset=place, unmeasured=why)
+    raise Malformed("DJ313", f"more than {MAX_HEADERS} places that look like a SIGSTRUCT")
