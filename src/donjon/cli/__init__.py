@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("donjon.cli.check:check", "Check offline what admission would do to the pods in manifests."),
     "collateral": ("donjon.cli.collateral.command:collateral", "What Intel states about platforms: fetch, show, export, import."),
     "doctor": ("donjon.cli.doctor:doctor", "Check whether this machine can run enclaves, and what to do if not."),
+    "enclave": ("donjon.cli.enclave.command:enclave", "Signed enclaves of every SDK: what they are, whether they hold."),
     "epc": ("donjon.cli.epc.command:epc", "Enclave memory: who holds how much of it, as the nodes' meters count."),
     "explain": ("donjon.cli.explain:explain", "Print what a code such as DJ104 means and what to do about it."),
     "metrics": ("donjon.cli.metrics:metrics", "Kubernetes' metrics APIs with EPC in them, for its own autoscaler."),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from donjon.findings import Finding, Severity
-from donjon.formats.json import JsonObject
+from donjon.formats.json import Json, JsonObject
 
 _Value = TypeVar("_Value")
 
@@ -88,7 +88,7 @@ def _echo(line: str, *, err: bool = False) -> None:
     click.echo(line, err=err, color=color)  # noqa: TID251 - the one place.
 
 
-def say_json(document: JsonObject) -> None:
+def say_json(document: Json) -> None:
     """Print a document for programs; what JSON leaves as it is and a terminal would act on is escaped."""
     _echo_json(json.dumps(document, indent=2, ensure_ascii=False))
 

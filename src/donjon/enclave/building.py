@@ -11,7 +11,7 @@ TCS, REGULAR = 0x100, 0x200
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EnclavePage:
     """One page, where it goes, and whether its content is measured."""
 
     offset: int
@@ -20,15 +20,15 @@ class Page:
     extend: bool = True
 
 
-def pages_of(data: bytes, address: int, size: int, flags: int) -> Iterator[Page]:
+def pages_of(data: bytes, address: int, size: int, flags: int) -> Iterator[EnclavePage]:
     """The pages of bytes that go to an address, and of zeros behind them up to `size`; the first may begin within a page."""
     offset = 0
     while offset < len(data):
         start = (address + offset) % PAGE
         part = data[offset : offset + PAGE - start]
-        yield Page(address + offset - start, flags, (bytes(start) + part).ljust(PAGE, b"\0"))
+        yield EnclavePage(address + offset - start, flags, (bytes(start) + part).ljust(PAGE, b"\0"))
         offset += PAGE - start
     if size > offset:
         start = (address + offset) % PAGE
         for page in range(-(-(size - offset + start) // PAGE)):
-            yield Page(address + offset - start + page * PAGE, flags)
+            yield EnclavePage(address + offset - start + page * PAGE, flags)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, Page, pages_of
+from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage, pages_of
 from donjon.enclave.elf import ElfProgram, Segment
 from donjon.enclave.measurement import PAGE, Measurement
 from donjon.errors import Malformed
@@ -26,7 +26,7 @@ _ENTRY = struct.Struct("<HHIQIIQ")
 _GROUP = struct.Struct("<HHIQ16x")
 _PATCH = struct.Struct("<QII16x")
 _IS_GROUP = 1 << 12
-_ADDED, _EXTENDED = 1, 2
+_IS_ADDED, _IS_EXTENDED = 1, 2
 _THREAD, _DYNAMIC_THREAD = 4, 14
 _TCS_ADDRESSES = (16, 48, 56)  # OSSA, OFSBASE, OGSBASE
 
@@ -151,8 +151,8 @@ def _access(segment: Segment) -> int:
     return READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable
 
 
-def _pages(data: bytes, entry: LayoutEntry) -> Iterator[Page]:
-    if not entry.attributes & _ADDED:
+def _pages(data: bytes, entry: LayoutEntry) -> Iterator[EnclavePage]:
+    if not entry.attributes & _IS_ADDED:
         return
     content = data[entry.content_offset : entry.content_offset + entry.content_size] if entry.content_offset else b""
     if content and entry.flags != TCS:
@@ -162,7 +162,7 @@ def _pages(data: bytes, entry: LayoutEntry) -> Iterator[Page]:
         return  # A guard.
     page = _thread(content, entry.address) if content else entry.content_size.to_bytes(4, "little") * (PAGE // 4)
     for number in range(entry.page_count):
-        yield Page(entry.address + number * PAGE, entry.flags, page, bool(entry.attributes & _EXTENDED))
+        yield EnclavePage(entry.address + number * PAGE, entry.flags, page, bool(entry.attributes & _IS_EXTENDED))
 
 
 def _thread(template: bytes, address: int) -> bytes:

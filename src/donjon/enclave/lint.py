@@ -7,12 +7,43 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from donjon.enclave.samples import SAMPLE_KEYS
+from donjon.enclave.search import Enclave
 from donjon.enclave.signature import signature_faults
-from donjon.findings import Finding, Severity
+from donjon.findings import Finding, Severity, codes
 from donjon.sgx.sigstruct import HEADER, HEADER2, SigStruct
 
+BROKEN = frozenset({codes.NOT_SIGNED, codes.OTHER_MEASUREMENT, codes.OTHER_FORM})
+"""What no processor starts, or what is not the enclave that was signed."""
 INTEL = 0x8086
 _ORDER = tuple(Severity)
+
+
+def lint_enclave(subject: str, enclave: Enclave, today: date) -> tuple[Finding, ...]:
+    """All that is to be said of an enclave in a file, the worst first."""
+    if enclave.sigstruct is None:
+        return ()
+    findings = lint(subject, enclave.sigstruct, today)
+    if enclave.measurement in {None, enclave.sigstruct.mr_enclave}:
+        return findings
+    other = Finding.error(
+        codes.OTHER_MEASUREMENT,
+        subject,
+        f"is measured as {enclave.measurement.hex()}, and {enclave.sigstruct.mr_enclave.hex()} is signed",
+        "the file was changed after it was signed, or it was made by a loader that is not known here; EINIT refuses the first",
+        "build and sign it again, or compare it with what its author published",
+    )
+    return (other, *findings)
+
+
+def no_enclave(subject: str) -> Finding:
+    """What is said of a file without any."""
+    return Finding.error(
+        "DJ300",
+        subject,
+        "has no enclave: no SIGSTRUCT that is signed, and no SGXS stream",
+        "there is nothing to check or trust",
+        "name the signed file: *.signed.so, *.sig, *.sgxs; Gramine's and EDP's signature is a file of its own beside the program",
+    )
 
 
 def lint(subject: str, sigstruct: SigStruct, today: date) -> tuple[Finding, ...]:
@@ -24,7 +55,9 @@ def lint(subject: str, sigstruct: SigStruct, today: date) -> tuple[Finding, ...]
 
 def _signature(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
     for fault in signature_faults(sigstruct):
-        yield Finding.error("DJ301", subject, fault, "no processor starts this enclave", "sign it again: donjon enclave sign")
+        yield Finding.error(
+            codes.NOT_SIGNED, subject, fault, "no processor starts this enclave", "sign it again: donjon enclave sign"
+        )
 
 
 def _sample_key(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
@@ -81,12 +114,14 @@ def _identity(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
 
 def _form(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
     if sigstruct.header != HEADER or sigstruct.header2 != HEADER2:
-        yield Finding.error("DJ309", subject, "has another header than a SIGSTRUCT", "EINIT refuses it", "build it anew")
+        yield Finding.error(codes.OTHER_FORM, subject, "has another header than a SIGSTRUCT", "EINIT refuses it", "build it anew")
     if any(sigstruct.reserved):
-        yield Finding.error("DJ309", subject, "has reserved bytes that are not zero", "EINIT refuses it", "build it anew")
+        yield Finding.error(
+            codes.OTHER_FORM, subject, "has reserved bytes that are not zero", "EINIT refuses it", "build it anew"
+        )
     if sigstruct.vendor not in {0, INTEL}:
         yield Finding.warning(
-            "DJ309",
+            codes.OTHER_FORM,
             subject,
             f"has vendor {sigstruct.vendor:#x}, expected 0 or 0x8086 for Intel",
             "no SDK writes that",

@@ -26,8 +26,8 @@ class EnclaveFamily(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundEnclave:
-    """One enclave."""
+class Enclave:
+    """One enclave of a file."""
 
     family: EnclaveFamily
     sigstruct: SigStruct | None  # `None` where the file has none, as a stream of EDP
@@ -37,8 +37,13 @@ class FoundEnclave:
     measurement: bytes | None = None  # worked out of the file; `None` where that cannot be
     unmeasured: str = ""  # why not
 
+    @property
+    def is_named(self) -> bool:
+        """Whether its file tells which SDK made it."""
+        return self.family in {EnclaveFamily.INTEL_SDK, EnclaveFamily.EDP}
 
-def enclaves(content: bytes) -> tuple[FoundEnclave, ...]:
+
+def enclaves(content: bytes) -> tuple[Enclave, ...]:
     """All enclaves of a file, the one in its SDK's place first; raises `Malformed` where what says to be an enclave is broken."""
     if is_sgxs(content):
         return (_of_stream(read_sgxs(content)),)
@@ -47,8 +52,8 @@ def enclaves(content: bytes) -> tuple[FoundEnclave, ...]:
     return (*first, *(each for each in _anywhere(content) if each.offset not in places))[:MAX_ENCLAVES]
 
 
-def _of_stream(stream: SgxsEnclave) -> FoundEnclave:
-    return FoundEnclave(
+def _of_stream(stream: SgxsEnclave) -> Enclave:
+    return Enclave(
         family=EnclaveFamily.EDP,
         sigstruct=None,
         offset=0,
@@ -58,7 +63,7 @@ def _of_stream(stream: SgxsEnclave) -> FoundEnclave:
     )
 
 
-def _of_program(content: bytes) -> Iterator[FoundEnclave]:
+def _of_program(content: bytes) -> Iterator[Enclave]:
     if not content.startswith(_ELF):
         return
     program = read_elf(content)
@@ -67,9 +72,9 @@ def _of_program(content: bytes) -> Iterator[FoundEnclave]:
         yield _of_sdk(content, program, enclave)
 
 
-def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> FoundEnclave:
+def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> Enclave:
     why = "its code is changed while it is loaded (DT_TEXTREL)" if program.rewrites_code else ""
-    return FoundEnclave(
+    return Enclave(
         family=EnclaveFamily.INTEL_SDK,
         sigstruct=enclave.sigstruct,
         offset=enclave.offset,
@@ -80,7 +85,7 @@ def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> FoundEn
     )
 
 
-def _anywhere(content: bytes) -> Iterator[FoundEnclave]:
+def _anywhere(content: bytes) -> Iterator[Enclave]:
     family = EnclaveFamily.SIGNATURE if len(content) == SigStruct.SIZE else EnclaveFamily.UNKNOWN
     place = -1
     for _ in range(MAX_HEADERS):
@@ -93,5 +98,5 @@ def _anywhere(content: bytes) -> Iterator[FoundEnclave]:
         sigstruct = SigStruct(raw)
         if family is EnclaveFamily.SIGNATURE or not any(signature_faults(sigstruct)):
             why = "the enclave itself is not in this file" if family is EnclaveFamily.SIGNATURE else "its load order is not known"
-            yield FoundEnclave(family=family, sigstruct=sigstruct, offset=place, unmeasured=why)
+            yield Enclave(family=family, sigstruct=sigstruct, offset=place, unmeasured=why)
     raise Malformed("DJ313", f"more than {MAX_HEADERS} places that look like a SIGSTRUCT")

@@ -15,7 +15,7 @@ MAX_PAGES = 1 << 22  # that a file has content or a record of: 16 GiB
 _RECORD = 64
 _CREATE, _ADD, _EXTEND, _UNMEASURED = b"ECREATE\0", b"EADD\0\0\0\0", b"EEXTEND\0", b"UNMEASRD"
 _SIZES = struct.Struct("<IQ")
-_ADDED = struct.Struct("<QQ")
+_PAGE_HEAD = struct.Struct("<QQ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def _pages(content: bytes) -> Iterator[tuple[int, int, list[tuple[int, bytes]]]]
     while place < len(content):
         if content[place : place + 8] != _ADD:
             raise Malformed("DJ312", f"no page at byte {place}")
-        offset, flags = _ADDED.unpack_from(content.ljust(place + _RECORD, b"\0"), place + 8)
+        offset, flags = _PAGE_HEAD.unpack_from(content.ljust(place + _RECORD, b"\0"), place + 8)
         place += _RECORD
         chunks: list[tuple[int, bytes]] = []
         for _ in range(CHUNKS):

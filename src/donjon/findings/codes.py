@@ -10,6 +10,7 @@ AREAS: Mapping[str, str] = {
     "0": "nodes: readiness, devices, the agent, its kubelet and API server, our servers' sockets",
     "1": "pods and admission: rules, the webhook, why a pod does not run",
     "2": "quotes, certificates and collateral: format, trust, TCB, acceptance",
+    "3": "enclaves and images: SIGSTRUCT, MRENCLAVE, signing, which are trusted, wrapping",
     "4": "policies, tokens and the attestation protocol",
     "5": "every program's settings; the attestation service: database, cache, instances, keys, callers, platforms",
     "6": "the audit",
@@ -55,6 +56,10 @@ LEFT_BEHIND = "DJ183"
 
 ANOTHER_ROOT = "DJ220"
 UPSTREAM_AWAY = "DJ281"
+
+NOT_SIGNED = "DJ301"
+OTHER_MEASUREMENT = "DJ305"
+OTHER_FORM = "DJ309"
 
 NO_SIMULATED_ISSUER = "DJ435"
 REFUSED_TOKENS = frozenset(f"DJ{number}" for number in range(440, 449))

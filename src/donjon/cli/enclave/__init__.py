@@ -1,0 +1,1 @@
+"""`donjon enclave`, a module a command or two that print alike."""

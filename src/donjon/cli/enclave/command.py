@@ -1,0 +1,34 @@
+"""`donjon enclave`: signed enclaves, whoever's SDK made them. Here are the options; the other modules do the rest."""
+
+import sys
+
+import click
+
+from donjon.cli.options import FORM, StrictGroup, work
+
+
+@click.group(cls=StrictGroup)
+def enclave() -> None:
+    """Look into signed enclaves: Intel SDK, Occlum, Open Enclave, EGo, Gramine, Fortanix EDP."""
+
+
+@enclave.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@FORM
+def show(files: tuple[str, ...], *, form: str) -> None:
+    """Print each enclave of files, and whether its signature and MRENCLAVE hold; - reads standard input.
+
+    Exit code 0 they hold, 1 one does not or a file has none, 2 malformed, 3 cannot be read.
+    """
+    sys.exit(work("donjon.cli.enclave.view", "enclave").show(files, form))
+
+
+@enclave.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@FORM
+def lint(files: tuple[str, ...], *, form: str) -> None:
+    """Print what is wrong with enclaves, or unwise, and what to do; - reads standard input.
+
+    Exit code 0 nothing that must be mended, 1 something or a file has no enclave, 2 malformed, 3 cannot be read.
+    """
+    sys.exit(work("donjon.cli.enclave.view", "enclave").lint(files, form))

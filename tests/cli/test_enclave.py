@@ -1,0 +1,53 @@
+"""`donjon enclave` on real enclaves that others made."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from tests.enclave.vectors import FOLDER, SDK_FILE
+
+from donjon.cli import donjon
+
+SDK = str(FOLDER / "ita-minimal-enclave.signed.so")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(donjon, ["enclave", *arguments])
+
+
+def test_show_prints_what_programs_need_of_each_enclave() -> None:
+    result = run("show", SDK, str(FOLDER / "edp_test_enclave.sgxs"), "--output", "json")
+    sdk, stream = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (sdk["family"], sdk["signature_valid"], sdk["debug"], sdk["product_id"], sdk["svn"]) == (
+        "Intel SDK",
+        True,
+        False,
+        0,
+        0,
+    )
+    assert sdk["mrenclave"] == sdk["measured"] == "69a8788a94e77a4d0cb91a5974022c4fa3422fb6fad96d576af38ff42a7a9f3d"
+    assert sdk["sample_key"] == "Intel Trust Authority's client sample"
+    assert [each["code"] for each in sdk["findings"]] == ["DJ304", "DJ307"]
+    assert stream["mrenclave"].startswith("784acfd7")
+
+
+def test_show_says_no_to_an_enclave_that_was_changed_after_it_was_signed(tmp_path: Path) -> None:
+    place = SDK_FILE.index(b"\x7fELF") + 0x2000
+    changed = tmp_path / "changed.so"
+    changed.write_bytes(SDK_FILE[:place] + bytes([SDK_FILE[place] ^ 1]) + SDK_FILE[place + 1 :])
+    result = run("show", str(changed))
+    assert (result.exit_code, "DJ305" in result.stdout) == (1, True)
+
+
+def test_lint_says_no_to_a_sample_key_and_tells_whose_it_is() -> None:
+    result = run("lint", SDK)
+    assert result.exit_code == 1
+    assert "Intel Trust Authority's client sample" in result.stdout
+
+
+def test_a_file_without_an_enclave_is_a_no_and_one_that_is_away_is_malformed(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    assert run("show", str(empty)).exit_code == 1
+    assert run("show", str(tmp_path / "away")).exit_code == 2
