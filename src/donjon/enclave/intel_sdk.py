@@ -6,6 +6,7 @@ Source: intel/linux-sgx, `common/inc/internal/metadata.h` (layout), `psw/urts/lo
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage, pages_of
@@ -27,7 +28,7 @@ _GROUP = struct.Struct("<HHIQ16x")
 _PATCH = struct.Struct("<QII16x")
 _IS_GROUP = 1 << 12
 _IS_ADDED, _IS_EXTENDED = 1, 2
-_THREAD, _DYNAMIC_THREAD = 4, 14
+_OLD = 1 << 32 | 3  # the version of metadata by version 1.5 of the SDK, whose loader added a page more
 _TCS_ADDRESSES = (16, 48, 56)  # OSSA, OFSBASE, OGSBASE
 
 
@@ -77,7 +78,7 @@ class SdkEnclave:
     @property
     def threads(self) -> int:
         """Thread control structures, those that are made later included."""
-        return sum(each.page_count for each in self.layout if each.id in {_THREAD, _DYNAMIC_THREAD})
+        return sum(each.page_count for each in self.layout if each.flags == TCS)
 
 
 def read_sdk_enclave(content: bytes, program: ElfProgram) -> SdkEnclave | None:
@@ -126,14 +127,27 @@ def measure_sdk_enclave(content: bytes, program: ElfProgram, enclave: SdkEnclave
     """MRENCLAVE as the loader would make it; raises `Malformed` DJ311 for what no loader takes."""
     measurement = Measurement(enclave.metadata.enclave_size, enclave.metadata.ssa_frame_size)
     image = _patched(content, enclave)
-    for segment in program.segments:
+    for segment, following in zip_longest(program.segments, program.segments[1:]):
         data = image[segment.offset : segment.offset + segment.file_size]
         for page in pages_of(data, segment.address, segment.size, REGULAR | _access(segment)):
             measurement.add(page.offset, page.flags, page.content)
+        if enclave.metadata.version == _OLD and (page_more := _page_more(segment, following)) is not None:
+            measurement.add(page_more, REGULAR | _access(segment))
     for entry in enclave.layout:
         for page in _pages(enclave.data, entry):
             measurement.add(page.offset, page.flags, page.content, extend=page.extend)
     return measurement.mr_enclave
+
+
+def _page_more(segment: Segment, following: Segment | None) -> int | None:
+    """Where the loader of version 1.5 put a page more: behind a segment whose size in whole pages would end behind it."""
+    end = _up(segment.address + segment.size)
+    is_short = end < _up(_up(segment.size) + segment.address)
+    return end if is_short and (following is None or end < following.address // PAGE * PAGE) else None
+
+
+def _up(number: int) -> int:
+    return -(-number // PAGE) * PAGE
 
 
 def _patched(content: bytes, enclave: SdkEnclave) -> bytes:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, Page
+from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage
 from donjon.enclave.elf import DynamicLinks, ElfProgram, Segment, read_links
 from donjon.enclave.measurement import PAGE, Measurement
 from donjon.errors import Malformed
@@ -248,14 +248,14 @@ def _put(image: bytearray, place: int, number: int) -> None:
     struct.pack_into("<Q", image, place, number)
 
 
-def _pages(entry: int, enclave: OpenEnclave) -> Iterator[Page]:
+def _pages(entry: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
     """What comes behind the program: relocations, heap, and each thread's stack, control pages and data."""
     place, data = enclave.image_size, enclave.relocations
     for offset in range(0, len(data), PAGE):
-        yield Page(place + offset, REGULAR | READ, data[offset : offset + PAGE])
+        yield EnclavePage(place + offset, REGULAR | READ, data[offset : offset + PAGE])
     place = enclave.heap
     for number in range(enclave.properties.heap_pages):
-        yield Page(place + number * PAGE, REGULAR | READ | WRITE, extend=False)
+        yield EnclavePage(place + number * PAGE, REGULAR | READ | WRITE, extend=False)
     place += enclave.properties.heap_pages * PAGE
     for _ in range(enclave.properties.threads):
         yield from _thread(entry, place, enclave)
@@ -263,17 +263,17 @@ def _pages(entry: int, enclave: OpenEnclave) -> Iterator[Page]:
         place += thread * PAGE
 
 
-def _thread(entry: int, place: int, enclave: OpenEnclave) -> Iterator[Page]:
+def _thread(entry: int, place: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
     flags = REGULAR | READ | WRITE
     place += PAGE  # A guard.
     for number in range(enclave.properties.stack_pages):
-        yield Page(place + number * PAGE, flags, _STACK)
+        yield EnclavePage(place + number * PAGE, flags, _STACK)
     place += (enclave.properties.stack_pages + 1) * PAGE  # Another guard.
-    yield Page(place, TCS, _control(entry, place, enclave))
-    yield Page(place + PAGE, flags)  # Two frames in which its registers are saved.
-    yield Page(place + 2 * PAGE, flags)
+    yield EnclavePage(place, TCS, _control(entry, place, enclave))
+    yield EnclavePage(place + PAGE, flags)  # Two frames in which its registers are saved.
+    yield EnclavePage(place + 2 * PAGE, flags)
     for number in range(enclave.thread_local_pages + _THREAD_DATA_PAGES):  # Behind a third guard.
-        yield Page(place + (_CONTROL_PAGES + number) * PAGE, flags)
+        yield EnclavePage(place + (_CONTROL_PAGES + number) * PAGE, flags)
 
 
 def _control(entry: int, place: int, enclave: OpenEnclave) -> bytes:
