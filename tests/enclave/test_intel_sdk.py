@@ -1,6 +1,7 @@
 """An enclave of Intel's SDK: what its author's tool measured is worked out again from its file."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 from tests.enclave.vectors import SDK_FILE
@@ -40,6 +41,25 @@ def test_one_byte_of_its_code_makes_another_measurement() -> None:
     enclave = read_sdk_enclave(other, PROGRAM)
     assert enclave is not None
     assert measure_sdk_enclave(other, PROGRAM, enclave) != enclave.sigstruct.mr_enclave
+
+
+def of_version(version: int, *, segment_size: int) -> bytes:
+    """Its measurement as the loader of that version makes it, where its last segment has that size."""
+    enclave = read_sdk_enclave(spoilt(8, struct.pack("<Q", version)), PROGRAM)
+    assert enclave is not None
+    *others, last = PROGRAM.segments
+    program = replace(PROGRAM, segments=(*others, replace(last, size=segment_size)))
+    return measure_sdk_enclave(SDK_FILE, program, enclave)
+
+
+def test_version_1_5_adds_a_page_where_a_segment_ends_in_the_page_that_its_size_alone_would_not_reach() -> None:
+    old, new = 1 << 32 | 3, 2 << 32 | 2
+    start, size = PROGRAM.segments[-1].address % 4096, PROGRAM.segments[-1].file_size
+    assert start > 0
+    short = -(-size // 4096) * 4096 + 4096 - start  # It ends with its page, and in whole pages would end in the next.
+    long = short + 1
+    assert of_version(old, segment_size=short) != of_version(new, segment_size=short)
+    assert of_version(old, segment_size=long) == of_version(new, segment_size=long)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ def sigstruct(name: str) -> SigStruct:
 EDP = sigstruct("edp_test_enclave.sig")
 SAMPLE = sigstruct("edp_sig1.sigstruct.bin")
 SDK_FILE = (FOLDER / "ita-minimal-enclave.signed.so").read_bytes()
+OPEN_ENCLAVE_FILE = (FOLDER / "own-open-enclave.signed").read_bytes()
+OPEN_ENCLAVE_MEASUREMENT = "42a2d0c203fb5a7d9e77cb8e28ed8e8e52a096fe830cdc54db3b2977d3b38fb7"
 
 
 def changed(whole: SigStruct, place: int, value: int) -> SigStruct:

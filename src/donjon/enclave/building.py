@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from donjon.enclave.elf import Segment
 from donjon.enclave.measurement import PAGE
 
 READ, WRITE, EXECUTE = 1, 2, 4
@@ -32,3 +33,8 @@ def pages_of(data: bytes, address: int, size: int, flags: int) -> Iterator[Encla
         start = (address + offset) % PAGE
         for page in range(-(-(size - offset + start) // PAGE)):
             yield EnclavePage(address + offset - start + page * PAGE, flags)
+
+
+def page_access(segment: Segment) -> int:
+    """The SECINFO.FLAGS by which a segment's pages may be read, written and run."""
+    return READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable

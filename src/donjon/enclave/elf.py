@@ -90,7 +90,8 @@ def _require_size(elf: ELFFile) -> None:
 def _needs(elf: ELFFile) -> Iterator[str]:
     dynamic = elf.get_section_by_name(".dynamic")
     if isinstance(dynamic, DynamicSection):
-        yield from (each.needed for each in islice(dynamic.iter_tags("DT_NEEDED"), MAX_PARTS))
+        for each in islice(dynamic.iter_tags("DT_NEEDED"), MAX_PARTS):
+            yield each.needed  # type: ignore[attr-defined]  # The library sets it for that tag.
 
 
 def _symbols(elf: ELFFile) -> Iterator[DynamicSymbol]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
 
-from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage, pages_of
+from donjon.enclave.building import REGULAR, TCS, EnclavePage, page_access, pages_of
 from donjon.enclave.elf import ElfProgram, Segment
 from donjon.enclave.measurement import PAGE, Measurement
 from donjon.errors import Malformed
@@ -129,10 +129,10 @@ def measure_sdk_enclave(content: bytes, program: ElfProgram, enclave: SdkEnclave
     image = _patched(content, enclave)
     for segment, following in zip_longest(program.segments, program.segments[1:]):
         data = image[segment.offset : segment.offset + segment.file_size]
-        for page in pages_of(data, segment.address, segment.size, REGULAR | _access(segment)):
+        for page in pages_of(data, segment.address, segment.size, REGULAR | page_access(segment)):
             measurement.add(page.offset, page.flags, page.content)
         if enclave.metadata.version == _OLD and (page_more := _page_more(segment, following)) is not None:
-            measurement.add(page_more, REGULAR | _access(segment))
+            measurement.add(page_more, REGULAR | page_access(segment))
     for entry in enclave.layout:
         for page in _pages(enclave.data, entry):
             measurement.add(page.offset, page.flags, page.content, extend=page.extend)
@@ -159,10 +159,6 @@ def _patched(content: bytes, enclave: SdkEnclave) -> bytes:
             raise Malformed("DJ311", f"{SECTION}: a patch that is not in it")
         image[target : target + size] = enclave.data[source : source + size]
     return bytes(image)
-
-
-def _access(segment: Segment) -> int:
-    return READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable
 
 
 def _pages(data: bytes, entry: LayoutEntry) -> Iterator[EnclavePage]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from donjon.enclave.samples import SAMPLE_KEYS
-from donjon.enclave.search import Enclave
+from donjon.enclave.search import Enclave, EnclaveFamily
 from donjon.enclave.signature import signature_faults
 from donjon.findings import Finding, Severity, codes
 from donjon.sgx.sigstruct import HEADER, HEADER2, SigStruct
 
-BROKEN = frozenset({codes.NOT_SIGNED, codes.OTHER_MEASUREMENT, codes.OTHER_FORM})
-"""What no processor starts, or what is not the enclave that was signed."""
+BROKEN = frozenset({codes.NOT_SIGNED, codes.OTHER_MEASUREMENT, codes.OTHER_FORM, codes.DEBUG_KEY, codes.NO_SIGNATURE})
+"""What no processor starts, what is not the enclave that was signed, or what nobody in particular signs."""
 INTEL = 0x8086
 _ORDER = tuple(Severity)
 
@@ -21,7 +21,7 @@ _ORDER = tuple(Severity)
 def lint_enclave(subject: str, enclave: Enclave, today: date) -> tuple[Finding, ...]:
     """All that is to be said of an enclave in a file, the worst first."""
     if enclave.sigstruct is None:
-        return ()
+        return tuple(_without_signature(subject, enclave))
     findings = lint(subject, enclave.sigstruct, today)
     if enclave.measurement in {None, enclave.sigstruct.mr_enclave}:
         return findings
@@ -33,6 +33,26 @@ def lint_enclave(subject: str, enclave: Enclave, today: date) -> tuple[Finding, 
         "build and sign it again, or compare it with what its author published",
     )
     return (other, *findings)
+
+
+def _without_signature(subject: str, enclave: Enclave) -> Iterator[Finding]:
+    """Only a stream of EDP has it beside itself."""
+    if enclave.uses_debug_key:
+        yield Finding.error(
+            codes.DEBUG_KEY,
+            subject,
+            "has no signature, and its loader signs it with Open Enclave's debug key when it starts",
+            "that key is public: anybody makes enclaves with this MRSIGNER, and whoever runs the host reads its memory",
+            "set Debug=0 and sign it with a key of your own: oesign sign",
+        )
+    elif enclave.family is not EnclaveFamily.EDP:
+        yield Finding.error(
+            codes.NO_SIGNATURE,
+            subject,
+            "has no signature, and is not for debugging",
+            "its loader refuses to start it",
+            "sign it with a key of your own: oesign sign, ego sign",
+        )
 
 
 def no_enclave(subject: str) -> Finding:

@@ -1,17 +1,17 @@
-"""Enclaves of Open Enclave: what their properties say, and how their loader builds them.
+"""Enclaves of Open Enclave: what their properties say, and what their loader makes of that.
 
-Source: openenclave/openenclave, `include/openenclave/bits/sgx/sgxproperties.h` (layout), `host/sgx/loadelf.c`, `create.c` and
-`elf.c` (what is loaded, in which order). EGo's programs have the same properties, and a part of EGo's own beside them: what is
-measured of one is EGo's runtime, which is another file.
+Source: openenclave/openenclave, `include/openenclave/bits/sgx/sgxproperties.h` (layout), `host/sgx/loadelf.c` and `elf.c` (what
+is read of the file). EGo's programs have the same properties, and a part of EGo's own behind them: what is measured of one is
+EGo's runtime, which is another file, with it.
 """
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage
-from donjon.enclave.elf import DynamicLinks, ElfProgram, Segment, read_links
-from donjon.enclave.measurement import PAGE, Measurement
+from donjon.enclave.building import page_access
+from donjon.enclave.elf import DynamicLinks, ElfProgram, read_links
+from donjon.enclave.measurement import PAGE
 from donjon.errors import Malformed
 from donjon.sgx.layout import Flag, Layout, Number, Octets
 from donjon.sgx.sigstruct import HEADER, SigStruct
@@ -23,11 +23,11 @@ MAX_PAGES = 1 << 28  # 1 TiB: no enclave is larger
 MAX_MEASURED_PAGES = 1 << 22  # 16 GiB that are added, whether their content counts or not
 MAX_IMAGE = 1 << 30  # bytes of the program in memory
 
-_CONTROL_PAGES, _THREAD_DATA_PAGES, _GUARDS = 4, 1, 2  # of each thread
-_STACK = b"\xcc" * PAGE
+CONTROL_PAGES, DATA_PAGES = 4, 1  # of each thread: its TCS, two frames for its registers, a guard; and what it keeps for itself
+INFO_AT, SIGSTRUCT_AT = 96, 144  # in the properties
+_GUARDS = 2  # before and behind each stack
 _RELOCATION = struct.Struct("<QQq")
 _THREAD_OFFSET = 18  # R_X86_64_TPOFF64
-_INFO_AT, _SIGSTRUCT_AT = 96, 144
 _PAYLOAD_AT = 2048  # EGo's: offset and size of enclave.json in the file
 
 
@@ -46,7 +46,7 @@ class OeProperties(Layout):
     zero_base = Flag(36, 1)
     debug = Flag(72, 1)  # of the attributes that the author allows
     start_address = Number(88, 8)
-    sigstruct = Octets(_SIGSTRUCT_AT, SigStruct.SIZE)
+    sigstruct = Octets(SIGSTRUCT_AT, SigStruct.SIZE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +85,14 @@ class OpenEnclave:
         return self.image_size + len(self.relocations)
 
     @property
+    def thread_pages(self) -> int:
+        """Pages of each thread, with its three guards, which are addresses alone."""
+        return self.properties.stack_pages + _GUARDS + CONTROL_PAGES + self.thread_local_pages + DATA_PAGES
+
+    @property
     def loaded_size(self) -> int:
         """Bytes from the program's first to the last thread's last, pages between that are left out too."""
-        thread = self.properties.stack_pages + _GUARDS + self.thread_local_pages + _CONTROL_PAGES + _THREAD_DATA_PAGES
-        return self.heap + (self.properties.heap_pages + self.properties.threads * thread) * PAGE
+        return self.heap + (self.properties.heap_pages + self.properties.threads * self.thread_pages) * PAGE
 
     @property
     def size(self) -> int:
@@ -109,7 +113,7 @@ def read_open_enclave(content: bytes, program: ElfProgram) -> OpenEnclave | None
     links = read_links(content)
     enclave = OpenEnclave(
         properties=properties,
-        offset=place + _SIGSTRUCT_AT,
+        offset=place + SIGSTRUCT_AT,
         is_ego=any(raw[_PAYLOAD_AT : _PAYLOAD_AT + 16]),
         module=next(iter(links.needs), ""),
         image_size=_image_size(program),
@@ -136,7 +140,7 @@ def _image_size(program: ElfProgram) -> int:
     """Bytes of the program in memory; its segments are in order, each on pages of its own, as the loader wants it."""
     end = 0
     for number, segment in enumerate(program.segments):
-        if (segment.address if number == 0 else segment.address // PAGE * PAGE < end) or not _access(segment):
+        if (segment.address if number == 0 else segment.address // PAGE * PAGE < end) or not page_access(segment):
             raise Malformed("DJ314", f"{SECTION}: segments that overlap, are out of order or that nobody may read")
         end = segment.address + segment.size
     if not 0 < end <= MAX_IMAGE:
@@ -148,15 +152,13 @@ def _whole(size: int, unit: int) -> int:
     return -(-size // max(unit, 1)) * max(unit, 1)
 
 
-def _access(segment: Segment) -> int:
-    return READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable
-
-
 def _relocations(content: bytes, program: ElfProgram, links: DynamicLinks) -> bytes:
-    """The relocations as the enclave itself will apply them, filled up to whole pages; symbols of threads are looked up before."""
+    """The relocations as the enclave itself will apply them, filled up to whole pages; those of threads are looked up before."""
     tables = {name: program.sections[name] for name in (".rela.dyn", ".rela.plt") if name in program.sections}
     parts = {name: content[at : at + size] for name, (at, size) in tables.items()}
-    if not parts.get(".rela.dyn") or any(len(parts[name]) != size or size % _RELOCATION.size for name, (_, size) in tables.items()):
+    if not parts.get(".rela.dyn") or any(
+        len(parts[name]) != size or size % _RELOCATION.size for name, (_, size) in tables.items()
+    ):
         if any(parts.values()):
             raise Malformed("DJ314", f"{SECTION}: relocations that are not in it")
         return b""
@@ -195,7 +197,7 @@ def _thread_local(program: ElfProgram) -> Iterator[tuple[str, int]]:
         yield from (("_tdata_rva", program.addresses[".tdata"][0]), ("_tdata_size", data), ("_tdata_align", data_alignment))
     if zeros:
         yield from (("_tbss_size", zeros), ("_tbss_align", zeros_alignment))
-    yield "_td_from_tcs_offset", (_thread_local_pages(program) + _CONTROL_PAGES) * PAGE
+    yield "_td_from_tcs_offset", (_thread_local_pages(program) + CONTROL_PAGES) * PAGE
 
 
 def unmeasured(enclave: OpenEnclave) -> str:
@@ -207,78 +209,3 @@ def unmeasured(enclave: OpenEnclave) -> str:
     if enclave.loaded_size > MAX_MEASURED_PAGES * PAGE:
         return f"it has more than {MAX_MEASURED_PAGES} pages"
     return ""
-
-
-def measure_open_enclave(content: bytes, program: ElfProgram, enclave: OpenEnclave) -> bytes:
-    """MRENCLAVE as the loader would make it."""
-    measurement = Measurement(enclave.size, 1)
-    image = memoryview(_image(content, program, enclave))
-    for segment in program.segments:
-        flags = REGULAR | _access(segment)
-        for place in range(segment.address // PAGE * PAGE, segment.address + segment.size, PAGE):
-            measurement.add(enclave.start + place, flags, bytes(image[place : place + PAGE]))
-    for page in _pages(program.entry, enclave):
-        measurement.add(enclave.start + page.offset, page.flags, page.content, extend=page.extend)
-    return measurement.mr_enclave
-
-
-def _image(content: bytes, program: ElfProgram, enclave: OpenEnclave) -> bytearray:
-    """The program in memory as the loader changes it: without its signature, and with numbers that only the loader knows."""
-    image = bytearray(enclave.image_size)
-    for segment in program.segments:
-        image[segment.address : segment.address + segment.file_size] = content[segment.offset : segment.offset + segment.file_size]
-    at = program.addresses[SECTION][0]
-    if at + OeProperties.SIZE > len(image):
-        raise Malformed("DJ314", f"{SECTION}: its place in memory is not in the program")
-    numbers = (at, OeProperties.SIZE, enclave.image_size, len(enclave.relocations), enclave.heap, enclave.size)
-    struct.pack_into("<6Q", image, at + _INFO_AT, *numbers)
-    image[at + _SIGSTRUCT_AT : at + _SIGSTRUCT_AT + SigStruct.SIZE] = bytes(SigStruct.SIZE)
-    places = {symbol.name: symbol.value for symbol in reversed(enclave.links.symbols)}
-    own = ("_enclave_rva", places.get("_enclave_rva", 0))
-    told = (("_reloc_rva", enclave.image_size), ("_reloc_size", len(enclave.relocations)))
-    for name, number in (own, *told, *enclave.thread_local):
-        if name in places:
-            _put(image, places[name], number)
-    return image
-
-
-def _put(image: bytearray, place: int, number: int) -> None:
-    if place + 8 > len(image):
-        raise Malformed("DJ314", f"{SECTION}: a symbol at {place:#x}, which is not in the program")
-    struct.pack_into("<Q", image, place, number)
-
-
-def _pages(entry: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
-    """What comes behind the program: relocations, heap, and each thread's stack, control pages and data."""
-    place, data = enclave.image_size, enclave.relocations
-    for offset in range(0, len(data), PAGE):
-        yield EnclavePage(place + offset, REGULAR | READ, data[offset : offset + PAGE])
-    place = enclave.heap
-    for number in range(enclave.properties.heap_pages):
-        yield EnclavePage(place + number * PAGE, REGULAR | READ | WRITE, extend=False)
-    place += enclave.properties.heap_pages * PAGE
-    for _ in range(enclave.properties.threads):
-        yield from _thread(entry, place, enclave)
-        thread = enclave.properties.stack_pages + _GUARDS + _CONTROL_PAGES + enclave.thread_local_pages + _THREAD_DATA_PAGES
-        place += thread * PAGE
-
-
-def _thread(entry: int, place: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
-    flags = REGULAR | READ | WRITE
-    place += PAGE  # A guard.
-    for number in range(enclave.properties.stack_pages):
-        yield EnclavePage(place + number * PAGE, flags, _STACK)
-    place += (enclave.properties.stack_pages + 1) * PAGE  # Another guard.
-    yield EnclavePage(place, TCS, _control(entry, place, enclave))
-    yield EnclavePage(place + PAGE, flags)  # Two frames in which its registers are saved.
-    yield EnclavePage(place + 2 * PAGE, flags)
-    for number in range(enclave.thread_local_pages + _THREAD_DATA_PAGES):  # Behind a third guard.
-        yield EnclavePage(place + (_CONTROL_PAGES + number) * PAGE, flags)
-
-
-def _control(entry: int, place: int, enclave: OpenEnclave) -> bytes:
-    """The page of a TCS (Intel SDM, volume 3D, "Thread Control Structure")."""
-    data = enclave.start + place + (enclave.thread_local_pages + _CONTROL_PAGES) * PAGE
-    frames, limit = enclave.start + place + PAGE, 0xFFFFFFFF
-    fields = struct.pack("<QQQIIQQQQII", 0, 0, frames, 0, 2, enclave.start + entry, 0, data, data, limit, limit)
-    return fields.ljust(PAGE, b"\0")

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from donjon.enclave.elf import ElfProgram, read_elf
 from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.open_enclave import OpenEnclave, read_open_enclave, unmeasured
+from donjon.enclave.open_enclave_pages import measure_open_enclave
 from donjon.enclave.sgxs import SgxsEnclave, is_sgxs, read_sgxs
 from donjon.enclave.signature import signature_faults
 from donjon.errors import Malformed
@@ -20,6 +22,8 @@ class EnclaveFamily(StrEnum):
     """What made an enclave, as far as its file tells."""
 
     INTEL_SDK = "Intel SDK"
+    OPEN_ENCLAVE = "Open Enclave"
+    EGO = "EGo"
     EDP = "Fortanix EDP"
     SIGNATURE = "signature alone"  # of Gramine, or EDP: the enclave is another file
     UNKNOWN = "unknown"
@@ -31,6 +35,7 @@ class Enclave:
 
     family: EnclaveFamily
     sigstruct: SigStruct | None  # `None` where the file has none, as a stream of EDP
+    uses_debug_key: bool = False  # where it has none: its loader signs it, with a key that is public
     offset: int  # of the SIGSTRUCT in the file
     size: int | None = None  # bytes of its addresses
     threads: int | None = None
@@ -40,7 +45,7 @@ class Enclave:
     @property
     def is_named(self) -> bool:
         """Whether its file tells which SDK made it."""
-        return self.family in {EnclaveFamily.INTEL_SDK, EnclaveFamily.EDP}
+        return self.family not in {EnclaveFamily.SIGNATURE, EnclaveFamily.UNKNOWN}
 
 
 def enclaves(content: bytes) -> tuple[Enclave, ...]:
@@ -48,8 +53,8 @@ def enclaves(content: bytes) -> tuple[Enclave, ...]:
     if is_sgxs(content):
         return (_of_stream(read_sgxs(content)),)
     first = tuple(_of_program(content))
-    places = {each.offset for each in first}
-    return (*first, *(each for each in _anywhere(content) if each.offset not in places))[:MAX_ENCLAVES]
+    there = {each.sigstruct for each in first}  # Intel's SDK repeats it for older versions of its loader.
+    return (*first, *(each for each in _anywhere(content) if each.sigstruct not in there))[:MAX_ENCLAVES]
 
 
 def _of_stream(stream: SgxsEnclave) -> Enclave:
@@ -70,6 +75,9 @@ def _of_program(content: bytes) -> Iterator[Enclave]:
     enclave = read_sdk_enclave(content, program)
     if enclave is not None:
         yield _of_sdk(content, program, enclave)
+    open_enclave = read_open_enclave(content, program)
+    if open_enclave is not None:
+        yield _of_open_enclave(content, program, open_enclave)
 
 
 def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> Enclave:
@@ -81,6 +89,20 @@ def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> Enclave
         size=enclave.metadata.enclave_size,
         threads=enclave.threads,
         measurement=None if why else measure_sdk_enclave(content, program, enclave),
+        unmeasured=why,
+    )
+
+
+def _of_open_enclave(content: bytes, program: ElfProgram, enclave: OpenEnclave) -> Enclave:
+    why = unmeasured(enclave)
+    return Enclave(
+        family=EnclaveFamily.EGO if enclave.is_ego else EnclaveFamily.OPEN_ENCLAVE,
+        sigstruct=enclave.sigstruct,
+        uses_debug_key=enclave.uses_debug_key,
+        offset=enclave.offset,
+        size=None if enclave.is_ego else enclave.size,
+        threads=enclave.properties.threads,
+        measurement=None if why else measure_open_enclave(content, program, enclave),
         unmeasured=why,
     )
 
