@@ -62,20 +62,20 @@ class DynamicLinks:
 
 def read_elf(content: bytes) -> ElfProgram:
     """The file as a program; raises `Malformed` DJ310."""
-    with _checked():
+    with _elf_errors():
         return _read(ELFFile(BytesIO(content)), len(content))
 
 
 def read_links(content: bytes) -> DynamicLinks:
     """What it is linked with, nothing where it is linked with nothing; raises `Malformed` DJ310."""
-    with _checked():
+    with _elf_errors():
         elf = ELFFile(BytesIO(content))
         _require_size(elf)
         return DynamicLinks(needs=tuple(_needs(elf)), symbols=tuple(_symbols(elf)))
 
 
 @contextmanager
-def _checked() -> Iterator[None]:
+def _elf_errors() -> Iterator[None]:
     try:
         yield
     except (ELFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -168,11 +168,11 @@ def _relocations(content: bytes, program: ElfProgram, links: DynamicLinks) -> by
         if info & 0xFFFFFFFF == _THREAD_OFFSET:
             if info >> 32 >= len(links.symbols):
                 raise Malformed("DJ314", f"{SECTION}: a relocation by symbol {info >> 32}, which is none")
-            _RELOCATION.pack_into(data, place, offset, info, _signed(links.symbols[info >> 32].value))
+            _RELOCATION.pack_into(data, place, offset, info, _twos_complement(links.symbols[info >> 32].value))
     return bytes(data).ljust(_whole(len(data), PAGE), b"\0")
 
 
-def _signed(number: int) -> int:
+def _twos_complement(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 

@@ -52,8 +52,8 @@ def _image(content: bytes, program: ElfProgram, enclave: OpenEnclave) -> bytearr
     image[at + SIGSTRUCT_AT : at + SIGSTRUCT_AT + SigStruct.SIZE] = bytes(SigStruct.SIZE)
     places = {symbol.name: symbol.value for symbol in reversed(enclave.links.symbols)}
     own = ("_enclave_rva", places.get("_enclave_rva", 0))
-    told = (("_reloc_rva", enclave.image_size), ("_reloc_size", len(enclave.relocations)))
-    for name, number in (own, *told, *enclave.thread_local):
+    relocations = (("_reloc_rva", enclave.image_size), ("_reloc_size", len(enclave.relocations)))
+    for name, number in (own, *relocations, *enclave.thread_local):
         if name in places:
             _put(image, places[name], number)
     return image
