@@ -32,3 +32,20 @@ def _check(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise OSError(errno.EINVAL, f"{kind}, expected a regular file", str(path))
+
+
+def write_whole(path: Path, content: bytes, mode: int, *, replace: bool) -> None:
+    """Make the file, all of it at once; raises `OSError`: `FileExistsError` where there is one that is not to be replaced."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            part.replace(path)
+        else:
+            path.hardlink_to(part)  # Fails where there is one, whoever made it in between.
+    finally:
+        part.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from donjon.cli.enclave.signing import COMMANDS
 from donjon.cli.options import FORM, StrictGroup, work
 
 
@@ -32,3 +33,7 @@ def lint(files: tuple[str, ...], *, form: str) -> None:
     Exit code 0 nothing that must be mended, 1 something or a file has no enclave, 2 malformed, 3 cannot be read.
     """
     sys.exit(work("donjon.cli.enclave.view", "enclave").lint(files, form))
+
+
+for _each in COMMANDS:
+    enclave.add_command(_each)

@@ -1,0 +1,61 @@
+"""Where the key of `donjon enclave sign` is, and how it is opened: a file in PEM, a PKCS#11 token, a Managed HSM of Azure."""
+
+import os
+from pathlib import Path
+from typing import cast
+
+from donjon.adapters import files
+from donjon.adapters.keys import places
+from donjon.adapters.keys.enclave import MAX_PEM, parse_enclave_key
+from donjon.adapters.keys.places import PKCS11, TokenPlace
+from donjon.cli.options import work
+from donjon.enclave.signing import EnclaveSigner
+from donjon.errors import Misconfigured, Unavailable
+
+PASSPHRASE = "DONJON_PASSPHRASE"  # noqa: S105 - the variable's name.
+MAX_PASSPHRASE = 4096  # bytes
+AZURE = "https://"
+_TOKEN, _HSM = "donjon.adapters.keys.enclave_token", "donjon.adapters.azure.managed_hsm"
+
+
+def open_signer(key: str, passphrase_file: Path | None) -> EnclaveSigner:
+    """The key of that name; raises `Misconfigured` DJ340 and DJ346, and `Unavailable` DJ347."""
+    if is_token(key):
+        return cast("EnclaveSigner", work(_TOKEN, "pkcs11").open_token_key(_place(key)))
+    if key.startswith(AZURE):
+        return cast("EnclaveSigner", work(_HSM, "azure").open_hsm_key(key))
+    return parse_enclave_key(_read(Path(key), MAX_PEM), passphrase(passphrase_file))
+
+
+def is_token(key: str) -> bool:
+    """Whether a key is in a PKCS#11 token, by its name."""
+    return key.startswith(PKCS11)
+
+
+def make_in_token(key: str) -> EnclaveSigner:
+    """A new key in a token; raises as `open_signer` does, and `Misconfigured` DJ348 where its label is in use."""
+    return cast("EnclaveSigner", work(_TOKEN, "pkcs11").make_token_key(_place(key)))
+
+
+def passphrase(file: Path | None) -> bytes | None:
+    """What a file or the environment says; `None` where neither does."""
+    if file is not None:
+        return _read(file, MAX_PASSPHRASE).rstrip(b"\r\n")
+    text = os.environ.get(PASSPHRASE)
+    return None if text is None else text.encode()
+
+
+def _read(path: Path, bound: int) -> bytes:
+    try:
+        return files.read(path, bound)
+    except OSError as error:
+        raise Unavailable("DJ347", f"key: {path}: {error.strerror}") from error
+
+
+def _place(key: str) -> TokenPlace:
+    try:
+        place = places.parse(key)
+    except ValueError as error:
+        raise Misconfigured("DJ346", f"key: {key}: expected {places.FORMS}") from error
+    assert isinstance(place, TokenPlace)
+    return place

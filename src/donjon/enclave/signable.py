@@ -1,0 +1,117 @@
+"""Which SIGSTRUCT of a file is to be signed, what of it may change without a new measurement, and how it is put back.
+
+Open Enclave's measured `.oeinfo` repeats some fields, so that they cannot be changed there by signing alone. Intel's SDK has
+ATTRIBUTES a second time in metadata that are not measured: its loader starts the enclave with those, so they are changed along.
+Sources: openenclave, `host/sgx/loadelf.c`, `include/openenclave/bits/sgx/sgxproperties.h`; intel/linux-sgx,
+`psw/urts/enclave_creator_hw_com.cpp` (`get_misc_attr`), `common/inc/internal/metadata.h`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
+from donjon.enclave.signing import Draft, SigstructFields, blank, change, draft_of
+from donjon.errors import Malformed, Misconfigured, Untrusted
+from donjon.sgx.layout import Octets
+from donjon.sgx.sigstruct import SigStruct
+
+_SDK_ATTRIBUTES = slice(-16, 0)
+_SDK_MISC_SELECT = slice(-32, -28)
+"""Where the metadata of Intel's SDK have both, from its SIGSTRUCT on: they have it at 64, and these at 48 and 32."""
+_REPEATED: Mapping[str, Octets] = {
+    "product id": SigStruct.isv_prod_id,
+    "SVN": SigStruct.isv_svn,
+    "family id": SigStruct.isv_family_id,
+    "extended product id": SigStruct.isv_ext_prod_id,
+    "attributes (and debug)": SigStruct.attributes,
+}
+_UNMEASURED = frozenset({EnclaveFamily.INTEL_SDK, EnclaveFamily.EDP, EnclaveFamily.SIGNATURE})
+"""Whose SIGSTRUCT stands apart from all that is measured; of others what Open Enclave repeats is not touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signable:
+    """The enclave of a file that is to be signed."""
+
+    content: bytes
+    enclave: Enclave
+
+    @property
+    def alone(self) -> bool:
+        """Whether what comes out is a SIGSTRUCT in a file of its own, in place of one within the enclave's."""
+        return self.enclave.family in {EnclaveFamily.EDP, EnclaveFamily.SIGNATURE}
+
+    @property
+    def mr_enclave(self) -> bytes:
+        """What is signed."""
+        draft = self.draft().sigstruct
+        return draft.mr_enclave
+
+    def draft(self) -> Draft:
+        """The fields as they stand, or for a stream those of a new SIGSTRUCT."""
+        if self.enclave.sigstruct is not None:
+            return draft_of(self.enclave.sigstruct)
+        assert self.enclave.measurement is not None, "what has no SIGSTRUCT was measured"
+        return blank(self.enclave.measurement)
+
+
+def signable(content: bytes) -> Signable:
+    """The one enclave of a file that can be signed.
+
+    Raises `Malformed` DJ344 where there is none or it cannot be told which, and `Untrusted` DJ305 where it was changed since.
+    """
+    there = enclaves(content)
+    if not there:
+        raise Malformed("DJ344", "there is no SIGSTRUCT and no SGXS stream in it; the SDK's own tool makes the first")
+    enclave = there[0]
+    if len(there) > 1 and enclave.family is EnclaveFamily.UNKNOWN:
+        raise Malformed("DJ344", f"there are {len(there)} SIGSTRUCTs in it, and none in the place of an SDK")
+    if enclave.sigstruct is not None and enclave.measurement not in {None, enclave.sigstruct.mr_enclave}:
+        raise Untrusted(
+            "DJ305",
+            f"it is measured as {enclave.measurement.hex() if enclave.measurement else ''}, and its SIGSTRUCT says "
+            f"{enclave.sigstruct.mr_enclave.hex()}: build it again, for no processor would start it",
+        )
+    return Signable(content, enclave)
+
+
+def redraft(subject: Signable, fields: SigstructFields) -> Draft:
+    """The fields that are to be signed; raises `Misconfigured` DJ345 for what is measured, and DJ342."""
+    draft = change(subject.draft(), fields)
+    check_measured(subject, draft)
+    return draft
+
+
+def check_measured(subject: Signable, draft: Draft) -> None:
+    """Raises `Misconfigured` DJ345 where the draft is another enclave's, or would be that of another measurement."""
+    before, after = subject.draft().sigstruct, draft.sigstruct
+    if before.mr_enclave != after.mr_enclave:
+        raise Misconfigured("DJ345", f"MRENCLAVE {after.mr_enclave.hex()} is signed, and the file's is {before.mr_enclave.hex()}")
+    if subject.enclave.family in _UNMEASURED:
+        return
+    others = [name for name, field in _REPEATED.items() if before.raw[field.place] != after.raw[field.place]]
+    if others:
+        words = "stands in what is measured, too, so that another one needs another MRENCLAVE: set it where the enclave is built"
+        raise Misconfigured(
+            "DJ345", f"{', '.join(others)}: {words} (Open Enclave: OE_SET_ENCLAVE_SGX, or oesign's configuration)"
+        )
+
+
+def put_back(subject: Signable, sigstruct: SigStruct) -> bytes:
+    """What is to be written: the file with this SIGSTRUCT in it, or the SIGSTRUCT alone where it has a file of its own."""
+    if subject.alone:
+        return sigstruct.raw
+    content, at, before = bytearray(subject.content), subject.enclave.offset, subject.draft().sigstruct
+    content[at : at + SigStruct.SIZE] = sigstruct.raw
+    if subject.enclave.family is EnclaveFamily.INTEL_SDK:
+        _put_metadata(content, at, before, sigstruct)
+    return bytes(content)
+
+
+def _put_metadata(content: bytearray, at: int, before: SigStruct, after: SigStruct) -> None:
+    """What the loader of Intel's SDK asks the processor for; DEBUG it sets as its caller wants it."""
+    attributes, misc = (slice(at + each.start, at + each.stop) for each in (_SDK_ATTRIBUTES, _SDK_MISC_SELECT))
+    if before.attributes != after.attributes:
+        content[attributes] = after.attributes
+    if before.misc_select != after.misc_select:
+        content[misc] = bytes(wish & there for wish, there in zip(content[misc], after.misc_select, strict=True))
