@@ -50,6 +50,11 @@ LABEL_DEBUG = "donjon.dev/debug-enclaves"
 DEBUG_ALLOWED = "allowed"
 """The namespace label, and its value, that says that enclaves in debug mode are no mistake there."""
 
+POLICY_GROUP = "donjon.dev"
+POLICY_VERSION = f"{POLICY_GROUP}/v1alpha1"
+ENCLAVE_POLICY = "EnclavePolicy"  # of a namespace: which enclaves may run in it
+CLUSTER_ENCLAVE_POLICY = "ClusterEnclavePolicy"  # of the cluster, for the namespaces that it selects
+
 EVENT_WITHOUT_DEVICE = "RunsWithoutDevice"
 EVENT_NOT_ACCOUNTED = "DeviceNotAccounted"
 EVENT_READY = "SGXReady"
