@@ -33,8 +33,8 @@ def record(make: Callable[..., Any], fields: Mapping[str, NamedField]) -> Reader
             return _refuse(value, place, "an object", faults)
         before = len(faults)
         faults += _misfits(value, place, fields)
-        known = {name: inner for name, inner in value.items() if name in fields}
-        values = {fields[name].name: fields[name].read(inner, _below(place, name), faults) for name, inner in known.items()}
+        inside = {name: inner for name, inner in value.items() if name in fields}
+        values = {fields[name].name: fields[name].read(inner, _below(place, name), faults) for name, inner in inside.items()}
         return make(**values) if len(faults) == before else None
 
     return read
