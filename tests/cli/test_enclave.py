@@ -51,3 +51,27 @@ def test_a_file_without_an_enclave_is_a_no_and_one_that_is_away_is_malformed(tmp
     empty.touch()
     assert run("show", str(empty)).exit_code == 1
     assert run("show", str(tmp_path / "away")).exit_code == 2
+
+
+def test_size_prints_the_line_for_the_pod_and_why() -> None:
+    result = run("size", str(FOLDER / "own-open-enclave.signed"))
+    assert result.exit_code == 0
+    assert 'sgx.intel.com/epc: "1Mi"  # or, as the AKS FAQ has it, sgx.intel.com/sgx_epc_mem_in_MiB: 1' in result.stdout
+    assert [line.split()[-2] for line in result.stdout.splitlines() if line.endswith("pages")] == ["4", "16", "24", "2"]
+
+
+def test_size_counts_an_enclave_for_each_process_of_gramine(tmp_path: Path) -> None:
+    manifest = tmp_path / "app.manifest.sgx"
+    manifest.write_text('libos.entrypoint = "/app"\n[sgx]\nenclave_size = "256M"\n', encoding="utf-8")
+    result = run("size", str(manifest), "--processes", "3", "--output", "json")
+    (answer,) = json.loads(result.stdout)
+    assert (answer["family"], answer["limits"]) == ("Gramine", {"sgx.intel.com/epc": "770Mi"})
+    assert answer["start_bytes"] == 3 * (65520 + 129) * 4096
+
+
+def test_size_of_what_is_no_enclave_is_a_no(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("nothing", encoding="utf-8")
+    assert run("size", str(tmp_path / "notes")).exit_code == 1
+    (tmp_path / "broken.manifest.sgx").write_text("entrypoint sgx [", encoding="utf-8")
+    broken = run("size", str(tmp_path / "broken.manifest.sgx"))
+    assert (broken.exit_code, "DJ317" in broken.stdout) == (2, True)

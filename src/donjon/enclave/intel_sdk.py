@@ -27,7 +27,7 @@ _ENTRY = struct.Struct("<HHIQIIQ")
 _GROUP = struct.Struct("<HHIQ16x")
 _PATCH = struct.Struct("<QII16x")
 _IS_GROUP = 1 << 12
-_IS_ADDED, _IS_EXTENDED = 1, 2
+_IS_ADDED, _IS_EXTENDED, _IS_REMOVABLE, _COMES_LATER = 1, 2, 4, 8
 _OLD = 1 << 32 | 3  # the version of metadata by version 1.5 of the SDK, whose loader added a page more
 _TCS_ADDRESSES = (16, 48, 56)  # OSSA, OFSBASE, OGSBASE
 
@@ -79,6 +79,17 @@ class SdkEnclave:
     def threads(self) -> int:
         """Thread control structures, those that are made later included."""
         return sum(each.page_count for each in self.layout if each.flags == TCS)
+
+    @property
+    def start_pages(self) -> int:
+        """Pages beside the program's own that are added when it starts."""
+        return sum(each.page_count for each in self.layout if each.attributes & _IS_ADDED and each.flags)
+
+    @property
+    def later_pages(self) -> int:
+        """Pages that may be added while it runs, where the processor can (EDMM), beyond those that it gives back for them."""
+        later = sum(each.page_count for each in self.layout if each.attributes & (_COMES_LATER | _IS_ADDED) == _COMES_LATER)
+        return max(0, later - sum(each.page_count for each in self.layout if each.attributes & _IS_REMOVABLE))
 
 
 def read_sdk_enclave(content: bytes, program: ElfProgram) -> SdkEnclave | None:
