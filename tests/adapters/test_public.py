@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -284,6 +285,26 @@ def test_clients_that_are_asked_to_go_ask_once_more_and_are_answered() -> None:
         await closing
 
     served(story, PATIENT)
+
+
+def test_who_has_connected_when_nobody_more_is_let_in_is_answered_however_many_they_are() -> None:
+    crowd = [socket.socket() for _ in range(50)]
+
+    async def run() -> None:
+        server = GuardedServer(Echo(), None, host=HOST, port=0, limits=replace(PATIENT, connections=100))
+        port = await server.start()
+        for each in crowd:  # Without a turn of the loop: all of them wait in the kernel, and it takes in a few a turn.
+            each.connect((HOST, port))
+            each.sendall(GET)
+        server.leave()
+        await server.close(20)
+
+    try:
+        asyncio.run(run())
+        assert [each.recv(12) for each in crowd] == [b"HTTP/1.1 200"] * len(crowd)
+    finally:
+        for each in crowd:
+            each.close()
 
 
 def test_an_answer_under_way_when_clients_are_asked_to_go_is_the_last_of_its_connection() -> None:

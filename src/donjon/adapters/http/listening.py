@@ -7,7 +7,8 @@ would come between an honest connection and its answer; so the kernel keeps many
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from donjon.errors import Unavailable
 
@@ -27,17 +28,27 @@ async def listen(protocol: Callable[[], asyncio.BaseProtocol], host: str, port: 
     return server
 
 
-async def stop_listening(server: asyncio.Server) -> None:
-    """Listen no more; whoever was let in by then has a connection.
+async def stop_listening(server: asyncio.Server, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Listen no more; whoever has connected by then is served by such a protocol.
 
     asyncio lets each in by a task of its own, and one that begins only after the server was closed fails and leaves its socket
-    open. So nobody more is let in first, and those tasks have their turn.
+    open. So nobody more is let in first, and those tasks have their turn. Who waits in the kernel even then would be reset.
     """
     loop = asyncio.get_running_loop()
     for each in server.sockets:
         loop.remove_reader(each.fileno())
     await asyncio.sleep(0)
+    last = [newcomer for each in server.sockets for newcomer in _newcomers(each.fileno())]
     server.close()
+    await asyncio.gather(*(loop.connect_accepted_socket(protocol, each) for each in last), return_exceptions=True)
+
+
+def _newcomers(number: int) -> Iterator[socket.socket]:
+    """Who waits at a listening socket, by its file's number."""
+    with socket.socket(fileno=os.dup(number)) as same, suppress(BlockingIOError):
+        same.setblocking(False)
+        for _ in range(WAITING):
+            yield same.accept()[0]
 
 
 def port_of(server: asyncio.Server) -> int:

@@ -57,7 +57,7 @@ class ProbeServer:
     async def close(self) -> None:
         """Stop listening, and drop who is still there."""
         if self._server is not None:
-            await stop_listening(self._server)
+            await stop_listening(self._server, self._connection)
         self._crowd.close()
         for each in self._crowd:
             each.cut_off()

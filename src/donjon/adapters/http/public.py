@@ -91,7 +91,7 @@ class GuardedServer:
         """
         if self._server is None or self._dating is None:
             return
-        await stop_listening(self._server)
+        await stop_listening(self._server, self._connection)
         self._dating.cancel()
         for peer in self._gate.crowd:
             if not (self._leaving and peer.worth is ConnectionWorth.NEW):
