@@ -33,6 +33,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "checking-manifests.md": {WHOLE: _ON_A_CLUSTER},
     "collateral-cache.md": {WHOLE: _OFFLINE},
     "commands.md": {WHOLE: "cli/test_cli.py", "## How you get it": "cli/test_wheel.py"},
+    "enclaves.md": {WHOLE: "cli/test_enclave.py"},
     "install.md": {
         WHOLE: _ON_A_CLUSTER,
         "$ make image": "cluster/test_readme.py",

@@ -4,11 +4,23 @@ import json
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from tests import pages
 from tests.enclave.vectors import FOLDER, SDK_FILE
+from tests.pages import Terminal
 
 from donjon.cli import donjon
 
 SDK = str(FOLDER / "ita-minimal-enclave.signed.so")
+
+
+def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "enclave.signed.so").write_bytes(SDK_FILE)
+    reader = Terminal(folder=tmp_path, environment={}, instead={})
+    shown = pages.answers(pages.text("enclaves.md"))
+    assert [command for command, _ in shown] == pages.shown("enclaves.md", __file__)
+    for command, lines in shown:
+        answer = reader.run(command, ok=(0, 1))
+        assert [line for line in lines if not pages.is_shown(line, answer)] == []
 
 
 def run(*arguments: str) -> Result:
