@@ -64,6 +64,8 @@ OTHER_FORM = "DJ309"
 DEBUG_KEY = "DJ315"
 NO_SIGNATURE = "DJ316"
 
+REGISTRY_SILENT = "DJ330"
+
 NO_SIMULATED_ISSUER = "DJ435"
 REFUSED_TOKENS = frozenset(f"DJ{number}" for number in range(440, 449))
 """A signed token, its certificate or its policy is not what an instance takes."""

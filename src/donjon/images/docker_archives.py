@@ -4,12 +4,14 @@ Source: moby/moby, `image/tarexport/tarexport.go`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import join, normpath
 
 from donjon.errors import Malformed
 from donjon.formats import strict_json
 from donjon.images.bounds import MAX_LAYERS
+from donjon.images.image import ImageConfig, Layer
+from donjon.images.manifests import with_diff_ids
 from donjon.images.paths import clean
 
 MANIFEST = "manifest.json"
@@ -35,6 +37,12 @@ def parse_docker_manifest(text: bytes, subject: str) -> DockerManifest:
     if len(layers) > MAX_LAYERS:
         raise Malformed("DJ326", f"{subject}: {len(layers)} layers, expected at most {MAX_LAYERS}")
     return DockerManifest(config=clean(config), layers=tuple(map(clean, layers)))
+
+
+def docker_layers(manifest: DockerManifest, config: ImageConfig, subject: str) -> tuple[Layer, ...]:
+    """The layers, each by the digest of what it unpacks to; raises `Malformed` DJ322 for another number in the config."""
+    layers = [Layer(digest="", size=-1, path=name) for name in manifest.layers]
+    return tuple(replace(layer, digest=layer.diff_id) for layer in with_diff_ids(layers, config, subject))
 
 
 def follow(name: str, links: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from donjon.errors import Malformed, Misconfigured
 from donjon.formats import strict_json
 from donjon.formats.strict_json import Members
 from donjon.images.access import RegistryLogin
-from donjon.images.references import DEFAULT_REGISTRY, ImageReference
+from donjon.images.references import DEFAULT_REGISTRY
 
 MAX_LOGINS = 1 << 20  # bytes of the file
 
@@ -49,9 +49,9 @@ def _pair(text: str) -> str:
         raise Malformed("DJ334", "no base64 of user and password") from error
 
 
-def login_for(logins: Mapping[str, RegistryLogin], reference: ImageReference) -> RegistryLogin | None:
-    """The login that fits a name best: of its repository, of a folder of it, or of its registry."""
-    place = f"{reference.registry}/{reference.repository}"
+def login_for(logins: Mapping[str, RegistryLogin], registry: str, repository: str) -> RegistryLogin | None:
+    """The login that fits best: of a repository, of a folder of it, or of its registry."""
+    place = f"{registry}/{repository}"
     while place:
         if place in logins:
             return logins[place]

@@ -101,7 +101,7 @@ class Overlay:
             self._own_folders.add(path)
         elif entry.kind is EntryKind.FILE:
             self._files[path] = entry.size
-            return self._remains(path)
+            return self.remains(path)
         elif entry.kind is EntryKind.HARD_LINK:
             self._link(path, entry.target)
         else:
@@ -115,7 +115,7 @@ class Overlay:
         source = self._sources.get(target, target)
         if source in self._files:
             self._sources[path] = source
-            self._remains(path)
+            self.remains(path)
         elif source in self._others:
             self._others.add(path)
         else:
@@ -123,7 +123,8 @@ class Overlay:
                 "DJ329", f"{_brief(path)}: a hard link to {_brief(target)}, which does not stand before it in its layer"
             )
 
-    def _remains(self, path: str) -> bool:
+    def remains(self, path: str) -> bool:
+        """Whether no layer above covers a file of this layer."""
         folder = path.rpartition("/")[0]
         if path not in self._covers and path not in self._folders and not self._is_covered(folder):
             return True
@@ -150,7 +151,7 @@ class Overlay:
         """The hard links of this layer that remain, by the path of the file that each is; whether that remains or not."""
         links: dict[str, list[str]] = {}
         for path, source in self._sources.items():
-            if self._remains(path):
+            if self.remains(path):
                 links.setdefault(source, []).append(path)
         return {source: tuple(paths) for source, paths in links.items()}
 

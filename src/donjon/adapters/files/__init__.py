@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -21,11 +22,20 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 def read(path: Path, bound: int) -> bytes:
     """The first bytes of the file, as many as the bound; raises `OSError` with its name, also for what is no regular file."""
-    _check(path, path.stat().st_mode)  # Before it is opened, for that alone may do something.
-    descriptor = os.open(path, _FLAGS)
-    with os.fdopen(descriptor, "rb") as file:
-        _check(path, os.fstat(descriptor).st_mode)  # It may be another one since.
+    with open_regular(path) as file:
         return file.read(bound)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, to be read and closed; raises `OSError` as `read` does."""
+    _check(path, path.stat().st_mode)  # Before it is opened, for that alone may do something.
+    file = os.fdopen(os.open(path, _FLAGS), "rb")
+    try:
+        _check(path, os.fstat(file.fileno()).st_mode)  # It may be another one since.
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _check(path: Path, mode: int) -> None:

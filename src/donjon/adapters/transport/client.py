@@ -42,7 +42,7 @@ class HttpAnswer:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes; behind each piece everybody else of the process has a turn."""
-        with _one_error(self._code, self._what, ANY_ERROR):
+        with one_error(self._code, self._what, ANY_ERROR):
             async for piece in self._response.aiter_raw():
                 yield piece
                 await asyncio.sleep(0)
@@ -112,9 +112,9 @@ class HttpClient:
         `silence` says how many seconds the server may say nothing, where that is not the same as for every other step.
         """
         timeout = httpx2.Timeout(self._seconds, read=silence or self._seconds)
-        with _one_error(self._code, what, LIBRARY_ERRORS):
+        with one_error(self._code, what, LIBRARY_ERRORS):
             async with AsyncExitStack() as stack:
-                with _one_error(self._code, what, ANY_ERROR):
+                with one_error(self._code, what, ANY_ERROR):
                     stream = self._client.stream(
                         method, where, params=query, content=body, headers=headers, timeout=timeout, extensions=self._extensions
                     )
@@ -123,7 +123,8 @@ class HttpClient:
 
 
 @contextmanager
-def _one_error(code: str, what: str, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+def one_error(code: str, what: str, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Every error of the library, as ours."""
     try:
         yield
     except (httpx2.TransportError, ssl.SSLError) as error:  # An alert comes as the latter, once the connection stands.
