@@ -21,11 +21,12 @@ _LIST_IT = "if it is to be trusted, list it in the policy: donjon policy from-en
 
 
 class TrustWords(NamedTuple):
-    """Of a finding: what was seen, what follows from it, what to do."""
+    """Of a finding: what was seen, what follows from it, what to do, and what the policy makes of it."""
 
     observation: str
     why: str
     do: str
+    verb: str = ""  # where the answer does not say it
 
 
 def is_valid(sigstruct: SigStruct) -> bool:
@@ -75,7 +76,7 @@ def _sample_key(trust: EnclaveTrust, subject: str, sigstruct: SigStruct) -> Iter
     observation = f"is signed with {sample.key}, MRSIGNER {sigstruct.mr_signer.hex()}"
     why = f"anybody has that key ({sample.place}) and signs what he likes with it"
     if sigstruct.mr_signer in trust.sample_keys:
-        words = TrustWords(observation, f"{why}; the policy makes an exception of it", "take it for development alone")
+        words = TrustWords(observation, why, "take it for development alone", "makes an exception of")
         yield finding(trust, "DJ368", TrustAnswer.WARN, subject, words)
     else:
         words = TrustWords(observation, why, "sign it with a key of your own: donjon enclave keygen, donjon enclave sign")
@@ -114,7 +115,7 @@ def is_for_debugging(sigstruct: SigStruct) -> bool:
 
 
 def _identity(trust: EnclaveTrust, subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
-    if any(_reasons(trust, sigstruct)):
+    if _sample(sigstruct) is not None or any(_reasons(trust, sigstruct)):  # Of a sample key there is nothing to list.
         return
     product, svn = sigstruct.isv_prod_id, sigstruct.isv_svn
     mine = [each for each in trust.signers if each.mr_signer == sigstruct.mr_signer]
@@ -176,6 +177,6 @@ def finding(trust: EnclaveTrust, code: str, answer: TrustAnswer, subject: str, w
         severity=_BY_ANSWER[answer],
         subject=subject,
         observation=words.observation,
-        why=f"{words.why}; {trust.name} {_VERBS[answer]} it",
+        why=f"{words.why}; {trust.name} {words.verb or _VERBS[answer]} it",
         do=words.do,
     )

@@ -48,6 +48,13 @@ _ISV = whole(0, MAX_ISV)
 _PATTERNS = items(_PATTERN, MAX_PATTERNS)
 _ANSWER = word(TrustAnswer)
 
+_HASHES = items(_HASH, MAX_SIGNERS)
+
+
+def _sample_keys(value: Json, place: str, faults: list[str]) -> Any:
+    return frozenset(_HASHES(value, place, faults) or ())
+
+
 _SIGNER = record(
     TrustSigner,
     {
@@ -74,7 +81,7 @@ _TRUST: Mapping[str, NamedField] = {
     "images": NamedField("images", _PATTERNS),
     "signers": NamedField("signers", items(_SIGNER, MAX_SIGNERS, "name")),
     "measurements": NamedField("measurements", items(_MEASUREMENT, MAX_MEASUREMENTS, "name")),
-    "sampleKeys": NamedField("sample_keys", items(_HASH, MAX_SIGNERS)),
+    "sampleKeys": NamedField("sample_keys", _sample_keys),
     "debug": NamedField("debug", word(DebugRule)),
     "unsigned": NamedField("unsigned", _ANSWER),
     "unknown": NamedField("unknown", _ANSWER),

@@ -9,6 +9,7 @@ import click
 from donjon.cli.files import display_name, within
 from donjon.cli.options import AT, FORM, TRUST_ROOT, StrictGroup, work
 from donjon.cli.policy import online, results
+from donjon.cli.policy.from_enclave import from_enclave
 from donjon.cli.policy.options import STRICT
 from donjon.cli.policy.reading import parse_form, read_claims, read_form, read_policy, text
 from donjon.cli.policy.results import SuiteResult
@@ -34,7 +35,7 @@ def policy() -> None:
     """
 
 
-for _each in online.COMMANDS:
+for _each in (*online.COMMANDS, from_enclave):
     policy.add_command(_each)
 
 

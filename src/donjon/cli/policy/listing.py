@@ -1,0 +1,87 @@
+"""What `donjon policy from-enclave` prints, from enclaves in files or from a policy on enclaves."""
+
+from dataclasses import replace
+
+from donjon.admission.policies.printing import manifest
+from donjon.cli.files import bare_content, display_name, within
+from donjon.cli.manifests import NAMESPACE, documents_of
+from donjon.cli.policy.from_enclave import ATTESTATION
+from donjon.cli.terminal import say_finding, write
+from donjon.enclave.search import Enclave, enclaves
+from donjon.enclave.trust import EnclaveTrust, TrustMode
+from donjon.enclave.trust_judgement import judge_enclaves
+from donjon.enclave.trust_listing import ListingKey, listing, spec_of
+from donjon.enclave.trust_reading import read_policy
+from donjon.enclave.trust_statement import attestation_policy
+from donjon.errors import EXIT_NO, EXIT_YES, Malformed
+from donjon.findings import is_refusal
+from donjon.formats.json import JsonObject
+from donjon.kube.names import POLICY_VERSION
+from donjon.policy.advice import advice
+from donjon.policy.printing import policy_text
+
+MAX_FILE = 1 << 30  # bytes of a file with enclaves
+
+
+def print_policy(sources: tuple[str, ...], kind: str, by: str, name: str, *, development: bool) -> int:
+    """Print it, or what forbids it; the exit code."""
+    policies = [source for source in sources if is_policy(source)]
+    if policies:
+        write(_for_tokens(_only_policy(sources, kind)))
+        return EXIT_YES
+    found = {source: _enclaves(source) for source in sources}
+    trust = listing({display_name(each): those for each, those in found.items()}, ListingKey(by), development=development)
+    if _is_refused(trust, found):
+        return EXIT_NO
+    write(_text(trust, kind, name))
+    return EXIT_YES
+
+
+def is_policy(source: str) -> bool:
+    """Whether a file's name says that it is a manifest."""
+    return source.endswith((".yaml", ".yml", ".json"))
+
+
+def _only_policy(sources: tuple[str, ...], kind: str) -> EnclaveTrust:
+    things = [thing for document in documents_of(sources) for thing in document.things if thing.version == POLICY_VERSION]
+    if len(things) != 1 or kind != ATTESTATION:
+        raise Malformed(
+            "DJ365", f"{len(things)} policies on enclaves in {', '.join(sources)}: expected one, and --kind {ATTESTATION}"
+        )
+    return read_policy(things[0].content, NAMESPACE).trust
+
+
+def _enclaves(source: str) -> tuple[Enclave, ...]:
+    with within(source):
+        there = enclaves(bare_content(source, MAX_FILE))
+        if not there:
+            raise Malformed("DJ300", "no enclave is in it; name the signed file, such as *.signed.so or *.sig")
+    return there
+
+
+def _is_refused(trust: EnclaveTrust, found: dict[str, tuple[Enclave, ...]]) -> bool:
+    """Whether the policy would refuse what it is to list; tells everything that it finds."""
+    strict = replace(trust, name="a policy", mode=TrustMode.ENFORCE)
+    findings = [
+        finding for source, those in found.items() for finding in judge_enclaves(strict, display_name(source), those).findings
+    ]
+    for finding in findings:
+        say_finding(finding, err=True)
+    return is_refusal(findings)
+
+
+def _text(trust: EnclaveTrust, kind: str, name: str) -> str:
+    if kind == ATTESTATION:
+        return _for_tokens(replace(trust, name="this policy"))
+    return manifest([_document(trust, kind, name)])
+
+
+def _for_tokens(trust: EnclaveTrust) -> str:
+    statement = attestation_policy(trust)
+    for finding in advice(statement):
+        say_finding(finding, err=True)
+    return policy_text(statement)
+
+
+def _document(trust: EnclaveTrust, kind: str, name: str) -> JsonObject:
+    return {"apiVersion": POLICY_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec_of(trust)}
