@@ -29,9 +29,9 @@ def print_policy(sources: tuple[str, ...], kind: str, by: str, name: str, *, dev
     if policies:
         write(_for_tokens(_only_policy(sources, kind)))
         return EXIT_YES
-    found = {source: _enclaves(source) for source in sources}
-    trust = listing({display_name(each): those for each, those in found.items()}, ListingKey(by), development=development)
-    if _is_refused(trust, found):
+    by_source = {source: _enclaves(source) for source in sources}
+    trust = listing({display_name(each): those for each, those in by_source.items()}, ListingKey(by), development=development)
+    if _is_refused(trust, by_source):
         return EXIT_NO
     write(_text(trust, kind, name))
     return EXIT_YES
@@ -59,11 +59,11 @@ def _enclaves(source: str) -> tuple[Enclave, ...]:
     return there
 
 
-def _is_refused(trust: EnclaveTrust, found: dict[str, tuple[Enclave, ...]]) -> bool:
+def _is_refused(trust: EnclaveTrust, by_source: dict[str, tuple[Enclave, ...]]) -> bool:
     """Whether the policy would refuse what it is to list; tells everything that it finds."""
     strict = replace(trust, name="a policy", mode=TrustMode.ENFORCE)
     findings = [
-        finding for source, those in found.items() for finding in judge_enclaves(strict, display_name(source), those).findings
+        finding for source, those in by_source.items() for finding in judge_enclaves(strict, display_name(source), those).findings
     ]
     for finding in findings:
         say_finding(finding, err=True)
