@@ -87,3 +87,37 @@ def test_size_of_what_is_no_enclave_is_a_no(tmp_path: Path) -> None:
     (tmp_path / "broken.manifest.sgx").write_text("entrypoint sgx [", encoding="utf-8")
     broken = run("size", str(tmp_path / "broken.manifest.sgx"))
     assert (broken.exit_code, "DJ317" in broken.stdout) == (2, True)
+
+
+def test_inspect_says_what_would_start_processes_and_says_no_where_it_surely_does(tmp_path: Path) -> None:
+    script = tmp_path / "entrypoint.sh"
+    script.write_text("#!/bin/sh\nset -e\nexec app\n", encoding="utf-8")
+    result = run("inspect", str(script), "/bin/true")
+    assert result.exit_code == 1
+    assert "a script for /bin/sh" in result.stdout
+    assert "DJ355" in result.stdout
+    quiet = run("inspect", "/bin/true", "--output", "json")
+    assert (quiet.exit_code, json.loads(quiet.stdout)[0]["findings"]) == (0, [])
+
+
+def test_inspect_says_what_a_manifest_of_gramine_says(tmp_path: Path) -> None:
+    manifest = tmp_path / "app.manifest.sgx"
+    manifest.write_text(
+        'libos.entrypoint = "/app"\n[sgx]\nenclave_size = "256M"\ndebug = true\nallowed_files = ["file:/tmp/"]\n',
+        encoding="utf-8",
+    )
+    result = run("inspect", str(manifest))
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == [
+        "starts",
+        "enclave",
+        "threads",
+        "debug",
+        "attestation",
+        "product",
+        "trusts",
+        "allows",
+    ]
+    (answer,) = json.loads(run("inspect", str(manifest), "-o", "json").stdout)
+    assert (answer["gramine"]["debug"], answer["gramine"]["allowed_files"]) == (True, ["file:/tmp/"])
+    assert run("inspect", str(tmp_path / "away")).exit_code == 2

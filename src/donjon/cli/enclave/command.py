@@ -53,5 +53,16 @@ def size(files: tuple[str, ...], *, processes: int, form: str) -> None:
     sys.exit(work("donjon.cli.enclave.size", "enclave").size(files, processes, form))
 
 
+@enclave.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@FORM
+def inspect(files: tuple[str, ...], *, form: str) -> None:
+    """Print what of programs and scripts would start processes, and what a manifest of Gramine says; - reads standard input.
+
+    Exit code 0 nothing says that it starts processes, 1 something does, 2 malformed, 3 cannot be read.
+    """
+    sys.exit(work("donjon.cli.enclave.inspect", "enclave").inspect(files, form))
+
+
 for _each in COMMANDS:
     enclave.add_command(_each)
