@@ -15,6 +15,9 @@ SDK = str(FOLDER / "ita-minimal-enclave.signed.so")
 
 def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
     (tmp_path / "enclave.signed.so").write_bytes(SDK_FILE)
+    manifest = 'libos.entrypoint = "/usr/bin/python3"\n[sgx]\nenclave_size = "512M"\nmax_threads = 16\n'
+    (tmp_path / "app.manifest.sgx").write_text(manifest, encoding="utf-8")
+    (tmp_path / "entrypoint.sh").write_text('#!/bin/sh\nexec "$@"\n', encoding="utf-8")
     reader = Terminal(folder=tmp_path, environment={}, instead={})
     shown = pages.answers(pages.text("enclaves.md"))
     assert [command for command, _ in shown] == pages.shown("enclaves.md", __file__)
