@@ -1,7 +1,7 @@
 # Donjon. `make up` runs the FAQ's Job on a real cluster; `make check` passes the tests. Both install what they need and say so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 meter test-cluster helm3 lock proto bench endurance siege clean
+.PHONY: help up demo check differential fuzz cluster cluster-down image release reproduce docs pictures format lint types imports test-rooms test-fast test-debian13 meter test-cluster helm3 lock proto bench endurance sgxs-tools siege clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -77,6 +77,9 @@ helm3: $(READY) ## An uninstall that fails or is interrupted, and every way out,
 endurance: $(READY) ## The attestation service killed 50 times under load; certificates renewed for five minutes, on a real cluster (root)
 	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
+
+sgxs-tools: $(READY) ## Fortanix's sgxs-tools built, and tried on what we sign, and we on what they sign (two minutes, the first time)
+	@$(VENV)/bin/pytest -q tests/sgxs
 
 siege: $(READY) ## Every known attack on the attestation service for SECONDS=60, in the chart's memory limit (root; half an hour)
 	@$(PY) -m tests.siege

@@ -34,7 +34,8 @@ SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loads
 _LONE = ("tests/siege", "tests/endurance")
 _OF_A_CLUSTER = ("tests/cluster", "tests/deploy")
 _OF_A_KERNEL = "tests/kernel"
-_ELSEWHERE = tuple(word for folder in (*_LONE, *_OF_A_CLUSTER, _OF_A_KERNEL) for word in ("--ignore", folder))
+_LONG_TO_BUILD = "tests/sgxs"
+_ELSEWHERE = tuple(word for folder in (*_LONE, *_OF_A_CLUSTER, _OF_A_KERNEL, _LONG_TO_BUILD) for word in ("--ignore", folder))
 FAST = (
     Step("tests", (str(BIN / "pytest"), "-q", *SHARED, *_ELSEWHERE, "--durations", "5")),
     Step("tests that need the machine for themselves", (str(BIN / "pytest"), "-q", *_LONE, "--durations", "5")),

@@ -109,6 +109,21 @@ def _javascript(folder: Path) -> None:
 
 
 def _rust(folder: Path) -> None:
+    _cargo(folder, "conformance")
+
+
+def _sigstructs(folder: Path) -> None:
+    _cargo(folder, "sigstructs")
+
+
+def _sgxs_tools(folder: Path) -> None:
+    """Its own lock is in it."""
+    version, programs = (folder / "version").read_text("ascii").strip(), ("--bin", "sgxs-sign", "--bin", "sgxs-info")
+    target = ("--target-dir", str(cache() / "cargo-target"), "--root", str(folder))
+    run(folder, "cargo", "install", "sgxs-tools", "--version", f"={version}", "--locked", "--quiet", *programs, *target)
+
+
+def _cargo(folder: Path, program: str) -> None:
     """The lock stands here without the address of the registry, which cargo knows; what it depends on is built once for all."""
     lock = folder / "Cargo.lock"
     locked = lock.read_text(encoding="utf-8")
@@ -117,7 +132,7 @@ def _rust(folder: Path) -> None:
     source = next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("source = "))
     lock.write_text(locked.replace('source = "registry"', source), encoding="utf-8")
     run(folder, "cargo", "build", "--locked", "--quiet", "--target-dir", str(target := cache() / "cargo-target"))
-    shutil.copy2(target / "debug" / "conformance", folder)
+    shutil.copy2(target / "debug" / program, folder)
 
 
 JAVA = Kit(
@@ -130,17 +145,21 @@ JAVA = Kit(
 JAVASCRIPT = Kit(
     name="javascript", packages={"nodejs": "node", "npm": "npm"}, version=("node", "--version"), least=1800, make=_javascript
 )
+_OF_CARGO = {_CARGO: "cargo", "gcc": "cc", "pkg-config": "pkg-config", "libssl-dev": "/usr/include/openssl/ssl.h"}
 RUST = Kit(
     name="rust",
-    packages={
-        _CARGO: "cargo",
-        "gcc": "cc",
-        "cmake": "cmake",
-        "pkg-config": "pkg-config",
-        "libssl-dev": "/usr/include/openssl/ssl.h",
-        "libclang-dev": "/usr/lib/llvm-*/lib/libclang.so*",
-    },
+    packages={**_OF_CARGO, "cmake": "cmake", "libclang-dev": "/usr/lib/llvm-*/lib/libclang.so*"},
     version=("cargo", "--version"),
     least=185,
     make=_rust,
 )
+SIGSTRUCTS = Kit(name="sgxs", packages=_OF_CARGO, version=("cargo", "--version"), least=185, make=_sigstructs)
+"""Fortanix's library of SIGSTRUCT, by a program of ours that calls it."""
+SGXS_TOOLS = Kit(
+    name="sgxs-tools",
+    packages={**_OF_CARGO, "protobuf-compiler": "protoc"},
+    version=("cargo", "--version"),
+    least=185,
+    make=_sgxs_tools,
+)
+"""Their programs as they publish them: too long to build for the quick tests (`make sgxs-tools`)."""

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from tests.enclave.keys import signer
-from tests.enclave.vectors import EDP, FOLDER, SAMPLE, SDK_FILE, changed
+from tests.enclave.vectors import EDP, FOLDER, OPEN_ENCLAVE_FILE, SAMPLE, SDK_FILE, changed
 
 from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
 from donjon.enclave.signable import Signable, check_measured, put_back, redraft, signable
@@ -159,6 +159,32 @@ def test_what_a_measured_place_repeats_is_refused_where_the_family_may_be_open_e
         redraft(subject, fields)
     assert caught.value.code == "DJ345"
     assert redraft(subject, SigstructFields(day=DAY)).message != EDP.message
+
+
+def test_open_enclave_keeps_what_is_measured_and_gets_another_key_and_day() -> None:
+    subject = signable(OPEN_ENCLAVE_FILE)
+    for fields in (SigstructFields(product_id=1), SigstructFields(debug=True)):
+        with pytest.raises(Misconfigured, match="oesign"):
+            redraft(subject, fields)
+    whole = sign(redraft(subject, SigstructFields(day=DAY, product_id=7, svn=4)), signer())
+    (again,) = enclaves(put_back(subject, whole))
+    assert (again.sigstruct, again.measurement) == (whole, whole.mr_enclave)
+
+
+def test_open_enclave_without_a_signature_is_signed_by_its_own_tool_first() -> None:
+    at = signable(OPEN_ENCLAVE_FILE).enclave.offset
+    unsigned = OPEN_ENCLAVE_FILE[:at] + bytes(SigStruct.SIZE) + OPEN_ENCLAVE_FILE[at + SigStruct.SIZE :]
+    with pytest.raises(Malformed, match="the SDK's own tool"):
+        signable(unsigned)
+
+
+def test_every_copy_that_intels_sdk_makes_for_older_loaders_is_signed() -> None:
+    at = signable(SDK_FILE).enclave.offset
+    subject = signable(SDK_FILE + SDK_FILE[at - 64 : at + SigStruct.SIZE])
+    whole = sign(redraft(subject, SigstructFields(svn=9, flags=4 | KSS)), signer())
+    written = put_back(subject, whole)
+    assert written[len(SDK_FILE) + 48 :] == whole.attributes + whole.raw
+    assert written[at - 16 : at + SigStruct.SIZE] == whole.attributes + whole.raw
 
 
 def test_a_message_of_another_enclave_is_refused() -> None:

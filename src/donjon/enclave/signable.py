@@ -6,7 +6,7 @@ Sources: openenclave, `host/sgx/loadelf.c`, `include/openenclave/bits/sgx/sgxpro
 `psw/urts/enclave_creator_hw_com.cpp` (`get_misc_attr`), `common/inc/internal/metadata.h`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
@@ -51,7 +51,7 @@ class Signable:
         """The fields as they stand, or for a stream those of a new SIGSTRUCT."""
         if self.enclave.sigstruct is not None:
             return draft_of(self.enclave.sigstruct)
-        assert self.enclave.measurement is not None, "what has no SIGSTRUCT was measured"
+        assert self.enclave.measurement is not None, "of what has no SIGSTRUCT, streams alone are signed"
         return blank(self.enclave.measurement)
 
 
@@ -61,7 +61,7 @@ def signable(content: bytes) -> Signable:
     Raises `Malformed` DJ344 where there is none or it cannot be told which, and `Untrusted` DJ305 where it was changed since.
     """
     there = enclaves(content)
-    if not there:
+    if not there or (there[0].sigstruct is None and there[0].family is not EnclaveFamily.EDP):
         raise Malformed("DJ344", "there is no SIGSTRUCT and no SGXS stream in it; the SDK's own tool makes the first")
     enclave = there[0]
     if len(there) > 1 and enclave.family is EnclaveFamily.UNKNOWN:
@@ -101,15 +101,27 @@ def put_back(subject: Signable, sigstruct: SigStruct) -> bytes:
     """What is to be written: the file with this SIGSTRUCT in it, or the SIGSTRUCT alone where it has a file of its own."""
     if subject.alone:
         return sigstruct.raw
-    content, at, before = bytearray(subject.content), subject.enclave.offset, subject.draft().sigstruct
-    content[at : at + SigStruct.SIZE] = sigstruct.raw
+    content = bytearray(subject.content)
     if subject.enclave.family is EnclaveFamily.INTEL_SDK:
-        _put_metadata(content, at, before, sigstruct)
+        for at in _copies(subject):
+            _put_metadata(content, at, subject.draft().sigstruct, sigstruct)
+    else:
+        content[subject.enclave.offset : subject.enclave.offset + SigStruct.SIZE] = sigstruct.raw
     return bytes(content)
 
 
+def _copies(subject: Signable) -> Iterator[int]:
+    """Where the SIGSTRUCT stands: Intel's SDK repeats its metadata for older versions of its loader."""
+    assert subject.enclave.sigstruct is not None, "of what has no SIGSTRUCT, streams alone are signed"
+    at = subject.content.find(subject.enclave.sigstruct.raw)
+    while at >= 0:
+        yield at
+        at = subject.content.find(subject.enclave.sigstruct.raw, at + SigStruct.SIZE)
+
+
 def _put_metadata(content: bytearray, at: int, before: SigStruct, after: SigStruct) -> None:
-    """What the loader of Intel's SDK asks the processor for; DEBUG it sets as its caller wants it."""
+    """The SIGSTRUCT, and what the loader of Intel's SDK asks the processor for; DEBUG it sets as its caller wants it."""
+    content[at : at + SigStruct.SIZE] = after.raw
     attributes, misc = (slice(at + each.start, at + each.stop) for each in (_SDK_ATTRIBUTES, _SDK_MISC_SELECT))
     if before.attributes != after.attributes:
         content[attributes] = after.attributes
