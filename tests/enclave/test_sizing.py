@@ -24,10 +24,10 @@ def test_as_many_pages_are_counted_as_are_measured(content: bytes, monkeypatch: 
     pages = 0
 
     class CountsPages(Measurement):
-        def add(self, offset: int, flags: int, page: bytes = bytes(4096), *, extend: bool = True) -> None:
+        def add(self, offset: int, flags: int, content: bytes = bytes(4096), *, times: int = 1, extend: bool = True) -> None:
             nonlocal pages
-            pages += 1
-            super().add(offset, flags, page, extend=extend)
+            pages += len(content) // 4096 * times
+            super().add(offset, flags, content, times=times, extend=extend)
 
     for module in (intel_sdk, open_enclave_pages):
         monkeypatch.setattr(module, "Measurement", CountsPages)

@@ -13,26 +13,24 @@ TCS, REGULAR = 0x100, 0x200
 
 @dataclass(frozen=True, slots=True)
 class EnclavePage:
-    """One page, where it goes, and whether its content is measured."""
+    """One page or several, where they go, and whether their content is measured."""
 
     offset: int
     flags: int
-    content: bytes = bytes(PAGE)
+    content: bytes = bytes(PAGE)  # of one page after the other
     extend: bool = True
+    times: int = 1  # one page so often, one after the other
 
 
 def pages_of(data: bytes, address: int, size: int, flags: int) -> Iterator[EnclavePage]:
     """The pages of bytes that go to an address, and of zeros behind them up to `size`; the first may begin within a page."""
-    offset = 0
-    while offset < len(data):
-        start = (address + offset) % PAGE
-        part = data[offset : offset + PAGE - start]
-        yield EnclavePage(address + offset - start, flags, (bytes(start) + part).ljust(PAGE, b"\0"))
-        offset += PAGE - start
-    if size > offset:
-        start = (address + offset) % PAGE
-        for page in range(-(-(size - offset + start) // PAGE)):
-            yield EnclavePage(address + offset - start + page * PAGE, flags)
+    start = address % PAGE
+    content = bytes(start) + data if data else b""
+    content += bytes(-len(content) % PAGE)
+    if content:
+        yield EnclavePage(address - start, flags, content)
+    if zeros := -(-max(size + start - len(content), 0) // PAGE) if size else 0:
+        yield EnclavePage(address - start + len(content), flags, times=zeros)
 
 
 def page_access(segment: Segment) -> int:

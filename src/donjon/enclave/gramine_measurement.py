@@ -77,7 +77,7 @@ def measure_gramine(manifest: bytes, pal: bytes, enclave: GramineEnclave, offset
     places = _Places(manifest + b"\0", read_elf(pal), read_links(pal).entry, enclave, offsets)
     measurement = Measurement(enclave.size, offsets["SSA_FRAME_SIZE"] // PAGE)
     for page in places.pages(pal):
-        measurement.add(page.offset, page.flags, page.content, extend=page.extend)
+        measurement.add(page.offset, page.flags, page.content, times=page.times, extend=page.extend)
     return measurement.mr_enclave
 
 
@@ -128,7 +128,8 @@ class _Places:
             yield from self._zeros(heap, self.end - heap, READ | WRITE | EXECUTE | REGULAR, extend=False)
 
     def _zeros(self, address: int, size: int, flags: int = _RW, *, extend: bool = True) -> Iterator[EnclavePage]:
-        return (EnclavePage(at - self.base, flags, extend=extend) for at in range(address, address + size, PAGE))
+        if size:
+            yield EnclavePage(address - self.base, flags, extend=extend, times=-(-size // PAGE))
 
     def _control(self, thread: int) -> bytes:
         ssa, tls = (self.ssa - self.base + thread * self.frames, self.tls - self.base + thread * PAGE)

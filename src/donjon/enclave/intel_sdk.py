@@ -141,12 +141,12 @@ def measure_sdk_enclave(content: bytes, program: ElfProgram, enclave: SdkEnclave
     for segment, following in zip_longest(program.segments, program.segments[1:]):
         data = image[segment.offset : segment.offset + segment.file_size]
         for page in pages_of(data, segment.address, segment.size, REGULAR | page_access(segment)):
-            measurement.add(page.offset, page.flags, page.content)
+            measurement.add(page.offset, page.flags, page.content, times=page.times)
         if enclave.metadata.version == _OLD and (page_more := _page_more(segment, following)) is not None:
             measurement.add(page_more, REGULAR | page_access(segment))
     for entry in enclave.layout:
         for page in _pages(enclave.data, entry):
-            measurement.add(page.offset, page.flags, page.content, extend=page.extend)
+            measurement.add(page.offset, page.flags, page.content, times=page.times, extend=page.extend)
     return measurement.mr_enclave
 
 
@@ -182,8 +182,8 @@ def _pages(data: bytes, entry: LayoutEntry) -> Iterator[EnclavePage]:
     if not entry.flags:
         return  # A guard.
     page = _thread(content, entry.address) if content else entry.content_size.to_bytes(4, "little") * (PAGE // 4)
-    for number in range(entry.page_count):
-        yield EnclavePage(entry.address + number * PAGE, entry.flags, page, bool(entry.attributes & _IS_EXTENDED))
+    if entry.page_count:
+        yield EnclavePage(entry.address, entry.flags, page, bool(entry.attributes & _IS_EXTENDED), entry.page_count)
 
 
 def _thread(template: bytes, address: int) -> bytes:

@@ -30,10 +30,10 @@ def measure_open_enclave(content: bytes, program: ElfProgram, enclave: OpenEncla
     image = memoryview(_image(content, program, enclave))
     for segment in program.segments:
         flags = REGULAR | page_access(segment)
-        for place in range(segment.address // PAGE * PAGE, segment.address + segment.size, PAGE):
-            measurement.add(enclave.start + place, flags, bytes(image[place : place + PAGE]))
+        first, end = segment.address // PAGE * PAGE, -(-(segment.address + segment.size) // PAGE) * PAGE
+        measurement.add(enclave.start + first, flags, bytes(image[first:end]))
     for page in _pages(program.entry, enclave):
-        measurement.add(enclave.start + page.offset, page.flags, page.content, extend=page.extend)
+        measurement.add(enclave.start + page.offset, page.flags, page.content, times=page.times, extend=page.extend)
     return measurement.mr_enclave
 
 
@@ -71,8 +71,8 @@ def _pages(entry: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
     for offset in range(0, len(data), PAGE):
         yield EnclavePage(place + offset, REGULAR | READ, data[offset : offset + PAGE])
     place = enclave.heap
-    for number in range(enclave.properties.heap_pages):
-        yield EnclavePage(place + number * PAGE, REGULAR | READ | WRITE, extend=False)
+    if enclave.properties.heap_pages:
+        yield EnclavePage(place, REGULAR | READ | WRITE, extend=False, times=enclave.properties.heap_pages)
     place += enclave.properties.heap_pages * PAGE
     for _ in range(enclave.properties.threads):
         yield from _thread(entry, place, enclave)
@@ -82,8 +82,8 @@ def _pages(entry: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
 def _thread(entry: int, place: int, enclave: OpenEnclave) -> Iterator[EnclavePage]:
     flags = REGULAR | READ | WRITE
     place += PAGE  # A guard.
-    for number in range(enclave.properties.stack_pages):
-        yield EnclavePage(place + number * PAGE, flags, _STACK)
+    if enclave.properties.stack_pages:
+        yield EnclavePage(place, flags, _STACK, times=enclave.properties.stack_pages)
     place += (enclave.properties.stack_pages + 1) * PAGE  # Another guard.
     yield EnclavePage(place, TCS, _control(entry, place, enclave))
     yield EnclavePage(place + PAGE, flags)  # Two frames in which its registers are saved.
