@@ -1,9 +1,11 @@
 """Every SIGSTRUCT of a file: where its SDK puts it, or anywhere by its header. Nothing is taken for one that is not signed."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from donjon.enclave import intel_sdk, open_enclave
 from donjon.enclave.elf import ElfProgram, read_elf
 from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave
 from donjon.enclave.open_enclave import OpenEnclave, read_open_enclave, unmeasured
@@ -16,6 +18,7 @@ from donjon.sgx.sigstruct import HEADER, HEADER2, HEADER2_AT, SigStruct
 MAX_ENCLAVES = 64  # of one file
 MAX_HEADERS = 10_000  # that look like one
 _ELF = b"\x7fELF"
+_SECTIONS = re.compile(b"|".join(re.escape(name.encode()) for name in (intel_sdk.SECTION, open_enclave.SECTION)))
 
 
 class EnclaveFamily(StrEnum):
@@ -54,7 +57,8 @@ def enclaves(content: bytes) -> tuple[Enclave, ...]:
         return (_of_stream(read_sgxs(content)),)
     first = tuple(_of_program(content))
     there = {each.sigstruct for each in first}  # Intel's SDK repeats it for older versions of its loader.
-    return (*first, *(each for each in _anywhere(content) if each.sigstruct not in there))[:MAX_ENCLAVES]
+    others = {each.sigstruct: each for each in _anywhere(content) if each.sigstruct not in there}
+    return (*first, *others.values())[:MAX_ENCLAVES]
 
 
 def _of_stream(stream: SgxsEnclave) -> Enclave:
@@ -69,15 +73,15 @@ def _of_stream(stream: SgxsEnclave) -> Enclave:
 
 
 def _of_program(content: bytes) -> Iterator[Enclave]:
-    if not content.startswith(_ELF):
-        return
+    if not content.startswith(_ELF) or _SECTIONS.search(content) is None:
+        return  # Many a program is none that an enclave could be, as those of other machines, and that is no fault.
     program = read_elf(content)
     enclave = read_sdk_enclave(content, program)
     if enclave is not None:
         yield _of_sdk(content, program, enclave)
-    open_enclave = read_open_enclave(content, program)
-    if open_enclave is not None:
-        yield _of_open_enclave(content, program, open_enclave)
+    other = read_open_enclave(content, program)
+    if other is not None:
+        yield _of_open_enclave(content, program, other)
 
 
 def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> Enclave:
