@@ -1,0 +1,92 @@
+"""The schemas of policies on enclaves, as a real API server holds people to them; our reader says the same of the same ones."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.enclave.test_trust_reading import CRDS
+from tests.enclave.trust_documents import BAD, BAD_OF_CLUSTER, GOOD, GOOD_OF_CLUSTER, policy
+
+from donjon.enclave.trust_reading import read_trust
+
+if TYPE_CHECKING:
+    from tests.cluster.conftest import Cluster
+
+OURS, GROUP = "donjon.dev", "schemas.donjon.dev"
+"""Under a group of their own the test's kinds stand beside those of a release."""
+NAMESPACED, CLUSTER = "EnclavePolicy", "ClusterEnclavePolicy"
+UNKNOWN_FIELDS = {
+    *("a field of a signer that is none", "a field that is none"),
+    "namespaces, of which only a policy of the cluster speaks",
+}
+PLURALS = ("enclavepolicies", "clusterenclavepolicies")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kinds(cluster: "Cluster") -> Iterator[None]:
+    texts = [(CRDS / f"{plural}.yaml").read_text(encoding="utf-8") for plural in PLURALS]
+    definitions = (
+        "---\n".join(texts).replace(f"group: {OURS}", f"group: {GROUP}").replace(f"policies.{OURS}", f"policies.{GROUP}")
+    )
+    names = [f"crd/{plural}.{GROUP}" for plural in PLURALS]
+    cluster.kubectl("apply", "-f", "-", stdin=definitions)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    yield
+    cluster.kubectl("delete", "--wait=false", *names)
+
+
+def documents(good: dict[str, Any], of_cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The objects that are to be made, each by a name of its own."""
+    specs = [
+        *((NAMESPACED, each) for each in good.values()),
+        *((CLUSTER, each) for each in (*good.values(), *of_cluster.values())),
+    ]
+    objects = {f"p{number}": policy(kind, spec, f"p{number}") for number, (kind, spec) in enumerate(specs)}
+    return {name: {**each, "apiVersion": f"{GROUP}/v1alpha1"} for name, each in objects.items()}
+
+
+def create(cluster: "Cluster", objects: dict[str, Any], *, strict: bool = False) -> tuple[set[str], str]:
+    """The names of those that the API server takes, and all that it says; kubectl's own look would stop at the first."""
+    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects.values())})
+    said = cluster.kubectl(
+        "create", f"--validate={str(strict).lower()}", "--dry-run=server", "-o", "name", "-f", "-", stdin=everything, check=False
+    )
+    return {line.rpartition("/")[2] for line in said.splitlines() if line.count("/") == 1 and " " not in line}, said
+
+
+def test_the_api_server_takes_every_good_policy(cluster: "Cluster") -> None:
+    objects = documents(GOOD, GOOD_OF_CLUSTER)
+    taken, said = create(cluster, objects)
+    assert taken == objects.keys(), said
+
+
+def test_the_api_server_refuses_every_wrong_policy_in_words(cluster: "Cluster") -> None:
+    wrong = {name: each.spec for name, each in BAD.items() if name not in UNKNOWN_FIELDS}
+    objects = documents(wrong, {name: each.spec for name, each in BAD_OF_CLUSTER.items()})
+    taken, said = create(cluster, objects)
+    assert taken == set(), said
+    assert "debug: here and sampleKeys need a namespaceSelector that says where" in said
+    assert "values go with In and NotIn, and with nothing else" in said
+
+
+@pytest.mark.parametrize("name", sorted(UNKNOWN_FIELDS))
+def test_kubectl_refuses_a_field_that_is_none(cluster: "Cluster", name: str) -> None:
+    taken, said = create(cluster, {"p": {**policy(NAMESPACED, BAD[name].spec), "apiVersion": f"{GROUP}/v1alpha1"}}, strict=True)
+    assert taken == set(), said
+    assert "unknown field" in said
+
+
+def test_a_policy_is_kept_with_its_defaults_and_shown_in_columns(cluster: "Cluster", namespace: str) -> None:
+    made = {**policy(NAMESPACED, {"mode": "enforce"}), "apiVersion": f"{GROUP}/v1alpha1"}
+    made["metadata"]["namespace"] = namespace
+    cluster.apply(made)
+    where = (f"enclavepolicies.{GROUP}", "p", "-n", namespace)
+    spec = cluster.get(*where)["spec"]
+    assert read_trust(spec) == read_trust({"mode": "enforce"})
+    ready = {"type": "Ready", "status": "True", "reason": "Read", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = json.dumps({"status": {"conditions": [ready], "signers": 2, "measurements": 1, "refused": 7}})
+    cluster.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", status)
+    header, line = cluster.kubectl("get", *where).splitlines()
+    assert header.split() == ["NAME", "MODE", "READY", "SIGNERS", "MEASUREMENTS", "REFUSED", "AGE"]
+    assert line.split()[:6] == ["p", "enforce", "True", "2", "1", "7"]
