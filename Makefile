@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
-ROOMS := $(addprefix tests/,admission attestation audit collateral diagnosis findings fleet formats images kube maa node pki policy sgx signing)
+ROOMS := $(addprefix tests/,admission attestation audit collateral diagnosis findings fleet formats images kube maa node pki policy sgx signing wrapping)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 

@@ -33,6 +33,9 @@ POSTGRESQL = {"postgresql": "/usr/lib/postgresql/*/bin/postgres"}
 SOFTHSM = {"softhsm2": "/usr/lib/softhsm/libsofthsm2.so"}
 """What the tests of signing keys in a PKCS#11 token need."""
 
+SKOPEO = {"skopeo": "skopeo"}
+"""What the tests of images that we write need: a program of others that reads them."""
+
 PROMETHEUS = {"prometheus": "/usr/bin/promtool"}
 """What the tests of alerts need: the server, and the program that tries rules."""
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sku": ("donjon.cli.sku.command:sku", "Machines with SGX: which there are, and which and how many to take."),
     "status": ("donjon.cli.status:status", "Say whether Donjon works in the cluster, what is wrong first, and what to do."),
     "token": ("donjon.cli.token.command:token", "Tokens of an attestation service: show one, verify one as a relying party."),
+    "wrap": ("donjon.cli.wrap.command:wrap", "Bring an existing image into an enclave, with Gramine; no Docker needed."),
     "why": ("donjon.cli.why:why", "Explain why a pod does not run, node by node, and what to do next."),
 }
 """Every command, where it is, and its line of help: said here so that the help needs to load none of them."""

@@ -27,7 +27,7 @@ class Images:
 
         Raises `Malformed`, `Untrusted` or `Unavailable` DJ321 to DJ336.
         """
-        with self._source(reference) as source:
+        with self.source(reference) as source:
             return source.image(reference)
 
     def files(self, image: Image, wants: Wants) -> Iterator[ImageFile]:
@@ -49,11 +49,12 @@ class Images:
 
         Without `links`, a file that came by one of its paths does not come again by another, and each layer is read once, mostly.
         """
-        with self._source(image.reference) as source:
+        with self.source(image.reference) as source:
             yield from contents(source, image, wants, links=links)
 
     @contextmanager
-    def _source(self, reference: ImageReference) -> Iterator[BlobSource]:
+    def source(self, reference: ImageReference) -> Iterator[BlobSource]:
+        """One image's documents and layers, within the block."""
         if reference.place is ImagePlace.REGISTRY:
             with Registry(self._access, reference) as registry:
                 yield registry

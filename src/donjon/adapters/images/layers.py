@@ -34,13 +34,13 @@ def contents(source: BlobSource, image: Image, wants: Wants, *, links: bool) -> 
     overlay = Overlay()
     for number in reversed(range(len(image.layers))):
         layer, what = image.layers[number], f"{image.reference}: layer {number + 1}"
-        with _unpacked(source, layer, what) as stream:
+        with unpacked(source, layer, what) as stream:
             for entry in entries(stream, what):
                 if overlay.place(entry) and wants(legible(entry.path), entry.size):
                     yield _content(stream, (entry.path,), entry, what)
         names = _links(overlay, wants, links=links)
         if names:
-            with _unpacked(source, layer, what) as stream:
+            with unpacked(source, layer, what) as stream:
                 for entry in entries(stream, what):
                     if entry.kind is EntryKind.FILE and entry.path in names:
                         yield _content(stream, names[entry.path], entry, what)
@@ -58,11 +58,12 @@ def _links(overlay: Overlay, wants: Wants, *, links: bool) -> Mapping[str, tuple
 
 
 def _content(stream: Forward, paths: tuple[str, ...], entry: LayerEntry, what: str) -> LayerContent:
-    pieces = _whole(stream, entry.size, what)
+    pieces = pieces_of(stream, entry.size, what)
     return LayerContent(paths=tuple(map(legible, paths)), mode=entry.mode, size=entry.size, pieces=pieces)
 
 
-def _whole(stream: Forward, size: int, what: str) -> Iterator[memoryview]:
+def pieces_of(stream: Forward, size: int, what: str) -> Iterator[memoryview]:
+    """A file's content; raises `Malformed` DJ325 where the layer ends before it."""
     for part in stream.parts(size):
         size -= len(part)
         yield part
@@ -71,7 +72,7 @@ def _whole(stream: Forward, size: int, what: str) -> Iterator[memoryview]:
 
 
 @contextmanager
-def _unpacked(source: BlobSource, layer: Layer, what: str) -> Iterator[Forward]:
+def unpacked(source: BlobSource, layer: Layer, what: str) -> Iterator[Forward]:
     """The layer as an archive; behind its end, whatever else it has is read, and then its digest is known."""
     with source.layer(layer) as pieces:
         if layer.path:  # In a docker archive, only the digest of what is unpacked is said.

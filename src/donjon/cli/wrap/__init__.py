@@ -1,0 +1,1 @@
+"""`donjon wrap`: an existing image, brought into an enclave."""

@@ -1,0 +1,263 @@
+"""`donjon wrap`, from an image to one that others read: everything up to what EINIT is given is checked, without SGX."""
+
+import json
+import subprocess
+import tarfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from testbed import packages
+from tests.cli.calling import call
+from tests.images.made import write_docker_archive, write_layout
+from tests.wrapping.programs import APP, GRAMINE, OFFSETS, PAL, application, gramine_base
+
+from donjon.adapters.images.images import Images
+from donjon.enclave.gramine_measurement import GramineEnclave, measure_gramine, read_offsets
+from donjon.enclave.signature import signature_faults
+from donjon.formats.json import JsonObject
+from donjon.images.access import RegistryAccess
+from donjon.images.references import parse_reference
+from donjon.sgx.sigstruct import SigStruct
+from donjon.wrapping.layers import digest_of
+
+DAY = "2026-11-30"
+MANIFEST, SIGNATURE = "gramine/app_files/entrypoint.manifest.sgx", "gramine/app_files/entrypoint.sig"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A folder with an application's image, a base image, and a key."""
+
+    folder: Path
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("wrap", f"oci:{self.folder}/app", "--gramine", f"oci:{self.folder}/base", "--date", DAY)
+
+    def wrap(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        small = () if {"--memory", "--enclave-size"} & set(words) else ("--enclave-size", "64M")
+        done = call(*self.words, *small, *words)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def sign(self, name: str, *words: str) -> JsonObject:
+        said = self.wrap("--to", f"oci:{self.folder}/{name}:v1", "--key", f"{self.folder}/key.pem", "--output", "json", *words)
+        document: JsonObject = json.loads(said.stdout)
+        return document
+
+    def files(self, name: str) -> dict[str, bytes]:
+        images = Images(RegistryAccess())
+        image = images.resolve(parse_reference(f"oci:{self.folder}/{name}:v1"))
+        return {each.path: each.content for each in images.files(image, lambda path, _: "gramine/" in path)}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("wrap")
+    write_layout(folder / "app", application())
+    write_layout(folder / "base", gramine_base())
+    assert call("enclave", "keygen", folder / "key.pem").returncode == 0
+    return World(folder)
+
+
+@pytest.fixture(scope="module")
+def signed(world: World) -> JsonObject:
+    return world.sign("signed", "--kubernetes", f"{world.folder}/pod.yaml")
+
+
+def test_the_signature_is_of_what_is_in_the_image(world: World, signed: JsonObject) -> None:
+    files = world.files("signed")
+    sigstruct, manifest = SigStruct(files[SIGNATURE]), tomllib.loads(files[MANIFEST].decode())
+    enclave = GramineEnclave(size=64 << 20, threads=manifest["sgx"]["max_threads"], edmm=False)
+    measured = measure_gramine(files[MANIFEST], files[f"{GRAMINE}/sgx/libpal.so"], enclave, read_offsets(OFFSETS.decode()))
+    assert list(signature_faults(sigstruct)) == []
+    assert sigstruct.mr_enclave.hex() == measured.hex() == signed["mrenclave"]
+    assert not sigstruct.debug
+    assert sigstruct.masks_debug
+    assert sigstruct.date == bytes.fromhex("30112620")
+
+
+def test_it_can_be_attested_and_not_debugged(world: World, signed: JsonObject) -> None:
+    del signed
+    manifest = tomllib.loads(world.files("signed")[MANIFEST].decode())
+    assert manifest["sgx"]["enclave_size"] == "64M"
+    assert manifest["loader"]["entrypoint"]["uri"] == f"file:/{GRAMINE}/libsysdb.so"
+    assert manifest["sgx"]["remote_attestation"] == "dcap"
+    assert manifest["sgx"]["debug"] is False
+
+
+def test_the_manifest_is_the_images_own_config(world: World, signed: JsonObject) -> None:
+    del signed
+    manifest = tomllib.loads(world.files("signed")[MANIFEST].decode())
+    loader = manifest["loader"]
+    assert manifest["libos"]["entrypoint"] == "/usr/bin/python3"
+    assert loader["argv"] == ["python3", "/app/main.py", "--quiet"]
+    assert (loader["uid"], loader["gid"], manifest["fs"]["start_dir"]) == (1000, 1001, "/app")
+    assert loader["env"]["LANG"] == "C.UTF-8"
+    assert loader["env"]["LD_LIBRARY_PATH"].split(":")[:2] == [f"/{GRAMINE}/runtime/glibc", "/lib/x86_64-linux-gnu"]
+
+
+def test_every_file_is_trusted_by_every_path_and_what_kubernetes_mounts_by_none(world: World, signed: JsonObject) -> None:
+    del signed
+    sgx = tomllib.loads(world.files("signed")[MANIFEST].decode())["sgx"]
+    hashes = {each["uri"].removeprefix("file:"): each["sha256"] for each in sgx["trusted_files"]}
+    assert hashes["/app/main.py"] == digest_of(APP).removeprefix("sha256:")
+    assert hashes["/bin/python3"] == hashes["/usr/bin/python3.11"]
+    assert "/var/lib/app/model.bin" in hashes
+    assert f"/{GRAMINE}/runtime/glibc/libc.so.6" in hashes
+    assert not {"/app/draft.py", "/etc/hosts", f"/{GRAMINE}/direct/loader"} & set(hashes)
+    assert {"file:/etc/hosts", "file:/run/secrets/kubernetes.io/serviceaccount/"} <= set(sgx["allowed_files"])
+
+
+def test_the_same_inputs_make_the_same_digest_from_every_kind_of_image(world: World, signed: JsonObject) -> None:
+    assert world.sign("again")["digest"] == signed["digest"]
+    archive = write_docker_archive(world.folder / "app.tar", application())
+    words = ("--gramine", f"oci:{world.folder}/base", "--enclave-size", "64M", "--date", DAY, "--key", f"{world.folder}/key.pem")
+    done = call("wrap", f"docker-archive:{archive}", *words, "--to", f"oci:{world.folder}/archive", "--output", "json")
+    assert json.loads(done.stdout)["mrenclave"] == signed["mrenclave"]
+
+
+def test_the_key_is_nowhere_in_the_image(world: World, signed: JsonObject) -> None:
+    del signed
+    lines = (world.folder / "key.pem").read_bytes().splitlines()
+    blobs = [path.read_bytes() for path in (world.folder / "signed" / "blobs" / "sha256").iterdir()]
+    assert not [line for line in lines if any(line in blob for blob in blobs)]
+
+
+def test_signed_later_it_is_the_same_enclave_and_another_signature_is_refused(world: World, signed: JsonObject) -> None:
+    folder = world.folder
+    world.wrap("--to", f"oci:{folder}/unsigned:v1", "--unsigned", f"{folder}/app.sigstruct")
+    assert SIGNATURE not in world.files("unsigned")
+    done = call(
+        "enclave", "sign", folder / "app.sigstruct", "--key", folder / "key.pem", "--date", "same", "--to", folder / "app.sig"
+    )
+    assert done.returncode == 0, done.stderr
+    later = ("wrap", f"oci:{folder}/unsigned:v1", "--signature", str(folder / "app.sig"))
+    assert call(*later, "--to", f"oci:{folder}/later:v1").returncode == 0
+    assert world.files("later")[SIGNATURE] == world.files("signed")[SIGNATURE]
+    assert signed["digest"] == json.loads((folder / "later" / "index.json").read_text())["manifests"][0]["digest"]
+    world.sign("other", "--svn", "3", "--threads", "8")
+    (folder / "other.sig").write_bytes(world.files("other")[SIGNATURE])
+    refused = call("wrap", f"oci:{folder}/unsigned:v1", "--signature", folder / "other.sig", "--to", f"oci:{folder}/x:v1")
+    assert (refused.returncode, "DJ343" in refused.stderr) == (1, True)
+    assert not (folder / "x").exists()
+
+
+def test_its_deployment_is_admitted_with_the_epc_that_its_enclave_takes(world: World, signed: JsonObject) -> None:
+    pod = world.folder / "pod.yaml"
+    done = call("check", pod)
+    assert done.returncode == 0, done.stdout
+    assert f"sgx.intel.com/epc: {signed['epc']}" in pod.read_text()
+    assert f"@{signed['digest']}" in pod.read_text()
+
+
+def test_skopeo_reads_it_and_keeps_its_digest(world: World, signed: JsonObject, tmp_path: Path) -> None:
+    packages.install(packages.SKOPEO)
+    command = (
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "--preserve-digests",
+        f"oci:{world.folder}/signed:v1",
+        f"oci:{tmp_path}/copy:v1",
+    )
+    subprocess.run(command, check=True, capture_output=True)
+    assert json.loads((tmp_path / "copy" / "index.json").read_text())["manifests"][0]["digest"] == signed["digest"]
+
+
+def test_its_loader_brings_the_library_that_the_image_has_not(world: World, signed: JsonObject) -> None:
+    del signed
+    index = json.loads((world.folder / "signed" / "index.json").read_text())
+    blobs = world.folder / "signed" / "blobs" / "sha256"
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())["config"]
+    assert config["Entrypoint"] == [
+        f"/{GRAMINE}/sgx/loader",
+        f"/{GRAMINE}/sgx/libpal.so",
+        "init",
+        "/gramine/app_files/entrypoint",
+    ]
+    assert "LD_LIBRARY_PATH=/gramine/host" in config["Env"]
+    with tarfile.open(blobs / manifest["layers"][-3]["digest"][7:]) as layer:
+        names, members = layer.getnames(), layer.getmembers()
+    assert "gramine/host/liblzma.so.5" in names
+    assert "gramine/host/libc.so.6" not in names
+    assert all(each.mtime == 0 and each.uid == 0 for each in members)
+
+
+def test_what_it_chose_is_explained_and_what_is_chosen_otherwise_is_as_said(world: World) -> None:
+    fragment = world.folder / "own.toml"
+    fragment.write_text('[loader]\nlog_level = "debug"\n[sgx]\nallowed_files = ["file:/data/"]\n[loader.env]\nLANG = "C"\n')
+    words = (
+        "--manifest",
+        str(fragment),
+        "--mount",
+        "/data/db:encrypted=vault",
+        "--env",
+        "TOKEN",
+        "--memory",
+        "100Mi",
+        "--threads",
+        "5",
+    )
+    said = world.wrap("--to", f"oci:{world.folder}/own:v1", "--key", f"{world.folder}/key.pem", *words).stdout
+    manifest = tomllib.loads(world.files("own")[MANIFEST].decode())
+    assert manifest["loader"]["env"]["TOKEN"] == {"passthrough": True}
+    assert (manifest["loader"]["env"]["LANG"], manifest["sgx"]["enclave_size"], manifest["sgx"]["max_threads"]) == (
+        "C",
+        "128M",
+        5,
+    )
+    assert {"type": "encrypted", "path": "/data/db", "uri": "file:/data/db", "key_name": "vault"} in manifest["fs"]["mounts"]
+    assert "file:/data/" in manifest["sgx"]["allowed_files"]
+    assert "the next power of two above 100Mi" in said
+    assert "loader.log_level is debug" in said
+    assert "below /var" in said
+
+
+def test_inspect_says_yes_and_builds_nothing(world: World) -> None:
+    done = world.wrap("--inspect")
+    assert "can be wrapped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--entrypoint", "nothing"), 2, "DJ391"),
+        (("--mount", "data"), 2, "DJ392"),
+        (("--mount", "/a:encrypted", "--mount", "/a:allowed"), 2, "DJ392"),
+        (("--enclave-size", "3M"), 2, "DJ398"),
+        (("--enclave-size", "2M"), 2, "DJ398"),
+        (("--threads", "0"), 2, "DJ398"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(world: World, words: tuple[str, ...], code: int, says: str) -> None:
+    done = world.wrap("--to", f"oci:{world.folder}/never", "--key", f"{world.folder}/key.pem", *words, code=code)
+    assert says in done.stderr
+    assert not list(world.folder.glob("*never*"))
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(world: World) -> None:
+    there = world.folder / "there"
+    there.mkdir()
+    done = world.wrap("--to", f"oci:{there}", "--key", f"{world.folder}/key.pem", code=2)
+    assert "DJ392" in done.stderr
+    assert not list(there.iterdir())
+
+
+def test_an_image_without_gramine_is_no_base(world: World) -> None:
+    done = call("wrap", f"oci:{world.folder}/app", "--gramine", f"oci:{world.folder}/app", "--inspect")
+    assert (done.returncode, "DJ390" in done.stderr) == (2, True)
+
+
+def test_what_is_wrapped_is_not_wrapped_again(world: World, signed: JsonObject) -> None:
+    del signed
+    words = ("--gramine", f"oci:{world.folder}/base", "--key", f"{world.folder}/key.pem", "--to", f"oci:{world.folder}/twice")
+    done = call("wrap", f"oci:{world.folder}/signed:v1", *words)
+    assert (done.returncode, "DJ390" in done.stderr) == (2, True)
+
+
+def test_the_stand_in_is_what_was_measured_by_gramines_signer() -> None:
+    assert digest_of(PAL) == "sha256:62894f34489d6a1694cb37693a3345fa745c5143678230d3f5adcf4d250f05d2"
