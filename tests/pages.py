@@ -48,6 +48,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "policies.md": {WHOLE: "cli/test_policy.py", "## Set it at a service": "cli/test_policy_online.py"},
     "quotas.md": {WHOLE: _ON_A_CLUSTER},
     "relying-parties.md": {WHOLE: "conformance/test_relying_parties.py"},
+    "signing-enclaves.md": {WHOLE: "adapters/test_signing_page.py"},
     "status.md": {WHOLE: _ON_A_CLUSTER},
     "upgrading.md": {WHOLE: "cluster/test_upgrading.py"},
     "verifying-quotes.md": {WHOLE: "attestation/test_page.py"},
@@ -64,6 +65,8 @@ NOT_RUN: Mapping[str, str] = {
     "$ ssh": "as above",
     "$ skopeo": "with a registry of the reader's; tried by hand (docs/install.md)",
     "$ donjon plan --watch pools.yaml --apply": "with a cloud of the reader's; see tests/cluster/test_pool_watch.py",
+    "$ donjon enclave keygen https://team.managedhsm.azure.net/keys/release": "see tests/adapters/test_managed_hsm.py",
+    "$ donjon enclave sign enclave.signed.so --key https://team.managedhsm.azure.net/keys/release": "as above",
     "$ donjon pool apply": "with an account at Azure; its calls are in tests/cli/test_pool_apply.py",
 }
 """How a command begins that no test runs, and why."""

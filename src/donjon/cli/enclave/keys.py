@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import cast
 
-from donjon.adapters import files
+from donjon.adapters import clock, files
 from donjon.adapters.keys import places
 from donjon.adapters.keys.enclave import MAX_PEM, parse_enclave_key
 from donjon.adapters.keys.places import PKCS11, TokenPlace
@@ -20,20 +20,22 @@ _TOKEN, _HSM = "donjon.adapters.keys.enclave_token", "donjon.adapters.azure.mana
 
 def open_signer(key: str, passphrase_file: Path | None) -> EnclaveSigner:
     """The key of that name; raises `Misconfigured` DJ340 and DJ346, and `Unavailable` DJ347."""
-    if is_token(key):
+    if key.startswith(PKCS11):
         return cast("EnclaveSigner", work(_TOKEN, "pkcs11").open_token_key(_place(key)))
     if key.startswith(AZURE):
-        return cast("EnclaveSigner", work(_HSM, "azure").open_hsm_key(key))
+        return cast("EnclaveSigner", work(_HSM, "azure").open_hsm_key(key, clock.pause))
     return parse_enclave_key(_read(Path(key), MAX_PEM), passphrase(passphrase_file))
 
 
-def is_token(key: str) -> bool:
-    """Whether a key is in a PKCS#11 token, by its name."""
-    return key.startswith(PKCS11)
+def is_elsewhere(key: str) -> bool:
+    """Whether a key is in a token or a Managed HSM, by its name."""
+    return key.startswith((PKCS11, AZURE))
 
 
-def make_in_token(key: str) -> EnclaveSigner:
-    """A new key in a token; raises as `open_signer` does, and `Misconfigured` DJ348 where its label is in use."""
+def make_elsewhere(key: str) -> EnclaveSigner:
+    """A new key in a token or a Managed HSM; raises as `open_signer` does, and `Misconfigured` DJ348 where its name is in use."""
+    if key.startswith(AZURE):
+        return cast("EnclaveSigner", work(_HSM, "azure").make_hsm_key(key, clock.pause))
     return cast("EnclaveSigner", work(_TOKEN, "pkcs11").make_token_key(_place(key)))
 
 

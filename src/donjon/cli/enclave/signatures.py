@@ -8,7 +8,7 @@ from pathlib import Path
 
 from donjon.adapters import clock, files
 from donjon.adapters.keys.enclave import MAX_PEM, fresh_enclave_key, parse_enclave_key, parse_public_key
-from donjon.cli.enclave.keys import is_token, make_in_token, open_signer, passphrase
+from donjon.cli.enclave.keys import is_elsewhere, make_elsewhere, open_signer, passphrase
 from donjon.cli.enclave.signing import SAME, Destination, FieldOptions
 from donjon.cli.files import content, display_name, within
 from donjon.cli.terminal import say, say_finding, say_json
@@ -30,8 +30,8 @@ _SECRET, _PROGRAM, _DATA = 0o600, 0o777, 0o644
 
 def keygen(key: str, passphrase_file: Path | None, form: str) -> None:
     """Make a key and print its MRSIGNER."""
-    if is_token(key):
-        modulus = make_in_token(key).modulus
+    if is_elsewhere(key):
+        modulus = make_elsewhere(key).modulus
     else:
         text = fresh_enclave_key(word := passphrase(passphrase_file))
         modulus = parse_enclave_key(text, word).modulus

@@ -123,7 +123,8 @@ def with_fields(command: F) -> F:
 def keygen(key: str, *, passphrase_file: Path | None, form: str) -> None:
     """Make a key: RSA of 3072 bits with the exponent 3, which processors take alone, and print its MRSIGNER.
 
-    KEY is a file that is not there yet (PEM, for its owner alone), or pkcs11:token=TOKEN;object=LABEL?module-path=…&pin-source=…
+    KEY is a file that is not there yet (PEM, for its owner alone), pkcs11:token=TOKEN;object=LABEL?module-path=…&pin-source=…,
+    or https://NAME.managedhsm.azure.net/keys/KEY.
     Exit code 0 made, 2 there is one or usage, 3 it cannot be made.
     """
     work(_WORK, "enclave").keygen(key, passphrase_file, form)
