@@ -79,6 +79,23 @@ def _program(name: str, search: str, folder: str, tree: FileTree) -> str:
     )
 
 
+def interpreter_of(line: str, application: Application, tree: FileTree) -> str:
+    """The program that a script's first line means, behind `env` too; empty where it names none.
+
+    `env` itself is not counted: it puts the program in its own place, in the enclave that is there.
+    """
+    words = line.split()
+    if words and words[0].rpartition("/")[2] == "env":
+        words = [each for each in words[1:] if "=" not in each and not each.startswith("-")]
+    if not words:
+        return ""
+    try:
+        search = application.environment.get("PATH", DEFAULT_PATH)
+        return _program(words[0], search, application.working_dir, tree)
+    except Malformed:
+        return words[0]  # It is told where programs are looked at.
+
+
 def _user(text: str, texts: Mapping[str, bytes]) -> tuple[int, int]:
     """The numbers of USER or USER:GROUP, by name or number; root where nothing is said."""
     user, _, group = text.partition(":")

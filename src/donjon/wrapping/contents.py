@@ -15,7 +15,7 @@ from donjon.wrapping.tree import FileNode, FileTree, NodeKind, normal
 
 MAX_PROGRAM = 512 << 20  # bytes of a program that is looked into
 _ELF = b"\x7fELF"
-_SHEBANG = re.compile(rb"#! *([^ \t\n]{1,255})")
+_SHEBANG = re.compile(rb"#![ \t]*([^\n]{1,255})")
 
 
 def file_node(content: bytes, mode: int = 0o644, path: str = "") -> FileNode:
@@ -60,8 +60,8 @@ class ImageContents:
         node = self.tree.file(path)
         return None if node is None else node.program
 
-    def interpreter(self, path: str) -> str:
-        """What a script's first line names; empty where it is none."""
+    def script(self, path: str) -> str:
+        """A script's first line, without its sign; empty where it is none."""
         node = self.tree.file(path)
         return "" if node is None else node.script
 

@@ -13,10 +13,6 @@ from donjon.wrapping.application import Application
 from donjon.wrapping.gramine import LibcKind
 from donjon.wrapping.tree import FileTree, NodeKind
 
-SHELLS = frozenset(
-    {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "tini", "dumb-init", "s6-svscan", "supervisord", "runit"}
-)
-"""Programs whose work is to start others."""
 BIG = 256 << 20  # bytes of one file: it is read and hashed whole when it is opened
 MANY = 20_000  # paths of files: their hashes stand in the manifest, which is copied into the enclave
 SETUID, SETGID = 0o4000, 0o2000
@@ -78,18 +74,6 @@ def _script(facts: ImageFacts) -> Iterator[Finding]:
         yield _stop(facts, "is neither a program nor a script", "nobody can start it", "say another with --entrypoint")
     elif facts.tree.file(facts.interpreter) is None:
         yield _stop(facts, f"is a script for {facts.interpreter}, which is not there", "nobody can start it", "say --entrypoint")
-
-
-def _starter(facts: ImageFacts) -> Iterator[Finding]:
-    name = (facts.interpreter or facts.application.program).rpartition("/")[2]
-    if name in SHELLS:
-        yield Finding.warning(
-            "DJ395",
-            facts.application.program,
-            f"is started by {name}, whose work is to start other programs",
-            "each that it does not start by exec is an enclave more, of the same size, and slow to start",
-            "say the application itself with --entrypoint; or end the script with exec, and do what comes before when you build",
-        )
 
 
 def _static(facts: ImageFacts) -> Iterator[Finding]:
@@ -157,7 +141,7 @@ def _volumes(facts: ImageFacts) -> Iterator[Finding]:
         )
 
 
-_CHECKS: tuple[Check, ...] = (_machine, _script, _starter, _static, _setuid, _size, _ports, _volumes)
+_CHECKS: tuple[Check, ...] = (_machine, _script, _static, _setuid, _size, _ports, _volumes)
 
 
 def _runtime(facts: ImageFacts, gramine: GramineFacts) -> Iterator[Finding]:

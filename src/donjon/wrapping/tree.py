@@ -31,7 +31,7 @@ class FileNode:
     sha256: bytes = b""  # of a file
     target: str = ""  # of a link
     program: ProgramLinks | None = None  # what a program, or a library, needs
-    script: str = ""  # the interpreter that a script's first line says
+    script: str = ""  # a script's first line
     text: bytes | None = None  # of those few that are read
 
 
@@ -156,6 +156,9 @@ def every_way(tree: FileTree, without: Iterable[str], bound: int) -> Iterator[tu
 
 
 def _target(tree: FileTree, path: str) -> str | None:
+    node = tree.at(path)
+    if node is not None and node.kind is not NodeKind.LINK:
+        return path  # Its folder was resolved already.
     try:
         return tree.resolve(path)
     except Malformed:

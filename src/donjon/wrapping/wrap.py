@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from donjon.enclave.processes import ProgramStart, start_findings
 from donjon.errors import Misconfigured
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at
 from donjon.wrapping import explanation
 from donjon.wrapping import manifest as manifests
-from donjon.wrapping.application import Application, application_of, library_folders
+from donjon.wrapping.application import Application, application_of, interpreter_of, library_folders
 from donjon.wrapping.contents import ImageContents, closure
 from donjon.wrapping.files import TrustedFiles, TrustedPath, trusted_files
 from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
@@ -29,6 +30,7 @@ class WrapRequest:
 
     image: ImageContents
     base: ImageContents
+    start: ProgramStart  # what the program tells of processes
     mounts: tuple[EnclaveMount, ...] = ()
     fragment: JsonObject
     choices: WrapChoices
@@ -56,17 +58,26 @@ class WrapPlan:
         return frozenset(self.copies)
 
 
-def inspect(image: ImageContents, base: ImageContents | None) -> tuple[Finding, ...]:
-    """What would stop the application; with a base image, also what in it would."""
+def program_of(image: ImageContents) -> tuple[str, bytes]:
+    """The path of the program or script that the image starts, and its SHA-256."""
+    path = application_of(image.config, image.tree, image.texts).program
+    node = image.tree.file(path)
+    assert node is not None, "application_of looked"
+    return path, node.sha256
+
+
+def inspect(image: ImageContents, base: ImageContents | None, start: ProgramStart) -> tuple[Finding, ...]:
+    """What would stop the application, and what it would start; with a base image, also what in that would stop it."""
     application = application_of(image.config, image.tree, image.texts)
     gramine = find_gramine(base.tree, base.reference) if base else None
     findings = obstacles(image_facts(image, application), gramine_facts(base, gramine) if base and gramine else None)
-    return (*findings, *(loader_needs(base, gramine, image).findings if base and gramine else ()))
+    of_loader = loader_needs(base, gramine, image).findings if base and gramine else ()
+    return (*findings, *of_loader, *start_findings(application.program, start))
 
 
 def image_facts(image: ImageContents, application: Application) -> ImageFacts:
     """What obstacles are looked for in."""
-    interpreter = image.interpreter(application.program)
+    interpreter = interpreter_of(image.script(application.program), application, image.tree)
     program = image.program(interpreter or application.program) if interpreter else image.program(application.program)
     libraries = closure(image, program.needed, library_folders(image.tree, image.texts)).there.values() if program else ()
     paths = (image.tree.resolve(interpreter or application.program), *libraries)
@@ -94,7 +105,7 @@ def plan_wrap(request: WrapRequest) -> WrapPlan:
     image, base = request.image, request.base
     application = application_of(image.config, image.tree, image.texts)
     gramine = find_gramine(base.tree, base.reference)
-    stops = inspect(image, base)
+    stops = inspect(image, base, request.start)
     copies, links = _copies(request, gramine)
     tree = _tree(request, copies, links)
     mounts = all_mounts(tree, request.mounts)
@@ -160,7 +171,7 @@ def _without(fragment: JsonObject, mounts: Sequence[EnclaveMount]) -> Iterable[E
 def _size(request: WrapRequest, application: Application, gramine: GramineFiles, files: TrustedFiles) -> EnclaveSize:
     nodes = (request.base.tree.file(path) for path in (gramine.pal, gramine.libos))
     return choose_size(
-        request.image.interpreter(application.program) or application.program,
+        interpreter_of(request.image.script(application.program), application, request.image.tree) or application.program,
         size=request.size,
         threads=request.threads,
         memory=request.memory,

@@ -17,6 +17,7 @@ from donjon.cli.files import content, within
 from donjon.cli.terminal import print_finding, say, say_json
 from donjon.cli.wrap.command import WrapOptions
 from donjon.enclave import signing
+from donjon.enclave.processes import ProgramStart, program_start
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, JsonObject
@@ -35,7 +36,7 @@ from donjon.wrapping.manifest import MAX_FRAGMENT, WrapChoices
 from donjon.wrapping.mounts import parse_mount
 from donjon.wrapping.resign import check_wrapped, image_config, lay_signature, parse_sigstruct
 from donjon.wrapping.sizing import parse_size
-from donjon.wrapping.wrap import WrapPlan, WrapRequest, inspect, plan_wrap
+from donjon.wrapping.wrap import WrapPlan, WrapRequest, inspect, plan_wrap, program_of
 
 _DATA = 0o644
 
@@ -58,11 +59,18 @@ def wrap(name: str, options: WrapOptions) -> int:
     contents = _with_command(read_whole(images, work.image), options)
     base = images.resolve(parse_reference(options["base"])) if options["base"] else None
     base_contents = read_whole(images, base) if base else None
+    start = _start(work, contents)
     if options["inspect_only"]:
-        return _inspect(contents, base_contents, options)
+        return _inspect(contents, base_contents, start, options)
     if base is None or base_contents is None:
         raise click.UsageError("--gramine is missing: the image that Gramine's own files are taken from")
-    return _build(work, contents, base, base_contents)
+    return _build(work, _request(contents, base_contents, start, options), base)
+
+
+def _start(work: Wrapping, contents: ImageContents) -> ProgramStart:
+    """What the image's program tells of processes that it would start, for which it is read once more."""
+    path, digest = program_of(contents)
+    return program_start(path, contents_by_hash(work.images, work.image, frozenset([digest])).get(digest, b""))
 
 
 def _with_command(contents: ImageContents, options: WrapOptions) -> ImageContents:
@@ -70,8 +78,8 @@ def _with_command(contents: ImageContents, options: WrapOptions) -> ImageContent
     return contents if words is None else replace(contents, config=replace(contents.config, entrypoint=words, command=()))
 
 
-def _inspect(contents: ImageContents, base: ImageContents | None, options: WrapOptions) -> int:
-    findings = inspect(contents, base)
+def _inspect(contents: ImageContents, base: ImageContents | None, start: ProgramStart, options: WrapOptions) -> int:
+    findings = inspect(contents, base, start)
     if options["form"] == "json":
         say_json({"image": contents.reference, "findings": _as_json(findings)})
     else:
@@ -86,17 +94,17 @@ def _verdict(findings: tuple[Finding, ...]) -> str:
     return "can be wrapped" + (", with what is said above in mind" if findings else "; nothing was found that would stop it")
 
 
-def _build(work: Wrapping, contents: ImageContents, base: Image, base_contents: ImageContents) -> int:
-    options, target = work.options, _target(work.options)
+def _build(work: Wrapping, request: WrapRequest, base: Image) -> int:
+    options, target, contents = work.options, _target(work.options), request.image
     if (options["key"] is None) is (options["unsigned"] is None):
         raise click.UsageError("say either --key, to sign now, or --unsigned FILE, to sign later")
-    plan = plan_wrap(_request(contents, base_contents, options))
+    plan = plan_wrap(request)
     if is_refusal(plan.findings):
         _print(plan.findings)
         say(f"{contents.reference}: {_verdict(plan.findings)}; nothing is written")
         return EXIT_NO
     day = options["day"] or clock.moment().date()
-    result = build(plan, base_contents, contents, _from_base(work.images, base, base_contents, plan), day)
+    result = build(plan, request.base, contents, _from_base(work.images, base, request.base, plan), day)
     sigstruct = _signature_of(result, options)
     with new_layout(target) as layout:
         lower = layout.copy(kept_layers(work.images, work.image))
@@ -109,11 +117,12 @@ def _build(work: Wrapping, contents: ImageContents, base: Image, base_contents: 
     return EXIT_YES
 
 
-def _request(contents: ImageContents, base: ImageContents, options: WrapOptions) -> WrapRequest:
+def _request(contents: ImageContents, base: ImageContents, start: ProgramStart, options: WrapOptions) -> WrapRequest:
     memory, size = options["memory"], options["enclave_size"]
     return WrapRequest(
         image=contents,
         base=base,
+        start=start,
         mounts=tuple(map(parse_mount, options["mounts"])),
         fragment=_fragment(options["manifest"]),
         choices=WrapChoices(
