@@ -55,6 +55,17 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def is_host(text: str) -> bool:
+    """Whether a text is HOST or HOST:PORT."""
+    return _HOST.fullmatch(text) is not None
+
+
+def names_registry(text: str) -> bool:
+    """Whether a text begins with a registry, or ends with a digest, so that it can be no file that somebody forgot to make."""
+    first, slash, _ = text.partition("/")
+    return "@sha256:" in text or bool(slash and is_host(first) and ("." in first or ":" in first or first == "localhost"))
+
+
 def parse_reference(text: str) -> ImageReference:
     """The image that is meant by `oci:PATH[:TAG]`, `docker-archive:PATH` or [REGISTRY/]REPOSITORY[:TAG][@DIGEST].
 
@@ -91,7 +102,7 @@ def _in_registry(text: str) -> ImageReference:
         raise _malformed(text, "expected a tag of letters, digits and . _ - behind the colon")
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = _OFFICIAL + repository
-    if not _HOST.fullmatch(registry) or not _REPOSITORY.fullmatch(repository) or len(registry) + len(repository) >= MAX_NAME:
+    if not is_host(registry) or not _REPOSITORY.fullmatch(repository) or len(registry) + len(repository) >= MAX_NAME:
         raise _malformed(text, "expected [REGISTRY/]REPOSITORY[:TAG][@sha256:…], the repository in lower case")
     return ImageReference(
         place=ImagePlace.REGISTRY,

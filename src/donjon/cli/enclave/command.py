@@ -1,11 +1,13 @@
 """`donjon enclave`: signed enclaves, whoever's SDK made them. Here are the options; the other modules do the rest."""
 
 import sys
+from typing import cast
 
 import click
 
 from donjon.cli.enclave.signing import COMMANDS
 from donjon.cli.options import FORM, StrictGroup, work
+from donjon.cli.registries import RegistryOptions, access, with_registries
 
 
 @click.group(cls=StrictGroup)
@@ -14,25 +16,29 @@ def enclave() -> None:
 
 
 @enclave.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("names", nargs=-1, required=True, metavar="FILE|IMAGE…")
+@with_registries
 @FORM
-def show(files: tuple[str, ...], *, form: str) -> None:
-    """Print each enclave of files, and whether its signature and MRENCLAVE hold; - reads standard input.
+def show(names: tuple[str, ...], *, form: str, **registries: object) -> None:
+    """Print each enclave of files and images, and whether its signature and MRENCLAVE hold; - reads standard input.
 
-    Exit code 0 they hold, 1 one does not or a file has none, 2 malformed, 3 cannot be read.
+    An IMAGE is oci:PATH[:TAG], docker-archive:PATH or REGISTRY/REPOSITORY[:TAG][@DIGEST]; all files of its layers are looked at.
+    Exit code 0 they hold, 1 one does not or there is none, 2 malformed, 3 cannot be read.
     """
-    sys.exit(work("donjon.cli.enclave.view", "enclave").show(files, form))
+    sys.exit(work("donjon.cli.enclave.view", "enclave").show(names, access(cast("RegistryOptions", registries)), form))
 
 
 @enclave.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("names", nargs=-1, required=True, metavar="FILE|IMAGE…")
+@with_registries
 @FORM
-def lint(files: tuple[str, ...], *, form: str) -> None:
-    """Print what is wrong with enclaves, or unwise, and what to do; - reads standard input.
+def lint(names: tuple[str, ...], *, form: str, **registries: object) -> None:
+    """Print what is wrong with enclaves of files and images, or unwise, and what to do; - reads standard input.
 
-    Exit code 0 nothing that must be mended, 1 something or a file has no enclave, 2 malformed, 3 cannot be read.
+    An IMAGE is oci:PATH[:TAG], docker-archive:PATH or REGISTRY/REPOSITORY[:TAG][@DIGEST]; all files of its layers are looked at.
+    Exit code 0 nothing that must be mended, 1 something or there is no enclave, 2 malformed, 3 cannot be read.
     """
-    sys.exit(work("donjon.cli.enclave.view", "enclave").lint(files, form))
+    sys.exit(work("donjon.cli.enclave.view", "enclave").lint(names, access(cast("RegistryOptions", registries)), form))
 
 
 @enclave.command()

@@ -1,17 +1,21 @@
-"""What `donjon enclave show` and `lint` print: each enclave of each file."""
+"""What `donjon enclave show` and `lint` print: each enclave of each file, and of each file of an image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from donjon.adapters import clock
+from donjon.cli.enclave.images import ImageEnclaves, image_enclaves
 from donjon.cli.files import bare_content, display_name
+from donjon.cli.registries import image_named
 from donjon.cli.terminal import print_finding, say, say_json
 from donjon.enclave.description import document, lines
 from donjon.enclave.lint import BROKEN, lint_enclave, no_enclave
 from donjon.enclave.search import Enclave, enclaves
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
 from donjon.findings import Finding, is_refusal
-from donjon.formats.json import Json
+from donjon.formats.json import Json, JsonObject
+from donjon.images.access import RegistryAccess
+from donjon.images.references import ImageReference
 
 MAX_FILE = 1 << 30  # bytes
 
@@ -24,6 +28,7 @@ class EnclaveOutcome:
     enclave: Enclave | None = None
     findings: tuple[Finding, ...] = ()
     error: DonjonError | None = None
+    image: ImageEnclaves | None = None  # where the file is in an image
 
     def exit_code(self, counts: Callable[[Finding], bool]) -> int:
         """As `donjon.errors` says for an error; no where a finding that counts refuses it."""
@@ -32,18 +37,24 @@ class EnclaveOutcome:
         return EXIT_NO if self.enclave is None or is_refusal(filter(counts, self.findings)) else EXIT_YES
 
 
-def show(files: tuple[str, ...], form: str) -> int:
+def show(names: tuple[str, ...], access: RegistryAccess, form: str) -> int:
     """Print what each enclave is; the highest exit code: a no where its signature or measurement does not hold."""
-    return _run(files, form, lambda finding: finding.code in BROKEN, _print)
+    return _run(names, access, form, lambda finding: finding.code in BROKEN, _print)
 
 
-def lint(files: tuple[str, ...], form: str) -> int:
+def lint(names: tuple[str, ...], access: RegistryAccess, form: str) -> int:
     """Print every finding of each enclave; the highest exit code."""
-    return _run(files, form, lambda _: True, _print_findings)
+    return _run(names, access, form, lambda _: True, _print_findings)
 
 
-def _run(files: tuple[str, ...], form: str, counts: Callable[[Finding], bool], view: Callable[[EnclaveOutcome], None]) -> int:
-    outcomes = [outcome for file in files for outcome in _look(file)]
+def _run(
+    names: tuple[str, ...],
+    access: RegistryAccess,
+    form: str,
+    counts: Callable[[Finding], bool],
+    view: Callable[[EnclaveOutcome], None],
+) -> int:
+    outcomes = [outcome for name in names for outcome in _look(name, access)]
     if form == "json":
         items: list[Json] = [_document(each) for each in outcomes]
         say_json(items)
@@ -52,14 +63,33 @@ def _run(files: tuple[str, ...], form: str, counts: Callable[[Finding], bool], v
     return max(each.exit_code(counts) for each in outcomes)
 
 
-def _look(file: str) -> tuple[EnclaveOutcome, ...]:
-    name, today = display_name(file), clock.moment().date()
+def _look(name: str, access: RegistryAccess) -> tuple[EnclaveOutcome, ...]:
     try:
-        there = enclaves(bare_content(file, MAX_FILE))
+        reference = image_named(name)
+        if reference is not None:
+            return _of_image(reference, access) or _nothing(str(reference))
+        there = enclaves(bare_content(name, MAX_FILE))
     except DonjonError as error:
-        return (EnclaveOutcome(file=name, error=error),)
-    if not there:
-        return (EnclaveOutcome(file=name, findings=(no_enclave(name),)),)
+        return (EnclaveOutcome(file=display_name(name), error=error),)
+    return _of_file(display_name(name), there) or _nothing(display_name(name))
+
+
+def _nothing(name: str) -> tuple[EnclaveOutcome, ...]:
+    return (EnclaveOutcome(file=name, findings=(no_enclave(name),)),)
+
+
+def _of_image(reference: ImageReference, access: RegistryAccess) -> tuple[EnclaveOutcome, ...]:
+    return tuple(outcome for each in image_enclaves(reference, access) for outcome in _of_image_file(each))
+
+
+def _of_image_file(file: ImageEnclaves) -> tuple[EnclaveOutcome, ...]:
+    if file.error is not None:
+        return (EnclaveOutcome(file=file.name, error=file.error, image=file),)
+    return tuple(replace(each, image=file) for each in _of_file(file.name, file.enclaves))
+
+
+def _of_file(name: str, there: tuple[Enclave, ...]) -> tuple[EnclaveOutcome, ...]:
+    today = clock.moment().date()
     return tuple(EnclaveOutcome(file=name, enclave=each, findings=lint_enclave(name, each, today)) for each in there)
 
 
@@ -67,7 +97,11 @@ def _document(outcome: EnclaveOutcome) -> Json:
     findings: list[Json] = [{**each.as_dict()} for each in outcome.findings]
     members = {} if outcome.enclave is None else document(outcome.enclave)
     error = {} if outcome.error is None else {"error": str(outcome.error)}
-    return {"file": outcome.file, **members, **error, "findings": findings}
+    image: JsonObject = {"file": outcome.file}
+    if outcome.image is not None:
+        reference = outcome.image.image.reference
+        image = {"image": str(reference), "digest": outcome.image.image.digest, "file": outcome.image.path}
+    return {**image, **members, **error, "findings": findings}
 
 
 def _print(outcome: EnclaveOutcome) -> None:
