@@ -84,6 +84,15 @@ class MadeImage:
         self.manifest = json.dumps(manifest).encode()
         self.descriptor = self.add(self.manifest, f"{_OCI}.manifest.v1+json")
 
+    def index(self, *images: "MadeImage") -> JsonObject:
+        """An index of images, as one more blob."""
+        entries: list[Json] = []
+        for each in images:
+            platform: JsonObject = {"os": each.config["os"], "architecture": each.config["architecture"]}
+            entries.append({**each.descriptor, "platform": platform})
+        index: JsonObject = {"schemaVersion": 2, "mediaType": f"{_OCI}.index.v1+json", "manifests": entries}
+        return self.add(json.dumps(index).encode(), f"{_OCI}.index.v1+json")
+
     def add(self, content: bytes, media_type: str) -> JsonObject:
         self.blobs[digest(content)] = content
         return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
