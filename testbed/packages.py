@@ -35,6 +35,7 @@ SOFTHSM = {"softhsm2": "/usr/lib/softhsm/libsofthsm2.so"}
 
 SKOPEO = {"skopeo": "skopeo"}
 """What the tests of images that we write need: a program of others that reads them."""
+
 BUILDAH = {"buildah": "buildah"}
 """What the tests of images that others made need: a program that makes them."""
 

@@ -67,10 +67,10 @@ def test_an_image_that_buildah_made_is_read_with_what_it_deleted(registry: Docke
     script = """
         base=$(buildah from scratch) && buildah copy -q "$base" tree / && buildah config --env A=b --cmd '["/bin/app"]' "$base"
         image=$(buildah commit -q "$base") && upper=$(buildah from "$image")
-        rm "$(buildah mount "$upper")/secret" && buildah commit -q --disable-compression=false "$upper" "oci:$PWD/layout"
+        rm "$(buildah mount "$upper")/secret" && buildah umount "$upper" && buildah commit -q --disable-compression=false "$upper" "oci:$PWD/layout"
     """
-    own = {"STORAGE_DRIVER": "vfs", "HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BUILDAH_ISOLATION": "chroot"}
-    place = ["--root", f"{tmp_path}/storage", "--runroot", f"{tmp_path}/run"]
+    own = {"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BUILDAH_ISOLATION": "chroot"}
+    place = ["--storage-driver", "vfs", "--root", f"{tmp_path}/storage", "--runroot", f"{tmp_path}/run"]
     program = f'set -e; buildah() {{ command buildah {" ".join(place)} "$@"; }}; {script}'
     built = subprocess.run(["bash", "-c", program], cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from tests import pages
 from tests.enclave.vectors import FOLDER, SDK_FILE
+from tests.images.made import MadeImage, layer, write_layout
 from tests.pages import Terminal
 
 from donjon.cli import donjon
@@ -18,6 +19,7 @@ def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
     manifest = 'libos.entrypoint = "/usr/bin/python3"\n[sgx]\nenclave_size = "512M"\nmax_threads = 16\n'
     (tmp_path / "app.manifest.sgx").write_text(manifest, encoding="utf-8")
     (tmp_path / "entrypoint.sh").write_text('#!/bin/sh\nexec "$@"\n', encoding="utf-8")
+    write_layout(tmp_path / "image", MadeImage(layer({"app/enclave.signed.so": SDK_FILE})))
     reader = Terminal(folder=tmp_path, environment={}, instead={})
     shown = pages.answers(pages.text("enclaves.md"))
     assert [command for command, _ in shown] == pages.shown("enclaves.md", __file__)
