@@ -67,7 +67,8 @@ def test_an_image_that_buildah_made_is_read_with_what_it_deleted(registry: Docke
     script = """
         base=$(buildah from scratch) && buildah copy -q "$base" tree / && buildah config --env A=b --cmd '["/bin/app"]' "$base"
         image=$(buildah commit -q "$base") && upper=$(buildah from "$image")
-        rm "$(buildah mount "$upper")/secret" && buildah umount "$upper" && buildah commit -q --disable-compression=false "$upper" "oci:$PWD/layout"
+        rm "$(buildah mount "$upper")/secret" && buildah umount "$upper"
+        buildah commit -q "$upper" "oci:$PWD/layout"
     """
     own = {"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BUILDAH_ISOLATION": "chroot"}
     place = ["--storage-driver", "vfs", "--root", f"{tmp_path}/storage", "--runroot", f"{tmp_path}/run"]
