@@ -218,6 +218,10 @@ address = "/run/containerd/containerd.sock.ttrpc"
 [{cri_images}.pinned_images]
 sandbox = "{images.PAUSE}"
 
+# A test's own registry has a folder of its name there, with a hosts.toml; it is read at each pull.
+[{cri_images}.registry]
+config_path = "{layout.state / "registries"}"
+
 [{runtime}]
 restrict_oom_score_adj = true
 disable_apparmor = true

@@ -34,6 +34,10 @@ rBvdiGfvDSNPDIUCIQDWY2zyYvVJ0vBxOESlp0+OXoBTiX8eHSp2tQi3zJghsw==
 TOKEN = "a-token-of-the-fake"  # noqa: S105 - it opens nothing.
 
 
+_OF_KIND = {False: ("", "api", "v1", "nodes"), True: ("", "apis", "donjon.dev", "v1alpha1", "enclaveimages")}
+"""The parts of a path that lists objects, in the core group and in another."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What came in."""
@@ -175,9 +179,12 @@ class FakeApi:
             return http(200, json.dumps(self._patched(path, request)).encode())
         if request.method in {"PUT", "POST"}:
             return self._written(request)
+        if request.method == "DELETE" and path in self.objects:
+            self.delete(path)
+            return http(200, b"{}")
         if request.method == "GET" and path in self.objects:
             return http(200, json.dumps(self.objects[path]).encode())
-        if request.method == "GET" and path.count("/") == len(["", "api", "v1", "nodes"]) - 1:
+        if request.method == "GET" and path.count("/") == len(_OF_KIND[path.startswith("/apis/")]) - 1:
             return http(200, json.dumps(self._list(request)).encode())
         return status(404, f"{request.path} not found")
 

@@ -37,6 +37,7 @@ EVERYTHING_ON = (
     "metrics.prometheusRule.enabled=true",
     "metrics.dashboard.enabled=true",
 )
+ENCLAVE_ADMISSION = "admission.enclaves.enabled=true"
 
 # Every value, unlike its default, and a text by which it shows in what is rendered.
 EVERY_VALUE = [
@@ -875,7 +876,9 @@ def test_values_and_schema_know_the_same_names_and_each_is_described() -> None:
     schema = described(json.loads((CHART / "values.schema.json").read_text()))
     assert all(len(sentence) > len("As in a pod") for sentence in schema.values())
     free = {
-        path for path in schema if path.endswith((".affinity", ".labels", ".annotations", ".seLinuxOptions", ".securityContext"))
+        path
+        for path in schema
+        if path.endswith((".affinity", ".labels", ".annotations", ".seLinuxOptions", ".securityContext", ".enforcedNamespaces"))
     }
     written = {path for path in leaves(load(CHART / "values.yaml")) if not any(path.startswith(f"{each}.") for each in free)}
     open_maps = ("nodeSelector.", "resources.requests.", "resources.limits.")

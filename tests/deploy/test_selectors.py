@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from tests.deploy.conftest import CHART, PROJECT, Helm
-from tests.deploy.test_chart import ATTESTATION, EVERYTHING_ON, METRICS_API, WEBHOOK
+from tests.deploy.test_chart import ATTESTATION, ENCLAVE_ADMISSION, EVERYTHING_ON, METRICS_API, WEBHOOK
 
 from donjon.admission.policies.guard import AGENT
 from donjon.diagnosis.workload import FAILED_CREATE
@@ -57,7 +57,7 @@ def selections() -> Iterator[tuple[str, str, str, str]]:
 def labels(helm: Helm) -> dict[str, list[dict[str, str]]]:
     """By kind, the labels of each of the chart's objects, and of the pods that they make."""
     found: dict[str, list[dict[str, str]]] = {}
-    for each in helm.template(*EVERYTHING_ON, WEBHOOK, ATTESTATION % "", *METRICS_API):
+    for each in helm.template(*EVERYTHING_ON, ENCLAVE_ADMISSION, WEBHOOK, ATTESTATION % "", *METRICS_API):
         found.setdefault(f"{each['kind'].lower()}s", []).append(each["metadata"].get("labels", {}))
         template: dict[str, Any] = (each.get("spec") or {}).get("template") or {}
         found.setdefault("pods", []).append(template.get("metadata", {}).get("labels", {}))

@@ -1,7 +1,6 @@
 """Every enclave of a file, wherever it stands, and no fault where there is none."""
 
 import pytest
-from tests.enclave.signers import sign
 from tests.enclave.vectors import EDP, OPEN_ENCLAVE_FILE, SAMPLE, SDK_FILE
 
 from donjon.enclave.search import EnclaveFamily, enclaves
@@ -36,13 +35,6 @@ def test_a_signature_that_is_there_again_is_the_same_enclave() -> None:
 def test_another_signature_in_the_file_is_another_enclave() -> None:
     first, other = enclaves(SDK_FILE + EDP.raw)
     assert (first.family, other.family, other.offset) == (EnclaveFamily.INTEL_SDK, EnclaveFamily.UNKNOWN, len(SDK_FILE))
-
-
-def test_more_enclaves_than_are_looked_at_are_refused_and_none_is_passed_over() -> None:
-    many = b"".join(sign("many", svn=number).raw for number in range(65))
-    assert len(enclaves(many[:-1])) == 64
-    with pytest.raises(Malformed, match="64 enclaves"):
-        enclaves(many)
 
 
 def test_a_header_alone_and_a_signature_that_does_not_hold_are_none() -> None:

@@ -72,6 +72,7 @@ LABELS: Mapping[str, str] = {
     "driver": f"{values(DriverKind)}; empty without a driver",
     "health": "`Healthy`, `Unhealthy`",
     "instance_name": "an instance of the service's settings",
+    "judgement": "`admitted`, `refused`",
     "kind": f"{values(each.name.lower() for each in Kind)}; `none` for what none of the APIs has",
     "namespace": "the namespace of such a container",
     "object": "an object that the chart makes in the API server: a policy, a binding, the webhook's registration",

@@ -58,6 +58,7 @@ true
 {{- end }}
 
 {{- define "donjon.webhookName" -}}donjon-webhook{{- end }}
+{{- define "donjon.enclavesName" -}}donjon-enclaves{{- end }}
 
 {{/*
 What wires pods: the API server itself, where it can (MutatingAdmissionPolicy v1, Kubernetes 1.36), or the webhook. Where there is no

@@ -7,8 +7,8 @@ and whether this program runs or not; a second voice here would only say it twic
 import base64
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
@@ -29,6 +29,8 @@ MAX_UID = 128  # characters; the API server's own have 36
 MAX_EXCERPT = 60  # characters of what someone else wrote, in a message
 
 API_VERSION, KIND = "admission.k8s.io/v1", "AdmissionReview"
+NEW, WHOLE = ("CREATE",), ("",)
+"""The operation, and the part, of a review about a new pod."""
 _POD: JsonObject = {"group": "", "version": "v1", "kind": "Pod"}
 _PODS: JsonObject = {"group": "", "version": "v1", "resource": "pods"}
 
@@ -50,6 +52,8 @@ class ReviewRequest:
     name: str
     by_kubelet: bool
     pod: JsonObject
+    is_dry_run: bool = False
+    old_pod: JsonObject = field(default_factory=dict)  # as it was before, where it is changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +90,8 @@ def review(data: bytes, settings: Settings, largest_node: LargestNode | None = N
     return ReviewResponse(request=request, verdict=verdict, body=_encode(request.uid, verdict, warnings))
 
 
-def parse(data: bytes) -> ReviewRequest:
-    """The question in a body.
+def parse(data: bytes, operations: Collection[str] = NEW, subresources: Collection[str] = WHOLE) -> ReviewRequest:
+    """The question in a body, about one of these operations on a pod or on one of these parts of it.
 
     Raises `Malformed`: DJ140 beyond a bound, DJ141 for no JSON, DJ142 for no AdmissionReview v1, DJ143 for one of another thing.
     """
@@ -99,7 +103,7 @@ def parse(data: bytes) -> ReviewRequest:
     uid = _text(request, "uid")
     if not 0 < len(uid) <= MAX_UID:
         raise Malformed("DJ142", f"request.uid: {len(uid)} characters, expected 1 to {MAX_UID}")
-    _about_a_new_pod(request)
+    _check_subject(request, operations, subresources)
     name = at(request, "name") or at(request, "object", "metadata", "generateName")
     groups = at(request, "userInfo", "groups")
     return ReviewRequest(
@@ -108,25 +112,29 @@ def parse(data: bytes) -> ReviewRequest:
         name=name if isinstance(name, str) else "",
         by_kubelet=isinstance(groups, list) and NODES in groups,
         pod=_pod(request),
+        is_dry_run=at(request, "dryRun") is True,
+        old_pod=old if isinstance(old := at(request, "oldObject"), dict) else {},
     )
 
 
 def _pod(request: JsonObject) -> JsonObject:
     pod = _object(request, "object")
-    containers = (at(pod, "spec", field) for field in FIELDS)
+    containers = (at(pod, "spec", each) for each in FIELDS)
     number = sum(len(each) for each in containers if isinstance(each, list))
     if number > MOST_CONTAINERS:
         raise Malformed("DJ140", f"request.object: {number} containers, expected at most {MOST_CONTAINERS}")
     return pod
 
 
-def _about_a_new_pod(request: JsonObject) -> None:
+def _check_subject(request: JsonObject, operations: Collection[str], subresources: Collection[str]) -> None:
     """Raise where the webhook was asked about something that its configuration does not name."""
-    for field, expected in (("kind", _POD), ("resource", _PODS), ("operation", "CREATE")):
-        if at(request, field) != expected:
-            raise Malformed("DJ143", f"request.{field}: it is {_excerpt(at(request, field))}, expected {_excerpt(expected)}")
-    if at(request, "subResource") not in (None, ""):
-        raise Malformed("DJ143", f"request.subResource: it is {_excerpt(at(request, 'subResource'))}, expected none")
+    for member, expected in (("kind", _POD), ("resource", _PODS)):
+        if at(request, member) != expected:
+            raise Malformed("DJ143", f"request.{member}: it is {_excerpt(at(request, member))}, expected {_excerpt(expected)}")
+    for member, among in (("operation", operations), ("subResource", subresources)):
+        if (at(request, member) or "") not in among:
+            names = " or ".join(_excerpt(each) if each else "none" for each in among)
+            raise Malformed("DJ143", f"request.{member}: it is {_excerpt(at(request, member))}, expected {names}")
 
 
 def _document(data: bytes) -> Json:

@@ -86,6 +86,13 @@ ANNOTATION_EPC = "sgx.intel.com/epc"  # a pod's total, as Kata reads it
 ANNOTATION_EPC_SOURCE = "donjon.dev/epc-source"  # on PodMetrics: who says how much EPC it is, `bpf` or `maps`
 ANNOTATION_HANDED_OVER = "donjon.dev/handed-over"  # on the APIService of metrics-server: whose it was, as JSON, to be given back
 
+LABEL_ENCLAVES = "donjon.dev/enclave-admission"
+ENCLAVES_ENFORCED = "enforced"
+"""The namespace label, and its value, that lets no pod with enclaves in while nobody can look at its images."""
+
+ANNOTATION_ENCLAVES = "donjon.dev/enclaves"  # on a pod that asks: what was found in its images, as JSON
+ANNOTATION_IMAGES = "donjon.dev/images"  # beside it: the images as they were written, before their digests were pinned, as JSON
+
 ANNOTATION_QUOTE_PROVIDER = "sgx.intel.com/quote-provider"  # who makes the pod's quotes; Intel's webhook's
 AESMD = "aesmd"  # its value for the quoting service, and the name of the container that is one
 AESM_VOLUME = "aesmd-socket"  # the volume's name in Intel's webhook

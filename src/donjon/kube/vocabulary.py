@@ -11,11 +11,14 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from donjon.kube.names import (
+    ANNOTATION_ENCLAVES,
     ANNOTATION_EPC_SOURCE,
     ANNOTATION_HANDED_OVER,
+    ANNOTATION_IMAGES,
     ANNOTATION_QUOTE_PROVIDER,
     DEBUG_ALLOWED,
     ENCLAVE,
+    ENCLAVES_ENFORCED,
     EPC,
     FOREIGN_EPC,
     LABEL_AESM,
@@ -23,6 +26,7 @@ from donjon.kube.names import (
     LABEL_DEBUG,
     LABEL_DRIVER,
     LABEL_EDMM,
+    LABEL_ENCLAVES,
     LABEL_PROVISION,
     LABEL_SGX,
     LABEL_SIMULATED,
@@ -103,6 +107,11 @@ NAMES = (
         becomes=f"{DEBUG_ALLOWED}: enclaves in debug mode are no mistake in that namespace",
     ),
     Term(
+        name=LABEL_ENCLAVES,
+        places=frozenset({Field.NAMESPACE_LABEL}),
+        becomes=f"{ENCLAVES_ENFORCED}: no pod that asks for SGX is made there while nobody can look at its images",
+    ),
+    Term(
         name="donjon.dev/config",
         places=frozenset({Field.ANNOTATION}),
         becomes="the chart's own: its pods start anew when what they read has changed",
@@ -114,6 +123,8 @@ NAMES = (
     ),
     _nobodys(ANNOTATION_EPC_SOURCE, "Donjon writes it on PodMetrics: who says how much EPC it is", _LEAVE_OUT),
     _nobodys(ANNOTATION_HANDED_OVER, "Donjon writes it on metrics-server's APIService: what that said before", _LEAVE_OUT),
+    _nobodys(ANNOTATION_ENCLAVES, "Donjon writes it on a pod that asks: what its images hold", _LEAVE_OUT),
+    _nobodys(ANNOTATION_IMAGES, "Donjon writes it beside the digests that it pins: the images as they were written", _LEAVE_OUT),
     _nobodys("sgx.intel.com/sgx", "no plugin offers it"),
     _nobodys(
         "sgx.intel.com/qe",

@@ -1,12 +1,13 @@
 """The webhook's metrics, as Prometheus counts them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from donjon.adapters.metrics.program import ProgramMetrics
 from donjon.findings import Finding
 from donjon.pki.intel import Window
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+_ENCLAVE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)  # The last are of registries.
 
 
 class AdmissionMetrics(ProgramMetrics):
@@ -20,6 +21,11 @@ class AdmissionMetrics(ProgramMetrics):
         self._findings = self._counter("findings", "What was to be said of these pods.", "code", "severity")
         self._errors = self._counter("errors", "Requests that were turned away.", "code")
         self._seconds = self._histogram("seconds", "Time to decide about one pod.", _BUCKETS)
+        self._enclaves = self._counter("enclave_reviews", "Pods judged by the enclaves in their images.", "judgement")
+        self._enclave_seconds = self._histogram("enclave_seconds", "Time to judge one pod by its images.", _ENCLAVE_BUCKETS)
+        self._images = self._gauge("images_known", "Images of which the replica knows what they hold.")
+        self._looking = self._gauge("images_running", "Images that are being looked into.")
+        self._policies = self._gauge("enclave_policies", "Policies on enclaves that the replica knows.")
         self._connections = self._gauge("connections", "Open connections.")
         self._begin = self._gauge(
             "certificate_begin_timestamp_seconds", "When the serving certificate began; 0 while there is none."
@@ -48,6 +54,22 @@ class AdmissionMetrics(ProgramMetrics):
         self._seconds.observe(seconds)
         for finding in findings:
             self._findings.labels(finding.code, finding.severity.value).inc()
+
+    def count_enclaves(self, judgement: str, findings: Sequence[Finding]) -> None:
+        """Count a pod that was judged by its images: admitted or refused, and why."""
+        self._enclaves.labels(judgement).inc()
+        for finding in findings:
+            self._findings.labels(finding.code, finding.severity.value).inc()
+
+    def time_enclaves(self, seconds: float) -> None:
+        """Count how long one judgement took."""
+        self._enclave_seconds.observe(seconds)
+
+    def tell_images(self, images: Callable[[], int], running: Callable[[], int], policies: Callable[[], int]) -> None:
+        """From now on, who reads the figures is told of images and policies."""
+        self._images.set_function(images)
+        self._looking.set_function(running)
+        self._policies.set_function(policies)
 
     def count_error(self, code: str) -> None:
         """Count a request that was turned away, by the code of why."""

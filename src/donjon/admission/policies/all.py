@@ -6,11 +6,12 @@ from donjon.admission.policies.accounts import Account
 from donjon.admission.policies.agent import hold_to_its_node
 from donjon.admission.policies.cleanup import hold_to_taking_away
 from donjon.admission.policies.device_classes import refuse_device_classes
+from donjon.admission.policies.enclaves import ENCLAVES, ENFORCED, enclave_calls, hold_enclaves
 from donjon.admission.policies.events import hold_to_its_events
 from donjon.admission.policies.refusals import refuse, warn_on_pods, warn_on_workloads, watch_debugging
 from donjon.admission.policies.wiring import wire
 from donjon.admission.settings import Settings, wired_by_policy
-from donjon.formats.json import JsonObject
+from donjon.formats.json import Json, JsonObject
 
 DEFAULT_PREFIX = "donjon"
 DEFAULT_ACCOUNT = Account(namespace="donjon", name="donjon-node")
@@ -31,6 +32,12 @@ def to_refuse(prefix: str, settings: Settings) -> tuple[JsonObject, ...]:
         *watch_debugging(f"{prefix}-debug", settings),
         *refuse_device_classes(f"{prefix}-device-classes"),
     )
+
+
+def for_enclaves(prefix: str, namespace: str, service: str, enforced: Json = ENFORCED) -> tuple[JsonObject, ...]:
+    """What admits by an enclave's identity: the two calls, and the policy that speaks where nobody answers them."""
+    name = f"{prefix}-{ENCLAVES}"
+    return (*enclave_calls(name, namespace, service, enforced), *hold_enclaves(name, namespace, enforced))
 
 
 def for_the_node_agent(prefix: str, account: Account) -> tuple[JsonObject, ...]:

@@ -12,7 +12,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 from donjon.admission.manifests.scalars import parse_plain
 from donjon.admission.policies import cel
 from donjon.admission.policies.accounts import Account
-from donjon.admission.policies.all import DEFAULT_PREFIX, for_the_cleanup, for_the_node_agent, to_refuse
+from donjon.admission.policies.all import DEFAULT_PREFIX, for_enclaves, for_the_cleanup, for_the_node_agent, to_refuse
 from donjon.admission.policies.pods import MAY_ANNOTATE
 from donjon.admission.policies.registration import call
 from donjon.admission.policies.wiring import wire
@@ -24,12 +24,15 @@ _SHORT = 80  # characters; what is longer, or laid out in lines, is printed as a
 # The chart's template is printed with these words, which no policy holds, where Helm is to fill something in.
 _NAMESPACE, _ACCOUNT, _PROVISION, _SERVICE = "RELEASE-NAMESPACE", "NODE-SERVICE-ACCOUNT", "PROVISION-ACCOUNTS", "WEBHOOK-SERVICE"
 _CLEANUP = "CLEANUP-SERVICE-ACCOUNT"
+_ENCLAVES, _ENFORCED = "ENCLAVES-SERVICE", "ENFORCED-NAMESPACES"
 _WIRED_BY = "WIRED-BY"
 _FILLED = {
     _NAMESPACE: "{{ .Release.Namespace }}",
     _ACCOUNT: '{{ include "donjon.nodeServiceAccount" . }}',
     _CLEANUP: '{{ include "donjon.cleanupName" . }}',
     _SERVICE: '{{ include "donjon.webhookName" . }}',
+    _ENCLAVES: '{{ include "donjon.enclavesName" . }}',
+    _ENFORCED: "{{ toJson .Values.admission.enclaves.enforcedNamespaces }}",
     _WIRED_BY: f"""\
 {{{{ if eq (include "donjon.admissionMode" .) "webhook" }}}}{wired_by_webhook("{{ .Release.Namespace }}")}\
 {{{{ else }}}}{wired_by_policy(DEFAULT_PREFIX)}{{{{ end }}}}""",
@@ -72,7 +75,11 @@ def chart_template() -> str:
     )
     agent, cleanup = (Account(namespace=_NAMESPACE, name=name) for name in (_ACCOUNT, _CLEANUP))
     ours = manifest((*for_the_node_agent(DEFAULT_PREFIX, agent), *for_the_cleanup(DEFAULT_PREFIX, cleanup)))
-    pods = _if("if .Values.admission.enabled", policies + webhook + refusing)
+    enclaves = _if(
+        "if .Values.admission.enclaves.enabled",
+        manifest(for_enclaves(DEFAULT_PREFIX, _NAMESPACE, _ENCLAVES, _ENFORCED)),
+    )
+    pods = _if("if .Values.admission.enabled", policies + webhook + refusing + enclaves)
     return _WRITTEN_BY + _for_helm(pods + _if("if .Values.node.enabled", ours))
 
 

@@ -7,8 +7,9 @@ from donjon.adapters.http.crowd import site
 from donjon.adapters.http.fairlock import FairLock
 from donjon.adapters.http.limits import Limits
 from donjon.adapters.http.public import Message
+from donjon.admission.policies.enclaves import HOLD_PATH, PIN_PATH
 from donjon.admission.review import MAX_SIZE
-from donjon.services.admission.webhook import Webhook, WebhookRequest
+from donjon.services.admission.webhook import JudgesEnclaves, Webhook, WebhookRequest
 
 LIMITS = Limits(
     connections=512,
@@ -26,8 +27,8 @@ LIMITS = Limits(
 class WebhookCalls:
     """An ASGI application."""
 
-    def __init__(self, webhook: Webhook) -> None:
-        self._webhook, self._turns = webhook, FairLock()
+    def __init__(self, webhook: Webhook, enclaves: JudgesEnclaves | None = None) -> None:
+        self._webhook, self._enclaves, self._turns = webhook, enclaves, FairLock()
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -41,12 +42,18 @@ class WebhookCalls:
                 return
             body += message["body"]
             more = message["more_body"]
-        async with self._turns.turn(site(_peer(scope))):
-            request = _request(scope, bytes(body))
-            body.clear()
-            answer = self._webhook.answer(request)
+        request = _request(scope, bytes(body))
+        body.clear()
+        answer = await self._answer(request)
         await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
         await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, request: WebhookRequest) -> Response:
+        if self._enclaves is not None and request.path in {PIN_PATH, HOLD_PATH}:
+            # This one may wait for a registry, and nobody else for it.
+            return await self._webhook.answer_on_enclaves(self._enclaves, request)
+        async with self._turns.turn(site(request.peer)):
+            return self._webhook.answer(request)
 
 
 def _request(scope: Message, body: bytes) -> WebhookRequest:

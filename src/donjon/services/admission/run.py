@@ -7,6 +7,8 @@ connection; and only when that had its time, close.
 import asyncio
 import logging
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from donjon import __version__
 from donjon.adapters import clock
@@ -21,9 +23,12 @@ from donjon.runtime.life import stop_signal
 from donjon.runtime.probes import routes
 from donjon.services.admission.calls import LIMITS, WebhookCalls
 from donjon.services.admission.nodes import Nodes
-from donjon.services.admission.registration import WebhookRegistration
+from donjon.services.admission.registration import MUTATING, VALIDATING, WebhookRegistration
 from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.admission.webhook import Webhook
+
+if TYPE_CHECKING:
+    from donjon.services.admission.enclaves.assembly import EnclaveComponent
 
 LOG = logging.getLogger(__name__)
 
@@ -52,16 +57,19 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
     presented = PresentedCertificate(metrics, clock.moment)
     nodes = None if api is None else Nodes(api)
     webhook = Webhook(settings.rules, metrics, clock.monotonic, lambda: None if nodes is None else nodes.largest)
+    component = _component(settings, api, metrics)
+    calls = WebhookCalls(webhook, None if component is None else component.gate)
     host, port = settings.listen
-    server = GuardedServer(
-        WebhookCalls(webhook), presented.context, host=host, port=port, limits=LIMITS, error_response=webhook.turn_away
-    )
+    server = GuardedServer(calls, presented.context, host=host, port=port, limits=LIMITS, error_response=webhook.turn_away)
     metrics.count_connections(lambda: server.connections)
-    probes = ProbeServer(_probes(metrics, presented, server, stopped), host=settings.probes[0], port=settings.probes[1])
+    unready = (lambda: "") if component is None else component.unready
+    probes = ProbeServer(_probes(metrics, presented, server, stopped, unready), host=settings.probes[0], port=settings.probes[1])
     say(LOG, "webhook starts", version=__version__)
     await probes.start()
     loop = asyncio.create_task(_certificates(settings, presented, api, metrics))
-    node_tasks = [] if nodes is None else [asyncio.create_task(nodes.run())]
+    beside = [] if nodes is None else [nodes.run()]
+    beside += [] if component is None else component.loops()
+    tasks = [asyncio.create_task(each) for each in beside]
     try:
         await _first(loop, presented.there, stopped)
         if presented.there.is_set():
@@ -71,22 +79,38 @@ async def serve(settings: AdmissionSettings, api: KubeApi | None, stopped: async
             await asyncio.sleep(settings.drain)
             await server.close(LAST_ANSWERS)
     finally:
-        for task in (loop, *node_tasks):
+        for task in (loop, *tasks):
             task.cancel()
-        await asyncio.gather(loop, *node_tasks, return_exceptions=True)
+        await asyncio.gather(loop, *tasks, return_exceptions=True)
+        if component is not None:
+            await component.close()
         await server.close(0)
         await probes.close()
         say(LOG, "webhook stopped")
 
 
-def _probes(metrics: AdmissionMetrics, presented: PresentedCertificate, server: GuardedServer, stopped: asyncio.Event) -> Routes:
+def _component(settings: AdmissionSettings, api: KubeApi | None, metrics: AdmissionMetrics) -> "EnclaveComponent | None":
+    if settings.enclaves is None or api is None:
+        return None
+    from donjon.services.admission.enclaves.assembly import EnclaveComponent  # noqa: PLC0415 - libraries for it alone.
+
+    return EnclaveComponent(settings.enclaves, api, metrics)
+
+
+def _probes(
+    metrics: AdmissionMetrics,
+    presented: PresentedCertificate,
+    server: GuardedServer,
+    stopped: asyncio.Event,
+    ignorant: Callable[[], str],
+) -> Routes:
     def unready() -> str:
         if stopped.is_set():
             return "stopping"
         if not presented.trusted:
             why = "" if presented.trouble is None else f" [{presented.trouble.code}]"
             return f"no certificate yet that the API server trusts{why}; the log says why"
-        return "" if server.listening else "not listening yet"
+        return ignorant() if server.listening else "not listening yet"
 
     metrics.tells_readiness(lambda: not unready())
     return routes(metrics.registry, unready=unready, caveat=presented.caveat)
@@ -109,7 +133,8 @@ async def _certificates(
     settings: AdmissionSettings, presented: PresentedCertificate, api: KubeApi | None, metrics: AdmissionMetrics
 ) -> None:
     if isinstance(settings.certificate, SharedCertificate) and api is not None:
-        registration = WebhookRegistration(api, settings.configuration)
+        kinds = (MUTATING,) if settings.enclaves is None else (MUTATING, VALIDATING)
+        registration = WebhookRegistration(api, settings.configuration, kinds)
         await SharedLoop(settings.certificate, presented, api, registration, metrics=metrics, clock=clock.moment).run()
     elif not isinstance(settings.certificate, SharedCertificate):
         await FilesLoop(settings.certificate, presented).run()

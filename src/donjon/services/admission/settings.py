@@ -9,6 +9,7 @@ from donjon.runtime import settings
 from donjon.runtime.certificate_settings import CertificateFolder, SharedCertificate, certificate_lifetime
 from donjon.runtime.choices import CHOICES, rules
 from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, Values, folder, seconds, several
+from donjon.services.admission.enclaves.settings import ENCLAVE_CHOICES, EnclaveSettings, enclave_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class AdmissionSettings:
     drain: float  # seconds between the signal to stop and turning anyone away
     configuration: str = "donjon"  # the MutatingWebhookConfiguration whose caBundle is kept true
     rules: Settings = field(default_factory=Settings)
+    enclaves: EnclaveSettings | None = None  # where pods are judged by the enclaves in their images
     log_level: str = "info"
 
 
@@ -56,6 +58,7 @@ SETTINGS = (
     ),
     LOG_LEVEL,
     *CHOICES,
+    *ENCLAVE_CHOICES,
 )
 """Every setting by its name: `--listen`, `DONJON_LISTEN`, `listen = …`."""
 
@@ -72,6 +75,7 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str], text: 
         configuration=values[CONFIGURATION],
         drain=values[DRAIN],
         rules=rules(values),
+        enclaves=enclave_settings(values),
         log_level=values[LOG_LEVEL],
     )
 

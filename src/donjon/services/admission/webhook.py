@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from donjon.adapters.http import Response
 from donjon.adapters.http.gate import BAD, HEAD_TOO_LARGE, NO_ROOM, TOO_LARGE, TOO_SLOW
 from donjon.adapters.logs import say
 from donjon.adapters.metrics.admission import AdmissionMetrics
 from donjon.admission.nodes import LargestNode
+from donjon.admission.policies.enclaves import HOLD_PATH, PIN_PATH
 from donjon.admission.policies.registration import PATH
 from donjon.admission.review import MAX_SIZE, ReviewOutcome, ReviewResponse, review
 from donjon.admission.settings import Settings
-from donjon.errors import Malformed
+from donjon.errors import Malformed, Unavailable
 from donjon.findings import Severity
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ LINES_A_SECOND = 20  # about requests that were turned away, and as many about p
 MAX_NAME, MAX_TOLD = 253, 10  # characters of what is named, findings that are told; metrics count all
 MAX_SENTENCE = 1024  # characters
 
-_STATUS_BAD, _STATUS_NOT_FOUND, _STATUS_NOT_ALLOWED, _STATUS_TYPE, _STATUS_OURS = 400, 404, 405, 415, 500
+_STATUS_BAD, _STATUS_NOT_FOUND, _STATUS_NOT_ALLOWED, _STATUS_TYPE, _STATUS_OURS, _STATUS_NOT_YET = 400, 404, 405, 415, 500, 503
 _TURNED_AWAY = {
     BAD: ("DJ144", "request: no HTTP/1.1"),
     TOO_SLOW: ("DJ144", "request: it was not whole within ten seconds"),
@@ -45,6 +47,13 @@ class WebhookRequest:
     peer: str
 
 
+class JudgesEnclaves(Protocol):
+    """Decides about pods by the enclaves in their images."""
+
+    async def answer(self, path: str, body: bytes) -> bytes:
+        """The answer to a review; raises `Malformed` for none, `Unavailable` while nobody can be judged."""
+
+
 class Webhook:
     """Answers the requests that the API server sends to one replica."""
 
@@ -56,28 +65,45 @@ class Webhook:
         largest_node: Callable[[], LargestNode | None] = lambda: None,
     ) -> None:
         self._settings, self._metrics, self._clock, self._largest_node = settings, metrics, clock, largest_node
-        self._of_requests, self._of_pods = _Lines(clock), _Lines(clock)
+        self._of_requests, self._of_pods = LogBound(clock), LogBound(clock)
 
     def answer(self, request: WebhookRequest) -> Response:
-        """The answer to a request; whatever happens, there is one."""
+        """The answer to a request about wiring; whatever happens, there is one."""
         began = self._clock()
         try:
-            _look_at(request)
+            _look_at(request, PATH)
             reviewed = review(request.body, self._settings, self._largest_node())
-        except _BadRequest as bad_request:
-            return self._reject(bad_request.status, "DJ144", bad_request.message, request.peer)
-        except Malformed as error:
-            return self._reject(_STATUS_BAD, error.code, error.message, request.peer)
-        except Exception:
-            LOG.exception("a mistake in Donjon; please report it")
-            return self._reject(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", request.peer)
+        except Exception as error:  # noqa: BLE001 - each kind has its answer.
+            return self._answer_error(error, request.peer)
         self._metrics.count_review(reviewed.outcome, reviewed.verdict.findings, self._clock() - began)
         self._tell(reviewed)
         return Response(status=200, body=reviewed.body, content_type=JSON)
 
+    async def answer_on_enclaves(self, gate: JudgesEnclaves, request: WebhookRequest) -> Response:
+        """The answer to a request about enclaves; whatever happens, there is one."""
+        began = self._clock()
+        try:
+            _look_at(request, PIN_PATH, HOLD_PATH)
+            body = await gate.answer(request.path, request.body)
+        except Exception as error:  # noqa: BLE001 - each kind has its answer.
+            return self._answer_error(error, request.peer)
+        self._metrics.time_enclaves(self._clock() - began)
+        return Response(status=200, body=body, content_type=JSON)
+
     def turn_away(self, status: int, peer: str) -> Response:
         """The answer to what did not become a request: too slow, too large, no HTTP, or without room."""
         return self._reject(status, *_TURNED_AWAY[status], peer)
+
+    def _answer_error(self, error: Exception, peer: str) -> Response:
+        match error:
+            case _BadRequest():
+                return self._reject(error.status, "DJ144", error.message, peer)
+            case Malformed():
+                return self._reject(_STATUS_BAD, error.code, error.message, peer)
+            case Unavailable():
+                return self._reject(_STATUS_NOT_YET, error.code, error.message, peer)
+        LOG.error("a mistake in Donjon; please report it", exc_info=error)
+        return self._reject(_STATUS_OURS, "DJ145", "webhook: it could not decide; its log says more", peer)
 
     def _tell(self, reviewed: ReviewResponse) -> None:
         """One line for a pod that the policies will refuse, and for one that they will warn about."""
@@ -104,7 +130,7 @@ class Webhook:
         return Response(status=status, body=text.encode("utf-8", "backslashreplace"))
 
 
-class _Lines:
+class LogBound:
     """Bounds the lines of the log: so many each second."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -124,9 +150,9 @@ class _BadRequest(Exception):
         self.status, self.message = status, message
 
 
-def _look_at(request: WebhookRequest) -> None:
-    if request.path != PATH:
-        raise _BadRequest(_STATUS_NOT_FOUND, f"request: no such path, expected {PATH}")
+def _look_at(request: WebhookRequest, *paths: str) -> None:
+    if request.path not in paths:
+        raise _BadRequest(_STATUS_NOT_FOUND, f"request: no such path, expected {' or '.join(paths)}")
     if request.method != "POST":
         raise _BadRequest(_STATUS_NOT_ALLOWED, f"request: it is a {request.method[:20]}, expected a POST")
     if request.content_type != JSON:

@@ -1,0 +1,74 @@
+"""One image, from its name to all that it holds of enclaves; for a thread, since both registries and layers take their time.
+
+A tenant writes the name, so it can only be one of a registry: a folder or an archive of this program's own is nobody's image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from donjon.adapters.images.images import Images
+from donjon.enclave.record import MAX_ENCLAVES_OF_IMAGE, MAX_FAULT, MAX_FAULTS, MAX_PATH, FileEnclave, InspectedImage
+from donjon.enclave.search import enclaves
+from donjon.errors import DonjonError, Malformed, Untrusted
+from donjon.images.image import Image
+from donjon.images.references import ImagePlace, ImageReference, parse_reference
+from donjon.sgx.sigstruct import SigStruct
+
+MAX_FILE = 128 << 20  # bytes of a file that is looked into
+MAX_FILES = 256  # with enclaves, or broken; no image has so many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReading:
+    """Reads the images of some registries, or of all."""
+
+    images: Images
+    registries: frozenset[str] = frozenset()  # none: all
+
+    def resolve(self, image: str) -> Image:
+        """The image that a name stands for now; raises `Untrusted` DJ377 for a place that nobody asks."""
+        return self.images.resolve(self.place(image))
+
+    def place(self, image: str) -> ImageReference:
+        """The place that a name means; raises `Malformed` for none, `Untrusted` DJ377 for one that nobody asks."""
+        reference = parse_reference(image)
+        if reference.place is not ImagePlace.REGISTRY:
+            raise Malformed("DJ377", f"image {image[:MAX_FAULT]}: it is in no registry")
+        if self.registries and reference.registry not in self.registries:
+            raise Untrusted(
+                "DJ377",
+                f"image {image[:MAX_FAULT]}: nobody asks {reference.registry}; asked are {', '.join(sorted(self.registries))}",
+            )
+        return reference
+
+    def inspect(self, image: Image) -> InspectedImage:
+        """All that the image holds; raises what its registry and its layers raise, and then nothing of it counts."""
+        by_path: dict[str, tuple[FileEnclave, ...] | str] = {}
+        unread: dict[str, None] = {}
+
+        def wants(path: str, size: int) -> bool:
+            if size > MAX_FILE and len(unread) < MAX_FAULTS:
+                unread[path[:MAX_PATH]] = None
+            return SigStruct.SIZE <= size <= MAX_FILE
+
+        for file in self.images.files(image, wants):
+            by_path.pop(file.path, None)  # A layer may write a path twice; what it writes last counts.
+            if (content := _in_file(file.path, file.content)) and len(by_path) < MAX_FILES:
+                by_path[file.path] = content
+        return _inspected(image.digest, by_path, tuple(unread))
+
+
+def _in_file(path: str, content: bytes) -> tuple[FileEnclave, ...] | str:
+    """The enclaves of a file, or what is wrong with it."""
+    try:
+        return tuple(FileEnclave(path=path[:MAX_PATH], enclave=each) for each in enclaves(content))
+    except DonjonError as error:
+        return f"{path[:MAX_PATH]}: {error}"[-MAX_FAULT:]
+
+
+def _inspected(digest: str, by_path: Mapping[str, tuple[FileEnclave, ...] | str], unread: tuple[str, ...]) -> InspectedImage:
+    content = [enclave for each in by_path.values() if not isinstance(each, str) for enclave in each]
+    faults = [each for each in by_path.values() if isinstance(each, str)]
+    if len(content) > MAX_ENCLAVES_OF_IMAGE or len(faults) >= MAX_FAULTS or len(by_path) == MAX_FILES:
+        faults = [f"more than {MAX_ENCLAVES_OF_IMAGE} enclaves, or {MAX_FAULTS} broken files", *faults[: MAX_FAULTS - 1]]
+    return InspectedImage(digest=digest, enclaves=tuple(content[:MAX_ENCLAVES_OF_IMAGE]), faults=tuple(faults), unread=unread)
