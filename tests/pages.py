@@ -53,6 +53,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "upgrading.md": {WHOLE: "cluster/test_upgrading.py"},
     "verifying-quotes.md": {WHOLE: "attestation/test_page.py"},
     "why.md": {WHOLE: _ON_A_CLUSTER},
+    "wrapping.md": {WHOLE: "wrapping/test_wrapping_page.py"},
 }
 """By page: which test runs its commands. One section, or what begins in one way, may be another test's."""
 
