@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_CHALLENGE = 4_096
-_SCHEME = re.compile(r"(?:^|,)\s*(bearer|basic)(?=\s|,|$)", re.IGNORECASE | re.ASCII)
-_PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))', re.ASCII)
+_PART = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([A-Za-z]+)', re.ASCII)
+"""A parameter, or the name of a scheme."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,13 @@ def parse_challenges(text: str) -> tuple[RegistryChallenge, ...]:
 
 
 def _challenges(text: str) -> Iterator[RegistryChallenge]:
-    starts = [*_SCHEME.finditer(text)]
-    for start, end in zip(starts, [*(each.start() for each in starts[1:]), len(text)], strict=True):
-        values = {name.lower(): text or word for name, text, word in _PARAMETER.findall(text[start.end() : end])}
-        bearer = start[1].lower() == "bearer"
-        if not bearer or values.get("realm"):
-            yield RegistryChallenge(bearer=bearer, realm=values.get("realm", ""), service=values.get("service", ""))
+    schemes: list[tuple[str, dict[str, str]]] = []
+    for name, quoted, word, scheme in _PART.findall(text):
+        if scheme:
+            schemes.append((scheme.lower(), {}))
+        elif schemes:
+            schemes[-1][1][name.lower()] = quoted or word
+    for scheme, values in schemes:
+        realm = values.get("realm", "")
+        if scheme == "basic" or (scheme == "bearer" and realm):
+            yield RegistryChallenge(bearer=scheme == "bearer", realm=realm, service=values.get("service", ""))
