@@ -115,6 +115,10 @@ def test_a_program_of_ego_is_not_measured_alone() -> None:
     assert "another file" in enclave.unmeasured
 
 
+def test_a_program_of_ego_that_nobody_signed_yet_is_none() -> None:
+    assert enclaves(spoilt((0, bytes(1960)))) == ()
+
+
 @pytest.mark.parametrize(
     "change",
     [

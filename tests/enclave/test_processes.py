@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from tests.enclave.vectors import FOLDER, OPEN_ENCLAVE_FILE
 
-from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings
+from donjon.enclave.processes import (
+    ProgramStart,
+    StartKind,
+    is_version_of,
+    program_start,
+    start_findings,
+    start_paths,
+    start_servers,
+    start_words,
+)
 from donjon.errors import Malformed
 
 STANDIN = (FOLDER.parent / "gramine" / "standin-libpal.so").read_bytes()
@@ -63,3 +72,38 @@ def test_what_is_neither_is_told_so_and_what_lies_is_a_coded_error() -> None:
     assert program_start("x", b"text").kind is StartKind.OTHER
     with pytest.raises(Malformed, match="ELF"):
         program_start("x", b"\x7fELF" + bytes(40))
+
+
+def test_an_image_starts_its_entry_point_and_what_that_is_given() -> None:
+    assert start_words(["/entry.sh"], ["nginx", "-g", "daemon off;"]) == ("/entry.sh", "nginx")
+    assert start_words(["app"], ["--port", "80"]) == ("app",)
+    assert start_words([], ["python3", "x.py"]) == ("python3",)
+    assert start_words([], []) == ()
+
+
+def test_a_server_that_is_named_behind_a_shell_or_an_interpreter_is_seen() -> None:
+    assert [each.path for each in start_servers([], ["/bin/sh", "-c", "exec gunicorn app:app"])] == ["gunicorn"]
+    assert [each.path for each in start_servers(["python3"], ["-m", "celery"])] == ["celery"]
+    assert start_servers(["nginx"], []) == ()  # That is told of the program itself.
+
+
+@pytest.mark.parametrize(
+    ("word", "environment", "folder", "expected"),
+    [
+        ("/bin/app", (), "", ("bin/app", "usr/bin/app")),
+        ("./run.sh", (), "/srv", ("srv/run.sh",)),
+        ("bin/x", (), "", ("bin/x", "usr/bin/x")),
+        ("../../../etc/x", (), "/a", ("etc/x",)),
+        ("app", ("PATH=/opt/bin:/bin",), "/x", ("opt/bin/app", "bin/app", "usr/bin/app")),
+    ],
+)
+def test_a_program_is_where_its_path_or_the_image_s_path_says(
+    word: str, environment: tuple[str, ...], folder: str, expected: tuple[str, ...]
+) -> None:
+    assert start_paths(word, environment, folder) == expected
+
+
+def test_a_version_is_what_a_link_leads_to() -> None:
+    assert is_version_of("usr/bin/python3.13", "usr/bin/python3")
+    assert not is_version_of("usr/bin/python3-config", "usr/bin/python3")
+    assert not is_version_of("usr/bin/python3", "usr/bin/python3")

@@ -109,6 +109,8 @@ def read_open_enclave(content: bytes, program: ElfProgram) -> OpenEnclave | None
     if len(raw) < OeProperties.SIZE:
         raise Malformed("DJ314", f"{SECTION}: {len(raw)} bytes, expected the properties of an enclave ({OeProperties.SIZE})")
     properties = OeProperties(raw[: OeProperties.SIZE])
+    if not any(properties.raw):
+        return None  # EGo's compiler leaves room for them, and `ego sign` writes them.
     _require_properties(properties)
     links = read_links(content)
     enclave = OpenEnclave(
