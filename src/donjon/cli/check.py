@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import click
 
@@ -22,6 +23,8 @@ from donjon.admission.policies.printing import manifest
 from donjon.admission.settings import AdmissionContext, Settings
 from donjon.cli.admission.choices import choices
 from donjon.cli.files import STDIN, display_name, text, within
+from donjon.cli.options import work
+from donjon.cli.registries import RegistryOptions, access, with_registries
 from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
@@ -71,6 +74,8 @@ def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[s
     help="What kubectl get nodes -o json printed: warn about more EPC than any of them has; - reads standard input.",
 )
 @click.option("--strict", is_flag=True, help="Warnings count, too: exit code 1 where there is one, as for a pipeline.")
+@click.option("--images", is_flag=True, help="Look into the images: warn where an enclave takes more EPC than is asked for.")
+@with_registries
 @choices
 def check(
     files: tuple[str, ...],
@@ -80,7 +85,9 @@ def check(
     labels: Mapping[str, Mapping[str, str]],
     of_nodes: str | None,
     strict: bool,
+    images: bool,
     settings: Settings,
+    **registries: object,
 ) -> None:
     """Check what admission would do to the pods in manifests, without a cluster; - reads standard input.
 
@@ -90,6 +97,9 @@ def check(
     documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
     report = check_manifests(documents, labels, AdmissionContext(namespace=namespace, largest_node=largest), settings)
+    if images:
+        reaching = access(cast("RegistryOptions", registries))
+        report = work("donjon.cli.check_images", "enclave").with_images(report, reaching)
     match form:
         case "json":
             say_json(_report(report, unreadable))

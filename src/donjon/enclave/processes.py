@@ -71,6 +71,7 @@ class StartKind(StrEnum):
     PROGRAM = "program"
     STATIC = "static program"
     OTHER = "other"
+    AWAY = "away"  # an image names it, and has no such file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

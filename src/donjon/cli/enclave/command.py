@@ -42,7 +42,7 @@ def lint(names: tuple[str, ...], *, form: str, **registries: object) -> None:
 
 
 @enclave.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("names", nargs=-1, required=True, metavar="FILE|IMAGE…")
 @click.option(
     "--processes",
     type=click.IntRange(1, 10_000),
@@ -50,24 +50,28 @@ def lint(names: tuple[str, ...], *, form: str, **registries: object) -> None:
     show_default=True,
     help="How many there are at a time; under Gramine each child is an enclave of the same size.",
 )
+@with_registries
 @FORM
-def size(files: tuple[str, ...], *, processes: int, form: str) -> None:
-    """Print how much EPC to ask for, of signed enclaves, SGXS streams or Gramine's manifests; - reads standard input.
+def size(names: tuple[str, ...], *, processes: int, form: str, **registries: object) -> None:
+    """Print how much EPC to ask for: of enclaves, Gramine's manifests, and images with such; - reads standard input.
 
-    Exit code 0 worked out, 1 a file has no enclave whose pages are known, 2 malformed, 3 cannot be read.
+    An IMAGE is oci:PATH[:TAG], docker-archive:PATH or REGISTRY/REPOSITORY[:TAG][@DIGEST]; all files of its layers are looked at.
+    Exit code 0 worked out, 1 there is no enclave whose pages are known, 2 malformed, 3 cannot be read.
     """
-    sys.exit(work("donjon.cli.enclave.size", "enclave").size(files, processes, form))
+    sys.exit(work("donjon.cli.enclave.size", "enclave").size(names, access(cast("RegistryOptions", registries)), processes, form))
 
 
 @enclave.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("names", nargs=-1, required=True, metavar="FILE|IMAGE…")
+@with_registries
 @FORM
-def inspect(files: tuple[str, ...], *, form: str) -> None:
-    """Print what of programs and scripts would start processes, and what a manifest of Gramine says; - reads standard input.
+def inspect(names: tuple[str, ...], *, form: str, **registries: object) -> None:
+    """Print what of a program, or of what an image starts, would start processes; and what Gramine's manifest says.
 
+    An IMAGE is oci:PATH[:TAG], docker-archive:PATH or REGISTRY/REPOSITORY[:TAG][@DIGEST]; looked at is what its config starts.
     Exit code 0 nothing says that it starts processes, 1 something does, 2 malformed, 3 cannot be read.
     """
-    sys.exit(work("donjon.cli.enclave.inspect", "enclave").inspect(files, form))
+    sys.exit(work("donjon.cli.enclave.inspect", "enclave").inspect(names, access(cast("RegistryOptions", registries)), form))
 
 
 for _each in COMMANDS:

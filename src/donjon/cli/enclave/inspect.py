@@ -1,16 +1,20 @@
-"""What `donjon enclave inspect` prints: what would start processes, and what Gramine's manifest says."""
+"""What `donjon enclave inspect` prints: what of a file, or of what an image starts, would start processes; Gramine's manifest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from donjon.cli.enclave.contents import ImageStarts, image_starts
 from donjon.cli.enclave.view import MAX_FILE
 from donjon.cli.files import bare_content, display_name
+from donjon.cli.registries import image_named
 from donjon.cli.terminal import print_finding, say, say_json
 from donjon.enclave.gramine import GramineManifest, looks_like_manifest, read_manifest
-from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings
-from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
+from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings, start_servers
+from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject
+from donjon.formats.words import printable
+from donjon.images.access import RegistryAccess
 from donjon.kube.quantities import readable
 
 MOST_NAMED = 5  # allowed files in one line
@@ -34,9 +38,9 @@ class InspectOutcome:
         return EXIT_NO if any(each.severity is not Severity.INFO for each in self.findings) else EXIT_YES
 
 
-def inspect(names: tuple[str, ...], form: str) -> int:
-    """Print what each file tells; the highest exit code."""
-    outcomes = [_look(name) for name in names]
+def inspect(names: tuple[str, ...], access: RegistryAccess, form: str) -> int:
+    """Print what each file or image tells; the highest exit code."""
+    outcomes = [outcome for name in names for outcome in _look(name, access)]
     if form == "json":
         items: list[Json] = [_document(each) for each in outcomes]
         say_json(items)
@@ -45,20 +49,43 @@ def inspect(names: tuple[str, ...], form: str) -> int:
     return max(each.exit_code for each in outcomes)
 
 
-def _look(file: str) -> InspectOutcome:
-    name = display_name(file)
+def _look(name: str, access: RegistryAccess) -> tuple[InspectOutcome, ...]:
     try:
-        return outcome_of(name, file, bare_content(file, MAX_FILE))
+        reference = image_named(name)
+        if reference is not None:
+            return tuple(_of_image(str(reference), image_starts(reference, access)))
+        return (_of_content(display_name(name), name, bare_content(name, MAX_FILE)),)
     except DonjonError as error:
+        return (InspectOutcome(name=display_name(name), error=error),)
+
+
+def _of_content(name: str, path: str, content: bytes) -> InspectOutcome:
+    try:
+        if looks_like_manifest(content):
+            return InspectOutcome(name=name, manifest=read_manifest(content))
+        return _of_start(name, program_start(path, content))
+    except Malformed as error:
         return InspectOutcome(name=name, error=error)
 
 
-def outcome_of(name: str, path: str, content: bytes) -> InspectOutcome:
-    """What a file's content tells; raises `Malformed` where it is not what it says."""
-    if looks_like_manifest(content):
-        return InspectOutcome(name=name, manifest=read_manifest(content))
-    start = program_start(path, content)
+def _of_start(name: str, start: ProgramStart) -> InspectOutcome:
     return InspectOutcome(name=name, start=start, findings=tuple(start_findings(name, start)))
+
+
+def _of_image(name: str, starts: ImageStarts) -> Iterator[InspectOutcome]:
+    """Each program that the image starts, servers that are named behind it, and Gramine's manifests."""
+    for word, file in starts.programs.items():
+        if file is None:
+            yield _of_start(f"{name}: {printable(word)}", ProgramStart(path=printable(word), kind=StartKind.AWAY))
+        else:
+            path = printable(file.path)
+            yield _of_content(f"{name}: {path}", path, file.content)
+    for server in start_servers(starts.config.entrypoint, starts.config.command):
+        yield _of_start(f"{name}: {printable(server.path)}", replace(server, path=printable(server.path)))
+    for file in starts.manifests:
+        yield _of_content(f"{name}: {printable(file.path)}", file.path, file.content)
+    if not starts.programs:
+        yield InspectOutcome(name=name, start=ProgramStart(path="", kind=StartKind.AWAY))
 
 
 def _document(outcome: InspectOutcome) -> JsonObject:
@@ -110,8 +137,14 @@ def _print(outcome: InspectOutcome) -> None:
 
 
 def _words(start: ProgramStart) -> str:
+    if start.kind is StartKind.AWAY:
+        return (
+            "it starts this, and has no such file: nothing can be told of it"
+            if start.path
+            else "it says of nothing that it starts it"
+        )
     if start.kind is StartKind.OTHER:
-        return "neither a program nor a script"
+        return "named in its command" if start.server else "neither a program nor a script"
     kind = f"a script for {start.interpreter}" if start.interpreter else f"a {start.kind}"
     return kind if start.imports or start.is_shell or start.server else f"{kind}; nothing in it says that it starts processes"
 

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from donjon.cli.enclave.contents import image_needs
 from donjon.cli.enclave.view import MAX_FILE
 from donjon.cli.files import bare_content, display_name
+from donjon.cli.registries import image_named
 from donjon.cli.terminal import say, say_json
 from donjon.enclave.sizing import MIB, EpcNeed, epc_need
-from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError
+from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.formats.json import Json, JsonObject
+from donjon.formats.words import printable
+from donjon.images.access import RegistryAccess
 from donjon.kube.names import EPC, FAQ_EPC
 from donjon.kube.quantities import canonical
 
@@ -30,9 +34,9 @@ class SizeOutcome:
         return EXIT_NO if self.need is None else EXIT_YES
 
 
-def size(files: tuple[str, ...], processes: int, form: str) -> int:
-    """Print what each enclave takes; the highest exit code."""
-    outcomes = [_look(file, processes) for file in files]
+def size(names: tuple[str, ...], access: RegistryAccess, processes: int, form: str) -> int:
+    """Print what each enclave of files and images takes; the highest exit code."""
+    outcomes = [outcome for name in names for outcome in _look(name, access, processes)]
     if form == "json":
         items: list[Json] = [_document(each) for each in outcomes]
         say_json(items)
@@ -41,12 +45,20 @@ def size(files: tuple[str, ...], processes: int, form: str) -> int:
     return max(each.exit_code for each in outcomes)
 
 
-def _look(file: str, processes: int) -> SizeOutcome:
-    name = display_name(file)
+def _look(name: str, access: RegistryAccess, processes: int) -> tuple[SizeOutcome, ...]:
     try:
-        return SizeOutcome(file=name, need=epc_need(bare_content(file, MAX_FILE), processes))
+        reference = image_named(name)
+        if reference is None:
+            return (SizeOutcome(file=display_name(name), need=epc_need(bare_content(name, MAX_FILE), processes)),)
+        needs = image_needs(reference, access, processes)
     except DonjonError as error:
-        return SizeOutcome(file=name, error=error)
+        return (SizeOutcome(file=display_name(name), error=error),)
+    return tuple(_of_image(str(reference), path, need) for path, need in needs.items()) or (SizeOutcome(file=str(reference)),)
+
+
+def _of_image(name: str, path: str, need: EpcNeed | Malformed) -> SizeOutcome:
+    file = f"{name}: {printable(path)}"
+    return SizeOutcome(file=file, error=need) if isinstance(need, Malformed) else SizeOutcome(file=file, need=need)
 
 
 def _document(outcome: SizeOutcome) -> JsonObject:
