@@ -122,7 +122,24 @@ def test_inspect_says_what_a_manifest_of_gramine_says(tmp_path: Path) -> None:
         "product",
         "trusts",
         "allows",
+        "MRENCLAVE",
     ]
     (answer,) = json.loads(run("inspect", str(manifest), "-o", "json").stdout)
     assert (answer["gramine"]["debug"], answer["gramine"]["allowed_files"]) == (True, ["file:/tmp/"])
     assert run("inspect", str(tmp_path / "away")).exit_code == 2
+
+
+GRAMINE = FOLDER.parent / "gramine"
+
+
+def test_inspect_works_mrenclave_of_gramine_out_of_its_manifest_and_libpal(tmp_path: Path) -> None:
+    manifest, pal = tmp_path / "app.manifest.sgx", str(GRAMINE / "standin-libpal.so")
+    manifest.write_bytes((GRAMINE / "plain.manifest.sgx").read_bytes())
+    assert "not worked out" in run("inspect", str(manifest)).stdout
+    assert "no signature is beside it" in run("inspect", str(manifest), "--pal", pal).stdout
+    (tmp_path / "app.sig").write_bytes((GRAMINE / "plain.sigstruct").read_bytes())
+    right = run("inspect", str(manifest), "--pal", pal)
+    assert (right.exit_code, "the same that was signed" in right.stdout) == (0, True)
+    manifest.write_bytes(manifest.read_bytes() + b"# changed\n")
+    wrong = run("inspect", str(manifest), "--pal", pal)
+    assert (wrong.exit_code, "DJ318" in wrong.stdout) == (1, True)

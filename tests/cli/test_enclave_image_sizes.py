@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.enclave.vectors import SDK_FILE
+from tests.enclave.vectors import FOLDER, SDK_FILE
 from tests.images.made import MadeImage, layer, write_layout
 
 from donjon.cli import donjon
@@ -65,3 +65,13 @@ def test_inspect_says_where_it_cannot_look(tmp_path: Path, process: dict[str, li
     assert (result.exit_code, words in result.stdout) == (0, True)
     assert run("inspect", "oci:/nowhere").exit_code == 3
     assert run("size", "oci:/nowhere").exit_code == 3
+
+
+def test_inspect_holds_gramine_s_manifest_against_the_signature_beside_it_in_the_image(tmp_path: Path) -> None:
+    folder = FOLDER.parent / "gramine"
+    files = {
+        "srv/app.manifest.sgx": (folder / "plain.manifest.sgx").read_bytes(),
+        "srv/app.sig": (folder / "plain.sigstruct").read_bytes(),
+        "usr/lib/x86_64-linux-gnu/gramine/sgx/libpal.so": (folder / "standin-libpal.so").read_bytes(),
+    }
+    assert "the same that was signed" in run("inspect", of(tmp_path, files)).stdout

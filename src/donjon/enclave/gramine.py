@@ -4,11 +4,13 @@ Source: gramineproject/gramine, `Documentation/manifest-syntax.rst`. The file is
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from donjon.enclave.gramine_measurement import GramineEnclave, measure_gramine
 from donjon.errors import Malformed
+from donjon.findings import Finding
 from donjon.formats.json import Json
 
 MAX_MANIFEST = 32 << 20  # bytes; a hash of each file of a large image is ten of them
@@ -65,6 +67,29 @@ def read_manifest(content: bytes) -> GramineManifest:
             sorted((*_insecure("loader", loader), *_insecure("sgx", sgx), *_insecure("sys", _table(document, "sys"))))
         ),
     )
+
+
+MAX_BUILT = 1 << 34  # bytes of an enclave that is measured
+
+
+def manifest_measurement(content: bytes, manifest: GramineManifest, pal: bytes) -> bytes | None:
+    """MRENCLAVE of it and a libpal.so of Gramine 1.6 to 1.9; `None` beyond 16 GiB. Raises `Malformed` DJ310 and DJ398."""
+    if manifest.enclave_size > MAX_BUILT and not manifest.has_edmm:
+        return None
+    enclave = GramineEnclave(size=manifest.enclave_size, threads=manifest.threads, edmm=manifest.has_edmm)
+    return measure_gramine(content, pal, enclave)
+
+
+def pair_findings(subject: str, measurement: bytes | None, signature: bytes | None) -> Iterator[Finding]:
+    """What is wrong where the MRENCLAVE that was worked out is not the one that was signed."""
+    if None not in {measurement, signature} and measurement != signature:
+        yield Finding.warning(
+            "DJ318",
+            subject,
+            "its MRENCLAVE, worked out of it and libpal.so, is not the one that its signature has",
+            "it was changed after it was signed, libpal.so is another one, or Gramine is of a version before 1.6",
+            "sign it again: gramine-sgx-sign; or name the libpal.so that it was signed with: --pal",
+        )
 
 
 def _document(content: bytes) -> _Table:

@@ -63,15 +63,16 @@ def size(names: tuple[str, ...], *, processes: int, form: str, **registries: obj
 
 @enclave.command()
 @click.argument("names", nargs=-1, required=True, metavar="FILE|IMAGE…")
+@click.option("--pal", metavar="FILE", help="Gramine's libpal.so, to work MRENCLAVE out of a manifest; in an image it is found.")
 @with_registries
 @FORM
-def inspect(names: tuple[str, ...], *, form: str, **registries: object) -> None:
+def inspect(names: tuple[str, ...], *, pal: str | None, form: str, **registries: object) -> None:
     """Print what of a program, or of what an image starts, would start processes; and what Gramine's manifest says.
 
     An IMAGE is oci:PATH[:TAG], docker-archive:PATH or REGISTRY/REPOSITORY[:TAG][@DIGEST]; looked at is what its config starts.
     Exit code 0 nothing says that it starts processes, 1 something does, 2 malformed, 3 cannot be read.
     """
-    sys.exit(work("donjon.cli.enclave.inspect", "enclave").inspect(names, access(cast("RegistryOptions", registries)), form))
+    sys.exit(work("donjon.cli.enclave.inspect", "enclave").inspect(names, access(cast("RegistryOptions", registries)), pal, form))
 
 
 for _each in COMMANDS:

@@ -12,9 +12,20 @@ from donjon.errors import Malformed
 from donjon.images.access import RegistryAccess
 from donjon.images.image import Image, ImageConfig, ImageFile
 from donjon.images.references import ImageReference
+from donjon.sgx.sigstruct import SigStruct
 
-MANIFEST = ".manifest.sgx"
+MANIFEST, SIGNATURE, PAL = ".manifest.sgx", ".sig", "gramine/sgx/libpal.so"
 MAX_PROGRAM = 256 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GramineFiles:
+    """A manifest of Gramine with what is measured and signed beside it; empty where it is not there."""
+
+    path: str
+    manifest: bytes
+    pal: bytes = b""  # libpal.so
+    signature: bytes = b""  # *.sig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +34,7 @@ class ImageStarts:
 
     config: ImageConfig
     programs: Mapping[str, ImageFile | None]  # by the word; `None` where no file of the image is it
-    manifests: tuple[ImageFile, ...]
+    manifests: tuple[GramineFiles, ...]
 
 
 def image_needs(reference: ImageReference, access: RegistryAccess, processes: int = 1) -> Mapping[str, EpcNeed | Malformed]:
@@ -59,8 +70,8 @@ def image_starts(reference: ImageReference, access: RegistryAccess) -> ImageStar
     paths = {word: start_paths(word, config.environment, config.working_dir) for word in words}
 
     def wants(path: str, size: int) -> bool:
-        if _is_manifest(path, size):
-            return True
+        if _is_manifest(path, size) or path.endswith(PAL) or (path.endswith(SIGNATURE) and size == SigStruct.SIZE):
+            return size <= MAX_PROGRAM
         return size <= MAX_PROGRAM and any(
             path == each or is_version_of(path, each) for places in paths.values() for each in places
         )
@@ -69,8 +80,24 @@ def image_starts(reference: ImageReference, access: RegistryAccess) -> ImageStar
     return ImageStarts(
         config=config,
         programs={word: _first(places, files) for word, places in paths.items()},
-        manifests=tuple(file for path, file in files.items() if path.endswith(MANIFEST)),
+        manifests=tuple(_gramine(file, files) for path, file in files.items() if path.endswith(MANIFEST)),
     )
+
+
+def _gramine(file: ImageFile, files: Mapping[str, ImageFile]) -> GramineFiles:
+    signature = files.get(signature_path(file.path))
+    pal = next((each for path, each in sorted(files.items()) if path.endswith(PAL)), None)
+    return GramineFiles(
+        path=file.path,
+        manifest=file.content,
+        pal=b"" if pal is None else pal.content,
+        signature=b"" if signature is None else signature.content,
+    )
+
+
+def signature_path(manifest: str) -> str:
+    """Where Gramine's signer puts the signature beside its manifest."""
+    return manifest.removesuffix(MANIFEST) + SIGNATURE
 
 
 def _first(places: tuple[str, ...], files: Mapping[str, ImageFile]) -> ImageFile | None:

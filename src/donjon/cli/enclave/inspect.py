@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from donjon.cli.enclave.contents import ImageStarts, image_starts
+from donjon.cli.enclave.contents import MANIFEST, GramineFiles, ImageStarts, image_starts, signature_path
 from donjon.cli.enclave.view import MAX_FILE
 from donjon.cli.files import bare_content, display_name
 from donjon.cli.registries import image_named
 from donjon.cli.terminal import print_finding, say, say_json
-from donjon.enclave.gramine import GramineManifest, looks_like_manifest, read_manifest
+from donjon.enclave.gramine import (
+    GramineManifest,
+    looks_like_manifest,
+    manifest_measurement,
+    pair_findings,
+    read_manifest,
+)
+from donjon.enclave.gramine_description import manifest_document, manifest_lines
 from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings, start_servers
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject
 from donjon.formats.words import printable
 from donjon.images.access import RegistryAccess
-from donjon.kube.quantities import readable
-
-MOST_NAMED = 5  # allowed files in one line
+from donjon.sgx.sigstruct import SigStruct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,8 @@ class InspectOutcome:
     name: str
     start: ProgramStart | None = None
     manifest: GramineManifest | None = None
+    measurement: bytes | None = None  # of the manifest and a libpal.so
+    signature: bytes | None = None  # MRENCLAVE that was signed
     findings: tuple[Finding, ...] = ()
     error: DonjonError | None = None
 
@@ -38,9 +46,9 @@ class InspectOutcome:
         return EXIT_NO if any(each.severity is not Severity.INFO for each in self.findings) else EXIT_YES
 
 
-def inspect(names: tuple[str, ...], access: RegistryAccess, form: str) -> int:
+def inspect(names: tuple[str, ...], access: RegistryAccess, pal: str | None, form: str) -> int:
     """Print what each file or image tells; the highest exit code."""
-    outcomes = [outcome for name in names for outcome in _look(name, access)]
+    outcomes = [outcome for name in names for outcome in _look(name, access, pal)]
     if form == "json":
         items: list[Json] = [_document(each) for each in outcomes]
         say_json(items)
@@ -49,23 +57,46 @@ def inspect(names: tuple[str, ...], access: RegistryAccess, form: str) -> int:
     return max(each.exit_code for each in outcomes)
 
 
-def _look(name: str, access: RegistryAccess) -> tuple[InspectOutcome, ...]:
+def _look(name: str, access: RegistryAccess, pal: str | None) -> tuple[InspectOutcome, ...]:
     try:
         reference = image_named(name)
         if reference is not None:
             return tuple(_of_image(str(reference), image_starts(reference, access)))
-        return (_of_content(display_name(name), name, bare_content(name, MAX_FILE)),)
+        return (_of_file(name, pal),)
     except DonjonError as error:
         return (InspectOutcome(name=display_name(name), error=error),)
 
 
+def _of_file(file: str, pal: str | None) -> InspectOutcome:
+    content = bare_content(file, MAX_FILE)
+    if not looks_like_manifest(content):
+        return _of_content(display_name(file), file, content)
+    signature = Path(signature_path(file))
+    files = GramineFiles(
+        path=file,
+        manifest=content,
+        pal=b"" if pal is None else bare_content(pal, MAX_FILE),
+        signature=bare_content(str(signature), SigStruct.SIZE) if signature.is_file() and file.endswith(MANIFEST) else b"",
+    )
+    return _of_gramine(display_name(file), files)
+
+
 def _of_content(name: str, path: str, content: bytes) -> InspectOutcome:
     try:
-        if looks_like_manifest(content):
-            return InspectOutcome(name=name, manifest=read_manifest(content))
         return _of_start(name, program_start(path, content))
     except Malformed as error:
         return InspectOutcome(name=name, error=error)
+
+
+def _of_gramine(name: str, files: GramineFiles) -> InspectOutcome:
+    try:
+        manifest = read_manifest(files.manifest)
+        measurement = manifest_measurement(files.manifest, manifest, files.pal) if files.pal else None
+    except Malformed as error:
+        return InspectOutcome(name=name, error=error)
+    signature = SigStruct(files.signature).mr_enclave if len(files.signature) == SigStruct.SIZE else None
+    findings = tuple(pair_findings(name, measurement, signature))
+    return InspectOutcome(name=name, manifest=manifest, measurement=measurement, signature=signature, findings=findings)
 
 
 def _of_start(name: str, start: ProgramStart) -> InspectOutcome:
@@ -82,8 +113,8 @@ def _of_image(name: str, starts: ImageStarts) -> Iterator[InspectOutcome]:
             yield _of_content(f"{name}: {path}", path, file.content)
     for server in start_servers(starts.config.entrypoint, starts.config.command):
         yield _of_start(f"{name}: {printable(server.path)}", replace(server, path=printable(server.path)))
-    for file in starts.manifests:
-        yield _of_content(f"{name}: {printable(file.path)}", file.path, file.content)
+    for files in starts.manifests:
+        yield _of_gramine(f"{name}: {printable(files.path)}", files)
     if not starts.programs:
         yield InspectOutcome(name=name, start=ProgramStart(path="", kind=StartKind.AWAY))
 
@@ -95,7 +126,7 @@ def _document(outcome: InspectOutcome) -> JsonObject:
     return {
         "file": outcome.name,
         **_start(outcome.start),
-        "gramine": None if outcome.manifest is None else _manifest(outcome.manifest),
+        "gramine": None if outcome.manifest is None else _gramine(outcome, outcome.manifest),
         "findings": findings,
     }
 
@@ -106,20 +137,11 @@ def _start(start: ProgramStart | None) -> JsonObject:
     return {"kind": str(start.kind), "interpreter": start.interpreter or None, "imports": list(start.imports)}
 
 
-def _manifest(manifest: GramineManifest) -> JsonObject:
+def _gramine(outcome: InspectOutcome, manifest: GramineManifest) -> JsonObject:
     return {
-        "entry": manifest.entry,
-        "enclave_size": manifest.enclave_size,
-        "threads": manifest.threads,
-        "edmm": manifest.has_edmm,
-        "preheat": manifest.is_preheated,
-        "debug": manifest.debug,
-        "remote_attestation": manifest.attestation,
-        "product_id": manifest.product_id,
-        "svn": manifest.svn,
-        "trusted_files": manifest.trusted_files,
-        "allowed_files": list(manifest.allowed_files),
-        "insecure": list(manifest.insecure),
+        "measured": None if outcome.measurement is None else outcome.measurement.hex(),
+        "mrenclave": None if outcome.signature is None else outcome.signature.hex(),
+        **manifest_document(manifest),
     }
 
 
@@ -128,12 +150,22 @@ def _print(outcome: InspectOutcome) -> None:
         say(f"{outcome.name}: {outcome.error}")
     elif outcome.manifest is not None:
         say(f"{outcome.name}: a manifest of Gramine")
-        for label, value in _lines(outcome.manifest):
+        for label, value in (*manifest_lines(outcome.manifest), ("MRENCLAVE", _measurement(outcome))):
             say(f"  {label:<13} {value}")
     elif outcome.start is not None:
         say(f"{outcome.name}: {_words(outcome.start)}")
     for finding in outcome.findings:
         print_finding(finding)
+
+
+def _measurement(outcome: InspectOutcome) -> str:
+    if outcome.measurement is None:
+        why = "not worked out: it is measured with libpal.so (--pal)"
+        return why if outcome.signature is None else f"{outcome.signature.hex()} by its signature; {why}"
+    if outcome.signature is None:
+        return f"{outcome.measurement.hex()}, as Gramine 1.6 to 1.9 measures it; no signature is beside it"
+    same = outcome.measurement == outcome.signature
+    return f"{outcome.measurement.hex()}: " + ("the same that was signed" if same else "not the one that was signed")
 
 
 def _words(start: ProgramStart) -> str:
@@ -147,21 +179,3 @@ def _words(start: ProgramStart) -> str:
         return "named in its command" if start.server else "neither a program nor a script"
     kind = f"a script for {start.interpreter}" if start.interpreter else f"a {start.kind}"
     return kind if start.imports or start.is_shell or start.server else f"{kind}; nothing in it says that it starts processes"
-
-
-def _lines(manifest: GramineManifest) -> Iterator[tuple[str, str]]:
-    size = readable(manifest.enclave_size)
-    yield "starts", manifest.entry or "nothing that it names"
-    yield (
-        "enclave",
-        f"{size} of addresses, " + ("added when used (EDMM)" if manifest.has_edmm else "all of it added when it starts"),
-    )
-    yield "threads", f"{manifest.threads}" + (", more when needed" if manifest.has_edmm else " at most")
-    yield "debug", "yes: whoever runs its host reads its memory" if manifest.debug else "no"
-    yield "attestation", "none: nobody can tell from afar what runs" if manifest.attestation == "none" else manifest.attestation
-    yield "product id", f"{manifest.product_id}, SVN {manifest.svn}"
-    yield "trusts", f"{manifest.trusted_files} files by their hashes"
-    files = ", ".join(manifest.allowed_files[:MOST_NAMED]) + (", …" if len(manifest.allowed_files) > MOST_NAMED else "")
-    yield "allows", f"{len(manifest.allowed_files)} files whatever is in them" + (f": {files}" if files else "")
-    if manifest.insecure:
-        yield "insecure", ", ".join(manifest.insecure)
