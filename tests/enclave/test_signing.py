@@ -196,7 +196,8 @@ def test_a_message_of_another_enclave_is_refused() -> None:
     ("content", "code"),
     [
         (b"", "DJ344"),
-        (b"\x7fELF", "DJ310"),
+        (b"\x7fELF", "DJ344"),
+        (b"\x7fELF .oeinfo", "DJ310"),
         (SDK_FILE[:0x2000] + b"\xcc" + SDK_FILE[0x2001:], "DJ305"),
         (b"x" + EDP.raw + SAMPLE.raw, "DJ344"),
     ],

@@ -17,6 +17,18 @@ from donjon.errors import Malformed
 MAX_PARTS = 1024  # segments, and sections, of one file
 MAX_SIZE = 1 << 40  # bytes of a program in memory
 MAX_SYMBOLS = 200_000  # of one file
+ELF_ERRORS = (
+    ELFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    RecursionError,
+)
+"""All that the library raises for files that lie, as tests with changed bytes found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,7 @@ def read_links(content: bytes) -> DynamicLinks:
 def _elf_errors() -> Iterator[None]:
     try:
         yield
-    except (ELFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except ELF_ERRORS as error:
         raise Malformed("DJ310", f"no ELF file that can be read: {type(error).__name__}: {str(error)[:200]}") from error
 
 

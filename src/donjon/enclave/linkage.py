@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
+from donjon.enclave.elf import ELF_ERRORS
 from donjon.errors import Malformed
 
 MAX_SEGMENTS, MAX_TAGS, MAX_VERSIONS = 1024, 4096, 4096
@@ -34,7 +34,7 @@ def read_links(content: bytes) -> ProgramLinks:
     """What an ELF file needs; raises `Malformed` DJ310."""
     try:
         return _read(ELFFile(BytesIO(content)))
-    except (ELFError, ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
+    except ELF_ERRORS as error:
         raise Malformed("DJ310", f"no ELF file that can be read: {type(error).__name__}: {str(error)[:200]}") from error
 
 
