@@ -139,6 +139,8 @@ def test_properties_that_lie_are_refused(change: tuple[int, bytes]) -> None:
 def test_more_than_is_measured_is_said() -> None:
     enclave = the_enclave(spoilt((8, number(1 << 23)), UNSIGNED))
     assert (enclave.measurement, enclave.unmeasured) == (None, "it has more than 4194304 pages")
+    other = the_enclave(spoilt((16, number(1 << 18)), UNSIGNED))
+    assert (other.measurement, other.unmeasured) == (None, "it has more than 524288 pages beside its heap")
 
 
 @given(st.integers(0, len(OPEN_ENCLAVE_FILE) - 1), st.binary(min_size=1, max_size=8))

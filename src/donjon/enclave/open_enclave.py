@@ -20,7 +20,8 @@ SECTION = ".oeinfo"
 SGX_TYPE = 2  # OE_ENCLAVE_TYPE_SGX; 3 is of OP-TEE
 MAX_THREADS = 1024  # OE_SGX_MAX_TCS
 MAX_PAGES = 1 << 28  # 1 TiB: no enclave is larger
-MAX_MEASURED_PAGES = 1 << 22  # 16 GiB that are added, whether their content counts or not
+MAX_BUILT_PAGES = 1 << 22  # 16 GiB that are added, whether their content counts or not
+MAX_CONTENT_PAGES = 1 << 19  # 2 GiB of content that counts: some seconds of hashing
 MAX_IMAGE = 1 << 30  # bytes of the program in memory
 
 CONTROL_PAGES, DATA_PAGES = 4, 1  # of each thread: its TCS, two frames for its registers, a guard; and what it keeps for itself
@@ -208,6 +209,8 @@ def unmeasured(enclave: OpenEnclave) -> str:
         return "it is a program of EGo, whose runtime, another file, is measured with it"
     if enclave.module:
         return f"a second file is loaded with it ({enclave.module[:100]})"
-    if enclave.loaded_size > MAX_MEASURED_PAGES * PAGE:
-        return f"it has more than {MAX_MEASURED_PAGES} pages"
+    if enclave.loaded_size > MAX_BUILT_PAGES * PAGE:
+        return f"it has more than {MAX_BUILT_PAGES} pages"
+    if enclave.loaded_size > (MAX_CONTENT_PAGES + enclave.properties.heap_pages) * PAGE:
+        return f"it has more than {MAX_CONTENT_PAGES} pages beside its heap"
     return ""
