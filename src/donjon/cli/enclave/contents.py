@@ -19,7 +19,7 @@ MAX_PROGRAM = 256 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GramineFiles:
+class ManifestFiles:
     """A manifest of Gramine with what is measured and signed beside it; empty where it is not there."""
 
     path: str
@@ -34,7 +34,7 @@ class ImageStarts:
 
     config: ImageConfig
     programs: Mapping[str, ImageFile | None]  # by the word; `None` where no file of the image is it
-    manifests: tuple[GramineFiles, ...]
+    manifests: tuple[ManifestFiles, ...]
 
 
 def image_needs(reference: ImageReference, access: RegistryAccess, processes: int = 1) -> Mapping[str, EpcNeed | Malformed]:
@@ -84,10 +84,10 @@ def image_starts(reference: ImageReference, access: RegistryAccess) -> ImageStar
     )
 
 
-def _gramine(file: ImageFile, files: Mapping[str, ImageFile]) -> GramineFiles:
+def _gramine(file: ImageFile, files: Mapping[str, ImageFile]) -> ManifestFiles:
     signature = files.get(signature_path(file.path))
     pal = next((each for path, each in sorted(files.items()) if path.endswith(PAL)), None)
-    return GramineFiles(
+    return ManifestFiles(
         path=file.path,
         manifest=file.content,
         pal=b"" if pal is None else pal.content,

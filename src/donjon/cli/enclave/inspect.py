@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from donjon.cli.enclave.contents import MANIFEST, GramineFiles, ImageStarts, image_starts, signature_path
+from donjon.cli.enclave.contents import MANIFEST, ImageStarts, ManifestFiles, image_starts, signature_path
 from donjon.cli.enclave.view import MAX_FILE
 from donjon.cli.files import bare_content, display_name
 from donjon.cli.registries import image_named
@@ -72,7 +72,7 @@ def _of_file(file: str, pal: str | None) -> InspectOutcome:
     if not looks_like_manifest(content):
         return _of_content(display_name(file), file, content)
     signature = Path(signature_path(file))
-    files = GramineFiles(
+    files = ManifestFiles(
         path=file,
         manifest=content,
         pal=b"" if pal is None else bare_content(pal, MAX_FILE),
@@ -88,7 +88,7 @@ def _of_content(name: str, path: str, content: bytes) -> InspectOutcome:
         return InspectOutcome(name=name, error=error)
 
 
-def _of_gramine(name: str, files: GramineFiles) -> InspectOutcome:
+def _of_gramine(name: str, files: ManifestFiles) -> InspectOutcome:
     try:
         manifest = read_manifest(files.manifest)
         measurement = manifest_measurement(files.manifest, manifest, files.pal) if files.pal else None
