@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
-ROOMS := $(addprefix tests/,admission attestation audit collateral diagnosis findings fleet formats images kube maa node pki policy sgx signing wrapping)
+ROOMS := $(addprefix tests/,admission attestation audit collateral diagnosis enclave findings fleet formats images kube maa node pki policy sgx signing wrapping)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
@@ -78,7 +78,7 @@ endurance: $(READY) ## The attestation service killed 50 times under load; certi
 	@DONJON_ENDURANCE_ROUNDS=50 $(VENV)/bin/pytest -q tests/endurance -k killed
 	@DONJON_ENDURANCE_SECONDS=300 $(VENV)/bin/pytest -q tests/cluster/test_webhook.py -k renewed
 
-sgxs-tools: $(READY) ## Fortanix's sgxs-tools built, and tried on what we sign, and we on what they sign (two minutes, the first time)
+sgxs-tools: $(READY) ## Fortanix's sgxs-tools built, and tried on what we sign, and we on what they sign (six minutes of one processor, the first time)
 	@$(VENV)/bin/pytest -q tests/sgxs
 
 siege: $(READY) ## Every known attack on the attestation service for SECONDS=60, in the chart's memory limit (root; half an hour)
@@ -93,7 +93,7 @@ differential: $(READY) ## 100,000 mutants judged by dcap-qvl, too, and every sin
 	@$(PY) -m tests.conformance
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
-	@for name in interpreter help_startup beside_intel verify pccs attest admission meter meter_memory metrics plan images; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in interpreter help_startup beside_intel verify pccs attest admission meter meter_memory metrics plan images measurement enclave_show; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 lock: $(READY) ## Lock the newest versions of every dependency again
 	@for set in dev proto go fuzz; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done

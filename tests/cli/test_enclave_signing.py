@@ -56,6 +56,10 @@ def test_an_encrypted_key_needs_its_passphrase_from_a_file_or_the_environment(tm
         result = call(*command, **dict.fromkeys(["DONJON_PASSPHRASE"], word))
         assert (result.returncode, told in result.stderr) == (2 if told else 0, True)
     assert "no passphrase is said" in call(*command).stderr
+    for content in (b"\n", b"x" * 1024):
+        file.write_bytes(content)
+        refused = call("enclave", "keygen", tmp_path / "other.pem", "--passphrase-file", file)
+        assert (refused.returncode, "expected 1 to 1023" in refused.stderr, (tmp_path / "other.pem").exists()) == (2, True, False)
 
 
 def test_an_enclave_of_intels_sdk_gets_another_key_and_svn_and_its_program_stays(key: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from tests.enclave.vectors import EDP, FOLDER, OPEN_ENCLAVE_FILE, SAMPLE, SDK_FI
 
 from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
 from donjon.enclave.signable import Signable, check_measured, put_back, redraft, signable
-from donjon.enclave.signature import signature_faults
-from donjon.enclave.signing import KSS, SigstructFields, blank, change, check_key, complete, draft_of, parse_message, sign
+from donjon.enclave.signature import check_key, signature_faults
+from donjon.enclave.signing import KSS, SigstructFields, blank, change, complete, draft_of, parse_message, sign
 from donjon.errors import DonjonError, Malformed, Misconfigured, Untrusted
 from donjon.sgx.sigstruct import MODULUS_SIZE, SigStruct
 

@@ -9,11 +9,13 @@ from tests.fuzz import signed
 
 from donjon.attestation import description, evidence, quote
 from donjon.collateral import bundle, high_water, identity, tcb_info, trusted
+from donjon.enclave import signable, signing
 from donjon.errors import DonjonError
 from donjon.maa import policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.pki import crl, intel, pck, pem
 from donjon.policy import forms, parsing
+from donjon.sgx.sigstruct import SigStruct
 from donjon.signing import signer_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,15 @@ def _bodies(path: str) -> Callable[[], list[bytes]]:
     return lambda: [each.body.encode() for each in recordings.under(path) if each.body]
 
 
+def _enclave(data: bytes) -> None:
+    subject = signable.signable(data)
+    signable.put_back(subject, subject.draft().sigstruct)
+
+
+def _messages() -> list[bytes]:
+    return [SigStruct(data[: SigStruct.SIZE]).message for data in _files("sigstruct/*.sig", 2)()]
+
+
 TARGETS: Mapping[str, Target] = {
     "quote": Target(_quote, _files("*/quotes/*.bin", 12)),
     "chain": Target(lambda data: pem.parse(data, 3), _files("intel-collateral/certs/*.pem", 9)),
@@ -97,5 +108,7 @@ TARGETS: Mapping[str, Target] = {
     "draft": Target(_draft, _bodies("/policies/")),
     "policy_form": Target(_policy_form, _bodies("/policies/")),
     "signer": Target(signer_certificate.parse, _certificates),
+    "enclave": Target(_enclave, _files("sigstruct/*[!c]", 8)),
+    "enclave_message": Target(signing.parse_message, _messages),
     "state": Target(high_water.parse, lambda: [high_water.encode(high_water.HighWater())]),
 }

@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from donjon.errors import Misconfigured
 from donjon.sgx.sigstruct import EXPONENT, MODULUS_SIZE, SigStruct
+
+KEY_BITS = 8 * MODULUS_SIZE
 
 
 def quotients(signature: int, modulus: int) -> tuple[int, int]:
@@ -38,3 +41,16 @@ def signature_faults(sigstruct: SigStruct) -> Iterator[str]:
         yield "its signature is not of its fields by its key"
     if (sigstruct.q1, sigstruct.q2) != quotients(signature, modulus):
         yield "its Q1 or Q2 is not of its signature"
+
+
+def check_key(modulus: int, exponent: int, subject: str) -> int:
+    """The modulus of a public key with which EINIT takes signatures; raises `Misconfigured` DJ340."""
+    if exponent != EXPONENT:
+        raise Misconfigured(
+            "DJ340",
+            f"{subject}: its public exponent is {exponent}, and EINIT takes {EXPONENT} alone; a key cannot be changed: "
+            "make one with donjon enclave keygen",
+        )
+    if modulus.bit_length() != KEY_BITS or not modulus % 2:
+        raise Misconfigured("DJ340", f"{subject}: RSA of {modulus.bit_length()} bits, and EINIT takes {KEY_BITS} alone")
+    return modulus

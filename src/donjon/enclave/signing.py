@@ -22,7 +22,6 @@ _LEGACY = 3  # of XFRM: x87 and SSE, which are always on
 _HEAD = 128  # bytes of the message before the key
 _BODY, _END = 900, 1028  # where the rest of it stands in a SIGSTRUCT
 _XFRM = 8  # bytes of FLAGS before it
-_KEY_BITS = 8 * MODULUS_SIZE
 
 
 class EnclaveSigner(Protocol):
@@ -160,19 +159,6 @@ def _faults(sigstruct: SigStruct) -> Iterator[str]:
         yield "ATTRIBUTES has INIT, which EINIT itself sets"
     if not sigstruct.kss and (any(sigstruct.isv_family_id) or any(sigstruct.isv_ext_prod_id)):
         yield "a family id or an extended product id needs KSS (0x80) in ATTRIBUTES"
-
-
-def check_key(modulus: int, exponent: int, subject: str) -> int:
-    """The modulus of a public key with which EINIT takes signatures; raises `Misconfigured` DJ340."""
-    if exponent != EXPONENT:
-        raise Misconfigured(
-            "DJ340",
-            f"{subject}: its public exponent is {exponent}, and EINIT takes {EXPONENT} alone; a key cannot be changed: "
-            "make one with donjon enclave keygen",
-        )
-    if modulus.bit_length() != _KEY_BITS or not modulus % 2:
-        raise Misconfigured("DJ340", f"{subject}: RSA of {modulus.bit_length()} bits, and EINIT takes {_KEY_BITS} alone")
-    return modulus
 
 
 def complete(draft: Draft, modulus: int, signature: bytes) -> SigStruct:

@@ -20,7 +20,7 @@ from azure.keyvault.keys import KeyClient, KeyOperation, KeyVaultKey
 from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm
 
 from donjon.adapters.azure.transport import BoundedTransport
-from donjon.enclave.signing import check_key
+from donjon.enclave.signature import check_key
 from donjon.errors import DonjonError, Misconfigured, Unavailable
 from donjon.formats.words import recite
 from donjon.sgx.sigstruct import EXPONENT, MODULUS_SIZE

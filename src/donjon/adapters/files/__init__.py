@@ -56,6 +56,18 @@ def write_whole(path: Path, content: bytes, mode: int, *, replace: bool) -> None
         if replace:
             part.replace(path)
         else:
-            path.hardlink_to(part)  # Fails where there is one, whoever made it in between.
+            _put(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _put(part: Path, path: Path) -> None:
+    """Name a file, and none that is there already, whoever made that one in between."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # A file system without hard links.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.replace(path)

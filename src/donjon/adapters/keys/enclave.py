@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from donjon.enclave.signing import check_key
+from donjon.enclave.signature import check_key
 from donjon.errors import Misconfigured
 from donjon.sgx.sigstruct import EXPONENT, MODULUS_SIZE
 

@@ -14,7 +14,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
 
 from donjon.adapters import files
 from donjon.adapters.keys.places import TokenPlace
-from donjon.enclave.signing import check_key
+from donjon.enclave.signature import check_key
 from donjon.errors import Misconfigured, Unavailable
 from donjon.sgx.sigstruct import EXPONENT, MODULUS_SIZE
 

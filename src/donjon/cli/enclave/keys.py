@@ -13,7 +13,7 @@ from donjon.enclave.signing import EnclaveSigner
 from donjon.errors import Misconfigured, Unavailable
 
 PASSPHRASE = "DONJON_PASSPHRASE"  # noqa: S105 - the variable's name.
-MAX_PASSPHRASE = 4096  # bytes
+MAX_PASSPHRASE = 1023  # bytes: of OpenSSL
 AZURE = "https://"
 _TOKEN, _HSM = "donjon.adapters.keys.enclave_token", "donjon.adapters.azure.managed_hsm"
 
@@ -40,11 +40,13 @@ def make_elsewhere(key: str) -> EnclaveSigner:
 
 
 def passphrase(file: Path | None) -> bytes | None:
-    """What a file or the environment says; `None` where neither does."""
-    if file is not None:
-        return _read(file, MAX_PASSPHRASE).rstrip(b"\r\n")
-    text = os.environ.get(PASSPHRASE)
-    return None if text is None else text.encode()
+    """What a file or the environment says; `None` where neither does. Raises `Misconfigured` DJ346."""
+    if file is None and not os.environ.get(PASSPHRASE):
+        return None
+    word = os.environb[PASSPHRASE.encode()] if file is None else _read(file, MAX_PASSPHRASE + 2).rstrip(b"\r\n")
+    if not 0 < len(word) <= MAX_PASSPHRASE:
+        raise Misconfigured("DJ346", f"passphrase: {len(word)} bytes, expected 1 to {MAX_PASSPHRASE}")
+    return word
 
 
 def _read(path: Path, bound: int) -> bytes:
