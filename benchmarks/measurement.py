@@ -1,7 +1,7 @@
 """MRENCLAVE of an enclave of 256 MiB, against bare SHA-256 of as many bytes as are hashed for it: 5,184 a page that is measured.
 
-Three enclaves: 16 MiB of program and the rest heap that is measured, as Intel's SDK makes it; the same with a heap of which the
-content is not, as Open Enclave makes it; and one whose every page is another, which is the worst case.
+Three enclaves: 16 MiB of program and the rest heap that is measured, as EDP makes it; the same with a heap whose content is not,
+as Intel's SDK, Open Enclave and Gramine make it; and one whose every page is another, which is the worst case.
 """
 
 import hashlib

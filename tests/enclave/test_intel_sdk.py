@@ -8,6 +8,7 @@ from tests.enclave.vectors import SDK_FILE
 
 from donjon.enclave.elf import read_elf
 from donjon.enclave.intel_sdk import measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.search import enclaves
 from donjon.enclave.signature import signature_faults
 from donjon.errors import Malformed
 
@@ -88,3 +89,9 @@ def test_an_entry_of_more_pages_than_an_enclave_has_is_refused() -> None:
 def test_a_file_that_is_no_program_is_refused(content: bytes) -> None:
     with pytest.raises(Malformed, match="ELF"):
         read_elf(content)
+
+
+def test_pages_that_would_take_minutes_to_hash_are_said_and_not_measured() -> None:
+    layout = struct.unpack_from("<I", SDK_FILE, AT + 1880)[0]
+    (enclave,) = enclaves(spoilt(layout + 4, struct.pack("<I", 1 << 23)))
+    assert (enclave.measurement, enclave.unmeasured) == (None, "it has more than 4194304 pages")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from donjon.enclave.building import REGULAR, TCS, EnclavePage, page_access, pages_of
 from donjon.enclave.elf import ElfProgram, Segment
-from donjon.enclave.measurement import PAGE, Measurement
+from donjon.enclave.measurement import MAX_BUILT_PAGES, MAX_CONTENT_PAGES, PAGE, Measurement
 from donjon.errors import Malformed
 from donjon.sgx.layout import Layout, Number, Octets
 from donjon.sgx.sigstruct import SigStruct
@@ -132,6 +132,18 @@ def _layout(metadata: SdkMetadata, data: bytes) -> Iterator[LayoutEntry]:
         for turn in range(1, times + 1):
             yield from (each._replace(address=each.address + step * turn) for each in group)
         entries.append(entry)
+
+
+def unmeasured_sdk(program: ElfProgram, enclave: SdkEnclave) -> str:
+    """Why MRENCLAVE is not worked out; empty where it is."""
+    if program.rewrites_code:
+        return "its code is changed while it is loaded (DT_TEXTREL)"
+    own, layout = sum(segment.size // PAGE + 2 for segment in program.segments), enclave.layout
+    if own + sum(each.page_count for each in layout) > MAX_BUILT_PAGES:
+        return f"it has more than {MAX_BUILT_PAGES} pages"
+    if own + sum(each.page_count for each in layout if each.attributes & _IS_EXTENDED) > MAX_CONTENT_PAGES:
+        return f"it has more than {MAX_CONTENT_PAGES} pages whose content counts"
+    return ""
 
 
 def measure_sdk_enclave(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> bytes:

@@ -10,6 +10,8 @@ from array import array
 from collections.abc import Iterable
 
 PAGE, CHUNK = 4096, 256
+MAX_BUILT_PAGES = 1 << 22  # 16 GiB that are added, whether their content counts or not
+MAX_CONTENT_PAGES = 1 << 19  # 2 GiB of content that counts: some seconds of hashing
 CHUNKS = PAGE // CHUNK
 _BLOCK = 64
 _ECREATE = struct.Struct("<8sIQ44x")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from donjon.enclave.building import page_access
 from donjon.enclave.elf import DynamicLinks, ElfProgram, read_links
-from donjon.enclave.measurement import PAGE
+from donjon.enclave.measurement import MAX_BUILT_PAGES, MAX_CONTENT_PAGES, PAGE
 from donjon.errors import Malformed
 from donjon.sgx.layout import Flag, Layout, Number, Octets
 from donjon.sgx.sigstruct import HEADER, SigStruct
@@ -20,8 +20,6 @@ SECTION = ".oeinfo"
 SGX_TYPE = 2  # OE_ENCLAVE_TYPE_SGX; 3 is of OP-TEE
 MAX_THREADS = 1024  # OE_SGX_MAX_TCS
 MAX_PAGES = 1 << 28  # 1 TiB: no enclave is larger
-MAX_BUILT_PAGES = 1 << 22  # 16 GiB that are added, whether their content counts or not
-MAX_CONTENT_PAGES = 1 << 19  # 2 GiB of content that counts: some seconds of hashing
 MAX_IMAGE = 1 << 30  # bytes of the program in memory
 
 CONTROL_PAGES, DATA_PAGES = 4, 1  # of each thread: its TCS, two frames for its registers, a guard; and what it keeps for itself

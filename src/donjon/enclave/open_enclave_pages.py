@@ -88,8 +88,7 @@ def _thread(entry: int, place: int, enclave: OpenEnclave) -> Iterator[EnclavePag
     yield EnclavePage(place, TCS, _control(entry, place, enclave))
     yield EnclavePage(place + PAGE, flags)  # Two frames in which its registers are saved.
     yield EnclavePage(place + 2 * PAGE, flags)
-    for number in range(enclave.thread_local_pages + DATA_PAGES):  # Behind a third guard.
-        yield EnclavePage(place + (CONTROL_PAGES + number) * PAGE, flags)
+    yield EnclavePage(place + CONTROL_PAGES * PAGE, flags, times=enclave.thread_local_pages + DATA_PAGES)  # Behind a third guard.
 
 
 def _control(entry: int, place: int, enclave: OpenEnclave) -> bytes:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from donjon.enclave import intel_sdk, open_enclave
 from donjon.enclave.elf import ElfProgram, read_elf
-from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave, unmeasured_sdk
 from donjon.enclave.open_enclave import OpenEnclave, read_open_enclave, unmeasured
 from donjon.enclave.open_enclave_pages import measure_open_enclave
 from donjon.enclave.sgxs import SgxsEnclave, is_sgxs, read_sgxs
@@ -85,7 +85,7 @@ def _of_program(content: bytes) -> Iterator[Enclave]:
 
 
 def _of_sdk(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> Enclave:
-    why = "its code is changed while it is loaded (DT_TEXTREL)" if program.rewrites_code else ""
+    why = unmeasured_sdk(program, enclave)
     return Enclave(
         family=EnclaveFamily.INTEL_SDK,
         sigstruct=enclave.sigstruct,
