@@ -19,7 +19,7 @@ FOUND = tuple(
     for path, content in {"opt/a.sig": EDP.raw, "opt/b.sig": SAMPLE.raw, "lib/c.signed.so": SDK_FILE}.items()
     for enclave in enclaves(content)
 )
-IMAGE = InspectedImage(digest=DIGEST, enclaves=FOUND, faults=("opt/d: broken [DJ313]",), unread=("models/e",))
+IMAGE = InspectedImage(digest=DIGEST, enclaves=FOUND, faults=("opt/d: broken [DJ313]",))
 
 
 def test_what_was_found_is_read_as_it_was_written() -> None:

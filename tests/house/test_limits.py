@@ -10,8 +10,9 @@ from donjon.adapters.http import limits, probe
 from donjon.adapters.kubeapi import stream
 from donjon.adapters.kubelet import channel
 from donjon.adapters.storage import policy_texts
-from donjon.admission import review
+from donjon.admission import images, review
 from donjon.admission.limits import MAX_CONTAINERS
+from donjon.admission.policies.enclaves import PIN_PATH
 from donjon.attestation import binding, memory, token
 from donjon.audit import age, verification
 from donjon.maa import requests
@@ -20,6 +21,8 @@ from donjon.pki.rotation import Pace
 from donjon.policy import budget, evaluation, query
 from donjon.runtime import rates
 from donjon.services.admission import calls
+from donjon.services.admission.enclaves import credentials, gate, inspection, reading
+from donjon.services.admission.enclaves import memory as image_memory
 from donjon.services.attestation import judging, turns
 from donjon.services.attestation.maa import routes
 from donjon.services.attestation.pccs import platform_memory, single_flight
@@ -38,6 +41,21 @@ def bodies(each: limits.Limits) -> tuple[int, int]:
 
 
 BOUNDS: list[tuple[str, str, object, object]] = [
+    ("DJ378.md", "more than 128 MiB", reading.MAX_FILE, 128 * MIB),
+    (
+        "DJ379.md",
+        "64 at once, of which 8 for pods of one namespace",
+        (inspection.MAX_RUNNING, inspection.MAX_OF_NAMESPACE),
+        (64, 8),
+    ),
+    ("DJ379.md", "in ten seconds", inspection.AGAIN_IN, 10),
+    ("DJ381.md", "more than 64 different images", images.MAX_IMAGES, 64),
+    ("DJ381.md", "more than 512 characters", images.MAX_IMAGE, 512),
+    ("enclave-admission.md", "at most seven seconds", gate.WITHIN[PIN_PATH], 7),
+    ("enclave-admission.md", "512 of them", image_memory.MAX_SHARED, 512),
+    ("limits.md", "up to 30 s ago", inspection.NAME_GOOD, 30),
+    ("limits.md", "Two images are looked into at a time", inspection.INSPECTORS, 2),
+    ("limits.md", "for up to two minutes each", credentials.OF_IMAGE, 120),
     ("DJ413.md", "50000 steps", budget.MAX_STEPS, 50_000),
     ("DJ413.md", "0.2 s of the processor's time", budget.MAX_SECONDS, 0.2),
     ("DJ454.md", "65536 bytes of JSON", evaluation.MAX_ISSUED, 65_536),

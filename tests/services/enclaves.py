@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from donjon.adapters import clock
 from donjon.adapters.kubeapi.client import KubeApi
 from donjon.enclave.record import FileEnclave, InspectedImage
 from donjon.enclave.search import enclaves
-from donjon.errors import DonjonError, Unavailable
+from donjon.errors import DonjonError, Unavailable, Untrusted
 from donjon.findings import Finding
 from donjon.images.image import Image, ImageConfig
 from donjon.images.references import parse_reference
@@ -46,8 +46,10 @@ class FakeImages:
     holding: dict[str, Sequence[bytes]] = field(default_factory=lambda: {GOOD: [EDP.raw], SAMPLED: [SAMPLE.raw], EMPTY: []})
     error: DonjonError = field(default_factory=lambda: Unavailable("DJ330", "registry.example: it does not answer"))
     faults: tuple[str, ...] = ()
+    index: str = ""  # the digest that every tag stands for, where that is an index's
     asked: list[str] = field(default_factory=list)
     inspected: list[str] = field(default_factory=list)
+    proofs: dict[str, str] = field(default_factory=dict)  # the key that signed each digest
     slow: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -59,7 +61,13 @@ class FakeImages:
         name = next((each for each in self.holding if image in {each, pinned(each)}), None)
         if name is None:
             raise self.error
-        return Image(reference=parse_reference(name), digest=digest_of(name), config=ImageConfig(), layers=())
+        named = self.index if image == name else digest_of(name)
+        return Image(reference=parse_reference(name), digest=digest_of(name), config=ImageConfig(), layers=(), named_digest=named)
+
+    def prove(self, image: str, digests: Collection[str], pem: str) -> None:
+        del image
+        if not any(self.proofs.get(digest) == pem for digest in digests):
+            raise Untrusted("DJ384", "no signature is kept beside it")
 
     def inspect(self, image: Image) -> InspectedImage:
         self.inspected.append(str(image.reference))

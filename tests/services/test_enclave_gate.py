@@ -283,3 +283,40 @@ def test_too_many_images_are_not_looked_for(short: Path) -> None:
         assert len(long["status"]["message"]) < 4000
 
     told(short, tale)
+
+
+KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+SIGNED = [{"name": "release", "key": KEY}]
+
+
+def test_an_image_must_bear_the_signature_of_each_key_that_a_policy_names(short: Path) -> None:
+    async def tale(here: Story) -> None:
+        await here.put_policy(containerSignatures=SIGNED)
+        answer = await here.ask(PIN_PATH, asking(GOOD))
+        assert not answer["allowed"]
+        assert "no signature of release was proved" in answer["status"]["message"]
+        assert "[DJ384]" in answer["status"]["message"]
+        await here.put_policy(containerSignatures=[{**SIGNED[0], "images": ["other.example/*"]}])
+        assert (await here.ask(PIN_PATH, asking(GOOD)))["allowed"]
+
+    told(short, tale)
+
+
+def test_a_signature_is_of_the_manifest_or_of_the_index_that_the_tag_stands_for(short: Path) -> None:
+    index = f"sha256:{'1d' * 32}"
+
+    async def tale(here: Story) -> None:
+        await here.put_policy(containerSignatures=SIGNED)
+        made = asking(GOOD)
+        after = admitted(made, await here.ask(PIN_PATH, made))
+        assert after["spec"]["containers"][0]["image"] == pinned(GOOD)
+        assert (await here.ask(HOLD_PATH, after))["allowed"]
+        here.inspections._proofs.clear()  # as of another replica
+        assert (await here.ask(HOLD_PATH, after))["allowed"]
+        here.inspections._proofs.clear()
+        forged = asking(pinned(EMPTY))
+        forged["metadata"]["annotations"] = after["metadata"]["annotations"]
+        assert "DJ384" in (await here.ask(HOLD_PATH, forged))["status"]["message"]
+
+    told(short, tale, FakeImages(index=index, proofs={index: KEY}))
+    told(short, tale, FakeImages(proofs={digest_of(GOOD): KEY}))

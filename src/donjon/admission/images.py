@@ -47,12 +47,12 @@ def pin(pod: JsonObject, pins: Mapping[str, str], summary: str) -> tuple[Operati
     before = {images[path].container: images[path].image for path in changed}
     annotations: list[Operation] = list(put((*way, *notes), ANNOTATION_ENCLAVES, summary))
     if before and annotations:
-        as_before = json.dumps(_as_written(pod) | before, sort_keys=True, ensure_ascii=False)
+        as_before = json.dumps(images_as_written(pod) | before, sort_keys=True, ensure_ascii=False)
         annotations += [Add(path=f"/metadata/annotations/{ANNOTATION_IMAGES.replace('/', '~1')}", value=as_before)]
     return (*(Add(path=path, value=image) for path, image in changed.items()), *annotations)
 
 
-def _as_written(pod: JsonObject) -> dict[str, str]:
+def images_as_written(pod: JsonObject) -> dict[str, str]:
     """What an earlier look kept of images that it pinned; of what somebody else wrote there nothing is kept."""
     try:
         earlier = json.loads(str(at(pod, "metadata", "annotations", ANNOTATION_IMAGES) or "{}"))

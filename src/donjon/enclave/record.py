@@ -36,8 +36,7 @@ class InspectedImage:
 
     digest: str
     enclaves: tuple[FileEnclave, ...]
-    faults: tuple[str, ...] = ()  # files that say to hold an enclave and are broken, each a sentence with its code
-    unread: tuple[str, ...] = ()  # files too large to be looked into
+    faults: tuple[str, ...] = ()  # files that may hold an enclave and cannot be read, each a sentence with its code
 
 
 def object_name(digest: str) -> str:
@@ -52,7 +51,6 @@ def write_record(image: InspectedImage, reader: str) -> JsonObject:
         "reader": reader,
         "enclaves": [_as_entry(each) for each in image.enclaves],
         "faults": [*image.faults],
-        "unread": [*image.unread],
     }
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": {"name": object_name(image.digest)}, "spec": spec}
 
@@ -72,8 +70,7 @@ def read_record(record: JsonObject, reader: str) -> InspectedImage | None:
     if len(entries) > MAX_ENCLAVES_OF_IMAGE:
         raise Malformed("DJ376", f"EnclaveImage {digest}: {len(entries)} enclaves, expected at most {MAX_ENCLAVES_OF_IMAGE}")
     enclaves = tuple(_read(each, digest) for each in entries)
-    faults, unread = (_texts(at(spec, field)) for field in ("faults", "unread"))
-    return InspectedImage(digest=digest, enclaves=enclaves, faults=faults, unread=unread)
+    return InspectedImage(digest=digest, enclaves=enclaves, faults=_texts(at(spec, "faults")))
 
 
 def _as_entry(file: FileEnclave) -> Json:

@@ -1,6 +1,6 @@
 """Whether policies admit an image by the enclaves in it: every finding at once, whichever policy says it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from donjon.enclave.search import Enclave
@@ -50,6 +50,18 @@ def judge_unseen(trust: EnclaveTrust, image: str, error: DonjonError) -> TrustVe
     do = "see that the registry answers and lets us in, then make the pod again" if is_away else f"donjon explain {error.code}"
     words = TrustWords(f"could not be looked into: {error.message} [{error.code}]", "which enclaves it has is not known", do)
     return _verdict(trust, [finding(trust, "DJ373", answer, image, words)], ())
+
+
+def judge_containers(trust: EnclaveTrust, image: str, refusals: Mapping[str, DonjonError]) -> TrustVerdict:
+    """What a policy says of an image by its keys' signatures: `refusals` says of each key, by its name, why there is none."""
+    findings = []
+    for key in trust.keys_for(image) if trust.covers(image) else ():
+        if (error := refusals.get(key.name)) is not None:
+            answer = trust.unreachable if isinstance(error, Unavailable) else TrustAnswer.REFUSE
+            why, do = "the image itself must be signed, too", f"sign it with that key: donjon explain {error.code}"
+            words = TrustWords(f"no signature of {key.name} was proved: {error.message} [{error.code}]", why, do)
+            findings.append(finding(trust, "DJ384", answer, image, words))
+    return _verdict(trust, findings, ())
 
 
 def judge_all(verdicts: Iterable[TrustVerdict]) -> TrustVerdict:

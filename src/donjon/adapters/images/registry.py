@@ -52,6 +52,10 @@ class Registry:
         """The image for linux/amd64."""
         return self._first(lambda endpoint: _image_at(endpoint, reference))
 
+    def document(self, path: str, types: tuple[str, ...]) -> bytes:
+        """A document beside the image, as it comes: whoever asked checks it."""
+        return self._first(lambda endpoint: endpoint.document(path, types)[1])
+
     @contextmanager
     def layer(self, layer: Layer) -> Iterator[Iterator[bytes]]:
         """A blob, as it comes."""

@@ -25,9 +25,10 @@ class EnclaveComponent:
     def __init__(self, settings: EnclaveSettings, api: KubeApi, metrics: AdmissionMetrics) -> None:
         """Raises `Misconfigured` for files of the settings that are not what they should be."""
         self._api = api
-        images, registries = Images(registry_access(settings)), settings.registries
+        access = registry_access(settings)
+        reading = ImageReading(images=Images(access), access=access, registries=settings.registries)
         self._rulebook, self._memory = Rulebook(api, clock.moment), ImageMemory(api, __version__)
-        self._inspections = Inspections(ImageReading(images=images, registries=registries), self._memory, clock.monotonic)
+        self._inspections = Inspections(reading, self._memory, clock.monotonic)
         self.gate = EnclaveGate(self._rulebook, self._inspections, metrics.count_enclaves)
         metrics.tell_images(lambda: len(self._memory), lambda: self._inspections.running, lambda: len(self._rulebook))
 

@@ -10,17 +10,27 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from donjon.adapters import clock
 from donjon.adapters.logs import say
-from donjon.admission.images import MAX_IMAGE, MAX_IMAGES, PlacedImage, asks_for_enclaves, images_of, pin
+from donjon.admission.images import (
+    MAX_IMAGE,
+    MAX_IMAGES,
+    PlacedImage,
+    asks_for_enclaves,
+    images_as_written,
+    images_of,
+    pin,
+)
 from donjon.admission.policies.enclaves import HOLD_PATH, OPERATIONS, PIN_PATH, SUBRESOURCES
 from donjon.admission.review import API_VERSION, KIND, ReviewRequest, parse
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
-from donjon.services.admission.enclaves.inspection import Inspections, LookedInto
-from donjon.services.admission.enclaves.judging import PodJudgement, SeenImage, hold_to_pins, judge_pod
+from donjon.services.admission.enclaves.inspection import PROOF_WITHIN, Inspections, LookedInto, ResolvedName
+from donjon.services.admission.enclaves.judging import PodJudgement, SeenImage, hold_to_pins, judge_pod, name_of_image
 from donjon.services.admission.enclaves.rulebook import NamespaceRules, Rulebook
 from donjon.services.admission.webhook import MAX_NAME, LogBound
 
@@ -53,7 +63,7 @@ class EnclaveGate:
         others = {(each.container, each.image) for each in images_of(request.old_pod)}
         places = [each for each in images if (each.container, each.image) not in others]
         looks = [] if rules.says_nothing else await self._look(places, request, _patience(path, rules))
-        judged = judge_pod(rules, looks)
+        judged = judge_pod(rules, [await self._with_proofs(rules, each, request) for each in looks])
         if path == HOLD_PATH and rules.enforces:
             judged = hold_to_pins(judged)
         return self._decided(path, request, judged)
@@ -72,6 +82,28 @@ class EnclaveGate:
             return await self._inspections.look(image, request.namespace, within=within, share=not request.is_dry_run)
         except DonjonError as error:
             return error
+
+    async def _with_proofs(self, rules: NamespaceRules, image: SeenImage, request: ReviewRequest) -> SeenImage:
+        """The image, with why keys that policies name have not signed it."""
+        if isinstance(image.look, DonjonError):
+            return image
+        name = name_of_image(image.place.image)
+        keys = [(trust.name, key) for trust in rules.trusts if trust.covers(name) for key in trust.keys_for(name)]
+        owner = await self._name_by_owner(image, image.look, request) if keys else image.look.name
+        answers = {(policy, key.name): await self._inspections.proof(image.place.image, owner, key.key) for policy, key in keys}
+        return replace(image, unproved={each: error for each, error in answers.items() if error is not None})
+
+    async def _name_by_owner(self, image: SeenImage, look: LookedInto, request: ReviewRequest) -> ResolvedName:
+        """What its owner signed: where we pinned one image of an index, that index.
+
+        Whoever made the pod may have written another name there, which counts only where it stands for the same image.
+        """
+        before = images_as_written(request.pod).get(image.place.container, "")
+        with suppress(DonjonError):
+            if before and before != image.place.image:
+                other = await self._inspections.look(before, request.namespace, within=PROOF_WITHIN, share=False)
+                return other.name if other.name.digest == look.name.digest else look.name
+        return look.name
 
     def _decided(self, path: str, request: ReviewRequest, judged: PodJudgement) -> bytes:
         verdict = judged.verdict

@@ -7,7 +7,7 @@ that are remembered; and how often a registry that fails is asked.
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -20,12 +20,15 @@ from donjon.images.references import parse_reference
 LOG = logging.getLogger(__name__)
 
 Read = TypeVar("Read")
+Answer = TypeVar("Answer")
 
-THREADS = 4
+ASKERS = 8  # threads that ask registries what a name stands for, and for signatures
+INSPECTORS = 2  # threads that look into images, each with one file of it in memory
 MAX_RUNNING = 64  # images that are asked for or looked into at once, or wait for a thread
 MAX_OF_NAMESPACE = 8  # of these, for pods of one namespace
 MAX_NAMES = 4096  # of which it is remembered what they stand for
 NAME_GOOD = 30.0  # seconds that a tag is taken to stand for what it stood for; a digest stands for itself
+PROOF_WITHIN = 1.5  # seconds that an image's signatures may take
 FAILURE_GOOD = 5.0  # seconds until somebody that failed is asked again
 AGAIN_IN = 10  # seconds after which a pod may come again, as the answer says
 
@@ -38,6 +41,9 @@ class ReadsImages(Protocol):
 
     def inspect(self, image: Image) -> InspectedImage:
         """All that the image holds of enclaves."""
+
+    def prove(self, image: str, digests: Collection[str], pem: str) -> None:
+        """Prove that a key signed one of these digests of it; raises where that cannot be."""
 
 
 class KeepsImages(Protocol):
@@ -71,9 +77,12 @@ class Inspections:
 
     def __init__(self, reader: ReadsImages, answer: KeepsImages, monotonic: Callable[[], float]) -> None:
         self._reader, self._memory, self._monotonic = reader, answer, monotonic
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="inspection")
+        self._askers = ThreadPoolExecutor(ASKERS, thread_name_prefix="asking")
+        self._inspectors = ThreadPoolExecutor(INSPECTORS, thread_name_prefix="inspection")
         self._names: OrderedDict[str, tuple[float, ResolvedName | DonjonError]] = OrderedDict()
+        self._proofs: OrderedDict[str, tuple[float, DonjonError | None]] = OrderedDict()  # by digest and key
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._proving: dict[str, asyncio.Task[None]] = {}
         self._of_namespace: Counter[str] = Counter()
 
     @property
@@ -102,12 +111,43 @@ class Inspections:
             return answer
         raise Unavailable("DJ379", f"image {image}: it is being looked into; make the pod again in {AGAIN_IN} s")
 
+    async def proof(self, image: str, name: ResolvedName, pem: str) -> DonjonError | None:
+        """Why that key has not signed the image; `None` where it has.
+
+        What was proved of a digest stays so; what was not is asked again after a moment.
+        """
+        key = f"{name.digest} {pem}"
+        if key not in self._proving and self._proofs.get(key, (0.0, None))[0] <= self._monotonic():
+            if len(self._proving) >= MAX_RUNNING:
+                return Unavailable(
+                    "DJ379", f"image {image}: too many others are being proved; make the pod again in {AGAIN_IN} s"
+                )
+            self._proving[key] = asyncio.create_task(self._prove(key, image, name, pem))
+        if (task := self._proving.get(key)) is not None:
+            await asyncio.wait([task], timeout=PROOF_WITHIN)
+        until, answer = self._proofs.get(key, (0.0, None))
+        if until > self._monotonic():
+            return answer
+        return Unavailable("DJ379", f"image {image}: its signatures did not come in time; make the pod again in {AGAIN_IN} s")
+
+    async def _prove(self, key: str, image: str, name: ResolvedName, pem: str) -> None:
+        digests = tuple(dict.fromkeys((name.named_digest, name.digest)))
+        try:
+            await _in(self._askers, lambda: self._reader.prove(image, digests, pem))
+            _put(self._proofs, key, (float("inf"), None))
+        except DonjonError as error:
+            _put(self._proofs, key, (self._monotonic() + FAILURE_GOOD, error))
+        finally:
+            del self._proving[key]
+
     async def close(self) -> None:
         """Wait for nothing more; who is in the middle of an image comes to its end by the bounds of its registry."""
-        for task in self._running.values():
+        tasks = [*self._running.values(), *self._proving.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for threads in (self._askers, self._inspectors):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, image: str, namespace: str, *, share: bool) -> asyncio.Task[None]:
         if len(self._running) >= MAX_RUNNING or self._of_namespace[namespace] >= MAX_OF_NAMESPACE:
@@ -121,9 +161,9 @@ class Inspections:
 
     async def _run(self, image: str, namespace: str, *, share: bool) -> None:
         try:
-            resolved = await self._in_thread(lambda: self._reader.resolve(image))
+            resolved = await _in(self._askers, lambda: self._reader.resolve(image))
             if self._memory.get(resolved.digest) is None:
-                self._memory.keep(await self._in_thread(lambda: self._reader.inspect(resolved)), share=share)
+                self._memory.keep(await _in(self._inspectors, lambda: self._reader.inspect(resolved)), share=share)
             name = ResolvedName(digest=resolved.digest, named_digest=resolved.named_digest or resolved.digest)
             self._remember(image, float("inf") if parse_reference(image).digest else NAME_GOOD, name)
         except DonjonError as error:
@@ -138,9 +178,6 @@ class Inspections:
             self._of_namespace[namespace] -= 1
             self._of_namespace += Counter()  # Who has none any more is not remembered.
 
-    def _in_thread(self, call: Callable[[], Read]) -> Awaitable[Read]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
-
     def _name(self, image: str) -> ResolvedName | DonjonError | None:
         until, name = self._names.get(image, (0.0, None))
         if until > self._monotonic():
@@ -149,7 +186,15 @@ class Inspections:
         return ResolvedName(digest=digest, named_digest=digest) if digest and self._memory.get(digest) else None
 
     def _remember(self, image: str, seconds: float, name: ResolvedName | DonjonError) -> None:
-        self._names[image] = (self._monotonic() + seconds, name)
-        self._names.move_to_end(image)
-        if len(self._names) > MAX_NAMES:
-            self._names.popitem(last=False)
+        _put(self._names, image, (self._monotonic() + seconds, name))
+
+
+def _put(into: OrderedDict[str, Answer], key: str, value: Answer) -> None:
+    into[key] = value
+    into.move_to_end(key)
+    if len(into) > MAX_NAMES:
+        into.popitem(last=False)
+
+
+def _in(threads: ThreadPoolExecutor, call: Callable[[], Read]) -> Awaitable[Read]:
+    return asyncio.get_running_loop().run_in_executor(threads, call)

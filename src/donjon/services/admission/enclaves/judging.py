@@ -1,14 +1,15 @@
 """What becomes of a pod: each of its images looked into, judged by every policy that holds, and its digest pinned."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from donjon.admission.images import PlacedImage
 from donjon.enclave.record import FileEnclave
 from donjon.enclave.samples import SAMPLE_KEYS
 from donjon.enclave.trust import EnclaveTrust
-from donjon.enclave.trust_judgement import TrustVerdict, judge_all, judge_enclaves, judge_unseen
+from donjon.enclave.trust_judgement import TrustVerdict, judge_all, judge_containers, judge_enclaves, judge_unseen
 from donjon.errors import DonjonError, Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject
@@ -27,6 +28,8 @@ class SeenImage:
 
     place: PlacedImage
     look: LookedInto | DonjonError
+    unproved: Mapping[tuple[str, str], DonjonError] = field(default_factory=lambda: MappingProxyType({}))
+    """Why keys have not signed it, by the name of the policy and of the key."""
 
     @property
     def pinned(self) -> str:
@@ -111,7 +114,9 @@ def _by(trust: EnclaveTrust, name: str, image: SeenImage) -> TrustVerdict:
     contents = image.look.contents
     broken = [judge_unseen(trust, name, Malformed("DJ378", fault)) for fault in contents.faults]
     enclaves = [each.enclave for each in contents.enclaves]
-    return judge_all([judge_enclaves(trust, name, enclaves, needs_enclave=image.place.asks and not broken), *broken])
+    keys = judge_containers(trust, name, {key: error for (policy, key), error in image.unproved.items() if policy == trust.name})
+    of_enclaves = judge_enclaves(trust, name, enclaves, needs_enclave=image.place.asks and not broken)
+    return judge_all([of_enclaves, *broken, keys])
 
 
 def name_of_image(image: str) -> str:
@@ -140,7 +145,7 @@ def _entries(images: Iterable[SeenImage]) -> Json:
         contents = each.look.contents
         enclaves: list[Json] = [_identity(enclave) for enclave in contents.enclaves[:left]]
         left -= len(enclaves)
-        numbers = {"more": len(contents.enclaves) - len(enclaves), "broken": len(contents.faults), "unread": len(contents.unread)}
+        numbers = {"more": len(contents.enclaves) - len(enclaves), "broken": len(contents.faults)}
         entries.append(entry | {"enclaves": enclaves} | {name: number for name, number in numbers.items() if number})
     return entries
 

@@ -3,18 +3,21 @@
 A tenant writes the name, so it can only be one of a registry: a folder or an archive of this program's own is nobody's image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from donjon.adapters.images.enclaves import enclave_files
 from donjon.adapters.images.images import Images
+from donjon.adapters.images.signatures import container_signatures
 from donjon.enclave.record import MAX_ENCLAVES_OF_IMAGE, MAX_FAULT, MAX_FAULTS, MAX_PATH, FileEnclave, InspectedImage
 from donjon.enclave.search import enclaves
 from donjon.errors import DonjonError, Malformed, Untrusted
+from donjon.images.access import RegistryAccess
 from donjon.images.image import Image
 from donjon.images.references import ImagePlace, ImageReference, parse_reference
-from donjon.sgx.sigstruct import SigStruct
+from donjon.signing.containers import parse_container_key, verify_container
 
-MAX_FILE = 128 << 20  # bytes of a file that is looked into
+MAX_FILE = 128 << 20  # bytes of a file with a trace of an enclave that is looked into
 MAX_FILES = 256  # with enclaves, or broken; no image has so many
 
 
@@ -23,6 +26,7 @@ class ImageReading:
     """Reads the images of some registries, or of all."""
 
     images: Images
+    access: RegistryAccess
     registries: frozenset[str] = frozenset()  # none: all
 
     def resolve(self, image: str) -> Image:
@@ -41,21 +45,32 @@ class ImageReading:
             )
         return reference
 
+    def prove(self, image: str, digests: Collection[str], pem: str) -> None:
+        """Prove that the key signed one of the digests; raises `Untrusted` DJ384, and what keys and registries raise."""
+        key, place = parse_container_key(pem), self.place(image)
+        refusal: DonjonError = Untrusted("DJ384", "no signature is kept beside it")
+        for digest in digests:
+            for signature in container_signatures(self.access, place, digest):
+                try:
+                    verify_container(signature, key, digest)
+                except (Malformed, Untrusted) as error:
+                    refusal = error
+                else:
+                    return
+        raise refusal
+
     def inspect(self, image: Image) -> InspectedImage:
         """All that the image holds; raises what its registry and its layers raise, and then nothing of it counts."""
         by_path: dict[str, tuple[FileEnclave, ...] | str] = {}
-        unread: dict[str, None] = {}
 
-        def wants(path: str, size: int) -> bool:
-            if size > MAX_FILE and len(unread) < MAX_FAULTS:
-                unread[path[:MAX_PATH]] = None
-            return SigStruct.SIZE <= size <= MAX_FILE
+        def beyond(path: str) -> None:
+            by_path[path] = f"{path[:MAX_PATH]}: it may hold an enclave, and has more than {MAX_FILE} bytes [DJ378]"
 
-        for file in self.images.files(image, wants):
+        for file in enclave_files(self.images, image, MAX_FILE, beyond):
             by_path.pop(file.path, None)  # A layer may write a path twice; what it writes last counts.
             if (content := _in_file(file.path, file.content)) and len(by_path) < MAX_FILES:
                 by_path[file.path] = content
-        return _inspected(image.digest, by_path, tuple(unread))
+        return _inspected(image.digest, by_path)
 
 
 def _in_file(path: str, content: bytes) -> tuple[FileEnclave, ...] | str:
@@ -66,9 +81,9 @@ def _in_file(path: str, content: bytes) -> tuple[FileEnclave, ...] | str:
         return f"{path[:MAX_PATH]}: {error}"[-MAX_FAULT:]
 
 
-def _inspected(digest: str, by_path: Mapping[str, tuple[FileEnclave, ...] | str], unread: tuple[str, ...]) -> InspectedImage:
+def _inspected(digest: str, by_path: Mapping[str, tuple[FileEnclave, ...] | str]) -> InspectedImage:
     content = [enclave for each in by_path.values() if not isinstance(each, str) for enclave in each]
     faults = [each for each in by_path.values() if isinstance(each, str)]
     if len(content) > MAX_ENCLAVES_OF_IMAGE or len(faults) >= MAX_FAULTS or len(by_path) == MAX_FILES:
         faults = [f"more than {MAX_ENCLAVES_OF_IMAGE} enclaves, or {MAX_FAULTS} broken files", *faults[: MAX_FAULTS - 1]]
-    return InspectedImage(digest=digest, enclaves=tuple(content[:MAX_ENCLAVES_OF_IMAGE]), faults=tuple(faults), unread=unread)
+    return InspectedImage(digest=digest, enclaves=tuple(content[:MAX_ENCLAVES_OF_IMAGE]), faults=tuple(faults))
