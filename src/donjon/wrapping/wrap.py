@@ -58,12 +58,12 @@ class WrapPlan:
         return frozenset(self.copies)
 
 
-def program_of(image: ImageContents) -> tuple[str, bytes]:
-    """The path of the program or script that the image starts, and its SHA-256."""
+def program_of(image: ImageContents) -> tuple[str, FileNode]:
+    """The path of the program or script that the image starts, and what stands there."""
     path = application_of(image.config, image.tree, image.texts).program
     node = image.tree.file(path)
     assert node is not None, "application_of looked"
-    return path, node.sha256
+    return path, node
 
 
 def inspect(image: ImageContents, base: ImageContents | None, start: ProgramStart) -> tuple[Finding, ...]:

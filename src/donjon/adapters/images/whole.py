@@ -1,5 +1,6 @@
 """Images, whole: every entry of every layer from the lowest up, as a container runtime unpacks them; and layers as they lie."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -38,15 +39,17 @@ def read_whole(images: Images, image: Image) -> ImageContents:
     return ImageContents(reference=str(image.reference), config=image.config, tree=tree)
 
 
-def contents_by_hash(images: Images, image: Image, wants: Collection[bytes]) -> Mapping[bytes, bytes]:
-    """The files with these SHA-256, wherever they stand."""
-    there = dict[bytes, bytes]()
+def contents_by_hash(images: Images, image: Image, wants: Collection[FileNode]) -> Mapping[bytes, bytes]:
+    """The content of these files by its SHA-256, wherever it stands; what is not there any more is left out."""
+    sizes, missing, there = {each.size for each in wants}, {each.sha256 for each in wants}, dict[bytes, bytes]()
     with images.source(image.reference) as source:
-        for layer in _files(source, image):
-            for entry, content in layer:
-                digest = file_node(content, entry.mode).sha256
-                if digest in wants:
-                    there[digest] = content
+        for content in _files(source, image, sizes):
+            digest = hashlib.sha256(content).digest()
+            if digest in missing:
+                there[digest] = content
+                missing.discard(digest)
+            if not missing:
+                break  # What is left of the layer is not read: each content was proved by its own hash.
     return there
 
 
@@ -78,11 +81,12 @@ def _layers(source: BlobSource, image: Image) -> Iterator[Iterator[StackEntry]]:
             yield (_entry(entry, stream, what) for entry in entries(stream, what))
 
 
-def _files(source: BlobSource, image: Image) -> Iterator[Iterator[tuple[LayerEntry, bytes]]]:
+def _files(source: BlobSource, image: Image, sizes: Collection[int]) -> Iterator[bytes]:
     for layer, what in _with_names(image):
         with unpacked(source, layer, what) as stream:
-            files = (entry for entry in entries(stream, what) if entry.kind is EntryKind.FILE)
-            yield ((entry, _content(entry, stream, what)) for entry in files)
+            for entry in entries(stream, what):
+                if entry.kind is EntryKind.FILE and entry.size in sizes:
+                    yield _content(entry, stream, what)
 
 
 def _with_names(image: Image) -> Iterator[tuple[Layer, str]]:

@@ -4,16 +4,17 @@ import shlex
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import cast
 
 import click
 
 from donjon.cli.options import FORM, StrictCommand, work
+from donjon.cli.registries import RegistryOptions, with_registries
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class WrapOptions(TypedDict):
+class WrapOptions(RegistryOptions):
     """What `donjon wrap` was asked, beside the image."""
 
     base: str | None
@@ -81,6 +82,7 @@ def _day(_context: click.Context, _parameter: click.Parameter, text: str | None)
 @click.option(
     "--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many at once: each an enclave."
 )
+@with_registries
 @FORM
 def wrap(image: str, **options: object) -> None:
     """Bring an image into an enclave: a Gramine image of it, its manifest made, measured and signed; no Docker needed.

@@ -14,6 +14,7 @@ from donjon.adapters.images.whole import contents_by_hash, kept_layers, read_who
 from donjon.admission.policies.printing import manifest as as_yaml
 from donjon.cli.enclave.keys import open_signer
 from donjon.cli.files import content, within
+from donjon.cli.registries import access
 from donjon.cli.terminal import print_finding, say, say_json
 from donjon.cli.wrap.command import WrapOptions
 from donjon.enclave import signing
@@ -21,7 +22,6 @@ from donjon.enclave.processes import ProgramStart, program_start
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, JsonObject
-from donjon.images.access import RegistryAccess
 from donjon.images.image import Image
 from donjon.images.references import ImagePlace, parse_reference
 from donjon.kube.quantities import canonical
@@ -52,7 +52,7 @@ class Wrapping:
 
 def wrap(name: str, options: WrapOptions) -> int:
     """Do what the options ask; the exit code."""
-    images = Images(RegistryAccess())
+    images = Images(access(options))
     work = Wrapping(images=images, image=images.resolve(parse_reference(name)), options=options)
     if options["signature"] is not None:
         return _sign_later(work, options["signature"])
@@ -69,8 +69,8 @@ def wrap(name: str, options: WrapOptions) -> int:
 
 def _start(work: Wrapping, contents: ImageContents) -> ProgramStart:
     """What the image's program tells of processes that it would start, for which it is read once more."""
-    path, digest = program_of(contents)
-    return program_start(path, contents_by_hash(work.images, work.image, frozenset([digest])).get(digest, b""))
+    path, node = program_of(contents)
+    return program_start(path, contents_by_hash(work.images, work.image, [node]).get(node.sha256, b""))
 
 
 def _with_command(contents: ImageContents, options: WrapOptions) -> ImageContents:
@@ -144,9 +144,9 @@ def _fragment(path: Path | None) -> JsonObject:
 
 def _from_base(images: Images, base: Image, contents: ImageContents, plan: WrapPlan) -> Mapping[str, bytes]:
     """The files of the base image that are wanted, read now."""
-    hashes = {path: node.sha256 for path in plan.wants if (node := contents.tree.file(path)) is not None}
-    there = contents_by_hash(images, base, frozenset(hashes.values()))
-    return {path: there[digest] for path, digest in hashes.items() if digest in there}
+    nodes = {path: node for path in plan.wants if (node := contents.tree.file(path)) is not None}
+    there = contents_by_hash(images, base, tuple(nodes.values()))
+    return {path: there[node.sha256] for path, node in nodes.items() if node.sha256 in there}
 
 
 def _signature_of(result: WrapResult, options: WrapOptions) -> SigStruct | None:
