@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.enclave.signers import enclave, sign, spoil
 from tests.enclave.vectors import EDP, SAMPLE
 
+from donjon.enclave.samples import DEBUG_LOADER
 from donjon.enclave.search import Enclave
 from donjon.enclave.trust import (
     ContainerKey,
@@ -299,3 +300,13 @@ def test_one_more_policy_never_admits_what_the_others_refuse(
     assert after.admits == (before.admits and judge_enclaves(more, IMAGE, found).admits)
     assert not after.would_admit or before.would_admit
     assert after.admits is not any(each.severity is Severity.ERROR for each in after.findings)
+
+
+def test_an_enclave_that_its_loader_signs_with_a_public_key_is_refused_whatever_its_measurement_is() -> None:
+    loaded = replace(enclave(None, EDP.mr_enclave), uses_debug_key=True)
+    listed = (TrustMeasurement(name="v1", mr_enclave=EDP.mr_enclave),)
+    refusals = [("DJ368", "error"), ("DJ369", "error")]
+    assert codes(judge(loaded, measurements=listed, unsigned=TrustAnswer.ALLOW)) == refusals
+    assert codes(judge(loaded, enclave(sign("ours", svn=3)))) == refusals  # The same enclave, signed in another file.
+    excepted = {"sample_keys": (bytes.fromhex(DEBUG_LOADER),), "debug": DebugRule.HERE}
+    assert codes(judge(loaded, **excepted)) == [("DJ368", "warning"), ("DJ369", "warning")]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from donjon.enclave.samples import SAMPLE_KEYS, SampleKey
+from donjon.enclave.samples import DEBUG_LOADER, SAMPLE_KEYS, SampleKey
 from donjon.enclave.search import Enclave
 from donjon.enclave.signature import signature_faults
 from donjon.enclave.trust import DebugRule, EnclaveTrust, TrustAnswer, TrustSigner
@@ -17,6 +17,7 @@ _BY_ANSWER: dict[TrustAnswer, Severity] = {
     TrustAnswer.REFUSE: Severity.ERROR,
 }
 _VERBS: dict[TrustAnswer, str] = {TrustAnswer.ALLOW: "allows", TrustAnswer.WARN: "warns of", TrustAnswer.REFUSE: "refuses"}
+_READS = "whoever runs its node then reads its memory"
 _LIST_IT = "if it is to be trusted, list it in the policy: donjon policy from-enclave prints how"
 
 
@@ -42,7 +43,9 @@ def _faults(sigstruct: SigStruct) -> tuple[str, ...]:
 def findings_of(trust: EnclaveTrust, image: str, enclave: Enclave) -> Iterator[Finding]:
     """Everything that the policy has against an enclave of that image, or remarks on it."""
     subject = f"{image}: enclave {_mr_enclave(enclave)}"
-    if enclave.sigstruct is None:
+    if enclave.uses_debug_key:
+        yield from _debug_key(trust, subject)
+    elif enclave.sigstruct is None:
         yield from _unsigned(trust, subject, enclave)
     elif is_valid(enclave.sigstruct):
         for check in _CHECKS:
@@ -69,18 +72,28 @@ def _unsigned(trust: EnclaveTrust, subject: str, enclave: Enclave) -> Iterator[F
         yield finding(trust, "DJ370", trust.unknown, subject, words)
 
 
+def _debug_key(trust: EnclaveTrust, subject: str) -> Iterator[Finding]:
+    """Of an enclave of Open Enclave that its loader signs, for debugging, with a key that is public."""
+    sample = SAMPLE_KEYS[DEBUG_LOADER]
+    observation = f"has no signature, and its loader signs it with {sample.key}, MRSIGNER {DEBUG_LOADER}"
+    yield _of_sample_key(trust, subject, bytes.fromhex(DEBUG_LOADER), observation)
+    yield _for_debugging(trust, subject, "is signed for debugging by its loader")
+
+
 def _sample_key(trust: EnclaveTrust, subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
     sample = _sample(sigstruct)
-    if sample is None:
-        return
-    observation = f"is signed with {sample.key}, MRSIGNER {sigstruct.mr_signer.hex()}"
-    why = f"anybody has that key ({sample.place}) and signs what he likes with it"
-    if sigstruct.mr_signer in trust.sample_keys:
+    if sample is not None:
+        observation = f"is signed with {sample.key}, MRSIGNER {sigstruct.mr_signer.hex()}"
+        yield _of_sample_key(trust, subject, sigstruct.mr_signer, observation)
+
+
+def _of_sample_key(trust: EnclaveTrust, subject: str, mr_signer: bytes, observation: str) -> Finding:
+    why = f"anybody has that key ({SAMPLE_KEYS[mr_signer.hex()].place}) and signs what he likes with it"
+    if mr_signer in trust.sample_keys:
         words = TrustWords(observation, why, "take it for development alone", "makes an exception of")
-        yield finding(trust, "DJ368", TrustAnswer.WARN, subject, words)
-    else:
-        words = TrustWords(observation, why, "sign it with a key of your own: donjon enclave keygen, donjon enclave sign")
-        yield finding(trust, "DJ368", TrustAnswer.REFUSE, subject, words)
+        return finding(trust, "DJ368", TrustAnswer.WARN, subject, words)
+    words = TrustWords(observation, why, "sign it with a key of your own: donjon enclave keygen, donjon enclave sign")
+    return finding(trust, "DJ368", TrustAnswer.REFUSE, subject, words)
 
 
 def _sample(sigstruct: SigStruct) -> SampleKey | None:
@@ -88,18 +101,22 @@ def _sample(sigstruct: SigStruct) -> SampleKey | None:
 
 
 def _debug(trust: EnclaveTrust, subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
-    reads = "whoever runs its node then reads its memory"
     if is_for_debugging(sigstruct):
-        is_here = trust.debug is DebugRule.HERE
-        do = "keep secrets away from it" if is_here else "sign it without DEBUG"
-        words = TrustWords("is signed for debugging", reads, do)
-        yield finding(trust, "DJ369", TrustAnswer.WARN if is_here else TrustAnswer.REFUSE, subject, words)
+        yield _for_debugging(trust, subject, "is signed for debugging")
     elif not sigstruct.masks_debug and trust.debug is DebugRule.NEVER:
         do = "sign it with DEBUG in the mask of attributes, and refuse debug enclaves where you attest them"
         words = TrustWords(
-            "can be started for debugging by whoever loads it", f"{reads}, and no image tells how it is started", do
+            "can be started for debugging by whoever loads it", f"{_READS}, and no image tells how it is started", do
         )
         yield finding(trust, "DJ369", TrustAnswer.WARN, subject, words)
+
+
+def _for_debugging(trust: EnclaveTrust, subject: str, observation: str) -> Finding:
+    is_here = trust.debug is DebugRule.HERE
+    do = "keep secrets away from it" if is_here else "sign it without DEBUG"
+    return finding(
+        trust, "DJ369", TrustAnswer.WARN if is_here else TrustAnswer.REFUSE, subject, TrustWords(observation, _READS, do)
+    )
 
 
 def _another(trust: EnclaveTrust, subject: str, measurement: bytes | None, mr_enclave: bytes) -> Iterator[Finding]:

@@ -98,5 +98,10 @@ def _as_warning(one: Finding) -> Finding:
 def _apart(enclaves: Sequence[Enclave]) -> tuple[Enclave, ...]:
     """Enclaves to be judged: a stream of EDP whose SIGSTRUCT is another file of the image is judged there; twins are one."""
     of_signatures = {each.sigstruct.mr_enclave for each in enclaves if each.sigstruct is not None and is_valid(each.sigstruct)}
-    bodies = [each for each in enclaves if each.sigstruct is not None or each.measurement not in of_signatures]
+    bodies = [each for each in enclaves if _has_signer(each) or each.measurement not in of_signatures]
     return tuple({(each.sigstruct and each.sigstruct.raw, each.measurement): each for each in bodies}.values())
+
+
+def _has_signer(enclave: Enclave) -> bool:
+    """Whether it is signed in its file, or by its loader, whatever other files of the image say."""
+    return enclave.sigstruct is not None or enclave.uses_debug_key
