@@ -16,6 +16,8 @@ _RECORD = 64
 _CREATE, _ADD, _EXTEND, _UNMEASURED = b"ECREATE\0", b"EADD\0\0\0\0", b"EEXTEND\0", b"UNMEASRD"
 _SIZES = struct.Struct("<IQ")
 _PAGE_HEAD = struct.Struct("<QQ")
+_WHOLE_PAGE = struct.Struct("<8sQQ40x" + "8sQ48x256s" * CHUNKS)
+_EXTENDS = [_EXTEND] * CHUNKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +41,25 @@ def read_sgxs(content: bytes) -> SgxsEnclave:
         raise Malformed("DJ312", "no SGXS stream that begins with ECREATE")
     ssa_frame_size, size = _SIZES.unpack_from(content, len(_CREATE))
     measurement, pages, threads, last = Measurement(size, ssa_frame_size), 0, 0, -1
-    for offset, flags, chunks in _pages(content):
+    for offset, flags, page in _pages(content):
         if offset <= last or offset % PAGE or offset >= size or pages >= MAX_PAGES:
             raise Malformed("DJ312", f"a page at {offset:#x} that is out of order or of place")
-        measurement.add_chunks(offset, flags, chunks)
+        if isinstance(page, bytes):
+            measurement.add(offset, flags, page)
+        else:
+            measurement.add_chunks(offset, flags, page)
         last, pages, threads = offset, pages + 1, threads + (flags & 0xFF00 == TCS)
     return SgxsEnclave(mr_enclave=measurement.mr_enclave, size=size, pages=pages, threads=threads)
 
 
-def _pages(content: bytes) -> Iterator[tuple[int, int, list[tuple[int, bytes]]]]:
-    """Each page: where, its SECINFO.FLAGS, and its chunks that are measured, each with its place."""
+def _pages(content: bytes) -> Iterator[tuple[int, int, bytes | list[tuple[int, bytes]]]]:
+    """Each page: where, its SECINFO.FLAGS, and its content, or else its chunks that are measured, each with its place."""
     place = _RECORD
     while place < len(content):
+        if (whole := _whole_page(content, place)) is not None:
+            yield whole
+            place += _WHOLE_PAGE.size
+            continue
         if content[place : place + 8] != _ADD:
             raise Malformed("DJ312", f"no page at byte {place}")
         offset, flags = _PAGE_HEAD.unpack_from(content.ljust(place + _RECORD, b"\0"), place + 8)
@@ -67,3 +76,12 @@ def _pages(content: bytes) -> Iterator[tuple[int, int, list[tuple[int, bytes]]]]
                 chunks.append((at, content[place + _RECORD : place + _RECORD + CHUNK]))
             place += _RECORD + CHUNK
         yield offset, flags, chunks
+
+
+def _whole_page(content: bytes, place: int) -> tuple[int, int, bytes] | None:
+    """A page all of which is measured in its order, as most are; `None` where it is another, which is read piece by piece."""
+    if len(content) - place < _WHOLE_PAGE.size:
+        return None
+    tag, offset, flags, *fields = _WHOLE_PAGE.unpack_from(content, place)
+    is_whole = tag == _ADD and fields[0::3] == _EXTENDS and fields[1::3] == [*range(offset, offset + PAGE, CHUNK)]
+    return (offset, flags, b"".join(fields[2::3])) if is_whole else None

@@ -1,15 +1,13 @@
 """The enclaves of an image, file by file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from donjon.adapters.images.enclaves import enclave_files
-from donjon.adapters.images.images import Images
 from donjon.enclave.search import Enclave, enclaves
 from donjon.errors import DonjonError, Malformed
 from donjon.formats.words import printable
 from donjon.images.access import RegistryAccess
-from donjon.images.image import Image
+from donjon.images.image import Image, ImageFile
 from donjon.images.references import ImageReference
 
 
@@ -30,13 +28,16 @@ class ImageEnclaves:
 
 def image_enclaves(reference: ImageReference, access: RegistryAccess) -> tuple[ImageEnclaves, ...]:
     """Those of every file that has one; raises what reading an image does."""
+    from donjon.adapters.images.enclaves import enclave_files  # noqa: PLC0415 - who names a file waits for no registry's client.
+    from donjon.adapters.images.images import Images  # noqa: PLC0415 - as above.
+
     images = Images(access)
     image = images.resolve(reference)
-    return tuple(_enclaves(images, image))
+    return tuple(_enclaves(image, enclave_files(images, image)))
 
 
-def _enclaves(images: Images, image: Image) -> Iterator[ImageEnclaves]:
-    for file in enclave_files(images, image):
+def _enclaves(image: Image, files: Iterable[ImageFile]) -> Iterator[ImageEnclaves]:
+    for file in files:
         path = printable(file.path)
         try:
             there = enclaves(file.content)
