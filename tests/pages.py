@@ -50,6 +50,7 @@ RUN_BY: Mapping[str, Mapping[str, str]] = {
     "relying-parties.md": {WHOLE: "conformance/test_relying_parties.py"},
     "signing-enclaves.md": {WHOLE: "adapters/test_signing_page.py"},
     "status.md": {WHOLE: _ON_A_CLUSTER},
+    "trusted-enclaves.md": {WHOLE: "cli/test_check_policy.py", "## On the cluster": "cluster/test_enclave_policies.py"},
     "upgrading.md": {WHOLE: "cluster/test_upgrading.py"},
     "verifying-quotes.md": {WHOLE: "attestation/test_page.py"},
     "why.md": {WHOLE: _ON_A_CLUSTER},

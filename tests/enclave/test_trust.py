@@ -21,6 +21,7 @@ from donjon.enclave.trust import (
     TrustSigner,
     matches,
 )
+from donjon.enclave.trust_advice import advice
 from donjon.enclave.trust_judgement import TrustVerdict, judge_all, judge_enclaves, judge_unseen
 from donjon.enclave.trust_scope import EnclavePolicy, LabelRule, NamespaceSelector, SelectorOperator, trusts_in
 from donjon.errors import DonjonError, Malformed, Unavailable, Untrusted
@@ -210,6 +211,25 @@ def test_keys_of_containers_are_those_of_the_images_patterns() -> None:
     trust = replace(TRUST, container_keys=(first, second))
     assert trust.keys_for(IMAGE) == (first, second)
     assert trust.keys_for("registry.example/other") == (first,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"signers": (TrustSigner(name="oops", mr_signer=SAMPLE.mr_signer),)}, "signer oops is Intel SDK's sample key"),
+        ({"sample_keys": frozenset({EDP.mr_signer})}, f"sampleKeys has {EDP.mr_signer.hex()}, which is no sample key"),
+        ({"signers": ()}, "lists no signer and no measurement"),
+        ({"signers": (replace(OURS, product_id=None),)}, "signer ours has minSvn and no productId"),
+    ],
+)
+def test_what_a_policy_hardly_means_is_told(changes: dict[str, Any], words: str) -> None:
+    (finding,) = advice(replace(TRUST, **changes))
+    assert (finding.code, finding.severity) == ("DJ374", Severity.WARNING)
+    assert finding.observation.startswith(words)
+
+
+def test_a_policy_that_means_what_it_says_has_no_advice() -> None:
+    assert advice(TRUST) == advice(replace(TRUST, signers=(), unknown=TrustAnswer.ALLOW)) == ()
 
 
 # Several policies.

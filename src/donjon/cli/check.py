@@ -26,9 +26,11 @@ from donjon.cli.files import STDIN, display_name, text, within
 from donjon.cli.options import work
 from donjon.cli.registries import RegistryOptions, access, with_registries
 from donjon.cli.terminal import say, say_finding, say_json, write
-from donjon.errors import EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
+from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
+from donjon.images.access import RegistryAccess
+from donjon.images.references import ImageReference, parse_reference
 
 KINDS_SHOWN = 10  # of those without pods, in the last line
 
@@ -45,6 +47,14 @@ def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[s
             )
         by_namespace.setdefault(namespace, {})[bare] = value
     return by_namespace
+
+
+def _places(_context: click.Context, _option: click.Parameter, texts: Iterable[str]) -> Mapping[str, ImageReference]:
+    """Where images are, by their names in the manifests."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [image for image, equals, place in pairs if not (image and equals and place)]:
+        raise click.BadParameter(f"{wrong[0]!r}: expected IMAGE=PLACE, such as registry.example/app:1=oci:app")
+    return {image: parse_reference(place) for image, _, place in pairs}
 
 
 @click.command()
@@ -73,6 +83,21 @@ def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[s
     metavar="FILE",
     help="What kubectl get nodes -o json printed: warn about more EPC than any of them has; - reads standard input.",
 )
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="FILE",
+    help="Judge the enclaves in the pods' images by the policies on enclaves in this manifest; may be repeated.",
+)
+@click.option(
+    "--image-from",
+    "places",
+    multiple=True,
+    metavar="IMAGE=PLACE",
+    callback=_places,
+    help="Where this image is, instead of its registry: oci:PATH[:TAG], docker-archive:PATH, or another name; may be repeated.",
+)
 @click.option("--strict", is_flag=True, help="Warnings count, too: exit code 1 where there is one, as for a pipeline.")
 @click.option("--images", is_flag=True, help="Look into the images: warn where an enclave takes more EPC than is asked for.")
 @with_registries
@@ -84,6 +109,8 @@ def check(
     namespace: str,
     labels: Mapping[str, Mapping[str, str]],
     of_nodes: str | None,
+    policies: tuple[str, ...],
+    places: Mapping[str, ImageReference],
     strict: bool,
     images: bool,
     settings: Settings,
@@ -92,14 +119,20 @@ def check(
     """Check what admission would do to the pods in manifests, without a cluster; - reads standard input.
 
     Looks at Pods, at pod templates of any kind, and into Lists. A Namespace among the manifests tells its labels. Exit code 0
-    admitted (warnings too, but for --strict), 1 refused or its pods would be, 2 unreadable.
+    admitted (warnings too, but for --strict), 1 refused or its pods would be, 2 unreadable, 3 an image could not be looked into.
     """
     documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
     report = check_manifests(documents, labels, AdmissionContext(namespace=namespace, largest_node=largest), settings)
+    could_look = True
+    reaching = access(cast("RegistryOptions", registries)) if images or policies else RegistryAccess()
     if images:
-        reaching = access(cast("RegistryOptions", registries))
-        report = work("donjon.cli.check_images", "enclave").with_images(report, reaching)
+        report = work("donjon.cli.check_images", "enclave").with_images(report, reaching, places)
+    if policies:
+        trust = work("donjon.cli.image_trust", "enclave")
+        reach = trust.ImageReach(access=reaching, places=places)
+        report = trust.judge(report, trust.read_policies(policies, namespace), labels, namespace, reach)
+        could_look = reach.could_look
     match form:
         case "json":
             say_json(_report(report, unreadable))
@@ -112,7 +145,9 @@ def check(
     for file, error in unreadable.items():
         say(f"{display_name(file)}: {error} (donjon explain {error.code})", err=True)
     is_no = report.refusals > 0 or (strict and report.warns)
-    sys.exit(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES)
+    sys.exit(
+        max(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES, EXIT_YES if could_look else EXIT_COULD_NOT_LOOK)
+    )
 
 
 def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[str, Malformed]]:

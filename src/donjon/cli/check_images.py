@@ -14,7 +14,7 @@ from donjon.findings import Finding
 from donjon.formats.json import Json, at
 from donjon.formats.words import excerpt, printable
 from donjon.images.access import RegistryAccess
-from donjon.images.references import parse_reference
+from donjon.images.references import ImageReference, parse_reference
 from donjon.kube.names import EPC
 from donjon.kube.quantities import canonical, readable
 
@@ -29,6 +29,7 @@ class ImageLooks:
     """What images were looked into; each is, once."""
 
     access: RegistryAccess
+    places: Mapping[str, ImageReference] = field(default_factory=dict)  # where an image is, by its name in a manifest
     by_name: dict[str, _Needs] = field(default_factory=dict)
 
     def needs(self, image: str) -> _Needs:
@@ -41,14 +42,14 @@ class ImageLooks:
         if len(self.by_name) == MAX_IMAGES:
             return {}
         try:
-            return image_needs(parse_reference(image), self.access)
+            return image_needs(self.places.get(image) or parse_reference(image), self.access)
         except DonjonError as error:
             return {"": error}
 
 
-def with_images(report: ManifestReport, access: RegistryAccess) -> ManifestReport:
+def with_images(report: ManifestReport, access: RegistryAccess, places: Mapping[str, ImageReference]) -> ManifestReport:
     """The report with what the images of containers that ask for EPC say."""
-    looks = ImageLooks(access)
+    looks = ImageLooks(access, places)
     return replace(report, pods=tuple(_with_images(each, looks) for each in report.pods))
 
 
