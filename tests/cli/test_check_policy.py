@@ -155,7 +155,7 @@ def test_the_page_goes_from_an_enclave_to_a_policy_and_back_to_an_image(tmp_path
     limits = ["      resources:", "        limits: {sgx.intel.com/epc: 10Mi}"]
     (tmp_path / "pod.yaml").write_text("\n".join([*lines, *limits, f"      image: {APP}", ""]))
     reader = Terminal(folder=tmp_path, environment={}, instead={})
-    offline = [*pages.shown(OFFLINE, __file__)]
+    offline = pages.shown("trusted-enclaves.md", __file__)
     for command, shown in pages.answers(pages.text(OFFLINE)):
         if command in offline:
             said = reader.run(command)

@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import pages
+from tests.cli.calling import call
+from tests.enclave.signers import sign
 from tests.enclave.test_trust_reading import CRDS
 from tests.enclave.trust_documents import BAD, BAD_OF_CLUSTER, GOOD, GOOD_OF_CLUSTER, policy
+from tests.pages import Terminal
 
 from donjon.enclave.trust_reading import read_trust
 
@@ -90,3 +95,32 @@ def test_a_policy_is_kept_with_its_defaults_and_shown_in_columns(cluster: "Clust
     header, line = cluster.kubectl("get", *where).splitlines()
     assert header.split() == ["NAME", "MODE", "READY", "SIGNERS", "MEASUREMENTS", "REFUSED", "AGE"]
     assert line.split()[:6] == ["p", "enforce", "True", "2", "1", "7"]
+
+
+@pytest.fixture
+def _installed(cluster: "Cluster") -> Iterator[None]:
+    """The kinds themselves, as a release brings them; away again where none had."""
+    files = [CRDS / f"{plural}.yaml" for plural in PLURALS]
+    new = [path for path in files if f"{path.stem}.{OURS}" not in cluster.kubectl("get", "crd", "-o", "name")]
+    for path in new:
+        cluster.kubectl("apply", "-f", str(path))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{path.stem}.{OURS}")
+    yield
+    for path in new:
+        cluster.kubectl("delete", "crd", f"{path.stem}.{OURS}")
+
+
+@pytest.mark.usefixtures("_installed")
+def test_the_page_puts_a_policy_on_the_cluster_and_enforces_it(cluster: "Cluster", namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "app.sig").write_bytes(sign("ours", svn=3).raw)
+    printed = call("policy", "from-enclave", tmp_path / "app.sig", "--kind", "EnclavePolicy")
+    (tmp_path / "ours.yaml").write_text(printed.stdout)
+    environment = {"KUBECONFIG": str(cluster.kubeconfig)}
+    reader = Terminal(folder=tmp_path, environment=environment, instead={"-n team": f"-n {namespace}"})
+    said = [reader.run(command) for command in pages.shown("trusted-enclaves.md", __file__)]
+    assert "enclavepolicy.donjon.dev/ours" in said[0]
+    assert f"{namespace}" in said[1]
+    spec = cluster.get("enclavepolicy", "ours", "-n", namespace)["spec"]
+    assert read_trust(spec).signers[0].mr_signer == sign("ours").mr_signer
+    assert read_trust(spec).enforces
+    cluster.kubectl("apply", "--dry-run=server", "-f", str(pages.DOCS / "examples" / "enclaves" / "cluster.yaml"))
