@@ -93,7 +93,7 @@ differential: $(READY) ## 100,000 mutants judged by dcap-qvl, too, and every sin
 	@$(PY) -m tests.conformance
 
 bench: $(READY) ## The figures of docs/figures.md, each a ratio against a peer or a floor
-	@for name in interpreter help_startup beside_intel verify pccs attest admission meter meter_memory metrics plan images measurement enclave_show; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+	@for name in interpreter help_startup beside_intel verify pccs attest admission enclave_admission meter meter_memory metrics plan images measurement enclave_show; do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 lock: $(READY) ## Lock the newest versions of every dependency again
 	@for set in dev proto go fuzz; do $(VENV)/bin/uv pip compile --upgrade --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt || exit 1; done

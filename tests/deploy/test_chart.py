@@ -903,7 +903,8 @@ def test_the_alert_rules_are_the_same_with_and_without_the_operator_for_each_pro
 
 @pytest.mark.parametrize(("kind", "endpoints"), [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")])
 def test_every_program_is_scraped_with_the_labels_that_the_alerts_ask_for(helm: Helm, kind: str, endpoints: str) -> None:
-    made = helm.template(WEBHOOK, ATTESTATION % "", *METRICS_API, f"metrics.{kind[0].lower()}{kind[1:]}.enabled=true")
+    asked = f"metrics.{kind[0].lower()}{kind[1:]}.enabled=true"
+    made = helm.template(WEBHOOK, ENCLAVE_ADMISSION, ATTESTATION % "", *METRICS_API, asked)
     monitor = named(made, kind, "donjon-node")["spec"]
     labels, chosen = monitor["selector"]["matchLabels"], monitor["selector"]["matchExpressions"][0]
     if kind == "PodMonitor":
