@@ -9,6 +9,7 @@ from tests.enclave.vectors import FOLDER, SDK_FILE
 from tests.images.made import MadeImage, layer, write_layout
 
 from donjon.cli import donjon
+from donjon.enclave.processes import needed_libraries
 
 MANIFEST = b'libos.entrypoint = "/usr/bin/python3"\n[sgx]\nenclave_size = "256M"\n'
 SHELL = Path("/bin/sh").read_bytes()
@@ -54,6 +55,16 @@ def test_inspect_looks_at_what_the_image_starts(tmp_path: Path) -> None:
     ]
     for code in ("DJ355", "DJ356", "DJ357"):
         assert code in result.stdout
+
+
+def test_inspect_looks_at_what_gramine_starts_and_into_the_libraries_of_programs(tmp_path: Path) -> None:
+    program = Path("/bin/bash").read_bytes()
+    (library,) = needed_libraries(program)  # For its terminal.
+    files = {"usr/bin/python3.13": program, "gramine/app.manifest.sgx": MANIFEST, f"usr/lib/{library}": SHELL}
+    result = run("inspect", of(tmp_path, files, Entrypoint=["/gramine/app"]), "-o", "json")
+    told = {each["file"].rpartition(": ")[2]: each for each in json.loads(result.stdout)}
+    assert told["usr/bin/python3.13"]["kind"] == "program"  # For the manifest starts /usr/bin/python3.
+    assert "fork" in told[f"usr/lib/{library}"]["imports"]
 
 
 @pytest.mark.parametrize(

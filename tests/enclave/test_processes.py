@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 from tests.enclave.vectors import FOLDER, OPEN_ENCLAVE_FILE
 
-from donjon.enclave.processes import (
-    ProgramStart,
-    StartKind,
-    is_version_of,
-    program_start,
-    start_findings,
-    start_paths,
-    start_servers,
-    start_words,
-)
+from donjon.enclave.image_programs import is_version_of, start_paths, start_servers, start_words
+from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings
 from donjon.errors import Malformed
 
 STANDIN = (FOLDER.parent / "gramine" / "standin-libpal.so").read_bytes()

@@ -4,13 +4,13 @@ Said of a file: that it is a script, that it is a server known for workers, that
 call: whether it ever happens, only the program's run shows.
 """
 
-import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from donjon.enclave.elf import read_links as read_symbols
 from donjon.enclave.linkage import read_links
+from donjon.errors import Malformed
 from donjon.findings import Finding, codes
 
 STARTS_PROCESSES = frozenset(
@@ -61,6 +61,7 @@ SERVERS: Mapping[str, str] = {
     "sshd": "a process for each connection",
 }
 """Programs that are several processes by design, and what to do about it where there is something."""
+_EVERYWHERE = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "libgcc_s.", "libstdc++.", "ld-linux", "ld-musl")
 MAX_LINE = 4096  # of a script's first line
 
 
@@ -87,16 +88,17 @@ class ProgramStart:
     @property
     def is_shell(self) -> bool:
         """Whether it is a shell or a shell's script: each line of it may be a process."""
-        return _name(self.interpreter or self.path) in SHELLS
+        return file_name(self.interpreter or self.path) in SHELLS
 
 
-def _name(path: str) -> str:
+def file_name(path: str) -> str:
+    """The last part of a path."""
     return path.rpartition("/")[2]
 
 
 def program_start(path: str, content: bytes) -> ProgramStart:
     """What a file tells; raises `Malformed` DJ310 for a program that cannot be read."""
-    server = SERVERS.get(_name(path), "")
+    server = SERVERS.get(file_name(path), "")
     if content.startswith(b"#!"):
         return ProgramStart(path=path, kind=StartKind.SCRIPT, interpreter=_interpreter(content), server=server)
     if not content.startswith(b"\x7fELF"):
@@ -107,10 +109,19 @@ def program_start(path: str, content: bytes) -> ProgramStart:
     return ProgramStart(path=path, kind=StartKind.STATIC if is_static else StartKind.PROGRAM, imports=imports, server=server)
 
 
+def needed_libraries(content: bytes) -> tuple[str, ...]:
+    """The libraries that a program names and that not every program has; none of what is no program."""
+    try:
+        needed = read_links(content).needed if content.startswith(b"\x7fELF") else ()
+    except Malformed:
+        return ()  # That is told of the program itself.
+    return tuple(each for each in needed if not each.startswith(_EVERYWHERE))
+
+
 def _interpreter(content: bytes) -> str:
     """The program that runs a script, behind `env` too."""
     words = content[2:MAX_LINE].split(b"\n", 1)[0].decode("utf-8", "replace").split()
-    if words and _name(words[0]) == "env":
+    if words and file_name(words[0]) == "env":
         words = [each for each in words[1:] if "=" not in each and not each.startswith("-")]
     return words[0] if words else ""
 
@@ -155,39 +166,3 @@ def start_findings(subject: str, start: ProgramStart) -> Iterator[Finding]:
             _COST,
             "look whether it starts processes: strace -f -e trace=process, on a machine without enclaves",
         )
-
-
-_MERGED = ("bin/", "sbin/")  # links into `usr` in most images
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def start_words(entrypoint: Sequence[str], command: Sequence[str]) -> tuple[str, ...]:
-    """The programs that an image starts: its entry point's, and its command's, which an entry point's script starts mostly."""
-    words = [each[0] for each in (entrypoint, command) if each]
-    return tuple(each for number, each in enumerate(words) if number == 0 or not each.startswith("-"))
-
-
-def start_servers(entrypoint: Sequence[str], command: Sequence[str]) -> tuple[ProgramStart, ...]:
-    """Servers of several processes that their words name elsewhere than first: `python -m gunicorn`, `sh -c "nginx …"`."""
-    words = [word for each in (entrypoint, command) for argument in each for word in argument.split()]
-    first = set(start_words(entrypoint, command))
-    names = dict.fromkeys(each for each in words if each not in first and _name(each) in SERVERS)
-    return tuple(ProgramStart(path=each, kind=StartKind.OTHER, server=SERVERS[_name(each)]) for each in names)
-
-
-def start_paths(word: str, environment: Sequence[str], working_dir: str) -> tuple[str, ...]:
-    """Where in an image the program of that word may be, without the first slash, the likeliest first."""
-    path = next((each.removeprefix("PATH=") for each in environment if each.startswith("PATH=")), _PATH)
-    if "/" in word:
-        places = [posixpath.join("/", working_dir, word)]
-    else:
-        places = [posixpath.join("/", folder, word) for folder in path.split(":")]
-    paths = [posixpath.normpath(each).lstrip("/") for each in places]
-    merged = [f"usr/{each}" for each in paths if each.startswith(_MERGED)]
-    return tuple(dict.fromkeys((*paths, *merged)))
-
-
-def is_version_of(path: str, program: str) -> bool:
-    """Whether a file is what a link to a version leads to, as `python3` to `python3.13`."""
-    rest = path.removeprefix(program)
-    return rest != path and bool(rest) and all(each.isdigit() or each == "." for each in rest)

@@ -1,12 +1,13 @@
 """What of an image is looked into for what its enclaves take, and for the programs that it starts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from donjon.adapters.images.enclaves import enclave_files
 from donjon.adapters.images.images import Images
-from donjon.enclave.gramine import MAX_MANIFEST
-from donjon.enclave.processes import is_version_of, start_paths, start_words
+from donjon.enclave.gramine import MAX_MANIFEST, read_manifest
+from donjon.enclave.image_programs import is_version_of, start_paths, start_words
+from donjon.enclave.processes import needed_libraries
 from donjon.enclave.sizing import EpcNeed, epc_need
 from donjon.errors import Malformed
 from donjon.images.access import RegistryAccess
@@ -35,6 +36,7 @@ class ImageStarts:
     config: ImageConfig
     programs: Mapping[str, ImageFile | None]  # by the word; `None` where no file of the image is it
     manifests: tuple[ManifestFiles, ...]
+    libraries: tuple[ImageFile, ...]  # that the programs name, but for those of every program
 
 
 def image_needs(reference: ImageReference, access: RegistryAccess, processes: int = 1) -> Mapping[str, EpcNeed | Malformed]:
@@ -62,26 +64,51 @@ def _need(file: ImageFile, processes: int) -> EpcNeed | Malformed | None:
 
 
 def image_starts(reference: ImageReference, access: RegistryAccess) -> ImageStarts:
-    """The programs that an image starts; raises what reading an image does."""
+    """The programs that an image starts; raises what reading an image does.
+
+    It is read again for what a manifest of Gramine starts, and for what programs are linked with.
+    """
     images = Images(access)
     image = images.resolve(reference)
-    config = image.config
-    words = start_words(config.entrypoint, config.command)
-    paths = {word: start_paths(word, config.environment, config.working_dir) for word in words}
-
-    def wants(path: str, size: int) -> bool:
-        if _is_manifest(path, size) or path.endswith(PAL) or (path.endswith(SIGNATURE) and size == SigStruct.SIZE):
-            return size <= MAX_PROGRAM
-        return size <= MAX_PROGRAM and any(
-            path == each or is_version_of(path, each) for places in paths.values() for each in places
-        )
-
-    files = {file.path: file for file in images.files(image, wants)}
+    programs = _places(image.config, start_words(image.config.entrypoint, image.config.command))
+    files = _files(images, image, lambda path, size: _is_gramine(path, size) or _is_one_of(path, programs))
+    manifests = tuple(_gramine(file, files) for path, file in files.items() if path.endswith(MANIFEST))
+    others = _places(image.config, [entry for each in manifests if (entry := _entry(each))])
+    files |= _files(images, image, lambda path, _: _is_one_of(path, others)) if others else {}
+    programs |= others
+    names = {name for file in files.values() for name in needed_libraries(file.content)}
+    files |= _files(images, image, lambda path, _: path.rpartition("/")[2] in names) if names else {}
     return ImageStarts(
-        config=config,
-        programs={word: _first(places, files) for word, places in paths.items()},
-        manifests=tuple(_gramine(file, files) for path, file in files.items() if path.endswith(MANIFEST)),
+        config=image.config,
+        programs={word: _first(places, files) for word, places in programs.items()},
+        manifests=manifests,
+        libraries=tuple(file for path, file in sorted(files.items()) if path.rpartition("/")[2] in names),
     )
+
+
+def _places(config: ImageConfig, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {word: start_paths(word, config.environment, config.working_dir) for word in words}
+
+
+def _files(images: Images, image: Image, wants: Callable[[str, int], bool]) -> dict[str, ImageFile]:
+    return {file.path: file for file in images.files(image, lambda path, size: size <= MAX_PROGRAM and wants(path, size))}
+
+
+def _is_gramine(path: str, size: int) -> bool:
+    return _is_manifest(path, size) or path.endswith(PAL) or (path.endswith(SIGNATURE) and size == SigStruct.SIZE)
+
+
+def _is_one_of(path: str, programs: Mapping[str, tuple[str, ...]]) -> bool:
+    return any(path == each or is_version_of(path, each) for places in programs.values() for each in places)
+
+
+def _entry(files: ManifestFiles) -> str:
+    """The program that a manifest starts; a URI of Gramine's is no path."""
+    try:
+        entry = read_manifest(files.manifest).entry
+    except Malformed:
+        return ""  # That is told of the manifest itself.
+    return "" if ":" in entry else entry
 
 
 def _gramine(file: ImageFile, files: Mapping[str, ImageFile]) -> ManifestFiles:

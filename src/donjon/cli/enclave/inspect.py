@@ -17,7 +17,8 @@ from donjon.enclave.gramine import (
     read_manifest,
 )
 from donjon.enclave.gramine_description import manifest_document, manifest_lines
-from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings, start_servers
+from donjon.enclave.image_programs import start_servers
+from donjon.enclave.processes import ProgramStart, StartKind, program_start, start_findings
 from donjon.errors import EXIT_CODES, EXIT_NO, EXIT_YES, DonjonError, Malformed
 from donjon.findings import Finding, Severity
 from donjon.formats.json import Json, JsonObject
@@ -105,12 +106,14 @@ def _of_start(name: str, start: ProgramStart) -> InspectOutcome:
 
 def _of_image(name: str, starts: ImageStarts) -> Iterator[InspectOutcome]:
     """Each program that the image starts, servers that are named behind it, and Gramine's manifests."""
-    for word, file in starts.programs.items():
-        if file is None:
-            yield _of_start(f"{name}: {printable(word)}", ProgramStart(path=printable(word), kind=StartKind.AWAY))
-        else:
-            path = printable(file.path)
-            yield _of_content(f"{name}: {path}", path, file.content)
+    for word in (word for word, file in starts.programs.items() if file is None):
+        yield _of_start(f"{name}: {printable(word)}", ProgramStart(path=printable(word), kind=StartKind.AWAY))
+    for path, content in {file.path: file.content for file in starts.programs.values() if file is not None}.items():
+        yield _of_content(f"{name}: {printable(path)}", printable(path), content)
+    for library in starts.libraries:
+        outcome = _of_content(f"{name}: {printable(library.path)}", printable(library.path), library.content)
+        if outcome.start is not None and outcome.start.imports:
+            yield outcome
     for server in start_servers(starts.config.entrypoint, starts.config.command):
         yield _of_start(f"{name}: {printable(server.path)}", replace(server, path=printable(server.path)))
     for files in starts.manifests:
