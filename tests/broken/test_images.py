@@ -271,6 +271,22 @@ def empty_path() -> bytes:
     return extension(tarfile.XHDTYPE, b"8 path=\n") + bytes(raw(member("evil"))) + END
 
 
+def empty_long_name() -> bytes:
+    """GNU's long name that is empty: `tarfile` takes it, Go the header's."""
+    return extension(b"L", b"\0evil\0") + bytes(raw(member("evil"))) + END
+
+
+def long_name_that_goes_on() -> bytes:
+    """A long name of four bytes in a block with more: Go takes the four, `tarfile` all."""
+    head = bytes(raw(member("././ext", b"L", size=4)))
+    return head + b"evil/but/not".ljust(512, b"\0") + bytes(raw(member("a"))) + END
+
+
+def extension_of_solaris() -> bytes:
+    """Solaris' kind of extension: Go takes it for an entry."""
+    return extension(b"X", b"13 path=good\n") + bytes(raw(member("evil"))) + END
+
+
 def prefix_of_gnu() -> bytes:
     """GNU's headers have no prefix, and other fields in its place: Go reads none, `tarfile` does."""
     header = raw(member("evil"), tarfile.GNU_FORMAT)
@@ -310,6 +326,9 @@ def path_with_a_zero() -> bytes:
         two_extensions,
         twice_extended,
         empty_path,
+        empty_long_name,
+        long_name_that_goes_on,
+        extension_of_solaris,
         prefix_of_gnu,
         sparse,
         unknown_kind,

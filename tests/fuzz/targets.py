@@ -1,16 +1,20 @@
 """What is fuzzed: each parser of bytes from outside, with what it is seeded from. Nothing but errors of ours may come out."""
 
+import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.attestation import recordings
 from tests.fuzz import signed
+from tests.images.made import MadeImage, layer, member
 
+from donjon.adapters.images import entries, forward
 from donjon.attestation import description, evidence, quote
 from donjon.collateral import bundle, high_water, identity, tcb_info, trusted
 from donjon.enclave import signable, signing
 from donjon.errors import DonjonError
+from donjon.images import manifests, overlay
 from donjon.maa import policies, requests
 from donjon.maa.versions import AttestationType
 from donjon.pki import crl, intel, pck, pem
@@ -56,6 +60,17 @@ def _inner(pattern: str, name: str) -> Callable[[], list[bytes]]:
 def _certificates() -> list[bytes]:
     chains = [quote.parse(data).certification.content for data in _files("dcap-qvl/quotes/*.bin", 3)()]
     return [der for chain in chains for der in pem.parse(chain, 3)]
+
+
+def _layers() -> list[bytes]:
+    link = [(member("a"), b"content"), (member("b", tarfile.LNKTYPE, linkname="a"), b""), (member("x" * 300), b"")]
+    return [layer(link, layout) for layout in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)]
+
+
+def _layer(data: bytes) -> None:
+    places = overlay.Overlay()
+    for entry in entries.entries(forward.Forward(iter((data,))), "fuzz"):
+        places.place(entry)
 
 
 def _unwrapped(data: bytes) -> None:
@@ -110,5 +125,9 @@ TARGETS: Mapping[str, Target] = {
     "signer": Target(signer_certificate.parse, _certificates),
     "enclave": Target(_enclave, _files("sigstruct/*[!c]", 8)),
     "enclave_message": Target(signing.parse_message, _messages),
+    "layer": Target(_layer, _layers),
+    "manifest": Target(
+        lambda data: manifests.parse_document(data, "", "fuzz"), lambda: [MadeImage(each).manifest for each in _layers()]
+    ),
     "state": Target(high_water.parse, lambda: [high_water.encode(high_water.HighWater())]),
 }

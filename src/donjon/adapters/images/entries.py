@@ -41,7 +41,7 @@ class TarOctets(Protocol):
         """The place."""
 
 
-class _Headers:
+class _HeaderReader:
     """What the library reads: headers alone, those of one entry after those of another."""
 
     def __init__(self, octets: TarOctets, what: str) -> None:
@@ -67,7 +67,7 @@ class _Headers:
 
 def entries(octets: TarOctets, what: str) -> Iterator[LayerEntry]:
     """Every entry; at each, the octets stand at its content. Raises `Malformed` DJ325, DJ326 or DJ327."""
-    headers = _Headers(octets, what)
+    headers = _HeaderReader(octets, what)
     try:
         archive = tarfile.TarFile(fileobj=cast("IO[bytes]", headers), encoding="utf-8", errors="surrogateescape")
         while (member := archive.next()) is not None:

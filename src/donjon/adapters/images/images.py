@@ -1,6 +1,6 @@
 """Images wherever they are: the one way in."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Images:
         with self.source(reference) as source:
             return source.image(reference)
 
-    def files(self, image: Image, wants: Wants) -> Iterator[ImageFile]:
+    def files(self, image: Image, wants: Wants) -> Generator[ImageFile, None, None]:
         """The files of the image's final file system that are wanted, by path and size, each whole; hard links are files, too.
 
         Nothing counts before all have come: a layer's digest is known at its end. A path that a layer writes twice comes twice,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from donjon.adapters.images.ahead import ahead
 from donjon.adapters.images.entries import entries
 from donjon.adapters.images.forward import Forward
 from donjon.adapters.images.sources import BlobSource
@@ -79,7 +80,8 @@ def unpacked(source: BlobSource, layer: Layer, what: str) -> Iterator[Forward]:
             octets = verify_digest(unpack(pieces, layer.compression, what), layer.digest, -1, what)
         else:
             octets = unpack(verify_digest(pieces, layer.digest, layer.size, what), layer.compression, what)
-        stream = Forward(octets)
-        yield stream
-        for _ in stream.parts(sys.maxsize):
-            pass
+        with ahead(octets) as pieces_ahead:
+            stream = Forward(pieces_ahead)
+            yield stream
+            for _ in stream.parts(sys.maxsize):
+                pass

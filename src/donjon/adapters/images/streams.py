@@ -14,8 +14,8 @@ from donjon.errors import Malformed, Untrusted
 from donjon.images.bounds import MAX_PACKED, MAX_RATIO, MAX_UNPACKED, RATIO_FROM
 from donjon.images.image import Compression
 
-PIECE = 1 << 16  # bytes that are read at once
-UNPACKED = 1 << 18  # bytes that are unpacked at once
+PIECE = 1 << 18  # bytes that are read at once
+UNPACKED = 1 << 20  # bytes that are unpacked at once
 _WINDOW = 25  # 32 MiB: what zstd may look back at (RFC 8878 asks for 8 MiB)
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
