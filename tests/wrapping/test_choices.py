@@ -12,9 +12,10 @@ from donjon.formats.json import JsonObject
 from donjon.images.image import ImageConfig
 from donjon.wrapping import manifest as manifests
 from donjon.wrapping.application import application_of, interpreter_of
-from donjon.wrapping.contents import file_node
+from donjon.wrapping.contents import ImageContents, file_node
 from donjon.wrapping.files import TrustedPath
-from donjon.wrapping.gramine import LibcKind, find_gramine
+from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
+from donjon.wrapping.host import loader_needs
 from donjon.wrapping.kubernetes import epc_request
 from donjon.wrapping.merge import lay_over, own_trusted, weaknesses
 from donjon.wrapping.mounts import MountKind, all_mounts, parse_mount
@@ -241,6 +242,43 @@ def test_what_of_an_image_matters_is_told() -> None:
 def test_gramine_that_is_not_whole_is_no_gramine(paths: tuple[str, ...]) -> None:
     with pytest.raises(DonjonError, match="DJ390"):
         find_gramine(file_tree((path, APP) for path in paths), "base")
+
+
+def contents(**programs: ProgramLinks) -> ImageContents:
+    """An image with programs: the loader, a library of its own, the C library."""
+    places = {
+        "loader": "/g/sgx/loader",
+        "own": "/usr/lib/libown.so",
+        "libc": "/lib/libc.so.6",
+        "interpreter": "/lib64/ld-linux-x86-64.so.2",
+    }
+    nodes = [(places[name], replace(APP, program=program)) for name, program in programs.items()]
+    return ImageContents(reference="it", config=ImageConfig(), tree=file_tree(nodes))
+
+
+LIBC = replace(LINKS, needed=(), versions=(), provides=("GLIBC_2.4", "GLIBC_2.34"))
+LOADER = replace(LINKS, needed=("libc.so.6", "libown.so"))
+OWN = replace(LINKS, needed=(), versions=())
+BASE = contents(loader=LOADER, own=OWN, libc=LIBC, interpreter=OWN)
+
+
+@pytest.mark.parametrize(
+    ("base", "image", "copies", "code"),
+    [
+        (BASE, contents(libc=LIBC, interpreter=OWN), {"/gramine/host/libown.so"}, []),
+        (BASE, contents(own=OWN, libc=LIBC, interpreter=OWN), set(), []),
+        (BASE, contents(libc=replace(LIBC, provides=("GLIBC_2.4",)), interpreter=OWN), {"/gramine/host/libown.so"}, ["DJ394"]),
+        (BASE, contents(), {"/gramine/host/libown.so", "/gramine/host/libc.so.6", "/lib64/ld-linux-x86-64.so.2"}, []),
+        (contents(loader=LOADER, libc=LIBC), contents(libc=LIBC, interpreter=OWN), set(), ["DJ394"]),
+        (contents(), contents(libc=LIBC), set(), ["DJ394"]),
+    ],
+)
+def test_the_loader_is_given_what_the_image_has_not_and_an_old_c_library_is_told(
+    base: ImageContents, image: ImageContents, copies: set[str], code: list[str]
+) -> None:
+    needs = loader_needs(base, GramineFiles(root="/g", runtimes=()), image)
+    assert set(needs.files.values()) == copies
+    assert [each.code for each in needs.findings] == code
 
 
 @pytest.mark.parametrize(("edmm", "processes", "request_"), [(b"", 1, 65), (b"", 3, 193), (b"sgx.edmm_enable = true\n", 1, 65)])

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from testbed import packages
+from tests.adapters.dockerregistry import docker_registry
 from tests.cli.calling import call
-from tests.images.made import write_docker_archive, write_layout
-from tests.wrapping.programs import APP, GRAMINE, OFFSETS, PAL, application, gramine_base
+from tests.images.made import MadeImage, layer, write_docker_archive, write_layout
+from tests.wrapping.programs import APP, GRAMINE, OFFSETS, PAL, PYTHON, application, files, gramine_base, links
 
 from donjon.adapters.images.images import Images
 from donjon.enclave.gramine_measurement import GramineEnclave, measure_gramine, read_offsets
@@ -68,10 +68,10 @@ def signed(world: World) -> JsonObject:
 
 
 def test_the_signature_is_of_what_is_in_the_image(world: World, signed: JsonObject) -> None:
-    files = world.files("signed")
-    sigstruct, manifest = SigStruct(files[SIGNATURE]), tomllib.loads(files[MANIFEST].decode())
+    own = world.files("signed")
+    sigstruct, manifest = SigStruct(own[SIGNATURE]), tomllib.loads(own[MANIFEST].decode())
     enclave = GramineEnclave(size=64 << 20, threads=manifest["sgx"]["max_threads"], edmm=False)
-    measured = measure_gramine(files[MANIFEST], files[f"{GRAMINE}/sgx/libpal.so"], enclave, read_offsets(OFFSETS.decode()))
+    measured = measure_gramine(own[MANIFEST], own[f"{GRAMINE}/sgx/libpal.so"], enclave, read_offsets(OFFSETS.decode()))
     assert list(signature_faults(sigstruct)) == []
     assert sigstruct.mr_enclave.hex() == measured.hex() == signed["mrenclave"]
     assert not sigstruct.debug
@@ -153,18 +153,12 @@ def test_its_deployment_is_admitted_with_the_epc_that_its_enclave_takes(world: W
     assert f"@{signed['digest']}" in pod.read_text()
 
 
-def test_skopeo_reads_it_and_keeps_its_digest(world: World, signed: JsonObject, tmp_path: Path) -> None:
-    packages.install(packages.SKOPEO)
-    command = (
-        "skopeo",
-        "--insecure-policy",
-        "copy",
-        "--preserve-digests",
-        f"oci:{world.folder}/signed:v1",
-        f"oci:{tmp_path}/copy:v1",
-    )
-    subprocess.run(command, check=True, capture_output=True)
-    assert json.loads((tmp_path / "copy" / "index.json").read_text())["manifests"][0]["digest"] == signed["digest"]
+def test_a_registry_has_it_by_its_digest_and_its_enclave_is_found_there(world: World, signed: JsonObject, tmp_path: Path) -> None:
+    with docker_registry(tmp_path) as registry:
+        name = registry.push(f"oci:{world.folder}/signed:v1", "app:v1", "--preserve-digests")
+        done = call("enclave", "inspect", f"{name.removesuffix(':v1')}@{signed['digest']}")
+    assert done.returncode == 0, done.stderr
+    assert f"{signed['mrenclave']}: the same that was signed" in done.stdout
 
 
 def test_its_loader_brings_the_library_that_the_image_has_not(world: World, signed: JsonObject) -> None:
@@ -180,8 +174,8 @@ def test_its_loader_brings_the_library_that_the_image_has_not(world: World, sign
         "/gramine/app_files/entrypoint",
     ]
     assert "LD_LIBRARY_PATH=/gramine/host" in config["Env"]
-    with tarfile.open(blobs / manifest["layers"][-3]["digest"][7:]) as layer:
-        names, members = layer.getnames(), layer.getmembers()
+    with tarfile.open(blobs / manifest["layers"][-3]["digest"][7:]) as archive:
+        names, members = archive.getnames(), archive.getmembers()
     assert "gramine/host/liblzma.so.5" in names
     assert "gramine/host/libc.so.6" not in names
     assert all(each.mtime == 0 and each.uid == 0 for each in members)
@@ -231,6 +225,9 @@ def test_inspect_says_yes_and_builds_nothing(world: World) -> None:
         (("--enclave-size", "3M"), 2, "DJ398"),
         (("--enclave-size", "2M"), 2, "DJ398"),
         (("--threads", "0"), 2, "DJ398"),
+        (("--env", "A=b"), 2, "DJ392"),
+        (("--mount", "/usr/bin"), 2, "DJ393"),
+        (("--mount", "/lib"), 2, "DJ393"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(world: World, words: tuple[str, ...], code: int, says: str) -> None:
@@ -261,3 +258,53 @@ def test_what_is_wrapped_is_not_wrapped_again(world: World, signed: JsonObject) 
 
 def test_the_stand_in_is_what_was_measured_by_gramines_signer() -> None:
     assert digest_of(PAL) == "sha256:62894f34489d6a1694cb37693a3345fa745c5143678230d3f5adcf4d250f05d2"
+
+
+MUSL = b"/lib/ld-musl-x86_64.so.1"
+
+
+def musl(program: bytes) -> bytes:
+    """The program as one that is linked with musl: another loader is named in it, in the same place."""
+    loader = b"/lib64/ld-linux-x86-64.so.2"
+    assert loader in program
+    return program.replace(loader, MUSL.ljust(len(loader), b"\0"), 1)
+
+
+def test_an_image_with_musl_needs_a_gramine_with_musl_and_is_given_a_loader(world: World) -> None:
+    alpine = layer(files({"usr/bin/app": musl(PYTHON.read_bytes()), "lib/ld-musl-x86_64.so.1": b"a stand-in"}, 0o755))
+    write_layout(world.folder / "alpine", MadeImage(alpine, process={"Entrypoint": ["/usr/bin/app"]}))
+    refused = call("wrap", f"oci:{world.folder}/alpine", "--gramine", f"oci:{world.folder}/base", "--inspect")
+    assert (refused.returncode, "is linked with musl, and the Gramine named brings glibc" in refused.stdout) == (1, True)
+    runtime = layer(files({f"{GRAMINE}/runtime/musl/libc.so": b"a stand-in"}))
+    write_layout(world.folder / "both", MadeImage(*gramine_base().layers, runtime))
+    words = ("--gramine", f"oci:{world.folder}/both", "--enclave-size", "64M", "--key", f"{world.folder}/key.pem")
+    done = call("wrap", f"oci:{world.folder}/alpine", *words, "--to", f"oci:{world.folder}/musl:v1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = tomllib.loads(world.files("musl")[MANIFEST].decode())
+    assert manifest["loader"]["env"]["LD_LIBRARY_PATH"].split(":")[0] == f"/{GRAMINE}/runtime/musl"
+    assert {"gramine/host/libc.so.6", "gramine/host/liblzma.so.5"} <= set(world.files("musl"))
+    assert "file:/lib64/ld-linux-x86-64.so.2" in {each["uri"] for each in manifest["sgx"]["trusted_files"]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "process", "code"),
+    [
+        (links({"usr/bin/app": "app"}), {"Entrypoint": ["/usr/bin/app"]}, "DJ391"),
+        (links({"usr/bin/app": "../../../../../../etc/shadow"}), {"Entrypoint": ["/usr/bin/app"]}, "DJ391"),
+        (links({"usr/bin/a": "b", "usr/bin/b": "a"}), {"Entrypoint": ["a"], "Env": ["PATH=/usr/bin"]}, "DJ391"),
+        (files({"../outside": b"1"}), {"Entrypoint": ["/app"]}, "DJ327"),
+        (files({"app": b"#!/bin/sh\n"}), {"Entrypoint": ["/app"]}, "DJ391"),
+        (files({"app": b"1"}, 0o755), {"Entrypoint": "app"}, "DJ322"),
+        (files({"app": b"1"}, 0o755), {"Entrypoint": ["/app"], "Env": ["no equals sign"]}, "DJ391"),
+        (files({"app": b"1"}, 0o755), {"Entrypoint": ["/app"], "User": "-1"}, "DJ391"),
+        (files({"app": b"\x7fELF" + b"\xff" * 60}, 0o755), {"Entrypoint": ["/app"]}, "DJ310"),
+    ],
+)
+def test_an_image_made_by_hostile_hands_is_refused(
+    world: World, tmp_path: Path, entries: list[tuple[tarfile.TarInfo, bytes]], process: JsonObject, code: str
+) -> None:
+    write_layout(tmp_path / "hostile", MadeImage(layer(entries), process=process))
+    words = ("--gramine", f"oci:{world.folder}/base", "--key", f"{world.folder}/key.pem", "--to", f"oci:{tmp_path}/out")
+    done = call("wrap", f"oci:{tmp_path}/hostile", *words)
+    assert (done.returncode, code in done.stderr) == (2, True), done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 Source: gramineproject/gramine v1.9, `Documentation/manifest-syntax.rst`, `python/graminelibos/manifest_check.py`.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MAX_FRAGMENT = 4 << 20  # bytes of a user's own manifest
 FOLDER = "/gramine/app_files"
 NAME = f"{FOLDER}/entrypoint"
 """Where GSC, too, has what Gramine is started with, so that others find it."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}", re.ASCII)
 MANIFEST, SIGNATURE = f"{NAME}.manifest.sgx", f"{NAME}.sig"
 
 
@@ -31,6 +33,14 @@ class WrapChoices:
     product_id: int = 0
     svn: int = 0
     edmm: bool = False
+
+
+def check_variables(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, where they are some that a variable can have; raises `Malformed` DJ392."""
+    for name in names:
+        if not _VARIABLE.fullmatch(name):
+            raise Malformed("DJ392", f"variable {name[:60]!r}: expected the name of one, such as LOG_LEVEL")
+    return tuple(dict.fromkeys(names))
 
 
 def manifest_of(

@@ -194,9 +194,13 @@ def _ours(
 
 
 def _check_program(application: Application, manifest: JsonObject) -> None:
+    """Raises `Misconfigured` DJ393 where the host may change the program, or what it is linked with."""
+    search = at(manifest, "loader", "env", "LD_LIBRARY_PATH")
+    folders = search.split(":") if isinstance(search, str) else []
     for path in allowed_paths(manifest):
-        if application.program == path or application.program.startswith(path.rstrip("/") + "/"):
-            raise Misconfigured("DJ393", f"{application.program} is the program, and {path} is what the host may change")
+        for code in (application.program, *filter(None, folders)):
+            if f"{normal(code)}/".startswith(path.rstrip("/") + "/"):
+                raise Misconfigured("DJ393", f"{code} is where the program comes from, and {path} is what the host may change")
 
 
 def _explain(

@@ -126,7 +126,10 @@ def _request(contents: ImageContents, base: ImageContents, start: ProgramStart, 
         mounts=tuple(map(parse_mount, options["mounts"])),
         fragment=_fragment(options["manifest"]),
         choices=WrapChoices(
-            passthrough=options["variables"], product_id=options["product_id"], svn=options["svn"], edmm=options["edmm"]
+            passthrough=manifests.check_variables(options["variables"]),
+            product_id=options["product_id"],
+            svn=options["svn"],
+            edmm=options["edmm"],
         ),
         size=None if size is None else parse_size(size),
         threads=options["threads"],
