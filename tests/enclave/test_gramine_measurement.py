@@ -55,6 +55,17 @@ def test_offsets_that_no_build_has_are_refused(line: str, other: str) -> None:
         read_offsets(OFFSETS.replace(line, other))
 
 
+def test_a_libpal_with_an_address_of_its_own_is_refused() -> None:
+    """Gramine's signer would take it, and count its entry from there once more; no build of Gramine makes one."""
+    manifest = (FOLDER / "plain.manifest.sgx").read_bytes()
+    offset = int.from_bytes(PAL[32:40], "little")  # of the program headers, 56 bytes each
+    moved = bytearray(PAL)
+    for at in range(offset, offset + 4 * 56, 56):
+        moved[at + 16 + 2] |= 0x40  # their addresses
+    with pytest.raises(Malformed, match="0x400000"):
+        measure_gramine(manifest, bytes(moved), enclave_of(manifest))
+
+
 @pytest.mark.parametrize(
     "enclave",
     [

@@ -99,8 +99,9 @@ class _Places:
         self.sig_stacks = [self._take(offsets["ENCLAVE_SIG_STACK_SIZE"]) for _ in range(threads)]
         low = min((each.address // PAGE * PAGE for each in program.segments), default=0)
         high = max((each.address + each.size for each in program.segments), default=0)
-        self.pal = low or self._take(high - low)
-        self.shift = self.pal - low
+        if low:
+            raise Malformed("DJ398", f"a libpal.so that is linked to the address {low:#x}, which none of Gramine's is")
+        self.pal = self._take(high)
         if self.end < offsets["MMAP_MIN_ADDR"] or sum(each.size for each in program.segments) > enclave.size:
             raise Malformed("DJ398", f"an enclave of {enclave.size} bytes is too small for Gramine, its threads and its manifest")
 
@@ -122,7 +123,7 @@ class _Places:
         for segment in self.program.segments:
             flags = REGULAR | READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable
             data = pal[segment.offset : segment.offset + segment.file_size]
-            yield from pages_of(data, self.shift + segment.address - self.base, segment.size, flags)
+            yield from pages_of(data, self.pal + segment.address - self.base, segment.size, flags)
         if not self.enclave.edmm:
             heap = self.of["MMAP_MIN_ADDR"]
             yield from self._zeros(heap, self.end - heap, READ | WRITE | EXECUTE | REGULAR, extend=False)
@@ -133,7 +134,7 @@ class _Places:
 
     def _control(self, thread: int) -> bytes:
         ssa, tls = (self.ssa - self.base + thread * self.frames, self.tls - self.base + thread * PAGE)
-        entry = self.shift + self.entry - self.base
+        entry = self.pal + self.entry - self.base
         return _TCS.pack(ssa, 0, self.of["SSA_FRAME_NUM"], entry, 0, tls, _LIMIT, _LIMIT).ljust(PAGE, b"\0")
 
     def _local(self, thread: int) -> bytes:
