@@ -142,6 +142,8 @@ async def story(folder: Path, images: FakeImages | None = None) -> AsyncIterator
     """A gate that reads its policies from a fake API server."""
     api = FakeApi()
     await api.start()
+    for name in ("team", "another"):
+        api.put(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "labels": {"stage": name}}})
     client = KubeApi(api.access(folder))
     rulebook, memory = Rulebook(client, clock.moment), ImageMemory(client, "test")
     reader = images or FakeImages()

@@ -8,13 +8,26 @@ from typing import Any
 
 import pytest
 from tests.enclave.vectors import EDP
-from tests.services.enclaves import EMPTY, GOOD, SAMPLED, FakeImages, Story, admitted, asking, digest_of, pinned, story
+from tests.services.enclaves import (
+    EMPTY,
+    GOOD,
+    POLICIES,
+    SAMPLED,
+    FakeImages,
+    Story,
+    admitted,
+    asking,
+    digest_of,
+    pinned,
+    policy,
+    story,
+)
 
 from donjon.admission.policies.enclaves import HOLD_PATH, PIN_PATH
 from donjon.enclave.record import read_record
 from donjon.errors import Malformed, Unavailable, Untrusted
 from donjon.kube.names import ANNOTATION_ENCLAVES, ANNOTATION_IMAGES
-from donjon.services.admission.enclaves import gate, inspection
+from donjon.services.admission.enclaves import gate, inspection, rulebook
 
 AWAY = "registry.example/away:1"
 
@@ -320,3 +333,49 @@ def test_a_signature_is_of_the_manifest_or_of_the_index_that_the_tag_stands_for(
 
     told(short, tale, FakeImages(index=index, proofs={index: KEY}))
     told(short, tale, FakeImages(proofs={digest_of(GOOD): KEY}))
+
+
+EVERYWHERE_ELSE = {"matchLabels": {"stage": "another"}}
+
+
+def test_a_policy_of_the_cluster_holds_where_it_selects_and_where_nobody_knows_the_labels(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rulebook, "HEARD_WITHIN", 0.1)
+
+    async def tale(here: Story) -> None:
+        await here.put_policy(namespaceSelector=EVERYWHERE_ELSE)
+        assert (await here.ask(PIN_PATH, asking(SAMPLED)))["allowed"]
+        assert not (await here.ask(PIN_PATH, asking(SAMPLED), namespace="another"))["allowed"]
+        assert not (await here.ask(PIN_PATH, asking(SAMPLED), namespace="nobody-heard-of"))["allowed"]
+        large: Any = {"name": "team", "labels": {"stage": "team"}, "annotations": {"note": "x" * 400_000}}
+        here.api.put("/api/v1/namespaces/team", {"metadata": large})
+        await asyncio.sleep(0.1)
+        assert not (await here.ask(PIN_PATH, asking(SAMPLED)))["allowed"]
+
+    told(short, tale)
+
+
+def test_a_policy_too_large_to_be_read_refuses_and_blinds_nobody_to_others(short: Path) -> None:
+    async def tale(here: Story) -> None:
+        large = policy()
+        large["metadata"] |= {"name": "large", "annotations": {"note": "x" * 400_000}}
+        here.api.put(f"{POLICIES}/large", large)
+        await here.until_rules()
+        assert "larger than 320 KiB" in (await here.ask(PIN_PATH, asking(GOOD)))["status"]["message"]
+        here.api.delete(f"{POLICIES}/large")
+        await here.put_policy()
+        assert (await here.ask(PIN_PATH, asking(GOOD)))["allowed"]
+
+    told(short, tale)
+
+
+def test_a_namespace_that_was_made_a_moment_ago_is_waited_for(short: Path) -> None:
+    async def tale(here: Story) -> None:
+        await here.put_policy(namespaceSelector=EVERYWHERE_ELSE)
+        asked = asyncio.create_task(here.ask(PIN_PATH, asking(SAMPLED), namespace="young"))
+        await asyncio.sleep(0.2)
+        here.api.put("/api/v1/namespaces/young", {"metadata": {"name": "young"}})
+        assert (await asked)["allowed"]
+
+    told(short, tale)

@@ -57,9 +57,10 @@ class EnclaveGate:
         request = parse(body, OPERATIONS, SUBRESOURCES)
         if self._rulebook.missing:
             raise Unavailable("DJ380", f"policies: not read yet: {', '.join(self._rulebook.missing)}")
-        images, rules = images_of(request.pod), self._rulebook.rules(request.namespace)
+        images = images_of(request.pod)
         if not asks_for_enclaves(images):
             return _encode(request, {})
+        rules = await self._rulebook.rules(request.namespace)
         others = {(each.container, each.image) for each in images_of(request.old_pod)}
         places = [each for each in images if (each.container, each.image) not in others]
         looks = [] if rules.says_nothing else await self._look(places, request, _patience(path, rules))

@@ -6,6 +6,7 @@ Donjon is nobody's word; whoever looks again writes it anew.
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi, Listing
 from donjon.enclave.record import GROUP, PLURAL, VERSION, InspectedImage, object_name, read_record, write_record
@@ -19,6 +20,20 @@ MAX_REMEMBERED = 1024  # images in memory
 MAX_SHARED = 512  # objects
 MAX_WAITING = 64  # objects that are still to be written
 AGAIN = 5.0  # seconds until another try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedImage:
+    """What an object says."""
+
+    name: str
+    since: str = ""  # when it was made
+    image: InspectedImage | None = None  # `None` where it is of another version, or nonsense
+
+
+def _unread(item: JsonObject) -> SharedImage:
+    """An object that is too large to be one of ours."""
+    return SharedImage(name=name_of(item))
 
 
 class ImageMemory:
@@ -69,27 +84,31 @@ class ImageMemory:
                 self._writing.report(error)
 
     async def _follow(self) -> None:
-        async for change in self._api.follow(PATH, "", lambda item: item):
+        async for change in self._api.follow(PATH, "", self._read, _unread):
             if isinstance(change, Listing):
                 self._shared.clear()
                 for item in change.items:
                     self._take(item)
                 self.is_listed.set()
             elif change.is_deleted:
-                self._shared.pop(name_of(change.item), None)
+                self._shared.pop(change.item.name, None)
             else:
                 self._take(change.item)
             self._trouble.clear()
 
-    def _take(self, item: JsonObject) -> None:
-        self._shared[name_of(item)] = str(at(item, "metadata", "creationTimestamp") or "")
+    def _read(self, item: JsonObject) -> SharedImage:
+        """What is kept of an object: a page of them is in memory as JSON, and not all."""
+        since = str(at(item, "metadata", "creationTimestamp") or "")
         try:
-            image = read_record(item, self._version)
+            return SharedImage(name=name_of(item), since=since, image=read_record(item, self._version))
         except Malformed as error:
             self._trouble.report(error)
-            return
-        if image is not None:
-            self._remember(image)
+            return SharedImage(name=name_of(item), since=since)
+
+    def _take(self, shared: SharedImage) -> None:
+        self._shared[shared.name] = shared.since
+        if shared.image is not None:
+            self._remember(shared.image)
 
     def _remember(self, image: InspectedImage) -> None:
         self._images[image.digest] = image

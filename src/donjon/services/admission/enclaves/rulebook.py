@@ -5,24 +5,27 @@ A policy that cannot be read is in nobody's favour: while it enforces, it refuse
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi, Listing, PatchType
+from donjon.adapters.kubeapi.stream import LARGEST
 from donjon.enclave.trust import EnclaveTrust, TrustMode
 from donjon.enclave.trust_reading import read_policy
-from donjon.enclave.trust_scope import EnclavePolicy, trusts_in
+from donjon.enclave.trust_scope import EnclavePolicy, NamespaceSelector, trusts_in
 from donjon.errors import DonjonError, Malformed
-from donjon.formats.json import Json, JsonObject, at, objects
+from donjon.formats.json import JsonObject, at
 from donjon.kube.names import CLUSTER_ENCLAVE_POLICY, ENCLAVE_POLICY, POLICY_GROUP, POLICY_VERSION
-from donjon.kube.objects import condition_of, labels_of, name_of
+from donjon.kube.objects import labels_of, name_of
 from donjon.runtime.trouble import Trouble
+from donjon.services.admission.enclaves.reporting import status_of
 
 NAMESPACES = "/api/v1/namespaces"
 PLURALS = {ENCLAVE_POLICY: "enclavepolicies", CLUSTER_ENCLAVE_POLICY: "clusterenclavepolicies"}
-READY = "Ready"
 AGAIN = 5.0  # seconds until another try
-MAX_MESSAGE = 2048  # characters of a status
+HEARD_WITHIN = 1.0  # seconds in which a namespace is heard of
+BEYOND = "beyond"  # marks what is too large to be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +73,18 @@ class Rulebook:
     def __len__(self) -> int:
         return sum(map(len, self._policies.values()))
 
-    def rules(self, namespace: str) -> NamespaceRules:
-        """What holds in a namespace."""
-        labels = self._labels.get(namespace, {})
+    async def rules(self, namespace: str) -> NamespaceRules:
+        """What holds in a namespace; of one whose labels are not known, nor heard of soon, whatever may hold."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_WITHIN):
+                while namespace not in self._labels:  # noqa: ASYNC110 - it was made a moment ago, and the news is on its way.
+                    await asyncio.sleep(HEARD_WITHIN / 50)
+        labels = self._labels.get(namespace)
         every = [each for by_name in self._policies.values() for each in by_name.values()]
-        readable = [each for each in every if isinstance(each, EnclavePolicy)]
-        broken = [each for each in every if isinstance(each, UnreadablePolicy) and each.policy.holds_in(namespace, labels)]
+        readable = [_anywhere(each, labels) for each in every if isinstance(each, EnclavePolicy)]
+        broken = [each for each in every if isinstance(each, UnreadablePolicy) and each.policy.holds_in(namespace, labels or {})]
         return NamespaceRules(
-            trusts=trusts_in(readable, namespace, labels),
+            trusts=trusts_in(readable, namespace, labels or {}),
             unreadable=tuple((each.policy.trust, each.error) for each in broken),
         )
 
@@ -95,7 +102,7 @@ class Rulebook:
                 await asyncio.sleep(AGAIN)
 
     async def _follow(self, kind: str, path: str, take: Callable[[str, JsonObject | None, bool], None]) -> None:
-        async for change in self._api.follow(path, "", _trimmed):
+        async for change in self._api.follow(path, "", _trimmed, _beyond):
             items = change.items if isinstance(change, Listing) else (change.item,)
             if isinstance(change, Listing):
                 take(kind, None, True)
@@ -110,7 +117,7 @@ class Rulebook:
     def _take_namespace(self, _: str, item: JsonObject | None, is_deleted: bool) -> None:  # noqa: FBT001
         if item is None:
             self._labels.clear()
-        elif is_deleted:
+        elif is_deleted or BEYOND in item:
             self._labels.pop(name_of(item), None)
         else:
             self._labels[name_of(item)] = {key: str(value) for key, value in labels_of(item).items()}
@@ -128,7 +135,8 @@ class Rulebook:
         entry = self._policies[kind].get(_key(item))
         if entry is None:
             return
-        status = _status(entry, item, self._moment())
+        trust = entry.policy.trust if isinstance(entry, UnreadablePolicy) else entry.trust
+        status = status_of(item, trust, entry.error if isinstance(entry, UnreadablePolicy) else None, self._moment())
         if status is None:
             return
         namespace = at(item, "metadata", "namespace")
@@ -154,40 +162,31 @@ def _trimmed(item: JsonObject) -> JsonObject:
     return {"metadata": trimmed, **of_policy}
 
 
+def _beyond(item: JsonObject) -> JsonObject:
+    """What is known of an object that is too large to be read."""
+    return {"metadata": item.get("metadata"), BEYOND: True}
+
+
+def _anywhere(policy: EnclavePolicy, labels: Mapping[str, str] | None) -> EnclavePolicy:
+    """The policy; one of the cluster as if it held everywhere, where a namespace's labels are not known."""
+    return replace(policy, selector=NamespaceSelector()) if labels is None else policy
+
+
 def _key(item: JsonObject) -> str:
     return f"{at(item, 'metadata', 'namespace') or ''}/{name_of(item)}"
 
 
 def _read(kind: str, item: JsonObject) -> EnclavePolicy | UnreadablePolicy:
     try:
-        return read_policy({**item, "apiVersion": POLICY_VERSION, "kind": kind})
+        return _policy(kind, item)
     except Malformed as error:
-        mode = TrustMode.ENFORCE if at(item, "spec", "mode") == TrustMode.ENFORCE else TrustMode.WARN
-        trust = EnclaveTrust(name=f"{kind} {_key(item).lstrip('/')}", mode=mode)
+        warns = BEYOND not in item and at(item, "spec", "mode") != TrustMode.ENFORCE
+        trust = EnclaveTrust(name=f"{kind} {_key(item).lstrip('/')}", mode=TrustMode.WARN if warns else TrustMode.ENFORCE)
         namespace = str(at(item, "metadata", "namespace") or "")
         return UnreadablePolicy(policy=EnclavePolicy(name=name_of(item), namespace=namespace, trust=trust), error=error)
 
 
-def _status(entry: EnclavePolicy | UnreadablePolicy, item: JsonObject, moment: datetime) -> JsonObject | None:
-    """The status that the policy should have; `None` where it has it."""
-    broken = isinstance(entry, UnreadablePolicy)
-    generation = at(item, "metadata", "generation")
-    word = "False" if broken else "True"
-    reason = "Unreadable" if broken else "InForce"
-    message = str(entry.error)[:MAX_MESSAGE] if isinstance(entry, UnreadablePolicy) else _in_force(entry)
-    before = condition_of(item, READY)
-    words: JsonObject = {"type": READY, "status": word, "reason": reason, "message": message}
-    if {key: before.get(key) for key in words} == words and at(item, "status", "observedGeneration") == generation:
-        return None
-    since: Json = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if before.get("status") == word and before.get("lastTransitionTime"):
-        since = before["lastTransitionTime"]
-    others: list[Json] = [each for each in objects(at(item, "status", "conditions")) if each.get("type") != READY]
-    ready: JsonObject = {**words, "observedGeneration": generation, "lastTransitionTime": since}
-    trust = None if isinstance(entry, UnreadablePolicy) else entry.trust
-    numbers: JsonObject = {} if trust is None else {"signers": len(trust.signers), "measurements": len(trust.measurements)}
-    return {"observedGeneration": generation, "conditions": [*others, ready], **numbers}
-
-
-def _in_force(policy: EnclavePolicy) -> str:
-    return "pods that it does not admit are refused" if policy.trust.enforces else "pods that it does not admit are warned about"
+def _policy(kind: str, item: JsonObject) -> EnclavePolicy:
+    if BEYOND in item:
+        raise Malformed("DJ365", f"{kind} {name_of(item)}: larger than {LARGEST >> 10} KiB with its annotations, and not read")
+    return read_policy({**item, "apiVersion": POLICY_VERSION, "kind": kind})
