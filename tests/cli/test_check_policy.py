@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from tests import pages
+from tests.adapters.dockerregistry import docker_registry
 from tests.cli.calling import call
 from tests.enclave.signers import sign, spoil
 from tests.enclave.trust_documents import PEM, policy
 from tests.enclave.vectors import SAMPLE
 from tests.images.made import MadeImage, layer, write_docker_archive, write_layout
 from tests.pages import DOCS, Terminal
+from tests.signing.test_containers import PEM as COSIGN
 
 from donjon.enclave.trust_reading import read_policy
 from donjon.sgx.sigstruct import SigStruct
@@ -70,7 +72,7 @@ def test_a_sample_key_is_refused_by_its_name_at_the_line_of_the_image(desk: Desk
     done = desk.check(ENFORCED, app=sample)
     assert done.returncode == 1
     assert (
-        "pod.json:1: error: registry.example/team/app:1: enclave c50673624a6cb17c…: is signed with Intel SDK's sample key"
+        "pod.json:1: error: registry.example/team/app: enclave c50673624a6cb17c…: is signed with Intel SDK's sample key"
         in done.stdout
     )
     assert "EnclavePolicy default/p refuses it [DJ368]" in done.stdout
@@ -120,6 +122,17 @@ def test_policies_hold_in_their_namespaces_and_where_none_does_that_is_said(desk
     dev = {**ENFORCED, "namespaceSelector": {"matchLabels": {"env": "dev"}}}
     for label, code in (("env=dev", 1), ("env=prod", 0)):
         assert desk.check(dev, "--namespace-label", label, kind="ClusterEnclavePolicy", app=good).returncode == code
+
+
+@pytest.mark.parametrize(("keys", "code"), [([], 0), ([{"name": "cosign", "key": COSIGN}], 1)])
+def test_an_image_in_a_real_registry_is_looked_into_there_and_its_signatures_too(
+    desk: Desk, keys: list[dict[str, str]], code: int
+) -> None:
+    with docker_registry(desk.folder / "registry") as registry:
+        registry.push(desk.image("good", sign("ours", svn=3)), "team/app:1")
+        of_registry = pod(container(image=f"{registry.host}/team/app:1"))
+        done = desk.check({**ENFORCED, "containerSignatures": keys}, of=of_registry)
+    assert (done.returncode, "no signature of cosign was proved" in done.stdout) == (code, bool(keys)), done.stdout
 
 
 def test_signatures_of_containers_are_said_to_be_looked_at_elsewhere(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from tests.cli.calling import call
 from tests.enclave.signers import sign
 from tests.enclave.trust_documents import HASH, SIGNER, policy
 from tests.enclave.vectors import EDP, FOLDER, SAMPLE
+from tests.images.made import MadeImage, layer, write_layout
 
 from donjon.enclave.trust_reading import read_policy
 
@@ -55,6 +56,22 @@ def test_a_policy_for_admission_decides_on_a_real_quote_as_it_does_on_an_image(s
     assert done.returncode == 0
     attestation.write_text(done.stdout)
     assert call("policy", "explain", attestation, *OF_QUOTE, *AT).returncode == code
+
+
+def test_an_image_is_listed_by_the_enclaves_in_its_files(tmp_path: Path) -> None:
+    files = {
+        "opt/app.sig": sign("ours", product=2, svn=3).raw,
+        "opt/beside.sig": sign("another", svn=7).raw,
+        "bin/sh": b"#!" * 2000,
+    }
+    write_layout(tmp_path / "app", MadeImage(layer(files)))
+    done = call("policy", "from-enclave", f"oci:{tmp_path / 'app'}", "--kind", "EnclavePolicy")
+    assert done.returncode == 0, done.stderr
+    signers = read_policy(YAML(typ="safe").load(done.stdout)).trust.signers
+    assert {(each.name, each.product_id, each.min_svn) for each in signers} == {("app.sig", 2, 3), ("beside.sig", 1, 7)}
+    write_layout(tmp_path / "none", MadeImage(layer({"bin/sh": b"#!" * 2000})))
+    done = call("policy", "from-enclave", f"oci:{tmp_path / 'none'}")
+    assert (done.returncode, "[DJ300]" in done.stderr) == (2, True)
 
 
 def test_a_sample_key_makes_no_policy_but_for_development(tmp_path: Path) -> None:

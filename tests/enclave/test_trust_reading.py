@@ -1,10 +1,13 @@
 """Policies on enclaves are read strictly, every fault of them is said at once, and the chart's schemas say the same."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from tests.enclave.trust_documents import BAD, BAD_OF_CLUSTER, GOOD, GOOD_OF_CLUSTER, HASH, OTHER, SIGNER, Wrong, policy
 
@@ -34,6 +37,20 @@ OF_CEL = {
 """Of a policy of the cluster: what no schema alone says, and the API server by its rules in CEL."""
 OF_LISTS = {"two signers by one name", "a sample key twice"}
 """What is in `x-kubernetes-list-type`."""
+
+
+WORDS = [
+    "signers",
+    "mrSigner",
+    "name",
+    "mode",
+    "debug",
+    "sampleKeys",
+    "namespaceSelector",
+    "matchLabels",
+    "matchExpressions",
+    "key",
+]
 
 
 def crd(kind: str) -> dict[str, Any]:
@@ -144,3 +161,17 @@ def test_the_values_are_those_of_the_document() -> None:
     assert [each.name for each in trust.keys_for("any/image:1")] == ["cosign", "other"]
     assert trust.name == "EnclavePolicy default/p"
     assert trust.enforces
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(spec=JSON, kind=st.sampled_from((NAMESPACED, CLUSTER)))
+@settings(deadline=None)
+def test_whatever_stands_in_a_policy_it_is_read_or_refused_in_words(spec: Any, kind: str) -> None:
+    with suppress(Malformed):
+        read_policy(policy(kind, spec))

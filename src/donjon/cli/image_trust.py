@@ -1,51 +1,76 @@
-"""What policies on enclaves say of the pods in manifests: each image is looked into where it is, or where a person says it is."""
+"""What policies on enclaves say of the pods in manifests, by the code that says it where pods are admitted.
+
+Each image is looked into where it is, or where a person says it is.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from donjon.adapters.images.images import Images
 from donjon.admission.images import PlacedImage, asks_for_enclaves, images_of
 from donjon.admission.manifests.check import ManifestReport, NamespaceLabels, PodReport
 from donjon.admission.manifests.workloads import namespaces
 from donjon.admission.reasons import Reason
-from donjon.cli.enclave.images import ImageEnclaves, image_enclaves
 from donjon.cli.manifests import documents_of
 from donjon.cli.terminal import say_finding
 from donjon.enclave.trust import EnclaveTrust
 from donjon.enclave.trust_advice import advice
-from donjon.enclave.trust_judgement import TrustVerdict, judge_all, judge_enclaves, judge_unseen
 from donjon.enclave.trust_reading import read_policy
 from donjon.enclave.trust_scope import EnclavePolicy, trusts_in
 from donjon.errors import DonjonError, Malformed, Unavailable
 from donjon.findings import Finding
 from donjon.images.access import RegistryAccess
-from donjon.images.references import ImageReference, parse_reference
+from donjon.images.references import ImagePlace, ImageReference, parse_reference
 from donjon.kube.names import POLICY_VERSION
+from donjon.services.admission.enclaves.inspection import LookedInto, ResolvedName
+from donjon.services.admission.enclaves.judging import SeenImage, judge_pod, name_of_image
+from donjon.services.admission.enclaves.reading import ImageReading
+from donjon.services.admission.enclaves.rulebook import NamespaceRules
 
-ImageLook = tuple[ImageEnclaves, ...] | DonjonError
-"""What an image holds of enclaves, or why that is not known."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ImageReach:
     """How images are reached. Each is looked into once."""
 
     access: RegistryAccess
     places: Mapping[str, ImageReference] = field(default_factory=dict)  # where an image is, by its name in a manifest
-    looks: dict[str, ImageLook] = field(default_factory=dict)
+    looks: dict[str, LookedInto | DonjonError] = field(default_factory=dict)
+    could_look: bool = True  # whether everything that was asked answered
 
-    @property
-    def could_look(self) -> bool:
-        """Whether every image that was asked for was there."""
-        return not any(isinstance(each, Unavailable) for each in self.looks.values())
+    def place(self, image: str) -> ImageReference:
+        """Where the image by that name is; raises `Malformed` DJ320."""
+        return self.places.get(image) or parse_reference(image)
 
-    def look(self, image: str) -> ImageLook:
+    def look(self, image: str) -> LookedInto | DonjonError:
         """What is in the image by that name."""
         if image not in self.looks:
             try:
-                self.looks[image] = image_enclaves(self.places.get(image) or parse_reference(image), self.access)
+                self.looks[image] = self._look(image)
             except DonjonError as error:
-                self.looks[image] = error
+                self.looks[image] = self._heed(error)
         return self.looks[image]
+
+    def _look(self, image: str) -> LookedInto:
+        resolved = self._reading().images.resolve(self.place(image))
+        name = ResolvedName(digest=resolved.digest, named_digest=resolved.named_digest or resolved.digest)
+        return LookedInto(name=name, contents=self._reading().inspect(resolved))
+
+    def unproved(self, image: str, name: ResolvedName, trusts: Iterable[EnclaveTrust]) -> dict[tuple[str, str], DonjonError]:
+        """Why keys have not signed an image of a registry, by the name of the policy and of the key."""
+        answers: dict[tuple[str, str], DonjonError] = {}
+        for trust, key in ((each, key) for each in trusts for key in each.keys_for(name_of_image(image))):
+            try:
+                self._reading().prove(str(self.place(image)), (name.named_digest, name.digest), key.key)
+            except DonjonError as error:
+                answers[trust.name, key.name] = self._heed(error)
+        return answers
+
+    def _reading(self) -> ImageReading:
+        return ImageReading(images=Images(self.access), access=self.access)
+
+    def _heed(self, error: DonjonError) -> DonjonError:
+        self.could_look = self.could_look and not isinstance(error, Unavailable)
+        return error
 
 
 def read_policies(files: Iterable[str], namespace: str) -> tuple[EnclavePolicy, ...]:
@@ -86,7 +111,7 @@ def _judge_pod(
     trusts = trusts_in(policies, here, labels.of(here))
     if not trusts:
         return _with(pod, (Reason(finding=_no_policy(here), place="/spec"),))
-    reasons = (Reason(finding=one, place=each.path) for each in images for one in _verdict(trusts, each, reach).findings)
+    reasons = (Reason(finding=one, place=each.path) for each in images for one in _findings(trusts, each, reach))
     return _with(pod, tuple(reasons))
 
 
@@ -94,29 +119,17 @@ def _with(pod: PodReport, reasons: tuple[Reason, ...]) -> PodReport:
     return replace(pod, verdict=replace(pod.verdict, reasons=(*pod.verdict.reasons, *reasons)))
 
 
-def _verdict(trusts: Iterable[EnclaveTrust], image: PlacedImage, reach: ImageReach) -> TrustVerdict:
+def _findings(trusts: tuple[EnclaveTrust, ...], image: PlacedImage, reach: ImageReach) -> Iterator[Finding]:
     look = reach.look(image.image)
-    return judge_all(verdict for trust in trusts for verdict in _by(trust, image, look))
-
-
-def _by(trust: EnclaveTrust, image: PlacedImage, look: ImageLook) -> Iterator[TrustVerdict]:
-    name = _whole_name(image.image)
-    if isinstance(look, DonjonError):
-        yield judge_unseen(trust, name, look)
-        return
-    faults = [each.error for each in look if each.error is not None]
-    enclaves = [enclave for each in look for enclave in each.enclaves]
-    yield judge_enclaves(trust, name, enclaves, needs_enclave=image.asks and not faults)
-    yield from (judge_unseen(trust, name, fault) for fault in faults)
-    if trust.covers(name) and (keys := trust.keys_for(name)):
-        yield TrustVerdict(findings=(_not_verified(name, [each.name for each in keys]),))
-
-
-def _whole_name(image: str) -> str:
-    try:
-        return str(parse_reference(image))
-    except Malformed:
-        return image
+    covering = [trust for trust in trusts if trust.covers(name_of_image(image.image))]
+    in_registry = not isinstance(look, DonjonError) and reach.place(image.image).place is ImagePlace.REGISTRY
+    seen = SeenImage(place=image, look=look)
+    if in_registry and not isinstance(look, DonjonError):
+        seen = replace(seen, unproved=reach.unproved(image.image, look.name, covering))
+    yield from judge_pod(NamespaceRules(trusts=trusts), (seen,)).verdict.findings
+    keys = [key.name for trust in covering for key in trust.keys_for(name_of_image(image.image))]
+    if keys and not in_registry:
+        yield _not_verified(image.image, keys)
 
 
 def _no_policy(namespace: str) -> Finding:
@@ -134,5 +147,5 @@ def _not_verified(image: str, keys: list[str]) -> Finding:
         "DJ374",
         image,
         f"has to be signed by {', '.join(keys)}, which was not looked at here",
-        "signatures of containers are verified where pods are admitted",
+        "such signatures are in its registry",
     )

@@ -41,7 +41,7 @@ def record(make: Callable[..., Any], fields: Mapping[str, NamedField]) -> Reader
 
 
 def _misfits(value: Mapping[str, Json], place: str, fields: Mapping[str, NamedField]) -> Iterator[str]:
-    for name in value.keys() - fields.keys():
+    for name in (name for name in value if name not in fields):
         near = nearest(name[:_LONGEST_NAME], fields)
         hint = f": did you mean {near}?" if near else ""
         yield f"{_below(place, recite(name))} is no field of it{hint}"

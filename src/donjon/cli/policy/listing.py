@@ -1,11 +1,15 @@
 """What `donjon policy from-enclave` prints, from enclaves in files or from a policy on enclaves."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import NoReturn
 
 from donjon.admission.policies.printing import manifest
+from donjon.cli.enclave.images import image_enclaves
 from donjon.cli.files import bare_content, display_name, within
 from donjon.cli.manifests import NAMESPACE, documents_of
 from donjon.cli.policy.from_enclave import ATTESTATION
+from donjon.cli.registries import image_named
 from donjon.cli.terminal import say_finding, write
 from donjon.enclave.search import Enclave, enclaves
 from donjon.enclave.trust import EnclaveTrust, TrustMode
@@ -16,6 +20,7 @@ from donjon.enclave.trust_statement import attestation_policy
 from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import is_refusal
 from donjon.formats.json import JsonObject
+from donjon.images.access import RegistryAccess
 from donjon.kube.names import POLICY_VERSION
 from donjon.policy.advice import advice
 from donjon.policy.printing import policy_text
@@ -23,14 +28,14 @@ from donjon.policy.printing import policy_text
 MAX_FILE = 1 << 30  # bytes of a file with enclaves
 
 
-def print_policy(sources: tuple[str, ...], kind: str, by: str, name: str, *, development: bool) -> int:
+def print_policy(sources: tuple[str, ...], access: RegistryAccess, kind: str, by: str, name: str, *, development: bool) -> int:
     """Print it, or what forbids it; the exit code."""
     policies = [source for source in sources if is_policy(source)]
     if policies:
         write(_for_tokens(_only_policy(sources, kind)))
         return EXIT_YES
-    by_source = {source: _enclaves(source) for source in sources}
-    trust = listing({display_name(each): those for each, those in by_source.items()}, ListingKey(by), development=development)
+    by_source = dict(place for source in sources for place in _enclaves(source, access))
+    trust = listing(by_source, ListingKey(by), development=development)
     if _is_refused(trust, by_source):
         return EXIT_NO
     write(_text(trust, kind, name))
@@ -51,20 +56,29 @@ def _only_policy(sources: tuple[str, ...], kind: str) -> EnclaveTrust:
     return read_policy(things[0].content, NAMESPACE).trust
 
 
-def _enclaves(source: str) -> tuple[Enclave, ...]:
+def _enclaves(source: str, access: RegistryAccess) -> Iterator[tuple[str, tuple[Enclave, ...]]]:
+    """The enclaves of a file, or of each file of an image, by the file's name."""
+    reference = image_named(source)
+    if reference is None:
+        with within(source):
+            yield display_name(source), enclaves(bare_content(source, MAX_FILE)) or _none()
+        return
+    files = image_enclaves(reference, access)
     with within(source):
-        there = enclaves(bare_content(source, MAX_FILE))
-        if not there:
-            raise Malformed("DJ300", "no enclave is in it; name the signed file, such as *.signed.so or *.sig")
-    return there
+        for each in files or _none():
+            if each.error is not None:
+                raise each.error
+            yield each.name, each.enclaves
+
+
+def _none() -> NoReturn:
+    raise Malformed("DJ300", "no enclave is in it; name a signed file, such as *.signed.so or *.sig, or an image that has one")
 
 
 def _is_refused(trust: EnclaveTrust, by_source: dict[str, tuple[Enclave, ...]]) -> bool:
     """Whether the policy would refuse what it is to list; tells everything that it finds."""
     strict = replace(trust, name="a policy", mode=TrustMode.ENFORCE)
-    findings = [
-        finding for source, those in by_source.items() for finding in judge_enclaves(strict, display_name(source), those).findings
-    ]
+    findings = [finding for source, those in by_source.items() for finding in judge_enclaves(strict, source, those).findings]
     for finding in findings:
         say_finding(finding, err=True)
     return is_refusal(findings)
