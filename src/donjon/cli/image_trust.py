@@ -123,10 +123,10 @@ def _findings(trusts: tuple[EnclaveTrust, ...], image: PlacedImage, reach: Image
     look = reach.look(image.image)
     covering = [trust for trust in trusts if trust.covers(name_of_image(image.image))]
     in_registry = not isinstance(look, DonjonError) and reach.place(image.image).place is ImagePlace.REGISTRY
-    seen = SeenImage(place=image, look=look)
+    image_look = SeenImage(place=image, look=look)
     if in_registry and not isinstance(look, DonjonError):
-        seen = replace(seen, unproved=reach.unproved(image.image, look.name, covering))
-    yield from judge_pod(NamespaceRules(trusts=trusts), (seen,)).verdict.findings
+        image_look = replace(image_look, unproved=reach.unproved(image.image, look.name, covering))
+    yield from judge_pod(NamespaceRules(trusts=trusts), (image_look,)).verdict.findings
     keys = [key.name for trust in covering for key in trust.keys_for(name_of_image(image.image))]
     if keys and not in_registry:
         yield _not_verified(image.image, keys)
