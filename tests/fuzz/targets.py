@@ -12,7 +12,7 @@ from tests.images.made import MadeImage, layer, member
 from donjon.adapters.images import entries, forward
 from donjon.attestation import description, evidence, quote
 from donjon.collateral import bundle, high_water, identity, tcb_info, trusted
-from donjon.enclave import signable, signing
+from donjon.enclave import gramine, processes, signable, signing, sizing
 from donjon.errors import DonjonError
 from donjon.images import manifests, overlay
 from donjon.maa import policies, requests
@@ -98,6 +98,11 @@ def _enclave(data: bytes) -> None:
     signable.put_back(subject, subject.draft().sigstruct)
 
 
+def _program(data: bytes) -> None:
+    sizing.epc_need(data)
+    processes.program_start("x", data)
+
+
 def _messages() -> list[bytes]:
     return [SigStruct(data[: SigStruct.SIZE]).message for data in _files("sigstruct/*.sig", 2)()]
 
@@ -124,6 +129,8 @@ TARGETS: Mapping[str, Target] = {
     "policy_form": Target(_policy_form, _bodies("/policies/")),
     "signer": Target(signer_certificate.parse, _certificates),
     "enclave": Target(_enclave, _files("sigstruct/*[!c]", 8)),
+    "enclave_program": Target(_program, _files("sigstruct/*.signed", 1)),
+    "gramine_manifest": Target(gramine.read_manifest, _files("gramine/*.manifest.sgx", 3)),
     "enclave_message": Target(signing.parse_message, _messages),
     "layer": Target(_layer, _layers),
     "manifest": Target(
