@@ -6,6 +6,7 @@ import pytest
 from tests.enclave.keys import signer
 from tests.enclave.vectors import EDP, FOLDER, OPEN_ENCLAVE_FILE, SAMPLE, SDK_FILE, changed
 
+from donjon.enclave.open_enclave import SIGSTRUCT_AT
 from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
 from donjon.enclave.signable import Signable, check_measured, put_back, redraft, signable
 from donjon.enclave.signature import check_key, signature_faults
@@ -171,11 +172,46 @@ def test_open_enclave_keeps_what_is_measured_and_gets_another_key_and_day() -> N
     assert (again.sigstruct, again.measurement) == (whole, whole.mr_enclave)
 
 
-def test_open_enclave_without_a_signature_is_signed_by_its_own_tool_first() -> None:
+def unsigned(*spoils: tuple[int, bytes]) -> bytes:
+    """Our stand-in for a program of Open Enclave as a compiler leaves it, with other properties where that is said."""
+    raw = bytearray(OPEN_ENCLAVE_FILE)
     at = signable(OPEN_ENCLAVE_FILE).enclave.offset
-    unsigned = OPEN_ENCLAVE_FILE[:at] + bytes(SigStruct.SIZE) + OPEN_ENCLAVE_FILE[at + SigStruct.SIZE :]
-    with pytest.raises(Malformed, match="the SDK's own tool"):
-        signable(unsigned)
+    raw[at : at + SigStruct.SIZE] = bytes(SigStruct.SIZE)
+    for place, octets in spoils:
+        raw[at - SIGSTRUCT_AT + place : at - SIGSTRUCT_AT + place + len(octets)] = octets
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("spoils", "flags", "mask", "misc", "ids"),
+    [
+        ((), "04", "7b", "ff", bytes(32)),
+        (((72, b"\x06"),), "06", "79", "ff", bytes(32)),
+        (((36, b"\x01"),), "04", "7b", "fe", bytes(32)),
+        (((40, b"f" * 16 + b"e" * 16),), "04", "7b", "ff", bytes(32)),
+        (((72, b"\x84"), (40, b"f" * 16 + b"e" * 16)), "84", "fb", "ff", b"f" * 16 + b"e" * 16),
+    ],
+    ids=["plain", "debug", "faults", "ids without KSS", "KSS"],
+)
+def test_open_enclave_without_a_signature_gets_the_one_that_its_own_tool_would_make(
+    spoils: tuple[tuple[int, bytes], ...], flags: str, mask: str, misc: str, ids: bytes
+) -> None:
+    subject = signable(unsigned(*spoils))
+    whole = sign(redraft(subject, SigstructFields(day=DAY)), signer())
+    (again,) = enclaves(put_back(subject, whole))
+    assert (again.sigstruct, again.measurement, again.uses_debug_key) == (whole, whole.mr_enclave, False)
+    assert (whole.isv_prod_id, whole.isv_svn, whole.isv_family_id + whole.isv_ext_prod_id) == (7, 4, ids)
+    assert (whole.attributes.hex(), whole.attribute_mask.hex()) == (
+        f"{flags}00000000000000" + "0300000000000000",
+        f"{mask}ffffffffffffff" + "1bffffffffffffff",
+    )
+    assert (whole.misc_select.hex(), whole.misc_mask.hex()) == ("00000000", f"{misc}ffffff")
+
+
+def test_what_can_be_measured_by_nobody_is_signed_by_nobody() -> None:
+    with pytest.raises(Malformed, match="more than") as caught:
+        signable(unsigned((16, (1 << 21).to_bytes(8, "little"))))
+    assert caught.value.code == "DJ344"
 
 
 def test_every_copy_that_intels_sdk_makes_for_older_loaders_is_signed() -> None:

@@ -42,7 +42,11 @@ class OeProperties(Layout):
     threads = Number(24, 8)
     product_id = Number(32, 2)
     svn = Number(34, 2)
+    captures_faults = Flag(36, 0)  # the processor is asked what a page fault was (EXINFO)
     zero_base = Flag(36, 1)
+    family_id = Octets(40, 16)
+    ext_product_id = Octets(56, 16)
+    attributes = Number(72, 8)  # FLAGS
     debug = Flag(72, 1)  # of the attributes that the author allows
     start_address = Number(88, 8)
     sigstruct = Octets(SIGSTRUCT_AT, SigStruct.SIZE)

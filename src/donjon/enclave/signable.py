@@ -9,8 +9,9 @@ Sources: openenclave, `host/sgx/loadelf.c`, `include/openenclave/bits/sgx/sgxpro
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from donjon.enclave.open_enclave import SIGSTRUCT_AT, OeProperties
 from donjon.enclave.search import Enclave, EnclaveFamily, enclaves
-from donjon.enclave.signing import Draft, SigstructFields, blank, change, draft_of
+from donjon.enclave.signing import DEBUG, KSS, Draft, SigstructFields, blank, change, draft_of
 from donjon.errors import Malformed, Misconfigured, Untrusted
 from donjon.sgx.layout import Octets
 from donjon.sgx.sigstruct import SigStruct
@@ -25,6 +26,10 @@ _REPEATED: Mapping[str, Octets] = {
     "extended product id": SigStruct.isv_ext_prod_id,
     "attributes (and debug)": SigStruct.attributes,
 }
+_OE_FLAGS_MASK = 0xFFFF_FFFF_FFFF_FF7B  # all but MODE64BIT and KSS; the latter too where the author asks for it
+_OE_XFRM, _OE_XFRM_MASK = 0x3, 0xFFFF_FFFF_FFFF_FF1B  # all but AVX
+_EXINFO = 1
+"""As oesign signs: openenclave, `host/sgx/sgxsign.c`, `include/openenclave/bits/sgx/sgxtypes.h`."""
 _UNMEASURED = frozenset({EnclaveFamily.INTEL_SDK, EnclaveFamily.EDP, EnclaveFamily.SIGNATURE})
 """Whose SIGSTRUCT stands apart from all that is measured; of others what Open Enclave repeats is not touched."""
 
@@ -48,11 +53,15 @@ class Signable:
         return draft.mr_enclave
 
     def draft(self) -> Draft:
-        """The fields as they stand, or for a stream those of a new SIGSTRUCT."""
+        """The fields as they stand, or those of a new SIGSTRUCT: for a stream, and for a program of Open Enclave without one."""
         if self.enclave.sigstruct is not None:
             return draft_of(self.enclave.sigstruct)
-        assert self.enclave.measurement is not None, "of what has no SIGSTRUCT, streams alone are signed"
-        return blank(self.enclave.measurement)
+        assert self.enclave.measurement is not None, "what has no SIGSTRUCT is measured, or it is not signed"
+        fresh = blank(self.enclave.measurement)
+        if self.enclave.family is EnclaveFamily.OPEN_ENCLAVE:
+            raw = self.content[self.enclave.offset - SIGSTRUCT_AT :][: OeProperties.SIZE]
+            return change(fresh, _properties(OeProperties(raw)))
+        return fresh
 
 
 def signable(content: bytes) -> Signable:
@@ -61,8 +70,9 @@ def signable(content: bytes) -> Signable:
     Raises `Malformed` DJ344 where there is none or it cannot be told which, and `Untrusted` DJ305 where it was changed since.
     """
     there = enclaves(content)
-    if not there or (there[0].sigstruct is None and there[0].family is not EnclaveFamily.EDP):
-        raise Malformed("DJ344", "there is no SIGSTRUCT and no SGXS stream in it; the SDK's own tool makes the first")
+    if not there or (there[0].sigstruct is None and there[0].measurement is None):
+        why = f" ({there[0].unmeasured})" if there else ""
+        raise Malformed("DJ344", f"there is no SIGSTRUCT in it, and nothing to measure{why}; the SDK's own tool makes the first")
     enclave = there[0]
     if len(there) > 1 and enclave.family is EnclaveFamily.UNKNOWN:
         raise Malformed("DJ344", f"there are {len(there)} SIGSTRUCTs in it, and none in the place of an SDK")
@@ -73,6 +83,23 @@ def signable(content: bytes) -> Signable:
             f"{enclave.sigstruct.mr_enclave.hex()}: build it again, for no processor would start it",
         )
     return Signable(content, enclave)
+
+
+def _properties(properties: OeProperties) -> SigstructFields:
+    """What the author of an enclave of Open Enclave wants in its SIGSTRUCT."""
+    flags = properties.attributes
+    ids = (properties.family_id, properties.ext_product_id) if flags & KSS else (None, None)
+    return SigstructFields(
+        product_id=properties.product_id,
+        svn=properties.svn,
+        family_id=ids[0],
+        ext_product_id=ids[1],
+        flags=flags,
+        flags_mask=(_OE_FLAGS_MASK | flags & KSS) & ~(flags & DEBUG),
+        xfrm=_OE_XFRM,
+        xfrm_mask=_OE_XFRM_MASK,
+        misc_mask=0xFFFF_FFFF & ~(_EXINFO * properties.captures_faults),
+    )
 
 
 def redraft(subject: Signable, fields: SigstructFields) -> Draft:
