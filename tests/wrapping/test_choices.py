@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
+from tests.wrapping.programs import VECTORS
 
 from donjon.enclave.linkage import ProgramLinks
+from donjon.enclave.signing import blank, change
 from donjon.errors import DonjonError, Malformed, Misconfigured
 from donjon.formats.json import JsonObject
 from donjon.images.image import ImageConfig
+from donjon.sgx.sigstruct import SigStruct
 from donjon.wrapping import manifest as manifests
 from donjon.wrapping.application import application_of, interpreter_of
+from donjon.wrapping.building import sigstruct_fields
 from donjon.wrapping.contents import ImageContents, file_node
 from donjon.wrapping.files import TrustedPath
 from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
@@ -285,3 +290,29 @@ def test_the_loader_is_given_what_the_image_has_not_and_an_old_c_library_is_told
 def test_the_epc_asked_for_is_of_all_pages_of_all_processes(edmm: bytes, processes: int, request_: int) -> None:
     manifest = b'libos.entrypoint = "/a"\n' + edmm + b'sgx.enclave_size = "64M"\nsgx.max_threads = 4\n'
     assert epc_request(manifest, 64 * MIB, processes) == request_ * MIB
+
+
+@pytest.mark.parametrize("name", ["plain", "edmm", "features"])
+def test_the_fields_are_those_of_gramines_signer_to_the_byte(name: str) -> None:
+    """Of a manifest with its defaults written out, as ours always has them."""
+    own = SigStruct((VECTORS / f"{name}.sigstruct").read_bytes())
+    manifest = manifests.parse((VECTORS / f"{name}.manifest.sgx").read_bytes())
+    defaults: JsonObject = {"sgx": {"isvprodid": 0, "isvsvn": 0}}
+    fields = sigstruct_fields(lay_over(defaults, manifest), date(2026, 11, 30))
+    assert change(blank(own.mr_enclave), fields).sigstruct.raw == own.raw
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"isvsvn = 65536",
+        b"isvprodid = -1",
+        b'isvprodid = "1"',
+        b"isvsvn = true",
+        b'cpu_features.avx = "perhaps"',
+        b'cpu_features.mpx = "unspecified"',
+    ],
+)
+def test_fields_that_gramine_takes_not_are_refused(text: bytes) -> None:
+    with pytest.raises(Misconfigured, match="DJ398"):
+        sigstruct_fields(lay_over({"sgx": {"isvprodid": 0, "isvsvn": 0}}, manifests.parse(b"[sgx]\n" + text)), date(2026, 1, 1))

@@ -214,6 +214,8 @@ def test_what_it_chose_is_explained_and_what_is_chosen_otherwise_is_as_said(worl
 def test_inspect_says_yes_and_builds_nothing(world: World) -> None:
     done = world.wrap("--inspect")
     assert "can be wrapped" in done.stdout
+    document = json.loads(world.wrap("--inspect", "--output", "json").stdout)
+    assert {each["code"] for each in document["findings"]} == {"DJ357"}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ LEGACY = 3  # of XFRM: x87 and SSE
 XFRM_MASK = 0xFFFF_FFFF_FFF9_FF1B
 """Held to what is signed: all but AVX, AVX-512 and AMX (Gramine, `sgx_arch.h`, SGX_XFRM_MASK_CONST)."""
 _FEATURES = {"avx": 0x4, "avx512": 0xE4, "amx": 0x60000, "mpx": 0x18, "pkru": 0x200}
+_HARDENING = frozenset({"mpx", "pkru"})
+"""Features of which Gramine wants to know whether they are there, or not."""
 _EXINFO = 1
 
 
@@ -52,7 +54,7 @@ def build(plan: WrapPlan, base: ImageContents, image: ImageContents, contents: M
     return WrapResult(
         gramine=layer(_gramine_files(plan, base, contents), folders),
         manifest=layer([LayerFile(path=MANIFEST, content=plan.text)], folders),
-        draft=change(blank(mr_enclave), _fields(plan.manifest, day)),
+        draft=change(blank(mr_enclave), sigstruct_fields(plan.manifest, day)),
         size=enclave.size,
         findings=() if text is not None else (_guessed(base.reference),),
     )
@@ -84,7 +86,7 @@ def _enclave(manifest: JsonObject) -> GramineEnclave:
     return GramineEnclave(size=parse_size(size), threads=check_threads(threads), edmm=at(manifest, "sgx", "edmm_enable") is True)
 
 
-def _fields(manifest: JsonObject, day: date) -> SigstructFields:
+def sigstruct_fields(manifest: JsonObject, day: date) -> SigstructFields:
     """The fields as Gramine's own signer makes them of a manifest."""
     xfrm, mask = _xfrm(manifest)
     debug = at(manifest, "sgx", "debug") is True
@@ -116,7 +118,9 @@ def _xfrm(manifest: JsonObject) -> tuple[int, int]:
                 xfrm, mask = xfrm | bits, mask | bits
             case "disabled":
                 xfrm, mask = xfrm & ~bits, mask | bits
-            case None | "unspecified":
+            case None:
+                pass
+            case "unspecified" if name not in _HARDENING:
                 pass
             case other:
                 raise Misconfigured("DJ398", f"your manifest: sgx.cpu_features.{name} is {other!r}, which Gramine does not know")
