@@ -282,6 +282,11 @@ def long_name_that_goes_on() -> bytes:
     return head + b"evil/but/not".ljust(512, b"\0") + bytes(raw(member("a"))) + END
 
 
+def attribute_of_the_overlay() -> bytes:
+    """A file whose content Linux takes from another one, be that deleted or not."""
+    return layer([(member("a", pax_headers={"SCHILY.xattr.trusted.overlay.metacopy": "", "SCHILY.xattr.user.a": "b"}), b"")])
+
+
 def extension_of_solaris() -> bytes:
     """Solaris' kind of extension: Go takes it for an entry."""
     return extension(b"X", b"13 path=good\n") + bytes(raw(member("evil"))) + END
@@ -329,6 +334,7 @@ def path_with_a_zero() -> bytes:
         empty_long_name,
         long_name_that_goes_on,
         extension_of_solaris,
+        attribute_of_the_overlay,
         prefix_of_gnu,
         sparse,
         unknown_kind,

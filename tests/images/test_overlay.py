@@ -4,6 +4,7 @@ import pytest
 
 from donjon.errors import Malformed
 from donjon.images.overlay import EntryKind, LayerEntry, Overlay
+from donjon.images.paths import legible
 
 
 def file(path: str) -> LayerEntry:
@@ -73,6 +74,20 @@ def test_a_hard_link_to_a_symbolic_link_is_no_file() -> None:
 def test_a_hard_link_to_another_layers_file_is_refused() -> None:
     with pytest.raises(Malformed, match=r"b: a hard link to a.*DJ329"):
         remains([file("a")], [hard_link("b", "a")])
+
+
+def test_a_file_that_is_written_again_after_a_link_to_it_is_refused() -> None:
+    assert remains([file("a"), file("a"), hard_link("b", "a")]) == ["0:a", "0:a", "0:b=a"]
+    with pytest.raises(Malformed, match=r"a: written again.*DJ329"):
+        remains([file("a"), hard_link("b", "a"), file("a")])
+
+
+def test_no_two_paths_are_told_alike() -> None:
+    paths = ["a\\xff", "a\udcff", "a\\xff\udcff", "a\udcff\udcff", "a\udcff\\xff", "é"]
+    told = [legible(path) for path in paths]
+    assert len(set(told)) == len(paths)
+    assert told[0] == "a\\xff"
+    assert [path.startswith("./") for path in told] == [False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize(

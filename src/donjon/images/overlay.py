@@ -63,6 +63,7 @@ class Overlay:
         self._new_opaque: set[str] = set()
         self._symlinks: set[str] = set()
         self._sources: dict[str, str] = {}  # hard links: the file of each
+        self._linked: set[str] = set()  # files that have such
         self._below: dict[str, bool] = {"": False}  # whether a folder is covered
 
     def next_layer(self) -> None:
@@ -100,6 +101,10 @@ class Overlay:
             self._new_folders |= {path} - {""}
             self._own_folders.add(path)
         elif entry.kind is EntryKind.FILE:
+            if path in self._linked:
+                raise Malformed(
+                    "DJ329", f"{_brief(path)}: written again after a hard link was made to it: which remains cannot be told"
+                )
             self._files[path] = entry.size
             return self.remains(path)
         elif entry.kind is EntryKind.HARD_LINK:
@@ -115,6 +120,7 @@ class Overlay:
         source = self._sources.get(target, target)
         if source in self._files:
             self._sources[path] = source
+            self._linked.add(source)
             self.remains(path)
         elif source in self._others:
             self._others.add(path)

@@ -36,5 +36,10 @@ def ancestors(path: str) -> Iterator[str]:
 
 
 def legible(path: str) -> str:
-    """A path as text: bytes that are no UTF-8 are written out."""
-    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A path as text, no two alike: one that is no UTF-8 begins with `./`, as no other does, and has its bytes written out."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        octets = path.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
+        return f"./{octets.decode('utf-8', 'backslashreplace')}"
+    return path

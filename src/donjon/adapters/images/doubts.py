@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 _EXTENSIONS = {XHDTYPE, XGLTYPE, GNUTYPE_LONGNAME, GNUTYPE_LONGLINK}
 _DECISIVE = ("path", "linkpath", "size")
+_OVERLAY = ("SCHILY.xattr.trusted.overlay.", "SCHILY.xattr.user.overlay.")
 _POSIX = b"ustar\x0000"
 _MAGIC, _PREFIX, _STAR_PREFIX, _STAR = slice(257, 265), slice(345, 500), slice(476, 500), slice(508, 512)
 _MAX_GLOBAL = 1 << 16  # bytes
@@ -94,6 +95,12 @@ def _kind(headers: _Headers, member: TarInfo, _common: Mapping[str, str]) -> Ite
         yield "its kind is another one by its own header"
 
 
+def _overlaid(_headers: _Headers, member: TarInfo, _common: Mapping[str, str]) -> Iterator[str]:
+    """Runtimes set attributes by which Linux' overlay file system takes a file's content, or a folder's, from elsewhere."""
+    if any(name.startswith(_OVERLAY) for name in member.pax_headers):
+        yield "it says how layers are to lie over each other"
+
+
 def _sparse(_headers: _Headers, member: TarInfo, _common: Mapping[str, str]) -> Iterator[str]:
     """Go fills the holes, and a runtime refuses some."""
     if member.issparse() or any(name.startswith("GNU.sparse") for name in member.pax_headers):
@@ -102,4 +109,4 @@ def _sparse(_headers: _Headers, member: TarInfo, _common: Mapping[str, str]) -> 
         yield "its size or path is none"
 
 
-_RULES: tuple[_Rule, ...] = (_global, _extended, _padding, _prefix, _kind, _sparse)
+_RULES: tuple[_Rule, ...] = (_global, _extended, _padding, _prefix, _kind, _overlaid, _sparse)
