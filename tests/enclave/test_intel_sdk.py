@@ -95,3 +95,14 @@ def test_pages_that_would_take_minutes_to_hash_are_said_and_not_measured() -> No
     layout = struct.unpack_from("<I", SDK_FILE, AT + 1880)[0]
     (enclave,) = enclaves(spoilt(layout + 4, struct.pack("<I", 1 << 23)))
     assert (enclave.measurement, enclave.unmeasured) == (None, "it has more than 4194304 pages")
+
+
+@pytest.mark.parametrize(
+    ("version", "extension", "is_measured"),
+    [(1 << 32 | 4, 8, True), (1 << 32 | 5, 0, True), (1 << 32 | 5, 8, False), (3 << 32 | 2, 8, False), (11 << 32 | 5, 0, False)],
+)
+def test_parts_of_newer_versions_are_not_measured(version: int, extension: int, *, is_measured: bool) -> None:
+    content = bytearray(spoilt(8, struct.pack("<Q", version)))
+    struct.pack_into("<I", content, AT + 1900, extension)
+    (enclave,) = enclaves(bytes(content))
+    assert (enclave.measurement is not None) == is_measured

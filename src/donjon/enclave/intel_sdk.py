@@ -29,6 +29,8 @@ _PATCH = struct.Struct("<QII16x")
 _IS_GROUP = 1 << 12
 _IS_ADDED, _IS_EXTENDED, _IS_REMOVABLE, _COMES_LATER = 1, 2, 4, 8
 _OLD = 1 << 32 | 3  # the version of metadata by version 1.5 of the SDK, whose loader added a page more
+_RANGE = 10  # a major version from here on has ELRANGE; without ten, it is the version that it is otherwise
+_EXTENSIBLE = {1: 5, 3: 2}  # minor versions by major ones
 _TCS_ADDRESSES = (16, 48, 56)  # OSSA, OFSBASE, OGSBASE
 
 
@@ -47,6 +49,14 @@ class SdkMetadata(Layout):
     patches_size = Number(1876, 4)
     layout = Number(1880, 4)
     layout_size = Number(1884, 4)
+    extension_size = Number(1900, 4)  # of versions that `has_extension` names; before them something else stands there
+
+    @property
+    def has_extension(self) -> bool:
+        """Whether it has parts that change what its loader builds: a module for FIPS, or a range of addresses of its own."""
+        major, minor = self.version >> 32, self.version & 0xFFFFFFFF
+        is_extensible = minor >= _EXTENSIBLE.get(major % _RANGE, minor + 1)
+        return major >= _RANGE or (is_extensible and self.extension_size > 0)
 
 
 class LayoutEntry(NamedTuple):
@@ -138,6 +148,8 @@ def unmeasured_sdk(program: ElfProgram, enclave: SdkEnclave) -> str:
     """Why MRENCLAVE is not worked out; empty where it is."""
     if program.rewrites_code:
         return "its code is changed while it is loaded (DT_TEXTREL)"
+    if enclave.metadata.has_extension:
+        return "it has parts of newer versions of the SDK, as a module for FIPS or a range of addresses of its own"
     own, layout = sum(segment.size // PAGE + 2 for segment in program.segments), enclave.layout
     if own + sum(each.page_count for each in layout) > MAX_BUILT_PAGES:
         return f"it has more than {MAX_BUILT_PAGES} pages"
