@@ -90,11 +90,11 @@ def test_a_policy_is_kept_with_its_defaults_and_shown_in_columns(cluster: "Clust
     spec = cluster.get(*where)["spec"]
     assert read_trust(spec) == read_trust({"mode": "enforce"})
     ready = {"type": "Ready", "status": "True", "reason": "Read", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = json.dumps({"status": {"conditions": [ready], "signers": 2, "measurements": 1, "refused": 7}})
+    status = json.dumps({"status": {"conditions": [ready], "signers": 2, "measurements": 1}})
     cluster.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", status)
     header, line = cluster.kubectl("get", *where).splitlines()
-    assert header.split() == ["NAME", "MODE", "READY", "SIGNERS", "MEASUREMENTS", "REFUSED", "AGE"]
-    assert line.split()[:6] == ["p", "enforce", "True", "2", "1", "7"]
+    assert header.split() == ["NAME", "MODE", "READY", "SIGNERS", "MEASUREMENTS", "AGE"]
+    assert line.split()[:5] == ["p", "enforce", "True", "2", "1"]
 
 
 @pytest.fixture

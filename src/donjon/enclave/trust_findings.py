@@ -135,7 +135,8 @@ def _identity(trust: EnclaveTrust, subject: str, sigstruct: SigStruct) -> Iterat
     if _sample(sigstruct) is not None or any(_reasons(trust, sigstruct)):  # Of a sample key there is nothing to list.
         return
     product, svn = sigstruct.isv_prod_id, sigstruct.isv_svn
-    mine = [each for each in trust.signers if each.mr_signer == sigstruct.mr_signer]
+    mr_signer = sigstruct.mr_signer
+    mine = [each for each in trust.signers if each.mr_signer == mr_signer]
     newer = [each for each in mine if each.product_id in {None, product}]
     if newer:
         expected = f"SVN {min(each.min_svn for each in newer)} or higher"
@@ -173,7 +174,9 @@ def _reasons(trust: EnclaveTrust, sigstruct: SigStruct) -> Iterator[str]:
     sample = _sample(sigstruct)
     if sample is not None:
         yield from (sample.key for each in trust.sample_keys if each == sigstruct.mr_signer)
-    yield from (f"signer {each.name}" for each in trust.signers if takes(each, sigstruct))
+    mr_signer = sigstruct.mr_signer  # A hash, so once for all signers.
+    mine = (each for each in trust.signers if each.mr_signer == mr_signer)
+    yield from (f"signer {each.name}" for each in mine if _takes(each, sigstruct))
     yield from _measurements(trust, sigstruct.mr_enclave)
 
 
@@ -181,10 +184,9 @@ def _measurements(trust: EnclaveTrust, mr_enclave: bytes | None) -> Iterator[str
     yield from (f"measurement {each.name}" for each in trust.measurements if each.mr_enclave == mr_enclave)
 
 
-def takes(signer: TrustSigner, sigstruct: SigStruct) -> bool:
-    """Whether a SIGSTRUCT is of that signer, product and version."""
-    is_product = signer.product_id in {None, sigstruct.isv_prod_id}
-    return signer.mr_signer == sigstruct.mr_signer and is_product and sigstruct.isv_svn >= signer.min_svn
+def _takes(signer: TrustSigner, sigstruct: SigStruct) -> bool:
+    """Whether a SIGSTRUCT by that signer's key is of the product and version that it allows."""
+    return signer.product_id in {None, sigstruct.isv_prod_id} and sigstruct.isv_svn >= signer.min_svn
 
 
 def finding(trust: EnclaveTrust, code: str, answer: TrustAnswer, subject: str, words: TrustWords) -> Finding:
