@@ -78,3 +78,14 @@ def test_a_libpal_with_an_address_of_its_own_is_refused() -> None:
 def test_an_enclave_that_cannot_be_is_refused(enclave: GramineEnclave) -> None:
     with pytest.raises(Malformed, match="DJ398"):
         measure_gramine(b"", PAL, enclave)
+
+
+def test_a_libpal_that_would_take_minutes_to_hash_is_refused() -> None:
+    offset = int.from_bytes(PAL[32:40], "little") + 56 * (int.from_bytes(PAL[56:58], "little") - 1)
+    headers = [offset - 56 * number for number in range(int.from_bytes(PAL[56:58], "little"))]
+    last = max(
+        (at for at in headers if PAL[at : at + 4] == b"\1\0\0\0"), key=lambda at: int.from_bytes(PAL[at + 16 : at + 24], "little")
+    )
+    large = PAL[: last + 40] + (1 << 36).to_bytes(8, "little") + PAL[last + 48 :]
+    with pytest.raises(Malformed, match="more than 524288 pages"):
+        measure_gramine(b"", large, GramineEnclave(size=1 << 40, threads=1, edmm=True))

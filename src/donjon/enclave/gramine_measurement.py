@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from donjon.enclave.building import EXECUTE, READ, REGULAR, TCS, WRITE, EnclavePage, pages_of
 from donjon.enclave.elf import ElfProgram, read_elf
 from donjon.enclave.linkage import read_links
-from donjon.enclave.measurement import PAGE, Measurement
+from donjon.enclave.measurement import MAX_CONTENT_PAGES, PAGE, Measurement
 from donjon.errors import Malformed
 
 MAX_THREADS = 4096
@@ -104,6 +104,8 @@ class _Places:
         self.pal = self._take(high)
         if self.end < offsets["MMAP_MIN_ADDR"] or sum(each.size for each in program.segments) > enclave.size:
             raise Malformed("DJ398", f"an enclave of {enclave.size} bytes is too small for Gramine, its threads and its manifest")
+        if self.base + enclave.size - self.end > MAX_CONTENT_PAGES * PAGE:
+            raise Malformed("DJ398", f"Gramine, its threads and its manifest take more than {MAX_CONTENT_PAGES} pages")
 
     def _take(self, size: int) -> int:
         self.end -= -(-size // PAGE) * PAGE
