@@ -1,5 +1,7 @@
 """Images in a real registry, Debian's docker-registry, put there by skopeo and made by buildah or here."""
 
+import base64
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +11,8 @@ import pytest
 from testbed import packages
 from tests.adapters.dockerregistry import PASSWORD, USER, DockerRegistry, docker_registry, install, skopeo
 from tests.adapters.https import SERVING
+from tests.cli.calling import call
+from tests.enclave.vectors import SDK_FILE
 from tests.images.made import MadeImage, digest, layer, write_layout
 
 from donjon.adapters.images.images import Images
@@ -129,6 +133,17 @@ def test_an_index_is_read_to_the_image_for_this_processor(registry: DockerRegist
     there, files = read(name)
     assert (there.digest, set(files)) == (digest(image.manifest), {"etc/a", "usr/bin/app"})
     assert there.named_digest not in {"", there.digest}
+
+
+def test_show_says_what_an_image_of_a_registry_has(closed: DockerRegistry, tmp_path: Path) -> None:
+    folder = write_layout(tmp_path / "layout", MadeImage(layer({"app/enclave.signed.so": SDK_FILE})))
+    name = closed.push(f"oci:{folder}", "team/enclave:1")
+    pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {closed.host: {"auth": pair}}}))
+    options: list[str | Path] = ["--logins", tmp_path / "config.json", "--registry-authority", closed.folder / "trust" / "ca.crt"]
+    result = call("enclave", "show", name, *options, "--output", "json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [(each["image"], each["file"]) for each in json.loads(result.stdout)] == [(name, "app/enclave.signed.so")]
 
 
 def test_a_registry_within_is_asked_only_where_somebody_named_it(registry: DockerRegistry, made: Path) -> None:

@@ -15,6 +15,7 @@ from donjon.admission.limits import MAX_CONTAINERS
 from donjon.admission.policies.enclaves import PIN_PATH
 from donjon.attestation import binding, memory, token
 from donjon.audit import age, verification
+from donjon.images import bounds
 from donjon.maa import requests
 from donjon.pki import serving
 from donjon.pki.rotation import Pace
@@ -48,6 +49,11 @@ BOUNDS: list[tuple[str, str, object, object]] = [
         (inspection.MAX_RUNNING, inspection.MAX_OF_NAMESPACE),
         (64, 8),
     ),
+    ("DJ326.md", "More than 512 layers", bounds.MAX_LAYERS, 512),
+    ("DJ326.md", "500,000 entries or 64 MiB of paths", (bounds.MAX_ENTRIES, bounds.MAX_PATHS), (500_000, 64 * MIB)),
+    ("DJ326.md", "more than 1,100 bytes out of one", bounds.MAX_RATIO, 1_100),
+    ("DJ326.md", "more than 1 GiB", bounds.MAX_CONTENT, 1024 * MIB),
+    ("DJ322.md", "longer than 4 MiB", bounds.MAX_MANIFEST, 4 * MIB),
     ("DJ379.md", "in ten seconds", inspection.AGAIN_IN, 10),
     ("DJ381.md", "more than 64 different images", images.MAX_IMAGES, 64),
     ("DJ381.md", "more than 512 characters", images.MAX_IMAGE, 512),
