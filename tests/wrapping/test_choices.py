@@ -17,6 +17,7 @@ from donjon.sgx.sigstruct import SigStruct
 from donjon.wrapping import manifest as manifests
 from donjon.wrapping.application import application_of, interpreter_of
 from donjon.wrapping.building import sigstruct_fields
+from donjon.wrapping.calls import absent_calls
 from donjon.wrapping.contents import ImageContents, file_node
 from donjon.wrapping.files import TrustedPath
 from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
@@ -316,3 +317,10 @@ def test_the_fields_are_those_of_gramines_signer_to_the_byte(name: str) -> None:
 def test_fields_that_gramine_takes_not_are_refused(text: bytes) -> None:
     with pytest.raises(Misconfigured, match="DJ398"):
         sigstruct_fields(lay_over({"sgx": {"isvprodid": 0, "isvsvn": 0}}, manifests.parse(b"[sgx]\n" + text)), date(2026, 1, 1))
+
+
+def test_what_gramine_has_not_is_told_by_what_it_is_for_and_the_rest_is_not() -> None:
+    imports = {"/usr/bin/app": frozenset({"unshare", "mount", "printf"}), "/lib/a.so": frozenset({"inotify_init1", "mount"})}
+    told = [(each.subject, each.observation.split(",")[0], str(each.severity)) for each in absent_calls(imports)]
+    assert told == [("/lib/a.so, /usr/bin/app", "imports mount", "info"), ("/lib/a.so", "imports inotify_init1", "info")]
+    assert list(absent_calls({"/usr/bin/app": frozenset({"printf", "read"})})) == []

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from donjon.enclave.processes import ProgramStart, start_findings
+from donjon.enclave.processes import ProgramStart, program_start, start_findings
 from donjon.errors import Misconfigured
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at
 from donjon.wrapping import explanation
 from donjon.wrapping import manifest as manifests
 from donjon.wrapping.application import Application, application_of, interpreter_of, library_folders
+from donjon.wrapping.calls import absent_calls, imports_of
 from donjon.wrapping.contents import ImageContents, closure
 from donjon.wrapping.files import TrustedFiles, TrustedPath, trusted_files
 from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
@@ -25,12 +26,20 @@ _LINE = 110  # bytes of a file's entry in a manifest, beside its path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramTexts:
+    """What the program of an image and its libraries tell of what they would do."""
+
+    start: ProgramStart
+    imports: Mapping[str, frozenset[str]]  # by path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrapRequest:
     """What the user says, and what both images hold."""
 
     image: ImageContents
     base: ImageContents
-    start: ProgramStart  # what the program tells of processes
+    programs: ProgramTexts
     mounts: tuple[EnclaveMount, ...] = ()
     fragment: JsonObject
     choices: WrapChoices
@@ -58,21 +67,29 @@ class WrapPlan:
         return frozenset(self.copies)
 
 
-def program_of(image: ImageContents) -> tuple[str, FileNode]:
-    """The path of the program or script that the image starts, and what stands there."""
-    path = application_of(image.config, image.tree, image.texts).program
-    node = image.tree.file(path)
-    assert node is not None, "application_of looked"
-    return path, node
+def programs_of(image: ImageContents) -> Mapping[str, FileNode]:
+    """The program or script that the image starts, which is the first; what runs it; and the libraries of that, by path."""
+    application = application_of(image.config, image.tree, image.texts)
+    paths = (application.program, *image_facts(image, application).links)
+    nodes = {path: node for path in paths if (node := image.tree.file(path)) is not None}
+    firsts = {node.sha256: path for path, node in reversed(nodes.items())}
+    return {path: node for path, node in nodes.items() if firsts[node.sha256] == path}
 
 
-def inspect(image: ImageContents, base: ImageContents | None, start: ProgramStart) -> tuple[Finding, ...]:
+def read_programs(programs: Mapping[str, FileNode], contents: Mapping[bytes, bytes]) -> ProgramTexts:
+    """What their contents tell, which are here by their hashes; raises `Malformed` DJ310 for a program that is none."""
+    path, node = next(iter(programs.items()))
+    imports = {each: imports_of(contents.get(other.sha256, b"")) for each, other in programs.items()}
+    return ProgramTexts(start=program_start(path, contents.get(node.sha256, b"")), imports=imports)
+
+
+def inspect(image: ImageContents, base: ImageContents | None, programs: ProgramTexts) -> tuple[Finding, ...]:
     """What would stop the application, and what it would start; with a base image, also what in that would stop it."""
     application = application_of(image.config, image.tree, image.texts)
     gramine = find_gramine(base.tree, base.reference) if base else None
     findings = obstacles(image_facts(image, application), gramine_facts(base, gramine) if base and gramine else None)
     of_loader = loader_needs(base, gramine, image).findings if base and gramine else ()
-    return (*findings, *of_loader, *start_findings(application.program, start))
+    return (*findings, *of_loader, *start_findings(application.program, programs.start), *absent_calls(programs.imports))
 
 
 def image_facts(image: ImageContents, application: Application) -> ImageFacts:
@@ -105,7 +122,7 @@ def plan_wrap(request: WrapRequest) -> WrapPlan:
     image, base = request.image, request.base
     application = application_of(image.config, image.tree, image.texts)
     gramine = find_gramine(base.tree, base.reference)
-    stops = inspect(image, base, request.start)
+    stops = inspect(image, base, request.programs)
     copies, links = _copies(request, gramine)
     tree = _tree(request, copies, links)
     mounts = all_mounts(tree, request.mounts)

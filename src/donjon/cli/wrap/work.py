@@ -18,7 +18,6 @@ from donjon.cli.registries import access
 from donjon.cli.terminal import print_finding, say, say_json
 from donjon.cli.wrap.command import WrapOptions
 from donjon.enclave import signing
-from donjon.enclave.processes import ProgramStart, program_start
 from donjon.errors import EXIT_NO, EXIT_YES, Unavailable
 from donjon.findings import Finding, Severity, is_refusal
 from donjon.formats.json import Json, JsonObject
@@ -36,7 +35,15 @@ from donjon.wrapping.manifest import MAX_FRAGMENT, WrapChoices
 from donjon.wrapping.mounts import parse_mount
 from donjon.wrapping.resign import check_wrapped, image_config, lay_signature, parse_sigstruct
 from donjon.wrapping.sizing import parse_size
-from donjon.wrapping.wrap import WrapPlan, WrapRequest, inspect, plan_wrap, program_of
+from donjon.wrapping.wrap import (
+    ProgramTexts,
+    WrapPlan,
+    WrapRequest,
+    inspect,
+    plan_wrap,
+    programs_of,
+    read_programs,
+)
 
 _DATA = 0o644
 
@@ -59,18 +66,18 @@ def wrap(name: str, options: WrapOptions) -> int:
     contents = _with_command(read_whole(images, work.image), options)
     base = images.resolve(parse_reference(options["base"])) if options["base"] else None
     base_contents = read_whole(images, base) if base else None
-    start = _start(work, contents)
+    programs = _programs(work, contents)
     if options["inspect_only"]:
-        return _inspect(contents, base_contents, start, options)
+        return _inspect(contents, base_contents, programs, options)
     if base is None or base_contents is None:
         raise click.UsageError("--gramine is missing: the image that Gramine's own files are taken from")
-    return _build(work, _request(contents, base_contents, start, options), base)
+    return _build(work, _request(contents, base_contents, programs, options), base)
 
 
-def _start(work: Wrapping, contents: ImageContents) -> ProgramStart:
-    """What the image's program tells of processes that it would start, for which it is read once more."""
-    path, node = program_of(contents)
-    return program_start(path, contents_by_hash(work.images, work.image, [node]).get(node.sha256, b""))
+def _programs(work: Wrapping, contents: ImageContents) -> ProgramTexts:
+    """What the image's program and its libraries tell, for which they are read once more."""
+    programs = programs_of(contents)
+    return read_programs(programs, contents_by_hash(work.images, work.image, tuple(programs.values())))
 
 
 def _with_command(contents: ImageContents, options: WrapOptions) -> ImageContents:
@@ -78,8 +85,8 @@ def _with_command(contents: ImageContents, options: WrapOptions) -> ImageContent
     return contents if words is None else replace(contents, config=replace(contents.config, entrypoint=words, command=()))
 
 
-def _inspect(contents: ImageContents, base: ImageContents | None, start: ProgramStart, options: WrapOptions) -> int:
-    findings = inspect(contents, base, start)
+def _inspect(contents: ImageContents, base: ImageContents | None, programs: ProgramTexts, options: WrapOptions) -> int:
+    findings = inspect(contents, base, programs)
     if options["form"] == "json":
         say_json({"image": contents.reference, "findings": _as_json(findings)})
     else:
@@ -117,12 +124,12 @@ def _build(work: Wrapping, request: WrapRequest, base: Image) -> int:
     return EXIT_YES
 
 
-def _request(contents: ImageContents, base: ImageContents, start: ProgramStart, options: WrapOptions) -> WrapRequest:
+def _request(contents: ImageContents, base: ImageContents, programs: ProgramTexts, options: WrapOptions) -> WrapRequest:
     memory, size = options["memory"], options["enclave_size"]
     return WrapRequest(
         image=contents,
         base=base,
-        start=start,
+        programs=programs,
         mounts=tuple(map(parse_mount, options["mounts"])),
         fragment=_fragment(options["manifest"]),
         choices=WrapChoices(
