@@ -12,10 +12,10 @@ from tests.deploy.conftest import PROJECT
 
 CONTAINERFILE = PROJECT / "deploy" / "images" / "Containerfile"
 ARCHIVE = PROJECT / "deploy" / "images" / "build-out" / "donjon.tar"
-LIMIT = 142 << 20
+LIMIT = 148 << 20
 """Bytes, unpacked: 92 MiB without what the attestation service adds, of which SQLAlchemy is the greatest part.
 
-libbpf for the meter, and what it links to, are 1.2 MiB of them.
+libbpf for the meter, and what it links to, are 1.2 MiB of them; what images are looked into by (zstd, pyelftools) 3.3 MiB.
 """
 
 
