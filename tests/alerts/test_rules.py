@@ -35,6 +35,7 @@ from tests.alerts.worlds import (
     always,
     changing,
     for_minutes,
+    gatekeeper,
     gone,
     node,
     rising,
@@ -105,6 +106,7 @@ CASES = (
         fires=(
             "DonjonAgentsAbsent critical",
             "DonjonAttestationDown critical",
+            "DonjonEnclavesDown critical",
             "DonjonMetricsDown critical",
             "DonjonWebhookDown critical",
         ),
@@ -229,6 +231,12 @@ CASES = (
             ("DJ781", "DonjonEpcWithoutRequest warning"),
             ("DJ782", "DonjonDebugEnclave warning"),
         )
+    ),
+    Case(name="nobody looks into images", lacks=('component="enclaves"',), fires=("DonjonEnclavesDown critical",)),
+    Case(
+        name="somebody who cannot look into images",
+        changes={gatekeeper("donjon_admission_ready", "g"): changing(1, 20, 0)},
+        fires=("DonjonEnclavesDown critical",),
     ),
     Case(name="no metrics server", lacks=('component="metrics"',), fires=("DonjonMetricsDown critical",)),
     Case(

@@ -1,6 +1,7 @@
 """Worlds as Prometheus sees them, series by series, in the words of `promtool test rules`: a sample every two minutes, from 0 on.
 
-The ordinary world has two nodes with SGX and one without, a webhook of two replicas, and one attestation service.
+The ordinary world has two nodes with SGX and one without, a webhook of two replicas, one replica of what looks into images, and
+one attestation service.
 """
 
 from collections.abc import Mapping
@@ -93,6 +94,13 @@ def replica(name: str) -> World:
     }
 
 
+def gatekeeper(metric: str, name: str) -> str:
+    """A series of that replica of what admits by an enclave's identity."""
+    return series(metric, node="sgx-1", instance=f"{name}:9809", pod=f"enclaves-{name}", component="enclaves")
+
+
+ENCLAVES: World = {gatekeeper("up", "g"): always(1), gatekeeper("donjon_admission_ready", "g"): always(1)}
+
 TCB = "/sgx/certification/v4/tcb?fmspc=00606a000000"
 EDITION = f"{TCB}&tcbEvaluationDataNumber=16"
 SIGNING, AUDIT = (f"donjon_attestation_{keys}_keys_expiry_timestamp_seconds" for keys in ("signing", "audit"))
@@ -136,6 +144,7 @@ ORDINARY: World = {
     **agent("plain", epc=0),
     **replica("a"),
     **replica("b"),
+    **ENCLAVES,
     **ATTESTATION,
     **METRICS,
 }
