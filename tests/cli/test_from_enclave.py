@@ -10,7 +10,9 @@ from tests.enclave.signers import sign
 from tests.enclave.trust_documents import HASH, SIGNER, policy
 from tests.enclave.vectors import EDP, FOLDER, SAMPLE
 from tests.images.made import MadeImage, layer, write_layout
+from tests.pages import Terminal
 
+from donjon.admission.manifests.documents import MAX_SIZE
 from donjon.enclave.trust_reading import read_policy
 
 DCAP = FOLDER.parent / "dcap-qvl"
@@ -93,10 +95,25 @@ def test_what_is_no_enclave_and_what_is_no_single_policy_ends_with_2(tmp_path: P
         json.dumps({"kind": "List", "items": [policy("EnclavePolicy", {}), policy("EnclavePolicy", {})]})
     )
     done = call("policy", "from-enclave", tmp_path / "two.yaml")
-    assert (done.returncode, "2 policies on enclaves" in done.stderr) == (2, True)
+    assert (done.returncode, "2 policies on enclaves: expected one" in done.stderr) == (2, True)
+    (tmp_path / "one.yaml").write_text(json.dumps(policy("EnclavePolicy", {"signers": [SIGNER]})))
+    for more in (("--kind", "EnclavePolicy"), ("oci:/nowhere",)):
+        done = call("policy", "from-enclave", tmp_path / "one.yaml", *more)
+        assert (done.returncode, "expected one alone" in done.stderr) == (2, True)
+    (tmp_path / "large.yaml").write_text("#" * (MAX_SIZE + 1))
+    done = call("policy", "from-enclave", tmp_path / "large.yaml")
+    assert (done.returncode, "[DJ931]" in done.stderr) == (2, True)
     (tmp_path / "wrong.yaml").write_text(json.dumps(policy("EnclavePolicy", {"debug": "yes"})))
     done = call("policy", "from-enclave", tmp_path / "wrong.yaml")
     assert (done.returncode, "[DJ365]" in done.stderr) == (2, True)
+
+
+def test_a_policy_may_come_from_kubectl_by_standard_input(tmp_path: Path) -> None:
+    kept = policy("EnclavePolicy", {"signers": [SIGNER], "mode": "enforce"}) | {"status": {"signers": 1, "conditions": []}}
+    (tmp_path / "kept").write_text(json.dumps(kept))
+    said = Terminal(folder=tmp_path, environment={}, instead={}).run("cat kept | donjon policy from-enclave -")
+    assert said.startswith("// What EnclavePolicy default/p lists;")
+    assert HASH in said
 
 
 def test_a_policy_that_lists_nobody_is_warned_of(tmp_path: Path) -> None:

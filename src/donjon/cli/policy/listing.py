@@ -1,13 +1,15 @@
 """What `donjon policy from-enclave` prints, from enclaves in files or from a policy on enclaves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NoReturn
 
+from donjon.admission.manifests.check import ManifestDocument, parse_documents
+from donjon.admission.manifests.documents import MAX_SIZE
 from donjon.admission.policies.printing import manifest
 from donjon.cli.enclave.images import image_enclaves
 from donjon.cli.files import bare_content, display_name, within
-from donjon.cli.manifests import NAMESPACE, documents_of
+from donjon.cli.manifests import NAMESPACE
 from donjon.cli.policy.from_enclave import ATTESTATION
 from donjon.cli.registries import image_named
 from donjon.cli.terminal import say_finding, write
@@ -21,6 +23,7 @@ from donjon.errors import EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import is_refusal
 from donjon.formats.json import JsonObject
 from donjon.images.access import RegistryAccess
+from donjon.images.references import parse_reference
 from donjon.kube.names import POLICY_VERSION
 from donjon.policy.advice import advice
 from donjon.policy.printing import policy_text
@@ -30,11 +33,11 @@ MAX_FILE = 1 << 30  # bytes of a file with enclaves
 
 def print_policy(sources: tuple[str, ...], access: RegistryAccess, kind: str, by: str, name: str, *, development: bool) -> int:
     """Print it, or what forbids it; the exit code."""
-    policies = [source for source in sources if is_policy(source)]
-    if policies:
-        write(_for_tokens(_only_policy(sources, kind)))
+    contents = {source: _content(source) for source in sources if image_named(source) is None}
+    if any(is_policy(source, content) for source, content in contents.items()):
+        write(_for_tokens(_only_policy(contents, alone=kind == ATTESTATION and len(contents) == len(sources))))
         return EXIT_YES
-    by_source = dict(place for source in sources for place in _enclaves(source, access))
+    by_source = dict(place for source in sources for place in _enclaves(source, contents.get(source), access))
     trust = listing(by_source, ListingKey(by), development=development)
     if _is_refused(trust, by_source):
         return EXIT_NO
@@ -42,30 +45,42 @@ def print_policy(sources: tuple[str, ...], access: RegistryAccess, kind: str, by
     return EXIT_YES
 
 
-def is_policy(source: str) -> bool:
-    """Whether a file's name says that it is a manifest."""
-    return source.endswith((".yaml", ".yml", ".json"))
+def _content(source: str) -> bytes:
+    """What stands in a file; raises `Malformed` DJ931 or DJ932."""
+    with within(source):
+        return bare_content(source, MAX_FILE)
 
 
-def _only_policy(sources: tuple[str, ...], kind: str) -> EnclaveTrust:
-    things = [thing for document in documents_of(sources) for thing in document.things if thing.version == POLICY_VERSION]
-    if len(things) != 1 or kind != ATTESTATION:
-        raise Malformed(
-            "DJ365", f"{len(things)} policies on enclaves in {', '.join(sources)}: expected one, and --kind {ATTESTATION}"
-        )
+def is_policy(source: str, content: bytes) -> bool:
+    """Whether a file is a manifest, by its name or, as what comes from kubectl, by what is in it."""
+    return source.endswith((".yaml", ".yml", ".json")) or (len(content) <= MAX_SIZE and POLICY_VERSION.encode() in content)
+
+
+def _only_policy(contents: Mapping[str, bytes], *, alone: bool) -> EnclaveTrust:
+    documents = [document for source, content in contents.items() for document in _documents(source, content)]
+    things = [thing for document in documents for thing in document.things if thing.version == POLICY_VERSION]
+    if len(things) != 1 or not alone:
+        raise Malformed("DJ365", f"{len(things)} policies on enclaves: expected one alone, and --kind {ATTESTATION}")
     return read_policy(things[0].content, NAMESPACE).trust
 
 
-def _enclaves(source: str, access: RegistryAccess) -> Iterator[tuple[str, tuple[Enclave, ...]]]:
-    """The enclaves of a file, or of each file of an image, by the file's name."""
-    reference = image_named(source)
-    if reference is None:
-        with within(source):
-            yield display_name(source), enclaves(bare_content(source, MAX_FILE)) or _none()
-        return
-    files = image_enclaves(reference, access)
+def _documents(source: str, content: bytes) -> tuple[ManifestDocument, ...]:
     with within(source):
-        for each in files or _none():
+        try:
+            if len(content) > MAX_SIZE:
+                raise Malformed("DJ931", f"more than {MAX_SIZE} bytes")
+            return parse_documents(source, content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise Malformed("DJ930", f"no YAML: byte {error.start} is no UTF-8") from error
+
+
+def _enclaves(source: str, content: bytes | None, access: RegistryAccess) -> Iterator[tuple[str, tuple[Enclave, ...]]]:
+    """The enclaves of a file, or without its content of each file of an image, by the file's name."""
+    with within(source):
+        if content is not None:
+            yield display_name(source), enclaves(content) or _none()
+            return
+        for each in image_enclaves(parse_reference(source), access) or _none():
             if each.error is not None:
                 raise each.error
             yield each.name, each.enclaves
