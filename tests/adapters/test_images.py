@@ -1,3 +1,4 @@
+import json
 import tarfile
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def test_a_docker_archive_is_read(tmp_path: Path) -> None:
     made = MadeImage(BASE, TOP, TOP)
     path = write_docker_archive(tmp_path / "image.tar", made)
     assert read(f"docker-archive:{path}") == FILES
+
+
+def test_a_docker_archive_of_today_is_a_layout_besides(tmp_path: Path) -> None:
+    made = MadeImage(BASE, TOP)
+    folder = write_layout(tmp_path / "layout", made)
+    manifest = json.loads(made.manifest)
+    blobs = [f"blobs/sha256/{each['digest'].removeprefix('sha256:')}" for each in (manifest["config"], *manifest["layers"])]
+    (folder / "manifest.json").write_text(json.dumps([{"Config": blobs[0], "RepoTags": None, "Layers": blobs[1:]}]))
+    path = write_archive(folder, tmp_path / "image.tar")
+    assert read(f"docker-archive:{path}") == read(f"oci:{path}") == FILES
 
 
 def test_an_image_says_what_its_config_does(tmp_path: Path) -> None:

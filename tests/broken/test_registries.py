@@ -214,6 +214,17 @@ def test_a_registry_outside_leads_nobody_inside(outside: FakeRegistry, elsewhere
     assert elsewhere.questions == []
 
 
+def test_a_proxy_is_told_the_name(elsewhere: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that only the proxy knows. Accepted; an address within is refused as without a proxy."""
+    monkeypatch.setenv("http_proxy", f"http://localhost:{elsewhere.port}")
+    images = Images(RegistryAccess(plain_http=frozenset({"registry.invalid", "10.0.0.1"}), inside=frozenset(), seconds=0.5))
+    image = images.resolve(parse_reference("registry.invalid/app:1"))
+    assert image.digest == digest(IMAGE.manifest)
+    assert {urlsplit(each.path).hostname for each in elsewhere.questions} == {"registry.invalid"}
+    with pytest.raises(Unavailable, match="DJ336"):
+        images.resolve(parse_reference("10.0.0.1/app:1"))
+
+
 @pytest.mark.parametrize(
     "where", ["file:///etc/passwd", "ftp://example.com/", "gopher://example.com/", "http://me:word@example.com/"]
 )

@@ -1,7 +1,7 @@
 """Calls to a registry and to where it sends the caller: which addresses may be reached, and who is told the login.
 
 A name is looked up once, and the address that was judged is the one that is called: another answer to a second question changes
-nothing.
+nothing. A proxy that the environment names is told the name: it looks for itself, and what is near to it is not near to us.
 """
 
 import socket
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from ssl import SSLContext
 from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from donjon.adapters.images.time_limit import TimeLimit
 from donjon.adapters.transport.blocking import BlockingAnswer, BlockingClient
@@ -106,11 +107,16 @@ class RegistryCalls:
             return frozenset({Zone.OUTSIDE})
 
     def _judge(self, place: SplitResult, zones: frozenset[Zone], code: str) -> str:
-        addresses = self._addresses(place)
+        try:
+            addresses = self._addresses(place)
+        except Unavailable:
+            if _is_proxied(place):
+                return ""
+            raise
         for each in addresses:
             if zone(each) not in zones:
                 raise Unavailable(code, f"{self._what}: {excerpt(place.netloc)} has the address {each}, {zone(each)}")
-        return addresses[0]
+        return "" if _is_proxied(place) else addresses[0]
 
     def _addresses(self, place: SplitResult) -> list[str]:
         _, host, port = _origin(place)
@@ -119,6 +125,11 @@ class RegistryCalls:
         except (OSError, UnicodeError) as error:
             raise Unavailable("DJ330", f"{self._what}: {excerpt(place.netloc)}: {error}") from error
         return [str(answer[4][0]) for answer in answers]
+
+
+def _is_proxied(place: SplitResult) -> bool:
+    """Whether the environment names a proxy for it; as httpx2 reads it."""
+    return {place.scheme, "all"} & getproxies().keys() != set() and not proxy_bypass(place.hostname or "")
 
 
 def _origin(place: SplitResult) -> tuple[str, str, int]:
