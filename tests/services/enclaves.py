@@ -31,6 +31,7 @@ from donjon.services.admission.enclaves.rulebook import Rulebook
 SOON = 5.0
 POLICIES = "/apis/donjon.dev/v1alpha1/clusterenclavepolicies"
 GOOD, SAMPLED, EMPTY = "registry.example/good:1", "registry.example/sampled:1", "registry.example/empty:1"
+AWAY = "registry.example/away:1"
 SIGNER = {"name": "ours", "mrSigner": EDP.mr_signer.hex()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.enclave.vectors import EDP
 from tests.services.enclaves import (
+    AWAY,
     EMPTY,
     GOOD,
     POLICIES,
@@ -28,8 +29,6 @@ from donjon.enclave.record import read_record
 from donjon.errors import Malformed, Unavailable, Untrusted
 from donjon.kube.names import ANNOTATION_ENCLAVES, ANNOTATION_IMAGES
 from donjon.services.admission.enclaves import gate, inspection, rulebook
-
-AWAY = "registry.example/away:1"
 
 
 def told(short: Path, tale: Callable[[Story], Awaitable[None]], images: FakeImages | None = None) -> None:
