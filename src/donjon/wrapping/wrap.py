@@ -3,22 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from donjon.enclave.processes import ProgramStart, program_start, start_findings
 from donjon.errors import Misconfigured
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject, at
 from donjon.wrapping import explanation
 from donjon.wrapping import manifest as manifests
 from donjon.wrapping.application import Application, application_of, interpreter_of, library_folders
-from donjon.wrapping.calls import absent_calls, imports_of
-from donjon.wrapping.contents import ImageContents, closure
+from donjon.wrapping.contents import ImageContents
 from donjon.wrapping.files import TrustedFiles, TrustedPath, trusted_files
-from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
+from donjon.wrapping.gramine import GramineFiles, find_gramine
 from donjon.wrapping.host import loader_needs
+from donjon.wrapping.inspection import ProgramTexts, image_facts, inspect
 from donjon.wrapping.manifest import FOLDER, WrapChoices, manifest_of
 from donjon.wrapping.merge import allowed_paths, lay_over, own_trusted, weaknesses
 from donjon.wrapping.mounts import EnclaveMount, MountKind, all_mounts
-from donjon.wrapping.obstacles import GramineFacts, ImageFacts, libc_of, obstacles
+from donjon.wrapping.obstacles import libc_of
 from donjon.wrapping.sizing import EnclaveSize, choose_size
 from donjon.wrapping.tree import FileNode, FileTree, file_tree, link_node, normal, parent
 
@@ -26,11 +25,15 @@ _LINE = 110  # bytes of a file's entry in a manifest, beside its path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramTexts:
-    """What the program of an image and its libraries tell of what they would do."""
+class WrapWishes:
+    """What the user says."""
 
-    start: ProgramStart
-    imports: Mapping[str, frozenset[str]]  # by path
+    mounts: tuple[EnclaveMount, ...] = ()
+    fragment: JsonObject
+    choices: WrapChoices
+    size: int | None = None
+    threads: int | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,7 @@ class WrapRequest:
     image: ImageContents
     base: ImageContents
     programs: ProgramTexts
-    mounts: tuple[EnclaveMount, ...] = ()
-    fragment: JsonObject
-    choices: WrapChoices
-    size: int | None = None
-    threads: int | None = None
-    memory: int | None = None
+    wishes: WrapWishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,53 +65,6 @@ class WrapPlan:
         return frozenset(self.copies)
 
 
-def programs_of(image: ImageContents) -> Mapping[str, FileNode]:
-    """The program or script that the image starts, which is the first; what runs it; and the libraries of that, by path."""
-    application = application_of(image.config, image.tree, image.texts)
-    paths = (application.program, *image_facts(image, application).links)
-    nodes = {path: node for path in paths if (node := image.tree.file(path)) is not None}
-    firsts = {node.sha256: path for path, node in reversed(nodes.items())}
-    return {path: node for path, node in nodes.items() if firsts[node.sha256] == path}
-
-
-def read_programs(programs: Mapping[str, FileNode], contents: Mapping[bytes, bytes]) -> ProgramTexts:
-    """What their contents tell, which are here by their hashes; raises `Malformed` DJ310 for a program that is none."""
-    path, node = next(iter(programs.items()))
-    imports = {each: imports_of(contents.get(other.sha256, b"")) for each, other in programs.items()}
-    return ProgramTexts(start=program_start(path, contents.get(node.sha256, b"")), imports=imports)
-
-
-def inspect(image: ImageContents, base: ImageContents | None, programs: ProgramTexts) -> tuple[Finding, ...]:
-    """What would stop the application, and what it would start; with a base image, also what in that would stop it."""
-    application = application_of(image.config, image.tree, image.texts)
-    gramine = find_gramine(base.tree, base.reference) if base else None
-    findings = obstacles(image_facts(image, application), gramine_facts(base, gramine) if base and gramine else None)
-    of_loader = loader_needs(base, gramine, image).findings if base and gramine else ()
-    return (*findings, *of_loader, *start_findings(application.program, programs.start), *absent_calls(programs.imports))
-
-
-def image_facts(image: ImageContents, application: Application) -> ImageFacts:
-    """What obstacles are looked for in."""
-    interpreter = interpreter_of(image.script(application.program), application, image.tree)
-    program = image.program(interpreter or application.program) if interpreter else image.program(application.program)
-    libraries = closure(image, program.needed, library_folders(image.tree, image.texts)).there.values() if program else ()
-    paths = (image.tree.resolve(interpreter or application.program), *libraries)
-    return ImageFacts(
-        config=image.config,
-        tree=image.tree,
-        application=application,
-        program=program,
-        interpreter=interpreter,
-        links={path: links for path in paths if (links := image.program(path)) is not None},
-    )
-
-
-def gramine_facts(base: ImageContents, gramine: GramineFiles) -> GramineFacts:
-    """What an application is held against."""
-    libc = base.program(f"{gramine.runtime(LibcKind.GLIBC)}/libc.so.6")
-    return GramineFacts(runtimes=gramine.runtimes, glibc=() if libc is None else libc.provides)
-
-
 def plan_wrap(request: WrapRequest) -> WrapPlan:
     """What is to be built, and everything worth saying of it.
 
@@ -125,13 +76,13 @@ def plan_wrap(request: WrapRequest) -> WrapPlan:
     stops = inspect(image, base, request.programs)
     copies, links = _copies(request, gramine)
     tree = _tree(request, copies, links)
-    mounts = all_mounts(tree, request.mounts)
-    files = trusted_files(tree, _without(request.fragment, mounts))
+    mounts = all_mounts(tree, request.wishes.mounts)
+    files = trusted_files(tree, _without(request.wishes.fragment, mounts))
     size = _size(request, application, gramine, files)
     ours = _ours(request, application, gramine, mounts, size)
-    manifest = lay_over(ours, request.fragment)
+    manifest = lay_over(ours, request.wishes.fragment)
     _check_program(application, manifest)
-    every = {each.path: each for each in (*files.files, *own_trusted(request.fragment, tree))}
+    every = {each.path: each for each in (*files.files, *own_trusted(request.wishes.fragment, tree))}
     whole = manifests.with_trusted(manifest, (every[path] for path in sorted(every)))
     text = manifests.encode(whole)
     choices = (*_explain(application, size, mounts, files, len(text)), *weaknesses(manifest, "your manifest"))
@@ -189,9 +140,9 @@ def _size(request: WrapRequest, application: Application, gramine: GramineFiles,
     nodes = (request.base.tree.file(path) for path in (gramine.pal, gramine.libos))
     return choose_size(
         interpreter_of(request.image.script(application.program), application, request.image.tree) or application.program,
-        size=request.size,
-        threads=request.threads,
-        memory=request.memory,
+        size=request.wishes.size,
+        threads=request.wishes.threads,
+        memory=request.wishes.memory,
         loads=sum(node.size for node in nodes if node is not None),
         manifest=sum(len(each.path) + _LINE for each in files.files),
     )
@@ -207,7 +158,7 @@ def _ours(
     libc = libc_of(facts.program)
     libraries = ([gramine.runtime(libc)] if libc else [""]) + list(folders)
     trust = TrustedPath(gramine.libos, libos.sha256.hex())
-    return manifest_of(application, libos=trust, mounts=mounts, libraries=libraries, size=size, choices=request.choices)
+    return manifest_of(application, libos=trust, mounts=mounts, libraries=libraries, size=size, choices=request.wishes.choices)
 
 
 def _check_program(application: Application, manifest: JsonObject) -> None:
