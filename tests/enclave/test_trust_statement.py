@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.enclave.signers import enclave, sign
-from tests.enclave.test_trust import IMAGE, OURS, TRUSTS, VALID
+from tests.enclave.test_trust import IMAGE, OF_SAMPLE, OURS, TRUSTS, VALID
 from tests.enclave.trust_documents import GOOD
 from tests.enclave.vectors import EDP, SAMPLE
 
@@ -81,6 +81,13 @@ def claims_of(sigstruct: SigStruct) -> tuple[Claim, ...]:
 def test_an_enclave_is_attested_exactly_where_it_is_admitted(sigstruct: SigStruct, trust: EnclaveTrust) -> None:
     strict = replace(trust, mode=TrustMode.ENFORCE, unknown=TrustAnswer.REFUSE)
     assert permits(strict, claims_of(sigstruct)) is judge_enclaves(strict, IMAGE, (enclave(sigstruct),)).admits
+
+
+def test_an_enclave_of_a_sample_key_is_neither_admitted_nor_attested_by_its_measurement() -> None:
+    trust = EnclaveTrust(mode=TrustMode.ENFORCE, measurements=(OF_SAMPLE,))
+    assert not judge_enclaves(trust, IMAGE, (enclave(SAMPLE),)).admits
+    assert not permits(trust, claims_of(SAMPLE))
+    assert permits(replace(trust, sample_keys=frozenset({SAMPLE.mr_signer})), claims_of(SAMPLE))
 
 
 def test_the_printed_policy_says_what_it_is_for() -> None:
