@@ -144,6 +144,14 @@ def test_what_intels_loader_asks_the_processor_for_is_changed_along_with_the_sig
     assert again.measurement == again.sigstruct.mr_enclave
 
 
+def test_intels_loader_asks_for_no_more_of_miscselect_than_is_signed() -> None:
+    at = signable(SDK_FILE).enclave.offset
+    subject = signable(SDK_FILE[: at - 32] + b"\3\0\0\0" + SDK_FILE[at - 28 :])
+    written = put_back(subject, sign(redraft(subject, SigstructFields(misc_select=1)), signer()))
+    assert written[at - 32 : at - 28] == b"\1\0\0\0"
+    assert put_back(subject, sign(redraft(subject, SigstructFields(svn=1)), signer()))[at - 32 : at - 28] == b"\3\0\0\0"
+
+
 @pytest.mark.parametrize(
     "fields",
     [
