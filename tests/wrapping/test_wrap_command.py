@@ -218,6 +218,17 @@ def test_inspect_says_yes_and_builds_nothing(world: World) -> None:
     assert {each["code"] for each in document["findings"]} == {"DJ357", "DJ395"}
 
 
+def test_a_size_in_a_manifest_of_ones_own_is_the_one_that_is_told_and_held_to(world: World) -> None:
+    fragment = world.folder / "size.toml"
+    fragment.write_text('[sgx]\nenclave_size = "2M"\n')
+    words = ("--to", f"oci:{world.folder}/small", "--key", f"{world.folder}/key.pem", "--manifest", str(fragment))
+    assert "DJ398" in world.wrap(*words, code=2).stderr
+    fragment.write_text('[sgx]\nenclave_size = "128M"\nmax_threads = 3\n')
+    said = world.wrap(*words).stdout
+    assert "128Mi of memory" in said
+    assert "3 threads at once" in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

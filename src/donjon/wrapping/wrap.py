@@ -18,7 +18,7 @@ from donjon.wrapping.manifest import FOLDER, WrapChoices, manifest_of
 from donjon.wrapping.merge import allowed_paths, lay_over, own_trusted, weaknesses
 from donjon.wrapping.mounts import EnclaveMount, MountKind, all_mounts
 from donjon.wrapping.obstacles import libc_of
-from donjon.wrapping.sizing import EnclaveSize, choose_size
+from donjon.wrapping.sizing import EnclaveSize, choose_size, parse_size
 from donjon.wrapping.tree import FileNode, FileTree, file_tree, link_node, normal, parent
 
 _LINE = 110  # bytes of a file's entry in a manifest, beside its path
@@ -138,10 +138,11 @@ def _without(fragment: JsonObject, mounts: Sequence[EnclaveMount]) -> Iterable[E
 
 def _size(request: WrapRequest, application: Application, gramine: GramineFiles, files: TrustedFiles) -> EnclaveSize:
     nodes = (request.base.tree.file(path) for path in (gramine.pal, gramine.libos))
+    own_size, own_threads = (at(request.wishes.fragment, "sgx", name) for name in ("enclave_size", "max_threads"))
     return choose_size(
         interpreter_of(request.image.script(application.program), application, request.image.tree) or application.program,
-        size=request.wishes.size,
-        threads=request.wishes.threads,
+        size=parse_size(own_size) if isinstance(own_size, str) else request.wishes.size,
+        threads=own_threads if isinstance(own_threads, int) else request.wishes.threads,
         memory=request.wishes.memory,
         loads=sum(node.size for node in nodes if node is not None),
         manifest=sum(len(each.path) + _LINE for each in files.files),
