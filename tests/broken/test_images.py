@@ -226,7 +226,7 @@ def test_a_layer_that_ends_early_is_refused(tmp_path: Path, compression: Compres
     half = image.blobs[descriptor["digest"]]
     entry = image.add(half[: 1800 if compression is Compression.NONE else len(half) * 2 // 3], descriptor["mediaType"])
     manifest = json.dumps({**json.loads(image.manifest), "layers": [entry]}).encode()
-    refuses(tmp_path, image, Malformed, "DJ325", (image.add(manifest, "application/vnd.oci.image.manifest.v1+json"),))
+    refuses(tmp_path, image, DonjonError, "DJ32[35]", (image.add(manifest, "application/vnd.oci.image.manifest.v1+json"),))
 
 
 def size_of_less_than_nothing() -> bytes:

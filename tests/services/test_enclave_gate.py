@@ -209,6 +209,26 @@ def test_only_another_image_of_a_running_pod_is_judged(short: Path) -> None:
     told(short, tale)
 
 
+def test_the_image_of_a_volume_is_judged_and_pinned(short: Path) -> None:
+    """Whatever container mounts it can start what is in it (KEP-4639)."""
+
+    async def tale(here: Story) -> None:
+        await here.put_policy()
+        made = asking(GOOD)
+        made["spec"]["volumes"] = [{"name": "e", "emptyDir": {}}, {"name": "v", "image": {"reference": SAMPLED}}]
+        refusal = await here.ask(PIN_PATH, made)
+        assert not refusal["allowed"]
+        assert "registry.example/sampled" in refusal["status"]["message"]
+        made["spec"]["volumes"][1]["image"]["reference"] = EMPTY  # It needs no enclave, for it asks for no device.
+        after = admitted(made, await here.ask(PIN_PATH, made))
+        assert after["spec"]["volumes"][1]["image"]["reference"] == pinned(EMPTY)
+        assert json.loads(after["metadata"]["annotations"][ANNOTATION_IMAGES])["volume v"] == EMPTY
+        assert "volume v: its image" in (await here.ask(HOLD_PATH, made))["status"]["message"]
+        assert (await here.ask(HOLD_PATH, after))["allowed"]
+
+    told(short, tale)
+
+
 def test_a_container_that_does_not_ask_needs_no_enclave_and_its_enclaves_are_judged(short: Path) -> None:
     async def tale(here: Story) -> None:
         await here.put_policy()

@@ -14,23 +14,29 @@ from donjon.kube.patch import Add, Operation, Standing, put
 from donjon.kube.quantities import amount
 
 IMAGE_FIELDS = ("initContainers", "containers", "ephemeralContainers")
+_VOLUME = "volume "
 MAX_IMAGES = 64  # of a pod, each another
 MAX_IMAGE = 512  # characters of one; a reference of the distribution API is shorter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedImage:
-    """The image of one container."""
+    """The image of one container, or of a volume that is an image's files."""
 
-    container: str
+    container: str  # its name, or `volume NAME`, which no container has
     path: str  # where it stands, as a JSON pointer
     image: str
     asks: bool  # the container itself asks for SGX
 
+    @property
+    def where(self) -> str:
+        """Where it stands, in words."""
+        return self.container if self.container.startswith(_VOLUME) else f"container {self.container}"
+
 
 def images_of(pod: JsonObject) -> tuple[PlacedImage, ...]:
-    """The images of all containers of a pod, as they start; what is no string is the API server's to refuse."""
-    return tuple(_images(pod))
+    """The images of all containers of a pod, and of its volumes (KEP-4639); what is no string is the API server's to refuse."""
+    return (*_images(pod), *_volumes(pod))
 
 
 def asks_for_enclaves(images: Iterable[PlacedImage]) -> bool:
@@ -75,3 +81,14 @@ def _images(pod: JsonObject) -> Iterator[PlacedImage]:
                 amounts = limits if isinstance(limits, dict) else {}
                 asks = any((amount(amounts[each]) or 0) > 0 for each in SGX_RESOURCES if each in amounts)
                 yield PlacedImage(container=name, path=f"/spec/{field}/{index}/image", image=image, asks=asks)
+
+
+def _volumes(pod: JsonObject) -> Iterator[PlacedImage]:
+    """Whatever container mounts one can start what is in it."""
+    entries = at(pod, "spec", "volumes")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        image, name = at(entry, "image", "reference"), at(entry, "name")
+        if isinstance(image, str) and isinstance(name, str):
+            yield PlacedImage(
+                container=f"{_VOLUME}{name}", path=f"/spec/volumes/{index}/image/reference", image=image, asks=False
+            )

@@ -58,7 +58,9 @@ def enclaves(content: bytes) -> tuple[Enclave, ...]:
     first = tuple(_of_program(content))
     there = {each.sigstruct for each in first}  # Intel's SDK repeats it for older versions of its loader.
     others = {each.sigstruct: each for each in _anywhere(content) if each.sigstruct not in there}
-    return (*first, *others.values())[:MAX_ENCLAVES]
+    if len(first) + len(others) > MAX_ENCLAVES:  # Whoever leaves some out lets in what stands behind those that are known.
+        raise Malformed("DJ313", f"more than {MAX_ENCLAVES} enclaves in one file")
+    return (*first, *others.values())
 
 
 def _of_stream(stream: SgxsEnclave) -> Enclave:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from donjon.errors import Malformed
 from donjon.findings.codes import NOT_STRICT_JSON
 from donjon.formats import strict_json
-from donjon.formats.json import at
+from donjon.formats.json import Json, at
 from donjon.formats.strict_json import Members
 from donjon.formats.words import excerpt
 from donjon.images.bounds import MAX_DESCRIPTORS, MAX_LAYERS, MAX_MANIFEST, MAX_PACKED
@@ -30,6 +30,11 @@ LAYERS: Mapping[str, Compression] = {
     f"{_DOCKER}.image.rootfs.diff.tar.zstd": Compression.ZSTD,
 }
 _TAG = "org.opencontainers.image.ref.name"
+_OF_MANIFESTS = frozenset(
+    {"mediaType", "manifests", "layers", "config", "digest", "size", "urls", "platform", "os", "architecture"}
+)
+_OF_CONFIGS = frozenset({"os", "architecture", "rootfs", "diff_ids"})
+_FREE = frozenset({"annotations", "Labels", "Volumes", "ExposedPorts", "history"})  # whose members are anybody's words
 SYSTEM, ARCHITECTURE = "linux", "amd64"
 
 
@@ -71,6 +76,23 @@ def _one_code() -> Iterator[None]:
         raise Malformed("DJ322", error.message) from error
 
 
+def _require_one_reading(document: Members, names: frozenset[str]) -> None:
+    """Container runtimes read JSON by Go's library, to which `Layers` is `layers`: of two the last counts there, and here one."""
+    contents: list[Json] = [dict(document.content)]
+    while contents:
+        content = contents.pop()
+        if isinstance(content, list):
+            contents += content
+        elif isinstance(content, dict):
+            folded = {name.casefold(): name for name in content}
+            odd = next((folded[name.casefold()] for name in names if folded.get(name.casefold(), name) != name), "")
+            if odd or len(folded) < len(content):
+                raise Malformed(
+                    "DJ322", f"{document.subject}: a member in two spellings, or in another than its own: {excerpt(odd)}"
+                )
+            contents += (value for name, value in content.items() if name not in _FREE)
+
+
 def parse_document(text: bytes, media_type: str, subject: str) -> ImageIndex | Manifest:
     """An index or a manifest; `media_type` is how it came, or empty, and must be what the document says itself.
 
@@ -78,6 +100,7 @@ def parse_document(text: bytes, media_type: str, subject: str) -> ImageIndex | M
     """
     with _one_code():
         document = strict_json.parse(text, subject, MAX_MANIFEST, fractions=True)
+        _require_one_reading(document, _OF_MANIFESTS)
         own = document.text("mediaType") if document.has("mediaType") else media_type
         if document.has("manifests") == document.has("layers") or (media_type and own != media_type):
             raise Malformed("DJ322", f"{subject}: two kinds of document at once, or none: {excerpt(media_type or own)}")
@@ -155,6 +178,7 @@ def parse_config(text: bytes, subject: str) -> ImageConfig:
     """What an image's config says; raises `Malformed` DJ322, and DJ324 where it is for another platform."""
     with _one_code():
         document = strict_json.parse(text, subject, MAX_MANIFEST, fractions=True)
+        _require_one_reading(document, _OF_CONFIGS)
         system, architecture = document.text("os"), document.text("architecture")
         if (system, architecture) != (SYSTEM, ARCHITECTURE):
             raise Malformed("DJ324", f"{subject}: is for {excerpt(f'{system}/{architecture}')}, expected {SYSTEM}/{ARCHITECTURE}")

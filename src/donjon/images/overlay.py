@@ -13,12 +13,13 @@ from enum import Enum, auto
 
 from donjon.errors import Malformed
 from donjon.formats.words import excerpt
-from donjon.images.bounds import MAX_ENTRIES, MAX_PATHS
+from donjon.images.bounds import MAX_ENTRIES, MAX_FOLDERS, MAX_PATHS
 from donjon.images.paths import ancestors, legible
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 AUFS = ".wh..wh."  # AUFS' own, which no runtime makes a file of
+_OVERHEAD = 64  # bytes beside its signs that a path takes which is kept
 
 
 class EntryKind(Enum):
@@ -50,7 +51,7 @@ class Overlay:
         self._folders: set[str] = set()
         self._opaque: set[str] = set()
         self._uncertain: set[str] = set()  # folders, not known to be such, of files that layers above theirs cover
-        self._count = self._signs = 0
+        self._count = self._signs = self._folder_signs = 0
         self._start()
 
     def _start(self) -> None:
@@ -78,7 +79,7 @@ class Overlay:
         """Whether the entry is a file that remains; raises `Malformed` DJ326 or DJ329."""
         path = entry.path
         self._count += 1
-        self._signs += len(path) + len(entry.target)
+        self._signs += _weight(path) + _weight(entry.target)
         if self._count > MAX_ENTRIES or self._signs > MAX_PATHS:
             raise Malformed("DJ326", f"more than {MAX_ENTRIES} entries in all layers, or {MAX_PATHS} bytes of paths")
         folder, _, name = path.rpartition("/")
@@ -86,8 +87,18 @@ class Overlay:
             self._whiteout(folder, name)
             return False
         if folder not in self._new_folders:
-            self._new_folders.update({folder, *ancestors(path)} - {""})
+            self._enter(path)
         return self._keep(entry)
+
+    def _enter(self, path: str) -> None:
+        """Remember the folders that a path is in; raises `Malformed` DJ326: each path may name a thousand that no other does."""
+        for each in ancestors(path):
+            if each in self._new_folders:
+                return
+            self._new_folders.add(each)
+            self._folder_signs += _weight(each) + _OVERHEAD
+            if self._folder_signs > MAX_FOLDERS:
+                raise Malformed("DJ326", f"{_brief(path)}: the folders of all layers have more than {MAX_FOLDERS} bytes of paths")
 
     def _whiteout(self, folder: str, name: str) -> None:
         if name == OPAQUE:
@@ -142,10 +153,15 @@ class Overlay:
         return False
 
     def _is_covered(self, folder: str) -> bool:
-        if (answer := self._below.get(folder)) is None:
-            parent = folder.rpartition("/")[0]
-            answer = folder in self._covers or folder in self._opaque or self._is_covered(parent)
-            self._below[folder] = answer
+        """Whether layers above cover a folder, or one that it is in. Not by recursion: a path may have two thousand parts."""
+        chain: list[str] = []
+        while folder not in self._below:
+            chain.append(folder)
+            folder = folder.rpartition("/")[0]
+        answer = self._below[folder]
+        for each in reversed(chain):
+            answer = answer or each in self._covers or each in self._opaque
+            self._below[each] = answer
         return answer or "" in self._opaque
 
     def _check(self, link: str) -> None:
@@ -168,3 +184,8 @@ class Overlay:
 
 def _brief(path: str) -> str:
     return excerpt(legible(path))
+
+
+def _weight(text: str) -> int:
+    """Bytes that a text takes in memory, at most."""
+    return len(text) if text.isascii() else 4 * len(text)

@@ -76,12 +76,12 @@ def pieces_of(stream: Forward, size: int, what: str) -> Iterator[memoryview]:
 def unpacked(source: BlobSource, layer: Layer, what: str) -> Iterator[Forward]:
     """The layer as an archive; behind its end, whatever else it has is read, and then its digest is known."""
     with source.layer(layer) as pieces:
-        if layer.path:  # In a docker archive, only the digest of what is unpacked is said.
-            octets = verify_digest(unpack(pieces, layer.compression, what), layer.digest, -1, what)
-        else:
-            octets = unpack(verify_digest(pieces, layer.digest, layer.size, what), layer.compression, what)
-        with ahead(octets) as pieces_ahead:
-            stream = Forward(pieces_ahead)
+        # In a docker archive, only the digest of what is unpacked is said.
+        packed = pieces if layer.path else verify_digest(pieces, layer.digest, layer.size, what)
+        with ahead(unpack(packed, layer.compression, what)) as octets:
+            # Container runtimes know an unpacked layer by this digest, and run what another image brought under it.
+            is_proved = layer.diff_id == layer.digest and not layer.path
+            stream = Forward(octets if is_proved else verify_digest(octets, layer.diff_id, -1, f"{what}, unpacked"))
             yield stream
             for _ in stream.parts(sys.maxsize):
                 pass

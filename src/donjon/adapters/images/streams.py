@@ -11,7 +11,7 @@ else:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
 from donjon.errors import Malformed, Untrusted
-from donjon.images.bounds import MAX_PACKED, MAX_RATIO, MAX_UNPACKED, RATIO_FROM
+from donjon.images.bounds import MAX_RATIO, MAX_UNPACKED, RATIO_FROM
 from donjon.images.image import Compression
 
 PIECE = 1 << 18  # bytes that are read at once
@@ -35,7 +35,7 @@ class Meter:
 def verify_digest(pieces: Iterable[bytes], digest: str, size: int, what: str) -> Iterator[bytes]:
     """The pieces as they are; behind the last, raises `Untrusted` DJ323 where they are not what their digest says."""
     octets, summary = Meter(pieces), hashlib.sha256()
-    most = size if size >= 0 else MAX_PACKED
+    most = size if size >= 0 else MAX_UNPACKED
     for piece in octets:
         if octets.count > most:
             raise Untrusted("DJ323", f"{what}: more than the {most} bytes that it may have")

@@ -94,7 +94,7 @@ def hold_to_pins(judged: PodJudgement) -> PodJudgement:
 def _loose(image: SeenImage) -> Finding:
     return Finding.error(
         "DJ382",
-        f"container {image.place.container}",
+        image.place.where,
         f"its image is {image.place.image}, and was not pinned to its digest",
         "what runs would be what that name stands for later, which nobody looked at",
         "see which webhook changes images after ours (kubectl get mutatingwebhookconfigurations), or make the pod again",

@@ -3,7 +3,7 @@
 A tenant writes the name, so it can only be one of a registry: a folder or an archive of this program's own is nobody's image.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from donjon.adapters.images.enclaves import enclave_files
@@ -61,16 +61,18 @@ class ImageReading:
 
     def inspect(self, image: Image) -> InspectedImage:
         """All that the image holds; raises what its registry and its layers raise, and then nothing of it counts."""
-        by_path: dict[str, tuple[FileEnclave, ...] | str] = {}
+        findings: list[
+            tuple[FileEnclave, ...] | str
+        ] = []  # Of each file: a layer may write a path twice, and two may look alike.
 
         def beyond(path: str) -> None:
-            by_path[path] = f"{path[:MAX_PATH]}: it may hold an enclave, and has more than {MAX_FILE} bytes [DJ378]"
+            if len(findings) < MAX_FILES:
+                findings.append(f"{path[:MAX_PATH]}: it may hold an enclave, and has more than {MAX_FILE} bytes [DJ378]")
 
         for file in enclave_files(self.images, image, MAX_FILE, beyond):
-            by_path.pop(file.path, None)  # A layer may write a path twice; what it writes last counts.
-            if (content := _in_file(file.path, file.content)) and len(by_path) < MAX_FILES:
-                by_path[file.path] = content
-        return _inspected(image.digest, by_path)
+            if len(findings) < MAX_FILES and (content := _in_file(file.path, file.content)):
+                findings.append(content)
+        return _inspected(image.digest, findings)
 
 
 def _in_file(path: str, content: bytes) -> tuple[FileEnclave, ...] | str:
@@ -81,9 +83,9 @@ def _in_file(path: str, content: bytes) -> tuple[FileEnclave, ...] | str:
         return f"{path[:MAX_PATH]}: {error}"[-MAX_FAULT:]
 
 
-def _inspected(digest: str, by_path: Mapping[str, tuple[FileEnclave, ...] | str]) -> InspectedImage:
-    content = [enclave for each in by_path.values() if not isinstance(each, str) for enclave in each]
-    faults = [each for each in by_path.values() if isinstance(each, str)]
-    if len(content) > MAX_ENCLAVES_OF_IMAGE or len(faults) >= MAX_FAULTS or len(by_path) == MAX_FILES:
+def _inspected(digest: str, findings: Sequence[tuple[FileEnclave, ...] | str]) -> InspectedImage:
+    content = [enclave for each in findings if not isinstance(each, str) for enclave in each]
+    faults = [each for each in findings if isinstance(each, str)]
+    if len(content) > MAX_ENCLAVES_OF_IMAGE or len(faults) >= MAX_FAULTS or len(findings) == MAX_FILES:
         faults = [f"more than {MAX_ENCLAVES_OF_IMAGE} enclaves, or {MAX_FAULTS} broken files", *faults[: MAX_FAULTS - 1]]
     return InspectedImage(digest=digest, enclaves=tuple(content[:MAX_ENCLAVES_OF_IMAGE]), faults=tuple(faults))

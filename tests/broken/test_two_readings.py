@@ -1,0 +1,89 @@
+"""Images that Donjon would read in one way and a container runtime in another, and those that hide one enclave behind others."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.enclave.signers import sign
+from tests.images.made import MadeImage, layer, member, write_layout
+
+from donjon.adapters.images.images import Images
+from donjon.enclave.record import InspectedImage
+from donjon.enclave.search import MAX_ENCLAVES, enclaves
+from donjon.errors import DonjonError, Malformed, Untrusted
+from donjon.formats.json import JsonObject
+from donjon.images.access import RegistryAccess
+from donjon.images.bounds import MAX_FOLDERS
+from donjon.images.manifests import parse_config, parse_document
+from donjon.images.overlay import EntryKind, LayerEntry, Overlay
+from donjon.images.references import parse_reference
+from donjon.services.admission.enclaves.reading import ImageReading
+
+ACCESS = RegistryAccess()
+READING = ImageReading(images=Images(ACCESS), access=ACCESS)
+MANIFEST, CONFIG = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json"
+
+
+def inspect(folder: Path, image: MadeImage) -> InspectedImage:
+    place = parse_reference(f"oci:{write_layout(folder / 'layout', image)}")
+    return READING.inspect(READING.images.resolve(place))
+
+
+@pytest.mark.parametrize("name", ["Layers", "LAYERS", "layer\u017f", "MediaType", "Config"])
+def test_a_manifest_with_a_member_in_two_spellings_is_refused(name: str) -> None:
+    """Go's library, by which runtimes read manifests, takes the last of them (encoding/json, "case-insensitive match")."""
+    document = {**json.loads(MadeImage(layer({"a": b"a"})).manifest), name: []}
+    with pytest.raises(Malformed, match="spelling"):
+        parse_document(json.dumps(document).encode(), "", "image")
+
+
+def test_a_config_with_layers_in_another_spelling_is_refused() -> None:
+    config: JsonObject = {**MadeImage(layer({"a": b"a"})).config, "RootFS": {"diff_ids": []}}
+    with pytest.raises(Malformed, match="spelling"):
+        parse_config(json.dumps(config).encode(), "image")
+
+
+def test_labels_may_be_spelled_in_any_way() -> None:
+    config: JsonObject = {**MadeImage(layer({"a": b"a"})).config, "config": {"Labels": {"os": "a", "OS": "b"}}}
+    assert parse_config(json.dumps(config).encode(), "image").labels == {"os": "a", "OS": "b"}
+
+
+def test_a_layer_that_unpacks_to_something_else_than_its_config_says_is_refused(tmp_path: Path) -> None:
+    """containerd finds an unpacked layer by the config's digest (`core/unpack`), so it would run what another image brought."""
+    image, other = MadeImage(layer({"a": b"harmless"})), MadeImage(layer({"a": sign("another").raw}))
+    config = image.add(json.dumps({**image.config, "rootfs": other.config["rootfs"]}).encode(), CONFIG)
+    image.descriptor = image.add(json.dumps({**json.loads(image.manifest), "config": config}).encode(), MANIFEST)
+    with pytest.raises(Untrusted, match="DJ323"):
+        inspect(tmp_path, image)
+
+
+def test_an_enclave_behind_as_many_others_as_are_looked_at_is_not_overlooked(tmp_path: Path) -> None:
+    """Of a measurement that a policy lists anybody may sign as many as he likes, with his own key."""
+    listed = b"".join(sign("me", svn=number).raw for number in range(MAX_ENCLAVES))
+    assert len(enclaves(listed)) == MAX_ENCLAVES
+    with pytest.raises(Malformed, match="DJ313"):
+        enclaves(listed + sign("another").raw)
+    assert inspect(tmp_path, MadeImage(layer({"a": listed + sign("another").raw}))).faults
+
+
+def test_two_files_that_look_alike_are_two(tmp_path: Path) -> None:
+    """One named by a byte that is no text, one as such a byte is written out."""
+    signed = [sign("another"), sign("me")]
+    files = [(member("\udcff"), signed[0].raw), (member("\\xff"), signed[1].raw)]
+    found = inspect(tmp_path, MadeImage(layer(files)))
+    assert [each.enclave.sigstruct for each in found.enclaves] == signed
+
+
+def test_a_path_of_two_thousand_folders_is_read() -> None:
+    overlay = Overlay()
+    assert overlay.place(LayerEntry("/".join(["a"] * 2000), EntryKind.FILE))
+    overlay.next_layer()
+    assert not overlay.place(LayerEntry("/".join(["a"] * 2000), EntryKind.FILE))
+
+
+def test_paths_that_each_name_a_thousand_folders_are_refused() -> None:
+    """A hundred such paths took 300 MiB, and a layer of some 100 KiB has thousands."""
+    overlay, tail = Overlay(), "/".join(["abc"] * 1000)
+    entries = (LayerEntry(f"{number}/{tail}", EntryKind.FILE) for number in range(300))
+    with pytest.raises(DonjonError, match=f"more than {MAX_FOLDERS}"):
+        list(map(overlay.place, entries))
