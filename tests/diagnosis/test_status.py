@@ -23,7 +23,7 @@ from tests.diagnosis.installations import (
 from tests.diagnosis.worlds import NOW
 
 from donjon.adapters.keys import fresh
-from donjon.admission.policies.all import DEFAULT_ACCOUNT, for_the_node_agent
+from donjon.admission.policies.all import DEFAULT_ACCOUNT, for_enclaves, for_the_node_agent
 from donjon.admission.policies.guard import ChartValues, GuardExtent, guard
 from donjon.diagnosis.agents import NOWHERE
 from donjon.diagnosis.installation import RowState, Sight, StatusPart, home
@@ -595,6 +595,50 @@ def test_a_metrics_server_is_told_where_it_is_with_its_own_words() -> None:
     assert "0 of 2 are ready; donjon-metrics-a: not known yet: front proxy" in none.verdict
     well = changed(deployments=Sight(things=(workload("Deployment", "metrics", readyReplicas=2),)))
     assert "2 of 2 of donjon-metrics ready" in well.verdict
+
+
+def enclave_calls(ca: str | None) -> Sight:
+    """The registration of what admits by an enclave's identity, as it completes it, or as the chart leaves it."""
+    entry: Any = deepcopy(for_enclaves("donjon", "donjon", "donjon-enclaves")[0])
+    if ca is not None:
+        entry["webhooks"][0]["clientConfig"]["caBundle"] = ca
+    return Sight(things=(entry,))
+
+
+def test_what_admits_by_an_enclaves_identity_is_told_where_it_is_and_what_its_absence_means() -> None:
+    ca = bundle(timedelta(days=90))
+    ready = Sight(things=(workload("Deployment", "enclaves", readyReplicas=2),))
+    well = changed(deployments=ready, webhooks=enclave_calls(ca))
+    assert (well.well, "2 of 2 of donjon-enclaves ready" in well.verdict) == (True, True)
+    assert "ends at 2027-02-21 12:00 UTC" in part(well, "enclave admission").rows[1].words
+    pods = (*WHOLE.pods, own_pod("enclaves", "a", ready=False))
+    down = changed(
+        deployments=Sight(things=(workload("Deployment", "enclaves", readyReplicas=0),)),
+        pods=Sight(things=pods),
+        webhooks=enclave_calls(ca),
+        readiness={"donjon-enclaves-a": "not read yet: enclavepolicies [DJ380]; the log says why"},
+    )
+    assert errors(down) == ["DJ386"]
+    assert "0 of 2 are ready; donjon-enclaves-a: not read yet: enclavepolicies [DJ380]" in down.verdict
+    assert "DJ375" in down.findings[0].why
+
+
+def test_what_admits_by_an_enclaves_identity_is_not_well_where_the_api_server_cannot_call_it() -> None:
+    ready = Sight(things=(workload("Deployment", "enclaves", readyReplicas=2),))
+    mistrusted = changed(deployments=ready, webhooks=enclave_calls(None))
+    assert errors(mistrusted) == ["DJ386"]
+    assert "caBundle is empty" in mistrusted.verdict
+    unregistered = changed(deployments=ready)
+    assert "no registration of the webhook" in unregistered.verdict
+    assert "bring it back" in unregistered.findings[0].do
+    gone = changed(webhooks=enclave_calls(bundle(timedelta(days=90))))
+    assert "its Deployment is gone" in gone.verdict
+
+
+def test_who_may_not_see_registrations_is_told_no_more_of_enclave_admission_than_its_replicas() -> None:
+    ready = Sight(things=(workload("Deployment", "enclaves", readyReplicas=2),))
+    status = changed(deployments=ready, webhooks=HIDDEN)
+    assert part(status, "enclave admission").rows[1].state is RowState.UNKNOWN
 
 
 def test_that_metrics_server_gives_no_answer_is_worth_a_look() -> None:

@@ -52,6 +52,15 @@ def test_a_refusal_says_how_long_ago_the_last_was_for_the_next_try_takes_its_tim
     assert finding.observation == f"its pods are refused (last 25 s ago): {OURS}"
 
 
+ENCLAVES = 'admission webhook "pin.enclaves.donjon.dev" denied the request: '
+UNSEEN = f"{ENCLAVES}r.example/app: could not be looked into: {{}}: which enclaves it has is not known; … refuses it [DJ373]; see"
+UNHEARD = 'Internal error occurred: failed calling webhook "hold.enclaves.donjon.dev": failed to call webhook: Post "https://…"'
+NOT_LOOKED_AT = (
+    f"{POD}ValidatingAdmissionPolicy 'donjon-enclaves' with binding 'donjon-enclaves' denied request: pod: it asks for SGX in a "
+    "namespace that admits enclaves by their identity, and nobody has looked at its images [DJ375]; see that it runs"
+)
+
+
 @pytest.mark.parametrize(
     ("message", "step"),
     [
@@ -59,6 +68,20 @@ def test_a_refusal_says_how_long_ago_the_last_was_for_the_next_try_takes_its_tim
         (
             f"Error creating: {POD}{POLICY}container app: not wired [DJ101]; check that the webhook runs",
             "what wires pods is away",
+        ),
+        (f"Error creating: {NOT_LOOKED_AT}", "run donjon status, which says whether it is down; donjon explain DJ375"),
+        (f"Error creating: {UNHEARD}", "run donjon status, which says whether it is down; donjon explain DJ375"),
+        (
+            f"Error creating: {UNSEEN.format('it is being looked into [DJ379]')}",
+            "replicaset shop/train is right, and what admits by an enclave's identity did not look at it",
+        ),
+        (
+            f"Error creating: {UNSEEN.format('r.example: timed out [DJ330]')}",
+            "where an image's name is mistyped, change replicaset shop/train with the right one, and apply it again; else",
+        ),
+        (
+            f"Error creating: {ENCLAVES}r.example/app: is signed with Intel SDK's sample key [DJ368]; sign it",
+            "change replicaset shop/train as the refusal says, and apply it again; donjon explain DJ368",
         ),
         (f"Error creating: {POD}{POLICY}{OURS}", "change replicaset shop/train as the refusal says, and apply it again; donjon"),
         (f"Error creating: {ANOTHERS_WEBHOOK}", "change replicaset shop/train as the refusal says, and apply it again"),

@@ -13,7 +13,7 @@ from donjon.formats.words import recite
 from donjon.kube.names import ENCLAVE, EPC, FAQ_EPC, LABEL_COMPONENT
 from donjon.kube.objects import labels_of, name_of
 
-NODE, ADMISSION, ATTESTATION, METRICS = "node", "admission", "attestation", "metrics"
+NODE, ADMISSION, ENCLAVES, ATTESTATION, METRICS = "node", "admission", "enclaves", "attestation", "metrics"
 """The chart's components, as its labels name them."""
 
 AGENTS_POLICY = f"{DEFAULT_PREFIX}-node-agent"

@@ -1,4 +1,4 @@
-"""The webhook, the attestation service, the metrics server: how many replicas are ready, why others are not, and what else."""
+"""The webhooks, the attestation service, the metrics server: how many replicas are ready, why others are not, and what else."""
 
 import base64
 import binascii
@@ -12,6 +12,7 @@ from donjon.diagnosis.guard import extent
 from donjon.diagnosis.installation import (
     ADMISSION,
     ATTESTATION,
+    ENCLAVES,
     METRICS,
     DonjonState,
     Row,
@@ -32,8 +33,13 @@ from donjon.kube.objects import count, is_here, name_of
 from donjon.pki.serving import parse_authorities
 
 _WHY = {codes.METRICS_SERVER_SILENT: "kubectl top and autoscalers of CPU, memory and EPC get an error: they hold what they have"}
-_REPLICAS = {ADMISSION: 2, ATTESTATION: 1, METRICS: 2}
+_REPLICAS = {ADMISSION: 2, ENCLAVES: 2, ATTESTATION: 1, METRICS: 2}
 """How many the chart makes, unless its values say otherwise."""
+_ENCLAVES, _SUBJECT, _UNJUDGED = f"{DEFAULT_PREFIX}-enclaves", "enclave admission", "DJ386"
+_WITHOUT_ENCLAVES = (
+    "no pod that asks for SGX is made in namespaces held to their enclaves' identity (DJ375); "
+    "in others no policy on enclaves is asked"
+)
 
 
 def webhook(here: DonjonState) -> StatusPart | None:
@@ -43,11 +49,8 @@ def webhook(here: DonjonState) -> StatusPart | None:
     if hidden := unseen("webhook", here.deployments, here.webhooks):
         return hidden
     ready, desired = _replicas(here, ADMISSION)
-    trusts, words = _trust(here)
-    rows = (
-        _replica_row("donjon-webhook", ready, desired),
-        Row(name="certificate", state=RowState.WELL if trusts else RowState.WRONG, words=words),
-    )
+    trusts, words = _trust(here, DEFAULT_PREFIX)
+    rows = (_replica_row("donjon-webhook", ready, desired), _certificate_row(trusts=trusts, words=words))
     few = _few(here, "DJ175", ADMISSION, "webhook", "pods that ask for SGX are refused while none is ready")
     findings = (*few, *_caveats(here, "DJ175", ADMISSION, "webhook"))
     if not trusts and here.webhooks.thing(DEFAULT_PREFIX):  # Where the registration is gone, the guard tells it.
@@ -60,6 +63,26 @@ def webhook(here: DonjonState) -> StatusPart | None:
         )
         findings = (*findings, untrusted)
     return StatusPart(name="webhook", rows=rows, findings=findings, summary=f"{ready} of {desired} replicas of the webhook ready")
+
+
+def enclave_admission(here: DonjonState) -> StatusPart | None:
+    """What admits by an enclave's identity, and whom the API server trusts for it; nothing where neither is there, or seen."""
+    is_registered = here.webhooks.thing(_ENCLAVES) is not None
+    if here.deployments.problem or not (here.deployments.of(ENCLAVES) or is_registered):
+        return None
+    ready, desired = _replicas(here, ENCLAVES)
+    trusts, words = (None, "its registration may not be seen") if here.webhooks.problem else _trust(here, _ENCLAVES)
+    rows = (_replica_row(_ENCLAVES, ready, desired), _certificate_row(trusts=trusts, words=words))
+    findings = (*_few(here, _UNJUDGED, ENCLAVES, _SUBJECT, _WITHOUT_ENCLAVES), *_caveats(here, _UNJUDGED, ENCLAVES, _SUBJECT))
+    if trusts is False:
+        look = f"see its log: kubectl -n {here.home} logs -l {_selector(ENCLAVES)}"
+        do = look if is_registered else bring_back(here.home)
+        findings = (
+            *findings,
+            Finding.error(_UNJUDGED, _SUBJECT, words, f"the API server cannot call it: {_WITHOUT_ENCLAVES}", do),
+        )
+    summary = f"{ready} of {desired} of {_ENCLAVES} ready"
+    return StatusPart(name=_SUBJECT, rows=rows, findings=findings, summary=summary)
 
 
 def attestation(here: DonjonState) -> StatusPart | None:
@@ -103,6 +126,11 @@ def _trouble(pod: JsonObject, here: DonjonState) -> str:
 def _replica_row(name: str, ready: int, desired: int) -> Row:
     state = RowState.WRONG if not ready else RowState.DOUBTFUL if ready < desired else RowState.WELL
     return Row(name=name, state=state, words=f"{ready} of {desired} ready")
+
+
+def _certificate_row(*, trusts: bool | None, words: str) -> Row:
+    state = {True: RowState.WELL, False: RowState.WRONG, None: RowState.UNKNOWN}[trusts]
+    return Row(name="certificate", state=state, words=words)
 
 
 def _few(here: DonjonState, code: str, component: str, subject: str, why: str) -> Iterator[Finding]:
@@ -166,9 +194,9 @@ def _standstill(here: DonjonState, code: str, component: str, subject: str) -> I
         )
 
 
-def _trust(here: DonjonState) -> tuple[bool, str]:
-    """Whether the API server has what it needs to trust the webhook, and in words."""
-    registration = here.webhooks.thing(DEFAULT_PREFIX)
+def _trust(here: DonjonState, name: str) -> tuple[bool, str]:
+    """Whether the API server has what it needs to trust the webhook of that registration, and in words."""
+    registration = here.webhooks.thing(name)
     bundles = [at(hook, "clientConfig", "caBundle") for hook in objects(at(registration, "webhooks"))]
     if not bundles:
         return False, "the API server has no registration of the webhook"

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from donjon.admission.policies.enclaves import HOLD_HOOK, NOT_LOOKED_AT
 from donjon.diagnosis.commands import change_job, cron_job_of, subject_of
-from donjon.findings.codes import NOT_WIRED
+from donjon.findings.codes import NOT_LOOKED_INTO, NOT_WIRED, UNJUDGED
 from donjon.formats.json import JsonObject
 from donjon.kube.names import DEVICES, EPC
 from donjon.kube.objects import name_of, namespace_of
@@ -21,6 +22,8 @@ _LIMIT_RANGE = re.compile(
 """k8s.io/kubernetes plugin/pkg/admission/limitranger."""
 _ACCOUNT = re.compile(r'serviceaccount "(?P<name>[-.a-z0-9]{1,253})" not found')
 """k8s.io/kubernetes plugin/pkg/admission/serviceaccount."""
+_UNHEARD = f'failed calling webhook "{HOLD_HOOK}"'
+"""k8s.io/apiserver pkg/admission/plugin/webhook."""
 
 
 def next_step(kind: str, workload: JsonObject, message: str, codes: Sequence[str]) -> str:
@@ -43,6 +46,18 @@ def next_step(kind: str, workload: JsonObject, message: str, codes: Sequence[str
         return (
             f"where it says that the pod is not wired, {own} is right, and what wires pods is away: have an administrator "
             "run donjon status, which says what to bring back; else change it as the refusal says; "
+            f"donjon explain {codes[0]} says more"
+        )
+    if UNJUDGED.intersection(codes) or _UNHEARD in message:
+        return (
+            f"{own} is right, and what admits by an enclave's identity did not look at it: its controller tries again by itself; "
+            "where that stays so, have an administrator run donjon status, which says whether it is down; "
+            f"donjon explain {next((each for each in codes if each in UNJUDGED), NOT_LOOKED_AT)} says more"
+        )
+    if NOT_LOOKED_INTO.intersection(codes):
+        return (
+            f"where an image's name is mistyped, {_change(kind, workload, 'with the right one')}; else {own} is right, "
+            "and its pods come once the registry answers Donjon, which asks with the chart's own login, not with the pod's; "
             f"donjon explain {codes[0]} says more"
         )
     how = _change(kind, workload, "as the refusal says")

@@ -4,7 +4,17 @@ Helm compares a new revision with the last that it deployed, so that what a fail
 """
 
 from donjon.admission.policies.all import DEFAULT_PREFIX
-from donjon.diagnosis.installation import ADMISSION, AGENTS_POLICY, ATTESTATION, METRICS, DonjonState, Row, RowState, StatusPart
+from donjon.diagnosis.installation import (
+    ADMISSION,
+    AGENTS_POLICY,
+    ATTESTATION,
+    ENCLAVES,
+    METRICS,
+    DonjonState,
+    Row,
+    RowState,
+    StatusPart,
+)
 from donjon.findings import Finding
 from donjon.findings.codes import LEFT_BEHIND
 
@@ -15,7 +25,12 @@ _KINDS = ",".join(
     )
 )
 """Of what the chart makes under a program's name."""
-_NAMES = {ADMISSION: "donjon-webhook", ATTESTATION: "donjon-attestation", METRICS: "donjon-metrics"}
+_HOOKS = "kubectl delete --ignore-not-found mutatingwebhookconfigurations"
+_REGISTRATIONS = {
+    ADMISSION: f"{_HOOKS} {DEFAULT_PREFIX} && ",
+    ENCLAVES: f"{_HOOKS},validatingwebhookconfigurations {DEFAULT_PREFIX}-enclaves && ",
+}
+_NAMES = {ADMISSION: "donjon-webhook", ENCLAVES: "donjon-enclaves", ATTESTATION: "donjon-attestation", METRICS: "donjon-metrics"}
 
 
 def remains(here: DonjonState) -> tuple[Finding, ...]:
@@ -60,7 +75,7 @@ def _is_there(here: DonjonState, component: str) -> bool:
 
 
 def _take_away(here: DonjonState, component: str) -> str:
-    registration = "kubectl delete --ignore-not-found mutatingwebhookconfigurations donjon && " if component == ADMISSION else ""
+    registration = _REGISTRATIONS.get(component, "")
     return (
         f"have an administrator of the cluster take it away: {registration}"
         f"kubectl delete -n {here.home} --ignore-not-found {_KINDS} {_NAMES[component]}"

@@ -9,7 +9,7 @@ from donjon.diagnosis.guard import guard
 from donjon.diagnosis.installation import DonjonState, RowState, StatusPart
 from donjon.diagnosis.meters import meters
 from donjon.diagnosis.nodes import nodes
-from donjon.diagnosis.programs import attestation, metrics_server, webhook
+from donjon.diagnosis.programs import attestation, enclave_admission, metrics_server, webhook
 from donjon.diagnosis.remains import remains
 from donjon.diagnosis.versions import versions
 from donjon.findings import Finding, Severity, is_refusal
@@ -18,6 +18,7 @@ from donjon.findings.codes import NOT_INSTALLED, UNINSTALL_BEGUN
 PARTS: tuple[Callable[[DonjonState], StatusPart | None], ...] = (
     guard,
     webhook,
+    enclave_admission,
     agents,
     meters,
     nodes,

@@ -46,6 +46,8 @@ OF_GUARD = frozenset({"DJ024", "DJ025", "DJ026", GUARD_UNKNOWN})
 NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""
 BY_HAND = "DJ105"
+UNJUDGED = frozenset({"DJ375", "DJ379", "DJ380"})
+"""Where nobody looked, or could look yet, at the images of a pod."""
 FORBIDDEN_TO_AGENT = "DJ110"
 UNREADY_NODE = "DJ134"
 NO_CERTIFICATE_KEPT = "DJ147"
@@ -68,6 +70,8 @@ SEVERAL_PROCESSES = "DJ356"
 
 REGISTRY_SILENT = "DJ330"
 REGISTRY_UNKNOWN = "DJ332"
+NOT_LOOKED_INTO = frozenset({REGISTRY_SILENT, "DJ331", REGISTRY_UNKNOWN})
+"""Where an image was not had from its registry."""
 
 NO_SIMULATED_ISSUER = "DJ435"
 REFUSED_TOKENS = frozenset(f"DJ{number}" for number in range(440, 449))

@@ -10,6 +10,7 @@ from donjon.adapters.cluster.meters import ask_meters
 from donjon.diagnosis.installation import (
     ADMISSION,
     ATTESTATION,
+    ENCLAVES,
     METRICS,
     NODE,
     TO_REFUSE,
@@ -27,7 +28,7 @@ from donjon.kube.names import LABEL_NAME, OURS
 from donjon.kube.objects import is_here, name_of
 from donjon.kube.reserved import epc_offered
 
-PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ATTESTATION: 9810, METRICS: 9811}  # in the chart
+PROBES_PORTS = {NODE: 9808, ADMISSION: 9809, ENCLAVES: 9809, ATTESTATION: 9810, METRICS: 9811}  # in the chart
 MAX_PODS = 2  # of each that are asked, those that are not ready before others
 PATIENCE = 2.5  # seconds, for the answer of each
 _OURS = {LABEL_NAME: OURS}
