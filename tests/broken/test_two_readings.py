@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.enclave.signers import sign
 from tests.images.made import MadeImage, layer, member, write_layout
 
 from donjon.adapters.images.images import Images
-from donjon.enclave.record import InspectedImage
+from donjon.adapters.kubeapi.client import KubeApi
+from donjon.enclave.gramine import read_manifest
+from donjon.enclave.record import FileEnclave, InspectedImage
 from donjon.enclave.search import MAX_ENCLAVES, enclaves
+from donjon.enclave.trust import matches
 from donjon.errors import DonjonError, Malformed, Untrusted
 from donjon.formats.json import JsonObject
 from donjon.images.access import RegistryAccess
@@ -17,6 +21,7 @@ from donjon.images.bounds import MAX_FOLDERS
 from donjon.images.manifests import parse_config, parse_document
 from donjon.images.overlay import EntryKind, LayerEntry, Overlay
 from donjon.images.references import parse_reference
+from donjon.services.admission.enclaves import memory
 from donjon.services.admission.enclaves.reading import ImageReading
 
 ACCESS = RegistryAccess()
@@ -72,6 +77,39 @@ def test_two_files_that_look_alike_are_two(tmp_path: Path) -> None:
     files = [(member("\udcff"), signed[0].raw), (member("\\xff"), signed[1].raw)]
     found = inspect(tmp_path, MadeImage(layer(files)))
     assert [each.enclave.sigstruct for each in found.enclaves] == signed
+
+
+def test_an_image_whose_enclaves_take_too_long_is_refused(tmp_path: Path) -> None:
+    """A file of some KiB may say that it is an enclave of 2 GiB, seconds of hashing, and an image may have hundreds of these."""
+    place = parse_reference(f"oci:{write_layout(tmp_path / 'layout', MadeImage(layer({'a': sign('me').raw})))}")
+    hurried = ImageReading(images=READING.images, access=RegistryAccess(patience=0.0))
+    image = READING.images.resolve(place)
+    with pytest.raises(Malformed, match="DJ378"):
+        hurried.inspect(image)
+
+
+def test_what_is_remembered_of_images_is_bounded_by_their_enclaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image may have 64, and some 200 KiB are kept of each such."""
+    monkeypatch.setattr(memory, "MAX_ENCLAVES", 5)
+    kept = memory.ImageMemory(cast("KubeApi", object()), "test")  # It asks nobody here.
+    two = tuple(FileEnclave(path="a", enclave=each) for each in enclaves(sign("me").raw + sign("another").raw))
+    for number in (1, 2, 2, 3):
+        kept.keep(InspectedImage(digest=str(number), enclaves=two), share=False)
+    assert [kept.get(str(number)) is not None for number in (1, 2, 3)] == [False, True, True]
+
+
+def test_a_manifest_with_a_key_of_very_many_parts_is_refused_at_once() -> None:
+    """40 KB of `a.a.a…` took 15 s."""
+    with pytest.raises(Malformed, match="DJ317"):
+        read_manifest(b"loader.entrypoint = 'a'\na" + b".a" * 20_000 + b" = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [("*", "a/b", True), ("a/*", "a/b", True), ("a/*/c", "a/c", False), ("*b*", "a/b", True), ("ab*ba", "aba", False)],
+)
+def test_a_star_stands_for_any_characters(pattern: str, name: str, *, fits: bool) -> None:
+    assert matches((pattern,), name) is fits
 
 
 def test_a_path_of_two_thousand_folders_is_read() -> None:

@@ -3,6 +3,7 @@
 Source: gramineproject/gramine, `Documentation/manifest-syntax.rst`. The file is measured whole, beside Gramine's own loader.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from donjon.findings import Finding
 from donjon.formats.json import Json
 
 MAX_MANIFEST = 32 << 20  # bytes; a hash of each file of a large image is ten of them
+MAX_PARTS = 64  # of one key: with 20,000 of them the library takes 15 s, and the square of it with more
+_LONG_KEY = re.compile(r"[\w'\"-](?:[ \t]*+\.[ \t]*+(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')){64}")
 MAX_ENCLAVE = 1 << 48  # bytes
 MAX_THREADS = 1 << 16
 DEFAULT_SIZE, DEFAULT_SIZE_WITH_EDMM = "256M", "1024G"
@@ -96,7 +99,10 @@ def _document(content: bytes) -> _Table:
     if len(content) > MAX_MANIFEST:
         raise Malformed("DJ317", f"a manifest of more than {MAX_MANIFEST} bytes")
     try:
-        return cast("_Table", tomllib.loads(content.decode()))
+        text = content.decode()
+        if (long := _LONG_KEY.search(text)) is not None:
+            raise Malformed("DJ317", f"a key of more than {MAX_PARTS} parts at sign {long.start()}")
+        return cast("_Table", tomllib.loads(text))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise Malformed("DJ317", f"no TOML: {str(error)[:200] or type(error).__name__}") from error
 

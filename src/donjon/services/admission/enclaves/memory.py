@@ -17,6 +17,7 @@ from donjon.runtime.trouble import Trouble
 
 PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 MAX_REMEMBERED = 1024  # images in memory
+MAX_ENCLAVES = 8192  # of all of them: each takes some 3 KiB, and an image may have 64
 MAX_SHARED = 512  # objects
 MAX_WAITING = 64  # objects that are still to be written
 AGAIN = 5.0  # seconds until another try
@@ -42,6 +43,7 @@ class ImageMemory:
     def __init__(self, api: KubeApi, version: str) -> None:
         self._api, self._version = api, version
         self._images: OrderedDict[str, InspectedImage] = OrderedDict()
+        self._enclaves = 0  # of all of them
         self._shared: OrderedDict[str, str] = OrderedDict()  # when each object was made, by its name
         self._to_write: asyncio.Queue[InspectedImage] = asyncio.Queue(MAX_WAITING)
         self._trouble, self._writing = Trouble("images that are shared"), Trouble("an image to be shared")
@@ -111,10 +113,15 @@ class ImageMemory:
             self._remember(shared.image)
 
     def _remember(self, image: InspectedImage) -> None:
+        self._forget(image.digest)
         self._images[image.digest] = image
-        self._images.move_to_end(image.digest)
-        if len(self._images) > MAX_REMEMBERED:
-            self._images.popitem(last=False)
+        self._enclaves += len(image.enclaves)
+        while len(self._images) > MAX_REMEMBERED or self._enclaves > MAX_ENCLAVES:
+            self._forget(next(iter(self._images)))
+
+    def _forget(self, digest: str) -> None:
+        if (image := self._images.pop(digest, None)) is not None:
+            self._enclaves -= len(image.enclaves)
 
     async def _write(self, image: InspectedImage) -> None:
         record = write_record(image, self._version)

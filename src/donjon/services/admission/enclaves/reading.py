@@ -6,6 +6,7 @@ A tenant writes the name, so it can only be one of a registry: a folder or an ar
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from donjon.adapters import clock
 from donjon.adapters.images.enclaves import enclave_files
 from donjon.adapters.images.images import Images
 from donjon.adapters.images.signatures import container_signatures
@@ -69,7 +70,10 @@ class ImageReading:
             if len(findings) < MAX_FILES:
                 findings.append(f"{path[:MAX_PATH]}: it may hold an enclave, and has more than {MAX_FILE} bytes [DJ378]")
 
+        began = clock.monotonic()
         for file in enclave_files(self.images, image, MAX_FILE, beyond):
+            if clock.monotonic() - began > self.access.patience:  # Each file may say that it is seconds of hashing.
+                raise Malformed("DJ378", f"{image.reference}: not looked into within {self.access.patience:g} s")
             if len(findings) < MAX_FILES and (content := _in_file(file.path, file.content)):
                 findings.append(content)
         return _inspected(image.digest, findings)
