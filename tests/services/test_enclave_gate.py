@@ -317,6 +317,21 @@ def test_too_many_images_are_not_looked_for(short: Path) -> None:
     told(short, tale)
 
 
+def test_a_pod_of_very_many_containers_keeps_nobody_waiting(short: Path) -> None:
+    async def tale(here: Story) -> None:
+        await here.put_policy()
+        answer = await here.ask(PIN_PATH, asking(*[GOOD] * 300))
+        assert not answer["allowed"]
+        assert "[DJ381]" in answer["status"]["message"]
+        await here.put_policy(mode="warn")
+        answer = await here.ask(PIN_PATH, asking(*[GOOD] * 300))
+        assert answer["allowed"]
+        assert "[DJ381]" in answer["warnings"][0]
+        assert not here.images.asked
+
+    told(short, tale)
+
+
 KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 SIGNED = [{"name": "release", "key": KEY}]
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
+_ROUTED = IPv6Network("2000::/3")  # RFC 4291: of all others, some stand for addresses of version 4, those of this machine too
+_ASSIGNMENTS = IPv4Network("192.0.0.0/24")  # RFC 6890; one answers with metadata in a cloud
 _AZURE = ip_address("168.63.129.16")  # Answers in every virtual machine of Azure, to its own machine alone.
 _V4 = 0xFFFFFFFF
 
@@ -30,6 +32,8 @@ def _zone(address: IPv4Address | IPv6Address) -> Zone:
         return Zone.MACHINE
     if address.is_link_local or address == _AZURE:
         return Zone.LINK
+    if address in _ASSIGNMENTS or (isinstance(address, IPv6Address) and address not in _ROUTED):
+        return Zone.NETWORK
     return Zone.OUTSIDE if address.is_global and not address.is_multicast else Zone.NETWORK
 
 

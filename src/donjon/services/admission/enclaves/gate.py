@@ -18,6 +18,7 @@ from donjon.adapters.logs import say
 from donjon.admission.images import (
     MAX_IMAGE,
     MAX_IMAGES,
+    MAX_PLACES,
     PlacedImage,
     asks_for_enclaves,
     images_as_written,
@@ -63,6 +64,8 @@ class EnclaveGate:
         rules = await self._rulebook.rules(request.namespace)
         others = {(each.container, each.image) for each in images_of(request.old_pod)}
         places = [each for each in images if (each.container, each.image) not in others]
+        if len(places) > MAX_PLACES:
+            return _too_many(request, len(places), rules)
         looks = [] if rules.says_nothing else await self._look(places, request, _patience(path, rules))
         judged = judge_pod(rules, [await self._with_proofs(rules, each, request) for each in looks])
         if path == HOLD_PATH and rules.enforces:
@@ -122,6 +125,14 @@ class EnclaveGate:
         if self._lines.may_write():
             pod = f"{request.namespace[:MAX_NAME]}/{request.name[:MAX_NAME]}"
             say(LOG, "a pod is refused by its enclaves", level=logging.WARNING, pod=pod, uid=request.uid, why=judged.refusal)
+
+
+def _too_many(request: ReviewRequest, count: int, rules: NamespaceRules) -> bytes:
+    """The answer about a pod of so many places that judging them all would keep others waiting."""
+    message = f"pod: {count} containers and image volumes, looked at are {MAX_PLACES} [DJ381]"
+    if rules.enforces:
+        return _encode(request, {"status": {"code": _FORBIDDEN, "message": message}}, admits=False)
+    return _encode(request, {"warnings": [message]})
 
 
 def _patience(path: str, rules: NamespaceRules) -> float:
