@@ -1,6 +1,6 @@
 """A Python application's image, made of this machine's own Python; and a stand-in for an image with Gramine.
 
-The stand-in is none of Gramine: its libpal.so is a program of ours, its loader this machine's `xz`, its LibOS a text. All that a
+The stand-in is none of Gramine: its libpal.so is a program of ours, its loader this machine's `tar`, its LibOS a text. All that a
 measurement and a layer depend on is there; nothing of it could run an enclave.
 """
 
@@ -18,7 +18,7 @@ VECTORS = Path(__file__).parents[2] / "vectors" / "gramine"
 PAL = (VECTORS / "standin-libpal.so").read_bytes()
 OFFSETS = (VECTORS / "offsets.txt").read_bytes()
 PYTHON = Path("/usr/bin/python3").resolve()
-LOADER = Path("/usr/bin/xz").resolve()
+LOADER = Path("/usr/bin/tar").resolve()
 GRAMINE = "usr/lib/x86_64-linux-gnu/gramine"
 APP = b"import json\nprint(json.dumps({'hello': 'enclave'}))\n"
 PROCESS: JsonObject = {
