@@ -25,6 +25,7 @@ from donjon.runtime.certificate_settings import CertificateFolder, SharedCertifi
 from donjon.runtime.settings import LOG_LEVEL, Setting, SettingForm, count, days, seconds, several, switch
 from donjon.services.admission import run as admission_run
 from donjon.services.admission import settings as admission
+from donjon.services.admission.enclaves.settings import EnclaveSettings
 from donjon.services.admission.settings import AdmissionSettings
 from donjon.services.attestation import run as attestation_run
 from donjon.services.attestation.settings import service as attestation
@@ -121,6 +122,12 @@ WEBHOOK = Program(
         "provision-account": "a:b,c:d",
         "provision-by-annotation": "true",
         "refuse-host-devices": "true",
+        "enclaves": "true",
+        "registry": "a.example,b.example:5000",
+        "registry-inside": "b.example:5000,127.0.0.1",
+        "registry-plain-http": "c.example,d.example",
+        "registry-config": "/logins/config.json",
+        "registry-authority": "/authority.pem",
     },
     whole=AdmissionSettings(
         listen=("127.0.0.1", 1),
@@ -134,6 +141,13 @@ WEBHOOK = Program(
         configuration="sgx-donjon",
         drain=2.5,
         rules=Settings(provision_accounts=("a:b", "c:d"), provision_by_annotation=True, refuse_host_devices=True),
+        enclaves=EnclaveSettings(
+            registries=frozenset({"a.example", "b.example:5000"}),
+            inside=frozenset({"b.example:5000", "127.0.0.1"}),
+            plain_http=frozenset({"c.example", "d.example"}),
+            config=Path("/logins/config.json"),
+            authority=Path("/authority.pem"),
+        ),
         log_level="debug",
     ),
     least={},
