@@ -6,10 +6,12 @@ from typing import cast
 
 import pytest
 from tests.enclave.signers import sign
+from tests.enclave.vectors import OPEN_ENCLAVE_FILE, SDK_FILE
 from tests.images.made import MadeImage, layer, member, write_layout
 
 from donjon.adapters.images.images import Images
 from donjon.adapters.kubeapi.client import KubeApi
+from donjon.enclave.elf import read_elf
 from donjon.enclave.gramine import read_manifest
 from donjon.enclave.record import FileEnclave, InspectedImage
 from donjon.enclave.search import MAX_ENCLAVES, enclaves
@@ -69,6 +71,19 @@ def test_an_enclave_behind_as_many_others_as_are_looked_at_is_not_overlooked(tmp
     with pytest.raises(Malformed, match="DJ313"):
         enclaves(listed + sign("another").raw)
     assert inspect(tmp_path, MadeImage(layer({"a": listed + sign("another").raw}))).faults
+
+
+@pytest.mark.parametrize(("program", "section"), [(OPEN_ENCLAVE_FILE, ".oeinfo"), (SDK_FILE, ".note.sgxmeta")])
+def test_two_places_for_a_signature_are_refused(program: bytes, section: str) -> None:
+    """Of two `.oeinfo`, the one for debugging without a signature is signed by its loader: the other would speak for it."""
+    table, count = int.from_bytes(program[40:48], "little"), int.from_bytes(program[60:62], "little")
+    headers = [program[at : at + 64] for at in range(table, table + 64 * count, 64)]
+    place = read_elf(program).sections[section][0].to_bytes(8, "little")
+    own = next(each for each in headers if each[24:32] == place)
+    doubled = bytearray(program + b"".join((*headers, own)))
+    doubled[40:48], doubled[60:62] = len(program).to_bytes(8, "little"), (count + 1).to_bytes(2, "little")
+    with pytest.raises(Malformed, match=f"several sections {section}"):
+        enclaves(bytes(doubled))
 
 
 def test_two_files_that_look_alike_are_two(tmp_path: Path) -> None:

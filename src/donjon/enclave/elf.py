@@ -1,5 +1,6 @@
 """Programs as ELF files: the segments that are loaded, and where a section stands. The one place that reads the format."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,13 @@ class ElfProgram:
     thread_local: tuple[int, int] | None  # address and alignment of what each thread has its own copy of (PT_TLS)
     entry: int
     rewrites_code: bool  # has relocations in its text (DT_TEXTREL)
+    ambiguous: frozenset[str] = frozenset()  # names of several sections: a loader takes the first, or another
+
+
+def require_one(program: ElfProgram, section: str) -> None:
+    """Raises `Malformed` DJ310 where a program has several sections of that name."""
+    if section in program.ambiguous:
+        raise Malformed("DJ310", f"it has several sections {section}, and which of them counts is its loader's choice")
 
 
 class DynamicSymbol(NamedTuple):
@@ -122,6 +130,7 @@ def _read(elf: ELFFile, length: int) -> ElfProgram:
         raise ValueError("an enclave is a program of 64 bits, little-endian")
     segments = tuple(_segment(each.header, length) for each in elf.iter_segments() if each.header.p_type == "PT_LOAD")
     thread_local = (each.header for each in elf.iter_segments() if each.header.p_type == "PT_TLS")
+    names = Counter(each.name for each in elf.iter_sections())
     sections = {each.name: each.header for each in elf.iter_sections()}
     dynamic = elf.get_section_by_name(".dynamic")
     tags = dynamic.iter_tags("DT_TEXTREL") if isinstance(dynamic, DynamicSection) else ()
@@ -132,6 +141,7 @@ def _read(elf: ELFFile, length: int) -> ElfProgram:
         thread_local=next(((header.p_vaddr, header.p_align) for header in thread_local), None),
         entry=elf.header.e_entry,
         rewrites_code=any(True for _ in tags),
+        ambiguous=frozenset(name for name, count in names.items() if count > 1),
     )
 
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from donjon.enclave.building import REGULAR, TCS, EnclavePage, page_access, pages_of
-from donjon.enclave.elf import ElfProgram, Segment
+from donjon.enclave.elf import ElfProgram, Segment, require_one
 from donjon.enclave.measurement import MAX_BUILT_PAGES, MAX_CONTENT_PAGES, PAGE, Measurement
 from donjon.errors import Malformed
 from donjon.sgx.layout import Layout, Number, Octets
@@ -106,6 +106,7 @@ def read_sdk_enclave(content: bytes, program: ElfProgram) -> SdkEnclave | None:
     """The enclave of a file; `None` where it is none of Intel's SDK. Raises `Malformed` DJ311."""
     if SECTION not in program.sections:
         return None
+    require_one(program, SECTION)
     place, length = program.sections[SECTION]
     note = content[place : place + length]
     start = _NOTE.size + len(_NAME)  # Nothing is aligned behind the name.

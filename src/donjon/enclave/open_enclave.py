@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from donjon.enclave.building import page_access
-from donjon.enclave.elf import DynamicLinks, ElfProgram, read_links
+from donjon.enclave.elf import DynamicLinks, ElfProgram, read_links, require_one
 from donjon.enclave.measurement import MAX_BUILT_PAGES, MAX_CONTENT_PAGES, PAGE
 from donjon.errors import Malformed
 from donjon.sgx.layout import Flag, Layout, Number, Octets
@@ -107,6 +107,7 @@ def read_open_enclave(content: bytes, program: ElfProgram) -> OpenEnclave | None
     """The enclave of a file; `None` where it is none of Open Enclave. Raises `Malformed` DJ314."""
     if SECTION not in program.sections:
         return None
+    require_one(program, SECTION)
     place, length = program.sections[SECTION]
     raw = content[place : place + length]
     if len(raw) < OeProperties.SIZE:
