@@ -109,6 +109,14 @@ def test_an_image_that_is_not_there_is_told_and_ends_with_3(desk: Desk) -> None:
     assert (done.returncode, "[DJ373]" in done.stdout) == (3, True), done.stdout
 
 
+def test_a_place_of_an_image_that_no_pod_names_is_told_with_those_that_they_name(tmp_path: Path) -> None:
+    (tmp_path / "pod.json").write_text(json.dumps(pod(container())))
+    mistyped = call("check", tmp_path / "pod.json", "--image-from", f"{APP}x=oci:nowhere")
+    assert f"--image-from {APP}x: no pod has an image of that very name; they have {APP}" in mistyped.stderr
+    rightly = call("check", tmp_path / "pod.json", "--image-from", f"{APP}=oci:nowhere")
+    assert "--image-from" not in rightly.stderr
+
+
 def test_a_broken_image_is_refused(desk: Desk) -> None:
     (desk.folder / "app.tar").write_bytes(b"no archive")
     done = desk.check({**ENFORCED, "unreachable": "allow"}, app=f"docker-archive:{desk.folder / 'app.tar'}")

@@ -70,6 +70,13 @@ def test_a_file_without_an_enclave_is_a_no_and_one_that_is_away_is_malformed(tmp
     assert run("show", str(tmp_path / "away")).exit_code == 2
 
 
+def test_an_image_that_is_named_as_docker_alone_reads_it_is_told_how_to_be_named() -> None:
+    for command in ("show", "lint", "size", "inspect"):
+        result = run(command, "debian:12")
+        assert result.exit_code == 2
+        assert "no such file, and an image is named with its registry: docker.io/library/debian:12" in result.output
+
+
 def test_size_prints_the_line_for_the_pod_and_why() -> None:
     result = run("size", str(FOLDER / "own-open-enclave.signed"))
     assert result.exit_code == 0

@@ -55,7 +55,7 @@ def test_an_encrypted_key_needs_its_passphrase_from_a_file_or_the_environment(tm
     for word, told in words.items():
         result = call(*command, **dict.fromkeys(["DONJON_PASSPHRASE"], word))
         assert (result.returncode, told in result.stderr) == (2 if told else 0, True)
-    assert "no passphrase is said" in call(*command).stderr
+    assert "no passphrase is said: say --passphrase-file" in call(*command).stderr
     for content in (b"\n", b"x" * 1024):
         file.write_bytes(content)
         refused = call("enclave", "keygen", tmp_path / "other.pem", "--passphrase-file", file)
@@ -87,7 +87,8 @@ def test_two_steps_make_what_one_makes_to_the_byte_and_openssl_signs_and_verifie
     (tmp_path / "ours").write_bytes(sigstruct.signature[::-1])
     verify = ("dgst", "-sha256", "-verify", tmp_path / "pub.pem", "-signature", tmp_path / "ours", message)
     assert openssl(*verify).strip() == "Verified OK"
-    for text in (base64.b64encode(signature.read_bytes()), base64.urlsafe_b64encode(signature.read_bytes()) + b"\n"):
+    in_lines = base64.encodebytes(signature.read_bytes())  # as base64(1) and openssl write it
+    for text in (base64.b64encode(signature.read_bytes()), base64.urlsafe_b64encode(signature.read_bytes()) + b"\n", in_lines):
         (tmp_path / "text").write_bytes(text)
         assert call(*attach, tmp_path / "text", "--to", two, "--replace").returncode == 0
         assert one.read_bytes() == two.read_bytes()
@@ -100,12 +101,40 @@ def test_a_signature_of_another_message_or_key_is_refused_and_nothing_is_written
     attach = ("enclave", "attach", SIG, "--message", message, "--signature", signature, "--to", tmp_path / "out")
     refused = call(*attach, "--public-key", tmp_path / "pub.pem")
     assert (refused.returncode, "DJ343" in refused.stderr, (tmp_path / "out").exists()) == (1, True, False)
+    assert "none of this message by this key (RSA, PKCS #1 v1.5, SHA-256" in refused.stderr
     (tmp_path / "other.pem").write_bytes(keys.other_pem())
     openssl("pkey", "-in", tmp_path / "other.pem", "-pubout", "-out", tmp_path / "otherpub.pem")
     refused = call(*attach, "--public-key", tmp_path / "otherpub.pem")
     assert (refused.returncode, "DJ340" in refused.stderr, "65537" in refused.stderr) == (2, True, True)
     refused = call("enclave", "attach", SDK, *attach[3:], "--public-key", tmp_path / "pub.pem")
     assert (refused.returncode, "DJ345" in refused.stderr) == (2, True)
+    assert "name the file of which it was written" in refused.stderr
+    swapped = call("enclave", "attach", SIG, "--message", signature, "--signature", message, *attach[-2:], "--public-key", key)
+    assert (swapped.returncode, "message: 384 bytes, expected the 256" in swapped.stderr) == (2, True)
+
+
+def test_what_a_tired_person_names_as_a_key_is_told_with_its_name_and_what_to_do(key: Path, tmp_path: Path) -> None:
+    small, curve, public = tmp_path / "small.pem", tmp_path / "curve.pem", tmp_path / "pub.pem"
+    openssl("genrsa", "-3", "-out", small, "2048")
+    openssl("ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", curve)
+    sign = ("enclave", "sign", SIG, "--to", tmp_path / "out.sig", "--key")
+    told = {
+        small: "RSA of 2048 bits, and EINIT takes 3072 alone; make one with donjon enclave keygen",
+        curve: "no RSA key, and EINIT takes no other; make one with donjon enclave keygen",
+        public: "it is a public key, expected a private key in PEM",
+    }
+    for path, words in told.items():
+        refused = call(*sign, path)
+        assert (refused.returncode, f"key {path}: {words}" in refused.stderr) == (2, True)
+    away = call(*sign, tmp_path / "away.pem")
+    assert (away.returncode, "away.pem: cannot be read" in away.stderr) == (3, True)
+    token = call(*sign, "pkcs11:token=one")
+    assert (token.returncode, "expected pkcs11:token=TOKEN;object=LABEL" in token.stderr) == (2, True)
+    assert (call(*sign, key).returncode, "say --replace" in call(*sign, key).stderr) == (0, True)
+    call("enclave", "digest", SIG, "--to", tmp_path / "m")
+    attach = ("enclave", "attach", SIG, "--message", tmp_path / "m", "--signature", tmp_path / "m", "--to", tmp_path / "x")
+    private = call(*attach, "--public-key", key)
+    assert (private.returncode, f"public key {key}: it is a private key" in private.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("bits", "exponent", "words"), [(3072, 65537, "keygen"), (2048, 3, "2048 bits")])

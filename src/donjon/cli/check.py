@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from donjon.admission.images import images_of
 from donjon.admission.manifests import nodes
 from donjon.admission.manifests.check import (
     ManifestDocument,
@@ -29,6 +30,7 @@ from donjon.cli.terminal import say, say_finding, say_json, write
 from donjon.errors import EXIT_COULD_NOT_LOOK, EXIT_MALFORMED, EXIT_NO, EXIT_YES, Malformed
 from donjon.findings import Finding
 from donjon.formats.json import JsonObject
+from donjon.formats.words import recite
 from donjon.images.access import RegistryAccess
 from donjon.images.references import ImageReference, parse_reference
 
@@ -47,6 +49,9 @@ def _labels(_context: click.Context, _option: click.Parameter, texts: Iterable[s
             )
         by_namespace.setdefault(namespace, {})[bare] = value
     return by_namespace
+
+
+MAX_TOLD = 4  # images
 
 
 def _places(_context: click.Context, _option: click.Parameter, texts: Iterable[str]) -> Mapping[str, ImageReference]:
@@ -124,6 +129,7 @@ def check(
     documents, unreadable = _read_all(files)
     largest = None if of_nodes is None else _largest(of_nodes, files)
     report = check_manifests(documents, labels, AdmissionContext(namespace=namespace, largest_node=largest), settings)
+    _tell_unnamed(places, report)
     could_look = True
     reaching = access(cast("RegistryOptions", registries)) if images or policies else RegistryAccess()
     if images:
@@ -148,6 +154,14 @@ def check(
     sys.exit(
         max(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES, EXIT_YES if could_look else EXIT_COULD_NOT_LOOK)
     )
+
+
+def _tell_unnamed(places: Mapping[str, ImageReference], report: ManifestReport) -> None:
+    """Tells a place of an image that no pod names: it may be mistyped, and then its registry is asked."""
+    named = {each.image for pod in report.pods for each in images_of(pod.verdict.admitted)}
+    for image in sorted(places.keys() - named):
+        known = ", ".join(recite(each) for each in sorted(named)[:MAX_TOLD]) or "none"
+        say(f"warning: --image-from {image}: no pod has an image of that very name; they have {known}", err=True)
 
 
 def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[str, Malformed]]:

@@ -9,7 +9,7 @@ import click
 
 from donjon.adapters import files
 from donjon.cli.options import with_options
-from donjon.errors import Misconfigured
+from donjon.errors import Malformed, Misconfigured
 from donjon.images.access import RegistryAccess, RegistryLogin
 from donjon.images.logins import MAX_LOGINS, parse_logins
 from donjon.images.references import ImagePlace, ImageReference, is_host, names_registry, parse_reference
@@ -56,10 +56,15 @@ def with_registries(command: F) -> F:
 def image_named(text: str) -> ImageReference | None:
     """The image that an argument names, where it names no file: `oci:…`, `docker-archive:…`, or an image with its registry.
 
-    Raises `Malformed` DJ320.
+    Raises `Malformed` DJ320, and DJ932 where it names no file and an image as Docker alone would read it.
     """
     if text.startswith(_LOCAL) or (names_registry(text) and not os.path.lexists(text)):
         return parse_reference(text)
+    if ":" in text.rpartition("/")[2] and not os.path.lexists(text):
+        hub = "docker.io/" if "/" in text else "docker.io/library/"
+        raise Malformed(
+            "DJ932", f"there is no such file, and an image is named with its registry: {hub}{text}, or oci:PATH[:TAG]"
+        )
     return None
 
 

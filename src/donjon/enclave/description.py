@@ -58,7 +58,7 @@ def lines(enclave: Enclave) -> Iterator[tuple[str, str]]:
         f"not, for {enclave.unmeasured}" if enclave.measurement is None else _measurement(enclave, enclave.measurement),
     )
     if enclave.size is not None:
-        threads = "" if enclave.threads is None else f", {enclave.threads} threads"
+        threads = "" if enclave.threads is None else f", {enclave.threads} thread{'' if enclave.threads == 1 else 's'}"
         yield "addresses", f"{enclave.size / _MIB:,g} MiB{threads}"
 
 

@@ -107,7 +107,7 @@ def _debug(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
             subject,
             "may be started for debugging, or not, as whoever loads it likes (DEBUG is not in the mask)",
             "its MRENCLAVE and MRSIGNER are the same both times, and only a verifier that looks at DEBUG tells them apart",
-            "sign it with DEBUG in the mask of attributes; refuse debug enclaves where you verify quotes",
+            "donjon enclave sign --no-debug puts DEBUG into the mask; refuse debug enclaves where you verify quotes",
         )
 
 
@@ -128,7 +128,7 @@ def _identity(subject: str, sigstruct: SigStruct) -> Iterator[Finding]:
             subject,
             f"has {' and '.join(zero)} 0",
             "whoever trusts its signer trusts every enclave of that key, old ones too",
-            "give each product its id, and each release that mends something a higher SVN",
+            "donjon enclave sign --product-id N --svn N: to each product its id, a higher SVN where a release mends something",
         )
 
 

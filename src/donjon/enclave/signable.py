@@ -113,7 +113,8 @@ def check_measured(subject: Signable, draft: Draft) -> None:
     """Raises `Misconfigured` DJ345 where the draft is another enclave's, or would be that of another measurement."""
     before, after = subject.draft().sigstruct, draft.sigstruct
     if before.mr_enclave != after.mr_enclave:
-        raise Misconfigured("DJ345", f"MRENCLAVE {after.mr_enclave.hex()} is signed, and the file's is {before.mr_enclave.hex()}")
+        words = f"it is of MRENCLAVE {after.mr_enclave.hex()}, and the file's is {before.mr_enclave.hex()}"
+        raise Misconfigured("DJ345", f"message: {words}: name the file of which it was written")
     if subject.enclave.family in _UNMEASURED:
         return
     others = [name for name, field in _REPEATED.items() if before.raw[field.place] != after.raw[field.place]]

@@ -15,6 +15,8 @@ from donjon.sgx.sigstruct import EXPONENT, MODULUS_SIZE, SigStruct
 
 KEY_BITS = 8 * MODULUS_SIZE
 
+_MAKE_ONE = "make one with donjon enclave keygen"
+
 
 def quotients(signature: int, modulus: int) -> tuple[int, int]:
     """Q1 and Q2: what spares EINIT two divisions."""
@@ -49,8 +51,9 @@ def check_key(modulus: int, exponent: int, subject: str) -> int:
         raise Misconfigured(
             "DJ340",
             f"{subject}: its public exponent is {exponent}, and EINIT takes {EXPONENT} alone; a key cannot be changed: "
-            "make one with donjon enclave keygen",
+            f"{_MAKE_ONE}",
         )
     if modulus.bit_length() != KEY_BITS or not modulus % 2:
-        raise Misconfigured("DJ340", f"{subject}: RSA of {modulus.bit_length()} bits, and EINIT takes {KEY_BITS} alone")
+        bits = modulus.bit_length()
+        raise Misconfigured("DJ340", f"{subject}: RSA of {bits} bits, and EINIT takes {KEY_BITS} alone; {_MAKE_ONE}")
     return modulus

@@ -166,7 +166,8 @@ def complete(draft: Draft, modulus: int, signature: bytes) -> SigStruct:
     number, raw = int.from_bytes(signature, "big"), bytearray(draft.sigstruct.raw)
     if len(signature) != MODULUS_SIZE or number >= modulus:
         raise Untrusted(
-            "DJ343", f"signature: {len(signature)} bytes, expected {MODULUS_SIZE} and a number below the key's modulus"
+            "DJ343",
+            f"signature: {len(signature)} bytes, expected {MODULUS_SIZE}, raw or in base64, and a number below the key's modulus",
         )
     q1, q2 = quotients(number, modulus)
     for field, value in (
@@ -178,8 +179,9 @@ def complete(draft: Draft, modulus: int, signature: bytes) -> SigStruct:
     ):
         raw[field.place] = value.to_bytes(field.place.stop - field.place.start, "little")
     whole = SigStruct(bytes(raw))
-    for fault in signature_faults(whole):
-        raise Untrusted("DJ343", f"signature: {fault}")
+    if any(signature_faults(whole)):
+        form = f"RSA, PKCS #1 v1.5, SHA-256 of the message's {MESSAGE_SIZE} bytes"
+        raise Untrusted("DJ343", f"signature: none of this message by this key ({form})")
     return whole
 
 

@@ -47,12 +47,17 @@ class LayoutFolder:
         return self._blobs / digest.removeprefix("sha256:")
 
 
+def check_free(folder: Path) -> None:
+    """Raises `Misconfigured` DJ392 where the folder is there already."""
+    if folder.exists():
+        raise Misconfigured("DJ392", f"{folder}: is there already; name a folder that is not")
+
+
 @contextmanager
 def new_layout(folder: Path) -> Iterator[LayoutFolder]:
     """A layout in a folder that is not there yet; raises `Misconfigured` DJ392 where it is, and `Unavailable` DJ349."""
     part = folder.with_name(f".{folder.name}.part")
-    if folder.exists():
-        raise Misconfigured("DJ392", f"{folder}: is there already; name a folder that is not")
+    check_free(folder)
     try:
         part.mkdir(parents=True)
         yield LayoutFolder(part)

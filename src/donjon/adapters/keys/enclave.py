@@ -39,23 +39,27 @@ class PemSigner:
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def parse_enclave_key(text: bytes, passphrase: bytes | None) -> PemSigner:
-    """The key of a text in PEM; raises `Misconfigured` DJ346 where it cannot be read, and DJ340 where EINIT takes no such key."""
+def parse_enclave_key(text: bytes, passphrase: bytes | None, subject: str = "key") -> PemSigner:
+    """The key of a text in PEM, of which errors speak by the subject.
+
+    Raises `Misconfigured` DJ346 where it cannot be read, and DJ340 where EINIT takes no such key.
+    """
     try:
         key = load_pem_private_key(text, passphrase)
     except TypeError as error:
         why = (
-            "it is encrypted, and no passphrase is said"
+            "it is encrypted, and no passphrase is said: say --passphrase-file"
             if passphrase is None
             else "it is not encrypted, and a passphrase is said"
         )
-        raise Misconfigured("DJ346", f"key: {why}") from error
+        raise Misconfigured("DJ346", f"{subject}: {why}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         rest = "" if passphrase is None else ", or another passphrase"
-        raise Misconfigured("DJ346", f"key: expected a private key in PEM{rest}") from error
+        found = "it is a public key, " if b"PUBLIC KEY" in text else ""
+        raise Misconfigured("DJ346", f"{subject}: {found}expected a private key in PEM{rest}") from error
     if not isinstance(key, RSAPrivateKey):
-        raise Misconfigured("DJ340", "key: no RSA key, and EINIT takes no other; make one with donjon enclave keygen")
-    return PemSigner(modulus_of(key.public_key()), key)
+        raise Misconfigured("DJ340", f"{subject}: no RSA key, and EINIT takes no other; make one with donjon enclave keygen")
+    return PemSigner(modulus_of(key.public_key(), subject), key)
 
 
 def modulus_of(key: RSAPublicKey, subject: str = "key") -> int:
@@ -64,15 +68,17 @@ def modulus_of(key: RSAPublicKey, subject: str = "key") -> int:
     return check_key(numbers.n, numbers.e, subject)
 
 
-def parse_public_key(text: bytes) -> int:
-    """The modulus of a public key in PEM; raises `Misconfigured` DJ346 and DJ340."""
+def parse_public_key(text: bytes, subject: str = "public key") -> int:
+    """The modulus of a public key in PEM, of which errors speak by the subject; raises `Misconfigured` DJ346 and DJ340."""
     try:
         key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Misconfigured("DJ346", "public key: expected one in PEM (openssl pkey -in KEY.pem -pubout)") from error
+        found = "it is a private key, " if b"PRIVATE KEY" in text else ""
+        do = "openssl pkey -in KEY.pem -pubout"
+        raise Misconfigured("DJ346", f"{subject}: {found}expected a public one in PEM ({do})") from error
     if not isinstance(key, RSAPublicKey):
-        raise Misconfigured("DJ340", "public key: no RSA key, and EINIT takes no other")
-    return modulus_of(key, "public key")
+        raise Misconfigured("DJ340", f"{subject}: no RSA key, and EINIT takes no other")
+    return modulus_of(key, subject)
 
 
 def fresh_enclave_key(passphrase: bytes | None) -> bytes:

@@ -15,6 +15,7 @@ from donjon.errors import Misconfigured, Unavailable
 PASSPHRASE = "DONJON_PASSPHRASE"  # noqa: S105 - the variable's name.
 MAX_PASSPHRASE = 1023  # bytes: of OpenSSL
 AZURE = "https://"
+_FORM = "pkcs11:token=TOKEN;object=LABEL?module-path=/PATH/MODULE.so&pin-source=/PATH/PIN"
 _TOKEN, _HSM = "donjon.adapters.keys.enclave_token", "donjon.adapters.azure.managed_hsm"
 
 
@@ -24,7 +25,7 @@ def open_signer(key: str, passphrase_file: Path | None) -> EnclaveSigner:
         return cast("EnclaveSigner", work(_TOKEN, "pkcs11").open_token_key(_place(key)))
     if key.startswith(AZURE):
         return cast("EnclaveSigner", work(_HSM, "azure").open_hsm_key(key, clock.pause))
-    return parse_enclave_key(_read(Path(key), MAX_PEM), passphrase(passphrase_file))
+    return parse_enclave_key(_read(Path(key), MAX_PEM), passphrase(passphrase_file), f"key {key}")
 
 
 def is_elsewhere(key: str) -> bool:
@@ -53,13 +54,13 @@ def _read(path: Path, bound: int) -> bytes:
     try:
         return files.read(path, bound)
     except OSError as error:
-        raise Unavailable("DJ347", f"key: {path}: {error.strerror}") from error
+        raise Unavailable("DJ347", f"key {path}: cannot be read: {error.strerror}") from error
 
 
 def _place(key: str) -> TokenPlace:
     try:
         place = places.parse(key)
     except ValueError as error:
-        raise Misconfigured("DJ346", f"key: {key}: expected {places.FORMS}") from error
+        raise Misconfigured("DJ346", f"key {key}: expected {_FORM}; quote it, for the shell reads ; and &") from error
     assert isinstance(place, TokenPlace)
     return place

@@ -72,10 +72,10 @@ def digest(file: str, fields: FieldOptions, out: Destination) -> int:
 def attach(file: str, message: str, signature: str, public_key: str, out: Destination) -> int:
     """Put in a signature that was made elsewhere; 0 once it is written."""
     subject = _subject(file)
-    draft = parse_message(content(message, MESSAGE_SIZE))
+    draft = parse_message(content(message, MAX_SIGNATURE))
     check_measured(subject, draft)
     octets = _signature(content(signature, MAX_SIGNATURE))
-    whole = complete(draft, parse_public_key(content(public_key, MAX_PEM)), octets)
+    whole = complete(draft, parse_public_key(content(public_key, MAX_PEM), f"public key {public_key}"), octets)
     return _finish(file, subject, whole, out)
 
 
@@ -106,11 +106,12 @@ def _fields(options: FieldOptions) -> SigstructFields:
 
 
 def _signature(octets: bytes) -> bytes:
-    """A signature as it is, or in base64 as services of keys write it."""
+    """A signature as it is, or in base64 as services of keys write it, in lines or not."""
     if len(octets) == MODULUS_SIZE:
         return octets
     try:
-        return base64.b64decode(octets.strip().translate(bytes.maketrans(b"-_", b"+/")), validate=True)
+        text = b"".join(octets.split()).translate(bytes.maketrans(b"-_", b"+/"))
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return octets  # Its length is told where it is checked.
 
@@ -135,9 +136,10 @@ def _write(target: Path, octets: bytes, mode: int, *, replace: bool) -> None:
     try:
         files.write_whole(target, octets, mode, replace=replace)
     except FileExistsError as error:
-        raise Misconfigured("DJ348", f"{target}: there is such a file, and it is left as it is; name another one") from error
+        do = "name another one" if mode == _SECRET else "name another one, or say --replace"
+        raise Misconfigured("DJ348", f"{target}: there is such a file, and it is left as it is; {do}") from error
     except OSError as error:
-        raise Unavailable("DJ349", f"{target}: {error.strerror or error}") from error
+        raise Unavailable("DJ349", f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def _print(file: str, enclave: Enclave, findings: tuple[Finding, ...], out: Destination) -> None:

@@ -15,7 +15,10 @@ from donjon.images.access import RegistryAccess
 from donjon.kube.names import EPC, FAQ_EPC
 from donjon.kube.quantities import canonical
 
-_NO_ENCLAVE = "no enclave whose pages are known: name a signed program, a stream (*.sgxs) or Gramine's manifest (*.manifest.sgx)"
+_NO_ENCLAVE = (
+    "no enclave whose pages are known, for a signature alone does not tell them: "
+    "name a signed program, a stream (*.sgxs) or Gramine's manifest (*.manifest.sgx)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def _print(outcome: SizeOutcome) -> None:
         say(f"  {name:<52} {pages:>10,} pages")
     if need.processes > 1:
         say(f"  processes, each an enclave of its own                {need.processes:>10,}")
-    say(f"  it takes {need.start / MIB:,.1f} MiB when it has started" + _at_most(need))
+    say(f"  it takes {_amount(need.start)} when it has started" + _at_most(need))
     if need.left_out:
         say(f"  not counted: {need.left_out}")
     if need.grows_unbounded:
@@ -104,6 +107,10 @@ def _rows(need: EpcNeed) -> list[tuple[str, int]]:
     rows = [(each.name, each.pages) for each in need.parts]
     rows += [("that may be added while it runs (EDMM)", need.growth)] if need.growth else []
     return [*rows, ("SECS, and version numbers", need.control)]
+
+
+def _amount(size: int) -> str:
+    return f"{size / MIB:,.1f} MiB" if size >= MIB else f"{size >> 10} KiB"
 
 
 def _at_most(need: EpcNeed) -> str:
