@@ -101,6 +101,11 @@ def test_quotes_are_shown_and_verified_offline() -> None:
     )
 
 
+def test_an_enclave_is_shown_offline() -> None:
+    said = run("donjon enclave show vectors/sigstruct/ita-minimal-enclave.signed.so")
+    assert "Intel Trust Authority's client sample" in said
+
+
 def test_collateral_is_shown_offline() -> None:
     assert "ends soon" in run("donjon collateral show vectors/dcap-qvl/sgx_quote_collateral.json --at 2025-06-20")
 

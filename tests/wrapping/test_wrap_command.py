@@ -67,6 +67,12 @@ def signed(world: World) -> JsonObject:
     return world.sign("signed", "--kubernetes", f"{world.folder}/pod.yaml")
 
 
+def test_a_key_that_cannot_be_used_is_told_before_any_image_is_read(world: World) -> None:
+    words = ("--gramine", "oci:nowhere", "--to", f"oci:{world.folder}/never")
+    away = call("wrap", "oci:nowhere", *words, "--key", f"{world.folder}/away.pem")
+    assert (away.returncode, "away.pem: cannot be read" in away.stderr, "DJ347" in away.stderr) == (3, True, True)
+
+
 def test_the_signature_is_of_what_is_in_the_image(world: World, signed: JsonObject) -> None:
     own = world.files("signed")
     sigstruct, manifest = SigStruct(own[SIGNATURE]), tomllib.loads(own[MANIFEST].decode())

@@ -158,10 +158,10 @@ def check(
 
 def _tell_unnamed(places: Mapping[str, ImageReference], report: ManifestReport) -> None:
     """Tells a place of an image that no pod names: it may be mistyped, and then its registry is asked."""
-    named = {each.image for pod in report.pods for each in images_of(pod.verdict.admitted)}
-    for image in sorted(places.keys() - named):
-        known = ", ".join(recite(each) for each in sorted(named)[:MAX_TOLD]) or "none"
-        say(f"warning: --image-from {image}: no pod has an image of that very name; they have {known}", err=True)
+    images = {each.image for pod in report.pods for each in images_of(pod.verdict.admitted)}
+    for image in sorted(places.keys() - images):
+        theirs = ", ".join(recite(each) for each in sorted(images)[:MAX_TOLD]) or "none"
+        say(f"warning: --image-from {image}: no pod has an image of that very name; they have {theirs}", err=True)
 
 
 def _read_all(files: Iterable[str]) -> tuple[tuple[ManifestDocument, ...], dict[str, Malformed]]:

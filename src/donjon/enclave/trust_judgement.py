@@ -8,6 +8,7 @@ from donjon.enclave.trust import EnclaveTrust, TrustAnswer
 from donjon.enclave.trust_findings import TrustWords, finding, findings_of, grounds_of, is_valid, no_enclave
 from donjon.errors import DonjonError, Unavailable
 from donjon.findings import Finding, Severity, is_refusal
+from donjon.findings.codes import LOOKED_INTO_NOW, NOT_LOOKED_INTO
 
 _WEIGHTS = tuple(Severity)
 
@@ -38,6 +39,12 @@ def judge_enclaves(trust: EnclaveTrust, image: str, enclaves: Sequence[Enclave],
     return _verdict(trust, findings, tuple(dict.fromkeys(grounds)))
 
 
+_ASK_AGAIN = {
+    **dict.fromkeys(NOT_LOOKED_INTO, "see that the registry answers and lets us in, then make the pod again"),
+    LOOKED_INTO_NOW: "make the pod again, as its controller does by itself: what is found is kept for it",
+}
+
+
 def judge_unseen(trust: EnclaveTrust, image: str, error: DonjonError) -> TrustVerdict:
     """What a policy says of an image that could not be looked into, for that error.
 
@@ -47,7 +54,7 @@ def judge_unseen(trust: EnclaveTrust, image: str, error: DonjonError) -> TrustVe
         return TrustVerdict()
     is_away = isinstance(error, Unavailable)
     answer = trust.unreachable if is_away else TrustAnswer.REFUSE
-    do = "see that the registry answers and lets us in, then make the pod again" if is_away else f"donjon explain {error.code}"
+    do = _ASK_AGAIN.get(error.code, f"donjon explain {error.code}")
     words = TrustWords(f"could not be looked into: {error.message} [{error.code}]", "which enclaves it has is not known", do)
     return _verdict(trust, [finding(trust, "DJ373", answer, image, words)], ())
 

@@ -46,7 +46,8 @@ OF_GUARD = frozenset({"DJ024", "DJ025", "DJ026", GUARD_UNKNOWN})
 NOT_WIRED = frozenset({"DJ101", "DJ102"})
 """Where a pod came to the refusing policy without what wires it."""
 BY_HAND = "DJ105"
-UNJUDGED = frozenset({"DJ375", "DJ379", "DJ380"})
+LOOKED_INTO_NOW = "DJ379"
+UNJUDGED = frozenset({"DJ375", LOOKED_INTO_NOW, "DJ380"})
 """Where nobody looked, or could look yet, at the images of a pod."""
 FORBIDDEN_TO_AGENT = "DJ110"
 UNREADY_NODE = "DJ134"

@@ -55,8 +55,8 @@ def parse_enclave_key(text: bytes, passphrase: bytes | None, subject: str = "key
         raise Misconfigured("DJ346", f"{subject}: {why}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         rest = "" if passphrase is None else ", or another passphrase"
-        found = "it is a public key, " if b"PUBLIC KEY" in text else ""
-        raise Misconfigured("DJ346", f"{subject}: {found}expected a private key in PEM{rest}") from error
+        aside = "it is a public key, " if b"PUBLIC KEY" in text else ""
+        raise Misconfigured("DJ346", f"{subject}: {aside}expected a private key in PEM{rest}") from error
     if not isinstance(key, RSAPrivateKey):
         raise Misconfigured("DJ340", f"{subject}: no RSA key, and EINIT takes no other; make one with donjon enclave keygen")
     return PemSigner(modulus_of(key.public_key(), subject), key)
@@ -73,9 +73,9 @@ def parse_public_key(text: bytes, subject: str = "public key") -> int:
     try:
         key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
-        found = "it is a private key, " if b"PRIVATE KEY" in text else ""
+        aside = "it is a private key, " if b"PRIVATE KEY" in text else ""
         do = "openssl pkey -in KEY.pem -pubout"
-        raise Misconfigured("DJ346", f"{subject}: {found}expected a public one in PEM ({do})") from error
+        raise Misconfigured("DJ346", f"{subject}: {aside}expected a public one in PEM ({do})") from error
     if not isinstance(key, RSAPublicKey):
         raise Misconfigured("DJ340", f"{subject}: no RSA key, and EINIT takes no other")
     return modulus_of(key, subject)

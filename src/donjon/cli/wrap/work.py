@@ -8,7 +8,7 @@ from donjon.adapters import clock
 from donjon.adapters.images.images import Images
 from donjon.adapters.images.layout_folder import new_layout
 from donjon.adapters.images.whole import contents_by_hash, kept_layers, read_whole
-from donjon.cli.enclave.keys import open_signer
+from donjon.cli.enclave.keys import is_elsewhere, open_signer
 from donjon.cli.files import content
 from donjon.cli.registries import access
 from donjon.cli.terminal import say, say_json
@@ -41,6 +41,7 @@ class Wrapping:
 def wrap(name: str, options: WrapOptions) -> int:
     """Do what the options ask; the exit code."""
     wishes = read_wishes(options)
+    _try_key(options)
     images = Images(access(options))
     work = Wrapping(images=images, image=images.resolve(parse_reference(name)), options=options)
     if options["signature"] is not None:
@@ -54,6 +55,12 @@ def wrap(name: str, options: WrapOptions) -> int:
     assert base is not None, "read_wishes looked"
     assert base_contents is not None, "it was read"
     return _build(work, WrapRequest(image=contents, base=base_contents, programs=programs, wishes=wishes), base)
+
+
+def _try_key(options: WrapOptions) -> None:
+    """A key's file that cannot be used is told before images are read, which takes its time."""
+    if options["key"] is not None and not options["inspect_only"] and not is_elsewhere(options["key"]):
+        open_signer(options["key"], options["passphrase_file"])
 
 
 def _programs(work: Wrapping, contents: ImageContents) -> ProgramTexts:
