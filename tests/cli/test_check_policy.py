@@ -153,6 +153,7 @@ def test_signatures_of_containers_are_said_to_be_looked_at_elsewhere(desk: Desk)
 def test_a_policy_that_cannot_be_read_ends_with_2(desk: Desk, spec: dict[str, Any]) -> None:
     done = desk.check(spec)
     assert (done.returncode, "[DJ365]" in done.stderr) == (2, True)
+    assert "policy.json: EnclavePolicy" in done.stderr, "which file it was is told"
 
 
 def test_a_manifest_without_a_policy_is_none(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from donjon.admission.images import PlacedImage, asks_for_enclaves, images_of
 from donjon.admission.manifests.check import ManifestReport, NamespaceLabels, PodReport
 from donjon.admission.manifests.workloads import namespaces
 from donjon.admission.reasons import Reason
+from donjon.cli.files import within
 from donjon.cli.manifests import documents_of
 from donjon.cli.terminal import say_finding
 from donjon.enclave.trust import EnclaveTrust
@@ -81,11 +82,12 @@ def read_policies(files: Iterable[str], namespace: str) -> tuple[EnclavePolicy, 
     return policies
 
 
-def _policies(file: str, namespace: str) -> Iterator[EnclavePolicy]:
+def _policies(file: str, namespace: str) -> tuple[EnclavePolicy, ...]:
     things = [thing for document in documents_of((file,)) for thing in document.things if thing.version == POLICY_VERSION]
     if not things:
         raise Malformed("DJ365", f"{file}: no EnclavePolicy or ClusterEnclavePolicy of {POLICY_VERSION} is in it")
-    return (read_policy(thing.content, namespace) for thing in things)
+    with within(file):
+        return tuple(read_policy(thing.content, namespace) for thing in things)
 
 
 def judge(

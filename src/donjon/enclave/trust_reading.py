@@ -147,7 +147,8 @@ def read_policy(policy: JsonObject, namespace: str = "default") -> EnclavePolicy
     kind, name = at(policy, "kind"), excerpt(str(at(policy, "metadata", "name") or "without a name"))
     namespace = str(at(policy, "metadata", "namespace") or namespace)
     if at(policy, "apiVersion") != POLICY_VERSION or kind not in {ENCLAVE_POLICY, CLUSTER_ENCLAVE_POLICY}:
-        raise Malformed("DJ365", f"{name}: expected {ENCLAVE_POLICY} or {CLUSTER_ENCLAVE_POLICY} of {POLICY_VERSION}")
+        its = excerpt(f"{kind} of {at(policy, 'apiVersion')}")
+        raise Malformed("DJ365", f"{name}: is {its}, expected {ENCLAVE_POLICY} or {CLUSTER_ENCLAVE_POLICY} of {POLICY_VERSION}")
     spec = at(policy, "spec")
     if kind == CLUSTER_ENCLAVE_POLICY:
         return _of_cluster(spec, name)
