@@ -13,6 +13,7 @@ from tests.cluster.conftest import ORDINARY_IMAGE, Cluster
 from tests.cluster.load import ORDINARY, Load
 from tests.cluster.registry import HOST, TestRegistry, registry
 from tests.cluster.release import Release, installed
+from tests.cluster.test_status import status
 from tests.enclave.vectors import SDK_FILE
 
 from donjon.admission.policies.enclaves import HOLD_WAITS
@@ -188,6 +189,9 @@ def test_while_nobody_looks_an_enforced_namespace_admits_no_enclave_and_hinders_
             said = world.tried(good, enforced)
             assert "[DJ375]" in said
             assert f"kubectl get pods -n {NAMESPACE} -l app.kubernetes.io/component=enclaves" in said
+            code, answer = status(world.cluster)
+            (scaled,) = [each["found"] for each in answer["findings"] if each["code"] == "DJ386"]
+            assert (code, scaled) == (1, "its Deployment is scaled to 0")
             forged = world.tried(good, enforced, annotations={ANNOTATION_ENCLAVES: "[]"})
             assert "created" not in forged
             assert "hold.enclaves.donjon.dev" in forged
@@ -199,3 +203,4 @@ def test_while_nobody_looks_an_enforced_namespace_admits_no_enclave_and_hinders_
     finally:
         world.cluster.kubectl("-n", NAMESPACE, "scale", DEPLOYMENT, "--replicas=1")
     wait_for(lambda: "created (server dry run)" in world.tried(good, enforced), seconds=60, what="pods are admitted again")
+    assert "DJ386" not in [each["code"] for each in status(world.cluster)[1]["findings"]]
