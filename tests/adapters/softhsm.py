@@ -1,4 +1,4 @@
-"""Tokens of SoftHSM, Debian's, in a folder of their own; one module serves all tests of a process."""
+"""Tokens of SoftHSM, Debian's: the same for all tests of a process, whose module knows the folder it was loaded with."""
 
 import os
 import subprocess
@@ -19,19 +19,20 @@ from donjon.adapters.keys.places import TokenPlace
 
 MODULE = packages.SOFTHSM["softhsm2"]
 PIN = "4711"
-TOKEN = "donjon tests"  # noqa: S105 - a name.
+TOKEN, ENCLAVES = "donjon tests", "enclave tests"
 _NUMBERS = count()
 
 
 @dataclass(frozen=True)
 class SoftHsm:
-    """A folder with a token, and the PIN of its user."""
+    """A folder with tokens, one of them, and the PIN of its user."""
 
     folder: Path
+    token: str = TOKEN
 
     def text(self, ring: str | None = None, **changed: str) -> str:
         """A ring's place as settings name it; a new ring, where none is named."""
-        said = {"token": TOKEN, "module": MODULE, "pin": str(self.folder / "pin"), **changed}
+        said = {"token": self.token, "module": MODULE, "pin": str(self.folder / "pin"), **changed}
         label = ring or f"ring {next(_NUMBERS)}"
         return f"pkcs11:token={quote(said['token'])};object={quote(label)}?module-path={said['module']}&pin-source={said['pin']}"
 
@@ -56,8 +57,9 @@ def softhsm(folder: Path) -> Iterator[SoftHsm]:
     (folder / "pin").write_text(f"{PIN}\n")
     before = os.environ.get("SOFTHSM2_CONF")
     os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")  # The module reads it when it is loaded.
-    made = ["softhsm2-util", "--init-token", "--free", "--label", TOKEN, "--pin", PIN, "--so-pin", PIN]
-    subprocess.run(made, check=True, capture_output=True)
+    for token in (TOKEN, ENCLAVES):
+        made = ["softhsm2-util", "--init-token", "--free", "--label", token, "--pin", PIN, "--so-pin", PIN]
+        subprocess.run(made, check=True, capture_output=True)
     yield SoftHsm(folder)
     if before is None:
         del os.environ["SOFTHSM2_CONF"]

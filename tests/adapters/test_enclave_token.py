@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pkcs11
 import pytest
 from pkcs11 import KeyType
-from tests.adapters.softhsm import MODULE, PIN, TOKEN, SoftHsm, softhsm
+from tests.adapters.softhsm import ENCLAVES, MODULE, PIN, SoftHsm
 from tests.cli.calling import call
 from tests.enclave.vectors import EDP, FOLDER
 
@@ -18,10 +18,9 @@ from donjon.sgx.sigstruct import SigStruct
 SIG = FOLDER / "edp_test_enclave.sig"
 
 
-@pytest.fixture(scope="module")
-def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
-    with softhsm(tmp_path_factory.mktemp("hsm")) as made:
-        yield made
+@pytest.fixture(name="hsm")
+def _hsm(hsm: SoftHsm) -> SoftHsm:
+    return replace(hsm, token=ENCLAVES)
 
 
 def test_a_key_that_was_made_in_the_token_signs_an_enclave_there(hsm: SoftHsm, tmp_path: Path) -> None:
@@ -37,7 +36,7 @@ def test_a_key_that_was_made_in_the_token_signs_an_enclave_there(hsm: SoftHsm, t
 
 def test_a_key_of_the_usual_exponent_is_refused_with_what_to_do(hsm: SoftHsm, tmp_path: Path) -> None:
     place = hsm.place()
-    with pkcs11.lib(MODULE).get_token(token_label=TOKEN).open(rw=True, user_pin=PIN) as session:
+    with pkcs11.lib(MODULE).get_token(token_label=ENCLAVES).open(rw=True, user_pin=PIN) as session:
         session.generate_keypair(KeyType.RSA, 3072, label=place.ring, store=True)
     refused = call("enclave", "sign", SIG, "--key", hsm.text(place.ring), "--to", tmp_path / "out.sig")
     assert (refused.returncode, "exponent is 65537" in refused.stderr, "keygen" in refused.stderr) == (2, True, True)

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey, import_key
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.util.rsa import encode_rsa_public_key
-from tests.adapters.softhsm import MODULE, PIN, SoftHsm, softhsm
+from tests.adapters.softhsm import MODULE, PIN, SoftHsm
 from tests.attestation.signers import MADE, REAL
 
 from donjon.adapters import clock
@@ -29,12 +28,6 @@ from donjon.signing.signer import Algorithm, Signer, serialize
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 NOW = MADE + timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
-    with softhsm(tmp_path_factory.mktemp("hsm")) as made:
-        yield made
 
 
 def order(begins: timedelta = -HOUR, algorithm: Algorithm = Algorithm.ES256) -> Order:
