@@ -7,7 +7,8 @@ import pytest
 from tests.enclave.vectors import SDK_FILE
 
 from donjon.enclave.elf import read_elf
-from donjon.enclave.intel_sdk import measure_sdk_enclave, read_sdk_enclave
+from donjon.enclave.intel_sdk import read_sdk_enclave
+from donjon.enclave.intel_sdk_pages import measure_sdk_enclave
 from donjon.enclave.search import enclaves
 from donjon.enclave.signature import signature_faults
 from donjon.errors import Malformed

@@ -3,7 +3,7 @@
 import pytest
 from tests.enclave.vectors import FOLDER, OPEN_ENCLAVE_FILE, SDK_FILE
 
-from donjon.enclave import intel_sdk, open_enclave_pages
+from donjon.enclave import intel_sdk_pages, open_enclave_pages
 from donjon.enclave.measurement import Measurement
 from donjon.enclave.search import enclaves
 from donjon.enclave.sizing import MIB, EpcNeed, control_pages, epc_need
@@ -29,7 +29,7 @@ def test_as_many_pages_are_counted_as_are_measured(content: bytes, monkeypatch: 
             pages += len(content) // 4096 * times
             super().add(offset, flags, content, times=times, extend=extend)
 
-    for module in (intel_sdk, open_enclave_pages):
+    for module in (intel_sdk_pages, open_enclave_pages):
         monkeypatch.setattr(module, "Measurement", CountsPages)
     enclaves(content)
     assert need(content).pages == pages > 0

@@ -22,6 +22,7 @@ from donjon.wrapping.contents import ImageContents, file_node
 from donjon.wrapping.files import TrustedPath
 from donjon.wrapping.gramine import GramineFiles, LibcKind, find_gramine
 from donjon.wrapping.host import loader_needs
+from donjon.wrapping.inspection import gramine_facts
 from donjon.wrapping.kubernetes import epc_request
 from donjon.wrapping.merge import lay_over, own_trusted, weaknesses
 from donjon.wrapping.mounts import MountKind, all_mounts, parse_mount
@@ -285,6 +286,14 @@ def test_the_loader_is_given_what_the_image_has_not_and_an_old_c_library_is_told
     needs = loader_needs(base, GramineFiles(root="/g", runtimes=()), image)
     assert set(needs.files.values()) == copies
     assert [each.code for each in needs.findings] == code
+
+
+def test_of_gramines_c_library_its_versions_count_and_not_its_name() -> None:
+    files = GramineFiles(root="/g", runtimes=(LibcKind.GLIBC,))
+    libc = replace(APP, program=replace(LIBC, provides=("libc.so.6", "GLIBC_2.4", "GLIBC_2.30")))
+    tree = file_tree([(f"{files.runtime(LibcKind.GLIBC)}/libc.so.6", libc)])
+    (stop,) = obstacles(facts(), gramine_facts(ImageContents(reference="base", config=ImageConfig(), tree=tree), files))
+    assert "needs GLIBC_2.34 (/usr/bin/app), and Gramine's glibc has GLIBC_2.30 at most" in stop.observation
 
 
 @pytest.mark.parametrize(("edmm", "processes", "request_"), [(b"", 1, 65), (b"", 3, 193), (b"sgx.edmm_enable = true\n", 1, 65)])

@@ -1,17 +1,15 @@
-"""Enclaves of Intel's SDK, and of Occlum which is built with it: what their metadata say, and how their loader builds them.
+"""Enclaves of Intel's SDK, and of Occlum which is built with it: what their metadata say.
 
-Source: intel/linux-sgx, `common/inc/internal/metadata.h` (layout), `psw/urts/loader.cpp` (what is loaded, in which order).
+Source: intel/linux-sgx, `common/inc/internal/metadata.h`. `intel_sdk_pages` builds what it says.
 """
 
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import NamedTuple
 
-from donjon.enclave.building import REGULAR, TCS, EnclavePage, page_access, pages_of
-from donjon.enclave.elf import ElfProgram, Segment, require_one
-from donjon.enclave.measurement import MAX_BUILT_PAGES, MAX_CONTENT_PAGES, PAGE, Measurement
+from donjon.enclave.building import TCS
+from donjon.enclave.elf import ElfProgram, require_one
 from donjon.errors import Malformed
 from donjon.sgx.layout import Layout, Number, Octets
 from donjon.sgx.sigstruct import SigStruct
@@ -25,13 +23,10 @@ _NOTE = struct.Struct("<III")
 _NAME = b"sgx_metadata\0"
 _ENTRY = struct.Struct("<HHIQIIQ")
 _GROUP = struct.Struct("<HHIQ16x")
-_PATCH = struct.Struct("<QII16x")
 _IS_GROUP = 1 << 12
-_IS_ADDED, _IS_EXTENDED, _IS_REMOVABLE, _COMES_LATER = 1, 2, 4, 8
-_OLD = 1 << 32 | 3  # the version of metadata by version 1.5 of the SDK, whose loader added a page more
+IS_ADDED, IS_EXTENDED, _IS_REMOVABLE, _COMES_LATER = 1, 2, 4, 8  # attributes of an entry of the layout
 _RANGE = 10  # a major version from here on has ELRANGE; without ten, it is the version that it is otherwise
 _EXTENSIBLE = {1: 5, 3: 2}  # minor versions by major ones
-_TCS_ADDRESSES = (16, 48, 56)  # OSSA, OFSBASE, OGSBASE
 
 
 class SdkMetadata(Layout):
@@ -93,12 +88,12 @@ class SdkEnclave:
     @property
     def start_pages(self) -> int:
         """Pages beside the program's own that are added when it starts."""
-        return sum(each.page_count for each in self.layout if each.attributes & _IS_ADDED and each.flags)
+        return sum(each.page_count for each in self.layout if each.attributes & IS_ADDED and each.flags)
 
     @property
     def later_pages(self) -> int:
         """Pages that may be added while it runs, where the processor can (EDMM), beyond those that it gives back for them."""
-        later = sum(each.page_count for each in self.layout if each.attributes & (_COMES_LATER | _IS_ADDED) == _COMES_LATER)
+        later = sum(each.page_count for each in self.layout if each.attributes & (_COMES_LATER | IS_ADDED) == _COMES_LATER)
         return max(0, later - sum(each.page_count for each in self.layout if each.attributes & _IS_REMOVABLE))
 
 
@@ -122,7 +117,8 @@ def read_sdk_enclave(content: bytes, program: ElfProgram) -> SdkEnclave | None:
     return SdkEnclave(metadata=metadata, data=data, offset=place + start + SdkMetadata.sigstruct.place.start, layout=layout)
 
 
-def _table(data: bytes, offset: int, size: int, entry: struct.Struct) -> Sequence[bytes]:
+def table(data: bytes, offset: int, size: int, entry: struct.Struct) -> Sequence[bytes]:
+    """The entries of a table in the metadata; raises `Malformed` DJ311."""
     if size % entry.size or offset + size > len(data) or size // entry.size > MAX_ENTRIES:
         raise Malformed("DJ311", f"{SECTION}: a table that is not in it")
     return [data[at : at + entry.size] for at in range(offset, offset + size, entry.size)]
@@ -130,7 +126,7 @@ def _table(data: bytes, offset: int, size: int, entry: struct.Struct) -> Sequenc
 
 def _layout(metadata: SdkMetadata, data: bytes) -> Iterator[LayoutEntry]:
     entries: list[LayoutEntry] = []
-    for raw in _table(data, metadata.layout, metadata.layout_size, _ENTRY):
+    for raw in table(data, metadata.layout, metadata.layout_size, _ENTRY):
         entry = LayoutEntry(*_ENTRY.unpack(raw))
         if not entry.id & _IS_GROUP:
             entries.append(entry)
@@ -143,78 +139,3 @@ def _layout(metadata: SdkMetadata, data: bytes) -> Iterator[LayoutEntry]:
         for turn in range(1, times + 1):
             yield from (each._replace(address=each.address + step * turn) for each in group)
         entries.append(entry)
-
-
-def unmeasured_sdk(program: ElfProgram, enclave: SdkEnclave) -> str:
-    """Why MRENCLAVE is not worked out; empty where it is."""
-    if program.rewrites_code:
-        return "its code is changed while it is loaded (DT_TEXTREL)"
-    if enclave.metadata.has_extension:
-        return "it has parts of newer versions of the SDK, as a module for FIPS or a range of addresses of its own"
-    own, layout = sum(segment.size // PAGE + 2 for segment in program.segments), enclave.layout
-    if own + sum(each.page_count for each in layout) > MAX_BUILT_PAGES:
-        return f"it has more than {MAX_BUILT_PAGES} pages"
-    if own + sum(each.page_count for each in layout if each.attributes & _IS_EXTENDED) > MAX_CONTENT_PAGES:
-        return f"it has more than {MAX_CONTENT_PAGES} pages whose content counts"
-    return ""
-
-
-def measure_sdk_enclave(content: bytes, program: ElfProgram, enclave: SdkEnclave) -> bytes:
-    """MRENCLAVE as the loader would make it; raises `Malformed` DJ311 for what no loader takes."""
-    measurement = Measurement(enclave.metadata.enclave_size, enclave.metadata.ssa_frame_size)
-    image = _patched(content, enclave)
-    for segment, following in zip_longest(program.segments, program.segments[1:]):
-        data = image[segment.offset : segment.offset + segment.file_size]
-        for page in pages_of(data, segment.address, segment.size, REGULAR | page_access(segment)):
-            measurement.add(page.offset, page.flags, page.content, times=page.times)
-        if enclave.metadata.version == _OLD and (page_more := _page_more(segment, following)) is not None:
-            measurement.add(page_more, REGULAR | page_access(segment))
-    for entry in enclave.layout:
-        for page in _pages(enclave.data, entry):
-            measurement.add(page.offset, page.flags, page.content, times=page.times, extend=page.extend)
-    return measurement.mr_enclave
-
-
-def _page_more(segment: Segment, following: Segment | None) -> int | None:
-    """Where the loader of version 1.5 put a page more: behind a segment whose size in whole pages would end behind it."""
-    end = _up(segment.address + segment.size)
-    is_short = end < _up(_up(segment.size) + segment.address)
-    return end if is_short and (following is None or end < following.address // PAGE * PAGE) else None
-
-
-def _up(number: int) -> int:
-    return -(-number // PAGE) * PAGE
-
-
-def _patched(content: bytes, enclave: SdkEnclave) -> bytes:
-    """The file as the loader changes it before it loads it."""
-    image, metadata = bytearray(content), enclave.metadata
-    for raw in _table(enclave.data, metadata.patches, metadata.patches_size, _PATCH):
-        target, source, size = _PATCH.unpack(raw)
-        if target + size > len(image) or source + size > len(enclave.data):
-            raise Malformed("DJ311", f"{SECTION}: a patch that is not in it")
-        image[target : target + size] = enclave.data[source : source + size]
-    return bytes(image)
-
-
-def _pages(data: bytes, entry: LayoutEntry) -> Iterator[EnclavePage]:
-    if not entry.attributes & _IS_ADDED:
-        return
-    content = data[entry.content_offset : entry.content_offset + entry.content_size] if entry.content_offset else b""
-    if content and entry.flags != TCS:
-        yield from pages_of(content, entry.address, entry.page_count * PAGE, entry.flags)
-        return
-    if not entry.flags:
-        return  # A guard.
-    page = _thread(content, entry.address) if content else entry.content_size.to_bytes(4, "little") * (PAGE // 4)
-    if entry.page_count:
-        yield EnclavePage(entry.address, entry.flags, page, bool(entry.attributes & _IS_EXTENDED), entry.page_count)
-
-
-def _thread(template: bytes, address: int) -> bytes:
-    """A TCS: its addresses count from its own place."""
-    page = bytearray(template[:PAGE].ljust(PAGE, b"\0"))
-    for place in _TCS_ADDRESSES:
-        number = int.from_bytes(page[place : place + 8], "little") + address
-        page[place : place + 8] = (number % (1 << 64)).to_bytes(8, "little")
-    return bytes(page)

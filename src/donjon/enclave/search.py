@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from donjon.enclave import intel_sdk, open_enclave
 from donjon.enclave.elf import ElfProgram, read_elf
-from donjon.enclave.intel_sdk import SdkEnclave, measure_sdk_enclave, read_sdk_enclave, unmeasured_sdk
+from donjon.enclave.intel_sdk import SdkEnclave, read_sdk_enclave
+from donjon.enclave.intel_sdk_pages import measure_sdk_enclave, unmeasured_sdk
 from donjon.enclave.open_enclave import OpenEnclave, read_open_enclave, unmeasured
 from donjon.enclave.open_enclave_pages import measure_open_enclave
 from donjon.enclave.sgxs import SgxsEnclave, is_sgxs, read_sgxs

@@ -66,4 +66,9 @@ def image_facts(image: ImageContents, application: Application) -> ImageFacts:
 def gramine_facts(base: ImageContents, gramine: GramineFiles) -> GramineFacts:
     """What an application is held against."""
     libc = base.program(f"{gramine.runtime(LibcKind.GLIBC)}/libc.so.6")
-    return GramineFacts(runtimes=gramine.runtimes, glibc=() if libc is None else libc.provides)
+    return GramineFacts(runtimes=gramine.runtimes, glibc=() if libc is None else tuple(filter(_is_version, libc.provides)))
+
+
+def _is_version(name: str) -> bool:
+    """Whether that is a version, and not the library's own name."""
+    return name.startswith("GLIBC_")
