@@ -36,7 +36,7 @@ Wait = Callable[..., Any]
 
 PROJECT = Path(__file__).parents[2]
 FILES = PROJECT / "deploy" / "chart" / "files"
-REPLICAS = {"admission": 2, "attestation": 1, "metrics": 2}
+REPLICAS = {"admission": 2, "enclaves": 2, "attestation": 1, "metrics": 2}
 METERS = ("node.meter.enabled=true", "node.meter.maps=true", "metricsApi.enabled=true", "metricsApi.external=true")
 
 
@@ -97,10 +97,10 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def everything(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """Agents with meters, the webhook, the attestation service and the metrics server."""
+    """Agents with meters, both webhooks, the attestation service and the metrics server."""
     for release in installed(cluster):
         with prepared(cluster, "nobody") as (_, _, config), on_a_volume(cluster, tmp_path_factory) as more:
-            release.upgrade('admission.mode="webhook"', values(config, **more), *METERS)
+            release.upgrade('admission.mode="webhook"', "admission.enclaves.enabled=true", values(config, **more), *METERS)
             yield release
             release.upgrade()
 
@@ -247,7 +247,7 @@ def test_every_command_of_the_runbooks_and_of_the_page_of_monitoring_runs(
             assert done.stdout + done.stderr, command
             assert "No resources found" not in done.stderr, command
         rules = cluster.get("prometheusrules", "-n", NAMESPACE)["items"]
-        assert len(rules[0]["spec"]["groups"]) == 4
+        assert len(rules[0]["spec"]["groups"]) == 5
     finally:
         # Helm upgrades nothing of whose kinds the API server has never heard.
         off = ("metrics.podMonitor.enabled=false", "metrics.prometheusRule.enabled=false")
