@@ -1,12 +1,16 @@
 """A list or a watch cut into its objects, wherever the network cuts it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import donjon
 from donjon.adapters.kubeapi.stream import AROUND, HEAD, LARGEST, Items, Lines, ObjectText
 
 TEXT = st.text(st.sampled_from('ab"\\{}[]:,é\U0001f600\n')) | st.sampled_from(['\\"', "]}", '{"items":[{', "\\\\"])
@@ -98,3 +102,26 @@ def test_a_list_that_holds_more_than_its_objects_is_bounded_too() -> None:
     items = Items()
     assert cut(items, b'{"metadata":{"x":"' + b"x" * 10 * AROUND + b'"},"items":[]}') == []
     assert items.rest().large
+
+
+PROGRAM = """
+import json
+from donjon.adapters.kubeapi.stream import Items
+
+objects = [{"metadata": {"name": f"n{number}", "labels": {"a": "b", "c": "d{[" * 4}}, "text": "x" * 40} for number in range(4)]
+data = json.dumps({"kind": "NodeList", "metadata": {"resourceVersion": "5"}, "items": objects}).encode()
+for place in range(1, len(data)):
+    items = Items()
+    parts = [part for piece in (data[:place], data[place:]) for part in items.feed(piece)]
+    assert [json.loads(part.text) for part in parts] == objects, place
+print("all")
+"""
+PYTHONS = sorted({sys.executable, *(str(path) for path in [Path("/usr/bin/python3")] if path.exists())})
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_wherever_a_list_is_cut_it_comes_apart_by_the_machines_own_python_too(python: str) -> None:
+    """The image of the product has Debian's, whose expressions have mistakes that a newer one has not."""
+    environment = {"PYTHONPATH": str(Path(donjon.__file__).parents[1])}
+    done = subprocess.run([python, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr
