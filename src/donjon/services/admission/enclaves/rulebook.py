@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from donjon.adapters.kubeapi.client import ApiRefusal, KubeApi, Listing, PatchType
 from donjon.adapters.kubeapi.stream import LARGEST
@@ -25,6 +26,7 @@ NAMESPACES = "/api/v1/namespaces"
 PLURALS = {ENCLAVE_POLICY: "enclavepolicies", CLUSTER_ENCLAVE_POLICY: "clusterenclavepolicies"}
 AGAIN = 5.0  # seconds until another try
 HEARD_WITHIN = 1.0  # seconds in which a namespace is heard of
+MAX_OF_NAMESPACE = 64  # policies; each is asked of every image, and who may write policies in a namespace slows no other
 BEYOND = "beyond"  # marks what is too large to be read
 
 
@@ -59,7 +61,8 @@ class Rulebook:
 
     def __init__(self, api: KubeApi, moment: Callable[[], datetime]) -> None:
         self._api, self._moment = api, moment
-        self._policies: dict[str, dict[str, EnclavePolicy | UnreadablePolicy]] = {kind: {} for kind in PLURALS}
+        self._policies: dict[str, dict[str, dict[str, EnclavePolicy | UnreadablePolicy]]] = {kind: {} for kind in PLURALS}
+        self._surplus: dict[str, dict[str, dict[str, UnreadablePolicy]]] = {kind: {} for kind in PLURALS}
         self._labels: dict[str, Mapping[str, str]] = {}
         self._is_listed = {kind: asyncio.Event() for kind in (*PLURALS, "Namespace")}
         self._troubles = {kind: Trouble(f"{kind} objects") for kind in self._is_listed}
@@ -71,7 +74,8 @@ class Rulebook:
         return tuple(kind for kind, event in self._is_listed.items() if not event.is_set())
 
     def __len__(self) -> int:
-        return sum(map(len, self._policies.values()))
+        policies = sum(len(by_name) for places in self._policies.values() for by_name in places.values())
+        return policies + sum(len(by_name) for places in self._surplus.values() for by_name in places.values())
 
     async def rules(self, namespace: str) -> NamespaceRules:
         """What holds in a namespace; of one whose labels are not known, nor heard of soon, whatever may hold."""
@@ -80,7 +84,15 @@ class Rulebook:
                 while namespace not in self._labels:  # noqa: ASYNC110 - it was made a moment ago, and the news is on its way.
                     await asyncio.sleep(HEARD_WITHIN / 50)
         labels = self._labels.get(namespace)
-        every = [each for by_name in self._policies.values() for each in by_name.values()]
+        every = [
+            each
+            for kind in PLURALS
+            for place in ("", namespace)
+            for each in (
+                *self._policies[kind].get(place, {}).values(),
+                *islice(self._surplus[kind].get(place, {}).values(), 1),
+            )
+        ]
         readable = [_anywhere(each, labels) for each in every if isinstance(each, EnclavePolicy)]
         broken = [each for each in every if isinstance(each, UnreadablePolicy) and each.policy.holds_in(namespace, labels or {})]
         return NamespaceRules(
@@ -114,7 +126,7 @@ class Rulebook:
                 for item in items:
                     await self._tell(kind, item)
 
-    def _take_namespace(self, _: str, item: JsonObject | None, is_deleted: bool) -> None:  # noqa: FBT001
+    def _take_namespace(self, _: str, item: JsonObject | None, is_deleted: bool) -> None:  # noqa: FBT001 - a callback.
         if item is None:
             self._labels.clear()
         elif is_deleted or BEYOND in item:
@@ -122,17 +134,32 @@ class Rulebook:
         else:
             self._labels[name_of(item)] = {key: str(value) for key, value in labels_of(item).items()}
 
-    def _take_policy(self, kind: str, item: JsonObject | None, is_deleted: bool) -> None:  # noqa: FBT001
+    def _take_policy(self, kind: str, item: JsonObject | None, is_deleted: bool) -> None:  # noqa: FBT001 - a callback.
         if item is None:
             self._policies[kind].clear()
-        elif is_deleted:
-            self._policies[kind].pop(_key(item), None)
+            self._surplus[kind].clear()
+            return
+        place, name = _namespace(item), name_of(item)
+        self._drop(kind, place, name)
+        if is_deleted:
+            return
+        if len(self._policies[kind].get(place, {})) < MAX_OF_NAMESPACE:
+            self._policies[kind].setdefault(place, {})[name] = _read(kind, item)
         else:
-            self._policies[kind][_key(item)] = _read(kind, item)
+            self._surplus[kind].setdefault(place, {})[name] = _too_many(kind, item)
+
+    def _drop(self, kind: str, place: str, name: str) -> None:
+        self._policies[kind].get(place, {}).pop(name, None)
+        self._surplus[kind].get(place, {}).pop(name, None)
+        for places in (self._policies[kind], self._surplus[kind]):
+            if place in places and not places[place]:
+                places.pop(place)
 
     async def _tell(self, kind: str, item: JsonObject) -> None:
         """Write what we make of a policy into its status, unless it stands there."""
-        entry = self._policies[kind].get(_key(item))
+        place, name = _namespace(item), name_of(item)
+        surplus = self._surplus[kind].get(place, {}).get(name)
+        entry = self._policies[kind].get(place, {}).get(name) if surplus is None else surplus
         if entry is None:
             return
         trust = entry.policy.trust if isinstance(entry, UnreadablePolicy) else entry.trust
@@ -172,8 +199,8 @@ def _anywhere(policy: EnclavePolicy, labels: Mapping[str, str] | None) -> Enclav
     return replace(policy, selector=NamespaceSelector()) if labels is None else policy
 
 
-def _key(item: JsonObject) -> str:
-    return f"{at(item, 'metadata', 'namespace') or ''}/{name_of(item)}"
+def _namespace(item: JsonObject) -> str:
+    return str(at(item, "metadata", "namespace") or "")
 
 
 def _read(kind: str, item: JsonObject) -> EnclavePolicy | UnreadablePolicy:
@@ -181,9 +208,20 @@ def _read(kind: str, item: JsonObject) -> EnclavePolicy | UnreadablePolicy:
         return _policy(kind, item)
     except Malformed as error:
         warns = BEYOND not in item and at(item, "spec", "mode") != TrustMode.ENFORCE
-        trust = EnclaveTrust(name=f"{kind} {_key(item).lstrip('/')}", mode=TrustMode.WARN if warns else TrustMode.ENFORCE)
-        namespace = str(at(item, "metadata", "namespace") or "")
-        return UnreadablePolicy(policy=EnclavePolicy(name=name_of(item), namespace=namespace, trust=trust), error=error)
+        return _refusal(kind, item, error, TrustMode.WARN if warns else TrustMode.ENFORCE)
+
+
+def _too_many(kind: str, item: JsonObject) -> UnreadablePolicy:
+    where = f"namespace {_namespace(item)}" if _namespace(item) else "the cluster"
+    words = f"{where} has more than {MAX_OF_NAMESPACE}, which are not read; delete some, then make this one again"
+    error = Malformed("DJ365", f"{kind} {name_of(item)}: {words}")
+    return _refusal(kind, item, error, TrustMode.ENFORCE)  # Whatever its mode: what another one of them says is not known.
+
+
+def _refusal(kind: str, item: JsonObject, error: Malformed, mode: TrustMode) -> UnreadablePolicy:
+    name = f"{_namespace(item)}/{name_of(item)}".lstrip("/")
+    trust = EnclaveTrust(name=f"{kind} {name}", mode=mode)
+    return UnreadablePolicy(policy=EnclavePolicy(name=name_of(item), namespace=_namespace(item), trust=trust), error=error)
 
 
 def _policy(kind: str, item: JsonObject) -> EnclavePolicy:
