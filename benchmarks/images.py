@@ -65,7 +65,7 @@ def _report(
 ) -> None:
     start = time.perf_counter()  # noqa: TID251 - what is measured.
     work(folder, compression)
-    seconds = time.perf_counter() - start  # noqa: TID251
+    seconds = time.perf_counter() - start  # noqa: TID251 - as above.
     pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 

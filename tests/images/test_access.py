@@ -23,7 +23,7 @@ ME = RegistryLogin(user="me", password="a:b")  # noqa: S106 - of nobody.
         ("https://registry.example/v2/", {"username": "me", "password": "a:b"}, "registry.example", ME),
         ("https://index.docker.io/v1/", {"auth": PAIR}, "docker.io", ME),
         ("registry.example/team", {"auth": PAIR, "email": "x"}, "registry.example/team", ME),
-        ("registry.example", {"identitytoken": "t"}, "registry.example", RegistryLogin(identity_token="t")),  # noqa: S106
+        ("registry.example", {"identitytoken": "t"}, "registry.example", RegistryLogin(identity_token="t")),  # noqa: S106 - of nobody.
     ],
 )
 def test_a_login_is_read_as_docker_and_podman_write_it(name: str, entry: JsonObject, place: str, login: RegistryLogin) -> None:

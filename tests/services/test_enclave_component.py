@@ -105,7 +105,7 @@ def test_an_object_of_another_version_is_written_anew_once_somebody_looked(short
             assert here.memory.get(found.digest) is None
             here.memory.keep(found, share=True)
             async with asyncio.timeout(5):
-                while here.api.objects[path]["spec"]["reader"] != "test":  # type: ignore[index,call-overload]  # noqa: ASYNC110
+                while here.api.objects[path]["spec"]["reader"] != "test":  # type: ignore[index,call-overload]  # noqa: ASYNC110 - as above.
                     await asyncio.sleep(0.01)
 
     asyncio.run(run())

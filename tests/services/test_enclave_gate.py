@@ -273,7 +273,7 @@ def test_what_was_found_is_shared_and_not_in_a_rehearsal(short: Path) -> None:
         await here.ask(PIN_PATH, asking(GOOD))
         path = f"/apis/donjon.dev/v1alpha1/enclaveimages/{digest_of(GOOD).replace(':', '-')}"
         async with asyncio.timeout(5):
-            while path not in here.api.objects:  # noqa: ASYNC110
+            while path not in here.api.objects:  # noqa: ASYNC110 - another loop's state.
                 await asyncio.sleep(0.01)
         shared = read_record(here.api.objects[path], "test")
         assert shared is not None

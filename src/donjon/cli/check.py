@@ -130,15 +130,23 @@ def check(
     largest = None if of_nodes is None else _largest(of_nodes, files)
     report = check_manifests(documents, labels, AdmissionContext(namespace=namespace, largest_node=largest), settings)
     _tell_unnamed(places, report)
-    could_look = True
     reaching = access(cast("RegistryOptions", registries)) if images or policies else RegistryAccess()
     if images:
         report = work("donjon.cli.check_images", "enclave").with_images(report, reaching, places)
+    could_look = True
     if policies:
         trust = work("donjon.cli.image_trust", "enclave")
         reach = trust.ImageReach(access=reaching, places=places)
         report = trust.judge(report, trust.read_policies(policies, namespace), labels, namespace, reach)
         could_look = reach.could_look
+    _print(report, unreadable, form)
+    is_no = report.refusals > 0 or (strict and report.warns)
+    sys.exit(
+        max(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES, EXIT_YES if could_look else EXIT_COULD_NOT_LOOK)
+    )
+
+
+def _print(report: ManifestReport, unreadable: Mapping[str, Malformed], form: str) -> None:
     match form:
         case "json":
             say_json(_report(report, unreadable))
@@ -150,10 +158,6 @@ def check(
             _print_skipped(report)
     for file, error in unreadable.items():
         say(f"{display_name(file)}: {error} (donjon explain {error.code})", err=True)
-    is_no = report.refusals > 0 or (strict and report.warns)
-    sys.exit(
-        max(EXIT_MALFORMED if unreadable else EXIT_NO if is_no else EXIT_YES, EXIT_YES if could_look else EXIT_COULD_NOT_LOOK)
-    )
 
 
 def _tell_unnamed(places: Mapping[str, ImageReference], report: ManifestReport) -> None:
